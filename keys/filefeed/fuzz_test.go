@@ -1,0 +1,62 @@
+package filefeed
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/docsgate/docsgate/keys"
+)
+
+// fuzzCanary is what the fuzzed files have in the place of secrets, and what placeholders resolve to.
+const fuzzCanary = "dgk_CANARYsecret"
+
+// FuzzParse looks for files that break a promise of the parser: it does not panic; faults stand in the order of the lines
+// and show no secret; keys of a file without faults have unique ids and digests and exactly one binding.
+func FuzzParse(f *testing.F) {
+	f.Add([]byte("keys:\n- id: a\n  sha256: " + fuzzCanary + "\n  source: s\n  state: disabled\n  expires: 2027-01-01\n"))
+	f.Add([]byte("keys: [{id: a, token: \"{env.X}\", agent: \"{env.Y}\"}, {id: a, token: " + fuzzCanary + ", source: [s, s]}]\n"))
+	f.Add([]byte("{\"keys\": [{\"id\": \"a\", \"token\": \"{env.X}\", \"agent\": \"" + fuzzCanary + "\"}]}"))
+	f.Add([]byte("keys: &a\n- *a\n- <<: *a\n- !t {? [x] : y}\n--- |\n" + fuzzCanary))
+	o := &Options{Resolve: func(p string) (string, error) { return fuzzCanary + p[:min(len(p), 9)], nil }}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		set, faults := parse(data, o)
+		if len(faults) > 0 {
+			if set != nil {
+				t.Error("keys beside faults")
+			}
+			checkFaults(t, data, faults)
+			return
+		}
+		store := keys.NewStore() // it refuses repeated ids and digests, and bindings that are none
+		if _, err := store.Replace("fuzz", set); err != nil {
+			t.Errorf("the store refuses what was parsed without fault: %v", err)
+		}
+		for i := range set {
+			k := &set[i]
+			if !idPattern.MatchString(k.ID) || k.Name == "" || k.Digest.IsZero() || k.Binding.Kind() == 0 {
+				t.Errorf("key %+v breaks a rule", k)
+			}
+			if !k.NotBefore.IsZero() && !k.Expires.IsZero() && !k.Expires.After(k.NotBefore) {
+				t.Errorf("key %+v expires before it begins", k)
+			}
+		}
+	})
+}
+
+func checkFaults(t *testing.T, data []byte, faults Faults) {
+	t.Helper()
+	lines := 1 + bytes.Count(data, []byte("\n")) + bytes.Count(data, []byte("\r")) +
+		bytes.Count(data, []byte("\u0085")) + bytes.Count(data, []byte("\u2028")) + bytes.Count(data, []byte("\u2029"))
+	for i, fault := range faults {
+		if fault.Line < 1 || fault.Line > lines || i > 0 && fault.Line < faults[i-1].Line {
+			t.Errorf("fault %d is on line %d of %d", i, fault.Line, lines)
+		}
+		// An id, the name of a variable and the path of a file may be shown.
+		text := strings.ReplaceAll(fault.Message, "{env."+fuzzCanary, "")
+		if strings.Contains(text, "CANARY") && !strings.HasPrefix(text, "id ") &&
+			!strings.Contains(text, "same token as key ") && !strings.Contains(text, "{file.") && !strings.Contains(text, "{env.") {
+			t.Errorf("fault shows a secret: %s", text)
+		}
+	}
+}

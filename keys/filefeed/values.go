@@ -1,0 +1,174 @@
+package filefeed
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/docsgate/docsgate/keys"
+)
+
+// members returns the members of a mapping by name. all says what may stand there, for the fault of an unknown one.
+func (c *checker) members(n *node, known []string, all string) map[string]*node {
+	values := make(map[string]*node, len(n.members))
+	for _, m := range n.members {
+		switch {
+		case m.key == aliasNode || m.key == scalarNode && m.name == "<<":
+			c.fault(m.position, noAlias)
+		case m.key == tagNode:
+			c.fault(m.position, noTag)
+		case m.key != textNode || !slices.Contains(known, m.name):
+			// The name is repeated only if it is nearly a known one: it could be a pasted secret.
+			if near := nearest(m.name, known); near != "" {
+				c.fault(m.position, "unknown member %q: did you mean %q?", m.name, near)
+			} else {
+				c.fault(m.position, "unknown member: %s", all)
+			}
+		case values[m.name] != nil:
+			c.fault(m.position, "%s stands here twice: it is already on line %d", m.name, values[m.name].line)
+		default:
+			values[m.name] = m.value
+		}
+	}
+	return values
+}
+
+// nearest returns the known name that a misspelt one was most likely meant to be, or "".
+func nearest(name string, known []string) string {
+	if len(name) > 16 {
+		return ""
+	}
+	name = strings.ToLower(strings.ReplaceAll(name, "-", "_"))
+	best, bestDistance := "", 0
+	for _, k := range known {
+		if d := distance(name, k); d <= max(1, len(k)/3) && (best == "" || d < bestDistance) {
+			best, bestDistance = k, d
+		}
+	}
+	return best
+}
+
+// distance is the number of letters to add, remove or replace to get from a to b.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost = 1 + min(diagonal, row[j], row[j+1])
+			}
+			diagonal, row[j+1] = row[j+1], cost
+		}
+	}
+	return row[len(b)]
+}
+
+// wrongKind is the fault of a value of another shape than it should have.
+func (c *checker) wrongKind(n *node, message string) {
+	switch n.kind {
+	case aliasNode:
+		message = noAlias
+	case tagNode:
+		message = noTag
+	}
+	c.fault(n.position, "%s", message)
+}
+
+// text reads a value that must be text.
+func (c *checker) text(n *node, what string) (string, bool) {
+	switch n.kind {
+	case textNode:
+		return n.text, true
+	case nullNode:
+		c.fault(n.position, "%s has no value: give it one", what)
+	case timeNode, scalarNode:
+		c.fault(n.position, "%s must be text: put it in quotes", what)
+	default:
+		c.wrongKind(n, what+" must be text")
+	}
+	return "", false
+}
+
+// secret reads a value that must be one placeholder, and resolves it. clear is the fault of anything else: what stands
+// there then is taken for the secret itself and not repeated.
+func (c *checker) secret(n *node, what, clear string) (string, bool) {
+	switch n.kind {
+	case mapNode:
+		// Without quotes YAML reads {env.X} as a mapping.
+		if len(n.members) == 1 && n.members[0].value.kind == nullNode {
+			if p := "{" + n.members[0].name + "}"; placeholderPattern.MatchString(p) {
+				c.fault(n.position, `write it in quotes: "%s"`, p)
+				return "", false
+			}
+		}
+		c.fault(n.position, "%s must be a placeholder in quotes, such as \"{env.NAME}\"", what)
+		return "", false
+	case timeNode, scalarNode:
+		c.fault(n.position, "%s", clear)
+		return "", false
+	}
+	text, ok := c.text(n, what)
+	switch {
+	case !ok:
+		return "", false
+	case text == "":
+		c.fault(n.position, "%s has no value: give it one", what)
+		return "", false
+	case !placeholderPattern.MatchString(text):
+		c.fault(n.position, "%s", clear)
+		return "", false
+	}
+	value, err := c.options.Resolve(text)
+	value = strings.TrimRight(value, "\r\n") // files end in one
+	switch {
+	case err != nil || value == "":
+		if strings.HasPrefix(text, "{env.") {
+			c.fault(n.position, "%s has no value: set the variable where the gate is started", text)
+		} else {
+			c.fault(n.position, "%s gives no value: the file must exist, be readable and not be empty", text)
+		}
+	case !keys.WellFormed(value):
+		c.fault(n.position, "the value of %s cannot be a token: those have 1 to 512 printable ASCII characters, no blanks", text)
+	default:
+		return value, true
+	}
+	return "", false
+}
+
+// timeLayouts are RFC 3339 and the other forms that YAML knows. Without a zone they mean UTC.
+var timeLayouts = []string{
+	time.RFC3339,
+	"2006-1-2T15:4:5Z07:00",
+	"2006-1-2t15:4:5Z07:00",
+	"2006-1-2 15:4:5Z07:00",
+	"2006-1-2 15:4:5 Z07:00",
+	"2006-1-2 15:4:5",
+	time.DateOnly,
+	"2006-1-2",
+}
+
+// time reads a bound in time. The zero time stands for none, so nothing before 1970 is taken for one.
+func (c *checker) time(n *node, what string) time.Time {
+	if n == nil {
+		return time.Time{}
+	}
+	switch n.kind {
+	case textNode, timeNode:
+		for _, layout := range timeLayouts {
+			if t, err := time.Parse(layout, n.text); err == nil && t.Unix() > 0 {
+				return t.UTC()
+			}
+		}
+		c.fault(n.position, "%s must be a time such as 2026-01-01T00:00:00Z, or a day", what)
+	case nullNode:
+		c.fault(n.position, "%s has no value: give it one", what)
+	default:
+		c.wrongKind(n, what+" must be a time such as 2026-01-01T00:00:00Z, or a day")
+	}
+	return time.Time{}
+}

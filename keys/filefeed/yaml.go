@@ -1,0 +1,110 @@
+package filefeed
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+const emptyFile = "the file is empty: it needs at least \"keys: []\", and with a key it looks like this:\n" +
+	"keys:\n" +
+	"  - id: docs-site\n" +
+	"    sha256: <what \"docsgate keys hash\" prints>\n" +
+	"    source: [\"<id of the source>\"]"
+
+const oneDocument = `a key file is one document: remove this and what follows, or put its keys into the list above`
+
+// parseYAML reads exactly one YAML document.
+func parseYAML(data []byte) (*node, *Fault) {
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	var doc yaml.Node
+	switch err := dec.Decode(&doc); {
+	case errors.Is(err, io.EOF):
+		return nil, &Fault{Line: 1, Column: 1, Message: emptyFile}
+	case err != nil:
+		return nil, yamlFault(data, err)
+	}
+	var next yaml.Node
+	switch err := dec.Decode(&next); {
+	case errors.Is(err, io.EOF):
+	case err != nil:
+		return nil, yamlFault(data, err)
+	default:
+		return nil, &Fault{Line: next.Line, Column: next.Column, Message: oneDocument}
+	}
+	if len(doc.Content) != 1 {
+		return nil, &Fault{Line: 1, Column: 1, Message: emptyFile}
+	}
+	root := fromYAML(doc.Content[0])
+	if root.kind == nullNode {
+		return nil, &Fault{Line: 1, Column: 1, Message: emptyFile}
+	}
+	return root, nil
+}
+
+// fromYAML turns a tree of the library into ours. It follows no alias, so it is never larger than the file.
+func fromYAML(y *yaml.Node) *node {
+	n := &node{position: position{y.Line, y.Column}}
+	switch {
+	case y.Kind == yaml.AliasNode:
+		n.kind = aliasNode
+	case y.Style&yaml.TaggedStyle != 0:
+		n.kind = tagNode
+	case y.Kind == yaml.SequenceNode:
+		n.kind = listNode
+		for _, item := range y.Content {
+			n.items = append(n.items, fromYAML(item))
+		}
+	case y.Kind == yaml.MappingNode:
+		n.kind = mapNode
+		for i := 0; i+1 < len(y.Content); i += 2 {
+			name := fromYAML(y.Content[i])
+			n.members = append(n.members, member{
+				position: name.position, name: y.Content[i].Value, key: name.kind, value: fromYAML(y.Content[i+1]),
+			})
+		}
+	default:
+		n.kind, n.text = scalarKind(y), y.Value
+	}
+	return n
+}
+
+func scalarKind(y *yaml.Node) kind {
+	switch y.ShortTag() {
+	case "!!str":
+		return textNode
+	case "!!null":
+		return nullNode
+	case "!!timestamp":
+		return timeNode
+	default:
+		return scalarNode
+	}
+}
+
+var (
+	yamlLine      = regexp.MustCompile(`^line (\d+): `)
+	unknownAnchor = regexp.MustCompile(`^unknown anchor '(.*)' referenced$`)
+)
+
+// yamlFault makes a fault of the library's error, which is a fixed text with a line in front. The one text that repeats a
+// piece of the file is that of an unknown anchor: a value that begins with "*" may be a pasted secret.
+func yamlFault(data []byte, err error) *Fault {
+	text := strings.TrimPrefix(err.Error(), "yaml: ")
+	if m := unknownAnchor.FindStringSubmatch(text); m != nil {
+		before, _, _ := bytes.Cut(data, []byte("*"+m[1]))
+		return &Fault{Line: 1 + bytes.Count(before, []byte("\n")), Message: noAlias}
+	}
+	f := &Fault{Line: 1}
+	if m := yamlLine.FindStringSubmatch(text); m != nil {
+		f.Line, _ = strconv.Atoi(m[1]) // digits
+		text = text[len(m[0]):]
+	}
+	f.Message = "this is not YAML, here or a little further on: " + text
+	return f
+}
