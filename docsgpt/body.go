@@ -1,0 +1,227 @@
+package docsgpt
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"sync"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Limits of a request body. They are far from what clients send and keep hostile bodies cheap.
+const (
+	maxMembers = 128 // of the body's object
+	maxDepth   = 64  // of a forwarded value
+	maxDigits  = 400 // of a number in a forwarded value; Python refuses integers of over 4300
+)
+
+// Errors of a body. Their texts go to the client.
+var (
+	errNotObject  = errors.New("the body must be one JSON object in UTF-8")
+	errTrailing   = errors.New("the body has more than one JSON value")
+	errSyntax     = errors.New("the body is not valid JSON in UTF-8")
+	errDuplicate  = errors.New("a member stands twice in the body")
+	errTooMany    = errors.New("the body has too many members")
+	errTooDeep    = errors.New("the body is nested too deeply")
+	errLongNumber = errors.New("a number in the body is too long")
+)
+
+// span is a value's place in the buffer.
+type span struct{ start, end int }
+
+// field is an allowed member that the body has.
+type field struct {
+	member *Member
+	span
+}
+
+// Body is a parsed request body. It refers to the buffer that it was parsed from, and is for one goroutine.
+type Body struct {
+	buf    []byte
+	fields []field // in the client's order
+	token  span    // of api_key; zero when absent
+
+	conversation string // of a member with a conversation check
+}
+
+// parser is what parsing needs and what is worth keeping for the next request.
+type parser struct {
+	reader  bytes.Buffer
+	decoder *jsontext.Decoder
+	names   [][]byte
+}
+
+// Only the top level's names matter to the gate and are checked here; nested values are forwarded as they are.
+var parsers = sync.Pool{New: func() any {
+	p := &parser{}
+	p.decoder = jsontext.NewDecoder(&p.reader, jsontext.AllowDuplicateNames(true))
+	return p
+}}
+
+// Parse reads a request body for an endpoint: exactly one JSON object in UTF-8 without a byte order mark, no name
+// twice, nothing after it. It finds the members that the endpoint allows and the client's token; nothing else is
+// decoded. The error's text is meant for the client. b takes over buf.
+func (b *Body) Parse(e *Endpoint, buf []byte) error {
+	p := parsers.Get().(*parser)
+	err := b.parse(p, e, buf)
+	clear(p.names)
+	p.names = p.names[:0]
+	p.reader = bytes.Buffer{}
+	parsers.Put(p)
+	return err
+}
+
+func (b *Body) parse(p *parser, e *Endpoint, buf []byte) error {
+	*b = Body{buf: buf, fields: b.fields[:0]}
+	// A bytes.Buffer is read in place by the decoder: values are slices of buf, and nothing is copied.
+	p.reader = *bytes.NewBuffer(buf)
+	d := p.decoder
+	d.Reset(&p.reader, jsontext.AllowDuplicateNames(true))
+	if d.PeekKind() != '{' {
+		return errNotObject
+	}
+	if _, err := d.ReadToken(); err != nil {
+		return errSyntax
+	}
+	for d.PeekKind() != '}' {
+		if err := b.parseMember(p, e); err != nil {
+			return err
+		}
+	}
+	if _, err := d.ReadToken(); err != nil {
+		return errSyntax
+	}
+	if _, err := d.ReadToken(); !errors.Is(err, io.EOF) {
+		return errTrailing
+	}
+	return nil
+}
+
+func (b *Body) parseMember(p *parser, e *Endpoint) error {
+	d := p.decoder
+	raw, err := d.ReadValue()
+	if err != nil || raw.Kind() != '"' {
+		return errSyntax
+	}
+	// The raw name is valid only until the next read unless it lies in buf, which the decoder promises to no one.
+	end := int(d.InputOffset())
+	name, err := unquote(b.buf[end-len(raw) : end])
+	if err != nil {
+		return errSyntax
+	}
+	for _, other := range p.names {
+		if bytes.Equal(other, name) {
+			return errDuplicate
+		}
+	}
+	if len(p.names) == maxMembers {
+		return errTooMany
+	}
+	p.names = append(p.names, name)
+
+	value, err := d.ReadValue()
+	if err != nil {
+		return errSyntax
+	}
+	end = int(d.InputOffset())
+	at := span{end - len(value), end}
+	if string(name) == "api_key" {
+		b.token = at
+		return nil
+	}
+	for i := range e.Members {
+		if m := &e.Members[i]; string(name) == m.Name {
+			b.fields = append(b.fields, field{m, at})
+			return checkNested(b.buf[at.start:at.end])
+		}
+	}
+	return nil
+}
+
+// unquote returns the text of a raw JSON string; without escapes it is a part of raw.
+func unquote(raw []byte) ([]byte, error) {
+	if bytes.IndexByte(raw, '\\') < 0 {
+		return raw[1 : len(raw)-1], nil
+	}
+	return jsontext.AppendUnquote(nil, raw)
+}
+
+// Token returns the client's token from the body. ok is false unless api_key is a string; an absent member and every
+// other kind of value count as no token, for in DocsGPT they would.
+func (b *Body) Token() (token string, ok bool) {
+	raw := b.buf[b.token.start:b.token.end]
+	if len(raw) < 2 || raw[0] != '"' {
+		return "", false
+	}
+	text, err := unquote(raw)
+	if err != nil {
+		return "", false
+	}
+	return string(text), true
+}
+
+// Conversation returns the conversation that the client wants to continue or rate; empty when it names none.
+func (b *Body) Conversation() string { return b.conversation }
+
+// kindOf returns the kind of a raw value.
+func kindOf(raw []byte) Kinds {
+	switch raw[0] {
+	case '"':
+		return KindString
+	case 't', 'f':
+		return KindBool
+	case 'n':
+		return KindNull
+	case '{':
+		return KindObject
+	case '[':
+		return KindArray
+	default:
+		return KindNumber
+	}
+}
+
+// checkNested bounds what Python will make of a valid JSON value that is forwarded: its depth, since Python's reader
+// recurses, and the digits of its numbers, since it converts them.
+func checkNested(raw []byte) error {
+	if raw[0] == '"' {
+		return nil
+	}
+	depth, digits := 0, 0
+	for i := 0; i < len(raw); i++ {
+		switch raw[i] {
+		case '"':
+			i = endOfString(raw, i)
+		case '{', '[':
+			depth++
+		case '}', ']':
+			depth--
+		case ',', ':', ' ', '\t', '\r', '\n':
+		default:
+			if digits++; digits > maxDigits {
+				return errLongNumber
+			}
+			continue
+		}
+		if depth > maxDepth {
+			return errTooDeep
+		}
+		digits = 0
+	}
+	return nil
+}
+
+// endOfString returns where the string that begins at i ends: the place of its closing quote.
+func endOfString(raw []byte, i int) int {
+	for {
+		i += 1 + bytes.IndexByte(raw[i+1:], '"')
+		escapes := i
+		for raw[escapes-1] == '\\' {
+			escapes--
+		}
+		if (i-escapes)%2 == 0 {
+			return i
+		}
+	}
+}

@@ -1,0 +1,188 @@
+package docsgpt
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func routes(t *testing.T, version string, groups ...Group) *Routes {
+	t.Helper()
+	v, err := FindVersion(version)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := NewRoutes(v, groups, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestFindTakesTheCanonicalPathAndLeadingSlashes(t *testing.T) {
+	all := routes(t, "", GroupWidget, GroupOpenAI, GroupHealth)
+	for path, want := range map[string]string{
+		"/stream": "stream", "//stream": "stream", "////stream": "stream", "//api/answer": "answer",
+		"/api/search": "search", "/api/feedback": "feedback", "/v1/chat/completions": "completions",
+		"/v1/models": "models", "/api/health": "health",
+		"": "", "/": "", "//": "", "stream": "", "/stream/": "", "/Stream": "", "/stream ": "", " /stream": "", "/stream\x00": "",
+		"/stream;x": "", "/./stream": "", "/../stream": "", "/api//answer": "", "/api/answer/": "", "/api/answer/..": "",
+		"/api/upload": "", "/v1": "", "/v1/": "", "/v1/completions": "", "/api/create_api_key": "", "/mcp": "", "\\stream": "",
+	} {
+		got := ""
+		if e := all.Find(path); e != nil {
+			got = e.Name
+		}
+		if got != want {
+			t.Errorf("%q: got %q, want %q", path, got, want)
+		}
+	}
+}
+
+func TestGroupsOpenOnlyTheirOwn(t *testing.T) {
+	widget := routes(t, "", GroupWidget)
+	if widget.Find("/v1/models") != nil || widget.Find("/api/health") != nil || widget.Find("/stream") == nil {
+		t.Error("the widget group is not the widget's endpoints")
+	}
+	for name, c := range map[string]struct {
+		version string
+		groups  []Group
+		allow   []string
+		want    string
+	}{
+		"no group":                   {"1.1", nil, nil, "no endpoint group is named"},
+		"an unknown one":             {"1.1", []Group{"admin"}, nil, `unknown endpoint group "admin"`},
+		"one the version lacks":      {"0.14", []Group{GroupOpenAI}, nil, `DocsGPT 0.14 has no endpoints of the group "openai"`},
+		"a member that widens":       {"1.1", []Group{GroupWidget}, []string{"agent_id"}, `"agent_id" cannot be allowed`},
+		"the credential":             {"1.1", []Group{GroupWidget}, []string{"api_key"}, `"api_key" cannot be allowed`},
+		"a member that is no member": {"1.1", []Group{GroupWidget}, []string{`a"b`}, "is no name of a body member"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v, err := FindVersion(c.version)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := NewRoutes(v, c.groups, c.allow); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want %s", err, c.want)
+			}
+		})
+	}
+}
+
+// What a version has, and where a key that is bound to a source works in it.
+func TestVersions(t *testing.T) {
+	type facts struct{ endpoints, sources string }
+	want := map[string]facts{
+		"0.8":  {"answer feedback search stream", "answer feedback search stream"},
+		"0.13": {"answer feedback search stream", "answer search stream"},
+		"0.14": {"answer feedback search stream", "answer search stream"},
+		"0.15": {"answer feedback stream", "answer stream"},
+		"0.16": {"answer completions feedback health search stream", "answer stream"},
+		"0.17": {"answer completions feedback health models search stream", "answer stream"},
+		"1.1":  {"answer completions feedback health models search stream", "answer stream"},
+	}
+	for name, f := range want {
+		v, err := FindVersion(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var endpoints, sources []string
+		for _, e := range v.endpoints() {
+			endpoints = append(endpoints, e.Name)
+			if e.Sources {
+				sources = append(sources, e.Name)
+			}
+		}
+		slices.Sort(endpoints)
+		slices.Sort(sources)
+		if got := (facts{strings.Join(endpoints, " "), strings.Join(sources, " ")}); got != f {
+			t.Errorf("%s: got %+v, want %+v", name, got, f)
+		}
+	}
+}
+
+func TestEveryVersionIsComplete(t *testing.T) {
+	for _, name := range VersionNames() {
+		v, err := FindVersion(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range v.endpoints() {
+			if (!e.Agents || !e.Sources) && e.Token != PlaceNone && !strings.HasSuffix(e.Refused, ".") {
+				t.Errorf("%s %s: a binding is refused without a sentence", name, e.Name)
+			}
+			if e.Method == http.MethodPost && e.Members == nil {
+				t.Errorf("%s %s: a body without an allow-list", name, e.Name)
+			}
+			for _, m := range e.Members {
+				if slices.Contains(Never(), m.Name) {
+					t.Errorf("%s %s lets %s through", name, e.Name, m.Name)
+				}
+			}
+			if v.Accounts && e.Name == "models" && e.Sources {
+				t.Errorf("%s: an access token does not work on /v1", name)
+			}
+		}
+	}
+}
+
+func TestFindVersion(t *testing.T) {
+	for name, want := range map[string]string{"": Default, "1.1": "1.1", "1.1.0": "1.1", "0.17.2": "0.17", "0.8.1": "0.8"} {
+		if v, err := FindVersion(name); err != nil || v.Name != want {
+			t.Errorf("%q: got %v, %v", name, v, err)
+		}
+	}
+	for _, name := range []string{"2.0", "0.7", "1", "v1.1", "1.1.x", "1.1.0.0", "latest"} {
+		if _, err := FindVersion(name); err == nil {
+			t.Errorf("%q was found", name)
+		}
+	}
+}
+
+func TestCheckSource(t *testing.T) {
+	const object = "65f1c0ffee5eed0123456789"
+	for name, c := range map[string]struct{ version, id, want string }{
+		"a UUID":                      {"1.1", source, source},
+		"a UUID in upper case":        {"1.1", strings.ToUpper(source), source},
+		"no dashes":                   {"1.1", strings.ReplaceAll(source, "-", ""), ""},
+		"braces":                      {"1.1", "{" + source + "}", ""},
+		"blank":                       {"1.1", " " + source, ""},
+		"the default source":          {"1.1", "default", ""},
+		"an object id in a new one":   {"1.1", object, ""},
+		"an object id":                {"0.14", object, object},
+		"a UUID in an old one":        {"0.16", source, ""},
+		"quotes":                      {"0.14", `65f1c0ffee5eed01234567"'`, ""},
+		"the built-in index":          {"0.8", "default", "default"},
+		"an uploaded source":          {"0.10", "local/handbook/", "local/handbook/"},
+		"out of the index folder":     {"0.10", "local/../", ""},
+		"deeper":                      {"0.10", "local/a/b/", ""},
+		"a retriever's name":          {"0.9", "duckduck_search", ""},
+		"no slash at the end":         {"0.9", "local/handbook", ""},
+		"a control character":         {"0.9", "local/a\nb/", ""},
+		"a remote index is not known": {"0.8", "en/name/1/model/", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v, err := FindVersion(c.version)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := v.CheckSource(c.id)
+			if got != c.want || (err == nil) != (c.want != "") {
+				t.Errorf("got %q, %v", got, err)
+			}
+		})
+	}
+	for version, many := range map[string]bool{"1.1": true, "0.15": true, "0.14": false, "0.8": false} {
+		v, err := FindVersion(version)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := v.CheckSources(2); (err == nil) != many {
+			t.Errorf("%s: two sources: %v", version, err)
+		}
+		if v.CheckSources(0) == nil || v.CheckSources(1) != nil {
+			t.Errorf("%s: none must be refused, and one accepted", version)
+		}
+	}
+}

@@ -1,0 +1,224 @@
+package docsgpt
+
+import (
+	"bytes"
+	"errors"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// MaxEvent is how large one event of a stream may be, in bytes.
+const MaxEvent = 16 << 20
+
+// ErrEventTooLarge is returned for an event over [MaxEvent].
+var ErrEventTooLarge = errors.New("the upstream sent an event that is too large")
+
+// Events turns a stream of server-sent events into one that holds whole data events and nothing else: no id, event
+// and retry lines, no comments, never a part of an event. Payloads stay as they are, to the byte. On the way it
+// notices how the stream ends and which conversation it belongs to. The zero value is ready; it is for one goroutine.
+//
+// Published widgets need this: they decode each network chunk by itself and give every line that is not blank,
+// without a leading "data:", to their JSON parser.
+type Events struct {
+	pending []byte // the beginning of an event whose end has not come
+	scanned int    // how much of pending is known to hold no end of an event
+	started bool   // the byte order mark was looked for
+
+	// OnConversation is called with the id of the conversation when the stream tells it. It may be nil.
+	OnConversation func(id string)
+
+	ended bool
+}
+
+// Ended tells whether the event came that closes every complete stream: "end" or "error".
+func (f *Events) Ended() bool { return f.ended }
+
+// Filter appends to out the events that src completes, and keeps the rest for the next call.
+func (f *Events) Filter(out, src []byte) ([]byte, error) {
+	if !f.started && len(src) > 0 {
+		f.started = true
+		src = bytes.TrimPrefix(src, []byte("\ufeff"))
+	}
+	if len(f.pending) > 0 {
+		f.pending = append(f.pending, src...)
+		src = f.pending
+	}
+	rest := src
+	from := f.scanned
+	for {
+		end := endOfEvent(rest, from)
+		if end < 0 {
+			break
+		}
+		out = f.event(out, rest[:end])
+		rest, from = rest[end:], 0
+	}
+	if len(rest) > MaxEvent {
+		return out, ErrEventTooLarge
+	}
+	f.keep(rest, len(f.pending) > 0)
+	return out, nil
+}
+
+// keep stores the unfinished rest. inside tells whether rest is a part of pending.
+func (f *Events) keep(rest []byte, inside bool) {
+	switch {
+	case len(rest) == 0:
+		f.pending = f.pending[:0]
+	case inside && len(rest) == len(f.pending):
+	default:
+		f.pending = append(f.pending[:0], rest...) // moves overlapping bytes correctly
+	}
+	// Three bytes may be the beginning of the blank line that ends the event.
+	f.scanned = max(0, len(rest)-3)
+}
+
+// endOfEvent returns the place after the first blank line at or after from, or -1. Lines end in LF, CRLF or CR. A CR
+// at the very end is not taken for a line's end yet, for a LF may follow.
+func endOfEvent(s []byte, from int) int {
+	for i := from; i < len(s); {
+		n := bytes.IndexByte(s[i:], '\n')
+		if n < 0 {
+			n = len(s) - i
+		}
+		if c := bytes.IndexByte(s[i:i+n], '\r'); c >= 0 {
+			n = c
+		}
+		i += n
+		if i >= len(s) {
+			return -1
+		}
+		after, ok := lineEnd(s, i)
+		if !ok {
+			return -1
+		}
+		second, ok := lineEnd(s, after)
+		if ok && second > after {
+			return second
+		}
+		i = after
+	}
+	return -1
+}
+
+// lineEnd returns the place after the line end at i, or i where there is none; ok is false where more bytes are
+// needed to tell.
+func lineEnd(s []byte, i int) (after int, ok bool) {
+	switch {
+	case i >= len(s):
+		return i, false
+	case s[i] == '\n':
+		return i + 1, true
+	case s[i] != '\r':
+		return i, true
+	case i+1 >= len(s):
+		return i, false
+	case s[i+1] == '\n':
+		return i + 2, true
+	default:
+		return i + 1, true
+	}
+}
+
+// event appends the data lines of one event.
+func (f *Events) event(out, event []byte) []byte {
+	start := len(out)
+	for len(event) > 0 {
+		var line []byte
+		line, event = cutLine(event)
+		data, ok := bytes.CutPrefix(line, []byte("data:"))
+		if !ok {
+			continue
+		}
+		data = bytes.TrimPrefix(data, []byte(" "))
+		f.look(data)
+		out = append(out, "data: "...)
+		out = append(out, data...)
+		out = append(out, '\n')
+	}
+	if len(out) > start {
+		out = append(out, '\n')
+	}
+	return out
+}
+
+func cutLine(s []byte) (line, rest []byte) {
+	n := bytes.IndexByte(s, '\n')
+	if n < 0 {
+		n = len(s)
+	}
+	if c := bytes.IndexByte(s[:n], '\r'); c >= 0 {
+		n = c
+	}
+	after, _ := lineEnd(s, n)
+	if after == n {
+		after = len(s)
+	}
+	return s[:n], s[after:]
+}
+
+// maxTelling is the size up to which an event may be one that tells something: those are short.
+const maxTelling = 4 << 10
+
+// look notices the events that matter to the gate. Quotes inside a JSON string are escaped, so the words can only be
+// found where they are names or whole values; most events are passed over by that alone.
+func (f *Events) look(data []byte) {
+	if len(data) > maxTelling || len(data) == 0 || data[0] != '{' {
+		return
+	}
+	if !bytes.Contains(data, []byte(`"end"`)) && !bytes.Contains(data, []byte(`"error"`)) &&
+		!bytes.Contains(data, []byte(`"id"`)) && !bytes.Contains(data, []byte(`"conversation_id"`)) {
+		return
+	}
+	var kind, id, conversation string
+	d := jsontext.NewDecoder(bytes.NewReader(data))
+	err := eachMember(d, func(name string) error {
+		value, err := d.ReadValue()
+		switch text, _ := textOf(value); name {
+		case "type":
+			kind = text
+		case "id":
+			id = text
+		case "conversation_id":
+			conversation = text
+		}
+		return err
+	})
+	if err != nil {
+		return
+	}
+	switch kind {
+	case "end", "error":
+		f.ended = true
+	case "id":
+		f.tell(id)
+	case "message_id":
+		f.tell(conversation)
+	}
+}
+
+func (f *Events) tell(conversation string) {
+	if f.OnConversation != nil && conversation != "" && conversation != "None" {
+		f.OnConversation(conversation)
+	}
+}
+
+// ConversationOf returns the conversation that a JSON answer of /api/answer names, or an empty text.
+func ConversationOf(body []byte) string {
+	var id string
+	d := jsontext.NewDecoder(bytes.NewReader(body))
+	if d.PeekKind() != '{' {
+		return ""
+	}
+	err := eachMember(d, func(name string) error {
+		value, err := d.ReadValue()
+		if name == "conversation_id" {
+			id, _ = textOf(value)
+		}
+		return err
+	})
+	if err != nil || id == "None" {
+		return ""
+	}
+	return id
+}

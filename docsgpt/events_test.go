@@ -1,0 +1,165 @@
+package docsgpt
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+)
+
+// recorded is a stream of DocsGPT 1.1.
+const recorded = "id: 0\ndata: {\"type\": \"message_id\", \"message_id\": \"m\", \"conversation_id\": \"c-1\", \"request_id\": \"r\"}\n\n" +
+	": keepalive\n\n" +
+	"id: 1\ndata: {\"type\": \"answer\", \"answer\": \"He said \\\"end\\\" \\u00e4 \"}\n\n" +
+	"event: message\r\nid: 2\r\ndata: {\"type\": \"answer\", \"answer\": \"äöü 漢字 🙂\"}\r\n\r\n" +
+	"data:{\"type\": \"source\", \"source\": [{\"source_id\": \"s\"}]}\n\n" +
+	"retry: 5\n\n" +
+	"data: {\"type\": \"id\", \"id\": \"c-1\"}\n\n" +
+	"data: {\"type\": \"end\"}\n\n"
+
+const relayed = "data: {\"type\": \"message_id\", \"message_id\": \"m\", \"conversation_id\": \"c-1\", \"request_id\": \"r\"}\n\n" +
+	"data: {\"type\": \"answer\", \"answer\": \"He said \\\"end\\\" \\u00e4 \"}\n\n" +
+	"data: {\"type\": \"answer\", \"answer\": \"äöü 漢字 🙂\"}\n\n" +
+	"data: {\"type\": \"source\", \"source\": [{\"source_id\": \"s\"}]}\n\n" +
+	"data: {\"type\": \"id\", \"id\": \"c-1\"}\n\n" +
+	"data: {\"type\": \"end\"}\n\n"
+
+func TestEventsAreWholeWhereverTheyAreCut(t *testing.T) {
+	for cut := range len(recorded) + 1 {
+		var f Events
+		var got []byte
+		for _, piece := range []string{recorded[:cut], recorded[cut:]} {
+			out, err := f.Filter(nil, []byte(piece))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(out) > 0 && !bytes.HasSuffix(out, []byte("\n\n")) {
+				t.Fatalf("cut at %d: a piece ends inside an event: %q", cut, out)
+			}
+			got = append(got, out...)
+		}
+		if string(got) != relayed {
+			t.Fatalf("cut at %d: got\n%s\nwant\n%s", cut, got, relayed)
+		}
+		if !f.Ended() {
+			t.Fatalf("cut at %d: the end was not noticed", cut)
+		}
+	}
+}
+
+func TestEventsByteByByte(t *testing.T) {
+	var f Events
+	var got []byte
+	var told []string
+	f.OnConversation = func(id string) { told = append(told, id) }
+	for i := range len(recorded) {
+		var err error
+		if got, err = f.Filter(got, []byte{recorded[i]}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if string(got) != relayed {
+		t.Errorf("got\n%s", got)
+	}
+	if strings.Join(told, " ") != "c-1 c-1" {
+		t.Errorf("conversations told: %v", told)
+	}
+}
+
+func TestEventsNoticeOnlyTheRealEnd(t *testing.T) {
+	for event, want := range map[string]bool{
+		`{"type": "end"}`:                           true,
+		`{"type":"end"}`:                            true,
+		`{"type": "error", "error": "x"}`:           true,
+		`{"a": 1, "type": "error"}`:                 true,
+		`{"type": "answer", "answer": "end"}`:       false,
+		`{"type": "answer", "answer": "\"end\""}`:   false,
+		`{"type": "answer", "end": "end"}`:          false,
+		`{"answer": "the \"type\": \"end\" event"}`: false,
+		`[DONE]`:         false,
+		`{"type": "end"`: false,
+	} {
+		var f Events
+		if _, err := f.Filter(nil, []byte("data: "+event+"\n\n")); err != nil {
+			t.Fatal(err)
+		}
+		if f.Ended() != want {
+			t.Errorf("%s: ended %v, want %v", event, f.Ended(), want)
+		}
+	}
+}
+
+func TestEventsDropAnUnfinishedOne(t *testing.T) {
+	var f Events
+	out, err := f.Filter(nil, []byte("data: {\"type\": \"answer\"}\n\ndata: {\"type\": \"en"))
+	if err != nil || string(out) != "data: {\"type\": \"answer\"}\n\n" {
+		t.Errorf("got %q, %v", out, err)
+	}
+	if f.Ended() {
+		t.Error("an unfinished event counts as the end")
+	}
+}
+
+func TestEventsAreBounded(t *testing.T) {
+	var f Events
+	piece := bytes.Repeat([]byte("x"), 1<<20)
+	for range MaxEvent >> 20 {
+		if _, err := f.Filter(nil, piece); err != nil {
+			t.Fatalf("refused below the limit: %v", err)
+		}
+	}
+	if _, err := f.Filter(nil, piece); err == nil {
+		t.Error("an endless event is kept for ever")
+	}
+}
+
+func FuzzEvents(f *testing.F) {
+	f.Add([]byte(recorded), uint16(7))
+	f.Add([]byte("data: a\rdata: b\r\r\n\ndata\n\n:x\n\ndata:\n\n"), uint16(3))
+	f.Add([]byte("\ufeffdata: x\n\n"), uint16(1))
+	f.Fuzz(func(t *testing.T, stream []byte, cut uint16) {
+		var whole, pieces Events
+		want, err := whole.Filter(nil, stream)
+		if err != nil {
+			return // over the limit
+		}
+		var got []byte
+		for rest := stream; len(rest) > 0; {
+			n := min(len(rest), int(cut)%64+1)
+			if bytes.HasPrefix(stream, []byte("\xef")) {
+				n = len(rest) // a byte order mark comes whole: it is three bytes at the very beginning
+			}
+			if got, err = pieces.Filter(got, rest[:n]); err != nil {
+				t.Fatal(err)
+			}
+			rest = rest[n:]
+		}
+		if !bytes.Equal(got, want) {
+			t.Fatalf("in pieces of %d: %q\nat once: %q", cut, got, want)
+		}
+		if pieces.Ended() != whole.Ended() {
+			t.Fatal("the end depends on the pieces")
+		}
+		for _, line := range bytes.Split(got, []byte("\n")) {
+			if len(line) > 0 && !bytes.HasPrefix(line, []byte("data: ")) {
+				t.Fatalf("a line that widgets cannot read: %q", line)
+			}
+		}
+		if len(got) > 0 && !bytes.HasSuffix(got, []byte("\n\n")) {
+			t.Fatalf("ends inside an event: %q", got)
+		}
+	})
+}
+
+func BenchmarkEvents(b *testing.B) {
+	stream := []byte(strings.Repeat("id: 12\ndata: {\"type\": \"answer\", \"answer\": \"some words \"}\n\n", 100))
+	var f Events
+	out := make([]byte, 0, 2*len(stream))
+	b.SetBytes(int64(len(stream)))
+	b.ReportAllocs()
+	for b.Loop() {
+		out, _ = f.Filter(out[:0], stream)
+	}
+	if len(out) == 0 {
+		b.Fatal("nothing came out")
+	}
+}

@@ -1,0 +1,135 @@
+package docsgpt
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Kinds is a set of JSON kinds.
+type Kinds uint8
+
+// The kinds.
+const (
+	KindString Kinds = 1 << iota
+	KindNumber
+	KindBool
+	KindNull
+	KindObject
+	KindArray
+
+	anyKind = KindString | KindNumber | KindBool | KindNull | KindObject | KindArray
+)
+
+// Check is a further test of a member's value.
+type Check uint8
+
+// The checks.
+const (
+	CheckNothing      Check = iota
+	CheckConversation       // forwarded only if the gate gave this conversation to this key; else dropped
+	CheckOwned              // the same; else the request is refused
+	CheckIndex              // a whole number from 0 on
+	CheckRating             // "LIKE", "DISLIKE" or null
+	CheckMessages           // chat messages whose content is text
+)
+
+// Member is a member of a request body that the gate lets through. Its value is forwarded byte for byte.
+type Member struct {
+	Name     string
+	Kinds    Kinds
+	Required bool
+	Check    Check
+}
+
+// The allow-lists. Everything else that a client sends is dropped: with a key alone, members of a request can
+// replace the prompt, the model and the headers of the call to the owner's model account, read other people's
+// conversations or switch retrieval off, and new ones come with each DocsGPT.
+var (
+	chatMembers = []Member{
+		{Name: "question", Kinds: KindString, Required: true},
+		{Name: "history", Kinds: KindString | KindArray | KindNull},
+		{Name: "conversation_id", Kinds: KindString | KindNull, Check: CheckConversation},
+	}
+	searchMembers = []Member{
+		{Name: "question", Kinds: KindString, Required: true},
+	}
+	openFeedbackMembers = []Member{
+		{Name: "question", Kinds: KindString, Required: true},
+		{Name: "answer", Kinds: KindString, Required: true},
+		{Name: "feedback", Kinds: KindString | KindNull, Required: true, Check: CheckRating},
+	}
+	keyedFeedbackMembers = []Member{
+		{Name: "question", Kinds: KindString | KindNull},
+		{Name: "answer", Kinds: KindString | KindNull},
+		{Name: "feedback", Kinds: KindString | KindNull, Required: true, Check: CheckRating},
+		{Name: "conversation_id", Kinds: KindString, Required: true, Check: CheckOwned},
+		{Name: "question_index", Kinds: KindNumber, Required: true, Check: CheckIndex},
+	}
+	completionMembers = []Member{
+		{Name: "model", Kinds: KindString | KindNull},
+		{Name: "messages", Kinds: KindArray, Required: true, Check: CheckMessages},
+		{Name: "stream", Kinds: KindBool | KindNull},
+		{Name: "stream_options", Kinds: KindObject | KindNull},
+		{Name: "temperature", Kinds: KindNumber | KindNull},
+		{Name: "top_p", Kinds: KindNumber | KindNull},
+		{Name: "max_tokens", Kinds: KindNumber | KindNull},
+		{Name: "max_completion_tokens", Kinds: KindNumber | KindNull},
+		{Name: "frequency_penalty", Kinds: KindNumber | KindNull},
+		{Name: "presence_penalty", Kinds: KindNumber | KindNull},
+		{Name: "stop", Kinds: KindString | KindArray | KindNull},
+		{Name: "seed", Kinds: KindNumber | KindNull},
+		{Name: "n", Kinds: KindNumber | KindNull},
+		{Name: "response_format", Kinds: KindObject | KindNull},
+	}
+)
+
+// MessageParts is no member but a name that an operator may allow beside members: message contents of other kinds
+// than text, such as images and files, on the OpenAI endpoints. DocsGPT stores those as the owner's attachments.
+const MessageParts = "message_parts"
+
+// never are the members that would break the promise that a key reaches only what it is bound to. No option lets
+// them through.
+var never = []string{
+	"api_key", "active_docs", "selectedDocs", "selectDocs", "embeddings_key", "source", "sources", "source_id",
+	"extra_source_ids", "retriever", "agent_id", "workflow", "workflow_id", "index", "tool_actions", "docsgpt",
+}
+
+// Never returns the names of the members that no option lets through, for documentation.
+func Never() []string { return slices.Clone(never) }
+
+// CheckAllowed tells whether an operator may let a member of that name through.
+func CheckAllowed(name string) error {
+	if slices.Contains(never, name) {
+		return fmt.Errorf("%q cannot be allowed: with it a client could leave the source that its key is bound to", name)
+	}
+	if name == "" || len(name) > 64 {
+		return fmt.Errorf("%s is no name of a body member", show(name))
+	}
+	for _, c := range []byte(name) {
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_') {
+			return fmt.Errorf("%s is no name of a body member: letters, digits and underscores only", show(name))
+		}
+	}
+	return nil
+}
+
+// withAllowed adds the operator's members to an endpoint's list. A member that is listed already loses its check and
+// its limits, which is how conversations of other keys are let in on purpose.
+func withAllowed(list []Member, names []string) []Member {
+	if list == nil || len(names) == 0 {
+		return list
+	}
+	list = slices.Clone(list)
+	for _, name := range names {
+		i := slices.IndexFunc(list, func(m Member) bool {
+			return m.Name == name || name == MessageParts && m.Check == CheckMessages
+		})
+		switch {
+		case i >= 0:
+			list[i].Check = CheckNothing
+		case name != MessageParts:
+			list = append(list, Member{Name: name, Kinds: anyKind})
+		}
+	}
+	return list
+}

@@ -1,0 +1,220 @@
+package docsgpt
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Injected is what the gate puts into a body in place of what the client chose: an agent's key, or sources.
+type Injected struct {
+	Agent   string   // the DocsGPT key that is swapped in; empty with Sources
+	Sources []string // canonical source ids
+}
+
+// BodySlack is how many bytes a buffer should have to spare so that [Body.Rewrite] needs no other one.
+const BodySlack = 512
+
+// Check tests the members of the body against what the endpoint allows. The error's text is meant for the client.
+func (b *Body) Check(e *Endpoint) error {
+	for i := range e.Members {
+		if m := &e.Members[i]; m.Required && !b.has(m) {
+			return fmt.Errorf("the member %q is missing", m.Name)
+		}
+	}
+	for _, f := range b.fields {
+		raw := b.buf[f.start:f.end]
+		if f.member.Kinds&kindOf(raw) == 0 {
+			return fmt.Errorf("the member %q has the wrong type", f.member.Name)
+		}
+		if err := b.check(f.member, raw); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *Body) has(m *Member) bool {
+	for _, f := range b.fields {
+		if f.member == m {
+			return true
+		}
+	}
+	return false
+}
+
+func (b *Body) check(m *Member, raw []byte) error {
+	switch m.Check {
+	case CheckConversation, CheckOwned:
+		if raw[0] == '"' {
+			text, err := unquote(raw)
+			if err != nil {
+				return errSyntax
+			}
+			b.conversation = string(text)
+		}
+	case CheckIndex:
+		if n, err := strconv.ParseUint(string(raw), 10, 31); err != nil || n > 1<<20 {
+			return fmt.Errorf("the member %q must be a whole number from 0 on", m.Name)
+		}
+	case CheckRating:
+		if text := string(raw); text != `"LIKE"` && text != `"DISLIKE"` && text != "null" {
+			return fmt.Errorf(`the member %q must be "LIKE", "DISLIKE" or null`, m.Name)
+		}
+	case CheckMessages:
+		return checkMessages(raw)
+	case CheckNothing:
+	}
+	return nil
+}
+
+// Rewrite returns the body to forward: the allowed members in the client's order with their values byte for byte, and
+// what the gate injects. owned tells whether the conversation that the client named is this key's; else its member is
+// dropped. The result is built in the buffer that was parsed, so the Body must not be used afterwards.
+func (b *Body) Rewrite(e *Endpoint, in Injected, owned bool) []byte {
+	// Writing never passes reading: what has been written before a member is at most what the client needed for the
+	// same members, with names in their shortest spelling. append moves overlapping bytes correctly.
+	src := b.buf
+	out := append(b.buf[:0], '{')
+	history := e.defaultHistory != ""
+	for _, f := range b.fields {
+		if f.member.Check == CheckConversation && src[f.start] == '"' && !owned {
+			continue
+		}
+		if f.member.Name == "history" {
+			history = false
+		}
+		out = appendName(out, f.member.Name)
+		out = append(out, src[f.start:f.end]...)
+	}
+	if history {
+		out = append(appendName(out, "history"), e.defaultHistory...)
+	}
+	if e.Token == PlaceBody {
+		switch {
+		case in.Agent != "":
+			out = appendText(appendName(out, "api_key"), in.Agent)
+		case e.Sources && len(in.Sources) == 1:
+			out = appendText(appendName(out, "active_docs"), in.Sources[0])
+		case e.Sources && len(in.Sources) > 1:
+			out = append(appendName(out, "active_docs"), '[')
+			for i, id := range in.Sources {
+				if i > 0 {
+					out = append(out, ',')
+				}
+				out = appendText(out, id)
+			}
+			out = append(out, ']')
+		}
+	}
+	return append(out, '}')
+}
+
+func appendName(out []byte, name string) []byte {
+	if len(out) > 1 {
+		out = append(out, ',')
+	}
+	out = append(out, '"')
+	out = append(out, name...)
+	return append(out, '"', ':')
+}
+
+// appendText appends s as a JSON string. Keys and ids come from configuration that was checked to be valid UTF-8.
+func appendText(out []byte, s string) []byte {
+	quoted, _ := jsontext.AppendQuote(out, s) // the error is about invalid UTF-8, which is replaced
+	return quoted
+}
+
+var errMessageParts = errors.New("messages may hold text only: images, files and other parts are not accepted")
+
+// checkMessages tests that each message's content is text. Other parts (images, files) would be stored among the
+// owner's attachments and reach the model beside the source that the key is bound to.
+func checkMessages(raw []byte) error {
+	d := jsontext.NewDecoder(bytes.NewReader(raw))
+	if _, err := d.ReadToken(); err != nil {
+		return errSyntax
+	}
+	for d.PeekKind() != ']' {
+		if d.PeekKind() != '{' {
+			return errors.New("each of the messages must be an object")
+		}
+		if err := eachMember(d, func(name string) error {
+			if name != "content" {
+				return d.SkipValue()
+			}
+			return checkContent(d)
+		}); err != nil {
+			return messageError(err)
+		}
+	}
+	return nil
+}
+
+func checkContent(d *jsontext.Decoder) error {
+	switch d.PeekKind() {
+	case '"', 'n':
+		return d.SkipValue()
+	case '[':
+	default:
+		return errMessageParts
+	}
+	if _, err := d.ReadToken(); err != nil {
+		return err
+	}
+	for d.PeekKind() != ']' {
+		if d.PeekKind() != '{' {
+			return errMessageParts
+		}
+		text := false
+		if err := eachMember(d, func(name string) error {
+			value, err := d.ReadValue()
+			switch name {
+			case "type":
+				text = string(value) == `"text"`
+			case "text":
+			default:
+				return errMessageParts
+			}
+			return err
+		}); err != nil {
+			return err
+		}
+		if !text {
+			return errMessageParts
+		}
+	}
+	_, err := d.ReadToken()
+	return err
+}
+
+// eachMember reads an object and calls do with each name; do must read the value.
+func eachMember(d *jsontext.Decoder, do func(name string) error) error {
+	if _, err := d.ReadToken(); err != nil {
+		return err
+	}
+	for d.PeekKind() != '}' {
+		token, err := d.ReadToken()
+		if err != nil {
+			return err
+		}
+		if err := do(token.String()); err != nil {
+			return err
+		}
+	}
+	_, err := d.ReadToken()
+	return err
+}
+
+// messageError keeps our own sentence and hides the decoder's, which names offsets into a part of the body.
+func messageError(err error) error {
+	if errors.Is(err, errMessageParts) {
+		return err
+	}
+	if errors.Is(err, jsontext.ErrDuplicateName) {
+		return errDuplicate
+	}
+	return errSyntax
+}

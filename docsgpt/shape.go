@@ -1,0 +1,113 @@
+package docsgpt
+
+import (
+	"net/http"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Shape is the form of a refusal that an endpoint's clients can read.
+type Shape uint8
+
+// The shapes.
+const (
+	// ShapeJSON is one object: error, message, code, request_id. The first two hold the same sentence, since some
+	// clients read the one and some the other.
+	ShapeJSON Shape = iota
+	// ShapeEvent is one server-sent event of type "error". Published widgets look at neither status nor content
+	// type; of all the forms tried this is the only one that they show as a sentence and recover from.
+	ShapeEvent
+	// ShapeOpenAI is {"error": {message, type, code, request_id}}.
+	ShapeOpenAI
+)
+
+// Refusal is an answer that the gate gives instead of DocsGPT's. Message is a plain sentence for people, without any
+// detail that would help an attacker; Code is stable and for programs.
+type Refusal struct {
+	Status  int
+	Code    string
+	Message string
+
+	RetryAfter string // value of the header Retry-After; empty: none
+	NoRetry    bool   // tells clients of the OpenAI family not to try again
+}
+
+// ContentType is the media type of a refusal in this shape.
+func (s Shape) ContentType() string {
+	if s == ShapeEvent {
+		return "text/event-stream; charset=utf-8"
+	}
+	return "application/json"
+}
+
+// Append appends the refusal's body in this shape.
+func (s Shape) Append(out []byte, r *Refusal, requestID string) []byte {
+	switch s {
+	case ShapeEvent:
+		out = append(out, `data: {"type":"error","error":`...)
+		out = appendText(out, r.Message)
+		out = appendRest(out, r, requestID)
+		return append(out, "}\n\n"...)
+	case ShapeOpenAI:
+		out = append(out, `{"error":{"message":`...)
+		out = appendText(out, r.Message)
+		out = append(out, `,"type":`...)
+		out = appendText(out, openAIType(r.Status))
+		out = append(out, `,"param":null`...)
+		out = appendRest(out, r, requestID)
+		return append(out, "}}\n"...)
+	default:
+		out = append(out, `{"error":`...)
+		out = appendText(out, r.Message)
+		out = append(out, `,"message":`...)
+		out = appendText(out, r.Message)
+		out = appendRest(out, r, requestID)
+		return append(out, "}\n"...)
+	}
+}
+
+func appendRest(out []byte, r *Refusal, requestID string) []byte {
+	out = append(out, `,"code":`...)
+	out = appendText(out, r.Code)
+	out = append(out, `,"request_id":`...)
+	return appendText(out, requestID)
+}
+
+// AppendBroken appends what ends a stream that has begun and cannot go on, so that the client is not left waiting.
+// atBoundary tells whether the last byte sent ended an event.
+func (s Shape) AppendBroken(out []byte, r *Refusal, requestID string, atBoundary bool) []byte {
+	if !atBoundary {
+		out = append(out, "\n\n"...)
+	}
+	if s == ShapeOpenAI {
+		out = append(out, "data: "...)
+		out = s.Append(out, r, requestID)
+		return append(out, '\n')
+	}
+	return ShapeEvent.Append(out, r, requestID)
+}
+
+// openAIType is the error type that OpenAI's own API has for a status.
+func openAIType(status int) string {
+	switch {
+	case status == http.StatusUnauthorized:
+		return "authentication_error"
+	case status == http.StatusForbidden:
+		return "permission_error"
+	case status == http.StatusTooManyRequests:
+		return "rate_limit_error"
+	case status >= 500:
+		return "server_error"
+	default:
+		return "invalid_request_error"
+	}
+}
+
+// textOf returns the text of a JSON string; ok is false for every other kind.
+func textOf(raw jsontext.Value) (text string, ok bool) {
+	if raw.Kind() != '"' {
+		return "", false
+	}
+	unquoted, err := unquote(raw)
+	return string(unquoted), err == nil
+}

@@ -1,0 +1,124 @@
+package forward
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"sync"
+	"sync/atomic"
+)
+
+// ErrTooLarge is returned for a body over its limit.
+var ErrTooLarge = errors.New("the body is too large")
+
+// Sizes of buffers: most bodies fit into a small one; up to a large one is kept for the next request.
+const (
+	smallBuffer = 8 << 10
+	largeBuffer = 4 << 20
+)
+
+var (
+	smallBuffers = sync.Pool{New: func() any { return &Buffer{Bytes: make([]byte, 0, smallBuffer), pool: true} }}
+	largeBuffers sync.Pool
+)
+
+// Buffer is a request body in memory that several readers may share. It goes back to its pool when the last of them
+// and its maker have let it go: the connection pool may still read a body after it has handed over the answer.
+type Buffer struct {
+	Bytes []byte // its owner's to change until the first Reader is made
+
+	refs atomic.Int32
+	pool bool
+}
+
+// NewBuffer returns an empty buffer with room for size bytes. The caller must Release it once.
+func NewBuffer(size int) *Buffer {
+	var b *Buffer
+	if size <= smallBuffer {
+		b = smallBuffers.Get().(*Buffer)
+	} else if b, _ = largeBuffers.Get().(*Buffer); b == nil || cap(b.Bytes) < size {
+		b = &Buffer{Bytes: make([]byte, 0, size), pool: size <= largeBuffer}
+	}
+	b.Bytes = b.Bytes[:0]
+	b.refs.Store(1)
+	return b
+}
+
+// Release lets the buffer go. Its bytes must not be used afterwards.
+func (b *Buffer) Release() {
+	if b.refs.Add(-1) > 0 || !b.pool {
+		return
+	}
+	switch size := cap(b.Bytes); {
+	case size <= 2*smallBuffer:
+		smallBuffers.Put(b)
+	case size <= largeBuffer:
+		largeBuffers.Put(b)
+	}
+}
+
+// Reader returns a new reader of the whole buffer, which holds it until it is closed.
+func (b *Buffer) Reader() io.ReadCloser {
+	b.refs.Add(1)
+	r := &bufferReader{buffer: b}
+	r.Reset(b.Bytes)
+	return r
+}
+
+type bufferReader struct {
+	bytes.Reader
+	buffer *Buffer
+	closed atomic.Bool
+}
+
+func (r *bufferReader) Close() error {
+	if r.closed.CompareAndSwap(false, true) {
+		r.buffer.Release()
+	}
+	return nil
+}
+
+// ReadBody reads a whole body of at most limit bytes into a buffer with slack bytes to spare. length is the announced
+// length, or -1. The error is [ErrTooLarge] or what reading gave; the buffer is nil then.
+func ReadBody(body io.Reader, length, limit int64, slack int) (*Buffer, error) {
+	if length > limit {
+		return nil, ErrTooLarge
+	}
+	room := smallBuffer - slack
+	if length >= 0 {
+		room = int(length)
+	}
+	b := NewBuffer(room + slack)
+	for {
+		if free := cap(b.Bytes) - len(b.Bytes) - slack; free <= 0 {
+			if int64(len(b.Bytes)) > limit {
+				b.Release()
+				return nil, ErrTooLarge
+			}
+			if length < 0 || int64(len(b.Bytes)) < length {
+				b = b.grow(slack)
+			}
+		}
+		// One byte more than announced is asked for, so that the end is seen and not only supposed.
+		n, err := body.Read(b.Bytes[len(b.Bytes) : cap(b.Bytes)-slack+min(slack, 1)])
+		b.Bytes = b.Bytes[:len(b.Bytes)+n]
+		switch {
+		case int64(len(b.Bytes)) > limit:
+			b.Release()
+			return nil, ErrTooLarge
+		case errors.Is(err, io.EOF):
+			return b, nil
+		case err != nil:
+			b.Release()
+			return nil, err
+		}
+	}
+}
+
+// grow returns a buffer of twice the size with the same bytes.
+func (b *Buffer) grow(slack int) *Buffer {
+	bigger := NewBuffer(2*cap(b.Bytes) + slack)
+	bigger.Bytes = append(bigger.Bytes, b.Bytes...)
+	b.Release()
+	return bigger
+}
