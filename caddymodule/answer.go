@@ -1,0 +1,233 @@
+package caddymodule
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/docsgate/docsgate/docsgpt"
+	"github.com/docsgate/docsgate/forward"
+)
+
+// answer is an answer of DocsGPT on its way back. The gate's own forwarding and the next handler's both give it the
+// head, the pieces and the end, and it makes of them what the endpoint's clients can read.
+type answer struct {
+	x      *exchange
+	way    way
+	status int
+	header http.Header // the upstream's
+
+	filter  docsgpt.Events // wayEvents
+	out     []byte         // wayEvents: what is written next; wayHeld, wayRefused: what came so far
+	flush   *http.ResponseController
+	lastTwo [2]byte // wayStream: the last bytes that were written
+}
+
+// way is what is done with the pieces of an answer.
+type way uint8
+
+const (
+	wayNone    way = iota // no head yet
+	wayEvents             // whole data events, each written at once
+	wayStream             // as they are, each written at once
+	wayHeld               // kept until the end, so that a broken answer becomes a clean error
+	wayThrough            // as they are; an answer that is too large to keep
+	wayRefused            // no success: kept, to be translated
+	wayDone               // nothing more is written
+)
+
+// maxHeld is how much of an answer that is no stream is kept.
+const maxHeld = 1 << 20
+
+// errEnough ends reading where the rest does not matter.
+var errEnough = errors.New("enough was read")
+
+// begin takes the head.
+func (a *answer) begin(status int, header http.Header) error {
+	a.status, a.header = status, header
+	stream := strings.HasPrefix(header.Get("Content-Type"), "text/event-stream")
+	switch {
+	case status < 200 || status > 299:
+		a.way = wayRefused
+	case a.x.endpoint.Relay == docsgpt.RelayEvents && (!stream || header.Get("Content-Encoding") != ""):
+		a.way = wayRefused
+	case stream:
+		a.way = wayStream
+		if a.x.endpoint.Relay == docsgpt.RelayEvents {
+			a.way = wayEvents
+			a.filter.OnConversation = a.x.gotConversation
+		}
+		return a.beginStream()
+	default:
+		a.way = wayHeld
+	}
+	return nil
+}
+
+func (a *answer) beginStream() error {
+	openStreams.Inc()
+	a.flush = http.NewResponseController(a.x.w)
+	h := a.x.w.Header()
+	docsgpt.CopyResponseHeaders(h, a.header)
+	delete(h, "Content-Length")
+	h["Cache-Control"] = streamCache
+	h["X-Accel-Buffering"] = noBuffering
+	a.x.w.WriteHeader(a.status)
+	return a.flush.Flush()
+}
+
+var (
+	streamCache = []string{"no-cache, no-transform"}
+	noBuffering = []string{"no"}
+)
+
+// write takes a piece.
+func (a *answer) write(p []byte) error {
+	switch a.way {
+	case wayEvents:
+		out, err := a.filter.Filter(a.out[:0], p)
+		a.out = out
+		if len(out) > 0 {
+			if err := a.push(out); err != nil {
+				return err
+			}
+		}
+		return err
+	case wayStream:
+		if err := a.push(p); err != nil {
+			return err
+		}
+		a.lastTwo = lastTwo(a.lastTwo, p)
+		return nil
+	case wayHeld:
+		if len(a.out)+len(p) <= maxHeld {
+			a.out = append(a.out, p...)
+			return nil
+		}
+		a.way = wayThrough
+		a.writeHead()
+		if _, err := a.x.w.Write(a.out); err != nil {
+			return err
+		}
+		a.out = nil
+		fallthrough
+	case wayThrough:
+		_, err := a.x.w.Write(p)
+		return err
+	case wayRefused:
+		a.out = append(a.out, p[:min(len(p), docsgpt.MaxError-len(a.out))]...)
+		if len(a.out) == docsgpt.MaxError {
+			return errEnough
+		}
+	case wayNone, wayDone:
+	}
+	return nil
+}
+
+func lastTwo(before [2]byte, p []byte) [2]byte {
+	switch n := len(p); n {
+	case 0:
+		return before
+	case 1:
+		return [2]byte{before[1], p[0]}
+	default:
+		return [2]byte{p[n-2], p[n-1]}
+	}
+}
+
+// push writes a piece of a stream and sends it on its way.
+func (a *answer) push(p []byte) error {
+	if _, err := a.x.w.Write(p); err != nil {
+		return err
+	}
+	return a.flush.Flush()
+}
+
+func (a *answer) writeHead() {
+	docsgpt.CopyResponseHeaders(a.x.w.Header(), a.header)
+	a.x.w.WriteHeader(a.status)
+}
+
+// finish takes the end: nil where the upstream ended its answer as it should, else what happened. Before a head it is
+// what became of the request.
+func (a *answer) finish(err error) {
+	way := a.way
+	a.way = wayDone
+	if way == wayEvents || way == wayStream {
+		openStreams.Dec()
+	}
+	if a.x.r.Context().Err() != nil {
+		return // the client is gone
+	}
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
+	switch way {
+	case wayNone:
+		a.fail(refusalFor(err), err)
+	case wayEvents:
+		if !a.filter.Ended() {
+			a.breakOff(err, true)
+		}
+	case wayStream:
+		if err != nil {
+			a.breakOff(err, a.lastTwo == [2]byte{'\n', '\n'} || a.lastTwo == [2]byte{})
+		}
+	case wayHeld:
+		if err != nil {
+			a.fail(refusalFor(err), err)
+			return
+		}
+		if a.x.endpoint.Conversational {
+			if id := docsgpt.ConversationOf(a.out); id != "" {
+				a.x.gotConversation(id)
+			}
+		}
+		docsgpt.CopyResponseHeaders(a.x.w.Header(), a.header)
+		a.x.w.Header()["Content-Length"] = []string{strconv.Itoa(len(a.out))}
+		a.x.w.WriteHeader(a.status)
+		_, _ = a.x.w.Write(a.out) // a client that is gone has no use for it
+	case wayThrough:
+		if err != nil {
+			a.x.upstreamFailed(docsgpt.Cut(), a.status, err)
+			panic(http.ErrAbortHandler) // the only way left to tell the client that the answer is not whole
+		}
+	case wayRefused:
+		if r := docsgpt.Translate(a.x.endpoint, a.status, a.header, a.out); r != nil {
+			a.x.upstreamFailed(r, a.status, err)
+			a.x.writeRefusal(r)
+		}
+	case wayDone:
+	}
+}
+
+// fail answers in place of the upstream.
+func (a *answer) fail(r *docsgpt.Refusal, cause error) {
+	a.x.upstreamFailed(r, a.status, cause)
+	a.x.writeRefusal(r)
+}
+
+// breakOff ends a stream that has begun with a typed error, so that the client is not left waiting.
+func (a *answer) breakOff(cause error, atBoundary bool) {
+	r := refusalFor(cause)
+	if cause == nil || r.Code == docsgpt.CodeUpstreamUnavailable {
+		r = docsgpt.Cut()
+	}
+	a.x.upstreamFailed(r, a.status, cause)
+	// A failure here means that the client is gone.
+	_ = a.push(a.x.endpoint.Shape.AppendBroken(nil, r, a.x.requestID(), atBoundary))
+}
+
+// refusalFor says what a client is told about a failure of the upstream.
+func refusalFor(err error) *docsgpt.Refusal {
+	switch {
+	case errors.Is(err, forward.ErrTimeout), errors.Is(err, forward.ErrIdle), errors.Is(err, context.DeadlineExceeded):
+		return docsgpt.TimedOut()
+	case errors.Is(err, forward.ErrCut), errors.Is(err, docsgpt.ErrEventTooLarge):
+		return docsgpt.Cut()
+	default:
+		return docsgpt.Unavailable()
+	}
+}

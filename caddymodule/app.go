@@ -1,0 +1,138 @@
+package caddymodule
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/docsgate/docsgate/docsgpt"
+	"github.com/docsgate/docsgate/keys"
+)
+
+func init() {
+	caddy.RegisterModule(new(App))
+}
+
+// App holds what all gates of one configuration share: where keys come from, and what is known of the DocsGPT behind
+// them. Its JSON stands at apps/docsgate.
+type App struct {
+	// Where keys come from, in order. Each is a module of the namespace docsgate.feeds. Without any feed there are no
+	// keys, and every request is refused.
+	FeedsRaw []json.RawMessage `json:"feeds,omitempty" caddy:"namespace=docsgate.feeds inline_key=feed"`
+
+	// The credential that requests of keys with a source binding carry to DocsGPT: a personal access token
+	// (DocsGPT 1.x) or a session token. One placeholder, {env.NAME} or {file.PATH}, read when the configuration is
+	// loaded; never the credential itself, since configurations are stored and shown.
+	UpstreamToken string `json:"upstream_token,omitempty"`
+
+	// The version of the DocsGPT behind the gate, such as "0.16" or "1.1". Default: the newest known.
+	DocsGPT string `json:"docsgpt,omitempty"`
+
+	version *docsgpt.Version
+	token   keys.Secret
+	poolKey string
+	state   *state
+	logger  *zap.Logger
+}
+
+// CaddyModule returns the Caddy module information.
+func (*App) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "docsgate", New: func() caddy.Module { return new(App) }}
+}
+
+// Provision reads the keys for the first time, or again after a reload. A bad feed refuses the configuration.
+func (a *App) Provision(ctx caddy.Context) error {
+	a.logger = ctx.Logger()
+	var err error
+	if a.version, err = docsgpt.FindVersion(a.DocsGPT); err != nil {
+		return err
+	}
+	if a.UpstreamToken != "" {
+		secret, err := resolveSecret(a.UpstreamToken)
+		if err != nil {
+			return fmt.Errorf("upstream_token: %w", err)
+		}
+		a.token = keys.NewSecret(secret)
+	}
+	fingerprint, err := a.fingerprint()
+	if err != nil {
+		return err
+	}
+	feeds, err := a.loadFeeds(ctx)
+	if err != nil {
+		return err
+	}
+	if len(feeds) == 0 {
+		a.logger.Warn("no feed is configured, so there are no keys and every request is refused; " +
+			"add a feed, such as: feed file keys.yaml")
+	}
+	if err := a.takeState(ctx, fingerprint, feeds); err != nil {
+		return err
+	}
+	return a.registerMetrics(ctx.GetMetricsRegistry())
+}
+
+func (a *App) loadFeeds(ctx caddy.Context) ([]keys.Feed, error) {
+	if a.FeedsRaw == nil {
+		return nil, nil
+	}
+	modules, err := ctx.LoadModule(a, "FeedsRaw")
+	if err != nil {
+		return nil, err
+	}
+	facts := FeedContext{
+		Resolve:      resolveSecret,
+		CheckSource:  a.version.CheckSource,
+		CheckSources: a.checkSources,
+	}
+	var feeds []keys.Feed
+	for _, module := range modules.([]any) {
+		maker, ok := module.(FeedModule)
+		if !ok {
+			return nil, fmt.Errorf("module %T is no feed", module)
+		}
+		feed, err := maker.Feed(facts)
+		if err != nil {
+			return nil, err
+		}
+		feeds = append(feeds, feed)
+	}
+	return feeds, nil
+}
+
+// checkSources tells whether a key may be bound to n sources. Without a credential DocsGPT would take the gate for
+// anybody, or for its owner.
+func (a *App) checkSources(n int) error {
+	if a.version.Accounts && a.token.IsZero() {
+		return errors.New("a key that is bound to a source needs a credential for DocsGPT: " +
+			"set upstream_token {env.DOCSGPT_TOKEN} in the docsgate options")
+	}
+	return a.version.CheckSources(n)
+}
+
+// Start begins to watch the feeds.
+func (a *App) Start() error {
+	a.state.start(a.logger)
+	return nil
+}
+
+// Stop does nothing: what is shared with the next configuration ends with its last user.
+func (a *App) Stop() error { return nil }
+
+// Cleanup lets the shared state go.
+func (a *App) Cleanup() error {
+	if a.state == nil {
+		return nil
+	}
+	_, err := states.Delete(a.poolKey)
+	return err
+}
+
+var (
+	_ caddy.App          = (*App)(nil)
+	_ caddy.Provisioner  = (*App)(nil)
+	_ caddy.CleanerUpper = (*App)(nil)
+)

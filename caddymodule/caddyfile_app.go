@@ -1,0 +1,116 @@
+package caddymodule
+
+import (
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+
+	"github.com/docsgate/docsgate/docsgpt"
+)
+
+func init() {
+	httpcaddyfile.RegisterGlobalOption("docsgate", parseOption)
+}
+
+// parseOption sets up the app from the global option:
+//
+//	docsgate {
+//		feed <module> [<args...>]             # where keys come from; may stand several times
+//		upstream_token {env.<name>}|{file.<path>}
+//		docsgpt <version>
+//	}
+func parseOption(d *caddyfile.Dispenser, existing any) (any, error) {
+	if existing != nil {
+		d.Next() // so that the error names the second one's line
+		return nil, d.Err("the docsgate options stand twice: put them into one block")
+	}
+	app := &App{}
+	if err := app.UnmarshalCaddyfile(d); err != nil {
+		return nil, err
+	}
+	return httpcaddyfile.App{Name: "docsgate", Value: caddyconfig.JSON(app, nil)}, nil
+}
+
+// UnmarshalCaddyfile sets up the app from tokens.
+func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next()
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		var err error
+		switch d.Val() {
+		case "feed":
+			err = a.unmarshalFeed(d)
+		case "upstream_token":
+			if err = unmarshalOnce(d, &a.UpstreamToken); err == nil {
+				if _, known := placeholderOf(a.UpstreamToken); !known {
+					err = d.Err(errClearSecret.Error())
+				}
+			}
+		case "docsgpt":
+			if err = unmarshalOnce(d, &a.DocsGPT); err == nil {
+				if _, unknown := docsgpt.FindVersion(a.DocsGPT); unknown != nil {
+					err = d.Err(unknown.Error())
+				}
+			}
+		default:
+			err = d.Errf("unrecognized docsgate option %q: known are feed, upstream_token, docsgpt", d.Val())
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unmarshalFeed reads one feed, whose arguments are its module's own.
+func (a *App) unmarshalFeed(d *caddyfile.Dispenser) error {
+	if !d.NextArg() {
+		return d.ArgErr()
+	}
+	name := d.Val()
+	const namespace = "docsgate.feeds."
+	if _, err := caddy.GetModule(namespace + name); err != nil {
+		return d.Errf("unknown feed %q: known are %s", name, feedNames())
+	}
+	module, err := caddyfile.UnmarshalModule(d, namespace+name)
+	if err != nil {
+		return err
+	}
+	var warnings []caddyconfig.Warning
+	a.FeedsRaw = append(a.FeedsRaw, caddyconfig.JSONModuleObject(module, "feed", name, &warnings))
+	for _, w := range warnings {
+		return d.Errf("feed %s: %s", name, w.Message)
+	}
+	return nil
+}
+
+func feedNames() string {
+	names := ""
+	for i, m := range caddy.GetModules("docsgate.feeds") {
+		if i > 0 {
+			names += ", "
+		}
+		names += m.ID.Name()
+	}
+	return names
+}
+
+// unmarshalOnce reads the one argument of an option that may stand once.
+func unmarshalOnce(d *caddyfile.Dispenser, to *string) error {
+	option := d.Val()
+	if *to != "" {
+		return d.Errf("%s stands twice", option)
+	}
+	if !d.AllArgs(to) {
+		return d.ArgErr()
+	}
+	if *to == "" {
+		return d.Errf("%s is empty", option)
+	}
+	return nil
+}
+
+var _ caddyfile.Unmarshaler = (*App)(nil)

@@ -1,0 +1,111 @@
+package caddymodule
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/docsgate/docsgate/forward"
+)
+
+// hand gives the rewritten request to the next handler, say reverse_proxy, and relays what it answers.
+func (x *exchange) hand() {
+	w := &handed{answer: answer{x: x}, header: http.Header{}}
+	err := w.serve(x.next, x.rewritten())
+	x.release()
+	if err == nil && !w.begun {
+		err = errNoHandler
+	}
+	w.answer.finish(err)
+}
+
+var errNoHandler = errors.New("no handler after docsgate answered: name an upstream in the directive, " +
+	"or let a handler such as reverse_proxy follow it")
+
+// rewritten is the request for the next handler: the client's, with nothing of it left that the gate did not put there.
+func (x *exchange) rewritten() *http.Request {
+	r := x.r.WithContext(x.r.Context())
+	r.Method, r.Header = x.endpoint.Method, x.header
+	r.URL = &url.URL{Scheme: x.r.URL.Scheme, Host: x.r.URL.Host, Path: x.endpoint.Path}
+	r.RequestURI = x.endpoint.Path
+	r.Form, r.PostForm, r.MultipartForm = nil, nil, nil
+	r.TransferEncoding, r.Trailer = nil, nil
+	r.Body, r.ContentLength, r.GetBody = http.NoBody, 0, nil
+	if x.buffer != nil {
+		buffer := x.buffer
+		r.Body, r.ContentLength = buffer.Reader(), int64(len(buffer.Bytes))
+		r.GetBody = func() (io.ReadCloser, error) { return buffer.Reader(), nil }
+	}
+	return r
+}
+
+// handed is the response writer of the next handler.
+type handed struct {
+	answer answer
+	header http.Header
+	begun  bool
+}
+
+// serve calls the next handler. reverse_proxy breaks off an answer that it cannot finish by a panic; here that is one
+// more way for an answer to end.
+func (w *handed) serve(next caddyhttp.Handler, r *http.Request) (err error) {
+	defer r.Body.Close()
+	defer func() {
+		if broken := recover(); broken != nil {
+			if broken != http.ErrAbortHandler { //nolint:errorlint,err113 // a panic's value is this very one
+				panic(broken)
+			}
+			err = &forward.Failure{Kind: forward.ErrCut, Cause: http.ErrAbortHandler}
+		}
+	}()
+	err = next.ServeHTTP(w, r)
+	var status caddyhttp.HandlerError
+	switch {
+	case err == nil:
+	case errors.Is(err, context.DeadlineExceeded),
+		errors.As(err, &status) && status.StatusCode == http.StatusGatewayTimeout:
+		err = &forward.Failure{Kind: forward.ErrTimeout, Cause: err}
+	case w.begun:
+		err = &forward.Failure{Kind: forward.ErrCut, Cause: err}
+	default:
+		err = &forward.Failure{Kind: forward.ErrUnavailable, Cause: err}
+	}
+	return err
+}
+
+// Header implements http.ResponseWriter. These are the upstream's headers; the client's are made from them.
+func (w *handed) Header() http.Header { return w.header }
+
+// WriteHeader implements http.ResponseWriter. Informational answers are left out.
+func (w *handed) WriteHeader(status int) {
+	if w.begun || status < 200 {
+		return
+	}
+	w.begun = true
+	// A client that is gone is noticed again by the next write.
+	_ = w.answer.begin(status, w.header)
+}
+
+// Write implements http.ResponseWriter.
+func (w *handed) Write(p []byte) (int, error) {
+	if !w.begun {
+		w.WriteHeader(http.StatusOK)
+	}
+	if err := w.answer.write(p); err != nil && !errors.Is(err, errEnough) {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// FlushError lets handlers flush. Streams are flushed with each piece anyway, and other answers wait for their end.
+func (w *handed) FlushError() error { return nil }
+
+// Flush implements http.Flusher.
+func (w *handed) Flush() {}
+
+// Unwrap lets http.ResponseController find what is not defined here, such as deadlines.
+func (w *handed) Unwrap() http.ResponseWriter { return w.answer.x.w }

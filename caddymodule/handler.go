@@ -1,0 +1,219 @@
+package caddymodule
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"github.com/docsgate/docsgate/docsgpt"
+	"github.com/docsgate/docsgate/forward"
+)
+
+func init() {
+	caddy.RegisterModule(new(Handler))
+}
+
+// DefaultMaxBody is the largest request body that is read by default, in bytes. Long conversations of widgets, which
+// send their whole history with each question, come near a megabyte.
+const DefaultMaxBody = 4 << 20
+
+// Handler is the gate: it lets requests through to DocsGPT that carry a valid key, bound to that key's source, and
+// answers all others itself, in a form that their clients can show.
+type Handler struct {
+	// Where DocsGPT is: host:port, a URL with http or https, or unix//path/of/socket. Placeholders are replaced when
+	// the configuration is loaded. Without it the next handler gets the rewritten request.
+	Upstream string `json:"upstream,omitempty"`
+
+	// The endpoint groups that are open: widget, openai, health. Default: widget.
+	Endpoints []string `json:"endpoints,omitempty"`
+
+	// Names of further body members to let through to DocsGPT, such as attachments or passthrough; "message_parts"
+	// lets images and files in messages through. Those that would let a client leave its key's source are refused.
+	Allow []string `json:"allow,omitempty"`
+
+	// The largest request body, in bytes. Default: 4 MiB.
+	MaxBody int64 `json:"max_body,omitempty"`
+
+	// How long connecting to DocsGPT may take. Default: 5s. This and the following are for the gate's own
+	// forwarding: with the next handler, its settings count.
+	DialTimeout caddy.Duration `json:"dial_timeout,omitempty"`
+
+	// How long DocsGPT may take to begin an answer. Default: 10m, since models think for minutes.
+	FirstByteTimeout caddy.Duration `json:"first_byte_timeout,omitempty"`
+
+	// How long a begun answer may be silent. Default: 5m.
+	IdleTimeout caddy.Duration `json:"idle_timeout,omitempty"`
+
+	// How long an unused connection to DocsGPT is kept. Default: 4s, just below what DocsGPT's server keeps it.
+	KeepAlive caddy.Duration `json:"keep_alive,omitempty"`
+
+	// How to speak TLS with an upstream whose address begins with https.
+	TLS *UpstreamTLS `json:"tls,omitempty"`
+
+	app      *App
+	routes   *docsgpt.Routes
+	upstream *forward.Upstream
+	logger   *zap.Logger
+	trouble  *trouble
+	meters   map[string]meters
+}
+
+// UpstreamTLS says how the gate speaks TLS with its upstream.
+type UpstreamTLS struct {
+	// A PEM file with the only certificate authorities to trust. Default: the system's.
+	CAFile string `json:"ca_file,omitempty"`
+	// The name in the upstream's certificate. Default: the host of its address.
+	ServerName string `json:"server_name,omitempty"`
+	// PEM files of a certificate, and its key, that the gate shows.
+	CertificateFile string `json:"certificate_file,omitempty"`
+	KeyFile         string `json:"key_file,omitempty"`
+	// Do not check the upstream's certificate. Whoever is between can then read the gate's credentials.
+	InsecureSkipVerify bool `json:"insecure_skip_verify,omitempty"`
+}
+
+// meters are the metrics of one endpoint, looked up once.
+type meters struct {
+	allowed  prometheus.Counter
+	duration prometheus.Observer
+}
+
+// CaddyModule returns the Caddy module information.
+func (*Handler) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.docsgate", New: func() caddy.Module { return new(Handler) }}
+}
+
+// Provision checks the settings and makes the connection pool; nothing is connected yet.
+func (h *Handler) Provision(ctx caddy.Context) error {
+	h.logger, h.trouble = ctx.Logger(), new(trouble)
+	app, err := ctx.App("docsgate")
+	if err != nil {
+		return err
+	}
+	h.app = app.(*App)
+	if len(h.Endpoints) == 0 {
+		h.Endpoints = []string{string(docsgpt.GroupWidget)}
+	}
+	groups := make([]docsgpt.Group, len(h.Endpoints))
+	for i, name := range h.Endpoints {
+		groups[i] = docsgpt.Group(name)
+	}
+	if h.routes, err = docsgpt.NewRoutes(h.app.version, groups, h.Allow); err != nil {
+		return err
+	}
+	if h.MaxBody == 0 {
+		h.MaxBody = DefaultMaxBody
+	}
+	if h.Upstream != "" {
+		if h.upstream, err = h.newUpstream(); err != nil {
+			return err
+		}
+	}
+	h.meters = map[string]meters{"none": newMeters("none")}
+	for _, e := range h.routes.Endpoints() {
+		h.meters[e.Name] = newMeters(e.Name)
+	}
+	return nil
+}
+
+func newMeters(endpoint string) meters {
+	return meters{decisions.WithLabelValues(endpoint, "allowed"), requestSeconds.WithLabelValues(endpoint)}
+}
+
+func (h *Handler) newUpstream() (*forward.Upstream, error) {
+	text, err := caddy.NewReplacer().ReplaceOrErr(h.Upstream, true, true)
+	if err != nil {
+		return nil, fmt.Errorf("upstream: %w", err)
+	}
+	address, err := forward.ParseAddress(text)
+	if err != nil {
+		return nil, err
+	}
+	if h.TLS != nil && address.URL.Scheme != "https" {
+		return nil, fmt.Errorf("upstream %q: the TLS settings are only for an address that begins with https", text)
+	}
+	settings, err := h.TLS.config()
+	if err != nil {
+		return nil, err
+	}
+	return forward.New(forward.Config{
+		Address:          address,
+		DialTimeout:      time.Duration(h.DialTimeout),
+		FirstByteTimeout: time.Duration(h.FirstByteTimeout),
+		IdleTimeout:      time.Duration(h.IdleTimeout),
+		KeepAlive:        time.Duration(h.KeepAlive),
+		TLS:              settings,
+	}), nil
+}
+
+// config returns the settings for crypto/tls; nil settings give nil.
+func (t *UpstreamTLS) config() (*tls.Config, error) {
+	if t == nil {
+		return nil, nil //nolint:nilnil // no settings are no configuration
+	}
+	c := &tls.Config{
+		MinVersion: tls.VersionTLS12, ServerName: t.ServerName,
+		InsecureSkipVerify: t.InsecureSkipVerify, //nolint:gosec // the operator's choice, named as what it is
+	}
+	if t.CAFile != "" {
+		pem, err := os.ReadFile(t.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf("upstream TLS: %w", err)
+		}
+		c.RootCAs = x509.NewCertPool()
+		if !c.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("upstream TLS: %s holds no certificate", t.CAFile)
+		}
+	}
+	if t.CertificateFile != "" || t.KeyFile != "" {
+		certificate, err := tls.LoadX509KeyPair(t.CertificateFile, t.KeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("upstream TLS: %w", err)
+		}
+		c.Certificates = []tls.Certificate{certificate}
+	}
+	return c, nil
+}
+
+// Validate refuses settings that cannot be meant.
+func (h *Handler) Validate() error {
+	if h.MaxBody < 0 {
+		return errors.New("max_body is negative")
+	}
+	for _, d := range []caddy.Duration{h.DialTimeout, h.FirstByteTimeout, h.IdleTimeout, h.KeepAlive} {
+		if d < 0 {
+			return errors.New("a time is negative")
+		}
+	}
+	return nil
+}
+
+// Cleanup closes unused connections; requests under way go on.
+func (h *Handler) Cleanup() error {
+	if h.upstream != nil {
+		h.upstream.Close()
+	}
+	return nil
+}
+
+// ServeHTTP takes a request through the gate.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	x := exchange{handler: h, w: w, r: r, next: next, begun: time.Now()}
+	x.serve()
+	return nil
+}
+
+var (
+	_ caddy.Provisioner           = (*Handler)(nil)
+	_ caddy.Validator             = (*Handler)(nil)
+	_ caddy.CleanerUpper          = (*Handler)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Handler)(nil)
+)

@@ -1,0 +1,84 @@
+package caddymodule
+
+import (
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/docsgate/docsgate/docsgpt"
+	"github.com/docsgate/docsgate/keys"
+)
+
+// trouble limits how often an upstream's trouble is logged: once per code, key and interval, with how often it happened.
+type trouble struct {
+	mu   sync.Mutex
+	seen map[troubleOf]*troubleCount
+}
+
+type troubleOf struct{ code, key string }
+
+type troubleCount struct {
+	logged  time.Time
+	skipped int
+}
+
+const (
+	// troubleInterval is the shortest time between two log lines about the same trouble.
+	troubleInterval = 10 * time.Second
+	// troubleKinds is how many kinds of trouble are told apart before all are forgotten.
+	troubleKinds = 1000
+)
+
+// due tells whether to log now, and how many times the same was not logged since.
+func (t *trouble) due(what troubleOf, now time.Time) (skipped int, ok bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.seen == nil || len(t.seen) >= troubleKinds {
+		t.seen = map[troubleOf]*troubleCount{}
+	}
+	count := t.seen[what]
+	if count == nil {
+		count = &troubleCount{}
+		t.seen[what] = count
+	}
+	if now.Sub(count.logged) < troubleInterval {
+		count.skipped++
+		return 0, false
+	}
+	skipped, count.skipped, count.logged = count.skipped, 0, now
+	return skipped, true
+}
+
+// upstreamFailed counts and logs what went wrong upstream. cause may be nil.
+func (x *exchange) upstreamFailed(r *docsgpt.Refusal, status int, cause error) {
+	upstreamFailures.WithLabelValues(x.endpointName(), r.Code).Inc()
+	skipped, ok := x.handler.trouble.due(troubleOf{r.Code, x.keyID()}, time.Now())
+	if !ok {
+		return
+	}
+	fields := []zap.Field{
+		zap.String("endpoint", x.endpointName()), zap.String("code", r.Code), zap.String("key", x.keyID()),
+		zap.String("request_id", x.requestID()), zap.Int("not_logged_before", skipped),
+	}
+	if status != 0 {
+		fields = append(fields, zap.Int("upstream_status", status))
+	}
+	if cause != nil {
+		fields = append(fields, zap.Error(cause))
+	}
+	message := "DocsGPT did not answer as it should"
+	if r.Code == docsgpt.CodeUpstreamRefused {
+		fields = append(fields, zap.String("likely_cause", "the upstream credential: "+x.credentialName()+
+			" is not valid in DocsGPT (or DocsGPT's database is away); the client's key is good"))
+	}
+	x.handler.logger.Error(message, fields...)
+}
+
+// credentialName says which of the gate's credentials a request carried, without showing it.
+func (x *exchange) credentialName() string {
+	if x.key != nil && x.key.Binding.Kind() == keys.SourceBinding {
+		return "upstream_token"
+	}
+	return "the agent key of " + x.keyID()
+}
