@@ -436,8 +436,10 @@ func TestConversation(t *testing.T) {
 	}
 
 	feedback := func(key, conversation string, index any) reply {
-		data, _ := json.Marshal(map[string]any{"feedback": "LIKE", "question": "q", "answer": "a", "api_key": key,
-			"conversation_id": conversation, "question_index": index})
+		data, _ := json.Marshal(map[string]any{
+			"feedback": "LIKE", "question": "q", "answer": "a", "api_key": key,
+			"conversation_id": conversation, "question_index": index,
+		})
 		return send(t, "POST", s.URL+"/api/feedback", string(data))
 	}
 	for _, c := range []struct {
@@ -452,8 +454,10 @@ func TestConversation(t *testing.T) {
 		{"bad key", feedback("nope", id, 0), 401, `{"success":false}`},
 		{"unknown conversation", feedback(keyAlpha, "None", 0), 404, "Not found"},
 		{"index that is text", feedback(keyAlpha, id, "x"), 500, sayInternal},
-		{"old widget", send(t, "POST", s.URL+"/api/feedback", `{"feedback":"LIKE","api_key":"`+keyAlpha+`"}`), 400,
-			`{"message":"Missing required fields: conversation_id, question_index","success":false}`},
+		{
+			"old widget", send(t, "POST", s.URL+"/api/feedback", `{"feedback":"LIKE","api_key":"`+keyAlpha+`"}`), 400,
+			`{"message":"Missing required fields: conversation_id, question_index","success":false}`,
+		},
 		{"access token", send(t, "POST", s.URL+"/api/feedback", `{}`, bearer(tokenAlpha)...), 403, "insufficient_scope"},
 	} {
 		if c.got.status != c.status || !strings.Contains(c.got.body, c.body) {
@@ -635,12 +639,18 @@ func TestSwitches(t *testing.T) {
 			"v1 like a bad key": {v1("[[fail=401]]", false), 401, `{"error":{"message":"Invalid API key","type":"auth_error"}}`},
 			"v1 model":          {v1("[[errorevent]]", false), 500, `{"error":{"message":"` + sayLater + `","type":"server_error"}}`},
 			"v1 model, stream":  {v1("[[errorevent]]", true), 200, `data: {"error": {"message": "` + sayLater},
-			"answer, model": {send(t, "POST", s.URL+"/api/answer", q("api_key", keyAlpha, "question", "[[errorevent]]")), 400,
-				`{"code":"server_error","error":"` + sayLater + `"}`},
-			"answer, internal": {send(t, "POST", s.URL+"/api/answer", q("api_key", keyAlpha, "question", "[[fail=500]]")), 500,
-				`{"error":"An error occurred processing your request"}`},
-			"search": {send(t, "POST", s.URL+"/api/search", q("api_key", keyAlpha, "question", "[[fail=500]]")), 500,
-				`{"error":"Search failed"}`},
+			"answer, model": {
+				send(t, "POST", s.URL+"/api/answer", q("api_key", keyAlpha, "question", "[[errorevent]]")), 400,
+				`{"code":"server_error","error":"` + sayLater + `"}`,
+			},
+			"answer, internal": {
+				send(t, "POST", s.URL+"/api/answer", q("api_key", keyAlpha, "question", "[[fail=500]]")), 500,
+				`{"error":"An error occurred processing your request"}`,
+			},
+			"search": {
+				send(t, "POST", s.URL+"/api/search", q("api_key", keyAlpha, "question", "[[fail=500]]")), 500,
+				`{"error":"Search failed"}`,
+			},
 		} {
 			if c.got.status != c.status || !strings.Contains(c.got.body, c.contains) || strings.Contains(c.got.body, "[DONE]") {
 				t.Errorf("%s: %d %s", name, c.got.status, c.got.body)

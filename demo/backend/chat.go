@@ -23,7 +23,10 @@ func (c chat) kept() bool { return c.id != "None" }
 
 // wideners are the members of a native chat that a real DocsGPT obeys, with an agent key and, beyond those, without.
 var (
-	widenWithKey    = []string{"attachments", "client_tools", "index", "json_object", "json_schema", "json_schema_strict", "llm_params", "multimodal_content", "passthrough", "persist", "tool_actions", "visibility"}
+	widenWithKey = []string{
+		"attachments", "client_tools", "index", "json_object", "json_schema", "json_schema_strict", "llm_params",
+		"multimodal_content", "passthrough", "persist", "tool_actions", "visibility",
+	}
 	widenWithoutKey = []string{"chunks", "isNoneDoc", "model_id", "prompt_id", "retriever", "workflow", "workflow_id"}
 )
 
@@ -118,12 +121,15 @@ func refuseMissing(w http.ResponseWriter, missing []string) bool {
 		return false
 	}
 	writeJSON(w, http.StatusBadRequest, fields{
-		"message": "Missing required fields: " + strings.Join(missing, ", "), "success": false})
+		"message": "Missing required fields: " + strings.Join(missing, ", "), "success": false,
+	})
 	return true
 }
 
 // continueChat finds or makes the conversation and counts its turns. A stored one goes before the history in the body.
-func (b *Backend) continueChat(w http.ResponseWriter, c *chat, body map[string]any, key string, refuse refusals) (conversation, bool) {
+func (b *Backend) continueChat(w http.ResponseWriter, c *chat, body map[string]any, key string,
+	refuse refusals,
+) (conversation, bool) {
 	if id := body["conversation_id"]; truthy(id) {
 		chat, known := b.chats.get(text(id))
 		if !known {

@@ -34,7 +34,8 @@ func (b *Backend) bearer(w http.ResponseWriter, r *request) (c caller, ok bool) 
 		return caller{}, true
 	}
 	writeJSON(w, http.StatusUnauthorized, fields{
-		"error": "invalid_token", "message": "Authentication error: invalid token"})
+		"error": "invalid_token", "message": "Authentication error: invalid token",
+	})
 	return caller{}, false
 }
 

@@ -18,8 +18,12 @@ func (b *Backend) stream(w http.ResponseWriter, r *request) {
 		return
 	}
 	e := newEventWriter(w, r, s, c.kept())
-	if c.kept() && !e.send(object{{"type", "message_id"}, {"message_id", newUUID()}, {"conversation_id", c.id},
-		{"request_id", newUUID()}}) {
+	if c.kept() && !e.send(object{
+		{"type", "message_id"},
+		{"message_id", newUUID()},
+		{"conversation_id", c.id},
+		{"request_id", newUUID()},
+	}) {
 		return
 	}
 	if s.errorEvent || c.broken {
@@ -91,8 +95,14 @@ func (h *halfWriter) Write(b []byte) (int, error) {
 func (b *Backend) passages(ids []string) []any {
 	list := make([]any, len(ids))
 	for i, id := range ids {
-		list[i] = object{{"text", b.passage(id)}, {"title", b.opts.Sources[id]}, {"source", b.opts.Sources[id]},
-			{"filename", b.opts.Sources[id]}, {"source_id", id}, {"chunk_key", strings.ReplaceAll(uuidOf(id), "-", "")}}
+		list[i] = object{
+			{"text", b.passage(id)},
+			{"title", b.opts.Sources[id]},
+			{"source", b.opts.Sources[id]},
+			{"filename", b.opts.Sources[id]},
+			{"source_id", id},
+			{"chunk_key", strings.ReplaceAll(uuidOf(id), "-", "")},
+		}
 	}
 	return list
 }

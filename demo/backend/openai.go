@@ -193,12 +193,16 @@ func (b *Backend) wholeCompletion(w http.ResponseWriter, r *request, c completio
 	}
 	list := b.pieces(c.chat, s)
 	answer := fields{
-		"choices": []any{fields{"finish_reason": "stop", "index": 0,
-			"message": fields{"content": strings.Join(list, ""), "role": "assistant"}}},
+		"choices": []any{fields{
+			"finish_reason": "stop", "index": 0,
+			"message": fields{"content": strings.Join(list, ""), "role": "assistant"},
+		}},
 		"created": c.created,
-		"docsgpt": fields{"conversation_id": c.id, "fallback": false, "model": b.modelName(), "provider": provider,
+		"docsgpt": fields{
+			"conversation_id": c.id, "fallback": false, "model": b.modelName(), "provider": provider,
 			"models":  []any{fields{"fallback": false, "model": b.modelName(), "provider": provider}},
-			"sources": b.passages(c.sources)},
+			"sources": b.passages(c.sources),
+		},
 		"id": "chatcmpl-" + c.id, "model": c.model, "object": "chat.completion", "usage": usage(c.asked, list),
 	}
 	b.remembered(c.replay, append(compact.dumps(answer), '\n'))
@@ -244,13 +248,22 @@ func (b *Backend) streamCompletion(w http.ResponseWriter, r *request, c completi
 	}
 	chunk := func(id string, delta object, finish any, extra ...member) object {
 		choices := []any{object{{"index", 0}, {"delta", delta}, {"finish_reason", finish}}}
-		return append(object{{"id", id}, {"object", "chat.completion.chunk"}, {"created", c.created}, {"model", c.model},
-			{"choices", choices}}, extra...)
+		return append(object{
+			{"id", id},
+			{"object", "chat.completion.chunk"},
+			{"created", c.created},
+			{"model", c.model},
+			{"choices", choices},
+		}, extra...)
 	}
-	before, after := "chatcmpl-"+strconv.FormatInt(c.created, 10), "chatcmpl-"+c.id // the id changes once, as the real one's does
+	before, after := "chatcmpl-"+strconv.FormatInt(c.created, 10), "chatcmpl-"+c.id // the id changes, as the real one's does
 	list := b.pieces(c.chat, s)
-	if !e.send(chunk(before, object{}, nil, member{"docsgpt", object{{"type", "model"}, {"model", b.modelName()},
-		{"provider", provider}, {"fallback", false}}})) {
+	if !e.send(chunk(before, object{}, nil, member{"docsgpt", object{
+		{"type", "model"},
+		{"model", b.modelName()},
+		{"provider", provider},
+		{"fallback", false},
+	}})) {
 		return
 	}
 	if !e.text(list, s, b.opts.Pace, func(piece string) any {

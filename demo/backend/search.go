@@ -64,8 +64,10 @@ func (b *Backend) search(w http.ResponseWriter, r *request) {
 	}
 	found := make([]any, len(sources))
 	for i, id := range sources {
-		found[i] = fields{"source": b.opts.Sources[id], "text": b.passage(id),
-			"title": b.opts.Sources[id]}
+		found[i] = fields{
+			"source": b.opts.Sources[id], "text": b.passage(id),
+			"title": b.opts.Sources[id],
+		}
 	}
 	writeAnswer(w, s, found)
 }
@@ -82,8 +84,10 @@ func (b *Backend) searchSource(w http.ResponseWriter, r *request, id string) {
 	}
 	id = strings.ToLower(id)
 	if who.confined() && !mayName(id, who.allowed) {
-		writeJSON(w, http.StatusForbidden, fields{"error": "resource_not_allowed",
-			"message": "Token is not allowed to use one of the referenced sources", "success": false})
+		writeJSON(w, http.StatusForbidden, fields{
+			"error":   "resource_not_allowed",
+			"message": "Token is not allowed to use one of the referenced sources", "success": false,
+		})
 		return
 	}
 	value, ok := r.json(w, false)
@@ -105,8 +109,10 @@ func (b *Backend) searchSource(w http.ResponseWriter, r *request, id string) {
 		return
 	}
 	writeJSON(w, http.StatusOK, fields{
-		"chunks": []any{fields{"filename": title, "rank": 1, "relevance": nil, "score": 1.5, "score_kind": "l2_distance",
-			"source": title, "text": b.passage(id), "title": title, "tokens": 24}},
+		"chunks": []any{fields{
+			"filename": title, "rank": 1, "relevance": nil, "score": 1.5, "score_kind": "l2_distance",
+			"source": title, "text": b.passage(id), "title": title, "tokens": 24,
+		}},
 		"latency_ms": 1, "query": query, "relevance": nil, "retrieval": fields{"chunks": 6, "retriever": "classic"},
 		"retriever": "classic", "success": true, "total": 1,
 	})
@@ -119,9 +125,11 @@ func (b *Backend) feedback(w http.ResponseWriter, r *request) {
 		return
 	}
 	if who.token {
-		writeJSON(w, http.StatusForbidden, fields{"error": "insufficient_scope",
+		writeJSON(w, http.StatusForbidden, fields{
+			"error":          "insufficient_scope",
 			"message":        "Token lacks the required scope: conversations:write",
-			"required_scope": "conversations:write", "success": false})
+			"required_scope": "conversations:write", "success": false,
+		})
 		return
 	}
 	value, ok := r.json(w, false)

@@ -1,0 +1,257 @@
+package commands
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/spf13/cobra"
+
+	"github.com/docsgate/docsgate/demo"
+	"github.com/docsgate/docsgate/keys"
+)
+
+// demoOptions are the flags of the demo.
+type demoOptions struct {
+	listen           string // host:port of the gate; port 0: a free one
+	page             string // host:port of the page; empty: the port after the gate's
+	docsgpt          string // address of a DocsGPT that runs; empty: the built-in backend
+	agentKeyEnv      string
+	source           string
+	upstreamTokenEnv string
+}
+
+func init() {
+	caddycmd.RegisterCommand(caddycmd.Command{
+		Name:  "demo",
+		Short: "Shows the gate at work, with a page and a built-in answer backend",
+		Long: `
+Starts, in one process: a gate with one key, a page that has the real DocsGPT widget on it, and behind the gate a small
+answer backend that speaks DocsGPT's protocol and says in its answers which source it was told to use. It prints the
+address of the page and some commands to try. Nothing is kept: the key is made for this run, and the few files are removed
+at the end. It needs no network.
+
+With --docsgpt the gate stands in front of a DocsGPT that already runs. The key of the demo is then bound to an agent of
+that DocsGPT, whose key is in an environment variable (--agent-key-env), or to a source (--source, with an access token in
+the environment variable that --upstream-token-env names). Secrets are never flags.`,
+		CobraFunc: setUpDemo,
+	})
+}
+
+// setUpDemo gives the command its flags and its function.
+func setUpDemo(cmd *cobra.Command) {
+	cmd.Use = "demo [flags]"
+	cmd.Example = `  $ docsgate demo
+  $ docsgate demo --listen 127.0.0.1:0
+  $ DOCSGPT_AGENT_KEY="$(cat agent.key)" docsgate demo --docsgpt http://localhost:7091`
+	cmd.Args = refuseArguments("the demo takes flags only; see --help")
+	var o demoOptions
+	flags := cmd.Flags()
+	flags.StringVar(&o.listen, "listen", "127.0.0.1:8080", "address of the gate; port 0: a free one")
+	flags.StringVar(&o.page, "page-listen", "", "address of the page (default: the port after the gate's)")
+	flags.StringVar(&o.docsgpt, "docsgpt", "", "address of a DocsGPT to use, such as http://localhost:7091")
+	flags.StringVar(&o.agentKeyEnv, "agent-key-env", "DOCSGPT_AGENT_KEY",
+		"with --docsgpt: environment variable with the key of an agent")
+	flags.StringVar(&o.source, "source", "", "with --docsgpt: id of a source to bind the key to, instead of an agent")
+	flags.StringVar(&o.upstreamTokenEnv, "upstream-token-env", "",
+		"with --source: environment variable with an access token of DocsGPT")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+		defer stop()
+		d, err := startDemo(ctx, o)
+		if err != nil {
+			return err
+		}
+		defer d.close()
+		if err := printDemo(cmd.OutOrStdout(), d.shown, d.pageURL); err != nil {
+			return fmt.Errorf("printing what to try: %w", err)
+		}
+		<-ctx.Done() // further interrupts change nothing: the end takes two seconds at most
+		return nil
+	}
+}
+
+// runningDemo is a demo that runs. Only one can in a process, because Caddy has one configuration.
+type runningDemo struct {
+	shown   demo.Page
+	pageURL string
+	undo    []func()
+}
+
+// close stops everything and removes the files, the last started first.
+func (d *runningDemo) close() {
+	for len(d.undo) > 0 {
+		last := len(d.undo) - 1
+		d.undo[last]()
+		d.undo = d.undo[:last]
+	}
+}
+
+// startDemo starts everything. On an error nothing is left running, and no file.
+func startDemo(ctx context.Context, o demoOptions) (*runningDemo, error) {
+	d := &runningDemo{}
+	if err := d.start(ctx, o); err != nil {
+		d.close()
+		return nil, err
+	}
+	return d, nil
+}
+
+func (d *runningDemo) start(ctx context.Context, o demoOptions) error {
+	if o.docsgpt == "" && (o.source != "" || o.upstreamTokenEnv != "") {
+		return errors.New("--source and --upstream-token-env only go with --docsgpt")
+	}
+	host, port, err := splitAddress("--listen", o.listen)
+	if err != nil {
+		return err
+	}
+	pageHost, pagePort, err := pageAddress(o.page, host, port)
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "docsgate-demo-")
+	if err != nil {
+		return fmt.Errorf("making a folder for the demo: %w", err)
+	}
+	d.undo = append(d.undo, func() { _ = os.RemoveAll(dir) })
+
+	// The page's port is taken first and the gate's is tried, so that a taken one is found before anything starts.
+	pageListener, err := listen("--page-listen", pageHost, pagePort)
+	if err != nil {
+		return err
+	}
+	d.undo = append(d.undo, func() { _ = pageListener.Close() })
+	if err := tryPort("--listen", host, port); err != nil {
+		return err
+	}
+	var u *upstream
+	if o.docsgpt == "" {
+		u, err = builtIn(dir)
+	} else {
+		u, err = running(ctx, o)
+	}
+	if err != nil {
+		return err
+	}
+	d.undo = append(d.undo, u.close)
+
+	token := newToken()
+	gatePort, err := d.startGate(gateConfig{
+		dir: dir, host: host, port: port, upstream: u.address, tokenDigest: keys.DigestOf(token).Hex(),
+		agent: u.config.agent, source: u.config.source, upstreamToken: u.config.upstreamToken,
+	})
+	if err != nil {
+		return err
+	}
+	gateURL := browserURL(host, gatePort)
+	d.shown = demo.Page{
+		GateURL: gateURL, Upstream: u.address, Token: token, Binding: u.binding, Commands: tries(gateURL, token, u),
+		Theft: theft(token, u.other), Backend: u.backend, Secrets: u.secrets,
+	}
+	handler, err := demo.Handler(d.shown)
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+	go func() { _ = server.Serve(pageListener) }()
+	d.undo = append(d.undo, func() { _ = server.Close() })
+	d.pageURL = browserURL(pageHost, portOf(pageListener.Addr()))
+	return nil
+}
+
+// startGate starts Caddy with the gate in it and gives the port that it listens on.
+func (d *runningDemo) startGate(c gateConfig) (port string, err error) {
+	if err := c.writeKeyFile(); err != nil {
+		return "", err
+	}
+	adapter := caddyconfig.GetAdapter("caddyfile")
+	if adapter == nil {
+		return "", errors.New("this binary was built without Caddy's standard modules, which the demo needs")
+	}
+	config, _, err := adapter.Adapt([]byte(c.caddyfile()), map[string]any{"filename": "demo.Caddyfile"})
+	if err != nil {
+		return "", fmt.Errorf("adapting the configuration of the demo: %w", err)
+	}
+	if err := caddy.Load(config, true); err != nil {
+		return "", fmt.Errorf("starting the gate: %w", err)
+	}
+	d.undo = append(d.undo, func() { _ = caddy.Stop() })
+	app, err := caddy.ActiveContext().App("http")
+	if err != nil {
+		return "", fmt.Errorf("looking for the gate's address: %w", err)
+	}
+	for _, server := range app.(*caddyhttp.App).Servers {
+		for _, listener := range server.Listeners() {
+			return portOf(listener.Addr()), nil
+		}
+	}
+	return "", errors.New("looking for the gate's address: it listens nowhere")
+}
+
+func splitAddress(flag, address string) (host, port string, err error) {
+	host, port, err = net.SplitHostPort(address)
+	if n, notNumber := strconv.Atoi(port); err != nil || notNumber != nil || n < 0 || n > 65535 {
+		return "", "", fmt.Errorf("%s: write host:port, such as 127.0.0.1:8080", flag)
+	}
+	return host, port, nil
+}
+
+// pageAddress is the address of the page: as given, or the port after the gate's, so that the page is of another origin.
+func pageAddress(given, gateHost, gatePort string) (host, port string, err error) {
+	if given != "" {
+		return splitAddress("--page-listen", given)
+	}
+	n, err := strconv.Atoi(gatePort)
+	if err != nil {
+		return "", "", err
+	}
+	if n == 0 || n == 65535 {
+		return gateHost, "0", nil
+	}
+	return gateHost, strconv.Itoa(n + 1), nil
+}
+
+func listen(flag, host, port string) (net.Listener, error) {
+	address := net.JoinHostPort(host, port)
+	listener, err := net.Listen("tcp", address)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("the address %s is taken: choose another with %s, where port 0 is any free one", address, flag)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listening on %s: %w", address, err)
+	}
+	return listener, nil
+}
+
+// tryPort finds out whether a port is free. Caddy would share it with another Caddy.
+func tryPort(flag, host, port string) error {
+	listener, err := listen(flag, host, port)
+	if err != nil {
+		return err
+	}
+	return listener.Close()
+}
+
+func portOf(address net.Addr) string {
+	_, port, _ := net.SplitHostPort(address.String())
+	return port
+}
+
+// browserURL is how a browser on this machine reaches an address.
+func browserURL(host, port string) string {
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return "http://" + net.JoinHostPort(host, port)
+}

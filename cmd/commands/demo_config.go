@@ -1,0 +1,102 @@
+package commands
+
+import (
+	"crypto/rand"
+	"fmt"
+	"hash/crc32"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// gateConfig is all that the configuration of the demo's gate depends on.
+type gateConfig struct {
+	dir           string // for the key file and Caddy's own storage; the caller removes it
+	host, port    string // to listen on; port 0: a free one
+	upstream      string // the address of the DocsGPT
+	tokenDigest   string // of the one key
+	agent         string // placeholder of the upstream agent key, or empty
+	source        string // id of the source, if there is no agent
+	upstreamToken string // placeholder, or empty
+}
+
+// keyFile is the content of the key file.
+func (c gateConfig) keyFile() string {
+	binding := fmt.Sprintf("agent: %s", quoteYAML(c.agent))
+	if c.agent == "" {
+		binding = fmt.Sprintf("source: [%s]", quoteYAML(c.source))
+	}
+	return fmt.Sprintf("keys:\n  - id: demo\n    name: Demo page\n    sha256: %s\n    %s\n", c.tokenDigest, binding)
+}
+
+// caddyfile is the configuration of Caddy. It touches nothing outside of c.dir.
+func (c gateConfig) caddyfile() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, `{
+	admin off
+	persist_config off
+	grace_period 2s
+	storage file_system %s
+	log default {
+		output stderr
+		format console
+		level ERROR
+	}
+	docsgate {
+		feed file %s
+`, quoteCaddyfile(filepath.Join(c.dir, "caddy")), quoteCaddyfile(c.keyFilePath()))
+	if c.upstreamToken != "" {
+		fmt.Fprintf(&b, "\t\tupstream_token %s\n", quoteCaddyfile(c.upstreamToken))
+	}
+	fmt.Fprintf(&b, `	}
+}
+
+http://:%s {
+`, c.port)
+	if c.host != "" {
+		fmt.Fprintf(&b, "\tbind %s\n", c.host)
+	}
+	fmt.Fprintf(&b, `	docsgate %s {
+		endpoints widget openai health
+	}
+}
+`, quoteCaddyfile(c.upstream))
+	return b.String()
+}
+
+func (c gateConfig) keyFilePath() string { return filepath.Join(c.dir, "keys.yaml") }
+
+// writeKeyFile writes the key file, for this user only.
+func (c gateConfig) writeKeyFile() error {
+	if err := os.WriteFile(c.keyFilePath(), []byte(c.keyFile()), 0o600); err != nil {
+		return fmt.Errorf("writing the demo's key file: %w", err)
+	}
+	return nil
+}
+
+// quoteCaddyfile makes one token of a text, blanks included. The text has no backquote: it is a path or an address.
+func quoteCaddyfile(s string) string { return "`" + s + "`" }
+
+func quoteYAML(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
+
+const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+// newToken makes a token of the gate: dgk_, 30 random base62 characters, and the CRC-32 of those as 6 more.
+func newToken() string {
+	var token strings.Builder
+	token.WriteString("dgk_")
+	var b [1]byte
+	for token.Len() < len("dgk_")+30 {
+		_, _ = rand.Read(b[:])
+		if int(b[0]) < 256/len(base62)*len(base62) { // else the first characters would come more often
+			token.WriteByte(base62[int(b[0])%len(base62)])
+		}
+	}
+	sum, check := crc32.ChecksumIEEE([]byte(token.String()[len("dgk_"):])), [6]byte{}
+	for i := range check {
+		check[len(check)-1-i] = base62[sum%uint32(len(base62))]
+		sum /= uint32(len(base62))
+	}
+	token.Write(check[:])
+	return token.String()
+}

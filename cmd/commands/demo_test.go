@@ -1,0 +1,368 @@
+package commands
+
+import (
+	"bufio"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+
+	"github.com/docsgate/docsgate/demo/backend"
+)
+
+// begin starts a demo on free ports and stops it with the test. Its files go into a folder of the test.
+func begin(t *testing.T, o demoOptions) (d *runningDemo, files string) {
+	t.Helper()
+	files = t.TempDir()
+	t.Setenv("TMPDIR", files)
+	o.listen = "127.0.0.1:0"
+	d, err := startDemo(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(d.close)
+	return d, files
+}
+
+// printed is what the demo tells its user.
+func printed(t *testing.T, d *runningDemo) string {
+	t.Helper()
+	var out strings.Builder
+	if err := printDemo(&out, d.shown, d.pageURL); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+var curlLine = regexp.MustCompile(`(?m)^curl (-\S+) (\S+) -H 'Content-Type: application/json' -d '([^']*)'$`)
+
+// run makes the requests of the printed commands, in order, and gives the answers.
+func run(t *testing.T, output string) (statuses []int, bodies []string) {
+	t.Helper()
+	for _, found := range curlLine.FindAllStringSubmatch(output, -1) {
+		resp, err := http.Post(found[2], "application/json", strings.NewReader(found[3]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		statuses, bodies = append(statuses, resp.StatusCode), append(bodies, string(body))
+	}
+	return statuses, bodies
+}
+
+// What the demo prints is true: the commands do what it says they do.
+func TestDemo(t *testing.T) {
+	d, files := begin(t, demoOptions{})
+	output := printed(t, d)
+	for _, want := range []string{d.pageURL, d.shown.GateURL, d.shown.Token, `the source "handbook"`} {
+		if !strings.Contains(output, want) {
+			t.Errorf("not printed: %s", want)
+		}
+	}
+	if n := strings.Count(output, "\ncurl "); n != 4 {
+		t.Fatalf("%d commands printed", n)
+	}
+	statuses, bodies := run(t, output)
+	if len(statuses) != 4 {
+		t.Fatalf("%d of the printed commands are understood", len(statuses))
+	}
+	const fromHandbook = "source=handbook (" + handbookID + ") turns=1 asked="
+	for i, name := range []string{"ask", "stream", "theft"} {
+		said := bodies[i]
+		if name == "stream" {
+			said = joined(t, said)
+		}
+		if statuses[i] != 200 || !strings.Contains(said, fromHandbook) || strings.Contains(said, payrollID) {
+			t.Errorf("%s: %d %s", name, statuses[i], said)
+		}
+	}
+	if statuses[3] != 401 || !strings.Contains(bodies[3], `"message"`) {
+		t.Errorf("without a key: %d %s", statuses[3], bodies[3])
+	}
+	for secret := range d.shown.Secrets {
+		for _, call := range d.shown.Backend.Calls() {
+			if call.Method == "POST" && !strings.Contains(string(call.Body), secret) {
+				t.Errorf("the backend got something without its own key: %s", call.Body)
+			}
+		}
+		if strings.Contains(output, secret) || strings.Contains(strings.Join(bodies, ""), secret) {
+			t.Error("the backend's key is shown")
+		}
+	}
+	if n := len(d.shown.Backend.Calls()); n != 3 {
+		t.Errorf("the backend got %d requests", n)
+	}
+
+	page, err := http.Get(d.pageURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	html, _ := io.ReadAll(page.Body)
+	_ = page.Body.Close()
+	if page.StatusCode != 200 || !strings.Contains(string(html), d.shown.Token) ||
+		!strings.Contains(page.Header.Get("Content-Security-Policy"), d.shown.GateURL) {
+		t.Errorf("page: %d", page.StatusCode)
+	}
+
+	d.close()
+	if left, _ := filepath.Glob(filepath.Join(files, "*")); len(left) > 0 {
+		t.Errorf("files left: %v", left)
+	}
+	for _, url := range []string{d.pageURL, d.shown.GateURL, d.shown.Upstream} {
+		if conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://")); err == nil {
+			_ = conn.Close()
+			t.Errorf("%s still listens", url)
+		}
+	}
+}
+
+// joined is the text of a streamed answer.
+func joined(t *testing.T, stream string) (said string) {
+	t.Helper()
+	for line := range strings.SplitSeq(stream, "\n") {
+		if line == "" {
+			continue
+		}
+		data, found := strings.CutPrefix(line, "data: ")
+		if !found {
+			t.Fatalf("a line that the published widgets cannot read: %q", line)
+		}
+		var event struct{ Answer string }
+		if err := json.Unmarshal([]byte(data), &event); err != nil {
+			t.Fatal(err)
+		}
+		said += event.Answer
+	}
+	return said
+}
+
+// A DocsGPT that already runs is used with either kind of binding.
+func TestDemoWithADocsGPT(t *testing.T) {
+	const agentKey, accessToken = "11111111-2222-3333-4444-555555555555", "dgpt_pat_of-the-test"
+	docsgpt := httptest.NewServer(backend.New(backend.Options{
+		Label:   "other",
+		Keys:    map[string][]string{agentKey: {handbookID}},
+		Tokens:  map[string][]string{accessToken: {handbookID}},
+		Sources: map[string]string{handbookID: "handbook", payrollID: "payroll"},
+	}))
+	t.Cleanup(docsgpt.Close)
+	t.Setenv("TEST_AGENT_KEY", agentKey)
+	t.Setenv("TEST_ACCESS_TOKEN", accessToken)
+	for name, o := range map[string]demoOptions{
+		"agent":  {docsgpt: docsgpt.URL, agentKeyEnv: "TEST_AGENT_KEY"},
+		"source": {docsgpt: docsgpt.Listener.Addr().String(), source: handbookID, upstreamTokenEnv: "TEST_ACCESS_TOKEN"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d, _ := begin(t, o)
+			output := printed(t, d)
+			statuses, bodies := run(t, output)
+			for i := range 3 {
+				if i < len(statuses) && (statuses[i] != 200 || !strings.Contains(bodies[i], "other") ||
+					!strings.Contains(bodies[i], handbookID)) {
+					t.Errorf("command %d: %d %s", i+1, statuses[i], bodies[i])
+				}
+			}
+			if len(statuses) != 4 || statuses[3] != 401 {
+				t.Errorf("statuses %v", statuses)
+			}
+			if strings.Contains(output, agentKey) || strings.Contains(output, accessToken) {
+				t.Error("a secret is printed")
+			}
+		})
+	}
+}
+
+// A demo that cannot be started says what to do, tells no secret, and leaves nothing behind.
+func TestDemoRefusals(t *testing.T) {
+	t.Setenv("TEST_AGENT_KEY", "some-agent-key")
+	t.Setenv("TEST_EMPTY", "")
+	const nobody = "127.0.0.1:1"
+	noDocsGPT := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(noDocsGPT.Close)
+	for _, c := range []struct {
+		name string
+		o    demoOptions
+		want string
+	}{
+		{"no address", demoOptions{listen: "nowhere"}, "--listen: write host:port"},
+		{"no port for the page", demoOptions{page: "127.0.0.1:99999"}, "--page-listen: write host:port"},
+		{"source of nothing", demoOptions{source: handbookID}, "only go with --docsgpt"},
+		{"no binding", demoOptions{docsgpt: nobody, agentKeyEnv: "TEST_EMPTY"}, "environment variable TEST_EMPTY (--agent-key-env takes another name)"},
+		{"no source id", demoOptions{docsgpt: nobody, source: "nope"}, "--source: "},
+		{"no token", demoOptions{docsgpt: nobody, source: handbookID}, "needs --upstream-token-env"},
+		{"empty token", demoOptions{docsgpt: nobody, source: handbookID, upstreamTokenEnv: "TEST_EMPTY"}, "TEST_EMPTY is empty"},
+		{"token without a source", demoOptions{docsgpt: nobody, upstreamTokenEnv: "TEST_AGENT_KEY"}, "only goes with --source"},
+		{"address with a path", demoOptions{docsgpt: "http://" + nobody + "/path"}, "without a path"},
+		{"address with a password", demoOptions{docsgpt: "http://name:hunter2@" + nobody}, "without a name or password"},
+		{"address of another protocol", demoOptions{docsgpt: "ftp://" + nobody}, "http://host:port"},
+		{"nobody there", demoOptions{docsgpt: nobody}, "no DocsGPT answers at http://127.0.0.1:1: "},
+		{"somebody else there", demoOptions{docsgpt: noDocsGPT.URL}, "/api/health has status 404"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			files := t.TempDir()
+			t.Setenv("TMPDIR", files)
+			if c.o.listen == "" {
+				c.o.listen = "127.0.0.1:0"
+			}
+			if c.o.agentKeyEnv == "" {
+				c.o.agentKeyEnv = "TEST_AGENT_KEY"
+			}
+			d, err := startDemo(t.Context(), c.o)
+			if err == nil {
+				d.close()
+				t.Fatal("it started")
+			}
+			if !strings.Contains(err.Error(), c.want) {
+				t.Errorf("error %v\nwant %s", err, c.want)
+			}
+			if strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), "some-agent-key") {
+				t.Errorf("a secret is told: %v", err)
+			}
+			if left, _ := os.ReadDir(files); len(left) > 0 {
+				t.Errorf("files left: %v", left)
+			}
+		})
+	}
+}
+
+// An interrupt ends the demo, without an error and without leaving files.
+func TestDemoEndsOnAnInterrupt(t *testing.T) {
+	files := t.TempDir()
+	t.Setenv("TMPDIR", files)
+	cmd := &cobra.Command{}
+	setUpDemo(cmd)
+	cmd.SetArgs([]string{"--listen", "127.0.0.1:0"})
+	output, printed := io.Pipe()
+	cmd.SetOut(printed)
+	ended := make(chan error, 1)
+	go func() {
+		ended <- cmd.ExecuteContext(t.Context())
+		_ = printed.Close()
+	}()
+	lines := bufio.NewScanner(output)
+	for lines.Scan() && !strings.HasPrefix(lines.Text(), "Ctrl-C") {
+	}
+	if left, _ := os.ReadDir(files); len(left) != 1 {
+		t.Errorf("files while it runs: %v", left)
+	}
+	self, err := os.FindProcess(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := self.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("it ended with %v", err)
+	}
+	if left, _ := os.ReadDir(files); len(left) > 0 {
+		t.Errorf("files left: %v", left)
+	}
+}
+
+func TestDemoNeedsItsPorts(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = taken.Close() })
+	files := t.TempDir()
+	t.Setenv("TMPDIR", files)
+	for flag, o := range map[string]demoOptions{
+		"--listen":      {listen: taken.Addr().String(), page: "127.0.0.1:0"},
+		"--page-listen": {listen: "127.0.0.1:0", page: taken.Addr().String()},
+	} {
+		d, err := startDemo(t.Context(), o)
+		if err == nil {
+			d.close()
+			t.Fatalf("%s: started on a taken port", flag)
+		}
+		if want := "the address " + taken.Addr().String() + " is taken: choose another with " + flag; !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", flag, err)
+		}
+	}
+	if left, _ := os.ReadDir(files); len(left) > 0 {
+		t.Errorf("files left: %v", left)
+	}
+}
+
+func TestGateConfig(t *testing.T) {
+	c := gateConfig{
+		dir: "/tmp/the demo", host: "127.0.0.1", port: "8080", upstream: "http://127.0.0.1:7091", tokenDigest: "5e88",
+		source: handbookID, upstreamToken: "{env.TOKEN}",
+	}
+	const want = "{\n\tadmin off\n\tpersist_config off\n\tgrace_period 2s\n\tstorage file_system `/tmp/the demo/caddy`\n" +
+		"\tlog default {\n\t\toutput stderr\n\t\tformat console\n\t\tlevel ERROR\n\t}\n" +
+		"\tdocsgate {\n\t\tfeed file `/tmp/the demo/keys.yaml`\n\t\tupstream_token `{env.TOKEN}`\n\t}\n}\n\n" +
+		"http://:8080 {\n\tbind 127.0.0.1\n\tdocsgate `http://127.0.0.1:7091` {\n\t\tendpoints widget openai health\n\t}\n}\n"
+	if got := c.caddyfile(); got != want {
+		t.Errorf("%s\nwant\n%s", got, want)
+	}
+	head := "keys:\n  - id: demo\n    name: Demo page\n    sha256: 5e88\n"
+	if got := c.keyFile(); got != head+"    source: ['"+handbookID+"']\n" {
+		t.Errorf("source: %s", got)
+	}
+	c.source, c.agent = "", "{file./tmp/it's/agent.key}"
+	if got := c.keyFile(); got != head+"    agent: '{file./tmp/it''s/agent.key}'\n" {
+		t.Errorf("agent: %s", got)
+	}
+}
+
+func TestAddresses(t *testing.T) {
+	for _, c := range []struct{ page, gateHost, gatePort, want string }{
+		{"", "127.0.0.1", "8080", "127.0.0.1:8081"},
+		{"", "127.0.0.1", "0", "127.0.0.1:0"},
+		{"", "::1", "65535", "[::1]:0"},
+		{"localhost:9000", "127.0.0.1", "8080", "localhost:9000"},
+	} {
+		host, port, err := pageAddress(c.page, c.gateHost, c.gatePort)
+		if got := net.JoinHostPort(host, port); err != nil || got != c.want {
+			t.Errorf("page %q beside %s:%s: %s, %v", c.page, c.gateHost, c.gatePort, got, err)
+		}
+	}
+	for host, want := range map[string]string{
+		"": "http://127.0.0.1:80", "0.0.0.0": "http://127.0.0.1:80", "::": "http://127.0.0.1:80", "::1": "http://[::1]:80",
+		"localhost": "http://localhost:80",
+	} {
+		if got := browserURL(host, "80"); got != want {
+			t.Errorf("host %q: %s", host, got)
+		}
+	}
+}
+
+func TestNewToken(t *testing.T) {
+	form := regexp.MustCompile(`^dgk_[0-9A-Za-z]{36}$`)
+	a, b := newToken(), newToken()
+	if !form.MatchString(a) || !form.MatchString(b) || a == b {
+		t.Errorf("%s and %s", a, b)
+	}
+}
+
+// The stolen request is one JSON object with the page's key and the other source in it, and fits into single quotes.
+func TestTheft(t *testing.T) {
+	body := theft("dgk_x", payrollID)
+	var members map[string]any
+	if err := json.Unmarshal([]byte(body), &members); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"active_docs", "selectDocs", "source"} {
+		if members[name] != payrollID {
+			t.Errorf("%s is %v", name, members[name])
+		}
+	}
+	if members["api_key"] != "dgk_x" || strings.Contains(body, "'") {
+		t.Error(body)
+	}
+}

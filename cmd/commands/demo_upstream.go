@@ -1,0 +1,164 @@
+package commands
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/docsgate/docsgate/demo/backend"
+	"github.com/docsgate/docsgate/docsgpt"
+)
+
+// The sources of the built-in backend.
+const (
+	handbookID = "6f1c2a7e-2d0b-4b1e-9a53-1f6f2f0d8c11"
+	payrollID  = "c0a9e4d2-7b36-4f58-8e1d-52b7a3d96e42"
+)
+
+// upstream is the DocsGPT of the demo.
+type upstream struct {
+	address string // with a scheme
+	binding string // what the key is bound to, for people
+	other   string // the id of a source that the key is not bound to
+	config  gateConfig
+	backend *backend.Backend  // nil: not the built-in one
+	secrets map[string]string // what must not be shown, with what stands in its place
+	server  *http.Server      // of the built-in backend; nil: none
+}
+
+// close stops the built-in backend at once.
+func (u *upstream) close() {
+	if u.server != nil {
+		_ = u.server.Close()
+	}
+}
+
+// builtIn starts the built-in backend on a free port of the loopback interface. Its agent key is in a file in dir,
+// because the gate takes no secret in clear.
+func builtIn(dir string) (*upstream, error) {
+	handbookKey, payrollKey, accessToken := randomKey(), randomKey(), "dgpt_pat_"+rand.Text()
+	b := backend.New(backend.Options{
+		Label:   "demo",
+		Keys:    map[string][]string{handbookKey: {handbookID}, payrollKey: {payrollID}},
+		Tokens:  map[string][]string{accessToken: {handbookID}},
+		Sources: map[string]string{handbookID: "handbook", payrollID: "secret payroll"},
+		Pace:    backend.DefaultPace,
+	})
+	keyFile := filepath.Join(dir, "agent.key")
+	if err := os.WriteFile(keyFile, []byte(handbookKey), 0o600); err != nil {
+		return nil, fmt.Errorf("writing the agent key of the built-in backend: %w", err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("starting the built-in backend: %w", err)
+	}
+	server := &http.Server{Handler: b, ReadHeaderTimeout: 10 * time.Second}
+	go func() { _ = server.Serve(listener) }()
+	return &upstream{
+		address: "http://" + listener.Addr().String(),
+		binding: `the source "handbook" (` + handbookID + ")",
+		other:   payrollID,
+		config:  gateConfig{agent: "{file." + keyFile + "}"},
+		backend: b,
+		secrets: map[string]string{handbookKey: "(the DocsGPT key that only the gate has)"},
+		server:  server,
+	}, nil
+}
+
+// randomKey looks like the keys that DocsGPT makes.
+func randomKey() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:])
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}
+
+// running is a DocsGPT that already runs.
+func running(ctx context.Context, o demoOptions) (*upstream, error) {
+	u := &upstream{other: randomKey()}
+	switch agentSet := os.Getenv(o.agentKeyEnv) != ""; {
+	case o.source != "":
+		newest, err := docsgpt.FindVersion("")
+		if err != nil {
+			return nil, err
+		}
+		id, err := newest.CheckSource(o.source)
+		if err != nil {
+			return nil, fmt.Errorf("--source: %w", err)
+		}
+		u.binding, u.config.source = "the source "+id, id
+		if o.upstreamTokenEnv == "" {
+			return nil, errors.New("--source needs --upstream-token-env: the name of an environment variable with an " +
+				"access token of DocsGPT that may use this source")
+		}
+		if os.Getenv(o.upstreamTokenEnv) == "" {
+			return nil, fmt.Errorf("the environment variable %s is empty: put an access token of DocsGPT into it",
+				o.upstreamTokenEnv)
+		}
+		u.config.upstreamToken = "{env." + o.upstreamTokenEnv + "}"
+	case o.upstreamTokenEnv != "":
+		return nil, errors.New("--upstream-token-env only goes with --source: name the source that the key is bound to")
+	case agentSet:
+		u.binding, u.config.agent = "the agent whose key is in "+o.agentKeyEnv, "{env."+o.agentKeyEnv+"}"
+	default:
+		return nil, fmt.Errorf("the key of the demo must be bound to something in this DocsGPT. Either put the key of an "+
+			"agent into the environment variable %s (--agent-key-env takes another name), or name a source with "+
+			"--source ID and the variable of an access token with --upstream-token-env NAME", o.agentKeyEnv)
+	}
+	address, err := baseURL(o.docsgpt)
+	if err != nil {
+		return nil, err
+	}
+	u.address = address
+	return u, askHealth(ctx, address)
+}
+
+// baseURL checks an address and gives it as scheme://host:port.
+func baseURL(given string) (string, error) {
+	const example = "--docsgpt: write the address of DocsGPT as http://host:port"
+	if !strings.Contains(given, "://") {
+		given = "http://" + given
+	}
+	u, err := url.Parse(given)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
+		return "", errors.New(example)
+	case u.User != nil:
+		return "", errors.New(example + ", without a name or password in it")
+	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "":
+		return "", errors.New(example + ", without a path")
+	}
+	return u.Scheme + "://" + u.Host, nil
+}
+
+// askHealth finds out early whether there is a DocsGPT, since the gate itself starts without one.
+func askHealth(ctx context.Context, address string) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address+"/api/health", nil)
+	if err != nil {
+		return fmt.Errorf("asking DocsGPT at %s for its health: %w", address, err)
+	}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Do(req)
+	if err != nil {
+		var failed *url.Error
+		if errors.As(err, &failed) {
+			err = failed.Err
+		}
+		return fmt.Errorf("no DocsGPT answers at %s: %w", address, err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("what answers at %s is no DocsGPT: /api/health has status %d", address, resp.StatusCode)
+	}
+	return nil
+}
