@@ -59,3 +59,30 @@ func adapt(t *testing.T, caddyfile string) string {
 	}
 	return pretty.String() + "\n"
 }
+
+// TestExamplesAdapt adapts the configurations that the repository offers to copy.
+func TestExamplesAdapt(t *testing.T) {
+	t.Setenv("DOCSGATE_APP_PASSWORD_HASH", "$2a$14$Zkx19XLiW6VYouLHR5NmfOFU0z2GTNmpkT/5qqR7hx4IjWJPDhjvG")
+	files, err := filepath.Glob("../examples/*/Caddyfile")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no examples: %v", err)
+	}
+	for _, file := range append(files, "../Caddyfile") {
+		t.Run(file, func(t *testing.T) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			config, warnings, err := caddyconfig.GetAdapter("caddyfile").Adapt(text, map[string]any{"filename": file})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, w := range warnings {
+				t.Errorf("warning: %s", w.String())
+			}
+			if !bytes.Contains(config, []byte(`"handler":"docsgate"`)) {
+				t.Error("there is no gate in it")
+			}
+		})
+	}
+}

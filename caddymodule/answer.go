@@ -58,6 +58,7 @@ func (a *answer) begin(status int, header http.Header) error {
 		if a.x.endpoint.Relay == docsgpt.RelayEvents {
 			a.way = wayEvents
 			a.filter.OnConversation = a.x.gotConversation
+			a.filter.Interrupted = interrupted
 		}
 		return a.beginStream()
 	default:
@@ -79,6 +80,7 @@ func (a *answer) beginStream() error {
 }
 
 var (
+	interrupted = docsgpt.AnswerEvent(docsgpt.Cut().Message)
 	streamCache = []string{"no-cache, no-transform"}
 	noBuffering = []string{"no"}
 )
@@ -216,8 +218,12 @@ func (a *answer) breakOff(cause error, atBoundary bool) {
 		r = docsgpt.Cut()
 	}
 	a.x.upstreamFailed(r, a.status, cause)
+	var out []byte
+	if a.filter.Spoke() {
+		out = append(out, interrupted...)
+	}
 	// A failure here means that the client is gone.
-	_ = a.push(a.x.endpoint.Shape.AppendBroken(nil, r, a.x.requestID(), atBoundary))
+	_ = a.push(a.x.endpoint.Shape.AppendBroken(out, r, a.x.requestID(), atBoundary))
 }
 
 // refusalFor says what a client is told about a failure of the upstream.

@@ -309,6 +309,11 @@ func TestStreamsEndReadably(t *testing.T) {
 				if last := events[len(events)-1]; !strings.Contains(last, end) {
 					t.Errorf("ends with %q, want %s", last, end)
 				}
+				// Widgets show an error only in place of an answer, so a broken one says so in its text.
+				broken := strings.Contains(r.body, `{"type":"answer","answer":"\n\nThe answer was interrupted.`)
+				if want := question == "[[cut]]" || question == "[[noend]]"; broken != want {
+					t.Errorf("the text says that it is not whole: %v, want %v", broken, want)
+				}
 			})
 		}
 	})

@@ -24,11 +24,19 @@ type Events struct {
 	scanned int    // how much of pending is known to hold no end of an event
 	started bool   // the byte order mark was looked for
 
+	// Interrupted is an event that goes before an error which comes after some text. Published widgets show an error
+	// only in place of an answer; after a text they would leave the reader in the belief that it is whole. Empty: none.
+	Interrupted []byte
+
 	// OnConversation is called with the id of the conversation when the stream tells it. It may be nil.
 	OnConversation func(id string)
 
+	spoke bool // text of the answer came
 	ended bool
 }
+
+// Spoke tells whether some of the answer's text came.
+func (f *Events) Spoke() bool { return f.spoke }
 
 // Ended tells whether the event came that closes every complete stream: "end" or "error".
 func (f *Events) Ended() bool { return f.ended }
@@ -131,7 +139,9 @@ func (f *Events) event(out, event []byte) []byte {
 			continue
 		}
 		data = bytes.TrimPrefix(data, []byte(" "))
-		f.look(data)
+		if f.look(data) == "error" && f.spoke && len(out) == start {
+			out = append(out, f.Interrupted...)
+		}
 		out = append(out, "data: "...)
 		out = append(out, data...)
 		out = append(out, '\n')
@@ -160,15 +170,19 @@ func cutLine(s []byte) (line, rest []byte) {
 // maxTelling is the size up to which an event may be one that tells something: those are short.
 const maxTelling = 4 << 10
 
-// look notices the events that matter to the gate. Quotes inside a JSON string are escaped, so the words can only be
-// found where they are names or whole values; most events are passed over by that alone.
-func (f *Events) look(data []byte) {
+// look notices the events that matter to the gate, and returns the type of one that ends a stream. Quotes inside a JSON
+// string are escaped, so the words can only be found where they are names or whole values; most events are passed over
+// by that alone.
+func (f *Events) look(data []byte) string {
+	if !f.spoke && bytes.Contains(data, []byte(`"answer"`)) {
+		f.spoke = true
+	}
 	if len(data) > maxTelling || len(data) == 0 || data[0] != '{' {
-		return
+		return ""
 	}
 	if !bytes.Contains(data, []byte(`"end"`)) && !bytes.Contains(data, []byte(`"error"`)) &&
 		!bytes.Contains(data, []byte(`"id"`)) && !bytes.Contains(data, []byte(`"conversation_id"`)) {
-		return
+		return ""
 	}
 	var kind, id, conversation string
 	d := jsontext.NewDecoder(bytes.NewReader(data))
@@ -185,16 +199,18 @@ func (f *Events) look(data []byte) {
 		return err
 	})
 	if err != nil {
-		return
+		return ""
 	}
 	switch kind {
 	case "end", "error":
 		f.ended = true
+		return kind
 	case "id":
 		f.tell(id)
 	case "message_id":
 		f.tell(conversation)
 	}
+	return ""
 }
 
 func (f *Events) tell(conversation string) {

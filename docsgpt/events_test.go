@@ -88,6 +88,23 @@ func TestEventsNoticeOnlyTheRealEnd(t *testing.T) {
 	}
 }
 
+func TestAnErrorAfterSomeTextIsAnnounced(t *testing.T) {
+	const text, failure = `data: {"type": "answer", "answer": "a"}`, `data: {"type": "error", "error": "x"}`
+	f := Events{Interrupted: AnswerEvent("It broke.")}
+	out, err := f.Filter(nil, []byte(text+"\n\n"+failure+"\n\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := text + "\n\n" + `data: {"type":"answer","answer":"\n\nIt broke."}` + "\n\n" + failure + "\n\n"
+	if string(out) != want {
+		t.Errorf("got %q, want %q", out, want)
+	}
+	alone := Events{Interrupted: AnswerEvent("It broke.")}
+	if out, err := alone.Filter(nil, []byte(failure+"\n\n")); err != nil || string(out) != failure+"\n\n" {
+		t.Errorf("an error before any text: %q, %v", out, err)
+	}
+}
+
 func TestEventsDropAnUnfinishedOne(t *testing.T) {
 	var f Events
 	out, err := f.Filter(nil, []byte("data: {\"type\": \"answer\"}\n\ndata: {\"type\": \"en"))

@@ -87,6 +87,13 @@ func (s Shape) AppendBroken(out []byte, r *Refusal, requestID string, atBoundary
 	return ShapeEvent.Append(out, r, requestID)
 }
 
+// AnswerEvent returns the event of the stream that adds a sentence to the answer's text, in a paragraph of its own.
+func AnswerEvent(sentence string) []byte {
+	out := append([]byte(nil), `data: {"type":"answer","answer":`...)
+	out = appendText(out, "\n\n"+sentence)
+	return append(out, "}\n\n"...)
+}
+
 // openAIType is the error type that OpenAI's own API has for a status.
 func openAIType(status int) string {
 	switch {
