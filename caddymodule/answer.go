@@ -19,10 +19,9 @@ type answer struct {
 	status int
 	header http.Header // the upstream's
 
-	filter  docsgpt.Events // wayEvents
-	out     []byte         // wayEvents: what is written next; wayHeld, wayRefused: what came so far
-	flush   *http.ResponseController
-	lastTwo [2]byte // wayStream: the last bytes that were written
+	filter docsgpt.Events // wayEvents
+	out    []byte         // wayEvents: what is written next; wayHeld, wayRefused: what came so far
+	flush  *http.ResponseController
 }
 
 // way is what is done with the pieces of an answer.
@@ -30,8 +29,7 @@ type way uint8
 
 const (
 	wayNone    way = iota // no head yet
-	wayEvents             // whole data events, each written at once
-	wayStream             // as they are, each written at once
+	wayEvents             // a stream: whole events, each written at once
 	wayHeld               // kept until the end, so that a broken answer becomes a clean error
 	wayThrough            // as they are; an answer that is too large to keep
 	wayRefused            // no success: kept, to be translated
@@ -54,11 +52,11 @@ func (a *answer) begin(status int, header http.Header) error {
 	case a.x.endpoint.Relay == docsgpt.RelayEvents && (!stream || header.Get("Content-Encoding") != ""):
 		a.way = wayRefused
 	case stream:
-		a.way = wayStream
+		a.way = wayEvents
 		if a.x.endpoint.Relay == docsgpt.RelayEvents {
-			a.way = wayEvents
-			a.filter.OnConversation = a.x.gotConversation
-			a.filter.Interrupted = interrupted
+			a.filter.OnConversation, a.filter.Interrupted = a.x.gotConversation, interrupted
+		} else {
+			a.filter.Verbatim = true
 		}
 		return a.beginStream()
 	default:
@@ -97,12 +95,6 @@ func (a *answer) write(p []byte) error {
 			}
 		}
 		return err
-	case wayStream:
-		if err := a.push(p); err != nil {
-			return err
-		}
-		a.lastTwo = lastTwo(a.lastTwo, p)
-		return nil
 	case wayHeld:
 		if len(a.out)+len(p) <= maxHeld {
 			a.out = append(a.out, p...)
@@ -128,17 +120,6 @@ func (a *answer) write(p []byte) error {
 	return nil
 }
 
-func lastTwo(before [2]byte, p []byte) [2]byte {
-	switch n := len(p); n {
-	case 0:
-		return before
-	case 1:
-		return [2]byte{before[1], p[0]}
-	default:
-		return [2]byte{p[n-2], p[n-1]}
-	}
-}
-
 // push writes a piece of a stream and sends it on its way.
 func (a *answer) push(p []byte) error {
 	if _, err := a.x.w.Write(p); err != nil {
@@ -157,7 +138,7 @@ func (a *answer) writeHead() {
 func (a *answer) finish(err error) {
 	way := a.way
 	a.way = wayDone
-	if way == wayEvents || way == wayStream {
+	if way == wayEvents {
 		openStreams.Dec()
 	}
 	if a.x.r.Context().Err() != nil {
@@ -170,13 +151,7 @@ func (a *answer) finish(err error) {
 	case wayNone:
 		a.fail(refusalFor(err), err)
 	case wayEvents:
-		if !a.filter.Ended() {
-			a.breakOff(err, true)
-		}
-	case wayStream:
-		if err != nil {
-			a.breakOff(err, a.lastTwo == [2]byte{'\n', '\n'} || a.lastTwo == [2]byte{})
-		}
+		a.finishStream(err)
 	case wayHeld:
 		if err != nil {
 			a.fail(refusalFor(err), err)
@@ -205,6 +180,17 @@ func (a *answer) finish(err error) {
 	}
 }
 
+// finishStream ends a stream: as the upstream did, if it did so rightly.
+func (a *answer) finishStream(err error) {
+	switch {
+	case !a.filter.Verbatim && a.filter.Ended():
+	case a.filter.Verbatim && err == nil:
+		_ = a.push(a.filter.Rest()) // a client that is gone has no use for it
+	default:
+		a.breakOff(err)
+	}
+}
+
 // fail answers in place of the upstream.
 func (a *answer) fail(r *docsgpt.Refusal, cause error) {
 	a.x.upstreamFailed(r, a.status, cause)
@@ -212,7 +198,7 @@ func (a *answer) fail(r *docsgpt.Refusal, cause error) {
 }
 
 // breakOff ends a stream that has begun with a typed error, so that the client is not left waiting.
-func (a *answer) breakOff(cause error, atBoundary bool) {
+func (a *answer) breakOff(cause error) {
 	r := refusalFor(cause)
 	if cause == nil || r.Code == docsgpt.CodeUpstreamUnavailable {
 		r = docsgpt.Cut()
@@ -223,7 +209,7 @@ func (a *answer) breakOff(cause error, atBoundary bool) {
 		out = append(out, interrupted...)
 	}
 	// A failure here means that the client is gone.
-	_ = a.push(a.x.endpoint.Shape.AppendBroken(out, r, a.x.requestID(), atBoundary))
+	_ = a.push(a.x.endpoint.Shape.AppendBroken(out, r, a.x.requestID()))
 }
 
 // refusalFor says what a client is told about a failure of the upstream.

@@ -25,7 +25,7 @@ func TestUnixSocketUpstream(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := &httptest.Server{Listener: listener, Config: &http.Server{Handler: g.backend}} //nolint:gosec // of a test
+	server := &httptest.Server{Listener: listener, Config: &http.Server{Handler: g.backend}}
 	server.Start()
 	t.Cleanup(server.Close)
 	g.start("docsgate unix/" + socket + "\n")

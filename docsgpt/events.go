@@ -20,6 +20,11 @@ var ErrEventTooLarge = errors.New("the upstream sent an event that is too large"
 // Published widgets need this: they decode each network chunk by itself and give every line that is not blank,
 // without a leading "data:", to their JSON parser.
 type Events struct {
+	// Verbatim passes whole events on as they came, to the byte, with their ids and comments, and looks at nothing. It
+	// is for clients that read event streams as they should: all they need is never to get a part of an event that is
+	// cut off.
+	Verbatim bool
+
 	pending []byte // the beginning of an event whose end has not come
 	scanned int    // how much of pending is known to hold no end of an event
 	started bool   // the byte order mark was looked for
@@ -43,7 +48,7 @@ func (f *Events) Ended() bool { return f.ended }
 
 // Filter appends to out the events that src completes, and keeps the rest for the next call.
 func (f *Events) Filter(out, src []byte) ([]byte, error) {
-	if !f.started && len(src) > 0 {
+	if !f.started && !f.Verbatim && len(src) > 0 {
 		f.started = true
 		src = bytes.TrimPrefix(src, []byte("\ufeff"))
 	}
@@ -67,6 +72,9 @@ func (f *Events) Filter(out, src []byte) ([]byte, error) {
 	f.keep(rest, len(f.pending) > 0)
 	return out, nil
 }
+
+// Rest returns what came after the last whole event. It is valid until the next call of Filter.
+func (f *Events) Rest() []byte { return f.pending }
 
 // keep stores the unfinished rest. inside tells whether rest is a part of pending.
 func (f *Events) keep(rest []byte, inside bool) {
@@ -130,6 +138,9 @@ func lineEnd(s []byte, i int) (after int, ok bool) {
 
 // event appends the data lines of one event.
 func (f *Events) event(out, event []byte) []byte {
+	if f.Verbatim {
+		return append(out, event...)
+	}
 	start := len(out)
 	for len(event) > 0 {
 		var line []byte

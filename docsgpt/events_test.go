@@ -65,6 +65,27 @@ func TestEventsByteByByte(t *testing.T) {
 	}
 }
 
+func TestVerbatimEventsAreWholeAndUntouched(t *testing.T) {
+	for cut := range len(recorded) + 1 {
+		f := Events{Verbatim: true}
+		first, err := f.Filter(nil, []byte(recorded[:cut]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		held := len(f.Rest())
+		if len(first)+held != cut || len(first) > 0 && !bytes.HasSuffix(first, []byte("\n\n")) && !bytes.HasSuffix(first, []byte("\r\n\r\n")) {
+			t.Fatalf("cut at %d: passed %q, held %d", cut, first, held)
+		}
+		all, err := f.Filter(first, []byte(recorded[cut:]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(all) != recorded || len(f.Rest()) != 0 {
+			t.Fatalf("cut at %d: got %q", cut, all)
+		}
+	}
+}
+
 func TestEventsNoticeOnlyTheRealEnd(t *testing.T) {
 	for event, want := range map[string]bool{
 		`{"type": "end"}`:                           true,

@@ -73,12 +73,9 @@ func appendRest(out []byte, r *Refusal, requestID string) []byte {
 	return appendText(out, requestID)
 }
 
-// AppendBroken appends what ends a stream that has begun and cannot go on, so that the client is not left waiting.
-// atBoundary tells whether the last byte sent ended an event.
-func (s Shape) AppendBroken(out []byte, r *Refusal, requestID string, atBoundary bool) []byte {
-	if !atBoundary {
-		out = append(out, "\n\n"...)
-	}
+// AppendBroken appends the event that ends a stream which has begun and cannot go on, so that the client is not left
+// waiting. It must follow a whole event.
+func (s Shape) AppendBroken(out []byte, r *Refusal, requestID string) []byte {
 	if s == ShapeOpenAI {
 		out = append(out, "data: "...)
 		out = s.Append(out, r, requestID)
