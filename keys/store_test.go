@@ -111,25 +111,35 @@ func TestReplaceRefusesConflicts(t *testing.T) {
 		want []string
 	}{
 		"repeated id": {
-			[]Key{sourceKey("a"), withDigest("a", "b")}, []string{"key a: the id is used more than once"}},
+			[]Key{sourceKey("a"), withDigest("a", "b")}, []string{"key a: the id is used more than once"},
+		},
 		"repeated token": {
 			[]Key{sourceKey("a"), withDigest("b", "a"), withDigest("c", "a")},
-			[]string{"key b: same token as key a", "key c: same token as key a"}},
+			[]string{"key b: same token as key a", "key c: same token as key a"},
+		},
 		"id of another feed": {
-			[]Key{withDigest("taken", "a")}, []string{"key taken: the id is used in feed other, too"}},
+			[]Key{withDigest("taken", "a")}, []string{"key taken: the id is used in feed other, too"},
+		},
 		"token of another feed": {
-			[]Key{withDigest("a", "taken")}, []string{"key a: same token as key taken of feed other"}},
+			[]Key{withDigest("a", "taken")}, []string{"key a: same token as key taken of feed other"},
+		},
 		"key of another feed": {
 			[]Key{sourceKey("taken")},
-			[]string{"key taken: the id is used in feed other, too", "key taken: same token as key taken of feed other"}},
+			[]string{"key taken: the id is used in feed other, too", "key taken: same token as key taken of feed other"},
+		},
 		"keys that are none": {
 			[]Key{
-				{Name: "x"}, {ID: "a"}, {ID: "b", Digest: DigestOf("b")},
+				{Name: "x"},
+				{ID: "a"},
+				{ID: "b", Digest: DigestOf("b")},
 				{ID: "c", Digest: DigestOf("c"), Binding: Binding{Sources: []string{""}}},
 				{ID: "d", Digest: DigestOf("d"), Binding: Binding{Sources: []string{"s"}, Agent: NewSecret(canary)}},
 			},
-			[]string{"a key has no id", "key a has no digest", "key b must be bound to either sources or an agent",
-				"key c is bound to a source without an id", "key d must be bound to either sources or an agent"}},
+			[]string{
+				"a key has no id", "key a has no digest", "key b must be bound to either sources or an agent",
+				"key c is bound to a source without an id", "key d must be bound to either sources or an agent",
+			},
+		},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -60,6 +60,7 @@ func (v *Verifier) find(d *Digest) *record {
 	case isUnknown:
 		v.negativeHits.Add(1)
 		return nil
+	case nothingKnown:
 	}
 	v.misses.Add(1)
 	rec := v.store.byDigest(v.store.db.Txn(false), d)

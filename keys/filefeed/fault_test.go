@@ -34,12 +34,15 @@ func TestFaults(t *testing.T) {
 		"repeated keys":            {"keys: []\n\nkeys: []\n", "3: keys stands here twice: it is already on line 1"},
 		"two documents":            {"keys: []\n---\nkeys: []\n", "2: " + oneDocument},
 		"broken second document": {
-			"keys: []\n---\nkeys: [\n", "3: this is not YAML, here or a little further on: did not find expected node content"},
+			"keys: []\n---\nkeys: [\n", "3: this is not YAML, here or a little further on: did not find expected node content",
+		},
 		"not YAML": {
-			goodKey + "  - id: [\n", "5: this is not YAML, here or a little further on: did not find expected node content"},
+			goodKey + "  - id: [\n", "5: this is not YAML, here or a little further on: did not find expected node content",
+		},
 		"tab in YAML": {
 			"keys:\n\t- id: k\n",
-			"2: this is not YAML, here or a little further on: found character that cannot start any token"},
+			"2: this is not YAML, here or a little further on: found character that cannot start any token",
+		},
 		"unknown anchor":      {"keys:\n  - id: k\n    token: *s3cr3t\n", "3: " + noAlias},
 		"not JSON":            {"{\"keys\": [\n  {\"id\": \"k\",}\n]}", "2: " + notJSON},
 		"JSON with a comment": {"{\n// keys\n\"keys\": []}", "2: " + notJSON},
@@ -57,7 +60,8 @@ func TestFaults(t *testing.T) {
 		"tag on a name": {"keys:\n  - !!str id: a\n    sha256: $A\n    source: src-1\n", "2: " + noTag + "\n2: " + noID},
 		"tagged list":   {"keys: !!set [a]\n", "1: " + noTag},
 		"nothing in it": {"keys:\n  - {}\n", "2: " + noID + "\n2: " + noDigest + "\n2: " + noBinding},
-		"misspelt members": {"keys:\n  - ID: a\n    SHA-256: $A\n    sources: [src-1]\n    not-before: 2026-01-01\n    expire: 2027-01-01\n",
+		"misspelt members": {
+			"keys:\n  - ID: a\n    SHA-256: $A\n    sources: [src-1]\n    not-before: 2026-01-01\n    expire: 2027-01-01\n",
 			`2: unknown member "ID": did you mean "id"?
 2: ` + noID + `
 2: ` + noDigest + `
@@ -65,14 +69,21 @@ func TestFaults(t *testing.T) {
 3: unknown member "SHA-256": did you mean "sha256"?
 4: unknown member "sources": did you mean "source"?
 5: unknown member "not-before": did you mean "not_before"?
-6: unknown member "expire": did you mean "expires"?`},
-		"unknown member of a key": {goodKey + "    s3cr3tCANARY: x\n",
-			"5: unknown member: a key has id, name, sha256, token, source, agent, state, not_before, expires"},
-		"number as a member": {goodKey + "    5: x\n",
-			"5: unknown member: a key has id, name, sha256, token, source, agent, state, not_before, expires"},
+6: unknown member "expire": did you mean "expires"?`,
+		},
+		"unknown member of a key": {
+			goodKey + "    s3cr3tCANARY: x\n",
+			"5: unknown member: a key has id, name, sha256, token, source, agent, state, not_before, expires",
+		},
+		"number as a member": {
+			goodKey + "    5: x\n",
+			"5: unknown member: a key has id, name, sha256, token, source, agent, state, not_before, expires",
+		},
 		"repeated member": {goodKey + "    id: other\n", "5: id stands here twice: it is already on line 2"},
-		"repeated member, JSON": {"{\"keys\": [{\"id\": \"k\", \"sha256\": \"$A\",\n\"sha256\": \"$B\", \"source\": \"src-1\"}]}",
-			"2: sha256 stands here twice: it is already on line 1"},
+		"repeated member, JSON": {
+			"{\"keys\": [{\"id\": \"k\", \"sha256\": \"$A\",\n\"sha256\": \"$B\", \"source\": \"src-1\"}]}",
+			"2: sha256 stands here twice: it is already on line 1",
+		},
 
 		// Its members.
 		"id with a blank":      {"keys: [{id: docs site, sha256: $A, source: src-1}]", "1: " + badID},
@@ -82,8 +93,10 @@ func TestFaults(t *testing.T) {
 		"id is a number, JSON": {`{"keys": [{"id": 12, "sha256": "$A", "source": "src-1"}]}`, "1: id must be text: put it in quotes"},
 		"id is a list":         {"keys: [{id: [a], sha256: $A, source: src-1}]", "1: id must be text"},
 		"id without value":     {"keys: [{id: , sha256: $A, source: src-1}]", "1: id has no value: give it one"},
-		"repeated id": {goodKey + "  - id: good\n    sha256: $B\n    source: src-1\n",
-			"5: id good stands already on line 2: give this key another one"},
+		"repeated id": {
+			goodKey + "  - id: good\n    sha256: $B\n    source: src-1\n",
+			"5: id good stands already on line 2: give this key another one",
+		},
 		"name too long":         {"keys: [{id: a, name: " + strings.Repeat("é", 257) + ", sha256: $A, source: src-1}]", "1: " + badName},
 		"name with line end":    {`keys: [{id: a, name: "a\nb", sha256: $A, source: src-1}]`, "1: " + badName},
 		"name is a boolean":     {"keys: [{id: a, name: true, sha256: $A, source: src-1}]", "1: name must be text: put it in quotes"},
@@ -92,14 +105,22 @@ func TestFaults(t *testing.T) {
 		"sha256 with a prefix":  {"keys: [{id: a, sha256: \"sha256:$A\", source: src-1}]", "1: " + badDigest},
 		"no token":              {"keys:\n  - id: a\n    source: src-1\n", "2: " + noDigest},
 		"both sha256 and token": {goodKey + "    token: \"{env.TOKEN_B}\"\n", "5: " + twoDigests},
-		"repeated digest": {goodKey + "  - id: b\n    source: src-1\n    sha256: $A\n",
-			"7: same token as key good on line 3: each key needs a token of its own"},
-		"repeated digest in upper case": {goodKey + "  - id: b\n    source: src-1\n    sha256: " + strings.ToUpper(sumA) + "\n",
-			"7: same token as key good on line 3: each key needs a token of its own"},
-		"token with a digest elsewhere": {goodKey + "  - id: b\n    source: src-1\n    token: \"{env.TOKEN_A}\"\n",
-			"7: same token as key good on line 3: each key needs a token of its own"},
-		"same token as a key without id": {"keys:\n  - sha256: $A\n    source: src-1\n  - id: b\n    sha256: $A\n    source: src-1\n",
-			"2: " + noID + "\n5: same token as the key on line 2: each key needs a token of its own"},
+		"repeated digest": {
+			goodKey + "  - id: b\n    source: src-1\n    sha256: $A\n",
+			"7: same token as key good on line 3: each key needs a token of its own",
+		},
+		"repeated digest in upper case": {
+			goodKey + "  - id: b\n    source: src-1\n    sha256: " + strings.ToUpper(sumA) + "\n",
+			"7: same token as key good on line 3: each key needs a token of its own",
+		},
+		"token with a digest elsewhere": {
+			goodKey + "  - id: b\n    source: src-1\n    token: \"{env.TOKEN_A}\"\n",
+			"7: same token as key good on line 3: each key needs a token of its own",
+		},
+		"same token as a key without id": {
+			"keys:\n  - sha256: $A\n    source: src-1\n  - id: b\n    sha256: $A\n    source: src-1\n",
+			"2: " + noID + "\n5: same token as the key on line 2: each key needs a token of its own",
+		},
 		"token in clear":            {"keys: [{id: a, token: dgk_s3cr3t, source: src-1}]", "1: " + clearToken},
 		"token in clear, digits":    {"keys: [{id: a, token: 123456789, source: src-1}]", "1: " + clearToken},
 		"token in clear, a date":    {"keys: [{id: a, token: 2026-01-01, source: src-1}]", "1: " + clearToken},
@@ -108,21 +129,33 @@ func TestFaults(t *testing.T) {
 		"two placeholders":          {`keys: [{id: a, sha256: $A, agent: "{env.AGENT}{env.AGENT}"}]`, "1: " + clearAgent},
 		"other placeholder":         {`keys: [{id: a, sha256: $A, agent: "{http.request.host}"}]`, "1: " + clearAgent},
 		"env in Caddyfile's manner": {`keys: [{id: a, sha256: $A, agent: "{$AGENT}"}]`, "1: " + clearAgent},
-		"placeholder without quotes": {"keys:\n  - id: a\n    token: {env.TOKEN_A}\n    agent: {file./run/agent}\n",
-			"3: write it in quotes: \"{env.TOKEN_A}\"\n4: write it in quotes: \"{file./run/agent}\""},
-		"other mapping as agent": {"keys: [{id: a, sha256: $A, agent: {env: AGENT}}]",
-			`1: agent must be a placeholder in quotes, such as "{env.NAME}"`},
+		"placeholder without quotes": {
+			"keys:\n  - id: a\n    token: {env.TOKEN_A}\n    agent: {file./run/agent}\n",
+			"3: write it in quotes: \"{env.TOKEN_A}\"\n4: write it in quotes: \"{file./run/agent}\"",
+		},
+		"other mapping as agent": {
+			"keys: [{id: a, sha256: $A, agent: {env: AGENT}}]",
+			`1: agent must be a placeholder in quotes, such as "{env.NAME}"`,
+		},
 		"list as token": {"keys: [{id: a, token: [x], source: src-1}]", "1: token must be text"},
 		"empty token":   {`keys: [{id: a, token: "", source: src-1}]`, "1: token has no value: give it one"},
 		"null as agent": {`{"keys": [{"id": "a", "sha256": "$A", "agent": null}]}`, "1: agent has no value: give it one"},
-		"unset variable": {`keys: [{id: a, sha256: $A, agent: "{env.NOT_SET}"}]`,
-			"1: {env.NOT_SET} has no value: set the variable where the gate is started"},
-		"empty variable": {`keys: [{id: a, token: "{env.EMPTY}", source: src-1}]`,
-			"1: {env.EMPTY} has no value: set the variable where the gate is started"},
-		"missing file": {`keys: [{id: a, sha256: $A, agent: "{file./none}"}]`,
-			"1: {file./none} gives no value: the file must exist, be readable and not be empty"},
-		"value that is no token": {`keys: [{id: a, token: "{env.BLANKS}", source: src-1}]`,
-			"1: the value of {env.BLANKS} cannot be a token: those have 1 to 512 printable ASCII characters, no blanks"},
+		"unset variable": {
+			`keys: [{id: a, sha256: $A, agent: "{env.NOT_SET}"}]`,
+			"1: {env.NOT_SET} has no value: set the variable where the gate is started",
+		},
+		"empty variable": {
+			`keys: [{id: a, token: "{env.EMPTY}", source: src-1}]`,
+			"1: {env.EMPTY} has no value: set the variable where the gate is started",
+		},
+		"missing file": {
+			`keys: [{id: a, sha256: $A, agent: "{file./none}"}]`,
+			"1: {file./none} gives no value: the file must exist, be readable and not be empty",
+		},
+		"value that is no token": {
+			`keys: [{id: a, token: "{env.BLANKS}", source: src-1}]`,
+			"1: the value of {env.BLANKS} cannot be a token: those have 1 to 512 printable ASCII characters, no blanks",
+		},
 		"no binding":                     {"keys:\n  - id: a\n    sha256: $A\n", "2: " + noBinding},
 		"both bindings":                  {goodKey + "    agent: \"{env.AGENT}\"\n", "5: " + twoBindings},
 		"both bindings, the source last": {"keys:\n- id: a\n  agent: \"{env.AGENT}\"\n  sha256: $A\n  source: src-1\n", "5: " + twoBindings},
@@ -130,20 +163,30 @@ func TestFaults(t *testing.T) {
 		"source is empty":                {`keys: [{id: a, sha256: $A, source: ""}]`, "1: " + badSource},
 		"source is null":                 {"keys: [{id: a, sha256: $A, source: }]", "1: a source id has no value: give it one"},
 		"source is a number":             {"keys: [{id: a, sha256: $A, source: [17]}]", "1: a source id must be text: put it in quotes"},
-		"bad source": {"keys:\n- id: a\n  sha256: $A\n  source:\n  - src-1\n  - default\n",
-			`6: source id: a source id begins with "src-"`},
-		"repeated source": {"keys:\n- id: a\n  sha256: $A\n  source:\n  - src-1\n  - SRC-1\n",
-			"6: the source id stands already on line 5: remove this one"},
+		"bad source": {
+			"keys:\n- id: a\n  sha256: $A\n  source:\n  - src-1\n  - default\n",
+			`6: source id: a source id begins with "src-"`,
+		},
+		"repeated source": {
+			"keys:\n- id: a\n  sha256: $A\n  source:\n  - src-1\n  - SRC-1\n",
+			"6: the source id stands already on line 5: remove this one",
+		},
 		"too many sources": {"keys:\n- id: a\n  sha256: $A\n  source: [src-1, src-2, src-3, src-4]\n", "4: source: at most 3 sources"},
 		"unknown state":    {goodKey + "    state: revoked\n", "5: " + badState},
 		"boolean state":    {goodKey + "    state: off\n", "5: " + badState},
-		"bad times": {goodKey + "    not_before: tomorrow\n    expires: 2026\n",
+		"bad times": {
+			goodKey + "    not_before: tomorrow\n    expires: 2026\n",
 			"5: not_before must be a time such as 2026-01-01T00:00:00Z, or a day\n" +
-				"6: expires must be a time such as 2026-01-01T00:00:00Z, or a day"},
-		"a time that would mean no bound": {goodKey + "    expires: 0001-01-01T00:00:00Z\n",
-			"5: expires must be a time such as 2026-01-01T00:00:00Z, or a day"},
-		"expires too early": {goodKey + "    expires: 2026-01-01\n    not_before: 2026-01-01\n",
-			"5: expires must be after not_before (line 6)"},
+				"6: expires must be a time such as 2026-01-01T00:00:00Z, or a day",
+		},
+		"a time that would mean no bound": {
+			goodKey + "    expires: 0001-01-01T00:00:00Z\n",
+			"5: expires must be a time such as 2026-01-01T00:00:00Z, or a day",
+		},
+		"expires too early": {
+			goodKey + "    expires: 2026-01-01\n    not_before: 2026-01-01\n",
+			"5: expires must be after not_before (line 6)",
+		},
 
 		"all in one go, JSON": {`{
 	"keys": [

@@ -54,6 +54,7 @@ func (p *jsonParser) value() (*node, error) {
 		return p.object()
 	case '[':
 		return p.list()
+	default: // a text, a number, true, false, null, or a fault that the next line finds
 	}
 	raw, err := p.dec.ReadValue()
 	if err != nil {

@@ -75,6 +75,7 @@ func (c *checker) wrongKind(n *node, message string) {
 		message = noAlias
 	case tagNode:
 		message = noTag
+	default:
 	}
 	c.fault(n.position, "%s", message)
 }
@@ -94,9 +95,9 @@ func (c *checker) text(n *node, what string) (string, bool) {
 	return "", false
 }
 
-// secret reads a value that must be one placeholder, and resolves it. clear is the fault of anything else: what stands
+// secret reads a value that must be one placeholder, and resolves it. inClear is the fault of anything else: what stands
 // there then is taken for the secret itself and not repeated.
-func (c *checker) secret(n *node, what, clear string) (string, bool) {
+func (c *checker) secret(n *node, what, inClear string) (string, bool) {
 	switch n.kind {
 	case mapNode:
 		// Without quotes YAML reads {env.X} as a mapping.
@@ -109,8 +110,9 @@ func (c *checker) secret(n *node, what, clear string) (string, bool) {
 		c.fault(n.position, "%s must be a placeholder in quotes, such as \"{env.NAME}\"", what)
 		return "", false
 	case timeNode, scalarNode:
-		c.fault(n.position, "%s", clear)
+		c.fault(n.position, "%s", inClear)
 		return "", false
+	default: // c.text tells what else is wrong
 	}
 	text, ok := c.text(n, what)
 	switch {
@@ -120,7 +122,7 @@ func (c *checker) secret(n *node, what, clear string) (string, bool) {
 		c.fault(n.position, "%s has no value: give it one", what)
 		return "", false
 	case !placeholderPattern.MatchString(text):
-		c.fault(n.position, "%s", clear)
+		c.fault(n.position, "%s", inClear)
 		return "", false
 	}
 	value, err := c.options.Resolve(text)
