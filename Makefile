@@ -1,0 +1,102 @@
+# docsgate's tasks. `make help` lists them; `make demo` and `make test` are all that a fresh machine needs.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+# One set of flags for all that compiles without the race detector, so that building, vetting and linting share one
+# build cache. It is the set that xcaddy uses: static, no paths of the machine, no databases that only Caddy's
+# certificate authority could use.
+TAGS        := nobadger,nomysql,nopgx
+BUILD_ENV   := CGO_ENABLED=0
+BUILD_FLAGS := -trimpath -tags=$(TAGS)
+LINT_ENV    := $(BUILD_ENV) GOFLAGS="$$(go env GOFLAGS) -trimpath"
+TOOL        := go tool -modfile=tools/go.mod
+
+# How long each fuzz target runs, and what `make demo` and `make bench` hand on.
+FUZZTIME ?= 10s
+ARGS     ?=
+BENCH    ?= .
+
+# The Python whose Flask the differential tests ask; scripts/provision.sh puts it there.
+export DOCSGATE_PYTHON ?= $(CURDIR)/.cache/venv/bin/python
+export DOCSGATE_BIN    ?= $(CURDIR)/bin/docsgate
+
+heading = @printf '\n==> %s\n' '$(1)'
+
+.PHONY: help
+help: ## List the tasks
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## Try it: gate, answers and a page with the widget, on this machine (needs only Go)
+	@$(BUILD_ENV) go run $(BUILD_FLAGS) ./cmd/docsgate demo $(ARGS)
+
+.PHONY: test
+test: provision fmt-check vet lint test-go xcaddy build fuzz vuln e2e ## Everything: set-up, checks, all tests, end to end
+	@printf '\nall steps of make test passed\n'
+
+.PHONY: provision
+provision: ## Install or name what the tests need (also runs before test-go, fuzz and e2e)
+	$(call heading,provision: what the tests need)
+	@scripts/provision.sh
+
+.PHONY: build
+build: ## Build bin/docsgate
+	$(call heading,build: bin/docsgate)
+	$(BUILD_ENV) go build $(BUILD_FLAGS) -ldflags='-w -s' -o bin/docsgate ./cmd/docsgate
+
+.PHONY: xcaddy
+xcaddy: build ## Build bin/caddy as xcaddy.toml says, and look into it
+	$(call heading,xcaddy: bin/caddy as xcaddy.toml says)
+	go run ./cmd/xcaddy-build -config xcaddy.toml -output bin/caddy
+	scripts/check-modules.sh bin/caddy bin/docsgate
+
+.PHONY: fmt
+fmt: ## Format all Go files
+	$(LINT_ENV) $(TOOL) golangci-lint fmt
+
+.PHONY: fmt-check
+fmt-check:
+	$(call heading,gofmt)
+	@files="$$(find . \( -name node_modules -o -name '.?*' \) -prune -o -name '*.go' -print0 | xargs -0 gofmt -l)"; \
+	if [[ -n "$$files" ]]; then echo "not formatted; run make fmt:"; echo "$$files"; exit 1; fi
+
+.PHONY: vet
+vet:
+	$(call heading,go vet)
+	$(LINT_ENV) go vet -tags=$(TAGS) ./...
+
+.PHONY: lint
+lint: ## Run the linters of .golangci.yml
+	$(call heading,golangci-lint)
+	$(LINT_ENV) $(TOOL) golangci-lint run --build-tags=$(TAGS) ./...
+
+.PHONY: test-go
+test-go: provision ## Run the Go tests with the race detector
+	$(call heading,go test -race)
+	go test -race -shuffle=on ./...
+
+.PHONY: fuzz
+fuzz: provision ## Run every fuzz target for FUZZTIME (10s) each
+	$(call heading,fuzz: each target for $(FUZZTIME))
+	@FUZZTIME='$(FUZZTIME)' scripts/fuzz.sh
+
+.PHONY: vuln
+vuln: ## Look for known vulnerabilities in what the binaries reach
+	$(call heading,govulncheck)
+	@$(LINT_ENV) scripts/vuln.sh -tags=$(TAGS)
+
+.PHONY: e2e
+e2e: provision build ## Run the widgets and SDKs in a real browser against bin/docsgate
+	$(call heading,end to end)
+	@scripts/e2e.sh
+
+.PHONY: bench
+bench: ## Run the Go benchmarks (BENCH=pattern)
+	go test -run='^$$' -bench='$(BENCH)' -benchmem ./...
+
+.PHONY: clean
+clean: ## Remove what the tasks made in this folder
+	rm -rf bin .cache e2e/node_modules

@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Runs the end-to-end tests of e2e/ against the binary that DOCSGATE_BIN names (default bin/docsgate).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export DOCSGATE_BIN="${DOCSGATE_BIN:-$PWD/bin/docsgate}"
+if [[ ! -x "$DOCSGATE_BIN" ]]; then
+	echo "$DOCSGATE_BIN is missing: run make build" >&2
+	exit 1
+fi
+
+cd e2e
+# The stamp is a copy of the lock file that node_modules was made from.
+if ! cmp -s package-lock.json node_modules/.made-from; then
+	npm ci --no-audit --no-fund
+	cp package-lock.json node_modules/.made-from
+fi
+npm test

@@ -1,0 +1,88 @@
+#!/usr/bin/env bash
+# Checks that this machine has what the tests need. As root on Debian or Ubuntu it installs what lacks; elsewhere it
+# names it and ends with 1. It also keeps the Python environment of the differential tests, .cache/venv. When nothing
+# is to do it takes under a second.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+missing=()   # what lacks, for people
+packages=()  # the Debian packages that hold it
+
+# lack NAME HOW [PACKAGE...]: notes that NAME lacks; HOW says how to get it where apt can't.
+lack() {
+	missing+=("$1: $2")
+	packages+=("${@:3}")
+}
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# at_least HAVE WANT: compares dotted versions.
+at_least() { [[ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" == "$2" ]]; }
+
+# find_python prints the first Python that is new enough and can make environments.
+find_python() {
+	local p
+	for p in python3 python3.14 python3.13 python3.12 python3.11 /usr/bin/python3; do
+		if have "$p" && "$p" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+			command -v "$p"
+			return
+		fi
+	done
+	return 1
+}
+
+look() {
+	missing=() packages=()
+	have git || lack git "your system's package" git
+	have gcc || have cc || lack "a C compiler" "gcc or clang (the race detector needs one)" gcc libc6-dev
+	if ! have node || ! at_least "$(node -p process.versions.node 2>/dev/null || echo 0)" 20; then
+		lack "node 20 or later" "https://nodejs.org" nodejs
+	fi
+	have npm || lack npm "https://nodejs.org" npm
+	find_python >/dev/null || lack "python3 3.11 or later with venv" "https://www.python.org" python3 python3-venv
+	have chromium || have chromium-browser || have google-chrome ||
+		lack chromium "Chromium or Chrome from your system's packages" chromium fonts-liberation
+	[[ -e /etc/ssl/certs/ca-certificates.crt || ! -e /etc/debian_version ]] ||
+		lack "root certificates" "the package ca-certificates" ca-certificates
+}
+
+# Go comes first and is never installed from here: Debian's is too old.
+want_go="$(awk '$1 == "go" { print $2; exit }' go.mod)"
+if ! have go; then
+	echo "go is missing: install Go $want_go or later from https://go.dev/dl/" >&2
+	exit 1
+fi
+have_go="$(go env GOVERSION)"
+if ! at_least "${have_go#go}" "$want_go"; then
+	echo "go is ${have_go#go}, but $want_go or later is needed: https://go.dev/dl/" >&2
+	exit 1
+fi
+
+look
+if ((${#missing[@]} > 0)) && [[ "$(id -u)" == 0 ]] && have apt-get; then
+	echo "installing with apt-get: ${packages[*]}"
+	export DEBIAN_FRONTEND=noninteractive
+	apt-get update -qq
+	apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
+	look
+fi
+if ((${#missing[@]} > 0)); then
+	{
+		echo "the tests need what this machine lacks (as root on Debian or Ubuntu, this script installs it):"
+		printf '  %s\n' "${missing[@]}"
+	} >&2
+	exit 1
+fi
+
+# The stamp holds all that the environment depends on, so a change of any of it makes a new one.
+python="$(find_python)"
+stamp="$("$python" -c 'import sys; print(sys.executable, sys.version)') $(cat scripts/python-requirements.txt)"
+if [[ "$(cat .cache/venv/stamp 2>/dev/null || true)" != "$stamp" ]]; then
+	echo "making .cache/venv (Flask, for the differential tests)"
+	rm -rf .cache/venv
+	mkdir -p .cache
+	"$python" -m venv .cache/venv
+	.cache/venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement scripts/python-requirements.txt
+	printf '%s\n' "$stamp" >.cache/venv/stamp
+fi
+echo "ready: $have_go, node $(node -p process.versions.node), $(.cache/venv/bin/python -V)"
