@@ -1,0 +1,28 @@
+// The two Go programs that the tests run: docsgate itself and the stub backend.
+
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const E2E = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
+export const REPO = path.dirname(E2E);
+
+function goBuild(target, pkg) {
+  execFileSync('go', ['build', '-o', target, pkg], { cwd: REPO, stdio: ['ignore', 'inherit', 'inherit'] });
+  return target;
+}
+
+/** Path of the docsgate program: DOCSGATE_BIN, or one that is built here when anything has changed. */
+export function gateBinary() {
+  const given = process.env.DOCSGATE_BIN;
+  if (!given) return goBuild(path.join(REPO, 'bin', 'docsgate'), './cmd/docsgate');
+  const resolved = path.resolve(given);
+  if (!fs.existsSync(resolved)) throw new Error(`DOCSGATE_BIN names ${resolved}, which does not exist`);
+  return resolved;
+}
+
+/** Path of the stub backend. */
+export function stubBinary() {
+  return goBuild(path.join(E2E, '.cache', 'stub'), './e2e/stub');
+}
