@@ -164,7 +164,7 @@ func (x *exchange) decide() *refusal {
 	if err := x.body.Check(e); err != nil {
 		return badRequest(err)
 	}
-	if owned := x.ownsConversation(); !owned && e.Name == "feedback" {
+	if x.body.NeedsConversation() && !x.ownsConversation() {
 		return foreignConversation
 	}
 	return nil
@@ -179,9 +179,10 @@ func (x *exchange) owner() string {
 	return x.key.ID + "\x00source\x00" + strings.Join(b.Sources, "\x00")
 }
 
+// ownsConversation tells whether the request names a conversation that was given to its key.
 func (x *exchange) ownsConversation() bool {
 	id := x.body.Conversation()
-	return id == "" || x.handler.app.state.conversations.Owns(x.owner(), id)
+	return id != "" && x.handler.app.state.conversations.Owns(x.owner(), id)
 }
 
 // gotConversation notes that DocsGPT made (or went on with) a conversation for this key.
@@ -220,6 +221,7 @@ func (x *exchange) rewrite() *refusal {
 
 var (
 	identity = []string{"identity"}
+	noValue  = []string{""}
 	jsonType = []string{"application/json"}
 )
 
@@ -235,8 +237,11 @@ func (x *exchange) forward() {
 	ctx, stop := context.WithCancelCause(x.r.Context())
 	defer stop(nil)
 	addForwarded(x.header, x.r)
+	if _, named := x.header["User-Agent"]; !named {
+		x.header["User-Agent"] = noValue // else net/http would put its own name there
+	}
 	up := x.handler.upstream
-	resp, err := up.Send(ctx, forward.Request{
+	resp, err := up.Send(ctx, stop, forward.Request{
 		Method: x.endpoint.Method, Path: x.endpoint.Path, Header: x.header, Body: x.buffer,
 	})
 	x.release()

@@ -42,7 +42,8 @@ type Body struct {
 	fields []field // in the client's order
 	token  span    // of api_key; zero when absent
 
-	conversation string // of a member with a conversation check
+	conversation      string // of a member with a conversation check
+	needsConversation bool   // the check is CheckOwned
 }
 
 // parser is what parsing needs and what is worth keeping for the next request.
@@ -68,6 +69,7 @@ func (b *Body) Parse(e *Endpoint, buf []byte) error {
 	clear(p.names)
 	p.names = p.names[:0]
 	p.reader = bytes.Buffer{}
+	p.decoder.Reset(&p.reader) // or it would keep the body from being freed
 	parsers.Put(p)
 	return err
 }
@@ -163,6 +165,9 @@ func (b *Body) Token() (token string, ok bool) {
 
 // Conversation returns the conversation that the client wants to continue or rate; empty when it names none.
 func (b *Body) Conversation() string { return b.conversation }
+
+// NeedsConversation tells whether the request makes no sense without a conversation of the key's own.
+func (b *Body) NeedsConversation() bool { return b.needsConversation }
 
 // kindOf returns the kind of a raw value.
 func kindOf(raw []byte) Kinds {

@@ -137,8 +137,20 @@ func TestRewrite(t *testing.T) {
 			endpoint: "stream", in: agent,
 			body: `{"api_key":"T","question":"hi"}`, want: `{"question":"hi","api_key":"agent-key"}`,
 		},
+		"an empty history is none": {
+			endpoint: "stream", in: agent,
+			body: `{"question":"q","history":"","api_key":"T"}`, want: `{"question":"q","api_key":"agent-key"}`,
+		},
+		"a null history is none, and the version's own takes its place": {
+			version: "0.14", endpoint: "answer", in: agent,
+			body: `{"question":"q","history":null,"api_key":"T"}`, want: `{"question":"q","history":"[]","api_key":"agent-key"}`,
+		},
+		"an empty conversation is none": {
+			endpoint: "stream", in: agent,
+			body: `{"question":"q","conversation_id":"","api_key":"T"}`, want: `{"question":"q","api_key":"agent-key"}`,
+		},
 		"white space and escaped names": {
-			endpoint: "answer", in: agent,
+			version: "0.12", endpoint: "answer", in: agent,
 			body: " {\n\t\"qu\\u0065stion\" : \"a b\" ,\r\n \"api_key\":\"T\" , \"history\" : [ 1.50 , {} ] } ",
 			want: `{"question":"a b","history":[ 1.50 , {} ],"api_key":"agent-key"}`,
 		},
@@ -214,6 +226,8 @@ func TestCheckNamesTheFault(t *testing.T) {
 	for name, c := range map[string]struct{ endpoint, body, want string }{
 		"no question":          {"stream", `{"api_key":"T"}`, `the member "question" is missing`},
 		"question is a list":   {"stream", `{"question":["q"]}`, `the member "question" has the wrong type`},
+		"history as an array":  {"answer", `{"question":"q","history":[]}`, `the member "history" has the wrong type`},
+		"a text that is none":  {"completions", `{"messages":[{"content":[{"type":"text","text":{}}]}]}`, errMessageParts.Error()},
 		"question is null":     {"answer", `{"question":null}`, `the member "question" has the wrong type`},
 		"conversation object":  {"stream", `{"question":"q","conversation_id":{}}`, `the member "conversation_id" has the wrong type`},
 		"rating":               {"feedback", `{"feedback":"EVIL","conversation_id":"c","question_index":0}`, `the member "feedback" must be "LIKE", "DISLIKE" or null`},

@@ -138,6 +138,10 @@ const (
 
 // endpoints are all that the version has, in every group.
 func (v *Version) endpoints() []Endpoint {
+	answerMembers := chatMembers
+	if v.ArrayHistory {
+		answerMembers = arrayChatMembers
+	}
 	list := []Endpoint{
 		{
 			Name: "stream", Path: "/stream", Method: http.MethodPost, Group: GroupWidget, Shape: ShapeEvent,
@@ -146,7 +150,7 @@ func (v *Version) endpoints() []Endpoint {
 		},
 		{
 			Name: "answer", Path: "/api/answer", Method: http.MethodPost, Group: GroupWidget, Shape: ShapeJSON,
-			Members: chatMembers, Agents: true, Sources: true, Conversational: true, defaultHistory: v.AnswerHistory,
+			Members: answerMembers, Agents: true, Sources: true, Conversational: true, defaultHistory: v.AnswerHistory,
 		},
 	}
 	if v.Search != SearchNone {

@@ -116,7 +116,8 @@ func TestEveryVersionIsComplete(t *testing.T) {
 				t.Errorf("%s %s: a body without an allow-list", name, e.Name)
 			}
 			for _, m := range e.Members {
-				if slices.Contains(Never(), m.Name) {
+				bound := m.Name == "conversation_id" && (m.Check == CheckConversation || m.Check == CheckOwned)
+				if slices.Contains(Never(), m.Name) && !bound {
 					t.Errorf("%s %s lets %s through", name, e.Name, m.Name)
 				}
 			}

@@ -31,6 +31,7 @@ const (
 	CheckIndex              // a whole number from 0 on
 	CheckRating             // "LIKE", "DISLIKE" or null
 	CheckMessages           // chat messages whose content is text
+	CheckHistory            // null and an empty text count as absent
 )
 
 // Member is a member of a request body that the gate lets through. Its value is forwarded byte for byte.
@@ -47,8 +48,14 @@ type Member struct {
 var (
 	chatMembers = []Member{
 		{Name: "question", Kinds: KindString, Required: true},
-		{Name: "history", Kinds: KindString | KindArray | KindNull},
+		{Name: "history", Kinds: KindString | KindNull, Check: CheckHistory}, // JSON text
 		{Name: "conversation_id", Kinds: KindString | KindNull, Check: CheckConversation},
+	}
+	// arrayChatMembers are those of /api/answer where it takes the history as it is and not as JSON text.
+	arrayChatMembers = []Member{
+		chatMembers[0],
+		{Name: "history", Kinds: KindString | KindArray | KindNull, Check: CheckHistory},
+		chatMembers[2],
 	}
 	searchMembers = []Member{
 		{Name: "question", Kinds: KindString, Required: true},
@@ -92,6 +99,7 @@ const MessageParts = "message_parts"
 var never = []string{
 	"api_key", "active_docs", "selectedDocs", "selectDocs", "embeddings_key", "source", "sources", "source_id",
 	"extra_source_ids", "retriever", "agent_id", "workflow", "workflow_id", "index", "tool_actions", "docsgpt",
+	"conversation_id", // of others: their agent, or their sources, would take over
 }
 
 // Never returns the names of the members that no option lets through, for documentation.
@@ -113,8 +121,7 @@ func CheckAllowed(name string) error {
 	return nil
 }
 
-// withAllowed adds the operator's members to an endpoint's list. A member that is listed already loses its check and
-// its limits, which is how conversations of other keys are let in on purpose.
+// withAllowed adds the operator's members to an endpoint's list.
 func withAllowed(list []Member, names []string) []Member {
 	if list == nil || len(names) == 0 {
 		return list

@@ -56,6 +56,7 @@ func (b *Body) check(m *Member, raw []byte) error {
 			}
 			b.conversation = string(text)
 		}
+		b.needsConversation = m.Check == CheckOwned
 	case CheckIndex:
 		if n, err := strconv.ParseUint(string(raw), 10, 31); err != nil || n > 1<<20 {
 			return fmt.Errorf("the member %q must be a whole number from 0 on", m.Name)
@@ -66,7 +67,7 @@ func (b *Body) check(m *Member, raw []byte) error {
 		}
 	case CheckMessages:
 		return checkMessages(raw)
-	case CheckNothing:
+	case CheckNothing, CheckHistory:
 	}
 	return nil
 }
@@ -81,7 +82,7 @@ func (b *Body) Rewrite(e *Endpoint, in Injected, owned bool) []byte {
 	out := append(b.buf[:0], '{')
 	history := e.defaultHistory != ""
 	for _, f := range b.fields {
-		if f.member.Check == CheckConversation && src[f.start] == '"' && !owned {
+		if dropped(f.member, src[f.start:f.end], owned) {
 			continue
 		}
 		if f.member.Name == "history" {
@@ -111,6 +112,19 @@ func (b *Body) Rewrite(e *Endpoint, in Injected, owned bool) []byte {
 		}
 	}
 	return append(out, '}')
+}
+
+// dropped tells whether an allowed member stays behind for its value: a conversation of others, and a history that says
+// nothing, in the spellings that older clients have for that and DocsGPT does not understand.
+func dropped(m *Member, raw []byte, owned bool) bool {
+	switch m.Check {
+	case CheckConversation:
+		return raw[0] == '"' && !owned
+	case CheckHistory:
+		return raw[0] == 'n' || len(raw) == len(`""`) && raw[0] == '"'
+	default:
+		return false
+	}
 }
 
 func appendName(out []byte, name string) []byte {
@@ -175,6 +189,9 @@ func checkContent(d *jsontext.Decoder) error {
 			case "type":
 				text = string(value) == `"text"`
 			case "text":
+				if value.Kind() != '"' {
+					return errMessageParts
+				}
 			default:
 				return errMessageParts
 			}

@@ -50,6 +50,8 @@ type Version struct {
 	Models   bool // has a /v1/models that lists only the key's own agent (0.16 lists all of the owner's)
 	Health   bool // has /api/health
 
+	ArrayHistory bool // /api/answer takes "history" as an array, not as JSON text
+
 	// What a request without "history" gets, as JSON; empty where the version does without. Versions that need the
 	// member fail without it.
 	StreamHistory, AnswerHistory string
@@ -59,11 +61,11 @@ type Version struct {
 const Default = "1.1"
 
 var versions = []Version{
-	{Name: "0.8", SourceID: SourcePath},
-	{Name: "0.9", SourceID: SourcePath},
-	{Name: "0.10", SourceID: SourcePath},
-	{Name: "0.11", SourceID: SourceObjectID, StreamHistory: `"[]"`},
-	{Name: "0.12", SourceID: SourceObjectID, StreamHistory: `"[]"`},
+	{Name: "0.8", SourceID: SourcePath, ArrayHistory: true},
+	{Name: "0.9", SourceID: SourcePath, ArrayHistory: true},
+	{Name: "0.10", SourceID: SourcePath, ArrayHistory: true},
+	{Name: "0.11", SourceID: SourceObjectID, ArrayHistory: true, StreamHistory: `"[]"`},
+	{Name: "0.12", SourceID: SourceObjectID, ArrayHistory: true, StreamHistory: `"[]"`},
 	{Name: "0.13", SourceID: SourceObjectID, Feedback: FeedbackNone, StreamHistory: `"[]"`, AnswerHistory: `"[]"`},
 	{Name: "0.14", SourceID: SourceObjectID, Accounts: true, Feedback: FeedbackNone, AnswerHistory: `"[]"`},
 	{Name: "0.15", SourceID: SourceObjectID, Accounts: true, ManySources: true, Search: SearchNone, Feedback: FeedbackNone},

@@ -17,11 +17,15 @@ type Address struct {
 // ParseAddress reads an upstream's address: "host:port", "http://host[:port][/path]", "https://host[:port][/path]" or
 // "unix//path/of/socket". The error says what is wrong with it; credentials in an address are refused and not shown.
 func ParseAddress(s string) (Address, error) {
-	if socket, ok := strings.CutPrefix(s, "unix/"); ok {
-		if !strings.HasPrefix(socket, "/") {
+	if strings.HasPrefix(s, "unix/") || strings.HasPrefix(s, "unix:") {
+		socket, ok := strings.CutPrefix(s, "unix/")
+		if !ok || !strings.HasPrefix(socket, "/") || socket == "/" {
 			return Address{}, fmt.Errorf("upstream %q: write a unix socket as unix//path/of/socket", s)
 		}
 		return Address{URL: &url.URL{Scheme: "http", Host: "localhost"}, Socket: socket}, nil
+	}
+	if strings.Contains(s, "@") {
+		return Address{}, errors.New("the upstream's address holds a user or password: leave them out")
 	}
 	if !strings.Contains(s, "://") {
 		if _, port, err := net.SplitHostPort(s); err != nil || port == "" {
@@ -36,9 +40,6 @@ func ParseAddress(s string) (Address, error) {
 			err = parse.Err // without the text of the URL
 		}
 		return Address{}, fmt.Errorf("the upstream's address is no URL: %w", err)
-	}
-	if u.User != nil {
-		return Address{}, errors.New("the upstream's address holds a user or password: leave them out")
 	}
 	switch {
 	case u.Scheme != "http" && u.Scheme != "https":

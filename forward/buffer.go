@@ -86,21 +86,14 @@ func ReadBody(body io.Reader, length, limit int64, slack int) (*Buffer, error) {
 	}
 	room := smallBuffer - slack
 	if length >= 0 {
-		room = int(length)
+		room = int(length) + 1 // so that the end is seen, and not only supposed
 	}
 	b := NewBuffer(room + slack)
 	for {
-		if free := cap(b.Bytes) - len(b.Bytes) - slack; free <= 0 {
-			if int64(len(b.Bytes)) > limit {
-				b.Release()
-				return nil, ErrTooLarge
-			}
-			if length < 0 || int64(len(b.Bytes)) < length {
-				b = b.grow(slack)
-			}
+		if cap(b.Bytes)-len(b.Bytes) <= slack {
+			b = b.grow(slack)
 		}
-		// One byte more than announced is asked for, so that the end is seen and not only supposed.
-		n, err := body.Read(b.Bytes[len(b.Bytes) : cap(b.Bytes)-slack+min(slack, 1)])
+		n, err := body.Read(b.Bytes[len(b.Bytes) : cap(b.Bytes)-slack])
 		b.Bytes = b.Bytes[:len(b.Bytes)+n]
 		switch {
 		case int64(len(b.Bytes)) > limit:

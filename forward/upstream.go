@@ -28,7 +28,7 @@ const (
 type Config struct {
 	Address          Address
 	DialTimeout      time.Duration // to connect, and for the TLS handshake
-	FirstByteTimeout time.Duration // from the request's last byte to the answer's first
+	FirstByteTimeout time.Duration // from sending the request to the answer's first byte
 	IdleTimeout      time.Duration // between two pieces of an answer
 	KeepAlive        time.Duration // of unused connections
 	TLS              *tls.Config   // for https; nil: the system's roots
@@ -54,12 +54,11 @@ func New(c Config) *Upstream {
 		}
 	}
 	return &Upstream{config: c, transport: &http.Transport{
-		DialContext:           dial,
-		TLSClientConfig:       c.TLS,
-		TLSHandshakeTimeout:   c.DialTimeout,
-		ResponseHeaderTimeout: c.FirstByteTimeout,
-		IdleConnTimeout:       c.KeepAlive,
-		MaxIdleConnsPerHost:   1024,
+		DialContext:         dial,
+		TLSClientConfig:     c.TLS,
+		TLSHandshakeTimeout: c.DialTimeout,
+		IdleConnTimeout:     c.KeepAlive,
+		MaxIdleConnsPerHost: 1024,
 		// An answer in another encoding could not be relayed event by event.
 		DisableCompression: true,
 	}}
@@ -86,28 +85,41 @@ type Request struct {
 }
 
 // Send sends the request and returns the answer when its headers are there; the caller must close its body. When ctx
-// ends, the connection is closed at once.
+// ends, the connection is closed at once. If the headers take too long, stop is called with [ErrTimeout]; it is ctx's
+// cancel function. An upstream that takes a request and never reads it counts as too slow, too.
 //
 // A connection that the upstream closed while it was unused is replaced by another one only if nothing of the
 // request was written to it: a question must not be answered (and paid for) twice. That is what [http.Transport]
 // does for a POST whose body can be had again; the error is one of [ErrUnavailable], [ErrTimeout] and ctx's own.
-func (u *Upstream) Send(ctx context.Context, r Request) (*http.Response, error) {
+func (u *Upstream) Send(ctx context.Context, stop context.CancelCauseFunc, r Request) (*http.Response, error) {
 	target := *u.config.Address.URL
 	target.Path += r.Path
 	req := &http.Request{
 		Method: r.Method, URL: &target, Header: r.Header, Host: target.Host,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}
-	if r.Body != nil && len(r.Body.Bytes) > 0 {
-		req.Body = r.Body.Reader()
+	hasBody := r.Body != nil && len(r.Body.Bytes) > 0
+	if hasBody {
 		req.GetBody = func() (io.ReadCloser, error) { return r.Body.Reader(), nil }
 		req.ContentLength = int64(len(r.Body.Bytes))
 	}
-	resp, err := u.transport.RoundTrip(req.WithContext(ctx))
-	if err != nil {
-		return nil, classify(ctx, err)
+	req = req.WithContext(ctx)
+	watch := time.AfterFunc(u.config.FirstByteTimeout, func() { stop(ErrTimeout) })
+	defer watch.Stop()
+	for {
+		if hasBody {
+			req.Body = r.Body.Reader()
+		}
+		resp, err := u.transport.RoundTrip(req)
+		if err == nil {
+			return resp, nil
+		}
+		// The transport says this only of a connection that was closed before it took the request. It does not try again
+		// by itself, and has no name for the error.
+		if err.Error() != "http: server closed idle connection" {
+			return nil, classify(ctx, err)
+		}
 	}
-	return resp, nil
 }
 
 // Errors of an upstream. What happened in detail is wrapped in them, for logs.

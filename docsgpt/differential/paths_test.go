@@ -1,0 +1,155 @@
+package differential
+
+import (
+	"bufio"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/docsgate/docsgate/docsgpt"
+)
+
+// allRoutes are all endpoints of the newest version.
+func allRoutes(t testing.TB) *docsgpt.Routes {
+	t.Helper()
+	version, err := docsgpt.FindVersion("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	routes, err := docsgpt.NewRoutes(version, docsgpt.Groups(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return routes
+}
+
+// find returns what the gate finds for a request target, read as Go's server reads it. ok is false where that server
+// answers 400 by itself.
+func find(routes *docsgpt.Routes, method, target string) (e *docsgpt.Endpoint, ok bool) {
+	raw := method + " " + target + " HTTP/1.1\r\nHost: gate.example\r\n\r\n"
+	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(raw)))
+	if err != nil {
+		return nil, false
+	}
+	return routes.Find(r.URL.Path), true
+}
+
+// checkPath tests that the gate and Werkzeug take a target for the same endpoint, and returns its name. The gate may
+// serve less than Werkzeug: a fragment, which Go's server leaves in the path, and what Go's server refuses.
+func checkPath(t testing.TB, routes *docsgpt.Routes, method, target string) string {
+	t.Helper()
+	e, ok := find(routes, method, target)
+	p := python(t).route(t, method, target)
+	switch {
+	case e == nil && ok && p.Endpoint != "" && !strings.Contains(target, "#"):
+		t.Errorf("%s %s: DocsGPT serves %s, the gate nothing", method, target, p.Endpoint)
+		return ""
+	case e == nil:
+		return ""
+	case e.Method != method:
+		if p.Endpoint != "" || p.Status != http.StatusMethodNotAllowed {
+			t.Errorf("%s %s: the gate finds %s with another method, DocsGPT has %+v", method, target, e.Name, p)
+		}
+	case p.Endpoint != e.Name:
+		t.Errorf("%s %s: the gate serves %s, DocsGPT has %+v", method, target, e.Name, p)
+	}
+	return e.Name
+}
+
+func TestPathsAgainstWerkzeug(t *testing.T) {
+	python(t) // says once, and not for each path, when there is none
+	routes := allRoutes(t)
+	for target, want := range map[string]string{
+		// What clients ask for, with hosts that end in a slash too.
+		"/stream": "stream", "//stream": "stream", "/api/answer": "answer", "//api/answer": "answer",
+		"/api/search": "search", "//api/search": "search", "/api/feedback": "feedback", "//api/feedback": "feedback",
+		"/v1/chat/completions": "completions", "//v1/chat/completions": "completions",
+
+		// Other spellings of the same paths.
+		"///stream": "stream", "/%73tream": "stream", "/%2Fstream": "stream", "/%2fstream": "stream",
+		"/api%2Fanswer": "answer", "/%61pi/answer": "answer", "/%2F%2f/api/answer": "answer",
+		"http://other.example/stream": "stream", "http://other.example//stream": "stream",
+		"/stream?x=1": "stream", "/stream?": "stream", "//stream?/api/answer": "stream",
+
+		// What is no path of DocsGPT.
+		"/": "", "//": "", "/stream/": "", "/Stream": "", "/STREAM": "", "/./stream": "", "/x/../stream": "",
+		"/../stream": "", "/%2e/stream": "", "/%2e%2e/stream": "", "/stream/..": "", "/stream/.": "", "/stream;x": "",
+		"/stream;": "", "/stream%00": "", "/stream%20": "", "/stream%0a": "", "/stream%2F": "", "/%20stream": "",
+		"/api//answer": "", "/api/%2Fanswer": "", "/api/answer/": "", "/api/answer//": "", "/api/./answer": "",
+		`/api\answer`: "", "/api%5Canswer": "", `\stream`: "", `/\stream`: "", "/%5Cstream": "", "/%2573tream": "", "/%252Fstream": "",
+		"/stream%3Fx": "", "/stream%23": "", "/%EF%BC%8Fstream": "", "/s%C3%BFtream": "", "/%FFstream": "",
+		"/ſtream": "", "/%C5%BFtream": "", "/stream%E2%80%8B": "", "/v1/chat/completions/": "", "/v1//chat/completions": "",
+		"/v1/completions": "", "/api": "", "/api/": "", "/api/stream": "", "/stream/api/answer": "", "/mcp": "",
+		"/api/get_agents": "", "/swagger.json": "", "*": "", "stream": "", "": "",
+
+		// DocsGPT's server would cut these; the gate need not.
+		"/stream#x": "", "/stream#": "",
+	} {
+		t.Run(target, func(t *testing.T) {
+			if got := checkPath(t, routes, http.MethodPost, target); got != want {
+				t.Errorf("the gate finds %q, want %q", got, want)
+			}
+		})
+	}
+}
+
+func TestGeneratedPathsAgainstWerkzeug(t *testing.T) {
+	routes := allRoutes(t)
+	all := routes.Endpoints()
+	paths := make(map[string]*docsgpt.Endpoint, len(all))
+	for _, e := range all {
+		paths[e.Path] = e
+	}
+	names := slices.Sorted(maps.Keys(paths)) // in one order, so that the test is the same each time
+	g := rand.New(rand.NewPCG(1, 1))
+	found := 0
+	for range 4000 {
+		path := names[g.IntN(len(names))]
+		method := paths[path].Method
+		if g.IntN(10) == 0 {
+			method = []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete}[g.IntN(4)]
+		}
+		if checkPath(t, routes, method, spell(g, path)) != "" {
+			found++
+		}
+	}
+	t.Logf("%d of 4000 spellings are served", found)
+	if found < 400 || found > 3600 {
+		t.Errorf("%d of 4000 spellings are served: the test says too little", found)
+	}
+}
+
+// spell returns a path in another spelling, which may or may not be the same path.
+func spell(g *rand.Rand, path string) string {
+	var b strings.Builder
+	if g.IntN(12) == 0 {
+		b.WriteString("http://other.example")
+	}
+	for range g.IntN(2) * g.IntN(3) {
+		b.WriteString([]string{"/", "%2F", "%2f"}[g.IntN(3)])
+	}
+	escape, damage := g.IntN(3) == 0, g.IntN(3) == 0
+	for i, c := range []byte(path) {
+		if damage && i > 0 && g.IntN(12) == 0 {
+			b.WriteString([]string{
+				"/", "%2F", "/.", "/..", "%00", "%20", ";", ".", `\`, "%5C", "%C5%BF", "?", "%3F", "%25", "#", "%23", "\xc3\xbc",
+			}[g.IntN(17)])
+		}
+		switch {
+		case i > 0 && escape && g.IntN(4) == 0:
+			fmt.Fprintf(&b, []string{"%%%02x", "%%%02X"}[g.IntN(2)], c)
+		case damage && g.IntN(20) == 0:
+			b.WriteString(strings.ToUpper(string(c)))
+		default:
+			b.WriteByte(c)
+		}
+	}
+	if g.IntN(8) == 0 {
+		b.WriteString([]string{"/", "?", "?a=/stream", "//", "/."}[g.IntN(5)])
+	}
+	return b.String()
+}

@@ -1,0 +1,130 @@
+package forward
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"sync"
+	"testing"
+)
+
+func TestNewBufferHasRoom(t *testing.T) {
+	for _, size := range []int{0, 1, smallBuffer, smallBuffer + 1, 2 * smallBuffer, 1 << 20, largeBuffer, largeBuffer + 1} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			for range 3 { // the later ones may come from a pool
+				b := NewBuffer(size)
+				if len(b.Bytes) != 0 || cap(b.Bytes) < size {
+					t.Errorf("length %d, capacity %d", len(b.Bytes), cap(b.Bytes))
+				}
+				b.Bytes = append(b.Bytes, "left behind"...)
+				b.Release()
+			}
+		})
+	}
+}
+
+func TestReleasedBuffersAreUsedAgain(t *testing.T) {
+	for name, c := range map[string]struct {
+		size int
+		want bool
+	}{
+		"small":     {100, true},
+		"large":     {1 << 20, true},
+		"too large": {largeBuffer + 1, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			// A pool promises nothing about one buffer, so many are tried.
+			again := 0
+			for range 100 {
+				first := NewBuffer(c.size)
+				first.Release()
+				second := NewBuffer(c.size)
+				if second == first {
+					again++
+				}
+				second.Release()
+			}
+			if (again > 0) != c.want {
+				t.Errorf("%d of 100 buffers were used again", again)
+			}
+		})
+	}
+}
+
+// fill takes buffers from the pools and writes into them, which damages bytes that were given back too early.
+func fill(size int) {
+	for range 8 {
+		b := NewBuffer(size)
+		b.Bytes = append(b.Bytes, bytes.Repeat([]byte("#"), size)...)
+		defer b.Release()
+	}
+}
+
+func TestReadersKeepTheBuffer(t *testing.T) {
+	for _, size := range []int{100, smallBuffer, 100_000} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			want := bytes.Repeat([]byte("question"), size/8)
+			b := NewBuffer(size)
+			b.Bytes = append(b.Bytes, want...)
+			first, second := b.Reader(), b.Reader()
+			b.Release()
+			fill(size)
+			got, err := io.ReadAll(first)
+			if err != nil || !bytes.Equal(got, want) {
+				t.Errorf("the first reader gives %.40q..., %v", got, err)
+			}
+			if err := first.Close(); err != nil {
+				t.Error(err)
+			}
+			fill(size)
+			if got, err = io.ReadAll(second); err != nil || !bytes.Equal(got, want) {
+				t.Errorf("the second reader gives %.40q..., %v", got, err)
+			}
+			if refs := b.refs.Load(); refs != 1 {
+				t.Errorf("the buffer is held %d times, want once, by the second reader", refs)
+			}
+			if err := second.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestClosingAReaderTwiceReleasesOnce(t *testing.T) {
+	b := NewBuffer(10)
+	r := b.Reader()
+	for range 3 {
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if refs := b.refs.Load(); refs != 1 {
+		t.Errorf("the buffer is held %d times, want once, by its maker", refs)
+	}
+	b.Release()
+}
+
+func TestManyReadersAtOnce(t *testing.T) {
+	var all sync.WaitGroup
+	for i := range 8 {
+		all.Go(func() {
+			for round := range 200 {
+				want := bytes.Repeat([]byte{byte('a' + i)}, 50+100*round)
+				b := NewBuffer(len(want))
+				b.Bytes = append(b.Bytes, want...)
+				for range 3 {
+					r := b.Reader()
+					all.Go(func() {
+						if got, err := io.ReadAll(r); err != nil || !bytes.Equal(got, want) {
+							t.Errorf("got %.40q..., %v", got, err)
+						}
+						r.Close()
+						r.Close()
+					})
+				}
+				b.Release()
+			}
+		})
+	}
+	all.Wait()
+}
