@@ -9,6 +9,7 @@ import (
 
 	"github.com/docsgate/docsgate/docsgpt"
 	"github.com/docsgate/docsgate/forward"
+	"github.com/docsgate/docsgate/policy"
 )
 
 // answer is an answer of DocsGPT on its way back. The gate's own forwarding and the next handler's both give it the
@@ -54,7 +55,8 @@ func (a *answer) begin(status int, header http.Header) error {
 	case stream:
 		a.way = wayEvents
 		if a.x.endpoint.Relay == docsgpt.RelayEvents {
-			a.filter.OnConversation, a.filter.Interrupted = a.x.gotConversation, interrupted
+			a.filter.Interrupted = interrupted
+			a.filter.OnConversation = func(id string) { a.x.got(policy.Conversation, id) }
 		} else {
 			a.filter.Verbatim = true
 		}
@@ -69,7 +71,7 @@ func (a *answer) beginStream() error {
 	openStreams.Inc()
 	a.flush = http.NewResponseController(a.x.w)
 	h := a.x.w.Header()
-	docsgpt.CopyResponseHeaders(h, a.header)
+	docsgpt.CopyResponseHeaders(h, a.header, a.x.endpoint)
 	delete(h, "Content-Length")
 	h["Cache-Control"] = streamCache
 	h["X-Accel-Buffering"] = noBuffering
@@ -129,7 +131,7 @@ func (a *answer) push(p []byte) error {
 }
 
 func (a *answer) writeHead() {
-	docsgpt.CopyResponseHeaders(a.x.w.Header(), a.header)
+	docsgpt.CopyResponseHeaders(a.x.w.Header(), a.header, a.x.endpoint)
 	a.x.w.WriteHeader(a.status)
 }
 
@@ -157,12 +159,8 @@ func (a *answer) finish(err error) {
 			a.fail(refusalFor(err), err)
 			return
 		}
-		if a.x.endpoint.Conversational {
-			if id := docsgpt.ConversationOf(a.out); id != "" {
-				a.x.gotConversation(id)
-			}
-		}
-		docsgpt.CopyResponseHeaders(a.x.w.Header(), a.header)
+		a.learn()
+		docsgpt.CopyResponseHeaders(a.x.w.Header(), a.header, a.x.endpoint)
 		a.x.w.Header()["Content-Length"] = []string{strconv.Itoa(len(a.out))}
 		a.x.w.WriteHeader(a.status)
 		_, _ = a.x.w.Write(a.out) // a client that is gone has no use for it

@@ -102,7 +102,7 @@ func (h *Handler) unmarshalEndpoints(d *caddyfile.Dispenser) error {
 		}
 		seen[name] = true
 		if !docsgpt.KnownGroup(docsgpt.Group(name)) {
-			return d.Errf("unknown endpoint group %q: known are widget, openai, health", name)
+			return d.Errf("unknown endpoint group %q: known are %s", name, docsgpt.GroupList())
 		}
 	}
 	return nil

@@ -6,9 +6,11 @@ import "net/http"
 // name a key, and browsers send one before each question of a widget, so they are answered here, the same for all.
 var (
 	corsOrigin  = []string{"*"}
-	corsExpose  = []string{"Retry-After, X-Request-Id"}
-	corsHeaders = []string{"Authorization, Content-Type, *"} // the star does not cover Authorization
-	corsMaxAge  = []string{"7200"}
+	corsExpose  = []string{"Retry-After, X-Request-Id, Mcp-Session-Id"}
+	corsHeaders = []string{ // a star does not cover Authorization, and old browsers do not know it
+		"Authorization, Content-Type, Mcp-Session-Id, Mcp-Protocol-Version, Last-Event-Id, *",
+	}
+	corsMaxAge = []string{"7200"}
 )
 
 // addCORS puts on every answer what lets a page read it.
@@ -17,9 +19,8 @@ func addCORS(h http.Header) {
 	h["Access-Control-Expose-Headers"] = corsExpose
 }
 
-// answerOptions answers a preflight, and any other OPTIONS request, for an endpoint that takes method.
-func answerOptions(w http.ResponseWriter, r *http.Request, method string) {
-	allow := method + ", OPTIONS"
+// answerOptions answers a preflight, and any other OPTIONS request, where these methods are allowed.
+func answerOptions(w http.ResponseWriter, r *http.Request, allow string) {
 	h := w.Header()
 	h.Set("Allow", allow)
 	if r.Header.Get("Access-Control-Request-Method") != "" {

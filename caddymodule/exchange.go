@@ -13,6 +13,7 @@ import (
 	"github.com/docsgate/docsgate/docsgpt"
 	"github.com/docsgate/docsgate/forward"
 	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/policy"
 )
 
 // exchange is one request on its way through the gate. It goes through the steps in serve, in that order, and never
@@ -24,12 +25,16 @@ type exchange struct {
 	next    caddyhttp.Handler
 	begun   time.Time
 
+	resource *docsgpt.Resource // route; nil for an unknown path
 	endpoint *docsgpt.Endpoint // route
+	query    docsgpt.Query     // read
 	body     docsgpt.Body      // read; refers to buffer
 	buffer   *forward.Buffer   // read; nil where the endpoint has no body
 	token    string            // read
 	key      *keys.Key         // identify; nil where the endpoint takes no token
+	owner    policy.Owner      // identify: of what DocsGPT makes for this request
 	header   http.Header       // rewrite
+	rawQuery string            // rewrite
 }
 
 func (x *exchange) serve() {
@@ -41,7 +46,7 @@ func (x *exchange) serve() {
 		return
 	}
 	if x.r.Method == http.MethodOptions {
-		answerOptions(x.w, x.r, x.endpoint.Method)
+		answerOptions(x.w, x.r, x.resource.Methods())
 		return
 	}
 	for _, step := range steps {
@@ -69,26 +74,54 @@ var steps = [...]func(*exchange) *refusal{
 
 // route finds the endpoint by the decoded path in its canonical form, which is also what is forwarded.
 func (x *exchange) route() *refusal {
-	x.endpoint = x.handler.routes.Find(x.r.URL.Path)
-	switch {
-	case x.endpoint == nil:
+	x.resource = x.handler.routes.Find(x.r.URL.Path)
+	if x.resource == nil {
 		return notFound
-	case x.r.Method != x.endpoint.Method && x.r.Method != http.MethodOptions:
-		x.w.Header().Set("Allow", x.endpoint.Method+", OPTIONS")
-		return wrongMethod
+	}
+	x.endpoint = x.resource.Endpoint(x.r.Method)
+	if x.endpoint != nil {
+		return nil
+	}
+	x.endpoint = x.resource.First()
+	if x.r.Method == http.MethodOptions {
+		return nil
+	}
+	x.w.Header().Set("Allow", x.resource.Methods())
+	return wrongMethod
+}
+
+// read reads and parses the query and the body, and finds the client's token.
+func (x *exchange) read() *refusal {
+	e := x.endpoint
+	if e.Params != nil || e.Token == docsgpt.PlaceQuery || e.Token == docsgpt.PlaceForm {
+		var err error
+		if x.query, err = docsgpt.ParseQuery(e, x.r.URL.RawQuery); err != nil {
+			return badRequest(err)
+		}
+	}
+	switch e.Token {
+	case docsgpt.PlaceBearer:
+		x.token, _ = docsgpt.BearerToken(x.r.Header)
+	case docsgpt.PlaceQuery:
+		bearer, ok := docsgpt.BearerToken(x.r.Header)
+		if ok && x.query.HasToken {
+			return twoTokens
+		}
+		x.token = bearer + x.query.Token
+	case docsgpt.PlaceBody, docsgpt.PlaceForm, docsgpt.PlaceNone:
+	}
+	switch e.Body {
+	case docsgpt.BodyJSON:
+		return x.readJSON()
+	case docsgpt.BodyForm:
+		return x.readForm()
+	case docsgpt.BodyNone:
 	}
 	return nil
 }
 
-// read reads and parses the body, and finds the client's token.
-func (x *exchange) read() *refusal {
+func (x *exchange) readJSON() *refusal {
 	e := x.endpoint
-	if e.Token == docsgpt.PlaceBearer {
-		x.token, _ = docsgpt.BearerToken(x.r.Header)
-	}
-	if e.Members == nil {
-		return nil
-	}
 	if !docsgpt.JSONType(x.r.Header) || !plainEncoding(x.r.Header) {
 		return notJSON
 	}
@@ -133,6 +166,7 @@ func (x *exchange) identify() *refusal {
 	x.key, x.token = decision.Key, ""
 	if x.key != nil {
 		x.showKey()
+		x.owner = ownerOf(x.key)
 	}
 	if !decision.Allowed() {
 		return refusalOf(decision.Reason)
@@ -158,42 +192,55 @@ func (x *exchange) decide() *refusal {
 			Status: http.StatusForbidden, Code: "binding_not_supported", Message: e.Refused,
 		}}
 	}
-	if e.Members == nil {
-		return nil
+	if e.Body == docsgpt.BodyJSON {
+		if err := x.body.Check(e); err != nil {
+			return badRequest(err)
+		}
 	}
-	if err := x.body.Check(e); err != nil {
-		return badRequest(err)
-	}
-	if x.body.NeedsConversation() && !x.ownsConversation() {
+	return x.decideBelongings()
+}
+
+// decideBelongings tells whether what the request names was given to its key. A conversation that was not is left out
+// when the request is rewritten, where it makes sense without one.
+func (x *exchange) decideBelongings() *refusal {
+	if x.body.NeedsConversation() && !x.owns(policy.Conversation, x.body.Conversation()) {
 		return foreignConversation
+	}
+	if id := x.query.Value(x.endpoint, docsgpt.CheckOwned); id != "" && !x.owns(policy.Conversation, id) {
+		return foreignConversation
+	}
+	for _, id := range x.body.Attachments() {
+		if !x.owns(policy.Attachment, id) {
+			return foreignAttachment
+		}
 	}
 	return nil
 }
 
-// owner names the key and what it is bound to, for the memory of conversations.
-func (x *exchange) owner() string {
-	b := x.key.Binding
+// ownerOf names a key and what it is bound to.
+func ownerOf(key *keys.Key) policy.Owner {
+	b := key.Binding
 	if b.Kind() == keys.AgentBinding {
-		return x.key.ID + "\x00agent\x00" + b.Agent.Reveal()
+		return policy.OwnerOf(key.ID, "agent", b.Agent.Reveal())
 	}
-	return x.key.ID + "\x00source\x00" + strings.Join(b.Sources, "\x00")
+	return policy.OwnerOf(append([]string{key.ID, "source"}, b.Sources...)...)
 }
 
-// ownsConversation tells whether the request names a conversation that was given to its key.
-func (x *exchange) ownsConversation() bool {
-	id := x.body.Conversation()
-	return id != "" && x.handler.app.state.conversations.Owns(x.owner(), id)
+func (x *exchange) owns(kind policy.Kind, id string) bool {
+	return id != "" && x.handler.app.state.belongings.Owns(x.owner, kind, id)
 }
 
-// gotConversation notes that DocsGPT made (or went on with) a conversation for this key.
-func (x *exchange) gotConversation(id string) {
-	x.handler.app.state.conversations.Give(x.owner(), id)
+// got notes that DocsGPT made something for this key, or went on with it.
+func (x *exchange) got(kind policy.Kind, id string) {
+	if x.key != nil && id != "" {
+		x.handler.app.state.belongings.Give(x.owner, kind, id)
+	}
 }
 
 // rewrite makes the request that DocsGPT gets: the allowed headers and members, and the binding with its credential.
 func (x *exchange) rewrite() *refusal {
 	h := make(http.Header, 12)
-	docsgpt.CopyRequestHeaders(h, x.r.Header)
+	docsgpt.CopyRequestHeaders(h, x.r.Header, x.endpoint)
 	keepForwarded(h, x.r)
 	h["Accept-Encoding"] = identity
 	x.header = h
@@ -214,7 +261,10 @@ func (x *exchange) rewrite() *refusal {
 	}
 	if x.buffer != nil {
 		h["Content-Type"] = jsonType
-		x.buffer.Bytes = x.body.Rewrite(x.endpoint, in, x.ownsConversation())
+		x.buffer.Bytes = x.body.Rewrite(x.endpoint, in, x.owns(policy.Conversation, x.body.Conversation()))
+	}
+	if x.endpoint.Params != nil {
+		x.rawQuery = x.query.Rewrite(x.endpoint, "")
 	}
 	return nil
 }
@@ -242,7 +292,7 @@ func (x *exchange) forward() {
 	}
 	up := x.handler.upstream
 	resp, err := up.Send(ctx, stop, forward.Request{
-		Method: x.endpoint.Method, Path: x.endpoint.Path, Header: x.header, Body: x.buffer,
+		Method: x.endpoint.Method, Path: x.resource.Path, Query: x.rawQuery, Header: x.header, Body: x.buffer,
 	})
 	x.release()
 	a := answer{x: x}

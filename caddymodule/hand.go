@@ -30,8 +30,8 @@ var errNoHandler = errors.New("no handler after docsgate answered: name an upstr
 func (x *exchange) rewritten() *http.Request {
 	r := x.r.WithContext(x.r.Context())
 	r.Method, r.Header = x.endpoint.Method, x.header
-	r.URL = &url.URL{Scheme: x.r.URL.Scheme, Host: x.r.URL.Host, Path: x.endpoint.Path}
-	r.RequestURI = x.endpoint.Path
+	r.URL = &url.URL{Scheme: x.r.URL.Scheme, Host: x.r.URL.Host, Path: x.resource.Path, RawQuery: x.rawQuery}
+	r.RequestURI = r.URL.RequestURI()
 	r.Form, r.PostForm, r.MultipartForm = nil, nil, nil
 	r.TransferEncoding, r.Trailer = nil, nil
 	r.Body, r.ContentLength, r.GetBody = http.NoBody, 0, nil

@@ -30,6 +30,8 @@ var (
 	tooLarge            = refuseWith(http.StatusRequestEntityTooLarge, "body_too_large", "The request is too large.")
 	unreadable          = refuseWith(http.StatusBadRequest, "bad_request", "The request could not be read.")
 	foreignConversation = refuseWith(http.StatusNotFound, "conversation_not_found", "There is no such conversation.")
+	foreignAttachment   = refuseWith(http.StatusNotFound, "attachment_not_found", "There is no such attachment.")
+	twoTokens           = refuseWith(http.StatusBadRequest, "bad_request", "The API key stands in two places. Send it once.")
 
 	noCredential = &refusal{Refusal: docsgpt.Refusal{
 		Status: http.StatusServiceUnavailable, Code: "not_configured", Message: "This service is not set up completely.",

@@ -22,10 +22,10 @@ var states = caddy.NewUsagePool()
 // state is the keys and what the gate remembers about them. Handlers of an old configuration go on using it for their
 // requests after it was let go, so everything in it stays readable.
 type state struct {
-	store         *keys.Store
-	verifier      *keys.Verifier
-	syncer        *keys.Syncer
-	conversations *policy.Conversations
+	store      *keys.Store
+	verifier   *keys.Verifier
+	syncer     *keys.Syncer
+	belongings *policy.Belongings
 
 	logger  atomic.Pointer[zap.Logger] // of the newest configuration
 	once    sync.Once
@@ -62,7 +62,7 @@ func (a *App) takeState(ctx context.Context, fingerprint string, feeds []keys.Fe
 }
 
 func newState(ctx context.Context, feeds []keys.Feed, logger *zap.Logger) (*state, error) {
-	s := &state{store: keys.NewStore(), conversations: policy.NewConversations(0)}
+	s := &state{store: keys.NewStore(), belongings: policy.NewBelongings(0)}
 	s.logger.Store(logger)
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.syncer = keys.NewSyncer(s.store, feeds, s)

@@ -44,6 +44,7 @@ type Body struct {
 
 	conversation      string // of a member with a conversation check
 	needsConversation bool   // the check is CheckOwned
+	attachments       []string
 }
 
 // parser is what parsing needs and what is worth keeping for the next request.
@@ -168,6 +169,9 @@ func (b *Body) Conversation() string { return b.conversation }
 
 // NeedsConversation tells whether the request makes no sense without a conversation of the key's own.
 func (b *Body) NeedsConversation() bool { return b.needsConversation }
+
+// Attachments returns the ids of the attachments that the request names.
+func (b *Body) Attachments() []string { return b.attachments }
 
 // kindOf returns the kind of a raw value.
 func kindOf(raw []byte) Kinds {

@@ -1,7 +1,6 @@
 package docsgpt
 
 import (
-	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -31,8 +30,8 @@ func TestFindTakesTheCanonicalPathAndLeadingSlashes(t *testing.T) {
 		"/api/upload": "", "/v1": "", "/v1/": "", "/v1/completions": "", "/api/create_api_key": "", "/mcp": "", "\\stream": "",
 	} {
 		got := ""
-		if e := all.Find(path); e != nil {
-			got = e.Name
+		if r := all.Find(path); r != nil {
+			got = r.First().Name
 		}
 		if got != want {
 			t.Errorf("%q: got %q, want %q", path, got, want)
@@ -112,7 +111,7 @@ func TestEveryVersionIsComplete(t *testing.T) {
 			if (!e.Agents || !e.Sources) && e.Token != PlaceNone && !strings.HasSuffix(e.Refused, ".") {
 				t.Errorf("%s %s: a binding is refused without a sentence", name, e.Name)
 			}
-			if e.Method == http.MethodPost && e.Members == nil {
+			if e.Body != BodyNone && e.Members == nil {
 				t.Errorf("%s %s: a body without an allow-list", name, e.Name)
 			}
 			for _, m := range e.Members {

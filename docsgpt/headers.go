@@ -15,10 +15,16 @@ var responseHeaders = []string{
 }
 
 // CopyRequestHeaders copies to dst what of the client's headers may be forwarded.
-func CopyRequestHeaders(dst, src http.Header) { copyHeaders(dst, src, requestHeaders) }
+func CopyRequestHeaders(dst, src http.Header, e *Endpoint) {
+	copyHeaders(dst, src, requestHeaders)
+	copyHeaders(dst, src, e.RequestHeaders)
+}
 
 // CopyResponseHeaders copies to dst what of the upstream's headers may reach the client.
-func CopyResponseHeaders(dst, src http.Header) { copyHeaders(dst, src, responseHeaders) }
+func CopyResponseHeaders(dst, src http.Header, e *Endpoint) {
+	copyHeaders(dst, src, responseHeaders)
+	copyHeaders(dst, src, e.ResponseHeaders)
+}
 
 func copyHeaders(dst, src http.Header, names []string) {
 	for _, name := range names {

@@ -32,6 +32,8 @@ const (
 	CheckRating             // "LIKE", "DISLIKE" or null
 	CheckMessages           // chat messages whose content is text
 	CheckHistory            // null and an empty text count as absent
+	CheckTask               // a job that the gate gave to a key
+	CheckAttachments        // a list of attachments of the key's own
 )
 
 // Member is a member of a request body that the gate lets through. Its value is forwarded byte for byte.

@@ -67,7 +67,9 @@ func (b *Body) check(m *Member, raw []byte) error {
 		}
 	case CheckMessages:
 		return checkMessages(raw)
-	case CheckNothing, CheckHistory:
+	case CheckAttachments:
+		return b.readAttachments(raw)
+	case CheckNothing, CheckHistory, CheckTask:
 	}
 	return nil
 }
@@ -112,6 +114,29 @@ func (b *Body) Rewrite(e *Endpoint, in Injected, owned bool) []byte {
 		}
 	}
 	return append(out, '}')
+}
+
+// maxAttachments is how many attachments one question may name.
+const maxAttachments = 100
+
+// readAttachments reads the list of attachment ids, for [Body.Attachments].
+func (b *Body) readAttachments(raw []byte) error {
+	d := jsontext.NewDecoder(bytes.NewReader(raw))
+	if _, err := d.ReadToken(); err != nil {
+		return errSyntax
+	}
+	for d.PeekKind() != ']' {
+		value, err := d.ReadValue()
+		if err != nil {
+			return errSyntax
+		}
+		id, ok := textOf(value)
+		if !ok || len(b.attachments) == maxAttachments {
+			return fmt.Errorf(`the member "attachments" must be a list of at most %d ids`, maxAttachments)
+		}
+		b.attachments = append(b.attachments, id)
+	}
+	return nil
 }
 
 // dropped tells whether an allowed member stays behind for its value: a conversation of others, and a history that says

@@ -80,6 +80,7 @@ func (u *Upstream) IdleTimeout() time.Duration { return u.config.IdleTimeout }
 type Request struct {
 	Method string
 	Path   string // canonical, begins with a slash
+	Query  string // encoded, without the question mark
 	Header http.Header
 	Body   *Buffer // nil: none
 }
@@ -93,7 +94,7 @@ type Request struct {
 // does for a POST whose body can be had again; the error is one of [ErrUnavailable], [ErrTimeout] and ctx's own.
 func (u *Upstream) Send(ctx context.Context, stop context.CancelCauseFunc, r Request) (*http.Response, error) {
 	target := *u.config.Address.URL
-	target.Path += r.Path
+	target.Path, target.RawQuery = target.Path+r.Path, r.Query
 	req := &http.Request{
 		Method: r.Method, URL: &target, Header: r.Header, Host: target.Host,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,

@@ -40,7 +40,7 @@ var setups = func() []setup {
 			sources = append(sources, []string{c.one, c.two})
 		}
 		for _, e := range endpoints(version) {
-			if e.Members == nil {
+			if e.Body != docsgpt.BodyJSON {
 				continue
 			}
 			var bindings []docsgpt.Injected

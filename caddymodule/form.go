@@ -1,0 +1,4 @@
+package caddymodule
+
+// readForm is not there yet.
+func (x *exchange) readForm() *refusal { return notFound }

@@ -1,0 +1,3 @@
+package docsgpt
+
+func (v *Version) artifactEndpoints() []Endpoint { return nil }

@@ -1,0 +1,3 @@
+package docsgpt
+
+func (v *Version) attachmentEndpoints() []Endpoint { return nil }

@@ -1,0 +1,3 @@
+package docsgpt
+
+func (v *Version) mcpEndpoints() []Endpoint { return nil }

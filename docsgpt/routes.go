@@ -1,0 +1,157 @@
+package docsgpt
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// Resource is a path that is served, with what may be done there. It is read-only.
+type Resource struct {
+	Path      string // canonical: what is forwarded
+	endpoints []*Endpoint
+}
+
+// Endpoint returns the endpoint for a method, or nil.
+func (r *Resource) Endpoint(method string) *Endpoint {
+	for _, e := range r.endpoints {
+		if e.Method == method {
+			return e
+		}
+	}
+	return nil
+}
+
+// First returns the resource's first endpoint. Its shape is that of refusals before the method is known to be served.
+func (r *Resource) First() *Endpoint { return r.endpoints[0] }
+
+// Methods returns the methods that are served, with OPTIONS, in the form of the header Allow.
+func (r *Resource) Methods() string {
+	methods := make([]string, 0, len(r.endpoints)+1)
+	for _, e := range r.endpoints {
+		methods = append(methods, e.Method)
+	}
+	return strings.Join(append(methods, http.MethodOptions), ", ")
+}
+
+// Routes are the endpoints that one configuration serves. They are immutable and safe for concurrent use.
+type Routes struct {
+	byPath   map[string]*Resource
+	patterns []*Resource
+}
+
+// aliases are spellings of a path that DocsGPT serves only in some versions, or not at all, but clients use.
+var aliases = map[string]string{}
+
+// NewRoutes collects the endpoints of the groups in that version. allow names further body members to let through
+// (see [CheckAllowed]). No group is an error, and so is one that the version does not have.
+func NewRoutes(v *Version, groups []Group, allow []string) (*Routes, error) {
+	if len(groups) == 0 {
+		return nil, fmt.Errorf("no endpoint group is named: known are %s", GroupList())
+	}
+	for _, name := range allow {
+		if err := CheckAllowed(name); err != nil {
+			return nil, err
+		}
+	}
+	routes := &Routes{byPath: map[string]*Resource{}}
+	for _, group := range groups {
+		if !KnownGroup(group) {
+			return nil, fmt.Errorf("unknown endpoint group %q: known are %s", group, GroupList())
+		}
+		found := false
+		for _, e := range v.endpoints() {
+			if e.Group != group {
+				continue
+			}
+			found = true
+			if e.Body == BodyJSON {
+				e.Members = withAllowed(e.Members, allow)
+			}
+			routes.add(&e)
+		}
+		if !found {
+			return nil, fmt.Errorf("DocsGPT %s has no endpoints of the group %q", v.Name, group)
+		}
+	}
+	return routes, nil
+}
+
+func (r *Routes) add(e *Endpoint) {
+	resource := r.byPath[e.Path]
+	if resource == nil {
+		resource = &Resource{Path: e.Path}
+		r.byPath[e.Path] = resource
+		if strings.Contains(e.Path, "{") {
+			r.patterns = append(r.patterns, resource)
+		}
+	}
+	resource.endpoints = append(resource.endpoints, e)
+}
+
+// KnownGroup tells whether there is a group of that name.
+func KnownGroup(g Group) bool { return slices.Contains(Groups(), g) }
+
+// GroupList names the groups, for messages.
+func GroupList() string {
+	names := make([]string, 0, len(Groups()))
+	for _, g := range Groups() {
+		names = append(names, string(g))
+	}
+	return strings.Join(names, ", ")
+}
+
+// Find returns what DocsGPT would serve for a decoded URL path, or nil. Like DocsGPT it takes repeated leading slashes
+// for one (a widget whose host ends in a slash sends "//stream"); any other spelling that is not the canonical one
+// finds nothing.
+func (r *Routes) Find(path string) *Resource {
+	if path == "" || path[0] != '/' {
+		return nil
+	}
+	for len(path) > 1 && path[1] == '/' {
+		path = path[1:]
+	}
+	if canonical, ok := aliases[path]; ok {
+		path = canonical
+	}
+	if resource := r.byPath[path]; resource != nil && !strings.Contains(path, "{") {
+		return resource
+	}
+	for _, resource := range r.patterns {
+		if matches(resource.Path, path) {
+			return &Resource{Path: path, endpoints: resource.endpoints}
+		}
+	}
+	return nil
+}
+
+// matches tells whether a path is one that the pattern stands for.
+func matches(pattern, path string) bool {
+	for pattern != "" && path != "" {
+		var want, got string
+		want, pattern, _ = strings.Cut(pattern[1:], "/")
+		got, path, _ = strings.Cut(path[1:], "/")
+		switch {
+		case want == "{uuid}" && isUUID(got):
+		case want == "{number}" && isDigits(got) && len(got) <= 9:
+		case want == got:
+		default:
+			return false
+		}
+		pattern, path = "/"+pattern, "/"+path
+		if pattern == "/" || path == "/" {
+			return pattern == path
+		}
+	}
+	return false
+}
+
+// Endpoints returns the served endpoints in no particular order.
+func (r *Routes) Endpoints() []*Endpoint {
+	var all []*Endpoint
+	for _, resource := range r.byPath {
+		all = append(all, resource.endpoints...)
+	}
+	return all
+}

@@ -1,0 +1,3 @@
+package docsgpt
+
+func (v *Version) speechEndpoints() []Endpoint { return nil }
