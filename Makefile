@@ -94,8 +94,9 @@ e2e: provision build ## Run the widgets and SDKs in a real browser against bin/d
 	@scripts/e2e.sh
 
 .PHONY: bench
-bench: ## Run the Go benchmarks (BENCH=pattern)
+bench: ## Run the Go benchmarks (BENCH=pattern), and the comparison with plain Caddy (ARGS=...)
 	go test -run='^$$' -bench='$(BENCH)' -benchmem ./...
+	go run ./bench $(ARGS)
 
 .PHONY: clean
 clean: ## Remove what the tasks made in this folder

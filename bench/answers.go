@@ -1,0 +1,65 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+)
+
+// Parts of the stub's answers by which a client sees that they came whole.
+const (
+	answerStart = "First "
+	answerEnd   = "that is all."
+	stubRefusal = `"Unknown error occurred"`
+)
+
+// conversationMark is replaced by an id that no other answer has.
+const conversationMark = "@@@@@@@@"
+
+// The stub's answers in DocsGPT's form.
+var (
+	shortStream = events([]string{"First ", "download ", "the ", "archive, ", "then ", "unpack it; ", answerEnd})
+	slowStream  = events(slowWords())
+	jsonAnswer  = []byte(`{"conversation_id": "` + conversationMark + `-6a0e-4a5e-9a39-0d2f5f9e7f11", "answer": "` +
+		answerStart + `download the archive, then unpack it; ` + answerEnd + `", "sources": [` + source +
+		`], "tool_calls": [], "thought": ""}`)
+	refusalStream = []byte("data: {\"type\": \"error\", \"error\": " + stubRefusal + "}\n\n")
+)
+
+const source = `{"text": "Download the archive for your system from the page of releases, and unpack it.", ` +
+	`"title": "install.md", "source": "install.md", "filename": "install.md", ` +
+	`"source_id": "7d0c1f0e-2f4b-4c7a-9a55-0c9c2f1d7a10", "chunk_key": "9e107d9d372bb6826bd81d3542a419d6"}`
+
+func slowWords() []string {
+	words := make([]string, slowEvents)
+	for i := range words {
+		words[i] = fmt.Sprintf("word %d ", i)
+	}
+	words[0], words[slowEvents-1] = answerStart, answerEnd
+	return words
+}
+
+// events returns the events of an answer whose text comes in those words.
+func events(words []string) [][]byte {
+	const conversation = conversationMark + "-6a0e-4a5e-9a39-0d2f5f9e7f11"
+	payloads := []string{`{"type": "message_id", "message_id": "0b8f3a52-19c4-4f0e-8a53-5b6b2a1f7c11", ` +
+		`"conversation_id": "` + conversation + `", "request_id": "9a1d6c1e-7b1a-4d0f-b3f4-2f6c1e5a7d22"}`}
+	for _, word := range words {
+		payloads = append(payloads, `{"type": "answer", "answer": "`+word+`"}`)
+	}
+	payloads = append(payloads,
+		`{"type": "source", "source": [`+source+`]}`,
+		`{"type": "tool_calls", "tool_calls": []}`,
+		`{"type": "id", "id": "`+conversation+`"}`,
+		`{"type": "end"}`)
+	all := make([][]byte, len(payloads))
+	for i, payload := range payloads {
+		all[i] = fmt.Appendf(nil, "id: %d\ndata: %s\n\n", i, strings.TrimSpace(payload))
+	}
+	return all
+}
+
+// withConversation returns an answer with the nth conversation's id in it.
+func withConversation(answer []byte, n uint64) []byte {
+	return bytes.ReplaceAll(answer, []byte(conversationMark), fmt.Appendf(nil, "%08x", n&0xffffffff))
+}

@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// proxyKind is one of the things that are compared. All are the same binary.
+type proxyKind string
+
+const (
+	plain proxyKind = "plain" // Caddy's reverse_proxy, with no gate
+	own   proxyKind = "own"   // the gate, which forwards by itself
+	via   proxyKind = "via"   // the gate, and reverse_proxy after it
+)
+
+var proxyKinds = []proxyKind{plain, own, via}
+
+func (p proxyKind) known() bool { return p == plain || p == own || p == via }
+
+// handlers are the lines of the site.
+func (p proxyKind) handlers(upstream string) string {
+	switch p {
+	case own:
+		return "docsgate " + upstream
+	case via:
+		return "docsgate\n\treverse_proxy " + upstream
+	default:
+		return "reverse_proxy " + upstream
+	}
+}
+
+// caddyfile is the configuration of a proxy. Nothing but what serves requests is on; admin is an address, or "off".
+func (p proxyKind) caddyfile(address, upstream, admin, keyFile string) string {
+	options := "admin " + admin + "\n\tpersist_config off\n\tauto_https off\n"
+	if p != plain {
+		options += "\tdocsgate {\n\t\tfeed file " + keyFile + "\n\t}\n"
+	}
+	return "{\n\t" + options + "}\n\nhttp://" + address + " {\n\t" + p.handlers(upstream) + "\n}\n"
+}
+
+// otherKeys is how many keys there are besides the one that is used.
+const otherKeys = 999
+
+// writeKeys writes the key file.
+func writeKeys(path string) error {
+	var b strings.Builder
+	b.WriteString("keys:\n")
+	add := func(id, token string) {
+		fmt.Fprintf(&b, "  - id: %s\n    sha256: %x\n    agent: \"{env.BENCH_AGENT_KEY}\"\n", id, sha256.Sum256([]byte(token)))
+	}
+	add("bench", goodToken)
+	for i := range otherKeys {
+		add(fmt.Sprintf("other-%d", i), fmt.Sprintf("dgk_bench_other_%d", i))
+	}
+	return os.WriteFile(path, []byte(b.String()), 0o600)
+}
+
+// proxy is a proxy that runs.
+type proxy struct {
+	kind    proxyKind
+	address string
+	admin   string // empty: off
+	cmd     *exec.Cmd
+	log     *os.File
+}
+
+// startProxy starts a proxy in a folder of its own and waits until it takes connections.
+func (w *world) startProxy(ctx context.Context, p proxyKind, admin bool) (*proxy, error) {
+	dir, err := os.MkdirTemp(w.dir, string(p)+"-")
+	if err != nil {
+		return nil, err
+	}
+	running := &proxy{kind: p}
+	if running.address, err = freeAddress(); err != nil {
+		return nil, err
+	}
+	adminOption := "off"
+	if admin {
+		if running.admin, err = freeAddress(); err != nil {
+			return nil, err
+		}
+		adminOption = running.admin
+	}
+	config := filepath.Join(dir, "Caddyfile")
+	text := p.caddyfile(running.address, w.upstream.address, adminOption, w.keyFile)
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		return nil, err
+	}
+	if running.log, err = os.Create(filepath.Join(dir, "log")); err != nil {
+		return nil, err
+	}
+	running.cmd = exec.CommandContext(ctx, w.binary, "run", "--config", config)
+	running.cmd.Env = []string{
+		"HOME=" + dir, "XDG_DATA_HOME=" + dir, "XDG_CONFIG_HOME=" + dir,
+		"GOMAXPROCS=" + strconv.Itoa(w.options.procs), "BENCH_AGENT_KEY=" + agentKey,
+	}
+	running.cmd.Stdout, running.cmd.Stderr = running.log, running.log
+	if err := running.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("starting %s: %w", p, err)
+	}
+	if err := running.wait(ctx); err != nil {
+		running.stop()
+		text, _ := os.ReadFile(running.log.Name())
+		return nil, fmt.Errorf("starting %s: %w\n%s", p, err, text)
+	}
+	return running, nil
+}
+
+// freeAddress returns an address of this machine on which nobody listens.
+func freeAddress() (string, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer listener.Close()
+	return listener.Addr().String(), nil
+}
+
+// wait waits until the proxy takes connections.
+func (p *proxy) wait(ctx context.Context) error {
+	ctx, stop := context.WithTimeout(ctx, time.Minute)
+	defer stop()
+	for {
+		conn, err := new(net.Dialer).DialContext(ctx, "tcp", p.address)
+		if err == nil {
+			return conn.Close()
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// stop ends the proxy. Its clients are gone by now; what it still has under way does not matter.
+func (p *proxy) stop() {
+	_ = p.cmd.Process.Kill() // it may have ended by itself
+	_ = p.cmd.Wait()
+	p.log.Close()
+}
+
+// ticks is the unit of times in /proc: a hundredth of a second on every Linux.
+const ticks = 100
+
+// cpu returns the CPU time that the process has taken so far, in user and system, in seconds.
+func (p *proxy) cpu() (float64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	if err != nil {
+		return 0, fmt.Errorf("reading CPU time (this needs Linux): %w", err)
+	}
+	// The second field is the name in parentheses and may hold blanks; user and system time are the 14th and the 15th.
+	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
+	if len(fields) < 13 || fields[0] == "Z" {
+		return 0, fmt.Errorf("%s has ended", p.kind)
+	}
+	sum := 0.0
+	for _, field := range fields[11:13] {
+		n, err := strconv.ParseUint(field, 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("reading CPU time: %w", err)
+		}
+		sum += float64(n)
+	}
+	return sum / ticks, nil
+}
+
+// memory returns the process's resident memory in bytes.
+func (p *proxy) memory() (float64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p.cmd.Process.Pid))
+	if err != nil {
+		return 0, fmt.Errorf("reading memory (this needs Linux): %w", err)
+	}
+	var size, resident int
+	if _, err := fmt.Sscan(string(text), &size, &resident); err != nil {
+		return 0, fmt.Errorf("reading memory: %w", err)
+	}
+	return float64(resident * syscall.Getpagesize()), nil
+}

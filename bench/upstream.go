@@ -1,0 +1,182 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// counts is what the upstream saw since it began.
+type counts struct {
+	Requests uint64
+	Agent    uint64 // requests with the agent key and no token
+	Token    uint64 // requests with the client's token, anywhere
+	Unknown  uint64 // requests with an unknown token
+	Other    uint64 // requests with none of them
+	Strange  uint64 // requests whose question or history is not what the client sent; one in sampled is read
+}
+
+func (c counts) minus(before counts) counts {
+	return counts{
+		c.Requests - before.Requests, c.Agent - before.Agent, c.Token - before.Token,
+		c.Unknown - before.Unknown, c.Other - before.Other, c.Strange - before.Strange,
+	}
+}
+
+// sampled: one request in so many is parsed by the stub.
+const sampled = 32
+
+// stub answers as DocsGPT does, at once.
+type stub struct {
+	requests, agent, token, unknown, other, strange atomic.Uint64
+
+	histories map[string]bool
+	bodies    sync.Pool
+}
+
+func newStub() *stub {
+	s := &stub{histories: map[string]bool{}}
+	for i := range kinds {
+		s.histories[history(kinds[i].History)] = true
+	}
+	s.bodies.New = func() any { return new(bytes.Buffer) }
+	return s
+}
+
+// serveUpstream is the role of the upstream. It prints its address, then its counts for each line that it reads, and
+// ends when there is nothing more to read.
+func serveUpstream(ctx context.Context, in io.Reader, out io.Writer) error {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	s := newStub()
+	server := &http.Server{Handler: s, ReadHeaderTimeout: time.Minute}
+	defer server.Close()
+	go func() { _ = server.Serve(listener) }() // ends with Close
+	fmt.Fprintln(out, listener.Addr())
+	context.AfterFunc(ctx, func() { server.Close() })
+	lines := bufio.NewScanner(in)
+	for lines.Scan() {
+		if err := json.NewEncoder(out).Encode(s.counts()); err != nil {
+			return err
+		}
+	}
+	return lines.Err()
+}
+
+func (s *stub) counts() counts {
+	return counts{
+		s.requests.Load(), s.agent.Load(), s.token.Load(), s.unknown.Load(), s.other.Load(), s.strange.Load(),
+	}
+}
+
+// ServeHTTP implements http.Handler.
+func (s *stub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	buf := s.bodies.Get().(*bytes.Buffer)
+	defer s.bodies.Put(buf)
+	buf.Reset()
+	if r.ContentLength > 0 {
+		buf.Grow(int(r.ContentLength) + bytes.MinRead)
+	}
+	if _, err := buf.ReadFrom(r.Body); err != nil || r.ContentLength != int64(buf.Len()) {
+		s.strange.Add(1)
+		http.Error(w, "no whole body", http.StatusBadRequest)
+		return
+	}
+	n := s.requests.Add(1)
+	body := buf.Bytes()
+	if !s.count(r, body) {
+		w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = w.Write(refusalStream) // a proxy that went away is seen by the client
+		return
+	}
+	if n%sampled == 1 {
+		s.read(body)
+	}
+	if r.URL.Path == "/api/answer" {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(withConversation(jsonAnswer, n))
+		return
+	}
+	stream(w, r, body[:min(len(body), 200)], n)
+}
+
+// count notes which credential a request has, and tells whether it is a good one.
+func (s *stub) count(r *http.Request, body []byte) bool {
+	has := func(text string) bool {
+		if bytes.Contains(body, []byte(text)) {
+			return true
+		}
+		for _, values := range r.Header {
+			for _, value := range values {
+				if strings.Contains(value, text) {
+					return true
+				}
+			}
+		}
+		return strings.Contains(r.RequestURI, text)
+	}
+	switch {
+	case has(goodToken):
+		s.token.Add(1)
+	case has(agentKey):
+		s.agent.Add(1)
+	case has(unknownPrefix):
+		s.unknown.Add(1)
+		return false
+	default:
+		s.other.Add(1)
+		return false
+	}
+	return true
+}
+
+// read looks whether the question and the history came through as they were sent.
+func (s *stub) read(body []byte) {
+	var got struct{ Question, History string }
+	if json.Unmarshal(body, &got) != nil || !strings.HasSuffix(got.Question, "How do I install it?") ||
+		!s.histories[got.History] {
+		s.strange.Add(1)
+	}
+}
+
+// stream answers with events: the headers at once, as DocsGPT does, then the text.
+func stream(w http.ResponseWriter, r *http.Request, start []byte, n uint64) {
+	w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
+	flush := http.NewResponseController(w)
+	send := func(piece []byte) bool {
+		_, err := w.Write(withConversation(piece, n))
+		return err == nil && flush.Flush() == nil
+	}
+	if flush.Flush() != nil {
+		return
+	}
+	switch {
+	case bytes.Contains(start, []byte(askSlow)):
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
+		for _, event := range slowStream {
+			if !send(event) {
+				return
+			}
+			<-tick.C
+		}
+	case bytes.Contains(start, []byte(askHold)):
+		if send(bytes.Join(shortStream[:2], nil)) {
+			<-r.Context().Done()
+		}
+	default:
+		_, _ = w.Write(withConversation(bytes.Join(shortStream, nil), n))
+	}
+}
