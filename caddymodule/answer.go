@@ -23,6 +23,7 @@ type answer struct {
 	filter docsgpt.Events // wayEvents
 	out    []byte         // wayEvents: what is written next; wayHeld, wayRefused: what came so far
 	flush  *http.ResponseController
+	unsent unsent // wayEvents
 }
 
 // way is what is done with the pieces of an answer.
@@ -56,7 +57,6 @@ func (a *answer) begin(status int, header http.Header) error {
 		a.way = wayEvents
 		if a.x.endpoint.Relay == docsgpt.RelayEvents {
 			a.filter.Interrupted = interrupted
-			a.filter.OnConversation = func(id string) { a.x.got(policy.Conversation, id) }
 		} else {
 			a.filter.Verbatim = true
 		}
@@ -76,7 +76,8 @@ func (a *answer) beginStream() error {
 	h["Cache-Control"] = streamCache
 	h["X-Accel-Buffering"] = noBuffering
 	a.x.w.WriteHeader(a.status)
-	return a.flush.Flush()
+	a.unsent.hold(a.flush)
+	return nil
 }
 
 var (
@@ -89,14 +90,15 @@ var (
 func (a *answer) write(p []byte) error {
 	switch a.way {
 	case wayEvents:
-		out, err := a.filter.Filter(a.out[:0], p)
-		a.out = out
-		if len(out) > 0 {
-			if err := a.push(out); err != nil {
-				return err
-			}
+		if a.out == nil {
+			a.out = make([]byte, 0, len(p)+64)
 		}
-		return err
+		var err error
+		if a.out, err = a.filter.Filter(a.out[:0], p); err != nil {
+			return err
+		}
+		a.x.got(policy.Conversation, a.filter.Conversation())
+		return a.push(a.out)
 	case wayHeld:
 		if len(a.out)+len(p) <= maxHeld {
 			a.out = append(a.out, p...)
@@ -122,10 +124,20 @@ func (a *answer) write(p []byte) error {
 	return nil
 }
 
-// push writes a piece of a stream and sends it on its way.
+// push writes a piece of a stream and sends it on its way, with what was not sent yet. The piece with the end of the
+// stream waits a moment, since the upstream closes right after it and then both go at once.
 func (a *answer) push(p []byte) error {
-	if _, err := a.x.w.Write(p); err != nil {
-		return err
+	if held := a.unsent.take(); len(p) == 0 && !held {
+		return nil
+	}
+	if len(p) > 0 {
+		if _, err := a.x.w.Write(p); err != nil {
+			return err
+		}
+	}
+	if a.filter.Ended() {
+		a.unsent.hold(a.flush)
+		return nil
 	}
 	return a.flush.Flush()
 }
@@ -142,6 +154,7 @@ func (a *answer) finish(err error) {
 	a.way = wayDone
 	if way == wayEvents {
 		openStreams.Dec()
+		defer a.unsent.take()
 	}
 	if a.x.r.Context().Err() != nil {
 		return // the client is gone

@@ -24,6 +24,7 @@ type exchange struct {
 	r       *http.Request
 	next    caddyhttp.Handler
 	begun   time.Time
+	id      string // see requestID
 
 	resource *docsgpt.Resource // route; nil for an unknown path
 	endpoint *docsgpt.Endpoint // route
@@ -32,9 +33,9 @@ type exchange struct {
 	buffer   *forward.Buffer   // read; nil where the endpoint has no body
 	token    string            // read
 	key      *keys.Key         // identify; nil where the endpoint takes no token
-	owner    policy.Owner      // identify: of what DocsGPT makes for this request
 	header   http.Header       // rewrite
 	rawQuery string            // rewrite
+	handed   handed            // forward, or hand
 }
 
 func (x *exchange) serve() {
@@ -127,9 +128,10 @@ func (x *exchange) readJSON() *refusal {
 	}
 	buffer, err := forward.ReadBody(x.r.Body, x.r.ContentLength, x.handler.MaxBody, docsgpt.BodySlack)
 	switch {
+	case err == nil:
 	case errors.Is(err, forward.ErrTooLarge) || isBodyLimit(err):
 		return tooLarge
-	case err != nil:
+	default:
 		return unreadable
 	}
 	x.buffer = buffer
@@ -166,7 +168,6 @@ func (x *exchange) identify() *refusal {
 	x.key, x.token = decision.Key, ""
 	if x.key != nil {
 		x.showKey()
-		x.owner = ownerOf(x.key)
 	}
 	if !decision.Allowed() {
 		return refusalOf(decision.Reason)
@@ -227,13 +228,13 @@ func ownerOf(key *keys.Key) policy.Owner {
 }
 
 func (x *exchange) owns(kind policy.Kind, id string) bool {
-	return id != "" && x.handler.app.state.belongings.Owns(x.owner, kind, id)
+	return id != "" && x.key != nil && x.handler.app.state.belongings.Owns(ownerOf(x.key), kind, id)
 }
 
 // got notes that DocsGPT made something for this key, or went on with it.
 func (x *exchange) got(kind policy.Kind, id string) {
 	if x.key != nil && id != "" {
-		x.handler.app.state.belongings.Give(x.owner, kind, id)
+		x.handler.app.state.belongings.Give(ownerOf(x.key), kind, id)
 	}
 }
 
@@ -291,11 +292,13 @@ func (x *exchange) forward() {
 		x.header["User-Agent"] = noValue // else net/http would put its own name there
 	}
 	up := x.handler.upstream
-	resp, err := up.Send(ctx, stop, forward.Request{
-		Method: x.endpoint.Method, Path: x.resource.Path, Query: x.rawQuery, Header: x.header, Body: x.buffer,
-	})
-	x.release()
-	a := answer{x: x}
+	request := forward.Request{Method: x.endpoint.Method, Path: x.resource.Path, Query: x.rawQuery, Header: x.header}
+	if x.buffer != nil {
+		request.Body, x.buffer = x.buffer, nil
+	}
+	resp, err := up.Send(ctx, stop, request)
+	a := &x.handed.answer
+	a.x = x
 	if err != nil {
 		a.finish(err)
 		return

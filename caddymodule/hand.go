@@ -14,7 +14,8 @@ import (
 
 // hand gives the rewritten request to the next handler, say reverse_proxy, and relays what it answers.
 func (x *exchange) hand() {
-	w := &handed{answer: answer{x: x}, header: http.Header{}}
+	w := &x.handed
+	w.answer.x, w.header = x, http.Header{}
 	err := w.serve(x.next, x.rewritten())
 	x.release()
 	if err == nil && !w.begun {
@@ -62,10 +63,11 @@ func (w *handed) serve(next caddyhttp.Handler, r *http.Request) (err error) {
 			err = &forward.Failure{Kind: forward.ErrCut, Cause: http.ErrAbortHandler}
 		}
 	}()
-	err = next.ServeHTTP(w, r)
+	if err = next.ServeHTTP(w, r); err == nil {
+		return nil
+	}
 	var status caddyhttp.HandlerError
 	switch {
-	case err == nil:
 	case errors.Is(err, context.DeadlineExceeded),
 		errors.As(err, &status) && status.StatusCode == http.StatusGatewayTimeout:
 		err = &forward.Failure{Kind: forward.ErrTimeout, Cause: err}

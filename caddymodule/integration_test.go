@@ -502,7 +502,7 @@ func TestNoSecretIsLogged(t *testing.T) {
 		if !strings.Contains(g.logged(), `"user_id":"agent"`) {
 			t.Error("the access log does not name the key")
 		}
-		if !strings.Contains(g.logged(), `"docsgate_reason":"expired"`) {
+		if !strings.Contains(g.logged(), `"docsgate":{"reason":"expired"`) {
 			t.Error("the access log does not tell why a key was refused")
 		}
 	})

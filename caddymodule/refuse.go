@@ -1,10 +1,12 @@
 package caddymodule
 
 import (
+	"encoding/binary"
+	"encoding/hex"
+	"math/rand/v2"
 	"net/http"
 	"strconv"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
@@ -65,7 +67,7 @@ func (x *exchange) refuse(no *refusal) {
 	}
 	decisions.WithLabelValues(x.endpointName(), reason).Inc()
 	if extra, ok := x.r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
-		extra.Add(zap.String("docsgate_reason", reason))
+		extra.Add(zap.Dict("docsgate", zap.String("reason", reason), zap.String("request_id", x.requestID())))
 	}
 	if line := x.handler.logger.Check(zap.DebugLevel, "refused"); line != nil {
 		line.Write(zap.String("endpoint", x.endpointName()), zap.String("reason", reason), zap.String("key", x.keyID()),
@@ -108,14 +110,14 @@ var (
 	challenge = []string{"Bearer"}
 )
 
-// requestID is the id of the request that Caddy's {http.request.uuid} shows too.
+// requestID is a name for the request in refusals and logs: 16 random hexadecimal digits, made when first asked for.
 func (x *exchange) requestID() string {
-	if repl, ok := x.r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
-		if id, ok := repl.GetString("http.request.uuid"); ok {
-			return id
-		}
+	if x.id == "" {
+		var raw [8]byte
+		binary.NativeEndian.PutUint64(raw[:], rand.Uint64()) //nolint:gosec // a name, not a secret
+		x.id = hex.EncodeToString(raw[:])
 	}
-	return ""
+	return x.id
 }
 
 func (x *exchange) keyID() string {

@@ -39,8 +39,9 @@ type field struct {
 // Body is a parsed request body. It refers to the buffer that it was parsed from, and is for one goroutine.
 type Body struct {
 	buf    []byte
-	fields []field // in the client's order
-	token  span    // of api_key; zero when absent
+	fields []field // in the client's order; most often in few
+	few    [8]field
+	token  span // of api_key; zero when absent
 
 	conversation      string // of a member with a conversation check
 	needsConversation bool   // the check is CheckOwned
@@ -61,26 +62,37 @@ var parsers = sync.Pool{New: func() any {
 	return p
 }}
 
+// newParser returns a parser of buf. A bytes.Buffer is read in place by the decoder: values are slices of buf, and
+// nothing is copied.
+func newParser(buf []byte) *parser {
+	p := parsers.Get().(*parser)
+	p.reader = *bytes.NewBuffer(buf)
+	p.decoder.Reset(&p.reader, jsontext.AllowDuplicateNames(true))
+	return p
+}
+
+// free gives the parser back, without what would keep the text from being freed.
+func (p *parser) free() {
+	clear(p.names)
+	p.names = p.names[:0]
+	p.reader = bytes.Buffer{}
+	p.decoder.Reset(&p.reader)
+	parsers.Put(p)
+}
+
 // Parse reads a request body for an endpoint: exactly one JSON object in UTF-8 without a byte order mark, no name
 // twice, nothing after it. It finds the members that the endpoint allows and the client's token; nothing else is
 // decoded. The error's text is meant for the client. b takes over buf.
 func (b *Body) Parse(e *Endpoint, buf []byte) error {
-	p := parsers.Get().(*parser)
-	err := b.parse(p, e, buf)
-	clear(p.names)
-	p.names = p.names[:0]
-	p.reader = bytes.Buffer{}
-	p.decoder.Reset(&p.reader) // or it would keep the body from being freed
-	parsers.Put(p)
-	return err
+	*b = Body{buf: buf}
+	b.fields = b.few[:0]
+	p := newParser(buf)
+	defer p.free()
+	return b.parse(p, e)
 }
 
-func (b *Body) parse(p *parser, e *Endpoint, buf []byte) error {
-	*b = Body{buf: buf, fields: b.fields[:0]}
-	// A bytes.Buffer is read in place by the decoder: values are slices of buf, and nothing is copied.
-	p.reader = *bytes.NewBuffer(buf)
+func (b *Body) parse(p *parser, e *Endpoint) error {
 	d := p.decoder
-	d.Reset(&p.reader, jsontext.AllowDuplicateNames(true))
 	if d.PeekKind() != '{' {
 		return errNotObject
 	}

@@ -33,8 +33,11 @@ type Events struct {
 	// only in place of an answer; after a text they would leave the reader in the belief that it is whole. Empty: none.
 	Interrupted []byte
 
-	// OnConversation is called with the id of the conversation when the stream tells it. It may be nil.
-	OnConversation func(id string)
+	// OnEvent is called with each whole event of a Verbatim stream and returns what goes on in its place: the same
+	// event, as a rule. It may be nil.
+	OnEvent func(event []byte) []byte
+
+	conversation string // that was told and not yet asked for
 
 	spoke bool // text of the answer came
 	ended bool
@@ -139,6 +142,9 @@ func lineEnd(s []byte, i int) (after int, ok bool) {
 // event appends the data lines of one event.
 func (f *Events) event(out, event []byte) []byte {
 	if f.Verbatim {
+		if f.OnEvent != nil {
+			event = f.OnEvent(event)
+		}
 		return append(out, event...)
 	}
 	start := len(out)
@@ -195,56 +201,71 @@ func (f *Events) look(data []byte) string {
 		!bytes.Contains(data, []byte(`"id"`)) && !bytes.Contains(data, []byte(`"conversation_id"`)) {
 		return ""
 	}
-	var kind, id, conversation string
-	d := jsontext.NewDecoder(bytes.NewReader(data))
-	err := eachMember(d, func(name string) error {
-		value, err := d.ReadValue()
-		switch text, _ := textOf(value); name {
-		case "type":
-			kind = text
-		case "id":
-			id = text
-		case "conversation_id":
-			conversation = text
-		}
-		return err
-	})
-	if err != nil {
-		return ""
-	}
-	switch kind {
-	case "end", "error":
+	kind, id, conversation := readTelling(data)
+	switch string(kind) {
+	case `"end"`, `"error"`:
 		f.ended = true
-		return kind
-	case "id":
+		return string(kind[1 : len(kind)-1])
+	case `"id"`:
 		f.tell(id)
-	case "message_id":
+	case `"message_id"`:
 		f.tell(conversation)
 	}
 	return ""
 }
 
-func (f *Events) tell(conversation string) {
-	if f.OnConversation != nil && conversation != "" && conversation != "None" {
-		f.OnConversation(conversation)
+// readTelling returns the raw values of the members of an event that may matter; nil where it is not an object.
+func readTelling(data []byte) (kind, id, conversation jsontext.Value) {
+	p := newParser(data)
+	defer p.free()
+	d := p.decoder
+	if d.PeekKind() != '{' {
+		return nil, nil, nil
 	}
+	_, _ = d.ReadToken() // the brace
+	for d.PeekKind() != '}' {
+		name, err := d.ReadValue()
+		if err != nil {
+			return nil, nil, nil
+		}
+		var to *jsontext.Value
+		switch string(name) {
+		case `"type"`:
+			to = &kind
+		case `"id"`:
+			to = &id
+		case `"conversation_id"`:
+			to = &conversation
+		}
+		value, err := d.ReadValue()
+		if err != nil {
+			return nil, nil, nil
+		}
+		if end := int(d.InputOffset()); to != nil {
+			*to = data[end-len(value) : end] // the decoder's own slice is valid only until it reads on
+		}
+	}
+	return kind, id, conversation
+}
+
+func (f *Events) tell(raw jsontext.Value) {
+	if id, ok := textOf(raw); ok && id != "" && id != "None" {
+		f.conversation = id
+	}
+}
+
+// Conversation returns the id of the conversation that the stream told since the last call, or an empty text.
+func (f *Events) Conversation() string {
+	id := f.conversation
+	f.conversation = ""
+	return id
 }
 
 // ConversationOf returns the conversation that a JSON answer of /api/answer names, or an empty text.
 func ConversationOf(body []byte) string {
-	var id string
-	d := jsontext.NewDecoder(bytes.NewReader(body))
-	if d.PeekKind() != '{' {
-		return ""
-	}
-	err := eachMember(d, func(name string) error {
-		value, err := d.ReadValue()
-		if name == "conversation_id" {
-			id, _ = textOf(value)
-		}
-		return err
-	})
-	if err != nil || id == "None" {
+	_, _, raw := readTelling(body)
+	id, _ := textOf(raw)
+	if id == "None" {
 		return ""
 	}
 	return id

@@ -50,11 +50,13 @@ func TestEventsByteByByte(t *testing.T) {
 	var f Events
 	var got []byte
 	var told []string
-	f.OnConversation = func(id string) { told = append(told, id) }
 	for i := range len(recorded) {
 		var err error
 		if got, err = f.Filter(got, []byte{recorded[i]}); err != nil {
 			t.Fatal(err)
+		}
+		if id := f.Conversation(); id != "" {
+			told = append(told, id)
 		}
 	}
 	if string(got) != relayed {

@@ -22,14 +22,26 @@ var (
 	largeBuffers sync.Pool
 )
 
-// Buffer is a request body in memory that several readers may share. It goes back to its pool when the last of them
-// and its maker have let it go: the connection pool may still read a body after it has handed over the answer.
+// Body is a request body that can be read several times, also at once.
+type Body interface {
+	// Len is the body's length in bytes.
+	Len() int64
+	// Open returns a new reader of the whole body. Closing it does not release the body.
+	Open() io.ReadCloser
+	// Release lets the body go. No reader may be in use then or afterwards.
+	Release()
+}
+
+// Buffer is a request body in memory that several readers may share. It goes back to its pool when its maker, and the
+// last of the readers that hold it, have let it go.
 type Buffer struct {
 	Bytes []byte // its owner's to change until the first Reader is made
 
 	refs atomic.Int32
 	pool bool
 }
+
+var _ Body = (*Buffer)(nil)
 
 // NewBuffer returns an empty buffer with room for size bytes. The caller must Release it once.
 func NewBuffer(size int) *Buffer {
@@ -56,6 +68,13 @@ func (b *Buffer) Release() {
 		largeBuffers.Put(b)
 	}
 }
+
+// Len implements Body.
+func (b *Buffer) Len() int64 { return int64(len(b.Bytes)) }
+
+// Open implements Body. The reader is of a type that net/http knows to be in memory, so that it writes the head and the
+// body of a request at once.
+func (b *Buffer) Open() io.ReadCloser { return io.NopCloser(bytes.NewReader(b.Bytes)) }
 
 // Reader returns a new reader of the whole buffer, which holds it until it is closed.
 func (b *Buffer) Reader() io.ReadCloser {

@@ -9,7 +9,7 @@ import (
 )
 
 // pieceSize is how much is read at once. A stream's pieces are some hundred bytes; an open stream holds one of these.
-const pieceSize = 8 << 10
+const pieceSize = 4 << 10
 
 var pieces = sync.Pool{New: func() any { return new([pieceSize]byte) }}
 

@@ -48,9 +48,9 @@ func post(ctx context.Context, t *testing.T, u *Upstream, body []byte) (*http.Re
 func postUnder(ctx context.Context, stop context.CancelCauseFunc, u *Upstream, body []byte) (*http.Response, error) {
 	r := Request{Method: http.MethodPost, Path: "/stream", Header: http.Header{}}
 	if body != nil {
-		r.Body = NewBuffer(len(body))
-		defer r.Body.Release() // as the gate does, as soon as the headers of the answer are there
-		r.Body.Bytes = append(r.Body.Bytes, body...)
+		buffer := NewBuffer(len(body))
+		buffer.Bytes = append(buffer.Bytes, body...)
+		r.Body = buffer
 	}
 	return u.Send(ctx, stop, r)
 }

@@ -38,6 +38,7 @@ type Config struct {
 type Upstream struct {
 	config    Config
 	transport *http.Transport
+	template  *http.Request // of each request
 }
 
 // New returns an upstream; nothing is connected yet.
@@ -53,7 +54,8 @@ func New(c Config) *Upstream {
 			return dialer.DialContext(ctx, "unix", c.Address.Socket)
 		}
 	}
-	return &Upstream{config: c, transport: &http.Transport{
+	template := &http.Request{Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
+	return &Upstream{config: c, template: template, transport: &http.Transport{
 		DialContext:         dial,
 		TLSClientConfig:     c.TLS,
 		TLSHandshakeTimeout: c.DialTimeout,
@@ -76,13 +78,13 @@ func (u *Upstream) Close() { u.transport.CloseIdleConnections() }
 // IdleTimeout is the longest silence in an answer.
 func (u *Upstream) IdleTimeout() time.Duration { return u.config.IdleTimeout }
 
-// Request is what is sent. Header is taken over.
+// Request is what is sent. Header and Body are taken over; the body is released when it is not needed any more.
 type Request struct {
 	Method string
 	Path   string // canonical, begins with a slash
 	Query  string // encoded, without the question mark
 	Header http.Header
-	Body   *Buffer // nil: none
+	Body   Body // nil: none
 }
 
 // Send sends the request and returns the answer when its headers are there; the caller must close its body. When ctx
@@ -95,21 +97,23 @@ type Request struct {
 func (u *Upstream) Send(ctx context.Context, stop context.CancelCauseFunc, r Request) (*http.Response, error) {
 	target := *u.config.Address.URL
 	target.Path, target.RawQuery = target.Path+r.Path, r.Query
-	req := &http.Request{
-		Method: r.Method, URL: &target, Header: r.Header, Host: target.Host,
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+	hasBody := r.Body != nil && r.Body.Len() > 0
+	if r.Body != nil {
+		sent := &sending{body: r.Body}
+		defer sent.end()
+		ctx = sent.watch(ctx)
 	}
-	hasBody := r.Body != nil && len(r.Body.Bytes) > 0
+	req := u.template.WithContext(ctx)
+	req.Method, req.URL, req.Host, req.Header = r.Method, &target, target.Host, r.Header
 	if hasBody {
-		req.GetBody = func() (io.ReadCloser, error) { return r.Body.Reader(), nil }
-		req.ContentLength = int64(len(r.Body.Bytes))
+		req.GetBody = func() (io.ReadCloser, error) { return r.Body.Open(), nil }
+		req.ContentLength = r.Body.Len()
 	}
-	req = req.WithContext(ctx)
 	watch := time.AfterFunc(u.config.FirstByteTimeout, func() { stop(ErrTimeout) })
 	defer watch.Stop()
 	for {
 		if hasBody {
-			req.Body = r.Body.Reader()
+			req.Body = r.Body.Open()
 		}
 		resp, err := u.transport.RoundTrip(req)
 		if err == nil {

@@ -73,9 +73,9 @@ func TestSendIsExact(t *testing.T) {
 			}
 			r := Request{Method: c.method, Path: c.path, Header: header}
 			if c.body != nil {
-				r.Body = NewBuffer(len(c.body))
-				r.Body.Bytes = append(r.Body.Bytes, c.body...)
-				defer r.Body.Release()
+				buffer := NewBuffer(len(c.body))
+				buffer.Bytes = append(buffer.Bytes, c.body...)
+				r.Body = buffer
 			}
 			ctx, stop := context.WithCancelCause(t.Context())
 			defer stop(nil)
