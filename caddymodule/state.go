@@ -28,6 +28,7 @@ type state struct {
 	belongings *policy.Belongings
 
 	logger  atomic.Pointer[zap.Logger] // of the newest configuration
+	loaded  atomic.Bool                // every feed was read once
 	once    sync.Once
 	ctx     context.Context // of the watchers
 	stop    context.CancelFunc
@@ -74,6 +75,7 @@ func newState(ctx context.Context, feeds []keys.Feed, logger *zap.Logger) (*stat
 		s.verifier.Close()
 		return nil, err
 	}
+	s.loaded.Store(true)
 	return s, nil
 }
 
@@ -99,8 +101,11 @@ func (s *state) FeedLoaded(feed string, count int, change keys.Change, _ time.Ti
 		zap.Int("added", change.Added), zap.Int("updated", change.Updated), zap.Int("removed", change.Removed))
 }
 
-// FeedFailed implements keys.Observer.
+// FeedFailed implements keys.Observer. A failure at the very start is the configuration's, which is refused with it.
 func (s *state) FeedFailed(feed string, err error, _ time.Time) {
+	if !s.loaded.Load() {
+		return
+	}
 	s.logger.Load().Error("keys not loaded; the last good ones stay in force",
 		zap.String("feed", feed), zap.Error(err))
 }

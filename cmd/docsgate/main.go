@@ -4,6 +4,7 @@
 package main
 
 import (
+	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
@@ -12,5 +13,8 @@ import (
 )
 
 func main() {
+	caddy.CustomBinaryName = "docsgate"
+	caddy.CustomLongDescription = "docsgate is Caddy with an API-key gate for DocsGPT in it. All of Caddy's commands work;\n" +
+		"docsgate's own are keys and demo. Try \"docsgate demo\"."
 	caddycmd.Main()
 }
