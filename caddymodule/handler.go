@@ -117,7 +117,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 			return err
 		}
 	}
-	h.meters = map[string]meters{"none": newMeters("none")}
+	h.meters = map[string]meters{"none": {duration: requestSeconds.WithLabelValues("none")}}
 	for _, e := range h.routes.Endpoints() {
 		h.meters[e.Name] = newMeters(e.Name)
 	}
