@@ -24,6 +24,8 @@ type answer struct {
 	out    []byte         // wayEvents: what is written next; wayHeld, wayRefused: what came so far
 	flush  *http.ResponseController
 	unsent unsent // wayEvents
+
+	replied bool // wayEvents: the answer to an MCP client's request is there
 }
 
 // way is what is done with the pieces of an answer.
@@ -47,6 +49,8 @@ var errEnough = errors.New("enough was read")
 // begin takes the head.
 func (a *answer) begin(status int, header http.Header) error {
 	a.status, a.header = status, header
+	a.beginMCP()
+	a.beginDownload()
 	stream := strings.HasPrefix(header.Get("Content-Type"), "text/event-stream")
 	switch {
 	case status < 200 || status > 299:
@@ -194,8 +198,9 @@ func (a *answer) finish(err error) {
 // finishStream ends a stream: as the upstream did, if it did so rightly.
 func (a *answer) finishStream(err error) {
 	switch {
+	case a.replied, a.x.onlyListens() && errors.Is(err, forward.ErrIdle):
 	case !a.filter.Verbatim && a.filter.Ended():
-	case a.filter.Verbatim && err == nil:
+	case a.filter.Verbatim && err == nil && a.x.call.ID == nil:
 		_ = a.push(a.filter.Rest()) // a client that is gone has no use for it
 	default:
 		a.breakOff(err)
@@ -220,7 +225,7 @@ func (a *answer) breakOff(cause error) {
 		out = append(out, interrupted...)
 	}
 	// A failure here means that the client is gone.
-	_ = a.push(a.x.endpoint.Shape.AppendBroken(out, r, a.x.requestID()))
+	_ = a.push(a.x.endpoint.Shape.AppendBroken(out, a.x.answered(r), a.x.requestID()))
 }
 
 // refusalFor says what a client is told about a failure of the upstream.

@@ -28,10 +28,15 @@ type App struct {
 	// loaded; never the credential itself, since configurations are stored and shown.
 	UpstreamToken string `json:"upstream_token,omitempty"`
 
-	// The version of the DocsGPT behind the gate, such as "0.16" or "1.1". Default: the newest known.
+	// The version of the DocsGPT behind the gate, such as "0.16" or "1.1". Default: the newest known. "auto": the
+	// version that it turns out to be when the configuration is loaded, asked of it without any credential.
 	DocsGPT string `json:"docsgpt,omitempty"`
 
-	version *docsgpt.Version
+	// With "auto", where the DocsGPT is that is asked. Default: the upstream of the first handler that names one.
+	DocsGPTAddress string `json:"docsgpt_address,omitempty"`
+
+	version *docsgpt.Version // nil until it is settled
+	detection
 	token   keys.Secret
 	poolKey string
 	state   *state
@@ -43,13 +48,10 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "docsgate", New: func() caddy.Module { return new(App) }}
 }
 
-// Provision reads the keys for the first time, or again after a reload. A bad feed refuses the configuration.
+// Provision reads the keys for the first time, or again after a reload. A bad feed refuses the configuration. With the
+// version "auto" a handler may have to name the upstream first; then all of that happens while it is provisioned.
 func (a *App) Provision(ctx caddy.Context) error {
-	a.logger = ctx.Logger()
-	var err error
-	if a.version, err = docsgpt.FindVersion(a.DocsGPT); err != nil {
-		return err
-	}
+	a.logger, a.ctx = ctx.Logger(), ctx
 	if a.UpstreamToken != "" {
 		secret, err := resolveSecret(a.UpstreamToken)
 		if err != nil {
@@ -57,11 +59,29 @@ func (a *App) Provision(ctx caddy.Context) error {
 		}
 		a.token = keys.NewSecret(secret)
 	}
+	switch {
+	case a.DocsGPT != docsgpt.Auto && a.DocsGPTAddress != "":
+		return errors.New("docsgpt_address is only for the version auto")
+	case a.DocsGPT == docsgpt.Auto && a.DocsGPTAddress != "":
+		return a.settleByAddress()
+	case a.DocsGPT == docsgpt.Auto:
+		return nil
+	}
+	version, err := docsgpt.FindVersion(a.DocsGPT)
+	if err != nil {
+		return err
+	}
+	return a.settleOn(version)
+}
+
+// settleOn sets up all that depends on the version.
+func (a *App) settleOn(version *docsgpt.Version) error {
+	a.version = version
 	fingerprint, err := a.fingerprint()
 	if err != nil {
 		return err
 	}
-	feeds, err := a.loadFeeds(ctx)
+	feeds, err := a.loadFeeds(a.ctx)
 	if err != nil {
 		return err
 	}
@@ -69,10 +89,10 @@ func (a *App) Provision(ctx caddy.Context) error {
 		a.logger.Warn("no feed is configured, so there are no keys and every request is refused; " +
 			"add a feed, such as: feed file keys.yaml")
 	}
-	if err := a.takeState(ctx, fingerprint, feeds); err != nil {
+	if err := a.takeState(a.ctx, fingerprint, feeds); err != nil {
 		return err
 	}
-	return a.registerMetrics(ctx.GetMetricsRegistry())
+	return a.registerMetrics(a.ctx.GetMetricsRegistry())
 }
 
 func (a *App) loadFeeds(ctx caddy.Context) ([]keys.Feed, error) {
@@ -115,6 +135,9 @@ func (a *App) checkSources(n int) error {
 
 // Start begins to watch the feeds.
 func (a *App) Start() error {
+	if a.state == nil {
+		return errNobodyToAsk
+	}
 	a.state.start(a.logger)
 	return nil
 }

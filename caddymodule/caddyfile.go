@@ -31,9 +31,10 @@ func parseDirective(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, e
 // UnmarshalCaddyfile sets up the handler from tokens:
 //
 //	docsgate [<matcher>] [<upstream>] {
-//		endpoints <groups...>             # widget, openai, health; default: widget
+//		endpoints <groups...>             # see docs/configuration.md; default: widget
 //		allow <members...>                # further body members to let through
 //		max_body <size>                   # default: 4MiB
+//		max_upload <size>                 # default: 100MiB
 //		dial_timeout <duration>           # default: 5s
 //		first_byte_timeout <duration>     # default: 10m
 //		idle_timeout <duration>           # default: 5m
@@ -64,7 +65,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		name := d.Val()
 		read, ok := options[name]
 		if !ok {
-			return d.Errf("unrecognized subdirective %q: known are endpoints, allow, max_body, dial_timeout, "+
+			return d.Errf("unrecognized subdirective %q: known are endpoints, allow, max_body, max_upload, dial_timeout, "+
 				"first_byte_timeout, idle_timeout, keep_alive, tls", name)
 		}
 		if seen[name] {
@@ -82,7 +83,8 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 var options = map[string]func(*Handler, *caddyfile.Dispenser) error{
 	"endpoints":          (*Handler).unmarshalEndpoints,
 	"allow":              (*Handler).unmarshalAllow,
-	"max_body":           (*Handler).unmarshalMaxBody,
+	"max_body":           sizeOption("4MiB", func(h *Handler) *int64 { return &h.MaxBody }),
+	"max_upload":         sizeOption("100MiB", func(h *Handler) *int64 { return &h.MaxUpload }),
 	"dial_timeout":       durationOption(func(h *Handler) *caddy.Duration { return &h.DialTimeout }),
 	"first_byte_timeout": durationOption(func(h *Handler) *caddy.Duration { return &h.FirstByteTimeout }),
 	"idle_timeout":       durationOption(func(h *Handler) *caddy.Duration { return &h.IdleTimeout }),
@@ -121,17 +123,19 @@ func (h *Handler) unmarshalAllow(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-func (h *Handler) unmarshalMaxBody(d *caddyfile.Dispenser) error {
-	var text string
-	if !d.AllArgs(&text) {
-		return d.ArgErr()
+func sizeOption(example string, field func(*Handler) *int64) func(*Handler, *caddyfile.Dispenser) error {
+	return func(h *Handler, d *caddyfile.Dispenser) error {
+		name, text := d.Val(), ""
+		if !d.AllArgs(&text) {
+			return d.ArgErr()
+		}
+		size, err := humanize.ParseBytes(text)
+		if err != nil || size < 1<<10 || size > 1<<30 {
+			return d.Errf("%s %s: write a size from 1KiB to 1GiB, such as %s", name, text, example)
+		}
+		*field(h) = int64(size)
+		return nil
 	}
-	size, err := humanize.ParseBytes(text)
-	if err != nil || size < 1<<10 || size > 1<<30 {
-		return d.Errf("max_body %s: write a size from 1KiB to 1GiB, such as 4MiB", text)
-	}
-	h.MaxBody = int64(size)
-	return nil
 }
 
 func durationOption(field func(*Handler) *caddy.Duration) func(*Handler, *caddyfile.Dispenser) error {

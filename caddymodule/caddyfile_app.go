@@ -1,12 +1,15 @@
 package caddymodule
 
 import (
+	"strings"
+
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
 	"github.com/docsgate/docsgate/docsgpt"
+	"github.com/docsgate/docsgate/forward"
 )
 
 func init() {
@@ -18,7 +21,7 @@ func init() {
 //	docsgate {
 //		feed <module> [<args...>]             # where keys come from; may stand several times
 //		upstream_token {env.<name>}|{file.<path>}
-//		docsgpt <version>
+//		docsgpt <version>|auto [<address>]
 //	}
 func parseOption(d *caddyfile.Dispenser, existing any) (any, error) {
 	if existing != nil {
@@ -50,16 +53,40 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				}
 			}
 		case "docsgpt":
-			if err = unmarshalOnce(d, &a.DocsGPT); err == nil {
-				if _, unknown := docsgpt.FindVersion(a.DocsGPT); unknown != nil {
-					err = d.Err(unknown.Error())
-				}
-			}
+			err = a.unmarshalVersion(d)
 		default:
 			err = d.Errf("unrecognized docsgate option %q: known are feed, upstream_token, docsgpt", d.Val())
 		}
 		if err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// unmarshalVersion reads the version, and with "auto" perhaps an address.
+func (a *App) unmarshalVersion(d *caddyfile.Dispenser) error {
+	if a.DocsGPT != "" {
+		return d.Err("docsgpt stands twice")
+	}
+	args := d.RemainingArgs()
+	if len(args) == 0 || len(args) > 1 && args[0] != docsgpt.Auto || len(args) > 2 {
+		return d.ArgErr()
+	}
+	a.DocsGPT = args[0]
+	switch {
+	case a.DocsGPT == "":
+		return d.Err("docsgpt is empty")
+	case a.DocsGPT != docsgpt.Auto:
+		if _, err := docsgpt.FindVersion(a.DocsGPT); err != nil {
+			return d.Err(err.Error())
+		}
+	case len(args) == 2:
+		a.DocsGPTAddress = args[1]
+		if !strings.Contains(a.DocsGPTAddress, "{") {
+			if _, err := forward.ParseAddress(a.DocsGPTAddress); err != nil {
+				return d.WrapErr(err)
+			}
 		}
 	}
 	return nil

@@ -2,7 +2,6 @@ package caddymodule
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"strings"
 	"time"
@@ -13,7 +12,6 @@ import (
 	"github.com/docsgate/docsgate/docsgpt"
 	"github.com/docsgate/docsgate/forward"
 	"github.com/docsgate/docsgate/keys"
-	"github.com/docsgate/docsgate/policy"
 )
 
 // exchange is one request on its way through the gate. It goes through the steps in serve, in that order, and never
@@ -31,8 +29,11 @@ type exchange struct {
 	query    docsgpt.Query     // read
 	body     docsgpt.Body      // read; refers to buffer
 	buffer   *forward.Buffer   // read; nil where the endpoint has no body
+	upload   *upload           // read; nil where the body is no form
 	token    string            // read
 	key      *keys.Key         // identify; nil where the endpoint takes no token
+	call     docsgpt.Call      // decideMCP; zero elsewhere
+	session  string            // decideMCP; the client's, which is its key's own
 	header   http.Header       // rewrite
 	rawQuery string            // rewrite
 	handed   handed            // forward, or hand
@@ -57,9 +58,13 @@ func (x *exchange) serve() {
 		}
 	}
 	x.meters().allowed.Inc()
-	if x.handler.upstream != nil {
+	defer x.endWithConfiguration()()
+	switch {
+	case x.eachSource():
+		x.searchSources()
+	case x.handler.upstream != nil:
 		x.forward()
-	} else {
+	default:
 		x.hand()
 	}
 }
@@ -70,6 +75,7 @@ var steps = [...]func(*exchange) *refusal{
 	(*exchange).read,
 	(*exchange).identify,
 	(*exchange).decide,
+	(*exchange).decideMCP,
 	(*exchange).rewrite,
 }
 
@@ -77,7 +83,7 @@ var steps = [...]func(*exchange) *refusal{
 func (x *exchange) route() *refusal {
 	x.resource = x.handler.routes.Find(x.r.URL.Path)
 	if x.resource == nil {
-		return notFound
+		return x.nothingHere()
 	}
 	x.endpoint = x.resource.Endpoint(x.r.Method)
 	if x.endpoint != nil {
@@ -89,72 +95,6 @@ func (x *exchange) route() *refusal {
 	}
 	x.w.Header().Set("Allow", x.resource.Methods())
 	return wrongMethod
-}
-
-// read reads and parses the query and the body, and finds the client's token.
-func (x *exchange) read() *refusal {
-	e := x.endpoint
-	if e.Params != nil || e.Token == docsgpt.PlaceQuery || e.Token == docsgpt.PlaceForm {
-		var err error
-		if x.query, err = docsgpt.ParseQuery(e, x.r.URL.RawQuery); err != nil {
-			return badRequest(err)
-		}
-	}
-	switch e.Token {
-	case docsgpt.PlaceBearer:
-		x.token, _ = docsgpt.BearerToken(x.r.Header)
-	case docsgpt.PlaceQuery:
-		bearer, ok := docsgpt.BearerToken(x.r.Header)
-		if ok && x.query.HasToken {
-			return twoTokens
-		}
-		x.token = bearer + x.query.Token
-	case docsgpt.PlaceBody, docsgpt.PlaceForm, docsgpt.PlaceNone:
-	}
-	switch e.Body {
-	case docsgpt.BodyJSON:
-		return x.readJSON()
-	case docsgpt.BodyForm:
-		return x.readForm()
-	case docsgpt.BodyNone:
-	}
-	return nil
-}
-
-func (x *exchange) readJSON() *refusal {
-	e := x.endpoint
-	if !docsgpt.JSONType(x.r.Header) || !plainEncoding(x.r.Header) {
-		return notJSON
-	}
-	buffer, err := forward.ReadBody(x.r.Body, x.r.ContentLength, x.handler.MaxBody, docsgpt.BodySlack)
-	switch {
-	case err == nil:
-	case errors.Is(err, forward.ErrTooLarge) || isBodyLimit(err):
-		return tooLarge
-	default:
-		return unreadable
-	}
-	x.buffer = buffer
-	if err := x.body.Parse(e, buffer.Bytes); err != nil {
-		return badRequest(err)
-	}
-	if e.Token == docsgpt.PlaceBody {
-		x.token, _ = x.body.Token()
-	}
-	return nil
-}
-
-// plainEncoding tells whether the body is sent as it is. DocsGPT ignores the header and would read other bytes than
-// the gate.
-func plainEncoding(h http.Header) bool {
-	values := h["Content-Encoding"]
-	return len(values) == 0 || len(values) == 1 && strings.EqualFold(values[0], "identity")
-}
-
-// isBodyLimit tells whether Caddy's request_body directive limited the body.
-func isBodyLimit(err error) bool {
-	var limit *http.MaxBytesError
-	return errors.As(err, &limit)
 }
 
 // identify finds the key.
@@ -178,7 +118,7 @@ func (x *exchange) identify() *refusal {
 // decide tells whether this key may make this request.
 func (x *exchange) decide() *refusal {
 	if x.key == nil {
-		return nil
+		return x.decideTask()
 	}
 	e := x.endpoint
 	works := e.Agents
@@ -189,97 +129,32 @@ func (x *exchange) decide() *refusal {
 		}
 	}
 	if !works {
-		return &refusal{Refusal: docsgpt.Refusal{
-			Status: http.StatusForbidden, Code: "binding_not_supported", Message: e.Refused,
-		}}
+		code := "binding_not_supported"
+		if !e.Agents && !e.Sources {
+			code = "not_supported" // another binding would not help
+		}
+		return refuseWith(http.StatusForbidden, code, e.Refused)
 	}
 	if e.Body == docsgpt.BodyJSON {
 		if err := x.body.Check(e); err != nil {
 			return badRequest(err)
 		}
 	}
+	if x.upload != nil {
+		if err := x.upload.form.Check(); err != nil {
+			return badRequest(err)
+		}
+	}
 	return x.decideBelongings()
 }
-
-// decideBelongings tells whether what the request names was given to its key. A conversation that was not is left out
-// when the request is rewritten, where it makes sense without one.
-func (x *exchange) decideBelongings() *refusal {
-	if x.body.NeedsConversation() && !x.owns(policy.Conversation, x.body.Conversation()) {
-		return foreignConversation
-	}
-	if id := x.query.Value(x.endpoint, docsgpt.CheckOwned); id != "" && !x.owns(policy.Conversation, id) {
-		return foreignConversation
-	}
-	for _, id := range x.body.Attachments() {
-		if !x.owns(policy.Attachment, id) {
-			return foreignAttachment
-		}
-	}
-	return nil
-}
-
-// ownerOf names a key and what it is bound to.
-func ownerOf(key *keys.Key) policy.Owner {
-	b := key.Binding
-	if b.Kind() == keys.AgentBinding {
-		return policy.OwnerOf(key.ID, "agent", b.Agent.Reveal())
-	}
-	return policy.OwnerOf(append([]string{key.ID, "source"}, b.Sources...)...)
-}
-
-func (x *exchange) owns(kind policy.Kind, id string) bool {
-	return id != "" && x.key != nil && x.handler.app.state.belongings.Owns(ownerOf(x.key), kind, id)
-}
-
-// got notes that DocsGPT made something for this key, or went on with it.
-func (x *exchange) got(kind policy.Kind, id string) {
-	if x.key != nil && id != "" {
-		x.handler.app.state.belongings.Give(ownerOf(x.key), kind, id)
-	}
-}
-
-// rewrite makes the request that DocsGPT gets: the allowed headers and members, and the binding with its credential.
-func (x *exchange) rewrite() *refusal {
-	h := make(http.Header, 12)
-	docsgpt.CopyRequestHeaders(h, x.r.Header, x.endpoint)
-	keepForwarded(h, x.r)
-	h["Accept-Encoding"] = identity
-	x.header = h
-	if x.key == nil {
-		return nil
-	}
-	var in docsgpt.Injected
-	if b := x.key.Binding; b.Kind() == keys.AgentBinding {
-		in.Agent = b.Agent.Reveal()
-		if x.endpoint.Token == docsgpt.PlaceBearer {
-			h["Authorization"] = []string{"Bearer " + in.Agent}
-		}
-	} else {
-		in.Sources = b.Sources
-		if x.handler.app.version.Accounts {
-			h["Authorization"] = []string{"Bearer " + x.handler.app.token.Reveal()}
-		}
-	}
-	if x.buffer != nil {
-		h["Content-Type"] = jsonType
-		x.buffer.Bytes = x.body.Rewrite(x.endpoint, in, x.owns(policy.Conversation, x.body.Conversation()))
-	}
-	if x.endpoint.Params != nil {
-		x.rawQuery = x.query.Rewrite(x.endpoint, "")
-	}
-	return nil
-}
-
-var (
-	identity = []string{"identity"}
-	noValue  = []string{""}
-	jsonType = []string{"application/json"}
-)
 
 func (x *exchange) release() {
 	if x.buffer != nil {
 		x.buffer.Release()
 		x.buffer = nil
+	}
+	if x.upload != nil {
+		x.upload.release()
 	}
 }
 
@@ -295,6 +170,9 @@ func (x *exchange) forward() {
 	request := forward.Request{Method: x.endpoint.Method, Path: x.resource.Path, Query: x.rawQuery, Header: x.header}
 	if x.buffer != nil {
 		request.Body, x.buffer = x.buffer, nil
+	}
+	if x.upload != nil {
+		request.Body = x.upload.take()
 	}
 	resp, err := up.Send(ctx, stop, request)
 	a := &x.handed.answer

@@ -41,6 +41,11 @@ func (x *exchange) rewritten() *http.Request {
 		r.Body, r.ContentLength = buffer.Reader(), int64(len(buffer.Bytes))
 		r.GetBody = func() (io.ReadCloser, error) { return buffer.Reader(), nil }
 	}
+	if x.upload != nil {
+		spool := x.upload.spool
+		r.Body, r.ContentLength = spool.Open(), spool.Len()
+		r.GetBody = func() (io.ReadCloser, error) { return spool.Open(), nil }
+	}
 	return r
 }
 
@@ -51,9 +56,14 @@ type handed struct {
 	begun  bool
 }
 
-// serve calls the next handler. reverse_proxy breaks off an answer that it cannot finish by a panic; here that is one
+// serve calls the next handler, see [serveNext].
+func (w *handed) serve(next caddyhttp.Handler, r *http.Request) error {
+	return serveNext(next, w, &w.begun, r)
+}
+
+// serveNext calls the next handler; begun tells whether it has begun to answer. reverse_proxy breaks off an answer that it cannot finish by a panic; here that is one
 // more way for an answer to end.
-func (w *handed) serve(next caddyhttp.Handler, r *http.Request) (err error) {
+func serveNext(next caddyhttp.Handler, w http.ResponseWriter, begun *bool, r *http.Request) (err error) {
 	defer r.Body.Close()
 	defer func() {
 		if broken := recover(); broken != nil {
@@ -71,7 +81,7 @@ func (w *handed) serve(next caddyhttp.Handler, r *http.Request) (err error) {
 	case errors.Is(err, context.DeadlineExceeded),
 		errors.As(err, &status) && status.StatusCode == http.StatusGatewayTimeout:
 		err = &forward.Failure{Kind: forward.ErrTimeout, Cause: err}
-	case w.begun:
+	case *begun:
 		err = &forward.Failure{Kind: forward.ErrCut, Cause: err}
 	default:
 		err = &forward.Failure{Kind: forward.ErrUnavailable, Cause: err}

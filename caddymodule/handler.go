@@ -33,7 +33,7 @@ type Handler struct {
 	// the configuration is loaded. Without it the next handler gets the rewritten request.
 	Upstream string `json:"upstream,omitempty"`
 
-	// The endpoint groups that are open: widget, openai, health. Default: widget.
+	// The endpoint groups that are open: widget, openai, mcp, attachments, artifacts, speech, health. Default: widget.
 	Endpoints []string `json:"endpoints,omitempty"`
 
 	// Names of further body members to let through to DocsGPT, such as attachments or passthrough; "message_parts"
@@ -42,6 +42,10 @@ type Handler struct {
 
 	// The largest request body, in bytes. Default: 4 MiB.
 	MaxBody int64 `json:"max_body,omitempty"`
+
+	// The largest upload, in bytes: a form with its files. Default: 100 MiB. Uploads over 256 KiB are written to the
+	// system's folder for temporary files while they come in.
+	MaxUpload int64 `json:"max_upload,omitempty"`
 
 	// How long connecting to DocsGPT may take. Default: 5s. This and the following are for the gate's own
 	// forwarding: with the next handler, its settings count.
@@ -59,12 +63,13 @@ type Handler struct {
 	// How to speak TLS with an upstream whose address begins with https.
 	TLS *UpstreamTLS `json:"tls,omitempty"`
 
-	app      *App
-	routes   *docsgpt.Routes
-	upstream *forward.Upstream
-	logger   *zap.Logger
-	trouble  *trouble
-	meters   map[string]meters
+	app       *App
+	routes    *docsgpt.Routes
+	upstream  *forward.Upstream
+	logger    *zap.Logger
+	trouble   *trouble
+	listeners listeners
+	meters    map[string]meters
 }
 
 // UpstreamTLS says how the gate speaks TLS with its upstream.
@@ -102,22 +107,38 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if len(h.Endpoints) == 0 {
 		h.Endpoints = []string{string(docsgpt.GroupWidget)}
 	}
+	if h.MaxBody == 0 {
+		h.MaxBody = DefaultMaxBody
+	}
+	if h.MaxUpload == 0 {
+		h.MaxUpload = DefaultMaxUpload
+	}
+	if h.Upstream != "" {
+		var address string
+		if h.upstream, address, err = h.newUpstream(); err != nil {
+			return err
+		}
+		if err := h.app.settle(h.upstream, address); err != nil {
+			return err
+		}
+	}
+	if err := h.listeners.provision(ctx, h.Endpoints); err != nil {
+		return err
+	}
+	return h.app.whenSettled(h.provisionRoutes)
+}
+
+// provisionRoutes collects the endpoints, which depend on the version of DocsGPT.
+func (h *Handler) provisionRoutes() error {
 	groups := make([]docsgpt.Group, len(h.Endpoints))
 	for i, name := range h.Endpoints {
 		groups[i] = docsgpt.Group(name)
 	}
-	if h.routes, err = docsgpt.NewRoutes(h.app.version, groups, h.Allow); err != nil {
+	routes, err := docsgpt.NewRoutes(h.app.version, groups, h.Allow)
+	if err != nil {
 		return err
 	}
-	if h.MaxBody == 0 {
-		h.MaxBody = DefaultMaxBody
-	}
-	if h.Upstream != "" {
-		if h.upstream, err = h.newUpstream(); err != nil {
-			return err
-		}
-	}
-	h.meters = map[string]meters{"none": {duration: requestSeconds.WithLabelValues("none")}}
+	h.routes, h.meters = routes, map[string]meters{"none": newMeters("none")}
 	for _, e := range h.routes.Endpoints() {
 		h.meters[e.Name] = newMeters(e.Name)
 	}
@@ -128,21 +149,22 @@ func newMeters(endpoint string) meters {
 	return meters{decisions.WithLabelValues(endpoint, "allowed"), requestSeconds.WithLabelValues(endpoint)}
 }
 
-func (h *Handler) newUpstream() (*forward.Upstream, error) {
+// newUpstream returns the upstream, and its address with placeholders replaced.
+func (h *Handler) newUpstream() (*forward.Upstream, string, error) {
 	text, err := caddy.NewReplacer().ReplaceOrErr(h.Upstream, true, true)
 	if err != nil {
-		return nil, fmt.Errorf("upstream: %w", err)
+		return nil, "", fmt.Errorf("upstream: %w", err)
 	}
 	address, err := forward.ParseAddress(text)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	if h.TLS != nil && address.URL.Scheme != "https" {
-		return nil, fmt.Errorf("upstream %q: the TLS settings are only for an address that begins with https", text)
+		return nil, "", fmt.Errorf("upstream %q: the TLS settings are only for an address that begins with https", text)
 	}
 	settings, err := h.TLS.config()
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	return forward.New(forward.Config{
 		Address:          address,
@@ -151,7 +173,7 @@ func (h *Handler) newUpstream() (*forward.Upstream, error) {
 		IdleTimeout:      time.Duration(h.IdleTimeout),
 		KeepAlive:        time.Duration(h.KeepAlive),
 		TLS:              settings,
-	}), nil
+	}), text, nil
 }
 
 // config returns the settings for crypto/tls; nil settings give nil.
@@ -188,6 +210,9 @@ func (h *Handler) Validate() error {
 	if h.MaxBody < 0 {
 		return errors.New("max_body is negative")
 	}
+	if h.MaxUpload < 0 {
+		return errors.New("max_upload is negative")
+	}
 	for _, d := range []caddy.Duration{h.DialTimeout, h.FirstByteTimeout, h.IdleTimeout, h.KeepAlive} {
 		if d < 0 {
 			return errors.New("a time is negative")
@@ -201,11 +226,15 @@ func (h *Handler) Cleanup() error {
 	if h.upstream != nil {
 		h.upstream.Close()
 	}
+	h.listeners.cleanup()
 	return nil
 }
 
 // ServeHTTP takes a request through the gate.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if h.routes == nil { // requests may come in while a configuration is refused that has no version
+		return caddyhttp.Error(http.StatusServiceUnavailable, errNobodyToAsk)
+	}
 	x := exchange{handler: h, w: w, r: r, next: next, begun: time.Now()}
 	x.serve()
 	return nil

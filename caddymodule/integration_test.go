@@ -142,7 +142,6 @@ func TestRefusals(t *testing.T) {
 			"inner double slash":  {"POST", "/api//answer", question(`"` + tokenAgent + `"`), nil, 404, "not_found"},
 			"NUL":                 {"POST", "/stream%00", question(`"` + tokenAgent + `"`), nil, 404, "not_found"},
 			"source key on /v1":   {"GET", "/v1/models", "", []string{"Authorization", "Bearer " + tokenSource}, 403, "binding_not_supported"},
-			"source key, search":  {"POST", "/api/search", question(`"` + tokenSource + `"`), nil, 403, "binding_not_supported"},
 			"foreign feedback":    {"POST", "/api/feedback", `{"feedback":"LIKE","conversation_id":"c","question_index":0,"api_key":"` + tokenAgent + `"}`, nil, 404, "conversation_not_found"},
 			"images in messages":  {"POST", "/v1/chat/completions", `{"messages":[{"content":[{"type":"image_url"}]}]}`, []string{"Authorization", "Bearer " + tokenAgent}, 400, "bad_request"},
 			"source upload":       {"POST", "/api/sources/" + sourceAlpha + "/search", `{"query":"q"}`, nil, 404, "not_found"},

@@ -84,7 +84,7 @@ func (x *exchange) writeRefusal(r *docsgpt.Refusal) {
 		shape = x.endpoint.Shape
 	}
 	id := x.requestID()
-	body := shape.Append(make([]byte, 0, 512), r, id)
+	body := shape.Append(make([]byte, 0, 512), x.answered(r), id)
 	h := x.w.Header()
 	h["Content-Type"] = []string{shape.ContentType()}
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}

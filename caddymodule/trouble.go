@@ -71,6 +71,8 @@ func (x *exchange) upstreamFailed(r *docsgpt.Refusal, status int, cause error) {
 	if r.Code == docsgpt.CodeUpstreamRefused {
 		fields = append(fields, zap.String("likely_cause", "the upstream credential: "+x.credentialName()+
 			" is not valid in DocsGPT (or DocsGPT's database is away); the client's key is good"))
+	} else if cause := x.likelyCause(r, status); cause != "" {
+		fields = append(fields, zap.String("likely_cause", cause))
 	}
 	x.handler.logger.Error(message, fields...)
 }

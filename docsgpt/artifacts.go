@@ -1,3 +1,32 @@
 package docsgpt
 
-func (v *Version) artifactEndpoints() []Endpoint { return nil }
+import "net/http"
+
+// artifactEndpoints are the files that an agent made in a conversation. DocsGPT shows them to a key that names the
+// conversation; the gate lets it name its own only.
+func (v *Version) artifactEndpoints() []Endpoint {
+	if v.Artifacts == ArtifactsNone {
+		return nil
+	}
+	conversation := Param{Name: "conversation_id", Required: true, Check: CheckOwned}
+	list := []Endpoint{
+		{Name: "artifacts", Path: "/api/artifacts"},
+		{Name: "artifact", Path: "/api/artifacts/{uuid}"},
+		{Name: "artifact_version", Path: "/api/artifacts/{uuid}/versions/{number}"},
+		{
+			Name: "artifact_download", Path: "/api/artifacts/{uuid}/download", Download: true,
+			ResponseHeaders: []string{"Content-Disposition"},
+		},
+	}
+	for i := range list {
+		e := &list[i]
+		e.Method, e.Group, e.Token, e.Shape = http.MethodGet, GroupArtifacts, PlaceQuery, ShapeJSON
+		e.AgentQuery, e.AgentBearer = v.Artifacts == ArtifactsQuery, v.Artifacts == ArtifactsBearer
+		e.Agents, e.Refused = true, needsAgent
+		e.Params = []Param{conversation}
+		if e.Download {
+			e.Params = append(e.Params, Param{Name: "version", Check: CheckIndex})
+		}
+	}
+	return list
+}

@@ -46,6 +46,7 @@ type Body struct {
 	conversation      string // of a member with a conversation check
 	needsConversation bool   // the check is CheckOwned
 	attachments       []string
+	session           string // of a live transcription
 }
 
 // parser is what parsing needs and what is worth keeping for the next request.
@@ -181,6 +182,9 @@ func (b *Body) Conversation() string { return b.conversation }
 
 // NeedsConversation tells whether the request makes no sense without a conversation of the key's own.
 func (b *Body) NeedsConversation() bool { return b.needsConversation }
+
+// Session returns the live transcription that the request is about; empty when it names none.
+func (b *Body) Session() string { return b.session }
 
 // Attachments returns the ids of the attachments that the request names.
 func (b *Body) Attachments() []string { return b.attachments }

@@ -6,6 +6,7 @@
 //
 //	Routes.Find      which endpoint a path is, or none
 //	Parse            the client's JSON body, strictly
+//	ReadForm         the client's form, strictly; its files are written out under a boundary of the gate's own
 //	Body.Rewrite     the one body that is forwarded: allowed members as they came, the binding in the gate's own words
 //	Events           the stream on its way back: whole data events for widgets
 //	Translate        an upstream error in words that the endpoint's clients can read

@@ -65,7 +65,15 @@ type Endpoint struct {
 	Relay   Relay
 	Body    BodyKind
 	Members []Member // of the body
+	Files   int      // of a form: how many files its field "file" may hold; where it may, there must be one
 	Params  []Param  // of the query; all others are dropped
+
+	// AgentQuery and AgentBearer are set where DocsGPT takes the agent's key in the query or in the header
+	// Authorization, though clients put theirs elsewhere.
+	AgentQuery, AgentBearer bool
+
+	// Download is set where the answer is a file, of any kind.
+	Download bool
 
 	// RequestHeaders and ResponseHeaders are let through beside those of all endpoints, in canonical spelling.
 	RequestHeaders, ResponseHeaders []string
@@ -73,6 +81,10 @@ type Endpoint struct {
 	// Agents and Sources tell which kinds of binding work here; Refused is the sentence for the other kind.
 	Agents, Sources bool
 	Refused         string
+
+	// EachSource is set where DocsGPT takes no credential of an account, but can be asked about each source of a key by
+	// itself, at [SourceSearchPath].
+	EachSource bool
 
 	// Conversational is set where a request makes or continues a conversation.
 	Conversational bool
@@ -82,7 +94,7 @@ type Endpoint struct {
 
 const (
 	needsAgent = "This endpoint works only with a key that is bound to an agent; this key is bound to a source."
-	noFeedback = "This DocsGPT takes feedback only from people who are signed in to it."
+	noFeedback = "This DocsGPT takes feedback only from people who are signed in to it, whatever the key is bound to."
 )
 
 // endpoints are all that the version has, in every group.
@@ -105,7 +117,8 @@ func (v *Version) endpoints() []Endpoint {
 	if v.Search != SearchNone {
 		list = append(list, Endpoint{
 			Name: "search", Path: "/api/search", Method: http.MethodPost, Group: GroupWidget, Body: BodyJSON, Shape: ShapeJSON,
-			Members: searchMembers, Agents: true, Sources: v.Search == SearchAny, Refused: needsAgent,
+			Members: searchMembers, Agents: true, Sources: v.Search == SearchAny || v.SourceSearch, Refused: needsAgent,
+			EachSource: v.Search == SearchKeyed && v.SourceSearch,
 		})
 	}
 	feedback := Endpoint{

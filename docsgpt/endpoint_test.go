@@ -73,13 +73,35 @@ func TestGroupsOpenOnlyTheirOwn(t *testing.T) {
 func TestVersions(t *testing.T) {
 	type facts struct{ endpoints, sources string }
 	want := map[string]facts{
-		"0.8":  {"answer feedback search stream", "answer feedback search stream"},
-		"0.13": {"answer feedback search stream", "answer search stream"},
-		"0.14": {"answer feedback search stream", "answer search stream"},
-		"0.15": {"answer feedback stream", "answer stream"},
-		"0.16": {"answer completions feedback health search stream", "answer stream"},
-		"0.17": {"answer completions feedback health models search stream", "answer stream"},
-		"1.1":  {"answer completions feedback health models search stream", "answer stream"},
+		"0.8": {"answer feedback search stream", "answer feedback search stream"},
+		"0.13": {
+			"answer feedback search stream tts",
+			"answer search stream tts",
+		},
+		"0.14": {
+			"answer feedback search store_attachment stream task_status tts",
+			"answer search store_attachment stream tts",
+		},
+		"0.15": {
+			"answer feedback store_attachment stream task_status tts",
+			"answer store_attachment stream tts",
+		},
+		"0.16": {
+			"answer completions feedback health search store_attachment stream stt stt_live_chunk stt_live_finish stt_live_start task_status tts",
+			"answer store_attachment stream stt stt_live_chunk stt_live_finish stt_live_start tts",
+		},
+		"0.17": {
+			"answer completions feedback health mcp mcp_end mcp_stream models search store_attachment stream stt stt_live_chunk stt_live_finish stt_live_start task_status tts",
+			"answer store_attachment stream stt stt_live_chunk stt_live_finish stt_live_start tts",
+		},
+		"0.19": {
+			"answer artifact artifact_download artifact_version artifacts completions feedback health mcp mcp_end mcp_stream models search store_attachment stream stt stt_live_chunk stt_live_finish stt_live_start task_status tts",
+			"answer search store_attachment stream stt stt_live_chunk stt_live_finish stt_live_start tts",
+		},
+		"1.1": {
+			"answer artifact artifact_download artifact_version artifacts completions feedback health mcp mcp_end mcp_stream models search store_attachment stream stt stt_live_chunk stt_live_finish stt_live_start task_status tts",
+			"answer search store_attachment stream",
+		},
 	}
 	for name, f := range want {
 		v, err := FindVersion(name)

@@ -156,8 +156,11 @@ func (f *Events) event(out, event []byte) []byte {
 			continue
 		}
 		data = bytes.TrimPrefix(data, []byte(" "))
-		if f.look(data) == "error" && f.spoke && len(out) == start {
-			out = append(out, f.Interrupted...)
+		if f.look(data) == "error" {
+			if f.spoke && len(out) == start {
+				out = append(out, f.Interrupted...)
+			}
+			data = plainError(data)
 		}
 		out = append(out, "data: "...)
 		out = append(out, data...)
@@ -187,6 +190,9 @@ func cutLine(s []byte) (line, rest []byte) {
 // maxTelling is the size up to which an event may be one that tells something: those are short.
 const maxTelling = 4 << 10
 
+// longError is how an error begins that may be longer than that: old versions put the exception's text beside it.
+var longError = []byte(`{"type": "error"`)
+
 // look notices the events that matter to the gate, and returns the type of one that ends a stream. Quotes inside a JSON
 // string are escaped, so the words can only be found where they are names or whole values; most events are passed over
 // by that alone.
@@ -194,7 +200,7 @@ func (f *Events) look(data []byte) string {
 	if !f.spoke && bytes.Contains(data, []byte(`"answer"`)) {
 		f.spoke = true
 	}
-	if len(data) > maxTelling || len(data) == 0 || data[0] != '{' {
+	if len(data) == 0 || data[0] != '{' || len(data) > maxTelling && !bytes.HasPrefix(data, longError) {
 		return ""
 	}
 	if !bytes.Contains(data, []byte(`"end"`)) && !bytes.Contains(data, []byte(`"error"`)) &&
@@ -212,6 +218,40 @@ func (f *Events) look(data []byte) string {
 		f.tell(conversation)
 	}
 	return ""
+}
+
+// plainError returns an error event's data with a sentence and its code, and with nothing else in it: DocsGPT 0.10 to
+// 0.13 add the text of the exception, and a sentence that is no text takes published widgets down.
+func plainError(data []byte) []byte {
+	var sentence, code string
+	plain := true
+	d := jsontext.NewDecoder(bytes.NewReader(data))
+	err := eachMember(d, func(name string) error {
+		value, err := d.ReadValue()
+		text, isText := textOf(value)
+		switch name {
+		case "type":
+		case "error":
+			sentence = text
+			plain = plain && isText
+		case "code":
+			code = text
+			plain = plain && isText
+		default:
+			plain = false
+		}
+		return err
+	})
+	if sentence == "" {
+		sentence = sentenceTrouble
+	} else if plain && err == nil {
+		return data
+	}
+	out := appendText([]byte(`{"type":"error","error":`), sentence)
+	if code != "" {
+		out = appendText(append(out, `,"code":`...), code)
+	}
+	return append(out, '}')
 }
 
 // readTelling returns the raw values of the members of an event that may matter; nil where it is not an object.

@@ -34,6 +34,7 @@ const (
 	CheckHistory            // null and an empty text count as absent
 	CheckTask               // a job that the gate gave to a key
 	CheckAttachments        // a list of attachments of the key's own
+	CheckSession            // a live transcription of the key's own; else the request is refused
 )
 
 // Member is a member of a request body that the gate lets through. Its value is forwarded byte for byte.
@@ -42,7 +43,14 @@ type Member struct {
 	Kinds    Kinds
 	Required bool
 	Check    Check
+
+	// Missing tells a client that leaves out a required member more than its name, where that alone would not help.
+	Missing string
 }
+
+// rateOne is for clients such as the widget before 0.5, which rate without saying what.
+const rateOne = "this DocsGPT takes feedback on one answer of a conversation, which conversation_id and question_index name; " +
+	"the widget sends them from version 0.5 on"
 
 // The allow-lists. Everything else that a client sends is dropped: with a key alone, members of a request can
 // replace the prompt, the model and the headers of the call to the owner's model account, read other people's
@@ -71,8 +79,8 @@ var (
 		{Name: "question", Kinds: KindString | KindNull},
 		{Name: "answer", Kinds: KindString | KindNull},
 		{Name: "feedback", Kinds: KindString | KindNull, Required: true, Check: CheckRating},
-		{Name: "conversation_id", Kinds: KindString, Required: true, Check: CheckOwned},
-		{Name: "question_index", Kinds: KindNumber, Required: true, Check: CheckIndex},
+		{Name: "conversation_id", Kinds: KindString, Required: true, Check: CheckOwned, Missing: rateOne},
+		{Name: "question_index", Kinds: KindNumber, Required: true, Check: CheckIndex, Missing: rateOne},
 	}
 	completionMembers = []Member{
 		{Name: "model", Kinds: KindString | KindNull},

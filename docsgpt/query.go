@@ -11,7 +11,7 @@ import (
 type Param struct {
 	Name     string
 	Required bool
-	Check    Check // CheckOwned: a conversation of the key's own; CheckTask: a task that was given to a key
+	Check    Check // CheckOwned: a conversation of the key's own; CheckTask: a task that was given to a key; CheckIndex
 }
 
 // Errors of a query. Their texts go to the client.
@@ -66,6 +66,9 @@ func ParseQuery(e *Endpoint, raw string) (Query, error) {
 	for i, p := range e.Params {
 		if p.Required && q.values[i] == "" {
 			return q, fmt.Errorf("the parameter %q is missing", p.Name)
+		}
+		if p.Check == CheckIndex && q.values[i] != "" && (!isDigits(q.values[i]) || len(q.values[i]) > 9) {
+			return q, fmt.Errorf("the parameter %q must be a whole number from 0 on", p.Name)
 		}
 	}
 	return q, nil

@@ -21,13 +21,18 @@ const BodySlack = 512
 // Check tests the members of the body against what the endpoint allows. The error's text is meant for the client.
 func (b *Body) Check(e *Endpoint) error {
 	for i := range e.Members {
-		if m := &e.Members[i]; m.Required && !b.has(m) {
+		m := &e.Members[i]
+		switch {
+		case !m.Required || b.has(m):
+		case m.Missing != "":
+			return fmt.Errorf("the member %q is missing: %s", m.Name, m.Missing)
+		default:
 			return fmt.Errorf("the member %q is missing", m.Name)
 		}
 	}
 	for _, f := range b.fields {
 		raw := b.buf[f.start:f.end]
-		if f.member.Kinds&kindOf(raw) == 0 {
+		if f.member.Kinds&kindOf(raw) == 0 && (f.member.Check != CheckHistory || !isEmptyArray(raw)) {
 			return fmt.Errorf("the member %q has the wrong type", f.member.Name)
 		}
 		if err := b.check(f.member, raw); err != nil {
@@ -68,7 +73,16 @@ func (b *Body) check(m *Member, raw []byte) error {
 	case CheckMessages:
 		return checkMessages(raw)
 	case CheckAttachments:
+		if raw[0] == 'n' {
+			return nil
+		}
 		return b.readAttachments(raw)
+	case CheckSession:
+		text, err := unquote(raw)
+		if err != nil {
+			return errSyntax
+		}
+		b.session = string(text)
 	case CheckNothing, CheckHistory, CheckTask:
 	}
 	return nil
@@ -146,10 +160,15 @@ func dropped(m *Member, raw []byte, owned bool) bool {
 	case CheckConversation:
 		return raw[0] == '"' && !owned
 	case CheckHistory:
-		return raw[0] == 'n' || len(raw) == len(`""`) && raw[0] == '"'
+		// DocsGPT's Slack bot sends an empty list, which only the oldest versions take.
+		return raw[0] == 'n' || len(raw) == len(`""`) && raw[0] == '"' || isEmptyArray(raw)
 	default:
 		return false
 	}
+}
+
+func isEmptyArray(raw []byte) bool {
+	return raw[0] == '[' && len(bytes.TrimSpace(raw[1:len(raw)-1])) == 0
 }
 
 func appendName(out []byte, name string) []byte {

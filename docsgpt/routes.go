@@ -42,7 +42,9 @@ type Routes struct {
 }
 
 // aliases are spellings of a path that DocsGPT serves only in some versions, or not at all, but clients use.
-var aliases = map[string]string{}
+var aliases = map[string]string{
+	"/mcp": "/mcp/",
+}
 
 // NewRoutes collects the endpoints of the groups in that version. allow names further body members to let through
 // (see [CheckAllowed]). No group is an error, and so is one that the version does not have.
@@ -66,8 +68,11 @@ func NewRoutes(v *Version, groups []Group, allow []string) (*Routes, error) {
 				continue
 			}
 			found = true
-			if e.Body == BodyJSON {
+			if e.Body == BodyJSON && e.Shape != ShapeRPC { // a JSON-RPC message has no further members
 				e.Members = withAllowed(e.Members, allow)
+			}
+			if slices.Contains(groups, GroupAttachments) {
+				withAttachments(&e)
 			}
 			routes.add(&e)
 		}

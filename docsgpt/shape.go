@@ -2,6 +2,7 @@ package docsgpt
 
 import (
 	"net/http"
+	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -19,6 +20,10 @@ const (
 	ShapeEvent
 	// ShapeOpenAI is {"error": {message, type, code, request_id}}.
 	ShapeOpenAI
+	// ShapeRPC is a JSON-RPC error: {"jsonrpc", "id", "error": {code, message, "data": {code, request_id}}}.
+	ShapeRPC
+	// ShapeOAuth is {"error", "error_description", code, request_id}, for clients that look for a place to sign in.
+	ShapeOAuth
 )
 
 // Refusal is an answer that the gate gives instead of DocsGPT's. Message is a plain sentence for people, without any
@@ -30,6 +35,7 @@ type Refusal struct {
 
 	RetryAfter string // value of the header Retry-After; empty: none
 	NoRetry    bool   // tells clients of the OpenAI family not to try again
+	ID         []byte // id, as raw JSON, of the JSON-RPC request that is refused; empty: none is known
 }
 
 // ContentType is the media type of a refusal in this shape.
@@ -56,6 +62,13 @@ func (s Shape) Append(out []byte, r *Refusal, requestID string) []byte {
 		out = append(out, `,"param":null`...)
 		out = appendRest(out, r, requestID)
 		return append(out, "}}\n"...)
+	case ShapeRPC:
+		return append(appendRPCError(out, r, strconv.AppendInt(nil, rpcCode(r), 10), requestID), '\n')
+	case ShapeOAuth:
+		out = append(out, `{"error":"invalid_request","error_description":`...)
+		out = appendText(out, r.Message)
+		out = appendRest(out, r, requestID)
+		return append(out, "}\n"...)
 	default:
 		out = append(out, `{"error":`...)
 		out = appendText(out, r.Message)
@@ -76,6 +89,14 @@ func appendRest(out []byte, r *Refusal, requestID string) []byte {
 // AppendBroken appends the event that ends a stream which has begun and cannot go on, so that the client is not left
 // waiting. It must follow a whole event.
 func (s Shape) AppendBroken(out []byte, r *Refusal, requestID string) []byte {
+	if s == ShapeRPC {
+		if len(r.ID) == 0 {
+			return out // nobody waits for an answer, and clients come again
+		}
+		out = append(out, "event: message\ndata: "...)
+		out = s.Append(out, r, requestID)
+		return append(out, '\n')
+	}
 	if s == ShapeOpenAI {
 		out = append(out, "data: "...)
 		out = s.Append(out, r, requestID)

@@ -22,6 +22,9 @@ const (
 const (
 	sentenceTrouble = "The answer service has a problem. Please try again later."
 	sentenceLimit   = "The usage limit is reached. Please try again later."
+	sentenceOrigin  = "This website is not allowed to use this key."
+
+	sentenceNotAccepted = "The answer service did not accept the request."
 )
 
 // MaxError is how many bytes of an upstream error are worth reading.
@@ -59,6 +62,16 @@ func Cut() *Refusal {
 // answers so when it does not know the gate's credential, and also while its database is away.
 func Translate(e *Endpoint, status int, header http.Header, body []byte) *Refusal {
 	said := readError(body)
+	if e.Shape == ShapeRPC {
+		if r := translateMCP(status, said); r != nil {
+			return r
+		}
+	}
+	if e.Group == GroupAttachments || e.Group == GroupArtifacts || e.Group == GroupSpeech {
+		if r := translateFile(e, status, said); r != nil {
+			return r
+		}
+	}
 	r := &Refusal{Status: http.StatusBadGateway, Code: CodeUpstreamError, Message: sentenceTrouble}
 	switch {
 	case status == http.StatusTooManyRequests:
@@ -72,10 +85,10 @@ func Translate(e *Endpoint, status int, header http.Header, body []byte) *Refusa
 		return TimedOut()
 	case status == http.StatusForbidden && strings.Contains(said.text, "origin"):
 		r.Status, r.Code = status, "origin_not_allowed"
-		r.Message = "This website is not allowed to use this key."
+		r.Message = sentenceOrigin
 	case status == http.StatusBadRequest && e.Shape == ShapeOpenAI && strings.HasPrefix(said.kind, "invalid_request"):
 		// In this shape DocsGPT tells a bad request from a bad key, and clients act on the difference.
-		r.Status, r.Code, r.Message = status, "bad_request", "The answer service did not accept the request."
+		r.Status, r.Code, r.Message = status, "bad_request", sentenceNotAccepted
 		if said.code == "context_length_exceeded" {
 			r.Code, r.Message = said.code, "The messages are too long for the model."
 		}

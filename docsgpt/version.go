@@ -21,8 +21,8 @@ type FeedbackRule uint8
 // The rules that released versions have.
 const (
 	FeedbackOpen  FeedbackRule = iota // takes anybody's (0.8 to 0.12)
-	FeedbackNone                      // takes none without an account (0.13 to 0.21)
-	FeedbackKeyed                     // takes it with the key that made the conversation (1.0 and newer)
+	FeedbackNone                      // takes none without an account (0.13 to 0.19)
+	FeedbackKeyed                     // takes it with the key that made the conversation (0.20 and newer)
 )
 
 // SearchRule is what a version's /api/search needs.
@@ -35,59 +35,183 @@ const (
 	SearchKeyed                   // a key only (0.16 and newer)
 )
 
+// BadKey is how a version's /stream says that it does not know a key. The gate translates all of them alike.
+type BadKey uint8
+
+// The ways that released versions have.
+const (
+	BadKeyPage  BadKey = iota // 500 and an HTML page (0.8, 0.9)
+	BadKeyNamed               // 401 and an event that says so (0.10 to 0.13)
+	BadKeyEvent               // 400 and an event of no telling (0.14 and newer)
+)
+
+// Dialect is what a version's /stream looks like: always "data:" lines of JSON, which end with an event of the type
+// "end" or "error", and this beside them. The zero value is the oldest.
+type Dialect struct {
+	Typed      bool // a piece of the answer has the type "answer"; before, it has no type
+	Numbered   bool // "id:" lines, which published widgets cannot read
+	Keepalives bool // comment lines in silences, which they cannot read either
+}
+
+// Mark tells a version from the one before it by what anybody may ask its server. The zero value: nothing does.
+type Mark struct {
+	Post string // a path that is there and takes only POST: a GET of it is answered with 405
+	Has  string // a path that is in the server's description of itself, /swagger.json (0.11 and newer)
+	Gone string // one that is not there any more
+}
+
+// AttachmentRule is whose files a version's /api/store_attachment takes.
+type AttachmentRule uint8
+
+// The rules that released versions have.
+const (
+	AttachmentsNone    AttachmentRule = iota // there is no such endpoint (0.8 to 0.13)
+	AttachmentsAccount                       // an account's only (0.14)
+	AttachmentsAny                           // an account's or a key's (0.15 and newer)
+)
+
+// ArtifactRule is where a version's /api/artifacts takes a key.
+type ArtifactRule uint8
+
+// The rules that released versions have.
+const (
+	ArtifactsNone   ArtifactRule = iota // there is no such endpoint (0.8 to 0.18)
+	ArtifactsQuery                      // in the query (0.19 to 0.21)
+	ArtifactsBearer                     // in the header Authorization too (1.0 and newer)
+)
+
+// SpeechRule is what a version can do with speech.
+type SpeechRule uint8
+
+// The rules that released versions have.
+const (
+	SpeechNone  SpeechRule = iota // nothing (0.8 to 0.11)
+	SpeechOut                     // text to speech, for anybody (0.12 to 0.15)
+	SpeechBoth                    // and speech to text, for an account or a key (0.16 to 0.21)
+	SpeechKeyed                   // both, for a key, and not for access tokens (1.0 and newer)
+)
+
 // Version is what one DocsGPT release line does differently from others. All that the gate does differently for it
 // follows from these fields; nothing compares version numbers.
 type Version struct {
 	Name string // "1.1"
+	Mark Mark
 
 	SourceID    SourceForm
 	ManySources bool // active_docs may be a list
 	Accounts    bool // requests without a key need a credential of an account; before, everybody was the owner
 
-	Search   SearchRule
-	Feedback FeedbackRule
-	OpenAI   bool // has /v1/chat/completions
-	Models   bool // has a /v1/models that lists only the key's own agent (0.16 lists all of the owner's)
-	Health   bool // has /api/health
+	Search       SearchRule
+	SourceSearch bool // has /api/sources/<id>/search, which takes the credential of an account
+	Feedback     FeedbackRule
+	OpenAI       bool // has /v1/chat/completions
+	Models       bool // has a /v1/models that lists only the key's own agent (0.16 lists all of the owner's)
+	MCP          bool // has /mcp/ (since 0.17.1; of 0.17 only the first release has none, and answers 404)
+	Health       bool // has /api/health
+
+	Attachments AttachmentRule
+	Artifacts   ArtifactRule
+	Speech      SpeechRule
 
 	ArrayHistory bool // /api/answer takes "history" as an array, not as JSON text
 
 	// What a request without "history" gets, as JSON; empty where the version does without. Versions that need the
 	// member fail without it.
 	StreamHistory, AnswerHistory string
+
+	BadKey  BadKey
+	Limits  bool // agents have limits, whose refusals are JSON on every endpoint
+	Dialect Dialect
 }
 
 // Default is the version that is assumed when none is configured: the newest known.
 const Default = "1.1"
 
+// Auto in place of a version's name stands for the one that the upstream turns out to be, see [Detect].
+const Auto = "auto"
+
+// noHistory is what a request gets that has no history, where DocsGPT needs one.
+const noHistory = `"[]"`
+
 var versions = []Version{
-	{Name: "0.8", SourceID: SourcePath, ArrayHistory: true},
-	{Name: "0.9", SourceID: SourcePath, ArrayHistory: true},
-	{Name: "0.10", SourceID: SourcePath, ArrayHistory: true},
-	{Name: "0.11", SourceID: SourceObjectID, ArrayHistory: true, StreamHistory: `"[]"`},
-	{Name: "0.12", SourceID: SourceObjectID, ArrayHistory: true, StreamHistory: `"[]"`},
-	{Name: "0.13", SourceID: SourceObjectID, Feedback: FeedbackNone, StreamHistory: `"[]"`, AnswerHistory: `"[]"`},
-	{Name: "0.14", SourceID: SourceObjectID, Accounts: true, Feedback: FeedbackNone, AnswerHistory: `"[]"`},
-	{Name: "0.15", SourceID: SourceObjectID, Accounts: true, ManySources: true, Search: SearchNone, Feedback: FeedbackNone},
-	{
-		Name: "0.16", SourceID: SourceObjectID, Accounts: true, ManySources: true, Search: SearchKeyed, Feedback: FeedbackNone,
-		OpenAI: true, Health: true,
-	},
-	modern("0.17", FeedbackNone),
-	modern("0.18", FeedbackNone),
-	modern("0.19", FeedbackNone),
-	modern("0.20", FeedbackNone),
-	modern("0.21", FeedbackNone),
-	modern("1.0", FeedbackKeyed),
-	modern("1.1", FeedbackKeyed),
+	early("0.8", BadKeyPage, Mark{Post: "/api/create_api_key"}),
+	early("0.9", BadKeyPage, Mark{}),
+	early("0.10", BadKeyNamed, Mark{Post: "/api/share"}),
+	middle("0.11", Mark{Has: "/api/get_message_analytics"}, Version{ArrayHistory: true, StreamHistory: noHistory}),
+	middle("0.12", Mark{Has: "/api/tts"}, Version{ArrayHistory: true, StreamHistory: noHistory, Speech: SpeechOut}),
+	middle("0.13", Mark{Has: "/api/get_tools"}, Version{
+		Feedback: FeedbackNone, StreamHistory: noHistory, AnswerHistory: noHistory, Speech: SpeechOut,
+	}),
+	agents("0.14", Mark{Has: "/api/create_agent"}, Version{AnswerHistory: noHistory, Attachments: AttachmentsAccount}),
+	agents("0.15", Mark{Has: "/api/mcp_server/save"}, Version{ManySources: true, Search: SearchNone, Limits: true}),
+	agents("0.16", Mark{Has: "/api/stt"}, Version{
+		ManySources: true, Search: SearchKeyed, OpenAI: true, Health: true, Limits: true,
+		Speech: SpeechBoth,
+	}),
+	modern("0.17", Mark{Has: "/api/stt", Gone: "/api/delete_by_ids"}, Version{}),
+	modern("0.18", Mark{Has: "/api/teams"}, Version{}),
+	modern("0.19", Mark{Has: "/api/artifacts"}, Version{SourceSearch: true, Dialect: kept, Artifacts: ArtifactsQuery}),
+	modern("0.20", Mark{}, Version{
+		SourceSearch: true, Feedback: FeedbackKeyed, Dialect: kept, Artifacts: ArtifactsQuery,
+	}),
+	modern("0.21", Mark{Has: "/api/artifacts", Gone: "/api/artifacts/{artifact_id}/download"}, Version{
+		SourceSearch: true, Feedback: FeedbackKeyed, Dialect: kept, Artifacts: ArtifactsQuery,
+	}),
+	modern("1.0", Mark{Has: "/api/user/tokens"}, Version{
+		SourceSearch: true, Feedback: FeedbackKeyed, Dialect: kept, Artifacts: ArtifactsBearer, Speech: SpeechKeyed,
+	}),
+	modern("1.1", Mark{Has: "/api/sources/defaults"}, Version{
+		SourceSearch: true, Feedback: FeedbackKeyed, Dialect: kept, Artifacts: ArtifactsBearer, Speech: SpeechKeyed,
+	}),
+}
+
+// The dialects since events have types.
+var (
+	typed    = Dialect{Typed: true}
+	numbered = Dialect{Typed: true, Numbered: true}
+	kept     = Dialect{Typed: true, Numbered: true, Keepalives: true}
+)
+
+// early is a version without accounts whose sources are paths.
+func early(name string, key BadKey, m Mark) Version {
+	return Version{Name: name, Mark: m, SourceID: SourcePath, ArrayHistory: true, BadKey: key}
+}
+
+// middle is a version without accounts whose sources are documents of MongoDB.
+func middle(name string, m Mark, v Version) Version {
+	v.Name, v.Mark, v.SourceID, v.BadKey = name, m, SourceObjectID, BadKeyNamed
+	return v
+}
+
+// agents is a version with accounts whose keys, in MongoDB, are those of agents.
+func agents(name string, m Mark, v Version) Version {
+	v.Name, v.Mark, v.SourceID, v.BadKey = name, m, SourceObjectID, BadKeyEvent
+	v.Accounts, v.Feedback, v.Dialect = true, FeedbackNone, typed
+	if v.Attachments == AttachmentsNone {
+		v.Attachments = AttachmentsAny
+	}
+	if v.Speech == SpeechNone {
+		v.Speech = SpeechOut
+	}
+	return v
 }
 
 // modern is a version whose keys and sources are in PostgreSQL.
-func modern(name string, feedback FeedbackRule) Version {
-	return Version{
-		Name: name, SourceID: SourceUUID, Accounts: true, ManySources: true, Search: SearchKeyed, Feedback: feedback,
-		OpenAI: true, Models: true, Health: true,
+func modern(name string, m Mark, v Version) Version {
+	v.Name, v.Mark, v.SourceID, v.BadKey = name, m, SourceUUID, BadKeyEvent
+	v.Accounts, v.ManySources, v.Search, v.Limits = true, true, SearchKeyed, true
+	v.OpenAI, v.Models, v.Health = true, true, true
+	v.MCP, v.Attachments = true, AttachmentsAny
+	if v.Speech == SpeechNone {
+		v.Speech = SpeechBoth
 	}
+	if v.Feedback == FeedbackOpen {
+		v.Feedback = FeedbackNone
+	}
+	if v.Dialect == (Dialect{}) {
+		v.Dialect = numbered
+	}
+	return v
 }
 
 // VersionNames returns the known versions, oldest first.
@@ -114,8 +238,8 @@ func FindVersion(name string) (*Version, error) {
 			return &versions[i], nil
 		}
 	}
-	return nil, fmt.Errorf("unknown DocsGPT version %q: known are %s; name the newest one that is not newer than yours",
-		name, strings.Join(VersionNames(), ", "))
+	return nil, fmt.Errorf("unknown DocsGPT version %q: known are %s; name the newest one that is not newer than yours, "+
+		"or auto", name, strings.Join(VersionNames(), ", "))
 }
 
 func isDigits(s string) bool {

@@ -42,6 +42,7 @@ const DefaultPace = 30 * time.Millisecond
 //	[[unicode]]        characters of several bytes, raw on the wire
 //	[[split]]          each event in several small writes, cut at odd places
 //	[[big=N]]          one more piece, of N bytes
+//	[[artifact]]       the agent makes a file in the conversation; [[artifact=elsewhere]]: DocsGPT keeps it in an object store
 //
 // S may be a fraction. A switch that is not understood is only text.
 type Options struct {
@@ -62,12 +63,14 @@ type Options struct {
 
 // Backend answers as DocsGPT 1.1.0 does. It is safe for concurrent use.
 type Backend struct {
-	opts    Options
-	keys    map[string]string // key in lower case -> as it was given: the real one compares without case
-	started time.Time
-	calls   recorder
-	chats   conversations
-	open    atomic.Int64
+	opts     Options
+	keys     map[string]string // key in lower case -> as it was given: the real one compares without case
+	started  time.Time
+	calls    recorder
+	chats    conversations
+	sessions sessions
+	uploads  uploads
+	open     atomic.Int64
 
 	mu      sync.Mutex
 	replays map[string][]byte // answers by agent key and Idempotency-Key
@@ -84,14 +87,18 @@ func New(o Options) *Backend {
 		b.keys[strings.ToLower(key)] = key
 	}
 	b.chats.reset()
+	b.sessions.reset()
+	b.uploads.reset()
 	b.replays = map[string][]byte{}
 	return b
 }
 
-// Reset forgets the recorded requests and the conversations. Streams that are open go on.
+// Reset forgets the recorded requests, the conversations, the uploads and the sessions. Streams that are open go on.
 func (b *Backend) Reset() {
 	b.calls.reset()
 	b.chats.reset()
+	b.sessions.reset()
+	b.uploads.reset()
 	b.mu.Lock()
 	b.replays = map[string][]byte{}
 	b.mu.Unlock()
@@ -118,6 +125,10 @@ func (b *Backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // route picks the endpoint. It takes the decoded path and joins leading slashes, so that //stream and /%73tream are
 // /stream, as in the real one; all other spellings are unknown.
 func (b *Backend) route(w http.ResponseWriter, r *request) {
+	if r.URL.Path == "/mcp" || r.URL.Path == "/mcp/" { // not Flask: "//mcp" is something else
+		b.mcp(w, r)
+		return
+	}
 	path := "/" + strings.TrimLeft(r.URL.Path, "/")
 	if strings.HasPrefix(path, "/api//") {
 		w.Header().Set("Location", "http://"+r.Host+"/api/"+strings.TrimLeft(path[len("/api"):], "/"))
@@ -129,6 +140,9 @@ func (b *Backend) route(w http.ResponseWriter, r *request) {
 		if id, found := sourceSearch(path); found {
 			endpoint = route{http.MethodPost, false, func(w http.ResponseWriter, r *request) { b.searchSource(w, r, id) }}
 		}
+	}
+	if id, rest, found := artifactPath(path); found {
+		endpoint = route{http.MethodGet, false, func(w http.ResponseWriter, r *request) { b.artifact(w, r, id, rest) }}
 	}
 	switch {
 	case endpoint.serve == nil:
@@ -157,6 +171,15 @@ func (b *Backend) endpoints() map[string]route {
 		"/v1/chat/completions": {http.MethodPost, true, b.completions},
 		"/v1/models":           {http.MethodGet, true, b.models},
 		"/api/health":          {http.MethodGet, true, b.health},
+
+		"/api/store_attachment": {http.MethodPost, false, b.storeAttachment},
+		"/api/task_status":      {http.MethodGet, false, b.taskStatus},
+		"/api/artifacts":        {http.MethodGet, false, b.listArtifacts},
+		"/api/stt":              {http.MethodPost, false, b.stt},
+		"/api/stt/live/start":   {http.MethodPost, false, b.sttStart},
+		"/api/stt/live/chunk":   {http.MethodPost, false, b.sttChunk},
+		"/api/stt/live/finish":  {http.MethodPost, false, b.sttFinish},
+		"/api/tts":              {http.MethodPost, false, b.tts},
 	}
 }
 

@@ -14,6 +14,7 @@ type chat struct {
 	asked   string   // the question
 	sources []string // the ids that are searched
 	turns   int      // questions of the user so far, this one included
+	files   []string // names of the attachments that are read
 	live    []string // members that widen what the caller may do, and that had their effect
 	broken  bool     // the model could not answer this: the answer ends in an error
 }
@@ -94,12 +95,16 @@ func (b *Backend) readChat(w http.ResponseWriter, r *request, refuse refusals) (
 		c.sources, _ = b.agent(chat.agent) // the agent of a stored conversation takes over
 	}
 	c.live = liveMembers(body, keyed)
+	c.files = b.uploads.attached(body["attachments"])
 	if _, isText := body["question"].(string); !isText {
 		c.sources, c.broken = nil, true
 	}
 	if c.kept() {
 		chat.turns = c.turns
 		b.chats.put(c.id, chat)
+	}
+	if strings.Contains(c.asked, "[[artifact") {
+		b.makeArtifact(c, key)
 	}
 	return c, true
 }
@@ -237,6 +242,9 @@ func (b *Backend) line(c chat) string {
 		used = strings.Join(names, ", ")
 	}
 	said := fmt.Sprintf("%s answer: source=%s turns=%d", b.opts.Label, used, c.turns)
+	if len(c.files) > 0 {
+		said += " files=" + strings.Join(c.files, ",")
+	}
 	if len(c.live) > 0 {
 		said += " live=" + strings.Join(c.live, ",")
 	}

@@ -30,7 +30,8 @@ type Call struct {
 // request is a request whose body has been read.
 type request struct {
 	*http.Request
-	body []byte // what the backend sees: empty if it was sent in chunks
+	body []byte // what Flask sees: empty if it was sent in chunks
+	sent []byte
 }
 
 // recorder keeps the last calls. The zero value is ready.
@@ -54,7 +55,7 @@ func (c *recorder) record(r *http.Request) (*request, func()) {
 	c.calls = append(c.calls, seen)
 	c.mu.Unlock()
 
-	req := &request{Request: r, body: body}
+	req := &request{Request: r, body: body, sent: body}
 	if len(r.TransferEncoding) > 0 {
 		req.body = nil
 	}

@@ -10,6 +10,10 @@ import (
 var seeds = []string{
 	// What clients send.
 	`{"question":"hi","history":"[]","conversation_id":null,"api_key":"token"}`,
+	`{"text":"say it","voice":"x","api_key":"token"}`,
+	`{"session_id":"7d0c1f0e-2f4b-4c7a-9a55-0c9c2f1d7a10","api_key":"token"}`,
+	`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"search_docs","arguments":{"query":"q","chunks":2}}}`,
+	`{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{}}`,
 	`{"question":"How?","api_key":"token","embeddings_key":"token","model":"default","history":null,` +
 		`"active_docs":"other","conversation_id":"7d0c1f0e-2f4b-4c7a-9a55-0c9c2f1d7a10"}`,
 	`{"question":"q","answer":"a","feedback":"LIKE","api_key":"token","conversation_id":"c","question_index":0}`,

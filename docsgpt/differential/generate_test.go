@@ -147,7 +147,7 @@ func (g *generator) object(n int, member func(int)) { g.list('{', '}', n, member
 // fitting writes a value that the gate mostly accepts for a member.
 func (g *generator) fitting(name string) {
 	switch name {
-	case "question", "answer", "api_key", "model":
+	case "question", "answer", "api_key", "model", "text", "session_id":
 		g.text()
 	case "conversation_id":
 		g.WriteString(one(g, []string{`"c"`, `"7d0c1f0e-2f4b-4c7a-9a55-0c9c2f1d7a10"`, `"\u0063"`, `""`, `"None"`, "null"}))
@@ -161,6 +161,18 @@ func (g *generator) fitting(name string) {
 		g.WriteString(one(g, []string{"true", "false", "null"}))
 	case "temperature", "top_p", "max_tokens", "seed", "n":
 		g.number()
+	case "jsonrpc":
+		g.WriteString(one(g, []string{`"2.0"`, `"2.0"`, `"2.0"`, `"\u0032.0"`, `"1.0"`}))
+	case "id":
+		g.WriteString(one(g, []string{"1", "0", `"a"`, "1.5", "null", "12345678901234567890"}))
+	case "method":
+		g.WriteString(one(g, []string{`"tools/list"`, `"ping"`, `"initialize"`, `"tools/call"`, `"tools\/call"`, `"resources/list"`}))
+	case "params":
+		g.WriteString(one(g, []string{
+			"{}", `{"name":"search_docs","arguments":{"query":"q","chunks":2}}`, `{"name":"search_docs","name":"x"}`,
+			`{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"c","version":"1"}}`,
+			`{"name":"other","arguments":{}}`, `{"_meta":{"progressToken":1}}`,
+		}))
 	case "stream_options", "response_format":
 		g.WriteString(one(g, []string{"{}", "null", `{"include_usage":true}`, `{"a":{"a":1.50}}`}))
 	default:
@@ -195,6 +207,9 @@ var needed = [][]string{
 	{"question", "answer", "feedback", "conversation_id", "question_index"},
 	{"question", "answer", "feedback"},
 	{"model", "messages", "stream"},
+	{"text"},
+	{"session_id"},
+	{"jsonrpc", "id", "method", "params"},
 }
 
 // body returns one body.

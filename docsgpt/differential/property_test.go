@@ -226,8 +226,8 @@ func kept(s setup, client, forwarded *view, wrong func(string, ...any)) (names [
 	for _, m := range s.endpoint.Members {
 		name := `"` + m.Name + `"`
 		want, sent := client.Members[name]
-		if m.Check == docsgpt.CheckHistory && (want == "null" || want == `""`) {
-			sent = false // both count as absent
+		if m.Check == docsgpt.CheckHistory && (want == "null" || want == `""` || want == "[]") {
+			sent = false // all count as absent
 		}
 		got, there := forwarded.Members[name]
 		switch {

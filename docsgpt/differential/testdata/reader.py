@@ -1,8 +1,8 @@
 """Tells the differential tests what Flask makes of a request body and where Werkzeug routes a path.
 
 Questions come on the standard input and answers go to the standard output, each as four bytes of length (big-endian)
-and that many bytes. A question is "b" and a body, or "p" and a method, a blank and a request target. An answer is a
-JSON object. The first answer, before any question, tells the versions. The end of the input ends the program.
+and that many bytes. A question is "b" and a body, "p" and a method, a blank and a request target, or "f" and a
+Content-Type, a line feed and a form. An answer is a JSON object. The first answer, before any question, tells the versions. The end of the input ends the program.
 """
 
 import importlib.metadata
@@ -151,9 +151,30 @@ def route(method, target):
     return {"endpoint": endpoint}
 
 
+def read_form(content_type, body):
+    """What DocsGPT finds in a form: each field and file in the order in which they came."""
+    env = environ("POST", "/stream", body)
+    env["CONTENT_TYPE"] = content_type
+    with app.request_context(env):
+        try:
+            return {
+                "fields": [[name, value] for name, value in request.form.items(multi=True)],
+                "files": [
+                    [name, file.filename, file.content_type or "", file.read().hex()]
+                    for name, file in request.files.items(multi=True)
+                ],
+                "key": request.form.get("api_key"),
+            }
+        except HTTPException as e:
+            return {"status": e.code}
+
+
 def answer_question(question):
     if question[:1] == b"b":
         return read_body(question[1:])
+    if question[:1] == b"f":
+        content_type, _, body = question[1:].partition(b"\n")
+        return read_form(content_type.decode("latin-1"), body)
     method, _, target = question[1:].decode("latin-1").partition(" ")
     return route(method, target)
 

@@ -1,0 +1,205 @@
+package caddymodule_test
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+const oldSource = "65f1c0ffee5eed0123456789"
+
+// described is the gate's backend with a description of itself, as DocsGPT's server has it. Other answers may be set.
+type described struct {
+	*gate
+	paths  []string
+	broken atomic.Pointer[http.HandlerFunc]
+	asked  atomic.Pointer[[]*http.Request]
+	server *httptest.Server
+}
+
+// describe puts a server in front of the backend that lists these paths in its description.
+func (g *gate) describe(paths ...string) *described {
+	d := &described{gate: g, paths: paths}
+	d.server = httptest.NewServer(d)
+	g.t.Cleanup(d.server.Close)
+	g.address = strings.TrimPrefix(d.server.URL, "http://")
+	return d
+}
+
+func (d *described) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodGet {
+		asked := []*http.Request{r}
+		if before := d.asked.Load(); before != nil {
+			asked = append(*before, r)
+		}
+		d.asked.Store(&asked)
+	}
+	if broken := d.broken.Load(); broken != nil {
+		(*broken)(w, r)
+		return
+	}
+	if r.URL.Path != "/swagger.json" {
+		d.backend.ServeHTTP(w, r)
+		return
+	}
+	list := ""
+	for i, path := range d.paths {
+		if i > 0 {
+			list += ","
+		}
+		list += fmt.Sprintf("%q:{}", path)
+	}
+	fmt.Fprintf(w, `{"swagger":"2.0","paths":{%s},"info":{"title":"DocsGPT API"}}`, list)
+}
+
+// auto is a configuration with "docsgpt auto" whose storage is the test's own.
+func (g *gate) auto(more string, sites ...string) string {
+	config := strings.Replace(g.config(sites...), "admin off", "admin off\n\tstorage file_system "+g.dir+"/storage", 1)
+	return strings.Replace(config, "upstream_token", "docsgpt auto "+more+"\n\t\tupstream_token", 1)
+}
+
+// oldKeys is a key file for a DocsGPT before 0.17.
+func oldKeys() string {
+	return fmt.Sprintf("keys:\n  - {id: old, sha256: %s, source: [%s]}\n", sha(tokenSource), oldSource)
+}
+
+func TestAutoTakesTheUpstreamsVersion(t *testing.T) {
+	g := prepare(t)
+	d := g.describe("/stream", "/api/search", "/api/create_agent")
+	g.write(oldKeys())
+	site := fmt.Sprintf("docsgate %s\n", g.address)
+	if err := g.load(g.auto("", site)); err != nil {
+		t.Fatal(err)
+	}
+	stopAfter(t)
+	if log := g.logged(); !strings.Contains(log, `found out the version of DocsGPT`) || !strings.Contains(log, `"docsgpt":"0.14"`) ||
+		!strings.Contains(log, "/api/create_agent among them") {
+		t.Errorf("the log does not say what was found, and from what:\n%s", log)
+	}
+	for _, r := range *d.asked.Load() {
+		if r.Header.Get("Authorization") != "" || r.Header.Get("Cookie") != "" || r.URL.RawQuery != "" {
+			t.Errorf("asked with a credential: %s %v", r.URL, r.Header)
+		}
+	}
+	if r := g.ask("/stream", tokenSource, "q", ""); r.status != http.StatusOK {
+		t.Errorf("a source of that version: %d %s", r.status, r.body)
+	}
+
+	// A bad feed still says where.
+	g.write(keyFile())
+	g.t.Setenv("AGENT_BETA", "changed")
+	err := g.load(g.auto("", site+"# changed\n"))
+	if err == nil || !strings.Contains(err.Error(), g.keys+":3") || !strings.Contains(err.Error(), "no source id of DocsGPT 0.14") {
+		t.Errorf("a bad feed: %v", err)
+	}
+	g.write(oldKeys())
+
+	// What was found last time holds while DocsGPT is away, as after both were started anew.
+	d.server.Close()
+	if err := caddy.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.load(g.auto("", site)); err != nil {
+		t.Fatalf("with DocsGPT away: %v", err)
+	}
+	if !strings.Contains(g.logged(), "it is taken for the one that was found last time") {
+		t.Error("the log does not say that it was not asked")
+	}
+	if r := g.ask("/stream", tokenSource, "q", ""); r.status != http.StatusBadGateway {
+		t.Errorf("with DocsGPT away: %d %s", r.status, r.body)
+	}
+}
+
+func TestAutoTakesTheNewestWhenItCannotTell(t *testing.T) {
+	page := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<!doctype html>") })
+	silent := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	for name, answer := range map[string]*http.HandlerFunc{"away": nil, "not DocsGPT": &page, "silent": &silent} {
+		t.Run(name, func(t *testing.T) {
+			g := prepare(t)
+			d := g.describe()
+			if answer == nil {
+				d.server.Close()
+			}
+			d.broken.Store(answer)
+			if err := g.load(g.auto("", fmt.Sprintf("docsgate %s\n", g.address))); err != nil {
+				t.Fatal(err)
+			}
+			stopAfter(t)
+			if log := g.logged(); !strings.Contains(log, `"level":"warn"`) || !strings.Contains(log, "newest known one") ||
+				!strings.Contains(log, `"docsgpt":"1.1"`) {
+				t.Errorf("the log does not warn:\n%s", log)
+			}
+			d.broken.Store(nil)
+			want := http.StatusOK
+			if answer == nil {
+				want = http.StatusBadGateway
+			}
+			if r := g.ask("/stream", tokenSource, "q", ""); r.status != want {
+				t.Errorf("%d %s", r.status, r.body)
+			}
+		})
+	}
+}
+
+func TestAutoWithoutAnUpstreamToAsk(t *testing.T) {
+	g := prepare(t)
+	g.describe("/api/user/tokens", "/api/sources/defaults")
+	handing := fmt.Sprintf("docsgate\nreverse_proxy %s\n", g.address)
+	t.Run("is an error that says what to write", func(t *testing.T) {
+		err := g.load(g.auto("", handing))
+		if err == nil || !strings.Contains(err.Error(), "write its address after auto") {
+			t.Errorf("got %v", err)
+		}
+	})
+	t.Run("takes an address", func(t *testing.T) {
+		if err := g.load(g.auto("http://"+g.address, handing)); err != nil {
+			t.Fatal(err)
+		}
+		stopAfter(t)
+		if r := g.ask("/stream", tokenSource, "q", ""); r.status != http.StatusOK {
+			t.Errorf("%d %s", r.status, r.body)
+		}
+	})
+	t.Run("takes another site's upstream", func(t *testing.T) {
+		if err := g.load(g.auto("", handing, fmt.Sprintf("docsgate %s\n", g.address))); err != nil {
+			t.Fatal(err)
+		}
+		stopAfter(t)
+		for _, url := range g.urls {
+			body := `{"question":"q","api_key":"` + tokenSource + `"}`
+			if r := g.sendTo(url, http.MethodPost, "/stream", body); r.status != http.StatusOK {
+				t.Errorf("%d %s", r.status, r.body)
+			}
+		}
+	})
+}
+
+func TestAutoAsksOneUpstreamOnly(t *testing.T) {
+	g := prepare(t)
+	d := g.describe("/api/user/tokens", "/api/sources/defaults")
+	first := g.address
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	if err := g.load(g.auto("http://"+first, "docsgate "+first+"\n")); err != nil {
+		t.Fatal(err)
+	}
+	stopAfter(t)
+	if n := len(*d.asked.Load()); n != 1 {
+		t.Errorf("asked %d times", n)
+	}
+	if err := g.load(g.auto("", fmt.Sprintf("docsgate %s\n", first), fmt.Sprintf("docsgate %s\n", listener.Addr()))); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(g.logged(), "asks only the first upstream"); n != 1 {
+		t.Errorf("warned %d times of a second upstream", n)
+	}
+}

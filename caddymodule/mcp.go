@@ -1,0 +1,114 @@
+package caddymodule
+
+import (
+	"net/http"
+
+	"github.com/docsgate/docsgate/docsgpt"
+	"github.com/docsgate/docsgate/policy"
+)
+
+// decideMCP tells whether a message of an MCP client may go on: what it asks for, and in whose session. DocsGPT lets
+// anybody list its tools, and go on with or end the session of anybody.
+func (x *exchange) decideMCP() *refusal {
+	e := x.endpoint
+	if e.Group != docsgpt.GroupMCP {
+		return nil
+	}
+	if e.Body == docsgpt.BodyJSON {
+		var err error
+		if x.call, err = x.body.Call(); err != nil {
+			return badRequest(err)
+		}
+	}
+	switch ids := x.r.Header[docsgpt.HeaderSession]; {
+	case len(ids) == 0 && !x.call.Opens():
+		return &refusal{Refusal: *docsgpt.NeedsSession()}
+	case len(ids) == 0:
+	case len(ids) > 1 || !x.owns(policy.Session, ids[0]):
+		return &refusal{Refusal: *docsgpt.NoSession()}
+	default:
+		x.session = ids[0]
+	}
+	if e.Body == docsgpt.BodyJSON {
+		if no := x.body.CheckCall(&x.call); no != nil {
+			return &refusal{Refusal: *no}
+		}
+	}
+	return nil
+}
+
+// register is where MCP clients that can sign in, and whose key was refused, look for OAuth in the end. They show what
+// they are told there, in place of why they were refused.
+const register = "/register"
+
+var (
+	signIn   = &docsgpt.Endpoint{Name: "none", Shape: docsgpt.ShapeOAuth}
+	noSignIn = refuseWith(http.StatusNotFound, "not_found",
+		"There is nothing to sign in to here. Send a valid API key in the header Authorization, as Bearer.")
+)
+
+// nothingHere refuses a path that is not served.
+func (x *exchange) nothingHere() *refusal {
+	if x.r.URL.Path == register && x.handler.routes.Find("/mcp/") != nil {
+		x.endpoint = signIn
+		return noSignIn
+	}
+	return notFound
+}
+
+// answered tells a refusal which JSON-RPC request it answers, if one is known.
+func (x *exchange) answered(r *docsgpt.Refusal) *docsgpt.Refusal {
+	if x.call.ID == nil || r.ID != nil {
+		return r
+	}
+	with := *r
+	with.ID = x.call.ID
+	return &with
+}
+
+// beginMCP looks at the head of DocsGPT's answer to an MCP client. A session belongs to the key that opened it, from
+// before the client learns of it until it is over. DocsGPT hands out ids with errors, too: those are nobody's.
+func (a *answer) beginMCP() {
+	x := a.x
+	if x.endpoint.Group != docsgpt.GroupMCP {
+		return
+	}
+	ok := a.status >= 200 && a.status <= 299
+	if x.endpoint.Method == http.MethodDelete && ok || a.status == http.StatusNotFound {
+		x.handler.app.state.belongings.Forget(policy.Session, x.session)
+	}
+	switch id := a.header.Get(docsgpt.HeaderSession); {
+	case ok && x.call.Opens():
+		x.got(policy.Session, id)
+	case id != x.session:
+		a.header.Del(docsgpt.HeaderSession)
+	}
+	if x.call.ID != nil {
+		a.filter.OnEvent = func(event []byte) []byte {
+			a.replied = a.replied || docsgpt.Replies(event)
+			no, out := docsgpt.TranslateEvent(event)
+			a.toldMCP(no)
+			return out
+		}
+	}
+}
+
+// learnMCP looks at an answer to an MCP client that is no stream.
+func (a *answer) learnMCP() {
+	if a.x.call.ID != nil {
+		var no *docsgpt.Refusal
+		no, a.out = docsgpt.TranslateMessage(a.out)
+		a.toldMCP(no)
+	}
+}
+
+// toldMCP notes what DocsGPT said in place of what was asked for; nil: nothing.
+func (a *answer) toldMCP(no *docsgpt.Refusal) {
+	if no == nil {
+		return
+	}
+	a.x.upstreamFailed(no, a.status, nil)
+	if a.x.call.Opens() {
+		a.x.handler.app.state.belongings.Forget(policy.Session, a.header.Get(docsgpt.HeaderSession))
+	}
+}

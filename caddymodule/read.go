@@ -1,0 +1,76 @@
+package caddymodule
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/docsgate/docsgate/docsgpt"
+	"github.com/docsgate/docsgate/forward"
+)
+
+// read reads and parses the query and the body, and finds the client's token.
+func (x *exchange) read() *refusal {
+	e := x.endpoint
+	if e.Params != nil || e.Token == docsgpt.PlaceQuery || e.Token == docsgpt.PlaceForm {
+		var err error
+		if x.query, err = docsgpt.ParseQuery(e, x.r.URL.RawQuery); err != nil {
+			return badRequest(err)
+		}
+	}
+	switch e.Token {
+	case docsgpt.PlaceBearer:
+		x.token, _ = docsgpt.BearerToken(x.r.Header)
+	case docsgpt.PlaceQuery:
+		bearer, ok := docsgpt.BearerToken(x.r.Header)
+		if ok && x.query.HasToken {
+			return twoTokens
+		}
+		x.token = bearer + x.query.Token
+	case docsgpt.PlaceBody, docsgpt.PlaceForm, docsgpt.PlaceNone:
+	}
+	switch e.Body {
+	case docsgpt.BodyJSON:
+		return x.readJSON()
+	case docsgpt.BodyForm:
+		return x.readForm()
+	case docsgpt.BodyNone:
+	}
+	return nil
+}
+
+func (x *exchange) readJSON() *refusal {
+	e := x.endpoint
+	if !docsgpt.JSONType(x.r.Header) || !plainEncoding(x.r.Header) {
+		return notJSON
+	}
+	buffer, err := forward.ReadBody(x.r.Body, x.r.ContentLength, x.handler.MaxBody, docsgpt.BodySlack)
+	switch {
+	case err == nil:
+	case errors.Is(err, forward.ErrTooLarge) || isBodyLimit(err):
+		return tooLarge
+	default:
+		return unreadable
+	}
+	x.buffer = buffer
+	if err := x.body.Parse(e, buffer.Bytes); err != nil {
+		return badRequest(err)
+	}
+	if e.Token == docsgpt.PlaceBody {
+		x.token, _ = x.body.Token()
+	}
+	return nil
+}
+
+// plainEncoding tells whether the body is sent as it is. DocsGPT ignores the header and would read other bytes than
+// the gate.
+func plainEncoding(h http.Header) bool {
+	values := h["Content-Encoding"]
+	return len(values) == 0 || len(values) == 1 && strings.EqualFold(values[0], "identity")
+}
+
+// isBodyLimit tells whether Caddy's request_body directive limited the body.
+func isBodyLimit(err error) bool {
+	var limit *http.MaxBytesError
+	return errors.As(err, &limit)
+}

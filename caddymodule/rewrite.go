@@ -1,0 +1,64 @@
+package caddymodule
+
+import (
+	"net/http"
+
+	"github.com/docsgate/docsgate/docsgpt"
+	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/policy"
+)
+
+// rewrite makes the request that DocsGPT gets: the allowed headers and members, and the binding with its credential.
+func (x *exchange) rewrite() *refusal {
+	h := make(http.Header, 12)
+	docsgpt.CopyRequestHeaders(h, x.r.Header, x.endpoint)
+	keepForwarded(h, x.r)
+	h["Accept-Encoding"] = identity
+	x.header = h
+	if x.endpoint.Download {
+		h["Accept"] = anything
+	}
+	if x.key == nil {
+		x.rewriteKeyless()
+		return nil
+	}
+	var in docsgpt.Injected
+	if b := x.key.Binding; b.Kind() == keys.AgentBinding {
+		in.Agent = b.Agent.Reveal()
+		if x.endpoint.Token == docsgpt.PlaceBearer || x.endpoint.AgentBearer {
+			h["Authorization"] = []string{"Bearer " + in.Agent}
+		}
+	} else {
+		in.Sources = b.Sources
+		if x.handler.app.version.Accounts {
+			h["Authorization"] = []string{"Bearer " + x.handler.app.token.Reveal()}
+		}
+	}
+	if x.eachSource() {
+		return x.rewriteSearch()
+	}
+	if x.buffer != nil {
+		h["Content-Type"] = jsonType
+		x.buffer.Bytes = x.body.Rewrite(x.endpoint, in, x.owns(policy.Conversation, x.body.Conversation()))
+	}
+	if x.upload != nil {
+		h["Content-Type"] = []string{x.upload.form.ContentType()}
+		if err := x.upload.form.Finish(in.Agent); err != nil {
+			return x.formRefusal(err)
+		}
+	}
+	switch {
+	case x.endpoint.AgentQuery:
+		x.rawQuery = x.query.Rewrite(x.endpoint, in.Agent)
+	case x.endpoint.Params != nil:
+		x.rawQuery = x.query.Rewrite(x.endpoint, "")
+	}
+	return nil
+}
+
+var (
+	identity = []string{"identity"}
+	noValue  = []string{""}
+	jsonType = []string{"application/json"}
+	anything = []string{"*/*"} // one that asks for JSON would get the address of a file instead of it
+)

@@ -1,0 +1,126 @@
+package docsgpt
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/textproto"
+	"strings"
+)
+
+// formBuffer is how much of a form is looked at at once.
+const formBuffer = 32 << 10
+
+// partReader reads the parts of a form as clients write them, and refuses the rest of what RFC 2046 and 822 allow, or
+// readers put up with: text around the form, other line ends than CR LF, folded headers, blanks after a boundary, and a
+// boundary in a part. Between two calls of next it reads one part's content.
+type partReader struct {
+	in    *bufio.Reader
+	delim []byte // CR LF, two dashes and the boundary
+}
+
+func newPartReader(body io.Reader, boundary string) *partReader {
+	return &partReader{in: bufio.NewReaderSize(body, formBuffer), delim: []byte("\r\n--" + boundary)}
+}
+
+// begin reads up to the end of the first boundary. One empty line may stand before it.
+func (r *partReader) begin() error {
+	if begin, err := r.in.Peek(2); err == nil && string(begin) == "\r\n" {
+		return r.expect(r.delim)
+	}
+	return r.expect(r.delim[2:])
+}
+
+// expect reads these bytes.
+func (r *partReader) expect(want []byte) error {
+	got, err := r.in.Peek(len(want))
+	if err != nil {
+		return partError(err)
+	}
+	if !bytes.Equal(got, want) {
+		return errForm
+	}
+	_, err = r.in.Discard(len(want))
+	return err
+}
+
+// next reads from a boundary to the content of the part that it begins. It returns nil after the last one.
+func (r *partReader) next() (textproto.MIMEHeader, error) {
+	after, err := r.in.Peek(2)
+	switch {
+	case err != nil:
+		return nil, partError(err)
+	case string(after) == "--":
+		return nil, r.end()
+	}
+	if err := r.expect([]byte("\r\n")); err != nil {
+		return nil, err
+	}
+	h := textproto.MIMEHeader{}
+	for room := maxPartHeaders; ; {
+		line, err := r.in.ReadSlice('\n')
+		if room -= len(line); room < 0 || errors.Is(err, bufio.ErrBufferFull) {
+			return nil, errForm
+		}
+		if err != nil {
+			return nil, partError(err)
+		}
+		text, ok := strings.CutSuffix(string(line), "\r\n")
+		if ok && text == "" {
+			// Readers differ about a boundary right after the headers, with no line end of its own.
+			if begin, _ := r.in.Peek(len(r.delim) - 2); bytes.Equal(begin, r.delim[2:]) {
+				return nil, errForm
+			}
+			return h, nil
+		}
+		name, value, found := strings.Cut(text, ":")
+		if !ok || !found || !isToken(name) {
+			return nil, errForm
+		}
+		h.Add(name, strings.Trim(value, " \t"))
+	}
+}
+
+// end reads what follows the last boundary: two dashes and at most one line end.
+func (r *partReader) end() error {
+	rest, err := r.in.Peek(len("--\r\n") + 1)
+	switch {
+	case err == nil:
+		return errForm
+	case !errors.Is(err, io.EOF):
+		return partError(err)
+	case string(rest) != "--" && string(rest) != "--\r\n":
+		return errForm
+	}
+	return nil
+}
+
+// Read reads content, and the boundary after it.
+func (r *partReader) Read(p []byte) (int, error) {
+	ahead, err := r.in.Peek(formBuffer)
+	safe := len(ahead) - len(r.delim) + 1 // what cannot be the begin of a boundary
+	switch i := bytes.Index(ahead, r.delim); {
+	case i == 0:
+		if _, err = r.in.Discard(len(r.delim)); err == nil {
+			err = io.EOF
+		}
+		return 0, err
+	case i > 0:
+		safe = i
+	case err != nil:
+		return 0, partError(err)
+	}
+	n := copy(p, ahead[:safe])
+	_, err = r.in.Discard(n)
+	return n, err
+}
+
+// partError names the step of an error of reading. An end where none may be is the client's mistake.
+func partError(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("%w (%w)", errForm, io.ErrUnexpectedEOF)
+	}
+	return fmt.Errorf("reading a form: %w", err)
+}
