@@ -24,7 +24,7 @@ function site(port, way, upstream) {
   return `http://${LOOPBACK}:${port} {
 	log
 	${gate} {
-		endpoints widget openai health
+		endpoints widget openai mcp health
 	}
 ${next}}
 `;

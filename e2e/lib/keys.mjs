@@ -14,8 +14,9 @@ export function makeKeys({ agentKey = crypto.randomUUID() } = {}) {
   const sources = { handbook: crypto.randomUUID(), payroll: crypto.randomUUID() };
   const agents = { handbook: agentKey, payroll: crypto.randomUUID() };
   const upstreamToken = `dgpt_pat_${crypto.randomBytes(24).toString('base64url')}`;
+  const goneAgent = crypto.randomUUID();
   const tokens = {};
-  for (const name of ['agent', 'source', 'expired', 'early', 'disabled', 'unknown']) tokens[name] = crypto.randomUUID();
+  for (const name of ['agent', 'source', 'other', 'stale', 'expired', 'early', 'disabled', 'unknown']) tokens[name] = crypto.randomUUID();
 
   const records = [
     { id: 'by-agent', name: 'Bound to an agent', sha256: sha256(tokens.agent), agent: '{env.E2E_AGENT_HANDBOOK}' },
@@ -32,7 +33,8 @@ export function makeKeys({ agentKey = crypto.randomUUID() } = {}) {
       id: 'disabled', name: 'Disabled', sha256: sha256(tokens.disabled), agent: '{env.E2E_AGENT_HANDBOOK}',
       state: 'disabled',
     },
-    { id: 'other', name: 'Bound to the other agent', sha256: sha256(crypto.randomUUID()), agent: '{env.E2E_AGENT_PAYROLL}' },
+    { id: 'other', name: 'Bound to the other agent', sha256: sha256(tokens.other), agent: '{env.E2E_AGENT_PAYROLL}' },
+    { id: 'stale', name: 'Bound to an agent that is gone', sha256: sha256(tokens.stale), agent: '{env.E2E_AGENT_GONE}' },
   ];
 
   return {
@@ -47,12 +49,14 @@ export function makeKeys({ agentKey = crypto.randomUUID() } = {}) {
     env: {
       E2E_AGENT_HANDBOOK: agents.handbook,
       E2E_AGENT_PAYROLL: agents.payroll,
+      E2E_AGENT_GONE: goneAgent,
       E2E_UPSTREAM_TOKEN: upstreamToken,
     },
     /** Everything that must never be written anywhere, by name. */
     secrets: {
       ...Object.fromEntries(Object.entries(tokens).map(([name, token]) => [`token "${name}"`, token])),
       ...Object.fromEntries(Object.entries(agents).map(([name, key]) => [`agent key "${name}"`, key])),
+      'agent key that is gone': goneAgent,
       'upstream token': upstreamToken,
     },
     /** What the stub has to know to match. */
