@@ -39,6 +39,27 @@ func TestFindTakesTheCanonicalPathAndLeadingSlashes(t *testing.T) {
 	}
 }
 
+func TestFindMatchesPatternsWhole(t *testing.T) {
+	all := routes(t, "", GroupArtifacts)
+	const id = "7d0c1f0e-2f4b-4c7a-9a55-0c9c2f1d7a10"
+	for path, want := range map[string]string{
+		"/api/artifacts": "artifacts", "/api/artifacts/" + id: "artifact", "//api/artifacts/" + id: "artifact",
+		"/api/artifacts/" + id + "/versions/3": "artifact_version", "/api/artifacts/" + id + "/download": "artifact_download",
+		"/api/artifacts/": "", "/api/artifacts/x": "", "/api/artifacts/" + id + "/": "", "/api/artifacts//" + id: "",
+		"/api/artifacts/" + id + "/versions": "", "/api/artifacts/" + id + "/versions/": "",
+		"/api/artifacts/" + id + "/versions/-1": "", "/api/artifacts/" + id + "/versions/3/": "",
+		"/api/artifacts/" + id + "/restore": "", "/api/artifacts/{uuid}": "", "/api/artifacts/" + id + "/..": "",
+	} {
+		got, forwarded := "", ""
+		if r := all.Find(path); r != nil {
+			got, forwarded = r.First().Name, r.Path
+		}
+		if canonical := "/" + strings.TrimLeft(path, "/"); got != want || want != "" && forwarded != canonical {
+			t.Errorf("%s: got %q at %q, want %q", path, got, forwarded, want)
+		}
+	}
+}
+
 func TestGroupsOpenOnlyTheirOwn(t *testing.T) {
 	widget := routes(t, "", GroupWidget)
 	if widget.Find("/v1/models") != nil || widget.Find("/api/health") != nil || widget.Find("/stream") == nil {

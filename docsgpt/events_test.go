@@ -187,7 +187,34 @@ func FuzzEvents(f *testing.F) {
 		if len(got) > 0 && !bytes.HasSuffix(got, []byte("\n\n")) {
 			t.Fatalf("ends inside an event: %q", got)
 		}
+		// Errors are the one thing that is not passed on as it is.
+		if reference := relayedByTheStandard(stream); !bytes.Contains(stream, []byte("error")) && string(got) != reference {
+			t.Fatalf("got %q\nby the standard %q", got, reference)
+		}
 	})
+}
+
+// relayedByTheStandard reads a stream as the standard for server-sent events says, line by line, and returns the data of its whole
+// events in the form in which they are relayed.
+func relayedByTheStandard(stream []byte) string {
+	text := strings.TrimPrefix(string(stream), "\ufeff")
+	// A CR at the very end may be the first half of a line's end.
+	text = strings.TrimSuffix(text, "\r")
+	lines := strings.Split(strings.ReplaceAll(strings.ReplaceAll(text, "\r\n", "\n"), "\r", "\n"), "\n")
+	var out, event strings.Builder
+	for _, line := range lines[:len(lines)-1] {
+		if line == "" {
+			if event.Len() > 0 {
+				out.WriteString(event.String() + "\n")
+			}
+			event.Reset()
+			continue
+		}
+		if data, ok := strings.CutPrefix(line, "data:"); ok {
+			event.WriteString("data: " + strings.TrimPrefix(data, " ") + "\n")
+		}
+	}
+	return out.String()
 }
 
 func BenchmarkEvents(b *testing.B) {

@@ -135,21 +135,28 @@ func (r *Routes) Find(path string) *Resource {
 func matches(pattern, path string) bool {
 	for pattern != "" && path != "" {
 		var want, got string
-		want, pattern, _ = strings.Cut(pattern[1:], "/")
-		got, path, _ = strings.Cut(path[1:], "/")
-		switch {
-		case want == "{uuid}" && isUUID(got):
-		case want == "{number}" && isDigits(got) && len(got) <= 9:
-		case want == got:
-		default:
+		want, pattern = cutSegment(pattern)
+		got, path = cutSegment(path)
+		ok := want == got
+		switch want {
+		case "{uuid}":
+			ok = isUUID(got)
+		case "{number}":
+			ok = isDigits(got) && len(got) <= 9
+		}
+		if !ok {
 			return false
 		}
-		pattern, path = "/"+pattern, "/"+path
-		if pattern == "/" || path == "/" {
-			return pattern == path
-		}
 	}
-	return false
+	return pattern == path
+}
+
+// cutSegment cuts the first segment from a path that begins with a slash. The rest begins with a slash too, or is empty.
+func cutSegment(path string) (segment, rest string) {
+	if i := strings.IndexByte(path[1:], '/'); i >= 0 {
+		return path[1 : i+1], path[i+1:]
+	}
+	return path[1:], ""
 }
 
 // Endpoints returns the served endpoints in no particular order.

@@ -2,7 +2,8 @@
 
 Questions come on the standard input and answers go to the standard output, each as four bytes of length (big-endian)
 and that many bytes. A question is "b" and a body, "p" and a method, a blank and a request target, or "f" and a
-Content-Type, a line feed and a form. An answer is a JSON object. The first answer, before any question, tells the versions. The end of the input ends the program.
+Content-Type, a line feed and a form. An answer is a JSON object. The first answer, before any question, tells the
+versions. The end of the input ends the program.
 """
 
 import importlib.metadata
@@ -26,6 +27,17 @@ ROUTES = {
     "completions": ("/v1/chat/completions", "POST"),
     "models": ("/v1/models", "GET"),
     "health": ("/api/health", "GET"),
+    "store_attachment": ("/api/store_attachment", "POST"),
+    "task_status": ("/api/task_status", "GET"),
+    "artifacts": ("/api/artifacts", "GET"),
+    "artifact": ("/api/artifacts/<uuid:id>", "GET"),
+    "artifact_version": ("/api/artifacts/<uuid:id>/versions/<int:n>", "GET"),
+    "artifact_download": ("/api/artifacts/<uuid:id>/download", "GET"),
+    "stt": ("/api/stt", "POST"),
+    "stt_live_start": ("/api/stt/live/start", "POST"),
+    "stt_live_chunk": ("/api/stt/live/chunk", "POST"),
+    "stt_live_finish": ("/api/stt/live/finish", "POST"),
+    "tts": ("/api/tts", "POST"),
 }
 
 app = Flask(__name__)
