@@ -162,10 +162,7 @@ func (x *exchange) release() {
 func (x *exchange) forward() {
 	ctx, stop := context.WithCancelCause(x.r.Context())
 	defer stop(nil)
-	addForwarded(x.header, x.r)
-	if _, named := x.header["User-Agent"]; !named {
-		x.header["User-Agent"] = noValue // else net/http would put its own name there
-	}
+	completeHeader(x.header, x.r)
 	up := x.handler.upstream
 	request := forward.Request{Method: x.endpoint.Method, Path: x.resource.Path, Query: x.rawQuery, Header: x.header}
 	if x.buffer != nil {

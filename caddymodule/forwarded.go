@@ -22,6 +22,16 @@ func keepForwarded(dst http.Header, r *http.Request) {
 	}
 }
 
+// completeHeader adds what a request needs that the gate sends by itself.
+func completeHeader(dst http.Header, r *http.Request) {
+	addForwarded(dst, r)
+	if _, named := dst["User-Agent"]; !named {
+		dst["User-Agent"] = noValue // else net/http would put its own name there
+	}
+}
+
+var noValue = []string{""}
+
 // addForwarded tells the upstream who asks, in the way of Caddy's reverse_proxy: a trusted proxy's own values are kept,
 // and the direct client is added to the list.
 func addForwarded(dst http.Header, r *http.Request) {

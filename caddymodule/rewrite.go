@@ -58,7 +58,6 @@ func (x *exchange) rewrite() *refusal {
 
 var (
 	identity = []string{"identity"}
-	noValue  = []string{""}
 	jsonType = []string{"application/json"}
 	anything = []string{"*/*"} // one that asks for JSON would get the address of a file instead of it
 )

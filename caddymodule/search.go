@@ -141,10 +141,7 @@ func (x *exchange) sendSearch(p *part) error {
 	ctx, stop := context.WithCancelCause(x.r.Context())
 	defer stop(nil)
 	header := x.header.Clone()
-	addForwarded(header, x.r)
-	if _, named := header["User-Agent"]; !named {
-		header["User-Agent"] = noValue
-	}
+	completeHeader(header, x.r)
 	body := forward.NewBuffer(len(x.buffer.Bytes))
 	body.Bytes = append(body.Bytes, x.buffer.Bytes...)
 	up := x.handler.upstream

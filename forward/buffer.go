@@ -79,20 +79,19 @@ func (b *Buffer) Open() io.ReadCloser { return io.NopCloser(bytes.NewReader(b.By
 // Reader returns a new reader of the whole buffer, which holds it until it is closed.
 func (b *Buffer) Reader() io.ReadCloser {
 	b.refs.Add(1)
-	r := &bufferReader{buffer: b}
-	r.Reset(b.Bytes)
-	return r
+	return &holder{Reader: bytes.NewReader(b.Bytes), release: b.Release}
 }
 
-type bufferReader struct {
-	bytes.Reader
-	buffer *Buffer
-	closed atomic.Bool
+// holder is a reader of something that is shared, which it lets go when it is closed, once.
+type holder struct {
+	io.Reader
+	release func()
+	closed  atomic.Bool
 }
 
-func (r *bufferReader) Close() error {
+func (r *holder) Close() error {
 	if r.closed.CompareAndSwap(false, true) {
-		r.buffer.Release()
+		r.release()
 	}
 	return nil
 }

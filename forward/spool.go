@@ -101,11 +101,10 @@ func (s *Spool) Len() int64 { return s.size }
 // Open implements Body. The spool is kept until the reader is closed.
 func (s *Spool) Open() io.ReadCloser {
 	s.refs.Add(1)
-	r := &spoolReader{spool: s, Reader: bytes.NewReader(s.memory)}
 	if s.file != nil {
-		r.Reader = io.NewSectionReader(s.file, 0, s.size)
+		return &holder{Reader: io.NewSectionReader(s.file, 0, s.size), release: s.Release}
 	}
-	return r
+	return &holder{Reader: bytes.NewReader(s.memory), release: s.Release}
 }
 
 // Release implements Body.
@@ -117,19 +116,6 @@ func (s *Spool) Release() {
 	if s.name != "" {
 		_ = os.Remove(s.name) // there is nothing else to do about it
 	}
-}
-
-type spoolReader struct {
-	io.Reader
-	spool  *Spool
-	closed atomic.Bool
-}
-
-func (r *spoolReader) Close() error {
-	if r.closed.CompareAndSwap(false, true) {
-		r.spool.Release()
-	}
-	return nil
 }
 
 // Limit returns a reader of at most n bytes of r. What is longer ends in [ErrTooLarge].
