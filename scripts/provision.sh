@@ -38,6 +38,7 @@ look() {
 	if ! have node || ! at_least "$(node -p process.versions.node 2>/dev/null || echo 0)" 20; then
 		lack "node 20 or later" "https://nodejs.org" nodejs
 	fi
+	have curl || lack curl "your system's package" curl
 	have npm || lack npm "https://nodejs.org" npm
 	find_python >/dev/null || lack "python3 3.11 or later with venv" "https://www.python.org" python3 python3-venv
 	have chromium || have chromium-browser || have google-chrome ||
