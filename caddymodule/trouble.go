@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"net/http"
 	"sync"
 	"time"
 
@@ -67,14 +68,17 @@ func (x *exchange) upstreamFailed(r *docsgpt.Refusal, status int, cause error) {
 	if cause != nil {
 		fields = append(fields, zap.Error(cause))
 	}
-	message := "DocsGPT did not answer as it should"
+	level, message := zap.ErrorLevel, "DocsGPT did not answer as it should"
+	if r.Status < http.StatusInternalServerError {
+		level, message = zap.InfoLevel, "DocsGPT did not accept the request" // its limits, or the client's mistake
+	}
 	if r.Code == docsgpt.CodeUpstreamRefused {
 		fields = append(fields, zap.String("likely_cause", "the upstream credential: "+x.credentialName()+
 			" is not valid in DocsGPT (or DocsGPT's database is away); the client's key is good"))
 	} else if cause := x.likelyCause(r, status); cause != "" {
 		fields = append(fields, zap.String("likely_cause", cause))
 	}
-	x.handler.logger.Error(message, fields...)
+	x.handler.logger.Log(level, message, fields...)
 }
 
 // credentialName says which of the gate's credentials a request carried, without showing it.
