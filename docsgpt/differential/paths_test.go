@@ -166,3 +166,32 @@ func spell(g *rand.Rand, path string) string {
 	}
 	return b.String()
 }
+
+// FuzzPaths holds any spelling of a path against Werkzeug's routing.
+func FuzzPaths(f *testing.F) {
+	for _, target := range []string{
+		"/stream", "//stream", "/%73tream", "/%2Fstream", "/api%2Fanswer", "/stream/", "/Stream", "/x/../stream", "/stream;x",
+		"/stream%00", "/api//answer", "http://other.example//stream", "/stream?x=1", `/\stream`, "/%2573tream", "/api/artifacts",
+		"/api/artifacts/7d0c1f0e-2f4b-4c7a-9a55-0c9c2f1d7a10", "/api/artifacts/7d0c1f0e-2f4b-4c7a-9a55-0c9c2f1d7a10/versions/3",
+		"/api/artifacts/7d0c1f0e-2f4b-4c7a-9a55-0c9c2f1d7a10/versions/03/", "/api/artifacts//download", "/v1/models", "/v1%2fmodels",
+	} {
+		f.Add(target, true)
+		f.Add(target, false)
+	}
+	routes := allRoutes(f)
+	f.Fuzz(func(t *testing.T, target string, post bool) {
+		if !strings.HasPrefix(target, "/") && !strings.HasPrefix(target, "http://other.example/") {
+			return // other absolute forms are the two servers' own matter
+		}
+		for _, c := range []byte(target) {
+			if c <= ' ' || c >= 0x7f {
+				return // such a byte ends a request line, or is refused by one of the servers before any routing
+			}
+		}
+		method := http.MethodGet
+		if post {
+			method = http.MethodPost
+		}
+		checkPath(t, routes, method, target)
+	})
+}
