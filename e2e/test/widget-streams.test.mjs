@@ -42,6 +42,14 @@ describe('chat widget, hard streams', () => {
         });
       }
 
+      // The browser hands so large an event to the widget in pieces, whoever sends it, and the widget reads each by itself.
+      scenario('an event of 1 MB: what came before it stays, and the next question works', async () => {
+        const chat = await widget();
+        const turn = await chat.ask(`${QUESTION} [[big=1000000]]`);
+        assert.match(turn.answer, /^stub answer:/, 'the text before it is lost');
+        assertAnswered(await chat.ask(QUESTION), world.keys);
+      });
+
       scenario('a stream that is cut: the text so far, and a sentence that it is not all', async () => {
         const chat = await widget();
         const turn = await chat.ask(`${QUESTION} [[cut]]`);
