@@ -138,6 +138,7 @@ func (a *App) Start() error {
 	if a.state == nil {
 		return errNobodyToAsk
 	}
+	a.rememberVersion()
 	a.state.start(a.logger)
 	return nil
 }

@@ -26,9 +26,10 @@ var errNobodyToAsk = errors.New("docsgpt auto: there is no DocsGPT to ask, since
 // detection is what an app with the version "auto" knows before it has a version. The app stands above all sites and
 // does not know their upstreams, so the first handler that has one settles it.
 type detection struct {
-	ctx     caddy.Context  // the app's own
-	asked   string         // the address that was asked; empty: none yet
-	waiting []func() error // what needs the version
+	ctx     caddy.Context    // the app's own
+	asked   string           // the address that was asked; empty: none yet
+	found   *docsgpt.Version // what it answered; nil: nothing
+	waiting []func() error   // what needs the version
 }
 
 // settleByAddress asks the DocsGPT that the app's own options name.
@@ -89,7 +90,7 @@ func (a *App) detect(up *forward.Upstream, address string) *docsgpt.Version {
 	if err == nil {
 		a.logger.Info("found out the version of DocsGPT", upstream, zap.String("docsgpt", found.Version.Name),
 			zap.Strings("or", found.Alike), zap.String("from", found.From))
-		a.rememberVersion(address, found.Version)
+		a.found = found.Version
 		return found.Version
 	}
 	if v := a.recallVersion(address); v != nil {
@@ -126,12 +127,16 @@ func versionKey(address string) string {
 	return "docsgate/docsgpt/" + hex.EncodeToString(sum[:8])
 }
 
-// rememberVersion keeps what was found for the next start. That it cannot be kept is no reason not to start.
-func (a *App) rememberVersion(address string, v *docsgpt.Version) {
-	if last := a.recallVersion(address); last != nil && last.Name == v.Name {
+// rememberVersion keeps what was found, if anything was, for the next start. It is for configurations that do start:
+// others must write nothing. That it cannot be kept is no reason not to start.
+func (a *App) rememberVersion() {
+	if a.found == nil {
 		return
 	}
-	if err := a.ctx.Storage().Store(a.ctx, versionKey(address), []byte(v.Name)); err != nil {
+	if last := a.recallVersion(a.asked); last != nil && last.Name == a.found.Name {
+		return
+	}
+	if err := a.ctx.Storage().Store(a.ctx, versionKey(a.asked), []byte(a.found.Name)); err != nil {
 		a.logger.Warn("the version of DocsGPT was not kept for the next start", zap.Error(err))
 	}
 }

@@ -16,7 +16,7 @@ import (
 func (x *exchange) hand() {
 	w := &x.handed
 	w.answer.x, w.header = x, http.Header{}
-	err := w.serve(x.next, x.rewritten())
+	err := serveNext(x.next, w, &w.begun, x.rewritten())
 	x.release()
 	if err == nil && !w.begun {
 		err = errNoHandler
@@ -36,17 +36,19 @@ func (x *exchange) rewritten() *http.Request {
 	r.Form, r.PostForm, r.MultipartForm = nil, nil, nil
 	r.TransferEncoding, r.Trailer = nil, nil
 	r.Body, r.ContentLength, r.GetBody = http.NoBody, 0, nil
-	if x.buffer != nil {
-		buffer := x.buffer
-		r.Body, r.ContentLength = buffer.Reader(), int64(len(buffer.Bytes))
-		r.GetBody = func() (io.ReadCloser, error) { return buffer.Reader(), nil }
-	}
-	if x.upload != nil {
-		spool := x.upload.spool
-		r.Body, r.ContentLength = spool.Open(), spool.Len()
-		r.GetBody = func() (io.ReadCloser, error) { return spool.Open(), nil }
+	switch {
+	case x.buffer != nil:
+		setBody(r, x.buffer.Len(), x.buffer.Reader)
+	case x.upload != nil:
+		setBody(r, x.upload.spool.Len(), x.upload.spool.Open)
 	}
 	return r
+}
+
+// setBody gives a request a body that can be read again. Each reader holds what it reads from until it is closed.
+func setBody(r *http.Request, size int64, open func() io.ReadCloser) {
+	r.Body, r.ContentLength = open(), size
+	r.GetBody = func() (io.ReadCloser, error) { return open(), nil }
 }
 
 // handed is the response writer of the next handler.
@@ -56,13 +58,8 @@ type handed struct {
 	begun  bool
 }
 
-// serve calls the next handler, see [serveNext].
-func (w *handed) serve(next caddyhttp.Handler, r *http.Request) error {
-	return serveNext(next, w, &w.begun, r)
-}
-
-// serveNext calls the next handler; begun tells whether it has begun to answer. reverse_proxy breaks off an answer that it cannot finish by a panic; here that is one
-// more way for an answer to end.
+// serveNext calls the next handler; begun tells whether it has begun to answer. reverse_proxy breaks off an answer that
+// it cannot finish by a panic; here that is one more way for an answer to end.
 func serveNext(next caddyhttp.Handler, w http.ResponseWriter, begun *bool, r *http.Request) (err error) {
 	defer r.Body.Close()
 	defer func() {

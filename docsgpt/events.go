@@ -289,7 +289,7 @@ func readTelling(data []byte) (kind, id, conversation jsontext.Value) {
 }
 
 func (f *Events) tell(raw jsontext.Value) {
-	if id, ok := textOf(raw); ok && id != "" && id != "None" {
+	if id := conversationID(raw); id != "" {
 		f.conversation = id
 	}
 }
@@ -304,6 +304,11 @@ func (f *Events) Conversation() string {
 // ConversationOf returns the conversation that a JSON answer of /api/answer names, or an empty text.
 func ConversationOf(body []byte) string {
 	_, _, raw := readTelling(body)
+	return conversationID(raw)
+}
+
+// conversationID returns the id that a raw value is. DocsGPT writes "None" where it stored nothing.
+func conversationID(raw jsontext.Value) string {
 	id, _ := textOf(raw)
 	if id == "None" {
 		return ""

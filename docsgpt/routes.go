@@ -84,13 +84,18 @@ func NewRoutes(v *Version, groups []Group, allow []string) (*Routes, error) {
 }
 
 func (r *Routes) add(e *Endpoint) {
-	resource := r.byPath[e.Path]
-	if resource == nil {
+	resource, pattern := r.byPath[e.Path], strings.Contains(e.Path, "{")
+	if i := slices.IndexFunc(r.patterns, func(p *Resource) bool { return p.Path == e.Path }); i >= 0 {
+		resource = r.patterns[i]
+	}
+	switch {
+	case resource != nil:
+	case pattern:
+		resource = &Resource{Path: e.Path}
+		r.patterns = append(r.patterns, resource)
+	default:
 		resource = &Resource{Path: e.Path}
 		r.byPath[e.Path] = resource
-		if strings.Contains(e.Path, "{") {
-			r.patterns = append(r.patterns, resource)
-		}
 	}
 	resource.endpoints = append(resource.endpoints, e)
 }
@@ -120,7 +125,7 @@ func (r *Routes) Find(path string) *Resource {
 	if canonical, ok := aliases[path]; ok {
 		path = canonical
 	}
-	if resource := r.byPath[path]; resource != nil && !strings.Contains(path, "{") {
+	if resource := r.byPath[path]; resource != nil {
 		return resource
 	}
 	for _, resource := range r.patterns {
@@ -163,6 +168,9 @@ func cutSegment(path string) (segment, rest string) {
 func (r *Routes) Endpoints() []*Endpoint {
 	var all []*Endpoint
 	for _, resource := range r.byPath {
+		all = append(all, resource.endpoints...)
+	}
+	for _, resource := range r.patterns {
 		all = append(all, resource.endpoints...)
 	}
 	return all

@@ -1,6 +1,6 @@
 package keys
 
-// Reason is the outcome of a check of a token. The set is closed; see Reasons. The words are stable: they are labels of
+// Reason is the outcome of a check of a token. The set is closed. The words are stable: they are labels of
 // metrics and stand in logs.
 type Reason string
 
@@ -15,11 +15,6 @@ const (
 	Expired     Reason = "expired"         // at or after the key's Expires
 	NotReady    Reason = "store_not_ready" // not all feeds were loaded yet, so nothing can be said about any token
 )
-
-// Reasons returns all reasons, Allowed first. The caller owns the slice.
-func Reasons() []Reason {
-	return []Reason{Allowed, NoToken, Malformed, Unknown, DisabledKey, NotYetValid, Expired, NotReady}
-}
 
 // Decision is the outcome of a check of a token. The zero Decision allows nothing.
 type Decision struct {
