@@ -92,7 +92,8 @@ describe('MCP SDK', () => {
         name: 'search_docs', arguments: { query: QUERY }, _meta: { 'example.com/conversation': 'mine', progressToken: 9 },
       });
       assert.match(result.content[0].text, /handbook/);
-      const { params } = (await world.stub.calls()).at(-1).json;
+      // Beside its calls the client opens a stream to listen on, at a time of its own.
+      const { params } = (await world.stub.calls()).findLast((call) => call.json?.method === 'tools/call').json;
       assert.deepEqual(params._meta, { progressToken: 9 });
     });
 
