@@ -105,7 +105,7 @@ const (
 func (c *cache) get(d *Digest, revision uint64) (*record, verdict) {
 	defer runtime.KeepAlive(c) // or its goroutines could be stopped in the middle of this
 	hash := d.hash()
-	if rec, ok := c.known.Get(hash); ok && rec.Digest == *d && !rec.retired.Load() {
+	if rec, ok := c.known.Get(hash); ok && rec.has(d) && !rec.retired.Load() {
 		return rec, isKnown
 	}
 	if a, ok := c.unknown.Get(hash); ok && a.revision == revision && a.digest == *d {

@@ -20,6 +20,45 @@ type Feed interface {
 	Watch(ctx context.Context, changed func()) error
 }
 
+// Tracker is a feed that knows what has changed in it, so that one change among a million keys costs one.
+type Tracker interface {
+	Feed
+
+	// Changes returns what has changed since the last call of Load or Changes. With ok false it cannot tell, and Load is
+	// called instead. The calls come one after the other.
+	Changes(ctx context.Context) (delta Delta, ok bool, err error)
+}
+
+// Remote is a feed of keys that another system keeps and that may be out of reach. While it is, its last good keys go on to
+// count, and a token that nobody knows is neither accepted nor called wrong. Its Load returns a *Stale error with the keys
+// when it could read only what it had kept for such a time. Its Watch returns an error as soon as the other system is lost.
+type Remote interface {
+	Feed
+
+	// Fresh returns when the other system last confirmed that what was loaded is all there is; zero: it never did.
+	Fresh() time.Time
+
+	// Patience is how long its last good keys count without it. After that they are forgotten until it is back.
+	Patience() time.Duration
+}
+
+// Stale says that the keys that came with it are not the newest: they were kept for the time that a Remote is away.
+type Stale struct {
+	At  time.Time // when they were the newest; zero: nothing was kept, so there are no keys
+	Err error     // why the newest could not be read
+}
+
+// Error implements error.
+func (s *Stale) Error() string {
+	if s.At.IsZero() {
+		return "there are no keys yet, since nothing was kept from before: " + s.Err.Error()
+	}
+	return "the keys are those of " + s.At.UTC().Format(time.RFC3339) + ": " + s.Err.Error()
+}
+
+// Unwrap returns why.
+func (s *Stale) Unwrap() error { return s.Err }
+
 // Observer hears how feeds are doing. Calls for one feed come one after the other, for different feeds perhaps at once.
 type Observer interface {
 	// FeedLoaded is called after each load that was applied, also when it changed nothing. keys is the number of keys

@@ -26,12 +26,17 @@ func TestBindingKind(t *testing.T) {
 }
 
 func TestStateWords(t *testing.T) {
+	for s, word := range map[State]string{Active: "active", Disabled: "disabled", Revoked: "revoked", Unusable: "unusable"} {
+		if s.String() != word {
+			t.Errorf("state %d reads %q, want %q", s, s, word)
+		}
+	}
 	for _, s := range []State{Active, Disabled} {
 		if got, err := ParseState(s.String()); err != nil || got != s {
 			t.Errorf("%s: got %s, %v", s, got, err)
 		}
 	}
-	for _, word := range []string{"", "Active", "off", " active"} {
+	for _, word := range []string{"", "Active", "off", " active", "revoked", "unusable"} {
 		if got, err := ParseState(word); err == nil || got == Active {
 			t.Errorf("%q: got %s, %v", word, got, err)
 		}
@@ -46,6 +51,7 @@ func TestSame(t *testing.T) {
 	base := func() Key {
 		k := sourceKey("a")
 		k.NotBefore, k.Expires, k.Feed = noon, noon.Add(time.Hour), "f"
+		k.Old = []OldToken{oldToken("c", noon)}
 		return k
 	}
 	changes := map[string]func(*Key){
@@ -59,6 +65,10 @@ func TestSame(t *testing.T) {
 		"NotBefore":    func(k *Key) { k.NotBefore = noon.Add(1) },
 		"Expires":      func(k *Key) { k.Expires = time.Time{} },
 		"Feed":         func(k *Key) { k.Feed = "g" },
+		"Created":      func(k *Key) { k.Created = noon },
+		"Hint":         func(k *Key) { k.Hint = "aB3d" },
+		"an old token": func(k *Key) { k.Old = []OldToken{oldToken("a", noon)} },
+		"its grace":    func(k *Key) { k.Old = []OldToken{oldToken("c", noon.Add(1))} },
 	}
 	for name, change := range changes {
 		t.Run(name, func(t *testing.T) {

@@ -1,10 +1,8 @@
 package keys
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"slices"
 
 	"github.com/hashicorp/go-memdb"
@@ -23,7 +21,9 @@ func (c Change) IsZero() bool { return c == Change{} }
 // A key without id, digest or exactly one binding, and an id or a digest that stands twice in set or belongs to another
 // feed, are errors. Then nothing is applied, and the error names every such key by its id, one a line, and no digest.
 func (s *Store) Replace(feed string, set []Key) (Change, error) {
-	txn := s.db.Txn(true) // one writer at a time from here on
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	txn := s.db.Txn(true)
 	defer txn.Abort()
 
 	diff, err := s.compare(txn, feed, set)
@@ -40,12 +40,7 @@ func (s *Store) Remove(feed string) Change {
 	return change
 }
 
-// difference is what a write has to do: out leaves the tables and in enters them. An updated key is in both.
-type difference struct {
-	out, in []*record
-	change  Change
-}
-
+// compare finds what Replace has to do.
 func (s *Store) compare(txn *memdb.Txn, feed string, set []Key) (difference, error) {
 	var (
 		diff     difference
@@ -54,8 +49,7 @@ func (s *Store) compare(txn *memdb.Txn, feed string, set []Key) (difference, err
 		byDigest = make(map[Digest]int, len(set))
 	)
 	for i := range set {
-		k := set[i]
-		k.Feed = feed
+		k := &set[i]
 		if err := k.check(); err != nil {
 			faults = append(faults, err)
 			continue
@@ -64,30 +58,16 @@ func (s *Store) compare(txn *memdb.Txn, feed string, set []Key) (difference, err
 			faults = append(faults, fmt.Errorf("key %s: the id is used more than once", k.ID))
 		}
 		byID[k.ID] = struct{}{}
-		if first, repeated := byDigest[k.Digest]; repeated {
-			faults = append(faults, fmt.Errorf("key %s: same token as key %s", k.ID, set[first].ID))
-		} else {
-			byDigest[k.Digest] = i
+		for d := range k.digests {
+			if first, repeated := byDigest[*d]; repeated {
+				faults = append(faults, fmt.Errorf("key %s: same token as key %s", k.ID, set[first].ID))
+			} else {
+				byDigest[*d] = i
+			}
 		}
-		old := s.byID(txn, k.ID)
-		if old != nil && old.Feed != feed {
-			faults = append(faults, fmt.Errorf("key %s: the id is used in feed %s, too", k.ID, old.Feed))
+		if err := s.add(txn, feed, k, &diff); err != nil {
+			faults = append(faults, err)
 		}
-		if old != nil && k.same(&old.Key) {
-			continue
-		}
-		if o := s.byDigest(txn, &k.Digest); o != nil && o.Feed != feed {
-			faults = append(faults, fmt.Errorf("key %s: same token as key %s of feed %s", k.ID, o.ID, o.Feed))
-		}
-		switch {
-		case old == nil:
-			diff.change.Added++
-		default:
-			diff.change.Updated++
-			diff.out = append(diff.out, old)
-		}
-		k.Binding.Sources = slices.Clone(k.Binding.Sources)
-		diff.in = append(diff.in, &record{Key: k})
 	}
 	if len(faults) > 0 {
 		return difference{}, errors.Join(faults...)
@@ -104,84 +84,33 @@ func (s *Store) compare(txn *memdb.Txn, feed string, set []Key) (difference, err
 	return diff, nil
 }
 
-func (s *Store) apply(txn *memdb.Txn, diff difference) {
-	if diff.change.IsZero() {
-		return
+// add notes what has to be done for one good key of a feed. An error says that the key is in conflict with another feed's.
+func (s *Store) add(txn *memdb.Txn, feed string, k *Key, diff *difference) error {
+	rec := &record{Key: *k}
+	rec.Feed = feed
+	old := s.byID(txn, k.ID)
+	if old != nil && rec.same(&old.Key) {
+		return nil
 	}
-	rewrite(txn, tableDigests, diff, func(r *record) uint64 { return r.Digest.hash() })
-	rewrite(txn, tableIDs, diff, func(r *record) uint64 { return maphash.String(s.idSeed, r.ID) })
-	// The order matters. The revision moves after the commit: a reader takes the revision first and then looks, so what it
-	// did not find in the old keys can never pass for knowledge of the new ones. The old records are marked before this
-	// returns, so from then on no cache can answer with one.
-	txn.Commit()
-	s.size.Add(int64(diff.change.Added - diff.change.Removed))
-	for _, rec := range diff.out {
-		rec.retired.Store(true)
+	var faults []error
+	if old != nil && old.Feed != feed {
+		faults = append(faults, fmt.Errorf("key %s: the id is used in feed %s, too", k.ID, old.Feed))
 	}
-	s.revision.Add(1)
-}
-
-// edit is one record that enters or leaves a bucket.
-type edit struct {
-	entry
-	leaves bool
-}
-
-// rewrite builds each bucket that a difference touches once, from a copy: readers may hold the old one.
-func rewrite(txn *memdb.Txn, table string, diff difference, hash func(*record) uint64) {
-	edits := make([]edit, 0, len(diff.out)+len(diff.in))
-	for _, rec := range diff.out {
-		edits = append(edits, edit{entry: entry{hash(rec), rec}, leaves: true})
-	}
-	for _, rec := range diff.in {
-		edits = append(edits, edit{entry: entry{hash(rec), rec}})
-	}
-	slices.SortFunc(edits, func(a, b edit) int { return cmp.Compare(slotOf(a.hash), slotOf(b.hash)) })
-	for len(edits) > 0 {
-		slot := slotOf(edits[0].hash)
-		n := 1
-		for n < len(edits) && slotOf(edits[n].hash) == slot {
-			n++
-		}
-		must(put(txn, table, edited(slot, entries(txn, table, slot), edits[:n])))
-		edits = edits[n:]
-	}
-}
-
-func edited(slot uint16, old []entry, edits []edit) *bucket {
-	size := len(old)
-	for _, e := range edits {
-		if e.leaves {
-			size--
-		} else {
-			size++
+	for d := range k.digests {
+		if o := s.byDigest(txn, d); o != nil && o.Feed != feed {
+			faults = append(faults, fmt.Errorf("key %s: same token as key %s of feed %s", k.ID, o.ID, o.Feed))
 		}
 	}
-	b := &bucket{slot: slot, entries: make([]entry, 0, size)}
-	for _, o := range old {
-		if !slices.ContainsFunc(edits, func(e edit) bool { return e.leaves && e.rec == o.rec }) {
-			b.entries = append(b.entries, o)
-		}
+	if len(faults) > 0 {
+		return errors.Join(faults...)
 	}
-	for _, e := range edits {
-		if !e.leaves {
-			b.entries = append(b.entries, e.entry)
-		}
+	if old == nil {
+		diff.change.Added++
+	} else {
+		diff.change.Updated++
+		diff.out = append(diff.out, old)
 	}
-	return b
-}
-
-func put(txn *memdb.Txn, table string, b *bucket) error {
-	if len(b.entries) == 0 {
-		return txn.Delete(table, b)
-	}
-	return txn.Insert(table, b)
-}
-
-// must is for errors that only a fault of this package could cause: a table that is not in the schema, an object that is
-// no bucket. The transaction is aborted on the way up.
-func must(err error) {
-	if err != nil {
-		panic(fmt.Sprintf("writing the key store: %v", err))
-	}
+	rec.Binding.Sources, rec.Old = slices.Clone(k.Binding.Sources), slices.Clone(k.Old)
+	diff.in = append(diff.in, rec)
+	return nil
 }

@@ -19,6 +19,13 @@ type Store struct {
 	revision atomic.Uint64
 	ready    atomic.Bool
 
+	awayMu sync.Mutex
+	away   map[string]bool // feeds that cannot be read; guarded by awayMu
+	unsure atomic.Bool     // there is one
+
+	writing   sync.Mutex // held by whoever changes keys, so that listeners hear of changes in their order
+	listeners []Listener // guarded by writing
+
 	countsMu sync.Mutex // guards counts
 	counts   tally
 }
@@ -30,6 +37,23 @@ func NewStore() *Store {
 		panic(fmt.Sprintf("the schema of the key store is wrong: %v", err)) // it is a constant: a fault of the program
 	}
 	return &Store{db: db, idSeed: maphash.MakeSeed()}
+}
+
+// Listener hears of every change of a store, in their order.
+type Listener interface {
+	// KeysChanged tells of one change as a whole: first what has left, then what came in; a key that was updated is in
+	// both. It is called before the call that made the change returns, and must not change the store or the keys.
+	KeysChanged(out, in []*Key)
+}
+
+// Listen calls l for all keys that there are, and from then on for each change.
+func (s *Store) Listen(l Listener) {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	all := make([]*Key, 0, s.Len())
+	each(s.db.Txn(false), func(rec *record) { all = append(all, &rec.Key) })
+	l.KeysChanged(nil, all)
+	s.listeners = append(s.listeners, l)
 }
 
 // Lookup returns the key with this digest, or nil. It takes no lock.
@@ -57,13 +81,29 @@ func (s *Store) Revision() uint64 { return s.revision.Load() }
 // SetReady says whether the keys are complete enough to decide on tokens. A new store is not ready.
 func (s *Store) SetReady(ready bool) { s.ready.Store(ready) }
 
+// SetAway says whether a feed cannot be read at the moment, so that it may have keys that are not known here. As long as
+// there is such a feed nothing is said against a token that no known key has.
+func (s *Store) SetAway(feed string, away bool) {
+	s.awayMu.Lock()
+	defer s.awayMu.Unlock()
+	if s.away == nil {
+		s.away = map[string]bool{}
+	}
+	if away {
+		s.away[feed] = true
+	} else {
+		delete(s.away, feed)
+	}
+	s.unsure.Store(len(s.away) > 0)
+}
+
 // Ready reports what SetReady said last.
 func (s *Store) Ready() bool { return s.ready.Load() }
 
 func (s *Store) byDigest(txn *memdb.Txn, d *Digest) *record {
 	hash := d.hash()
 	for _, e := range entries(txn, tableDigests, slotOf(hash)) {
-		if e.hash == hash && e.rec.Digest == *d {
+		if e.hash == hash && e.rec.has(d) {
 			return e.rec
 		}
 	}
@@ -92,7 +132,7 @@ func entries(txn *memdb.Txn, table string, slot uint16) []entry {
 
 // each calls f for every record that txn sees.
 func each(txn *memdb.Txn, f func(*record)) {
-	rows, err := txn.Get(tableDigests, indexSlot)
+	rows, err := txn.Get(tableIDs, indexSlot) // not by digest: a key may have several
 	if err != nil {
 		return // as in entries
 	}
@@ -116,8 +156,8 @@ func (t *tally) holds(revision uint64, now time.Time) bool {
 	return t.valid && t.revision == revision && !now.Before(t.from) && (t.until.IsZero() || now.Before(t.until))
 }
 
-// Counts returns the number of keys by what they are at the time now: "active", "disabled", "not_yet_valid" and "expired",
-// always all four. Keys are counted anew only when one has changed or crossed a bound in time, so a scrape is cheap.
+// Counts returns the number of keys by what they are at the time now: "active", "disabled", "revoked", "unusable",
+// "not_yet_valid" and "expired", always all six. Keys are counted anew only when one has changed or crossed a bound in time, so a scrape is cheap.
 // The caller owns the map.
 func (s *Store) Counts(now time.Time) map[string]int {
 	s.countsMu.Lock()
@@ -130,6 +170,8 @@ func (s *Store) Counts(now time.Time) map[string]int {
 	return map[string]int{
 		Active.String():     c[Allowed],
 		Disabled.String():   c[DisabledKey],
+		Revoked.String():    c[RevokedKey],
+		Unusable.String():   c[UnusableKey],
 		string(NotYetValid): c[NotYetValid],
 		string(Expired):     c[Expired],
 	}
@@ -138,7 +180,7 @@ func (s *Store) Counts(now time.Time) map[string]int {
 func (s *Store) count(revision uint64, now time.Time) tally {
 	t := tally{valid: true, revision: revision, from: now, byStanding: make(map[Reason]int, 4)}
 	each(s.db.Txn(false), func(rec *record) {
-		t.byStanding[rec.standing(now)]++
+		t.byStanding[rec.Standing(now)]++
 		for _, bound := range [...]time.Time{rec.NotBefore, rec.Expires} {
 			if bound.After(now) && (t.until.IsZero() || bound.Before(t.until)) {
 				t.until = bound

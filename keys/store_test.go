@@ -190,7 +190,9 @@ func TestCounts(t *testing.T) {
 	s := NewStore()
 	check := func(name string, at time.Time, active, disabled, notYet, expired int) {
 		t.Helper()
-		want := map[string]int{"active": active, "disabled": disabled, "not_yet_valid": notYet, "expired": expired}
+		want := map[string]int{
+			"active": active, "disabled": disabled, "not_yet_valid": notYet, "expired": expired, "revoked": 0, "unusable": 0,
+		}
 		for range 2 { // counted, and remembered
 			got := s.Counts(at)
 			if !maps.Equal(got, want) {

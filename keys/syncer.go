@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -12,6 +13,9 @@ import (
 const (
 	firstRetry = 5 * time.Second
 	lastRetry  = time.Minute
+
+	firstRemoteRetry = 500 * time.Millisecond // another system may be back any moment
+	lastRemoteRetry  = 15 * time.Second
 )
 
 // Syncer brings the keys of feeds into a store and keeps them there: when a feed fails, its last good keys stay. It is safe
@@ -27,8 +31,12 @@ type feedState struct {
 	feed Feed
 	wake chan struct{} // holds one value when a load is due
 
-	loading       sync.Mutex // held during a load: one at a time; guards lastLoadError
+	given atomic.Bool // it has given keys once, if only ones that it had kept
+
+	loading       sync.Mutex // held during a load: one at a time; guards the following
 	lastLoadError string     // empty after a success
+	loaded        bool       // the store had all keys of the feed once
+	tracked       bool       // the store has what the feed had at its last Load or Changes
 
 	mu     sync.Mutex // guards status
 	status FeedStatus
@@ -81,6 +89,21 @@ func (s *Syncer) Reload(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// Sync brings what has changed in one feed into the store, now: when it returns without an error, decisions are made on
+// it. If ctx ends before that, it is left to Run. A name that no feed has is an error.
+func (s *Syncer) Sync(ctx context.Context, feed string) error {
+	for _, f := range s.feeds {
+		if f.feed.Name() == feed {
+			err := s.load(ctx, f)
+			if err != nil && ctx.Err() != nil {
+				f.due()
+			}
+			return err
+		}
+	}
+	return fmt.Errorf("there is no feed %s", feed)
+}
+
 // Status returns how each feed is doing, in the order the feeds were given.
 func (s *Syncer) Status() []FeedStatus {
 	all := make([]FeedStatus, len(s.feeds))
@@ -97,31 +120,77 @@ func (s *Syncer) load(ctx context.Context, f *feedState) error {
 	f.loading.Lock()
 	defer f.loading.Unlock()
 
-	set, err := f.feed.Load(ctx)
-	if ctxErr := ctx.Err(); ctxErr != nil {
+	change, err := s.update(ctx, f)
+	now := time.Now()
+	f.mu.Lock()
+	f.status.Keys += change.Added - change.Removed // also of a delta that was applied in part
+	if err == nil {
+		f.status.LastSuccess, f.status.LastError = now, ""
+	}
+	count := f.status.Keys
+	f.mu.Unlock()
+	if !change.IsZero() {
+		s.retryOthers(f)
+	}
+	if ctxErr := ctx.Err(); ctxErr != nil && err != nil {
 		return ctxErr // given up by the caller: that says nothing about the feed
 	}
-	var change Change
-	if err == nil {
-		change, err = s.store.Replace(f.feed.Name(), set)
+	if stale := (*Stale)(nil); errors.As(err, &stale) {
+		s.keptKeys(f, stale)
+		return nil
 	}
 	if err != nil {
 		s.failed(f, err, &f.lastLoadError)
 		return err
 	}
-	now := time.Now()
+	s.store.SetAway(f.feed.Name(), false)
 	f.lastLoadError = ""
-	f.mu.Lock()
-	f.status.Keys, f.status.LastSuccess, f.status.LastError = len(set), now, ""
-	f.mu.Unlock()
+	f.given.Store(true)
 	if s.observer != nil {
-		s.observer.FeedLoaded(f.feed.Name(), len(set), change, now)
+		s.observer.FeedLoaded(f.feed.Name(), count, change, now)
 	}
 	s.readyIfComplete()
-	if !change.IsZero() {
-		s.retryOthers(f)
-	}
 	return nil
+}
+
+// update reads the feed, or what has changed in it if it can tell, and writes that to the store. With an error the change
+// is what was written all the same.
+func (s *Syncer) update(ctx context.Context, f *feedState) (Change, error) {
+	tracker, tracks := f.feed.(Tracker)
+	if tracks && f.tracked {
+		f.tracked = false // until it is in the store
+		delta, ok, err := tracker.Changes(ctx)
+		if err != nil {
+			return Change{}, err
+		}
+		if ok {
+			change, err := s.store.Apply(f.feed.Name(), delta)
+			f.tracked = err == nil
+			return change, err
+		}
+	}
+	set, err := f.feed.Load(ctx)
+	stale := (*Stale)(nil)
+	if err != nil && !errors.As(err, &stale) {
+		return Change{}, err
+	}
+	if err := ctx.Err(); err != nil {
+		return Change{}, err
+	}
+	if stale != nil && outlived(f.feed, stale.At, time.Now()) {
+		set = nil
+	}
+	change, err := s.store.Replace(f.feed.Name(), set)
+	if err != nil && tracks && f.loaded {
+		// What a delta would have brought, such as a revocation, must not wait until a conflict between others has ended.
+		change, err = s.store.Apply(f.feed.Name(), s.store.deltaTo(f.feed.Name(), set))
+	}
+	if err == nil && stale != nil {
+		return change, stale
+	}
+	f.tracked = tracks && err == nil
+	f.loaded = f.loaded || err == nil
+	return change, err
 }
 
 // failed records a failure. last is the text of the failure before it, empty if there was a success in between.
@@ -131,6 +200,7 @@ func (s *Syncer) failed(f *feedState, err error, last *string) {
 	f.status.Failures++
 	f.status.LastFailure, f.status.LastError = now, text
 	f.mu.Unlock()
+	s.missed(f, now)
 	if *last != text && s.observer != nil {
 		s.observer.FeedFailed(f.feed.Name(), err, now)
 	}
@@ -138,8 +208,8 @@ func (s *Syncer) failed(f *feedState, err error, last *string) {
 }
 
 func (s *Syncer) readyIfComplete() {
-	for _, status := range s.Status() {
-		if status.LastSuccess.IsZero() {
+	for _, f := range s.feeds {
+		if !f.given.Load() {
 			return
 		}
 	}
@@ -169,7 +239,9 @@ func (s *Syncer) Run(ctx context.Context) {
 // watch keeps the watch of one feed running.
 func (s *Syncer) watch(ctx context.Context, f *feedState) {
 	var last string
-	for wait := firstRetry; ; wait = min(2*wait, lastRetry) {
+	first, longest := f.retries()
+	for wait := first; ; wait = min(2*wait, longest) {
+		begun := time.Now()
 		err := f.feed.Watch(ctx, f.due)
 		if ctx.Err() != nil {
 			return
@@ -180,6 +252,9 @@ func (s *Syncer) watch(ctx context.Context, f *feedState) {
 		f.loading.Lock() // keeps the calls of the observer apart
 		s.failed(f, fmt.Errorf("watching for changes: %w", err), &last)
 		f.loading.Unlock()
+		if time.Since(begun) > longest {
+			wait, last = first, "" // it went well for a while
+		}
 		select {
 		case <-ctx.Done():
 			return
@@ -191,7 +266,8 @@ func (s *Syncer) watch(ctx context.Context, f *feedState) {
 
 // follow loads one feed whenever that is due.
 func (s *Syncer) follow(ctx context.Context, f *feedState) {
-	wait := firstRetry
+	first, longest := f.retries()
+	wait := first
 	retry := time.NewTimer(wait)
 	defer retry.Stop()
 	for {
@@ -199,13 +275,13 @@ func (s *Syncer) follow(ctx context.Context, f *feedState) {
 		case <-ctx.Done():
 			return
 		case <-f.wake:
-			wait = firstRetry
+			wait = first
 		case <-retry.C:
 			if !f.failing() {
 				retry.Reset(wait)
 				continue
 			}
-			wait = min(2*wait, lastRetry)
+			wait = min(2*wait, longest)
 		}
 		_ = s.load(ctx, f) // it has reported the error itself
 		retry.Reset(wait)

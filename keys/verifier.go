@@ -26,7 +26,7 @@ func NewVerifier(store *Store, c CacheConfig) (*Verifier, error) {
 }
 
 // Verify decides on a token at the time now. A key that was changed or removed in the store counts as such from the moment
-// that the store's call has returned; NotBefore and Expires are compared with now on every call. Until the store is ready
+// that the store's call has returned; every bound in time is compared with now on every call. Until the store is ready
 // every decision is NotReady.
 func (v *Verifier) Verify(token string, now time.Time) Decision {
 	switch {
@@ -36,15 +36,20 @@ func (v *Verifier) Verify(token string, now time.Time) Decision {
 		return Decision{Reason: NoToken}
 	case !WellFormed(token):
 		return Decision{Reason: Malformed}
+	case Mistyped(token):
+		return Decision{Reason: BadChecksum}
 	}
 	// The digests are compared in ordinary time: how long that takes tells something about a digest, from which no token
 	// can be found.
 	digest := DigestOf(token)
 	rec := v.find(&digest)
 	if rec == nil {
+		if v.store.unsure.Load() {
+			return Decision{Reason: FeedAway}
+		}
 		return Decision{Reason: Unknown}
 	}
-	return Decision{Key: &rec.Key, Reason: rec.standing(now)}
+	return rec.decide(&digest, now)
 }
 
 func (v *Verifier) find(d *Digest) *record {

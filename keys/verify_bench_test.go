@@ -74,11 +74,23 @@ func BenchmarkDigestOf(b *testing.B) {
 
 // BenchmarkReplace measures a change of one key in a large feed, which goes through all of it.
 func BenchmarkReplace(b *testing.B) {
-	set := sourceKeys(100000)
-	store := readyStore(b, set...)
-	for i := 0; b.Loop(); i++ {
-		set[0].Name = fmt.Sprint("Key ", i)
-		mustReplace(b, store, "test", set...)
+	for _, n := range []int{100_000, 1_000_000} {
+		b.Run(fmt.Sprint(n, " keys"), func(b *testing.B) {
+			set := sourceKeys(n)
+			store := readyStore(b, set...)
+			for i := 0; b.Loop(); i++ {
+				set[0].Name = fmt.Sprint("Key ", i)
+				mustReplace(b, store, "test", set...)
+			}
+		})
+	}
+}
+
+// BenchmarkFill is the first load of a large feed.
+func BenchmarkFill(b *testing.B) {
+	set := sourceKeys(1_000_000)
+	for b.Loop() {
+		readyStore(b, set...)
 	}
 }
 

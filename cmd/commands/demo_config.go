@@ -1,9 +1,7 @@
 package commands
 
 import (
-	"crypto/rand"
 	"fmt"
-	"hash/crc32"
 	"os"
 	"path/filepath"
 	"strings"
@@ -78,25 +76,3 @@ func (c gateConfig) writeKeyFile() error {
 func quoteCaddyfile(s string) string { return "`" + s + "`" }
 
 func quoteYAML(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
-
-const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-
-// newToken makes a token of the gate: dgk_, 30 random base62 characters, and the CRC-32 of those as 6 more.
-func newToken() string {
-	var token strings.Builder
-	token.WriteString("dgk_")
-	var b [1]byte
-	for token.Len() < len("dgk_")+30 {
-		_, _ = rand.Read(b[:])
-		if int(b[0]) < 256/len(base62)*len(base62) { // else the first characters would come more often
-			token.WriteByte(base62[int(b[0])%len(base62)])
-		}
-	}
-	sum, check := crc32.ChecksumIEEE([]byte(token.String()[len("dgk_"):])), [6]byte{}
-	for i := range check {
-		check[len(check)-1-i] = base62[sum%uint32(len(base62))]
-		sum /= uint32(len(base62))
-	}
-	token.Write(check[:])
-	return token.String()
-}

@@ -342,14 +342,6 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
-func TestNewToken(t *testing.T) {
-	form := regexp.MustCompile(`^dgk_[0-9A-Za-z]{36}$`)
-	a, b := newToken(), newToken()
-	if !form.MatchString(a) || !form.MatchString(b) || a == b {
-		t.Errorf("%s and %s", a, b)
-	}
-}
-
 // The stolen request is one JSON object with the page's key and the other source in it, and fits into single quotes.
 func TestTheft(t *testing.T) {
 	body := theft("dgk_x", payrollID)

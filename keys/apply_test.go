@@ -1,0 +1,400 @@
+package keys
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// withTokens returns a key with these tokens, the current one first.
+func withTokens(id string, tokens ...string) Key {
+	k := sourceKey(id)
+	k.Digest = DigestOf(tokens[0])
+	for _, token := range tokens[1:] {
+		k.Old = append(k.Old, OldToken{Digest: DigestOf(token), Until: noon})
+	}
+	return k
+}
+
+// tokensOf tells which key each of some tokens finds, such as "1=a 2=- 3=b".
+func tokensOf(s *Store, tokens ...string) string {
+	var found []string
+	for _, token := range tokens {
+		id := "-"
+		if k := s.Lookup(DigestOf(token)); k != nil {
+			id = k.ID
+		}
+		found = append(found, token+"="+id)
+	}
+	return strings.Join(found, " ")
+}
+
+func TestApply(t *testing.T) {
+	cases := map[string]struct {
+		delta  Delta
+		want   Change
+		tokens string
+		faults []string
+	}{
+		"nothing":                  {Delta{}, Change{}, "1=a 2=a 3=b 4=c 5=- 9=other", nil},
+		"the same again":           {Delta{Put: []Key{withTokens("a", "1", "2"), withTokens("b", "3")}}, Change{}, "1=a 2=a 3=b 4=c 5=- 9=other", nil},
+		"one more":                 {Delta{Put: []Key{withTokens("d", "5")}}, Change{Added: 1}, "1=a 2=a 3=b 4=c 5=d 9=other", nil},
+		"one gone":                 {Delta{Gone: []string{"a"}}, Change{Removed: 1}, "1=- 2=- 3=b 4=c 5=- 9=other", nil},
+		"gone twice, and nobody":   {Delta{Gone: []string{"a", "a", "nobody", ""}}, Change{Removed: 1}, "1=- 2=- 3=b 4=c 5=- 9=other", nil},
+		"gone, of another feed":    {Delta{Gone: []string{"other"}}, Change{}, "1=a 2=a 3=b 4=c 5=- 9=other", nil},
+		"rotated":                  {Delta{Put: []Key{withTokens("b", "5", "3")}}, Change{Updated: 1}, "1=a 2=a 3=b 4=c 5=b 9=other", nil},
+		"an old token is let go":   {Delta{Put: []Key{withTokens("a", "1")}}, Change{Updated: 1}, "1=a 2=- 3=b 4=c 5=- 9=other", nil},
+		"its old token comes back": {Delta{Put: []Key{withTokens("a", "2", "1")}}, Change{Updated: 1}, "1=a 2=a 3=b 4=c 5=- 9=other", nil},
+		"two change tokens": {
+			Delta{Put: []Key{withTokens("b", "4"), withTokens("c", "3")}}, Change{Updated: 2}, "1=a 2=a 3=c 4=b 5=- 9=other", nil,
+		},
+		"three in a ring, old ones too": {
+			Delta{Put: []Key{withTokens("a", "3", "4"), withTokens("b", "1"), withTokens("c", "2")}},
+			Change{Updated: 3},
+			"1=b 2=c 3=a 4=a 5=- 9=other", nil,
+		},
+		"the token of one that is gone": {
+			Delta{Put: []Key{withTokens("b", "5", "2")}, Gone: []string{"a"}}, Change{Updated: 1, Removed: 1}, "1=- 2=b 3=- 4=c 5=b 9=other", nil,
+		},
+		"the token of a key that stays": {
+			Delta{Put: []Key{withTokens("b", "1"), withTokens("d", "5")}, Gone: []string{"c"}},
+			Change{Added: 1, Removed: 2},
+			"1=a 2=a 3=- 4=- 5=d 9=other",
+			[]string{"key b: same token as key a"},
+		},
+		"an old token of a key that stays": {
+			Delta{Put: []Key{withTokens("d", "5", "2")}}, Change{}, "1=a 2=a 3=b 4=c 5=- 9=other", []string{"key d: same token as key a"},
+		},
+		"the token of a key that is named and keeps it": {
+			Delta{Put: []Key{withTokens("b", "1"), withTokens("a", "1", "2")}},
+			Change{Updated: 1, Removed: 1},
+			"1=b 2=- 3=- 4=c 5=- 9=other",
+			[]string{"key a: same token as key b"},
+		},
+		"the token of a key that keeps it and is named first": {
+			Delta{Put: []Key{withTokens("a", "1", "2"), withTokens("b", "1")}},
+			Change{Removed: 1},
+			"1=a 2=a 3=- 4=c 5=- 9=other",
+			[]string{"key b: same token as key a"},
+		},
+		"the token of a key that is refused": {
+			Delta{Put: []Key{{ID: "a", Digest: DigestOf("1")}, withTokens("d", "1")}},
+			Change{Added: 1, Removed: 1},
+			"1=d 2=- 3=b 4=c 5=- 9=other",
+			[]string{"key a must be bound to either sources or an agent"},
+		},
+		"two new ones with one token": {
+			Delta{Put: []Key{withTokens("d", "5"), withTokens("e", "6", "5")}},
+			Change{Added: 1},
+			"1=a 2=a 3=b 4=c 5=d 9=other",
+			[]string{"key e: same token as key d"},
+		},
+		"one id twice": {
+			Delta{Put: []Key{withTokens("d", "5"), withTokens("d", "6")}},
+			Change{Added: 1},
+			"1=a 2=a 3=b 4=c 5=d 9=other",
+			[]string{"key d: the id is used more than once"},
+		},
+		"put and gone": {
+			Delta{Put: []Key{withTokens("a", "5")}, Gone: []string{"a"}},
+			Change{Removed: 1},
+			"1=- 2=- 3=b 4=c 5=- 9=other",
+			[]string{"key a: the id is used more than once"},
+		},
+		"conflicts with another feed": {
+			Delta{Put: []Key{withTokens("other", "5"), withTokens("b", "6", "9"), withTokens("d", "9"), withTokens("e", "5")}},
+			Change{Added: 1, Removed: 1},
+			"1=a 2=a 3=- 4=c 5=e 9=other",
+			[]string{
+				"key other: the id is used in feed g, too", "key b: same token as key other of feed g",
+				"key d: same token as key other of feed g",
+			},
+		},
+		"no key at all": {
+			Delta{Put: []Key{{}, withTokens("d", "5")}}, Change{Added: 1}, "1=a 2=a 3=b 4=c 5=d 9=other", []string{"a key has no id"},
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			s := NewStore()
+			mustReplace(t, s, "f", withTokens("a", "1", "2"), withTokens("b", "3"), withTokens("c", "4"))
+			mustReplace(t, s, "g", withTokens("other", "9"))
+			revision, size := s.Revision(), s.Len()
+			got, err := s.Apply("f", tc.delta)
+			if got != tc.want {
+				t.Errorf("change %+v, want %+v", got, tc.want)
+			}
+			text := ""
+			if err != nil {
+				text = err.Error()
+			}
+			if want := strings.Join(tc.faults, "\n"); text != want {
+				t.Errorf("error:\n%s\nwant:\n%s", text, want)
+			}
+			if tokens := tokensOf(s, "1", "2", "3", "4", "5", "9"); tokens != tc.tokens {
+				t.Errorf("tokens %s, want %s", tokens, tc.tokens)
+			}
+			if grown := s.Revision() > revision; grown == tc.want.IsZero() {
+				t.Errorf("revision went from %d to %d", revision, s.Revision())
+			}
+			if s.Len() != size+tc.want.Added-tc.want.Removed {
+				t.Errorf("%d keys", s.Len())
+			}
+			checkTables(t, s)
+		})
+	}
+}
+
+// checkTables holds for every store: each key is found by its id and by each of its tokens, and nothing else is.
+func checkTables(t *testing.T, s *Store) {
+	t.Helper()
+	txn := s.db.Txn(false)
+	tokens, size := 0, 0
+	each(txn, func(rec *record) {
+		size++
+		if s.byID(txn, rec.ID) != rec || rec.retired.Load() {
+			t.Errorf("key %s is not found by its id, or retired", rec.ID)
+		}
+		for d := range rec.digests {
+			tokens++
+			if s.byDigest(txn, d) != rec {
+				t.Errorf("key %s is not found by a token", rec.ID)
+			}
+		}
+	})
+	rows, err := txn.Get(tableDigests, indexSlot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for row := rows.Next(); row != nil; row = rows.Next() {
+		tokens -= len(row.(*bucket).entries)
+	}
+	if tokens != 0 || size != s.Len() {
+		t.Errorf("%d tokens too many; %d keys, counted as %d", -tokens, size, s.Len())
+	}
+}
+
+// What a delta changes counts from the next decision on, whatever the cache remembers.
+func TestApplyCountsFromTheNextCall(t *testing.T) {
+	store := readyStore(t, sourceKey("a"), sourceKey("b"))
+	v := newVerifier(t, store, CacheConfig{})
+	revoked, rotated := sourceKey("a"), sourceKey("a")
+	revoked.State = Revoked
+	rotated.Digest, rotated.Old = DigestOf("new"), []OldToken{{Digest: DigestOf(tokenOf("a")), Until: noon}}
+	steps := []struct {
+		name     string
+		delta    Delta
+		old, new Reason // of the key's first token and of the one after rotation
+	}{
+		{"at first", Delta{}, Allowed, Unknown},
+		{"rotated", Delta{Put: []Key{rotated}}, Replaced, Allowed},
+		{"revoked", Delta{Put: []Key{revoked}}, RevokedKey, Unknown},
+		{"gone", Delta{Gone: []string{"a"}}, Unknown, Unknown},
+		{"back", Delta{Put: []Key{sourceKey("a")}}, Allowed, Unknown},
+		{"in conflict", Delta{Put: []Key{withTokens("a", tokenOf("b"))}}, Unknown, Unknown},
+	}
+	for _, step := range steps {
+		_, err := store.Apply("test", step.delta)
+		if (err != nil) != (step.name == "in conflict") {
+			t.Errorf("%s: %v", step.name, err)
+		}
+		for range 3 {
+			for token, want := range map[string]Reason{tokenOf("a"): step.old, "new": step.new, tokenOf("b"): Allowed} {
+				if d := v.Verify(token, noon); d.Reason != want {
+					t.Errorf("%s: %s is %q, want %q", step.name, token, d.Reason, want)
+				}
+			}
+			v.settle()
+		}
+	}
+}
+
+// What a caller does with a delta afterwards does not reach the store.
+func TestApplyCopies(t *testing.T) {
+	s := NewStore()
+	delta := Delta{Put: []Key{withTokens("a", "1", "2")}}
+	if _, err := s.Apply("f", delta); err != nil {
+		t.Fatal(err)
+	}
+	delta.Put[0].Binding.Sources[0], delta.Put[0].Old[0].Until = "changed", time.Time{}
+	if k := s.Get("a"); k.Binding.Sources[0] != sourceID || !k.Old[0].Until.Equal(noon) {
+		t.Errorf("the stored key has changed: %+v", k)
+	}
+}
+
+// mirror is a Listener that keeps what it is told, and sees whether that is told in order and exactly once.
+type mirror struct {
+	t    *testing.T
+	keys map[string]*Key
+	seen int
+}
+
+func (m *mirror) KeysChanged(out, in []*Key) {
+	m.seen++
+	for _, k := range out {
+		if m.keys[k.ID] != k {
+			m.t.Errorf("key %s has left, and was never there", k.ID)
+		}
+		delete(m.keys, k.ID)
+	}
+	for _, k := range in {
+		if m.keys[k.ID] != nil {
+			m.t.Errorf("key %s came in twice", k.ID)
+		}
+		m.keys[k.ID] = k
+	}
+}
+
+// Listeners are told of each change once, in the order of the changes, and before the call that made it returns: whatever
+// is written, by whomever, what they know is what the store has.
+func TestListenersKnowTheStore(t *testing.T) {
+	store := NewStore()
+	listeners := make([]*mirror, 3)
+	listen := func(i int) {
+		listeners[i] = &mirror{t: t, keys: map[string]*Key{}}
+		store.Listen(listeners[i])
+	}
+	listen(0)
+	mustReplace(t, store, "f-0", sourceKey("f-0-key-1"))
+	listen(1) // it begins with what is there
+	if store.Get("f-0-key-1") == nil || listeners[1].keys["f-0-key-1"] != store.Get("f-0-key-1") || listeners[0].seen != 2 {
+		t.Error("not told of the first key")
+	}
+
+	const writers, steps = 3, 300
+	var wg sync.WaitGroup
+	for w := range writers {
+		wg.Go(func() {
+			r := rand.New(rand.NewPCG(uint64(w), 7))
+			feed := fmt.Sprint("f-", w)
+			key := func() Key {
+				k := sourceKey(fmt.Sprintf("%s-key-%d", feed, r.IntN(20)))
+				k.Digest = DigestOf(fmt.Sprint("token-", r.IntN(80))) // the writers come in each other's way
+				k.Name, k.State = fmt.Sprint(r.IntN(3)), State(r.IntN(3))
+				for range r.IntN(3) {
+					k.Old = append(k.Old, OldToken{Digest: DigestOf(fmt.Sprint("token-", r.IntN(80))), Until: noon})
+				}
+				return k
+			}
+			for step := range steps {
+				var delta Delta
+				for range r.IntN(6) {
+					delta.Put = append(delta.Put, key())
+				}
+				for range r.IntN(3) {
+					delta.Gone = append(delta.Gone, key().ID)
+				}
+				switch {
+				case step%10 > 0:
+					_, _ = store.Apply(feed, delta) // conflicts are part of the test
+				case step%50 > 0:
+					_, _ = store.Replace(feed, delta.Put)
+				default:
+					store.Remove(feed)
+				}
+			}
+		})
+	}
+	wg.Go(func() { listen(2) }) // in the middle of it
+	wg.Wait()
+	checkTables(t, store)
+	for i, m := range listeners {
+		if len(m.keys) != store.Len() {
+			t.Errorf("listener %d has %d keys of %d", i, len(m.keys), store.Len())
+		}
+		for id, k := range m.keys {
+			if store.Get(id) != k {
+				t.Errorf("listener %d has an old key %s", i, id)
+			}
+		}
+	}
+}
+
+// Over any sequence of deltas the store has what a plain map has that is kept by the same rules.
+func TestApplyAgainstNaive(t *testing.T) {
+	for seed := range uint64(20) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			r := rand.New(rand.NewPCG(seed, 8))
+			store, model := NewStore(), map[string]Key{}
+			digest := func() Digest { return DigestOf(fmt.Sprint("token-", r.IntN(60))) }
+			for range 200 {
+				var delta Delta
+				for _, i := range r.Perm(25)[:r.IntN(6)] { // no id twice
+					id := fmt.Sprint("key-", i)
+					if r.IntN(4) == 0 {
+						delta.Gone = append(delta.Gone, id)
+						continue
+					}
+					k := sourceKey(id)
+					k.Digest = digest()
+					if old := digest(); old != k.Digest && r.IntN(2) == 0 {
+						k.Old = []OldToken{{Digest: old, Until: noon}}
+					}
+					delta.Put = append(delta.Put, k)
+				}
+				before := len(model)
+				faults := applyNaively(model, delta)
+				change, err := store.Apply("f", delta)
+				if (err != nil) != (faults > 0) || err != nil && len(strings.Split(err.Error(), "\n")) != faults {
+					t.Fatalf("%d faults, error %v", faults, err)
+				}
+				if change.Added-change.Removed != len(model)-before || store.Len() != len(model) {
+					t.Fatalf("%+v, %d keys, want %d", change, store.Len(), len(model))
+				}
+				for id, want := range model {
+					want.Feed = "f"
+					if got := store.Get(id); got == nil || !got.same(&want) {
+						t.Fatalf("key %s is %+v, want %+v", id, got, want)
+					}
+				}
+			}
+			checkTables(t, store)
+		})
+	}
+}
+
+// applyNaively first takes away all keys that a delta names, then puts them in one by one as far as their tokens are free.
+func applyNaively(model map[string]Key, delta Delta) (faults int) {
+	for _, id := range delta.Gone {
+		delete(model, id)
+	}
+	for i := range delta.Put {
+		delete(model, delta.Put[i].ID)
+	}
+	for _, k := range delta.Put {
+		taken := false
+		for _, other := range model {
+			for d := range k.digests {
+				taken = taken || other.has(d)
+			}
+		}
+		if taken {
+			faults++
+			continue
+		}
+		model[k.ID] = k
+	}
+	return faults
+}
+
+// BenchmarkApply is a change of one key in a large feed, to be held against BenchmarkReplace.
+func BenchmarkApply(b *testing.B) {
+	for _, n := range []int{100_000, 1_000_000} {
+		b.Run(fmt.Sprint(n, " keys"), func(b *testing.B) {
+			set := sourceKeys(n)
+			store := readyStore(b, set...)
+			changed := slices.Clone(set[n/2 : n/2+1])
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				changed[0].Name = fmt.Sprint("Key ", i)
+				if c, err := store.Apply("test", Delta{Put: changed}); err != nil || c.Updated != 1 {
+					b.Fatal(c, err)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,137 @@
+package catalog
+
+import (
+	"bytes"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/docsgate/docsgate/keys"
+)
+
+// matcher is a query, made ready to be asked of a million keys.
+type matcher struct {
+	Query
+	text   []byte // folded; empty: any
+	source []byte // folded, between its marks; empty: any
+	plain  bool   // the source is what fold makes of it
+	feed   uint16
+
+	second uint32 // Now in whole seconds
+	exact  bool   // seconds do not tell: every key is to be asked
+}
+
+// newMatcher returns false if no key can match.
+func newMatcher(q Query, feeds feedNumbers) (_ *matcher, possible bool) {
+	m := &matcher{Query: q, text: []byte(fold(q.Text)), feed: feeds.of(q.Feed)}
+	if q.Source != "" {
+		folded := fold(q.Source)
+		m.plain = folded == q.Source
+		m.source = append(append([]byte{endOfText}, folded...), endOfSource)
+	}
+	if seconds := q.Now.Unix(); seconds <= firstSecond || seconds >= lastSecond {
+		m.exact = true
+	} else {
+		m.second = uint32(seconds)
+	}
+	return m, q.Feed == "" || m.feed != otherFeed || len(feeds) >= otherFeed
+}
+
+// countAll returns how many keys match in each chunk and in all. It uses all processors, for some milliseconds.
+func (m *matcher) countAll(chunks []*chunk) (counts []uint16, total int) {
+	counts = make([]uint16, len(chunks))
+	var next, sum atomic.Int64
+	work := func() {
+		n := int64(0)
+		for i := next.Add(1) - 1; i < int64(len(chunks)); i = next.Add(1) - 1 {
+			m.each(chunks[i], func(*entry) bool {
+				counts[i]++
+				return true
+			})
+			n += int64(counts[i])
+		}
+		sum.Add(n)
+	}
+	var wg sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), 1+len(chunks)/32) - 1 {
+		wg.Go(work)
+	}
+	work()
+	wg.Wait()
+	return counts, int(sum.Load())
+}
+
+// each calls yield for the entries of a chunk that match, until it returns false.
+func (m *matcher) each(c *chunk, yield func(*entry) bool) {
+	needle, other := m.text, m.source
+	if len(needle) == 0 {
+		needle, other = m.source, nil
+	}
+	for i, at := 0, 0; i < len(c.entries); i++ {
+		if len(needle) > 0 {
+			hit := index(c.text[at:], needle)
+			if hit < 0 {
+				return
+			}
+			for hit += at; int(c.entries[i].end) <= hit; i++ {
+			}
+			at = int(c.entries[i].end)
+		}
+		e := &c.entries[i]
+		if m.allows(e) && (len(other) == 0 || bytes.Contains(c.text[c.start(i):e.end], other)) && !yield(e) {
+			return
+		}
+	}
+}
+
+// index is bytes.Index, which is slow for what is longer than a register of the processor, with a quick look first.
+func index(text, needle []byte) int {
+	const short = 32
+	if len(needle) > short && !bytes.Contains(text, needle[:short]) {
+		return -1
+	}
+	return bytes.Index(text, needle)
+}
+
+// allows looks at all that is not text; and at the spelling of the source, once its folded form was found.
+func (m *matcher) allows(e *entry) bool {
+	switch {
+	case m.Feed != "" && (e.feed != m.feed || e.feed == otherFeed && e.key.Feed != m.Feed):
+		return false
+	case m.State != "" && m.standing(e) != m.State:
+		return false
+	case len(m.source) == 0:
+		return true
+	case e.plainSources:
+		return m.plain
+	default:
+		return slices.Contains(e.key.Binding.Sources, m.Source)
+	}
+}
+
+// standing is Key.Standing, by the entry alone if the seconds tell.
+func (m *matcher) standing(e *entry) keys.Reason {
+	if keys.State(e.state) == keys.Active && e.from|e.expires == 0 {
+		return keys.Allowed
+	}
+	switch keys.State(e.state) {
+	case keys.Active:
+	case keys.Revoked:
+		return keys.RevokedKey
+	case keys.Unusable:
+		return keys.UnusableKey
+	default:
+		return keys.DisabledKey
+	}
+	switch {
+	case m.exact || e.from == m.second || e.expires == m.second:
+		return e.key.Standing(m.Now)
+	case e.from > m.second:
+		return keys.NotYetValid
+	case e.expires != 0 && e.expires < m.second:
+		return keys.Expired
+	default:
+		return keys.Allowed
+	}
+}

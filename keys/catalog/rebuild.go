@@ -1,0 +1,181 @@
+package catalog
+
+import (
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/docsgate/docsgate/keys"
+)
+
+// A chunk has at most maxChunk keys: a change of one copies those, and the list of all chunks. Fewer than minChunk that are
+// left after a change are put together with the next chunk.
+const (
+	maxChunk = 512
+	minChunk = 128
+)
+
+// item is one key of a chunk that is to be built: an entry of an old chunk, or a new key.
+type item struct {
+	from *chunk // nil: key is new
+	i    int32
+	key  *keys.Key
+}
+
+// builder makes a new list of chunks: old ones as they are, and new ones from the items that stand between those.
+type builder struct {
+	chunks []*chunk // nil where one is to be built
+	todo   []task
+	items  []item // not yet in a task
+}
+
+// task is one chunk to be built.
+type task struct {
+	at    int // index in the list of chunks
+	items []item
+}
+
+// rebuild returns the chunks after a change. It goes through the chunks and what has left and come in, all in one order.
+func rebuild(old []*chunk, out, in []placed, feeds feedNumbers) []*chunk {
+	b := &builder{chunks: make([]*chunk, 0, len(old)+1+len(in)/maxChunk)}
+	if len(old) == 0 {
+		b.merge(new(chunk), nil, in)
+		b.flush()
+		return b.build(feeds)
+	}
+	for i := 0; i < len(old); i++ {
+		here := len(old) // the next chunk with a change
+		switch {
+		case len(out) > 0 && len(in) > 0:
+			here = min(chunkFor(old, out[0].position), chunkFor(old, in[0].position))
+		case len(out) > 0:
+			here = chunkFor(old, out[0].position)
+		case len(in) > 0:
+			here = chunkFor(old, in[0].position)
+		}
+		if here > i {
+			if n := len(b.items); n > 0 && n < minChunk {
+				b.merge(old[i], nil, nil)
+				continue
+			}
+			b.flush()
+			b.chunks = append(b.chunks, old[i:here]...)
+			i = here - 1
+			continue
+		}
+		outHere, inHere := out, in // the last chunk takes all that is left
+		if i+1 < len(old) {
+			next := old[i+1].first()
+			outHere, inHere = before(out, next), before(in, next)
+		}
+		out, in = out[len(outHere):], in[len(inHere):]
+		b.merge(old[i], outHere, inHere)
+		if len(b.items) >= minChunk {
+			b.flush()
+		}
+	}
+	b.flush()
+	return b.build(feeds)
+}
+
+// before returns the part of a sorted list that stands before a position.
+func before(list []placed, p position) []placed {
+	i, _ := slices.BinarySearchFunc(list, p, func(e placed, p position) int { return comparePositions(e.position, p) })
+	return list[:i]
+}
+
+// merge takes the entries of a chunk over as items, with a change.
+func (b *builder) merge(c *chunk, out, in []placed) {
+	gone := make(map[int]bool, len(out))
+	for _, o := range out {
+		if i, there := c.place(o.position); there {
+			gone[i] = true
+		}
+	}
+	b.items = slices.Grow(b.items, len(c.entries)+len(in))
+	next := 0
+	take := func(until int) {
+		for ; next < until; next++ {
+			if !gone[next] {
+				b.items = append(b.items, item{from: c, i: int32(next)})
+			}
+		}
+	}
+	for _, k := range in {
+		i, there := c.place(k.position)
+		take(i)
+		if there {
+			gone[i] = true
+		}
+		b.items = append(b.items, item{key: k.key})
+	}
+	take(len(c.entries))
+}
+
+// flush makes tasks of the items: as few as can be, and of equal size.
+func (b *builder) flush() {
+	for n := (len(b.items) + maxChunk - 1) / maxChunk; n > 0; n-- {
+		size := (len(b.items) + n - 1) / n
+		b.todo = append(b.todo, task{len(b.chunks), b.items[:size:size]})
+		b.chunks = append(b.chunks, nil)
+		b.items = b.items[size:]
+	}
+	b.items = nil
+}
+
+// build builds the chunks of all tasks, many at a time if there are many, as at the start.
+func (b *builder) build(feeds feedNumbers) []*chunk {
+	workers := min(runtime.GOMAXPROCS(0), 1+len(b.todo)/8)
+	var next atomic.Int64
+	work := func() {
+		for i := next.Add(1) - 1; i < int64(len(b.todo)); i = next.Add(1) - 1 {
+			b.chunks[b.todo[i].at] = buildChunk(b.todo[i].items, feeds)
+		}
+	}
+	var wg sync.WaitGroup
+	for range workers - 1 {
+		wg.Go(work)
+	}
+	work()
+	wg.Wait()
+	return b.chunks
+}
+
+func buildChunk(items []item, feeds feedNumbers) *chunk {
+	size := 0
+	for _, it := range items {
+		size += it.textSize()
+	}
+	c := &chunk{entries: make([]entry, 0, len(items)), text: make([]byte, 0, size)}
+	for len(items) > 0 {
+		if first := items[0]; first.from != nil {
+			n := 1 // entries that stand one after the other in their old chunk, too
+			for n < len(items) && items[n].from == first.from && items[n].i == first.i+int32(n) {
+				n++
+			}
+			c.take(first.from, int(first.i), n)
+			items = items[n:]
+			continue
+		}
+		c.add(items[0].key, feeds)
+		items = items[1:]
+	}
+	if len(c.text) > size { // folding has made a text longer, and append room for more
+		c.text = slices.Clone(c.text)
+	}
+	return c
+}
+
+// textSize is how long the texts of a key will be, as long as folding keeps their lengths.
+func (it *item) textSize() int {
+	if it.from != nil {
+		return int(it.from.entries[it.i].end) - it.from.start(int(it.i))
+	}
+	k := it.key
+	size := len(k.Name) + len(k.ID) + len(k.Hint) + 3
+	for _, source := range k.Binding.Sources {
+		size += len(source) + 2
+	}
+	return size
+}

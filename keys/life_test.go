@@ -1,0 +1,118 @@
+package keys
+
+import (
+	"testing"
+	"time"
+)
+
+// oldToken returns a token that another of the key's has replaced.
+func oldToken(id string, until time.Time) OldToken {
+	return OldToken{Digest: DigestOf(tokenOf(id) + "-old"), Until: until}
+}
+
+// A replaced token counts until its time is over; what is said about the key as a whole comes first, for both tokens.
+func TestVerifyOldTokens(t *testing.T) {
+	rotated := func(change func(*Key)) Key {
+		k := sourceKey("a")
+		k.Old = []OldToken{oldToken("a", noon), {Digest: DigestOf("older"), Until: noon.Add(-time.Hour)}}
+		change(&k)
+		return k
+	}
+	before, after := noon.Add(-1), noon
+	cases := map[string]struct {
+		key        Key
+		at         time.Time
+		now, older Reason // of the old token, and of the one before it
+		current    Reason
+	}{
+		"in its grace":   {rotated(func(*Key) {}), before, Allowed, Replaced, Allowed},
+		"at its end":     {rotated(func(*Key) {}), after, Replaced, Replaced, Allowed},
+		"long ago":       {rotated(func(*Key) {}), noon.Add(-2 * time.Hour), Allowed, Allowed, Allowed},
+		"disabled":       {rotated(func(k *Key) { k.State = Disabled }), before, DisabledKey, DisabledKey, DisabledKey},
+		"revoked":        {rotated(func(k *Key) { k.State = Revoked }), after, RevokedKey, RevokedKey, RevokedKey},
+		"unusable":       {rotated(func(k *Key) { k.State, k.Binding = Unusable, Binding{} }), before, UnusableKey, UnusableKey, UnusableKey},
+		"an unknown one": {rotated(func(k *Key) { k.State = 77 }), before, DisabledKey, DisabledKey, DisabledKey},
+		"expired":        {rotated(func(k *Key) { k.Expires = before }), before, Expired, Expired, Expired},
+		"not yet valid":  {rotated(func(k *Key) { k.NotBefore = after }), before, NotYetValid, NotYetValid, NotYetValid},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			v := newVerifier(t, readyStore(t, tc.key, sourceKey("b")), CacheConfig{})
+			for range 3 { // from the store, and from the cache
+				for token, want := range map[string]Reason{
+					tokenOf("a"): tc.current, tokenOf("a") + "-old": tc.now, "older": tc.older,
+				} {
+					d := v.Verify(token, tc.at)
+					if d.Reason != want || d.Key == nil || d.Key.ID != "a" || d.Old != (token != tokenOf("a")) || d.Allowed() != (want == Allowed) {
+						t.Errorf("%s: %q of key %v, old %v; want %q", token, d.Reason, d.Key, d.Old, want)
+					}
+				}
+				v.settle()
+			}
+		})
+	}
+}
+
+// A token with a wrong checksum costs no look-up, in the cache or in the store, whatever its digest would find.
+func TestBadChecksumIsRefusedWithoutALookUp(t *testing.T) {
+	mistyped := knownTokens[0][:39] + "T"
+	known, impossible := sourceKey("a"), sourceKey("b")
+	known.Digest, impossible.Digest = DigestOf(knownTokens[0]), DigestOf(mistyped)
+	v := newVerifier(t, readyStore(t, known, impossible), CacheConfig{})
+	for range 3 {
+		if d := v.Verify(mistyped, noon); d.Reason != BadChecksum || d.Key != nil || d.Allowed() {
+			t.Errorf("decision %q, key %v", d.Reason, d.Key)
+		}
+		v.settle()
+	}
+	if got := v.CacheStats(); got != (CacheStats{}) {
+		t.Errorf("looked up: %+v", got)
+	}
+	if d := v.Verify(knownTokens[0], noon); !d.Allowed() || v.CacheStats().Misses != 1 {
+		t.Errorf("the right one: %q, %+v", d.Reason, v.CacheStats())
+	}
+}
+
+// An unusable key may be without a binding; no other may, and none may have one token twice.
+func TestCheckOfStatesAndOldTokens(t *testing.T) {
+	unusable, twice, twiceOld, zero := sourceKey("a"), sourceKey("a"), sourceKey("a"), sourceKey("a")
+	unusable.State, unusable.Binding = Unusable, Binding{}
+	twice.Old = []OldToken{{Digest: twice.Digest, Until: noon}}
+	twiceOld.Old = []OldToken{oldToken("a", noon), oldToken("a", noon.Add(1))}
+	zero.Old = []OldToken{{Until: noon}}
+	cases := map[string]struct {
+		key  Key
+		want string
+	}{
+		"unusable, without a binding":       {unusable, ""},
+		"an old token that is the new one":  {twice, "key a has the same token twice"},
+		"an old token that stands twice":    {twiceOld, "key a has the same token twice"},
+		"an old token that is no token yet": {zero, "key a has an old token without a digest"},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			for way, write := range map[string]func(*Store) error{
+				"Replace": func(s *Store) error { _, err := s.Replace("f", []Key{tc.key}); return err },
+				"Apply":   func(s *Store) error { _, err := s.Apply("f", Delta{Put: []Key{tc.key}}); return err },
+			} {
+				s := NewStore()
+				err := write(s)
+				if (err == nil) != (tc.want == "") || err != nil && err.Error() != tc.want {
+					t.Errorf("%s: error %v, want %q", way, err, tc.want)
+				}
+				if (s.Get("a") != nil) != (tc.want == "") {
+					t.Errorf("%s: stored key is %v", way, s.Get("a"))
+				}
+			}
+		})
+	}
+}
+
+func TestCountsOfTheNewStates(t *testing.T) {
+	revoked, unusable := sourceKey("a"), sourceKey("b")
+	revoked.State, unusable.State, unusable.Binding = Revoked, Unusable, Binding{}
+	got := readyStore(t, revoked, unusable, sourceKey("c")).Counts(noon)
+	if got["revoked"] != 1 || got["unusable"] != 1 || got["active"] != 1 || got["disabled"] != 0 || len(got) != 6 {
+		t.Errorf("counts %v", got)
+	}
+}

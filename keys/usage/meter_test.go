@@ -1,0 +1,393 @@
+package usage
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+	"unsafe"
+)
+
+var noon = time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
+
+func ago(d time.Duration) time.Time { return noon.Add(-d) }
+
+// requests returns the counts by how many hours ago.
+func requests(byAge map[int]uint32) (r [Hours]uint32) {
+	for age, n := range byAge {
+		r[Hours-1-age] = n
+	}
+	return r
+}
+
+func TestUseByTheHour(t *testing.T) {
+	const h = time.Hour
+	cases := map[string]struct {
+		counted []time.Duration // before noon, in the order of the calls
+		now     time.Duration   // before noon
+		want    map[int]uint32
+	}{
+		"never used":                      {nil, 0, nil},
+		"now":                             {[]time.Duration{0, 0}, 0, map[int]uint32{0: 2}},
+		"just before the hour":            {[]time.Duration{1, 0}, 0, map[int]uint32{1: 1, 0: 1}},
+		"the last of 24 hours":            {[]time.Duration{23 * h}, 0, map[int]uint32{23: 1}},
+		"just out of them":                {[]time.Duration{23*h + 1}, 0, nil},
+		"a gap":                           {[]time.Duration{20 * h, 3 * h}, 0, map[int]uint32{20: 1, 3: 1}},
+		"a gap of a day":                  {[]time.Duration{24 * h, 0}, 0, map[int]uint32{0: 1}},
+		"a gap of years":                  {[]time.Duration{30000 * h, 0}, 0, map[int]uint32{0: 1}},
+		"asked later":                     {[]time.Duration{5 * h, 4 * h}, 2 * h, map[int]uint32{3: 1, 2: 1}},
+		"the clock goes back":             {[]time.Duration{0, 2 * h, 0}, 0, map[int]uint32{2: 1, 0: 2}},
+		"asked by a clock that went back": {[]time.Duration{3 * h, 0}, 2 * h, map[int]uint32{1: 1}},
+		"the clock was wrong by a year":   {[]time.Duration{-8760 * h, 2 * h, h}, 0, map[int]uint32{2: 1, 1: 1}},
+		"every hour of two days": {func() (all []time.Duration) {
+			for i := 47; i >= 0; i-- {
+				all = append(all, time.Duration(i)*h)
+			}
+			return all
+		}(), 0, func() map[int]uint32 {
+			all := map[int]uint32{}
+			for i := range Hours {
+				all[i] = 1
+			}
+			return all
+		}()},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			m := NewMeter()
+			for _, before := range tc.counted {
+				m.Count("a", false, ago(before))
+			}
+			if got, want := m.Of("a", ago(tc.now)).Requests, requests(tc.want); got != want {
+				t.Errorf("requests %v, want %v", got, want)
+			}
+			if m.Of("b", noon) != (Use{}) {
+				t.Error("another key was used, too")
+			}
+		})
+	}
+}
+
+func TestLastUsed(t *testing.T) {
+	minute := func(d time.Duration) time.Time { return ago(d).Truncate(time.Minute) }
+	cases := map[string]struct {
+		counted   []time.Duration
+		last, old time.Time // expected when every second request is of an old token
+	}{
+		"once":                              {[]time.Duration{time.Second}, minute(time.Second), time.Time{}},
+		"with both tokens":                  {[]time.Duration{time.Hour, time.Minute}, minute(time.Hour), minute(time.Minute)},
+		"overtaken":                         {[]time.Duration{0, 0, time.Hour, 2 * time.Hour}, noon, noon},
+		"years ago":                         {[]time.Duration{50000 * time.Hour}, minute(50000 * time.Hour), time.Time{}},
+		"after the clock was wrong by days": {[]time.Duration{-72 * time.Hour, -72 * time.Hour, 0, 1}, noon, minute(1)},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			m := NewMeter()
+			for i, before := range tc.counted {
+				m.Count("a", i%2 == 1, ago(before))
+			}
+			if got := m.Of("a", noon); !got.LastUsed.Equal(tc.last) || !got.OldLastUsed.Equal(tc.old) {
+				t.Errorf("used %v and %v, want %v and %v", got.LastUsed, got.OldLastUsed, tc.last, tc.old)
+			}
+		})
+	}
+}
+
+// What was saved is told after a restart, however long that took, and counting goes on from it.
+func TestRestore(t *testing.T) {
+	before := NewMeter()
+	before.Count("a", false, ago(20*time.Hour))
+	before.Count("a", true, ago(time.Hour))
+	before.Count("a", false, noon)
+	rows := before.Changed()
+	if len(rows) != 1 {
+		t.Fatalf("rows %v", rows)
+	}
+	for name, tc := range map[string]struct {
+		later time.Duration
+		want  map[int]uint32
+	}{
+		"at once":     {0, map[int]uint32{20: 1, 1: 1, 0: 1}},
+		"hours later": {5 * time.Hour, map[int]uint32{6: 1, 5: 1}},
+		"a day later": {24 * time.Hour, nil},
+		"years later": {50000 * time.Hour, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := NewMeter()
+			m.Restore(rows[0])
+			if rows := m.Changed(); len(rows) != 0 {
+				t.Errorf("what was just restored is to be saved: %v", rows)
+			}
+			now := noon.Add(tc.later)
+			got := m.Of("a", now)
+			if got.Requests != requests(tc.want) || !got.LastUsed.Equal(noon) || !got.OldLastUsed.Equal(ago(time.Hour)) {
+				t.Errorf("use %+v", got)
+			}
+			m.Count("a", false, now)
+			want := requests(tc.want)
+			want[Hours-1]++
+			if got := m.Of("a", now).Requests; got != want {
+				t.Errorf("counting on: %v, want %v", got, want)
+			}
+		})
+	}
+	t.Run("rows that no meter made", func(t *testing.T) {
+		m := NewMeter()
+		for i, r := range []Row{{}, {Hour: -5, LastUsed: -7}, {Hour: 1 << 60, OldLastUsed: 1 << 60}, {Hour: 3, Requests: requests(map[int]uint32{9: 1})}} {
+			r.ID = fmt.Sprint(i)
+			m.Restore(r)
+			m.Count(r.ID, true, noon)
+			if n := m.Of(r.ID, noon).Requests[Hours-1]; n != 1 {
+				t.Errorf("row %d: %d requests", i, n)
+			}
+		}
+	})
+}
+
+func TestChanged(t *testing.T) {
+	m := NewMeter()
+	ids := func() (ids []string) {
+		for _, r := range m.Changed() {
+			ids = append(ids, r.ID)
+		}
+		return ids
+	}
+	expect := func(step string, want ...string) {
+		t.Helper()
+		if got := ids(); !slices.Equal(got, want) {
+			t.Errorf("%s: changed %v, want %v", step, got, want)
+		}
+	}
+	expect("nothing was used")
+	for _, id := range []string{"c", "a", "b", "a"} {
+		m.Count(id, false, noon)
+	}
+	expect("three keys, in the order of their ids", "a", "b", "c")
+	expect("again")
+	m.Count("b", true, noon)
+	expect("one more", "b")
+	m.Count("c", false, noon)
+	m.Unsaved([]Row{{ID: "c"}, {ID: "a"}, {ID: "gone"}})
+	expect("two that could not be saved, one used since", "a", "c")
+}
+
+// naive does what a Meter does, the slow way.
+type naive struct {
+	hours     map[string]map[int64]uint32
+	last, old map[string]int64
+	changed   map[string]bool
+}
+
+func newNaive() *naive {
+	return &naive{map[string]map[int64]uint32{}, map[string]int64{}, map[string]int64{}, map[string]bool{}}
+}
+
+func (n *naive) count(id string, old bool, now time.Time) {
+	if n.hours[id] == nil {
+		n.hours[id] = map[int64]uint32{}
+	}
+	n.hours[id][now.Unix()/3600]++
+	at := n.last
+	if old {
+		at = n.old
+	}
+	at[id] = max(at[id], now.Unix()/60)
+	n.changed[id] = true
+}
+
+func (n *naive) window(id string, last int64) (r [Hours]uint32) {
+	for i := range r {
+		r[i] = n.hours[id][last-Hours+1+int64(i)]
+	}
+	return r
+}
+
+// Over any sequence of calls, with a clock that jumps ahead and goes back by hours, a meter tells what the naive one does;
+// also one that is restored from saved rows again and again.
+func TestMeterAgainstNaive(t *testing.T) {
+	for seed := range uint64(30) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			r := rand.New(rand.NewPCG(seed, 1))
+			m, model := NewMeter(), newNaive()
+			saved := map[string]Row{}
+			save := func() {
+				rows := m.Changed()
+				for _, row := range rows {
+					if !model.changed[row.ID] {
+						t.Errorf("key %s was not used", row.ID)
+					}
+					delete(model.changed, row.ID)
+					saved[row.ID] = row
+				}
+				if len(model.changed) > 0 {
+					t.Errorf("use is lost: %v", model.changed)
+				}
+				clear(model.changed)
+				if r.IntN(3) == 0 {
+					m.Unsaved(rows)
+					for _, row := range rows {
+						model.changed[row.ID] = true
+					}
+				}
+			}
+			now, newest := noon, noon
+			for range 3000 {
+				id := fmt.Sprint("key-", r.IntN(40))
+				switch r.IntN(40) {
+				case 0:
+					now = now.Add(time.Duration(r.Int64N(int64(40 * time.Hour))))
+				case 1, 2, 3:
+					now = now.Add(time.Duration(r.Int64N(int64(2 * time.Hour))))
+				case 4:
+					now = newest.Add(-time.Duration(r.Int64N(int64(5 * time.Hour))))
+				case 5:
+					save()
+				case 6:
+					save()
+					m.Changed() // also what save has marked again
+					clear(model.changed)
+					m = NewMeter()
+					for _, row := range saved {
+						m.Restore(row)
+					}
+				default:
+					old := r.IntN(4) == 0
+					m.Count(id, old, now)
+					model.count(id, old, now)
+				}
+				if now.After(newest) {
+					newest = now
+				}
+				got := m.Of(id, newest)
+				want := Use{Requests: model.window(id, newest.Unix()/3600)}
+				if at := model.last[id]; at > 0 {
+					want.LastUsed = time.Unix(at*60, 0).UTC()
+				}
+				if at := model.old[id]; at > 0 {
+					want.OldLastUsed = time.Unix(at*60, 0).UTC()
+				}
+				if got != want {
+					t.Fatalf("key %s: %+v, want %+v", id, got, want)
+				}
+			}
+			save()
+			for id := range model.hours {
+				row := saved[id]
+				if row.LastUsed != model.last[id] || row.OldLastUsed != model.old[id] || row.Requests != model.window(id, row.Hour) {
+					t.Errorf("saved %+v", row)
+				}
+			}
+		})
+	}
+}
+
+// However many count at once, and while rows are taken and given back, the last rows of each key tell of every request.
+func TestNothingIsLostWhileOthersCount(t *testing.T) {
+	const workers, each, ids = 4, 20000, 300
+	m := NewMeter()
+	var counting sync.WaitGroup
+	for w := range workers {
+		counting.Go(func() {
+			for i := range each {
+				// Several keys at once, over four hours that come in another order to each.
+				m.Count(fmt.Sprint("key-", (i*7+w)%ids), i%2 == 0, noon.Add(time.Duration((i+w)%4)*time.Hour))
+			}
+		})
+	}
+	done := make(chan struct{})
+	go func() {
+		counting.Wait()
+		close(done)
+	}()
+	saved := map[string]Row{}
+	take := func(keep bool) {
+		rows := m.Changed()
+		if !keep {
+			m.Unsaved(rows)
+			return
+		}
+		for _, row := range rows {
+			saved[row.ID] = row
+		}
+	}
+	for i, counting := 0, true; counting; i++ {
+		select {
+		case <-done:
+			counting = false
+		default:
+			take(i%3 > 0)
+			m.Of("key-1", noon)
+		}
+	}
+	take(true)
+	total := uint32(0)
+	for _, row := range saved {
+		for _, n := range row.Requests {
+			total += n
+		}
+	}
+	if total != workers*each {
+		t.Errorf("%d requests were saved of %d", total, workers*each)
+	}
+	if len(saved) != ids {
+		t.Errorf("%d keys, want %d", len(saved), ids)
+	}
+}
+
+func TestCountOfAKnownKeyDoesNotAllocate(t *testing.T) {
+	m := NewMeter()
+	m.Count("key-1", false, noon)
+	if n := testing.AllocsPerRun(1000, func() { m.Count("key-1", true, noon) }); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// A counter is what each used key costs; it fills a size class of the allocator.
+func TestCounterIsSmall(t *testing.T) {
+	if size := unsafe.Sizeof(counter{}); size > 128 {
+		t.Errorf("%d bytes", size)
+	}
+}
+
+func BenchmarkCount(b *testing.B) {
+	ids := make([]string, 10000)
+	for i := range ids {
+		ids[i] = fmt.Sprintf("key_01hzy3v7%018d", i)
+	}
+	run := func(name string, n int) {
+		m := NewMeter()
+		for _, id := range ids {
+			m.Count(id, false, noon)
+		}
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				m.Count(ids[i%n], false, noon)
+			}
+		})
+		b.Run(name+", in parallel", func(b *testing.B) {
+			b.ReportAllocs()
+			b.RunParallel(func(pb *testing.PB) {
+				for i := rand.IntN(n); pb.Next(); i++ {
+					m.Count(ids[i%n], false, noon)
+				}
+			})
+		})
+	}
+	run("one key", 1)
+	run("10000 keys", len(ids))
+}
+
+func BenchmarkChanged(b *testing.B) {
+	m := NewMeter()
+	for i := range 10000 {
+		m.Count(fmt.Sprint("key-", i), false, noon)
+	}
+	rows := m.Changed()
+	for b.Loop() {
+		m.Unsaved(rows)
+		rows = m.Changed()
+	}
+}
