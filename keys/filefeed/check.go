@@ -48,6 +48,7 @@ var (
 	placeholderPattern = regexp.MustCompile(`^\{(env\.[A-Za-z_][A-Za-z0-9_]*|file\.[^{}\pC]+)\}$`)
 
 	fileMembers   = []string{"keys"}
+	exportMembers = []string{"keys", "not_exported"}
 	recordMembers = []string{"id", "name", "sha256", "token", "source", "agent", "state", "not_before", "expires"}
 )
 
@@ -57,6 +58,9 @@ type checker struct {
 	faults  Faults
 	ids     map[string]int // line of each id
 	digests map[keys.Digest]owner
+
+	asWritten bool  // agents are not resolved, and what an export says besides is let through; see Entries
+	lines     []int // of the keys; only with asWritten
 }
 
 // owner is the key that a digest belongs to.
@@ -74,7 +78,11 @@ func (c *checker) file(root *node) []keys.Key {
 		c.wrongKind(root, notMapping)
 		return nil
 	}
-	list := c.members(root, fileMembers, "the file has one member, keys")["keys"]
+	known := fileMembers
+	if c.asWritten {
+		known = exportMembers
+	}
+	list := c.members(root, known, "the file has one member, keys")["keys"]
 	switch {
 	case list == nil:
 		c.fault(root.position, noKeys)
@@ -93,6 +101,9 @@ func (c *checker) file(root *node) []keys.Key {
 			continue
 		}
 		set = append(set, c.record(item))
+		if c.asWritten {
+			c.lines = append(c.lines, item.line)
+		}
 	}
 	return set
 }
@@ -201,7 +212,11 @@ func (c *checker) binding(record, source, agent *node) (b keys.Binding) {
 	case source != nil:
 		b.Sources = c.sources(source)
 	default:
-		if text, ok := c.secret(agent, "agent", clearAgent); ok {
+		read := c.secret
+		if c.asWritten {
+			read = c.placeholder
+		}
+		if text, ok := read(agent, "agent", clearAgent); ok {
 			b.Agent = keys.NewSecret(text)
 		}
 	}

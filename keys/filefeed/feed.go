@@ -180,6 +180,11 @@ func invalidUTF8(data []byte) int {
 
 // parse reads the content of a key file. Either there are faults, without a path, or the keys are good.
 func parse(data []byte, o *Options) ([]keys.Key, Faults) {
+	c := checker{options: o}
+	return c.parse(data)
+}
+
+func (c *checker) parse(data []byte) ([]keys.Key, Faults) {
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")) // the byte order mark that some editors write
 	if i := invalidUTF8(data); i >= 0 {
 		return nil, Faults{{Line: 1 + bytes.Count(data[:i], []byte("\n")), Message: notUTF8}}
@@ -192,7 +197,7 @@ func parse(data []byte, o *Options) ([]keys.Key, Faults) {
 	if fault != nil {
 		return nil, Faults{*fault}
 	}
-	c := checker{options: o, ids: map[string]int{}, digests: map[keys.Digest]owner{}}
+	c.ids, c.digests = map[string]int{}, map[keys.Digest]owner{}
 	set := c.file(root)
 	if len(c.faults) > 0 {
 		c.faults.sort()

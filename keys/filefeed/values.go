@@ -95,9 +95,9 @@ func (c *checker) text(n *node, what string) (string, bool) {
 	return "", false
 }
 
-// secret reads a value that must be one placeholder, and resolves it. inClear is the fault of anything else: what stands
-// there then is taken for the secret itself and not repeated.
-func (c *checker) secret(n *node, what, inClear string) (string, bool) {
+// placeholder reads a value that must be one placeholder. inClear is the fault of anything else: what stands there then is
+// taken for the secret itself and not repeated.
+func (c *checker) placeholder(n *node, what, inClear string) (string, bool) {
 	switch n.kind {
 	case mapNode:
 		// Without quotes YAML reads {env.X} as a mapping.
@@ -123,6 +123,15 @@ func (c *checker) secret(n *node, what, inClear string) (string, bool) {
 		return "", false
 	case !placeholderPattern.MatchString(text):
 		c.fault(n.position, "%s", inClear)
+		return "", false
+	}
+	return text, true
+}
+
+// secret reads a placeholder as above, and resolves it.
+func (c *checker) secret(n *node, what, inClear string) (string, bool) {
+	text, ok := c.placeholder(n, what, inClear)
+	if !ok {
 		return "", false
 	}
 	value, err := c.options.Resolve(text)

@@ -1,0 +1,120 @@
+package boltstore
+
+import (
+	"flag"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/keys/registry"
+)
+
+var large = flag.Bool("million", false, "measure with a million records, too")
+
+// sizes are the numbers of records to measure with.
+func sizes() []int {
+	if *large {
+		return []int{100_000, 1_000_000}
+	}
+	return []int{100_000}
+}
+
+// filled is a store of n records, which is not closed.
+func filled(b *testing.B, n int) string {
+	b.Helper()
+	path := newPath(b)
+	s, err := Open(b.Context(), Options{Path: path})
+	if err != nil {
+		b.Fatal(err)
+	}
+	fill(b, s, n)
+	if err := s.Close(); err != nil {
+		b.Fatal(err)
+	}
+	return path
+}
+
+func BenchmarkWrite(b *testing.B) {
+	for _, writers := range []int{1, 64} {
+		b.Run(fmt.Sprint("writers=", writers), func(b *testing.B) {
+			s := open1(b, newPath(b))
+			var n atomic.Int64
+			b.SetParallelism(writers)
+			write := func() {
+				r := record(int(n.Add(1)))
+				if err := s.Write(b.Context(), []*registry.Record{r}, []*registry.Entry{entry(r, registry.ActionCreated)}); err != nil {
+					b.Error(err)
+				}
+			}
+			if writers == 1 {
+				for b.Loop() {
+					write()
+				}
+				return
+			}
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					write()
+				}
+			})
+		})
+	}
+}
+
+func BenchmarkOpen(b *testing.B) {
+	for _, n := range sizes() {
+		b.Run(fmt.Sprint("records=", n), func(b *testing.B) {
+			path := filled(b, n)
+			for b.Loop() {
+				s, err := Open(b.Context(), Options{Path: path})
+				if err != nil {
+					b.Fatal(err)
+				}
+				if err := s.Close(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkAll(b *testing.B) {
+	for _, n := range sizes() {
+		b.Run(fmt.Sprint("records=", n), func(b *testing.B) {
+			s := open1(b, filled(b, n))
+			b.ReportAllocs()
+			for b.Loop() {
+				if found, err := count(b.Context(), s); err != nil || found != n {
+					b.Fatal(found, err)
+				}
+			}
+		})
+	}
+}
+
+// The figures are in codec.go.
+func BenchmarkRecord(b *testing.B) {
+	r := record(1)
+	r.Sources = append(r.Sources, "0a1f5c4e-9a55-4c7a-2f4b-0c9c2f1d7a10")
+	r.Old = []keys.OldToken{{Digest: keys.DigestOf("old"), Until: when.Add(24 * time.Hour)}}
+	r.Rotated, r.Revision = when, 1_000_000
+	body := appendRecord(nil, r)
+	b.Run("encode", func(b *testing.B) {
+		for b.Loop() {
+			body = appendRecord(body[:0], r)
+		}
+		b.ReportMetric(float64(len(body)), "bytes")
+	})
+	b.Run("decode", func(b *testing.B) {
+		b.ReportAllocs()
+		var d decoder
+		id := []byte(r.ID)
+		for b.Loop() {
+			if _, _, err := d.record(id, body); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}

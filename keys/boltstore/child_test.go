@@ -1,0 +1,177 @@
+package boltstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/keys/registry"
+	"github.com/docsgate/docsgate/keys/usage"
+)
+
+const (
+	childEnv = "DOCSGATE_STORE_CHILD"
+	pathEnv  = "DOCSGATE_STORE_PATH"
+	fromEnv  = "DOCSGATE_STORE_FROM"
+)
+
+// childs are the programs that this test binary is when it starts itself, by the value of childEnv.
+var childs = map[string]func() int{"writer": childWriter, "holder": childHolder, "full": childFull}
+
+// child is a command that runs one of childs. It ends with the test at the latest.
+func child(t *testing.T, name, path string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	cmd.Env = append(os.Environ(), childEnv+"="+name, pathEnv+"="+path)
+	cmd.Stderr = os.Stderr
+	return cmd
+}
+
+func childFailed(err error) int {
+	fmt.Fprintln(os.Stderr, "child:", err)
+	return 1
+}
+
+// childWriter makes keys from several goroutines, gives each a second token, and prints "ID number-of-writes" once a write
+// is acknowledged.
+func childWriter() int {
+	ctx := context.Background()
+	s, err := Open(ctx, Options{Path: os.Getenv(pathEnv)})
+	if err != nil {
+		return childFailed(err)
+	}
+	from, err := strconv.Atoi(os.Getenv(fromEnv))
+	if err != nil {
+		return childFailed(err)
+	}
+	const writers = 4
+	failed := make(chan error, writers+1)
+	var group sync.WaitGroup
+	for w := range writers {
+		group.Go(func() {
+			for n := from + w; n < from+1000; n += writers {
+				r := record(n)
+				for i := 1; i <= 2; i++ {
+					if i == 2 {
+						r.Old = append(r.Old, keys.OldToken{Digest: r.Digest, Until: when})
+						r.Digest = keys.DigestOf(fmt.Sprint("new token ", n))
+					}
+					r.Chunks = strconv.Itoa(i)
+					if err := s.Write(ctx, []*registry.Record{r}, []*registry.Entry{entry(r, registry.ActionChanged)}); err != nil {
+						failed <- err
+						return
+					}
+					fmt.Printf("%s %d\n", r.ID, i)
+				}
+			}
+		})
+	}
+	group.Go(func() {
+		for i := range 20 {
+			rows := make([]usage.Row, 500)
+			for n := range rows {
+				rows[n] = usage.Row{ID: record(n).ID, LastUsed: int64(i)}
+			}
+			if err := errors.Join(s.SaveUse(ctx, rows), s.Remember(ctx, fmt.Sprint("note ", i), "text")); err != nil {
+				failed <- err
+				return
+			}
+		}
+	})
+	group.Wait()
+	select {
+	case err := <-failed:
+		return childFailed(err)
+	default:
+	}
+	if err := s.Close(); err != nil {
+		return childFailed(err)
+	}
+	return 0
+}
+
+// childHolder holds a store open until its standard input ends.
+func childHolder() int {
+	s, err := Open(context.Background(), Options{Path: os.Getenv(pathEnv)})
+	if err != nil {
+		return childFailed(err)
+	}
+	fmt.Println("open")
+	_, _ = os.Stdin.Read(make([]byte, 1))
+	if err := s.Close(); err != nil {
+		return childFailed(err)
+	}
+	return 0
+}
+
+// childFull lets the file grow no further, writes until that is an error, and then goes on with more room. It prints the
+// first error and how many records were acknowledged.
+func childFull() int {
+	ctx := context.Background()
+	signal.Ignore(syscall.SIGXFSZ)
+	s, err := Open(ctx, Options{Path: os.Getenv(pathEnv)})
+	if err != nil {
+		return childFailed(err)
+	}
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
+		return childFailed(err)
+	}
+	info, err := os.Stat(os.Getenv(pathEnv))
+	if err != nil {
+		return childFailed(err)
+	}
+	before := limit.Cur
+	limit.Cur = uint64(info.Size()) + 12345
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
+		return childFailed(err)
+	}
+	stored, refused := 0, 0
+	for ; refused < 3; stored++ {
+		r := record(stored)
+		r.Prompt = strings.Repeat("x", 20_000)
+		if err := s.Write(ctx, []*registry.Record{r}, []*registry.Entry{entry(r, registry.ActionCreated)}); err != nil {
+			if refused++; refused == 1 {
+				fmt.Println(err)
+			}
+			stored--
+		}
+		if stored > 100_000 {
+			return childFailed(errors.New("the limit does not count"))
+		}
+	}
+	// Reading goes on.
+	if n, err := count(ctx, s); err != nil || n != stored {
+		return childFailed(fmt.Errorf("%d records of %d, %w", n, stored, err))
+	}
+	limit.Cur = before
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
+		return childFailed(err)
+	}
+	for range 100 {
+		r := record(stored)
+		if err := s.Write(ctx, []*registry.Record{r}, []*registry.Entry{entry(r, registry.ActionCreated)}); err != nil {
+			return childFailed(fmt.Errorf("with more room: %w", err))
+		}
+		stored++
+	}
+	fmt.Println(stored)
+	if err := s.Close(); err != nil {
+		return childFailed(err)
+	}
+	return 0
+}
+
+func count(ctx context.Context, s *Store) (n int, err error) {
+	_, err = s.All(ctx, func(*registry.Record) error { n++; return nil })
+	return n, err
+}

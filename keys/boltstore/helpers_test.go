@@ -1,0 +1,77 @@
+package boltstore
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/keys/registry"
+	"github.com/docsgate/docsgate/keys/registry/storagetest"
+)
+
+// TestMain is also the program that tests start and kill; see childs.
+func TestMain(m *testing.M) {
+	if child := childs[os.Getenv(childEnv)]; child != nil {
+		os.Exit(child())
+	}
+	goleak.VerifyTestMain(m)
+}
+
+func TestStorage(t *testing.T) {
+	storagetest.Run(t, func(t *testing.T) registry.Storage { return open1(t, newPath(t)) })
+}
+
+func newPath(t testing.TB) string { return filepath.Join(t.TempDir(), "docsgate", "keys.db") }
+
+// open1 opens a store and closes it with the test.
+func open1(t testing.TB, path string) *Store {
+	t.Helper()
+	s, err := Open(t.Context(), Options{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("closing: %v", err)
+		}
+	})
+	return s
+}
+
+var when = time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC)
+
+// record is a record as most are.
+func record(n int) *registry.Record {
+	return &registry.Record{
+		ID: fmt.Sprintf("key_%026d", n), Name: fmt.Sprintf("Documentation site %d", n),
+		Sources: []string{"7d0c1f0e-2f4b-4c7a-9a55-0c9c2f1d7a10"}, Hint: "a1B2",
+		Digest:  keys.DigestOf(fmt.Sprint("token ", n)),
+		Created: when, Changed: when, Expires: when.AddDate(1, 0, 0),
+	}
+}
+
+func entry(r *registry.Record, action registry.Action) *registry.Entry {
+	return &registry.Entry{At: when, Who: "alice", From: "192.0.2.1", Action: action, Key: r.ID, Name: r.Name}
+}
+
+// fill writes n records with an entry each.
+func fill(t testing.TB, s *Store, n int) {
+	t.Helper()
+	const together = 1000
+	for from := 0; from < n; from += together {
+		var records []*registry.Record
+		var entries []*registry.Entry
+		for i := from; i < min(n, from+together); i++ {
+			r := record(i)
+			records, entries = append(records, r), append(entries, entry(r, registry.ActionCreated))
+		}
+		if err := s.Write(t.Context(), records, entries); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,155 @@
+package boltstore
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+)
+
+// inspect reads the whole file and reports whether it can be used. It changes nothing.
+func inspect(ctx context.Context, file *os.File) error {
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	m, err := openImage(file, info.Size())
+	if err != nil {
+		return err
+	}
+	// The walk jumps about. Once front to back first brings the file into memory at the speed of the disk.
+	if _, err := io.CopyBuffer(discard{}, within{ctx, io.NewSectionReader(file, 0, info.Size())}, make([]byte, 1<<20)); err != nil {
+		return fmt.Errorf("reading it: %w", err)
+	}
+	buckets := make(map[string][]byte)
+	if err := m.walk(m.root, 0, func(r row) error {
+		if !r.bucket {
+			return fmt.Errorf("%w: it has rows outside buckets", ErrDamaged)
+		}
+		buckets[string(r.key)] = bytes.Clone(r.value)
+		return nil
+	}); err != nil {
+		return err
+	}
+	self, err := m.inspectMeta(buckets[string(bucketNames[inMeta])])
+	if err != nil {
+		return err
+	}
+	for i, name := range bucketNames {
+		if i == inMeta {
+			continue
+		}
+		value := buckets[string(name)]
+		if value == nil {
+			return fmt.Errorf("%w: the bucket %s is missing", ErrDamaged, name)
+		}
+		rows := uint64(0)
+		if err := m.walkBucket(value, func(r row) error {
+			if rows++; rows%10_000 == 0 && ctx.Err() != nil {
+				return ctx.Err()
+			}
+			return checkRow(i, r)
+		}); err != nil {
+			return fmt.Errorf("bucket %s: %w", name, err)
+		}
+		if want := self.counts[i]; rows != want {
+			return fmt.Errorf("%w: the bucket %s has %d rows, and had %d", ErrDamaged, name, rows, want)
+		}
+		delete(buckets, string(name))
+	}
+	delete(buckets, string(bucketNames[inMeta]))
+	for name, value := range buckets { // of a newer minor version: only their pages are of interest
+		if err := m.walkBucket(value, func(row) error { return nil }); err != nil {
+			return fmt.Errorf("bucket %q: %w", name, err)
+		}
+	}
+	return m.free()
+}
+
+// inspectMeta comes first: what else is right depends on the format. A store of any major version has a bucket of this
+// name, with this row in it.
+func (m *image) inspectMeta(bucket []byte) (state, error) {
+	if bucket == nil {
+		return state{}, fmt.Errorf("%w: it is the bbolt file of another program", ErrDamaged)
+	}
+	var (
+		self   state
+		rows   = make(map[string][]byte)
+		format = string(rowFormat)
+	)
+	if err := m.walkBucket(bucket, func(r row) error {
+		rows[string(r.key)] = bytes.Clone(r.value)
+		if err := checkRow(inMeta, r); err != nil && string(r.key) == format {
+			return err
+		}
+		return nil
+	}); err != nil {
+		return self, err
+	}
+	body, err := unseal(rowFormat, rows[format])
+	if err != nil {
+		return self, fmt.Errorf("%w: its format version is lost", ErrDamaged)
+	}
+	major, minor, err := decodeFormat(body)
+	if err != nil {
+		return self, fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	if major != formatMajor {
+		return self, fmt.Errorf("%w: it has format %d.%d, and this docsgate knows %d.%d", ErrNewer, major, minor, formatMajor, formatMinor)
+	}
+	for key, value := range rows {
+		if _, err := unseal([]byte(key), value); err != nil {
+			return self, rowError(inMeta, []byte(key), err)
+		}
+	}
+	if body, err = unseal(rowState, rows[string(rowState)]); err == nil {
+		self, err = decodeState(body)
+	}
+	if err != nil {
+		return self, rowError(inMeta, rowState, err)
+	}
+	return self, nil
+}
+
+func checkRow(bucket int, r row) error {
+	if r.bucket {
+		return fmt.Errorf("%w: there is a bucket inside of a bucket", ErrDamaged)
+	}
+	if _, err := unseal(r.key, r.value); err != nil {
+		return rowError(bucket, r.key, err)
+	}
+	return nil
+}
+
+// rowError names a row by what people know it by. Digests and the names of notes stay unsaid.
+func rowError(bucket int, key []byte, err error) error {
+	switch bucket {
+	case inRecords:
+		return fmt.Errorf("%w: the record of key %q: %w", ErrDamaged, key, err)
+	case inUse:
+		return fmt.Errorf("%w: the use of key %q: %w", ErrDamaged, key, err)
+	case inAudit, inRevisions:
+		return fmt.Errorf("%w: row %x of %s: %w", ErrDamaged, key, bucketNames[bucket], err)
+	default:
+		return fmt.Errorf("%w: a row of %s: %w", ErrDamaged, bucketNames[bucket], err)
+	}
+}
+
+// within ends a reading with a context.
+type within struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (w within) Read(b []byte) (int, error) {
+	if err := w.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return w.r.Read(b)
+}
+
+// discard is io.Discard without ReadFrom, whose buffer is small.
+type discard struct{}
+
+func (discard) Write(b []byte) (int, error) { return len(b), nil }

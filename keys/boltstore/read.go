@@ -1,0 +1,162 @@
+package boltstore
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+
+	"github.com/docsgate/docsgate/keys/registry"
+)
+
+// All implements registry.Storage. Each record is a new one, which yield may keep.
+func (s *Store) All(ctx context.Context, yield func(*registry.Record) error) (revision uint64, err error) {
+	err = s.view(ctx, func(t *reading) error {
+		self, err := t.state()
+		if err != nil {
+			return err
+		}
+		revision = self.revision
+		var d decoder
+		return t.each(ctx, inRecords, nil, func(id, body []byte) error {
+			r, _, err := d.record(id, body)
+			if err != nil {
+				return rowError(inRecords, id, err)
+			}
+			return t.hand(func() error { return yield(r) })
+		})
+	})
+	return revision, err
+}
+
+// Changes implements registry.Storage. The records come in the order of their last writes.
+func (s *Store) Changes(ctx context.Context, after uint64, yield func(*registry.Record) error) (revision uint64, err error) {
+	err = s.view(ctx, func(t *reading) error {
+		self, err := t.state()
+		if err != nil {
+			return err
+		}
+		if revision = self.revision; after >= revision {
+			return nil
+		}
+		return t.each(ctx, inRevisions, number(after+1), func(key, id []byte) error {
+			r, err := t.record(id)
+			if err != nil {
+				return err
+			}
+			if len(key) != 8 || binary.BigEndian.Uint64(key) != r.Revision {
+				return rowError(inRevisions, key, fmt.Errorf("the record of key %q has revision %d", id, r.Revision))
+			}
+			return t.hand(func() error { return yield(r) })
+		})
+	})
+	return revision, err
+}
+
+// Count implements registry.Counter.
+func (s *Store) Count(ctx context.Context) (n int, err error) {
+	err = s.view(ctx, func(t *reading) error {
+		self, err := t.state()
+		n = int(self.counts[inRecords])
+		return err
+	})
+	return n, err
+}
+
+var _ registry.Counter = (*Store)(nil)
+
+func (t *reading) state() (state, error) {
+	body, err := bodyOf(t.tx.Bucket(bucketNames[inMeta]), inMeta, rowState)
+	if err != nil {
+		return state{}, err
+	}
+	return decodeState(body)
+}
+
+// each calls f for the rows of a bucket from a key on, nil being the first.
+func (t *reading) each(ctx context.Context, bucket int, from []byte, f func(key, body []byte) error) error {
+	c := t.tx.Bucket(bucketNames[bucket]).Cursor()
+	n := 0
+	for key, value := c.Seek(from); key != nil; key, value = c.Next() {
+		if n++; n%1000 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		body, err := unseal(key, value)
+		if err != nil {
+			return rowError(bucket, key, err)
+		}
+		if err := f(key, body); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Audit implements registry.Storage.
+func (s *Store) Audit(ctx context.Context, key string, before uint64, limit int) (entries []registry.Entry, err error) {
+	if err := checkID(key); err != nil {
+		return nil, err
+	}
+	if before == 0 {
+		before = 1<<64 - 1
+	}
+	bucket, prefix := inAudit, []byte(nil)
+	if key != "" {
+		bucket, prefix = inAuditByKey, append([]byte(key), 0)
+	}
+	err = s.view(ctx, func(t *reading) error {
+		audit := t.tx.Bucket(bucketNames[inAudit])
+		c := t.tx.Bucket(bucketNames[bucket]).Cursor()
+		// The row that is sought, or the next, or none if it is beyond the last: so the one before it.
+		step := c.Prev
+		if at, _ := c.Seek(binary.BigEndian.AppendUint64(bytes.Clone(prefix), before)); at == nil {
+			step = c.Last
+		}
+		for at, value := step(); len(entries) < limit && len(at) == len(prefix)+8 && bytes.HasPrefix(at, prefix); at, value = c.Prev() {
+			number := at[len(prefix):]
+			if _, err := unseal(at, value); err != nil {
+				return rowError(bucket, at, err)
+			}
+			body, err := bodyOf(audit, inAudit, number)
+			if err != nil {
+				return err
+			}
+			e, err := decodeEntry(binary.BigEndian.Uint64(number), body)
+			if err != nil {
+				return rowError(inAudit, number, err)
+			}
+			entries = append(entries, e)
+		}
+		return nil
+	})
+	return entries, err
+}
+
+// Backup implements registry.Storage: w gets a file that Open takes. Writes go on meanwhile; the file grows a little more
+// than usual, as the pages of that moment are kept.
+func (s *Store) Backup(ctx context.Context, w io.Writer) error {
+	return s.view(ctx, func(t *reading) error {
+		to := &handing{ctx: ctx, t: t, w: w}
+		_, err := t.tx.WriteTo(to)
+		return err
+	})
+}
+
+// handing hands a backup on.
+type handing struct {
+	ctx context.Context
+	t   *reading
+	w   io.Writer
+}
+
+func (h *handing) Write(b []byte) (n int, err error) {
+	if err := h.ctx.Err(); err != nil {
+		return 0, err
+	}
+	err = h.t.hand(func() error {
+		n, err = h.w.Write(b)
+		return err
+	})
+	return n, err
+}

@@ -1,0 +1,230 @@
+package boltstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/keys/registry"
+)
+
+// maxID is the longest ID: bbolt's keys have 32 KiB, and the ones that the gate takes have 128.
+const maxID = 1024
+
+// Write implements registry.Storage.
+func (s *Store) Write(ctx context.Context, records []*registry.Record, entries []*registry.Entry) error {
+	if len(records) == 0 && len(entries) == 0 {
+		return ctx.Err()
+	}
+	for _, r := range records {
+		if err := checkID(r.ID); err != nil {
+			return err
+		}
+		if r.ID == "" || r.Digest.IsZero() {
+			return fmt.Errorf("a record needs an id and a digest; this one's id is %q", r.ID)
+		}
+	}
+	for _, e := range entries {
+		if err := checkID(e.Key); err != nil {
+			return err
+		}
+	}
+	var revision, seq uint64 // before the first
+	err := s.update(ctx, func(t *writing) error {
+		changes, err := plan(t, records)
+		if err != nil {
+			return err
+		}
+		revision, seq = t.self.revision, t.self.seq
+		for i, c := range changes {
+			c.apply(t, records[i])
+		}
+		for _, e := range entries {
+			t.self.seq++
+			t.put(inAudit, number(t.self.seq), appendEntry(nil, e))
+			if e.Key != "" {
+				t.put(inAuditByKey, ofKey(e.Key, t.self.seq), nil)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for i, r := range records {
+		r.Revision = revision + uint64(i) + 1
+	}
+	for i, e := range entries {
+		e.Seq = seq + uint64(i) + 1
+	}
+	return nil
+}
+
+func checkID(id string) error {
+	if len(id) > maxID || strings.ContainsRune(id, 0) {
+		return fmt.Errorf("an id has at most %d bytes, and no NUL; this one begins with %.40q", maxID, id)
+	}
+	return nil
+}
+
+// change is what storing one record takes.
+type change struct {
+	before  uint64        // its revision until now; 0: it is new
+	dropped []keys.Digest // that it had
+	unknown []byte        // fields of a newer minor version
+}
+
+// plan finds what storing the records takes, or why they cannot be. It changes nothing.
+func plan(t *writing, records []*registry.Record) ([]change, error) {
+	var (
+		d       decoder
+		changes = make([]change, len(records))
+		ids     = make(map[string]bool, len(records))
+		freed   = make(map[keys.Digest]bool)
+		taken   = make(map[keys.Digest]string, len(records))
+	)
+	for i, r := range records {
+		if ids[r.ID] {
+			return nil, fmt.Errorf("key %s: it is written twice at once: %w", r.ID, registry.ErrTaken)
+		}
+		ids[r.ID] = true
+		body, err := t.get(inRecords, []byte(r.ID))
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case body == nil && r.Revision == 0:
+			continue
+		case body == nil:
+			return nil, fmt.Errorf("key %s: it is not there: %w", r.ID, registry.ErrConflict)
+		case r.Revision == 0:
+			return nil, fmt.Errorf("key %s: %w", r.ID, registry.ErrTaken)
+		}
+		old, unknown, err := d.record([]byte(r.ID), body)
+		if err != nil {
+			return nil, rowError(inRecords, []byte(r.ID), err)
+		}
+		if old.Revision != r.Revision {
+			return nil, fmt.Errorf("key %s: %w", r.ID, registry.ErrConflict)
+		}
+		changes[i] = change{before: old.Revision, unknown: append([]byte(nil), unknown...)}
+		for digest := range digestsOf(old) {
+			if !has(r, digest) {
+				changes[i].dropped = append(changes[i].dropped, digest)
+				freed[digest] = true
+			}
+		}
+	}
+	for _, r := range records {
+		for digest := range digestsOf(r) {
+			owner, err := ownerOf(t.buckets[inDigests], digest)
+			if err != nil {
+				return nil, err
+			}
+			other, again := taken[digest]
+			if again && other != r.ID || owner != "" && owner != r.ID && !freed[digest] {
+				return nil, fmt.Errorf("key %s: its token: %w", r.ID, registry.ErrTaken)
+			}
+			taken[digest] = r.ID
+		}
+	}
+	return changes, nil
+}
+
+// apply stores a record with the next revision. Digests that it drops may be another one's by now.
+func (c *change) apply(t *writing, r *registry.Record) {
+	stored := *r
+	t.self.revision++
+	stored.Revision = t.self.revision
+	for _, digest := range c.dropped {
+		if owner, err := ownerOf(t.buckets[inDigests], digest); err != nil || owner == r.ID {
+			t.remove(inDigests, digest[:])
+		}
+	}
+	for digest := range digestsOf(r) {
+		t.put(inDigests, digest[:], []byte(r.ID))
+	}
+	if c.before != 0 {
+		t.remove(inRevisions, number(c.before))
+	}
+	t.put(inRevisions, number(stored.Revision), []byte(r.ID))
+	t.put(inRecords, []byte(r.ID), append(appendRecord(nil, &stored), c.unknown...))
+}
+
+// digestsOf calls yield for the digest of each of the record's tokens.
+func digestsOf(r *registry.Record) func(yield func(keys.Digest) bool) {
+	return func(yield func(keys.Digest) bool) {
+		if !yield(r.Digest) {
+			return
+		}
+		for i := range r.Old {
+			if !yield(r.Old[i].Digest) {
+				return
+			}
+		}
+	}
+}
+
+func has(r *registry.Record, digest keys.Digest) bool {
+	for d := range digestsOf(r) {
+		if d == digest {
+			return true
+		}
+	}
+	return false
+}
+
+// ownerOf returns the ID of the record that has a digest, or "".
+func ownerOf(digests *bolt.Bucket, digest keys.Digest) (string, error) {
+	id, err := bodyOf(digests, inDigests, digest[:])
+	return string(id), err
+}
+
+// Get implements registry.Storage.
+func (s *Store) Get(ctx context.Context, id string) (r *registry.Record, err error) {
+	err = s.view(ctx, func(t *reading) error {
+		r, err = t.record([]byte(id))
+		return err
+	})
+	return r, err
+}
+
+// ByDigest implements registry.Storage.
+func (s *Store) ByDigest(ctx context.Context, digest keys.Digest) (r *registry.Record, err error) {
+	err = s.view(ctx, func(t *reading) error {
+		id, err := bodyOf(t.tx.Bucket(bucketNames[inDigests]), inDigests, digest[:])
+		switch {
+		case err != nil:
+			return err
+		case id == nil:
+			return registry.ErrNotFound
+		}
+		if r, err = t.record(id); errors.Is(err, registry.ErrNotFound) || err == nil && !has(r, digest) {
+			return fmt.Errorf("%w: the bucket %s says of key %q what its record does not", ErrDamaged, bucketNames[inDigests], id)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+func (t *reading) record(id []byte) (*registry.Record, error) {
+	body, err := bodyOf(t.tx.Bucket(bucketNames[inRecords]), inRecords, id)
+	switch {
+	case err != nil:
+		return nil, err
+	case body == nil:
+		return nil, fmt.Errorf("key %s: %w", id, registry.ErrNotFound)
+	}
+	r, _, err := new(decoder).record(id, body)
+	if err != nil {
+		return nil, rowError(inRecords, id, err)
+	}
+	return r, nil
+}

@@ -1,0 +1,148 @@
+package boltstore
+
+import (
+	"errors"
+	"time"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/docsgate/docsgate/keys/usage"
+)
+
+// The format that this package writes. A minor step adds what an older gate can leave as it is; a major one changes what
+// an older gate would read wrongly or leave behind wrongly.
+const (
+	formatMajor = 1
+	formatMinor = 0
+)
+
+const (
+	formatMajorField = 1
+	formatMinorField = 2
+
+	stateRevision = 1
+	stateSeq      = 2
+	stateCounts   = 16 // and on, one per bucket
+
+	noteAt   = 1
+	noteText = 2
+
+	useLast     = 1
+	useOldLast  = 2
+	useHour     = 3
+	useRequests = 4 // numbers one after the other, without leading zeros of the day
+)
+
+func formatBody(major, minor uint64) []byte {
+	return appendNumber(appendNumber(nil, formatMajorField, major), formatMinorField, minor)
+}
+
+func decodeFormat(body []byte) (major, minor uint64, err error) {
+	err = fields(body, func(f field) error {
+		switch f.number {
+		case formatMajorField:
+			major = f.varint
+		case formatMinorField:
+			minor = f.varint
+		}
+		return nil
+	})
+	if err == nil && major == 0 {
+		err = errors.New("it has no format version")
+	}
+	return major, minor, err
+}
+
+// state is what the store knows of itself: the newest revision and sequence, and how many rows each bucket has, so that
+// lost pages are found.
+type state struct {
+	revision, seq uint64
+	counts        [bucketCount]uint64 // meta's stays 0
+	unknown       []byte              // of a newer minor version
+}
+
+func (s *state) body() []byte {
+	b := appendNumber(appendNumber(nil, stateRevision, s.revision), stateSeq, s.seq)
+	for i, n := range s.counts {
+		b = appendNumber(b, stateCounts+protowire.Number(i), n)
+	}
+	return append(b, s.unknown...)
+}
+
+func decodeState(body []byte) (s state, err error) {
+	err = fields(body, func(f field) error {
+		switch i := int(f.number - stateCounts); {
+		case f.number == stateRevision:
+			s.revision = f.varint
+		case f.number == stateSeq:
+			s.seq = f.varint
+		case i >= 0 && i < bucketCount:
+			s.counts[i] = f.varint
+		default:
+			s.unknown = append(s.unknown, f.raw...)
+		}
+		return nil
+	})
+	return s, err
+}
+
+func noteBody(at time.Time, text string) []byte {
+	return appendText(appendTime(nil, noteAt, at), noteText, text)
+}
+
+func decodeNote(body []byte) (at time.Time, text string, err error) {
+	err = fields(body, func(f field) error {
+		switch f.number {
+		case noteAt:
+			return f.time(&at)
+		case noteText:
+			text = string(f.bytes)
+		}
+		return nil
+	})
+	return at, text, err
+}
+
+func useBody(r *usage.Row) []byte {
+	b := appendNumber(nil, useLast, uint64(r.LastUsed))
+	b = appendNumber(b, useOldLast, uint64(r.OldLastUsed))
+	b = appendNumber(b, useHour, uint64(r.Hour))
+	var list []byte
+	for _, n := range r.Requests {
+		if len(list) > 0 || n != 0 {
+			list = protowire.AppendVarint(list, uint64(n))
+		}
+	}
+	return appendText(b, useRequests, string(list))
+}
+
+func decodeUse(id, body []byte) (r usage.Row, err error) {
+	r.ID = string(id)
+	err = fields(body, func(f field) error {
+		switch f.number {
+		case useLast:
+			r.LastUsed = int64(f.varint)
+		case useOldLast:
+			r.OldLastUsed = int64(f.varint)
+		case useHour:
+			r.Hour = int64(f.varint)
+		case useRequests:
+			return decodeRequests(&r.Requests, f.bytes)
+		}
+		return nil
+	})
+	return r, err
+}
+
+func decodeRequests(to *[usage.Hours]uint32, list []byte) error {
+	var counts []uint32
+	for len(list) > 0 {
+		n, size := protowire.ConsumeVarint(list)
+		if size < 0 || len(counts) == len(to) {
+			return errBody
+		}
+		counts, list = append(counts, uint32(n)), list[size:]
+	}
+	copy(to[len(to)-len(counts):], counts)
+	return nil
+}

@@ -1,0 +1,263 @@
+package importer
+
+import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/keys/filefeed"
+	"github.com/docsgate/docsgate/keys/registry"
+)
+
+const maxTextRunes = 200 // of a name, as the registry has it
+
+var idPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
+
+func readKeyFile(data []byte, o Options) (*Result, error) {
+	if o.Agents {
+		return nil, &Fault{"", "a key file says itself what its keys are bound to"}
+	}
+	entries, err := filefeed.Entries(data, filefeed.Options{Resolve: o.Resolve})
+	if err != nil {
+		return nil, err
+	}
+	result := &Result{Format: KeyFile}
+	for _, e := range entries {
+		item := Item{Place: fmt.Sprintf("line %d", e.Line), Key: registry.Import{
+			ID: e.Key.ID, Sources: e.Key.Binding.Sources, Agent: e.Agent, Digest: e.Key.Digest, State: e.Key.State,
+			NotBefore: e.Key.NotBefore, Expires: e.Key.Expires,
+		}}
+		item.setName(e.Key.Name)
+		result.Items = append(result.Items, item)
+	}
+	return result, nil
+}
+
+// reader makes items of rows.
+type reader struct {
+	options Options
+	result  Result
+	faults  []error
+}
+
+func (r *reader) fault(at *row, format string, args ...any) {
+	r.faults = append(r.faults, &Fault{at.place, fmt.Sprintf(format, args...)})
+}
+
+func (r *reader) skip(at *row, name, format string, args ...any) {
+	r.result.Skipped = append(r.result.Skipped, Skip{at.place, name, fmt.Sprintf(format, args...)})
+}
+
+// item begins an item with what all formats have in the same members.
+func (r *reader) item(at *row, id string, created time.Time) Item {
+	it := Item{Place: at.place, Key: registry.Import{Created: created}}
+	if idPattern.MatchString(id) && !keys.Issued(id) {
+		it.Key.ID = id
+	}
+	name, _ := text(at.values["name"])
+	it.setName(name)
+	it.Key.Prompt, it.Key.Chunks = note(at.values["prompt_id"]), note(at.values["chunks"])
+	it.Key.Retriever = note(at.values["retriever"])
+	return it
+}
+
+// setName makes a name of what DocsGPT let through as one.
+func (it *Item) setName(name string) {
+	plain := line(name)
+	if plain != strings.TrimSpace(name) {
+		it.Notes = append(it.Notes, fmt.Sprintf("the name was cut to one line of at most %d characters", maxTextRunes))
+	}
+	it.Key.Name = plain
+}
+
+func note(v any) string {
+	s, _ := text(v)
+	return line(s)
+}
+
+// line makes a text fit into one line.
+func line(s string) string {
+	s = strings.TrimSpace(strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
+			return ' '
+		}
+		return r
+	}, s))
+	if runes := []rune(s); len(runes) > maxTextRunes {
+		s = strings.TrimSpace(string(runes[:maxTextRunes]))
+	}
+	return s
+}
+
+// apiKey reads one item of /api/get_api_keys.
+func (r *reader) apiKey(at *row) {
+	id, _ := text(at.values["id"])
+	it := r.item(at, id, born(id))
+	if r.options.Agents {
+		r.fault(at, "this list shows only the ends of keys, so that nothing can be bound to them")
+		return
+	}
+	source, err := sourceOf(at.values["source"])
+	switch {
+	case err != nil:
+		r.fault(at, "source: %v", err)
+		return
+	case source == "":
+		r.skip(at, it.Key.Name, "it has no source")
+		return
+	}
+	if len(r.options.Sources) > 0 {
+		ids := r.sourcesNamed(source)
+		if len(ids) != 1 {
+			r.skip(at, it.Key.Name, "%d sources of DocsGPT have the name %q: make a key for the right one by hand", len(ids), line(source))
+			return
+		}
+		source = ids[0]
+	}
+	it.Key.Sources = []string{source}
+	r.result.Items = append(r.result.Items, it)
+}
+
+// sourcesNamed returns the ids of the sources that a text could mean.
+func (r *reader) sourcesNamed(text string) (ids []string) {
+	for _, s := range r.options.Sources {
+		if s.ID == text {
+			return []string{s.ID}
+		}
+		if s.Name == text {
+			ids = append(ids, s.ID)
+		}
+	}
+	return ids
+}
+
+// mongo reads a document of api_keys or agents.
+func (r *reader) mongo(at *row) {
+	id, ok := text(at.values["_id"])
+	if !ok {
+		r.fault(at, "_id is not an ObjectId")
+		return
+	}
+	created := moment(at.values["createdAt"])
+	if created.IsZero() {
+		created = born(id)
+	}
+	// A list with anything in it wins over the single source, as it does in DocsGPT.
+	sources, err := sourcesOf(at.values["sources"])
+	if err == nil && len(sources) == 0 {
+		sources, err = sourcesOf([]any{at.values["source"]})
+	}
+	if err != nil {
+		r.fault(at, "%v", err)
+		return
+	}
+	r.take(at, r.item(at, id, created), sources)
+}
+
+// postgres reads a row of agents.
+func (r *reader) postgres(at *row) {
+	if _, there := at.values["key"]; !there {
+		r.fault(at, "there is no column key: select it, too")
+		return
+	}
+	id, _ := text(at.values["id"])
+	extra, ok := list(at.values["extra_source_ids"])
+	if !ok {
+		r.fault(at, "extra_source_ids is not a list")
+		return
+	}
+	// Both columns together are what DocsGPT's answers are from.
+	sources, err := sourcesOf(append([]any{at.values["source_id"]}, extra...))
+	if err != nil {
+		r.fault(at, "%v", err)
+		return
+	}
+	r.take(at, r.item(at, id, moment(at.values["created_at"])), sources)
+}
+
+// sourcesOf returns the ids of sources, each once.
+func sourcesOf(v any) ([]string, error) {
+	items, ok := list(v)
+	if !ok {
+		return nil, errNoSource
+	}
+	var all []string
+	for _, item := range items {
+		id, err := sourceOf(item)
+		if err != nil {
+			return nil, err
+		}
+		if id != "" && !slices.Contains(all, id) {
+			all = append(all, id)
+		}
+	}
+	return all, nil
+}
+
+// take finishes an item from a database, in which the key stands in clear.
+func (r *reader) take(at *row, it Item, sources []string) {
+	key, isText := at.values["key"].(string)
+	switch {
+	case at.values["key"] == nil || isText && key == "":
+		r.skip(at, it.Key.Name, "it has no key: it was never published")
+		return
+	case !isText:
+		r.fault(at, "key is not text")
+		return
+	case strings.Contains(key, "..."):
+		r.skip(at, it.Key.Name, "its key is masked: read the database itself")
+		return
+	case !keys.WellFormed(key):
+		r.skip(at, it.Key.Name, "its key cannot be a token: those have 1 to 512 printable ASCII characters, no blanks")
+		return
+	case keys.Mistyped(key):
+		r.skip(at, it.Key.Name, "its key looks like one of the gate's own, but with a wrong checksum")
+		return
+	}
+	it.Key.Digest = keys.DigestOf(key)
+	if r.options.Agents {
+		it.Key.AgentKey = key
+		r.result.Items = append(r.result.Items, it)
+		return
+	}
+	if len(sources) == 0 {
+		r.skip(at, it.Key.Name, "it has no source: bind it to the agent instead")
+		return
+	}
+	it.Key.Sources = sources
+	if yes(at.values["limited_token_mode"]) || yes(at.values["limited_request_mode"]) {
+		it.Notes = append(it.Notes, "DocsGPT's limits of use for this agent do not hold for a key that is bound to sources")
+	}
+	if restricted(at.values["config"]) {
+		it.Notes = append(it.Notes, "DocsGPT's list of allowed origins for this agent does not hold for a key that is bound to sources")
+	}
+	r.result.Items = append(r.result.Items, it)
+}
+
+// restricted tells whether a config restricts origins.
+func restricted(v any) bool {
+	config, ok := v.(map[string]any)
+	if s, isText := v.(string); isText && json.Unmarshal([]byte(s), &config) == nil {
+		ok = true
+	}
+	return ok && yes(config["restrict_origins"])
+}
+
+// notes says what holds for all items.
+func (r *reader) notes() {
+	if len(r.result.Items) == 0 {
+		return
+	}
+	if r.result.Format == APIKeys {
+		r.result.Notes = append(r.result.Notes,
+			"the list shows only the ends of keys: each gets a new token, which has to be put into the pages that use it")
+		if len(r.options.Sources) == 0 {
+			r.result.Notes = append(r.result.Notes, "the names of sources are taken as their ids")
+		}
+	}
+}

@@ -1,0 +1,73 @@
+package registry_test
+
+import (
+	"context"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/keys/boltstore"
+	"github.com/docsgate/docsgate/keys/registry"
+)
+
+// TestLifeOnDisk: what was made, rotated and revoked before a restart is so after it.
+func TestLifeOnDisk(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "keys.db")
+	open := func() (*registry.Registry, *keys.Verifier) {
+		t.Helper()
+		storage, err := boltstore.Open(t.Context(), boltstore.Options{Path: path})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := registry.New(registry.Options{Storage: storage, Sealer: registry.NewSealer(path + ".secret")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		store := keys.NewStore()
+		syncer := keys.NewSyncer(store, []keys.Feed{r.Feed()}, nil)
+		if err := syncer.LoadAll(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		r.OnChange(func(ctx context.Context) error { return syncer.Sync(ctx, storage.Name()) })
+		verifier, err := keys.NewVerifier(store, keys.CacheConfig{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(verifier.Close)
+		return r, verifier
+	}
+	r, verifier := open()
+	made := func(m *registry.Made, err error) (id, token string) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m.Record.ID, m.Token.Reveal()
+	}
+	id, first := made(r.Create(t.Context(), alice, registry.Draft{Name: "a", Sources: []string{sourceID}}))
+	_, second := made(r.Rotate(t.Context(), alice, id, time.Hour))
+	_, agent := made(r.Create(t.Context(), alice, registry.Draft{Name: "b", AgentKey: agentKey}))
+	gone, third := made(r.Create(t.Context(), alice, registry.Draft{Name: "c", Sources: []string{sourceID}}))
+	if _, err := r.Revoke(t.Context(), alice, gone); err != nil {
+		t.Fatal(err)
+	}
+	for _, when := range []string{"before", "after"} {
+		for token, want := range map[string]keys.Reason{
+			first: keys.Allowed, second: keys.Allowed, agent: keys.Allowed, third: keys.RevokedKey,
+		} {
+			if got := verifier.Verify(token, time.Now()).Reason; got != want {
+				t.Errorf("%s the restart a token is %s, want %s", when, got, want)
+			}
+		}
+		if entries, err := r.Audit(t.Context(), "", 0, 100); err != nil || len(entries) != 5 {
+			t.Errorf("%s the restart %d entries, %v", when, len(entries), err)
+		}
+		if err := r.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if when == "before" {
+			r, verifier = open()
+		}
+	}
+}

@@ -1,0 +1,222 @@
+package registry
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/docsgate/docsgate/keys"
+)
+
+// recheckEvery is how often a watched feed looks whether references stand for something else now.
+const recheckEvery = 30 * time.Second
+
+// maxRoom is for how many keys room is made before they are there.
+const maxRoom = 1 << 22
+
+// Feed returns the registry's keys as a feed, a keys.Tracker. Each call gives a feed with a position of its own. Its name
+// is the storage's.
+//
+// A key whose binding cannot be known is Unusable, and counts again once it can. A feed looks again after SetRules and
+// Recheck, and while it is watched by itself every 30 seconds.
+func (r *Registry) Feed() keys.Feed { return &feed{registry: r} }
+
+// feed is the registry as seen from one position.
+type feed struct {
+	registry *Registry
+
+	mu        sync.Mutex // guards the following
+	loaded    bool
+	revision  uint64 // of the storage, at the position
+	rounds    rounds // at the position
+	count     int    // keys at the last load
+	referrers referrers
+	odd       map[string]struct{} // ids of keys whose sources the rules refuse or spell in another way
+}
+
+var _ keys.Tracker = (*feed)(nil)
+
+// Name implements keys.Feed.
+func (f *feed) Name() string { return f.registry.storage.Name() }
+
+// Load implements keys.Feed.
+func (f *feed) Load(ctx context.Context) ([]keys.Key, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.loaded = false
+	p := f.newPass()
+	f.referrers, f.odd = referrers{}, map[string]struct{}{}
+	set := make([]keys.Key, 0, f.size(ctx))
+	revision, err := f.registry.storage.All(ctx, func(rec *Record) error {
+		set = append(set, p.key(rec))
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	f.referrers.settle(p.agents.known)
+	f.loaded, f.revision, f.rounds, f.count = true, revision, p.rounds, len(set)
+	return set, nil
+}
+
+// Counter is a Storage that knows how many records it has without reading them all, so that room for them can be made.
+type Counter interface {
+	// Count returns the number of records.
+	Count(ctx context.Context) (int, error)
+}
+
+// size is about how many keys there are.
+func (f *feed) size(ctx context.Context) int {
+	if c, ok := f.registry.storage.(Counter); ok {
+		if n, err := c.Count(ctx); err == nil {
+			return min(n, maxRoom)
+		}
+	}
+	return f.count
+}
+
+// Changes implements keys.Tracker.
+func (f *feed) Changes(ctx context.Context) (delta keys.Delta, ok bool, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.loaded {
+		return keys.Delta{}, false, nil
+	}
+	p := f.newPass()
+	f.loaded = false // until all of this has gone well
+	seen := map[string]bool{}
+	put := func(rec *Record) error {
+		if !seen[rec.ID] {
+			seen[rec.ID] = true
+			delta.Put = append(delta.Put, p.key(rec))
+		}
+		return nil
+	}
+	revision, err := f.registry.storage.Changes(ctx, f.revision, put)
+	if err != nil {
+		return keys.Delta{}, false, err
+	}
+	if p.rounds.rules != f.rounds.rules {
+		if err := f.judgeSources(ctx, p, put); err != nil {
+			return keys.Delta{}, false, err
+		}
+	}
+	if p.rounds.recheck != f.rounds.recheck {
+		f.referrers.resolve(p.agents)
+	}
+	for _, id := range f.referrers.settle(p.agents.known) {
+		if seen[id] {
+			continue
+		}
+		rec, err := f.registry.storage.Get(ctx, id)
+		if err != nil {
+			return keys.Delta{}, false, err
+		}
+		_ = put(rec)
+	}
+	f.loaded, f.revision, f.rounds = true, revision, p.rounds
+	return delta, true, nil
+}
+
+// judgeSources goes through all keys after the rules have changed. Only those for which that makes a difference are put:
+// mostly none, so that it takes no memory to speak of.
+func (f *feed) judgeSources(ctx context.Context, p *pass, put func(*Record) error) error {
+	before := f.odd
+	f.odd = map[string]struct{}{}
+	_, err := f.registry.storage.All(ctx, func(rec *Record) error {
+		_, was := before[rec.ID]
+		if _, same, err := p.rules.bound(rec.Sources); rec.Agent.IsZero() && (was || err != nil || !same) {
+			return put(rec)
+		}
+		return nil
+	})
+	return err
+}
+
+// Watch implements keys.Feed.
+func (f *feed) Watch(ctx context.Context, changed func()) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer f.registry.watch(changed)()
+	var looking sync.WaitGroup
+	defer looking.Wait()
+	defer cancel()
+	looking.Go(func() {
+		tick := time.NewTicker(recheckEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				if f.moved() {
+					changed()
+				}
+			}
+		}
+	})
+	return f.registry.storage.Watch(ctx, changed)
+}
+
+// moved looks whether a reference stands for something else than at the last load. Then the next call of Changes rechecks.
+func (f *feed) moved() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	p := f.newPass()
+	f.referrers.resolve(p.agents)
+	for ref, o := range p.agents.known {
+		if !f.referrers[ref].outcome.equal(o) {
+			f.rounds.recheck = 0 // no round has this number
+			return true
+		}
+	}
+	return false
+}
+
+// pass is one look at records with the rules of one moment.
+type pass struct {
+	feed   *feed
+	rules  Rules
+	rounds rounds
+	agents resolver
+	texts  map[string]string // one copy of the id of each source
+}
+
+func (f *feed) newPass() *pass {
+	rules, rounds := f.registry.inForce()
+	return &pass{
+		feed: f, rules: rules, rounds: rounds, texts: map[string]string{},
+		agents: resolver{registry: f.registry, rules: &rules, known: map[string]outcome{}},
+	}
+}
+
+// key is what a record means, in as little memory as it takes.
+func (p *pass) key(rec *Record) keys.Key {
+	k, _, odd := p.agents.key(rec)
+	if ref := p.agents.reference(rec, k.State); ref != "" {
+		p.feed.referrers.add(ref, rec.ID)
+	}
+	if odd {
+		p.feed.odd[rec.ID] = struct{}{}
+	}
+	for i, id := range k.Binding.Sources {
+		text, known := p.texts[id]
+		if !known {
+			text = strings.Clone(id)
+			p.texts[text] = text
+		}
+		k.Binding.Sources[i] = text
+	}
+	// One text holds the id, the hint and the name: for a million keys two million pieces of memory less.
+	name := rec.Name
+	if name == rec.ID {
+		name = ""
+	}
+	text := rec.ID + rec.Hint + name
+	k.ID, k.Hint = text[:len(rec.ID)], text[len(rec.ID):len(rec.ID)+len(rec.Hint)]
+	if k.Name = text[len(rec.ID)+len(rec.Hint):]; name == "" {
+		k.Name = k.ID
+	}
+	return k
+}

@@ -1,0 +1,275 @@
+package registry_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/keys/registry"
+)
+
+func TestCreatedKeyCountsAtOnce(t *testing.T) {
+	d := newDesk(t)
+	made, err := d.Create(t.Context(), alice, registry.Draft{
+		Name: "  docs \u05d0\u05d1 \U0001F600 ", Sources: []string{sourceID}, Expires: noon.Add(time.Hour).In(time.FixedZone("x", 3600)),
+		Prompt: "default", Chunks: "2", Retriever: "classic",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := d.hide(made.Token.Reveal())
+	d.want(token, keys.Allowed)
+	got := made.Record
+	if !keys.Issued(token) || got.Digest != keys.DigestOf(token) || got.Hint != token[len(token)-4:] {
+		t.Error("the token is not one of the gate's own, or the record is not its record")
+	}
+	if !strings.HasPrefix(got.ID, "key_") || len(got.ID) != 30 || strings.ToLower(got.ID) != got.ID {
+		t.Errorf("id %q", got.ID)
+	}
+	if got.Name != "docs \u05d0\u05d1 \U0001F600" || got.State != keys.Active || !got.Created.Equal(noon) || got.Prompt != "default" {
+		t.Errorf("record %+v", got)
+	}
+	if got.Expires.Location() != time.UTC || !got.Rotated.IsZero() {
+		t.Errorf("times %v %v", got.Expires, got.Rotated)
+	}
+	entry := d.last()
+	if entry.Who != "alice" || entry.From != "192.0.2.7" || entry.Action != registry.ActionCreated || entry.Key != got.ID ||
+		entry.Name != got.Name || !entry.At.Equal(noon) || entry.Detail != "source "+sourceID+", expires 2026-03-01T13:00:00Z" {
+		t.Errorf("entry %+v", entry)
+	}
+	d.pass(time.Hour)
+	d.want(token, keys.Expired)
+	d.searchedAll()
+}
+
+func TestIDsSortByTime(t *testing.T) {
+	ids := make([]string, 1000)
+	for i := range ids {
+		ids[i] = registry.NewID()
+	}
+	if !slices.IsSorted(ids) || len(slices.Compact(slices.Clone(ids))) != len(ids) {
+		t.Error("the ids are not in order, or repeat")
+	}
+}
+
+func TestDisableEnableRevoke(t *testing.T) {
+	d := newDesk(t)
+	id, token := d.create()
+	steps := []struct {
+		name   string
+		state  keys.State
+		want   keys.Reason
+		action registry.Action
+	}{
+		{"disabled", keys.Disabled, keys.DisabledKey, registry.ActionDisabled},
+		{"enabled", keys.Active, keys.Allowed, registry.ActionEnabled},
+	}
+	for _, s := range steps {
+		before := len(d.trail())
+		for range 2 { // the second time nothing changes, and nothing is written
+			rec, err := d.Change(t.Context(), alice, id, registry.Edit{State: &s.state})
+			if err != nil || rec.State != s.state {
+				t.Fatalf("%s: %v", s.name, err)
+			}
+		}
+		d.want(token, s.want)
+		if all := d.trail(); len(all) != before+1 || all[before].Action != s.action {
+			t.Errorf("%s: entries %+v", s.name, all[before:])
+		}
+	}
+	for range 2 {
+		if rec, err := d.Revoke(t.Context(), alice, id); err != nil || rec.State != keys.Revoked {
+			t.Fatal(err)
+		}
+	}
+	d.want(token, keys.RevokedKey)
+	if all := d.trail(); len(all) != 4 || all[3].Action != registry.ActionRevoked {
+		t.Errorf("entries %+v", all)
+	}
+	if _, err := d.Change(t.Context(), alice, id, registry.Edit{State: pointer(keys.Active)}); !errors.Is(err, registry.ErrRevoked) {
+		t.Errorf("enabling a revoked key: %v", err)
+	}
+	if _, err := d.Rotate(t.Context(), alice, id, 0); !errors.Is(err, registry.ErrRevoked) {
+		t.Errorf("rotating a revoked key: %v", err)
+	}
+	if _, err := d.Revoke(t.Context(), alice, "key_x"); !errors.Is(err, registry.ErrNotFound) {
+		t.Errorf("revoking no key: %v", err)
+	}
+}
+
+func TestOneEditIsOneEntry(t *testing.T) {
+	d := newDesk(t)
+	id, token := d.create()
+	rec, err := d.Change(t.Context(), alice, id, registry.Edit{
+		Name: pointer("new name"), State: pointer(keys.Disabled), NotBefore: pointer(noon.Add(time.Hour)),
+		Expires: pointer(noon.Add(2 * time.Hour)),
+	})
+	if err != nil || rec.Name != "new name" || rec.State != keys.Disabled || !rec.Expires.Equal(noon.Add(2*time.Hour)) {
+		t.Fatalf("%+v, %v", rec, err)
+	}
+	want := `name, was "docs site"; not before 2026-03-01T13:00:00Z, was never; expires 2026-03-01T14:00:00Z, was never; disabled`
+	if e := d.last(); e.Action != registry.ActionChanged || e.Detail != want || len(d.trail()) != 2 {
+		t.Errorf("entry %+v", e)
+	}
+	if _, err := d.Change(t.Context(), alice, id, registry.Edit{
+		State: pointer(keys.Active), NotBefore: &time.Time{}, Expires: pointer(noon),
+	}); err != nil {
+		t.Fatal(err)
+	}
+	d.want(token, keys.Expired) // an edit may end a key
+}
+
+func TestRotationKeepsOldTokensForTheirOwnTime(t *testing.T) {
+	d := newDesk(t)
+	id, first := d.create()
+	second := d.rotate(id, time.Hour)
+	d.pass(30 * time.Minute)
+	third := d.rotate(id, 2*time.Hour)
+	for _, token := range []string{first, second, third} {
+		d.want(token, keys.Allowed)
+	}
+	if got := d.verifier.Verify(second, d.now()); !got.Old || got.Key.ID != id {
+		t.Error("the store does not tell that the second token is an old one")
+	}
+	d.pass(30 * time.Minute)
+	d.want(first, keys.Replaced)
+	d.want(second, keys.Allowed)
+	d.pass(90 * time.Minute)
+	d.want(second, keys.Replaced)
+	d.want(third, keys.Allowed)
+	rec, err := d.Change(t.Context(), alice, id, registry.Edit{Name: pointer("x")})
+	if err != nil || len(rec.Old) != 0 {
+		t.Errorf("tokens that are over stay in the record: %d, %v", len(rec.Old), err)
+	}
+	d.want(first, keys.Unknown)
+	if rec.ID != id || rec.Hint != third[len(third)-4:] || !rec.Rotated.Equal(noon.Add(30*time.Minute)) {
+		t.Errorf("record %+v", rec)
+	}
+	d.searchedAll()
+}
+
+func TestRotationWithoutGraceEndsAllOldTokens(t *testing.T) {
+	d := newDesk(t)
+	id, first := d.create()
+	second := d.rotate(id, registry.MaxGrace)
+	third := d.rotate(id, 0)
+	d.want(first, keys.Unknown)
+	d.want(second, keys.Unknown)
+	d.want(third, keys.Allowed)
+	if e := d.last(); e.Action != registry.ActionRotated || e.Detail != "the old token ended at once" {
+		t.Errorf("entry %+v", e)
+	}
+}
+
+func TestAtMostFiveOldTokens(t *testing.T) {
+	d := newDesk(t)
+	id, token := d.create()
+	all := []string{token}
+	for range 7 {
+		all = append(all, d.rotate(id, time.Hour))
+	}
+	for i, token := range all {
+		want := keys.Allowed
+		if i < 2 {
+			want = keys.Unknown
+		}
+		d.want(token, want)
+	}
+}
+
+func TestRotationOfDisabledAndExpiredKeys(t *testing.T) {
+	d := newDesk(t)
+	id, old := d.create(func(draft *registry.Draft) { draft.Expires = noon.Add(time.Hour) })
+	if _, err := d.Change(t.Context(), alice, id, registry.Edit{State: pointer(keys.Disabled)}); err != nil {
+		t.Fatal(err)
+	}
+	token := d.rotate(id, time.Hour)
+	d.want(token, keys.DisabledKey)
+	d.want(old, keys.DisabledKey)
+	d.pass(time.Hour)
+	_, err := d.Rotate(t.Context(), alice, id, 0)
+	if got := fields(err); !slices.Equal(got, []string{"expires"}) {
+		t.Errorf("rotating an expired key: %v", err)
+	}
+	for _, grace := range []time.Duration{-1, registry.MaxGrace + 1} {
+		_, err := d.Rotate(t.Context(), alice, id, grace)
+		if got := fields(err); !slices.Equal(got, []string{"grace"}) {
+			t.Errorf("a grace of %v: %v", grace, err)
+		}
+	}
+}
+
+func TestHookThatFailsLosesNoToken(t *testing.T) {
+	d := newDesk(t)
+	broken := errors.New("the store is gone")
+	stop := d.OnChange(func(context.Context) error { return broken })
+	made, err := d.Create(t.Context(), alice, registry.Draft{Name: "a", Sources: []string{sourceID}})
+	if !errors.Is(err, registry.ErrNotInForce) || !errors.Is(err, broken) || made == nil || made.Token.IsZero() {
+		t.Fatalf("made %v, %v", made, err)
+	}
+	again, err := d.Rotate(t.Context(), alice, made.Record.ID, 0)
+	if !errors.Is(err, registry.ErrNotInForce) || again == nil || again.Token.IsZero() {
+		t.Fatalf("rotated %v, %v", again, err)
+	}
+	rec, err := d.Revoke(t.Context(), alice, made.Record.ID)
+	if !errors.Is(err, registry.ErrNotInForce) || rec == nil || rec.State != keys.Revoked {
+		t.Fatalf("revoked %v, %v", rec, err)
+	}
+	items, err := d.Import(t.Context(), alice, []registry.Import{{Name: "b", Sources: []string{sourceID}}}, false)
+	if !errors.Is(err, registry.ErrNotInForce) || len(items) != 1 || items[0].Token.IsZero() {
+		t.Fatalf("imported %v, %v", items, err)
+	}
+	stop()
+	if _, err := d.Create(t.Context(), alice, registry.Draft{Name: "a", Sources: []string{sourceID}}); err != nil {
+		t.Errorf("a hook that was stopped is called: %v", err)
+	}
+}
+
+func TestHookOutlivesItsCaller(t *testing.T) {
+	d := newDesk(t)
+	ctx, hangUp := context.WithCancel(t.Context())
+	var inForce error
+	d.OnChange(func(ctx context.Context) error {
+		hangUp()
+		inForce = ctx.Err()
+		return nil
+	})
+	if _, err := d.Create(ctx, alice, registry.Draft{Name: "a", Sources: []string{sourceID}}); err != nil || inForce != nil {
+		t.Errorf("%v, %v", err, inForce)
+	}
+}
+
+func TestWriteThatFailsChangesNothing(t *testing.T) {
+	d := newDesk(t)
+	id, token := d.create()
+	full := errors.New("the disk is full")
+	d.storage.Fail(full)
+	if made, err := d.Create(t.Context(), alice, registry.Draft{Name: "a", Sources: []string{sourceID}}); !errors.Is(err, full) || made != nil {
+		t.Errorf("create: %v, %v", made, err)
+	}
+	if made, err := d.Rotate(t.Context(), alice, id, 0); !errors.Is(err, full) || made != nil {
+		t.Errorf("rotate: %v, %v", made, err)
+	}
+	if rec, err := d.Revoke(t.Context(), alice, id); !errors.Is(err, full) || rec != nil {
+		t.Errorf("revoke: %v, %v", rec, err)
+	}
+	if err := d.Export(t.Context(), alice, func(*registry.Record) error { return nil }); !errors.Is(err, full) {
+		t.Errorf("an export without an entry in the trail: %v", err)
+	}
+	d.want(token, keys.Allowed)
+}
+
+func TestTextsOfTheOutsideAreOneLineInTheTrail(t *testing.T) {
+	d := newDesk(t)
+	by := registry.Actor{Who: "mallory\nadmin\x1b[31m\xff", From: strings.Repeat("a", 1000)}
+	if _, err := d.Create(t.Context(), by, registry.Draft{Name: "a", Sources: []string{sourceID}}); err != nil {
+		t.Fatal(err)
+	}
+	if e := d.last(); e.Who != "mallory admin [31m\uFFFD" || len(e.From) != 200 {
+		t.Errorf("entry %+v", e)
+	}
+}

@@ -1,0 +1,273 @@
+// Package memstorage keeps the records of a registry in memory, for tests. Nothing is durable.
+package memstorage
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/keys/registry"
+	"github.com/docsgate/docsgate/keys/usage"
+)
+
+// Storage implements registry.Storage. Make one with New.
+type Storage struct {
+	mu       sync.Mutex // guards the following
+	records  map[string]registry.Record
+	digests  map[keys.Digest]string // to the ID
+	entries  []registry.Entry
+	notes    map[string]string
+	use      map[string]usage.Row
+	revision uint64
+	watchers map[int]func()
+	next     int
+	fault    error
+}
+
+var _ registry.Storage = (*Storage)(nil)
+
+// New returns an empty storage.
+func New() *Storage {
+	return &Storage{
+		records: map[string]registry.Record{}, digests: map[keys.Digest]string{}, notes: map[string]string{},
+		use: map[string]usage.Row{}, watchers: map[int]func(){},
+	}
+}
+
+// Fail makes every write fail with err, until it is called with nil.
+func (s *Storage) Fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fault = err
+}
+
+// Touched calls those who watch, as if somebody else had written.
+func (s *Storage) Touched() {
+	s.mu.Lock()
+	all := slices.Collect(maps.Values(s.watchers))
+	s.mu.Unlock()
+	for _, changed := range all {
+		changed()
+	}
+}
+
+// Name implements registry.Storage.
+func (s *Storage) Name() string { return "store:memory" }
+
+// Count implements registry.Counter.
+func (s *Storage) Count(context.Context) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.records), nil
+}
+
+// All implements registry.Storage.
+func (s *Storage) All(ctx context.Context, yield func(*registry.Record) error) (uint64, error) {
+	return s.each(ctx, 0, yield)
+}
+
+// Changes implements registry.Storage.
+func (s *Storage) Changes(ctx context.Context, after uint64, yield func(*registry.Record) error) (uint64, error) {
+	return s.each(ctx, after, yield)
+}
+
+func (s *Storage) each(ctx context.Context, after uint64, yield func(*registry.Record) error) (uint64, error) {
+	s.mu.Lock()
+	revision := s.revision
+	var all []*registry.Record
+	for _, id := range slices.Sorted(maps.Keys(s.records)) {
+		if rec := s.records[id]; rec.Revision > after {
+			all = append(all, clone(&rec))
+		}
+	}
+	s.mu.Unlock()
+	for _, rec := range all {
+		if err := ctx.Err(); err != nil {
+			return 0, err
+		}
+		if err := yield(rec); err != nil {
+			return 0, err
+		}
+	}
+	return revision, nil
+}
+
+func clone(r *registry.Record) *registry.Record {
+	c := *r
+	c.Sources, c.Old, c.Agent.Sealed = slices.Clone(r.Sources), slices.Clone(r.Old), slices.Clone(r.Agent.Sealed)
+	return &c
+}
+
+// Get implements registry.Storage.
+func (s *Storage) Get(ctx context.Context, id string) (*registry.Record, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	rec, ok := s.records[id]
+	if !ok {
+		return nil, registry.ErrNotFound
+	}
+	return clone(&rec), ctx.Err()
+}
+
+// ByDigest implements registry.Storage.
+func (s *Storage) ByDigest(ctx context.Context, d keys.Digest) (*registry.Record, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	id, ok := s.digests[d]
+	if !ok {
+		return nil, registry.ErrNotFound
+	}
+	rec := s.records[id]
+	return clone(&rec), ctx.Err()
+}
+
+// Write implements registry.Storage.
+func (s *Storage) Write(ctx context.Context, records []*registry.Record, entries []*registry.Entry) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fault != nil {
+		return s.fault
+	}
+	if err := s.check(records); err != nil {
+		return err
+	}
+	if len(records) > 0 {
+		s.revision++
+	}
+	for _, rec := range records {
+		old := s.records[rec.ID]
+		for _, d := range digests(&old) {
+			delete(s.digests, d)
+		}
+	}
+	for _, rec := range records {
+		rec.Revision = s.revision
+		for _, d := range digests(rec) {
+			s.digests[d] = rec.ID
+		}
+		s.records[rec.ID] = *clone(rec)
+	}
+	for _, e := range entries {
+		e.Seq = uint64(len(s.entries)) + 1
+		s.entries = append(s.entries, *e)
+	}
+	return nil
+}
+
+func (s *Storage) check(records []*registry.Record) error {
+	ids, taken := map[string]bool{}, map[keys.Digest]string{}
+	for _, rec := range records {
+		old, exists := s.records[rec.ID]
+		switch {
+		case rec.Revision == 0 && exists, ids[rec.ID]:
+			return registry.ErrTaken
+		case rec.Revision != 0 && (!exists || old.Revision != rec.Revision):
+			return registry.ErrConflict
+		}
+		ids[rec.ID] = true
+		for _, d := range digests(rec) {
+			owner, stored := s.digests[d]
+			other, written := taken[d]
+			if stored && owner != rec.ID || written && other != rec.ID {
+				return registry.ErrTaken
+			}
+			taken[d] = rec.ID
+		}
+	}
+	return nil
+}
+
+func digests(r *registry.Record) []keys.Digest {
+	all := []keys.Digest{r.Digest}
+	for _, o := range r.Old {
+		all = append(all, o.Digest)
+	}
+	return all
+}
+
+// Audit implements registry.Storage.
+func (s *Storage) Audit(ctx context.Context, key string, before uint64, limit int) ([]registry.Entry, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var found []registry.Entry
+	for _, e := range slices.Backward(s.entries) {
+		if (key == "" || e.Key == key) && (before == 0 || e.Seq < before) && len(found) < limit {
+			found = append(found, e)
+		}
+	}
+	return found, ctx.Err()
+}
+
+// Remember implements registry.Storage.
+func (s *Storage) Remember(_ context.Context, name, text string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.notes[name] = text
+	return s.fault
+}
+
+// Recall implements registry.Storage.
+func (s *Storage) Recall(_ context.Context, name string) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.notes[name], nil
+}
+
+// SaveUse implements registry.Storage.
+func (s *Storage) SaveUse(_ context.Context, rows []usage.Row) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fault != nil {
+		return s.fault
+	}
+	for _, row := range rows {
+		s.use[row.ID] = row
+	}
+	return nil
+}
+
+// Use implements registry.Storage.
+func (s *Storage) Use(_ context.Context, yield func(usage.Row) error) error {
+	s.mu.Lock()
+	rows := slices.Collect(maps.Values(s.use))
+	s.mu.Unlock()
+	for _, row := range rows {
+		if err := yield(row); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Watch implements registry.Storage.
+func (s *Storage) Watch(ctx context.Context, changed func()) error {
+	s.mu.Lock()
+	n := s.next
+	s.next++
+	s.watchers[n] = changed
+	s.mu.Unlock()
+	<-ctx.Done()
+	s.mu.Lock()
+	delete(s.watchers, n)
+	s.mu.Unlock()
+	return nil
+}
+
+// Backup implements registry.Storage. The copy is JSON with everything that is stored, for tests that search it.
+func (s *Storage) Backup(_ context.Context, w io.Writer) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return json.NewEncoder(w).Encode(map[string]any{
+		"records": s.records, "entries": s.entries, "notes": s.notes, "use": s.use,
+	})
+}
+
+// Close implements registry.Storage.
+func (s *Storage) Close() error { return nil }

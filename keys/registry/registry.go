@@ -1,0 +1,173 @@
+// Package registry is the life of the keys that the gate issues: they are made, shown once, changed, rotated, disabled,
+// enabled, revoked, imported and exported. It keeps the rules and the audit trail; a Storage keeps the records.
+package registry
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/keys/usage"
+)
+
+// MaxGrace is the longest time that a replaced token may go on to count: 30 days.
+const MaxGrace = 30 * 24 * time.Hour
+
+// Options configure a Registry.
+type Options struct {
+	Storage Storage // required; Close closes it
+	Sealer  *Sealer // seals agents' keys; nil: Draft.AgentKey is refused
+	Usage   *usage.Meter
+	Now     func() time.Time // nil: time.Now
+	Log     *slog.Logger     // what Run could not save; nil: nothing is logged
+}
+
+// Rules are what the configuration in force says about keys; several configurations may use one registry, one after the
+// other. The zero Rules accept everything and resolve nothing.
+type Rules struct {
+	CheckSource  func(id string) (string, error)              // returns the canonical spelling
+	CheckSources func(n int) error                            // whether a key may be bound to n sources
+	Resolve      func(placeholder string) (string, error)     // of {env.NAME} and {file.PATH}
+	AgentOf      func(id string) (keys.Secret, bool)          // the agent of a key of another feed
+	Taken        func(id string, d keys.Digest) (feed string) // the other feed that has this id or token, or ""
+}
+
+// Errors of a Registry, besides those of its Storage and *FieldError.
+var (
+	// ErrRevoked says that a revoked key cannot be changed or rotated.
+	ErrRevoked = errors.New("the key is revoked for ever: make a new one")
+
+	// ErrNotInForce says that the change is stored, but a function of OnChange failed, so that it may not count yet. The
+	// call that returns it returns its result, too: a token that was made must not be lost.
+	ErrNotInForce = errors.New("the change is stored, but not in force yet")
+)
+
+// Registry is safe for concurrent use.
+type Registry struct {
+	storage Storage
+	sealer  *Sealer
+	usage   *usage.Meter
+	now     func() time.Time
+	log     *slog.Logger
+
+	mu       sync.Mutex // guards the following
+	rules    Rules
+	rounds   rounds
+	hooks    map[int]func(context.Context) error
+	watchers map[int]func()
+	next     int // the next key in hooks and watchers
+
+	retrying sync.Mutex // held by whoever tries a change again
+
+	saving    sync.Mutex // one save at a time
+	saveFault string     // the last one, so that it is logged once; guarded by saving
+}
+
+// rounds tell feeds what has happened since they looked last. Numbers begin at 1.
+type rounds struct {
+	rules   uint64 // grows with SetRules
+	recheck uint64 // grows whenever references may stand for something else
+}
+
+// New returns a registry over a storage. It takes the use of keys that the storage knows into the meter.
+func New(o Options) (*Registry, error) {
+	if o.Storage == nil {
+		return nil, errors.New("a registry needs a storage")
+	}
+	r := &Registry{
+		storage: o.Storage, sealer: o.Sealer, usage: o.Usage, now: o.Now, log: o.Log, rounds: rounds{1, 1},
+		hooks: map[int]func(context.Context) error{}, watchers: map[int]func(){},
+	}
+	if r.now == nil {
+		r.now = time.Now
+	}
+	if r.log == nil {
+		r.log = slog.New(slog.DiscardHandler)
+	}
+	return r, r.restoreUse()
+}
+
+// SetRules puts rules in force for the writes from now on and for feeds.
+func (r *Registry) SetRules(rules Rules) {
+	r.mu.Lock()
+	r.rules = rules
+	r.rounds.rules++
+	r.mu.Unlock()
+	r.Recheck()
+}
+
+// Recheck makes feeds look again what the references of agents stand for. It is to be called when a key of another feed may
+// have changed, and does not block.
+func (r *Registry) Recheck() {
+	r.mu.Lock()
+	r.rounds.recheck++
+	watchers := make([]func(), 0, len(r.watchers))
+	for _, changed := range r.watchers {
+		watchers = append(watchers, changed)
+	}
+	r.mu.Unlock()
+	for _, changed := range watchers {
+		changed()
+	}
+}
+
+// watch has changed called by Recheck until stop is called.
+func (r *Registry) watch(changed func()) (stop func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := r.next
+	r.next++
+	r.watchers[n] = changed
+	return func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		delete(r.watchers, n)
+	}
+}
+
+// inForce returns the rules and the rounds they belong to.
+func (r *Registry) inForce() (Rules, rounds) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.rules, r.rounds
+}
+
+// Get returns a key, or ErrNotFound.
+func (r *Registry) Get(ctx context.Context, id string) (*Record, error) {
+	return r.storage.Get(ctx, id)
+}
+
+// Audit is Storage.Audit.
+func (r *Registry) Audit(ctx context.Context, key string, before uint64, limit int) ([]Entry, error) {
+	return r.storage.Audit(ctx, key, before, limit)
+}
+
+// Remember is Storage.Remember.
+func (r *Registry) Remember(ctx context.Context, name, text string) error {
+	return r.storage.Remember(ctx, name, text)
+}
+
+// Recall is Storage.Recall.
+func (r *Registry) Recall(ctx context.Context, name string) (string, error) {
+	return r.storage.Recall(ctx, name)
+}
+
+// Backup writes a copy of the storage, and an audit entry, which stands in the copy. Agents' keys are sealed in it: without
+// the file of the Sealer they cannot be opened.
+func (r *Registry) Backup(ctx context.Context, by Actor, w io.Writer) error {
+	if err := r.storage.Write(ctx, nil, []*Entry{r.entry(by, ActionBackedUp, nil, "")}); err != nil {
+		return err
+	}
+	return r.storage.Backup(ctx, w)
+}
+
+// Close saves the use of keys and closes the storage.
+func (r *Registry) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), saveTimeout)
+	defer cancel()
+	return errors.Join(r.saveUse(ctx), r.storage.Close())
+}

@@ -1,0 +1,405 @@
+// Package storagetest is what every registry.Storage must pass.
+package storagetest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/keys/registry"
+)
+
+// Run tests a storage. open returns an empty one; the tests close it. They use several at a time, which must not share
+// anything.
+func Run(t *testing.T, open func(t *testing.T) registry.Storage) {
+	for name, test := range map[string]func(t *testing.T, s registry.Storage){
+		"an empty storage has nothing":                                        empty,
+		"a record comes back as it was written":                               sameRecord,
+		"records come in the order of their ids":                              inOrder,
+		"a record is found by each of its tokens":                             byDigest,
+		"a token that is dropped is free":                                     droppedDigest,
+		"a token belongs to one record":                                       takenDigest,
+		"two records can swap tokens in one write":                            swappedDigests,
+		"a new record's id must be free":                                      takenID,
+		"a write on an old revision is a conflict":                            conflict,
+		"a refused write stores nothing, and changes nothing of the caller's": allOrNothing,
+		"revisions grow over all records":                                     revisions,
+		"changes are the records written since, once each":                    changes,
+		"an error of yield ends a reading":                                    yieldErrors,
+		"the audit trail is paged from the newest on":                         audit,
+		"the audit trail of one key holds no other's":                         auditOfKey,
+		"a note is recalled, and replaced":                                    notes,
+		"use is stored, and replaced":                                         use,
+		"writes at the same time are all stored, each once":                   parallelWrites,
+		"of writes at the same time on one revision one wins":                 parallelConflict,
+		"readers see writes as a whole":                                       wholeWrites,
+		"watching ends with its context":                                      watch,
+		"a context that has ended refuses all":                                endedContext,
+		"after closing each call is an error":                                 closed,
+		"a backup is made while writes go on":                                 backup,
+		"hostile texts are data":                                              hostile,
+		"nothing of what was read or written is shared":                       nothingShared,
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := open(t)
+			t.Cleanup(func() { _ = s.Close() })
+			test(t, s)
+		})
+	}
+}
+
+var start = time.Date(2026, 2, 3, 4, 5, 6, 789, time.UTC)
+
+// digest is a digest of its own for each text.
+func digest(text string) keys.Digest { return keys.DigestOf(text) }
+
+// record is a simple record.
+func record(id string) *registry.Record {
+	return &registry.Record{
+		ID: id, Name: "name of " + id, Sources: []string{"source-of-" + id}, Digest: digest("token of " + id),
+		Created: start, Changed: start,
+	}
+}
+
+func entry(id string, action registry.Action) *registry.Entry {
+	return &registry.Entry{At: start, Who: "alice", From: "192.0.2.1", Action: action, Key: id, Name: "name of " + id}
+}
+
+func write(t *testing.T, s registry.Storage, records ...*registry.Record) {
+	t.Helper()
+	entries := make([]*registry.Entry, len(records))
+	for i, r := range records {
+		entries[i] = entry(r.ID, registry.ActionChanged)
+	}
+	if err := s.Write(t.Context(), records, entries); err != nil {
+		t.Fatalf("writing: %v", err)
+	}
+}
+
+func get(t *testing.T, s registry.Storage, id string) *registry.Record {
+	t.Helper()
+	r, err := s.Get(t.Context(), id)
+	if err != nil {
+		t.Fatalf("reading %s: %v", id, err)
+	}
+	return r
+}
+
+// all returns all records and the revision.
+func all(t *testing.T, s registry.Storage) ([]*registry.Record, uint64) {
+	t.Helper()
+	var found []*registry.Record
+	revision, err := s.All(t.Context(), func(r *registry.Record) error { found = append(found, r); return nil })
+	if err != nil {
+		t.Fatalf("reading all: %v", err)
+	}
+	return found, revision
+}
+
+func changed(t *testing.T, s registry.Storage, after uint64) (ids []string, revision uint64) {
+	t.Helper()
+	revision, err := s.Changes(t.Context(), after, func(r *registry.Record) error { ids = append(ids, r.ID); return nil })
+	if err != nil {
+		t.Fatalf("reading changes: %v", err)
+	}
+	slices.Sort(ids)
+	return ids, revision
+}
+
+func entries(t *testing.T, s registry.Storage, key string, before uint64, limit int) []registry.Entry {
+	t.Helper()
+	found, err := s.Audit(t.Context(), key, before, limit)
+	if err != nil {
+		t.Fatalf("reading the audit trail: %v", err)
+	}
+	return found
+}
+
+func wantError(t *testing.T, err, want error) {
+	t.Helper()
+	if !errors.Is(err, want) {
+		t.Fatalf("error %v, want %v", err, want)
+	}
+}
+
+// wantSame compares records, times by what they mean.
+func wantSame(t *testing.T, got, want *registry.Record) {
+	t.Helper()
+	g, w := *got, *want
+	for _, times := range [][2]*time.Time{
+		{&g.NotBefore, &w.NotBefore}, {&g.Expires, &w.Expires}, {&g.Created, &w.Created}, {&g.Changed, &w.Changed}, {&g.Rotated, &w.Rotated},
+	} {
+		if !times[0].Equal(*times[1]) || times[0].IsZero() != times[1].IsZero() {
+			t.Errorf("record %s: time %v, want %v", w.ID, times[0], times[1])
+		}
+		*times[0], *times[1] = time.Time{}, time.Time{}
+	}
+	if !slices.EqualFunc(g.Old, w.Old, func(a, b keys.OldToken) bool { return a.Digest == b.Digest && a.Until.Equal(b.Until) }) {
+		t.Errorf("record %s: other old tokens than before", w.ID)
+	}
+	g.Old, w.Old = nil, nil
+	if len(g.Sources) == 0 && len(w.Sources) == 0 {
+		g.Sources, w.Sources = nil, nil
+	}
+	if g.Digest != w.Digest {
+		t.Errorf("record %s: another digest than before", w.ID)
+	}
+	if !reflect.DeepEqual(g, w) {
+		t.Errorf("record %s is\n%+v, want\n%+v", w.ID, g, w)
+	}
+}
+
+func empty(t *testing.T, s registry.Storage) {
+	if found, revision := all(t, s); len(found) != 0 || revision != 0 {
+		t.Errorf("%d records, revision %d", len(found), revision)
+	}
+	_, err := s.Get(t.Context(), "key_1")
+	wantError(t, err, registry.ErrNotFound)
+	_, err = s.ByDigest(t.Context(), digest("x"))
+	wantError(t, err, registry.ErrNotFound)
+	if found := entries(t, s, "", 0, 10); len(found) != 0 {
+		t.Errorf("%d entries", len(found))
+	}
+	if s.Name() == "" {
+		t.Error("no name")
+	}
+}
+
+// full has something in each field.
+func full() *registry.Record {
+	r := record("key_full")
+	r.Sources = []string{"7d0c1f0e-2f4b-4c7a-9a55-0c9c2f1d7a10", "default"}
+	r.Hint, r.State = "a1B2", keys.Disabled
+	r.Old = []keys.OldToken{{Digest: digest("old 1"), Until: start.Add(time.Hour)}, {Digest: digest("old 2")}}
+	r.NotBefore, r.Expires = time.Unix(0, 0), time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
+	r.Rotated = start.Add(time.Minute)
+	r.Prompt, r.Chunks, r.Retriever = "default", "2", "classic"
+	return r
+}
+
+func sameRecord(t *testing.T, s registry.Storage) {
+	placeholder, reference, sealed, bare := record("key_a"), record("key_b"), record("key_c"), record("key_d")
+	placeholder.Sources, placeholder.Agent.Placeholder = nil, "{env.AGENT}"
+	reference.Sources, reference.Agent.Key = nil, "support"
+	sealed.Sources, sealed.Agent.Sealed = nil, []byte{0, 1, 2, 255}
+	sealed.State = keys.Revoked
+	*bare = registry.Record{ID: "key_d", Digest: digest("d")}
+	written := []*registry.Record{full(), placeholder, reference, sealed, bare}
+	write(t, s, written...)
+	for _, want := range written {
+		if want.Revision == 0 {
+			t.Errorf("record %s has no revision after the write", want.ID)
+		}
+		wantSame(t, get(t, s, want.ID), want)
+	}
+	found, _ := all(t, s)
+	slices.SortFunc(written, func(a, b *registry.Record) int { return bytes.Compare([]byte(a.ID), []byte(b.ID)) })
+	if len(found) != len(written) {
+		t.Fatalf("%d records, want %d", len(found), len(written))
+	}
+	for i, want := range written {
+		wantSame(t, found[i], want)
+	}
+}
+
+func inOrder(t *testing.T, s registry.Storage) {
+	want := make([]string, 500)
+	records := make([]*registry.Record, len(want))
+	for i := range want {
+		want[i] = fmt.Sprintf("key_%04d", i)
+		records[(i*7)%len(want)] = record(want[i])
+	}
+	write(t, s, records...)
+	found, _ := all(t, s)
+	got := make([]string, len(found))
+	for i, r := range found {
+		got[i] = r.ID
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%d records, or not in order", len(got))
+	}
+}
+
+func byDigest(t *testing.T, s registry.Storage) {
+	r := full()
+	write(t, s, r, record("key_other"))
+	for _, token := range []string{"token of key_full", "old 1", "old 2"} {
+		found, err := s.ByDigest(t.Context(), digest(token))
+		if err != nil {
+			t.Fatalf("by %s: %v", token, err)
+		}
+		wantSame(t, found, r)
+	}
+	_, err := s.ByDigest(t.Context(), digest("none"))
+	wantError(t, err, registry.ErrNotFound)
+}
+
+func droppedDigest(t *testing.T, s registry.Storage) {
+	r, other := full(), record("key_other")
+	write(t, s, r)
+	r.Old = r.Old[:1]
+	write(t, s, r)
+	_, err := s.ByDigest(t.Context(), digest("old 2"))
+	wantError(t, err, registry.ErrNotFound)
+	other.Digest = digest("old 2")
+	write(t, s, other)
+}
+
+func takenDigest(t *testing.T, s registry.Storage) {
+	write(t, s, full())
+	for name, token := range map[string]string{"current": "token of key_full", "old": "old 1"} {
+		current, old := record("key_other"), record("key_other")
+		current.Digest = digest(token)
+		old.Old = []keys.OldToken{{Digest: digest(token)}}
+		for place, r := range map[string]*registry.Record{"current": current, "old": old} {
+			if err := s.Write(t.Context(), []*registry.Record{r}, nil); !errors.Is(err, registry.ErrTaken) {
+				t.Errorf("another's %s token as %s: error %v, want %v", name, place, err, registry.ErrTaken)
+			}
+		}
+	}
+	a, b := record("key_a"), record("key_b")
+	b.Digest = a.Digest
+	wantError(t, s.Write(t.Context(), []*registry.Record{a, b}, nil), registry.ErrTaken)
+	if found, _ := all(t, s); len(found) != 1 {
+		t.Errorf("%d records, want 1", len(found))
+	}
+}
+
+func swappedDigests(t *testing.T, s registry.Storage) {
+	a, b := record("key_a"), record("key_b")
+	write(t, s, a, b)
+	a.Digest, b.Digest = b.Digest, a.Digest
+	write(t, s, a, b)
+	for _, want := range []*registry.Record{a, b} {
+		found, err := s.ByDigest(t.Context(), want.Digest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantSame(t, found, want)
+	}
+}
+
+func takenID(t *testing.T, s registry.Storage) {
+	write(t, s, record("key_a"))
+	again := record("key_a")
+	again.Digest = digest("another")
+	wantError(t, s.Write(t.Context(), []*registry.Record{again}, nil), registry.ErrTaken)
+	b, twice := record("key_b"), record("key_b")
+	twice.Digest = digest("another")
+	wantError(t, s.Write(t.Context(), []*registry.Record{b, twice}, nil), registry.ErrTaken)
+	_, err := s.Get(t.Context(), "key_b")
+	wantError(t, err, registry.ErrNotFound)
+}
+
+func conflict(t *testing.T, s registry.Storage) {
+	r := record("key_a")
+	write(t, s, r)
+	stale := *r
+	write(t, s, r)
+	wantError(t, s.Write(t.Context(), []*registry.Record{&stale}, nil), registry.ErrConflict)
+	gone := record("key_none")
+	gone.Revision = r.Revision
+	wantError(t, s.Write(t.Context(), []*registry.Record{gone}, nil), registry.ErrConflict)
+}
+
+func allOrNothing(t *testing.T, s registry.Storage) {
+	a, b := record("key_a"), record("key_b")
+	write(t, s, a)
+	_, before := all(t, s)
+	changedA, newC, stale := *a, record("key_c"), *a
+	changedA.Name = "changed"
+	stale.ID, stale.Digest = "key_b", b.Digest // a revision, but there is no such key
+	e := entry("key_a", registry.ActionChanged)
+	wantError(t, s.Write(t.Context(), []*registry.Record{&changedA, newC, &stale}, []*registry.Entry{e}), registry.ErrConflict)
+	if changedA.Revision != a.Revision || newC.Revision != 0 || e.Seq != 0 {
+		t.Error("the refused write has set a revision or a sequence")
+	}
+	wantSame(t, get(t, s, "key_a"), a)
+	if found, revision := all(t, s); len(found) != 1 || revision != before {
+		t.Errorf("%d records, revision %d; want 1, %d", len(found), revision, before)
+	}
+	if n := len(entries(t, s, "", 0, 10)); n != 1 {
+		t.Errorf("%d entries, want 1", n)
+	}
+	_, err := s.ByDigest(t.Context(), newC.Digest)
+	wantError(t, err, registry.ErrNotFound)
+	write(t, s, newC) // its token is free yet
+}
+
+func revisions(t *testing.T, s registry.Storage) {
+	a, b := record("key_a"), record("key_b")
+	last := uint64(0)
+	for range 3 {
+		for _, r := range []*registry.Record{a, b} {
+			write(t, s, r)
+			if r.Revision <= last {
+				t.Fatalf("revision %d after %d", r.Revision, last)
+			}
+			last = r.Revision
+			if stored := get(t, s, r.ID).Revision; stored != last {
+				t.Fatalf("stored revision %d, want %d", stored, last)
+			}
+		}
+	}
+	if _, revision := all(t, s); revision != last {
+		t.Errorf("revision %d, want %d", revision, last)
+	}
+}
+
+func changes(t *testing.T, s registry.Storage) {
+	a, b, c := record("key_a"), record("key_b"), record("key_c")
+	write(t, s, a, b, c)
+	ids, first := changed(t, s, 0)
+	if !slices.Equal(ids, []string{"key_a", "key_b", "key_c"}) {
+		t.Errorf("since the beginning: %v", ids)
+	}
+	if ids, same := changed(t, s, first); len(ids) != 0 || same != first {
+		t.Errorf("since then: %v, revision %d, want none, %d", ids, same, first)
+	}
+	for range 3 {
+		write(t, s, b)
+	}
+	write(t, s, a)
+	ids, second := changed(t, s, first)
+	if !slices.Equal(ids, []string{"key_a", "key_b"}) || second <= first {
+		t.Errorf("after more writes: %v, revision %d after %d", ids, second, first)
+	}
+	if ids, _ := changed(t, s, 0); !slices.Equal(ids, []string{"key_a", "key_b", "key_c"}) {
+		t.Errorf("since the beginning, later: %v", ids)
+	}
+	if ids, revision := changed(t, s, second+100); len(ids) != 0 || revision != second {
+		t.Errorf("since a revision to come: %v, revision %d, want none, %d", ids, revision, second)
+	}
+}
+
+func yieldErrors(t *testing.T, s registry.Storage) {
+	write(t, s, record("key_a"), record("key_b"))
+	own := errors.New("own")
+	calls := 0
+	stop := func(*registry.Record) error { calls++; return own }
+	if _, err := s.All(t.Context(), stop); err != own || calls != 1 { //nolint:errorlint // it is to be the very one
+		t.Errorf("all: error %v after %d calls", err, calls)
+	}
+	calls = 0
+	if _, err := s.Changes(t.Context(), 0, stop); err != own || calls != 1 { //nolint:errorlint // it is to be the very one
+		t.Errorf("changes: error %v after %d calls", err, calls)
+	}
+	// The storage is as good as before.
+	write(t, s, record("key_c"))
+}
+
+func watch(t *testing.T, s registry.Storage) {
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Watch(ctx, func() {}) }()
+	cancel()
+	if err := <-ended; err != nil {
+		t.Errorf("watching ended with %v", err)
+	}
+}

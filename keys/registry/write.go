@@ -1,0 +1,144 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode"
+
+	"github.com/docsgate/docsgate/keys"
+)
+
+// OnChange registers a function that each write calls before it returns, after it is durable, so that the write is in force
+// when its caller hears of it. The function's error is returned by the write, which stays: see ErrNotInForce. Its context
+// does not end with that of the write. Writes that happen at once call it at once.
+func (r *Registry) OnChange(f func(context.Context) error) (stop func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := r.next
+	r.next++
+	r.hooks[n] = f
+	return func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		delete(r.hooks, n)
+	}
+}
+
+// put stores records and entries and puts them in force. An error that is ErrNotInForce comes after they were stored.
+func (r *Registry) put(ctx context.Context, records []*Record, entries ...*Entry) error {
+	if err := r.storage.Write(ctx, records, entries); err != nil {
+		return err
+	}
+	return r.announce(ctx)
+}
+
+// announce puts in force what was stored.
+func (r *Registry) announce(ctx context.Context) error {
+	r.mu.Lock()
+	hooks := make([]func(context.Context) error, 0, len(r.hooks))
+	for _, f := range r.hooks {
+		hooks = append(hooks, f)
+	}
+	r.mu.Unlock()
+	// What is stored has to come into force, also when the caller has hung up in the meantime.
+	ctx = context.WithoutCancel(ctx)
+	var errs []error
+	for _, f := range hooks {
+		errs = append(errs, f(ctx))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("%w: %w", ErrNotInForce, err)
+	}
+	return nil
+}
+
+// attempts is how often a change is tried again when others change the same key at the same time.
+const attempts = 10
+
+// update changes one key. change gets a record of its own, and says what it did to it; with no action nothing is written.
+func (r *Registry) update(
+	ctx context.Context, by Actor, id string, change func(*Record) (Action, string, error),
+) (*Record, error) {
+	rec, changed, err := r.tryUpdate(ctx, by, id, change)
+	if errors.Is(err, ErrConflict) {
+		rec, changed, err = r.retry(ctx, by, id, change)
+	}
+	if err != nil || !changed {
+		return rec, err
+	}
+	return rec, r.announce(ctx)
+}
+
+// retry is for those who were in each other's way: they go on one by one.
+func (r *Registry) retry(
+	ctx context.Context, by Actor, id string, change func(*Record) (Action, string, error),
+) (rec *Record, changed bool, err error) {
+	r.retrying.Lock()
+	defer r.retrying.Unlock()
+	for range attempts {
+		if rec, changed, err = r.tryUpdate(ctx, by, id, change); !errors.Is(err, ErrConflict) {
+			break
+		}
+	}
+	return rec, changed, err
+}
+
+// tryUpdate stores a change if nobody else has changed the key in the meantime.
+func (r *Registry) tryUpdate(
+	ctx context.Context, by Actor, id string, change func(*Record) (Action, string, error),
+) (rec *Record, changed bool, err error) {
+	old, err := r.storage.Get(ctx, id)
+	if err != nil {
+		return nil, false, err
+	}
+	rec = old.clone()
+	action, detail, err := change(rec)
+	if err != nil {
+		return nil, false, err
+	}
+	if action == "" {
+		return old, false, nil
+	}
+	rec.Changed = r.moment()
+	rec.dropOld(rec.Changed)
+	if err := r.storage.Write(ctx, []*Record{rec}, []*Entry{r.entry(by, action, rec, detail)}); err != nil {
+		return nil, false, err
+	}
+	return rec, true, nil
+}
+
+// entry is what the audit trail is told. rec is nil for what concerns the whole store.
+func (r *Registry) entry(by Actor, action Action, rec *Record, detail string) *Entry {
+	e := &Entry{At: r.moment(), Who: plain(by.Who), From: plain(by.From), Action: action, Detail: detail}
+	if rec != nil {
+		e.Key, e.Name = rec.ID, rec.Name
+	}
+	return e
+}
+
+// plain makes a text of the outside fit for one line of the trail.
+func plain(s string) string {
+	s = strings.Map(func(c rune) rune {
+		if unicode.IsControl(c) {
+			return ' '
+		}
+		return c
+	}, strings.ToValidUTF8(s, "\uFFFD"))
+	if runes := []rune(s); len(runes) > maxNameRunes {
+		s = string(runes[:maxNameRunes])
+	}
+	return strings.TrimSpace(s)
+}
+
+// taken asks whether another feed has an id or a token already. Either may be zero.
+func (rules *Rules) taken(id string, d keys.Digest) error {
+	if rules.Taken == nil || id == "" && d.IsZero() {
+		return nil
+	}
+	if feed := rules.Taken(id, d); feed != "" {
+		return fmt.Errorf("%w, of feed %s", ErrTaken, feed)
+	}
+	return nil
+}
