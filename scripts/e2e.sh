@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs the end-to-end tests of e2e/ against the binary that DOCSGATE_BIN names (default bin/docsgate).
+# Runs the end-to-end tests of e2e/ against the binary that DOCSGATE_BIN names (default bin/docsgate). With arguments it
+# runs that command in e2e/ in their place; the tests of e2e-docsgpt/ use the same packages.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export DOCSGATE_BIN="${DOCSGATE_BIN:-$PWD/bin/docsgate}"
@@ -13,5 +14,8 @@ cd e2e
 if ! cmp -s package-lock.json node_modules/.made-from; then
 	npm ci --no-audit --no-fund
 	cp package-lock.json node_modules/.made-from
+fi
+if (($# > 0)); then
+	exec "$@"
 fi
 npm test

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Checks that this machine has what the tests need. As root on Debian or Ubuntu it installs what lacks; elsewhere it
-# names it and ends with 1. It also keeps the Python environment of the differential tests, .cache/venv. When nothing
+# names it and ends with 1. It also keeps the Python environment of tests that ask a program in it, .cache/venv. When nothing
 # is to do it takes under a second.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -79,7 +79,7 @@ fi
 python="$(find_python)"
 stamp="$("$python" -c 'import sys; print(sys.executable, sys.version)') $(cat scripts/python-requirements.txt)"
 if [[ "$(cat .cache/venv/stamp 2>/dev/null || true)" != "$stamp" ]]; then
-	echo "making .cache/venv (Flask, for the differential tests)"
+	echo "making .cache/venv (Flask and schemathesis, for the tests that ask them)"
 	rm -rf .cache/venv
 	mkdir -p .cache
 	"$python" -m venv .cache/venv

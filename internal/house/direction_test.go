@@ -29,6 +29,7 @@ var rooms = map[string]struct {
 	"docsgpt":     {reach: slices.Concat(caddys, []string{"keys", "caddymodule"}), imports: []string{"encoding/json"}},
 	"forward":     {reach: slices.Concat(caddys, []string{"keys", "caddymodule"})},
 	"policy":      {reach: slices.Concat(caddys, []string{"caddymodule"})},
+	"console":     {reach: slices.Concat(caddys, []string{"docsgpt", "forward", "policy", "caddymodule"})},
 	"caddymodule": {reach: []string{"cmd", "demo"}},
 }
 

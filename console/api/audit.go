@@ -1,0 +1,88 @@
+package api
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/docsgate/docsgate/keys/registry"
+)
+
+// defaultEntries is how many entries of the audit trail an answer has.
+const defaultEntries = 100
+
+// maxSeq is the largest whole number that JavaScript reads exactly.
+const maxSeq = 1<<53 - 1
+
+type entryJSON struct {
+	Seq    uint64          `json:"seq"`
+	At     time.Time       `json:"at"`
+	Who    string          `json:"who"`
+	From   string          `json:"from"`
+	Action registry.Action `json:"action"`
+	Key    string          `json:"key,omitempty"`
+	Name   string          `json:"name,omitempty"`
+	Detail string          `json:"detail,omitempty"`
+}
+
+func (a *api) listAudit(w http.ResponseWriter, r *http.Request) error {
+	values, err := query(r, "key", "before", "limit")
+	if err != nil {
+		return err
+	}
+	limit, err := number(values, "limit", defaultEntries, maxLimit)
+	if err != nil {
+		return err
+	}
+	before, err := number(values, "before", 0, maxSeq)
+	if err != nil {
+		return err
+	}
+	// One more than asked for tells whether there is a next page.
+	entries, err := a.Desk.Registry.Audit(r.Context(), values.Get("key"), before, int(limit)+1)
+	if err != nil {
+		return err
+	}
+	answer := struct {
+		Entries []entryJSON `json:"entries"`
+		Next    uint64      `json:"next,omitzero"`
+	}{Entries: []entryJSON{}}
+	for i, e := range entries {
+		if i == int(limit) {
+			answer.Next = entries[i-1].Seq
+			break
+		}
+		answer.Entries = append(answer.Entries, entryJSON{
+			e.Seq, e.At.UTC(), e.Who, e.From, e.Action, e.Key, e.Name, e.Detail,
+		})
+	}
+	writeJSON(w, http.StatusOK, answer)
+	return nil
+}
+
+func (a *api) listSources(w http.ResponseWriter, r *http.Request) error {
+	if _, err := query(r); err != nil {
+		return err
+	}
+	if a.Desk.Sources == nil {
+		return newProblem(http.StatusNotImplemented, "not_configured",
+			"The gate cannot list DocsGPT's sources: it has no credential for it. Name sources by their ids.")
+	}
+	found, err := a.Desk.Sources(r.Context())
+	if err != nil {
+		p := newProblem(http.StatusBadGateway, "upstream_failed", "The sources cannot be listed: "+err.Error())
+		p.cause = err
+		return p
+	}
+	type source struct {
+		ID   string `json:"id"`
+		Name string `json:"name"`
+	}
+	answer := struct {
+		Sources []source `json:"sources"`
+	}{make([]source, len(found))}
+	for i, s := range found {
+		answer.Sources[i] = source{s.ID, s.Name}
+	}
+	writeJSON(w, http.StatusOK, answer)
+	return nil
+}

@@ -1,0 +1,239 @@
+package api
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// The most bytes that a body may have.
+const (
+	maxBody   = 1 << 20
+	maxImport = 8 << 20
+)
+
+// readBody returns the body of a request that must be JSON in plain UTF-8. With optional it may be missing: nil.
+func readBody(w http.ResponseWriter, r *http.Request, limit int64, optional bool) ([]byte, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+		return nil, err
+	}
+	if err != nil {
+		return nil, newProblem(http.StatusBadRequest, "bad_request", "The body could not be read to its end.")
+	}
+	if optional && len(body) == 0 {
+		return nil, nil
+	}
+	if err := checkContentType(r.Header); err != nil {
+		return nil, err
+	}
+	return body, nil
+}
+
+// checkContentType holds for all bodies. It is part of the protection of browsers' users, too: a form of another site can
+// send no JSON.
+func checkContentType(h http.Header) error {
+	kind, params, err := mime.ParseMediaType(h.Get("Content-Type"))
+	json := kind == "application/json" || kind == "application/merge-patch+json"
+	charset := params["charset"]
+	switch {
+	case err != nil || !json || len(h.Values("Content-Type")) != 1:
+	case charset != "" && !strings.EqualFold(charset, "utf-8"):
+	case h.Get("Content-Encoding") != "" && !strings.EqualFold(h.Get("Content-Encoding"), "identity"):
+	default:
+		return nil
+	}
+	p := newProblem(http.StatusUnsupportedMediaType, "not_json",
+		"Send the body as JSON in UTF-8, with Content-Type: application/json and without Content-Encoding.")
+	p.header = http.Header{"Accept": {"application/json"}}
+	return p
+}
+
+// decode reads a JSON object strictly: names that are not known or stand twice, values of other types, null where it says
+// nothing, invalid UTF-8 and anything after the object are errors that name the place.
+func decode(body []byte, into any, options ...json.Options) error {
+	if !utf8.Valid(body) {
+		return newProblem(http.StatusBadRequest, "bad_json", "The body is not valid UTF-8.")
+	}
+	if len(bytes.TrimSpace(body)) == 0 {
+		return newProblem(http.StatusBadRequest, "bad_json", "The body is empty: send a JSON object.")
+	}
+	options = append([]json.Options{json.RejectUnknownMembers(true), json.WithUnmarshalers(noNulls)}, options...)
+	err := json.Unmarshal(body, into, options...)
+	if err == nil {
+		return nil
+	}
+	if syntax := (*jsontext.SyntacticError)(nil); errors.As(err, &syntax) {
+		if errors.Is(syntax.Err, jsontext.ErrDuplicateName) {
+			p := newProblem(http.StatusBadRequest, "bad_json", fieldOf(syntax.JSONPointer)+" stands in the body twice.")
+			p.Errors = []fault{{fieldOf(syntax.JSONPointer), string(syntax.JSONPointer), "stands here twice"}}
+			return p
+		}
+		return newProblem(http.StatusBadRequest, "bad_json",
+			fmt.Sprintf("The body is not JSON: look at byte %d.", syntax.ByteOffset))
+	}
+	if semantic := (*json.SemanticError)(nil); errors.As(err, &semantic) {
+		return invalid([]fault{{fieldOf(semantic.JSONPointer), string(semantic.JSONPointer), why(semantic)}})
+	}
+	return fmt.Errorf("reading a body: %w", err)
+}
+
+// why says what is wrong with a value, without repeating it: it could be a secret in the wrong place.
+func why(e *json.SemanticError) string {
+	var own *valueError
+	switch {
+	case errors.Is(e.Err, json.ErrUnknownName):
+		return "is not known here"
+	case errors.As(e.Err, &own):
+		return own.message
+	case e.GoType == nil:
+		return "cannot be read"
+	}
+	return mustBe(e.GoType)
+}
+
+func mustBe(t reflect.Type) string {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	switch t.Kind() {
+	case reflect.String:
+		return "must be text"
+	case reflect.Bool:
+		return "must be true or false"
+	case reflect.Slice:
+		return "must be a list"
+	case reflect.Struct:
+		return "must be an object"
+	default:
+		return "has the wrong type"
+	}
+}
+
+// valueError is what is wrong with a value, for people.
+type valueError struct{ message string }
+
+// Error implements error.
+func (e *valueError) Error() string { return e.message }
+
+// nullable marks types for which null says something.
+type nullable interface{ nullable() }
+
+// noNulls refuses null, which would pass for the empty value of any type.
+var noNulls = json.UnmarshalFromFunc(func(dec *jsontext.Decoder, into any) error {
+	if dec.PeekKind() == 'n' {
+		if _, ok := into.(nullable); !ok {
+			return &valueError{mustBe(reflect.TypeOf(into)) + ", not null"}
+		}
+	}
+	return errors.ErrUnsupported
+})
+
+// moment is a time in RFC 3339.
+type moment struct{ time.Time }
+
+// UnmarshalJSONFrom implements json.UnmarshalerFrom.
+func (m *moment) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+	token, err := dec.ReadToken()
+	if err != nil {
+		return err
+	}
+	if token.Kind() == '"' {
+		if m.Time, err = time.Parse(time.RFC3339, token.String()); err == nil && m.Unix() > 0 && m.Year() <= 9999 {
+			m.Time = m.UTC()
+			return nil
+		}
+	}
+	return &valueError{"must be a time such as 2027-01-31T00:00:00Z, after 1970"}
+}
+
+// change is a new value for a bound in time; null takes the bound away.
+type change struct {
+	set bool
+	to  moment
+}
+
+func (*change) nullable() {}
+
+// UnmarshalJSONFrom implements json.UnmarshalerFrom.
+func (c *change) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+	c.set = true
+	if dec.PeekKind() == 'n' {
+		return dec.SkipValue()
+	}
+	return c.to.UnmarshalJSONFrom(dec)
+}
+
+// time is nil if nothing is to change.
+func (c *change) time() *time.Time {
+	if !c.set {
+		return nil
+	}
+	return &c.to.Time
+}
+
+// oneOrMore is a text or a list of texts.
+type oneOrMore []string
+
+// UnmarshalJSONFrom implements json.UnmarshalerFrom.
+func (o *oneOrMore) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+	if dec.PeekKind() == '[' {
+		return json.UnmarshalDecode(dec, (*[]string)(o))
+	}
+	token, err := dec.ReadToken()
+	if err != nil {
+		return err
+	}
+	if token.Kind() != '"' {
+		return &valueError{"must be text or a list of texts"}
+	}
+	*o = oneOrMore{token.String()}
+	return nil
+}
+
+// query returns the parameters of a request, each at most once and none but the known: a misspelt filter would list
+// everything.
+func query(r *http.Request, known ...string) (url.Values, error) {
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, newProblem(http.StatusBadRequest, "bad_parameter", "The query of the URL is malformed.")
+	}
+	for name, v := range values {
+		switch {
+		case len(known) == 0:
+			return nil, badParameter(name, "is not known: there are no parameters here")
+		case !slices.Contains(known, name):
+			return nil, badParameter(name, "is not known: there are "+strings.Join(known, ", "))
+		case len(v) > 1:
+			return nil, badParameter(name, "stands there twice")
+		case !utf8.ValidString(v[0]):
+			return nil, badParameter(name, "is not valid UTF-8")
+		}
+	}
+	return values, nil
+}
+
+// number reads a parameter that is a whole number from 1 to most.
+func number(values url.Values, name string, missing, most uint64) (uint64, error) {
+	if !values.Has(name) {
+		return missing, nil
+	}
+	n, err := strconv.ParseUint(values.Get(name), 10, 64)
+	if err != nil || n < 1 || n > most {
+		return 0, badParameter(name, fmt.Sprintf("must be a number from 1 to %d", most))
+	}
+	return n, nil
+}

@@ -1,0 +1,69 @@
+package api
+
+import (
+	"time"
+
+	"github.com/docsgate/docsgate/console/view"
+	"github.com/docsgate/docsgate/keys"
+)
+
+// keyJSON is a key in an answer.
+type keyJSON struct {
+	ID      string   `json:"id"`
+	Name    string   `json:"name"`
+	Feed    string   `json:"feed"`
+	Issued  bool     `json:"issued"`
+	Binding string   `json:"binding"`
+	Sources []string `json:"sources,omitempty"`
+	Agent   string   `json:"agent,omitempty"`
+	Masked  string   `json:"key,omitempty"`
+	State   string   `json:"state"`
+	Problem string   `json:"problem,omitempty"`
+
+	Created       *time.Time `json:"created,omitempty"`
+	Changed       *time.Time `json:"changed,omitempty"`
+	Rotated       *time.Time `json:"rotated,omitempty"`
+	NotBefore     *time.Time `json:"not_before,omitempty"`
+	Expires       *time.Time `json:"expires,omitempty"`
+	OldTokenUntil *time.Time `json:"old_token_until,omitempty"`
+	LastUsed      *time.Time `json:"last_used,omitempty"`
+	OldLastUsed   *time.Time `json:"old_token_last_used,omitempty"`
+
+	Prompt    string `json:"prompt_id,omitempty"`
+	Chunks    string `json:"chunks,omitempty"`
+	Retriever string `json:"retriever,omitempty"`
+
+	Requests []uint32 `json:"requests_24h"`
+	Token    string   `json:"token,omitempty"` // only in the one answer that it is made for
+}
+
+func keyOf(k *view.Key) keyJSON {
+	return keyJSON{
+		ID: k.ID, Name: k.Name, Feed: k.Feed, Issued: k.Issued, Binding: k.Binding, Sources: k.Sources, Agent: k.Agent,
+		Masked: k.Masked, State: k.State, Problem: k.Problem,
+		Created: known(k.Created), Changed: known(k.Changed), Rotated: known(k.Rotated),
+		NotBefore: known(k.NotBefore), Expires: known(k.Expires), OldTokenUntil: known(k.OldUntil),
+		LastUsed: known(k.Use.LastUsed), OldLastUsed: known(k.Use.OldLastUsed),
+		Prompt: k.Prompt, Chunks: k.Chunks, Retriever: k.Retriever,
+		Requests: k.Use.Requests[:],
+	}
+}
+
+// known is nil for a time that is not known.
+func known(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
+}
+
+// states are the words for what a key is, and how the catalog calls it.
+var states = map[string]keys.Reason{
+	"active":        keys.Allowed,
+	"disabled":      keys.DisabledKey,
+	"revoked":       keys.RevokedKey,
+	"unusable":      keys.UnusableKey,
+	"not_yet_valid": keys.NotYetValid,
+	"expired":       keys.Expired,
+}

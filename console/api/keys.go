@@ -1,0 +1,328 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/keys/catalog"
+	"github.com/docsgate/docsgate/keys/registry"
+)
+
+// How many keys are on a page.
+const (
+	defaultLimit = 50
+	maxLimit     = 1000
+)
+
+// maxText is the longest text that can be searched for; no name is longer.
+const maxText = 200
+
+func (a *api) listKeys(w http.ResponseWriter, r *http.Request) error {
+	values, err := query(r, "q", "state", "source", "feed", "limit", "cursor")
+	if err != nil {
+		return err
+	}
+	limit, err := number(values, "limit", defaultLimit, maxLimit)
+	if err != nil {
+		return err
+	}
+	if utf8.RuneCountInString(values.Get("q")) > maxText {
+		return badParameter("q", fmt.Sprintf("has at most %d characters", maxText))
+	}
+	q := catalog.Query{
+		Text: values.Get("q"), Source: values.Get("source"), Feed: values.Get("feed"),
+		Limit: int(limit), After: values.Get("cursor"), Now: a.Now(),
+	}
+	if values.Has("state") {
+		reason, ok := states[values.Get("state")]
+		if !ok {
+			return badParameter("state", "must be active, disabled, not_yet_valid, expired, revoked or unusable")
+		}
+		q.State = reason
+	}
+	page, next, total, err := a.Desk.List(q)
+	if err != nil {
+		return badParameter("cursor", "is none: take it from next of the page before, with the same filters")
+	}
+	answer := struct {
+		Keys  []keyJSON `json:"keys"`
+		Next  string    `json:"next,omitempty"`
+		Total int       `json:"total"`
+	}{Keys: make([]keyJSON, len(page)), Next: next, Total: total}
+	for i := range page {
+		answer.Keys[i] = keyOf(&page[i])
+	}
+	writeJSON(w, http.StatusOK, answer)
+	return nil
+}
+
+func (a *api) showKey(w http.ResponseWriter, r *http.Request) error {
+	if _, err := query(r); err != nil {
+		return err
+	}
+	key, err := a.Desk.Show(r.Context(), r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, keyOf(&key))
+	return nil
+}
+
+// binding is the members of a body that say what a key is bound to.
+type binding struct {
+	Sources  []string  `json:"sources"`
+	Source   oneOrMore `json:"source"`
+	Agent    *string   `json:"agent"`
+	AgentKey *string   `json:"agent_key"`
+}
+
+// read returns the sources, and what is wrong with the members beyond their content: that is the registry's to say.
+func (b *binding) read() (sources []string, faults []fault) {
+	first := ""
+	member := func(name string, given, empty bool) {
+		switch {
+		case !given:
+		case empty:
+			faults = append(faults, fault{name, "/" + name, "is empty"})
+		case first != "":
+			faults = append(faults, fault{
+				name, "/" + name,
+				"stands beside " + first + ": a key is bound to either sources, agent or agent_key",
+			})
+		default:
+			first = name
+		}
+	}
+	member("sources", b.Sources != nil, len(b.Sources) == 0)
+	member("source", b.Source != nil, len(b.Source) == 0)
+	member("agent", b.Agent != nil, b.Agent != nil && *b.Agent == "")
+	member("agent_key", b.AgentKey != nil, b.AgentKey != nil && *b.AgentKey == "")
+	if b.Source != nil {
+		return b.Source, faults
+	}
+	return b.Sources, faults
+}
+
+// draft is the body that makes a key.
+type draft struct {
+	binding
+	Name      string `json:"name"`
+	NotBefore moment `json:"not_before"`
+	Expires   moment `json:"expires"`
+	Prompt    string `json:"prompt_id"`
+	Chunks    string `json:"chunks"`
+	Retriever string `json:"retriever"`
+}
+
+func (a *api) createKey(w http.ResponseWriter, r *http.Request) error {
+	if _, err := query(r); err != nil {
+		return err
+	}
+	body, err := readBody(w, r, maxBody, false)
+	if err != nil {
+		return err
+	}
+	var d draft
+	if err := decode(body, &d); err != nil {
+		return err
+	}
+	sources, faults := d.read()
+	if faults != nil {
+		return invalid(faults)
+	}
+	return a.once(w, r, body, func(ctx context.Context) (*answer, error) {
+		made, err := a.Desk.Registry.Create(ctx, a.Actor(r), registry.Draft{
+			Name: d.Name, Sources: sources, Agent: value(d.Agent), AgentKey: value(d.AgentKey),
+			NotBefore: d.NotBefore.Time, Expires: d.Expires.Time,
+			Prompt: d.Prompt, Chunks: d.Chunks, Retriever: d.Retriever,
+		})
+		// Relative to the request, since what the API is mounted under is not known here.
+		return a.withToken(r, http.StatusCreated, "keys/", made, err)
+	})
+}
+
+func value(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
+
+// withToken is the one answer that a new token is in. That of a key which is stored but not in force yet must not be lost
+// either: then the answer says so.
+func (a *api) withToken(
+	r *http.Request, status int, folder string, made *registry.Made, err error,
+) (*answer, error) {
+	if err != nil && (made == nil || !errors.Is(err, registry.ErrNotInForce)) {
+		return nil, err
+	}
+	shown := a.Desk.Of(&made.Record)
+	key := keyOf(&shown)
+	key.Token = made.Token.Reveal()
+	if err != nil {
+		key.Problem = notInForce
+		a.log(r, err)
+	}
+	done := &answer{status: status, key: made.Record.ID, body: encode(key)}
+	if folder != "" {
+		done.location = folder + url.PathEscape(made.Record.ID)
+	}
+	return done, nil
+}
+
+// edit is the body that changes a key.
+type edit struct {
+	Name      *string `json:"name"`
+	NotBefore change  `json:"not_before"`
+	Expires   change  `json:"expires"`
+	State     *string `json:"state"`
+}
+
+func (a *api) changeKey(w http.ResponseWriter, r *http.Request) error {
+	if _, err := query(r); err != nil {
+		return err
+	}
+	body, err := readBody(w, r, maxBody, false)
+	if err != nil {
+		return err
+	}
+	var e edit
+	if err := decode(body, &e); err != nil {
+		return err
+	}
+	wanted := registry.Edit{Name: e.Name, NotBefore: e.NotBefore.time(), Expires: e.Expires.time()}
+	if e.State != nil {
+		state, err := keys.ParseState(*e.State)
+		if err != nil {
+			return invalid([]fault{{"state", "/state", `must be "active" or "disabled"; there is /revoke for revoking`}})
+		}
+		wanted.State = &state
+	}
+	return a.changed(w, r, func(ctx context.Context, id string) (*registry.Record, error) {
+		return a.Desk.Registry.Change(ctx, a.Actor(r), id, wanted)
+	})
+}
+
+func (a *api) disableKey(w http.ResponseWriter, r *http.Request) error {
+	return a.setState(w, r, keys.Disabled)
+}
+
+func (a *api) enableKey(w http.ResponseWriter, r *http.Request) error {
+	return a.setState(w, r, keys.Active)
+}
+
+func (a *api) setState(w http.ResponseWriter, r *http.Request, state keys.State) error {
+	if err := noBody(w, r); err != nil {
+		return err
+	}
+	return a.changed(w, r, func(ctx context.Context, id string) (*registry.Record, error) {
+		return a.Desk.Registry.Change(ctx, a.Actor(r), id, registry.Edit{State: &state})
+	})
+}
+
+func (a *api) revokeKey(w http.ResponseWriter, r *http.Request) error {
+	if err := noBody(w, r); err != nil {
+		return err
+	}
+	return a.changed(w, r, func(ctx context.Context, id string) (*registry.Record, error) {
+		return a.Desk.Registry.Revoke(ctx, a.Actor(r), id)
+	})
+}
+
+// noBody is for calls that take no arguments: an empty object is fine, anything else would be overlooked.
+func noBody(w http.ResponseWriter, r *http.Request) error {
+	if _, err := query(r); err != nil {
+		return err
+	}
+	body, err := readBody(w, r, maxBody, true)
+	if err != nil || body == nil {
+		return err
+	}
+	return decode(body, &struct{}{})
+}
+
+// changed makes a change of the key that the path names, and answers with the key.
+func (a *api) changed(
+	w http.ResponseWriter, r *http.Request, do func(ctx context.Context, id string) (*registry.Record, error),
+) error {
+	id := r.PathValue("id")
+	// Whoever hangs up does not undo half of it.
+	record, err := do(context.WithoutCancel(r.Context()), id)
+	if err != nil {
+		return a.explain(id, err)
+	}
+	key := a.Desk.Of(record)
+	writeJSON(w, http.StatusOK, keyOf(&key))
+	return nil
+}
+
+// explain tells a key of another feed, which the registry does not know, from one that is nowhere.
+func (a *api) explain(id string, err error) error {
+	if !errors.Is(err, registry.ErrNotFound) {
+		return err
+	}
+	key := a.Desk.Store.Get(id)
+	if key == nil || key.Feed == a.Desk.Feed {
+		return err
+	}
+	return newProblem(http.StatusConflict, "other_feed",
+		"The key comes from the feed "+key.Feed+" and can only be changed there, not here.")
+}
+
+// rotation is the body that gives a key a new token.
+type rotation struct {
+	Grace *string `json:"grace"`
+}
+
+func (a *api) rotateKey(w http.ResponseWriter, r *http.Request) error {
+	if _, err := query(r); err != nil {
+		return err
+	}
+	body, err := readBody(w, r, maxBody, true)
+	if err != nil {
+		return err
+	}
+	var wanted rotation
+	if body != nil {
+		if err := decode(body, &wanted); err != nil {
+			return err
+		}
+	}
+	grace, err := graceOf(wanted.Grace)
+	if err != nil {
+		return err
+	}
+	return a.once(w, r, body, func(ctx context.Context) (*answer, error) {
+		id := r.PathValue("id")
+		made, err := a.Desk.Registry.Rotate(ctx, a.Actor(r), id, grace)
+		return a.withToken(r, http.StatusOK, "", made, a.explain(id, err))
+	})
+}
+
+// gracePattern is what openapi.json says of a grace, and more than 30 days is none.
+var gracePattern = regexp.MustCompile(`^((30|[12]?[0-9])d|720h(0m0s)?|` +
+	`(7[01][0-9]|[1-6]?[0-9]{1,2})h([0-5]?[0-9]m([0-5]?[0-9]s)?)?|[1-3]?[0-9]{1,4}m([0-5]?[0-9]s)?|[0-9]{1,6}s)$`)
+
+// graceOf reads a length of time; nil: none.
+func graceOf(text *string) (time.Duration, error) {
+	if text == nil {
+		return 0, nil
+	}
+	if gracePattern.MatchString(*text) {
+		if days, ok := strings.CutSuffix(*text, "d"); ok {
+			n, err := strconv.Atoi(days)
+			return time.Duration(n) * 24 * time.Hour, err
+		}
+		return time.ParseDuration(*text)
+	}
+	return 0, invalid([]fault{{"grace", "/grace", "must be a length of time such as 24h, 1h30m or 7d, at most 30d"}})
+}

@@ -1,0 +1,97 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/docsgate/docsgate/console/guard"
+	"github.com/docsgate/docsgate/console/view"
+	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/keys/registry"
+)
+
+// schemathesisTime is more than it has ever needed, even where others use the machine as well.
+const schemathesisTime = 5 * time.Minute
+
+// TestSchemathesis has a program that knows nothing but openapi.json call a real server: thousands of requests that fit the
+// document, and that do not. Each answer must be one that the document has, and no request may be taken that it forbids.
+func TestSchemathesis(t *testing.T) {
+	python := os.Getenv("DOCSGATE_PYTHON")
+	if python == "" {
+		python = filepath.Join("..", "..", ".cache", "venv", "bin", "python")
+	}
+	python, err := filepath.Abs(python)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const how = "this test needs a Python with schemathesis: run `make test`, or scripts/provision.sh, which makes " +
+		".cache/venv from scripts/python-requirements.txt, or name one in DOCSGATE_PYTHON"
+	if _, err := os.Stat(python); err != nil {
+		t.Fatalf("%s (%v)", how, err)
+	}
+	const token = "an-admin-token-for-tests"
+	var logged sync.Mutex
+	w := newWorld(t, func(o *Options) {
+		o.Desk.Sources = func(context.Context) ([]view.Source, error) {
+			return []view.Source{{ID: "7d0c1f0e-2f4b-4c7a-9a55-0c9c2f1d7a10", Name: "Handbook"}}, nil
+		}
+		o.Actor = guard.ActorOf
+		o.Log = func(r *http.Request, err error) {
+			logged.Lock()
+			defer logged.Unlock()
+			t.Errorf("%s %s: fault of the server: %v", r.Method, r.URL, err)
+		}
+	})
+	// The keys that schemathesis_hooks.py puts into requests.
+	for batch := range 2 {
+		items := make([]registry.Import, 1000)
+		for i := range items {
+			items[i] = registry.Import{ID: fmt.Sprintf("ready-%d", batch*len(items)+i), Sources: []string{"default"}}
+		}
+		if _, err := w.desk.Registry.Import(t.Context(), registry.Actor{Who: "test"}, items, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Each request comes from another address: some show wrong tokens on purpose, and must not slow down the others.
+	var clients atomic.Int64
+	before, err := guard.New(guard.Options{
+		Token:    keys.NewSecret(token),
+		ClientIP: func(*http.Request) string { return fmt.Sprintf("2001:db8:%x::1", clients.Add(1)%0xffff) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(before.Wrap(w.api))
+	defer server.Close()
+
+	config, err := filepath.Abs(filepath.Join("testdata", "schemathesis.toml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "openapi.json") // the document itself is behind the guard, too
+	if err := os.WriteFile(file, document, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), schemathesisTime)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, python, "-B", "-m", "schemathesis.cli", "--config-file", config,
+		"run", "--checks", "all", "--url", server.URL, file)
+	cmd.Dir = t.TempDir() // it leaves files where it runs
+	cmd.Env = append(os.Environ(), "DOCSGATE_TOKEN="+token, "NO_COLOR=1", "PYTHONPATH="+filepath.Dir(config))
+	var output bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &output, &output
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("schemathesis: %v (%s)\n%s", err, how, &output)
+	}
+	t.Logf("%s", &output)
+}

@@ -1,0 +1,146 @@
+package guard
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"net/http"
+	"sync"
+	"time"
+)
+
+const (
+	sessionTime = 12 * time.Hour
+	maxSessions = 1000
+	cookieName  = "docsgate"
+	sealedName  = "__Host-" + cookieName // browsers take it only over TLS, for this one host and all of it
+)
+
+// sessions are the browsers that have signed in, by the SHA-256 of what their cookie holds.
+type sessions struct {
+	mu    sync.Mutex
+	until map[[sha256.Size]byte]time.Time
+}
+
+// begin returns the content of a new cookie.
+func (s *sessions) begin(now time.Time) string {
+	var raw [32]byte
+	_, _ = rand.Read(raw[:]) // never fails: the process ends instead
+	value := base64.RawURLEncoding.EncodeToString(raw[:])
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.until == nil {
+		s.until = map[[sha256.Size]byte]time.Time{}
+	}
+	if len(s.until) >= maxSessions {
+		s.makeRoom(now)
+	}
+	s.until[sha256.Sum256([]byte(value))] = now.Add(sessionTime)
+	return value
+}
+
+// makeRoom forgets the sessions that are over, or else the oldest. The caller holds mu.
+func (s *sessions) makeRoom(now time.Time) {
+	var oldest [sha256.Size]byte
+	var first time.Time
+	for d, until := range s.until {
+		if !now.Before(until) {
+			delete(s.until, d)
+		} else if first.IsZero() || until.Before(first) {
+			oldest, first = d, until
+		}
+	}
+	if len(s.until) >= maxSessions {
+		delete(s.until, oldest)
+	}
+}
+
+func (s *sessions) has(value string, now time.Time) bool {
+	d := sha256.Sum256([]byte(value))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	until, ok := s.until[d]
+	if ok && !now.Before(until) {
+		delete(s.until, d)
+		return false
+	}
+	return ok
+}
+
+func (s *sessions) end(value string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.until, sha256.Sum256([]byte(value)))
+}
+
+// SignInError is why somebody was not let in: the status, and a sentence for them.
+type SignInError struct {
+	Status     int
+	Text       string
+	RetryAfter time.Duration // with status 429; else 0
+}
+
+// Error implements error.
+func (e *SignInError) Error() string { return e.Text }
+
+// CanSignIn reports whether there is an admin token to sign in with.
+func (g *Guard) CanSignIn() bool { return !g.token.IsZero() }
+
+// SignIn checks an admin token and, if it is right, lets the browser in with a cookie for 12 hours. Any error is a
+// *SignInError. With 429 the answer has got the header Retry-After.
+func (g *Guard) SignIn(w http.ResponseWriter, r *http.Request, token string) error {
+	if !g.CanSignIn() {
+		return &SignInError{Status: http.StatusForbidden, Text: "There is no admin token to sign in with."}
+	}
+	if no := g.check(g.from(r), token); no != nil {
+		g.report(r, no)
+		text := "This is not the admin token."
+		if no.retryAfter > 0 {
+			text = no.text
+			w.Header().Set("Retry-After", seconds(no.retryAfter))
+		}
+		return &SignInError{Status: no.status, Text: text, RetryAfter: no.retryAfter}
+	}
+	if old, err := r.Cookie(nameOf(r)); err == nil {
+		g.sessions.end(old.Value)
+	}
+	http.SetCookie(w, cookieFor(r, g.sessions.begin(g.Now()), int(sessionTime.Seconds())))
+	return nil
+}
+
+// SignOut ends the browser's session and takes its cookie back.
+func (g *Guard) SignOut(w http.ResponseWriter, r *http.Request) {
+	if old, err := r.Cookie(nameOf(r)); err == nil {
+		g.sessions.end(old.Value)
+	}
+	http.SetCookie(w, cookieFor(r, "", -1))
+}
+
+// SignedIn reports whether a request comes with the cookie of a session.
+func (g *Guard) SignedIn(r *http.Request) bool { return g.signedIn(r) }
+
+func (g *Guard) signedIn(r *http.Request) bool {
+	if g.token.IsZero() {
+		return false
+	}
+	for _, cookie := range r.CookiesNamed(nameOf(r)) {
+		if g.sessions.has(cookie.Value, g.Now()) {
+			return true
+		}
+	}
+	return false
+}
+
+func nameOf(r *http.Request) string {
+	if r.TLS != nil {
+		return sealedName
+	}
+	return cookieName
+}
+
+func cookieFor(r *http.Request, value string, maxAge int) *http.Cookie {
+	return &http.Cookie{ //nolint:gosec // Secure wherever there is TLS; without, a browser would not send it back
+		Name: nameOf(r), Value: value, Path: "/", MaxAge: maxAge,
+		HttpOnly: true, Secure: r.TLS != nil, SameSite: http.SameSiteStrictMode,
+	}
+}

@@ -1,0 +1,50 @@
+// Searches while one types: the page that the form leads to is fetched, and its list is put in the place of this one.
+const form = document.getElementById("filters");
+let waiting;
+let under;
+
+async function search() {
+  under?.abort();
+  under = new AbortController();
+  const address = new URL(form.action);
+  for (const [name, value] of new FormData(form)) {
+    if (value !== "") {
+      address.searchParams.set(name, value);
+    }
+  }
+  try {
+    const response = await fetch(address, { signal: under.signal, headers: { Accept: "text/html" } });
+    const page = new DOMParser().parseFromString(await response.text(), "text/html");
+    const results = page.getElementById("results");
+    if (!response.ok || !results) {
+      location.assign(address); // signed out, or something that needs a page of its own
+      return;
+    }
+    // The line that says how many were found stays an element of this page, so that screen readers hear of its change.
+    const found = document.getElementById("found");
+    found.replaceChildren(...page.getElementById("found").childNodes);
+    page.getElementById("found").remove();
+    document.getElementById("results").replaceChildren(found, ...results.childNodes);
+    history.replaceState(null, "", address);
+  } catch (error) {
+    if (error.name !== "AbortError") {
+      throw error;
+    }
+  }
+}
+
+form?.addEventListener("input", (event) => {
+  // A pasted token must not get into an address. Its end finds the key as well.
+  const typed = event.target.value;
+  const token = /^\s*dgk_[0-9A-Za-z]{32}([0-9A-Za-z]{4})\s*$/.exec(typed);
+  if (token) {
+    event.target.value = token[1];
+  }
+  clearTimeout(waiting);
+  waiting = setTimeout(search, event.target.tagName === "SELECT" ? 0 : 200);
+});
+form?.addEventListener("submit", (event) => {
+  event.preventDefault();
+  clearTimeout(waiting);
+  search();
+});

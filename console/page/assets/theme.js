@@ -1,0 +1,20 @@
+// The choice of a theme, without leaving the page. The server remembers it.
+const form = document.getElementById("theme");
+
+form.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const theme = event.submitter.value;
+  if (theme === "system") {
+    delete document.documentElement.dataset.theme;
+  } else {
+    document.documentElement.dataset.theme = theme;
+  }
+  for (const button of form.querySelectorAll("button")) {
+    button.setAttribute("aria-pressed", String(button === event.submitter));
+  }
+  try {
+    await fetch(form.action, { method: "POST", body: new URLSearchParams({ theme, back: "" }), redirect: "manual" });
+  } catch {
+    // The choice then holds for this page only.
+  }
+});

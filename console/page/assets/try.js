@@ -1,0 +1,93 @@
+// Asks a question with the token that the page shows, and writes the answer as it comes.
+const form = document.getElementById("try");
+const box = document.getElementById("answer");
+
+function line(className) {
+  const p = document.createElement("p");
+  p.className = className;
+  p.dir = "auto";
+  box.append(p);
+  return p;
+}
+
+/** Yields the events of a stream: what stands in "data:" lines, read as JSON. */
+async function* events(body) {
+  let rest = "";
+  for await (const text of readAll(body.pipeThrough(new TextDecoderStream()))) {
+    const lines = (rest + text).split("\n");
+    rest = lines.pop();
+    for (const one of lines) {
+      const data = one.startsWith("data:") ? one.slice(5).trim() : "";
+      if (data.startsWith("{")) {
+        yield JSON.parse(data);
+      }
+    }
+  }
+}
+
+// Streams are not iterable in every browser yet.
+async function* readAll(stream) {
+  const reader = stream.getReader();
+  for (let part = await reader.read(); !part.done; part = await reader.read()) {
+    yield part.value;
+  }
+}
+
+function names(source) {
+  return (Array.isArray(source) ? source : [source]).map((one) => one?.title || one?.source || "").filter(Boolean);
+}
+
+async function ask(question) {
+  const token = document.querySelector("[data-token]").textContent;
+  const answer = line("text");
+  const from = new Set();
+  let refused = "";
+  const response = await fetch(form.action, { method: "POST", body: new URLSearchParams({ token, question }) });
+  if (!response.ok || !response.body) {
+    throw new Error(`The console answered with status ${response.status}.`);
+  }
+  for await (const event of events(response.body)) {
+    if (event.type === "answer") {
+      answer.textContent += event.answer ?? "";
+    } else if (event.type === "source") {
+      names(event.source).forEach((name) => from.add(name));
+    } else if (event.type === "error") {
+      refused = String(event.error ?? "The gate refused the question.");
+    } else if (event.type === "done") {
+      refused ||= event.error ?? (event.status >= 400 ? "The gate refused the question." : "");
+      if (refused && event.status >= 400) {
+        refused = `${refused} (status ${event.status})`;
+      }
+    }
+  }
+  if (from.size > 0) {
+    line("from").textContent = `Sources: ${[...from].join(", ")}`;
+  }
+  if (refused) {
+    line("refused").textContent = refused;
+  } else if (answer.textContent === "") {
+    line("refused").textContent = "There was no answer.";
+  }
+}
+
+form.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const button = form.querySelector("button");
+  const question = form.elements.question.value.trim();
+  if (question === "") {
+    form.elements.question.focus();
+    return;
+  }
+  button.disabled = true;
+  box.hidden = false;
+  box.setAttribute("aria-busy", "true");
+  box.replaceChildren();
+  try {
+    await ask(question);
+  } catch (error) {
+    line("refused").textContent = error instanceof TypeError ? "The console could not be reached." : error.message;
+  } finally {
+    button.disabled = false;
+    box.removeAttribute("aria-busy");
+  }
+});
