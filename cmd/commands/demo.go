@@ -146,7 +146,7 @@ func (d *runningDemo) start(ctx context.Context, o demoOptions) error {
 	}
 	d.undo = append(d.undo, u.close)
 
-	token := newToken()
+	token := keys.NewToken()
 	gatePort, err := d.startGate(gateConfig{
 		dir: dir, host: host, port: port, upstream: u.address, tokenDigest: keys.DigestOf(token).Hex(),
 		agent: u.config.agent, source: u.config.source, upstreamToken: u.config.upstreamToken,
