@@ -164,6 +164,15 @@ func (k *Key) repeatsDigest() bool {
 	return false
 }
 
+// SourceIDs returns the sources that the key answers from: those that it is bound to, or those of its agent as far as
+// they are known.
+func (k *Key) SourceIDs() []string {
+	if len(k.Binding.Sources) == 0 && k.Facts != nil {
+		return k.Facts.Sources
+	}
+	return k.Binding.Sources
+}
+
 // digests calls yield for the digest of each of the key's tokens, old ones included.
 func (k *Key) digests(yield func(*Digest) bool) {
 	if !yield(&k.Digest) {

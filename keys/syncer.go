@@ -30,6 +30,7 @@ type Syncer struct {
 type feedState struct {
 	feed Feed
 	wake chan struct{} // holds one value when a load is due
+	back chan struct{} // holds one value when a load went well again, so that a watch may, too
 
 	given atomic.Bool // it has given keys once, if only ones that it had kept
 
@@ -47,7 +48,7 @@ func NewSyncer(store *Store, feeds []Feed, o Observer) *Syncer {
 	s := &Syncer{store: store, observer: o}
 	for _, f := range feeds {
 		s.feeds = append(s.feeds, &feedState{
-			feed: f, wake: make(chan struct{}, 1), status: FeedStatus{Name: f.Name()},
+			feed: f, wake: make(chan struct{}, 1), back: make(chan struct{}, 1), status: FeedStatus{Name: f.Name()},
 		})
 	}
 	return s
@@ -125,6 +126,9 @@ func (s *Syncer) load(ctx context.Context, f *feedState) error {
 	f.mu.Lock()
 	f.status.Keys += change.Added - change.Removed // also of a delta that was applied in part
 	if err == nil {
+		if f.status.LastError != "" {
+			signal(f.back)
+		}
 		f.status.LastSuccess, f.status.LastError = now, ""
 	}
 	count := f.status.Keys
@@ -258,6 +262,7 @@ func (s *Syncer) watch(ctx context.Context, f *feedState) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-f.back: // what was missed is loaded
 		case <-time.After(wait):
 			f.due() // changes may have been missed
 		}
@@ -288,10 +293,13 @@ func (s *Syncer) follow(ctx context.Context, f *feedState) {
 	}
 }
 
-func (f *feedState) due() {
+func (f *feedState) due() { signal(f.wake) } // if one is waiting already, its load will see this change too
+
+// signal puts a value into a channel that has none.
+func signal(c chan<- struct{}) {
 	select {
-	case f.wake <- struct{}{}:
-	default: // one is waiting already, and its load will see this change too
+	case c <- struct{}{}:
+	default:
 	}
 }
 

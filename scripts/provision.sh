@@ -31,6 +31,9 @@ find_python() {
 	return 1
 }
 
+# have_postgres: the server's programs, which Debian keeps out of PATH.
+have_postgres() { { have initdb && have postgres; } || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; }
+
 look() {
 	missing=() packages=()
 	have git || lack git "your system's package" git
@@ -43,6 +46,7 @@ look() {
 	find_python >/dev/null || lack "python3 3.11 or later with venv" "https://www.python.org" python3 python3-venv
 	have chromium || have chromium-browser || have google-chrome ||
 		lack chromium "Chromium or Chrome from your system's packages" chromium fonts-liberation
+	have_postgres || lack postgresql "PostgreSQL's server programs, initdb and postgres" postgresql
 	[[ -e /etc/ssl/certs/ca-certificates.crt || ! -e /etc/debian_version ]] ||
 		lack "root certificates" "the package ca-certificates" ca-certificates
 }
@@ -63,6 +67,10 @@ look
 if ((${#missing[@]} > 0)) && [[ "$(id -u)" == 0 ]] && have apt-get; then
 	echo "installing with apt-get: ${packages[*]}"
 	export DEBIAN_FRONTEND=noninteractive
+	if ! have_postgres; then # the tests start servers of their own: the package need not
+		mkdir -p /etc/postgresql-common/createcluster.d
+		echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.d/no-main-cluster.conf
+	fi
 	apt-get update -qq
 	apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
 	look

@@ -77,7 +77,7 @@ func (c *chunk) add(k *keys.Key, feeds feedNumbers) {
 		c.text = append(appendFolded(c.text, text), endOfText)
 	}
 	plain := true
-	for _, source := range k.Binding.Sources {
+	for _, source := range k.SourceIDs() {
 		c.text = append(c.text, endOfText)
 		start := len(c.text)
 		c.text = appendFolded(c.text, source)

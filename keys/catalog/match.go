@@ -106,7 +106,7 @@ func (m *matcher) allows(e *entry) bool {
 	case e.plainSources:
 		return m.plain
 	default:
-		return slices.Contains(e.key.Binding.Sources, m.Source)
+		return slices.Contains(e.key.SourceIDs(), m.Source)
 	}
 }
 

@@ -174,7 +174,7 @@ func (it *item) textSize() int {
 	}
 	k := it.key
 	size := len(k.Name) + len(k.ID) + len(k.Hint) + 3
-	for _, source := range k.Binding.Sources {
+	for _, source := range k.SourceIDs() {
 		size += len(source) + 2
 	}
 	return size

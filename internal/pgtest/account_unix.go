@@ -1,0 +1,46 @@
+//go:build unix
+
+package pgtest
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/user"
+	"strconv"
+	"syscall"
+)
+
+// quick is the signal that ends a server at once but properly.
+const quick = syscall.SIGINT
+
+// account is who runs the server: PostgreSQL refuses to be run by root.
+type account struct{ credential *syscall.Credential }
+
+// unprivileged returns this process's own account, or for root another one, to which it gives the folder.
+func unprivileged(folder string) (account, error) {
+	if os.Geteuid() != 0 {
+		return account{}, nil
+	}
+	for _, name := range []string{"postgres", "nobody"} {
+		u, err := user.Lookup(name)
+		if err != nil {
+			continue
+		}
+		uid, err1 := strconv.ParseUint(u.Uid, 10, 32)
+		gid, err2 := strconv.ParseUint(u.Gid, 10, 32)
+		if err := errors.Join(err1, err2); err != nil {
+			return account{}, fmt.Errorf("the account %s: %w", name, err)
+		}
+		if err := os.Chown(folder, int(uid), int(gid)); err != nil {
+			return account{}, fmt.Errorf("giving a folder to the account %s: %w", name, err)
+		}
+		return account{&syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}, nil
+	}
+	return account{}, errors.New("PostgreSQL cannot run as root, and there is no account postgres or nobody to run it as")
+}
+
+func (a account) apply(cmd *exec.Cmd) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: a.credential}
+}

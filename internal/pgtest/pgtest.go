@@ -1,0 +1,217 @@
+// Package pgtest runs a real PostgreSQL server for the tests of a package: one for each test binary, on loopback, with its
+// data in a temporary folder that goes away with it.
+//
+//	func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
+//
+// Nobody needs a password but members of the role WithPassword.
+//
+// It needs the programs initdb and postgres with the extension citext, which Debian has in the package postgresql. Without
+// them the tests fail and say so.
+package pgtest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// WithPassword is the role whose members have to give a password.
+const WithPassword = "with_password"
+
+// startTime is how long the server may take until it answers.
+const startTime = time.Minute
+
+// server is the one that Main has started.
+var server struct {
+	host string // with the port
+	next atomic.Int64
+}
+
+// Main starts a server, runs the tests, stops the server, and returns the code to exit with.
+func Main(m *testing.M) int {
+	stop, err := start()
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "a PostgreSQL for the tests: %v\n", err)
+		return 1
+	}
+	defer stop()
+	return m.Run()
+}
+
+// Host returns the server's address, a host and a port on loopback.
+func Host() string { return server.host }
+
+// URI returns the address of a database of the server for a user, who needs no password. user may be "postgres", the owner
+// of everything.
+func URI(user, database string) string {
+	return "postgres://" + user + "@" + server.host + "/" + database + "?sslmode=disable"
+}
+
+// Database makes an empty database for one test and returns its name. It is dropped with the server.
+func Database(t testing.TB) string {
+	t.Helper()
+	name := "test_" + strconv.FormatInt(server.next.Add(1), 10)
+	Exec(t, "postgres", "CREATE DATABASE "+name)
+	return name
+}
+
+// Exec runs statements in a database as its owner.
+func Exec(t testing.TB, database, sql string) {
+	t.Helper()
+	if err := Try(t, URI("postgres", database), sql); err != nil {
+		t.Fatalf("running SQL for a test: %v", err)
+	}
+}
+
+// Try runs statements over a connection of their own, and returns what the server has against them.
+func Try(t testing.TB, uri, sql string) error {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), startTime)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, uri)
+	if err != nil {
+		t.Fatalf("connecting to the tests' PostgreSQL: %v", err)
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	_, err = conn.Exec(ctx, sql)
+	return err
+}
+
+// start makes a data folder and runs a server on it.
+func start() (stop func(), err error) {
+	initdb, postgres, err := programs(debianPrograms)
+	if err != nil {
+		return nil, err
+	}
+	folder, err := os.MkdirTemp("", "docsgate-pg-")
+	if err != nil {
+		return nil, fmt.Errorf("making a folder: %w", err)
+	}
+	remove := func() { _ = os.RemoveAll(folder) }
+	defer func() {
+		if err != nil {
+			remove()
+		}
+	}()
+	who, err := unprivileged(folder)
+	if err != nil {
+		return nil, err
+	}
+	data := filepath.Join(folder, "data")
+	//nolint:gosec,noctx // the program was found by its name, and ends by itself
+	initialise := exec.Command(initdb, "-D", data, "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C", "--no-sync")
+	initialise.Dir = folder
+	who.apply(initialise)
+	if out, err := initialise.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("initdb: %w\n%s", err, out)
+	}
+	rules := "host all +" + WithPassword + " 127.0.0.1/32 scram-sha-256\nhost all all 127.0.0.1/32 trust\n"
+	if err := os.WriteFile(filepath.Join(data, "pg_hba.conf"), []byte(rules), 0o600); err != nil {
+		return nil, fmt.Errorf("writing the server's rules: %w", err)
+	}
+	// Between the choice of a port and its use somebody else may take it.
+	for range 5 {
+		var halt func()
+		if halt, err = run(postgres, folder, data, who); err == nil {
+			return func() { halt(); remove() }, nil
+		}
+	}
+	return nil, err
+}
+
+// run starts a server and waits until it answers.
+func run(postgres, folder, data string, who account) (stop func(), err error) {
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	host := net.JoinHostPort("127.0.0.1", port)
+	var log bytes.Buffer
+	//nolint:gosec,noctx // the program was found by its name, and stop ends it
+	cmd := exec.Command(postgres, "-D", data, "-h", "127.0.0.1", "-p", port, "-k", folder,
+		"-c", "fsync=off", "-c", "full_page_writes=off", "-c", "synchronous_commit=off", "-c", "max_connections=50",
+		"-c", "shared_buffers=64MB")
+	cmd.Dir, cmd.Stderr, cmd.Stdout = folder, &log, &log
+	who.apply(cmd)
+	ended := make(chan struct{})
+	if err := launch(cmd, ended); err != nil {
+		return nil, fmt.Errorf("starting postgres: %w", err)
+	}
+	stop = func() {
+		_ = cmd.Process.Signal(quick)
+		select {
+		case <-ended:
+		case <-time.After(10 * time.Second):
+			_ = cmd.Process.Kill()
+			<-ended
+		}
+	}
+	server.host = host
+	deadline := time.Now().Add(startTime)
+	for {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		conn, err := pgx.Connect(ctx, URI("postgres", "postgres"))
+		if err == nil {
+			_, err = conn.Exec(ctx, "CREATE ROLE "+WithPassword)
+			_ = conn.Close(ctx)
+			cancel()
+			if err != nil {
+				stop()
+				return nil, fmt.Errorf("making a role: %w", err)
+			}
+			return stop, nil
+		}
+		cancel()
+		select {
+		case <-ended:
+			return nil, fmt.Errorf("postgres ended at once:\n%s", log.String())
+		case <-time.After(50 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			stop()
+			return nil, fmt.Errorf("postgres does not answer: %w\n%s", err, log.String())
+		}
+	}
+}
+
+// debianPrograms are the folders where Debian keeps PostgreSQL's programs, one for each version.
+const debianPrograms = "/usr/lib/postgresql/*/bin"
+
+// programs finds initdb and postgres: in the last of the folders that fit the pattern, or else in the path.
+func programs(pattern string) (initdb, postgres string, err error) {
+	folders, err := filepath.Glob(pattern) // sorted
+	if err != nil {
+		return "", "", fmt.Errorf("looking for PostgreSQL: %w", err)
+	}
+	slices.Reverse(folders)
+	for _, folder := range append(folders, "") {
+		initdb, err1 := exec.LookPath(filepath.Join(folder, "initdb"))
+		postgres, err2 := exec.LookPath(filepath.Join(folder, "postgres"))
+		if err1 == nil && err2 == nil {
+			return initdb, postgres, nil
+		}
+	}
+	return "", "", errors.New("the programs initdb and postgres are missing: install PostgreSQL (Debian: apt-get install postgresql)")
+}
+
+func freePort() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", fmt.Errorf("looking for a free port: %w", err)
+	}
+	defer l.Close()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	return port, err
+}

@@ -1,0 +1,109 @@
+package adopted
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/docsgate/docsgate/keys"
+)
+
+func agent(id, key string) Agent {
+	return Agent{ID: id, Key: keys.NewSecret(key), Name: "Agent " + id, Facts: keys.Facts{Owner: "local", Status: "published"}}
+}
+
+func tokens(set []keys.Key) string {
+	var all []string
+	for _, k := range set {
+		all = append(all, k.Binding.Agent.Reveal())
+	}
+	return strings.Join(all, " ")
+}
+
+// Every agent with a usable key is adopted, and each of the others has a reason.
+func TestKeys(t *testing.T) {
+	draft, foreign, shared := agent("2", "b"), agent("3", "c"), agent("4", "d")
+	draft.Status, foreign.Owner, shared.Name = "draft", "ann", "Talk (shared) "
+	for _, c := range []struct {
+		name   string
+		agents []Agent
+		filter Filter
+		want   string
+		left   []string // parts of the reasons
+	}{
+		{name: "sorted by id", agents: []Agent{agent("2", "b"), agent("1", "a")}, want: "a b"},
+		{name: "a draft without a key is no key", agents: []Agent{agent("1", "")}},
+		{name: "a draft with a key is one", agents: []Agent{draft}, want: "b"},
+		{name: "but not if only published ones are", agents: []Agent{draft}, filter: Filter{Published: true}, left: []string{`"draft"`}},
+		{name: "owner", agents: []Agent{agent("1", "a"), foreign}, filter: Filter{Owners: []string{"ann"}}, want: "c", left: []string{"owner"}},
+		{name: "ids", agents: []Agent{agent("ab", "a"), agent("cd", "b")}, filter: Filter{IDs: []string{" agent_AB"}}, want: "a", left: []string{"id"}},
+		{name: "shared", agents: []Agent{shared}, left: []string{"shared conversation"}},
+		{name: "shared, asked for", agents: []Agent{shared}, filter: Filter{Shared: true}, want: "d"},
+		{name: "spellings are different keys", agents: []Agent{agent("1", "Key"), agent("2", "key")}, want: "Key key"},
+		{name: "one key twice", agents: []Agent{agent("2", "k"), agent("1", "k"), agent("3", "k")}, want: "k", left: []string{"agent 1", "agent 1"}},
+		{name: "the first is not adopted, so the second is", agents: []Agent{shared, agent("5", "d")}, want: "d", left: []string{"shared"}},
+		{name: "one id twice", agents: []Agent{agent("1", "a"), agent("1", "b")}, want: "a", left: []string{"same id"}},
+		{name: "keys that nobody can present", agents: []Agent{agent("1", "a b"), agent("2", "\u212a"), agent("3", strings.Repeat("x", 513))}, left: []string{"ASCII", "ASCII", "ASCII"}},
+		{name: "ids that no key can have", agents: []Agent{agent("", "a"), agent("a b", "b"), agent(strings.Repeat("x", 121), "c")}, left: []string{"id", "id", "id"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			set, left := Keys(c.agents, c.filter)
+			if got := tokens(set); got != c.want {
+				t.Errorf("adopted %q, want %q", got, c.want)
+			}
+			if len(left) != len(c.left) {
+				t.Fatalf("left out: %+v, want %d", left, len(c.left))
+			}
+			for i, l := range left {
+				if !strings.Contains(l.Reason, c.left[i]) {
+					t.Errorf("left out because %q, want something with %q", l.Reason, c.left[i])
+				}
+			}
+			if _, err := keys.NewStore().Replace("f", set); err != nil {
+				t.Errorf("a store does not take them: %v", err)
+			}
+		})
+	}
+}
+
+func TestKeyOfAnAgent(t *testing.T) {
+	a := agent("7", "Key-7")
+	a.Facts.Sources = []string{"s"}
+	set, _ := Keys([]Agent{a}, Filter{})
+	k := set[0]
+	if k.ID != "agent_7" || k.Digest != keys.DigestOf("Key-7") || k.Binding.Kind() != keys.AgentBinding || k.State != keys.Active ||
+		k.Facts.Owner != "local" || len(k.Facts.Sources) != 1 || k.Hint != "" {
+		t.Errorf("key: %+v, facts %+v", k, k.Facts)
+	}
+}
+
+func TestNamesForPeople(t *testing.T) {
+	for name, want := range map[string]string{
+		"Docs":                   "Docs",
+		"  two\t\nlines ":        "two lines",
+		"\x1b[31mred\u202e\x00":  "[31mred",
+		"bad \xff bytes":         "bad bytes",
+		"":                       "id",
+		"\u200b":                 "id",
+		strings.Repeat("ü", 201): strings.Repeat("ü", 199) + "…",
+	} {
+		a := agent("id", "k")
+		a.Name = name
+		set, _ := Keys([]Agent{a}, Filter{})
+		if set[0].Name != want {
+			t.Errorf("%q: %q, want %q", name, set[0].Name, want)
+		}
+	}
+}
+
+func TestOff(t *testing.T) {
+	agents := []Agent{{ID: "a1", Key: keys.NewSecret("key-1")}, {ID: "A2", Key: keys.NewSecret("key-2")}, {ID: "a3", Key: keys.NewSecret("key-3")}}
+	set, left := Keys(agents, Filter{Off: []string{"agent_a2", "A3"}})
+	if len(set) != 3 || len(left) != 0 {
+		t.Fatalf("%d keys, %d left; a key that is off is still there to stand for", len(set), len(left))
+	}
+	for _, k := range set {
+		if off := strings.ToLower(k.ID) != "agent_a1"; (k.State == keys.Disabled) != off {
+			t.Errorf("%s is %v", k.ID, k.State)
+		}
+	}
+}

@@ -1,0 +1,308 @@
+package adopted
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/docsgate/docsgate/keys"
+)
+
+const canary = "canary-Key-0815"
+
+// kept is a memory with a snapshot on disk, and what it notes.
+func kept(path string, notes *[]string) *Memory {
+	return NewMemory(MemoryOptions{Feed: "docsgpt:h:1/db", SnapshotPath: path, Note: func(text string) { *notes = append(*notes, text) }})
+}
+
+func written(t *testing.T) (path string, at time.Time) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "keys.snapshot")
+	at = time.Unix(1_700_000_000, 42)
+	var notes []string
+	m := kept(path, &notes)
+	a := agent("1", canary)
+	a.Sources, a.Origins, a.OnlyOrigins, a.RequestsPerDay, a.TokensPerDay = []string{"s"}, []string{"https://o"}, true, 5, 6
+	m.Load([]Agent{a, agent("2", "b")}, at)
+	m.Save(true)
+	if len(notes) > 0 {
+		t.Fatalf("notes: %q", notes)
+	}
+	return path, at
+}
+
+// What was kept comes back as it was.
+func TestSnapshotComesBack(t *testing.T) {
+	path, at := written(t)
+	var notes []string
+	set, err := kept(path, &notes).Kept(errors.New("away"))
+	stale := (*keys.Stale)(nil)
+	if !errors.As(err, &stale) || !stale.At.Equal(at) || tokens(set) != canary+" b" || len(notes) > 0 {
+		t.Fatalf("%d keys, %v, notes %q", len(set), err, notes)
+	}
+	want := &keys.Facts{
+		Owner: "local", Status: "published", Sources: []string{"s"}, Origins: []string{"https://o"}, OnlyOrigins: true,
+		RequestsPerDay: 5, TokensPerDay: 6,
+	}
+	if !reflect.DeepEqual(set[0].Facts, want) {
+		t.Errorf("facts: %+v", set[0].Facts)
+	}
+}
+
+// The filter of today counts, not the one of the time when the snapshot was written.
+func TestSnapshotIsFiltered(t *testing.T) {
+	path, _ := written(t)
+	m := NewMemory(MemoryOptions{Feed: "docsgpt:h:1/db", SnapshotPath: path, Filter: Filter{IDs: []string{"2"}}})
+	if set, _ := m.Kept(errors.New("away")); tokens(set) != "b" {
+		t.Errorf("keys: %q", tokens(set))
+	}
+}
+
+// Neither a key nor anything else can be read from the files, and nobody else may try.
+func TestSnapshotIsSealed(t *testing.T) {
+	path, _ := written(t)
+	for _, name := range []string{path, path + secretSuffix} {
+		info, err := os.Stat(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {
+			t.Errorf("%s has the mode %v", name, info.Mode())
+		}
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bytes.Contains(data, []byte(canary)) || bytes.Contains(data, []byte("Agent 1")) {
+			t.Errorf("%s can be read", name)
+		}
+	}
+	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(path), "*.new")); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+// The time of the last confirmation is written about once a minute, without the agents being written again.
+func TestConfirmedTime(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "keys.snapshot")
+	var notes []string
+	m := kept(path, &notes)
+	at := time.Unix(1_700_000_000, 0)
+	m.Load([]Agent{agent("1", "a")}, at)
+	m.Save(true)
+	before, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Confirm(at.Add(59 * time.Second))
+	m.Save(false)
+	if _, err := os.Stat(path + confirmedSuffix); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the time was written before a minute was over: %v", err)
+	}
+	m.Confirm(at.Add(61 * time.Second))
+	m.Save(false)
+	after, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !os.SameFile(before, after) {
+		t.Error("the agents were written again")
+	}
+	if _, got, err := readSnapshot(path, "docsgpt:h:1/db"); err != nil || !got.Equal(at.Add(61*time.Second)) {
+		t.Errorf("confirmed at %v, %v", got, err)
+	}
+	m.Update([]Agent{agent("2", "b")}, nil, at.Add(62*time.Second))
+	m.Save(true)
+	// The older file with a time is of another snapshot now.
+	if agents, got, err := readSnapshot(path, "docsgpt:h:1/db"); err != nil || len(agents) != 2 || !got.Equal(at.Add(62*time.Second)) {
+		t.Errorf("%d agents, confirmed at %v, %v", len(agents), got, err)
+	}
+}
+
+// A snapshot that is not good is not used, whatever is wrong with it; the reason is told and shows nothing. It stays as it is
+// until there is a better one.
+func TestBadSnapshots(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		spoil func(t *testing.T, path string)
+		want  string
+	}{
+		{"missing", func(t *testing.T, path string) { remove(t, path) }, "there is no snapshot"},
+		{"empty", func(t *testing.T, path string) { write(t, path, "") }, "not written by the gate"},
+		{"cut off", func(t *testing.T, path string) { write(t, path, read(t, path)[:60]) }, "it is damaged"},
+		{"another file", func(t *testing.T, path string) { write(t, path, "keys: []\n") }, "not written by the gate"},
+		{"newer", func(t *testing.T, path string) {
+			write(t, path, strings.Replace(read(t, path), "snapshot 1 ", "snapshot 2 ", 1))
+		}, "another version"},
+		{"secret missing", func(t *testing.T, path string) { remove(t, path+secretSuffix) }, "is missing"},
+		{"secret damaged", func(t *testing.T, path string) { write(t, path+secretSuffix, "x") }, "is damaged"},
+		{"another secret", func(t *testing.T, path string) {
+			remove(t, path+secretSuffix)
+			if err := createSecret(path + secretSuffix); err != nil {
+				t.Fatal(err)
+			}
+		}, "another secret"},
+		{"secret for everybody", func(t *testing.T, path string) {
+			if err := os.Chmod(path+secretSuffix, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}, "may be read by others"},
+		{"of another feed", func(t *testing.T, path string) {
+			if _, err := writeSnapshot(path, &snapshot{Feed: "docsgpt:other:1/db", Confirmed: time.Now()}); err != nil {
+				t.Fatal(err)
+			}
+		}, "of another feed, docsgpt:other:1/db"},
+		{"a folder", func(t *testing.T, path string) {
+			remove(t, path)
+			if err := os.Mkdir(path, 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}, "not a regular file"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			path, _ := written(t)
+			c.spoil(t, path)
+			before, _ := os.Stat(path)
+			var notes []string
+			m := kept(path, &notes)
+			set, err := m.Kept(errors.New("away"))
+			stale := (*keys.Stale)(nil)
+			if !errors.As(err, &stale) || !stale.At.IsZero() || len(set) != 0 {
+				t.Errorf("%d keys, %v", len(set), err)
+			}
+			if len(notes) != 1 || !strings.Contains(notes[0], c.want) || strings.Contains(notes[0], canary) {
+				t.Errorf("notes: %q, want one with %q", notes, c.want)
+			}
+			m.Save(true)
+			if after, _ := os.Stat(path); before != nil && !os.SameFile(before, after) {
+				t.Error("it was overwritten before anything was read")
+			}
+		})
+	}
+}
+
+// Any change of any byte is noticed.
+func TestSnapshotResistsChanges(t *testing.T) {
+	path, _ := written(t)
+	good := []byte(read(t, path))
+	for i := range good {
+		bad := bytes.Clone(good)
+		bad[i] ^= 0x21
+		write(t, path, string(bad))
+		if agents, _, err := readSnapshot(path, "docsgpt:h:1/db"); err == nil || agents != nil {
+			t.Fatalf("byte %d of %d was changed, and %d agents were read", i, len(good), len(agents))
+		}
+	}
+}
+
+// A folder that cannot be written to is told once, and the keys go on.
+func TestSnapshotCannotBeWritten(t *testing.T) {
+	var notes []string
+	m := kept(filepath.Join(t.TempDir(), "missing", "keys.snapshot"), &notes)
+	m.Load([]Agent{agent("1", canary)}, time.Now())
+	m.Save(true)
+	m.Save(true)
+	if len(notes) != 1 || !strings.Contains(notes[0], "cannot be written") || strings.Contains(notes[0], canary) {
+		t.Errorf("notes: %q", notes)
+	}
+}
+
+func FuzzSnapshot(f *testing.F) {
+	secretFile := filepath.Join(f.TempDir(), "s")
+	if err := createSecret(secretFile); err != nil {
+		f.Fatal(err)
+	}
+	sec, err := openSecret(secretFile, false)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add([]byte(""))
+	f.Add([]byte(snapshotKind + " 1 00000000 0000000000000000\n"))
+	f.Add(sec.seal(snapshotKind, []byte("12345678"), []byte(`{}`)))
+	f.Add([]byte(`{"feed":"f","confirmed":"2026-01-02T03:04:05Z","agents":[{"id":"1","key":"k"},{"id":"1","key":"k"}]}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		// What was not sealed with the secret is never opened.
+		if plain, _, err := sec.open(snapshotKind, data); err == nil && !bytes.Equal(plain, []byte(`{}`)) {
+			t.Fatalf("opened %q", plain)
+		}
+		// What was, comes back, but not as something else.
+		sealed := sec.seal(snapshotKind, []byte("12345678"), data)
+		plain, mark, err := sec.open(snapshotKind, sealed)
+		if err != nil || !bytes.Equal(plain, data) || string(mark) != "12345678" {
+			t.Fatalf("sealed and opened: %v", err)
+		}
+		if _, _, err := sec.open(confirmedKind, sealed); err == nil {
+			t.Fatal("opened as another kind of file")
+		}
+		// Whatever is in it, a store takes what becomes of it.
+		agents, at, err := decodeSnapshot(data, "f")
+		if err != nil {
+			if agents != nil {
+				t.Fatal("agents with an error")
+			}
+			return
+		}
+		if at.IsZero() {
+			t.Fatal("no time")
+		}
+		set, _ := Keys(agents, Filter{})
+		if _, err := keys.NewStore().Replace("f", set); err != nil {
+			t.Fatalf("a store does not take it: %v", err)
+		}
+	})
+}
+
+// BenchmarkSnapshot writes and reads 100,000 agents.
+func BenchmarkSnapshot(b *testing.B) {
+	path := filepath.Join(b.TempDir(), "keys.snapshot")
+	m := NewMemory(MemoryOptions{Feed: "f", SnapshotPath: path})
+	agents := make([]Agent, 100_000)
+	for i := range agents {
+		agents[i] = agent(fmt.Sprintf("%08d-0000-4000-8000-000000000000", i), fmt.Sprintf("%08d-0000-4000-8000-00000000000a", i))
+	}
+	m.Load(agents, time.Now())
+	b.Run("write", func(b *testing.B) {
+		for b.Loop() {
+			m.disk.changed()
+			m.Save(true)
+		}
+	})
+	b.Run("read", func(b *testing.B) {
+		for b.Loop() {
+			if got, _, err := readSnapshot(path, "f"); err != nil || len(got) != len(agents) {
+				b.Fatal(len(got), err)
+			}
+		}
+	})
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+func write(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func remove(t *testing.T, path string) {
+	t.Helper()
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+}

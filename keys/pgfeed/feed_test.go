@@ -1,0 +1,225 @@
+package pgfeed_test
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/docsgate/docsgate/internal/pgtest"
+	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/keys/adopted"
+	"github.com/docsgate/docsgate/keys/pgfeed"
+)
+
+// Every version's table is read with what it has; what it has not is unknown.
+func TestLoadOfEveryVersion(t *testing.T) {
+	source, extra := uuid(2, 1), uuid(2, 2)
+	rows := fmt.Sprintf(`
+		INSERT INTO sources (id, user_id, name) VALUES ('%[1]s', 'ann', 'one'), ('%[2]s', 'ann', 'two');
+		INSERT INTO agents (id, user_id, name, status, key, source_id, extra_source_ids, limited_request_mode, request_limit,
+		                    limited_token_mode, token_limit)
+		VALUES ('%[3]s', 'ann', 'Docs', 'published', 'Key-A', '%[1]s', '{%[2]s,%[1]s}', true, 7, true, NULL),
+		       ('%[4]s', 'bob', 'Draft', 'draft', NULL, NULL, '{}', false, 9, false, 9),
+		       ('%[5]s', 'bob', 'Empty', 'draft', '', NULL, '{}', false, NULL, false, NULL);`,
+		source, extra, agentID(1), agentID(2), agentID(3))
+	want := func() keys.Facts {
+		return keys.Facts{Owner: "ann", Status: "published", Sources: []string{source, extra}, RequestsPerDay: 7, TokensPerDay: 50000}
+	}
+	withOrigins := want()
+	withOrigins.OnlyOrigins, withOrigins.Origins = true, []string{"https://a.example"}
+	broken := want()
+	broken.OnlyOrigins = true
+	for _, c := range []struct {
+		name, schema string
+		want         keys.Facts
+	}{
+		{"0.17", schema017, want()},
+		{"1.1", schema017 + added11, want()},
+		{
+			"after 1.1, with origins", schema017 + added11 +
+				`ALTER TABLE agents ALTER config SET DEFAULT '{"restrict_origins": true, "allowed_origins": ["https://a.example", 5]}';`,
+			withOrigins,
+		},
+		{
+			"after 1.1, origins switched off", schema017 + added11 +
+				`ALTER TABLE agents ALTER config SET DEFAULT '{"restrict_origins": false, "allowed_origins": ["https://a.example"]}';`,
+			want(),
+		},
+		{"after 1.1, a config that is broken", schema017 + added11 + `ALTER TABLE agents ALTER config SET DEFAULT '[1]';`, broken},
+		{"in a schema of its own", `CREATE SCHEMA app; SET search_path = app, public;` + schema017, want()},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			database := pgtest.Database(t)
+			pgtest.Exec(t, database, c.schema+rows)
+			set := load(t, newFeed(t, options(t, pgtest.URI("postgres", database)+"&search_path=app,public")))
+			k, ok := set["agent_"+agentID(1)]
+			if len(set) != 1 || !ok {
+				t.Fatalf("keys: %v", set)
+			}
+			if k.Name != "Docs" || k.Binding.Agent.Reveal() != "Key-A" || k.Digest != keys.DigestOf("Key-A") || k.State != keys.Active {
+				t.Errorf("key: %+v", k)
+			}
+			if !reflect.DeepEqual(*k.Facts, c.want) {
+				t.Errorf("facts: %+v, want %+v", *k.Facts, c.want)
+			}
+		})
+	}
+}
+
+// DocsGPT takes a key in any letter case, and counts each spelling by itself. The gate knows the stored one only.
+func TestSpellingsNeverShare(t *testing.T) {
+	database := docsgpt(t)
+	pgtest.Exec(t, database, `INSERT INTO agents (user_id, name, status, key) VALUES ('local', 'A', 'published', 'Abc-Kelvin')`)
+	g := run(t, newFeed(t, options(t, pgtest.URI("postgres", database))))
+	if got := g.verifier.Verify("Abc-Kelvin", time.Now()); !got.Allowed() || got.Key.Binding.Agent.Reveal() != "Abc-Kelvin" {
+		t.Errorf("the stored spelling: %s", got.Reason)
+	}
+	for _, other := range []string{"abc-kelvin", "ABC-KELVIN", "Abc-\u212aelvin", "Abc-Kelvin "} {
+		if got := g.verifier.Verify(other, time.Now()); got.Allowed() {
+			t.Errorf("%q: %s", other, got.Reason)
+		}
+	}
+}
+
+func TestFilters(t *testing.T) {
+	database := docsgpt(t)
+	pgtest.Exec(t, database, fmt.Sprintf(`INSERT INTO agents (id, user_id, name, status, key) VALUES
+		('%s', 'ann', 'A', 'published', 'a'), ('%s', 'ann', 'B', 'draft', 'b'), ('%s', 'bob', 'C', 'published', 'c'),
+		('%s', 'bob', 'D (shared)', 'published', 'd')`, agentID(1), agentID(2), agentID(3), agentID(4)))
+	for _, c := range []struct {
+		name   string
+		filter adopted.Filter
+		want   string // their tokens
+	}{
+		{"none: all but shared ones", adopted.Filter{}, "abc"},
+		{"owner", adopted.Filter{Owners: []string{"ann"}}, "ab"},
+		{"published", adopted.Filter{Published: true}, "ac"},
+		{"shared, too", adopted.Filter{Shared: true}, "abcd"},
+		{"ids", adopted.Filter{IDs: []string{strings.ToUpper(agentID(2)), "agent_" + agentID(3)}}, "bc"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			o := options(t, pgtest.URI("postgres", database))
+			o.Filter = c.filter
+			f := newFeed(t, o)
+			got := ""
+			for n := 1; n <= 4; n++ {
+				if k, ok := load(t, f)["agent_"+agentID(n)]; ok {
+					got += k.Binding.Agent.Reveal()
+				}
+			}
+			if got != c.want {
+				t.Errorf("adopted %q, want %q", got, c.want)
+			}
+			if got, want := len(f.Left()), 4-len(c.want); got != want {
+				t.Errorf("%d agents left out, want %d", got, want)
+			}
+		})
+	}
+}
+
+const password = "hunter2-Secret"
+
+// What an operator has to mend is an error that says how, with no keys, and without the password.
+func TestErrorsForPeople(t *testing.T) {
+	database := docsgpt(t)
+	careful, powerless := "careful_"+database, "powerless_"+database
+	pgtest.Exec(t, "postgres", "CREATE ROLE "+careful+" LOGIN PASSWORD 'other' IN ROLE "+pgtest.WithPassword+"; CREATE ROLE "+powerless+" LOGIN")
+	empty, foreign := pgtest.Database(t), pgtest.Database(t)
+	pgtest.Exec(t, foreign, "CREATE TABLE agents (id uuid, codename text)")
+	with := func(user, database string) string {
+		return "postgres://" + user + ":" + password + "@" + pgtest.Host() + "/" + database + "?sslmode=disable"
+	}
+	for _, c := range []struct{ name, uri, want string }{
+		{"wrong password", with(careful, database), "refuses the password"},
+		{"no such user", with("stranger", database), "refuses this user"},
+		{"no such database", with("postgres", "nowhere"), "no such database"},
+		{"no table", with("postgres", empty), "no table agents"},
+		{"another program's table", with("postgres", foreign), "it is not DocsGPT's"},
+		{
+			"no rights", with(powerless, database), "GRANT SELECT (extra_source_ids, id, key, limited_request_mode, " +
+				"limited_token_mode, name, request_limit, source_id, status, token_limit, user_id, xmin) ON agents",
+		},
+		{"no TLS there", strings.Replace(with("postgres", database), "disable", "require", 1), "no trusted TLS connection"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := newFeed(t, options(t, c.uri))
+			set, err := f.Load(t.Context())
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Fatalf("Load: %v, want an error with %q", err, c.want)
+			}
+			if stale := (*keys.Stale)(nil); errors.As(err, &stale) || set != nil {
+				t.Errorf("an operator's mistake passes for a database that is away: %v", err)
+			}
+			watched := f.Watch(t.Context(), func() { t.Error("something is said to have changed") })
+			if watched == nil || watched.Error() != err.Error() {
+				t.Errorf("Watch: %v, want the same as Load: %v", watched, err)
+			}
+			if strings.Contains(err.Error(), password) || strings.Contains(f.Name(), password) {
+				t.Errorf("the password shows: %v, %s", err, f.Name())
+			}
+		})
+	}
+}
+
+// An address that cannot be read is refused without a word of it.
+func TestAddresses(t *testing.T) {
+	for _, uri := range []string{
+		"", "postgres://u:" + password + "@", "postgres://u:" + password + "@h:port/db", "postgres://u:" + password + "@h/db?sslmode=odd",
+		"postgres://u:x/" + password + "@h/db", "postgres://u:12/" + password + "@h/db", "postgres://u:12?" + password + "@h/db",
+		"postgres://u:%zz" + password + "@h/db", "host=h password='" + password, "mysql://u:" + password + "@h/db",
+		"postgres://u:" + password + "@h/db?sslrootcert=/nowhere/" + password,
+	} {
+		f, err := pgfeed.New(pgfeed.Options{URI: keys.NewSecret(uri)})
+		if err == nil && (strings.Contains(f.Name(), password) || strings.HasPrefix(uri, "mysql")) {
+			t.Errorf("accepted, with the name %s", f.Name())
+		}
+		if err != nil && strings.Contains(err.Error(), password) {
+			t.Errorf("the password shows: %v", err)
+		}
+	}
+	for uri, want := range map[string]string{
+		"postgres://u:p@h/db":                                 "docsgpt:h:5432/db",
+		"postgresql+psycopg://u:p%40x@h:6000/db":              "docsgpt:h:6000/db",
+		"POSTGRESQL+psycopg2://u:p@h:6000/db?sslmode=disable": "docsgpt:h:6000/db",
+		" postgres://u:p@[::1]:1/db\n":                        "docsgpt:[::1]:1/db",
+		"postgres://u:p@a:1,b:2/db?target_session_attrs=any":  "docsgpt:a:1,b:2/db",
+		"host=/run/pg user=u password=p dbname=db":            "docsgpt:/run/pg:5432/db",
+	} {
+		f, err := pgfeed.New(pgfeed.Options{URI: keys.NewSecret(uri)})
+		if err != nil {
+			t.Errorf("%s: %v", uri, err)
+		} else if f.Name() != want {
+			t.Errorf("%s: the name is %s, want %s", uri, f.Name(), want)
+		}
+	}
+}
+
+// The rights of GrantSQL are enough for everything, and allow nothing else.
+func TestGrants(t *testing.T) {
+	for _, schema := range []string{schema017, schema017 + added11} {
+		database := pgtest.Database(t)
+		role := `reader "of" 'it' ` + database
+		quoted := `"` + strings.ReplaceAll(role, `"`, `""`) + `"`
+		pgtest.Exec(t, database, schema+insert(1)+"CREATE ROLE "+quoted+" LOGIN;"+pgfeed.GrantSQL(role)+pgfeed.GrantSQL(role)+
+			pgfeed.TriggerSQL())
+		uri := "host=127.0.0.1 port=" + pgtest.Host()[len("127.0.0.1:"):] + " sslmode=disable dbname=" + database +
+			" user='" + strings.ReplaceAll(role, "'", `\'`) + "'"
+		f := newFeed(t, options(t, uri))
+		g := run(t, f)
+		g.until(agentKey(1), keys.Allowed)
+		pgtest.Exec(t, database, insert(2))
+		g.until(agentKey(2), keys.Allowed)
+		for _, c := range []string{
+			"SELECT incoming_webhook_token FROM agents", "SELECT tools FROM agents", "SELECT * FROM agents", "SELECT name FROM sources",
+			"UPDATE agents SET name = name", "DELETE FROM agents",
+		} {
+			if err := pgtest.Try(t, uri, c); err == nil || !strings.Contains(err.Error(), "42501") {
+				t.Errorf("%s: %v, want it denied", c, err)
+			}
+		}
+	}
+}

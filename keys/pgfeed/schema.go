@@ -1,0 +1,138 @@
+package pgfeed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// visible asks which transactions the server shows. The function is older than pg_current_snapshot, and every version has it.
+const visible = "SELECT txid_current_snapshot()::text"
+
+// groupOf is the group of a row.
+const groupOf = "(uuid_hash(id) & 1023)"
+
+// inGroups takes the rows of some groups.
+const inGroups = " AND " + groupOf + " = ANY($1::int[])"
+
+// needed are the columns without which there are no keys, or filters cannot be kept; wanted those that are facts only.
+var (
+	needed = []string{"id", "key", "user_id", "name", "status"}
+	wanted = []string{
+		"source_id", "extra_source_ids", "limited_request_mode", "request_limit", "limited_token_mode", "token_limit", optional,
+	}
+)
+
+// optional is the column that came in 0.21. A role whose rights are older goes on without it.
+const optional = "config"
+
+// version is the system column that tells one version of a row from the next.
+const version = "xmin"
+
+// table is what DocsGPT's version has.
+type table struct {
+	name    string // with the schema, quoted
+	columns []string
+}
+
+func (t *table) has(columns ...string) bool {
+	for _, c := range columns {
+		if !slices.Contains(t.columns, c) {
+			return false
+		}
+	}
+	return true
+}
+
+// discover looks at the table agents that the role finds first. The catalog is asked, and not information_schema: that one
+// hides columns which the role may not read, so that they would pass for missing ones.
+func discover(ctx context.Context, tx pgx.Tx) (*table, error) {
+	rows, err := tx.Query(ctx, `
+		SELECT format('%I.%I', n.nspname, c.relname), a.attname::text, has_column_privilege(c.oid, a.attnum, 'SELECT')
+		FROM pg_catalog.pg_class c
+		JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+		JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND NOT a.attisdropped
+		WHERE c.oid = to_regclass('agents') AND a.attname = ANY($1)`, slices.Concat(needed, wanted, []string{version}))
+	if err != nil {
+		return nil, fmt.Errorf("looking at DocsGPT's tables: %w", err)
+	}
+	t := &table{}
+	var (
+		name, column string
+		readable     bool
+		denied       []string
+	)
+	_, err = pgx.ForEachRow(rows, []any{&name, &column, &readable}, func() error {
+		t.name = name
+		switch {
+		case readable:
+			t.columns = append(t.columns, column)
+		case column != optional:
+			denied = append(denied, column)
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("looking at DocsGPT's tables: %w", err)
+	case t.name == "":
+		return nil, errNoTable
+	case len(denied) > 0:
+		slices.Sort(denied)
+		return nil, deniedError{columns: denied}
+	case !t.has(needed...):
+		return nil, errForeignTable
+	}
+	return t, nil
+}
+
+var (
+	errNoTable = errors.New("there is no table agents in this database: is it the one of DocsGPT 0.17 or newer, and have its " +
+		"migrations been run? If it is in a schema of its own, add ?search_path=NAME to the address; and the role needs GRANT USAGE " +
+		"on that schema")
+	errForeignTable = errors.New("the table agents of this database lacks one of the columns id, key, user_id, name and status: it is not DocsGPT's")
+)
+
+// deniedError names columns that the role may not read.
+type deniedError struct{ columns []string }
+
+func (e deniedError) Error() string {
+	return "the role may not read what the gate needs: GRANT SELECT (" + strings.Join(e.columns, ", ") + ") ON agents TO it"
+}
+
+// column is an expression if the version has the columns it needs, else an alternative.
+func (t *table) column(expression, otherwise string, columns ...string) string {
+	if t.has(columns...) {
+		return expression
+	}
+	return otherwise
+}
+
+// agents returns the query for the rows that have a key and fulfil a further condition. A limit that is switched on without
+// a number is DocsGPT's default.
+func (t *table) agents(condition string) string {
+	list := []string{
+		groupOf, "id::text", "key::text",
+		"coalesce(name, '')", "coalesce(user_id, '')", "coalesce(status, '')",
+		t.column("source_id::text", "NULL", "source_id"),
+		t.column("coalesce(extra_source_ids::text[], '{}')", "'{}'::text[]", "extra_source_ids"),
+		t.column("CASE WHEN limited_request_mode THEN coalesce(request_limit, 500) END", "NULL::int", "limited_request_mode", "request_limit"),
+		t.column("CASE WHEN limited_token_mode THEN coalesce(token_limit, 50000) END", "NULL::int", "limited_token_mode", "token_limit"),
+		t.column("jsonb_typeof(config)", "NULL", optional),
+		t.column("(config->'restrict_origins')::text", "NULL", optional),
+		t.column("(config->'allowed_origins')::text", "NULL", optional),
+	}
+	return "SELECT " + strings.Join(list, ", ") + " FROM " + t.name + " WHERE key IS NOT NULL AND key::text <> ''" + condition
+}
+
+// marks returns the query for the marks of the groups: how many rows there are, and a sum over ids and versions of rows. It
+// does not look at what stands in the rows, which takes three times as long; a row that was written with the same values is
+// read again and found to be the same.
+func (t *table) marks() string {
+	return "SELECT " + groupOf + ", count(*) || ':' || sum(hashtextextended(xmin::text, uuid_hash_extended(id, $1::bigint))) FROM " +
+		t.name + " GROUP BY 1"
+}
