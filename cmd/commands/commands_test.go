@@ -1,8 +1,16 @@
 package commands
 
 import (
+	"errors"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
@@ -16,7 +24,94 @@ func TestMain(m *testing.M) {
 }
 
 func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{Dir: "testdata/script", RequireExplicitExec: true})
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("HOME", filepath.Join(env.WorkDir, "home")) // Caddy keeps its files below it
+			env.Setenv("XDG_DATA_HOME", filepath.Join(env.WorkDir, "data"))
+			env.Setenv("XDG_CONFIG_HOME", filepath.Join(env.WorkDir, "config"))
+			port, err := freePort()
+			env.Setenv("PORT", port)
+			// Where Caddy's commands look if nobody says: no gate of this machine is to be found by mistake.
+			env.Setenv("CADDY_ADMIN", "127.0.0.1:"+port)
+			return err
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"status": scriptStatus, "await": scriptAwait, "listens": scriptListens, "capture": scriptCapture,
+			"mode": scriptMode,
+		},
+	})
+}
+
+// freePort returns a port of the loopback interface that nobody listens on.
+func freePort() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	return port, err
+}
+
+// scriptStatus is "status N command...": runs a command that must exit with that status.
+func scriptStatus(ts *testscript.TestScript, _ bool, args []string) {
+	status := 0
+	err := ts.Exec(args[1], args[2:]...)
+	if exited := (*exec.ExitError)(nil); errors.As(err, &exited) {
+		status = exited.ExitCode()
+	} else if err != nil {
+		ts.Fatalf("%v", err)
+	}
+	if want := args[0]; strconv.Itoa(status) != want {
+		ts.Fatalf("exit status %d, not %s", status, want)
+	}
+}
+
+// scriptAwait is "await COMMAND...": runs a command until it succeeds.
+func scriptAwait(ts *testscript.TestScript, _ bool, args []string) {
+	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		err := ts.Exec(args[0], args[1:]...)
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("in vain: %v", err)
+		}
+	}
+}
+
+// scriptListens is "listens ADDRESS": waits until something listens there.
+func scriptListens(ts *testscript.TestScript, _ bool, args []string) {
+	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		conn, err := net.Dial("tcp", args[0])
+		if err == nil {
+			_ = conn.Close()
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("nothing listens: %v", err)
+		}
+	}
+}
+
+// scriptCapture is "capture VARIABLE FILE PATTERN": the first group that the pattern finds in a file becomes a variable.
+func scriptCapture(ts *testscript.TestScript, _ bool, args []string) {
+	found := regexp.MustCompile(args[2]).FindStringSubmatch(ts.ReadFile(args[1]))
+	if len(found) != 2 {
+		ts.Fatalf("%s does not hold %s", args[1], args[2])
+	}
+	ts.Setenv(args[0], found[1])
+}
+
+// scriptMode is "mode PERMISSIONS FILE": a file has these permissions.
+func scriptMode(ts *testscript.TestScript, _ bool, args []string) {
+	info, err := os.Stat(ts.MkAbs(args[1]))
+	ts.Check(err)
+	if got := strconv.FormatUint(uint64(info.Mode().Perm()), 8); got != args[0] {
+		ts.Fatalf("permissions %s, not %s", got, args[0])
+	}
 }
 
 func TestReadToken(t *testing.T) {

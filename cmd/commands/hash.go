@@ -35,50 +35,65 @@ The token itself is never printed, and never taken from the command line.`,
   $ pass show docs-site | docsgate keys hash
   $ docsgate keys hash
   Token: `,
-		Args: refuseArguments(errOnCommandLine.Error()),
+		Args: wrongUse(refuseArguments(errOnCommandLine.Error())),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			token, err := readToken(cmd.InOrStdin(), cmd.ErrOrStderr())
 			if err != nil {
-				return err
+				return exit(cmd, &failure{exitUsage, err})
 			}
 			_, err = fmt.Fprintln(cmd.OutOrStdout(), keys.DigestOf(token).Hex())
 			return err
 		},
 	}
 	// pflag repeats what it does not know, and a token may begin with a dash.
-	cmd.SetFlagErrorFunc(func(*cobra.Command, error) error { return errOnCommandLine })
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, _ error) error {
+		return exit(cmd, &failure{exitUsage, errOnCommandLine})
+	})
 	return cmd
 }
 
+// secretText is what is said about a kind of secret that is read.
+type secretText struct{ prompt, one, none string }
+
+var (
+	theToken    = secretText{"Token: ", "the token", "no token"}
+	theAgentKey = secretText{"DocsGPT key: ", "the DocsGPT key", "no DocsGPT key"}
+)
+
 // readToken reads one token from in; if that is a terminal, it asks on prompt. Its errors never repeat what was read.
 func readToken(in io.Reader, prompt io.Writer) (string, error) {
+	return readSecret(in, prompt, theToken)
+}
+
+// readSecret is readToken for any kind of secret that DocsGPT or the gate takes for a key.
+func readSecret(in io.Reader, prompt io.Writer, what secretText) (string, error) {
 	read := func() ([]byte, error) { return io.ReadAll(io.LimitReader(in, maxTokenBytes+3)) } // with a line end, and one more
 	if f, isFile := in.(*os.File); isFile && term.IsTerminal(int(f.Fd())) {
-		read = func() ([]byte, error) { return askToken(int(f.Fd()), prompt) }
+		read = func() ([]byte, error) { return askSecret(int(f.Fd()), prompt, what.prompt) }
 	}
 	data, err := read()
 	if err != nil {
-		return "", fmt.Errorf("reading the token: %w", err)
+		return "", fmt.Errorf("reading %s: %w", what.one, err)
 	}
 	if line, ends := bytes.CutSuffix(data, []byte("\n")); ends {
 		data = bytes.TrimSuffix(line, []byte("\r"))
 	}
-	token := string(data)
+	secret := string(data)
 	switch {
-	case token == "":
-		return "", errors.New("there is no token on the standard input")
+	case secret == "":
+		return "", fmt.Errorf("there is %s on the standard input", what.none)
 	case bytes.ContainsAny(data, "\r\n"):
-		return "", errors.New("there is more than one line on the standard input: give one token at a time")
+		return "", fmt.Errorf("there is more than one line on the standard input: give %s alone", what.one)
 	case len(data) > maxTokenBytes:
-		return "", fmt.Errorf("this is longer than %d bytes, which no token is", maxTokenBytes)
-	case !keys.WellFormed(token):
-		return "", errors.New("this holds a blank or a character outside of printable ASCII, which no token does")
+		return "", fmt.Errorf("this is longer than %d bytes, which %s is", maxTokenBytes, what.none)
+	case !keys.WellFormed(secret):
+		return "", fmt.Errorf("this holds a blank or a character outside of printable ASCII, which %s does", what.none)
 	}
-	return token, nil
+	return secret, nil
 }
 
-// askToken asks at a terminal and reads a line that is not shown. An interrupt gives the terminal back as it was.
-func askToken(fd int, prompt io.Writer) ([]byte, error) {
+// askSecret asks at a terminal and reads a line that is not shown. An interrupt gives the terminal back as it was.
+func askSecret(fd int, prompt io.Writer, question string) ([]byte, error) {
 	before, err := term.GetState(fd)
 	if err != nil {
 		return nil, err
@@ -87,7 +102,7 @@ func askToken(fd int, prompt io.Writer) ([]byte, error) {
 	signal.Notify(interrupted, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(interrupted)
 
-	fmt.Fprint(prompt, "Token: ")
+	fmt.Fprint(prompt, question)
 	defer fmt.Fprintln(prompt)
 	type line struct {
 		text []byte

@@ -1,0 +1,101 @@
+package commands
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// The exit statuses of "docsgate keys". They are promised in its help.
+const (
+	exitFailed      = 1
+	exitUsage       = 2
+	exitNotFound    = 3
+	exitRefused     = 4
+	exitUnreachable = 5
+)
+
+// failure is an error that decides the exit status.
+type failure struct {
+	status int
+	err    error
+}
+
+func (f *failure) Error() string { return f.err.Error() }
+func (f *failure) Unwrap() error { return f.err }
+
+func failf(status int, format string, a ...any) error {
+	return &failure{status: status, err: fmt.Errorf(format, a...)}
+}
+
+// exit prints an error and returns what makes Caddy's main function end with its status.
+func exit(cmd *cobra.Command, err error) error {
+	if err == nil {
+		return nil
+	}
+	fmt.Fprintln(cmd.ErrOrStderr(), "Error:", err)
+	cmd.SilenceErrors = true
+	status := exitFailed
+	if f := (*failure)(nil); errors.As(err, &f) {
+		status = f.status
+	}
+	if status == exitFailed {
+		return err // Caddy's own
+	}
+	return caddycmd.WrapCommandFuncForCobra(func(caddycmd.Flags) (int, error) { return status, nil })(cmd, nil)
+}
+
+// wrongUse makes the errors of a check of arguments end with exitUsage.
+func wrongUse(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return exit(cmd, &failure{exitUsage, err})
+		}
+		return nil
+	}
+}
+
+// secretive matches what may be a token, or a piece of one, in whatever stands on the command line. The masked form that
+// lists show does not match.
+var secretive = regexp.MustCompile(`dgk_[0-9A-Za-z_-]{5}`)
+
+// flagFault says what is wrong with the flags, without repeating what may be a secret: pflag repeats all it does not know.
+func flagFault(cmd *cobra.Command, err error) error {
+	if secretive.MatchString(err.Error()) {
+		return exit(cmd, &failure{exitUsage, errOnCommandLine})
+	}
+	if e := (*pflag.InvalidValueError)(nil); errors.As(err, &e) {
+		err = fmt.Errorf("this is no value for --%s: %w", e.GetFlag().Name, errors.Unwrap(e))
+	}
+	return exit(cmd, failf(exitUsage, "%w; see --help", err))
+}
+
+// noSecrets refuses arguments and values of flags that may be tokens.
+func noSecrets(cmd *cobra.Command, args []string) error {
+	found := false
+	for _, arg := range args {
+		found = found || secretive.MatchString(arg)
+	}
+	cmd.Flags().Visit(func(f *pflag.Flag) { found = found || secretive.MatchString(f.Value.String()) })
+	if found {
+		return errOnCommandLine
+	}
+	return nil
+}
+
+// arguments checks that there are as many arguments as the command takes, and no secrets.
+func arguments(least, most int, sentence string) cobra.PositionalArgs {
+	return wrongUse(func(cmd *cobra.Command, args []string) error {
+		if err := noSecrets(cmd, args); err != nil {
+			return err
+		}
+		if len(args) < least || len(args) > most {
+			return errors.New(sentence)
+		}
+		return nil
+	})
+}

@@ -1,0 +1,168 @@
+package commands
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/spf13/cobra"
+)
+
+// taker is a gate that takes keys in and remembers how.
+type taker struct {
+	mu     sync.Mutex
+	sizes  []int // of the batches that were written
+	checks int
+	bytes  int    // of the largest request
+	breaks int    // the batch at which the connection breaks; 0: none
+	fault  string // name of a key that is not valid
+}
+
+func (f *taker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.bytes = max(f.bytes, len(body))
+	var in struct {
+		Keys []arrival `json:"keys"`
+		Dry  bool      `json:"dry_run"`
+	}
+	if err := json.Unmarshal(body, &in); err != nil {
+		panic(err)
+	}
+	if in.Dry {
+		f.checks++
+	} else if f.breaks == len(f.sizes)+1 {
+		panic(http.ErrAbortHandler)
+	} else {
+		f.sizes = append(f.sizes, len(in.Keys))
+	}
+	var all []imported
+	for i, k := range in.Keys {
+		if k.Name == f.fault {
+			w.Header().Set("Content-Type", "application/problem+json")
+			w.WriteHeader(http.StatusUnprocessableEntity)
+			fmt.Fprintf(w, `{"errors":[{"field":"keys[%d].expires","pointer":"/keys/%d/expires","message":"is over"}]}`, i, i)
+			return
+		}
+		all = append(all, imported{ID: k.ID, Name: k.Name, Token: "dgk_" + k.Name})
+	}
+	_ = json.NewEncoder(w).Encode(map[string]any{"imported": all})
+}
+
+func takeIn(t *testing.T, f *taker, keys []arrival, dry bool) (out, notes string, err error) {
+	t.Helper()
+	g := served(t, f.ServeHTTP)
+	var stdout, stderr strings.Builder
+	cmd := new(cobra.Command)
+	cmd.SetOut(&stdout)
+	cmd.SetErr(&stderr)
+	err = g.takeIn(t.Context(), cmd, keys, dry, false)
+	f.mu.Lock() // a handler that broke off may not have returned yet
+	defer f.mu.Unlock()
+	return stdout.String(), stderr.String(), err
+}
+
+func arrivals(n int, name string) []arrival {
+	all := make([]arrival, n)
+	for i := range all {
+		all[i] = arrival{ID: fmt.Sprintf("id%d", i), Name: fmt.Sprintf("%s%d", name, i), place: fmt.Sprintf("line %d", i+1)}
+	}
+	return all
+}
+
+func TestImportInBatches(t *testing.T) {
+	t.Run("a thousand keys are one request", func(t *testing.T) {
+		f := new(taker)
+		if _, _, err := takeIn(t, f, arrivals(1000, "n"), false); err != nil || len(f.sizes) != 1 || f.checks != 0 {
+			t.Errorf("%+v %v", f, err)
+		}
+	})
+	t.Run("of more all are checked before the first is written", func(t *testing.T) {
+		f := new(taker)
+		out, notes, err := takeIn(t, f, arrivals(2500, "n"), false)
+		if err != nil || fmt.Sprint(f.sizes) != "[1000 1000 500]" || f.checks != 3 {
+			t.Errorf("%+v %v", f, err)
+		}
+		if n := strings.Count(out, "dgk_n"); n != 2500 || !strings.Contains(notes, "2,500 keys imported") {
+			t.Errorf("%d tokens printed; %s", n, notes)
+		}
+	})
+	t.Run("large keys make small batches", func(t *testing.T) {
+		f := new(taker)
+		if _, _, err := takeIn(t, f, arrivals(100, strings.Repeat("long", 1<<15)), true); err != nil || f.bytes > importBatchBytes+1<<10 ||
+			f.checks < 3 || len(f.sizes) > 0 {
+			t.Errorf("%d bytes, %d checks, %v", f.bytes, f.checks, err)
+		}
+	})
+	t.Run("a fault names the key by its place in the file, and nothing is written", func(t *testing.T) {
+		f := &taker{fault: "n1700"}
+		keys := arrivals(2500, "n")
+		keys[1700].place = "line 1701 (\u202en1700)"
+		_, _, err := takeIn(t, f, keys, false)
+		if statusOf(err) != exitRefused || err.Error() != "line 1701 (<U+202E>n1700), expires: is over" || len(f.sizes) > 0 {
+			t.Errorf("%+v %v", f, err)
+		}
+	})
+	t.Run("tokens that were made are printed though a later batch fails, which is not repeated", func(t *testing.T) {
+		f := &taker{breaks: 2}
+		out, _, err := takeIn(t, f, arrivals(2500, "n"), false)
+		if n := strings.Count(out, "dgk_n"); n != 1000 || statusOf(err) != exitUnreachable || len(f.sizes) != 1 ||
+			!strings.Contains(err.Error(), "rotate") {
+			t.Errorf("%d tokens, %+v, %v", n, f, err)
+		}
+	})
+	t.Run("no keys are no request", func(t *testing.T) {
+		f := new(taker)
+		if _, notes, err := takeIn(t, f, nil, false); err != nil || f.bytes > 0 || !strings.Contains(notes, "no keys") {
+			t.Errorf("%+v %q %v", f, notes, err)
+		}
+	})
+}
+
+// A key file that breaks off is not taken for a whole one.
+func TestExportIsWhole(t *testing.T) {
+	const whole = `{"keys":[{"id":"a"},{"id":"b","x":[1,{"y":2}]}],"not_exported":["c","d"],"more":{}}`
+	for i := range len(whole) + 1 {
+		g := served(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, whole[:i]) })
+		var out strings.Builder
+		left, err := g.export(t.Context(), &out)
+		if (err == nil) != (i == len(whole)) {
+			t.Errorf("%d bytes: %v", i, err)
+		}
+		if err == nil && (out.String() != "{\"keys\": [\n{\"id\":\"a\"},\n{\"id\":\"b\",\"x\":[1,{\"y\":2}]}\n]}\n" || left.keys != 2 ||
+			fmt.Sprint(left.out) != "[c d]") {
+			t.Errorf("%q %+v", out.String(), left)
+		}
+	}
+	for _, none := range []string{`[]`, `"keys"`, `{}`, `{"keys":{}}`, `{"keys":1}`} {
+		g := served(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, none) })
+		if _, err := g.export(context.Background(), io.Discard); err == nil {
+			t.Errorf("%s is a list of keys", none)
+		}
+	}
+}
+
+func TestTokensAreNotLostSilently(t *testing.T) {
+	report := importReport{out: brokenWriter{}}
+	if err := report.add(json.RawMessage(`{"id":"a","token":"dgk_x"}`)); err == nil || !strings.Contains(err.Error(), "rotate") {
+		t.Error(err)
+	}
+	cmd := new(cobra.Command)
+	cmd.SetOut(brokenWriter{})
+	cmd.SetErr(io.Discard)
+	err := told(cmd, &keyAnswer{keyView: keyView{ID: "key_1", Token: "dgk_x"}}, false, "made")
+	if err == nil || !strings.Contains(err.Error(), "rotate") || strings.Contains(err.Error(), "dgk_") {
+		t.Error(err)
+	}
+}
+
+type brokenWriter struct{}
+
+func (brokenWriter) Write([]byte) (int, error) { return 0, errors.New("no space left") }
