@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
+	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
@@ -37,10 +39,14 @@ type App struct {
 
 	version *docsgpt.Version // nil until it is settled
 	detection
-	token   keys.Secret
-	poolKey string
-	state   *state
-	logger  *zap.Logger
+	token     keys.Secret
+	poolKey   string
+	state     *state
+	storeFeed *StoreFeed // nil if no keys are issued here
+	gates     []*Handler // those that forward by themselves
+	consoles  []*Console
+	adminAPI  atomic.Pointer[http.Handler] // for Caddy's admin endpoint; nil if no keys are issued here
+	logger    *zap.Logger
 }
 
 // CaddyModule returns the Caddy module information.
@@ -85,7 +91,7 @@ func (a *App) settleOn(version *docsgpt.Version) error {
 	if err != nil {
 		return err
 	}
-	if len(feeds) == 0 {
+	if len(feeds) == 0 && a.storeFeed == nil {
 		a.logger.Warn("no feed is configured, so there are no keys and every request is refused; " +
 			"add a feed, such as: feed file keys.yaml")
 	}
@@ -114,11 +120,19 @@ func (a *App) loadFeeds(ctx caddy.Context) ([]keys.Feed, error) {
 		if !ok {
 			return nil, fmt.Errorf("module %T is no feed", module)
 		}
+		if store, ok := module.(*StoreFeed); ok {
+			if a.storeFeed != nil {
+				return nil, errors.New("feed store stands twice: new keys could not tell where to go; write it once")
+			}
+			a.storeFeed = store
+		}
 		feed, err := maker.Feed(facts)
 		if err != nil {
 			return nil, err
 		}
-		feeds = append(feeds, feed)
+		if feed != nil {
+			feeds = append(feeds, feed)
+		}
 	}
 	return feeds, nil
 }
@@ -133,12 +147,30 @@ func (a *App) checkSources(n int) error {
 	return a.version.CheckSources(n)
 }
 
-// Start begins to watch the feeds.
+// Start begins to watch the feeds. It refuses a console that would be open to the public.
 func (a *App) Start() error {
 	if a.state == nil {
 		return errNobodyToAsk
 	}
+	if a.storeFeed != nil && a.storeFeed.locked != nil {
+		return a.storeFeed.locked
+	}
+	if err := a.checkConsoles(); err != nil {
+		return err
+	}
 	a.rememberVersion()
+	if a.state.issued != nil {
+		a.state.issued.SetRules(a.rules(a.state))
+		if err := a.state.syncer.Sync(a.ctx, a.state.issued.feed); err != nil {
+			return err
+		}
+		a.openAdmin()
+		for _, c := range a.consoles {
+			if err := c.open(); err != nil {
+				return err
+			}
+		}
+	}
 	a.state.start(a.logger)
 	return nil
 }

@@ -32,6 +32,7 @@ type exchange struct {
 	upload   *upload           // read; nil where the body is no form
 	token    string            // read
 	key      *keys.Key         // identify; nil where the endpoint takes no token
+	oldToken bool              // identify; the token is one that another has replaced
 	call     docsgpt.Call      // decideMCP; zero elsewhere
 	session  string            // decideMCP; the client's, which is its key's own
 	header   http.Header       // rewrite
@@ -58,6 +59,7 @@ func (x *exchange) serve() {
 		}
 	}
 	x.meters().allowed.Inc()
+	x.countUse()
 	defer x.endWithConfiguration()()
 	switch {
 	case x.eachSource():
@@ -105,7 +107,7 @@ func (x *exchange) identify() *refusal {
 	start := time.Now()
 	decision := x.handler.app.state.verifier.Verify(x.token, start)
 	verifySeconds.Observe(time.Since(start).Seconds())
-	x.key, x.token = decision.Key, ""
+	x.key, x.oldToken, x.token = decision.Key, decision.Old, ""
 	if x.key != nil {
 		x.showKey()
 	}
@@ -146,6 +148,13 @@ func (x *exchange) decide() *refusal {
 		}
 	}
 	return x.decideBelongings()
+}
+
+// countUse notes that the key was used.
+func (x *exchange) countUse() {
+	if x.key != nil {
+		x.handler.app.state.usage.Count(x.key.ID, x.oldToken, x.begun)
+	}
 }
 
 func (x *exchange) release() {

@@ -121,6 +121,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		if err := h.app.settle(h.upstream, address); err != nil {
 			return err
 		}
+		h.app.gates = append(h.app.gates, h)
 	}
 	if err := h.listeners.provision(ctx, h.Endpoints); err != nil {
 		return err

@@ -224,9 +224,12 @@ func (g *gate) sendTo(url, method, path, body string, headers ...string) reply {
 		r.Body, r.ContentLength = http.NoBody, 0
 	}
 	for i := 0; i < len(headers); i += 2 {
-		if headers[i+1] == "" {
+		switch {
+		case headers[i+1] == "":
 			r.Header.Del(headers[i])
-		} else {
+		case headers[i] == "Host":
+			r.Host = headers[i+1]
+		default:
 			r.Header.Add(headers[i], headers[i+1])
 		}
 	}

@@ -47,10 +47,13 @@ func badRequest(err error) *refusal {
 // refusalOf turns what became of a token into what its holder is told: about every kind of bad token the same, and
 // nothing about keys that exist.
 func refusalOf(reason keys.Reason) *refusal {
-	if reason == keys.NotReady {
+	if reason == keys.UnusableKey {
+		return &refusal{Refusal: noCredential.Refusal, reason: string(reason)}
+	}
+	if reason == keys.NotReady || reason == keys.FeedAway {
 		return &refusal{Refusal: docsgpt.Refusal{
 			Status: http.StatusServiceUnavailable, Code: "not_ready", RetryAfter: "5",
-			Message: "This service is starting. Please try again in a moment.",
+			Message: "This service is not ready. Please try again in a moment.",
 		}, reason: string(reason)}
 	}
 	return &refusal{Refusal: docsgpt.Refusal{

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,6 +14,10 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/keys/adopted"
+	"github.com/docsgate/docsgate/keys/catalog"
+	"github.com/docsgate/docsgate/keys/registry"
+	"github.com/docsgate/docsgate/keys/usage"
 	"github.com/docsgate/docsgate/policy"
 )
 
@@ -26,6 +31,10 @@ type state struct {
 	verifier   *keys.Verifier
 	syncer     *keys.Syncer
 	belongings *policy.Belongings
+	catalog    *catalog.Catalog
+	usage      *usage.Meter
+	issued     *issued // nil without a feed of keys that the gate issues
+	feeds      []keys.Feed
 
 	logger  atomic.Pointer[zap.Logger] // of the newest configuration
 	loaded  atomic.Bool                // every feed was read once
@@ -46,11 +55,18 @@ func (a *App) fingerprint() (string, error) {
 	return hex.EncodeToString(sum[:]), nil
 }
 
+// issued is a state's hold on the registry of the keys that the gate issues.
+type issued struct {
+	*sharedRegistry
+	feed   string // its name in the store
+	unhook func()
+}
+
 // takeState gets the state that a former configuration left, with its keys read again, or makes a new one. A feed that
 // cannot be read is an error in both cases: the new configuration is refused, and an old one goes on with its keys.
 func (a *App) takeState(ctx context.Context, fingerprint string, feeds []keys.Feed) error {
 	value, loaded, err := states.LoadOrNew(fingerprint, func() (caddy.Destructor, error) {
-		return newState(ctx, feeds, a.logger)
+		return a.newState(ctx, feeds)
 	})
 	if err != nil {
 		return err
@@ -62,21 +78,78 @@ func (a *App) takeState(ctx context.Context, fingerprint string, feeds []keys.Fe
 	return nil
 }
 
-func newState(ctx context.Context, feeds []keys.Feed, logger *zap.Logger) (*state, error) {
-	s := &state{store: keys.NewStore(), belongings: policy.NewBelongings(0)}
-	s.logger.Store(logger)
+func (a *App) newState(ctx context.Context, feeds []keys.Feed) (_ *state, err error) {
+	s := &state{
+		store: keys.NewStore(), belongings: policy.NewBelongings(0), catalog: catalog.New(), usage: usage.NewMeter(),
+		feeds: feeds,
+	}
+	s.store.Listen(s.catalog)
+	s.logger.Store(a.logger)
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.syncer = keys.NewSyncer(s.store, feeds, s)
-	var err error
 	if s.verifier, err = keys.NewVerifier(s.store, keys.CacheConfig{}); err != nil {
 		return nil, err
 	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.letGo())
+		}
+	}()
+	if a.storeFeed != nil && a.storeFeed.held != nil {
+		if err := s.holdIssued(ctx, a); err != nil {
+			return nil, err
+		}
+	}
 	if err := s.syncer.LoadAll(ctx); err != nil {
-		s.verifier.Close()
 		return nil, err
 	}
 	s.loaded.Store(true)
+	if s.issued != nil {
+		s.issued.Recheck() // agents of feeds that were loaded after the registry's
+		if err := s.syncer.Sync(ctx, s.issued.feed); err != nil {
+			return nil, err
+		}
+	}
 	return s, nil
+}
+
+// holdIssued makes what is written to the registry count here before the writer hears of it.
+func (s *state) holdIssued(ctx context.Context, a *App) error {
+	held, err := holdRegistry(ctx, a.storeFeed.path, a.ctx.Slogger())
+	if err != nil {
+		return err
+	}
+	s.usage = held.usage
+	s.issued = &issued{sharedRegistry: held, feed: held.Feed().Name()}
+	s.issued.unhook = held.OnChange(func(ctx context.Context) error { return s.syncer.Sync(ctx, s.issued.feed) })
+	if !held.ruled.Swap(true) {
+		held.SetRules(a.rules(s)) // nobody else's are in force that a refused configuration could spoil
+	}
+	return nil
+}
+
+// rules are what a configuration says about keys that are issued.
+func (a *App) rules(s *state) registry.Rules {
+	return registry.Rules{
+		CheckSource:  a.version.CheckSource,
+		CheckSources: a.checkSources,
+		Resolve:      resolveSecret,
+		AgentOf: func(id string) (keys.Secret, bool) {
+			key := s.store.Get(id)
+			if key == nil || key.Feed == s.issued.feed || key.Binding.Kind() != keys.AgentBinding {
+				return keys.Secret{}, false
+			}
+			return key.Binding.Agent, true
+		},
+		Taken: func(id string, d keys.Digest) string {
+			for _, key := range []*keys.Key{s.store.Get(id), s.store.Lookup(d)} {
+				if key != nil && key.Feed != s.issued.feed {
+					return key.Feed
+				}
+			}
+			return ""
+		},
+	}
 }
 
 // start begins to watch the feeds, once, and logs to the newest configuration's log from now on.
@@ -91,14 +164,47 @@ func (s *state) start(logger *zap.Logger) {
 func (s *state) Destruct() error {
 	s.stop()
 	s.watched.Wait()
+	return s.letGo()
+}
+
+// letGo ends what does not watch.
+func (s *state) letGo() error {
 	s.verifier.Close()
-	return nil
+	if s.issued == nil {
+		return nil
+	}
+	s.issued.unhook()
+	return s.issued.release()
 }
 
 // FeedLoaded implements keys.Observer.
 func (s *state) FeedLoaded(feed string, count int, change keys.Change, _ time.Time) {
+	if s.issued != nil && feed != s.issued.feed && !change.IsZero() {
+		s.issued.Recheck() // keys may stand for agents of this feed
+	}
 	s.logger.Load().Info("keys loaded", zap.String("feed", feed), zap.Int("keys", count),
 		zap.Int("added", change.Added), zap.Int("updated", change.Updated), zap.Int("removed", change.Removed))
+	for _, f := range s.feeds {
+		if a, ok := f.(adopting); ok && f.Name() == feed {
+			s.logLeft(feed, a.Left())
+		}
+	}
+}
+
+// adopting is a feed that does not take every key that it finds.
+type adopting interface{ Left() []adopted.Left }
+
+// logLeft names keys that were not adopted, for an operator who wonders; few, since a filter may leave out thousands.
+func (s *state) logLeft(feed string, left []adopted.Left) {
+	if len(left) == 0 {
+		return
+	}
+	first := left[:min(len(left), 5)]
+	words := make([]string, len(first))
+	for i, l := range first {
+		words[i] = l.ID + ": " + l.Reason
+	}
+	s.logger.Load().Info("keys not adopted", zap.String("feed", feed), zap.Int("keys", len(left)), zap.Strings("first", words))
 }
 
 // FeedFailed implements keys.Observer. A failure at the very start is the configuration's, which is refused with it.

@@ -55,9 +55,8 @@ func (p *Page) list(w http.ResponseWriter, r *http.Request) error {
 		Text: clean(query.Get("q")), State: query.Get("state"),
 		Source: clean(query.Get("source")), Feed: clean(query.Get("feed")),
 	}
-	if token := strings.TrimSpace(l.Text); keys.Issued(token) {
-		// A token has no place in an address, nor in a page. Its end finds the key as well.
-		l.Text = keys.Hint(token)
+	if short := shortened(l.Text); short != l.Text {
+		l.Text = short
 		http.Redirect(w, r, p.Base+l.link(), http.StatusSeeOther)
 		return nil
 	}
@@ -99,6 +98,26 @@ func (p *Page) list(w http.ResponseWriter, r *http.Request) error {
 	}
 	p.render(w, r, http.StatusOK, "list", "Keys", l)
 	return nil
+}
+
+// search leads from the form to the list. The form does not go there by itself, because a whole token may have been typed
+// into it, and addresses stand in logs.
+func (p *Page) search(w http.ResponseWriter, r *http.Request) error {
+	if err := parseForm(r); err != nil {
+		return err
+	}
+	get := func(name string) string { return clean(r.PostForm.Get(name)) }
+	l := listing{Text: shortened(get("q")), State: get("state"), Source: get("source"), Feed: get("feed")}
+	http.Redirect(w, r, p.Base+l.link(), http.StatusSeeOther)
+	return nil
+}
+
+// shortened makes of a whole token its end, which finds the key as well: a token has no place in an address, nor in a page.
+func shortened(text string) string {
+	if token := strings.TrimSpace(text); keys.Issued(token) {
+		return keys.Hint(token)
+	}
+	return text
 }
 
 // clean makes what was typed into a field text that can be searched for.

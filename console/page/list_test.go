@@ -159,3 +159,14 @@ func TestTokenThatIsSearchedForLeavesTheAddress(t *testing.T) {
 	}
 	w.want(w.get(a.Header().Get("Location")), 200, "1 key", "Docs site")
 }
+
+func TestSearchFormPutsNoTokenIntoAnAddress(t *testing.T) {
+	w := newWorld(t)
+	_, token := w.makeUsual()
+	if page := w.get("/").body; !strings.Contains(page, `role="search" aria-label="Keys" method="post" action="/"`) {
+		t.Error("the form writes what was typed into the address")
+	}
+	w.leadsTo(w.post("/", "q", " "+token+"\n", "state", "active", "source", "", "feed", ""), "/?q="+keys.Hint(token)+"&state=active")
+	w.leadsTo(w.post("/", "q", "docs site"), "/?q=docs+site")
+	w.leadsTo(w.post("/", "q", ""), "/")
+}

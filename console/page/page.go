@@ -42,6 +42,7 @@ func New(o Options) *Page {
 	p.sources = &sources{list: o.Desk.Sources, now: p.now}
 	for pattern, handle := range map[string]func(http.ResponseWriter, *http.Request) error{
 		"GET /{$}":                p.list,
+		"POST /{$}":               p.search,
 		"GET /new":                p.newKey,
 		"POST /new":               p.create,
 		"GET /keys/{id}":          p.show,

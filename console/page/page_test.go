@@ -93,7 +93,7 @@ func TestMethods(t *testing.T) {
 	w := newWorld(t)
 	id, _ := w.makeUsual()
 	for path, allow := range map[string]string{
-		"/":                        "GET, HEAD",
+		"/":                        "GET, HEAD, POST",
 		"/new":                     "GET, HEAD, POST",
 		"/keys/" + id:              "GET, HEAD, POST",
 		"/keys/" + id + "/rotate":  "GET, HEAD, POST",

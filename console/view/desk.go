@@ -71,14 +71,14 @@ func (d *Desk) issued(r *registry.Record, now time.Time) Key {
 func (d *Desk) known(k *keys.Key, now time.Time) Key {
 	v := Key{
 		ID: k.ID, Name: k.Name, Feed: k.Feed, Issued: k.Feed == d.Feed, Binding: k.Binding.Kind().String(),
-		Sources: k.Binding.Sources, Masked: Mask(k.Hint), State: StateWord(k.Standing(now)),
+		Sources: k.SourceIDs(), Masked: Mask(k.Hint), State: StateWord(k.Standing(now)),
 		Created: k.Created, NotBefore: k.NotBefore, Expires: k.Expires,
 	}
 	if k.State == keys.Unusable {
 		v.Problem = "what the key is bound to cannot be known at the moment"
 	}
 	for _, o := range k.Old {
-		if now.Before(o.Until) && o.Until.After(v.OldUntil) {
+		if k.State != keys.Revoked && now.Before(o.Until) && o.Until.After(v.OldUntil) {
 			v.OldUntil = o.Until
 		}
 	}

@@ -39,11 +39,11 @@ type Source struct{ ID, Name string }
 type Key struct {
 	ID      string
 	Name    string
-	Feed    string // name of the feed
-	Issued  bool   // by the gate: it can be changed here
-	Binding string // "source" or "agent"
-	Sources []string
-	Agent   string // the reference of an agent binding: {env.NAME}, {file.PATH}, a key's ID, "sealed", or "" if it is not known
+	Feed    string   // name of the feed
+	Issued  bool     // by the gate: it can be changed here
+	Binding string   // "source" or "agent"
+	Sources []string // with an agent binding those of the agent, where the feed knows them
+	Agent   string   // the reference of an agent binding: {env.NAME}, {file.PATH}, a key's ID, "sealed", or "" if it is not known
 
 	Masked                    string    // "dgk_...a1B2"; empty if nothing of the token is known
 	State                     string    // "active", "disabled", "not_yet_valid", "expired", "revoked" or "unusable"

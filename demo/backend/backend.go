@@ -171,6 +171,7 @@ func (b *Backend) endpoints() map[string]route {
 		"/v1/chat/completions": {http.MethodPost, true, b.completions},
 		"/v1/models":           {http.MethodGet, true, b.models},
 		"/api/health":          {http.MethodGet, true, b.health},
+		"/api/sources":         {http.MethodGet, false, b.listSources},
 
 		"/api/store_attachment": {http.MethodPost, false, b.storeAttachment},
 		"/api/task_status":      {http.MethodGet, false, b.taskStatus},

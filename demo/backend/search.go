@@ -1,8 +1,11 @@
 package backend
 
 import (
+	"cmp"
 	"encoding/json"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -166,5 +169,26 @@ func (b *Backend) feedback(w http.ResponseWriter, r *request) {
 		writeJSON(w, http.StatusNotFound, fields{"message": "Not found", "success": false})
 	default:
 		writeJSON(w, http.StatusOK, fields{"success": true})
+	}
+}
+
+// listSources lists the sources of the account, the newest first as the real one does; here by title. Confined access
+// tokens are taken for ones that may chat only.
+func (b *Backend) listSources(w http.ResponseWriter, r *request) {
+	c, ok := b.bearer(w, r)
+	switch {
+	case !ok:
+	case c.confined():
+		writeJSON(w, http.StatusForbidden, fields{"error": "insufficient_scope", "required_scope": "sources:read", "success": false})
+	case !c.token && !b.opts.Open:
+		writeJSON(w, http.StatusUnauthorized, fields{"success": false})
+	default:
+		list := []any{}
+		for _, id := range slices.SortedFunc(maps.Keys(b.opts.Sources), func(a, z string) int {
+			return cmp.Compare(b.opts.Sources[a], b.opts.Sources[z])
+		}) {
+			list = append(list, fields{"id": id, "name": b.opts.Sources[id], "retriever": "classic", "type": "local"})
+		}
+		writeJSON(w, http.StatusOK, list)
 	}
 }

@@ -1,0 +1,201 @@
+package caddymodule_test
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/docsgate/docsgate/internal/pgtest"
+)
+
+func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
+
+const (
+	agentOfAlpha = "11111111-0000-4000-8000-000000000001"
+	agentOfBeta  = "11111111-0000-4000-8000-000000000002"
+)
+
+// adopting is a gate whose keys are DocsGPT's own, in a real PostgreSQL behind a proxy that can be cut.
+type adopting struct {
+	*issuing
+	database string
+	wire     *wire
+}
+
+func adopt(t *testing.T) *adopting {
+	t.Helper()
+	a := &adopting{issuing: issue(t), database: pgtest.Database(t)}
+	for _, file := range []string{"docsgpt-0.17.sql", "docsgpt-1.1.sql"} {
+		schema, err := os.ReadFile(filepath.Join("..", "keys", "pgfeed", "testdata", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		pgtest.Exec(t, a.database, string(schema))
+	}
+	a.agent(agentOfAlpha, "alpha", agentAlpha)
+	a.agent(agentOfBeta, "beta", agentBeta)
+	a.wire = newWire(t, pgtest.Host())
+	t.Setenv("POSTGRES", strings.Replace(pgtest.URI("postgres", a.database), pgtest.Host(), a.wire.address(), 1))
+	return a
+}
+
+func (a *adopting) agent(id, name, key string) {
+	pgtest.Exec(a.t, a.database, fmt.Sprintf(
+		"INSERT INTO agents (id, user_id, name, status, key) VALUES ('%s', 'local', '%s', 'published', '%s')", id, name, key))
+}
+
+func (a *adopting) config(options string, sites ...string) string {
+	feed := fmt.Sprintf("feed docsgpt {env.POSTGRES} {\nsnapshot %s\n%s\n}\n\t\tfeed file", filepath.Join(a.dir, "snapshot"), options)
+	return strings.Replace(a.issuing.config(sites...), "feed file", feed, 1)
+}
+
+func TestAdoptedKeys(t *testing.T) {
+	for name, site := range ways {
+		t.Run(name, func(t *testing.T) {
+			a := adopt(t)
+			site := fmt.Sprintf(site, a.address, "")
+			if err := a.load(a.config("poll 20ms", site)); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = caddy.Stop() })
+			is := func(what, token string, status int, said string) {
+				t.Helper()
+				if r := a.ask("/api/answer", token, "Q", ""); r.status != status || !strings.Contains(r.body, said) {
+					t.Errorf("%s: %d %s, want %d with %s", what, r.status, r.body, status, said)
+				}
+			}
+			is("DocsGPT's own key", agentAlpha, 200, "source=alpha")
+			is("in another spelling", strings.ToUpper(agentAlpha), 401, "invalid_api_key")
+
+			_, public := a.create(`{"name":"For the page","agent":"agent_` + agentOfAlpha + `"}`)
+			is("a token of the gate's own in its place", public, 200, "source=alpha")
+
+			if err := a.load(a.config("poll 20ms\noff agent_"+agentOfAlpha, site)); err != nil {
+				t.Fatal(err)
+			}
+			is("DocsGPT's own key, switched off at the gate", agentAlpha, 401, "invalid_api_key")
+			is("the token that stands for it", public, 200, "source=alpha")
+			if err := a.load(a.config("poll 20ms", site)); err != nil {
+				t.Fatal(err)
+			}
+			is("DocsGPT's own key, switched on again", agentAlpha, 200, "source=alpha")
+
+			rotated := "canary-agent-rotated"
+			pgtest.Exec(t, a.database, "UPDATE agents SET key = '"+rotated+"' WHERE id = '"+agentOfBeta+"'")
+			until(t, "the old key is refused", func() bool { return a.ask("/api/answer", agentBeta, "Q", "").status == 401 })
+
+			// The database goes away: what is known goes on, and nobody is told that a key is wrong.
+			a.wire.cut()
+			until(t, "an unknown key is not called wrong", func() bool {
+				return a.ask("/api/answer", "canary-nobodys", "Q", "").status == 503
+			})
+			is("a known key without the database", agentAlpha, 200, "source=alpha")
+			is("a token of the gate's own without the database", public, 200, "source=alpha")
+			if err := a.load(a.config("poll 20ms", site+"# changed\n")); err != nil {
+				t.Errorf("a reload without the database: %v", err)
+			}
+			is("a known key after that reload", agentAlpha, 200, "source=alpha")
+			if err := caddy.Stop(); err != nil {
+				t.Fatal(err)
+			}
+			if err := a.load(a.config("poll 20ms", site)); err != nil {
+				t.Fatalf("a start without the database: %v", err)
+			}
+			is("a known key after a start without the database", agentAlpha, 200, "source=alpha")
+			is("an unknown one", "canary-nobodys", 503, "not_ready")
+
+			pgtest.Exec(t, a.database, "DELETE FROM agents WHERE id = '"+agentOfAlpha+"'")
+			a.wire.mend()
+			until(t, "the database is there again, and the deleted key is refused", func() bool {
+				return a.ask("/api/answer", agentAlpha, "Q", "").status == 401
+			})
+			until(t, "the token that stood for it is refused", func() bool {
+				return a.ask("/api/answer", public, "Q", "").status == 503
+			})
+			is("an unknown key", "canary-nobodys", 401, "invalid_api_key")
+
+			noSecrets(t, "the log", a.logged())
+			for _, file := range []string{"snapshot", "store/keys.db"} {
+				text, err := os.ReadFile(filepath.Join(a.dir, file))
+				if err != nil {
+					t.Fatal(err)
+				}
+				noSecrets(t, file, string(text))
+			}
+		})
+	}
+}
+
+// wire is a connection to a server that can be cut.
+type wire struct {
+	listener net.Listener
+	to       string
+
+	mu    sync.Mutex
+	down  bool
+	conns []net.Conn
+}
+
+func newWire(t *testing.T, to string) *wire {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &wire{listener: listener, to: to}
+	go w.accept()
+	t.Cleanup(func() {
+		_ = listener.Close()
+		w.cut()
+	})
+	return w
+}
+
+func (w *wire) address() string { return w.listener.Addr().String() }
+
+func (w *wire) accept() {
+	for {
+		client, err := w.listener.Accept()
+		if err != nil {
+			return
+		}
+		server, err := net.Dial("tcp", w.to)
+		w.mu.Lock()
+		if err != nil || w.down {
+			_ = client.Close()
+			if err == nil {
+				_ = server.Close()
+			}
+			w.mu.Unlock()
+			continue
+		}
+		w.conns = append(w.conns, client, server)
+		w.mu.Unlock()
+		go func() { _, _ = io.Copy(server, client); _ = server.Close() }()
+		go func() { _, _ = io.Copy(client, server); _ = client.Close() }()
+	}
+}
+
+// cut ends all connections and takes no new ones.
+func (w *wire) cut() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.down = true
+	for _, c := range w.conns {
+		_ = c.Close()
+	}
+	w.conns = nil
+}
+
+func (w *wire) mend() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.down = false
+}

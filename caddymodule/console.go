@@ -1,0 +1,206 @@
+package caddymodule
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"sync/atomic"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/docsgate/docsgate/console"
+	"github.com/docsgate/docsgate/console/guard"
+	"github.com/docsgate/docsgate/keys"
+)
+
+func init() {
+	caddy.RegisterModule(new(Console))
+	httpcaddyfile.RegisterHandlerDirective("docsgate_console", parseConsole)
+	// After basic_auth, whose user it trusts.
+	httpcaddyfile.RegisterDirectiveOrder("docsgate_console", httpcaddyfile.Before, "reverse_proxy")
+}
+
+// Console is the web page and the API for keys that the gate issues. It belongs on a site of its own: it answers every
+// path there. It refuses to start without protection: an admin token, an authentication handler such as basic_auth before
+// it, or a listener that only this machine reaches.
+type Console struct {
+	// The token that opens the page and the API: one placeholder, {env.NAME} or {file.PATH}, of at least 16 characters.
+	// Without it there must be another protection.
+	AdminToken string `json:"admin_token,omitempty"`
+
+	// Where clients reach the gate, such as https://ask.example.com: the examples that the page shows use it.
+	Gate string `json:"gate,omitempty"`
+
+	// Further host names of this console. Only needed without other protection than a local listener, where only names
+	// of this machine are answered: else a web page could reach the console through a name that its owner points here.
+	Hosts []string `json:"hosts,omitempty"`
+
+	app     *App
+	token   keys.Secret
+	local   bool                         // its server is reached from this machine only; set before it opens
+	handler atomic.Pointer[http.Handler] // nil until the app knows the version of DocsGPT
+	logger  *zap.Logger
+}
+
+// CaddyModule returns the Caddy module information.
+func (*Console) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.docsgate_console", New: func() caddy.Module { return new(Console) }}
+}
+
+func parseConsole(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+	c := new(Console)
+	if err := c.UnmarshalCaddyfile(helper.Dispenser); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// UnmarshalCaddyfile sets up the console from tokens:
+//
+//	docsgate_console {
+//		admin_token {env.<name>}|{file.<path>}
+//		gate <url>
+//		hosts <names...>
+//	}
+func (c *Console) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next()
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		var err error
+		switch d.Val() {
+		case "admin_token":
+			if err = unmarshalOnce(d, &c.AdminToken); err == nil {
+				if _, known := placeholderOf(c.AdminToken); !known {
+					err = d.Err(errClearSecret.Error())
+				}
+			}
+		case "gate":
+			if err = unmarshalOnce(d, &c.Gate); err == nil {
+				err = wrapAt(d, checkGateURL(c.Gate))
+			}
+		case "hosts":
+			if len(c.Hosts) > 0 {
+				return d.Err("hosts stands twice")
+			}
+			if c.Hosts = d.RemainingArgs(); len(c.Hosts) == 0 {
+				return d.ArgErr()
+			}
+		default:
+			err = d.Errf("unrecognized docsgate_console option %q: known are admin_token, gate, hosts", d.Val())
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func wrapAt(d *caddyfile.Dispenser, err error) error {
+	if err == nil {
+		return nil
+	}
+	return d.WrapErr(err)
+}
+
+func checkGateURL(text string) error {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" ||
+		u.Fragment != "" || u.Path != "" && u.Path != "/" {
+		return errors.New("gate is the address that clients ask, such as https://ask.example.com")
+	}
+	return nil
+}
+
+// Provision reads the token and joins the app.
+func (c *Console) Provision(ctx caddy.Context) error {
+	c.logger = ctx.Logger()
+	if c.Gate != "" {
+		if err := checkGateURL(c.Gate); err != nil {
+			return err
+		}
+	}
+	if c.AdminToken != "" {
+		secret, err := resolveSecret(c.AdminToken)
+		if err != nil {
+			return fmt.Errorf("admin_token: %w", err)
+		}
+		if len(secret) < minAdminToken {
+			return fmt.Errorf("admin_token has fewer than %d characters: make one with, say, openssl rand -hex 20", minAdminToken)
+		}
+		c.token = keys.NewSecret(secret)
+	}
+	app, err := ctx.App("docsgate")
+	if err != nil {
+		return err
+	}
+	c.app = app.(*App)
+	c.app.consoles = append(c.app.consoles, c)
+	return c.app.whenSettled(func() error {
+		if c.app.storeFeed == nil {
+			return errNoStore
+		}
+		return nil
+	})
+}
+
+var errNoStore = errors.New("docsgate_console is for keys that the gate issues: add to the docsgate options the line: feed store")
+
+// minAdminToken is the length of the shortest admin token: guessing is throttled, but a page of this kind is worth years.
+const minAdminToken = 16
+
+// open makes the handler, when all gates of the configuration are known.
+func (c *Console) open() error {
+	handler, err := console.New(console.Options{
+		Desk: c.app.desk(c.Gate), Token: c.token, Loopback: c.local && c.token.IsZero(), Hosts: c.Hosts,
+		User: userOf, ClientIP: clientIPOf,
+		Feeds: c.app.feedNames, BackupName: "keys.db",
+		Fault: func(r *http.Request, err error) {
+			c.logger.Error("console", zap.String("path", r.URL.Path), zap.Error(err))
+		},
+		Refused: func(no guard.Refusal) {
+			c.logger.Warn("console: not let in", zap.String("reason", string(no.Reason)), zap.String("client_ip", no.From))
+		},
+	})
+	if err != nil {
+		return err
+	}
+	c.handler.Store(&handler)
+	return nil
+}
+
+// userOf returns who an authentication handler before the console let in.
+func userOf(r *http.Request) (name string, ok bool) {
+	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	if !ok {
+		return "", false
+	}
+	return repl.GetString("http.auth.user.id")
+}
+
+func clientIPOf(r *http.Request) string {
+	ip, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
+	return ip
+}
+
+// ServeHTTP answers every request by itself.
+func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
+	handler := c.handler.Load()
+	if handler == nil {
+		return caddyhttp.Error(http.StatusServiceUnavailable, errors.New("the console is not ready"))
+	}
+	(*handler).ServeHTTP(w, r)
+	return nil
+}
+
+var (
+	_ caddy.Provisioner           = (*Console)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Console)(nil)
+	_ caddyfile.Unmarshaler       = (*Console)(nil)
+)

@@ -1,0 +1,166 @@
+package caddymodule_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/docsgate/docsgate/caddymodule"
+)
+
+const adminToken = "canary-admin-token-of-the-console"
+
+// bcrypt of "canary-password", cost 4.
+const passwordHash = "$2a$04$lAYiMVOPp/49eod47PeQCOhBlls1zElJ7H7AnNwKADVDvhug11aua"
+
+// A configuration whose console would be open to everybody is refused, wherever in the routes the console stands.
+func TestConsoleRefusesToBeOpen(t *testing.T) {
+	const everywhere = "0.0.0.0"
+	tests := map[string]struct {
+		bind, site string
+		refused    bool
+	}{
+		"nothing":                            {everywhere, "docsgate_console", true},
+		"in a handle block":                  {everywhere, "handle /a/* {\ndocsgate_console\n}", true},
+		"in a named route":                   {everywhere, "invoke console", true},
+		"in handle_errors":                   {everywhere, "error 500\nhandle_errors {\ndocsgate_console\n}", true},
+		"with basic_auth elsewhere":          {everywhere, "handle /a/* {\nbasic_auth {\nalice " + passwordHash + "\n}\n}\nhandle {\ndocsgate_console\n}", true},
+		"one with and one without a token":   {everywhere, "handle /a/* {\ndocsgate_console {\nadmin_token {env.ADMIN}\n}\n}\nhandle {\ndocsgate_console\n}", true},
+		"with an admin token":                {everywhere, "docsgate_console {\nadmin_token {env.ADMIN}\n}", false},
+		"behind basic_auth":                  {everywhere, "basic_auth {\nalice " + passwordHash + "\n}\ndocsgate_console", false},
+		"behind basic_auth in a named route": {everywhere, "basic_auth {\nalice " + passwordHash + "\n}\ninvoke console", false},
+		"a loopback listener":                {"127.0.0.1", "docsgate_console", false},
+		"IPv6":                               {"::1", "docsgate_console", false},
+		"loopback and another address":       {"127.0.0.1 0.0.0.0", "docsgate_console", true},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			i := issue(t)
+			t.Setenv("ADMIN", adminToken)
+			i.start("respond ok\n")
+			err := i.load(i.config("respond ok\n") + "&(console) {\ndocsgate_console\n}\nhttp://console.test:0 {\nbind " + test.bind + "\n" + test.site + "\n}\n")
+			if refused := err != nil && strings.Contains(err.Error(), "would be open to everybody"); refused != test.refused ||
+				!refused && err != nil {
+				t.Errorf("refused %t, %v; want %t", refused, err, test.refused)
+			}
+		})
+	}
+}
+
+func TestConsoleSettings(t *testing.T) {
+	tests := map[string]struct{ block, want string }{
+		"no store":         {"{\nadmin_token {env.ADMIN}\n}", "feed store"},
+		"a short token":    {"{\nadmin_token {env.SHORT}\n}", "fewer than 16"},
+		"an empty token":   {"{\nadmin_token {env.NONE}\n}", "admin_token"},
+		"a clear token":    {"{\nadmin_token secret\n}", "must not stand here in clear"},
+		"gate with a path": {"{\ngate https://ask.example.com/x\n}", "gate is the address"},
+		"gate twice":       {"{\ngate http://a\ngate http://b\n}", "gate stands twice"},
+		"unknown":          {"{\nopen\n}", `unrecognized docsgate_console option "open"`},
+		"an argument":      {"x", "wrong argument count"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			g := prepare(t)
+			t.Setenv("ADMIN", adminToken)
+			t.Setenv("SHORT", "0123456789abcde")
+			err := g.load(g.config("docsgate_console " + test.block + "\n"))
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("%v, want %s", err, test.want)
+			}
+		})
+	}
+}
+
+// Who gets in, asked of a real listener. The second site is the console.
+func TestConsoleLetsIn(t *testing.T) {
+	const made = `{"name":"k","source":"` + sourceAlpha + `"}`
+	basic := "Basic YWxpY2U6Y2FuYXJ5LXBhc3N3b3Jk" // alice:canary-password
+	tests := map[string]struct {
+		site    string
+		headers []string
+		status  int
+		who     string // in the audit trail
+	}{
+		"token":                   {"{\nadmin_token {env.ADMIN}\n}", []string{"Authorization", "Bearer " + adminToken}, 201, "admin token"},
+		"a wrong token":           {"{\nadmin_token {env.ADMIN}\n}", []string{"Authorization", "Bearer " + adminToken + "x"}, 401, ""},
+		"no token":                {"{\nadmin_token {env.ADMIN}\n}", nil, 401, ""},
+		"local":                   {"", nil, 201, "loopback"},
+		"another host name":       {"", []string{"Host", "attacker.example"}, 403, ""},
+		"a name of its own":       {"{\nhosts keys.test\n}", []string{"Host", "keys.test"}, 201, "loopback"},
+		"from another site":       {"", []string{"Origin", "https://attacker.example", "Sec-Fetch-Site", "cross-site"}, 403, ""},
+		"through a proxy":         {"", []string{"X-Forwarded-For", "203.0.113.7"}, 403, ""},
+		"basic_auth, right":       {"BASIC", []string{"Authorization", basic}, 201, "alice"},
+		"basic_auth, nobody":      {"BASIC", nil, 401, ""},
+		"basic_auth, other site":  {"BASIC", []string{"Authorization", basic, "Origin", "https://attacker.example"}, 403, ""},
+		"basic_auth for one path": {"basic_auth /only/* {\nalice " + passwordHash + "\n}\nPUBLIC", nil, 401, ""},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			i := issue(t)
+			t.Setenv("ADMIN", adminToken)
+			site := "docsgate_console " + test.site + "\n"
+			config := i.config(fmt.Sprintf(ways["own forwarding"], i.address, ""), site)
+			config = strings.ReplaceAll(config, "docsgate_console BASIC", "basic_auth {\nalice "+passwordHash+"\n}\ndocsgate_console")
+			if at := strings.Index(config, "docsgate_console basic_auth"); at >= 0 { // a listener that others reach
+				config = strings.Replace(config, "docsgate_console basic_auth", "basic_auth", 1)
+				config = strings.Replace(config, "PUBLIC", "docsgate_console", 1)
+				config = strings.Replace(config, "bind 127.0.0.2", "bind 127.0.0.2 0.0.0.0", 1)
+			}
+			if err := i.load(config); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(i.stop)
+			r := i.sendTo(i.urls[1], http.MethodPost, "/v1/keys", made, test.headers...)
+			if r.status != test.status {
+				t.Fatalf("%d %s, want %d", r.status, r.body, test.status)
+			}
+			if test.status == 401 && !strings.Contains(fmt.Sprint(r.header["Www-Authenticate"]), "B") {
+				t.Errorf("no challenge: %v", r.header)
+			}
+			if _, trail := i.call(http.MethodGet, "/v1/audit", ""); test.who != "" && !strings.Contains(fmt.Sprint(trail), "who:"+test.who) {
+				t.Errorf("the audit trail does not name %q: %v", test.who, trail)
+			}
+			if logged := i.logged(); strings.Contains(logged, adminToken) {
+				t.Error("the admin token was logged")
+			}
+		})
+	}
+}
+
+// The page: signing in with the form, the sources of DocsGPT offered, a question tried through the gate.
+func TestConsolePage(t *testing.T) {
+	i := issue(t)
+	t.Setenv("ADMIN", adminToken)
+	i.start(fmt.Sprintf(ways["own forwarding"], i.address, ""),
+		"docsgate_console {\nadmin_token {env.ADMIN}\ngate https://ask.example.com\n}\n")
+	page := func(method, path, body string, headers ...string) reply {
+		return i.sendTo(i.urls[1], method, path, body, append([]string{
+			"Accept", "text/html", "Content-Type", "", "Content-Type", "application/x-www-form-urlencoded",
+		}, headers...)...)
+	}
+	if r := page("GET", "/", ""); r.status != http.StatusSeeOther && r.status != http.StatusUnauthorized {
+		t.Errorf("nobody sees the keys: %d", r.status)
+	}
+	r := page("POST", "/login", url.Values{"token": {adminToken}, "back": {"/"}}.Encode())
+	cookie, _, _ := strings.Cut(r.header.Get("Set-Cookie"), ";")
+	if r.status != http.StatusSeeOther || cookie == "" {
+		t.Fatalf("signing in: %d %v %s", r.status, r.header, r.body)
+	}
+	if strings.Contains(cookie, adminToken) {
+		t.Error("the cookie is the token")
+	}
+	if r := page("GET", "/new", "", "Cookie", cookie); r.status != 200 || !strings.Contains(r.body, sourceBeta) ||
+		!strings.Contains(r.body, "beta") {
+		t.Errorf("DocsGPT's sources are not offered: %d %s", r.status, r.body)
+	}
+	_, token := i.create(`{"name":"k","source":"` + sourceAlpha + `"}`)
+	tried := page("POST", "/try", url.Values{"token": {token}, "question": {"Which source?"}}.Encode(), "Cookie", cookie)
+	if tried.status != 200 || !strings.Contains(tried.body, "alpha") {
+		t.Errorf("trying a key: %d %s", tried.status, tried.body)
+	}
+	if caddymodule.DefaultStorePath() == "" {
+		t.Error("no default path of the store")
+	}
+}

@@ -1,0 +1,224 @@
+package caddymodule
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"go.uber.org/zap"
+
+	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/keys/adopted"
+	"github.com/docsgate/docsgate/keys/pgfeed"
+)
+
+func init() {
+	caddy.RegisterModule(new(DocsGPTFeed))
+}
+
+// DocsGPTFeed adopts the keys that DocsGPT itself has made, from its database: they go on to work as they are, through
+// the gate. It reads only. While the database is away the last known keys count.
+//
+//	feed docsgpt <uri> {
+//		owners <accounts...>
+//		ids <ids...>
+//		published
+//		shared
+//		off <ids...>
+//		patience <duration>
+//		poll <duration>
+//		snapshot <path>|off
+//	}
+type DocsGPTFeed struct {
+	// The address of DocsGPT's database, as DocsGPT's own POSTGRES_URI: one placeholder, {env.NAME} or {file.PATH}, or
+	// the address itself if there is no password in it. Required.
+	URI string `json:"uri,omitempty"`
+
+	// Only agents of these accounts.
+	Owners []string `json:"owners,omitempty"`
+	// Only agents with these ids.
+	IDs []string `json:"ids,omitempty"`
+	// Only published agents. DocsGPT itself never looks at that.
+	Published bool `json:"published,omitempty"`
+	// Also the keys that DocsGPT's /api/share makes for anybody who asks.
+	Shared bool `json:"shared,omitempty"`
+
+	// Agents whose own keys are refused, by their ids: keys of the gate stand for them instead.
+	Off []string `json:"off,omitempty"`
+
+	// How long the last known keys count while the database is away. Default: 24h.
+	Patience caddy.Duration `json:"patience,omitempty"`
+	// The time between two looks at the database. Default: 500ms, or 30s where the trigger is installed.
+	Poll caddy.Duration `json:"poll,omitempty"`
+
+	// The file that keeps the keys for a start without the database, encrypted; "off": none. Default: a file below
+	// docsgate in Caddy's data directory.
+	Snapshot string `json:"snapshot,omitempty"`
+
+	logger *zap.Logger
+}
+
+// CaddyModule returns the Caddy module information.
+func (*DocsGPTFeed) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "docsgate.feeds.docsgpt", New: func() caddy.Module { return new(DocsGPTFeed) }}
+}
+
+// UnmarshalCaddyfile sets up the feed from "docsgpt <uri> { ... }".
+func (f *DocsGPTFeed) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next()
+	if !d.AllArgs(&f.URI) {
+		return d.ArgErr()
+	}
+	if err := checkURI(f.URI); err != nil {
+		return d.Err(err.Error())
+	}
+	seen := map[string]bool{}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		name := d.Val()
+		if seen[name] {
+			return d.Errf("%s stands twice", name)
+		}
+		seen[name] = true
+		var err error
+		switch name {
+		case "owners":
+			err = unmarshalList(d, &f.Owners)
+		case "ids":
+			err = unmarshalList(d, &f.IDs)
+		case "published":
+			err = unmarshalFlag(d, &f.Published)
+		case "shared":
+			err = unmarshalFlag(d, &f.Shared)
+		case "off":
+			err = unmarshalList(d, &f.Off)
+		case "patience":
+			err = unmarshalDuration(d, &f.Patience)
+		case "poll":
+			err = unmarshalDuration(d, &f.Poll)
+		case "snapshot":
+			err = unmarshalOnce(d, &f.Snapshot)
+		default:
+			err = d.Errf("unrecognized option %q of the feed docsgpt: known are owners, ids, published, shared, off, "+
+				"patience, poll, snapshot", name)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func unmarshalList(d *caddyfile.Dispenser, to *[]string) error {
+	if *to = d.RemainingArgs(); len(*to) == 0 {
+		return d.ArgErr()
+	}
+	return nil
+}
+
+func unmarshalFlag(d *caddyfile.Dispenser, to *bool) error {
+	*to = true
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	return nil
+}
+
+func unmarshalDuration(d *caddyfile.Dispenser, to *caddy.Duration) error {
+	name, text := d.Val(), ""
+	if !d.AllArgs(&text) {
+		return d.ArgErr()
+	}
+	duration, err := caddy.ParseDuration(text)
+	if err != nil || duration <= 0 {
+		return d.Errf("%s %s: write a time above zero, such as 30s or 24h", name, text)
+	}
+	*to = caddy.Duration(duration)
+	return nil
+}
+
+// checkURI refuses an address that has a password in it, without repeating it.
+func checkURI(text string) error {
+	if _, ok := placeholderOf(text); ok {
+		return nil
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme == "" {
+		return errors.New("the feed docsgpt needs the address of DocsGPT's database, such as {env.DOCSGPT_POSTGRES_URI}")
+	}
+	if _, has := u.User.Password(); has || u.Query().Has("password") {
+		return errClearSecret
+	}
+	return nil
+}
+
+// Provision keeps the log for what the feed notes.
+func (f *DocsGPTFeed) Provision(ctx caddy.Context) error {
+	f.logger = ctx.Logger()
+	if f.URI == "" {
+		return errors.New("feed docsgpt: the address of the database is missing")
+	}
+	return checkURI(f.URI)
+}
+
+// Feed implements FeedModule.
+func (f *DocsGPTFeed) Feed(facts FeedContext) (keys.Feed, error) {
+	uri := f.URI
+	if _, ok := placeholderOf(uri); ok {
+		var err error
+		if uri, err = facts.Resolve(uri); err != nil {
+			return nil, fmt.Errorf("feed docsgpt: %w", err)
+		}
+	}
+	feed, err := f.open(keys.NewSecret(uri))
+	if err != nil {
+		return nil, fmt.Errorf("feed docsgpt: %w", err)
+	}
+	return feed, nil
+}
+
+// open makes the feed of the kind of database that the address names.
+func (f *DocsGPTFeed) open(uri keys.Secret) (keys.Feed, error) {
+	filter := adopted.Filter{Owners: f.Owners, IDs: f.IDs, Published: f.Published, Shared: f.Shared, Off: f.Off}
+	scheme, _, _ := strings.Cut(uri.Reveal(), ":")
+	switch strings.ToLower(scheme) {
+	case "postgres", "postgresql", "postgresql+psycopg", "postgresql+psycopg2":
+		return pgfeed.New(pgfeed.Options{
+			URI: uri, Filter: filter, SnapshotPath: f.snapshotPath(uri),
+			Poll: time.Duration(f.Poll), Patience: time.Duration(f.Patience), Note: f.note,
+		})
+	default:
+		return nil, errors.New("the address must begin with postgres://")
+	}
+}
+
+// snapshotPath is where the keys are kept for a start without the database.
+func (f *DocsGPTFeed) snapshotPath(uri keys.Secret) string {
+	switch f.Snapshot {
+	case "off":
+		return ""
+	case "":
+		name := "unknown"
+		if u, err := url.Parse(uri.Reveal()); err == nil {
+			sum := sha256.Sum256([]byte(u.Host + u.Path)) // no user, no password
+			name = hex.EncodeToString(sum[:6])
+		}
+		return filepath.Join(caddy.AppDataDir(), "docsgate", "docsgpt-"+name+".snapshot")
+	default:
+		return caddy.NewReplacer().ReplaceKnown(f.Snapshot, "")
+	}
+}
+
+func (f *DocsGPTFeed) note(text string) { f.logger.Warn(text) }
+
+var (
+	_ FeedModule            = (*DocsGPTFeed)(nil)
+	_ caddy.Provisioner     = (*DocsGPTFeed)(nil)
+	_ caddyfile.Unmarshaler = (*DocsGPTFeed)(nil)
+)

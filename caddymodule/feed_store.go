@@ -1,0 +1,161 @@
+package caddymodule
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/keys/boltstore"
+	"github.com/docsgate/docsgate/keys/registry"
+	"github.com/docsgate/docsgate/keys/usage"
+)
+
+func init() {
+	caddy.RegisterModule(new(StoreFeed))
+}
+
+// StoreFeed gives the keys that the gate itself has issued, through its page, its API and its commands. They are kept in
+// one file, which only one process can have open.
+//
+//	feed store [<path>]
+type StoreFeed struct {
+	// The file. Placeholders are replaced when the configuration is loaded. Default: docsgate/keys.db in Caddy's data
+	// directory. It is made if it does not exist.
+	Path string `json:"path,omitempty"`
+
+	path   string
+	held   *sharedRegistry
+	locked error // another process has the file open
+}
+
+// DefaultStorePath is where keys are kept if the configuration does not say.
+func DefaultStorePath() string { return filepath.Join(caddy.AppDataDir(), "docsgate", "keys.db") }
+
+// CaddyModule returns the Caddy module information.
+func (*StoreFeed) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "docsgate.feeds.store", New: func() caddy.Module { return new(StoreFeed) }}
+}
+
+// UnmarshalCaddyfile sets up the feed from "store [<path>]".
+func (f *StoreFeed) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next()
+	if d.NextArg() {
+		f.Path = d.Val()
+	}
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	if d.NextBlock(d.Nesting()) {
+		return d.Errf("unrecognized subdirective %q: the feed store takes a path and nothing else", d.Val())
+	}
+	return nil
+}
+
+// Provision opens the store, or joins in on the one that a former configuration opened.
+func (f *StoreFeed) Provision(ctx caddy.Context) error {
+	f.path = DefaultStorePath()
+	if f.Path != "" {
+		path, err := caddy.NewReplacer().ReplaceOrErr(f.Path, true, true)
+		if err != nil || path == "" {
+			return errors.Join(errors.New("feed store: the path is empty"), err)
+		}
+		f.path = path
+	}
+	absolute, err := filepath.Abs(f.path)
+	if err != nil {
+		return fmt.Errorf("feed store: %w", err)
+	}
+	f.path = absolute
+	held, err := holdRegistry(ctx, absolute, ctx.Slogger())
+	switch {
+	case errors.Is(err, boltstore.ErrLocked):
+		// Beside a gate that runs, `validate` comes this far with the same configuration. Starting with it is refused.
+		f.locked = fmt.Errorf("feed store: %w", err)
+	case err != nil:
+		return fmt.Errorf("feed store: %w", err)
+	}
+	f.held = held
+	return nil
+}
+
+// Feed implements FeedModule. It returns nil if another process has the file open.
+func (f *StoreFeed) Feed(FeedContext) (keys.Feed, error) {
+	if f.held == nil {
+		return nil, nil //nolint:nilnil // App.Start refuses it
+	}
+	return f.held.Feed(), nil
+}
+
+// Cleanup lets the store go.
+func (f *StoreFeed) Cleanup() error {
+	if f.held == nil {
+		return nil
+	}
+	return f.held.release()
+}
+
+// registries holds the open stores by path: two configurations share one while a reload goes on.
+var registries = caddy.NewUsagePool()
+
+// sharedRegistry is a registry of this process.
+type sharedRegistry struct {
+	*registry.Registry
+	usage *usage.Meter
+	path  string
+	ruled atomic.Bool // rules were given to it once
+	stop  context.CancelFunc
+	saved sync.WaitGroup
+}
+
+// holdRegistry opens the store at a path, or takes the open one. Each call needs one release.
+func holdRegistry(ctx context.Context, path string, logger *slog.Logger) (*sharedRegistry, error) {
+	value, _, err := registries.LoadOrNew(path, func() (caddy.Destructor, error) {
+		storage, err := boltstore.Open(ctx, boltstore.Options{Path: path})
+		if err != nil {
+			return nil, err
+		}
+		meter := usage.NewMeter()
+		reg, err := registry.New(registry.Options{
+			Storage: storage, Sealer: registry.NewSealer(path + ".secret"), Usage: meter, Log: logger,
+		})
+		if err != nil {
+			return nil, errors.Join(err, storage.Close())
+		}
+		s := &sharedRegistry{Registry: reg, usage: meter, path: path}
+		var saving context.Context
+		saving, s.stop = context.WithCancel(context.Background())
+		s.saved.Go(func() { reg.Run(saving) })
+		return s, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return value.(*sharedRegistry), nil
+}
+
+func (s *sharedRegistry) release() error {
+	_, err := registries.Delete(s.path)
+	return err
+}
+
+// Destruct closes the store. It implements caddy.Destructor.
+func (s *sharedRegistry) Destruct() error {
+	s.stop()
+	s.saved.Wait()
+	return s.Close()
+}
+
+var (
+	_ FeedModule            = (*StoreFeed)(nil)
+	_ caddy.Provisioner     = (*StoreFeed)(nil)
+	_ caddy.CleanerUpper    = (*StoreFeed)(nil)
+	_ caddyfile.Unmarshaler = (*StoreFeed)(nil)
+)
