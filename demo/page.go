@@ -29,6 +29,8 @@ type Page struct {
 	GateURL string
 	// Upstream is the address of the DocsGPT behind the gate, for people.
 	Upstream string
+	// ConsoleURL is the page for keys. Empty: there is none.
+	ConsoleURL string
 	// Token is the gate's token that the widget uses. It is shown on the page.
 	Token string
 	// Binding says in a few words what the key is bound to, such as: the source "handbook".

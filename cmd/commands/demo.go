@@ -26,6 +26,7 @@ import (
 type demoOptions struct {
 	listen           string // host:port of the gate; port 0: a free one
 	page             string // host:port of the page; empty: the port after the gate's
+	console          string // port of the page for keys; empty: the second after the gate's
 	docsgpt          string // address of a DocsGPT that runs; empty: the built-in backend
 	agentKeyEnv      string
 	source           string
@@ -39,8 +40,8 @@ func init() {
 		Long: `
 Starts, in one process: a gate with one key, a page that has the real DocsGPT widget on it, and behind the gate a small
 answer backend that speaks DocsGPT's protocol and says in its answers which source it was told to use. It prints the
-address of the page and some commands to try. Nothing is kept: the key is made for this run, and the few files are removed
-at the end. It needs no network.
+address of the page, that of the page for keys, where you can make more, and some commands to try. Nothing is kept: keys
+are for this run only, and the few files are removed at the end. It needs no network.
 
 With --docsgpt the gate stands in front of a DocsGPT that already runs. The key of the demo is then bound to an agent of
 that DocsGPT, whose key is in an environment variable (--agent-key-env), or to a source (--source, with an access token in
@@ -60,6 +61,8 @@ func setUpDemo(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&o.listen, "listen", "127.0.0.1:8080", "address of the gate; port 0: a free one")
 	flags.StringVar(&o.page, "page-listen", "", "address of the page (default: the port after the gate's)")
+	flags.StringVar(&o.console, "console-port", "",
+		"port of the page for keys on 127.0.0.1 (default: the second after the gate's)")
 	flags.StringVar(&o.docsgpt, "docsgpt", "", "address of a DocsGPT to use, such as http://localhost:7091")
 	flags.StringVar(&o.agentKeyEnv, "agent-key-env", "DOCSGPT_AGENT_KEY",
 		"with --docsgpt: environment variable with the key of an agent")
@@ -74,7 +77,7 @@ func setUpDemo(cmd *cobra.Command) {
 			return err
 		}
 		defer d.close()
-		if err := printDemo(cmd.OutOrStdout(), d.shown, d.pageURL); err != nil {
+		if err := printDemo(cmd.OutOrStdout(), d.shown, d.pageURL, d.consoleURL); err != nil {
 			return fmt.Errorf("printing what to try: %w", err)
 		}
 		<-ctx.Done() // further interrupts change nothing: the end takes two seconds at most
@@ -84,9 +87,10 @@ func setUpDemo(cmd *cobra.Command) {
 
 // runningDemo is a demo that runs. Only one can in a process, because Caddy has one configuration.
 type runningDemo struct {
-	shown   demo.Page
-	pageURL string
-	undo    []func()
+	shown      demo.Page
+	pageURL    string
+	consoleURL string
+	undo       []func()
 }
 
 // close stops everything and removes the files, the last started first.
@@ -120,6 +124,10 @@ func (d *runningDemo) start(ctx context.Context, o demoOptions) error {
 	if err != nil {
 		return err
 	}
+	consolePort, err := portAfter(o.console, port, 2)
+	if err != nil {
+		return err
+	}
 	dir, err := os.MkdirTemp("", "docsgate-demo-")
 	if err != nil {
 		return fmt.Errorf("making a folder for the demo: %w", err)
@@ -132,7 +140,10 @@ func (d *runningDemo) start(ctx context.Context, o demoOptions) error {
 		return err
 	}
 	d.undo = append(d.undo, func() { _ = pageListener.Close() })
-	if err := tryPort("--listen", host, port); err != nil {
+	if _, err := tryPort("--listen", host, port); err != nil {
+		return err
+	}
+	if consolePort, err = tryPort("--console-port", "127.0.0.1", consolePort); err != nil {
 		return err
 	}
 	var u *upstream
@@ -147,17 +158,23 @@ func (d *runningDemo) start(ctx context.Context, o demoOptions) error {
 	d.undo = append(d.undo, u.close)
 
 	token := keys.NewToken()
-	gatePort, err := d.startGate(gateConfig{
+	config := gateConfig{
 		dir: dir, host: host, port: port, upstream: u.address, tokenDigest: keys.DigestOf(token).Hex(),
-		agent: u.config.agent, source: u.config.source, upstreamToken: u.config.upstreamToken,
-	})
+		agent: u.config.agent, source: u.config.source, upstreamToken: u.config.upstreamToken, consolePort: consolePort,
+	}
+	if port != "0" {
+		config.gateURL = browserURL(host, port)
+	}
+	gatePort, err := d.startGate(config)
 	if err != nil {
 		return err
 	}
+	d.consoleURL = browserURL("127.0.0.1", consolePort)
 	gateURL := browserURL(host, gatePort)
 	d.shown = demo.Page{
-		GateURL: gateURL, Upstream: u.address, Token: token, Binding: u.binding, Commands: tries(gateURL, token, u),
-		Theft: theft(token, u.other), Backend: u.backend, Secrets: u.secrets,
+		GateURL: gateURL, ConsoleURL: d.consoleURL, Upstream: u.address, Token: token, Binding: u.binding,
+		Commands: tries(gateURL, token, u),
+		Theft:    theft(token, u.other), Backend: u.backend, Secrets: u.secrets,
 	}
 	handler, err := demo.Handler(d.shown)
 	if err != nil {
@@ -170,7 +187,7 @@ func (d *runningDemo) start(ctx context.Context, o demoOptions) error {
 	return nil
 }
 
-// startGate starts Caddy with the gate in it and gives the port that it listens on.
+// startGate starts Caddy with the gate and the page for keys in it, and gives the port that the gate listens on.
 func (d *runningDemo) startGate(c gateConfig) (port string, err error) {
 	if err := c.writeKeyFile(); err != nil {
 		return "", err
@@ -193,7 +210,9 @@ func (d *runningDemo) startGate(c gateConfig) (port string, err error) {
 	}
 	for _, server := range app.(*caddyhttp.App).Servers {
 		for _, listener := range server.Listeners() {
-			return portOf(listener.Addr()), nil
+			if found := portOf(listener.Addr()); found != c.consolePort {
+				return found, nil
+			}
 		}
 	}
 	return "", errors.New("looking for the gate's address: it listens nowhere")
@@ -212,14 +231,27 @@ func pageAddress(given, gateHost, gatePort string) (host, port string, err error
 	if given != "" {
 		return splitAddress("--page-listen", given)
 	}
-	n, err := strconv.Atoi(gatePort)
+	port, err = portAfter("", gatePort, 1)
+	return gateHost, port, err
+}
+
+// portAfter is a port as given, or the n-th after the gate's; a free one where the gate's is, or there are no more.
+func portAfter(given, gatePort string, n int) (string, error) {
+	if given != "" {
+		_, port, err := splitAddress("--console-port", "127.0.0.1:"+given)
+		if err != nil {
+			return "", errors.New("--console-port: write a number up to 65535")
+		}
+		return port, nil
+	}
+	first, err := strconv.Atoi(gatePort)
 	if err != nil {
-		return "", "", err
+		return "", err
 	}
-	if n == 0 || n == 65535 {
-		return gateHost, "0", nil
+	if first == 0 || first+n > 65535 {
+		return "0", nil
 	}
-	return gateHost, strconv.Itoa(n + 1), nil
+	return strconv.Itoa(first + n), nil
 }
 
 func listen(flag, host, port string) (net.Listener, error) {
@@ -234,13 +266,13 @@ func listen(flag, host, port string) (net.Listener, error) {
 	return listener, nil
 }
 
-// tryPort finds out whether a port is free. Caddy would share it with another Caddy.
-func tryPort(flag, host, port string) error {
+// tryPort finds out whether a port is free, and gives one that is for 0. Caddy would share it with another Caddy.
+func tryPort(flag, host, port string) (free string, err error) {
 	listener, err := listen(flag, host, port)
 	if err != nil {
-		return err
+		return "", err
 	}
-	return listener.Close()
+	return portOf(listener.Addr()), listener.Close()
 }
 
 func portOf(address net.Addr) string {

@@ -54,13 +54,14 @@ func tries(gate, token string, u *upstream) []demo.Command {
 }
 
 // printDemo tells what runs where and what to try.
-func printDemo(w io.Writer, page demo.Page, pageURL string) error {
+func printDemo(w io.Writer, page demo.Page, pageURL, consoleURL string) error {
 	what := "DocsGPT"
 	if page.Backend != nil {
 		what = "built-in answer backend"
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "\nOpen     %s   a page with the DocsGPT widget\n", pageURL)
+	fmt.Fprintf(&b, "Keys     %s   the page for keys: make one, try it, revoke it\n", consoleURL)
 	fmt.Fprintf(&b, "Gate     %s   in front of the %s at %s\n", page.GateURL, what, page.Upstream)
 	fmt.Fprintf(&b, "Key      %s   bound to %s\n", page.Token, page.Binding)
 	for _, command := range page.Commands {
@@ -70,7 +71,7 @@ func printDemo(w io.Writer, page demo.Page, pageURL string) error {
 		}
 		fmt.Fprintf(&b, "\n%s\n", command.Text)
 	}
-	b.WriteString("\nCtrl-C ends the demo. The key is good for this run only.\n")
+	b.WriteString("\nCtrl-C ends the demo. Keys are good for this run only.\n")
 	_, err := io.WriteString(w, b.String())
 	return err
 }

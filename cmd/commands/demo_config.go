@@ -16,6 +16,8 @@ type gateConfig struct {
 	agent         string // placeholder of the upstream agent key, or empty
 	source        string // id of the source, if there is no agent
 	upstreamToken string // placeholder, or empty
+	consolePort   string // of the page for keys, which only this machine reaches
+	gateURL       string // as a browser reaches the gate, or empty if that is not known yet
 }
 
 // keyFile is the content of the key file.
@@ -42,7 +44,8 @@ func (c gateConfig) caddyfile() string {
 	}
 	docsgate {
 		feed file %s
-`, quoteCaddyfile(filepath.Join(c.dir, "caddy")), quoteCaddyfile(c.keyFilePath()))
+		feed store %s
+`, quoteCaddyfile(filepath.Join(c.dir, "caddy")), quoteCaddyfile(c.keyFilePath()), quoteCaddyfile(filepath.Join(c.dir, "keys.db")))
 	if c.upstreamToken != "" {
 		fmt.Fprintf(&b, "\t\tupstream_token %s\n", quoteCaddyfile(c.upstreamToken))
 	}
@@ -58,7 +61,14 @@ http://:%s {
 		endpoints widget openai health
 	}
 }
-`, quoteCaddyfile(c.upstream))
+
+http://:%s {
+	bind 127.0.0.1
+	docsgate_console`, quoteCaddyfile(c.upstream), c.consolePort)
+	if c.gateURL != "" {
+		fmt.Fprintf(&b, " {\n\t\tgate %s\n\t}", quoteCaddyfile(c.gateURL))
+	}
+	b.WriteString("\n}\n")
 	return b.String()
 }
 

@@ -4,12 +4,14 @@ import (
 	"bufio"
 	"encoding/json"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -36,7 +38,7 @@ func begin(t *testing.T, o demoOptions) (d *runningDemo, files string) {
 func printed(t *testing.T, d *runningDemo) string {
 	t.Helper()
 	var out strings.Builder
-	if err := printDemo(&out, d.shown, d.pageURL); err != nil {
+	if err := printDemo(&out, d.shown, d.pageURL, d.consoleURL); err != nil {
 		t.Fatal(err)
 	}
 	return out.String()
@@ -66,7 +68,7 @@ func run(t *testing.T, output string) (statuses []int, bodies []string) {
 func TestDemo(t *testing.T) {
 	d, files := begin(t, demoOptions{})
 	output := printed(t, d)
-	for _, want := range []string{d.pageURL, d.shown.GateURL, d.shown.Token, `the source "handbook"`} {
+	for _, want := range []string{d.pageURL, d.consoleURL, d.shown.GateURL, d.shown.Token, `the source "handbook"`} {
 		if !strings.Contains(output, want) {
 			t.Errorf("not printed: %s", want)
 		}
@@ -91,12 +93,13 @@ func TestDemo(t *testing.T) {
 	if statuses[3] != 401 || !strings.Contains(bodies[3], `"message"`) {
 		t.Errorf("without a key: %d %s", statuses[3], bodies[3])
 	}
-	for secret := range d.shown.Secrets {
-		for _, call := range d.shown.Backend.Calls() {
-			if call.Method == "POST" && !strings.Contains(string(call.Body), secret) {
-				t.Errorf("the backend got something without its own key: %s", call.Body)
-			}
+	for _, call := range d.shown.Backend.Calls() {
+		holds := func(secret string) bool { return strings.Contains(string(call.Body), secret) }
+		if call.Method == "POST" && !slices.ContainsFunc(slices.Collect(maps.Keys(d.shown.Secrets)), holds) {
+			t.Errorf("the backend got something without its own key: %s", call.Body)
 		}
+	}
+	for secret := range d.shown.Secrets {
 		if strings.Contains(output, secret) || strings.Contains(strings.Join(bodies, ""), secret) {
 			t.Error("the backend's key is shown")
 		}
@@ -116,15 +119,46 @@ func TestDemo(t *testing.T) {
 		t.Errorf("page: %d", page.StatusCode)
 	}
 
+	checkConsole(t, d)
+
 	d.close()
 	if left, _ := filepath.Glob(filepath.Join(files, "*")); len(left) > 0 {
 		t.Errorf("files left: %v", left)
 	}
-	for _, url := range []string{d.pageURL, d.shown.GateURL, d.shown.Upstream} {
+	for _, url := range []string{d.pageURL, d.consoleURL, d.shown.GateURL, d.shown.Upstream} {
 		if conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://")); err == nil {
 			_ = conn.Close()
 			t.Errorf("%s still listens", url)
 		}
+	}
+}
+
+// checkConsole makes a key as the page for keys does, with a source that DocsGPT itself lists, and asks with it.
+func checkConsole(t *testing.T, d *runningDemo) {
+	t.Helper()
+	read := func(resp *http.Response, err error) string {
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		text, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	if form := read(http.Get(d.consoleURL + "/new")); !strings.Contains(form, payrollID) {
+		t.Error("the page for keys does not offer the sources")
+	}
+	var made struct{ Token string }
+	body := read(http.Post(d.consoleURL+"/v1/keys", "application/json", strings.NewReader(bodyOf("name", "Mine", "source", payrollID))))
+	if err := json.Unmarshal([]byte(body), &made); err != nil || made.Token == "" {
+		t.Fatalf("no key was made: %s", body)
+	}
+	answer := read(http.Post(d.shown.GateURL+"/api/answer", "application/json",
+		strings.NewReader(bodyOf("question", "Who?", "history", "[]", "api_key", made.Token))))
+	if !strings.Contains(answer, "("+payrollID+")") {
+		t.Errorf("the new key: %s", answer)
 	}
 }
 
@@ -301,12 +335,13 @@ func TestDemoNeedsItsPorts(t *testing.T) {
 func TestGateConfig(t *testing.T) {
 	c := gateConfig{
 		dir: "/tmp/the demo", host: "127.0.0.1", port: "8080", upstream: "http://127.0.0.1:7091", tokenDigest: "5e88",
-		source: handbookID, upstreamToken: "{env.TOKEN}",
+		source: handbookID, upstreamToken: "{env.TOKEN}", consolePort: "8082", gateURL: "http://127.0.0.1:8080",
 	}
 	const want = "{\n\tadmin off\n\tpersist_config off\n\tgrace_period 2s\n\tstorage file_system `/tmp/the demo/caddy`\n" +
 		"\tlog default {\n\t\toutput stderr\n\t\tformat console\n\t\tlevel ERROR\n\t}\n" +
-		"\tdocsgate {\n\t\tfeed file `/tmp/the demo/keys.yaml`\n\t\tupstream_token `{env.TOKEN}`\n\t}\n}\n\n" +
-		"http://:8080 {\n\tbind 127.0.0.1\n\tdocsgate `http://127.0.0.1:7091` {\n\t\tendpoints widget openai health\n\t}\n}\n"
+		"\tdocsgate {\n\t\tfeed file `/tmp/the demo/keys.yaml`\n\t\tfeed store `/tmp/the demo/keys.db`\n\t\tupstream_token `{env.TOKEN}`\n\t}\n}\n\n" +
+		"http://:8080 {\n\tbind 127.0.0.1\n\tdocsgate `http://127.0.0.1:7091` {\n\t\tendpoints widget openai health\n\t}\n}\n" +
+		"\nhttp://:8082 {\n\tbind 127.0.0.1\n\tdocsgate_console {\n\t\tgate `http://127.0.0.1:8080`\n\t}\n}\n"
 	if got := c.caddyfile(); got != want {
 		t.Errorf("%s\nwant\n%s", got, want)
 	}

@@ -44,17 +44,21 @@ func (u *upstream) close() {
 // builtIn starts the built-in backend on a free port of the loopback interface. Its agent key is in a file in dir,
 // because the gate takes no secret in clear.
 func builtIn(dir string) (*upstream, error) {
-	handbookKey, payrollKey, accessToken := randomKey(), randomKey(), "dgpt_pat_"+rand.Text()
+	handbookKey, payrollKey, accessToken := randomKey(), randomKey(), "dgpt_pat_"+rand.Text() // the token of the gate's account
 	b := backend.New(backend.Options{
 		Label:   "demo",
 		Keys:    map[string][]string{handbookKey: {handbookID}, payrollKey: {payrollID}},
-		Tokens:  map[string][]string{accessToken: {handbookID}},
+		Tokens:  map[string][]string{accessToken: nil},
 		Sources: map[string]string{handbookID: "handbook", payrollID: "secret payroll"},
 		Pace:    backend.DefaultPace,
 	})
 	keyFile := filepath.Join(dir, "agent.key")
 	if err := os.WriteFile(keyFile, []byte(handbookKey), 0o600); err != nil {
 		return nil, fmt.Errorf("writing the agent key of the built-in backend: %w", err)
+	}
+	tokenFile := filepath.Join(dir, "access.token")
+	if err := os.WriteFile(tokenFile, []byte(accessToken), 0o600); err != nil {
+		return nil, fmt.Errorf("writing the access token of the built-in backend: %w", err)
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -66,10 +70,12 @@ func builtIn(dir string) (*upstream, error) {
 		address: "http://" + listener.Addr().String(),
 		binding: `the source "handbook" (` + handbookID + ")",
 		other:   payrollID,
-		config:  gateConfig{agent: "{file." + keyFile + "}"},
+		config:  gateConfig{agent: "{file." + keyFile + "}", upstreamToken: "{file." + tokenFile + "}"},
 		backend: b,
-		secrets: map[string]string{handbookKey: "(the DocsGPT key that only the gate has)"},
-		server:  server,
+		secrets: map[string]string{
+			handbookKey: "(the DocsGPT key that only the gate has)", accessToken: "(the access token that only the gate has)",
+		},
+		server: server,
 	}, nil
 }
 
