@@ -27,14 +27,14 @@ heading = @printf '\n==> %s\n' '$(1)'
 
 .PHONY: help
 help: ## List the tasks
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: ## Try it: gate, answers and a page with the widget, on this machine (needs only Go)
 	@$(BUILD_ENV) go run $(BUILD_FLAGS) ./cmd/docsgate demo $(ARGS)
 
 .PHONY: test
-test: provision fmt-check vet lint test-go xcaddy build fuzz vuln e2e ## Everything: set-up, checks, all tests, end to end
+test: provision fmt-check vet lint test-go xcaddy build fuzz vuln e2e e2e-docsgpt ## Everything: set-up, checks, all tests, end to end
 	@printf '\nall steps of make test passed\n'
 
 .PHONY: provision
@@ -92,6 +92,11 @@ vuln: ## Look for known vulnerabilities in what the binaries reach
 e2e: provision build ## Run the widgets and SDKs in a real browser against bin/docsgate
 	$(call heading,end to end)
 	@scripts/e2e.sh
+
+.PHONY: e2e-docsgpt
+e2e-docsgpt: provision build ## Run a real DocsGPT with bin/docsgate in front, and the tests against both
+	$(call heading,end to end with a real DocsGPT)
+	@scripts/e2e.sh node ../e2e-docsgpt/run.mjs $(ARGS)
 
 .PHONY: bench
 bench: ## Run the Go benchmarks (BENCH=pattern), and the comparison with plain Caddy (ARGS=...)

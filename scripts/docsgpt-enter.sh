@@ -4,13 +4,13 @@
 # for the user who calls.
 #
 # Mounts are in a namespace of the command's own, so nothing stays mounted. Each step is an exec, so the command has the
-# process id of this script; and it gets SIGINT when who started it is gone.
+# process id of this script.
 set -euo pipefail
 installation=$1 data=$2 user=$3
 shift 3
-drop=(setpriv --pdeathsig=INT)
+drop=()
 if [[ "$user" != - && "$(id -u)" == 0 ]]; then
-	drop+=(--reuid="$user" --regid="$(id -g "$user")" --clear-groups)
+	drop=(setpriv --reuid="$user" --regid="$(id -g "$user")" --clear-groups)
 fi
 if ! grep -qx way=root "$installation/paths"; then
 	exec "${drop[@]}" "$@"

@@ -1,0 +1,96 @@
+// A client with a key for the handbook tries to get more. Straight at DocsGPT much of it works; through docsgate nothing
+// of the payroll, of other people's uploads or of the upstream credentials comes out, and no such text reaches the
+// model. What came of each attempt is docs/what-the-gate-changes.md: a run compares, UPDATE=1 writes the page anew.
+
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { describe, test } from 'node:test';
+import { REPO } from '../../e2e/lib/build.mjs';
+import { ATTEMPTS } from '../lib/attempts.mjs';
+import { FACTS } from '../lib/facts.mjs';
+import { outcome } from '../lib/outcome.mjs';
+import { pageOf } from '../lib/page.mjs';
+import { CANARY } from '../lib/stack.mjs';
+import { send } from '../lib/wire.mjs';
+
+const PAGE = path.join(REPO, 'docs', 'what-the-gate-changes.md');
+const FOREIGN = [CANARY.payroll, CANARY.attachment];
+
+const straight = { key: FACTS.agents.handbook.key, other: FACTS.agents.payroll.key, same: FACTS.agents.handbook.key };
+const { tokens } = FACTS.gate;
+/** Where each attempt is made. The gate with a key bound to an agent stands in front of the API that trusts everybody. */
+const SIDES = {
+  open: { base: FACTS.api.open, ...straight },
+  login: { base: FACTS.api.login, ...straight },
+  agent: { base: FACTS.gate.open, gate: true, key: tokens.agent, other: tokens.otherAgent, same: tokens.same },
+  source: { base: FACTS.gate.login, gate: true, key: tokens.source, other: tokens.otherSource, same: tokens.sameSource },
+};
+for (const [name, side] of Object.entries(SIDES)) Object.assign(side, { name, facts: FACTS });
+
+const callsOfTheModel = async () => (await fetch(`${FACTS.model}/calls`)).json();
+
+/** Nothing that does not belong to the client's key, nor any upstream credential, in the answer. */
+function assertNothingForeign(response, request) {
+  for (const text of FOREIGN) assert.ok(!response.text.includes(text), `foreign text in the answer: ${response.text}`);
+  const sent = JSON.stringify(request) + String(request.body ?? '');
+  const all = response.text + JSON.stringify(response.headers);
+  for (const [name, secret] of Object.entries(FACTS.secrets)) {
+    assert.ok(!all.includes(secret) || sent.includes(secret), `the answer tells the ${name}`);
+  }
+}
+
+async function describeAnswer(attempt, response, side, prepared) {
+  const text = attempt.describe?.(response) || outcome(response, attempt.success);
+  const aftermath = await attempt.aftermath?.(side, prepared);
+  return aftermath ? `${text}; ${aftermath}` : text;
+}
+
+/** Makes the attempt at several places at once; says what came of it at each. */
+async function tryAt(sides, attempt) {
+  const prepared = await Promise.all(sides.map((side) => attempt.prepare?.(side)));
+  const callsBefore = (await callsOfTheModel()).length;
+  const gate = sides.every((side) => side.gate);
+  const found = await Promise.all(sides.map(async (side, i) => {
+    const request = attempt.request(side, prepared[i]);
+    const response = await send(side.base, request);
+    if (gate) assertNothingForeign(response, request);
+    return [side.name, await describeAnswer(attempt, response, side, prepared[i])];
+  }));
+  if (gate) {
+    const given = (await callsOfTheModel()).slice(callsBefore).flat();
+    assert.deepEqual(given.filter((text) => FOREIGN.includes(text)), [], 'foreign text was given to the model');
+  }
+  return Object.fromEntries(found);
+}
+
+describe('a client with a key for the handbook', () => {
+  const results = [];
+  let complete = true;
+
+  for (const attempt of ATTEMPTS) {
+    test(`${attempt.group}: ${attempt.name}`, async () => {
+      const result = { group: attempt.group, name: attempt.name };
+      results.push(result);
+      try {
+        // First all that belongs to others may be seen, then nothing of it.
+        Object.assign(result, await tryAt([SIDES.open, SIDES.login], attempt));
+        Object.assign(result, await tryAt([SIDES.agent, SIDES.source], attempt));
+      } catch (error) {
+        complete = false;
+        throw error;
+      }
+    });
+  }
+
+  test('the page in docs/ says what was seen', () => {
+    assert.ok(complete, 'attempts failed, so the page is not compared');
+    const text = pageOf(results);
+    if (process.env.UPDATE) {
+      fs.writeFileSync(PAGE, text);
+      return;
+    }
+    const committed = fs.existsSync(PAGE) ? fs.readFileSync(PAGE, 'utf8') : '';
+    assert.deepEqual(text.split('\n'), committed.split('\n'), 'write it anew with: UPDATE=1 make e2e-docsgpt');
+  });
+});

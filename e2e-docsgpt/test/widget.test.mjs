@@ -1,0 +1,71 @@
+// The published widget in Chromium: straight at DocsGPT 1.1.0 it shows an error for every question, through docsgate it
+// answers from the source of its key.
+
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { launchBrowser, openPage, outsideHosts } from '../../e2e/lib/browser.mjs';
+import { WIDGET_VERSIONS } from '../../e2e/lib/bundles.mjs';
+import { serveSite } from '../../e2e/lib/site.mjs';
+import { mountWidget } from '../../e2e/lib/widget.mjs';
+import { FACTS } from '../lib/facts.mjs';
+import { documentsIn } from '../lib/outcome.mjs';
+import { QUESTION } from '../lib/stack.mjs';
+
+const { tokens } = FACTS.gate;
+const DEADLINE = { deadline: 60_000 };
+
+describe('the published widget', () => {
+  let site;
+  let browser;
+  before(async () => {
+    site = await serveSite();
+    browser = await launchBrowser();
+  });
+  after(async () => {
+    await browser?.close();
+    await site?.stop();
+  });
+
+  async function withWidget(version, props, body) {
+    const page = await openPage(browser, site.page(version));
+    try {
+      await body(await mountWidget(page, props));
+      assert.deepEqual(outsideHosts(page), []);
+    } finally {
+      await page.context().close();
+    }
+  }
+
+  for (const version of WIDGET_VERSIONS) {
+    test(`${version}, straight at DocsGPT: an error`, () => withWidget(version, {
+      apiHost: FACTS.api.login, apiKey: FACTS.agents.handbook.key,
+    }, async (widget) => {
+      assert.equal((await widget.ask(QUESTION, DEADLINE)).error, 'Something went wrong !');
+    }));
+
+    for (const [name, document] of Object.entries({ agent: 'handbook', source: 'handbook', otherAgent: 'payroll' })) {
+      test(`${version}, through docsgate with the key "${name}": two answers`, () => withWidget(version, {
+        apiHost: FACTS.gate.login, apiKey: tokens[name],
+      }, async (widget) => {
+        for (const turns of [1, 2]) {
+          const turn = await widget.ask(QUESTION, DEADLINE);
+          assert.equal(turn.error, '');
+          assert.deepEqual(documentsIn(turn.answer), [document], turn.answer);
+          assert.match(turn.answer, new RegExp(`turns=${turns} `));
+        }
+      }));
+    }
+
+    test(`${version}, with a key that nobody gave out: a sentence, and no answer`, () => withWidget(version, {
+      apiHost: FACTS.gate.login, apiKey: 'nobody-gave-this-out',
+    }, async (widget) => {
+      const turn = await widget.ask(QUESTION, DEADLINE);
+      assert.match(turn.error || turn.answer, /API key/);
+    }));
+  }
+
+  test('0.5.1: feedback', () => withWidget('0.5.1', { apiHost: FACTS.gate.login, apiKey: tokens.agent }, async (widget) => {
+    await widget.ask(QUESTION, DEADLINE);
+    assert.equal((await widget.like()).status, 200);
+  }));
+});
