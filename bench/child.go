@@ -15,6 +15,7 @@ import (
 const (
 	roleUpstream = "role-upstream"
 	roleLoad     = "role-load"
+	roleKeys     = "role-keys"
 )
 
 // child is this program in another role.
@@ -24,12 +25,14 @@ type child struct {
 	out *bufio.Reader
 }
 
-func startChild(ctx context.Context, role string) (*child, error) {
+// startChild starts a role with some variables in its environment besides those of this process.
+func startChild(ctx context.Context, role string, env ...string) (*child, error) {
 	program, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
 	cmd := exec.CommandContext(ctx, program, role)
+	cmd.Env = append(os.Environ(), env...)
 	cmd.Stderr = os.Stderr
 	c := &child{cmd: cmd}
 	if c.in, err = cmd.StdinPipe(); err != nil {

@@ -3,6 +3,7 @@
 //
 //	go run ./bench [-rounds 5] [-scale 1] [-kinds name,name] [-memory=false] [-out folder]
 //	go run ./bench -profile own -kinds widget
+//	go run ./bench -keys 1000000 [-rounds 5] [-out folder]
 //
 // It prints ratios to plain Caddy, each as the median of all rounds with the lowest and the highest, and the project's
 // budgets beside them. No time is judged by itself, so a busy or slow machine gives wider ranges, not other results. The
@@ -11,6 +12,9 @@
 // The client and the upstream run in processes of their own (the same program in another role), so that what is
 // measured is the proxy alone. All answers are checked, and so is what reached the upstream: if one is wrong there are
 // no figures and the exit status is 1. A budget that is not met changes no exit status.
+//
+// With -keys it shows in place of all that what a store of so many keys takes: the start, memory, listing and searching,
+// and a change. Those are times of this machine, beside budgets that any should meet.
 package main
 
 import (
@@ -49,11 +53,16 @@ func run(ctx context.Context, args []string) error {
 			return serveUpstream(ctx, os.Stdin, os.Stdout)
 		case roleLoad:
 			return serveLoad(ctx, os.Stdin, os.Stdout)
+		case roleKeys:
+			return serveKeys(ctx, os.Stdin, os.Stdout)
 		}
 	}
 	o, err := parseOptions(args, os.Stderr)
 	if err != nil {
 		return err
+	}
+	if o.keys > 0 {
+		return showScale(ctx, o, os.Stdout)
 	}
 	w, err := openWorld(ctx, o)
 	if err != nil {
@@ -87,6 +96,7 @@ type options struct {
 	kinds       []kind
 	memory      bool
 	profile     proxyKind
+	keys        int
 	out         string
 }
 
@@ -102,6 +112,7 @@ func parseOptions(args []string, stderr io.Writer) (*options, error) {
 	flags.BoolVar(&o.memory, "memory", true, "measure memory for each open stream")
 	flags.StringVar(&o.out, "out", "", "output folder (default .cache/bench in the project)")
 	names := flags.String("kinds", "", "only these kinds of requests: "+strings.Join(kindNames(), ","))
+	flags.IntVar(&o.keys, "keys", 0, "instead of comparing, show what a store of so many keys takes, say 1000000")
 	profile := flags.String("profile", "", "instead of comparing, profile one proxy: plain, own or via")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -117,8 +128,12 @@ func parseOptions(args []string, stderr io.Writer) (*options, error) {
 	switch {
 	case flags.NArg() > 0:
 		return nil, fmt.Errorf("unexpected argument %q", flags.Arg(0))
-	case o.rounds < 1 || o.scale <= 0 || o.connections < 1 || o.procs < 1 || o.streams < 1:
+	case o.rounds < 1 || o.scale <= 0 || o.connections < 1 || o.procs < 1 || o.streams < 1 || o.keys < 0:
 		return nil, errors.New("numbers must be above zero")
+	case o.keys > 0 && o.keys < max(1000, o.rounds):
+		return nil, errors.New("a store of many keys has 1000 at least")
+	case o.keys > 0 && o.profile != "":
+		return nil, errors.New("-keys and -profile do not go together")
 	case o.profile != "" && !o.profile.known():
 		return nil, fmt.Errorf("unknown proxy %q: known are plain, own, via", o.profile)
 	}

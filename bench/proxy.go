@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -153,16 +154,25 @@ func (p *proxy) stop() {
 // ticks is the unit of times in /proc: a hundredth of a second on every Linux.
 const ticks = 100
 
-// cpu returns the CPU time that the process has taken so far, in user and system, in seconds.
+// cpu is cpuOf for the proxy.
 func (p *proxy) cpu() (float64, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	seconds, err := cpuOf(p.cmd.Process.Pid)
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", p.kind, err)
+	}
+	return seconds, nil
+}
+
+// cpuOf returns the CPU time that a process has taken so far, in user and system, in seconds.
+func cpuOf(pid int) (float64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0, fmt.Errorf("reading CPU time (this needs Linux): %w", err)
 	}
 	// The second field is the name in parentheses and may hold blanks; user and system time are the 14th and the 15th.
 	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
 	if len(fields) < 13 || fields[0] == "Z" {
-		return 0, fmt.Errorf("%s has ended", p.kind)
+		return 0, errors.New("the process has ended")
 	}
 	sum := 0.0
 	for _, field := range fields[11:13] {

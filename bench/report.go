@@ -57,12 +57,15 @@ func cpuName() string {
 }
 
 // save writes load.json.
-func (r *report) save(dir string) error {
-	text, err := json.MarshalIndent(r, "", "\t")
+func (r *report) save(dir string) error { return saveJSON(r, dir, "load.json") }
+
+// saveJSON writes raw figures.
+func saveJSON(figures any, dir, name string) error {
+	text, err := json.MarshalIndent(figures, "", "\t")
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(dir, "load.json")
+	path := filepath.Join(dir, name)
 	if err := os.WriteFile(path, append(text, '\n'), 0o600); err != nil {
 		return err
 	}
@@ -160,8 +163,10 @@ type table struct {
 	cells *tabwriter.Writer
 }
 
+func newTabs(out io.Writer) *tabwriter.Writer { return tabwriter.NewWriter(out, 0, 1, 1, ' ', 0) }
+
 func newTable(out io.Writer, what string) *table {
-	t := &table{out, tabwriter.NewWriter(out, 0, 1, 1, ' ', 0)}
+	t := &table{out, newTabs(out)}
 	t.row(what, "way", "median [lowest highest]", "budget", "")
 	t.row("---", "---", "---", "---", "---")
 	return t

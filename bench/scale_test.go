@@ -1,0 +1,46 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// A round gives every figure, and none when the key that it needs is refused.
+func TestScaleRound(t *testing.T) {
+	o := &options{keys: 1500, rounds: 2}
+	plans, err := fillStore(t.Context(), filepath.Join(t.TempDir(), "keys.db"), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	serve := func(plan scalePlan) (started string, round scaleRound, err error) {
+		t.Helper()
+		text, err := json.Marshal(plan)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out bytes.Buffer
+		if err := serveKeys(t.Context(), bytes.NewReader(text), &out); err != nil {
+			return out.String(), round, err
+		}
+		started, figures, _ := strings.Cut(out.String(), "\n")
+		return started, round, json.Unmarshal([]byte(figures), &round)
+	}
+	for _, plan := range plans {
+		started, round, err := serve(plan)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if started != "started" || round.Heap <= 0 || round.Resident <= 0 || round.Used <= 0 || round.Revoke <= 0 ||
+			len(round.Pages) != len(scaleQueries) {
+			t.Errorf("%q, %+v", started, round)
+		}
+	}
+	if started, _, err := serve(plans[0]); err == nil || started != "" {
+		t.Errorf("with a key that was revoked before: %q, %v", started, err)
+	}
+}
