@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 
 	"github.com/docsgate/docsgate/keys"
 	"github.com/docsgate/docsgate/keys/adopted"
+	"github.com/docsgate/docsgate/keys/mongofeed"
 	"github.com/docsgate/docsgate/keys/pgfeed"
 )
 
@@ -35,9 +37,11 @@ func init() {
 //		patience <duration>
 //		poll <duration>
 //		snapshot <path>|off
+//		database <name>                  # MongoDB
+//		collection agents|api_keys|both  # MongoDB
 //	}
 type DocsGPTFeed struct {
-	// The address of DocsGPT's database, as DocsGPT's own POSTGRES_URI: one placeholder, {env.NAME} or {file.PATH}, or
+	// The address of DocsGPT's database, as DocsGPT's own POSTGRES_URI or MONGO_URI: one placeholder, {env.NAME} or {file.PATH}, or
 	// the address itself if there is no password in it. Required.
 	URI string `json:"uri,omitempty"`
 
@@ -61,6 +65,12 @@ type DocsGPTFeed struct {
 	// The file that keeps the keys for a start without the database, encrypted; "off": none. Default: a file below
 	// docsgate in Caddy's data directory.
 	Snapshot string `json:"snapshot,omitempty"`
+
+	// Only for MongoDB: the database, as DocsGPT's own MONGO_DB_NAME. Default: the one in the address, or "docsgpt".
+	Database string `json:"database,omitempty"`
+	// Only for MongoDB: the collection with the keys, "agents" (0.14 to 0.16), "api_keys" (0.8 to 0.13) or "both". Default:
+	// agents if it has keys, else api_keys.
+	Collection string `json:"collection,omitempty"`
 
 	logger *zap.Logger
 }
@@ -104,9 +114,15 @@ func (f *DocsGPTFeed) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			err = unmarshalDuration(d, &f.Poll)
 		case "snapshot":
 			err = unmarshalOnce(d, &f.Snapshot)
+		case "database":
+			err = unmarshalOnce(d, &f.Database)
+		case "collection":
+			if err = unmarshalOnce(d, &f.Collection); err == nil && !slices.Contains(mongoCollections, f.Collection) {
+				err = d.Errf("collection %s: known are %s", f.Collection, strings.Join(mongoCollections, ", "))
+			}
 		default:
 			err = d.Errf("unrecognized option %q of the feed docsgpt: known are owners, ids, published, shared, off, "+
-				"patience, poll, snapshot", name)
+				"patience, poll, snapshot, database, collection", name)
 		}
 		if err != nil {
 			return err
@@ -114,6 +130,8 @@ func (f *DocsGPTFeed) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	}
 	return nil
 }
+
+var mongoCollections = []string{mongofeed.Agents, mongofeed.APIKeys, mongofeed.Both}
 
 func unmarshalList(d *caddyfile.Dispenser, to *[]string) error {
 	if *to = d.RemainingArgs(); len(*to) == 0 {
@@ -188,13 +206,21 @@ func (f *DocsGPTFeed) open(uri keys.Secret) (keys.Feed, error) {
 	filter := adopted.Filter{Owners: f.Owners, IDs: f.IDs, Published: f.Published, Shared: f.Shared, Off: f.Off}
 	scheme, _, _ := strings.Cut(uri.Reveal(), ":")
 	switch strings.ToLower(scheme) {
+	case "mongodb", "mongodb+srv":
+		return mongofeed.New(mongofeed.Options{
+			URI: uri, Filter: filter, SnapshotPath: f.snapshotPath(uri), Database: f.Database, Collection: f.Collection,
+			Poll: time.Duration(f.Poll), Patience: time.Duration(f.Patience), Note: f.note,
+		})
 	case "postgres", "postgresql", "postgresql+psycopg", "postgresql+psycopg2":
+		if f.Database != "" || f.Collection != "" {
+			return nil, errors.New("database and collection are only for MongoDB; with PostgreSQL the address names the database")
+		}
 		return pgfeed.New(pgfeed.Options{
 			URI: uri, Filter: filter, SnapshotPath: f.snapshotPath(uri),
 			Poll: time.Duration(f.Poll), Patience: time.Duration(f.Patience), Note: f.note,
 		})
 	default:
-		return nil, errors.New("the address must begin with postgres://")
+		return nil, errors.New("the address must begin with postgres:// or mongodb://")
 	}
 }
 
@@ -206,7 +232,7 @@ func (f *DocsGPTFeed) snapshotPath(uri keys.Secret) string {
 	case "":
 		name := "unknown"
 		if u, err := url.Parse(uri.Reveal()); err == nil {
-			sum := sha256.Sum256([]byte(u.Host + u.Path)) // no user, no password
+			sum := sha256.Sum256([]byte(u.Host + u.Path + f.Database)) // no user, no password
 			name = hex.EncodeToString(sum[:6])
 		}
 		return filepath.Join(caddy.AppDataDir(), "docsgate", "docsgpt-"+name+".snapshot")

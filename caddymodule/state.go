@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"runtime/debug"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,6 +37,7 @@ type state struct {
 	usage      *usage.Meter
 	issued     *issued // nil without a feed of keys that the gate issues
 	feeds      []keys.Feed
+	leftOut    sync.Map // name of a feed -> what was last said about keys that it left out
 
 	logger  atomic.Pointer[zap.Logger] // of the newest configuration
 	loaded  atomic.Bool                // every feed was read once
@@ -113,6 +116,9 @@ func (a *App) newState(ctx context.Context, feeds []keys.Feed) (_ *state, err er
 	return s, nil
 }
 
+// manyKeys is from where on it is worth it to give the memory back that reading keys took.
+const manyKeys = 100_000
+
 // holdIssued makes what is written to the registry count here before the writer hears of it.
 func (s *state) holdIssued(ctx context.Context, a *App) error {
 	held, err := holdRegistry(ctx, a.storeFeed.path, a.ctx.Slogger())
@@ -156,6 +162,9 @@ func (a *App) rules(s *state) registry.Rules {
 func (s *state) start(logger *zap.Logger) {
 	s.logger.Store(logger)
 	s.once.Do(func() {
+		if s.store.Len() > manyKeys {
+			go debug.FreeOSMemory() // reading them leaves twice as much behind as they take
+		}
 		s.watched.Go(func() { s.syncer.Run(s.ctx) })
 	})
 }
@@ -182,7 +191,11 @@ func (s *state) FeedLoaded(feed string, count int, change keys.Change, _ time.Ti
 	if s.issued != nil && feed != s.issued.feed && !change.IsZero() {
 		s.issued.Recheck() // keys may stand for agents of this feed
 	}
-	s.logger.Load().Info("keys loaded", zap.String("feed", feed), zap.Int("keys", count),
+	level := zap.InfoLevel
+	if change.IsZero() && count > 0 {
+		level = zap.DebugLevel
+	}
+	s.logger.Load().Log(level, "keys loaded", zap.String("feed", feed), zap.Int("keys", count),
 		zap.Int("added", change.Added), zap.Int("updated", change.Updated), zap.Int("removed", change.Removed))
 	for _, f := range s.feeds {
 		if a, ok := f.(adopting); ok && f.Name() == feed {
@@ -202,14 +215,18 @@ func (s *state) logLeft(feed string, left []adopted.Left) {
 	first := left[:min(len(left), 5)]
 	words := make([]string, len(first))
 	for i, l := range first {
-		words[i] = l.ID + ": " + l.Reason
+		words[i] = adopted.KeyID(l.ID) + ": " + l.Reason
+	}
+	if last, _ := s.leftOut.Swap(feed, strings.Join(words, "\n")); last == strings.Join(words, "\n") {
+		return
 	}
 	s.logger.Load().Info("keys not adopted", zap.String("feed", feed), zap.Int("keys", len(left)), zap.Strings("first", words))
 }
 
-// FeedFailed implements keys.Observer. A failure at the very start is the configuration's, which is refused with it.
+// FeedFailed implements keys.Observer. A failure at the very start is the configuration's, which is refused with it; but not
+// that of a database that is away.
 func (s *state) FeedFailed(feed string, err error, _ time.Time) {
-	if !s.loaded.Load() {
+	if stale := (*keys.Stale)(nil); !s.loaded.Load() && !errors.As(err, &stale) {
 		return
 	}
 	s.logger.Load().Error("keys not loaded; the last good ones stay in force",

@@ -16,7 +16,8 @@ func TestReadSources(t *testing.T) {
 			  {"id":"a23ab4b1-00cf-4bce-8731-8fbee2a50a39","name":"al\u0070ha","tokens":"51"}]`,
 			[]Source{
 				{"17ad69e0-b2fc-48ed-af93-42b3fe820758", "beta"}, {"a23ab4b1-00cf-4bce-8731-8fbee2a50a39", "alpha"},
-			}, false,
+			},
+			false,
 		},
 		"the built-in one has no id": {`[{"name":"Default","date":"default"},{"id":"b","name":"n"}]`, []Source{{"b", "n"}}, false},
 		"none":                       {`[]`, nil, false},

@@ -37,6 +37,7 @@ type Memory struct {
 	repeated map[string]Agent       // left out because others have the same key
 	left     map[string]Left        // all that were left out, by their printable ids
 	pending  map[string]bool        // ids that have changed since keys were given out
+	noted    string                 // what was said last about the snapshot
 
 	disk disk
 }
@@ -149,7 +150,10 @@ func (m *Memory) recall() {
 	}
 	agents, at, err := readSnapshot(m.options.SnapshotPath, m.options.Feed)
 	if err != nil {
-		m.options.Note(err.Error())
+		if m.noted != err.Error() { // it is tried again and again
+			m.noted = err.Error()
+			m.options.Note(m.noted)
+		}
 		return
 	}
 	m.replace(agents)

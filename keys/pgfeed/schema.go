@@ -101,7 +101,8 @@ var (
 type deniedError struct{ columns []string }
 
 func (e deniedError) Error() string {
-	return "the role may not read what the gate needs: GRANT SELECT (" + strings.Join(e.columns, ", ") + ") ON agents TO it"
+	return "the role may not read what the gate needs: GRANT SELECT (" + strings.Join(e.columns, ", ") + ") ON agents TO it; `docsgate adopt " +
+		"--print-grants ROLE` prints what to run"
 }
 
 // column is an expression if the version has the columns it needs, else an alternative.

@@ -1,0 +1,63 @@
+package mongofeed_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/docsgate/docsgate/internal/mongotest"
+	"github.com/docsgate/docsgate/keys/mongofeed"
+)
+
+// BenchmarkLoad is a load of all agents, with the connection it makes, from a stand-in that costs almost nothing itself:
+// it is the gate's own share.
+func BenchmarkLoad(b *testing.B) {
+	for _, n := range []int{100, 10_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			f := newFeed(b, options(b, many(b, n)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if set, err := f.Load(b.Context()); err != nil || len(set) != n {
+					b.Fatalf("%d keys, %v", len(set), err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkLook is one look at a database in which nothing has changed, as a watch that polls takes it all the time.
+func BenchmarkLook(b *testing.B) {
+	for _, n := range []int{100, 10_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			look, end := mongofeed.Looker(b.Context(), b, newFeed(b, options(b, many(b, n))))
+			defer end()
+			b.ReportAllocs()
+			for b.Loop() {
+				look()
+			}
+		})
+	}
+}
+
+// BenchmarkServer is the same look at the tests' real server, which is much slower than a MongoDB.
+func BenchmarkServer(b *testing.B) {
+	database := mongotest.Database(b)
+	fill(b, database, 1000)
+	look, end := mongofeed.Looker(b.Context(), b, newFeed(b, options(b, mongotest.URI(database))))
+	defer end()
+	for b.Loop() {
+		look()
+	}
+}
+
+// many makes a stand-in with so many agents and returns its address.
+func many(b *testing.B, n int) string {
+	b.Helper()
+	r := newReplica(b)
+	r.set(func(r *replica) {
+		r.frozen = map[string][]byte{}
+		for i := 1; i <= n; i++ {
+			r.records[mongofeed.Agents] = append(r.records[mongofeed.Agents], agent(i, is("source", dbRef(oid(3, i)))))
+		}
+	})
+	return r.uri()
+}

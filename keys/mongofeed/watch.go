@@ -1,0 +1,121 @@
+package mongofeed
+
+import (
+	"context"
+	"time"
+)
+
+const (
+	// streamedPoll is the time between two looks at a database that says itself when there is something new.
+	streamedPoll = 30 * time.Second
+
+	// pollShare bounds the load: a look that takes long is followed by a pause of four times that.
+	pollShare = 4
+
+	// restTime is the shortest time between two looks, however often the database asks for one.
+	restTime = 100 * time.Millisecond
+)
+
+// Watch calls changed once it has compared all records, and then whenever some have changed, until ctx ends; then it
+// returns nil. It returns an error when the database is lost. One call is to run at a time.
+func (f *Feed) Watch(ctx context.Context, changed func()) error {
+	err := f.watch(ctx, changed)
+	f.watching.Store(false)
+	f.memory.Save(true)
+	if ctx.Err() != nil {
+		return nil
+	}
+	told, _ := explain(err, f.options.Timeout)
+	return told
+}
+
+func (f *Feed) watch(ctx context.Context, changed func()) error {
+	ctx, l, err := f.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	return l.why(f.follow(ctx, l, changed))
+}
+
+// follow reads and waits until that goes wrong.
+func (f *Feed) follow(ctx context.Context, l *link, changed func()) error {
+	s, err := f.openStreams(ctx, l) // before all is read, so that nothing is missed in between
+	if err != nil {
+		return err
+	}
+	defer func() { s.close() }()
+	for first := true; ; first = false {
+		begun := time.Now()
+		pending, err := f.look(ctx, l, first)
+		if err != nil {
+			return err
+		}
+		if first {
+			f.watching.Store(true)
+		}
+		if first || pending { // also once for a load that failed
+			changed()
+		}
+		f.memory.Save(false)
+		if s, err = f.wait(ctx, l, s, time.Since(begun)); err != nil {
+			return err
+		}
+	}
+}
+
+// look reads what has changed, or all, and tells whether there is something to give out.
+func (f *Feed) look(ctx context.Context, l *link, all bool) (pending bool, err error) {
+	if err := f.begin(ctx); err != nil {
+		return false, err
+	}
+	defer f.end()
+	if !all && f.seen != nil {
+		return f.readChanged(ctx, l)
+	}
+	agents, at, err := f.readFull(ctx, l)
+	if err != nil {
+		return false, err
+	}
+	return f.memory.Compare(agents, at), nil
+}
+
+// wait returns when the next look is due; took is how long the last one has taken. An error says that the connection is
+// lost. It returns the streams to wait for next.
+func (f *Feed) wait(ctx context.Context, l *link, s streams, took time.Duration) (streams, error) {
+	if len(s) == 0 {
+		return nil, pause(ctx, max(f.options.Poll, pollShare*took))
+	}
+	if err := pause(ctx, max(restTime, pollShare*took)); err != nil { // what comes meanwhile stays in the streams
+		return s, err
+	}
+	for deadline := time.Now().Add(max(streamedPoll, f.options.Poll)); time.Now().Before(deadline); {
+		begun := time.Now()
+		heard, err := f.hear(ctx, s)
+		switch {
+		case err != nil:
+			return s, err
+		case heard == ended:
+			// The collection was dropped or renamed.
+			s.close()
+			return f.openStreams(ctx, l)
+		case heard == change:
+			return s, nil
+		case heard == silence:
+			f.memory.Confirm(begun)
+			f.memory.Save(false)
+		}
+	}
+	return s, nil
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
