@@ -15,6 +15,6 @@ import (
 func main() {
 	caddy.CustomBinaryName = "docsgate"
 	caddy.CustomLongDescription = "docsgate is Caddy with an API-key gate for DocsGPT in it. All of Caddy's commands work;\n" +
-		"docsgate's own are keys and demo. Try \"docsgate demo\"."
+		"docsgate's own are keys, adopt, doctor and demo. Try \"docsgate demo\"."
 	caddycmd.Main()
 }

@@ -30,6 +30,7 @@ var rooms = map[string]struct {
 	"forward":     {reach: slices.Concat(caddys, []string{"keys", "caddymodule"})},
 	"policy":      {reach: slices.Concat(caddys, []string{"caddymodule"})},
 	"console":     {reach: slices.Concat(caddys, []string{"docsgpt", "forward", "policy", "caddymodule"})},
+	"doctor":      {reach: slices.Concat(caddys, []string{"keys", "caddymodule"})},
 	"caddymodule": {reach: []string{"cmd", "demo"}},
 }
 

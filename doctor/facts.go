@@ -1,0 +1,140 @@
+package doctor
+
+import (
+	"crypto/tls"
+	"time"
+
+	"github.com/docsgate/docsgate/forward"
+)
+
+// Facts are what a configuration says, and what the running gate tells of itself. The zero value knows nothing: then
+// only what can be seen from outside is examined.
+type Facts struct {
+	// Config is the name of the configuration's file; empty: there is none.
+	Config string
+	// Trouble is why the configuration does not load; nil: it does.
+	Trouble error
+	// Running says whether a gate runs, and with this configuration.
+	Running Running
+
+	Gates    []Gate
+	Consoles []Console
+	Logs     []Log
+	Admin    Admin
+	Keys     Keys
+
+	// Version is the configured version of DocsGPT: a name, "auto", or empty for the newest known.
+	Version string
+}
+
+// Running is what is known of the gate that runs.
+type Running string
+
+// The states of a gate.
+const (
+	RunningUnknown Running = ""      // it cannot be asked
+	NotRunning     Running = "no"    // nothing listens on its admin endpoint
+	RunningThis    Running = "this"  // with this configuration
+	RunningOther   Running = "other" // with another one
+)
+
+// Site is where a handler is reached.
+type Site struct {
+	Hosts  []string // names; empty: any
+	Listen []string // addresses, as Caddy writes them
+	TLS    Known    // served with TLS
+}
+
+// Known is a yes or no that may not be known. The zero value is not known.
+type Known int8
+
+// The values of Known.
+const (
+	No  Known = -1
+	Yes Known = 1
+)
+
+// KnownBool is a yes or no that is known.
+func KnownBool(b bool) Known {
+	if b {
+		return Yes
+	}
+	return No
+}
+
+// Gate is one docsgate handler.
+type Gate struct {
+	Site
+	Upstreams []Upstream // empty: they cannot be told
+	Endpoints []string   // the open groups; empty: not known
+	Partly    bool       // it gets only some paths of its site
+
+	LogsCredentials bool // the server's log holds Authorization and cookies
+	Traces          bool // the server logs the settings of its handlers
+}
+
+// Upstream is a DocsGPT.
+type Upstream struct {
+	Address forward.Address
+	TLS     *tls.Config // nil: the defaults
+}
+
+// Console is one docsgate_console handler.
+type Console struct {
+	Site
+	Token bool // has an admin token
+	Auth  bool // an authentication handler is before it
+}
+
+// Log is one log that requests are written to.
+type Log struct {
+	Name    string
+	File    string   // its path; empty: it is no file
+	Missing []string // places of keys that its filters leave in; empty: none
+}
+
+// Admin is Caddy's admin endpoint.
+type Admin struct {
+	Disabled bool
+	Listen   string // as Caddy writes it
+}
+
+// Keys are the keys of the gate.
+type Keys struct {
+	// Trouble is why nothing is known of them; nil: the rest is known.
+	Trouble error
+	// FromGate: the running gate told; otherwise they were loaded for this examination.
+	FromGate bool
+	Feeds    []Feed
+	// Configured is how many feeds the configuration has.
+	Configured int
+	States     map[string]int // number of keys by state, such as "active"
+}
+
+// Feed is where keys come from.
+type Feed struct {
+	Name    string
+	Keys    int
+	Age     time.Duration // since it was last read without a fault; negative: never
+	Failing bool
+}
+
+// Options say what else to examine.
+type Options struct {
+	// URL is where clients reach the gate. Empty: where the configuration has it, on this machine.
+	URL string
+	// Key is a token that the gate knows. Empty: nothing is asked.
+	Key string
+	// Source is the id of a source that the key must not reach, and Canary a text that only stands there. Question is
+	// one that this text answers; empty: a general one.
+	Source, Canary, Question string
+	// Page is the address of the page that the widget is on. Empty: none.
+	Page string
+	// Backends are addresses at which DocsGPT must not answer, host:port.
+	Backends []string
+
+	// Patience is how long one answer may take. Default: 90s.
+	Patience time.Duration
+	// Local are the addresses of this machine. nil: those of its network interfaces.
+	Local []string
+}

@@ -1,0 +1,172 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// What published widgets ask, and with which keys, if their page does not say. They belong to the cloud of DocsGPT's makers.
+const (
+	defaultHost = "gptcloud.arc53.com"
+	chatDemoKey = "74039c6d-bff7-44ce-ae55-2973cbf13837"
+	findDemoKey = "82962c9a-aa77-4152-94e5-a4f84fd44c6a"
+)
+
+// maxScripts is how many scripts of a page are read.
+const maxScripts = 12
+
+// checkPage looks for the widget in a page: whom it asks, and with which key.
+func (x *exam) checkPage(ctx context.Context) {
+	if x.opts.Page == "" {
+		return
+	}
+	at, err := url.Parse(x.opts.Page)
+	if err != nil || at.Host == "" {
+		x.unknown("page.widget", "The address of the page is no URL.", "Write it as https://www.example.com/page.")
+		return
+	}
+	shown := (&url.URL{Scheme: at.Scheme, Host: at.Host, Path: at.Path}).String()
+	html, err := x.fetch(ctx, at)
+	if err != nil {
+		x.unknown("page.widget",
+			fmt.Sprintf("The page %s could not be read: %v.", shown, err), "Name a page that anybody can open.")
+		return
+	}
+	w := findWidget(html)
+	scripts := 0
+	for _, src := range w.scripts {
+		link, err := at.Parse(src)
+		if err != nil || link.Host != at.Host || scripts == maxScripts || len(w.hosts) > 0 && len(w.keys) > 0 {
+			continue
+		}
+		scripts++
+		if text, err := x.fetch(ctx, link); err == nil {
+			w.readScript(text)
+		}
+	}
+	if !w.found() {
+		x.unknown("page.widget", fmt.Sprintf("No widget was found in %s or its scripts.", shown),
+			"Name the page that has it; if its settings are put together by a program, see that apiHost and apiKey are the gate's.")
+		return
+	}
+	x.ok("page.widget", fmt.Sprintf("The widget stands on %s.", shown))
+	x.checkPageHosts(at, w.hosts)
+	x.checkPageKeys(ctx, w.keys)
+}
+
+func (x *exam) fetch(ctx context.Context, at *url.URL) ([]byte, error) {
+	for range 4 {
+		link := *at
+		link.User, link.Fragment = nil, ""
+		t := newTarget(at.Scheme+"://"+at.Host, nil)
+		a, err := t.send(ctx, x.agent, request{method: http.MethodGet, path: link.RequestURI()})
+		if err != nil {
+			return nil, err
+		}
+		if next := a.header.Get("Location"); a.status >= 300 && a.status < 400 && next != "" {
+			if at, err = at.Parse(next); err != nil || at.Scheme != "http" && at.Scheme != "https" {
+				return nil, fmt.Errorf("it leads elsewhere")
+			}
+			continue
+		}
+		if a.status != http.StatusOK {
+			return nil, fmt.Errorf("status %d", a.status)
+		}
+		return a.body, nil
+	}
+	return nil, fmt.Errorf("it leads on and on")
+}
+
+func (x *exam) checkPageHosts(at *url.URL, hosts []string) {
+	if len(hosts) == 0 {
+		x.fail("page.host",
+			"The page sets no apiHost, so the widget asks the cloud of DocsGPT's makers.",
+			"Set apiHost to the gate's address.")
+		return
+	}
+	for _, host := range hosts {
+		u, err := at.Parse(host)
+		if err != nil {
+			x.fail("page.host",
+				"The page's apiHost is no address.", "Set apiHost to the gate's address, such as https://ask.example.com")
+			continue
+		}
+		name := u.Scheme + "://" + u.Host
+		switch {
+		case strings.EqualFold(u.Hostname(), defaultHost):
+			x.fail("page.host",
+				"The widget asks "+name+", the cloud of DocsGPT's makers.", "Set apiHost to the gate's address.")
+		case at.Scheme == "https" && u.Scheme == "http" && !isLoopback(u.Hostname()):
+			x.fail("page.mixed", "The page is served with HTTPS and its widget asks "+name+", which browsers block.",
+				"Serve the gate with HTTPS, and write https in apiHost.")
+		case !x.isGate(u):
+			x.fail("page.host", "The widget asks "+name+", which is not the gate.", "Set apiHost to the gate's address.")
+		default:
+			x.ok("page.host", "The widget asks the gate, "+name+".")
+		}
+	}
+}
+
+// isGate tells whether an address is one that the gate is known to have. If none is known, any may be.
+func (x *exam) isGate(u *url.URL) bool {
+	if x.opts.URL != "" {
+		mine, err := url.Parse(x.opts.URL)
+		return err == nil && strings.EqualFold(mine.Hostname(), u.Hostname()) && portOf(mine) == portOf(u)
+	}
+	for i := range x.facts.Gates {
+		g := &x.facts.Gates[i]
+		if t := g.local(); g.serves(u.Hostname()) {
+			if t == nil {
+				return true
+			}
+			if mine, err := url.Parse(t.base); err == nil && portOf(mine) == portOf(u) {
+				return true
+			}
+		}
+	}
+	return len(x.facts.Gates) == 0
+}
+
+func portOf(u *url.URL) string {
+	if u.Port() != "" {
+		return u.Port()
+	}
+	return map[string]string{"http": "80", "https": "443"}[u.Scheme]
+}
+
+func (x *exam) checkPageKeys(ctx context.Context, keys []string) {
+	if len(keys) == 0 {
+		x.fail("page.key",
+			"The page sets no apiKey, so the widget uses the demo key of its package.",
+			"Set apiKey to the token of a key of the gate.")
+		return
+	}
+	for _, key := range keys {
+		x.secrets = append(x.secrets, key)
+		if slices.Contains([]string{chatDemoKey, findDemoKey}, strings.ToLower(key)) {
+			x.fail("page.key",
+				"The widget has the demo key of its package.", "Set apiKey to the token of a key of the gate.")
+			continue
+		}
+		if x.outside == nil {
+			x.unknown("page.key",
+				"It could not be told whether the gate takes the page's key.", "See what is found about the gate.")
+			continue
+		}
+		switch x.knows(ctx, key) {
+		case Yes:
+			x.ok("page.key", "The gate takes the page's key.")
+		case No:
+			x.fail("page.key",
+				"The gate refuses the page's key.",
+				"Put the token of an active key into the page; \"docsgate keys list\" shows which are.")
+		default:
+			x.unknown("page.key",
+				"It could not be told whether the gate takes the page's key.", "See what is found about the gate.")
+		}
+	}
+}
