@@ -3,7 +3,8 @@
 //	```sh run=NAME       is run; also js, py and html. key=source uses the key that is bound to a source;
 //	                     allows=MEMBERS names members, with commas, that let a key do more, and that it is about
 //	```text expect=NAME  is what that block has to print; "..." stands for anything
-//	```caddyfile         has to be a configuration; one that is no whole file is that of its page's examples
+//	```caddyfile         has to be a configuration, or options of docsgate that begin with "feed"; one without options
+//	                     is that of its page's examples
 //	```yaml              a key file has to be valid
 //	```jsx props=NAME    names only properties that this component of the published widget has
 

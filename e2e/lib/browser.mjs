@@ -29,17 +29,21 @@ export function launchBrowser() {
 }
 
 /**
- * Opens a fresh page. Its member "trail" collects what the page did: requests as {method, url}, console messages and
- * uncaught errors as text.
+ * Opens a fresh page. Its member "trail" collects what the page did: requests as {method, url}, console messages,
+ * uncaught errors and dialogs as text. Further options are those of a browser context.
  */
-export async function openPage(browser, url, { width = 900, height = 640, scale = 1 } = {}) {
-  const context = await browser.newContext({ viewport: { width, height }, deviceScaleFactor: scale });
+export async function openPage(browser, url, { width = 900, height = 640, scale = 1, ...more } = {}) {
+  const context = await browser.newContext({ viewport: { width, height }, deviceScaleFactor: scale, ...more });
   const page = await context.newPage();
   page.setDefaultTimeout(15_000);
-  page.trail = { requests: [], console: [], errors: [] };
+  page.trail = { requests: [], console: [], errors: [], dialogs: [] };
   page.on('request', (request) => page.trail.requests.push({ method: request.method(), url: request.url() }));
   page.on('console', (message) => page.trail.console.push(message.text()));
   page.on('pageerror', (error) => page.trail.errors.push(error.message));
+  page.on('dialog', async (dialog) => {
+    page.trail.dialogs.push(dialog.message());
+    await dialog.dismiss();
+  });
   await page.goto(url);
   return page;
 }

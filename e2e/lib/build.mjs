@@ -1,4 +1,4 @@
-// The two Go programs that the tests run: docsgate itself and the stub backend.
+// The Go programs that the tests run: docsgate itself, the stub backend, and what fills a key store.
 
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
@@ -25,4 +25,9 @@ export function gateBinary() {
 /** Path of the stub backend. */
 export function stubBinary() {
   return goBuild(path.join(E2E, '.cache', 'stub'), './e2e/stub');
+}
+
+/** Path of the program that writes a key store with a past. */
+export function seedBinary() {
+  return goBuild(path.join(E2E, '.cache', 'seed'), './e2e/seed');
 }

@@ -11,14 +11,15 @@ import { until } from './until.mjs';
 export const WAYS = ['own forwarding', 'reverse_proxy'];
 
 /** The log filters that docsgate's own Caddyfile recommends: it is these that have to keep keys out of the logs. */
-function logFilters() {
+export function logFilters() {
   const file = path.join(REPO, 'Caddyfile');
   const snippet = fs.readFileSync(file, 'utf8').match(/^\(no_keys\) \{\n[\s\S]*?^\}\n/m);
   if (!snippet) throw new Error(`${file} has no snippet (no_keys)`);
   return snippet[0];
 }
 
-function site(port, way, upstream) {
+/** A site of the Caddyfile that hands requests on in the given way. */
+export function site(port, way, upstream) {
   const gate = way === WAYS[0] ? `docsgate ${upstream}` : 'docsgate';
   const next = way === WAYS[0] ? '' : `\treverse_proxy ${upstream}\n`;
   return `http://${LOOPBACK}:${port} {

@@ -19,13 +19,15 @@ const LOG_TAIL_LINES = 25;
 /**
  * Starts a world.
  *
- * @param {{browser?: boolean, docsgpt?: {url: string, agentKey: string}}} [options] browser: whether pages will be
- *   opened; docsgpt: a running DocsGPT that the gate stands in front of, instead of the stub
+ * @param {{browser?: boolean, docsgpt?: {url: string, agentKey: string}, keys?: object, start?: typeof startGate}} [options]
+ *   browser: whether pages will be opened; docsgpt: a running DocsGPT that the gate stands in front of, instead of the
+ *   stub; keys and start: others than makeKeys and startGate give
  */
-export async function startWorld({ browser: withBrowser = false, docsgpt } = {}) {
+export async function startWorld({
+  browser: withBrowser = false, docsgpt, keys = makeKeys({ agentKey: docsgpt?.agentKey }), start = startGate,
+} = {}) {
   const closers = [];
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'docsgate-e2e-'));
-  const keys = makeKeys({ agentKey: docsgpt?.agentKey });
   let stub;
   let gate;
   let site;
@@ -48,7 +50,7 @@ export async function startWorld({ browser: withBrowser = false, docsgpt } = {})
   try {
     stub = await startStub({ dir, ...keys.stub });
     closers.push(() => stub.stop());
-    gate = await startGate({ dir, upstream: docsgpt ? new URL(docsgpt.url).host : stub.address, keys });
+    gate = await start({ dir, upstream: docsgpt ? new URL(docsgpt.url).host : stub.address, keys });
     closers.push(() => gate.stop());
     if (withBrowser) {
       site = await serveSite();
@@ -61,14 +63,17 @@ export async function startWorld({ browser: withBrowser = false, docsgpt } = {})
     throw error;
   }
 
-  async function open(version, options) {
-    const page = await openPage(browser, site.page(version), options);
+  async function visit(url, options) {
+    const page = await openPage(browser, url, options);
     pages.add(page);
     return page;
   }
+  const open = (version, options) => visit(site.page(version), options);
 
   return {
     dir, keys, stub, gate, site, close,
+    /** Opens a page. */
+    visit,
     /** Opens the documentation page, without a widget when no version is named. */
     open,
     /** Opens the documentation page with a chat widget on it, open and ready for a question. */

@@ -104,7 +104,8 @@ describe('documentation', () => {
   for (const block of ALL.filter((b) => b.language === 'caddyfile')) {
     test(`${at(block)} is a Caddyfile`, () => {
       const file = path.join(dir, 'Caddyfile.example');
-      fs.writeFileSync(file, block.text);
+      // Lines of the options stand alone where a page is about just them.
+      fs.writeFileSync(file, block.text.startsWith('feed ') ? `{\n\tdocsgate {\n${block.text}\t}\n}\n` : block.text);
       docsgate('adapt', '--config', file, '--adapter', 'caddyfile');
     });
   }
