@@ -69,6 +69,21 @@ export class Owner {
     return { id, key };
   }
 
+  /** Publishes an agent again, or takes that back. */
+  setStatus(id, status) {
+    return this.call('PUT', `/api/update_agent/${id}`, { status });
+  }
+
+  /** Gives an agent a new key, and returns that. */
+  async rotate(id) {
+    return (await this.call('POST', `/api/regenerate_agent_key/${id}`)).key;
+  }
+
+  /** Deletes an agent. */
+  remove(id) {
+    return this.call('DELETE', `/api/delete_agent?id=${id}`);
+  }
+
   /** Makes a personal access token that may chat with these sources only. */
   async accessToken(name, sources) {
     const reply = await this.call('POST', '/api/user/tokens', {

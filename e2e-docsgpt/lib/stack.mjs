@@ -173,6 +173,8 @@ export async function startStack({ dir, installation, processes, say }) {
       dir, api, sources, agents, gate, ownerSession,
       model: `http://${LOOPBACK}:${ports.model}`,
       postgres: `postgresql://docsgpt@${LOOPBACK}:${ports.postgres}/docsgpt`,
+      // The client of the same installation; the first error ends it.
+      psql: enter('-', `${postgres}/psql`, '-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1'),
       secrets: {
         'access token': accessToken, 'session of the owner': ownerSession, ...prefixed('agent key', Object.fromEntries(
           Object.entries(agents).map(([name, agent]) => [name, agent.key]),
