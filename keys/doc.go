@@ -11,8 +11,9 @@
 // had before and writes only the differences, in one transaction: a reader sees all of a change or nothing of it. Two
 // records with one ID or one token are refused, and then nothing of the set is applied; the last good keys stay.
 // A feed that cannot be read leaves its keys as they were. A feed that knows what has changed in it (a [Tracker]) hands over
-// only that, once it was loaded; then a key in conflict is left out, and all else counts. A [Listener] of the store hears of
-// every change, such as the listing that people search (package catalog).
+// only that, once it was loaded. Of such a feed, and of one that another system keeps (a [Remote]), a key in conflict is left
+// out once it has given keys, and all else counts: a revocation must not wait until somebody has ended the conflict. A
+// [Listener] of the store hears of every change, such as the listing that people search (package catalog).
 //
 // A client presents a token. The [Verifier] checks that it can be a token at all, takes its [Digest], and looks for the
 // record: first in a cache, then in the store. What it finds it judges against the clock: a disabled key, one that is not

@@ -10,8 +10,8 @@ func (s *Syncer) keptKeys(f *feedState, stale *Stale) {
 		f.status.LastSuccess = stale.At
 	}
 	f.mu.Unlock()
+	s.failed(f, stale, &f.lastLoadError) // before the store can be ready: until then nothing is said against any token
 	f.given.Store(true)
-	s.failed(f, stale, &f.lastLoadError)
 	s.readyIfComplete()
 }
 

@@ -36,7 +36,6 @@ type feedState struct {
 
 	loading       sync.Mutex // held during a load: one at a time; guards the following
 	lastLoadError string     // empty after a success
-	loaded        bool       // the store had all keys of the feed once
 	tracked       bool       // the store has what the feed had at its last Load or Changes
 
 	mu     sync.Mutex // guards status
@@ -181,19 +180,22 @@ func (s *Syncer) update(ctx context.Context, f *feedState) (Change, error) {
 	if err := ctx.Err(); err != nil {
 		return Change{}, err
 	}
-	if stale != nil && outlived(f.feed, stale.At, time.Now()) {
-		set = nil
+	if stale != nil {
+		s.store.SetAway(f.feed.Name(), true) // before any key is taken away
+		if outlived(f.feed, stale.At, time.Now()) {
+			set = nil
+		}
 	}
 	change, err := s.store.Replace(f.feed.Name(), set)
-	if err != nil && tracks && f.loaded {
-		// What a delta would have brought, such as a revocation, must not wait until a conflict between others has ended.
+	if _, remote := f.feed.(Remote); err != nil && (tracks || remote) && f.given.Load() {
+		// What is gone, such as a key that was revoked, must not wait until a conflict between others has ended; nor must
+		// what is new while all that there is was kept from before.
 		change, err = s.store.Apply(f.feed.Name(), s.store.deltaTo(f.feed.Name(), set))
 	}
 	if err == nil && stale != nil {
 		return change, stale
 	}
 	f.tracked = tracks && err == nil
-	f.loaded = f.loaded || err == nil
 	return change, err
 }
 

@@ -42,9 +42,11 @@ func (v *Verifier) Verify(token string, now time.Time) Decision {
 	// The digests are compared in ordinary time: how long that takes tells something about a digest, from which no token
 	// can be found.
 	digest := DigestOf(token)
+	unsure := v.store.unsure.Load()
 	rec := v.find(&digest)
 	if rec == nil {
-		if v.store.unsure.Load() {
+		// Asked before and after the look: in between a feed may have come back with this token, or gone with it.
+		if unsure || v.store.unsure.Load() {
 			return Decision{Reason: FeedAway}
 		}
 		return Decision{Reason: Unknown}

@@ -33,5 +33,19 @@ type Left struct {
 	Reason   string
 }
 
+// Distinct returns ids in their order, each once, without empty ones; nil if there are none. Agents belong to users of DocsGPT,
+// who can give them as many sources as they like, so it takes no longer than in proportion.
+func Distinct(ids []string) []string {
+	var all []string
+	seen := make(map[string]bool, len(ids))
+	for _, id := range ids {
+		if id != "" && !seen[id] {
+			seen[id] = true
+			all = append(all, id)
+		}
+	}
+	return all
+}
+
 // KeyID is the ID of the key that an agent becomes: "agent_" and the agent's id.
 func KeyID(agentID string) string { return "agent_" + agentID }

@@ -1,6 +1,7 @@
 package adopted
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -105,5 +106,21 @@ func TestOff(t *testing.T) {
 		if off := strings.ToLower(k.ID) != "agent_a1"; (k.State == keys.Disabled) != off {
 			t.Errorf("%s is %v", k.ID, k.State)
 		}
+	}
+}
+
+func TestDistinct(t *testing.T) {
+	if got := Distinct([]string{"", "b", "a", "b", ""}); strings.Join(got, ",") != "b,a" {
+		t.Errorf("%q", got)
+	}
+	if got := Distinct([]string{"", ""}); got != nil {
+		t.Errorf("%q, want nil", got)
+	}
+	many := make([]string, 500_000) // one by one this would take minutes
+	for i := range many {
+		many[i] = strings.Repeat("x", 30) + fmt.Sprint(i)
+	}
+	if got := Distinct(many); len(got) != len(many) {
+		t.Errorf("%d of %d", len(got), len(many))
 	}
 }

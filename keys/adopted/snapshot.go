@@ -11,8 +11,6 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,6 +19,8 @@ import (
 	"time"
 
 	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/keys/durable"
+	"github.com/docsgate/docsgate/keys/seal"
 )
 
 // A snapshot is two files, each with one line of text that says what it is and then sealed bytes: the agents, and the time
@@ -32,7 +32,6 @@ const (
 	snapshotVersion = 1
 
 	confirmedSuffix = ".confirmed"
-	secretSuffix    = ".secret"
 
 	confirmEvery     = time.Minute
 	maxSnapshotBytes = 1 << 30
@@ -121,7 +120,7 @@ func (m *Memory) save(d *disk, now bool) error {
 			return nil
 		}
 	case fresh.Sub(d.confirmed) >= confirmEvery:
-		sec, err := openSecret(d.path+secretSuffix, true)
+		sec, err := secretToSeal(d.path)
 		if err != nil {
 			return err
 		}
@@ -158,7 +157,7 @@ func (m *Memory) snapshot() *snapshot {
 
 // writeSnapshot puts a snapshot in the place of the one at path, and returns its mark.
 func writeSnapshot(path string, snap *snapshot) ([]byte, error) {
-	sec, err := openSecret(path+secretSuffix, true)
+	sec, err := secretToSeal(path)
 	if err != nil {
 		return nil, err
 	}
@@ -168,31 +167,34 @@ func writeSnapshot(path string, snap *snapshot) ([]byte, error) {
 	}
 	mark := make([]byte, 8)
 	_, _ = rand.Read(mark) // never fails: the process ends instead
-	if err := replaceFile(path, sec.seal(snapshotKind, mark, plain)); err != nil {
-		return nil, err
+	if err := durable.Replace(path, sealed(sec, snapshotKind, mark, plain)); err != nil {
+		return nil, fmt.Errorf("writing the snapshot: %w", err)
 	}
 	return mark, nil
 }
 
-func writeConfirmed(path string, sec *secret, mark []byte, at time.Time) error {
+func writeConfirmed(path string, sec *seal.Secret, mark []byte, at time.Time) error {
 	plain := binary.BigEndian.AppendUint64(nil, uint64(at.UnixNano()))
-	return replaceFile(path+confirmedSuffix, sec.seal(confirmedKind, mark, plain))
+	if err := durable.Replace(path+confirmedSuffix, sealed(sec, confirmedKind, mark, plain)); err != nil {
+		return fmt.Errorf("writing the time of the snapshot: %w", err)
+	}
+	return nil
 }
 
 // readSnapshot returns the agents of the snapshot at path, and when they were confirmed last. The errors are for people.
 func readSnapshot(path, feed string) ([]Agent, time.Time, error) {
-	data, err := readBounded(path)
+	data, err := durable.Read(path, maxSnapshotBytes)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, time.Time{}, fmt.Errorf("there is no snapshot %s", path)
 	}
 	if err != nil {
 		return nil, time.Time{}, fmt.Errorf("reading the snapshot: %w", err)
 	}
-	sec, err := openSecret(path+secretSuffix, false)
+	sec, err := secretToOpen(path)
 	if err != nil {
 		return nil, time.Time{}, fmt.Errorf("the snapshot %s is not used: %w", path, err)
 	}
-	plain, mark, err := sec.open(snapshotKind, data)
+	plain, mark, err := opened(sec, snapshotKind, data)
 	if err != nil {
 		return nil, time.Time{}, fmt.Errorf("the snapshot %s is not used: %w", path, err)
 	}
@@ -207,12 +209,12 @@ func readSnapshot(path, feed string) ([]Agent, time.Time, error) {
 	return agents, at, nil
 }
 
-func readConfirmed(path string, sec *secret, mark []byte) (time.Time, bool) {
-	data, err := readBounded(path + confirmedSuffix)
+func readConfirmed(path string, sec *seal.Secret, mark []byte) (time.Time, bool) {
+	data, err := durable.Read(path+confirmedSuffix, maxSnapshotBytes)
 	if err != nil {
 		return time.Time{}, false
 	}
-	plain, of, err := sec.open(confirmedKind, data)
+	plain, of, err := opened(sec, confirmedKind, data)
 	if err != nil || !bytes.Equal(of, mark) || len(plain) != 8 {
 		return time.Time{}, false
 	}
@@ -266,51 +268,4 @@ func splitHeader(kind string, data []byte) (line, secretMark, mark, sealed []byt
 		return nil, nil, nil, nil, foreign
 	}
 	return data[:end+1], secretMark, mark, data[end+1:], nil
-}
-
-// readBounded reads a regular file.
-func readBounded(path string) ([]byte, error) {
-	info, err := os.Stat(path)
-	switch {
-	case err != nil:
-		return nil, err
-	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("%s is not a regular file", path)
-	case info.Size() > maxSnapshotBytes:
-		return nil, fmt.Errorf("%s is too large", path)
-	}
-	return os.ReadFile(path)
-}
-
-// replaceFile writes a file that only the owner may read, as a whole or not at all.
-func replaceFile(path string, data []byte) error {
-	temp, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.new") // only the owner may read it
-	if err != nil {
-		return fmt.Errorf("making a file: %w", err)
-	}
-	defer func() { _ = os.Remove(temp.Name()) }() // it is not there any more if all went well
-	_, err = temp.Write(data)
-	if err = errors.Join(err, temp.Sync(), temp.Close()); err != nil {
-		return fmt.Errorf("writing a file: %w", err)
-	}
-	if err := os.Rename(temp.Name(), path); err != nil {
-		return fmt.Errorf("putting a file in its place: %w", err)
-	}
-	return syncFolder(filepath.Dir(path))
-}
-
-// syncFolder makes the names in a folder durable, where the system can.
-func syncFolder(path string) error {
-	folder, err := os.Open(path)
-	if err != nil {
-		return nil // a folder that may be written to, but not read
-	}
-	err = folder.Sync()
-	if closed := folder.Close(); err == nil {
-		err = closed
-	}
-	if err != nil {
-		return fmt.Errorf("making a file durable: %w", err)
-	}
-	return nil
 }

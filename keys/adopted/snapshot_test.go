@@ -146,7 +146,7 @@ func TestBadSnapshots(t *testing.T) {
 		{"secret damaged", func(t *testing.T, path string) { write(t, path+secretSuffix, "x") }, "is damaged"},
 		{"another secret", func(t *testing.T, path string) {
 			remove(t, path+secretSuffix)
-			if err := createSecret(path + secretSuffix); err != nil {
+			if _, err := secretToSeal(path); err != nil {
 				t.Fatal(err)
 			}
 		}, "another secret"},
@@ -203,10 +203,35 @@ func TestSnapshotResistsChanges(t *testing.T) {
 	}
 }
 
+// The folder is made, for the gate's user alone, as are the files: nothing else may have made it yet.
+func TestSnapshotMakesItsFolder(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "data", "docsgate")
+	var notes []string
+	m := kept(filepath.Join(folder, "keys.snapshot"), &notes)
+	m.Load([]Agent{agent("1", canary)}, time.Now().Add(-2*confirmEvery))
+	m.Save(true)
+	m.Confirm(time.Now())
+	m.Save(true)
+	if len(notes) != 0 {
+		t.Fatalf("notes: %q", notes)
+	}
+	modes := map[string]os.FileMode{
+		filepath.Dir(folder): 0o700, folder: 0o700, filepath.Join(folder, "keys.snapshot"): 0o600,
+		filepath.Join(folder, "keys.snapshot"+secretSuffix): 0o600, filepath.Join(folder, "keys.snapshot"+confirmedSuffix): 0o600,
+	}
+	for path, want := range modes {
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != want {
+			t.Errorf("%s: %v, %v, want %o", path, info, err, want)
+		}
+	}
+}
+
 // A folder that cannot be written to is told once, and the keys go on.
 func TestSnapshotCannotBeWritten(t *testing.T) {
 	var notes []string
-	m := kept(filepath.Join(t.TempDir(), "missing", "keys.snapshot"), &notes)
+	file := filepath.Join(t.TempDir(), "file")
+	write(t, file, "")
+	m := kept(filepath.Join(file, "keys.snapshot"), &notes)
 	m.Load([]Agent{agent("1", canary)}, time.Now())
 	m.Save(true)
 	m.Save(true)
@@ -216,30 +241,26 @@ func TestSnapshotCannotBeWritten(t *testing.T) {
 }
 
 func FuzzSnapshot(f *testing.F) {
-	secretFile := filepath.Join(f.TempDir(), "s")
-	if err := createSecret(secretFile); err != nil {
-		f.Fatal(err)
-	}
-	sec, err := openSecret(secretFile, false)
+	sec, err := secretToSeal(filepath.Join(f.TempDir(), "s"))
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Add([]byte(""))
 	f.Add([]byte(snapshotKind + " 1 00000000 0000000000000000\n"))
-	f.Add(sec.seal(snapshotKind, []byte("12345678"), []byte(`{}`)))
+	f.Add(sealed(sec, snapshotKind, []byte("12345678"), []byte(`{}`)))
 	f.Add([]byte(`{"feed":"f","confirmed":"2026-01-02T03:04:05Z","agents":[{"id":"1","key":"k"},{"id":"1","key":"k"}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		// What was not sealed with the secret is never opened.
-		if plain, _, err := sec.open(snapshotKind, data); err == nil && !bytes.Equal(plain, []byte(`{}`)) {
+		if plain, _, err := opened(sec, snapshotKind, data); err == nil && !bytes.Equal(plain, []byte(`{}`)) {
 			t.Fatalf("opened %q", plain)
 		}
 		// What was, comes back, but not as something else.
-		sealed := sec.seal(snapshotKind, []byte("12345678"), data)
-		plain, mark, err := sec.open(snapshotKind, sealed)
+		file := sealed(sec, snapshotKind, []byte("12345678"), data)
+		plain, mark, err := opened(sec, snapshotKind, file)
 		if err != nil || !bytes.Equal(plain, data) || string(mark) != "12345678" {
 			t.Fatalf("sealed and opened: %v", err)
 		}
-		if _, _, err := sec.open(confirmedKind, sealed); err == nil {
+		if _, _, err := opened(sec, confirmedKind, file); err == nil {
 			t.Fatal("opened as another kind of file")
 		}
 		// Whatever is in it, a store takes what becomes of it.

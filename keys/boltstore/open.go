@@ -15,6 +15,8 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
+
+	"github.com/docsgate/docsgate/keys/durable"
 )
 
 // lockTimeout is how long another process may hold the file. A restart is over by then; a gate that runs is not.
@@ -136,34 +138,10 @@ func create(path string) (err error) {
 	if err := errors.Join(err, h.close()); err != nil {
 		return err
 	}
-	if err := name(temp.Name(), path); err != nil {
+	if err := durable.Name(temp.Name(), path); err != nil {
 		return err
 	}
-	return syncFolder(dir)
-}
-
-// name gives a file its name, unless there is one of that name by now.
-func name(temp, path string) error {
-	err := os.Link(temp, path)
-	if err == nil || errors.Is(err, fs.ErrExist) {
-		return nil
-	}
-	if _, there := os.Lstat(path); errors.Is(there, fs.ErrNotExist) {
-		return os.Rename(temp, path) // the file system has no hard links
-	}
-	return err
-}
-
-// syncFolder makes the names in a folder durable, where that can be done.
-func syncFolder(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return durable.SyncFolder(dir)
 }
 
 // handle is an open bbolt file.

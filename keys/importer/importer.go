@@ -16,6 +16,14 @@ import (
 // maxBytes is the most that is read: 64 MiB, room for some 300,000 keys.
 const maxBytes = 64 << 20
 
+const (
+	// maxRows bounds the memory that a file of many small objects takes.
+	maxRows = 500_000
+	tooMany = "there are more than 500,000 keys: split the file"
+
+	maxFaults = 100 // that are told; whoever has so many has one reason for all
+)
+
 // Format is a form that keys are read in. The words are stable.
 type Format string
 
@@ -137,7 +145,10 @@ func Parse(r io.Reader, format Format, o Options) (*Result, error) {
 	}
 	reading := reader{options: o, result: Result{Format: format}}
 	for i := range rows {
-		read(&reading, &rows[i])
+		if read(&reading, &rows[i]); len(reading.faults) >= maxFaults {
+			reading.faults = append(reading.faults, &Fault{"", "what follows was not looked at: mend these first"})
+			break
+		}
 	}
 	if err := errors.Join(reading.faults...); err != nil {
 		return nil, err

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -187,12 +186,14 @@ func sourcesOf(v any) ([]string, error) {
 		return nil, errNoSource
 	}
 	var all []string
+	seen := make(map[string]bool, len(items))
 	for _, item := range items {
 		id, err := sourceOf(item)
 		if err != nil {
 			return nil, err
 		}
-		if id != "" && !slices.Contains(all, id) {
+		if id != "" && !seen[id] {
+			seen[id] = true
 			all = append(all, id)
 		}
 	}

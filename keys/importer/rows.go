@@ -66,25 +66,29 @@ func readJSON(data []byte) ([]row, error) {
 	if list {
 		_, _ = dec.Token() // it is there
 	}
-	var rows []row
-	for n := 1; ; n++ {
-		if list && !dec.More() {
-			break
-		}
+	var (
+		rows  []row
+		lines = counter{data: data, line: 1}
+	)
+	for n := 1; dec.More(); n++ {
 		place := fmt.Sprintf("item %d", n)
 		if !list {
-			place = lineAt(data, skipBlanks(data, dec.InputOffset()))
+			place = lines.place(skipBlanks(data, dec.InputOffset()))
+		}
+		if n > maxRows {
+			return nil, &Fault{place, tooMany}
 		}
 		var values map[string]any
 		switch err := dec.Decode(&values); {
-		case errors.Is(err, io.EOF) && !list:
-			return rows, nil
 		case err != nil:
 			return nil, notJSON(data, place, err)
 		case values == nil:
 			return nil, &Fault{place, "null is no key: remove it"}
 		}
 		rows = append(rows, row{place, values})
+	}
+	if !list && skipBlanks(data, dec.InputOffset()) == int64(len(data)) {
+		return rows, nil
 	}
 	if _, err := dec.Token(); err != nil {
 		return nil, notJSON(data, lineAt(data, int64(len(data))), err)
@@ -133,6 +137,19 @@ func skipBlanks(data []byte, at int64) int64 {
 	return at
 }
 
+// counter finds the lines of offsets that only grow.
+type counter struct {
+	data []byte
+	at   int64
+	line int
+}
+
+func (c *counter) place(offset int64) string {
+	c.line += bytes.Count(c.data[c.at:offset], []byte("\n"))
+	c.at = offset
+	return fmt.Sprintf("line %d", c.line)
+}
+
 // lineAt is the place of an offset.
 func lineAt(data []byte, offset int64) string {
 	offset = min(max(offset, 0), int64(len(data)))
@@ -145,10 +162,12 @@ func readCSV(data []byte) ([]row, error) {
 	if err != nil {
 		return nil, badCSV(err)
 	}
+	columns := make(map[string]bool, len(header))
 	for i, name := range header {
-		if header[i] = strings.TrimSpace(name); slices.Contains(header[:i], header[i]) {
+		if header[i] = strings.TrimSpace(name); columns[header[i]] {
 			return nil, &Fault{"line 1", fmt.Sprintf("column %d has the name of another one", i+1)}
 		}
+		columns[header[i]] = true
 	}
 	var rows []row
 	for {
@@ -160,6 +179,9 @@ func readCSV(data []byte) ([]row, error) {
 			return nil, badCSV(err)
 		}
 		line, _ := r.FieldPos(0)
+		if len(rows) == maxRows {
+			return nil, &Fault{fmt.Sprintf("line %d", line), tooMany}
+		}
 		values := make(map[string]any, len(record))
 		for i, text := range record {
 			values[header[i]] = text

@@ -3,7 +3,6 @@ package mongofeed
 import (
 	"errors"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -110,12 +109,10 @@ func sources(raw bson.Raw) []string {
 	if array, ok := raw.Lookup("sources").ArrayOK(); ok {
 		values, _ := array.Values()
 		for _, v := range values {
-			if s := source(v); s != "" && !slices.Contains(list, s) {
-				list = append(list, s)
-			}
+			list = append(list, source(v))
 		}
 	}
-	if len(list) > 0 {
+	if list = adopted.Distinct(list); len(list) > 0 {
 		return list
 	}
 	if s := source(raw.Lookup("source")); s != "" {

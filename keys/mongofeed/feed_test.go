@@ -10,6 +10,7 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
+	"github.com/docsgate/docsgate/internal/feedtest"
 	"github.com/docsgate/docsgate/internal/mongotest"
 	"github.com/docsgate/docsgate/keys"
 	"github.com/docsgate/docsgate/keys/adopted"
@@ -113,13 +114,13 @@ func referring(t *testing.T, doc bson.D) bool {
 // check holds for the one key of a database.
 func check(t *testing.T, uri string, want keys.Facts) {
 	t.Helper()
-	g := run(t, newFeed(t, options(t, uri)))
-	if got := g.reason(agentKey(1)); got != keys.Allowed {
+	g := feedtest.Run(t, newFeed(t, options(t, uri)))
+	if got := g.Reason(agentKey(1)); got != keys.Allowed {
 		t.Fatalf("the key: %s", got)
 	}
-	k := g.store.Get(keyID(1))
-	if k == nil || g.store.Len() != 1 {
-		t.Fatalf("%d keys, and not the one with the record's id", g.store.Len())
+	k := g.Store.Get(keyID(1))
+	if k == nil || g.Store.Len() != 1 {
+		t.Fatalf("%d keys, and not the one with the record's id", g.Store.Len())
 	}
 	if k.Name != "Docs" || k.Binding.Agent.Reveal() != agentKey(1) || k.Digest != keys.DigestOf(agentKey(1)) || k.State != keys.Active {
 		t.Errorf("key: %+v", k)
@@ -133,11 +134,11 @@ func check(t *testing.T, uri string, want keys.Facts) {
 func TestOnlyTheStoredSpelling(t *testing.T) {
 	database := mongotest.Database(t)
 	mongotest.Insert(t, database, mongofeed.Agents, agent(1, is("key", "Abc-Kelvin")), agent(2, is("key", "abc-Kelvin")))
-	g := run(t, newFeed(t, options(t, mongotest.URI(database))))
+	g := feedtest.Run(t, newFeed(t, options(t, mongotest.URI(database))))
 	for token, want := range map[string]keys.Reason{
 		"Abc-Kelvin": keys.Allowed, "abc-Kelvin": keys.Allowed, "ABC-KELVIN": keys.Unknown, "abc-kelvin": keys.Unknown,
 	} {
-		if got := g.reason(token); got != want {
+		if got := g.Reason(token); got != want {
 			t.Errorf("%q: %s, want %s", token, got, want)
 		}
 	}
@@ -190,7 +191,7 @@ func TestCollections(t *testing.T) {
 			o.Collection = c.collection
 			f := newFeed(t, o)
 			got := ""
-			all := load(t, f)
+			all := feedtest.Load(t, f)
 			for _, token := range []string{"a", "b"} {
 				for _, k := range all {
 					if k.Binding.Agent.Reveal() == token {
@@ -227,7 +228,7 @@ func TestOddRecords(t *testing.T) {
 	r := newReplica(t)
 	r.put(mongofeed.Agents, slices.Concat(odd, usable, drafts)...)
 	f := newFeed(t, options(t, r.uri()))
-	all := load(t, f)
+	all := feedtest.Load(t, f)
 	if len(all) != len(usable) {
 		t.Errorf("%d keys, want %d", len(all), len(usable))
 	}
@@ -274,7 +275,7 @@ func TestFilters(t *testing.T) {
 			o := options(t, mongotest.URI(database))
 			o.Filter = c.filter
 			f := newFeed(t, o)
-			got, all := "", load(t, f)
+			got, all := "", feedtest.Load(t, f)
 			for n := 1; n <= 4; n++ {
 				if k, ok := all[keyID(n)]; ok {
 					got += k.Binding.Agent.Reveal()
@@ -307,7 +308,7 @@ func TestMissingDatabase(t *testing.T) {
 	}
 	database := mongotest.Database(t)
 	mongotest.Insert(t, database, "users", bson.D{is("user_id", "local")})
-	if all := load(t, newFeed(t, options(t, mongotest.URI(database)))); len(all) != 0 {
+	if all := feedtest.Load(t, newFeed(t, options(t, mongotest.URI(database)))); len(all) != 0 {
 		t.Errorf("keys: %v", all)
 	}
 }

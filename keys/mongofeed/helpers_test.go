@@ -1,27 +1,21 @@
 package mongofeed_test
 
 import (
-	"context"
+	"cmp"
 	"fmt"
 	"os"
-	"sync"
 	"testing"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
+	"github.com/docsgate/docsgate/internal/feedtest"
 	"github.com/docsgate/docsgate/internal/mongotest"
 	"github.com/docsgate/docsgate/keys"
 	"github.com/docsgate/docsgate/keys/mongofeed"
 )
 
 func TestMain(m *testing.M) { os.Exit(mongotest.Main(m)) }
-
-// patience bounds everything that a test waits for.
-const patience = 20 * time.Second
-
-// unknownKey is a key that no agent has.
-const unknownKey = "nobody-has-this-one"
 
 // oid is the n-th id of a kind.
 func oid(kind, n int) bson.ObjectID {
@@ -102,7 +96,7 @@ func fill(t testing.TB, database string, count int) {
 // options are those of a feed for a test: quick, and with trouble in the test's log.
 func options(t testing.TB, uri string) mongofeed.Options {
 	return mongofeed.Options{
-		URI: keys.NewSecret(uri), Poll: 20 * time.Millisecond, Timeout: patience,
+		URI: keys.NewSecret(uri), Poll: 20 * time.Millisecond, Timeout: feedtest.Patience,
 		Note: func(text string) { t.Logf("note: %s", text) },
 	}
 }
@@ -116,102 +110,28 @@ func newFeed(t testing.TB, o mongofeed.Options) *mongofeed.Feed {
 	return f
 }
 
-func load(t testing.TB, f *mongofeed.Feed) map[string]keys.Key {
-	t.Helper()
-	list, err := f.Load(t.Context())
-	if err != nil {
-		t.Fatalf("Load: %v", err)
-	}
-	m := make(map[string]keys.Key, len(list))
-	for _, k := range list {
-		m[k.ID] = k
-	}
-	return m
+// database is a database as all feeds' tests see it.
+type database struct {
+	t    testing.TB
+	name string
 }
 
-// gate is a feed with all that stands behind it.
-type gate struct {
-	t        testing.TB
-	store    *keys.Store
-	verifier *keys.Verifier
-	syncer   *keys.Syncer
+func newDatabase(t testing.TB) database { return database{t, mongotest.Database(t)} }
 
-	mu     sync.Mutex
-	loads  int // that were applied
-	faults []string
+func (d database) Host() string       { return mongotest.Host() }
+func (d database) Add(n int)          { mongotest.Insert(d.t, d.name, mongofeed.Agents, agent(n)) }
+func (d database) Remove(n int)       { mongotest.Delete(d.t, d.name, mongofeed.Agents, byID(n)) }
+func (d database) Token(n int) string { return agentKey(n) }
+func (d database) KeyID(n int) string { return keyID(n) }
+
+func (d database) Feed(p *feedtest.Proxy, o feedtest.Options) keys.Remote {
+	own := options(d.t, through(p, d.name))
+	own.SnapshotPath, own.Patience = o.SnapshotPath, o.Patience
+	own.Poll, own.Timeout = cmp.Or(o.Poll, own.Poll), cmp.Or(o.Timeout, own.Timeout)
+	return newFeed(d.t, own)
 }
 
-// run brings a feed into a gate and keeps it there until the test ends.
-func run(t testing.TB, f *mongofeed.Feed) *gate {
-	t.Helper()
-	g := &gate{t: t, store: keys.NewStore()}
-	verifier, err := keys.NewVerifier(g.store, keys.CacheConfig{})
-	if err != nil {
-		t.Fatalf("NewVerifier: %v", err)
-	}
-	g.verifier = verifier
-	g.syncer = keys.NewSyncer(g.store, []keys.Feed{f}, g)
-	if err := g.syncer.LoadAll(t.Context()); err != nil {
-		t.Fatalf("LoadAll: %v", err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan struct{})
-	go func() { defer close(ended); g.syncer.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		select {
-		case <-ended:
-		case <-time.After(patience):
-			t.Error("the syncer has not ended")
-		}
-		verifier.Close()
-	})
-	return g
-}
-
-// FeedLoaded implements keys.Observer.
-func (g *gate) FeedLoaded(string, int, keys.Change, time.Time) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.loads++
-}
-
-// FeedFailed implements keys.Observer.
-func (g *gate) FeedFailed(_ string, err error, _ time.Time) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.faults = append(g.faults, err.Error())
-}
-
-func (g *gate) loaded() int {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.loads
-}
-
-func (g *gate) reason(token string) keys.Reason { return g.verifier.Verify(token, time.Now()).Reason }
-
-// until waits for a decision on a token. On the way there none of the others may be seen.
-func (g *gate) until(token string, want keys.Reason, never ...keys.Reason) {
-	g.t.Helper()
-	eventually(g.t, fmt.Sprintf("a decision %q", want), func() bool {
-		got := g.reason(token)
-		for _, n := range never {
-			if got == n {
-				g.t.Fatalf("decision %q on the way to %q", got, want)
-			}
-		}
-		return got == want
-	})
-}
-
-func eventually(t testing.TB, what string, done func() bool) {
-	t.Helper()
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.Now().Add(patience); !done(); <-tick.C {
-		if time.Now().After(deadline) {
-			t.Fatalf("there was never %s", what)
-		}
-	}
+// through is the address of a database behind a proxy.
+func through(p *feedtest.Proxy, database string) string {
+	return "mongodb://" + p.Addr() + "/" + database
 }

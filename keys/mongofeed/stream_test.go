@@ -10,18 +10,19 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
+	"github.com/docsgate/docsgate/internal/feedtest"
 	"github.com/docsgate/docsgate/keys"
 	"github.com/docsgate/docsgate/keys/mongofeed"
 )
 
 // streamed runs a feed of a replica set that would hardly ever look by itself.
-func streamed(t *testing.T, r *replica) (*mongofeed.Feed, *gate) {
+func streamed(t *testing.T, r *replica) (*mongofeed.Feed, *feedtest.Gate) {
 	t.Helper()
 	o := options(t, r.uri())
 	o.Poll = time.Hour
 	f := newFeed(t, o)
-	g := run(t, f)
-	eventually(t, "a watch", func() bool { return g.loaded() >= 2 })
+	g := feedtest.Run(t, f)
+	g.Watched()
 	return f, g
 }
 
@@ -73,13 +74,13 @@ func TestStreamsTell(t *testing.T) {
 			c.change(r)
 			begun := time.Now()
 			for token, want := range c.want {
-				g.until(token, want)
+				g.Until(token, want)
 			}
 			t.Logf("seen after %s", time.Since(begun).Round(time.Millisecond))
 			// The streams are open still, or again.
 			r.put(mongofeed.Agents, agent(9))
 			r.event(mongofeed.Agents, "insert")
-			g.until(agentKey(9), keys.Allowed)
+			g.Until(agentKey(9), keys.Allowed)
 		})
 	}
 }
@@ -89,23 +90,23 @@ func TestStreamsAreNotDisturbed(t *testing.T) {
 	r := newReplica(t)
 	r.put(mongofeed.Agents, agent(1))
 	f, g := streamed(t, r)
-	looks, loads := r.count("find"), g.loaded()
+	looks, loads := r.count("find"), g.Loads()
 	for range 20 {
 		r.event(mongofeed.Agents, "update", "lastUsedAt", "updatedAt", "tools.0.key")
 	}
 	for range 3 {
 		before := f.Fresh()
-		eventually(t, "a newer confirmation", func() bool { return f.Fresh().After(before) })
+		feedtest.Eventually(t, "a newer confirmation", func() bool { return f.Fresh().After(before) })
 	}
 	if got := r.count("find"); got != looks {
 		t.Errorf("%d looks for conversations", got-looks)
 	}
-	if got := g.loaded(); got != loads {
+	if got := g.Loads(); got != loads {
 		t.Errorf("%d loads for conversations", got-loads)
 	}
 	r.put(mongofeed.Agents, agent(1, is("sources", bson.A{dbRef(oid(3, 3))})))
 	r.event(mongofeed.Agents, "update", "sources.0")
-	eventually(t, "the change", func() bool { return slices.Equal(g.store.Get(keyID(1)).Facts.Sources, []string{oid(3, 3).Hex()}) })
+	feedtest.Eventually(t, "the change", func() bool { return slices.Equal(g.Store.Get(keyID(1)).Facts.Sources, []string{oid(3, 3).Hex()}) })
 }
 
 // Where change streams cannot be used the feed polls, and says so once.
@@ -119,9 +120,9 @@ func TestWithoutStreams(t *testing.T) {
 			notes := make(chan string, 10)
 			o := options(t, r.uri())
 			o.Note = func(text string) { notes <- text }
-			g := run(t, newFeed(t, o))
+			g := feedtest.Run(t, newFeed(t, o))
 			r.put(mongofeed.Agents, agent(2))
-			g.until(agentKey(2), keys.Allowed)
+			g.Until(agentKey(2), keys.Allowed)
 			if note := <-notes; len(notes) > 0 || code == 13 && !strings.Contains(note, "the action changeStream on agents") {
 				t.Errorf("notes: %q and %d others", note, len(notes))
 			}
@@ -143,7 +144,7 @@ func TestOneMoment(t *testing.T) {
 			r := newReplica(t)
 			r.put(mongofeed.APIKeys, bson.D{is("_id", agentID(1)), is("key", "k")})
 			r.set(c.spoil)
-			if all := load(t, newFeed(t, options(t, r.uri()))); len(all) != 1 {
+			if all := feedtest.Load(t, newFeed(t, options(t, r.uri()))); len(all) != 1 {
 				t.Errorf("%d keys", len(all))
 			}
 			r.set(func(r *replica) {
@@ -169,20 +170,20 @@ func TestTornReading(t *testing.T) {
 	r.set(func(r *replica) { r.wire, r.meanwhile, r.refuse["changeStream"] = 9, move(1), 40573 })
 	o := options(t, r.uri())
 	o.Collection = mongofeed.Both
-	g := run(t, newFeed(t, o))
-	if got := g.reason(agentKey(1)); got != keys.Allowed {
+	g := feedtest.Run(t, newFeed(t, o))
+	if got := g.Reason(agentKey(1)); got != keys.Allowed {
 		t.Fatalf("after a load: %s", got)
 	}
 	r.put(mongofeed.APIKeys, old(2))
-	g.until(agentKey(2), keys.Allowed)
-	revision := g.store.Revision()
+	g.Until(agentKey(2), keys.Allowed)
+	revision := g.Store.Revision()
 	r.set(func(r *replica) { r.meanwhile = move(2) })
-	eventually(t, "a look", func() bool { return g.store.Revision() > revision && g.store.Len() == 2 })
+	feedtest.Eventually(t, "a look", func() bool { return g.Store.Revision() > revision && g.Store.Len() == 2 })
 	// A key that was away for one look would have been removed and added: one change more.
-	if got := g.store.Revision() - revision; got != 1 {
+	if got := g.Store.Revision() - revision; got != 1 {
 		t.Errorf("%d changes of the store, want 1", got)
 	}
-	if got := g.reason(agentKey(2)); got != keys.Allowed {
+	if got := g.Reason(agentKey(2)); got != keys.Allowed {
 		t.Errorf("after a look: %s", got)
 	}
 }
@@ -239,15 +240,15 @@ func TestRightsLostLater(t *testing.T) {
 	_, g := streamed(t, r)
 	r.set(func(r *replica) { r.refuse["find"] = 13 })
 	r.event(mongofeed.Agents, "insert")
-	g.until(unknownKey, keys.FeedAway)
-	if got := g.reason(agentKey(1)); got != keys.Allowed {
+	g.Until(feedtest.UnknownToken, keys.FeedAway)
+	if got := g.Reason(agentKey(1)); got != keys.Allowed {
 		t.Errorf("a known key: %s", got)
 	}
-	if got := g.syncer.Status()[0].LastError; !strings.Contains(got, "the role read") {
+	if got := g.Syncer.Status()[0].LastError; !strings.Contains(got, "the role read") {
 		t.Errorf("the error does not say what to do: %s", got)
 	}
 	r.set(func(r *replica) { delete(r.refuse, "find") })
-	g.until(unknownKey, keys.Unknown)
+	g.Until(feedtest.UnknownToken, keys.Unknown)
 }
 
 // A replica set that is lost while its change stream is silent is noticed as fast as another one.
@@ -257,9 +258,9 @@ func TestStreamLost(t *testing.T) {
 	_, g := streamed(t, r)
 	r.stop()
 	begun := time.Now()
-	g.until(unknownKey, keys.FeedAway)
+	g.Until(feedtest.UnknownToken, keys.FeedAway)
 	t.Logf("noticed after %s", time.Since(begun).Round(time.Millisecond))
-	if got := g.reason(agentKey(1)); got != keys.Allowed {
+	if got := g.Reason(agentKey(1)); got != keys.Allowed {
 		t.Errorf("a known key: %s", got)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/docsgate/docsgate/internal/feedtest"
 	"github.com/docsgate/docsgate/internal/pgtest"
 	"github.com/docsgate/docsgate/keys"
 	"github.com/docsgate/docsgate/keys/pgfeed"
@@ -28,72 +29,72 @@ func in(t testing.TB, mode, uri string) pgfeed.Options {
 // Whatever changes in an agent, its key is the new one soon, and no other key is touched.
 func TestEveryChangeIsNoticed(t *testing.T) {
 	source := uuid(2, 1)
-	facts := func(g *gate) keys.Facts { return *g.store.Get("agent_" + agentID(1)).Facts }
+	facts := func(g *feedtest.Gate) keys.Facts { return *g.Store.Get("agent_" + agentID(1)).Facts }
 	for _, mode := range modes {
 		for _, c := range []struct {
 			name, sql string
-			seen      func(g *gate) bool
+			seen      func(g *feedtest.Gate) bool
 		}{
-			{"inserted", insert(3), func(g *gate) bool { return g.reason(agentKey(3)) == keys.Allowed }},
+			{"inserted", insert(3), func(g *feedtest.Gate) bool { return g.Reason(agentKey(3)) == keys.Allowed }},
 			{
 				"deleted", "DELETE FROM agents WHERE id = '" + agentID(1) + "'",
-				func(g *gate) bool { return g.reason(agentKey(1)) == keys.Unknown },
+				func(g *feedtest.Gate) bool { return g.Reason(agentKey(1)) == keys.Unknown },
 			},
 			{
 				"rotated", "UPDATE agents SET key = 'rotated' WHERE id = '" + agentID(1) + "'",
-				func(g *gate) bool {
-					return g.reason("rotated") == keys.Allowed && g.reason(agentKey(1)) == keys.Unknown
+				func(g *feedtest.Gate) bool {
+					return g.Reason("rotated") == keys.Allowed && g.Reason(agentKey(1)) == keys.Unknown
 				},
 			},
 			{
-				"respelt", "UPDATE agents SET key = upper(key::text) WHERE id = '" + agentID(1) + "'", func(g *gate) bool {
-					return g.reason(strings.ToUpper(agentKey(1))) == keys.Allowed && g.reason(agentKey(1)) == keys.Unknown
+				"respelt", "UPDATE agents SET key = upper(key::text) WHERE id = '" + agentID(1) + "'", func(g *feedtest.Gate) bool {
+					return g.Reason(strings.ToUpper(agentKey(1))) == keys.Allowed && g.Reason(agentKey(1)) == keys.Unknown
 				},
 			},
 			{
 				"key taken away", "UPDATE agents SET key = NULL WHERE id = '" + agentID(1) + "'",
-				func(g *gate) bool { return g.reason(agentKey(1)) == keys.Unknown },
+				func(g *feedtest.Gate) bool { return g.Reason(agentKey(1)) == keys.Unknown },
 			},
 			{
 				"key given to another agent", "UPDATE agents SET key = NULL WHERE id = '" + agentID(1) + "'; UPDATE agents SET key = '" +
 					agentKey(1) + "' WHERE id = '" + agentID(2) + "'",
-				func(g *gate) bool {
-					d := g.verifier.Verify(agentKey(1), time.Now())
+				func(g *feedtest.Gate) bool {
+					d := g.Verifier.Verify(agentKey(1), time.Now())
 					return d.Allowed() && d.Key.ID == "agent_"+agentID(2)
 				},
 			},
 			{
 				"renamed", "UPDATE agents SET name = 'New' WHERE id = '" + agentID(1) + "'",
-				func(g *gate) bool { return g.store.Get("agent_"+agentID(1)).Name == "New" },
+				func(g *feedtest.Gate) bool { return g.Store.Get("agent_"+agentID(1)).Name == "New" },
 			},
 			{
 				"unpublished", "UPDATE agents SET status = 'draft' WHERE id = '" + agentID(1) + "'",
-				func(g *gate) bool { return facts(g).Status == "draft" },
+				func(g *feedtest.Gate) bool { return facts(g).Status == "draft" },
 			},
 			{
 				"limited", "UPDATE agents SET limited_request_mode = true, request_limit = 3 WHERE id = '" + agentID(1) + "'",
-				func(g *gate) bool { return facts(g).RequestsPerDay == 3 },
+				func(g *feedtest.Gate) bool { return facts(g).RequestsPerDay == 3 },
 			},
 			{
 				"other owner", "UPDATE agents SET user_id = 'ann' WHERE id = '" + agentID(1) + "'",
-				func(g *gate) bool { return facts(g).Owner == "ann" },
+				func(g *feedtest.Gate) bool { return facts(g).Owner == "ann" },
 			},
 			{
 				"tied to origins", `UPDATE agents SET config = '{"restrict_origins": true, "allowed_origins": []}' WHERE id = '` +
 					agentID(1) + "'",
-				func(g *gate) bool { return facts(g).OnlyOrigins },
+				func(g *feedtest.Gate) bool { return facts(g).OnlyOrigins },
 			},
 			{
 				"given a source", "UPDATE agents SET extra_source_ids = '{" + uuid(9, 9) + "}' WHERE id = '" + agentID(1) + "'",
-				func(g *gate) bool { return len(facts(g).Sources) == 2 },
+				func(g *feedtest.Gate) bool { return len(facts(g).Sources) == 2 },
 			},
 			{
 				"source deleted", "DELETE FROM sources WHERE id = '" + source + "'",
-				func(g *gate) bool { return len(facts(g).Sources) == 0 },
+				func(g *feedtest.Gate) bool { return len(facts(g).Sources) == 0 },
 			},
 			{
 				"all deleted at once", "TRUNCATE agents",
-				func(g *gate) bool { return g.reason(agentKey(1)) == keys.Unknown && g.store.Len() == 0 },
+				func(g *feedtest.Gate) bool { return g.Reason(agentKey(1)) == keys.Unknown && g.Store.Len() == 0 },
 			},
 		} {
 			t.Run(mode.name+"/"+c.name, func(t *testing.T) {
@@ -102,14 +103,14 @@ func TestEveryChangeIsNoticed(t *testing.T) {
 				pgtest.Exec(t, database, mode.setUp+insert(1)+insert(2)+
 					"INSERT INTO sources (id, user_id, name) VALUES ('"+source+"', 'local', 's'); UPDATE agents SET source_id = '"+
 					source+"' WHERE id = '"+agentID(1)+"'")
-				g := run(t, newFeed(t, in(t, mode.name, pgtest.URI("postgres", database))))
-				eventually(t, "a watch", func() bool { return g.loaded() >= 2 })
+				g := feedtest.Run(t, newFeed(t, in(t, mode.name, pgtest.URI("postgres", database))))
+				g.Watched()
 				if c.seen(g) {
 					t.Fatal("it is seen before it has happened")
 				}
 				pgtest.Exec(t, database, c.sql)
 				begun := time.Now()
-				eventually(t, "the change", func() bool { return c.seen(g) })
+				feedtest.Eventually(t, "the change", func() bool { return c.seen(g) })
 				t.Logf("seen after %s", time.Since(begun).Round(time.Millisecond))
 			})
 		}
@@ -121,32 +122,16 @@ func TestConversationsAreNoChange(t *testing.T) {
 	for _, mode := range modes {
 		t.Run(mode.name, func(t *testing.T) {
 			t.Parallel()
-			database := docsgpt(t)
-			pgtest.Exec(t, database, mode.setUp+insert(1)+insert(2))
-			o := in(t, mode.name, pgtest.URI("postgres", database))
-			if mode.name == "poll" {
+			d := newDatabase(t)
+			pgtest.Exec(t, d.name, mode.setUp)
+			o := in(t, mode.name, pgtest.URI("postgres", d.name))
+			polls := mode.name == "poll"
+			if polls {
 				o.Poll = 20 * time.Millisecond
 			}
-			f := newFeed(t, o)
-			g := run(t, f)
-			eventually(t, "a watch", func() bool { return g.loaded() >= 2 })
-			before := g.loaded()
-			for n := range 10 {
-				looked := f.Fresh()
-				pgtest.Exec(t, database, "UPDATE agents SET last_used_at = now() WHERE id = '"+agentID(1+n%2)+"'")
-				if mode.name == "poll" {
-					eventually(t, "a look after it", func() bool { return f.Fresh().After(looked) })
-				}
-			}
-			revision := g.store.Revision()
-			pgtest.Exec(t, database, insert(3)) // what is noticed last
-			g.until(agentKey(3), keys.Allowed)
-			if got := g.loaded() - before; got != 1 {
-				t.Errorf("%d loads for 10 conversations and a new agent, want 1", got)
-			}
-			if got := g.store.Revision() - revision; got != 1 {
-				t.Errorf("%d changes of the store, want 1", got)
-			}
+			feedtest.ConversationsAreNoChange(t, d, newFeed(t, o), polls, func(agent, _ int) {
+				pgtest.Exec(t, d.name, "UPDATE agents SET last_used_at = now() WHERE id = '"+agentID(agent)+"'")
+			})
 		})
 	}
 }
@@ -163,7 +148,7 @@ func TestManyChanges(t *testing.T) {
 			uri := pgtest.URI("postgres", database)
 			o := in(t, mode.name, uri)
 			o.Filter.IDs = nil
-			g := run(t, newFeed(t, o))
+			g := feedtest.Run(t, newFeed(t, o))
 			for n := 1; n <= 40; n++ {
 				pgtest.Exec(t, database, []string{
 					fmt.Sprintf("UPDATE agents SET key = 'new-%d' WHERE key = 'key-%d'", n, n),
@@ -173,17 +158,8 @@ func TestManyChanges(t *testing.T) {
 				}[n%4])
 			}
 			pgtest.Exec(t, database, insert(1))
-			g.until(agentKey(1), keys.Allowed)
-			want := load(t, newFeed(t, options(t, uri)))
-			if g.store.Len() != len(want) {
-				t.Fatalf("%d keys, want %d", g.store.Len(), len(want))
-			}
-			for id, k := range want {
-				got := g.store.Get(id)
-				if got == nil || got.Digest != k.Digest || got.Name != k.Name {
-					t.Errorf("key %s is not what the database says", id)
-				}
-			}
+			g.Until(agentKey(1), keys.Allowed)
+			g.Agrees(newFeed(t, options(t, uri)))
 		})
 	}
 }
@@ -205,11 +181,11 @@ func TestTriggerIsVerified(t *testing.T) {
 				pgtest.Exec(t, database, schema017+added11+pgfeed.TriggerSQL()+pgfeed.TriggerSQL()+spoil)
 			}
 			pgtest.Exec(t, database, insert(1))
-			g := run(t, newFeed(t, options(t, pgtest.URI("postgres", database))))
-			g.until(agentKey(1), keys.Allowed)
-			eventually(t, "a watch", func() bool { return g.loaded() >= 2 })
+			g := feedtest.Run(t, newFeed(t, options(t, pgtest.URI("postgres", database))))
+			g.Until(agentKey(1), keys.Allowed)
+			g.Watched()
 			pgtest.Exec(t, database, "UPDATE agents SET config = '{\"restrict_origins\": true}'")
-			eventually(t, "the change", func() bool { return g.store.Get("agent_" + agentID(1)).Facts.OnlyOrigins })
+			feedtest.Eventually(t, "the change", func() bool { return g.Store.Get("agent_" + agentID(1)).Facts.OnlyOrigins })
 		})
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/docsgate/docsgate/internal/feedtest"
 	"github.com/docsgate/docsgate/internal/pgtest"
 	"github.com/docsgate/docsgate/keys"
 	"github.com/docsgate/docsgate/keys/adopted"
@@ -55,7 +56,7 @@ func TestLoadOfEveryVersion(t *testing.T) {
 			t.Parallel()
 			database := pgtest.Database(t)
 			pgtest.Exec(t, database, c.schema+rows)
-			set := load(t, newFeed(t, options(t, pgtest.URI("postgres", database)+"&search_path=app,public")))
+			set := feedtest.Load(t, newFeed(t, options(t, pgtest.URI("postgres", database)+"&search_path=app,public")))
 			k, ok := set["agent_"+agentID(1)]
 			if len(set) != 1 || !ok {
 				t.Fatalf("keys: %v", set)
@@ -74,12 +75,12 @@ func TestLoadOfEveryVersion(t *testing.T) {
 func TestSpellingsNeverShare(t *testing.T) {
 	database := docsgpt(t)
 	pgtest.Exec(t, database, `INSERT INTO agents (user_id, name, status, key) VALUES ('local', 'A', 'published', 'Abc-Kelvin')`)
-	g := run(t, newFeed(t, options(t, pgtest.URI("postgres", database))))
-	if got := g.verifier.Verify("Abc-Kelvin", time.Now()); !got.Allowed() || got.Key.Binding.Agent.Reveal() != "Abc-Kelvin" {
+	g := feedtest.Run(t, newFeed(t, options(t, pgtest.URI("postgres", database))))
+	if got := g.Verifier.Verify("Abc-Kelvin", time.Now()); !got.Allowed() || got.Key.Binding.Agent.Reveal() != "Abc-Kelvin" {
 		t.Errorf("the stored spelling: %s", got.Reason)
 	}
 	for _, other := range []string{"abc-kelvin", "ABC-KELVIN", "Abc-\u212aelvin", "Abc-Kelvin "} {
-		if got := g.verifier.Verify(other, time.Now()); got.Allowed() {
+		if got := g.Verifier.Verify(other, time.Now()); got.Allowed() {
 			t.Errorf("%q: %s", other, got.Reason)
 		}
 	}
@@ -107,7 +108,7 @@ func TestFilters(t *testing.T) {
 			f := newFeed(t, o)
 			got := ""
 			for n := 1; n <= 4; n++ {
-				if k, ok := load(t, f)["agent_"+agentID(n)]; ok {
+				if k, ok := feedtest.Load(t, f)["agent_"+agentID(n)]; ok {
 					got += k.Binding.Agent.Reveal()
 				}
 			}
@@ -209,10 +210,10 @@ func TestGrants(t *testing.T) {
 		uri := "host=127.0.0.1 port=" + pgtest.Host()[len("127.0.0.1:"):] + " sslmode=disable dbname=" + database +
 			" user='" + strings.ReplaceAll(role, "'", `\'`) + "'"
 		f := newFeed(t, options(t, uri))
-		g := run(t, f)
-		g.until(agentKey(1), keys.Allowed)
+		g := feedtest.Run(t, f)
+		g.Until(agentKey(1), keys.Allowed)
 		pgtest.Exec(t, database, insert(2))
-		g.until(agentKey(2), keys.Allowed)
+		g.Until(agentKey(2), keys.Allowed)
 		for _, c := range []string{
 			"SELECT incoming_webhook_token FROM agents", "SELECT tools FROM agents", "SELECT * FROM agents", "SELECT name FROM sources",
 			"UPDATE agents SET name = name", "DELETE FROM agents",

@@ -1,14 +1,14 @@
 package pgfeed_test
 
 import (
-	"context"
+	"cmp"
 	_ "embed"
 	"fmt"
 	"os"
-	"sync"
 	"testing"
 	"time"
 
+	"github.com/docsgate/docsgate/internal/feedtest"
 	"github.com/docsgate/docsgate/internal/pgtest"
 	"github.com/docsgate/docsgate/keys"
 	"github.com/docsgate/docsgate/keys/pgfeed"
@@ -21,9 +21,6 @@ var schema017 string
 
 //go:embed testdata/docsgpt-1.1.sql
 var added11 string
-
-// patience bounds everything that a test waits for.
-const patience = 20 * time.Second
 
 // docsgpt makes a database with the schema of DocsGPT 1.1.
 func docsgpt(t testing.TB) (database string) {
@@ -49,7 +46,7 @@ func insert(n int) string {
 // options are those of a feed for a test: quick, and with trouble in the test's log.
 func options(t testing.TB, uri string) pgfeed.Options {
 	return pgfeed.Options{
-		URI: keys.NewSecret(uri), Poll: 20 * time.Millisecond, Timeout: patience,
+		URI: keys.NewSecret(uri), Poll: 20 * time.Millisecond, Timeout: feedtest.Patience,
 		Note: func(text string) { t.Logf("note: %s", text) },
 	}
 }
@@ -63,106 +60,30 @@ func newFeed(t testing.TB, o pgfeed.Options) *pgfeed.Feed {
 	return f
 }
 
-func load(t testing.TB, f *pgfeed.Feed) map[string]keys.Key {
-	t.Helper()
-	set, err := f.Load(t.Context())
-	if err != nil {
-		t.Fatalf("Load: %v", err)
-	}
-	return byID(set)
+// database is a database as all feeds' tests see it.
+type database struct {
+	t    testing.TB
+	name string
 }
 
-func byID(set []keys.Key) map[string]keys.Key {
-	m := make(map[string]keys.Key, len(set))
-	for _, k := range set {
-		m[k.ID] = k
-	}
-	return m
+func newDatabase(t testing.TB) database { return database{t, docsgpt(t)} }
+
+func (d database) Host() string { return pgtest.Host() }
+func (d database) Add(n int)    { pgtest.Exec(d.t, d.name, insert(n)) }
+func (d database) Remove(n int) {
+	pgtest.Exec(d.t, d.name, "DELETE FROM agents WHERE id = '"+agentID(n)+"'")
+}
+func (d database) Token(n int) string { return agentKey(n) }
+func (d database) KeyID(n int) string { return "agent_" + agentID(n) }
+
+func (d database) Feed(p *feedtest.Proxy, o feedtest.Options) keys.Remote {
+	own := options(d.t, through(p, d.name))
+	own.SnapshotPath, own.Patience = o.SnapshotPath, o.Patience
+	own.Poll, own.Timeout = cmp.Or(o.Poll, own.Poll), cmp.Or(o.Timeout, own.Timeout)
+	return newFeed(d.t, own)
 }
 
-// gate is a feed with all that stands behind it.
-type gate struct {
-	t        testing.TB
-	store    *keys.Store
-	verifier *keys.Verifier
-	syncer   *keys.Syncer
-
-	mu     sync.Mutex
-	loads  int // that were applied
-	faults []string
-}
-
-// run brings a feed into a gate and keeps it there until the test ends.
-func run(t testing.TB, f *pgfeed.Feed) *gate {
-	t.Helper()
-	g := &gate{t: t, store: keys.NewStore()}
-	verifier, err := keys.NewVerifier(g.store, keys.CacheConfig{})
-	if err != nil {
-		t.Fatalf("NewVerifier: %v", err)
-	}
-	g.verifier = verifier
-	g.syncer = keys.NewSyncer(g.store, []keys.Feed{f}, g)
-	if err := g.syncer.LoadAll(t.Context()); err != nil {
-		t.Fatalf("LoadAll: %v", err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan struct{})
-	go func() { defer close(ended); g.syncer.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		select {
-		case <-ended:
-		case <-time.After(patience):
-			t.Error("the syncer has not ended")
-		}
-		verifier.Close()
-	})
-	return g
-}
-
-// FeedLoaded implements keys.Observer.
-func (g *gate) FeedLoaded(string, int, keys.Change, time.Time) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.loads++
-}
-
-// FeedFailed implements keys.Observer.
-func (g *gate) FeedFailed(_ string, err error, _ time.Time) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.faults = append(g.faults, err.Error())
-}
-
-func (g *gate) loaded() int {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.loads
-}
-
-func (g *gate) reason(token string) keys.Reason { return g.verifier.Verify(token, time.Now()).Reason }
-
-// until waits for a decision on a token. On the way there none of the others may be seen.
-func (g *gate) until(token string, want keys.Reason, never ...keys.Reason) {
-	g.t.Helper()
-	eventually(g.t, fmt.Sprintf("a decision %q", want), func() bool {
-		got := g.reason(token)
-		for _, n := range never {
-			if got == n {
-				g.t.Fatalf("decision %q on the way to %q", got, want)
-			}
-		}
-		return got == want
-	})
-}
-
-func eventually(t testing.TB, what string, done func() bool) {
-	t.Helper()
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.Now().Add(patience); !done(); <-tick.C {
-		if time.Now().After(deadline) {
-			t.Fatalf("there was never %s", what)
-		}
-	}
+// through is the address of a database behind a proxy.
+func through(p *feedtest.Proxy, database string) string {
+	return "postgres://postgres:" + password + "@" + p.Addr() + "/" + database + "?sslmode=disable"
 }

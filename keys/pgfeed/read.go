@@ -223,19 +223,7 @@ func number(n *int32) int {
 
 // sources joins the two columns in the way DocsGPT does: the first one, then the others, each once.
 func sources(first string, extra []string) []string {
-	all := make([]string, 0, 1+len(extra))
-	if first != "" {
-		all = append(all, first)
-	}
-	for _, id := range extra {
-		if id != "" && !slices.Contains(all, id) {
-			all = append(all, id)
-		}
-	}
-	if len(all) == 0 {
-		return nil
-	}
-	return all
+	return adopted.Distinct(slices.Concat([]string{first}, extra))
 }
 
 // allowed reads the web origins that an agent is tied to, in DocsGPT's lenient but safe way: what is broken keeps the

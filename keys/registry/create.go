@@ -89,13 +89,13 @@ func (r *Registry) seal(ctx context.Context, rec *Record, key keys.Secret) error
 // secretIsHere refuses to make a new secret while there are keys that were sealed with another: then that one was lost on
 // the way, say when the storage was restored without it, and a new one would stand in its place.
 func (r *Registry) secretIsHere(ctx context.Context) error {
-	if r.sealer.exists() {
+	if r.sealer.file.Exists() {
 		return nil
 	}
 	_, err := r.storage.All(ctx, func(rec *Record) error {
-		if len(rec.Agent.Sealed) > 0 && !r.sealer.exists() { // it may have been made in the meantime
+		if len(rec.Agent.Sealed) > 0 && !r.sealer.file.Exists() { // it may have been made in the meantime
 			return fmt.Errorf("the secret %s is missing, and there are DocsGPT keys that only it opens: "+
-				"put it back from your backup", r.sealer.path)
+				"put it back from your backup", r.sealer.file.Path)
 		}
 		return nil
 	})

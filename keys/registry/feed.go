@@ -125,11 +125,17 @@ func (f *feed) judgeSources(ctx context.Context, p *pass, put func(*Record) erro
 	before := f.odd
 	f.odd = map[string]struct{}{}
 	_, err := f.registry.storage.All(ctx, func(rec *Record) error {
-		_, was := before[rec.ID]
-		if _, same, err := p.rules.bound(rec.Sources); rec.Agent.IsZero() && (was || err != nil || !same) {
-			return put(rec)
+		if !rec.Agent.IsZero() {
+			return nil
 		}
-		return nil
+		_, was := before[rec.ID]
+		_, same, err := p.rules.bound(rec.Sources)
+		if err != nil || !same {
+			f.odd[rec.ID] = struct{}{} // also where it has been put already, since it was written lately
+		} else if !was {
+			return nil
+		}
+		return put(rec)
 	})
 	return err
 }

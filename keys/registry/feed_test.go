@@ -229,6 +229,18 @@ func TestNewRulesJudgeSourcesAnew(t *testing.T) {
 	if tr.keys[bad].State != keys.Active || !slices.Equal(tr.keys[upper].Binding.Sources, []string{"2", "AB"}) {
 		t.Error("the keys are not what they were")
 	}
+
+	// The same for a key that was written at the same time as the rules were changed.
+	d.SetRules(strict())
+	if _, err := d.Change(t.Context(), alice, bad, registry.Edit{Name: pointer("renamed")}); err != nil {
+		t.Fatal(err)
+	}
+	tr.want("strict rules and a change", tr.changes(), upper, bad, many)
+	d.SetRules(registry.Rules{})
+	tr.want("no rules again", tr.changes(), upper, bad, many)
+	if tr.keys[bad].State != keys.Active {
+		t.Errorf("the key that was changed is %s", tr.keys[bad].State)
+	}
 }
 
 func TestFeedThatFailsIsLoadedAnew(t *testing.T) {

@@ -46,6 +46,22 @@ func TestCreatedKeyCountsAtOnce(t *testing.T) {
 	d.searchedAll()
 }
 
+func TestATokenInThePlaceOfAnIDIsNotRepeated(t *testing.T) {
+	d := newDesk(t)
+	_, token := d.create()
+	for what, call := range map[string]func() error{
+		"Get":    func() error { _, err := d.Get(t.Context(), token); return err },
+		"Revoke": func() error { _, err := d.Revoke(t.Context(), alice, token); return err },
+		"Rotate": func() error { _, err := d.Rotate(t.Context(), alice, token, 0); return err },
+		"Change": func() error { _, err := d.Change(t.Context(), alice, token, registry.Edit{}); return err },
+	} {
+		if err := call(); !errors.Is(err, registry.ErrNotFound) || strings.Contains(err.Error(), token) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	d.want(token, keys.Allowed)
+}
+
 func TestIDsSortByTime(t *testing.T) {
 	ids := make([]string, 1000)
 	for i := range ids {

@@ -5,8 +5,10 @@ package registry
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -26,8 +28,8 @@ type Options struct {
 	Log     *slog.Logger     // what Run could not save; nil: nothing is logged
 }
 
-// Rules are what the configuration in force says about keys; several configurations may use one registry, one after the
-// other. The zero Rules accept everything and resolve nothing.
+// Rules are what the configuration in force says about keys; several configurations may use one registry: one after the
+// other, and for a while at the same time. The zero Rules accept everything and resolve nothing.
 type Rules struct {
 	CheckSource  func(id string) (string, error)              // returns the canonical spelling
 	CheckSources func(n int) error                            // whether a key may be bound to n sources
@@ -55,7 +57,8 @@ type Registry struct {
 	log     *slog.Logger
 
 	mu       sync.Mutex // guards the following
-	rules    Rules
+	rules    Rules      // where there are no others
+	others   []*Rules   // of Rule, the newest last
 	rounds   rounds
 	hooks    map[int]func(context.Context) error
 	watchers map[int]func()
@@ -69,7 +72,7 @@ type Registry struct {
 
 // rounds tell feeds what has happened since they looked last. Numbers begin at 1.
 type rounds struct {
-	rules   uint64 // grows with SetRules
+	rules   uint64 // grows with SetRules and Rule
 	recheck uint64 // grows whenever references may stand for something else
 }
 
@@ -91,14 +94,44 @@ func New(o Options) (*Registry, error) {
 	return r, r.restoreUse()
 }
 
-// SetRules puts rules in force for the writes from now on and for feeds.
+// SetRules puts rules in force for the writes from now on and for feeds, as long as there are none of Rule.
 func (r *Registry) SetRules(rules Rules) {
+	r.rule(func() { r.rules = rules })
+}
+
+// Rule puts rules in force until they are withdrawn: then those come back that were in force before, unless there are newer
+// ones or they were withdrawn, too. So a configuration that is refused in the end leaves nothing behind. withdraw may be
+// called more than once.
+func (r *Registry) Rule(rules Rules) (withdraw func()) {
+	mine := &rules
+	r.rule(func() { r.others = append(r.others, mine) })
+	return func() {
+		r.rule(func() {
+			r.others = slices.DeleteFunc(r.others, func(o *Rules) bool { return o == mine })
+		})
+	}
+}
+
+// rule changes which rules are in force, and makes feeds look again.
+func (r *Registry) rule(change func()) {
 	r.mu.Lock()
-	r.rules = rules
+	change()
 	r.rounds.rules++
 	r.mu.Unlock()
 	r.Recheck()
 }
+
+// KeysChanged makes feeds look again when a key of another feed has changed for which one of the registry's may stand. It
+// implements keys.Listener, for the store that AgentOf asks.
+func (r *Registry) KeysChanged(out, in []*keys.Key) {
+	own := r.storage.Name()
+	other := func(k *keys.Key) bool { return k.Feed != own && k.Binding.Kind() == keys.AgentBinding }
+	if slices.ContainsFunc(out, other) || slices.ContainsFunc(in, other) {
+		r.Recheck()
+	}
+}
+
+var _ keys.Listener = (*Registry)(nil)
 
 // Recheck makes feeds look again what the references of agents stand for. It is to be called when a key of another feed may
 // have changed, and does not block.
@@ -133,11 +166,17 @@ func (r *Registry) watch(changed func()) (stop func()) {
 func (r *Registry) inForce() (Rules, rounds) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if n := len(r.others); n > 0 {
+		return *r.others[n-1], r.rounds
+	}
 	return r.rules, r.rounds
 }
 
 // Get returns a key, or ErrNotFound.
 func (r *Registry) Get(ctx context.Context, id string) (*Record, error) {
+	if keys.Issued(id) || keys.Mistyped(id) { // a storage's error would repeat it
+		return nil, fmt.Errorf("this is a token, not the id of a key: %w", ErrNotFound)
+	}
 	return r.storage.Get(ctx, id)
 }
 

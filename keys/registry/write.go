@@ -89,7 +89,7 @@ func (r *Registry) retry(
 func (r *Registry) tryUpdate(
 	ctx context.Context, by Actor, id string, change func(*Record) (Action, string, error),
 ) (rec *Record, changed bool, err error) {
-	old, err := r.storage.Get(ctx, id)
+	old, err := r.Get(ctx, id)
 	if err != nil {
 		return nil, false, err
 	}

@@ -1,19 +1,20 @@
-package pgfeed_test
+package feedtest
 
 import (
+	"context"
 	"net"
 	"sync"
 	"testing"
-
-	"github.com/docsgate/docsgate/internal/pgtest"
 )
 
-// proxy stands between a feed and the tests' server, and breaks connections in the ways networks do.
-type proxy struct {
-	t    testing.TB
-	addr string
+// Proxy stands between a feed and the tests' server, and breaks connections in the ways networks do. It is safe for concurrent
+// use. Make one with NewProxy.
+type Proxy struct {
+	t  testing.TB
+	to string
 
 	mu       sync.Mutex // guards the following
+	addr     string
 	listener net.Listener
 	conns    map[net.Conn]bool
 	hole     chan struct{} // closed: what comes in goes on; open: it goes nowhere
@@ -23,25 +24,34 @@ type proxy struct {
 	wg       sync.WaitGroup
 }
 
-// newProxy starts a proxy that lets everything through.
-func newProxy(t testing.TB) *proxy {
-	p := &proxy{t: t, conns: map[net.Conn]bool{}, hole: make(chan struct{}), fell: make(chan struct{}, 1), left: -1}
+// NewProxy starts a proxy before a server that lets everything through. It ends with the test.
+func NewProxy(t testing.TB, to string) *Proxy {
+	t.Helper()
+	p := &Proxy{t: t, to: to, conns: map[net.Conn]bool{}, hole: make(chan struct{}), fell: make(chan struct{}, 1), left: -1}
 	close(p.hole)
 	p.listen("127.0.0.1:0")
-	t.Cleanup(func() {
-		p.refuse()
-		p.fill()
-		p.wg.Wait()
-	})
+	t.Cleanup(p.Close)
 	return p
 }
 
-// uri is the address of a database behind the proxy.
-func (p *proxy) uri(database string) string {
-	return "postgres://postgres:" + password + "@" + p.addr + "/" + database + "?sslmode=disable"
+// Addr is where the proxy listens: a host and a port on loopback.
+func (p *Proxy) Addr() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.addr
 }
 
-func (p *proxy) listen(addr string) {
+// Swallowed gives one value when something has gone nowhere.
+func (p *Proxy) Swallowed() <-chan struct{} { return p.fell }
+
+// Close cuts all connections, lets nobody connect any more, and returns when nothing of the proxy is left.
+func (p *Proxy) Close() {
+	p.Refuse()
+	p.fill()
+	p.wg.Wait()
+}
+
+func (p *Proxy) listen(addr string) {
 	p.t.Helper()
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -61,8 +71,8 @@ func (p *proxy) listen(addr string) {
 	})
 }
 
-// accept lets everything through again.
-func (p *proxy) accept() {
+// Accept lets everything through again.
+func (p *Proxy) Accept() {
 	p.t.Helper()
 	p.fill()
 	p.mu.Lock()
@@ -74,8 +84,8 @@ func (p *proxy) accept() {
 	}
 }
 
-// refuse cuts all connections and lets nobody connect.
-func (p *proxy) refuse() {
+// Refuse cuts all connections and lets nobody connect.
+func (p *Proxy) Refuse() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.listener != nil {
@@ -85,22 +95,22 @@ func (p *proxy) refuse() {
 	p.cutAll()
 }
 
-// swallow lets every connection stand, and nothing through.
-func (p *proxy) swallow() {
+// Swallow lets every connection stand, and nothing through.
+func (p *Proxy) Swallow() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.hole = make(chan struct{})
 }
 
-func (p *proxy) swallowed() {
+func (p *Proxy) swallowed() {
 	select {
 	case p.fell <- struct{}{}:
 	default:
 	}
 }
 
-// fill ends swallow. What was swallowed was lost with its connection.
-func (p *proxy) fill() {
+// fill ends Swallow. What was swallowed was lost with its connection.
+func (p *Proxy) fill() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	select {
@@ -111,8 +121,8 @@ func (p *proxy) fill() {
 	}
 }
 
-// cutAfter refuses everybody after some more bytes from the server, and closes the channel then.
-func (p *proxy) cutAfter(bytes int) <-chan struct{} {
+// CutAfter refuses everybody after some more bytes from the server, and closes the channel then.
+func (p *Proxy) CutAfter(bytes int) <-chan struct{} {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.left, p.onCut = bytes, make(chan struct{})
@@ -120,7 +130,7 @@ func (p *proxy) cutAfter(bytes int) <-chan struct{} {
 }
 
 // cutAll is to be called with mu held.
-func (p *proxy) cutAll() {
+func (p *Proxy) cutAll() {
 	for c := range p.conns {
 		if tcp, ok := c.(*net.TCPConn); ok {
 			_ = tcp.SetLinger(0) // a reset, not an orderly end
@@ -130,8 +140,8 @@ func (p *proxy) cutAll() {
 	clear(p.conns)
 }
 
-func (p *proxy) serve(client net.Conn) {
-	server, err := net.Dial("tcp", pgtest.Host())
+func (p *Proxy) serve(client net.Conn) {
+	server, err := new(net.Dialer).DialContext(context.Background(), "tcp", p.to)
 	if err != nil {
 		_ = client.Close()
 		return
@@ -151,7 +161,7 @@ func (p *proxy) serve(client net.Conn) {
 	both.Wait()
 }
 
-func (p *proxy) copy(to, from net.Conn, counted bool) {
+func (p *Proxy) copy(to, from net.Conn, counted bool) {
 	defer to.Close()
 	defer from.Close()
 	buf := make([]byte, 4096)
@@ -173,14 +183,14 @@ func (p *proxy) copy(to, from net.Conn, counted bool) {
 			return
 		}
 		if cut {
-			p.refuse()
+			p.Refuse()
 			return
 		}
 	}
 }
 
 // allow counts bytes from the server, and says when it is time for the cut.
-func (p *proxy) allow(n int, counted bool) (int, bool) {
+func (p *Proxy) allow(n int, counted bool) (int, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !counted || p.left < 0 {
