@@ -56,7 +56,7 @@ func (a *App) openAdmin() {
 		gateURL = c.Gate
 	}
 	handler := api.New(api.Options{
-		Desk: a.desk(gateURL), Actor: adminActor, Format: "keys.db",
+		Desk: a.desk(gateURL), Actor: adminActor, Format: "keys.db", Repeats: a.state.issued.memory.Repeats,
 		Log: func(r *http.Request, err error) {
 			a.logger.Error("keys on the admin endpoint", zap.String("path", r.URL.Path), zap.Error(err))
 		},

@@ -2,16 +2,14 @@ package caddymodule_test
 
 import (
 	"fmt"
-	"io"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/docsgate/docsgate/internal/feedtest"
 	"github.com/docsgate/docsgate/internal/pgtest"
 )
 
@@ -26,7 +24,7 @@ const (
 type adopting struct {
 	*issuing
 	database string
-	wire     *wire
+	wire     *feedtest.Proxy
 }
 
 func adopt(t *testing.T) *adopting {
@@ -41,8 +39,8 @@ func adopt(t *testing.T) *adopting {
 	}
 	a.agent(agentOfAlpha, "alpha", agentAlpha)
 	a.agent(agentOfBeta, "beta", agentBeta)
-	a.wire = newWire(t, pgtest.Host())
-	t.Setenv("POSTGRES", strings.Replace(pgtest.URI("postgres", a.database), pgtest.Host(), a.wire.address(), 1))
+	a.wire = feedtest.NewProxy(t, pgtest.Host())
+	t.Setenv("POSTGRES", strings.Replace(pgtest.URI("postgres", a.database), pgtest.Host(), a.wire.Addr(), 1))
 	return a
 }
 
@@ -92,7 +90,7 @@ func TestAdoptedKeys(t *testing.T) {
 			until(t, "the old key is refused", func() bool { return a.ask("/api/answer", agentBeta, "Q", "").status == 401 })
 
 			// The database goes away: what is known goes on, and nobody is told that a key is wrong.
-			a.wire.cut()
+			a.wire.Refuse()
 			until(t, "an unknown key is not called wrong", func() bool {
 				return a.ask("/api/answer", "canary-nobodys", "Q", "").status == 503
 			})
@@ -116,7 +114,7 @@ func TestAdoptedKeys(t *testing.T) {
 			is("an unknown one", "canary-nobodys", 503, "not_ready")
 
 			pgtest.Exec(t, a.database, "DELETE FROM agents WHERE id = '"+agentOfAlpha+"'")
-			a.wire.mend()
+			a.wire.Accept()
 			until(t, "the database is there again, and the deleted key is refused", func() bool {
 				return a.ask("/api/answer", agentAlpha, "Q", "").status == 401
 			})
@@ -137,69 +135,28 @@ func TestAdoptedKeys(t *testing.T) {
 	}
 }
 
-// wire is a connection to a server that can be cut.
-type wire struct {
-	listener net.Listener
-	to       string
-
-	mu    sync.Mutex
-	down  bool
-	conns []net.Conn
-}
-
-func newWire(t *testing.T, to string) *wire {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
+// A reload takes another address from the file that holds it, although the configuration is the same.
+func TestAdoptedFromAnotherAddress(t *testing.T) {
+	a := adopt(t)
+	file := filepath.Join(a.dir, "uri")
+	uri := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	site := fmt.Sprintf(ways["own forwarding"], a.address, "")
+	config := strings.Replace(a.config("poll 20ms", site), "{env.POSTGRES}", "{file."+file+"}", 1)
+	uri(os.Getenv("POSTGRES"))
+	if err := a.load(config); err != nil {
 		t.Fatal(err)
 	}
-	w := &wire{listener: listener, to: to}
-	go w.accept()
-	t.Cleanup(func() {
-		_ = listener.Close()
-		w.cut()
-	})
-	return w
-}
-
-func (w *wire) address() string { return w.listener.Addr().String() }
-
-func (w *wire) accept() {
-	for {
-		client, err := w.listener.Accept()
-		if err != nil {
-			return
-		}
-		server, err := net.Dial("tcp", w.to)
-		w.mu.Lock()
-		if err != nil || w.down {
-			_ = client.Close()
-			if err == nil {
-				_ = server.Close()
-			}
-			w.mu.Unlock()
-			continue
-		}
-		w.conns = append(w.conns, client, server)
-		w.mu.Unlock()
-		go func() { _, _ = io.Copy(server, client); _ = server.Close() }()
-		go func() { _, _ = io.Copy(client, server); _ = client.Close() }()
+	t.Cleanup(func() { _ = caddy.Stop() })
+	if r := a.ask("/api/answer", agentAlpha, "Q", ""); r.status != 200 {
+		t.Fatalf("%d %s", r.status, r.body)
 	}
-}
-
-// cut ends all connections and takes no new ones.
-func (w *wire) cut() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.down = true
-	for _, c := range w.conns {
-		_ = c.Close()
+	uri(pgtest.URI("postgres", pgtest.Database(t))) // a database without DocsGPT's tables
+	if err := a.load(config); err == nil || !strings.Contains(err.Error(), "agents") {
+		t.Errorf("the new address was not read: %v", err)
 	}
-	w.conns = nil
-}
-
-func (w *wire) mend() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.down = false
 }

@@ -43,6 +43,8 @@ type App struct {
 	poolKey   string
 	state     *state
 	storeFeed *StoreFeed // nil if no keys are issued here
+	addresses string     // digests of what the placeholders of feeds stand for; another address is another state
+	withdraw  func()     // takes the rules for issued keys back; nil if none were given
 	gates     []*Handler // those that forward by themselves
 	consoles  []*Console
 	adminAPI  atomic.Pointer[http.Handler] // for Caddy's admin endpoint; nil if no keys are issued here
@@ -95,7 +97,7 @@ func (a *App) settleOn(version *docsgpt.Version) error {
 		a.logger.Warn("no feed is configured, so there are no keys and every request is refused; " +
 			"add a feed, such as: feed file keys.yaml")
 	}
-	if err := a.takeState(a.ctx, fingerprint, feeds); err != nil {
+	if err := a.takeState(a.ctx, fingerprint+a.addresses, feeds); err != nil {
 		return err
 	}
 	return a.registerMetrics(a.ctx.GetMetricsRegistry())
@@ -130,6 +132,9 @@ func (a *App) loadFeeds(ctx caddy.Context) ([]keys.Feed, error) {
 		if err != nil {
 			return nil, err
 		}
+		if remote, ok := module.(*DocsGPTFeed); ok {
+			a.addresses += remote.addressDigest
+		}
 		if feed != nil {
 			feeds = append(feeds, feed)
 		}
@@ -160,7 +165,7 @@ func (a *App) Start() error {
 	}
 	a.rememberVersion()
 	if a.state.issued != nil {
-		a.state.issued.SetRules(a.rules(a.state))
+		a.withdraw = a.state.issued.Rule(a.rules(a.state))
 		if err := a.state.syncer.Sync(a.ctx, a.state.issued.feed); err != nil {
 			return err
 		}
@@ -182,6 +187,9 @@ func (a *App) Stop() error { return nil }
 func (a *App) Cleanup() error {
 	if a.state == nil {
 		return nil
+	}
+	if a.withdraw != nil {
+		a.withdraw() // a configuration that was refused leaves those of the running one in force
 	}
 	_, err := states.Delete(a.poolKey)
 	return err

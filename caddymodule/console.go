@@ -160,7 +160,7 @@ func (c *Console) open() error {
 	handler, err := console.New(console.Options{
 		Desk: c.app.desk(c.Gate), Token: c.token, Loopback: c.local && c.token.IsZero(), Hosts: c.Hosts,
 		User: userOf, ClientIP: clientIPOf,
-		Feeds: c.app.feedNames, BackupName: "keys.db",
+		Feeds: c.app.feedNames, BackupName: "keys.db", Memory: c.app.state.issued.memory,
 		Fault: func(r *http.Request, err error) {
 			c.logger.Error("console", zap.String("path", r.URL.Path), zap.Error(err))
 		},
@@ -175,10 +175,14 @@ func (c *Console) open() error {
 	return nil
 }
 
-// userOf returns who an authentication handler before the console let in.
+// userOf returns who an authentication handler before the console let in. A gate there lets keys in, not people: it gives
+// the key's ID as the user, for access logs.
 func userOf(r *http.Request) (name string, ok bool) {
 	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	if !ok {
+		return "", false
+	}
+	if _, gated := repl.Get("docsgate.key.id"); gated {
 		return "", false
 	}
 	return repl.GetString("http.auth.user.id")

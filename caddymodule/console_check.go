@@ -8,6 +8,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/caddyauth"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/intercept"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 )
 
 // checkConsoles refuses to start if a console could be reached by people whom nothing keeps out: it has no admin token, no
@@ -90,6 +92,10 @@ func (w *walker) handlers(route *caddyhttp.Route, behind bool) bool {
 			if h.Errors != nil {
 				w.routes(h.Errors.Routes, behind)
 			}
+		case *intercept.Intercept:
+			w.responses(h.HandleResponse, behind)
+		case *reverseproxy.Handler:
+			w.responses(h.HandleResponse, behind)
 		case *caddyhttp.Invoke:
 			if named := w.server.NamedRoutes[h.Name]; named != nil && !w.seen[visit{named, behind}] {
 				w.seen[visit{named, behind}] = true
@@ -103,4 +109,11 @@ func (w *walker) handlers(route *caddyhttp.Route, behind bool) bool {
 		}
 	}
 	return behind
+}
+
+// responses walks the routes that take over from an answer.
+func (w *walker) responses(list []caddyhttp.ResponseHandler, behind bool) {
+	for i := range list {
+		w.routes(list[i].Routes, behind)
+	}
 }

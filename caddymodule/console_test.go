@@ -33,6 +33,9 @@ func TestConsoleRefusesToBeOpen(t *testing.T) {
 		"behind basic_auth in a named route": {everywhere, "basic_auth {\nalice " + passwordHash + "\n}\ninvoke console", false},
 		"a loopback listener":                {"127.0.0.1", "docsgate_console", false},
 		"IPv6":                               {"::1", "docsgate_console", false},
+		"in intercept":                       {everywhere, "intercept {\nhandle_response {\ndocsgate_console\n}\n}\nrespond ok", true},
+		"in reverse_proxy":                   {everywhere, "reverse_proxy 127.0.0.1:9 {\nhandle_response {\ndocsgate_console\n}\n}", true},
+		"in intercept, behind basic_auth":    {everywhere, "basic_auth {\nalice " + passwordHash + "\n}\nintercept {\nhandle_response {\ndocsgate_console\n}\n}\nrespond ok", false},
 		"loopback and another address":       {"127.0.0.1 0.0.0.0", "docsgate_console", true},
 	}
 	for name, test := range tests {
@@ -162,5 +165,74 @@ func TestConsolePage(t *testing.T) {
 	}
 	if caddymodule.DefaultStorePath() == "" {
 		t.Error("no default path of the store")
+	}
+}
+
+// A gate before the console names the key as the user, for access logs. Whoever has a key may ask, and not manage keys.
+func TestConsoleTakesNoKeyForAUser(t *testing.T) {
+	i := issue(t)
+	t.Setenv("ADMIN", adminToken)
+	i.start("route {\ndocsgate\nrewrite * /v1/keys\nmethod GET\ndocsgate_console {\nadmin_token {env.ADMIN}\n}\n}\n")
+	r := i.ask("/api/answer", tokenAgent, "Q", "")
+	if r.status == http.StatusOK || strings.Contains(r.body, `"requests_24h"`) {
+		t.Errorf("a key opens the console: %d %s", r.status, r.body)
+	}
+	if logged := i.logged(); !strings.Contains(logged, `"no_credential"`) {
+		t.Error("the console was not come to")
+	}
+}
+
+// A reload of the configuration signs nobody out, and loses no answer that may be asked for again.
+func TestConsoleOutlivesAReload(t *testing.T) {
+	i := issue(t)
+	t.Setenv("ADMIN", adminToken)
+	sites := []string{fmt.Sprintf(ways["own forwarding"], i.address, ""), "docsgate_console {\nadmin_token {env.ADMIN}\n}\n"}
+	i.start(sites...)
+	const form = "application/x-www-form-urlencoded"
+	page := func(method, path, body, cookie string) reply {
+		return i.sendTo(i.urls[1], method, path, body, "Accept", "text/html", "Content-Type", "", "Content-Type", form, "Cookie", cookie)
+	}
+	signedIn := page("POST", "/login", url.Values{"token": {adminToken}}.Encode(), "")
+	cookie, _, _ := strings.Cut(signedIn.header.Get("Set-Cookie"), ";")
+	_, nonce, _ := strings.Cut(page("GET", "/new", "", cookie).body, `name="nonce" value="`)
+	nonce, _, _ = strings.Cut(nonce, `"`)
+	const draft = `{"name":"k","source":"` + sourceAlpha + `"}`
+	create := func() reply {
+		return i.sendTo(i.urls[1], "POST", "/v1/keys", draft, "Authorization", "Bearer "+adminToken, "Idempotency-Key", "once")
+	}
+	first := create()
+
+	if err := i.load(i.config(append(sites, "respond more\n")...)); err != nil {
+		t.Fatal(err)
+	}
+	if again := create(); first.status != 201 || again.status != 201 || again.body != first.body {
+		t.Errorf("%d %s, then %d %s", first.status, first.body, again.status, again.body)
+	}
+	made := page("POST", "/new", url.Values{"nonce": {nonce}, "name": {"typed"}, "sources": {sourceAlpha}, "lifetime": {"never"}}.Encode(), cookie)
+	if made.status != 201 {
+		t.Errorf("a form that was open: %d %s", made.status, made.header.Get("Location"))
+	}
+
+	t.Setenv("ADMIN", adminToken+"-another")
+	if err := i.load(i.config(sites...)); err != nil {
+		t.Fatal(err)
+	}
+	if r := page("GET", "/", "", cookie); r.status != http.StatusSeeOther {
+		t.Errorf("a session of another token: %d", r.status)
+	}
+}
+
+// What cannot be the ID of a key has no audit trail, and is no fault of the store.
+func TestTrailOfNoKey(t *testing.T) {
+	i := issue(t)
+	i.start("respond ok\n", "docsgate_console\n")
+	for _, key := range []string{"%00", strings.Repeat("a", 5000), "key_unknown"} {
+		if r := i.sendTo(i.urls[1], http.MethodGet, "/v1/audit?key="+key, ""); r.status != 200 || r.body != `{"entries":[]}`+"\n" {
+			t.Errorf("%.9s: %d %s", key, r.status, r.body)
+		}
+		r := i.sendTo(i.urls[1], http.MethodGet, "/audit?key="+key, "", "Accept", "text/html")
+		if r.status != 200 || !strings.Contains(r.body, "There are no entries") {
+			t.Errorf("%.9s, the page: %d %s", key, r.status, r.body)
+		}
 	}
 }

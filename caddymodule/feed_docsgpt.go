@@ -72,7 +72,8 @@ type DocsGPTFeed struct {
 	// agents if it has keys, else api_keys.
 	Collection string `json:"collection,omitempty"`
 
-	logger *zap.Logger
+	addressDigest string // of the whole address, password included; it is kept in memory only
+	logger        *zap.Logger
 }
 
 // CaddyModule returns the Caddy module information.
@@ -194,6 +195,8 @@ func (f *DocsGPTFeed) Feed(facts FeedContext) (keys.Feed, error) {
 			return nil, fmt.Errorf("feed docsgpt: %w", err)
 		}
 	}
+	sum := sha256.Sum256([]byte(uri))
+	f.addressDigest = hex.EncodeToString(sum[:])
 	feed, err := f.open(keys.NewSecret(uri))
 	if err != nil {
 		return nil, fmt.Errorf("feed docsgpt: %w", err)

@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/docsgate/docsgate/console"
 	"github.com/docsgate/docsgate/keys"
 	"github.com/docsgate/docsgate/keys/boltstore"
 	"github.com/docsgate/docsgate/keys/registry"
@@ -108,11 +109,12 @@ var registries = caddy.NewUsagePool()
 // sharedRegistry is a registry of this process.
 type sharedRegistry struct {
 	*registry.Registry
-	usage *usage.Meter
-	path  string
-	ruled atomic.Bool // rules were given to it once
-	stop  context.CancelFunc
-	saved sync.WaitGroup
+	usage  *usage.Meter
+	memory *console.Memory // of its users
+	path   string
+	ruled  atomic.Bool // rules were given to it once
+	stop   context.CancelFunc
+	saved  sync.WaitGroup
 }
 
 // holdRegistry opens the store at a path, or takes the open one. Each call needs one release.
@@ -129,7 +131,7 @@ func holdRegistry(ctx context.Context, path string, logger *slog.Logger) (*share
 		if err != nil {
 			return nil, errors.Join(err, storage.Close())
 		}
-		s := &sharedRegistry{Registry: reg, usage: meter, path: path}
+		s := &sharedRegistry{Registry: reg, usage: meter, memory: console.NewMemory(), path: path}
 		var saving context.Context
 		saving, s.stop = context.WithCancel(context.Background())
 		s.saved.Go(func() { reg.Run(saving) })

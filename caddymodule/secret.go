@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -40,4 +41,16 @@ func resolveSecret(placeholder string) (string, error) {
 		}
 	}
 	return value, nil
+}
+
+// resolveReference is resolveSecret for the agents of keys, which users of the page and the API name. A file must be one:
+// reading something else, such as a pipe, might wait for ever.
+func resolveReference(placeholder string) (string, error) {
+	name, _ := placeholderOf(placeholder)
+	if path, ok := strings.CutPrefix(name, "file."); ok {
+		if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
+			return "", fmt.Errorf("%s is empty: the file cannot be read, or is none", placeholder)
+		}
+	}
+	return resolveSecret(placeholder)
 }

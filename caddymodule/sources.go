@@ -36,6 +36,8 @@ func (a *App) listSources(ctx context.Context) ([]view.Source, error) {
 	}
 	defer resp.Body.Close()
 	switch {
+	case resp.StatusCode == http.StatusUnauthorized:
+		return nil, errors.New("DocsGPT does not take the gate's credential: look at upstream_token")
 	case resp.StatusCode == http.StatusForbidden:
 		return nil, errors.New("the gate's credential may not list sources: " +
 			"give the access token the scope sources:read, or type the source's id")

@@ -37,6 +37,7 @@ type state struct {
 	usage      *usage.Meter
 	issued     *issued // nil without a feed of keys that the gate issues
 	feeds      []keys.Feed
+	announced  sync.Map // names of feeds whose keys were logged once
 	leftOut    sync.Map // name of a feed -> what was last said about keys that it left out
 
 	logger  atomic.Pointer[zap.Logger] // of the newest configuration
@@ -63,6 +64,8 @@ type issued struct {
 	*sharedRegistry
 	feed   string // its name in the store
 	unhook func()
+
+	withdraw func() // takes back the rules that it was begun with; nil if there were others
 }
 
 // takeState gets the state that a former configuration left, with its keys read again, or makes a new one. A feed that
@@ -108,7 +111,7 @@ func (a *App) newState(ctx context.Context, feeds []keys.Feed) (_ *state, err er
 	}
 	s.loaded.Store(true)
 	if s.issued != nil {
-		s.issued.Recheck() // agents of feeds that were loaded after the registry's
+		// Agents of feeds that were loaded after the registry's.
 		if err := s.syncer.Sync(ctx, s.issued.feed); err != nil {
 			return nil, err
 		}
@@ -128,8 +131,9 @@ func (s *state) holdIssued(ctx context.Context, a *App) error {
 	s.usage = held.usage
 	s.issued = &issued{sharedRegistry: held, feed: held.Feed().Name()}
 	s.issued.unhook = held.OnChange(func(ctx context.Context) error { return s.syncer.Sync(ctx, s.issued.feed) })
+	s.store.Listen(held.Registry) // keys may stand for agents of other feeds
 	if !held.ruled.Swap(true) {
-		held.SetRules(a.rules(s)) // nobody else's are in force that a refused configuration could spoil
+		s.issued.withdraw = held.Rule(a.rules(s)) // nobody else's are in force that a refused configuration could spoil
 	}
 	return nil
 }
@@ -139,7 +143,7 @@ func (a *App) rules(s *state) registry.Rules {
 	return registry.Rules{
 		CheckSource:  a.version.CheckSource,
 		CheckSources: a.checkSources,
-		Resolve:      resolveSecret,
+		Resolve:      resolveReference,
 		AgentOf: func(id string) (keys.Secret, bool) {
 			key := s.store.Get(id)
 			if key == nil || key.Feed == s.issued.feed || key.Binding.Kind() != keys.AgentBinding {
@@ -183,16 +187,16 @@ func (s *state) letGo() error {
 		return nil
 	}
 	s.issued.unhook()
+	if s.issued.withdraw != nil {
+		s.issued.withdraw()
+	}
 	return s.issued.release()
 }
 
 // FeedLoaded implements keys.Observer.
 func (s *state) FeedLoaded(feed string, count int, change keys.Change, _ time.Time) {
-	if s.issued != nil && feed != s.issued.feed && !change.IsZero() {
-		s.issued.Recheck() // keys may stand for agents of this feed
-	}
 	level := zap.InfoLevel
-	if change.IsZero() && count > 0 {
+	if _, said := s.announced.LoadOrStore(feed, true); said && change.IsZero() {
 		level = zap.DebugLevel
 	}
 	s.logger.Load().Log(level, "keys loaded", zap.String("feed", feed), zap.Int("keys", count),

@@ -29,14 +29,14 @@ type Options struct {
 	// nobody hears of them.
 	Log func(r *http.Request, err error)
 
-	Now func() time.Time // nil: time.Now
+	Repeats *Repeats         // nil: the API's own
+	Now     func() time.Time // nil: time.Now
 }
 
 // api is the handlers of all routes.
 type api struct {
 	Options
-	repeats repeats
-	mux     *http.ServeMux
+	mux *http.ServeMux
 }
 
 // route is one way to call the API: a pattern of http.ServeMux with its method.
@@ -70,6 +70,9 @@ var routes = []route{
 
 // New returns the API's handler. It expects the paths of the routes at its root; strip what it is mounted under.
 func New(o Options) http.Handler {
+	if o.Repeats == nil {
+		o.Repeats = new(Repeats)
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}

@@ -38,7 +38,7 @@ func (a *api) listAudit(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	// One more than asked for tells whether there is a next page.
-	entries, err := a.Desk.Registry.Audit(r.Context(), values.Get("key"), before, int(limit)+1)
+	entries, err := a.Desk.Audit(r.Context(), values.Get("key"), before, int(limit)+1)
 	if err != nil {
 		return err
 	}

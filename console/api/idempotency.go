@@ -43,11 +43,12 @@ func (n *answer) write(w http.ResponseWriter) {
 	_, _ = w.Write(n.body) // a client that is gone can ask again
 }
 
-// repeats are the requests that may be repeated, by their names.
-type repeats struct {
+// Repeats are the requests that may be repeated, with their answers, which hold tokens, for 10 minutes. The zero Repeats has
+// none. APIs for one registry may share them. Safe for concurrent use.
+type Repeats struct {
 	mu    sync.Mutex
-	byID  map[string]*repeat
-	order []*repeat // the oldest first
+	byID  map[string]*repeat // by their names
+	order []*repeat          // the oldest first
 }
 
 // repeat is one such request.
@@ -56,12 +57,12 @@ type repeat struct {
 	fingerprint string        // of the body
 	done        chan struct{} // closed when there is an outcome
 
-	answer *answer // nil: it failed and left nothing behind. Guarded by repeats.mu once done is closed.
+	answer *answer // nil: it failed and left nothing behind. Guarded by Repeats.mu once done is closed.
 	timer  *time.Timer
 }
 
 // begin returns the request of a name, and whether it is the caller's to do.
-func (s *repeats) begin(name, fingerprint string) (entry *repeat, mine bool, err error) {
+func (s *Repeats) begin(name, fingerprint string) (entry *repeat, mine bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if entry, ok := s.byID[name]; ok {
@@ -86,7 +87,7 @@ func (s *repeats) begin(name, fingerprint string) (entry *repeat, mine bool, err
 }
 
 // end notes the outcome; nil forgets the request, so that it can be tried again.
-func (s *repeats) end(entry *repeat, outcome *answer) {
+func (s *Repeats) end(entry *repeat, outcome *answer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if outcome == nil {
@@ -103,7 +104,7 @@ func (s *repeats) end(entry *repeat, outcome *answer) {
 }
 
 // of returns a copy of the answer, or nil if it failed or is forgotten.
-func (s *repeats) of(entry *repeat) *answer {
+func (s *Repeats) of(entry *repeat) *answer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if entry.answer == nil {
@@ -115,7 +116,7 @@ func (s *repeats) of(entry *repeat) *answer {
 }
 
 // forget wipes what is kept of a request. The caller holds mu.
-func (s *repeats) forget(entry *repeat) {
+func (s *Repeats) forget(entry *repeat) {
 	if s.byID[entry.name] != entry {
 		return
 	}
@@ -153,7 +154,7 @@ func (a *api) once(
 	sum := sha256.Sum256(body)
 	fingerprint := hex.EncodeToString(sum[:])
 	for {
-		entry, mine, err := a.repeats.begin(name, fingerprint)
+		entry, mine, err := a.Repeats.begin(name, fingerprint)
 		switch {
 		case err != nil:
 			return err
@@ -167,7 +168,7 @@ func (a *api) once(
 		case <-r.Context().Done():
 			return r.Context().Err()
 		}
-		if outcome := a.repeats.of(entry); outcome != nil {
+		if outcome := a.Repeats.of(entry); outcome != nil {
 			w.Header().Set(repeatedMark, "true")
 			outcome.write(w)
 			return nil
@@ -183,7 +184,7 @@ func (a *api) first(
 	ctx context.Context, w http.ResponseWriter, r *http.Request, entry *repeat, do func(context.Context) (*answer, error),
 ) (err error) {
 	var outcome *answer
-	defer func() { a.repeats.end(entry, outcome) }()
+	defer func() { a.Repeats.end(entry, outcome) }()
 
 	kept, err := a.Desk.Registry.Recall(ctx, entry.name)
 	if err != nil {

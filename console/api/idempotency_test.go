@@ -66,7 +66,7 @@ func TestALateRepetitionIsToldWhichKeyItWas(t *testing.T) {
 		}
 		w.call("POST", "/v1/keys", newKey+" ", "Idempotency-Key", "one").
 			problem(http.StatusUnprocessableEntity, "idempotency_key_reused")
-		if n := len(w.api.repeats.byID) + len(w.api.repeats.order); n != 0 {
+		if n := len(w.api.Repeats.byID) + len(w.api.Repeats.order); n != 0 {
 			t.Errorf("%d requests are still in memory", n)
 		}
 	})
@@ -143,7 +143,7 @@ func TestRepetitionsAtTheSameTimeMakeOneKey(t *testing.T) {
 
 // The memory is bounded: the oldest answer goes first, and is wiped.
 func TestTooManyRepetitions(t *testing.T) {
-	s := &repeats{}
+	s := &Repeats{}
 	var first *repeat
 	for i := range maxRepeats + 1 {
 		entry, mine, err := s.begin(fmt.Sprint(i), "f")
@@ -158,7 +158,7 @@ func TestTooManyRepetitions(t *testing.T) {
 	if len(s.byID) != maxRepeats || len(s.order) != maxRepeats || s.of(first) != nil {
 		t.Errorf("%d are kept", len(s.byID))
 	}
-	pending := &repeats{}
+	pending := &Repeats{}
 	for i := range maxRepeats {
 		if _, _, err := pending.begin(fmt.Sprint(i), "f"); err != nil {
 			t.Fatal(err)

@@ -49,6 +49,7 @@ type Options struct {
 	// Refuse answers a page request that is refused. nil: with a line of text.
 	Refuse func(w http.ResponseWriter, r *http.Request, status int, text string)
 
+	Sessions *Sessions                  // nil: the guard's own
 	Base     string                     // what stands before the console's paths, for the way to its login page
 	ClientIP func(*http.Request) string // nil: the address at the other end of the connection
 	Report   func(Refusal)              // hears of every refusal, for logs and metrics; nil: nobody does
@@ -78,10 +79,9 @@ const (
 // Guard is safe for concurrent use. Make one with New.
 type Guard struct {
 	Options
-	token    keys.Digest
-	hosts    map[string]bool
-	origins  *http.CrossOriginProtection
-	sessions sessions
+	token   keys.Digest
+	hosts   map[string]bool
+	origins *http.CrossOriginProtection
 
 	checking sync.Mutex // held while a token is looked at, so that none slips past the count of another
 	throttle *throttle
@@ -107,6 +107,9 @@ func New(o Options) (*Guard, error) {
 	}
 	for _, host := range o.Hosts {
 		g.hosts[strings.ToLower(strings.TrimSuffix(host, "."))] = true
+	}
+	if g.Sessions == nil {
+		g.Sessions = new(Sessions)
 	}
 	if g.Now == nil {
 		g.Now = time.Now

@@ -128,35 +128,36 @@ func TestWhoGetsIn(t *testing.T) {
 		status int
 		who    string // or the reason of the refusal
 	}{
-		"the token":                     {withToken, request("GET", "/v1/keys", bearing(adminToken)), 204, "admin token 192.0.2.7"},
-		"the scheme in another case":    {withToken, request("GET", "/v1/keys", header("Authorization", "bEARER  "+adminToken)), 204, "admin token 192.0.2.7"},
-		"a wrong token":                 {withToken, request("GET", "/v1/keys", bearing(adminToken+"x")), 401, "wrong_token"},
-		"an empty token":                {withToken, request("GET", "/v1/keys", header("Authorization", "Bearer ")), 401, "wrong_token"},
-		"the token twice":               {withToken, request("GET", "/v1/keys", bearing(adminToken), bearing("other")), 401, "no_credential"},
-		"the token as basic":            {withToken, request("GET", "/v1/keys", header("Authorization", "Basic "+adminToken)), 401, "no_credential"},
-		"nothing":                       {withToken, request("GET", "/v1/keys"), 401, "no_credential"},
-		"nothing, on this machine":      {withToken, request("GET", "/v1/keys", here), 401, "no_credential"},
-		"a user of basic_auth":          {user, request("GET", "/v1/keys", header("X-User", "alice")), 204, "alice 192.0.2.7"},
-		"no user of basic_auth":         {user, request("GET", "/v1/keys"), 401, "no_credential"},
-		"no user, though from here":     {user, request("GET", "/v1/keys", here), 401, "no_credential"},
-		"a token where there is none":   {user, request("GET", "/v1/keys", bearing("")), 401, "no_credential"},
-		"this machine":                  {onLoopback, request("GET", "http://localhost:2020/v1/keys", here), 204, "loopback 127.0.0.1"},
-		"this machine by its address":   {onLoopback, request("GET", "http://127.0.0.1:2020/v1/keys", here), 204, "loopback 127.0.0.1"},
-		"this machine over IPv6":        {onLoopback, request("GET", "http://[::1]:2020/v1/keys", between("[::1]:4711", &net.TCPAddr{IP: net.IPv6loopback, Port: 2020})), 204, "loopback ::1"},
-		"a name below localhost":        {onLoopback, request("GET", "http://console.localhost./v1/keys", here), 204, "loopback 127.0.0.1"},
-		"a unix socket, whatever name":  {onLoopback, request("GET", "http://anything/v1/keys", unix), 204, "loopback "},
-		"a configured name":             {func(o *Options) { o.Loopback, o.Hosts = true, []string{"Console.Test"} }, request("GET", "http://console.test:2020/v1/keys", here), 204, "loopback 127.0.0.1"},
-		"another name (DNS rebinding)":  {onLoopback, request("GET", "http://evil.example:2020/v1/keys", here), 403, "foreign_host"},
-		"a name that only looks local":  {onLoopback, request("GET", "http://localhost.evil.example/v1/keys", here), 403, "foreign_host"},
-		"no name":                       {onLoopback, request("GET", "/v1/keys", here, func(r *http.Request) { r.Host = "" }), 403, "foreign_host"},
-		"from elsewhere":                {onLoopback, request("GET", "http://localhost/v1/keys", between("192.0.2.7:4711", &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1)})), 403, "not_local"},
-		"from here to another address":  {onLoopback, request("GET", "http://localhost/v1/keys", between("127.0.0.1:1", &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1)})), 403, "not_local"},
-		"nobody knows to which address": {onLoopback, request("GET", "http://localhost/v1/keys", func(r *http.Request) { r.RemoteAddr = "127.0.0.1:1" }), 403, "not_local"},
-		"over a proxy":                  {onLoopback, request("GET", "http://localhost/v1/keys", here, header("X-Forwarded-For", "192.0.2.7")), 403, "forwarded"},
-		"over a proxy of RFC 7239":      {onLoopback, request("GET", "http://localhost/v1/keys", here, header("Forwarded", "for=192.0.2.7")), 403, "forwarded"},
-		"over a proxy on a unix socket": {onLoopback, request("GET", "http://localhost/v1/keys", unix, header("Via", "1.1 proxy")), 403, "forwarded"},
-		"a token over a proxy":          {func(o *Options) { withToken(o); onLoopback(o) }, request("GET", "http://x/v1/keys", bearing(adminToken), header("Via", "1.1 proxy")), 204, "admin token 192.0.2.7"},
-		"a wrong token from here":       {func(o *Options) { withToken(o); onLoopback(o) }, request("GET", "http://localhost/v1/keys", here, bearing("wrong")), 401, "wrong_token"},
+		"the token":                      {withToken, request("GET", "/v1/keys", bearing(adminToken)), 204, "admin token 192.0.2.7"},
+		"the scheme in another case":     {withToken, request("GET", "/v1/keys", header("Authorization", "bEARER  "+adminToken)), 204, "admin token 192.0.2.7"},
+		"a wrong token":                  {withToken, request("GET", "/v1/keys", bearing(adminToken+"x")), 401, "wrong_token"},
+		"an empty token":                 {withToken, request("GET", "/v1/keys", header("Authorization", "Bearer ")), 401, "wrong_token"},
+		"the token twice":                {withToken, request("GET", "/v1/keys", bearing(adminToken), bearing("other")), 401, "no_credential"},
+		"the token as basic":             {withToken, request("GET", "/v1/keys", header("Authorization", "Basic "+adminToken)), 401, "no_credential"},
+		"nothing":                        {withToken, request("GET", "/v1/keys"), 401, "no_credential"},
+		"nothing, on this machine":       {withToken, request("GET", "/v1/keys", here), 401, "no_credential"},
+		"a user of basic_auth":           {user, request("GET", "/v1/keys", header("X-User", "alice")), 204, "alice 192.0.2.7"},
+		"no user of basic_auth":          {user, request("GET", "/v1/keys"), 401, "no_credential"},
+		"no user, though from here":      {user, request("GET", "/v1/keys", here), 401, "no_credential"},
+		"a token where there is none":    {user, request("GET", "/v1/keys", bearing("")), 401, "no_credential"},
+		"this machine":                   {onLoopback, request("GET", "http://localhost:2020/v1/keys", here), 204, "loopback 127.0.0.1"},
+		"this machine by its address":    {onLoopback, request("GET", "http://127.0.0.1:2020/v1/keys", here), 204, "loopback 127.0.0.1"},
+		"this machine over IPv6":         {onLoopback, request("GET", "http://[::1]:2020/v1/keys", between("[::1]:4711", &net.TCPAddr{IP: net.IPv6loopback, Port: 2020})), 204, "loopback ::1"},
+		"a name below localhost":         {onLoopback, request("GET", "http://console.localhost./v1/keys", here), 204, "loopback 127.0.0.1"},
+		"a unix socket, whatever name":   {onLoopback, request("GET", "http://anything/v1/keys", unix), 204, "loopback "},
+		"a configured name":              {func(o *Options) { o.Loopback, o.Hosts = true, []string{"Console.Test"} }, request("GET", "http://console.test:2020/v1/keys", here), 204, "loopback 127.0.0.1"},
+		"another name (DNS rebinding)":   {onLoopback, request("GET", "http://evil.example:2020/v1/keys", here), 403, "foreign_host"},
+		"a name that only looks local":   {onLoopback, request("GET", "http://localhost.evil.example/v1/keys", here), 403, "foreign_host"},
+		"no name":                        {onLoopback, request("GET", "/v1/keys", here, func(r *http.Request) { r.Host = "" }), 403, "foreign_host"},
+		"from elsewhere":                 {onLoopback, request("GET", "http://localhost/v1/keys", between("192.0.2.7:4711", &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1)})), 403, "not_local"},
+		"from here to another address":   {onLoopback, request("GET", "http://localhost/v1/keys", between("127.0.0.1:1", &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1)})), 403, "not_local"},
+		"nobody knows to which address":  {onLoopback, request("GET", "http://localhost/v1/keys", func(r *http.Request) { r.RemoteAddr = "127.0.0.1:1" }), 403, "not_local"},
+		"over a proxy":                   {onLoopback, request("GET", "http://localhost/v1/keys", here, header("X-Forwarded-For", "192.0.2.7")), 403, "forwarded"},
+		"over a proxy of RFC 7239":       {onLoopback, request("GET", "http://localhost/v1/keys", here, header("Forwarded", "for=192.0.2.7")), 403, "forwarded"},
+		"over a proxy on a unix socket":  {onLoopback, request("GET", "http://localhost/v1/keys", unix, header("Via", "1.1 proxy")), 403, "forwarded"},
+		"over a proxy that says nothing": {onLoopback, request("GET", "http://localhost/v1/keys", here, func(r *http.Request) { r.ProtoMinor = 0 }), 403, "forwarded"},
+		"a token over a proxy":           {func(o *Options) { withToken(o); onLoopback(o) }, request("GET", "http://x/v1/keys", bearing(adminToken), header("Via", "1.1 proxy")), 204, "admin token 192.0.2.7"},
+		"a wrong token from here":        {func(o *Options) { withToken(o); onLoopback(o) }, request("GET", "http://localhost/v1/keys", here, bearing("wrong")), 401, "wrong_token"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := newDoor(t, tc.set)
@@ -280,15 +281,16 @@ func TestSessions(t *testing.T) {
 }
 
 func TestSessionsAreBounded(t *testing.T) {
-	s := &sessions{}
+	s := &Sessions{}
+	var token keys.Digest
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
-	first := s.begin(now)
+	first := s.begin(token, now)
 	var last string
 	for i := range maxSessions {
-		last = s.begin(now.Add(time.Duration(i+1) * time.Second))
+		last = s.begin(token, now.Add(time.Duration(i+1)*time.Second))
 	}
-	if len(s.until) != maxSessions || s.has(first, now) || !s.has(last, now) {
-		t.Errorf("%d sessions; the first is there: %v, the last: %v", len(s.until), s.has(first, now), s.has(last, now))
+	if len(s.until) != maxSessions || s.has(token, first, now) || !s.has(token, last, now) {
+		t.Errorf("%d sessions; the first is there: %v, the last: %v", len(s.until), s.has(token, first, now), s.has(token, last, now))
 	}
 }
 

@@ -9,7 +9,11 @@ import (
 
 // notFromHere says why a request cannot be trusted to come from this machine, and from somebody who means it; nil if it can.
 func (g *Guard) notFromHere(r *http.Request) *refusal {
-	// What a proxy passes on comes from this machine, too, wherever the client is.
+	// What a proxy passes on comes from this machine, too, wherever the client is. Not all proxies say so: nginx adds no
+	// header by itself, but spoke HTTP/1.0 for decades, which no browser does.
+	if r.ProtoMajor == 1 && r.ProtoMinor == 0 {
+		return forwarded
+	}
 	for name := range r.Header {
 		if forwarding(name) {
 			return forwarded

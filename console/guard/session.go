@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/docsgate/docsgate/keys"
 )
 
 const (
@@ -16,14 +18,20 @@ const (
 	sealedName  = "__Host-" + cookieName // browsers take it only over TLS, for this one host and all of it
 )
 
-// sessions are the browsers that have signed in, by the SHA-256 of what their cookie holds.
-type sessions struct {
+// Sessions are the browsers that have signed in. The zero Sessions has none. Guards may share one, at a time or one after the
+// other: a session is good for the admin token that it was begun with, and for no other. Safe for concurrent use.
+type Sessions struct {
 	mu    sync.Mutex
-	until map[[sha256.Size]byte]time.Time
+	until map[[sha256.Size]byte]time.Time // by nameOfSession
+}
+
+// nameOfSession does not tell what a cookie holds, and is another for another admin token.
+func nameOfSession(token keys.Digest, cookie string) [sha256.Size]byte {
+	return sha256.Sum256(append(token[:], cookie...))
 }
 
 // begin returns the content of a new cookie.
-func (s *sessions) begin(now time.Time) string {
+func (s *Sessions) begin(token keys.Digest, now time.Time) string {
 	var raw [32]byte
 	_, _ = rand.Read(raw[:]) // never fails: the process ends instead
 	value := base64.RawURLEncoding.EncodeToString(raw[:])
@@ -35,12 +43,12 @@ func (s *sessions) begin(now time.Time) string {
 	if len(s.until) >= maxSessions {
 		s.makeRoom(now)
 	}
-	s.until[sha256.Sum256([]byte(value))] = now.Add(sessionTime)
+	s.until[nameOfSession(token, value)] = now.Add(sessionTime)
 	return value
 }
 
 // makeRoom forgets the sessions that are over, or else the oldest. The caller holds mu.
-func (s *sessions) makeRoom(now time.Time) {
+func (s *Sessions) makeRoom(now time.Time) {
 	var oldest [sha256.Size]byte
 	var first time.Time
 	for d, until := range s.until {
@@ -55,8 +63,8 @@ func (s *sessions) makeRoom(now time.Time) {
 	}
 }
 
-func (s *sessions) has(value string, now time.Time) bool {
-	d := sha256.Sum256([]byte(value))
+func (s *Sessions) has(token keys.Digest, value string, now time.Time) bool {
+	d := nameOfSession(token, value)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	until, ok := s.until[d]
@@ -67,10 +75,10 @@ func (s *sessions) has(value string, now time.Time) bool {
 	return ok
 }
 
-func (s *sessions) end(value string) {
+func (s *Sessions) end(token keys.Digest, value string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.until, sha256.Sum256([]byte(value)))
+	delete(s.until, nameOfSession(token, value))
 }
 
 // SignInError is why somebody was not let in: the status, and a sentence for them.
@@ -102,16 +110,16 @@ func (g *Guard) SignIn(w http.ResponseWriter, r *http.Request, token string) err
 		return &SignInError{Status: no.status, Text: text, RetryAfter: no.retryAfter}
 	}
 	if old, err := r.Cookie(nameOf(r)); err == nil {
-		g.sessions.end(old.Value)
+		g.Sessions.end(g.token, old.Value)
 	}
-	http.SetCookie(w, cookieFor(r, g.sessions.begin(g.Now()), int(sessionTime.Seconds())))
+	http.SetCookie(w, cookieFor(r, g.Sessions.begin(g.token, g.Now()), int(sessionTime.Seconds())))
 	return nil
 }
 
 // SignOut ends the browser's session and takes its cookie back.
 func (g *Guard) SignOut(w http.ResponseWriter, r *http.Request) {
 	if old, err := r.Cookie(nameOf(r)); err == nil {
-		g.sessions.end(old.Value)
+		g.Sessions.end(g.token, old.Value)
 	}
 	http.SetCookie(w, cookieFor(r, "", -1))
 }
@@ -124,7 +132,7 @@ func (g *Guard) signedIn(r *http.Request) bool {
 		return false
 	}
 	for _, cookie := range r.CookiesNamed(nameOf(r)) {
-		if g.sessions.has(cookie.Value, g.Now()) {
+		if g.Sessions.has(g.token, cookie.Value, g.Now()) {
 			return true
 		}
 	}

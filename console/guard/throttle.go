@@ -63,7 +63,8 @@ func (t *throttle) failed(from string, now time.Time) {
 	t.all.AllowN(now, 1)
 }
 
-// placeOf is the network that one client may have all addresses of: with IPv6 that is a /64.
+// placeOf is the network that one client may have all addresses of: with IPv6 that is a /56. Whoever has a /48, which tunnels
+// give away, then has 256 places, and not more than are remembered.
 func placeOf(from string) string {
 	ip, err := netip.ParseAddr(from)
 	if err != nil {
@@ -72,7 +73,7 @@ func placeOf(from string) string {
 	if ip = ip.Unmap(); ip.Is4() {
 		return ip.String()
 	}
-	network, err := ip.WithZone("").Prefix(64)
+	network, err := ip.WithZone("").Prefix(56)
 	if err != nil {
 		return ""
 	}

@@ -47,11 +47,11 @@ func TestANetworkCountsAsOneClient(t *testing.T) {
 	for i := range placeBurst {
 		d.knock(request("GET", "/v1/keys", bearing("wrong"), from(fmt.Sprintf("2001:db8::%x", i+1))))
 	}
-	if rec := d.knock(request("GET", "/v1/keys", bearing("wrong"), from("2001:db8::ffff"))); rec.Code != 429 {
-		t.Errorf("the same /64: status %d", rec.Code)
+	if rec := d.knock(request("GET", "/v1/keys", bearing("wrong"), from("2001:db8:0:ff::ffff"))); rec.Code != 429 {
+		t.Errorf("the same /56: status %d", rec.Code)
 	}
-	if rec := d.knock(request("GET", "/v1/keys", bearing("wrong"), from("2001:db8:0:1::1"))); rec.Code != 401 {
-		t.Errorf("another /64: status %d", rec.Code)
+	if rec := d.knock(request("GET", "/v1/keys", bearing("wrong"), from("2001:db8:0:100::1"))); rec.Code != 401 {
+		t.Errorf("another /56: status %d", rec.Code)
 	}
 }
 

@@ -24,7 +24,7 @@ func (p *Page) audit(w http.ResponseWriter, r *http.Request) error {
 		before = 0
 	}
 	t := trail{Key: clean(query.Get("key"))}
-	if t.Entries, err = p.Desk.Registry.Audit(r.Context(), t.Key, before, entriesPerPage+1); err != nil {
+	if t.Entries, err = p.Desk.Audit(r.Context(), t.Key, before, entriesPerPage+1); err != nil {
 		return err
 	}
 	link := func(before uint64) string {

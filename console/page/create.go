@@ -45,7 +45,7 @@ func (p *Page) newKey(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (p *Page) renderDraft(w http.ResponseWriter, r *http.Request, status int, d draft, picked []string) {
-	d.Nonce, d.Lifetimes = p.nonces.issue(createPurpose), lifetimes
+	d.Nonce, d.Lifetimes = p.Forms.issue(createPurpose), lifetimes
 	all, err := p.sources.get(r.Context())
 	if err != nil {
 		d.Unlisted = "DocsGPT's list of sources could not be had at the moment, so type their ids."

@@ -135,8 +135,8 @@ func TestNonce(t *testing.T) {
 		"none":              "",
 		"one made up":       strings.Repeat("A", len(good)),
 		"one changed":       string(good[0]^1) + good[1:],
-		"of another form":   w.page.nonces.issue(rotatePurpose(id)),
-		"of another page":   newWorld(t).page.nonces.issue(createPurpose),
+		"of another form":   w.page.Forms.issue(rotatePurpose(id)),
+		"of another page":   newWorld(t).page.Forms.issue(createPurpose),
 		"one with an addon": good + "A",
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -98,7 +98,7 @@ func TestStates(t *testing.T) {
 	for _, again := range []answer{
 		w.post("/keys/" + id + "/enable"),
 		w.post("/keys/"+id, "was_name", "", "name", "x"),
-		w.post("/keys/"+id+"/rotate", "grace", "0", "nonce", w.page.nonces.issue(rotatePurpose(id))),
+		w.post("/keys/"+id+"/rotate", "grace", "0", "nonce", w.page.Forms.issue(rotatePurpose(id))),
 	} {
 		w.want(again, http.StatusConflict, "This key is revoked")
 	}
@@ -181,7 +181,7 @@ func TestRotate(t *testing.T) {
 func TestOldTokenStillUsed(t *testing.T) {
 	w := newWorld(t)
 	id, _ := w.makeUsual()
-	w.post("/keys/"+id+"/rotate", "nonce", w.page.nonces.issue(rotatePurpose(id)), "grace", "7d")
+	w.post("/keys/"+id+"/rotate", "nonce", w.page.Forms.issue(rotatePurpose(id)), "grace", "7d")
 	w.want(w.get("/keys/"+id), 200, "It has not been used since the new one was made.")
 	w.desk.Usage.Count(id, true, start.Add(time.Hour))
 	w.desk.Clock.At = start.Add(90 * time.Minute)

@@ -24,7 +24,7 @@ type made struct {
 // time; if there is a token, an error says no more than that it may not be in force yet.
 func (p *Page) makeOnce(r *http.Request, purpose string, do func() (*registry.Made, error)) (m *registry.Made, before string, err error) {
 	var late error
-	before, err = p.nonces.once(r.Context(), r.PostForm.Get("nonce"), purpose, func() (string, error) {
+	before, err = p.Forms.once(r.Context(), r.PostForm.Get("nonce"), purpose, func() (string, error) {
 		m, late = do()
 		if m == nil {
 			return "", late

@@ -10,7 +10,7 @@ import (
 	"errors"
 	"time"
 
-	"github.com/hashicorp/golang-lru/v2/expirable"
+	lru "github.com/hashicorp/golang-lru/v2"
 )
 
 const (
@@ -24,31 +24,39 @@ const (
 // errStale is for a form that this page did not make, or too long ago: nobody can tell whether it was sent before.
 var errStale = errors.New("the form is too old")
 
-// nonces let each form that makes a token be sent once. They are good for the life of a Page: after a restart, a form that
-// was open is shown again instead of being carried out.
-type nonces struct {
+// Forms let each form that makes a token be sent once. A form is good as long as they are: after a restart, one that was open
+// is shown again instead of being carried out. Pages may share them. Safe for concurrent use.
+type Forms struct {
 	secret [32]byte
 	now    func() time.Time
 	turn   chan struct{} // holds one element while nobody is at it; guards used
-	used   *expirable.LRU[string, string]
+	used   *lru.Cache[string, string]
 }
 
-func newNonces(now func() time.Time) *nonces {
-	n := &nonces{now: now, turn: make(chan struct{}, 1), used: expirable.NewLRU[string, string](nonceMost, nil, nonceLife)}
+// NewForms returns forms none of which has been sent. now nil: time.Now.
+func NewForms(now func() time.Time) *Forms {
+	if now == nil {
+		now = time.Now
+	}
+	used, err := lru.New[string, string](nonceMost)
+	if err != nil {
+		panic(err) // only for a size below one
+	}
+	n := &Forms{now: now, turn: make(chan struct{}, 1), used: used}
 	_, _ = rand.Read(n.secret[:]) // never fails: the process ends instead
 	n.turn <- struct{}{}
 	return n
 }
 
 // issue makes a nonce for a form that serves a purpose.
-func (n *nonces) issue(purpose string) string {
+func (n *Forms) issue(purpose string) string {
 	head := make([]byte, nonceHead, nonceHead+sha256.Size)
 	_, _ = rand.Read(head[:nonceRandom])
 	binary.BigEndian.PutUint64(head[nonceRandom:], uint64(n.now().Unix()))
 	return base64.RawURLEncoding.EncodeToString(append(head, n.sign(head, purpose)...))
 }
 
-func (n *nonces) sign(head []byte, purpose string) []byte {
+func (n *Forms) sign(head []byte, purpose string) []byte {
 	mac := hmac.New(sha256.New, n.secret[:])
 	mac.Write(head)
 	mac.Write([]byte(purpose))
@@ -57,7 +65,7 @@ func (n *nonces) sign(head []byte, purpose string) []byte {
 
 // once carries a form out, unless its nonce has been used: then it returns the ID of the key that do returned at that
 // time. If do fails, the form may be sent again.
-func (n *nonces) once(ctx context.Context, nonce, purpose string, do func() (id string, err error)) (before string, err error) {
+func (n *Forms) once(ctx context.Context, nonce, purpose string, do func() (id string, err error)) (before string, err error) {
 	raw, err := base64.RawURLEncoding.DecodeString(nonce)
 	if err != nil || len(raw) != nonceHead+sha256.Size || !hmac.Equal(raw[nonceHead:], n.sign(raw[:nonceHead], purpose)) {
 		return "", errStale

@@ -21,6 +21,7 @@ type Options struct {
 	// SignOut takes that cookie back. nil: there is no way to sign out.
 	SignOut func(w http.ResponseWriter, r *http.Request)
 
+	Forms *Forms                         // that were sent; nil: the page's own
 	Base  string                         // what stands before the paths of the console, such as "/console"; "": nothing
 	Feeds func() []string                // names of all feeds, to filter by; nil: there is no such filter
 	Fault func(r *http.Request, e error) // hears of every error that is not the browser's; nil: nobody does
@@ -31,14 +32,15 @@ type Options struct {
 type Page struct {
 	Options
 	mux     *http.ServeMux
-	nonces  *nonces
 	sources *sources
 }
 
 // New returns the page. Desk and Actor are required.
 func New(o Options) *Page {
 	p := &Page{Options: o, mux: http.NewServeMux()}
-	p.nonces = newNonces(p.now)
+	if p.Forms == nil {
+		p.Forms = NewForms(p.now)
+	}
 	p.sources = &sources{list: o.Desk.Sources, now: p.now}
 	for pattern, handle := range map[string]func(http.ResponseWriter, *http.Request) error{
 		"GET /{$}":                p.list,

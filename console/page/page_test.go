@@ -118,7 +118,7 @@ func TestFormsAreWantedAsForms(t *testing.T) {
 	r := httptest.NewRequest(http.MethodPost, "/new", strings.NewReader(`{"name":"x"}`))
 	r.Header.Set("Content-Type", "application/json")
 	w.want(w.do(r), http.StatusUnsupportedMediaType)
-	w.want(w.post("/new", "name", strings.Repeat("x", maxForm)), http.StatusBadRequest)
+	w.want(w.post("/new", "name", strings.Repeat("x", maxForm)), http.StatusRequestEntityTooLarge, "too long")
 	if w.count() != 0 {
 		t.Error("a key was made")
 	}

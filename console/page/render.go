@@ -2,6 +2,7 @@ package page
 
 import (
 	"bytes"
+	"errors"
 	"html/template"
 	"io/fs"
 	"net/http"
@@ -159,6 +160,9 @@ func (p *Page) localPath(back string) string {
 // parseForm reads a form that came in the body.
 func parseForm(r *http.Request) error {
 	if err := r.ParseForm(); err != nil {
+		if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+			return err
+		}
 		return &refusal{http.StatusBadRequest, "The form could not be read: " + err.Error() + "."}
 	}
 	if kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); strings.TrimSpace(kind) != "application/x-www-form-urlencoded" {

@@ -34,7 +34,7 @@ func (p *Page) askRotate(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (p *Page) renderRotation(w http.ResponseWriter, r *http.Request, status int, k view.Key, o rotation) {
-	o.Row, o.Nonce, o.Choices = p.rowOf(k, p.sources.lookUp(r.Context())), p.nonces.issue(rotatePurpose(k.ID)), graces
+	o.Row, o.Nonce, o.Choices = p.rowOf(k, p.sources.lookUp(r.Context())), p.Forms.issue(rotatePurpose(k.ID)), graces
 	p.render(w, r, status, "rotate", "Rotate "+k.Name, o)
 }
 

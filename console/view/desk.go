@@ -2,6 +2,7 @@ package view
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/docsgate/docsgate/keys"
@@ -37,6 +38,17 @@ func (d *Desk) Show(ctx context.Context, id string) (Key, error) {
 		return d.known(k, d.now()), nil
 	}
 	return Key{}, err
+}
+
+// maxID is more than any key's ID has.
+const maxID = 200
+
+// Audit is Registry.Audit, and returns nothing for a text that cannot be the ID of a key.
+func (d *Desk) Audit(ctx context.Context, key string, before uint64, limit int) ([]registry.Entry, error) {
+	if len(key) > maxID || strings.ContainsRune(key, 0) {
+		return nil, nil
+	}
+	return d.Registry.Audit(ctx, key, before, limit)
 }
 
 // Of is the view of a record that the registry has just returned.

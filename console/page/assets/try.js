@@ -43,6 +43,9 @@ async function ask(question) {
   const from = new Set();
   let refused = "";
   const response = await fetch(form.action, { method: "POST", body: new URLSearchParams({ token, question }) });
+  if (response.redirected) {
+    throw new Error("You are not signed in any more. Reload this page to sign in.");
+  }
   if (!response.ok || !response.body) {
     throw new Error(`The console answered with status ${response.status}.`);
   }
