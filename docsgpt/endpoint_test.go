@@ -214,6 +214,9 @@ func TestCheckSource(t *testing.T) {
 			if got != c.want || (err == nil) != (c.want != "") {
 				t.Errorf("got %q, %v", got, err)
 			}
+			if err != nil && !strings.Contains(err.Error(), "the line: docsgpt VERSION") {
+				t.Errorf("the error does not say how to name another version: %v", err)
+			}
 		})
 	}
 	for version, many := range map[string]bool{"1.1": true, "0.15": true, "0.14": false, "0.8": false} {

@@ -6,6 +6,9 @@ import (
 	"strings"
 )
 
+// otherVersion is for ids that are right for another version: without the option docsgpt the gate expects the newest.
+const otherVersion = "if yours is another version, add to the docsgate options the line: docsgpt VERSION"
+
 // CheckSource returns a source id in the one spelling that this version understands, or an error that tells what it
 // should look like. Ids go into requests that run with the gate's own credential, and old versions use them as
 // directory names, so nothing but the exact form passes.
@@ -14,19 +17,19 @@ func (v *Version) CheckSource(id string) (string, error) {
 	case SourceUUID:
 		if !isUUID(id) {
 			return "", fmt.Errorf("%s is no source id of DocsGPT %s: it should be a UUID such as "+
-				"7d0c1f0e-2f4b-4c7a-9a55-0c9c2f1d7a10", show(id), v.Name)
+				"7d0c1f0e-2f4b-4c7a-9a55-0c9c2f1d7a10; %s", show(id), v.Name, otherVersion)
 		}
 		return strings.ToLower(id), nil
 	case SourceObjectID:
 		if len(id) != 24 || !isHex(id) {
 			return "", fmt.Errorf("%s is no source id of DocsGPT %s: it should be 24 hexadecimal digits such as "+
-				"65f1c0ffee5eed0123456789", show(id), v.Name)
+				"65f1c0ffee5eed0123456789; %s", show(id), v.Name, otherVersion)
 		}
 		return strings.ToLower(id), nil
 	default:
 		if !isSourcePath(id) {
-			return "", fmt.Errorf("%s is no source of DocsGPT %s: it should be \"default\" or \"local/NAME/\"",
-				show(id), v.Name)
+			return "", fmt.Errorf("%s is no source of DocsGPT %s: it should be \"default\" or \"local/NAME/\"; %s",
+				show(id), v.Name, otherVersion)
 		}
 		return id, nil
 	}

@@ -109,8 +109,9 @@ func (x *exam) checkKeys(context.Context) {
 			"No key is active, so every request is refused: "+all+".",
 			"Make or enable one; \"docsgate keys list\" shows them.")
 	case k.States["unusable"] > 0:
-		x.warn("feeds.keys", "The binding of some keys cannot be read, so they are refused with 503: "+all+".",
-			"See the gate's log for their IDs, and set what their placeholders stand for.")
+		x.warn("feeds.keys", "The binding of "+number(k.States["unusable"], "key")+" cannot be read, and questions with such a key get "+
+			"503. Keys by state: "+all+".",
+			"\"docsgate keys list --state unusable\" names them, and \"docsgate keys show\" says why.")
 	default:
 		x.ok("feeds.keys", "Keys by state: "+all+".")
 	}

@@ -82,7 +82,7 @@ func (x *exam) checkTLS(context.Context) {
 			x.fail("tls.plain",
 				fmt.Sprintf("Clients reach the gate at %s over plain http, and their keys and questions go along in clear.", u.Host), tlsMend)
 		case u.Scheme == "https":
-			x.ok("tls.plain", "Clients reach the gate with HTTPS.")
+			x.ok("tls.plain", "The address "+x.opts.URL+" is an https one.")
 		}
 	}
 	for i := range x.facts.Gates {

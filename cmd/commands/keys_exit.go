@@ -63,10 +63,14 @@ func wrongUse(check cobra.PositionalArgs) cobra.PositionalArgs {
 // lists show does not match.
 var secretive = regexp.MustCompile(`dgk_[0-9A-Za-z_-]{5}`)
 
+var errSecretArgument = errors.New("a token does not go onto the command line, where it stays in the history of the shell " +
+	"and shows in the list of processes: name the key by its ID or name (list --query finds it by its last four " +
+	"characters), and rotate it")
+
 // flagFault says what is wrong with the flags, without repeating what may be a secret: pflag repeats all it does not know.
 func flagFault(cmd *cobra.Command, err error) error {
 	if secretive.MatchString(err.Error()) {
-		return exit(cmd, &failure{exitUsage, errOnCommandLine})
+		return exit(cmd, &failure{exitUsage, errSecretArgument})
 	}
 	if e := (*pflag.InvalidValueError)(nil); errors.As(err, &e) {
 		err = fmt.Errorf("this is no value for --%s: %w", e.GetFlag().Name, errors.Unwrap(e))
@@ -82,7 +86,7 @@ func noSecrets(cmd *cobra.Command, args []string) error {
 	}
 	cmd.Flags().Visit(func(f *pflag.Flag) { found = found || secretive.MatchString(f.Value.String()) })
 	if found {
-		return errOnCommandLine
+		return errSecretArgument
 	}
 	return nil
 }

@@ -70,6 +70,8 @@ Keys whose token or SHA-256 is in the file go on to work with that token. A key 
 gets a new token; those are printed once on the standard output, one a line: ID, token, name. A key that is in the store
 already, with the same token, is left as it is, so an import can be repeated.
 
+Placeholders of tokens are read here, with the environment of this command; those of agents are the gate's.
+
 --agents says what keys of DocsGPT's databases are bound to: "source", the default, to the sources that stand beside them;
 "key" to the DocsGPT key itself, which the store keeps sealed, and which the DocsGPT behind the gate has to know.
 
