@@ -141,8 +141,8 @@ func SnapshotFollows(t *testing.T, d Database) {
 	p := NewProxy(t, d.Host())
 	o := Options{SnapshotPath: filepath.Join(t.TempDir(), "keys.snapshot")}
 	g := Run(t, d.Feed(p, o))
-	d.Add(2)
 	d.Remove(1)
+	d.Add(2) // after it: who has seen this one has seen both
 	g.Until(d.Token(2), keys.Allowed)
 	p.Refuse()
 	Eventually(t, "a snapshot with the change", func() bool {
