@@ -57,6 +57,7 @@ describe('the look of the console', () => {
 
   /** The page is accessible and no wider than the screen, at both widths and in these themes. */
   async function assertLooks(page, themes = THEMES) {
+    await page.waitForLoadState('load'); // before its styles are there a page is laid out without them
     for (const colorScheme of themes) {
       for (const width of WIDTHS) {
         await page.emulateMedia({ colorScheme });
