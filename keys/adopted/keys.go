@@ -30,7 +30,7 @@ func Keys(agents []Agent, f Filter) (set []keys.Key, left []Left) {
 	sel := f.selector()
 	chosen, others := choose(agents, sel)
 	for _, o := range others {
-		left = append(left, o.agent.left(o.reason))
+		left = append(left, o.agent.Left(o.reason))
 	}
 	return keysOf(chosen, sel), left
 }
@@ -105,7 +105,8 @@ func (a *Agent) key(digest keys.Digest, sel *selector) keys.Key {
 	return k
 }
 
-func (a *Agent) left(reason string) Left {
+// Left says that the agent was not adopted, in a form that cannot disturb a log or a terminal.
+func (a *Agent) Left(reason string) Left {
 	return Left{ID: printable(a.ID), Name: a.displayName(), Reason: reason}
 }
 

@@ -188,7 +188,7 @@ func (m *Memory) replace(agents []Agent) (chosen []choice, changed bool) {
 	}
 	m.left, m.repeated = make(map[string]Left, len(others)), map[string]Agent{}
 	for _, o := range others {
-		m.left[printable(o.agent.ID)] = o.agent.left(o.reason)
+		m.left[printable(o.agent.ID)] = o.agent.Left(o.reason)
 		if strings.HasPrefix(o.reason, repeats) {
 			m.repeated[o.agent.ID] = *o.agent
 		}
@@ -254,7 +254,7 @@ func (m *Memory) edit(put []Agent, gone []string) (done, changed bool) {
 			continue
 		}
 		if reason := m.sel.leaves(&a); reason != "" {
-			m.left[printable(a.ID)] = a.left(reason)
+			m.left[printable(a.ID)] = a.Left(reason)
 			continue
 		}
 		m.agents[a.ID], m.owners[keys.DigestOf(a.Key.Reveal())] = a, a.ID

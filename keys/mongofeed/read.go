@@ -1,14 +1,11 @@
 package mongofeed
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"hash/maphash"
-	"strings"
 	"time"
-	"unicode"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
@@ -23,8 +20,6 @@ const (
 	maxPasses = 4
 
 	batchSize = 1000
-
-	maxShown = 200 // characters of a name, for people
 )
 
 // seen is what the last reading has seen.
@@ -128,10 +123,10 @@ func (f *Feed) agents() []adopted.Agent {
 	for id, r := range f.seen.records {
 		switch {
 		case r.reason != "":
-			odd = append(odd, left(r, r.reason))
+			odd = append(odd, r.agent.Left(r.reason))
 		case r.agent.Key.IsZero():
 		case f.seen.overridden(id):
-			odd = append(odd, left(r, "an agent has the same id"))
+			odd = append(odd, r.agent.Left("an agent has the same id"))
 		default:
 			all = append(all, r.agent)
 		}
@@ -150,24 +145,6 @@ func (s *seen) overridden(id string) bool {
 	}
 	other, ok := s.records[string(idPrefix(Agents))+id[1:]]
 	return ok && other.reason == "" && !other.agent.Key.IsZero()
-}
-
-func left(r *record, reason string) adopted.Left {
-	return adopted.Left{ID: shown(r.agent.ID), Name: shown(cmp.Or(r.agent.Name, r.agent.ID)), Reason: reason}
-}
-
-// shown is a text in a form that cannot disturb a log or a terminal.
-func shown(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if r == unicode.ReplacementChar || !unicode.IsPrint(r) {
-			return -1
-		}
-		return r
-	}, s)
-	if runes := []rune(s); len(runes) > maxShown {
-		s = string(runes[:maxShown-1]) + "…"
-	}
-	return s
 }
 
 // settled reads the records in such a way that they are those of one moment: with the server's help, or else again and
