@@ -21,8 +21,8 @@ type Delta struct {
 // keys. Ids that the feed does not have are no error in Gone.
 //
 // A key that Replace would refuse is not stored, and one of the feed's that it was to update is taken away: it is no
-// longer what the store has. Everything else is applied, since a revocation must not wait for another key. The error names
-// every such key by its id, one a line, and no digest.
+// longer what the store has. Everything else is applied, since a revocation must not wait for another key. The error is a
+// *Refused: it names every such key by its id, one a line, and no digest.
 func (s *Store) Apply(feed string, delta Delta) (Change, error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
@@ -37,6 +37,11 @@ func (s *Store) Apply(feed string, delta Delta) (Change, error) {
 		w.pending[delta.Put[i].ID] = true
 	}
 	var faults []error
+	refused := map[string]bool{}
+	refuse := func(id string, err error) {
+		faults = append(faults, err)
+		refused[id] = true
+	}
 	for _, id := range delta.Gone {
 		if pending, repeated := w.pending[id]; repeated && !pending {
 			continue
@@ -47,17 +52,20 @@ func (s *Store) Apply(feed string, delta Delta) (Change, error) {
 	for i := range delta.Put {
 		k := &delta.Put[i]
 		if !w.pending[k.ID] {
-			faults = append(faults, fmt.Errorf("key %s: the id is used more than once", k.ID))
+			refuse(k.ID, fmt.Errorf("key %s: the id is used more than once", k.ID))
 			continue
 		}
 		w.pending[k.ID] = false
 		if err := w.put(k); err != nil {
-			faults = append(faults, err)
+			refuse(k.ID, err)
 			w.takeAway(k.ID)
 		}
 	}
 	s.apply(txn, w.diff)
-	return w.diff.change, errors.Join(faults...)
+	if len(faults) > 0 {
+		return w.diff.change, &Refused{ids: refused, err: errors.Join(faults...)}
+	}
+	return w.diff.change, nil
 }
 
 // deltaTo returns the delta that makes set the keys of a feed.

@@ -1,6 +1,9 @@
 package keys
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 // keptKeys notes that a feed has given keys which it had kept. Its load counts as done, so that the store can be ready, and
 // as failed, so that it is tried again.
@@ -16,9 +19,15 @@ func (s *Syncer) keptKeys(f *feedState, stale *Stale) {
 }
 
 // missed looks at what a failure of a remote feed means for its keys.
-func (s *Syncer) missed(f *feedState, now time.Time) {
+func (s *Syncer) missed(f *feedState, err error, now time.Time) {
 	remote, ok := f.feed.(Remote)
 	if !ok {
+		return
+	}
+	if _, partly := errors.AsType[*Refused](err); partly && !f.kept {
+		// It was read, so it has no keys that are not known here, but for those of the error; and most often their tokens
+		// are known, since others have them.
+		s.store.SetAway(f.feed.Name(), s.store.lacks(f.refused))
 		return
 	}
 	s.store.SetAway(f.feed.Name(), true)
@@ -32,7 +41,7 @@ func (s *Syncer) missed(f *feedState, now time.Time) {
 		return
 	}
 	if change := s.store.Remove(f.feed.Name()); !change.IsZero() {
-		f.tracked = false
+		f.tracked, f.refused = false, nil
 		f.mu.Lock()
 		f.status.Keys = 0
 		f.mu.Unlock()

@@ -36,7 +36,9 @@ type feedState struct {
 
 	loading       sync.Mutex // held during a load: one at a time; guards the following
 	lastLoadError string     // empty after a success
-	tracked       bool       // the store has what the feed had at its last Load or Changes
+	tracked       bool       // the store has what the feed had at its last Load or Changes, but for refused
+	refused       []Key      // what the store did not take of that
+	kept          bool       // that was what the feed had kept
 
 	mu     sync.Mutex // guards status
 	status FeedStatus
@@ -156,49 +158,6 @@ func (s *Syncer) load(ctx context.Context, f *feedState) error {
 	return nil
 }
 
-// update reads the feed, or what has changed in it if it can tell, and writes that to the store. With an error the change
-// is what was written all the same.
-func (s *Syncer) update(ctx context.Context, f *feedState) (Change, error) {
-	tracker, tracks := f.feed.(Tracker)
-	if tracks && f.tracked {
-		f.tracked = false // until it is in the store
-		delta, ok, err := tracker.Changes(ctx)
-		if err != nil {
-			return Change{}, err
-		}
-		if ok {
-			change, err := s.store.Apply(f.feed.Name(), delta)
-			f.tracked = err == nil
-			return change, err
-		}
-	}
-	set, err := f.feed.Load(ctx)
-	stale := (*Stale)(nil)
-	if err != nil && !errors.As(err, &stale) {
-		return Change{}, err
-	}
-	if err := ctx.Err(); err != nil {
-		return Change{}, err
-	}
-	if stale != nil {
-		s.store.SetAway(f.feed.Name(), true) // before any key is taken away
-		if outlived(f.feed, stale.At, time.Now()) {
-			set = nil
-		}
-	}
-	change, err := s.store.Replace(f.feed.Name(), set)
-	if _, remote := f.feed.(Remote); err != nil && (tracks || remote) && f.given.Load() {
-		// What is gone, such as a key that was revoked, must not wait until a conflict between others has ended; nor must
-		// what is new while all that there is was kept from before.
-		change, err = s.store.Apply(f.feed.Name(), s.store.deltaTo(f.feed.Name(), set))
-	}
-	if err == nil && stale != nil {
-		return change, stale
-	}
-	f.tracked = tracks && err == nil
-	return change, err
-}
-
 // failed records a failure. last is the text of the failure before it, empty if there was a success in between.
 func (s *Syncer) failed(f *feedState, err error, last *string) {
 	now, text := time.Now(), err.Error()
@@ -206,7 +165,7 @@ func (s *Syncer) failed(f *feedState, err error, last *string) {
 	f.status.Failures++
 	f.status.LastFailure, f.status.LastError = now, text
 	f.mu.Unlock()
-	s.missed(f, now)
+	s.missed(f, err, now)
 	if *last != text && s.observer != nil {
 		s.observer.FeedFailed(f.feed.Name(), err, now)
 	}

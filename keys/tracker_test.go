@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 // fakeTracker is a feed that knows what a test says has changed in it.
@@ -141,11 +143,12 @@ func TestConflictOfATrackerHoldsNothingUp(t *testing.T) {
 	if status := s.Status()[0]; status.Keys != 2 || store.Len() != 3 || store.Get("taken").Feed != "g" {
 		t.Errorf("status %+v, %d keys", status, store.Len())
 	}
+	f.expect(t, "at first, and in the conflict", "load changes changes changes ")
 	g.give(nil)
 	if err := s.Reload(t.Context()); err != nil {
 		f.calls = ""
 		err = s.Sync(t.Context(), "f") // g is read after f
-		f.expect(t, "once the conflict has ended", "load ")
+		f.expect(t, "once the conflict has ended", "changes ")
 		if err != nil {
 			t.Error(err)
 		}
@@ -217,5 +220,99 @@ func TestSyncWhileOthersSync(t *testing.T) {
 	}
 	if status := s.Status()[0]; status.Keys != writers*each || store.Len() != writers*each {
 		t.Errorf("%d keys, status %+v", store.Len(), status)
+	}
+}
+
+// A key in conflict is tried again as it was last told of, not as it was refused; and one that is gone is not.
+func TestRefusedKeysAreTriedAgainAsTheyAre(t *testing.T) {
+	f, g := &fakeTracker{fakeFeed: fakeFeed{name: "f"}}, &fakeFeed{name: "g"}
+	g.give(nil, sourceKey("x"), sourceKey("y"), sourceKey("z"))
+	store := NewStore()
+	s := NewSyncer(store, []Feed{g, f}, nil)
+	if err := s.LoadAll(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	refused := func(ids ...string) {
+		t.Helper()
+		err := s.Sync(t.Context(), "f")
+		r, ok := errors.AsType[*Refused](err)
+		if ok != (len(ids) > 0) || err != nil && !ok {
+			t.Fatalf("error %v, want one for %q", err, ids)
+		}
+		for _, id := range []string{"x", "y", "z", "w"} {
+			if ok && r.Has(id) != slices.Contains(ids, id) {
+				t.Errorf("key %s: refused %v, want those of %q", id, r.Has(id), ids)
+			}
+		}
+	}
+	f.change(Delta{Put: []Key{sourceKey("w"), sourceKey("x"), sourceKey("y"), sourceKey("z")}})
+	refused("x", "y", "z")
+	other := sourceKey("y")
+	other.State = Disabled
+	f.change(Delta{Put: []Key{other}, Gone: []string{"z"}})
+	refused("x", "y")
+	g.give(nil)
+	if err := s.Sync(t.Context(), "g"); err != nil {
+		t.Fatal(err)
+	}
+	refused()
+	if store.Len() != 3 || store.Get("x") == nil || store.Get("y").State != Disabled || store.Get("z") != nil {
+		t.Errorf("%d keys, x %v, y %v, z %v", store.Len(), store.Get("x"), store.Get("y"), store.Get("z"))
+	}
+	f.expect(t, "all the while", "load changes changes changes ")
+}
+
+// fakeRemote is a feed of another system that is there whenever a test says so.
+type fakeRemote struct{ fakeFeed }
+
+func (*fakeRemote) Fresh() time.Time        { return time.Now() }
+func (*fakeRemote) Patience() time.Duration { return time.Hour }
+
+// A remote feed of which one key is in conflict with another feed's has been read: what nobody knows is unknown, unless it
+// could be that key's.
+func TestConflictOfARemoteFeedIsNoAbsence(t *testing.T) {
+	sameToken, sameID := sourceKey("other"), sourceKey("g")
+	sameToken.Digest, sameID.Digest = sourceKey("g").Digest, DigestOf(tokenOf("own"))
+	for name, tc := range map[string]struct {
+		refused Key
+		want    Reason
+	}{
+		"its token is known":            {refused: sameToken, want: Unknown},
+		"its token is another's to say": {refused: sameID, want: FeedAway},
+	} {
+		t.Run(name, func(t *testing.T) {
+			remote := &fakeRemote{fakeFeed: fakeFeed{name: "remote"}}
+			g := &fakeFeed{name: "g"}
+			g.give(nil, sourceKey("g"))
+			store := NewStore()
+			s := NewSyncer(store, []Feed{g, remote}, nil)
+			if err := s.LoadAll(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			v := newVerifier(t, store, CacheConfig{})
+			reason := func(want Reason) {
+				t.Helper()
+				if d := v.Verify(tokenOf("nobody"), time.Now()); d.Reason != want {
+					t.Errorf("a token that no key has: %s, want %s", d.Reason, want)
+				}
+			}
+			reason(Unknown)
+			remote.give(nil, tc.refused)
+			if err := s.Sync(t.Context(), "remote"); err == nil {
+				t.Fatal("there is no conflict")
+			}
+			reason(tc.want)
+			remote.give(&Stale{At: time.Now(), Err: errors.New("away")}, tc.refused)
+			_ = s.Sync(t.Context(), "remote")
+			reason(FeedAway)
+			remote.give(nil, tc.refused)
+			_ = s.Sync(t.Context(), "remote")
+			reason(tc.want)
+			g.give(nil)
+			if err := errors.Join(s.Sync(t.Context(), "g"), s.Sync(t.Context(), "remote")); err != nil {
+				t.Fatal(err)
+			}
+			reason(Unknown)
+		})
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -11,8 +12,9 @@ import (
 )
 
 // OnChange registers a function that each write calls before it returns, after it is durable, so that the write is in force
-// when its caller hears of it. The function's error is returned by the write, which stays: see ErrNotInForce. Its context
-// does not end with that of the write. Writes that happen at once call it at once.
+// when its caller hears of it. The function's error is returned by the write, which stays: see ErrNotInForce; but not a
+// *keys.Refused for other keys than those that were written. Its context does not end with that of the write. Writes that
+// happen at once call it at once.
 func (r *Registry) OnChange(f func(context.Context) error) (stop func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -31,11 +33,11 @@ func (r *Registry) put(ctx context.Context, records []*Record, entries ...*Entry
 	if err := r.storage.Write(ctx, records, entries); err != nil {
 		return err
 	}
-	return r.announce(ctx)
+	return r.announce(ctx, records...)
 }
 
 // announce puts in force what was stored.
-func (r *Registry) announce(ctx context.Context) error {
+func (r *Registry) announce(ctx context.Context, records ...*Record) error {
 	r.mu.Lock()
 	hooks := make([]func(context.Context) error, 0, len(r.hooks))
 	for _, f := range r.hooks {
@@ -46,12 +48,20 @@ func (r *Registry) announce(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx)
 	var errs []error
 	for _, f := range hooks {
-		errs = append(errs, f(ctx))
+		if err := f(ctx); err != nil && !othersOnly(err, records) {
+			errs = append(errs, err)
+		}
 	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("%w: %w", ErrNotInForce, err)
 	}
 	return nil
+}
+
+// othersOnly tells whether all of the records are in force in spite of an error.
+func othersOnly(err error, records []*Record) bool {
+	refused, partly := errors.AsType[*keys.Refused](err)
+	return partly && !slices.ContainsFunc(records, func(rec *Record) bool { return refused.Has(rec.ID) })
 }
 
 // attempts is how often a change is tried again when others change the same key at the same time.
@@ -68,7 +78,7 @@ func (r *Registry) update(
 	if err != nil || !changed {
 		return rec, err
 	}
-	return rec, r.announce(ctx)
+	return rec, r.announce(ctx, rec)
 }
 
 // retry is for those who were in each other's way: they go on one by one.
