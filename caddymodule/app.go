@@ -44,7 +44,6 @@ type App struct {
 	state     *state
 	storeFeed *StoreFeed // nil if no keys are issued here
 	addresses string     // digests of what the placeholders of feeds stand for; another address is another state
-	withdraw  func()     // takes the rules for issued keys back; nil if none were given
 	gates     []*Handler // those that forward by themselves
 	consoles  []*Console
 	adminAPI  atomic.Pointer[http.Handler] // for Caddy's admin endpoint; nil if no keys are issued here
@@ -114,7 +113,7 @@ func (a *App) loadFeeds(ctx caddy.Context) ([]keys.Feed, error) {
 	facts := FeedContext{
 		Resolve:      resolveSecret,
 		CheckSource:  a.version.CheckSource,
-		CheckSources: a.checkSources,
+		CheckSources: a.sourcesCheck(),
 	}
 	var feeds []keys.Feed
 	for _, module := range modules.([]any) {
@@ -142,14 +141,17 @@ func (a *App) loadFeeds(ctx caddy.Context) ([]keys.Feed, error) {
 	return feeds, nil
 }
 
-// checkSources tells whether a key may be bound to n sources. Without a credential DocsGPT would take the gate for
-// anybody, or for its owner.
-func (a *App) checkSources(n int) error {
-	if a.version.Accounts && a.token.IsZero() {
-		return errors.New("a key that is bound to a source needs a credential for DocsGPT: " +
-			"set upstream_token {env.DOCSGPT_TOKEN} in the docsgate options")
+// sourcesCheck returns what tells whether a key may be bound to n sources. Without a credential DocsGPT would take the gate
+// for anybody, or for its owner. It outlives the configuration, so it holds nothing else of it.
+func (a *App) sourcesCheck() func(n int) error {
+	version, anonymous := a.version, a.token.IsZero()
+	return func(n int) error {
+		if version.Accounts && anonymous {
+			return errors.New("a key that is bound to a source needs a credential for DocsGPT: " +
+				"set upstream_token {env.DOCSGPT_TOKEN} in the docsgate options")
+		}
+		return version.CheckSources(n)
 	}
-	return a.version.CheckSources(n)
 }
 
 // Start begins to watch the feeds. It refuses a console that would be open to the public.
@@ -165,7 +167,7 @@ func (a *App) Start() error {
 	}
 	a.rememberVersion()
 	if a.state.issued != nil {
-		a.withdraw = a.state.issued.Rule(a.rules(a.state))
+		a.state.issued.rule(a.rules(a.state))
 		if err := a.state.syncer.Sync(a.ctx, a.state.issued.feed); err != nil {
 			return err
 		}
@@ -187,9 +189,6 @@ func (a *App) Stop() error { return nil }
 func (a *App) Cleanup() error {
 	if a.state == nil {
 		return nil
-	}
-	if a.withdraw != nil {
-		a.withdraw() // a configuration that was refused leaves those of the running one in force
 	}
 	_, err := states.Delete(a.poolKey)
 	return err

@@ -65,7 +65,20 @@ type issued struct {
 	feed   string // its name in the store
 	unhook func()
 
-	withdraw func() // takes back the rules that it was begun with; nil if there were others
+	ruling   sync.Mutex // guards withdraw
+	withdraw func()     // takes back the rules that its configurations have for issued keys; nil if they gave none yet
+}
+
+// rule puts the rules of the state's configurations in force. They depend on nothing that its fingerprint does not cover, and
+// new ones cost a look at every key, so once is enough; but variables and files may hold another agent since then.
+func (i *issued) rule(rules registry.Rules) {
+	i.ruling.Lock()
+	defer i.ruling.Unlock()
+	if i.withdraw == nil {
+		i.withdraw = i.Rule(rules)
+		return
+	}
+	i.Recheck()
 }
 
 // takeState gets the state that a former configuration left, with its keys read again, or makes a new one. A feed that
@@ -133,7 +146,7 @@ func (s *state) holdIssued(ctx context.Context, a *App) error {
 	s.issued.unhook = held.OnChange(func(ctx context.Context) error { return s.syncer.Sync(ctx, s.issued.feed) })
 	s.store.Listen(held.Registry) // keys may stand for agents of other feeds
 	if !held.ruled.Swap(true) {
-		s.issued.withdraw = held.Rule(a.rules(s)) // nobody else's are in force that a refused configuration could spoil
+		s.issued.rule(a.rules(s)) // nobody else's are in force that a refused configuration could spoil
 	}
 	return nil
 }
@@ -142,7 +155,7 @@ func (s *state) holdIssued(ctx context.Context, a *App) error {
 func (a *App) rules(s *state) registry.Rules {
 	return registry.Rules{
 		CheckSource:  a.version.CheckSource,
-		CheckSources: a.checkSources,
+		CheckSources: a.sourcesCheck(),
 		Resolve:      resolveReference,
 		AgentOf: func(id string) (keys.Secret, bool) {
 			key := s.store.Get(id)
@@ -187,6 +200,8 @@ func (s *state) letGo() error {
 		return nil
 	}
 	s.issued.unhook()
+	s.issued.ruling.Lock()
+	defer s.issued.ruling.Unlock()
 	if s.issued.withdraw != nil {
 		s.issued.withdraw()
 	}
@@ -233,6 +248,9 @@ func (s *state) FeedFailed(feed string, err error, _ time.Time) {
 	if stale := (*keys.Stale)(nil); !s.loaded.Load() && !errors.As(err, &stale) {
 		return
 	}
-	s.logger.Load().Error("keys not loaded; the last good ones stay in force",
-		zap.String("feed", feed), zap.Error(err))
+	message := "keys not loaded; the last good ones stay in force"
+	if _, partly := errors.AsType[*keys.Refused](err); partly {
+		message = "some keys do not count, since they are in conflict with others; all others of the feed do"
+	}
+	s.logger.Load().Error(message, zap.String("feed", feed), zap.Error(err))
 }
