@@ -30,19 +30,24 @@ const (
 	CheckOwned              // the same; else the request is refused
 	CheckIndex              // a whole number from 0 on
 	CheckRating             // "LIKE", "DISLIKE" or null
-	CheckMessages           // chat messages whose content is text
+	CheckMessages           // chat messages; what is not let through in them is dropped
 	CheckHistory            // null and an empty text count as absent
 	CheckTask               // a job that the gate gave to a key
 	CheckAttachments        // a list of attachments of the key's own
 	CheckSession            // a live transcription of the key's own; else the request is refused
 )
 
-// Member is a member of a request body that the gate lets through. Its value is forwarded byte for byte.
+// Member is a member of a request body that the gate lets through. Its value is forwarded byte for byte, but for members of
+// chat messages that DocsGPT is not to see.
 type Member struct {
 	Name     string
 	Kinds    Kinds
 	Required bool
 	Check    Check
+
+	// Parts and Tools let chat messages hold more than text: contents of other kinds, and calls of tools with what came
+	// of them.
+	Parts, Tools bool
 
 	// Missing tells a client that leaves out a required member more than its name, where that alone would not help.
 	Missing string
@@ -104,6 +109,10 @@ var (
 // than text, such as images and files, on the OpenAI endpoints. DocsGPT stores those as the owner's attachments.
 const MessageParts = "message_parts"
 
+// memberTools is the member with the tools that a client offers to the model. Where it is allowed, messages may hold calls of
+// them.
+const memberTools = "tools"
+
 // never are the members that would break the promise that a key reaches only what it is bound to. No option lets
 // them through.
 var never = []string{
@@ -137,14 +146,15 @@ func withAllowed(list []Member, names []string) []Member {
 		return list
 	}
 	list = slices.Clone(list)
+	messages := slices.IndexFunc(list, func(m Member) bool { return m.Check == CheckMessages })
 	for _, name := range names {
-		i := slices.IndexFunc(list, func(m Member) bool {
-			return m.Name == name || name == MessageParts && m.Check == CheckMessages
-		})
-		switch {
-		case i >= 0:
-			list[i].Check = CheckNothing
-		case name != MessageParts:
+		if messages >= 0 {
+			list[messages].Parts = list[messages].Parts || name == MessageParts
+			list[messages].Tools = list[messages].Tools || name == memberTools
+		}
+		// A member that is there already goes on to be checked: most checks are about whose a thing is.
+		known := slices.ContainsFunc(list, func(m Member) bool { return m.Name == name })
+		if !known && name != MessageParts {
 			list = append(list, Member{Name: name, Kinds: anyKind})
 		}
 	}

@@ -2,7 +2,6 @@ package docsgpt
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"strconv"
 
@@ -71,7 +70,7 @@ func (b *Body) check(m *Member, raw []byte) error {
 			return fmt.Errorf(`the member %q must be "LIKE", "DISLIKE" or null`, m.Name)
 		}
 	case CheckMessages:
-		return checkMessages(raw)
+		return m.checkMessages(raw)
 	case CheckAttachments:
 		if raw[0] == 'n' {
 			return nil
@@ -186,71 +185,6 @@ func appendText(out []byte, s string) []byte {
 	return quoted
 }
 
-var errMessageParts = errors.New("messages may hold text only: images, files and other parts are not accepted")
-
-// checkMessages tests that each message's content is text. Other parts (images, files) would be stored among the
-// owner's attachments and reach the model beside the source that the key is bound to.
-func checkMessages(raw []byte) error {
-	d := jsontext.NewDecoder(bytes.NewReader(raw))
-	if _, err := d.ReadToken(); err != nil {
-		return errSyntax
-	}
-	for d.PeekKind() != ']' {
-		if d.PeekKind() != '{' {
-			return errors.New("each of the messages must be an object")
-		}
-		if err := eachMember(d, func(name string) error {
-			if name != "content" {
-				return d.SkipValue()
-			}
-			return checkContent(d)
-		}); err != nil {
-			return messageError(err)
-		}
-	}
-	return nil
-}
-
-func checkContent(d *jsontext.Decoder) error {
-	switch d.PeekKind() {
-	case '"', 'n':
-		return d.SkipValue()
-	case '[':
-	default:
-		return errMessageParts
-	}
-	if _, err := d.ReadToken(); err != nil {
-		return err
-	}
-	for d.PeekKind() != ']' {
-		if d.PeekKind() != '{' {
-			return errMessageParts
-		}
-		text := false
-		if err := eachMember(d, func(name string) error {
-			value, err := d.ReadValue()
-			switch name {
-			case "type":
-				text = string(value) == `"text"`
-			case "text":
-				if value.Kind() != '"' {
-					return errMessageParts
-				}
-			default:
-				return errMessageParts
-			}
-			return err
-		}); err != nil {
-			return err
-		}
-		if !text {
-			return errMessageParts
-		}
-	}
-	_, err := d.ReadToken()
-	return err
-}
-
 // eachMember reads an object and calls do with each name; do must read the value.
 func eachMember(d *jsontext.Decoder, do func(name string) error) error {
 	if _, err := d.ReadToken(); err != nil {
@@ -267,15 +201,4 @@ func eachMember(d *jsontext.Decoder, do func(name string) error) error {
 	}
 	_, err := d.ReadToken()
 	return err
-}
-
-// messageError keeps our own sentence and hides the decoder's, which names offsets into a part of the body.
-func messageError(err error) error {
-	if errors.Is(err, errMessageParts) {
-		return err
-	}
-	if errors.Is(err, jsontext.ErrDuplicateName) {
-		return errDuplicate
-	}
-	return errSyntax
 }

@@ -29,6 +29,11 @@ var seeds = []string{
 	`{"messages":[{"role":"user","con\u0074ent":[{"type":"file"}],"content":"q"}]}`,
 	`{"messages":[{"role":"assistant","content":null,"tool_calls":[{"id":"1","function":{"arguments":"{}"}}]}]}`,
 
+	`{"messages":[{"role":"user","content":"q"},{"role":"assistant","tool_calls":[{"id":"1"}],"docsgpt":{"conversation_id":"c"}},` +
+		`{"role":"tool","tool_call_id":"1","content":"{}"}],"stream":false}`,
+	`{"messages":[ {"docs\u0067pt":{"a":1.50} , "n\u0061me":"x","content":"q"} , {"x":[]} ,{}]}`,
+	`{"messages":[{"docsgpt":1,"docsgpt":2,"content":"q"}]}`,
+
 	// Everything that widens.
 	`{"question":"q","api_key":"t","llm_params":{"extra_headers":{}},"client_tools":[],"multimodal_content":[],` +
 		`"agent_id":"a","workflow":{},"retriever":"brave_search","chunks":1e9,"isNoneDoc":true,"index":0}`,

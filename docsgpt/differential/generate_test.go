@@ -181,9 +181,23 @@ func (g *generator) fitting(name string) {
 }
 
 func (g *generator) message() {
-	g.object(2, func(i int) {
-		if i == 0 {
-			g.WriteString(`"role":"user"`)
+	more := 0
+	if g.in(3) {
+		more = 1 + g.IntN(2)
+	}
+	roles := []string{`"user"`, `"assistant"`, `"tool"`, `"system"`}
+	first := g.IntN(2 + more) // what others go before
+	g.object(2+more, func(i int) {
+		switch {
+		case i == first:
+			g.name("role")
+			g.colon()
+			g.WriteString(one(g, roles))
+			return
+		case i != (first+1)%(2+more):
+			g.name(one(g, []string{"docsgpt", "tool_calls", "tool_call_id", "name", "conversation_id", "refusal", "Content", "role\x00"}))
+			g.colon()
+			g.WriteString(one(g, []string{"null", `"a"`, "[1.50, {}]", `{"conversation_id" : "c"}`}))
 			return
 		}
 		g.name("content")

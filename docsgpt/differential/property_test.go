@@ -229,6 +229,9 @@ func kept(s setup, client, forwarded *view, wrong func(string, ...any)) (names [
 		if m.Check == docsgpt.CheckHistory && (want == "null" || want == `""` || want == "[]") {
 			sent = false // all count as absent
 		}
+		if m.Check == docsgpt.CheckMessages && sent {
+			want = client.Messages
+		}
 		got, there := forwarded.Members[name]
 		switch {
 		case unread:

@@ -143,6 +143,7 @@ type view struct {
 	StrictError string `json:"strict_error"`
 	Names       []string
 	Members     map[string]string
+	Messages    string // the member of that name, without what the gate takes out of each message
 }
 
 func (r *reader) body(t testing.TB, body []byte) view {

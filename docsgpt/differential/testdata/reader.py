@@ -84,6 +84,15 @@ def lossless(value):
     return json.dumps(value)
 
 
+def messages_cut(value):
+    """Chat messages with nothing in them but what the gate lets through."""
+    if not isinstance(value, list):
+        return value
+    return [
+        Members((k, v) for k, v in m if k in ("role", "content", "name")) if isinstance(m, Members) else m for m in value
+    ]
+
+
 def lossless_or_deep(value):
     try:
         return lossless(value)
@@ -145,6 +154,7 @@ def read_body(body):
     if isinstance(tagged, Members):
         answer["names"] = [json.dumps(name) for name, _ in tagged]
         answer["members"] = {json.dumps(name): lossless_or_deep(value) for name, value in tagged}
+        answer["messages"] = lossless_or_deep(messages_cut(dict(tagged).get("messages")))
     return answer
 
 

@@ -1,0 +1,81 @@
+package docsgpt
+
+import (
+	"strings"
+	"testing"
+)
+
+// A conversation that stands in a message, and calls of tools that the gate does not let through, reach DocsGPT in
+// no spelling: with them a key goes on with conversations of others, or speaks to the model without prompt and source.
+func TestMessagesKeepOnlyWhatTheyMay(t *testing.T) {
+	const round = `{"role":"user","content":"q"},` +
+		`{"role":"assistant","content":null,"tool_calls":[{"id":"1"}],"docsgpt":{"conversation_id":"c"}},` +
+		`{"role":"tool","tool_call_id":"1","content":"r"}`
+	for name, c := range map[string]struct {
+		allow      []string
+		body, want string
+	}{
+		"what clients write stays as it is, to the byte": {
+			body: `[ {"content":"\u0071", "name" : "n","role":"user"} ,{"role":"assistant","content":null}]`,
+			want: `[ {"content":"\u0071", "name" : "n","role":"user"} ,{"role":"assistant","content":null}]`,
+		},
+		"a round of tools": {
+			body: `[` + round + `]`,
+			want: `[{"role":"user","content":"q"},{"role":"assistant","content":null},{"role":"tool","content":"r"}]`,
+		},
+		"a round of tools that the operator allows": {
+			allow: []string{"tools"}, body: `[` + round + `]`,
+			want: `[{"role":"user","content":"q"},{"role":"assistant","content":null,"tool_calls":[{"id":"1"}]},` +
+				`{"role":"tool","tool_call_id":"1","content":"r"}]`,
+		},
+		"names in another spelling": {
+			body: `[{"\u0072ole":"user","content":"q","docs\u0067pt":{"conversation_id":"c"}}]`, want: `[{"role":"user","content":"q"}]`,
+		},
+		"a conversation in the first member": {
+			body: `[{"docsgpt":{"conversation_id":"c"},"role":"user","content":"q"}]`, want: `[{"role":"user","content":"q"}]`,
+		},
+		"nothing is left": {body: `[{"docsgpt":{}},{},{"x":[1,{"y":2}]}]`, want: `[{},{},{}]`},
+		"an answer of a library, sent back": {
+			body: `[{"content":"a","refusal":null,"role":"assistant","annotations":[],"function_call":null,"tool_calls":null}]`,
+			want: `[{"content":"a","role":"assistant"}]`,
+		},
+		"parts that the operator allows": {
+			allow: []string{MessageParts}, body: `[{"content":[{"type":"image_url"}],"docsgpt":{"conversation_id":"c"}}]`,
+			want: `[{"content":[{"type":"image_url"}]}]`,
+		},
+		"the member's own name allows nothing more": {
+			allow: []string{"messages"}, body: `[{"content":"q","docsgpt":{"conversation_id":"c"}}]`, want: `[{"content":"q"}]`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := endpoint(t, "", "completions", c.allow...)
+			var b Body
+			if err := b.Parse(e, buffer(`{"messages":`+c.body+`,"stream":true}`)); err != nil {
+				t.Fatal(err)
+			}
+			if err := b.Check(e); err != nil {
+				t.Fatal(err)
+			}
+			blanks := len(c.body) - len(c.want)
+			want := `{"messages":` + c.want + strings.Repeat(" ", blanks) + `,"stream":true}`
+			if got := string(b.Rewrite(e, Injected{Agent: "agent-key"}, false)); got != want {
+				t.Errorf("got  %s\nwant %s", got, want)
+			}
+		})
+	}
+}
+
+// Whose a thing is, is tested whatever an operator lets through.
+func TestAllowingAMemberKeepsItsChecks(t *testing.T) {
+	e := endpoint(t, "", "stt_live_finish", "session_id")
+	var b Body
+	if err := b.Parse(e, buffer(`{"session_id":"s"}`)); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Check(e); err != nil {
+		t.Fatal(err)
+	}
+	if b.Session() != "s" {
+		t.Error("a transcription is not looked at any more once its member's name is allowed")
+	}
+}
