@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"testing"
 	"testing/iotest"
 )
@@ -46,7 +47,7 @@ func TestReadBodyReadsAll(t *testing.T) {
 	}
 	for _, size := range []int{
 		0, 1, 100, smallBuffer - 513, smallBuffer - 512, smallBuffer - 511, smallBuffer - 1, smallBuffer, smallBuffer + 1,
-		2 * smallBuffer, 100_000, 5 << 20,
+		2 * smallBuffer, firstRoom - 513, firstRoom - 1, firstRoom, firstRoom + 1, 100_000, growth*firstRoom + 1, 5 << 20,
 	} {
 		for how, reader := range readers {
 			if size > 100_000 && how == "byte by byte" {
@@ -136,6 +137,36 @@ func TestReadBodyEndsWhenTheLengthIsWrong(t *testing.T) {
 					t.Errorf("%d bytes, not the ones that were sent", len(b.Bytes))
 				}
 			})
+		}
+	}
+}
+
+// miser is a body that gives a piece whenever it is asked, and looks at how much room there is for it.
+type miser struct {
+	given, most int
+	t           *testing.T
+}
+
+func (m *miser) Read(p []byte) (int, error) {
+	if allowed := firstRoom + growth*m.given; len(p) > allowed {
+		m.t.Errorf("after %d bytes there is room for %d more, want at most %d", m.given, len(p), allowed)
+	}
+	n := min(1000, len(p), m.most-m.given)
+	m.given += n
+	if m.given == m.most {
+		return n, io.ErrUnexpectedEOF // the client is gone
+	}
+	return n, nil
+}
+
+// Announcing a large body costs a client nothing, so it must not cost the gate much either.
+func TestReadBodyGivesRoomToWhatHasCome(t *testing.T) {
+	for _, sent := range []int{1, 100_000, 500_000} {
+		for range 2 {
+			runtime.GC() // empties the pools, in which there may be larger buffers
+		}
+		if _, err := ReadBody(&miser{most: sent, t: t}, 4<<20, 4<<20, 512); !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("%d bytes of it: %v", sent, err)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"net/http"
 	"sync"
 	"sync/atomic"
 )
@@ -20,6 +21,13 @@ const (
 var (
 	smallBuffers = sync.Pool{New: func() any { return &Buffer{Bytes: make([]byte, 0, smallBuffer), pool: true} }}
 	largeBuffers sync.Pool
+)
+
+// Room that a body gets while it comes in. Its announced length costs a client nothing to write: with room for all of it at
+// once, a thousand requests that send no byte of their bodies would take gigabytes.
+const (
+	firstRoom = 16 << 10
+	growth    = 4 // times what has come
 )
 
 // Body is a request body that can be read several times, also at once.
@@ -79,18 +87,32 @@ func (b *Buffer) Open() io.ReadCloser { return io.NopCloser(bytes.NewReader(b.By
 // Reader returns a new reader of the whole buffer, which holds it until it is closed.
 func (b *Buffer) Reader() io.ReadCloser {
 	b.refs.Add(1)
-	return &holder{Reader: bytes.NewReader(b.Bytes), release: b.Release}
+	return &holder{reader: bytes.NewReader(b.Bytes), release: b.Release}
 }
 
-// holder is a reader of something that is shared, which it lets go when it is closed, once.
+// holder is a reader of something that is shared, which it lets go when it is closed, once. A connection may still be
+// sending a body when the answer is there and the body is closed: what is read then must not be the next request's.
 type holder struct {
-	io.Reader
+	mu      sync.Mutex
+	reader  io.Reader // nil: closed
 	release func()
-	closed  atomic.Bool
+}
+
+func (r *holder) Read(p []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.reader == nil {
+		return 0, http.ErrBodyReadAfterClose
+	}
+	return r.reader.Read(p)
 }
 
 func (r *holder) Close() error {
-	if r.closed.CompareAndSwap(false, true) {
+	r.mu.Lock()
+	open := r.reader != nil
+	r.reader = nil
+	r.mu.Unlock()
+	if open {
 		r.release()
 	}
 	return nil
@@ -102,14 +124,16 @@ func ReadBody(body io.Reader, length, limit int64, slack int) (*Buffer, error) {
 	if length > limit {
 		return nil, ErrTooLarge
 	}
-	room := smallBuffer - slack
+	most := limit + 1 // so that the end is seen, and not only supposed
+	room := int64(smallBuffer - slack)
 	if length >= 0 {
-		room = int(length) + 1 // so that the end is seen, and not only supposed
+		most = length + 1
+		room = min(most, firstRoom)
 	}
-	b := NewBuffer(room + slack)
+	b := NewBuffer(int(room) + slack)
 	for {
 		if cap(b.Bytes)-len(b.Bytes) <= slack {
-			b = b.grow(slack)
+			b = b.grow(int(most), slack)
 		}
 		n, err := body.Read(b.Bytes[len(b.Bytes) : cap(b.Bytes)-slack])
 		b.Bytes = b.Bytes[:len(b.Bytes)+n]
@@ -126,9 +150,13 @@ func ReadBody(body io.Reader, length, limit int64, slack int) (*Buffer, error) {
 	}
 }
 
-// grow returns a buffer of twice the size with the same bytes.
-func (b *Buffer) grow(slack int) *Buffer {
-	bigger := NewBuffer(2*cap(b.Bytes) + slack)
+// grow returns a bigger buffer with the same bytes, in which a body of most bytes is not given more room than it needs.
+func (b *Buffer) grow(most, slack int) *Buffer {
+	room := growth * cap(b.Bytes)
+	if len(b.Bytes) < most {
+		room = min(room, most)
+	}
+	bigger := NewBuffer(room + slack)
 	bigger.Bytes = append(bigger.Bytes, b.Bytes...)
 	b.Release()
 	return bigger

@@ -2,6 +2,7 @@ package forward
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -102,6 +103,32 @@ func TestClosingAReaderTwiceReleasesOnce(t *testing.T) {
 		t.Errorf("the buffer is held %d times, want once, by its maker", refs)
 	}
 	b.Release()
+}
+
+// Whoever still sends a body that was closed must not send what the next request has written into the same memory.
+func TestAClosedReaderReadsNothing(t *testing.T) {
+	spool := NewSpool(nil)
+	if _, err := spool.Write([]byte("question")); err != nil {
+		t.Fatal(err)
+	}
+	defer spool.Release()
+	buffer := NewBuffer(10)
+	buffer.Bytes = append(buffer.Bytes, "question"...)
+	defer buffer.Release()
+	for name, r := range map[string]io.ReadCloser{"buffer": buffer.Reader(), "spool": spool.Open()} {
+		t.Run(name, func(t *testing.T) {
+			some := make([]byte, 3)
+			if n, err := r.Read(some); n != 3 || err != nil || string(some) != "que" {
+				t.Errorf("read %q, %v", some[:n], err)
+			}
+			if err := r.Close(); err != nil {
+				t.Error(err)
+			}
+			if n, err := r.Read(some); n != 0 || err == nil || errors.Is(err, io.EOF) {
+				t.Errorf("read %q, %v from a closed reader", some[:n], err)
+			}
+		})
+	}
 }
 
 func TestManyReadersAtOnce(t *testing.T) {

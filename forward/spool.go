@@ -102,9 +102,9 @@ func (s *Spool) Len() int64 { return s.size }
 func (s *Spool) Open() io.ReadCloser {
 	s.refs.Add(1)
 	if s.file != nil {
-		return &holder{Reader: io.NewSectionReader(s.file, 0, s.size), release: s.Release}
+		return &holder{reader: io.NewSectionReader(s.file, 0, s.size), release: s.Release}
 	}
-	return &holder{Reader: bytes.NewReader(s.memory), release: s.Release}
+	return &holder{reader: bytes.NewReader(s.memory), release: s.Release}
 }
 
 // Release implements Body.
