@@ -5,11 +5,11 @@ package policy
 import (
 	"crypto/sha256"
 	"encoding/binary"
-
-	lru "github.com/hashicorp/golang-lru/v2"
+	"sync"
 )
 
-// MaxBelongings is how many things are remembered by default. One takes about 120 bytes.
+// MaxBelongings is how many things are remembered by default. One takes about 150 bytes; one that is its
+// owner's only thing, 620.
 const MaxBelongings = 100_000
 
 // Kind is a kind of thing that DocsGPT makes for a request and later finds by its id.
@@ -34,10 +34,17 @@ func OwnerOf(texts ...string) Owner { return fingerprint(texts...) }
 // key of an owner continue, read and (with "index") cut any conversation of that owner, and use any attachment of it;
 // its MCP sessions and background jobs are nobody's.
 //
-// The memory is bounded: the longest unused are forgotten first, and all when the process ends. Safe for concurrent
-// use.
+// The memory is bounded and ends with the process. When it is full, whoever has most of one kind in it loses the longest
+// unused of that: else one key could make the gate forget what all others were given, with requests that cost next to
+// nothing, such as opening MCP sessions. Safe for concurrent use.
 type Belongings struct {
-	owners *lru.Cache[[16]byte, Owner]
+	most int
+
+	mu      sync.Mutex // guards the following
+	things  map[[16]byte]*holding
+	holders map[holder]*holding
+	largest holdings
+	turn    uint64 // counts what was given
 }
 
 // NewBelongings returns a memory for n things; n below 1 is [MaxBelongings].
@@ -45,15 +52,27 @@ func NewBelongings(n int) *Belongings {
 	if n < 1 {
 		n = MaxBelongings
 	}
-	owners, err := lru.New[[16]byte, Owner](n)
-	if err != nil {
-		panic(err) // only for a size below 1
-	}
-	return &Belongings{owners: owners}
+	return &Belongings{most: n, things: map[[16]byte]*holding{}, holders: map[holder]*holding{}}
 }
 
 // Give notes that a thing was made for an owner.
-func (b *Belongings) Give(o Owner, k Kind, id string) { b.owners.Add(fingerprint(string(k), id), o) }
+func (b *Belongings) Give(o Owner, k Kind, id string) {
+	thing := fingerprint(string(k), id)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.turn++
+	if had := b.things[thing]; had != nil && had.owner != o {
+		b.forget(thing)
+	}
+	h := b.holdingOf(holder{o, k})
+	h.add(thing, b.turn)
+	b.things[thing] = h
+	b.largest.moved(h)
+	if len(b.things) > b.most {
+		thing, _ := b.largest[0].oldest()
+		b.forget(thing)
+	}
+}
 
 // Owns tells whether a thing was given to the owner, and to nobody else since.
 func (b *Belongings) Owns(o Owner, k Kind, id string) bool {
@@ -63,11 +82,50 @@ func (b *Belongings) Owns(o Owner, k Kind, id string) bool {
 
 // Owner returns who was given a thing; known is false for what was never given or is forgotten.
 func (b *Belongings) Owner(k Kind, id string) (o Owner, known bool) {
-	return b.owners.Get(fingerprint(string(k), id))
+	thing := fingerprint(string(k), id)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	h := b.things[thing]
+	if h == nil {
+		return o, false
+	}
+	h.use(thing)
+	return h.owner, true
 }
 
 // Forget drops what is known of a thing that is gone.
-func (b *Belongings) Forget(k Kind, id string) { b.owners.Remove(fingerprint(string(k), id)) }
+func (b *Belongings) Forget(k Kind, id string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.forget(fingerprint(string(k), id))
+}
+
+// forget drops a thing. The caller holds mu.
+func (b *Belongings) forget(thing [16]byte) {
+	h := b.things[thing]
+	if h == nil {
+		return
+	}
+	delete(b.things, thing)
+	h.remove(thing)
+	if h.len() > 0 {
+		b.largest.moved(h)
+		return
+	}
+	b.largest.left(h)
+	delete(b.holders, h.holder)
+}
+
+// holdingOf returns what a holder has, nothing if it is new. The caller holds mu and gives it something.
+func (b *Belongings) holdingOf(who holder) *holding {
+	h := b.holders[who]
+	if h == nil {
+		h = newHolding(who, b.most)
+		b.holders[who] = h
+		b.largest.came(h)
+	}
+	return h
+}
 
 // fingerprint is 128 bits of SHA-256 over texts that are kept apart by their lengths.
 func fingerprint(texts ...string) [16]byte {

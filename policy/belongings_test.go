@@ -2,6 +2,8 @@ package policy
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"strconv"
 	"sync"
 	"testing"
 )
@@ -119,4 +121,97 @@ func TestBelongingsAtOnce(t *testing.T) {
 		})
 	}
 	all.Wait()
+}
+
+// One key that is given a lot must not make the gate forget what others were given, and what is cheap to come by must not
+// push out what is not.
+func TestWhoHasMostForgetsFirst(t *testing.T) {
+	const size = 100
+	b := NewBelongings(size)
+	greedy, modest, third := OwnerOf("greedy"), OwnerOf("modest"), OwnerOf("third")
+	for i := range 20 {
+		b.Give(modest, Conversation, fmt.Sprint("modest ", i))
+		b.Give(greedy, Conversation, fmt.Sprint("greedy ", i))
+	}
+	for i := range 10 * size {
+		b.Give(greedy, Session, fmt.Sprint("session ", i))
+	}
+	b.Give(third, Attachment, "one")
+	for i := range 20 {
+		if !b.Owns(modest, Conversation, fmt.Sprint("modest ", i)) {
+			t.Errorf("conversation %d of another key is forgotten", i)
+		}
+		if !b.Owns(greedy, Conversation, fmt.Sprint("greedy ", i)) {
+			t.Errorf("conversation %d is forgotten for sessions", i)
+		}
+	}
+	if !b.Owns(third, Attachment, "one") {
+		t.Error("a newcomer is forgotten at once")
+	}
+	for i, want := range map[int]bool{0: false, 10*size - 60: false, 10*size - 59: true, 10*size - 1: true} {
+		if got := b.Owns(greedy, Session, fmt.Sprint("session ", i)); got != want {
+			t.Errorf("session %d: remembered is %v, want %v", i, got, want)
+		}
+	}
+}
+
+// With as many keys as there is room, each new thing takes the place of the one that was given longest ago.
+func TestManyWhoHaveOneThing(t *testing.T) {
+	const size = 10
+	b := NewBelongings(size)
+	for i := range 3 * size {
+		b.Give(OwnerOf(fmt.Sprint(i)), Conversation, fmt.Sprint(i))
+	}
+	for i := range 3 * size {
+		if got, want := b.Owns(OwnerOf(fmt.Sprint(i)), Conversation, fmt.Sprint(i)), i >= 2*size; got != want {
+			t.Errorf("conversation %d: remembered is %v, want %v", i, got, want)
+		}
+	}
+}
+
+// Whatever happens in whatever order, what is remembered and what is counted agree.
+func TestBelongingsStayInOrder(t *testing.T) {
+	const size = 20
+	random := rand.New(rand.NewPCG(1, 2))
+	b := NewBelongings(size)
+	kinds := []Kind{Conversation, Session}
+	for range 20_000 {
+		owner, kind, id := OwnerOf(fmt.Sprint(random.IntN(5))), kinds[random.IntN(2)], fmt.Sprint(random.IntN(30))
+		switch random.IntN(5) {
+		case 0:
+			b.Forget(kind, id)
+		case 1:
+			b.Owns(owner, kind, id)
+		default:
+			b.Give(owner, kind, id)
+			if !b.Owns(owner, kind, id) {
+				t.Fatal("what was just given is not owned")
+			}
+		}
+		held := 0
+		for place, h := range b.largest {
+			if h.place != place || h.len() == 0 || b.holders[h.holder] != h || h.len() > b.largest[0].len() {
+				t.Fatalf("holding %d is out of order", place)
+			}
+			held += h.len()
+		}
+		if held != len(b.things) || held > size || len(b.holders) != len(b.largest) {
+			t.Fatalf("%d things are held, %d known, %d fit", held, len(b.things), size)
+		}
+	}
+}
+
+func BenchmarkGive(b *testing.B) {
+	for _, owners := range []int{1, 1000} {
+		b.Run(fmt.Sprint(owners), func(b *testing.B) {
+			memory := NewBelongings(0)
+			names := make([]Owner, owners)
+			for i := range names {
+				names[i] = OwnerOf(fmt.Sprint(i))
+			}
+			for i := 0; b.Loop(); i++ {
+				memory.Give(names[i%owners], Conversation, strconv.Itoa(i))
+			}
+		})
+	}
 }
