@@ -40,11 +40,17 @@ const (
 	wayDone               // nothing more is written
 )
 
-// maxHeld is how much of an answer that is no stream is kept.
-const maxHeld = 1 << 20
+// How much of an answer that is no stream is kept, in bytes. One that may hold what is not for clients is never passed on
+// unread.
+const (
+	maxHeld = 1 << 20
+	maxRead = 16 << 20
+)
 
-// errEnough ends reading where the rest does not matter.
-var errEnough = errors.New("enough was read")
+var (
+	errEnough  = errors.New("enough was read") // the rest does not matter
+	errTooLong = errors.New("the answer is too long to look through")
+)
 
 // begin takes the head.
 func (a *answer) begin(status int, header http.Header) error {
@@ -104,9 +110,13 @@ func (a *answer) write(p []byte) error {
 		a.x.got(policy.Conversation, a.filter.Conversation())
 		return a.push(a.out)
 	case wayHeld:
-		if len(a.out)+len(p) <= maxHeld {
+		mustRead := a.cleansTask() || a.x.call.ID != nil
+		if size := len(a.out) + len(p); size <= maxHeld || mustRead && size <= maxRead {
 			a.out = append(a.out, p...)
 			return nil
+		}
+		if mustRead {
+			return errTooLong
 		}
 		a.way = wayThrough
 		a.writeHead()

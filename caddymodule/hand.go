@@ -32,7 +32,11 @@ func (x *exchange) rewritten() *http.Request {
 	r := x.r.WithContext(x.r.Context())
 	r.Method, r.Header = x.endpoint.Method, x.header
 	r.URL = &url.URL{Scheme: x.r.URL.Scheme, Host: x.r.URL.Host, Path: x.resource.Path, RawQuery: x.rawQuery}
-	r.RequestURI = r.URL.RequestURI()
+	shown := url.URL{Path: r.URL.Path, RawQuery: r.URL.RawQuery}
+	if x.endpoint.AgentQuery {
+		shown.RawQuery = x.query.Rewrite(x.endpoint, "") // handlers log this, and send the URL, in which the agent's key is
+	}
+	r.RequestURI = shown.RequestURI()
 	r.Form, r.PostForm, r.MultipartForm = nil, nil, nil
 	r.TransferEncoding, r.Trailer = nil, nil
 	r.Body, r.ContentLength, r.GetBody = http.NoBody, 0, nil

@@ -44,6 +44,12 @@ func (x *exchange) rewriteKeyless() {
 	}
 }
 
+// cleansTask tells whether the answer is about a task, for somebody without a key.
+func (a *answer) cleansTask() bool {
+	g := a.x.endpoint.Group
+	return a.x.key == nil && (g == docsgpt.GroupAttachments || g == docsgpt.GroupSpeech)
+}
+
 // learnUpload notes the tasks, attachments and transcriptions that an answer names. What comes of a task belongs to
 // whoever was given the task.
 func (a *answer) learnUpload() {
@@ -52,7 +58,7 @@ func (a *answer) learnUpload() {
 		return
 	}
 	made, belongings := docsgpt.MadeOf(a.out), x.handler.app.state.belongings
-	if x.key == nil {
+	if a.cleansTask() {
 		a.out = docsgpt.CleanTask(a.out)
 		if owner, known := belongings.Owner(policy.Task, x.query.Value(x.endpoint, docsgpt.CheckTask)); known {
 			for _, id := range made.Attachments {

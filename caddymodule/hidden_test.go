@@ -1,0 +1,53 @@
+package caddymodule_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+)
+
+// Where DocsGPT takes a key only in the query, the gate puts the agent's there; handlers after the gate log the request as
+// they were given it.
+func TestAgentKeyInAQueryIsNotLogged(t *testing.T) {
+	fileWays(t, "", func(t *testing.T, g *gate) {
+		g.send(http.MethodPost, "/api/tts", `{"text":"Hello"}`, "Authorization", "Bearer "+tokenAgent)
+		if query := g.last().RawQuery; query != "api_key="+agentAlpha {
+			t.Fatalf("DocsGPT got the query %q", query)
+		}
+		noSecrets(t, "the log", g.logged())
+	})
+}
+
+// What is not for clients is not for them in a long answer either; one that is too long to look through is no answer.
+func TestLongAnswersAboutTasksAreCutDown(t *testing.T) {
+	const canary = "/srv/docsgpt/owner-of-all/secret"
+	for name, site := range ways {
+		t.Run(name, func(t *testing.T) {
+			g, length := prepare(t), 0
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				_, _ = io.Copy(io.Discard, r.Body)
+				w.Header().Set("Content-Type", "application/json")
+				if r.URL.Path == "/api/task_status" {
+					fmt.Fprintf(w, `{"status":"FAILURE","result":"%s %s"}`, canary, strings.Repeat("x", length))
+					return
+				}
+				fmt.Fprint(w, `{"success":true,"task_id":"1d0c1f0e-2f4b-4c7a-9a55-0c9c2f1d7a10"}`)
+			}))
+			t.Cleanup(server.Close)
+			g.start(fmt.Sprintf(fileSite(site), strings.TrimPrefix(server.URL, "http://"), ""))
+			g.sendForm("/api/store_attachment", keyPart(tokenAgent), filePart("a.txt")).made(t)
+			for _, tc := range []struct{ length, status int }{
+				{2 << 20, http.StatusOK}, {17 << 20, http.StatusBadGateway},
+			} {
+				length = tc.length
+				answer := g.send(http.MethodGet, "/api/task_status?task_id=1d0c1f0e-2f4b-4c7a-9a55-0c9c2f1d7a10", "")
+				if answer.status != tc.status || strings.Contains(answer.body, canary) || len(answer.body) > 1000 {
+					t.Errorf("%d bytes: %d, and %d bytes of it: %.80s", length, answer.status, len(answer.body), answer.body)
+				}
+			}
+		})
+	}
+}
