@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"sync/atomic"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -44,6 +45,7 @@ type Console struct {
 	token   keys.Secret
 	local   bool                         // its server is reached from this machine only; set before it opens
 	handler atomic.Pointer[http.Handler] // nil until the app knows the version of DocsGPT
+	trouble trouble                      // with whom was not let in
 	logger  *zap.Logger
 }
 
@@ -164,15 +166,21 @@ func (c *Console) open() error {
 		Fault: func(r *http.Request, err error) {
 			c.logger.Error("console", zap.String("path", r.URL.Path), zap.Error(err))
 		},
-		Refused: func(no guard.Refusal) {
-			c.logger.Warn("console: not let in", zap.String("reason", string(no.Reason)), zap.String("client_ip", no.From))
-		},
+		Refused: c.refused,
 	})
 	if err != nil {
 		return err
 	}
 	c.handler.Store(&handler)
 	return nil
+}
+
+// refused logs who was not let in, not more than once for each address and reason in some seconds: it costs nothing to ask.
+func (c *Console) refused(no guard.Refusal) {
+	if skipped, ok := c.trouble.due(troubleOf{string(no.Reason), no.From}, time.Now()); ok {
+		c.logger.Warn("console: not let in", zap.String("reason", string(no.Reason)), zap.String("client_ip", no.From),
+			zap.Int("not_logged_before", skipped))
+	}
 }
 
 // userOf returns who an authentication handler before the console let in. A gate there lets keys in, not people: it gives

@@ -235,7 +235,11 @@ func (f *DocsGPTFeed) snapshotPath(uri keys.Secret) string {
 	case "":
 		name := "unknown"
 		if u, err := url.Parse(uri.Reveal()); err == nil {
-			sum := sha256.Sum256([]byte(u.Host + u.Path + f.Database)) // no user, no password
+			where := u.Host + u.Path + f.Database // no user, no password
+			if q := u.Query(); q.Has("host") || q.Has("port") {
+				where += "?" + url.Values{"host": q["host"], "port": q["port"]}.Encode()
+			}
+			sum := sha256.Sum256([]byte(where))
 			name = hex.EncodeToString(sum[:6])
 		}
 		return filepath.Join(caddy.AppDataDir(), "docsgate", "docsgpt-"+name+".snapshot")

@@ -37,7 +37,7 @@ type state struct {
 	usage      *usage.Meter
 	issued     *issued // nil without a feed of keys that the gate issues
 	feeds      []keys.Feed
-	announced  sync.Map // names of feeds whose keys were logged once
+	announced  sync.Map // names of feeds whose keys were logged, and that have not failed since
 	leftOut    sync.Map // name of a feed -> what was last said about keys that it left out
 
 	logger  atomic.Pointer[zap.Logger] // of the newest configuration
@@ -248,6 +248,7 @@ func (s *state) FeedFailed(feed string, err error, _ time.Time) {
 	if stale := (*keys.Stale)(nil); !s.loaded.Load() && !errors.As(err, &stale) {
 		return
 	}
+	s.announced.Delete(feed) // so that the log says when it is well again
 	message := "keys not loaded; the last good ones stay in force"
 	if _, partly := errors.AsType[*keys.Refused](err); partly {
 		message = "some keys do not count, since they are in conflict with others; all others of the feed do"

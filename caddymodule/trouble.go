@@ -11,7 +11,7 @@ import (
 	"github.com/docsgate/docsgate/keys"
 )
 
-// trouble limits how often an upstream's trouble is logged: once per code, key and interval, with how often it happened.
+// trouble limits how often the same is logged: once per code, key (or address) and interval, with how often it happened.
 type trouble struct {
 	mu   sync.Mutex
 	seen map[troubleOf]*troubleCount
