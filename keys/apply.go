@@ -138,6 +138,11 @@ func (s *Store) apply(txn *memdb.Txn, diff difference) {
 	if diff.change.IsZero() {
 		return
 	}
+	// Nothing of the caller's is kept. Not done key by key in Store.add: between the garbage of its look-ups each of these few
+	// bytes would keep a piece of memory four times their size, some 30 bytes a key of a million.
+	for _, rec := range diff.in {
+		rec.Binding.Sources, rec.Old = slices.Clone(rec.Binding.Sources), slices.Clone(rec.Old)
+	}
 	rewrite(txn, tableDigests, diff, func(r *record, yield func(uint64)) {
 		for d := range r.digests {
 			yield(d.hash())

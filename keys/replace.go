@@ -3,7 +3,6 @@ package keys
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/hashicorp/go-memdb"
 )
@@ -110,7 +109,6 @@ func (s *Store) add(txn *memdb.Txn, feed string, k *Key, diff *difference) error
 		diff.change.Updated++
 		diff.out = append(diff.out, old)
 	}
-	rec.Binding.Sources, rec.Old = slices.Clone(k.Binding.Sources), slices.Clone(k.Old)
 	diff.in = append(diff.in, rec)
 	return nil
 }
