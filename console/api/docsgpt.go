@@ -110,7 +110,7 @@ func (a *api) legacyCreate(w http.ResponseWriter, r *http.Request) error {
 	if made != nil && errors.Is(err, registry.ErrNotInForce) {
 		a.log(r, err) // the token must not be lost
 	} else if err != nil {
-		return err
+		return named(err, map[string]bool{"/sources": true})
 	}
 	writeJSON(w, http.StatusCreated, struct {
 		ID  string `json:"id"`

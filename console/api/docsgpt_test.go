@@ -88,7 +88,7 @@ func TestErrorsOfOldCalls(t *testing.T) {
 	}{
 		"nothing":         {"create_api_key", `{}`, 400, `{"success":false,"message":"Missing fields: name, prompt_id, chunks"}`},
 		"no prompt":       {"create_api_key", `{"name":"a","chunks":"2"}`, 400, `{"success":false,"message":"Missing fields: prompt_id"}`},
-		"a bad source":    {"create_api_key", `{"name":"a","chunks":"2","prompt_id":"p","source":"bad"}`, 400, `{"success":false,"error":"sources: this is no source id"}`},
+		"a bad source":    {"create_api_key", `{"name":"a","chunks":"2","prompt_id":"p","source":"bad"}`, 400, `{"success":false,"error":"source: this is no source id"}`},
 		"a list as name":  {"create_api_key", `{"name":[],"chunks":"2","prompt_id":"p"}`, 400, `{"success":false,"error":"name: must be text"}`},
 		"null as prompt":  {"create_api_key", `{"name":"a","chunks":"2","prompt_id":null}`, 400, ``},
 		"no JSON":         {"create_api_key", `name=a`, 400, ``},

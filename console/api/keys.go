@@ -112,6 +112,24 @@ func (b *binding) read() (sources []string, faults []fault) {
 	return b.Sources, faults
 }
 
+// named turns an error about "sources" into one about "source" where that is the member of the body. single has the JSON
+// pointers of those.
+func named(err error, single map[string]bool) error {
+	var faults []fault
+	if err != nil {
+		collect(err, "", &faults)
+	}
+	for i := range faults {
+		if f := &faults[i]; single[f.Pointer] {
+			f.Field, f.Pointer = strings.TrimSuffix(f.Field, "s"), strings.TrimSuffix(f.Pointer, "s")
+		}
+	}
+	if faults == nil {
+		return err
+	}
+	return invalid(faults)
+}
+
 // draft is the body that makes a key.
 type draft struct {
 	binding
@@ -146,7 +164,7 @@ func (a *api) createKey(w http.ResponseWriter, r *http.Request) error {
 			Prompt: d.Prompt, Chunks: d.Chunks, Retriever: d.Retriever,
 		})
 		// Relative to the request, since what the API is mounted under is not known here.
-		return a.withToken(r, http.StatusCreated, "keys/", made, err)
+		return a.withToken(r, http.StatusCreated, "keys/", made, named(err, map[string]bool{"/sources": d.Source != nil}))
 	})
 }
 

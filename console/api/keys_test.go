@@ -145,10 +145,15 @@ func TestWhatIsWrongIsNamed(t *testing.T) {
 		"two bindings":       {"POST", "/v1/keys", `{"name":"a","source":"s","agent":"{env.A}"}`, 422, "invalid", "/agent"},
 		"source and sources": {"POST", "/v1/keys", `{"name":"a","source":"s","sources":["t"]}`, 422, "invalid", "/source"},
 		"no sources":         {"POST", "/v1/keys", `{"name":"a","sources":[]}`, 422, "invalid", "/sources"},
-		"a bad source":       {"POST", "/v1/keys", `{"name":"a","source":"bad"}`, 422, "invalid", "/sources"},
-		"an empty agent":     {"POST", "/v1/keys", `{"name":"a","agent":""}`, 422, "invalid", "/agent"},
-		"a day for a time":   {"POST", "/v1/keys", `{"name":"a","source":"s","expires":"2099-01-01"}`, 422, "invalid", "/expires"},
-		"a time long ago":    {"POST", "/v1/keys", `{"name":"a","source":"s","not_before":"0001-01-01T00:00:00Z"}`, 422, "invalid", "/not_before"},
+		"a bad source":       {"POST", "/v1/keys", `{"name":"a","source":"bad"}`, 422, "invalid", "/source"},
+		"bad sources":        {"POST", "/v1/keys", `{"name":"a","sources":["bad"]}`, 422, "invalid", "/sources"},
+		"one source in a list": {
+			"POST", "/v1/keys", `{"name":"a","source":["a","bad"]}`, 422, "invalid", "/source",
+		},
+		"a token as a source": {"POST", "/v1/keys", `{"name":"a","sources":["` + keys.NewToken() + `"]}`, 422, "invalid", "/sources"},
+		"an empty agent":      {"POST", "/v1/keys", `{"name":"a","agent":""}`, 422, "invalid", "/agent"},
+		"a day for a time":    {"POST", "/v1/keys", `{"name":"a","source":"s","expires":"2099-01-01"}`, 422, "invalid", "/expires"},
+		"a time long ago":     {"POST", "/v1/keys", `{"name":"a","source":"s","not_before":"0001-01-01T00:00:00Z"}`, 422, "invalid", "/not_before"},
 		"a number for a time": {
 			"POST", "/v1/keys", `{"name":"a","source":"s","expires":4070908800}`, 422, "invalid", "/expires",
 		},
@@ -191,8 +196,9 @@ func TestNoSecretIsRepeated(t *testing.T) {
 	for _, body := range []string{
 		`{"name":"a","agent":"` + secret + `"}`, `{"name":"a","agent_key":"` + secret + `"}`,
 		`{"name":"a","source":"s","expires":"` + secret + `"}`, `{"name":"a","sources":"` + secret + `"}`,
+		`{"name":"a","source":"` + secret + `"}`, `{"name":"a","sources":["s","` + secret + `"]}`,
 	} {
-		if got := w.call("POST", "/v1/keys", body); got.Status != 422 && !strings.Contains(body, "sources") || strings.Contains(got.Body, secret) {
+		if got := w.call("POST", "/v1/keys", body); got.Status != 422 || strings.Contains(got.Body, secret) {
 			t.Errorf("%d %s", got.Status, got.Body)
 		}
 	}

@@ -93,8 +93,12 @@ func (a *api) importKeys(w http.ResponseWriter, r *http.Request) error {
 	}
 	var faults []fault
 	items := make([]registry.Import, len(wanted.Keys))
+	single := map[string]bool{}
 	for i := range wanted.Keys {
 		items[i] = wanted.Keys[i].item(i, &faults)
+		if wanted.Keys[i].Source != nil {
+			single[fmt.Sprintf("/keys/%d/sources", i)] = true
+		}
 	}
 	if len(faults) > 0 {
 		return invalid(faults)
@@ -103,7 +107,7 @@ func (a *api) importKeys(w http.ResponseWriter, r *http.Request) error {
 	if errors.Is(err, registry.ErrNotInForce) && imported != nil {
 		a.log(r, err) // the tokens must not be lost
 	} else if err != nil {
-		return err
+		return named(err, single)
 	}
 	type one struct {
 		ID       string `json:"id,omitempty"`

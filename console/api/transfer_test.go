@@ -53,7 +53,8 @@ func TestAnImportIsAllOrNone(t *testing.T) {
 		body     string
 		pointers []string
 	}{
-		"one bad source":     {`{"keys":[{"source":"a"},{"id":"b","source":"bad"}]}`, []string{"/keys/1/sources"}},
+		"one bad source":     {`{"keys":[{"source":"a"},{"id":"b","source":"bad"}]}`, []string{"/keys/1/source"}},
+		"one of the sources": {`{"keys":[{"source":"a"},{"id":"b","sources":["bad"]}]}`, []string{"/keys/1/sources"}},
 		"several faults":     {`{"keys":[{"name":"","source":"a"},{"state":"on","source":"a"}]}`, []string{"/keys/0/name", "/keys/1/state"}},
 		"a digest":           {`{"keys":[{"source":"a","sha256":"abc"}]}`, []string{"/keys/0/sha256"}},
 		"an unknown member":  {`{"keys":[{"source":"a"},{"source":"b","token":"{env.T}"}]}`, []string{"/keys/1/token"}},

@@ -135,14 +135,15 @@ func decodeUse(id, body []byte) (r usage.Row, err error) {
 }
 
 func decodeRequests(to *[usage.Hours]uint32, list []byte) error {
-	var counts []uint32
-	for len(list) > 0 {
-		n, size := protowire.ConsumeVarint(list)
-		if size < 0 || len(counts) == len(to) {
+	var counts [usage.Hours]uint32
+	n := 0
+	for ; len(list) > 0; n++ {
+		count, size := protowire.ConsumeVarint(list)
+		if size < 0 || n == len(counts) {
 			return errBody
 		}
-		counts, list = append(counts, uint32(n)), list[size:]
+		counts[n], list = uint32(count), list[size:]
 	}
-	copy(to[len(to)-len(counts):], counts)
+	copy(to[len(to)-n:], counts[:n])
 	return nil
 }

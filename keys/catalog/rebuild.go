@@ -10,9 +10,10 @@ import (
 )
 
 // A chunk has at most maxChunk keys: a change of one copies those, and the list of all chunks. Fewer than minChunk that are
-// left after a change are put together with the next chunk.
+// left after a change are put together with the next chunk. The entries of a full chunk and a word of the allocator's own
+// have just room in 12 KiB.
 const (
-	maxChunk = 512
+	maxChunk = 511
 	minChunk = 128
 )
 

@@ -59,9 +59,14 @@ func (c *checker) name(name string) string {
 		c.fault("name", "at most %d characters, these are %d", maxNameRunes, n)
 	case strings.ContainsFunc(name, breaks):
 		c.fault("name", "one line without control characters")
+	case isToken(name):
+		c.fault("name", "this is a token, and names stand in lists and in the audit trail")
 	}
 	return name
 }
+
+// isToken tells whether a text is one of the gate's own tokens, or one with a mistake in it.
+func isToken(text string) bool { return keys.Issued(text) || keys.Mistyped(text) }
 
 func breaks(r rune) bool { return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' }
 
@@ -83,7 +88,11 @@ func (c *checker) sources(ids []string) []string {
 	before := len(c.faults)
 	all := make([]string, 0, len(ids))
 	for i, id := range ids {
-		canonical, err := c.rules.source(strings.TrimSpace(id))
+		id = strings.TrimSpace(id)
+		canonical, err := c.rules.source(id)
+		if isToken(id) { // it would be stored in clear, and the rules' error may repeat it
+			err = errTokenSource
+		}
 		switch {
 		case err != nil && len(ids) > 1:
 			c.fault("sources", "number %d: %v", i+1, err)
@@ -100,6 +109,8 @@ func (c *checker) sources(ids []string) []string {
 	}
 	return all
 }
+
+var errTokenSource = errors.New("this is a key of the gate: give the id of a source")
 
 var errBadSource = fmt.Errorf("the id of a source has 1 to %d bytes and no control characters", maxSourceBytes)
 
@@ -155,7 +166,7 @@ func (c *checker) agent(ref string) Agent {
 			}
 		}
 		return a
-	case !idPattern.MatchString(ref) || keys.Issued(ref):
+	case !idPattern.MatchString(ref) || isToken(ref):
 		c.fault("agent", "a reference is {env.NAME}, {file.PATH} or the id of a key of another feed; "+
 			"a DocsGPT key itself belongs into agent_key")
 	case c.rules.AgentOf == nil && docsgptKeyPattern.MatchString(ref):
@@ -180,7 +191,7 @@ func (c *checker) agentKey(key string, s *Sealer) keys.Secret {
 		c.fault("agent_key", "this gate cannot keep a DocsGPT key: give a reference in agent")
 	case !keys.WellFormed(key):
 		c.fault("agent_key", "a DocsGPT key has 1 to 512 printable ASCII characters and no blanks")
-	case keys.Issued(key) || keys.Mistyped(key):
+	case isToken(key):
 		c.fault("agent_key", "this is a key of the gate: give the one of DocsGPT")
 	default:
 		return keys.NewSecret(key)

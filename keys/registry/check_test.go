@@ -38,6 +38,7 @@ func strict() registry.Rules {
 
 func TestCreateNamesAllFaultsAtOnce(t *testing.T) {
 	ok := registry.Draft{Name: "a", Sources: []string{"AB"}}
+	mistyped := keys.TokenPrefix + strings.Repeat("a", 36) // its checksum does not fit
 	cases := []struct {
 		name   string
 		change func(*registry.Draft)
@@ -53,6 +54,10 @@ func TestCreateNamesAllFaultsAtOnce(t *testing.T) {
 		{"a name with NUL", func(d *registry.Draft) { d.Name = "a\x00b" }, []string{"name"}},
 		{"a name that is not UTF-8", func(d *registry.Draft) { d.Name = "a\xff" }, []string{"name"}},
 		{"a name that is HTML", func(d *registry.Draft) { d.Name = "<script>alert(1)</script>" }, nil},
+		{"a token as name", func(d *registry.Draft) { d.Name = " " + keys.NewToken() }, []string{"name"}},
+		{"a mistyped token as name", func(d *registry.Draft) { d.Name = mistyped }, []string{"name"}},
+		{"a token as source", func(d *registry.Draft) { d.Sources = []string{"ab", keys.NewToken() + " "} }, []string{"sources"}},
+		{"a mistyped token as reference", func(d *registry.Draft) { d.Sources, d.Agent = nil, mistyped }, []string{"agent"}},
 		{"no binding", func(d *registry.Draft) { d.Sources = nil }, []string{"sources"}},
 		{"two bindings", func(d *registry.Draft) { d.Agent = "{env.AGENT}" }, []string{"agent"}},
 		{"three bindings", func(d *registry.Draft) { d.Agent, d.AgentKey = "{env.AGENT}", agentKey }, []string{"agent", "agent_key"}},

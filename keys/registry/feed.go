@@ -46,6 +46,7 @@ func (f *feed) Load(ctx context.Context) ([]keys.Key, error) {
 	defer f.mu.Unlock()
 	f.loaded = false
 	p := f.newPass()
+	p.block = new(strings.Builder)
 	f.referrers, f.odd = referrers{}, map[string]struct{}{}
 	set := make([]keys.Key, 0, f.size(ctx))
 	revision, err := f.registry.storage.All(ctx, func(rec *Record) error {
@@ -187,7 +188,11 @@ type pass struct {
 	rounds rounds
 	agents resolver
 	texts  map[string]string // one copy of the id of each source
+	block  *strings.Builder  // texts of several keys; nil if each key gets a text of its own
 }
+
+// blockSize is how many bytes of texts stand in one piece. It stays as long as one of the keys.
+const blockSize = 4096
 
 func (f *feed) newPass() *pass {
 	rules, rounds := f.registry.inForce()
@@ -214,15 +219,47 @@ func (p *pass) key(rec *Record) keys.Key {
 		}
 		k.Binding.Sources[i] = text
 	}
-	// One text holds the id, the hint and the name: for a million keys two million pieces of memory less.
 	name := rec.Name
 	if name == rec.ID {
 		name = ""
 	}
-	text := rec.ID + rec.Hint + name
-	k.ID, k.Hint = text[:len(rec.ID)], text[len(rec.ID):len(rec.ID)+len(rec.Hint)]
-	if k.Name = text[len(rec.ID)+len(rec.Hint):]; name == "" {
+	id, known := p.usedID(rec.ID)
+	if known {
+		k.ID = id
+		k.Hint, k.Name, _ = p.text(rec.Hint, name, "")
+	} else {
+		k.Hint, k.Name, k.ID = p.text(rec.Hint, name, rec.ID)
+	}
+	if name == "" {
 		k.Name = k.ID
 	}
 	return k
+}
+
+// text returns copies of texts in one piece of memory, or of a block when all keys are loaded: for a million keys that is some
+// millions of pieces less.
+func (p *pass) text(a, b, c string) (string, string, string) {
+	n := len(a) + len(b) + len(c)
+	block := p.block
+	if block == nil || n > blockSize/8 {
+		block = new(strings.Builder)
+		block.Grow(n)
+	} else if block.Cap()-block.Len() < n {
+		*block = strings.Builder{}
+		block.Grow(blockSize)
+	}
+	from := block.Len()
+	block.WriteString(a)
+	block.WriteString(b)
+	block.WriteString(c)
+	text := block.String()[from:]
+	return text[:len(a)], text[len(a) : len(a)+len(b)], text[len(a)+len(b):]
+}
+
+// usedID returns the text of an id that the meter has, if the key was used: after a restart that is there already.
+func (p *pass) usedID(id string) (same string, known bool) {
+	if p.feed.registry.usage == nil {
+		return "", false
+	}
+	return p.feed.registry.usage.ID(id)
 }

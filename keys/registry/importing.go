@@ -77,31 +77,27 @@ func (r *Registry) Import(ctx context.Context, by Actor, items []Import, dry boo
 // take stores what Import has found good.
 func (r *Registry) take(ctx context.Context, by Actor, results []Imported, agentKeys []keys.Secret) ([]Imported, error) {
 	var (
+		all     = make([]*Record, len(results)) // also those that were there: what stored them may have failed to put them in force
 		records []*Record
 		entries []*Entry
-		places  []int
 	)
 	for i := range results {
+		rec := &results[i].Record
+		all[i] = rec
 		if results[i].Existing != "" {
 			continue
 		}
-		rec := results[i].Record.clone()
 		if err := r.seal(ctx, rec, agentKeys[i]); err != nil {
 			return nil, err
 		}
-		records, entries, places = append(records, rec), append(entries, r.entry(by, ActionImported, rec, rec.terms())), append(places, i)
+		records, entries = append(records, rec), append(entries, r.entry(by, ActionImported, rec, rec.terms()))
 	}
-	if len(records) == 0 {
-		return results, nil
+	if len(records) > 0 {
+		if err := r.storage.Write(ctx, records, entries); err != nil {
+			return nil, err
+		}
 	}
-	err := r.put(ctx, records, entries...)
-	if err != nil && !errors.Is(err, ErrNotInForce) {
-		return nil, err
-	}
-	for n, i := range places {
-		results[i].Record = *records[n]
-	}
-	return results, err
+	return results, r.announce(ctx, all...)
 }
 
 // storageError is a failure to look, which no item is to blame for.
@@ -182,7 +178,7 @@ func (b *batch) id(ctx context.Context, c *checker, i int, in *Import, rec *Reco
 		c.fault("id", `has 1 to 128 letters, digits, ".", "_" or "-" and begins with a letter or a digit`)
 		return nil
 	}
-	if keys.Issued(in.ID) {
+	if isToken(in.ID) {
 		c.fault("id", "this is a token: an id is public")
 		return nil
 	}

@@ -195,6 +195,17 @@ func TestAtMostFiveOldTokens(t *testing.T) {
 		}
 		d.want(token, want)
 	}
+	// A token that ends before its time leaves a word in the trail.
+	for i, e := range d.trail()[1:] {
+		if early := strings.Contains(e.Detail, "ended early"); early != (i >= 5) {
+			t.Errorf("rotation %d: %s", i+1, e.Detail)
+		}
+	}
+	d.pass(2 * time.Hour)
+	d.rotate(id, time.Hour)
+	if e := d.last(); strings.Contains(e.Detail, "ended early") {
+		t.Errorf("after all of them had ended: %s", e.Detail)
+	}
 }
 
 func TestRotationOfDisabledAndExpiredKeys(t *testing.T) {
@@ -242,6 +253,47 @@ func TestHookThatFailsLosesNoToken(t *testing.T) {
 	stop()
 	if _, err := d.Create(t.Context(), alice, registry.Draft{Name: "a", Sources: []string{sourceID}}); err != nil {
 		t.Errorf("a hook that was stopped is called: %v", err)
+	}
+}
+
+// Whoever asks for what has been done already, say since the answer was that it is not in force, hears whether it is now.
+func TestRepeatingAChangeTellsWhetherItIsInForce(t *testing.T) {
+	cases := map[string]func(d *desk, id string) error{
+		"revoke": func(d *desk, id string) error {
+			_, err := d.Revoke(d.t.Context(), alice, id)
+			return err
+		},
+		"disable": func(d *desk, id string) error {
+			disabled := keys.Disabled
+			_, err := d.Change(d.t.Context(), alice, id, registry.Edit{State: &disabled})
+			return err
+		},
+		"import": func(d *desk, _ string) error {
+			_, err := d.Import(d.t.Context(), alice, []registry.Import{
+				{Name: "b", Sources: []string{sourceID}, Digest: keys.DigestOf("a token of old")},
+			}, false)
+			return err
+		},
+	}
+	for name, change := range cases {
+		t.Run(name, func(t *testing.T) {
+			d := newDesk(t)
+			id, _ := d.create()
+			stop := d.OnChange(func(context.Context) error { return errors.New("the store is gone") })
+			for i := range 2 {
+				if err := change(d, id); !errors.Is(err, registry.ErrNotInForce) {
+					t.Errorf("call %d: %v", i+1, err)
+				}
+			}
+			entries := len(d.trail())
+			stop()
+			if err := change(d, id); err != nil {
+				t.Errorf("in force at last: %v", err)
+			}
+			if n := len(d.trail()); n != entries {
+				t.Errorf("a repetition left %d entries", n-entries)
+			}
+		})
 	}
 }
 

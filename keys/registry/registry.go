@@ -174,7 +174,7 @@ func (r *Registry) inForce() (Rules, rounds) {
 
 // Get returns a key, or ErrNotFound.
 func (r *Registry) Get(ctx context.Context, id string) (*Record, error) {
-	if keys.Issued(id) || keys.Mistyped(id) { // a storage's error would repeat it
+	if isToken(id) { // a storage's error would repeat it
 		return nil, fmt.Errorf("this is a token, not the id of a key: %w", ErrNotFound)
 	}
 	return r.storage.Get(ctx, id)

@@ -44,13 +44,17 @@ func (r *Record) rotate(token string, grace time.Duration, now time.Time) (Actio
 	case !r.Expires.IsZero() && !now.Before(r.Expires):
 		return "", "", &FieldError{"expires", "the key has expired: give it a later expiry, then rotate it"}
 	}
-	detail := "the old token ended at once"
+	detail, early := "the old token ended at once", ""
 	if grace == 0 {
 		r.Old = nil
 	} else {
 		until := now.Add(grace)
+		r.dropOld(now)
+		if len(r.Old) == maxOld {
+			early = fmt.Sprintf("; the first of %d older ones that counted yet ended early", maxOld)
+		}
 		r.Old = slices.Insert(r.Old, 0, keys.OldToken{Digest: r.Digest, Until: until})
-		detail = fmt.Sprintf("the old token counts until %s", when(until))
+		detail = fmt.Sprintf("the old token counts until %s%s", when(until), early)
 	}
 	r.Digest, r.Hint, r.Rotated = keys.DigestOf(token), keys.Hint(token), now
 	return ActionRotated, detail, nil

@@ -71,52 +71,53 @@ const attempts = 10
 func (r *Registry) update(
 	ctx context.Context, by Actor, id string, change func(*Record) (Action, string, error),
 ) (*Record, error) {
-	rec, changed, err := r.tryUpdate(ctx, by, id, change)
+	rec, err := r.tryUpdate(ctx, by, id, change)
 	if errors.Is(err, ErrConflict) {
-		rec, changed, err = r.retry(ctx, by, id, change)
+		rec, err = r.retry(ctx, by, id, change)
 	}
-	if err != nil || !changed {
-		return rec, err
+	if err != nil {
+		return nil, err
 	}
+	// Also without a change: somebody else's, or an earlier call's, may not be in force yet, and who asks for it relies on it.
 	return rec, r.announce(ctx, rec)
 }
 
 // retry is for those who were in each other's way: they go on one by one.
 func (r *Registry) retry(
 	ctx context.Context, by Actor, id string, change func(*Record) (Action, string, error),
-) (rec *Record, changed bool, err error) {
+) (rec *Record, err error) {
 	r.retrying.Lock()
 	defer r.retrying.Unlock()
 	for range attempts {
-		if rec, changed, err = r.tryUpdate(ctx, by, id, change); !errors.Is(err, ErrConflict) {
+		if rec, err = r.tryUpdate(ctx, by, id, change); !errors.Is(err, ErrConflict) {
 			break
 		}
 	}
-	return rec, changed, err
+	return rec, err
 }
 
-// tryUpdate stores a change if nobody else has changed the key in the meantime.
+// tryUpdate stores a change if nobody else has changed the key in the meantime, and returns the key as it is then.
 func (r *Registry) tryUpdate(
 	ctx context.Context, by Actor, id string, change func(*Record) (Action, string, error),
-) (rec *Record, changed bool, err error) {
+) (rec *Record, err error) {
 	old, err := r.Get(ctx, id)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	rec = old.clone()
 	action, detail, err := change(rec)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	if action == "" {
-		return old, false, nil
+		return old, nil
 	}
 	rec.Changed = r.moment()
 	rec.dropOld(rec.Changed)
 	if err := r.storage.Write(ctx, []*Record{rec}, []*Entry{r.entry(by, action, rec, detail)}); err != nil {
-		return nil, false, err
+		return nil, err
 	}
-	return rec, true, nil
+	return rec, nil
 }
 
 // entry is what the audit trail is told. rec is nil for what concerns the whole store.
