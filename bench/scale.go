@@ -160,7 +160,7 @@ func (r *scaleReport) print(out io.Writer) {
 	line("the CPU time of that", budget{}, seconds, func(s *scaleRound) float64 { return s.StartCPU })
 	line("heap for each key", memoryBudget, wholeBytes, func(s *scaleRound) float64 { return s.Heap })
 	line("resident memory for each key", memoryBudget, wholeBytes, func(s *scaleRound) float64 { return s.Resident })
-	line("the same once every key was used", budget{}, wholeBytes, func(s *scaleRound) float64 { return s.Used })
+	line("the same once every key was used", memoryBudget, wholeBytes, func(s *scaleRound) float64 { return s.Used })
 	for i, q := range scaleQueries {
 		line("page: "+q.name, pageBudget, milliseconds, func(s *scaleRound) float64 { return s.Pages[i] })
 	}

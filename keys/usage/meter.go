@@ -14,7 +14,7 @@ import (
 const shards = 64
 
 // Meter counts. It is safe for concurrent use; Count takes no lock that another key's count could hold for long. Its memory
-// grows with the keys that were used, by some 140 bytes each.
+// grows with the keys that were used, by some 75 bytes each; for the day after an hour with more than 255 requests by 96 more.
 type Meter struct {
 	seed   maphash.Seed
 	shards [shards]shard
@@ -51,7 +51,7 @@ func (m *Meter) Count(id string, old bool, now time.Time) {
 	c := s.counters.Load().find(hash, id)
 	if c == nil || !c.hit(inHour) {
 		s.mu.Lock()
-		c = s.counter(m, hash, id, inHour)
+		c = s.counter(m, hash, id)
 		c.hitOther(inHour)
 		s.mu.Unlock()
 	}
@@ -64,13 +64,12 @@ func (m *Meter) Count(id string, old bool, now time.Time) {
 }
 
 // counter returns the counter of a key, a new one if need be. The caller holds the lock.
-func (s *shard) counter(m *Meter, hash uint64, id string, inHour int32) *counter {
+func (s *shard) counter(m *Meter, hash uint64, id string) *counter {
 	t := s.counters.Load()
 	c := t.find(hash, id)
 	if c == nil {
-		c = &counter{id: id}
-		c.hour.Store(inHour)
-		s.counters.Store(t.with(c, m.hash))
+		t, c = t.with(id, m.hash)
+		s.counters.Store(t)
 	}
 	return c
 }
@@ -78,12 +77,15 @@ func (s *shard) counter(m *Meter, hash uint64, id string, inHour int32) *counter
 // noteChange is called after something was counted. Changed takes the mark off before it reads, so what is counted after
 // its reading finds no mark and is noted again.
 func (s *shard) noteChange(c *counter) {
-	if c.changed.Load() || !c.changed.CompareAndSwap(false, true) {
+	if c.noted() {
 		return
 	}
 	s.mu.Lock()
-	s.changed = append(s.changed, c)
-	s.mu.Unlock()
+	defer s.mu.Unlock()
+	if !c.noted() {
+		c.setState(c.newest(), true)
+		s.changed = append(s.changed, c)
+	}
 }
 
 // Of returns the use of a key as of now.
@@ -110,7 +112,7 @@ func (m *Meter) Changed() []Row {
 		s := &m.shards[i]
 		s.mu.Lock()
 		for _, c := range s.changed {
-			c.changed.Store(false) // before the row is read; see noteChange
+			c.setState(c.newest(), false) // before the row is read; see noteChange
 			rows = append(rows, c.row())
 		}
 		s.changed = nil
@@ -131,11 +133,20 @@ func (m *Meter) Unsaved(rows []Row) {
 	}
 }
 
+// ID returns the text of an id as the meter has it, if it has: whoever keeps ids can keep that one, so that there are not two.
+func (m *Meter) ID(id string) (same string, known bool) {
+	hash := m.hash(id)
+	if c := m.shardOf(hash).counters.Load().find(hash, id); c != nil {
+		return c.id, true
+	}
+	return "", false
+}
+
 // Restore takes a saved row in. It is for the start, before the first Count.
 func (m *Meter) Restore(r Row) {
 	hash := m.hash(r.ID)
 	s := m.shardOf(hash)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.counter(m, hash, r.ID, clamp(r.Hour)).restore(r)
+	s.counter(m, hash, r.ID).restore(r)
 }
