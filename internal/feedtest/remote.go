@@ -46,7 +46,7 @@ func LostAndBack(t *testing.T, d Database, p *Proxy, f keys.Remote, lose func(g 
 	t.Helper()
 	g := Run(t, f)
 	g.Watched()
-	g.Want("an unknown key while all is well", UnknownToken, keys.Unknown)
+	g.Until(UnknownToken, keys.Unknown) // while all is well; a slow machine may have exceeded the feed's timeout for a moment
 
 	lose(g, func() { d.Add(2) })
 	begun := time.Now()
@@ -96,7 +96,7 @@ func StartWithoutTheDatabase(t *testing.T, database func(t *testing.T) Database)
 			d.Remove(1)
 			p.Accept()
 			g.Until(d.Token(2), keys.Allowed, keys.Unknown)
-			g.Until(d.Token(1), keys.Unknown, keys.FeedAway)
+			g.Until(d.Token(1), keys.Unknown)
 		})
 	}
 }

@@ -5,8 +5,8 @@
 //
 // Nobody needs a password but members of the role WithPassword.
 //
-// It needs the programs initdb and postgres with the extension citext, which Debian has in the package postgresql. Without
-// them the tests fail and say so.
+// It needs the programs initdb, postgres and, for Standby, pg_basebackup, with the extension citext, which Debian has in the
+// package postgresql. Without them the tests fail and say so.
 package pgtest
 
 import (
@@ -37,6 +37,9 @@ const startTime = time.Minute
 var server struct {
 	host string // with the port
 	next atomic.Int64
+
+	postgres, folder string // the program, and the folder in which the data's folder is
+	who              account
 }
 
 // Main starts a server, runs the tests, stops the server, and returns the code to exit with.
@@ -117,37 +120,50 @@ func start() (stop func(), err error) {
 	if out, err := initialise.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("initdb: %w\n%s", err, out)
 	}
-	rules := "host all +" + WithPassword + " 127.0.0.1/32 scram-sha-256\nhost all all 127.0.0.1/32 trust\n"
+	rules := "host all +" + WithPassword + " 127.0.0.1/32 scram-sha-256\nhost all,replication all 127.0.0.1/32 trust\n"
 	if err := os.WriteFile(filepath.Join(data, "pg_hba.conf"), []byte(rules), 0o600); err != nil {
 		return nil, fmt.Errorf("writing the server's rules: %w", err)
 	}
-	// Between the choice of a port and its use somebody else may take it.
-	for range 5 {
-		var halt func()
-		if halt, err = run(postgres, folder, data, who); err == nil {
-			return func() { halt(); remove() }, nil
-		}
-	}
-	return nil, err
-}
-
-// run starts a server and waits until it answers.
-func run(postgres, folder, data string, who account) (stop func(), err error) {
-	port, err := freePort()
+	server.postgres, server.folder, server.who = postgres, folder, who
+	host, halt, err := run(data)
 	if err != nil {
 		return nil, err
 	}
-	host := net.JoinHostPort("127.0.0.1", port)
+	server.host = host
+	if err := query(host, "CREATE ROLE "+WithPassword); err != nil {
+		halt()
+		return nil, fmt.Errorf("making a role: %w", err)
+	}
+	return func() { halt(); remove() }, nil
+}
+
+// run starts a server and waits until it answers.
+func run(data string) (host string, stop func(), err error) {
+	// Between the choice of a port and its use somebody else may take it.
+	for range 5 {
+		if host, stop, err = try(data); err == nil {
+			break
+		}
+	}
+	return host, stop, err
+}
+
+func try(data string) (host string, stop func(), err error) {
+	port, err := freePort()
+	if err != nil {
+		return "", nil, err
+	}
+	host = net.JoinHostPort("127.0.0.1", port)
 	var log bytes.Buffer
 	//nolint:gosec,noctx // the program was found by its name, and stop ends it
-	cmd := exec.Command(postgres, "-D", data, "-h", "127.0.0.1", "-p", port, "-k", folder,
+	cmd := exec.Command(server.postgres, "-D", data, "-h", "127.0.0.1", "-p", port, "-k", server.folder,
 		"-c", "fsync=off", "-c", "full_page_writes=off", "-c", "synchronous_commit=off", "-c", "max_connections=50",
 		"-c", "shared_buffers=64MB")
-	cmd.Dir, cmd.Stderr, cmd.Stdout = folder, &log, &log
-	who.apply(cmd)
+	cmd.Dir, cmd.Stderr, cmd.Stdout = server.folder, &log, &log
+	server.who.apply(cmd)
 	ended := make(chan struct{})
 	if err := launch(cmd, ended); err != nil {
-		return nil, fmt.Errorf("starting postgres: %w", err)
+		return "", nil, fmt.Errorf("starting postgres: %w", err)
 	}
 	stop = func() {
 		_ = cmd.Process.Signal(quick)
@@ -158,32 +174,35 @@ func run(postgres, folder, data string, who account) (stop func(), err error) {
 			<-ended
 		}
 	}
-	server.host = host
 	deadline := time.Now().Add(startTime)
 	for {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		conn, err := pgx.Connect(ctx, URI("postgres", "postgres"))
+		err := query(host, "SELECT")
 		if err == nil {
-			_, err = conn.Exec(ctx, "CREATE ROLE "+WithPassword)
-			_ = conn.Close(ctx)
-			cancel()
-			if err != nil {
-				stop()
-				return nil, fmt.Errorf("making a role: %w", err)
-			}
-			return stop, nil
+			return host, stop, nil
 		}
-		cancel()
 		select {
 		case <-ended:
-			return nil, fmt.Errorf("postgres ended at once:\n%s", log.String())
+			return "", nil, fmt.Errorf("postgres ended at once:\n%s", log.String())
 		case <-time.After(50 * time.Millisecond):
 		}
 		if time.Now().After(deadline) {
 			stop()
-			return nil, fmt.Errorf("postgres does not answer: %w\n%s", err, log.String())
+			return "", nil, fmt.Errorf("postgres does not answer: %w\n%s", err, log.String())
 		}
 	}
+}
+
+// query runs a statement on a server as its owner.
+func query(host, sql string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, "postgres://postgres@"+host+"/postgres?sslmode=disable")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	_, err = conn.Exec(ctx, sql)
+	return err
 }
 
 // debianPrograms are the folders where Debian keeps PostgreSQL's programs, one for each version.

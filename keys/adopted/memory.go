@@ -17,8 +17,8 @@ type MemoryOptions struct {
 	Filter       Filter
 	SnapshotPath string // empty: nothing is kept on disk
 
-	// Note is called with what an operator should know about the snapshot, in a sentence without secrets. It must not call
-	// the Memory. nil drops it.
+	// Note is called with what an operator should know about the snapshot or the filter, in a sentence without secrets. It must
+	// not call the Memory. nil drops it.
 	Note func(text string)
 }
 
@@ -38,6 +38,7 @@ type Memory struct {
 	left     map[string]Left        // all that were left out, by their printable ids
 	pending  map[string]bool        // ids that have changed since keys were given out
 	noted    string                 // what was said last about the snapshot
+	notedOff string                 // what was said last about Filter.Off
 
 	disk disk
 }
@@ -85,7 +86,28 @@ func (m *Memory) Load(agents []Agent, at time.Time) []keys.Key {
 	}
 	m.fresh, m.read = at, true
 	clear(m.pending)
+	m.noteOff()
 	return keysOf(chosen, m.sel)
+}
+
+// noteOff says which of the records whose keys are to be refused are not there: a slip of the pen would leave a key in force.
+func (m *Memory) noteOff() {
+	missing := maps.Clone(m.sel.off)
+	for id := range m.agents {
+		delete(missing, strings.ToLower(id))
+	}
+	for id := range m.left {
+		delete(missing, strings.ToLower(id))
+	}
+	text := ""
+	if len(missing) > 0 {
+		text = "off names " + strings.Join(slices.Sorted(maps.Keys(missing)), ", ") + ", but no agent with such an id has a key: no key is " +
+			"switched off by that"
+	}
+	if text != "" && text != m.notedOff {
+		m.options.Note(text)
+	}
+	m.notedOff = text
 }
 
 // Compare takes all agents that there were at a time, and tells whether Changes has something to say.

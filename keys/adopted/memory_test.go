@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -118,5 +119,29 @@ func TestKept(t *testing.T) {
 	}
 	if !m.Fresh().Equal(now.Add(time.Minute)) {
 		t.Errorf("fresh as of %s", m.Fresh())
+	}
+}
+
+// An id of which there is no agent switches no key off, and that is said once.
+func TestOffWithoutAnAgent(t *testing.T) {
+	var notes []string
+	m := NewMemory(MemoryOptions{
+		Feed: "f", Filter: Filter{Off: []string{"agent_A", "b", "Wrong"}}, Note: func(text string) { notes = append(notes, text) },
+	})
+	now := time.Unix(1e9, 0)
+	unusable := agent("b", "not a key\n")
+	for range 2 {
+		set := m.Load([]Agent{agent("A", "a"), unusable, agent("c", "c")}, now)
+		if len(set) != 2 || set[0].State != keys.Disabled || set[1].State != keys.Active {
+			t.Errorf("keys: %+v", set)
+		}
+	}
+	if len(notes) != 1 || !strings.Contains(notes[0], "off names wrong, but") {
+		t.Errorf("notes: %q", notes)
+	}
+	m.Load([]Agent{agent("wrong", "a")}, now)
+	m.Load(nil, now)
+	if len(notes) != 3 || !strings.Contains(notes[1], "off names a, b, but") || !strings.Contains(notes[2], "a, b, wrong") {
+		t.Errorf("notes later: %q", notes)
 	}
 }

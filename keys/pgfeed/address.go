@@ -25,6 +25,13 @@ type address struct {
 	hosts  int
 }
 
+// elsewhere are the options of an address that other clients of PostgreSQL know and that change nothing here. The library
+// would hand them to the server, which knows them as little.
+var elsewhere = []string{
+	"fallback_application_name", "gssdelegation", "gssencmode", "gsslib", "keepalives", "keepalives_count", "keepalives_idle",
+	"keepalives_interval", "load_balance_hosts", "prepare_threshold", "sslcompression", "tcp_user_timeout",
+}
+
 // driver is what SQLAlchemy, which DocsGPT uses, puts between the scheme and "://".
 var driver = regexp.MustCompile(`^(?i:postgres(?:ql)?)(?:\+[A-Za-z0-9_]+)?://`)
 
@@ -64,6 +71,11 @@ func parseAddress(uri string, timeout time.Duration) (address, error) {
 	}
 	if config.RuntimeParams["application_name"] == "" {
 		config.RuntimeParams["application_name"] = "docsgate"
+	}
+	for _, option := range elsewhere {
+		if config.RuntimeParams[option] != "require" { // GSSAPI's encryption, which there is not
+			delete(config.RuntimeParams, option)
+		}
 	}
 	// Statements without names, so that a pooler between the two does no harm.
 	config.DefaultQueryExecMode = pgx.QueryExecModeExec

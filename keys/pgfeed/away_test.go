@@ -56,7 +56,7 @@ func TestDatabaseLostAndBack(t *testing.T) {
 				SELECT 'local', 'Agent ' || i, 'published', 'key-' || i FROM generate_series(1, 2000) i`)
 			p := feedtest.NewProxy(t, pgtest.Host())
 			o := in(t, c.mode, through(p, d.name))
-			o.Timeout = time.Second
+			o.Timeout = 3 * time.Second
 			g := feedtest.LostAndBack(t, d, p, newFeed(t, o), func(g *feedtest.Gate, change func()) { c.lose(t, p, g, change) })
 			if all := strings.Join(g.Faults(), "\n"); all == "" || strings.Contains(all, password) {
 				t.Errorf("the faults that were reported are none, or show the password:\n%s", all)

@@ -190,6 +190,27 @@ func TestTriggerIsVerified(t *testing.T) {
 	}
 }
 
+// While one of DocsGPT's transactions is open the trigger's statements give up soon, and change nothing: all that waits behind
+// them would be DocsGPT.
+func TestTriggerDoesNotStopDocsGPT(t *testing.T) {
+	for name, sql := range map[string]string{
+		"the first time": "",
+		"a second time":  pgfeed.TriggerSQL(),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			database := docsgpt(t)
+			pgtest.Exec(t, database, insert(1)+sql)
+			end := begin(t, database, "UPDATE agents SET last_used_at = now()")
+			if err := pgtest.Try(t, pgtest.URI("postgres", database), pgfeed.TriggerSQL()); err == nil || !strings.Contains(err.Error(), "55P03") {
+				t.Errorf("beside an open transaction: %v", err)
+			}
+			end()
+			pgtest.Exec(t, database, pgfeed.TriggerSQL())
+		})
+	}
+}
+
 // The notification tells nothing.
 func TestNotificationHoldsNothing(t *testing.T) {
 	if sql := pgfeed.TriggerSQL(); strings.Count(sql, "pg_notify(") != 1 || !strings.Contains(sql, "pg_notify('docsgate', '')") {

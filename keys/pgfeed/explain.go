@@ -37,10 +37,8 @@ func explain(err error, timeout time.Duration) (told error, away bool) {
 		return denied, false
 	case errors.As(err, &pg):
 		return explainServer(pg)
-	case errors.As(err, &certErr), errors.As(err, &unknownCA), errors.As(err, &hostErr), errors.As(err, &recordErr),
-		strings.Contains(err.Error(), "server refused TLS connection"):
-		return errors.New("there is no trusted TLS connection with DocsGPT's database: check sslmode and sslrootcert in its address " +
-			"and the server's certificate"), false
+	case errors.As(err, &certErr), errors.As(err, &unknownCA), errors.As(err, &hostErr), errors.As(err, &recordErr):
+		return errNoTLS, false
 	case pgconn.Timeout(err), errors.Is(err, context.DeadlineExceeded), errors.As(err, &netErr) && netErr.Timeout():
 		return fmt.Errorf("DocsGPT's database does not answer within %s", timeout), true
 	case errors.As(err, &dnsErr):
@@ -53,10 +51,15 @@ func explain(err error, timeout time.Duration) (told error, away bool) {
 	case errors.Is(err, pgconn.ErrReadOnlyConnection), errors.Is(err, pgconn.ErrReadWriteConnection),
 		errors.Is(err, pgconn.ErrPrimaryConnection), errors.Is(err, pgconn.ErrStandbyConnection):
 		return errors.New("no server of the address is in the mode that its target_session_attrs asks for"), true
+	case strings.Contains(err.Error(), "server refused TLS connection"): // by default only the first of two tries
+		return errNoTLS, false
 	default:
 		return errors.New("DocsGPT's database cannot be read: its answers are not what the gate expects"), false
 	}
 }
+
+var errNoTLS = errors.New("there is no trusted TLS connection with DocsGPT's database: check sslmode and sslrootcert in its address " +
+	"and the server's certificate")
 
 func innermost(err error) error {
 	for {
@@ -81,6 +84,8 @@ func explainServer(e *pgconn.PgError) (told error, away bool) {
 		return errors.New("the server has no such database: check its name in the address" + code), false
 	case e.Code == "42501":
 		return errors.New("the role may not read what the gate needs: run what `docsgate adopt --print-grants` prints" + code), false
+	case e.Code == "42704" || e.Code == "55P02":
+		return errors.New("the server does not take an option of the address: check what stands behind the ? in it" + code), false
 	case class == "42" || class == "3F":
 		return errors.New("the tables of this database are not those of a DocsGPT that is known here" + code), false
 	case e.Code == "53300":

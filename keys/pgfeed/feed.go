@@ -64,8 +64,9 @@ type Feed struct {
 	seed    int64 // of marks: nobody can prepare rows whose marks are the same
 	memory  *adopted.Memory
 
-	reading  chan struct{} // holds one value while the database is read; guards seen
+	reading  chan struct{} // holds one value while the database is read; guards the following
 	seen     seen
+	denied   bool        // that a right is missing was noted
 	watching atomic.Bool // a watch has compared everything, and still has its connection
 }
 

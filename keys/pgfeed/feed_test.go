@@ -141,9 +141,12 @@ func TestErrorsForPeople(t *testing.T) {
 		{"no table", with("postgres", empty), "no table agents"},
 		{"another program's table", with("postgres", foreign), "it is not DocsGPT's"},
 		{
-			"no rights", with(powerless, database), "GRANT SELECT (extra_source_ids, id, key, limited_request_mode, " +
+			"no rights", with(powerless, database), "GRANT SELECT (config, extra_source_ids, id, key, limited_request_mode, " +
 				"limited_token_mode, name, request_limit, source_id, status, token_limit, user_id, xmin) ON agents",
 		},
+		{"an option that nobody knows", with("postgres", database) + "&codename=x", "does not take an option of the address"},
+		{"encryption that there is not", with("postgres", database) + "&gssencmode=require", "does not take an option of the address"},
+		{"an option that is the server's own", with("postgres", database) + "&ssl_min_protocol_version=TLSv1.3", "does not take an option"},
 		{"no TLS there", strings.Replace(with("postgres", database), "disable", "require", 1), "no trusted TLS connection"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -189,6 +192,7 @@ func TestAddresses(t *testing.T) {
 		" postgres://u:p@[::1]:1/db\n":                        "docsgpt:[::1]:1/db",
 		"postgres://u:p@a:1,b:2/db?target_session_attrs=any":  "docsgpt:a:1,b:2/db",
 		"host=/run/pg user=u password=p dbname=db":            "docsgpt:/run/pg:5432/db",
+		"postgresql+psycopg://u:p@/db?host=/run/pg":           "docsgpt:/run/pg:5432/db",
 	} {
 		f, err := pgfeed.New(pgfeed.Options{URI: keys.NewSecret(uri)})
 		if err != nil {
@@ -196,6 +200,19 @@ func TestAddresses(t *testing.T) {
 		} else if f.Name() != want {
 			t.Errorf("%s: the name is %s, want %s", uri, f.Name(), want)
 		}
+	}
+}
+
+// An address may have what other clients know: it is DocsGPT's own.
+func TestOptionsOfOtherClients(t *testing.T) {
+	database := docsgpt(t)
+	pgtest.Exec(t, database, insert(1))
+	f := newFeed(t, options(t, pgtest.URI("postgres", database)+"&gssencmode=disable&keepalives=1&keepalives_idle=30&"+
+		"keepalives_interval=5&keepalives_count=3&tcp_user_timeout=1000&sslcompression=0&fallback_application_name=docsgpt&"+
+		"load_balance_hosts=disable&prepare_threshold=0&channel_binding=prefer&client_encoding=utf8&connect_timeout=3&"+
+		"options=-c%20statement_timeout%3D60s"))
+	if set := feedtest.Load(t, f); len(set) != 1 {
+		t.Errorf("%d keys", len(set))
 	}
 }
 

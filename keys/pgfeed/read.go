@@ -3,6 +3,7 @@ package pgfeed
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -24,6 +25,7 @@ type seen struct {
 	marks    map[int32]string // by group; nil: unknown
 	ids      map[int32][]string
 	full     time.Time // when all rows were read last
+	columns  []string  // that were read; with others the marks of the rows say nothing
 }
 
 // transaction runs read in a transaction that sees the database at one moment and cannot change it.
@@ -65,6 +67,8 @@ func (f *Feed) readFull(ctx context.Context, l *link) (all []adopted.Agent, at t
 		if err != nil {
 			return err
 		}
+		f.noteDenied(t)
+		now.columns = t.columns
 		if now.snapshot, now.marks, err = f.marks(ctx, tx, t); err != nil {
 			return err
 		}
@@ -81,8 +85,11 @@ func (f *Feed) readFull(ctx context.Context, l *link) (all []adopted.Agent, at t
 	return all, at, nil
 }
 
+// errOtherColumns says that DocsGPT or the rights of the role were upgraded, so that all has to be read.
+var errOtherColumns = errors.New("the table agents has other columns than before")
+
 // readChanged reads what has changed since the last reading and tells the memory. It tells whether there is something to
-// give out. seen must be known.
+// give out. seen must be known. With errOtherColumns nothing was read.
 func (f *Feed) readChanged(ctx context.Context, l *link) (pending bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, f.options.Timeout)
 	defer cancel()
@@ -92,7 +99,7 @@ func (f *Feed) readChanged(ctx context.Context, l *link) (pending bool, err erro
 	if err := l.pg.QueryRow(ctx, visible).Scan(&snapshot); err != nil {
 		return false, fmt.Errorf("asking for the server's snapshot: %w", err)
 	}
-	if snapshot == f.seen.snapshot {
+	if snapshot != "" && snapshot == f.seen.snapshot {
 		return f.memory.Update(nil, nil, at), nil
 	}
 	var (
@@ -105,6 +112,9 @@ func (f *Feed) readChanged(ctx context.Context, l *link) (pending bool, err erro
 		t, err := discover(ctx, tx)
 		if err != nil {
 			return err
+		}
+		if !slices.Equal(t.columns, f.seen.columns) {
+			return errOtherColumns
 		}
 		if snapshot, marks, err = f.marks(ctx, tx, t); err != nil {
 			return err
@@ -187,14 +197,14 @@ func (f *Feed) rows(ctx context.Context, tx pgx.Tx, sql string, args []any, yiel
 		group                         int32
 		id, key, name, owner, status  string
 		source                        *string
-		extra                         []string
-		requests, tokens              *int32
+		extra                         []*string
+		requests, tokens              *int64
 		configKind, restrict, origins *string
 	)
 	into := []any{&group, &id, &key, &name, &owner, &status, &source, &extra, &requests, &tokens, &configKind, &restrict, &origins}
 	_, err = pgx.ForEachRow(rows, into, func() error {
 		a := adopted.Agent{ID: id, Key: keys.NewSecret(key), Name: name, Facts: keys.Facts{
-			Owner: owner, Status: status, Sources: sources(text(source), extra),
+			Owner: owner, Status: status, Sources: sources(source, extra),
 			RequestsPerDay: number(requests), TokensPerDay: number(tokens),
 		}}
 		a.OnlyOrigins, a.Origins = allowed(text(configKind), text(restrict), text(origins))
@@ -214,7 +224,7 @@ func text(s *string) string {
 	return *s
 }
 
-func number(n *int32) int {
+func number(n *int64) int {
 	if n == nil {
 		return 0
 	}
@@ -222,8 +232,12 @@ func number(n *int32) int {
 }
 
 // sources joins the two columns in the way DocsGPT does: the first one, then the others, each once.
-func sources(first string, extra []string) []string {
-	return adopted.Distinct(slices.Concat([]string{first}, extra))
+func sources(first *string, extra []*string) []string {
+	all := make([]string, 0, 1+len(extra))
+	for _, s := range slices.Concat([]*string{first}, extra) {
+		all = append(all, text(s))
+	}
+	return adopted.Distinct(all)
 }
 
 // allowed reads the web origins that an agent is tied to, in DocsGPT's lenient but safe way: what is broken keeps the

@@ -10,8 +10,10 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// visible asks which transactions the server shows. The function is older than pg_current_snapshot, and every version has it.
-const visible = "SELECT txid_current_snapshot()::text"
+// visible asks which transactions the server shows; empty: it cannot tell. The function is older than pg_current_snapshot, and
+// every version has it. A standby server leaves out of it which transactions are not over, so that it stays the same when one
+// of them ends.
+const visible = "SELECT CASE WHEN pg_is_in_recovery() THEN '' ELSE txid_current_snapshot()::text END"
 
 // groupOf is the group of a row.
 const groupOf = "(uuid_hash(id) & 1023)"
@@ -35,8 +37,9 @@ const version = "xmin"
 
 // table is what DocsGPT's version has.
 type table struct {
-	name    string // with the schema, quoted
-	columns []string
+	name    string   // with the schema, quoted
+	columns []string // sorted; those that the role may read
+	denied  []string // those that it may not
 }
 
 func (t *table) has(columns ...string) bool {
@@ -56,7 +59,8 @@ func discover(ctx context.Context, tx pgx.Tx) (*table, error) {
 		FROM pg_catalog.pg_class c
 		JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 		JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND NOT a.attisdropped
-		WHERE c.oid = to_regclass('agents') AND a.attname = ANY($1)`, slices.Concat(needed, wanted, []string{version}))
+		WHERE c.oid = to_regclass('agents') AND a.attname = ANY($1)
+		ORDER BY a.attname::text COLLATE "C"`, slices.Concat(needed, wanted, []string{version}))
 	if err != nil {
 		return nil, fmt.Errorf("looking at DocsGPT's tables: %w", err)
 	}
@@ -64,15 +68,13 @@ func discover(ctx context.Context, tx pgx.Tx) (*table, error) {
 	var (
 		name, column string
 		readable     bool
-		denied       []string
 	)
 	_, err = pgx.ForEachRow(rows, []any{&name, &column, &readable}, func() error {
 		t.name = name
-		switch {
-		case readable:
+		if readable {
 			t.columns = append(t.columns, column)
-		case column != optional:
-			denied = append(denied, column)
+		} else {
+			t.denied = append(t.denied, column)
 		}
 		return nil
 	})
@@ -81,13 +83,22 @@ func discover(ctx context.Context, tx pgx.Tx) (*table, error) {
 		return nil, fmt.Errorf("looking at DocsGPT's tables: %w", err)
 	case t.name == "":
 		return nil, errNoTable
-	case len(denied) > 0:
-		slices.Sort(denied)
-		return nil, deniedError{columns: denied}
+	case len(t.denied) > 0 && !slices.Equal(t.denied, []string{optional}):
+		return nil, deniedError{columns: t.denied}
 	case !t.has(needed...):
 		return nil, errForeignTable
 	}
 	return t, nil
+}
+
+// noteDenied says once that the role's rights are those for an older DocsGPT.
+func (f *Feed) noteDenied(t *table) {
+	denied := len(t.denied) > 0
+	if denied && !f.denied {
+		f.options.Note("the role may not read the column " + optional + " of agents, where newer versions of DocsGPT keep an agent's web " +
+			"origins: run what `docsgate adopt --print-grants` prints again. Until then the gate does not know of them")
+	}
+	f.denied = denied
 }
 
 var (
@@ -118,11 +129,11 @@ func (t *table) column(expression, otherwise string, columns ...string) string {
 func (t *table) agents(condition string) string {
 	list := []string{
 		groupOf, "id::text", "key::text",
-		"coalesce(name, '')", "coalesce(user_id, '')", "coalesce(status, '')",
+		"coalesce(name, '')", "coalesce(user_id, '')", "coalesce(status::text, '')",
 		t.column("source_id::text", "NULL", "source_id"),
 		t.column("coalesce(extra_source_ids::text[], '{}')", "'{}'::text[]", "extra_source_ids"),
-		t.column("CASE WHEN limited_request_mode THEN coalesce(request_limit, 500) END", "NULL::int", "limited_request_mode", "request_limit"),
-		t.column("CASE WHEN limited_token_mode THEN coalesce(token_limit, 50000) END", "NULL::int", "limited_token_mode", "token_limit"),
+		t.column("CASE WHEN limited_request_mode THEN coalesce(request_limit, 500)::bigint END", "NULL::bigint", "limited_request_mode", "request_limit"),
+		t.column("CASE WHEN limited_token_mode THEN coalesce(token_limit, 50000)::bigint END", "NULL::bigint", "limited_token_mode", "token_limit"),
 		t.column("jsonb_typeof(config)", "NULL", optional),
 		t.column("(config->'restrict_origins')::text", "NULL", optional),
 		t.column("(config->'allowed_origins')::text", "NULL", optional),

@@ -37,6 +37,8 @@ func TriggerSQL() string {
 -- To take it away again:
 --   DROP TRIGGER IF EXISTS ` + triggerName + ` ON agents; DROP FUNCTION IF EXISTS ` + functionName + `();
 BEGIN;
+-- DocsGPT must not wait because this waits for one of its transactions. If it gives up, run it again.
+SET LOCAL lock_timeout = '2s';
 CREATE OR REPLACE FUNCTION ` + functionName + `() RETURNS trigger LANGUAGE plpgsql AS $docsgate$
 BEGIN
   PERFORM ` + notifyCall + `;

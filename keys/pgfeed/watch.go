@@ -2,6 +2,7 @@ package pgfeed
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -75,7 +76,10 @@ func (f *Feed) look(ctx context.Context, l *link, all bool) (pending bool, err e
 	}
 	defer f.end()
 	if !all && f.seen.marks != nil && time.Since(f.seen.full) < recheckEvery {
-		return f.readChanged(ctx, l)
+		pending, err := f.readChanged(ctx, l)
+		if !errors.Is(err, errOtherColumns) {
+			return pending, err
+		}
 	}
 	agents, at, err := f.readFull(ctx, l)
 	if err != nil {
