@@ -36,7 +36,14 @@ var snapshotCodes = []int32{2, 9, 72, 115, 123, 238, 239, 246, 40415}
 // withoutSnapshots tells whether a server refuses to be read at one moment.
 func withoutSnapshots(err error) bool {
 	var command mongo.CommandError
-	return errors.As(err, &command) && slices.Contains(snapshotCodes, command.Code)
+	switch {
+	case err == nil:
+		return false
+	case errors.As(err, &command):
+		return slices.Contains(snapshotCodes, command.Code)
+	default:
+		return strings.Contains(err.Error(), "does not support sessions") // the library's own error
+	}
 }
 
 // grant says what a role needs.

@@ -5,6 +5,9 @@ import (
 	"testing"
 )
 
+// RestTime is the shortest time between two questions for changes.
+const RestTime = restTime
+
 // Looker connects a feed, reads everything, and returns what looks again and what ends the connection.
 func Looker(ctx context.Context, t testing.TB, f *Feed) (look, end func()) {
 	t.Helper()

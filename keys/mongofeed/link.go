@@ -10,6 +10,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/event"
 	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/readpref"
 )
 
 // closeTime is how long saying good-bye may take.
@@ -55,6 +56,8 @@ func (f *Feed) open(ctx context.Context, l *link) error {
 		o.SetConnectTimeout(f.options.Timeout)
 	}
 	o.SetServerSelectionTimeout(f.options.Timeout)
+	// Others may be behind, for as long as they are cut off: a key that is gone would go on there.
+	o.SetReadPreference(readpref.Primary())
 	// A second try is made by whoever runs the feed, who must know at once that the first one failed.
 	o.SetRetryReads(false)
 	l.reach.hosts = max(f.address.hosts, len(o.Hosts))

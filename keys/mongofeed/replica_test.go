@@ -35,6 +35,8 @@ type replica struct {
 	levels    []string          // read concerns of finds
 	cursors   map[int64]*stream // open change streams
 	asked     map[string]int    // how often, by command
+	hasty     bool              // it does not wait for changes, but says at once that there is none
+	plain     bool              // it knows of no sessions
 	mute      chan struct{}     // finds are answered when it is closed; nil: at once
 	meanwhile func(r *replica)  // happens once, right after the next find in agents
 	frozen    map[string][]byte // answers to finds, by collection, where they are to cost nothing; nil: made each time
@@ -254,12 +256,16 @@ func (r *replica) answer(command bson.D) bson.D {
 	}
 	switch name {
 	case "hello", "isMaster", "ismaster":
-		return bson.D{
+		answer := bson.D{
 			is("ok", 1), is("ismaster", true), is("isWritablePrimary", true), is("helloOk", true), is("setName", "rs0"), is("setVersion", 1),
 			is("hosts", bson.A{r.known}), is("me", r.known), is("primary", r.known), is("maxBsonObjectSize", 16<<20),
-			is("maxMessageSizeBytes", 48<<20), is("maxWriteBatchSize", 100000), is("logicalSessionTimeoutMinutes", 30),
+			is("maxMessageSizeBytes", 48<<20), is("maxWriteBatchSize", 100000),
 			is("minWireVersion", 0), is("maxWireVersion", r.wire), is("localTime", time.Now()),
 		}
+		if !r.plain {
+			answer = append(answer, is("logicalSessionTimeoutMinutes", 30))
+		}
+		return answer
 	case "find":
 		concern, _ := value(command, "readConcern").(bson.D)
 		level, _ := value(concern, "level").(string)
@@ -307,7 +313,7 @@ func (r *replica) answer(command bson.D) bson.D {
 func (r *replica) await(s *stream, limit time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	for len(r.events[s.collection]) == s.next && !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+	for !r.hasty && len(r.events[s.collection]) == s.next && !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		happened := r.happened
 		r.mu.Unlock()
 		select {

@@ -109,6 +109,26 @@ func TestStreamsAreNotDisturbed(t *testing.T) {
 	feedtest.Eventually(t, "the change", func() bool { return slices.Equal(g.Store.Get(keyID(1)).Facts.Sources, []string{oid(3, 3).Hex()}) })
 }
 
+// A server that does not wait for changes, as some that speak MongoDB's protocol do not, is not asked all the time.
+func TestHastyServerIsNotFlooded(t *testing.T) {
+	r := newReplica(t)
+	r.put(mongofeed.Agents, agent(1))
+	r.set(func(r *replica) { r.hasty = true })
+	f, g := streamed(t, r)
+	before, begun := r.count("getMore"), time.Now()
+	for range 5 {
+		seen := f.Fresh()
+		feedtest.Eventually(t, "a newer confirmation", func() bool { return f.Fresh().After(seen) })
+	}
+	// Two streams are asked each time.
+	if got, limit := r.count("getMore")-before, 2*(int(time.Since(begun)/mongofeed.RestTime)+2); got > limit {
+		t.Errorf("asked %d times within %s, want at most %d", got, time.Since(begun), limit)
+	}
+	r.put(mongofeed.Agents, agent(2))
+	r.event(mongofeed.Agents, "insert")
+	g.Until(agentKey(2), keys.Allowed)
+}
+
 // Where change streams cannot be used the feed polls, and says so once.
 func TestWithoutStreams(t *testing.T) {
 	for name, code := range map[string]int32{"not allowed": 13, "not known": 40573, "another server's way": 136} {
@@ -139,6 +159,7 @@ func TestOneMoment(t *testing.T) {
 	}{
 		{"5.0 and newer", func(*replica) {}, []string{"snapshot", "snapshot"}},
 		{"4.4", func(r *replica) { r.wire = 9 }, []string{"", "", "", ""}},
+		{"a server of another make, without sessions", func(r *replica) { r.plain = true }, []string{"", "", "", ""}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := newReplica(t)
@@ -153,6 +174,17 @@ func TestOneMoment(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// The primary is asked, whatever the address says: only there a key that is gone is gone at once.
+func TestPrimaryIsAsked(t *testing.T) {
+	r := newReplica(t) // it has no other server
+	r.put(mongofeed.Agents, agent(1))
+	g := feedtest.Run(t, newFeed(t, options(t, r.uri()+"?readPreference=secondary&maxStalenessSeconds=90")))
+	g.Watched()
+	if got := g.Reason(agentKey(1)); got != keys.Allowed {
+		t.Errorf("the primary's key: %s", got)
 	}
 }
 

@@ -12,7 +12,8 @@ const (
 	// pollShare bounds the load: a look that takes long is followed by a pause of four times that.
 	pollShare = 4
 
-	// restTime is the shortest time between two looks, however often the database asks for one.
+	// restTime is the shortest time between two looks, however often the database asks for one, and between two questions for
+	// changes.
 	restTime = 100 * time.Millisecond
 )
 
@@ -104,6 +105,10 @@ func (f *Feed) wait(ctx context.Context, l *link, s streams, took time.Duration)
 		case heard == silence:
 			f.memory.Confirm(begun)
 			f.memory.Save(false)
+		}
+		// A server need not wait, and where there are many conversations there is always something to tell.
+		if err := pause(ctx, restTime-time.Since(begun)); err != nil {
+			return s, err
 		}
 	}
 	return s, nil
