@@ -129,7 +129,7 @@ func completeFlags(cmd *cobra.Command, where *gateFlags) {
 		"state": words(keyStates...), "format": words(importFormats()...), "agents": words("source", "key"),
 		"adapter": words("caddyfile"), "address": words("localhost:2019"), "source": sources,
 		"name": words(), "expires": words("30d", "90d", "365d"), "not-before": words(), "grace": words("0s", "24h", "7d", "30d"),
-		"agent": words(), "query": words(), "limit": words(),
+		"agent": words(), "query": words(), "limit": words(), "feed": words(),
 	} {
 		if cmd.Flags().Lookup(flag) == nil {
 			continue

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strconv"
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
@@ -73,7 +74,14 @@ func flagFault(cmd *cobra.Command, err error) error {
 		return exit(cmd, &failure{exitUsage, errSecretArgument})
 	}
 	if e := (*pflag.InvalidValueError)(nil); errors.As(err, &e) {
-		err = fmt.Errorf("this is no value for --%s: %w", e.GetFlag().Name, errors.Unwrap(e))
+		cause := errors.Unwrap(e)
+		if n := (*strconv.NumError)(nil); errors.As(cause, &n) { // its text names a function of Go
+			cause = errors.New("write a whole number")
+			if e.GetFlag().Value.Type() == "bool" {
+				cause = errors.New("write true or false, or nothing")
+			}
+		}
+		err = fmt.Errorf("this is no value for --%s: %w", e.GetFlag().Name, cause)
 	}
 	return exit(cmd, failf(exitUsage, "%w; see --help", err))
 }

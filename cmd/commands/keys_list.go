@@ -53,6 +53,7 @@ With --json each key is one line of JSON, in the form of the API.`,
 				query.Set(name, value)
 			}
 		}
+		filtered := len(query) > 0 // the pages are asked for with it
 		most := limit
 		if all {
 			most = 0
@@ -80,8 +81,10 @@ With --json each key is one line of JSON, in the form of the API.`,
 				if err := rows.write(out); err != nil {
 					return err
 				}
-			} else {
+			} else if filtered {
 				fmt.Fprintln(cmd.ErrOrStderr(), "There are no such keys.")
+			} else {
+				fmt.Fprintln(cmd.ErrOrStderr(), `There are no keys yet: make one with "keys create".`)
 			}
 		}
 		if shown < total {

@@ -48,7 +48,7 @@ func (p *Page) renderDraft(w http.ResponseWriter, r *http.Request, status int, d
 	d.Nonce, d.Lifetimes = p.Forms.issue(createPurpose), lifetimes
 	all, err := p.sources.get(r.Context())
 	if err != nil {
-		d.Unlisted = "DocsGPT's list of sources could not be had at the moment, so type their ids."
+		d.Unlisted = "DocsGPT's list of sources could not be had, so type their ids. The log of the gate says why."
 		if p.Fault != nil {
 			p.Fault(r, err)
 		}

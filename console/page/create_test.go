@@ -3,6 +3,7 @@ package page
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -54,6 +55,20 @@ func TestTokenIsShownOnce(t *testing.T) {
 	}
 	if !w.desk.Store.Get(id).Expires.Equal(start.Add(90 * 24 * time.Hour)) {
 		t.Errorf("it expires at %v", w.desk.Store.Get(id).Expires)
+	}
+}
+
+// A form that its script has not taken over would lead away from the only page with the token.
+func TestNothingLeadsAwayFromTheTokenWithoutAScript(t *testing.T) {
+	w := newWorld(t)
+	w.desk.Desk.Ask = func(context.Context, string, string, io.Writer) (int, error) { return http.StatusOK, nil }
+	a := w.post("/new", "nonce", w.field(w.get("/new").body, "nonce"), "name", "Docs site", "binding", "source",
+		"source", "66a1f0c2d4b5e6f708192a3b", "lifetime", "never")
+	w.want(a, http.StatusCreated)
+	for _, hidden := range []string{`aria-labelledby="try-title" hidden>`, `data-copy="token" hidden>`} {
+		if !strings.Contains(a.body, hidden) {
+			t.Errorf("shown before its script is there: %s", hidden)
+		}
 	}
 }
 
@@ -209,8 +224,8 @@ func TestSourcesToPick(t *testing.T) {
 			return []view.Source{{ID: "a1", Name: "Handbook"}, {ID: "a2"}}, fail
 		}
 	})
-	w.want(w.get("/new"), http.StatusOK, "could not be had at the moment", "IDs of sources, one a line")
-	w.want(w.get("/new"), http.StatusOK, "could not be had at the moment")
+	w.want(w.get("/new"), http.StatusOK, "could not be had, so type their ids", "IDs of sources, one a line")
+	w.want(w.get("/new"), http.StatusOK, "could not be had, so type their ids")
 	if asked != 1 {
 		t.Errorf("asked %d times, want once for a while", asked)
 	}

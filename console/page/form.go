@@ -89,7 +89,7 @@ var graces = []choice{
 	{"24h", "24 hours", day},
 	{"7d", "7 days", 7 * day},
 	{"30d", "30 days", 30 * day},
-	{ownChoice, "Own", 0},
+	{ownChoice, "Custom", 0},
 }
 
 func chosen(among []choice, value string) (choice, bool) {

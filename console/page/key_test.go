@@ -139,7 +139,7 @@ func TestRotate(t *testing.T) {
 		"less than nothing":    {[]string{"grace", "own", "amount", "-1", "unit", "d"}, 0, "30 days at most"},
 		"no number":            {[]string{"grace", "own", "amount", "NaN", "unit", "d"}, 0, "30 days at most"},
 		"no choice":            {nil, 0, "Choose how long"},
-		"a number, not chosen": {[]string{"grace", "24h", "amount", "3"}, 0, `choose "Own"`},
+		"a number, not chosen": {[]string{"grace", "24h", "amount", "3"}, 0, `choose "Custom"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)

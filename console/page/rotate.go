@@ -86,7 +86,7 @@ func (o *rotation) span() (grace time.Duration, wrong string) {
 	}
 	if c.Value != ownChoice {
 		if o.Amount != "" { // typed without the choice having been made
-			return 0, `For a time of your own choose "Own", or clear the number.`
+			return 0, `For a time of your own choose "Custom", or clear the number.`
 		}
 		return c.span, ""
 	}

@@ -78,6 +78,10 @@ describe('the look of the console', () => {
     await picture(page, 'console-list-light.png', 'light');
     await picture(page, 'console-list-dark.png', 'dark');
     await assertLooks(page);
+    await page.setViewportSize({ width: WIDTHS[1], height: 900 });
+    const cut = await page.locator('.keys .name a').evaluateAll((links) => links
+      .filter((a) => a.textContent.length < 26 && a.scrollWidth > a.clientWidth).map((a) => a.textContent));
+    assert.deepEqual(cut, [], 'names that the plot of their requests leaves no room for');
     await page.goto(`${world.gate.console('password')}/?q=nothing+like+this`);
     await page.getByText('No key fits this search').waitFor();
     await assertLooks(page);
@@ -139,7 +143,7 @@ describe('the look of the console', () => {
     const base = page.url();
     await assertLooks(page);
     await page.goto(`${base}/rotate`);
-    await page.getByRole('radio', { name: 'Own' }).check();
+    await page.getByRole('radio', { name: 'Custom' }).check();
     await page.getByRole('button', { name: 'Rotate key' }).click();
     await page.getByText('30 days at most').waitFor();
     await assertLooks(page);

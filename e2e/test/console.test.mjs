@@ -67,6 +67,8 @@ describe('console', () => {
     await page.getByRole('link', { name: 'Next page' }).click();
     await page.getByText(/^51 to \d+ of/).waitFor();
     await page.getByRole('link', { name: 'First page' }).click();
+    await page.getByText(/^1 to 50 of \d+ keys$/).waitFor();
+    await page.waitForLoadState('load'); // only then does it search while one types
 
     const search = page.getByRole('searchbox', { name: 'Search' });
     await search.fill('batch 59');
@@ -78,6 +80,11 @@ describe('console', () => {
     await page.getByText('7 keys', { exact: true }).waitFor();
     await page.getByLabel('State', { exact: true }).selectOption('revoked');
     await page.getByText('No key fits this search').waitFor();
+    const marked = page.getByRole('navigation', { name: 'Keys by state' }).locator('[aria-current]');
+    assert.match(await marked.innerText(), /Revoked/);
+    await page.getByLabel('State', { exact: true }).selectOption('');
+    await page.getByText('7 keys', { exact: true }).waitFor();
+    assert.equal(await marked.count(), 0, 'a state that is not the one of the list');
     await page.getByRole('link', { name: 'Clear the search' }).click();
     await page.getByLabel('Feed').selectOption({ label: 'file:keys.yaml' });
     await page.getByText('7 keys', { exact: true }).waitFor();
@@ -90,10 +97,25 @@ describe('console', () => {
     assert.doesNotMatch(await page.content(), new RegExp(world.keys.agents.handbook));
   });
 
+  test('a search while the gate is away says so, and goes on once it is back', (t) => world.scenario(async () => {
+    const page = await world.visit(world.gate.console('loopback'));
+    const found = page.locator('#found');
+    const before = await found.innerText();
+    await page.context().setOffline(true);
+    await page.getByRole('searchbox', { name: 'Search' }).fill('nothing like this');
+    await page.getByText('The console could not be reached.').waitFor();
+    await page.context().setOffline(false);
+    await page.getByRole('searchbox', { name: 'Search' }).fill('');
+    await until('the list is as before', async () => await found.innerText() === before);
+    assert.deepEqual(page.trail.errors, []);
+  })(t));
+
   scenario('a token that is pasted into the search gets into no address, page or log', async (open) => {
     const name = 'Found by its end';
     const { token } = await api(world, 'POST', '/v1/keys', { name, source: world.keys.sources.handbook });
     const page = await open();
+    await page.getByRole('searchbox', { name: 'Search' }).waitFor();
+    await page.waitForLoadState('load'); // only then does it search while one types
     await page.getByRole('searchbox', { name: 'Search' }).fill(token);
     await page.getByText('1 key', { exact: true }).waitFor();
     await rowOf(page, name).waitFor();
@@ -167,6 +189,16 @@ describe('console', () => {
     await page.getByLabel('Question').fill('[[fail=429]]');
     await page.getByRole('button', { name: 'Ask' }).click();
     await page.getByText('(status 429)').waitFor();
+
+    // By keyboard, and longer than its box: the end of the answer is in view, and the focus stays on the button.
+    await page.getByLabel('Question').fill(`${QUESTION} [[words=150]]`);
+    await page.keyboard.press('Tab');
+    await page.keyboard.press('Enter');
+    await page.getByText('Sources: handbook').waitFor();
+    const [hidden, rest] = await page.getByRole('log').evaluate((box) => (
+      [box.scrollHeight - box.clientHeight, box.scrollHeight - box.clientHeight - box.scrollTop]));
+    assert.ok(hidden > 0 && rest < 2, `${rest} of ${hidden} below what is seen`);
+    assert.equal(await page.evaluate(() => document.activeElement.textContent), 'Ask');
   });
 
   scenario('a key for an agent by reference: the snippets that the page shows are programs', async (open) => {
@@ -239,7 +271,7 @@ describe('console', () => {
     const first = await createKey(world, page, { name: 'Turned', source: 'handbook' });
     await page.getByRole('link', { name: /go to the key/ }).click();
     await page.getByRole('link', { name: 'Rotate' }).click();
-    await page.getByRole('radio', { name: 'Own' }).check();
+    await page.getByRole('radio', { name: 'Custom' }).check();
     await page.getByLabel('Time', { exact: true }).fill('31');
     await page.getByRole('button', { name: 'Rotate key' }).click();
     await page.getByText('30 days at most').waitFor();
@@ -290,7 +322,7 @@ describe('console', () => {
     await page.getByText('Active').waitFor();
     assert.equal((await question(world, token)).status, 200);
 
-    await api(world, 'PATCH', `/v1/keys/${id}`, { expires: new Date(Date.now() + 2000).toISOString() });
+    await api(world, 'PATCH', `/v1/keys/${id}`, { expires: new Date(Date.now() + 5000).toISOString() });
     const refused = await until('the key ends', async () => {
       const answer = await question(world, token);
       return answer.status === 401 && answer;
@@ -336,7 +368,7 @@ describe('console', () => {
     await tabTo(/^Create New$/);
     await page.keyboard.press('Enter');
     await page.getByRole('heading', { name: 'Create New' }).waitFor();
-    assert.equal(await focused(), 'Name');
+    await until('the cursor is in the first field', async () => await focused() === 'Name');
     await page.keyboard.type('By keyboard');
     await tabTo(/^handbook/);
     await page.keyboard.press('Space');
@@ -345,6 +377,7 @@ describe('console', () => {
     await page.keyboard.press('Enter');
     const { token } = await shownKey(world, page, 'By keyboard');
     assert.equal((await question(world, token)).status, 200);
+    await page.getByRole('tab', { name: 'Widget' }).waitFor(); // a script makes it
     await tabTo(/^Widget$/);
     await page.keyboard.press('ArrowRight');
     await page.getByRole('tab', { name: 'React', selected: true }).waitFor();

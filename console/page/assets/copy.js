@@ -24,6 +24,7 @@ for (const button of document.querySelectorAll("[data-copy]")) {
     }
     setTimeout(() => { label.textContent = "Copy"; }, 3000);
   });
+  button.hidden = false;
 }
 
 // A browser may keep the whole page to show it again on the way back. The token must not be in it then.

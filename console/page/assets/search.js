@@ -25,11 +25,22 @@ async function search() {
     found.replaceChildren(...page.getElementById("found").childNodes);
     page.getElementById("found").remove();
     document.getElementById("results").replaceChildren(found, ...results.childNodes);
+    count(page.querySelectorAll(".counts a"));
     history.replaceState(null, "", address);
   } catch (error) {
     if (error.name !== "AbortError") {
-      throw error;
+      document.getElementById("found").textContent = "The console could not be reached. This is the list as it was before.";
     }
+  }
+}
+
+// The numbers by state are as new as the list, and the one that is marked is the one that is listed. The links stay, since
+// one of them may have the focus.
+function count(fresh) {
+  for (const [i, link] of document.querySelectorAll(".counts a").entries()) {
+    link.replaceChildren(...fresh[i].childNodes);
+    link.className = fresh[i].className;
+    link.ariaCurrent = fresh[i].getAttribute("aria-current");
   }
 }
 

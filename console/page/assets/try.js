@@ -2,6 +2,15 @@
 const form = document.getElementById("try");
 const box = document.getElementById("answer");
 
+/** Changes the answer; whoever reads at its end stays there, whoever has scrolled back is left in peace. */
+function following(change) {
+  const atEnd = box.scrollHeight - box.scrollTop - box.clientHeight < 32;
+  change();
+  if (atEnd) {
+    box.scrollTop = box.scrollHeight;
+  }
+}
+
 function line(className) {
   const p = document.createElement("p");
   p.className = className;
@@ -51,7 +60,7 @@ async function ask(question) {
   }
   for await (const event of events(response.body)) {
     if (event.type === "answer") {
-      answer.textContent += event.answer ?? "";
+      following(() => { answer.textContent += event.answer ?? ""; });
     } else if (event.type === "source") {
       names(event.source).forEach((name) => from.add(name));
     } else if (event.type === "error") {
@@ -63,25 +72,30 @@ async function ask(question) {
       }
     }
   }
-  if (from.size > 0) {
-    line("from").textContent = `Sources: ${[...from].join(", ")}`;
-  }
-  if (refused) {
-    line("refused").textContent = refused;
-  } else if (answer.textContent === "") {
-    line("refused").textContent = "There was no answer.";
-  }
+  following(() => {
+    if (from.size > 0) {
+      line("from").textContent = `Sources: ${[...from].join(", ")}`;
+    }
+    if (refused) {
+      line("refused").textContent = refused;
+    } else if (answer.textContent === "") {
+      line("refused").textContent = "There was no answer.";
+    }
+  });
 }
 
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
   const button = form.querySelector("button");
+  if (button.ariaDisabled === "true") {
+    return;
+  }
   const question = form.elements.question.value.trim();
   if (question === "") {
     form.elements.question.focus();
     return;
   }
-  button.disabled = true;
+  button.ariaDisabled = "true"; // one that is really disabled would lose the focus
   box.hidden = false;
   box.setAttribute("aria-busy", "true");
   box.replaceChildren();
@@ -90,7 +104,10 @@ form.addEventListener("submit", async (event) => {
   } catch (error) {
     line("refused").textContent = error instanceof TypeError ? "The console could not be reached." : error.message;
   } finally {
-    button.disabled = false;
+    button.ariaDisabled = null;
     box.removeAttribute("aria-busy");
   }
 });
+
+// Without this script the form would lead away from the page, and the token with it.
+form.closest("section").hidden = false;
