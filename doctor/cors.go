@@ -30,7 +30,7 @@ func (x *exam) checkCORS(ctx context.Context) {
 		if strings.HasPrefix(h.request, "GET ") && x.gate != nil && x.gate.Partly {
 			continue
 		}
-		if fault := allowFault(h.header); fault != "" {
+		if fault := allowFault(h.header, x.origin); fault != "" {
 			bad = true
 			x.fail("cors.answers", fmt.Sprintf("The answer to %s (status %d) %s.", h.request, h.status, fault), corsMend)
 			break // one of them says it
@@ -42,7 +42,7 @@ func (x *exam) checkCORS(ctx context.Context) {
 }
 
 // allowFault says what is wrong with who may read an answer; empty: nothing.
-func allowFault(h http.Header) string {
+func allowFault(h http.Header, origin string) string {
 	values := h.Values("Access-Control-Allow-Origin")
 	switch {
 	case len(values) == 0:
@@ -59,13 +59,13 @@ func allowFault(h http.Header) string {
 
 func (x *exam) preflight(ctx context.Context, path string) {
 	a, err := x.outside.send(ctx, x.agent, request{method: http.MethodOptions, path: path, header: http.Header{
-		"Origin": {origin}, "Access-Control-Request-Method": {"POST"},
+		"Origin": {x.origin}, "Access-Control-Request-Method": {"POST"},
 		"Access-Control-Request-Headers": {"authorization,content-type"},
 	}})
 	if err != nil {
 		return
 	}
-	fault := allowFault(a.header)
+	fault := allowFault(a.header, x.origin)
 	switch {
 	case a.status == http.StatusNotFound && (x.gate == nil || len(x.gate.Endpoints) == 0):
 		return // not open

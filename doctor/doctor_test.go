@@ -3,6 +3,7 @@ package doctor
 import (
 	"crypto/tls"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -75,6 +76,32 @@ func TestAPageWithHTTPSMustNotAskAGateWithout(t *testing.T) {
 	x.checkPageHosts(at, []string{"http://localhost:8080"}) // browsers allow that; it is another server
 	if x.worst("page.mixed") != Failure || len(x.Findings) != 2 || x.Findings[1].ID != "page.host" {
 		t.Errorf("found %+v", x.Findings)
+	}
+}
+
+func TestAWidgetMayAskAnyNameOfTheSite(t *testing.T) {
+	at, _ := url.Parse("https://docs.example.com/")
+	two := Gate{Site: Site{Hosts: []string{"ask.example.com", "ask.example.org"}, Listen: []string{":443"}, TLS: Yes}}
+	for host, want := range map[string]Severity{
+		"https://ask.example.com": OK, "https://ask.example.org": OK, "https://ask.example.org:7091": Failure, "https://ask.example.net": Failure,
+	} {
+		x := &exam{opts: Options{URL: "https://ask.example.com"}, facts: Facts{Gates: []Gate{two}}}
+		x.findGate()
+		x.checkPageHosts(at, []string{host})
+		if got := x.worst("page.host"); got != want {
+			t.Errorf("%s: %q", host, got)
+		}
+	}
+}
+
+// That is how Caddy answers for names that no site has: the gate is there, and another name was asked for.
+func TestAnEmptyAnswerIsToldToBeThatOfAnotherName(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer server.Close()
+	r := Examine(t.Context(), Facts{}, Options{URL: server.URL})
+	at := slices.IndexFunc(r.Findings, func(f Finding) bool { return f.ID == "gate.answers" && f.Severity == Failure })
+	if at < 0 || !strings.Contains(r.Findings[at].Mend, "Host header") {
+		t.Errorf("%+v", r.Findings)
 	}
 }
 
@@ -159,14 +186,14 @@ func TestAllowFault(t *testing.T) {
 		fault  bool
 	}{
 		"star":              {http.Header{"Access-Control-Allow-Origin": {"*"}}, false},
-		"the origin itself": {http.Header{"Access-Control-Allow-Origin": {origin}}, false},
+		"the origin itself": {http.Header{"Access-Control-Allow-Origin": {anyOrigin}}, false},
 		"none":              {http.Header{}, true},
 		"two":               {http.Header{"Access-Control-Allow-Origin": {"*", "*"}}, true},
 		"two in one":        {http.Header{"Access-Control-Allow-Origin": {"*, *"}}, true},
 		"another":           {http.Header{"Access-Control-Allow-Origin": {"https://example.com"}}, true},
 		"with credentials":  {http.Header{"Access-Control-Allow-Origin": {"*"}, "Access-Control-Allow-Credentials": {"true"}}, true},
 	} {
-		if got := allowFault(c.header); (got != "") != c.fault {
+		if got := allowFault(c.header, anyOrigin); (got != "") != c.fault {
 			t.Errorf("%s: %q", name, got)
 		}
 	}

@@ -20,6 +20,7 @@ type exam struct {
 	opts  Options
 
 	agent   string  // User-Agent of all requests, different each time
+	origin  string  // the web page that they claim to come from
 	gate    *Gate   // the one that is asked; nil: not known
 	outside *target // as clients reach it; nil: not known
 	inside  *target // on this machine; nil: not known
@@ -36,12 +37,15 @@ func Examine(ctx context.Context, f Facts, o Options) *Report {
 		o.Patience = 90 * time.Second
 	}
 	x := &exam{
-		facts: f, opts: o, agent: "docsgate-doctor/" + rand.Text()[:12],
+		facts: f, opts: o, agent: "docsgate-doctor/" + rand.Text()[:12], origin: anyOrigin,
 		report: report{Report: Report{Findings: []Finding{}}, secrets: []string{o.Key}}, elsewhere: map[string]bool{},
+	}
+	if at, err := url.Parse(o.Page); err == nil && at.Host != "" {
+		x.origin = at.Scheme + "://" + at.Host // DocsGPT may know which pages an agent is for
 	}
 	x.findGate()
 	for _, check := range []func(context.Context){
-		x.checkConfig, x.checkDocsGPT, x.checkExposure, x.checkKeys, x.checkGate, x.checkErrors, x.checkKeyless,
+		x.checkConfig, x.checkDocsGPT, x.checkExposure, x.checkBeside, x.checkKeys, x.checkGate, x.checkErrors, x.checkKeyless,
 		x.checkClosed, x.checkKey, x.checkStream, x.checkCORS, x.checkCanary, x.checkLogs, x.checkAdmin,
 		x.checkConsoles, x.checkTLS, x.checkPage,
 	} {
@@ -145,7 +149,7 @@ func dialable(listen string) (network, address, port string, ok bool) {
 
 // ask sends a request to the gate as a page in a browser does, and remembers what the answer lets that page read.
 func (x *exam) ask(ctx context.Context, q request) (*reply, error) {
-	h := http.Header{"Origin": {origin}}
+	h := http.Header{"Origin": {x.origin}}
 	for name, values := range q.header {
 		h[name] = values
 	}

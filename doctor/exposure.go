@@ -2,6 +2,8 @@ package doctor
 
 import (
 	"context"
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -48,18 +50,38 @@ func (x *exam) checkExposure(ctx context.Context) {
 	}
 }
 
-// tryBackend asks an address whether DocsGPT is there.
+// tryBackend asks an address whether DocsGPT is there, in clear or with whichever certificate.
 func (x *exam) tryBackend(ctx context.Context, address string) {
-	for _, path := range []string{"/api/health", "/swagger.json", "/api/config"} {
-		a, err := newTarget("http://"+address, nil).send(ctx, x.agent, request{method: http.MethodGet, path: path})
-		if err != nil {
+	anyone := &tls.Config{InsecureSkipVerify: true} //nolint:gosec // nothing that is secret goes there
+	for _, base := range []string{"http://" + address, "https://" + address} {
+		if done := x.tryAt(ctx, newTarget(base, anyone), address); done {
 			return
+		}
+	}
+}
+
+// tryAt returns true if there is no need to ask in another way.
+func (x *exam) tryAt(ctx context.Context, t *target, address string) bool {
+	for _, path := range []string{"/api/health", "/swagger.json", "/api/config"} {
+		a, err := t.send(ctx, x.agent, request{method: http.MethodGet, path: path})
+		var unconnected *net.OpError
+		switch {
+		case errors.As(err, &unconnected) && unconnected.Op == "dial":
+			return true
+		case err != nil:
+			return false
 		}
 		if a.status != http.StatusOK || a.media() != "application/json" {
 			continue
 		}
 		if _, gates := a.refusal(); gates {
 			continue
+		}
+		// A gate that opens the group "health" answers the first path as DocsGPT does.
+		if b, err := t.send(ctx, x.agent, request{method: http.MethodGet, path: nothing}); err == nil {
+			if _, gates := b.refusal(); gates {
+				return true
+			}
 		}
 		who := ": whoever reaches it can try keys past the gate, without its limits and its log"
 		if x.open == Yes {
@@ -68,8 +90,9 @@ func (x *exam) tryBackend(ctx context.Context, address string) {
 		x.fail("backend.exposed", fmt.Sprintf("DocsGPT answers at %s, past the gate%s.", address, who),
 			"Let its port listen to this machine only, in a compose file \"127.0.0.1:7091:7091\", or remove the port's line if the "+
 				"gate runs in the same compose file.")
-		return
+		return true
 	}
+	return false
 }
 
 // local are the addresses of this machine that others may reach.

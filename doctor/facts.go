@@ -18,6 +18,7 @@ type Facts struct {
 	Running Running
 
 	Gates    []Gate
+	Beside   []Beside
 	Consoles []Console
 	Logs     []Log
 	Admin    Admin
@@ -73,6 +74,12 @@ type Gate struct {
 	Traces          bool // the server logs the settings of its handlers
 }
 
+// Beside is a reverse_proxy without a gate before it.
+type Beside struct {
+	Site
+	Upstreams []Upstream
+}
+
 // Upstream is a DocsGPT.
 type Upstream struct {
 	Address forward.Address
@@ -91,6 +98,7 @@ type Log struct {
 	Name    string
 	File    string   // its path; empty: it is no file
 	Missing []string // places of keys that its filters leave in; empty: none
+	Access  bool     // it gets requests that are answered; else only those that fail
 }
 
 // Admin is Caddy's admin endpoint.

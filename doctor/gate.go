@@ -62,6 +62,9 @@ func (x *exam) openProbes() []probe {
 // badKey is the code of the refusal of a bad key.
 const badKey = "invalid_api_key"
 
+// nothing is a path that nobody serves.
+const nothing = "/docsgate-doctor-asks-for-nothing"
+
 // madeUp is a token that no gate knows.
 func madeUp() string { return "docsgate-doctor-" + rand.Text() }
 
@@ -102,6 +105,7 @@ func (x *exam) checkGate(ctx context.Context) {
 	}
 	if found {
 		x.ok("gate.answers", "The gate answers at "+base+".")
+		x.tellOtherSites()
 		return
 	}
 	if last != nil && last.status == http.StatusUnauthorized {
@@ -109,14 +113,32 @@ func (x *exam) checkGate(ctx context.Context) {
 			"Keys are refused at "+base+", but not in the gate's own words.", "See what is found about errors.")
 		return
 	}
-	status := "nothing"
+	status, mend := "nothing", "Let the host's name lead to Caddy, and look for another server in between that answers by itself."
 	if last != nil {
 		status = fmt.Sprintf("status %d and %s", last.status, last.media())
+		if last.status == http.StatusOK && len(last.body) == 0 {
+			status = "status 200 and nothing else"
+			mend = "Caddy answers so where no site has the name that is asked for: give the gate's site this name, or let the " +
+				"server in between pass the site's name on in the Host header."
+		}
 	}
 	x.fail("gate.answers",
-		fmt.Sprintf("What answers at %s does not seem to be the gate: a made-up key gets %s.", base, status),
-		"Let the host's name lead to Caddy, and look for another server in between that answers by itself.")
+		fmt.Sprintf("What answers at %s does not seem to be the gate: a made-up key gets %s.", base, status), mend)
 	x.outside = nil
+}
+
+// tellOtherSites names the sites with a gate that are not asked.
+func (x *exam) tellOtherSites() {
+	var others []Gate
+	for _, g := range x.facts.Gates {
+		if x.gate != nil && g.String() != x.gate.String() {
+			others = append(others, g)
+		}
+	}
+	if len(others) > 0 {
+		x.note("gate.answers", "What clients get to see was examined on "+x.gate.String()+", and not on "+siteList(others)+".",
+			"Examine each with --url.")
+	}
 }
 
 // noGate tells why there is no answer at all.
@@ -171,7 +193,7 @@ func (x *exam) checkErrors(ctx context.Context) {
 		}
 	}
 	if x.gate == nil || !x.gate.Partly {
-		q := request{method: http.MethodGet, path: "/docsgate-doctor-asks-for-nothing"}
+		q := request{method: http.MethodGet, path: nothing}
 		if a, err := x.ask(ctx, q); err == nil && x.gate != nil {
 			if r, ok := a.refusal(); !ok || a.status != http.StatusNotFound || r.Code != "not_found" {
 				complain(q, a, "where the gate says 404")
@@ -215,11 +237,21 @@ func (x *exam) checkKeyless(ctx context.Context) {
 }
 
 // closed are paths of DocsGPT that the gate never opens, and that only read, with what stands in their answers.
-var closed = []struct{ path, mark string }{
-	{"/api/get_agents", "["},
-	{"/api/get_conversations", "["},
-	{"/api/config", `"requires_auth"`},
-	{"/swagger.json", `"DocsGPT API"`},
+var closed = []closedPath{
+	{"/api/get_agents", "[", true},
+	{"/api/get_conversations", "[", true},
+	{"/api/config", `"requires_auth"`, false},
+	{"/swagger.json", `"DocsGPT API"`, false},
+}
+
+type closedPath struct {
+	path, mark string
+	owners     bool // only its owner gets this answer
+}
+
+// isIn tells whether an answer is DocsGPT's.
+func (c closedPath) isIn(a *reply) bool {
+	return a.status == http.StatusOK && a.media() == "application/json" && strings.Contains(string(a.body), c.mark)
 }
 
 // checkClosed tells whether the rest of DocsGPT can be reached at the gate's address.
@@ -232,7 +264,7 @@ func (x *exam) checkClosed(ctx context.Context) {
 		if err != nil {
 			continue
 		}
-		if a.status == http.StatusOK && a.media() == "application/json" && strings.Contains(string(a.body), c.mark) {
+		if c.isIn(a) {
 			x.fail("gate.closed", fmt.Sprintf("DocsGPT's own %s can be reached at the gate's address.", c.path),
 				"Remove what forwards it, such as a reverse_proxy beside docsgate; DocsGPT's web app belongs on a host of its own.")
 		}

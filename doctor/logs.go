@@ -55,6 +55,7 @@ func (x *exam) checkLogFiles(ctx context.Context) {
 			continue
 		}
 		if t := newTail(l.File); t != nil {
+			t.awaited = l.Access
 			files = append(files, t)
 		}
 	}
@@ -101,18 +102,22 @@ func (x *exam) checkLogFiles(ctx context.Context) {
 	}
 }
 
-// waitFor waits until a text stands in one of the files, and a little longer for the others: many hold other requests.
+// waitFor waits until a text stands in one of the files, and a little longer for those that may get it too: logs of other
+// sites do not.
 func waitFor(ctx context.Context, files []*tail, text string) {
 	deadline := time.Now().Add(logPatience)
-	for first := true; time.Now().Before(deadline) && ctx.Err() == nil; time.Sleep(50 * time.Millisecond) {
-		arrived := 0
+	for first := true; time.Now().Before(deadline) && ctx.Err() == nil; time.Sleep(20 * time.Millisecond) {
+		arrived, missing := 0, 0
 		for _, t := range files {
-			if t.holds(text) {
+			switch {
+			case t.holds(text):
 				arrived++
+			case t.awaited:
+				missing++
 			}
 		}
 		switch {
-		case arrived == len(files):
+		case arrived > 0 && missing == 0:
 			return
 		case arrived > 0 && first:
 			first, deadline = false, time.Now().Add(logPatience/10)
@@ -122,8 +127,9 @@ func waitFor(ctx context.Context, files []*tail, text string) {
 
 // tail is what was written to a file since it was looked at first.
 type tail struct {
-	path  string
-	begin int64
+	path    string
+	begin   int64
+	awaited bool // it may get requests that are answered
 }
 
 // newTail returns nil if the file cannot be read.
@@ -137,7 +143,7 @@ func newTail(path string) *tail {
 	if err != nil || !info.Mode().IsRegular() {
 		return nil
 	}
-	return &tail{path, info.Size()}
+	return &tail{path: path, begin: info.Size()}
 }
 
 func (t *tail) holds(text string) bool {

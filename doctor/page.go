@@ -115,7 +115,8 @@ func (x *exam) checkPageHosts(at *url.URL, hosts []string) {
 func (x *exam) isGate(u *url.URL) bool {
 	if x.opts.URL != "" {
 		mine, err := url.Parse(x.opts.URL)
-		return err == nil && strings.EqualFold(mine.Hostname(), u.Hostname()) && portOf(mine) == portOf(u)
+		named := x.gate != nil && len(x.gate.Hosts) > 0 && x.gate.serves(u.Hostname()) // its site may have several names
+		return err == nil && (named || strings.EqualFold(mine.Hostname(), u.Hostname())) && portOf(mine) == portOf(u)
 	}
 	for i := range x.facts.Gates {
 		g := &x.facts.Gates[i]

@@ -12,10 +12,11 @@ const streamQuestion = "Please tell in about ten sentences what you can help wit
 
 // checkStream asks a question and tells whether the answer comes as it is written, or only when it is whole.
 func (x *exam) checkStream(ctx context.Context) {
-	if x.opts.Key == "" || x.outside == nil || x.worst("key.valid") == Failure || !x.opens("widget") || x.elsewhere["/stream"] {
+	q := x.streamRequest()
+	if x.opts.Key == "" || x.outside == nil || x.worst("key.valid") == Failure || q.path == "" {
 		return
 	}
-	a, err := x.ask(ctx, x.streamRequest())
+	a, err := x.ask(ctx, q)
 	if err != nil {
 		x.fail("stream.answer",
 			fmt.Sprintf("A question with the key got no whole answer: %v.", err), "See the gate's log.")
@@ -27,7 +28,7 @@ func (x *exam) checkStream(ctx context.Context) {
 		return
 	}
 	if a.media() != "text/event-stream" || a.timing.events == 0 {
-		x.fail("stream.answer", fmt.Sprintf("The answer on /stream is no stream of events, but %s.", a.media()),
+		x.fail("stream.answer", fmt.Sprintf("The answer on %s is no stream of events, but %s.", q.path, a.media()),
 			"Look for a server in between that replaces answers.")
 		return
 	}
@@ -35,10 +36,23 @@ func (x *exam) checkStream(ctx context.Context) {
 	x.checkBuffering(ctx, a.timing)
 }
 
+// streamRequest asks where answers are streamed. Its path is empty if that is nowhere.
 func (x *exam) streamRequest() request {
-	return request{method: http.MethodPost, path: "/stream", patience: x.opts.Patience, body: map[string]any{
-		"question": streamQuestion, "history": "[]", "api_key": x.opts.Key,
-	}}
+	for _, p := range x.openProbes() {
+		q := request{method: http.MethodPost, path: p.path, patience: x.opts.Patience}
+		switch p.path {
+		case "/stream":
+			q.body = map[string]any{"question": streamQuestion, "history": "[]", "api_key": x.opts.Key}
+			return q
+		case "/v1/chat/completions":
+			q.header = bearer(x.opts.Key)
+			q.body = map[string]any{
+				"model": "docsgpt", "stream": true, "messages": []any{map[string]any{"role": "user", "content": streamQuestion}},
+			}
+			return q
+		}
+	}
+	return request{}
 }
 
 // checkBuffering compares how the answer comes to clients with how it comes out of the gate, if that can be asked.

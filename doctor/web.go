@@ -20,8 +20,8 @@ const (
 	maxReply      = 8 << 20
 )
 
-// origin is the web page that requests claim to come from.
-const origin = "https://docsgate-doctor.invalid"
+// anyOrigin is the web page that requests claim to come from, where no page was named.
+const anyOrigin = "https://docsgate-doctor.invalid"
 
 // target is a server, and how it is reached.
 type target struct {

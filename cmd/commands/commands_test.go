@@ -2,6 +2,7 @@ package commands
 
 import (
 	"errors"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -9,6 +10,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -31,6 +33,8 @@ func TestScripts(t *testing.T) {
 			env.Setenv("HOME", filepath.Join(env.WorkDir, "home")) // Caddy keeps its files below it
 			env.Setenv("XDG_DATA_HOME", filepath.Join(env.WorkDir, "data"))
 			env.Setenv("XDG_CONFIG_HOME", filepath.Join(env.WorkDir, "config"))
+			// Else each command that the race detector watches waits a second before it ends.
+			env.Setenv("GORACE", strings.TrimSpace(os.Getenv("GORACE")+" atexit_sleep_ms=0"))
 			port, err := freePort()
 			env.Setenv("PORT", port)
 			// Where Caddy's commands look if nobody says: no gate of this machine is to be found by mistake.
@@ -44,16 +48,22 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// freePort returns a port of the loopback interface that nobody listens on.
+// freePort returns a port of the loopback interface that nobody listens on, and that nobody gets by chance until it is used:
+// it is below those that a system gives to whom asks for any, and no other caller gets it.
 func freePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+	for range 1000 {
+		port := strconv.Itoa(12_000 + rand.IntN(20_000))
+		if _, given := givenPorts.LoadOrStore(port, true); given {
+			continue
+		}
+		if l, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
+			return port, l.Close()
+		}
 	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	return port, err
+	return "", errors.New("no free port found")
 }
+
+var givenPorts sync.Map
 
 // scriptStatus is "status N command...": runs a command that must exit with that status.
 func scriptStatus(ts *testscript.TestScript, _ bool, args []string) {

@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
@@ -8,10 +9,8 @@ import (
 	"maps"
 	"os"
 	"slices"
-	"strings"
 
 	"github.com/docsgate/docsgate/doctor"
-	"github.com/docsgate/docsgate/forward"
 )
 
 // deployment is what the doctor looks at in a configuration of Caddy.
@@ -35,11 +34,9 @@ type deployment struct {
 }
 
 type configServer struct {
-	Listen []string      `json:"listen"`
-	Routes []configRoute `json:"routes"`
-	Errors struct {
-		Routes []configRoute `json:"routes"`
-	} `json:"errors"`
+	Listen      []string               `json:"listen"`
+	Routes      []configRoute          `json:"routes"`
+	Errors      configErrors           `json:"errors"`
 	NamedRoutes map[string]configRoute `json:"named_routes"`
 	Logs        *struct {
 		Default     string                     `json:"default_logger_name"`
@@ -50,14 +47,17 @@ type configServer struct {
 }
 
 type configRoute struct {
-	Match  []map[string]json.RawMessage `json:"match"`
-	Handle []json.RawMessage            `json:"handle"`
+	Group    string                       `json:"group"`
+	Match    []map[string]json.RawMessage `json:"match"`
+	Handle   []json.RawMessage            `json:"handle"`
+	Terminal bool                         `json:"terminal"`
 }
 
 // configHandler has the members of all handlers that the doctor looks at.
 type configHandler struct {
 	Handler    string             `json:"handler"`
 	Routes     []configRoute      `json:"routes"`      // subroute
+	Errors     configErrors       `json:"errors"`      // subroute
 	Name       string             `json:"name"`        // invoke
 	Upstream   string             `json:"upstream"`    // docsgate
 	Endpoints  []string           `json:"endpoints"`   // docsgate
@@ -71,6 +71,15 @@ type configHandler struct {
 			Insecure bool `json:"insecure_skip_verify"`
 		} `json:"tls"`
 	} `json:"transport"`
+	Rewrite struct {
+		Method string `json:"method"`
+	} `json:"rewrite"`
+	HandleResponse []configErrors `json:"handle_response"` // intercept too
+}
+
+// configErrors are routes for errors, or for some answers.
+type configErrors struct {
+	Routes []configRoute `json:"routes"`
 }
 
 type configUpstreamTLS struct {
@@ -89,10 +98,15 @@ func parseDeployment(config []byte) (*deployment, error) {
 	return d, nil
 }
 
-// handlers finds the gates and the consoles. tls tells which servers speak TLS; nil: not known.
-func (d *deployment) handlers(tls map[string]bool) ([]doctor.Gate, []doctor.Console) {
-	var gates []doctor.Gate
-	var consoles []doctor.Console
+// handlers are those that the doctor looks at.
+type handlers struct {
+	gates    []doctor.Gate
+	beside   []doctor.Beside
+	consoles []doctor.Console
+}
+
+// handlers finds them in the routes of all servers. tls tells which servers speak TLS; nil: not known.
+func (d *deployment) handlers(tls map[string]bool) (all handlers) {
 	for _, name := range slices.Sorted(maps.Keys(d.Apps.HTTP.Servers)) {
 		server := d.Apps.HTTP.Servers[name]
 		site := doctor.Site{Listen: make([]string, len(server.Listen))}
@@ -102,135 +116,20 @@ func (d *deployment) handlers(tls map[string]bool) ([]doctor.Gate, []doctor.Cons
 		if tls != nil {
 			site.TLS = doctor.KnownBool(tls[name])
 		}
-		f := finder{server: server, depth: 0}
+		f := finder{server: server, left: maxRoutes, open: !choosesClients(server)}
 		f.routes(server.Routes, spot{site: site})
 		f.routes(server.Errors.Routes, spot{site: site})
-		gates = append(gates, f.gates...)
-		consoles = append(consoles, f.consoles...)
+		all.gates = append(all.gates, f.gates...)
+		all.beside = append(all.beside, f.beside...)
+		all.consoles = append(all.consoles, f.consoles...)
 	}
-	return gates, consoles
+	return all
 }
 
-// spot is where in a server a handler stands.
-type spot struct {
-	site   doctor.Site
-	partly bool // only some requests of the site come here
-	auth   bool // an authentication handler was before
-}
-
-// finder walks the routes of a server, in the order in which requests take them.
-type finder struct {
-	server   *configServer
-	depth    int // of routes in routes, which may invoke each other
-	gates    []doctor.Gate
-	consoles []doctor.Console
-	waiting  []int // gates whose upstream is the next reverse_proxy's
-}
-
-func (f *finder) routes(list []configRoute, at spot) {
-	for i := range list {
-		at.auth = f.route(&list[i], at)
-	}
-}
-
-// route returns whether what follows is behind authentication.
-func (f *finder) route(r *configRoute, at spot) bool {
-	behind := at.auth
-	at = at.matched(r.Match)
-	for _, raw := range r.Handle {
-		var h configHandler
-		if json.Unmarshal(raw, &h) != nil {
-			continue // its members are of other types: none that is looked at
-		}
-		switch h.Handler {
-		case "authentication":
-			at.auth = true
-		case "subroute":
-			f.nested(h.Routes, at)
-		case "invoke":
-			if named, ok := f.server.NamedRoutes[h.Name]; ok {
-				f.nested([]configRoute{named}, at)
-			}
-		case "docsgate":
-			f.gate(&h, at)
-		case "docsgate_console":
-			f.consoles = append(f.consoles, doctor.Console{Site: at.site, Token: h.AdminToken != "", Auth: at.auth})
-		case "reverse_proxy":
-			f.forwards(&h)
-		}
-	}
-	if len(r.Match) == 0 {
-		behind = at.auth
-	}
-	return behind
-}
-
-// maxDepth bounds named routes that invoke themselves.
-const maxDepth = 32
-
-func (f *finder) nested(list []configRoute, at spot) {
-	if f.depth < maxDepth {
-		f.depth++
-		f.routes(list, at)
-		f.depth--
-	}
-}
-
-// matched is the place behind a matcher: fewer hosts, or fewer requests.
-func (p spot) matched(sets []map[string]json.RawMessage) spot {
-	var hosts []string
-	all := len(sets) > 0
-	for _, set := range sets {
-		var some []string
-		if json.Unmarshal(set["host"], &some) != nil || len(some) == 0 {
-			all = false
-		}
-		for _, h := range some {
-			hosts = append(hosts, replaced(h))
-		}
-		for name := range set {
-			p.partly = p.partly || name != "host"
-		}
-	}
-	if all {
-		p.site.Hosts = hosts
-	}
-	return p
-}
-
-func (f *finder) gate(h *configHandler, at spot) {
-	g := doctor.Gate{Site: at.site, Endpoints: h.Endpoints, Partly: at.partly}
-	if len(g.Endpoints) == 0 {
-		g.Endpoints = []string{"widget"}
-	}
-	if f.server.Logs != nil {
-		g.LogsCredentials, g.Traces = f.server.Logs.Credentials, f.server.Logs.Trace
-	}
-	if h.Upstream == "" {
-		f.waiting = append(f.waiting, len(f.gates))
-	} else if address, err := forward.ParseAddress(replaced(h.Upstream)); err == nil {
-		g.Upstreams = []doctor.Upstream{{Address: address, TLS: h.TLS.settings()}}
-	}
-	f.gates = append(f.gates, g)
-}
-
-// forwards gives the gates before a reverse_proxy its upstreams.
-func (f *finder) forwards(h *configHandler) {
-	var all []doctor.Upstream
-	for _, u := range h.Upstreams {
-		dial, settings := replaced(u.Dial), (*tls.Config)(nil)
-		if h.Transport.TLS != nil && !strings.HasPrefix(dial, "unix") {
-			dial = "https://" + dial
-			settings = &tls.Config{InsecureSkipVerify: h.Transport.TLS.Insecure} //nolint:gosec // as configured
-		}
-		if address, err := forward.ParseAddress(dial); err == nil {
-			all = append(all, doctor.Upstream{Address: address, TLS: settings})
-		}
-	}
-	for _, i := range f.waiting {
-		f.gates[i].Upstreams = all
-	}
-	f.waiting = nil
+// choosesClients tells whether a server asks for addresses of clients. From this machine it cannot be seen what others get.
+func choosesClients(server *configServer) bool {
+	text, err := json.Marshal(server)
+	return err != nil || bytes.Contains(text, []byte("remote_ip")) || bytes.Contains(text, []byte("client_ip"))
 }
 
 // settings are those that the gate uses, as far as they can be read; nil for the defaults.

@@ -52,7 +52,8 @@ func (o *doctorOptions) facts(ctx context.Context) (doctor.Facts, error) {
 
 	loaded := load(config)
 	f.Trouble = loaded.err
-	f.Gates, f.Consoles = said.handlers(loaded.tls)
+	found := said.handlers(loaded.tls)
+	f.Gates, f.Beside, f.Consoles = found.gates, found.beside, found.consoles
 	f.Logs = said.logs()
 
 	running := o.askRunning(ctx, config, file, f.Admin.Disabled)

@@ -29,7 +29,7 @@ var (
 
 // logs are those that requests are written to: access logs, and the log that has the errors.
 func (d *deployment) logs() []doctor.Log {
-	names := []string{"http.log.error"}
+	names := []string{"http.log.error"} // and access logs
 	for _, server := range d.Apps.HTTP.Servers {
 		if server.Logs == nil {
 			continue
@@ -60,7 +60,7 @@ func (d *deployment) logs() []doctor.Log {
 		if log.Writer.Output == "discard" || !slices.ContainsFunc(names, log.takes) {
 			continue
 		}
-		l := doctor.Log{Name: name, Missing: missing(log.Encoder)}
+		l := doctor.Log{Name: name, Missing: missing(log.Encoder), Access: slices.ContainsFunc(names[1:], log.takes)}
 		if log.Writer.Output == "file" {
 			l.File, _ = filepath.Abs(replaced(log.Writer.Filename))
 		}

@@ -56,11 +56,12 @@ const noKeys = `format filter {
 type ward struct {
 	t       *testing.T
 	dir     string
-	port    string // of the gate
-	admin   string // address of the admin endpoint
-	docsgpt string // address of the double
-	pace    time.Duration
-	open    bool // the double has AUTH_TYPE unset
+	port    string        // of the gate
+	admin   string        // address of the admin endpoint
+	docsgpt string        // address of the double
+	pace    time.Duration // between the pieces of a streamed answer; zero: nothing is told about buffering
+	open    bool          // the double has AUTH_TYPE unset
+	strict  bool          // the double answers the pages that it knows, and not the doctor's own
 	hidden  map[string]http.HandlerFunc
 
 	options string // of docsgate
@@ -80,7 +81,7 @@ type ward struct {
 }
 
 func newWard(t *testing.T) *ward {
-	w := &ward{t: t, dir: t.TempDir(), pace: 12 * time.Millisecond, hidden: map[string]http.HandlerFunc{}}
+	w := &ward{t: t, dir: t.TempDir(), hidden: map[string]http.HandlerFunc{}}
 	t.Setenv("WARD_AGENT", wardAgent)
 	t.Setenv("WARD_BOTH", bothAgent)
 	t.Setenv("WARD_ADMIN", wardAdmin)
@@ -105,6 +106,14 @@ func newWard(t *testing.T) *ward {
 	w.page = fmt.Sprintf(`<!doctype html><div id="app"></div><script type="module">
 renderDocsGPTWidget("app", {apiHost: "%s", apiKey: "%s"});</script>`, w.doctor.URL, wardToken)
 	return w
+}
+
+// paced has DocsGPT write its answers over most of a second.
+func (w *ward) paced() { w.pace = 20 * time.Millisecond }
+
+// beside is a site that hands all requests to DocsGPT. What is before comes first.
+func (w *ward) beside(before, bind string) string {
+	return "http://docsgpt.localhost:" + w.free() + " {\n" + bind + "\n" + before + "\nreverse_proxy {$DOCSGPT}\n}"
 }
 
 func sendJSON(out http.ResponseWriter, text string) {
@@ -158,6 +167,10 @@ func (w *ward) startDocsGPT(host string) {
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
 		if hidden := w.hidden[r.URL.Path]; hidden != nil {
 			hidden(out, r)
+			return
+		}
+		if w.strict && strings.Contains(r.Header.Get("Origin"), "doctor") {
+			http.Error(out, `{"error": "origin not allowed"}`, http.StatusForbidden)
 			return
 		}
 		double.ServeHTTP(out, r)
