@@ -3,7 +3,8 @@
 import { execFile } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
-import { REPO, gateBinary } from '../../e2e/lib/build.mjs';
+import { gateBinary } from '../../e2e/lib/build.mjs';
+import { logFilters } from '../../e2e/lib/gate.mjs';
 import { LOOPBACK, freePorts, isListening } from '../../e2e/lib/net.mjs';
 import { FACTS } from './facts.mjs';
 
@@ -44,7 +45,6 @@ export class AdoptingGate {
   }
 
   #configure(feed) {
-    const filters = fs.readFileSync(path.join(REPO, 'Caddyfile'), 'utf8').match(/^\(no_keys\) \{\n[\s\S]*?^\}\n/m)[0];
     const filtered = 'format filter {\n\t\t\timport no_keys\n\t\t}';
     const sites = Object.entries(this.#ports).map(([name, port]) => `http://${LOOPBACK}:${port} {
 	log {
@@ -55,7 +55,7 @@ export class AdoptingGate {
 	}
 }
 `);
-    fs.writeFileSync(path.join(this.#folder, 'Caddyfile'), `${filters}
+    fs.writeFileSync(path.join(this.#folder, 'Caddyfile'), `${logFilters()}
 {
 	admin unix/${path.join(this.#folder, 'admin.sock')}
 	auto_https off

@@ -6,7 +6,8 @@ const HEAD = `# What the gate changes
 
 A client has one key, for a source called handbook. It tries to get more: a source called payroll, which another key is
 for, other people's conversations and uploads, the owner's model account. Each line below was tried at a DocsGPT 1.1.0
-from PyPI, and then through docsgate in front of it. The tests write this page, and fail when anything on it changes.
+from PyPI, and then through docsgate in front of it, by its own forwarding and with Caddy's \`reverse_proxy\` behind it: both
+come to the same. The tests write this page, and fail when anything on it changes.
 
 | column | |
 |---|---|

@@ -8,6 +8,7 @@ import crypto from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { REPO, gateBinary } from '../../e2e/lib/build.mjs';
+import { WAYS, logFilters } from '../../e2e/lib/gate.mjs';
 import { LOOPBACK, freePorts, isListening } from '../../e2e/lib/net.mjs';
 import { MODEL, MODEL_KEY, canary, startModel } from './model.mjs';
 import { Owner, session } from './owner.mjs';
@@ -91,7 +92,7 @@ export async function startStack({ dir, installation, processes, say }) {
     for (const folder of way === 'root' ? FOLDERS : ['pg', 'tmp']) fs.chownSync(path.join(data, folder), id, group);
   }
 
-  const names = ['postgres', 'redis', 'model', 'open', 'login', 'gateOpen', 'gateLogin'];
+  const names = ['postgres', 'redis', 'model', 'open', 'login'];
   const numbers = await freePorts(names.length);
   const ports = Object.fromEntries(names.map((name, i) => [name, numbers[i]]));
   const secrets = { JWT_SECRET_KEY: random(), INTERNAL_KEY: random(), ENCRYPTION_SECRET_KEY: random() };
@@ -186,9 +187,20 @@ export async function startStack({ dir, installation, processes, say }) {
 
 const prefixed = (prefix, values) => Object.fromEntries(Object.entries(values).map(([name, v]) => [`${prefix} "${name}"`, v]));
 
+/** The lines that examples/load-balanced has for reverse_proxy, with one server. */
+function reverseProxy(upstream) {
+  const file = path.join(REPO, 'examples', 'load-balanced', 'Caddyfile');
+  const lines = fs.readFileSync(file, 'utf8').match(/^\treverse_proxy \S+ \S+ \{\n[\s\S]*?^\t\}\n/m);
+  if (!lines) throw new Error(`${file} has no reverse_proxy with two servers`);
+  return lines[0].replace(/reverse_proxy \S+ \S+/, `reverse_proxy ${upstream}`);
+}
+
 /**
- * Starts docsgate with one site in front of each API. Its keys: "agent" and "source" are bound to the handbook;
- * "same" is another key for the same agent; "otherAgent" and "otherSource" are bound to the payroll.
+ * Starts docsgate with two sites in front of each API, one for each way to hand requests on. Its keys: "agent" and
+ * "source" are bound to the handbook; "same" is another key for the same agent, "sameSource" for the same source;
+ * "otherAgent" and "otherSource" are bound to the payroll.
+ *
+ * @returns {{folder: string, tokens: object, ways: object}} ways has the addresses: ways[way][api]
  */
 async function startGate({ dir, ports, processes, agents, sources, accessToken }) {
   const folder = path.join(dir, 'gate');
@@ -204,20 +216,23 @@ async function startGate({ dir, ports, processes, agents, sources, accessToken }
   const tokens = Object.fromEntries(Object.keys(bindings).map((name) => [name, random()]));
   const records = Object.entries(bindings).map(([id, binding]) => ({ id, name: id, sha256: sha256(tokens[id]), ...binding }));
   fs.writeFileSync(path.join(folder, 'keys.yaml'), JSON.stringify({ keys: records }));
-  const filters = fs.readFileSync(path.join(REPO, 'Caddyfile'), 'utf8').match(/^\(no_keys\) \{\n[\s\S]*?^\}\n/m)[0];
   const log = `log {
 		format filter {
 			import no_keys
 		}
 	}`;
-  const site = (port, upstream) => `http://${LOOPBACK}:${port} {
+  const [forwarding] = WAYS;
+  const site = (port, way, upstream) => `http://${LOOPBACK}:${port} {
 	${log}
-	docsgate ${LOOPBACK}:${upstream} {
+	docsgate ${way === forwarding ? upstream : ''} {
 		endpoints widget openai mcp attachments health
 	}
-}
+${way === forwarding ? '' : reverseProxy(upstream)}}
 `;
-  fs.writeFileSync(path.join(folder, 'Caddyfile'), `${filters}
+  const places = WAYS.flatMap((way) => ['open', 'login'].map((api) => ({ way, api })));
+  const numbers = await freePorts(places.length);
+  const sites = places.map(({ way, api }, i) => site(numbers[i], way, `${LOOPBACK}:${ports[api]}`));
+  fs.writeFileSync(path.join(folder, 'Caddyfile'), `${logFilters()}
 {
 	admin off
 	auto_https off
@@ -228,7 +243,7 @@ async function startGate({ dir, ports, processes, agents, sources, accessToken }
 		docsgpt auto
 	}
 }
-${site(ports.gateOpen, ports.open)}${site(ports.gateLogin, ports.login)}`);
+${sites.join('')}`);
   const gate = processes.start('gate', [gateBinary(), 'run', '--config', 'Caddyfile', '--adapter', 'caddyfile'], {
     cwd: folder,
     env: {
@@ -236,6 +251,10 @@ ${site(ports.gateOpen, ports.open)}${site(ports.gateLogin, ports.login)}`);
       AGENT_HANDBOOK: agents.handbook.key, AGENT_PAYROLL: agents.payroll.key, DOCSGPT_TOKEN: accessToken,
     },
   });
-  for (const port of [ports.gateOpen, ports.gateLogin]) await gate.ready(`port ${port}`, () => isListening(port));
-  return { open: `http://${LOOPBACK}:${ports.gateOpen}`, login: `http://${LOOPBACK}:${ports.gateLogin}`, folder, tokens };
+  const ways = Object.fromEntries(WAYS.map((way) => [way, {}]));
+  for (const [i, { way, api }] of places.entries()) {
+    await gate.ready(`port ${numbers[i]}`, () => isListening(numbers[i]));
+    ways[way][api] = `http://${LOOPBACK}:${numbers[i]}`;
+  }
+  return { folder, tokens, ways };
 }

@@ -7,6 +7,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 import { REPO } from '../../e2e/lib/build.mjs';
+import { WAYS } from '../../e2e/lib/gate.mjs';
 import { ATTEMPTS } from '../lib/attempts.mjs';
 import { FACTS } from '../lib/facts.mjs';
 import { outcome } from '../lib/outcome.mjs';
@@ -19,14 +20,21 @@ const FOREIGN = [CANARY.payroll, CANARY.attachment];
 
 const straight = { key: FACTS.agents.handbook.key, other: FACTS.agents.payroll.key, same: FACTS.agents.handbook.key };
 const { tokens } = FACTS.gate;
-/** Where each attempt is made. The gate with a key bound to an agent stands in front of the API that trusts everybody. */
-const SIDES = {
-  open: { base: FACTS.api.open, ...straight },
-  login: { base: FACTS.api.login, ...straight },
-  agent: { base: FACTS.gate.open, gate: true, key: tokens.agent, other: tokens.otherAgent, same: tokens.same },
-  source: { base: FACTS.gate.login, gate: true, key: tokens.source, other: tokens.otherSource, same: tokens.sameSource },
-};
-for (const [name, side] of Object.entries(SIDES)) Object.assign(side, { name, facts: FACTS });
+const byAgent = { column: 'agent', key: tokens.agent, other: tokens.otherAgent, same: tokens.same };
+const bySource = { column: 'source', key: tokens.source, other: tokens.otherSource, same: tokens.sameSource };
+/** Where each attempt is made, straight and then through the gate; each side is told in a column of the page. */
+const STRAIGHT = [
+  { column: 'open', base: FACTS.api.open, ...straight },
+  { column: 'login', base: FACTS.api.login, ...straight },
+];
+/** The gate with a key bound to an agent stands in front of the API that trusts everybody. */
+const GATE = WAYS.flatMap((way) => [
+  { way, base: FACTS.gate.ways[way].open, ...byAgent },
+  { way, base: FACTS.gate.ways[way].login, ...bySource },
+]);
+for (const side of [...STRAIGHT, ...GATE]) {
+  Object.assign(side, { name: side.way ? `${side.column}, ${side.way}` : side.column, facts: FACTS });
+}
 
 const callsOfTheModel = async () => (await fetch(`${FACTS.model}/calls`)).json();
 
@@ -46,22 +54,27 @@ async function describeAnswer(attempt, response, side, prepared) {
   return aftermath ? `${text}; ${aftermath}` : text;
 }
 
-/** Makes the attempt at several places at once; says what came of it at each. */
+/** Makes the attempt at several places at once. Gives what came of it by column: the same in whichever way it went. */
 async function tryAt(sides, attempt) {
   const prepared = await Promise.all(sides.map((side) => attempt.prepare?.(side)));
   const callsBefore = (await callsOfTheModel()).length;
-  const gate = sides.every((side) => side.gate);
+  const gate = sides === GATE;
   const found = await Promise.all(sides.map(async (side, i) => {
     const request = attempt.request(side, prepared[i]);
     const response = await send(side.base, request);
     if (gate) assertNothingForeign(response, request);
-    return [side.name, await describeAnswer(attempt, response, side, prepared[i])];
+    return describeAnswer(attempt, response, side, prepared[i]);
   }));
   if (gate) {
     const given = (await callsOfTheModel()).slice(callsBefore).flat();
     assert.deepEqual(given.filter((text) => FOREIGN.includes(text)), [], 'foreign text was given to the model');
   }
-  return Object.fromEntries(found);
+  const columns = {};
+  for (const [i, { column, name }] of sides.entries()) {
+    columns[column] ??= found[i];
+    assert.equal(found[i], columns[column], `${name} differs from the other way`);
+  }
+  return columns;
 }
 
 describe('a client with a key for the handbook', () => {
@@ -74,8 +87,8 @@ describe('a client with a key for the handbook', () => {
       results.push(result);
       try {
         // First all that belongs to others may be seen, then nothing of it.
-        Object.assign(result, await tryAt([SIDES.open, SIDES.login], attempt));
-        Object.assign(result, await tryAt([SIDES.agent, SIDES.source], attempt));
+        Object.assign(result, await tryAt(STRAIGHT, attempt));
+        Object.assign(result, await tryAt(GATE, attempt));
       } catch (error) {
         complete = false;
         throw error;

@@ -1,8 +1,9 @@
-// Every kind of client through docsgate, against the real thing: what it asks for works, and the answer is made from the
-// source of its key.
+// Every kind of client through docsgate, by its own forwarding and with reverse_proxy behind it, against the real thing:
+// what it asks for works, and the answer is made from the source of its key.
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { WAYS } from '../../e2e/lib/gate.mjs';
 import { until } from '../../e2e/lib/until.mjs';
 import { FACTS } from '../lib/facts.mjs';
 import { answerOf, conversationOf, documentsIn } from '../lib/outcome.mjs';
@@ -10,11 +11,11 @@ import { Client, OpenAI, StreamableHTTPClientTransport } from '../lib/sdk.mjs';
 import { CANARY, QUESTION } from '../lib/stack.mjs';
 import { events, form, jsonOf, send } from '../lib/wire.mjs';
 
-const { tokens } = FACTS.gate;
+const { tokens, ways } = FACTS.gate;
 /** Keys, with the document that each is for. Those bound to sources use a personal access token upstream. */
 const KEYS = { agent: 'handbook', source: 'handbook', otherAgent: 'payroll', otherSource: 'payroll' };
-/** DocsGPT as its stock compose file runs it, and with a login. */
-const UPSTREAMS = ['open', 'login'];
+/** DocsGPT as its stock compose file runs it, and with a login; each in both ways. */
+const PLACES = WAYS.flatMap((way) => ['open', 'login'].map((upstream) => ({ way, upstream })));
 
 const ask = (gate, path, key, more = {}) => send(gate, {
   path, json: { question: QUESTION, history: '[]', api_key: key, ...more },
@@ -27,10 +28,10 @@ function assertFrom(document, answer) {
   return Number(answer.match(/turns=(\d+)/)[1]);
 }
 
-for (const upstream of UPSTREAMS) {
-  const gate = FACTS.gate[upstream];
+for (const { way, upstream } of PLACES) {
+  const gate = ways[way][upstream];
 
-  describe(`DocsGPT ${upstream === 'open' ? 'without' : 'with'} a login`, () => {
+  describe(`${way}, DocsGPT ${upstream === 'open' ? 'without' : 'with'} a login`, () => {
     for (const [name, document] of Object.entries(KEYS)) {
       const key = tokens[name];
 

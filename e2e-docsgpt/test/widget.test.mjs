@@ -5,13 +5,15 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { launchBrowser, openPage, outsideHosts } from '../../e2e/lib/browser.mjs';
 import { WIDGET_VERSIONS } from '../../e2e/lib/bundles.mjs';
+import { WAYS } from '../../e2e/lib/gate.mjs';
 import { serveSite } from '../../e2e/lib/site.mjs';
 import { mountWidget } from '../../e2e/lib/widget.mjs';
 import { FACTS } from '../lib/facts.mjs';
 import { documentsIn } from '../lib/outcome.mjs';
 import { QUESTION } from '../lib/stack.mjs';
 
-const { tokens } = FACTS.gate;
+const { tokens, ways } = FACTS.gate;
+const [forwarding, proxy] = WAYS;
 const DEADLINE = { deadline: 60_000 };
 
 describe('the published widget', () => {
@@ -43,9 +45,12 @@ describe('the published widget', () => {
       assert.equal((await widget.ask(QUESTION, DEADLINE)).error, 'Something went wrong !');
     }));
 
-    for (const [name, document] of Object.entries({ agent: 'handbook', source: 'handbook', otherAgent: 'payroll' })) {
-      test(`${version}, through docsgate with the key "${name}": two answers`, () => withWidget(version, {
-        apiHost: FACTS.gate.login, apiKey: tokens[name],
+    for (const [name, document, way] of [
+      ['agent', 'handbook', forwarding], ['source', 'handbook', forwarding], ['agent', 'handbook', proxy],
+      ['otherSource', 'payroll', proxy],
+    ]) {
+      test(`${version}, through docsgate (${way}) with the key "${name}": two answers`, () => withWidget(version, {
+        apiHost: ways[way].login, apiKey: tokens[name],
       }, async (widget) => {
         for (const turns of [1, 2]) {
           const turn = await widget.ask(QUESTION, DEADLINE);
@@ -57,15 +62,19 @@ describe('the published widget', () => {
     }
 
     test(`${version}, with a key that nobody gave out: a sentence, and no answer`, () => withWidget(version, {
-      apiHost: FACTS.gate.login, apiKey: 'nobody-gave-this-out',
+      apiHost: ways[forwarding].login, apiKey: 'nobody-gave-this-out',
     }, async (widget) => {
       const turn = await widget.ask(QUESTION, DEADLINE);
       assert.match(turn.error || turn.answer, /API key/);
     }));
   }
 
-  test('0.5.1: feedback', () => withWidget('0.5.1', { apiHost: FACTS.gate.login, apiKey: tokens.agent }, async (widget) => {
-    await widget.ask(QUESTION, DEADLINE);
-    assert.equal((await widget.like()).status, 200);
-  }));
+  for (const way of WAYS) {
+    test(`0.5.1, through docsgate (${way}): feedback`, () => withWidget('0.5.1', {
+      apiHost: ways[way].login, apiKey: tokens.agent,
+    }, async (widget) => {
+      await widget.ask(QUESTION, DEADLINE);
+      assert.equal((await widget.like()).status, 200);
+    }));
+  }
 });
