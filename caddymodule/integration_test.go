@@ -417,11 +417,8 @@ func TestStreamIsNotBufferedAndCancelled(t *testing.T) {
 			t.Errorf("open streams: %s", n)
 		}
 		cancel()
-		until(t, "the backend sees the client go", func() bool { return g.backend.OpenStreams() == 0 })
+		until(t, "the backend sees the client go", func() bool { return g.backend.OpenStreams() == 0 && g.last().Cancelled })
 		until(t, "the gauge is down", func() bool { return g.metric("caddy_docsgate_open_streams ") == "0" })
-		if !g.last().Cancelled {
-			t.Error("the upstream request was not cancelled")
-		}
 	})
 }
 
@@ -473,9 +470,7 @@ func TestKeysChangeWhileRunning(t *testing.T) {
 		if !works("canary-token-new") {
 			t.Error("a bad file took the good keys away")
 		}
-		if !strings.Contains(g.logged(), "keys.yaml:2") {
-			t.Error("the log does not name the file and line")
-		}
+		until(t, "the log names the file and line", func() bool { return strings.Contains(g.logged(), "keys.yaml:2") })
 		g.write(fmt.Sprintf("keys:\n  - {id: new, sha256: %s, agent: \"{env.AGENT_BETA}\", state: disabled}\n", sha("canary-token-new")))
 		until(t, "the key is disabled", func() bool { return !works("canary-token-new") })
 		if got := g.metric(`caddy_docsgate_keys{state="disabled"}`); got != "1" {

@@ -8,10 +8,13 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/docsgate/docsgate/demo/backend"
 )
 
 const (
@@ -304,6 +307,12 @@ func TestMCPUpstreamTrouble(t *testing.T) {
 	})
 }
 
+// listenerGone reports whether the backend has done with the client that listened: from then on another one may.
+func (g *gate) listenerGone() bool {
+	return g.backend.OpenStreams() == 0 &&
+		slices.ContainsFunc(g.backend.Calls(), func(c backend.Call) bool { return c.Method == http.MethodGet && c.Cancelled })
+}
+
 // The stream on which a client listens begins at once, stays open, and ends on both sides when either ends it.
 func TestMCPListening(t *testing.T) {
 	mcpWays(t, func(t *testing.T, g *gate) {
@@ -338,7 +347,7 @@ func TestMCPListening(t *testing.T) {
 		checkRPC(t, "a second listener", again, http.StatusConflict, -32600, "conflict")
 		cancel()
 		resp.Body.Close()
-		until(t, "the backend sees the client go", func() bool { return g.backend.OpenStreams() == 0 })
+		until(t, "the backend has done with the client", g.listenerGone)
 
 		resp, cancel = listen()
 		defer cancel()
@@ -392,7 +401,7 @@ func TestMCPListeningEndsWithTheConfiguration(t *testing.T) {
 				if text, err := io.ReadAll(resp.Body); err != nil || resp.StatusCode != http.StatusOK || strings.Contains(string(text), "data") {
 					t.Errorf("%s: %d %q %v", end.how, resp.StatusCode, text, err)
 				}
-				until(t, "the backend sees it end", func() bool { return g.backend.OpenStreams() == 0 })
+				until(t, "the backend has done with it", g.listenerGone)
 			}
 		})
 	}
@@ -401,7 +410,7 @@ func TestMCPListeningEndsWithTheConfiguration(t *testing.T) {
 // Silence on such a stream is no trouble.
 func TestMCPListeningInSilence(t *testing.T) {
 	g := prepare(t)
-	g.start("docsgate " + g.address + " {\nendpoints mcp\nidle_timeout 50ms\n}\n")
+	g.start("docsgate " + g.address + " {\nendpoints mcp\nidle_timeout 500ms\n}\n")
 	id := g.session(tokenAgent)
 	r := g.send(http.MethodGet, "/mcp", "", g.mcpHeaders(tokenAgent, id)...)
 	if r.status != http.StatusOK || strings.Contains(r.body, "data") {

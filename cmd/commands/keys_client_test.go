@@ -185,7 +185,11 @@ func TestInProcess(t *testing.T) {
 			}
 		}
 	})
-	mux.HandleFunc("GET /silent", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	returned := make(chan struct{})
+	mux.HandleFunc("GET /silent", func(_ http.ResponseWriter, r *http.Request) {
+		<-r.Context().Done()
+		<-returned // the end of a handler is an answer, too
+	})
 	local := &inProcess{handler: mux}
 	client := &http.Client{Transport: local}
 	request := func(ctx context.Context, method, path, body string) (*http.Response, error) {
@@ -247,5 +251,6 @@ func TestInProcess(t *testing.T) {
 	if resp, err := request(ctx, "GET", "/silent", ""); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v %v", resp, err)
 	}
+	close(returned)
 	local.running.Wait()
 }

@@ -30,12 +30,13 @@ export function launchBrowser() {
 
 /**
  * Opens a fresh page. Its member "trail" collects what the page did: requests as {method, url}, console messages,
- * uncaught errors and dialogs as text. Further options are those of a browser context.
+ * uncaught errors and dialogs as text. init is a function that runs in the page before its own scripts. Further options
+ * are those of a browser context.
  */
-export async function openPage(browser, url, { width = 900, height = 640, scale = 1, ...more } = {}) {
+export async function openPage(browser, url, { width = 900, height = 640, scale = 1, init, ...more } = {}) {
   const context = await browser.newContext({ viewport: { width, height }, deviceScaleFactor: scale, ...more });
   const page = await context.newPage();
-  page.setDefaultTimeout(15_000);
+  page.setDefaultTimeout(30_000);
   page.trail = { requests: [], console: [], errors: [], dialogs: [] };
   page.on('request', (request) => page.trail.requests.push({ method: request.method(), url: request.url() }));
   page.on('console', (message) => page.trail.console.push(message.text()));
@@ -44,6 +45,7 @@ export async function openPage(browser, url, { width = 900, height = 640, scale 
     page.trail.dialogs.push(dialog.message());
     await dialog.dismiss();
   });
+  if (init) await page.addInitScript(init);
   await page.goto(url);
   return page;
 }

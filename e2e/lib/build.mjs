@@ -8,8 +8,19 @@ import { fileURLToPath } from 'node:url';
 export const E2E = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 export const REPO = path.dirname(E2E);
 
+/**
+ * Test files run at the same time, so what one starts must not be what another writes: each builds a file of its own,
+ * from a copy that the go command leaves alone if it is new enough, and puts it in place whole.
+ */
 function goBuild(target, pkg) {
-  execFileSync('go', ['build', '-o', target, pkg], { cwd: REPO, stdio: ['ignore', 'inherit', 'inherit'] });
+  const own = `${target}.${process.pid}`;
+  if (fs.existsSync(target)) fs.copyFileSync(target, own);
+  try {
+    execFileSync('go', ['build', '-o', own, pkg], { cwd: REPO, stdio: ['ignore', 'inherit', 'inherit'] });
+    fs.renameSync(own, target);
+  } finally {
+    fs.rmSync(own, { force: true });
+  }
   return target;
 }
 

@@ -115,9 +115,19 @@ export async function servePages() {
   };
 }
 
+/**
+ * Keeps from the widget, in the page, that a picture cannot be had: it would ask for its own one on another host, which is
+ * away here, again and again, and do little else.
+ */
+function withoutPictures() {
+  window.addEventListener('error', (event) => {
+    if (event.target instanceof HTMLImageElement) event.stopPropagation();
+  }, true);
+}
+
 /** Opens an example that is a page, asks what a reader would ask there, and gives what is shown then. */
 export async function usePage(browser, url, text) {
-  const page = await openPage(browser, url);
+  const page = await openPage(browser, url, { init: withoutPictures });
   try {
     if (text.includes('renderDocsGPTWidget(')) {
       await page.getByText('Ask a question').click();

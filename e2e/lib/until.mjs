@@ -9,7 +9,7 @@ import { setTimeout as delay } from 'node:timers/promises';
  * @param {() => any} check may be async; a thrown error counts as "not yet" and is told at the deadline
  * @param {{deadline?: number, every?: number}} [options] both in milliseconds
  */
-export async function until(what, check, { deadline = 15_000, every = 25 } = {}) {
+export async function until(what, check, { deadline = 30_000, every = 25 } = {}) {
   const end = Date.now() + deadline;
   let last;
   for (;;) {

@@ -85,7 +85,7 @@ export async function driveWidget(page) {
      * Waits until the widget would send another question, and gives the last turn. This is what hangs when a stream
      * does not end as the widget expects, so the deadline is the test.
      */
-    async settled({ deadline = 15_000 } = {}) {
+    async settled({ deadline = 30_000 } = {}) {
       await input.fill('and then?'); // with an empty input the button is off anyway
       await until('the widget takes another question', async () => {
         if (await turns() === null) throw new Error('the widget is gone from the page');

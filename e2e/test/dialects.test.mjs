@@ -79,7 +79,7 @@ describe('dialects', () => {
               const page = chat?.page ?? await openPage(browser, site.page(version));
               try {
                 chat ??= await mountWidget(page, { apiHost: gate.url(way), apiKey: gate.token });
-                const turn = await chat.ask(`${QUESTION} [[${name}]]`, { deadline: 5_000 });
+                const turn = await chat.ask(`${QUESTION} [[${name}]]`);
                 assert.equal(turn.waiting, false, 'the widget still waits');
                 assertShown(shows, turn.answer, turn.error);
                 assert.deepEqual(page.trail.errors, [], 'uncaught errors in the page');

@@ -29,16 +29,21 @@ describe('MCP SDK', () => {
       }
     })(t));
 
-    /** A client as users make it. Its errors are collected. */
+    /**
+     * A client as users make it, when it listens already: it begins to at a time of its own, which could be that of the
+     * next test. Its errors are collected.
+     */
     async function connect(token = 'agent', path = '/mcp', sessionId = undefined) {
+      const ear = listener();
       const transport = new StreamableHTTPClientTransport(new URL(`${world.gate.url(way)}${path}`), {
-        requestInit: { headers: { Authorization: `Bearer ${world.keys.tokens[token] ?? token}` } }, sessionId,
+        requestInit: { headers: { Authorization: `Bearer ${world.keys.tokens[token] ?? token}` } }, sessionId, fetch: ear.fetch,
       });
       const client = new Client({ name: 'e2e', version: '1.0.0' });
       const errors = [];
       client.onerror = (error) => errors.push(error);
       clients.add({ client });
       await client.connect(transport);
+      if (!sessionId) await until('the client listens', ear.listens); // with a session it takes it for an old one
       return { client, transport, errors };
     }
 
@@ -69,7 +74,6 @@ describe('MCP SDK', () => {
     scenario('the stream for what the server says stays open, and ends when the client closes', async () => {
       const { client, errors } = await connect();
       const listening = async () => (await world.stub.calls()).find((call) => call.method === 'GET');
-      await until('the client listens', listening);
       await search(client);
       assert.equal((await listening()).cancelled, false);
       assert.deepEqual(errors, []);
@@ -240,13 +244,14 @@ test('the gate ends when it is asked to while clients listen, and they see a reg
       const client = new Client({ name: 'e2e', version: '1.0.0' });
       client.errors = [];
       client.onerror = (error) => client.errors.push(error);
+      client.ear = listener();
       clients.push(client);
       await client.connect(new StreamableHTTPClientTransport(new URL(`${world.gate.url(way)}/mcp`), {
-        requestInit: { headers: { Authorization: `Bearer ${world.keys.tokens.agent}` } },
+        requestInit: { headers: { Authorization: `Bearer ${world.keys.tokens.agent}` } }, fetch: client.ear.fetch,
         reconnectionOptions: { initialReconnectionDelay: 1, maxReconnectionDelay: 1, reconnectionDelayGrowFactor: 1, maxRetries: 0 },
       }));
     }
-    await until('they listen', async () => (await world.stub.calls()).filter((call) => call.method === 'GET').length === WAYS.length);
+    await until('they listen', () => clients.every((client) => client.ear.listens()));
   } finally {
     await world.close(); // fails if the gate has to be killed
   }
@@ -256,6 +261,19 @@ test('the gate ends when it is asked to while clients listen, and they see a reg
     await client.close();
   }
 });
+
+/** A fetch for a client, and whether the stream on which it listens has been answered. */
+function listener() {
+  let answered = false;
+  return {
+    listens: () => answered,
+    async fetch(url, init) {
+      const response = await fetch(url, init);
+      if (init.method === 'GET') answered = true;
+      return response;
+    },
+  };
+}
 
 /** Runs in the page: a session, one search, and the end, with the headers that MCP asks for. */
 async function pageSearch({ url, token, query }) {

@@ -30,7 +30,7 @@ describe('search bar', () => {
       const { page, search, shown } = await bar(way, 'unknown');
       await search('reset');
       await until('it says so', async () => (await shown()).includes('No results found'));
-      assert.ok(page.trail.console.some((line) => line.includes('Error: 401')), 'the page could not read the refusal');
+      await until('the page tells of the refusal that it has read', () => page.trail.console.some((line) => line.includes('Error: 401')));
       await search('update');
       await until('it says so again', async () => (await shown()).includes('No results found'));
       assert.deepEqual(page.trail.errors, []);

@@ -38,13 +38,16 @@ describe('chat widget', () => {
 
       scenario('the answer grows while it is written', async () => {
         const chat = await widget();
-        await chat.send(`${QUESTION} [[gap=1]]`);
-        const first = await until('the first piece shows', async () => (await chat.last()).answer);
-        const whole = (await chat.settled()).answer;
-        assert.ok(whole.startsWith(first) && whole.length > first.length, `first ${first}, then ${whole}`);
+        const whole = (await chat.ask(`${QUESTION} [[words=20]]`)).answer;
         const steps = await chat.steps();
-        assert.ok(steps.length >= 3, `shown in ${steps.length} steps: ${JSON.stringify(steps)}`);
+        for (const [i, step] of steps.entries()) assert.ok(i === 0 || step.startsWith(steps[i - 1]), `step ${i}: ${step}`);
         assert.equal(steps.at(-1), whole);
+
+        // How many pieces a browser that has much to do shows at once is not ours. So the backend falls silent after the
+        // first, for longer than anything here waits.
+        await chat.send(`${QUESTION} [[words=20]] [[gap=60]]`);
+        const first = await until('the first piece shows', async () => (await chat.last()).answer);
+        assert.ok(whole.startsWith(first) && whole.length > first.length, `first ${first}, but all of ${whole}`);
       });
 
       scenario('a follow-up question goes into the same conversation', async () => {

@@ -3,7 +3,9 @@ package feedtest
 import (
 	"context"
 	"net"
+	"os"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -29,9 +31,24 @@ func NewProxy(t testing.TB, to string) *Proxy {
 	t.Helper()
 	p := &Proxy{t: t, to: to, conns: map[net.Conn]bool{}, hole: make(chan struct{}), fell: make(chan struct{}, 1), left: -1}
 	close(p.hole)
-	p.listen("127.0.0.1:0")
+	p.listen(ownAddress())
 	t.Cleanup(p.Close)
 	return p
+}
+
+var proxies atomic.Int32
+
+// ownAddress is where a proxy listens: where a system has more than one loopback address, one that no other proxy has. So
+// nobody takes its port while it refuses connections.
+func ownAddress() string {
+	pid := os.Getpid()
+	host := net.IPv4(127, byte(1+pid>>8&0x7f), byte(pid), byte(1+proxies.Add(1)%254)).String()
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", host+":0")
+	if err != nil {
+		return "127.0.0.1:0"
+	}
+	_ = l.Close()
+	return host + ":0"
 }
 
 // Addr is where the proxy listens: a host and a port on loopback.
@@ -179,28 +196,29 @@ func (p *Proxy) copy(to, from net.Conn, counted bool) {
 			}
 		}
 		n, cut := p.allow(n, counted)
-		if _, werr := to.Write(buf[:n]); err != nil || werr != nil {
+		_, werr := to.Write(buf[:n])
+		if cut != nil {
+			p.Refuse()
+			close(cut) // not before: who hears of the cut may call Accept
 			return
 		}
-		if cut {
-			p.Refuse()
+		if err != nil || werr != nil {
 			return
 		}
 	}
 }
 
-// allow counts bytes from the server, and says when it is time for the cut.
-func (p *Proxy) allow(n int, counted bool) (int, bool) {
+// allow counts bytes from the server, and says when it is time for the cut: then it returns what is to be closed after it.
+func (p *Proxy) allow(n int, counted bool) (int, chan<- struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !counted || p.left < 0 {
-		return n, false
+		return n, nil
 	}
 	if n <= p.left {
 		p.left -= n
-		return n, false
+		return n, nil
 	}
 	n, p.left = p.left, -1
-	close(p.onCut)
-	return n, true
+	return n, p.onCut
 }

@@ -42,7 +42,8 @@ func childFailed(err error) int {
 }
 
 // childWriter makes keys from several goroutines, gives each a second token, and prints "ID number-of-writes" once a write
-// is acknowledged.
+// is acknowledged. It is to be killed, however far behind its reader is: when all is written it waits for the end of its
+// standard input.
 func childWriter() int {
 	ctx := context.Background()
 	s, err := Open(ctx, Options{Path: os.Getenv(pathEnv)})
@@ -93,6 +94,7 @@ func childWriter() int {
 		return childFailed(err)
 	default:
 	}
+	_, _ = os.Stdin.Read(make([]byte, 1))
 	if err := s.Close(); err != nil {
 		return childFailed(err)
 	}

@@ -25,6 +25,9 @@ func TestKilledProcessLosesNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if _, err := cmd.StdinPipe(); err != nil { // its end would let the process end by itself
+			t.Fatal(err)
+		}
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
