@@ -18,10 +18,20 @@ export async function conversation(side, key) {
   return conversationOf(reply);
 }
 
+/** The questions and answers of a conversation, as its owner sees them. */
+async function queriesOf(side, id) {
+  const owner = new Owner(side.facts.api.login, side.facts.ownerSession);
+  return (await owner.call('GET', `/api/get_single_conversation?id=${id}`)).queries;
+}
+
+/** Tells whether a conversation that held one answer holds more of them now. */
+export async function hasGrown(side, id) {
+  return (await queriesOf(side, id)).length !== 1;
+}
+
 /** Tells whether a conversation that held one answer, from the payroll, is another one now. */
 export async function isChanged(side, id) {
-  const owner = new Owner(side.facts.api.login, side.facts.ownerSession);
-  const { queries } = await owner.call('GET', `/api/get_single_conversation?id=${id}`);
+  const queries = await queriesOf(side, id);
   const [{ response }] = queries;
   return queries.length !== 1 || !response.includes(CANARY.payroll) || response.includes(CANARY.handbook);
 }
