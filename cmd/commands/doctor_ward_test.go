@@ -108,8 +108,8 @@ renderDocsGPTWidget("app", {apiHost: "%s", apiKey: "%s"});</script>`, w.doctor.U
 	return w
 }
 
-// paced has DocsGPT write its answers over most of a second.
-func (w *ward) paced() { w.pace = 20 * time.Millisecond }
+// paced has DocsGPT write its answers over more than a second.
+func (w *ward) paced() { w.pace = 40 * time.Millisecond }
 
 // beside is a site that hands all requests to DocsGPT. What is before comes first.
 func (w *ward) beside(before, bind string) string {

@@ -120,8 +120,10 @@ func (p *inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 	select {
 	case <-w.begun:
 	case <-r.Context().Done():
+	}
+	if err := r.Context().Err(); err != nil { // also where both are so: the end of a handler that gave up is no answer
 		_ = reader.Close()
-		return nil, r.Context().Err()
+		return nil, err
 	}
 	return &http.Response{
 		Status: http.StatusText(w.status), StatusCode: w.status, Header: w.sent, Body: reader, ContentLength: -1,

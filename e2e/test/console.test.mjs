@@ -73,7 +73,7 @@ describe('console', () => {
     const search = page.getByRole('searchbox', { name: 'Search' });
     await search.fill('batch 59');
     await page.getByText('1 key', { exact: true }).waitFor();
-    assert.match(page.url(), /\?q=batch\+59$/);
+    await page.waitForURL(/\?q=batch\+59$/);
     await search.fill('Batch');
     await page.getByText('1 to 50 of 60 keys').waitFor();
     await page.getByLabel('Source', { exact: true }).fill(world.keys.sources.payroll);
