@@ -166,6 +166,9 @@ func (g *gate) takeIn(ctx context.Context, cmd *cobra.Command, keys []arrival, d
 		fmt.Fprintf(notes, "%s new; they are shown this once, the gate does not keep them.\n",
 			plural(report.tokens, "token is", "tokens are"))
 	}
+	if report.problem != "" {
+		fmt.Fprintf(notes, "Not all of these keys can be used yet: %s\n", visible(report.problem))
+	}
 	if broken := (*brokenError)(nil); errors.As(err, &broken) {
 		return fmt.Errorf("%w\nMore keys may have been imported, with tokens that nobody has seen: see \"keys list\", and rotate "+
 			"those", err)
@@ -212,9 +215,13 @@ func (g *gate) takeBatches(ctx context.Context, batches []batch, dry bool, repor
 		}{b.body, dry}
 		var answer struct {
 			Imported []json.RawMessage `json:"imported"`
+			Problem  string            `json:"problem"`
 		}
 		if err := g.call(ctx, http.MethodPost, "/v1/import", in, "", &answer); err != nil {
 			return b.blame(err)
+		}
+		if answer.Problem != "" {
+			report.problem = answer.Problem
 		}
 		for _, raw := range answer.Imported {
 			if err := report.add(raw); err != nil {
@@ -254,6 +261,7 @@ type importReport struct {
 	out                    io.Writer
 	json                   bool
 	keys, existing, tokens int
+	problem                string // why not all of them can be used yet
 }
 
 func (r *importReport) add(raw json.RawMessage) error {

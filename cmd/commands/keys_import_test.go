@@ -22,6 +22,8 @@ type taker struct {
 	bytes  int    // of the largest request
 	breaks int    // the batch at which the connection breaks; 0: none
 	fault  string // name of a key that is not valid
+
+	problem string // that the answer to the first batch tells
 }
 
 func (f *taker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -53,7 +55,11 @@ func (f *taker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		all = append(all, imported{ID: k.ID, Name: k.Name, Token: "dgk_" + k.Name})
 	}
-	_ = json.NewEncoder(w).Encode(map[string]any{"imported": all})
+	answer := map[string]any{"imported": all}
+	if !in.Dry && len(f.sizes) == 1 {
+		answer["problem"] = f.problem
+	}
+	_ = json.NewEncoder(w).Encode(answer)
 }
 
 func takeIn(t *testing.T, f *taker, keys []arrival, dry bool) (out, notes string, err error) {
@@ -116,6 +122,13 @@ func TestImportInBatches(t *testing.T) {
 		if n := strings.Count(out, "dgk_n"); n != 1000 || statusOf(err) != exitUnreachable || len(f.sizes) != 1 ||
 			!strings.Contains(err.Error(), "rotate") {
 			t.Errorf("%d tokens, %+v, %v", n, f, err)
+		}
+	})
+	t.Run("keys that cannot be used yet are told of", func(t *testing.T) {
+		f := &taker{problem: "it is stored, but not in force"}
+		out, notes, err := takeIn(t, f, arrivals(1500, "n"), false)
+		if n := strings.Count(out, "dgk_n"); err != nil || n != 1500 || strings.Count(notes, "can be used yet: "+f.problem) != 1 {
+			t.Errorf("%d tokens, %q, %v", n, notes, err)
 		}
 	})
 	t.Run("no keys are no request", func(t *testing.T) {

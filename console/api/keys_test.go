@@ -345,7 +345,11 @@ func TestStoredButNotInForce(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	w.call("POST", "/v1/keys/"+made.ID+"/revoke", "").problem(http.StatusServiceUnavailable, "not_in_force")
-	if len(w.logged) != 2 {
+	taken := decoded[importAnswer](w.call("POST", "/v1/import", `{"keys":[{"name":"New","source":"a"}]}`).want(http.StatusOK))
+	if !keys.Issued(taken.Imported[0].Token) || taken.Problem == "" {
+		t.Errorf("%+v", taken)
+	}
+	if len(w.logged) != 3 {
 		t.Errorf("logged: %q", w.logged)
 	}
 }

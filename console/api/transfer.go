@@ -104,8 +104,10 @@ func (a *api) importKeys(w http.ResponseWriter, r *http.Request) error {
 		return invalid(faults)
 	}
 	imported, err := a.Desk.Registry.Import(context.WithoutCancel(r.Context()), a.Actor(r), items, wanted.Dry)
+	problem := ""
 	if errors.Is(err, registry.ErrNotInForce) && imported != nil {
-		a.log(r, err) // the tokens must not be lost
+		problem = notInForce // in an answer, since the tokens must not be lost
+		a.log(r, err)
 	} else if err != nil {
 		return named(err, single)
 	}
@@ -116,9 +118,10 @@ func (a *api) importKeys(w http.ResponseWriter, r *http.Request) error {
 		Existing string `json:"existing,omitempty"`
 	}
 	answer := struct {
-		Imported []one `json:"imported"`
-		Dry      bool  `json:"dry_run,omitempty"`
-	}{make([]one, len(imported)), wanted.Dry}
+		Imported []one  `json:"imported"`
+		Dry      bool   `json:"dry_run,omitempty"`
+		Problem  string `json:"problem,omitempty"`
+	}{make([]one, len(imported)), wanted.Dry, problem}
 	for i := range imported {
 		in := &imported[i]
 		answer.Imported[i] = one{in.Record.ID, in.Record.Name, in.Token.Reveal(), in.Existing}

@@ -20,7 +20,8 @@ type importAnswer struct {
 		Token    string `json:"token"`
 		Existing string `json:"existing"`
 	} `json:"imported"`
-	Dry bool `json:"dry_run"`
+	Dry     bool   `json:"dry_run"`
+	Problem string `json:"problem"`
 }
 
 func TestImport(t *testing.T) {
@@ -35,7 +36,7 @@ func TestImport(t *testing.T) {
 		t.Errorf("%+v, %d keys", dry, w.total())
 	}
 	taken := decoded[importAnswer](w.call("POST", "/v1/import", strings.Replace(body, "DRY", "false", 1)).want(http.StatusOK))
-	if taken.Imported[0].ID != "old" || taken.Imported[0].Token != "" || !keys.Issued(taken.Imported[1].Token) {
+	if taken.Problem != "" || taken.Imported[0].ID != "old" || taken.Imported[0].Token != "" || !keys.Issued(taken.Imported[1].Token) {
 		t.Errorf("%+v", taken)
 	}
 	if got := w.standing("an-old-token"); got != keys.Allowed {
