@@ -6,11 +6,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"os/signal"
 	"strconv"
-	"strings"
 	"sync"
-	"syscall"
 	"testing"
 
 	"github.com/docsgate/docsgate/keys"
@@ -25,7 +22,7 @@ const (
 )
 
 // childs are the programs that this test binary is when it starts itself, by the value of childEnv.
-var childs = map[string]func() int{"writer": childWriter, "holder": childHolder, "full": childFull}
+var childs = map[string]func() int{"writer": childWriter, "holder": childHolder}
 
 // child is a command that runs one of childs. It ends with the test at the latest.
 func child(t *testing.T, name, path string) *exec.Cmd {
@@ -109,64 +106,6 @@ func childHolder() int {
 	}
 	fmt.Println("open")
 	_, _ = os.Stdin.Read(make([]byte, 1))
-	if err := s.Close(); err != nil {
-		return childFailed(err)
-	}
-	return 0
-}
-
-// childFull lets the file grow no further, writes until that is an error, and then goes on with more room. It prints the
-// first error and how many records were acknowledged.
-func childFull() int {
-	ctx := context.Background()
-	signal.Ignore(syscall.SIGXFSZ)
-	s, err := Open(ctx, Options{Path: os.Getenv(pathEnv)})
-	if err != nil {
-		return childFailed(err)
-	}
-	var limit syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
-		return childFailed(err)
-	}
-	info, err := os.Stat(os.Getenv(pathEnv))
-	if err != nil {
-		return childFailed(err)
-	}
-	before := limit.Cur
-	limit.Cur = uint64(info.Size()) + 12345
-	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
-		return childFailed(err)
-	}
-	stored, refused := 0, 0
-	for ; refused < 3; stored++ {
-		r := record(stored)
-		r.Prompt = strings.Repeat("x", 20_000)
-		if err := s.Write(ctx, []*registry.Record{r}, []*registry.Entry{entry(r, registry.ActionCreated)}); err != nil {
-			if refused++; refused == 1 {
-				fmt.Println(err)
-			}
-			stored--
-		}
-		if stored > 100_000 {
-			return childFailed(errors.New("the limit does not count"))
-		}
-	}
-	// Reading goes on.
-	if n, err := count(ctx, s); err != nil || n != stored {
-		return childFailed(fmt.Errorf("%d records of %d, %w", n, stored, err))
-	}
-	limit.Cur = before
-	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
-		return childFailed(err)
-	}
-	for range 100 {
-		r := record(stored)
-		if err := s.Write(ctx, []*registry.Record{r}, []*registry.Entry{entry(r, registry.ActionCreated)}); err != nil {
-			return childFailed(fmt.Errorf("with more room: %w", err))
-		}
-		stored++
-	}
-	fmt.Println(stored)
 	if err := s.Close(); err != nil {
 		return childFailed(err)
 	}

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -231,20 +230,4 @@ func TestTwoProcesses(t *testing.T) {
 		t.Error("the file has changed")
 	}
 	open1(t, path)
-}
-
-func TestFullDisk(t *testing.T) {
-	path, _ := stored(t, 0)
-	out, err := child(t, "full", path).Output()
-	if err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	said, acknowledged, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
-	if want := "writing the key store " + path + ": nothing was stored: "; !strings.HasPrefix(said, want) {
-		t.Errorf("the error was %q, want %q", said, want)
-	}
-	n, err := count(t.Context(), open1(t, path))
-	if err != nil || strconv.Itoa(n) != acknowledged {
-		t.Errorf("%s records were acknowledged, %d are there; %v", acknowledged, n, err)
-	}
 }
