@@ -12,9 +12,11 @@ import (
 // ErrTooLarge is returned for a body over its limit.
 var ErrTooLarge = errors.New("the body is too large")
 
-// Sizes of buffers: most bodies fit into a small one; up to a large one is kept for the next request.
+// Sizes of buffers: most bodies fit into a small one, which may grow a bit and is kept as such; up to a large one is kept
+// for the next request.
 const (
 	smallBuffer = 8 << 10
+	keptSmall   = 2 * smallBuffer
 	largeBuffer = 4 << 20
 )
 
@@ -57,7 +59,8 @@ func NewBuffer(size int) *Buffer {
 	if size <= smallBuffer {
 		b = smallBuffers.Get().(*Buffer)
 	} else if b, _ = largeBuffers.Get().(*Buffer); b == nil || cap(b.Bytes) < size {
-		b = &Buffer{Bytes: make([]byte, 0, size), pool: size <= largeBuffer}
+		room := max(size, keptSmall+1) // a smaller one would be kept where it is not looked for
+		b = &Buffer{Bytes: make([]byte, 0, room), pool: size <= largeBuffer}
 	}
 	b.Bytes = b.Bytes[:0]
 	b.refs.Store(1)
@@ -70,7 +73,7 @@ func (b *Buffer) Release() {
 		return
 	}
 	switch size := cap(b.Bytes); {
-	case size <= 2*smallBuffer:
+	case size <= keptSmall:
 		smallBuffers.Put(b)
 	case size <= largeBuffer:
 		largeBuffers.Put(b)

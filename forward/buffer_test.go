@@ -52,6 +52,15 @@ func TestReleasedBuffersAreUsedAgain(t *testing.T) {
 	}
 }
 
+// Buffers that are a bit larger than small ones go back to the pool in which such ones are looked for.
+func TestNoSizeIsAlwaysMadeAnew(t *testing.T) {
+	for _, size := range []int{smallBuffer + 1, smallBuffer + 5000, 2 * smallBuffer} {
+		if b := NewBuffer(size); cap(b.Bytes) <= keptSmall {
+			t.Errorf("one for %d bytes has room for %d, so it is kept among the small ones", size, cap(b.Bytes))
+		}
+	}
+}
+
 // fill takes buffers from the pools and writes into them, which damages bytes that were given back too early.
 func fill(size int) {
 	for range 8 {
