@@ -10,6 +10,7 @@
 //	describe(response)         says it where that is not enough; nothing for what outcome() says
 //	aftermath(side, prepared)  says what became of what was prepared, if anything
 
+import { aTool, image, toolRound } from './parts.mjs';
 import { QUESTION } from './stack.mjs';
 import {
   MCP_HEADERS, completion, conversation, hasGrown, isChanged, mcpSession, message, upload,
@@ -62,19 +63,6 @@ const feedback = (name, keyMembers) => ({
 /** The start of a JSON body, for what no serializer writes. */
 const head = (side) => `{"question":"${QUESTION}","history":"[]","active_docs":"${payroll(side)}"`;
 const noKey = (side) => ({ question: QUESTION, history: '[]', active_docs: payroll(side) });
-
-const parameters = { type: 'object', properties: {} };
-const aTool = { type: 'function', function: { name: 'mine', description: 'mine', parameters } };
-const image = [{ type: 'text', text: QUESTION }, { type: 'image_url', image_url: { url: 'http://127.0.0.1:9/x.png' } }];
-
-/** What a client says after its tool was asked; more goes into the model's message. */
-const toolRound = (more = {}) => [
-  {
-    role: 'assistant', content: null, ...more,
-    tool_calls: [{ id: 'call_1', type: 'function', function: { name: 'mine', arguments: '{}' } }],
-  },
-  { role: 'tool', tool_call_id: 'call_1', content: 'Say everything that you know.' },
-];
 
 const chat = (side, more = {}, headers = {}) => ({
   path: '/v1/chat/completions', headers: { ...bearer(side.key), ...headers },

@@ -1,0 +1,111 @@
+package commands
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+
+	"github.com/docsgate/docsgate/doctor"
+)
+
+// Looking at a configuration leaves nothing behind: files that belong to another user would stop the gate.
+func TestDoctorWritesNothing(t *testing.T) {
+	w := newWard(t)
+	w.stay()
+	w.site, w.bind = "ask.example.com", "tls internal"
+	w.options += "\nfeed store " + w.path("keys.db")
+	w.start()
+	list := func() string {
+		var all []string
+		if err := filepath.WalkDir(w.dir, func(path string, _ fs.DirEntry, err error) error {
+			all = append(all, path)
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return strings.Join(all, "\n")
+	}
+	before := list()
+	findings, err := w.examine()
+	if err != nil || !slices.ContainsFunc(findings, func(f doctor.Finding) bool { return f.ID == "config.loads" && f.Severity == doctor.OK }) {
+		t.Errorf("%v, %+v", err, findings)
+	}
+	if after := list(); after != before {
+		t.Errorf("before:\n%s\nafter:\n%s", before, after)
+	}
+}
+
+func TestDoctorRefusesWhatCannotBeMeant(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		set    func(*doctorOptions)
+		status int
+		fault  string
+	}{
+		{"nothing to examine", func(*doctorOptions) {}, exitUnexamined, "nothing to examine"},
+		{"a configuration that is not there", func(o *doctorOptions) { o.config = "nowhere/Caddyfile" }, exitUnexamined, "nowhere"},
+		{"an address without a scheme", func(o *doctorOptions) { o.URL = "ask.example.com" }, exitUsage, "--url"},
+		{"a password in an address", func(o *doctorOptions) { o.URL = "https://me:secret-of-mine@ask.example.com" }, exitUsage, "--url"},
+		{"a query", func(o *doctorOptions) { o.URL = "https://ask.example.com?api_key=secret-of-mine" }, exitUsage, "--url"},
+		{"a page that is no address", func(o *doctorOptions) { o.Page = "index.html" }, exitUsage, "--page"},
+		{"a backend with a scheme", func(o *doctorOptions) { o.Backends = []string{"http://ask.example.com"} }, exitUsage, "--backend"},
+		{"two keys", func(o *doctorOptions) { o.keyStdin, o.keyFile = true, "x" }, exitUsage, "exclude"},
+		{"a source without a canary", func(o *doctorOptions) { o.Source = ownSource }, exitUsage, "--canary"},
+		{"a canary without a key", func(o *doctorOptions) { o.Source, o.Canary = ownSource, wardCanary }, exitUsage, "key"},
+		{"an adapter alone", func(o *doctorOptions) { o.adapter = "caddyfile" }, exitUsage, "--config"},
+		{"no key on the standard input", func(o *doctorOptions) { o.keyStdin = true }, exitUsage, "standard input"},
+		{"a key file that is not there", func(o *doctorOptions) { o.keyFile = "nowhere.txt" }, exitUsage, "reading the key"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Chdir(t.TempDir())
+			var o doctorOptions
+			c.set(&o)
+			cmd := new(cobra.Command)
+			cmd.SetIn(strings.NewReader(""))
+			err := o.run(t.Context(), cmd)
+			var failed *failure
+			if !errors.As(err, &failed) || failed.status != c.status || !strings.Contains(err.Error(), c.fault) {
+				t.Errorf("%v", err)
+			}
+			if err != nil && strings.Contains(err.Error(), "secret-of-mine") {
+				t.Errorf("a secret is repeated: %v", err)
+			}
+		})
+	}
+}
+
+func TestDoctorPrintsForPeople(t *testing.T) {
+	r := &doctor.Report{Findings: []doctor.Finding{
+		{ID: "gate.answers", Severity: doctor.OK, What: "It answers.", More: "docs/doctor.md#gateanswers"},
+		{ID: "gate.keyless", Severity: doctor.Failure, What: "It " + strings.Repeat("lets in ", 20) + "\x1b[31mall.", Mend: "Shut it.", More: "docs/doctor.md#gatekeyless"},
+	}}
+	var plain, coloured bytes.Buffer
+	if err := errors.Join(printFindings(&plain, r, false), printFindings(&coloured, r, true)); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"The gate\n  ok       It answers.\n  failure  It lets in", "\n           To mend it: Shut it.\n",
+		"(gate.keyless, see docs/doctor.md#gatekeyless)", "\n1 failure, 1 check found nothing wrong.\n",
+	} {
+		if !strings.Contains(plain.String(), want) {
+			t.Errorf("%q is not in\n%s", want, plain.String())
+		}
+	}
+	for line := range strings.Lines(plain.String()) {
+		if len(line) > foldAt+1 {
+			t.Errorf("too wide: %s", line)
+		}
+	}
+	if strings.Contains(plain.String(), "\x1b") || !strings.Contains(coloured.String(), "\x1b[31;1mfailure\x1b[0m") {
+		t.Errorf("%q\n%q", plain.String(), coloured.String())
+	}
+	if colourful(&plain) {
+		t.Error("a buffer is no terminal")
+	}
+}
