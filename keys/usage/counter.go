@@ -13,8 +13,8 @@ const (
 	day    = 24 * 60 // minutes
 )
 
-// counter is the use of one key: 64 bytes, since every key that was ever used has one, and so that each has a cache line of
-// its own. Times are Unix minutes and hours in 32 bits.
+// counter is the use of one key: 64 bytes, since every key that was ever used has one, and so that no two count in the same
+// cache line. Times are Unix minutes and hours in 32 bits.
 //
 // Counting in the hour that is under way takes no lock. The window is moved on, and read as a whole, under the lock of the
 // counter's shard, which also guards past and busy, and is held to change state.
