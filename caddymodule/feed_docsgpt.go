@@ -171,8 +171,13 @@ func checkURI(text string) error {
 	if err != nil || u.Scheme == "" {
 		return errors.New("the feed docsgpt needs the address of DocsGPT's database, such as {env.DOCSGPT_POSTGRES_URI}")
 	}
-	if _, has := u.User.Password(); has || u.Query().Has("password") {
+	if _, has := u.User.Password(); has {
 		return errClearSecret
+	}
+	for option := range u.Query() { // also those of certificates: sslpassword, tlsCertificateKeyFilePassword
+		if strings.Contains(strings.ToLower(option), "password") {
+			return errClearSecret
+		}
 	}
 	return nil
 }

@@ -73,8 +73,12 @@ func (x *exchange) upstreamFailed(r *docsgpt.Refusal, status int, cause error) {
 		level, message = zap.InfoLevel, "DocsGPT did not accept the request" // its limits, or the client's mistake
 	}
 	if r.Code == docsgpt.CodeUpstreamRefused {
-		fields = append(fields, zap.String("likely_cause", "the upstream credential: "+x.credentialName()+
-			" is not valid in DocsGPT (or DocsGPT's database is away); the client's key is good"))
+		cause := "the upstream credential: " + x.credentialName() +
+			" is not valid in DocsGPT (or DocsGPT's database is away); the client's key is good"
+		if status == http.StatusBadRequest { // its answer to both is the same
+			cause += "; if this comes from one client only, its history is not what DocsGPT reads"
+		}
+		fields = append(fields, zap.String("likely_cause", cause))
 	} else if cause := x.likelyCause(r, status); cause != "" {
 		fields = append(fields, zap.String("likely_cause", cause))
 	}
