@@ -1,7 +1,10 @@
-// Package alloctest counts the allocations of a function while others allocate, too.
+// Package alloctest measures what a function allocates while others allocate, too.
 package alloctest
 
-import "testing"
+import (
+	"runtime"
+	"testing"
+)
 
 // tries is how often is counted at most. Whoever allocates in between does so now and then, not all the time.
 const tries = 20
@@ -15,4 +18,22 @@ func Least(runs int, f func()) float64 {
 		least = min(least, testing.AllocsPerRun(runs, f))
 	}
 	return least
+}
+
+// LeastBytes returns how many bytes a call of f allocates, garbage included, at the least of several calls. The first that is
+// enough or less is the last.
+func LeastBytes(enough uint64, f func()) uint64 {
+	least := bytes(f)
+	for n := 1; n < tries/4 && least > enough; n++ {
+		least = min(least, bytes(f))
+	}
+	return least
+}
+
+func bytes(f func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
 }

@@ -40,3 +40,23 @@ func TestLeast(t *testing.T) {
 		t.Errorf("%v allocations, though there are none any more", n)
 	}
 }
+
+// One call that allocates much, for whatever cause, is not all that is looked at; what each call allocates counts.
+func TestLeastBytes(t *testing.T) {
+	calls := 0
+	once := func() {
+		if calls++; calls == 1 {
+			sink = make([]byte, 1<<20)
+		}
+	}
+	if n := alloctest.LeastBytes(1<<16, once); n > 1<<16 || calls < 2 {
+		t.Errorf("%d bytes in %d calls", n, calls)
+	}
+	if n := alloctest.LeastBytes(1<<16, func() { sink = make([]byte, 1<<20) }); n < 1<<20 {
+		t.Errorf("%d bytes, want 1 MiB at the least", n)
+	}
+	calls = 0
+	if alloctest.LeastBytes(1<<24, func() { calls++ }); calls != 1 {
+		t.Errorf("%d calls, though the first was enough", calls)
+	}
+}
