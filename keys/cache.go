@@ -9,10 +9,10 @@ import (
 	"github.com/dgraph-io/ristretto/v2"
 )
 
-// CacheConfig bounds the cache of a Verifier. Zero takes the defaults.
+// CacheConfig limits the cache of a Verifier. Zero values mean the defaults.
 type CacheConfig struct {
-	Entries         int // keys that are remembered; default 65536
-	NegativeEntries int // unknown tokens that are remembered; default 4096
+	Entries         int // number of cached keys; default 65536
+	NegativeEntries int // number of cached unknown tokens; default 4096
 }
 
 const (
@@ -22,7 +22,7 @@ const (
 
 func (c CacheConfig) withDefaults() (CacheConfig, error) {
 	if c.Entries < 0 || c.NegativeEntries < 0 {
-		return c, errors.New("a cache cannot have a negative number of entries")
+		return c, errors.New("the number of cache entries must not be negative")
 	}
 	if c.Entries == 0 {
 		c.Entries = defaultEntries
@@ -33,22 +33,22 @@ func (c CacheConfig) withDefaults() (CacheConfig, error) {
 	return c, nil
 }
 
-// absence says that at a revision of the store no key had this digest.
+// absence is a negative cache entry: no key had this digest at this revision of the store.
 type absence struct {
 	digest   Digest
 	revision uint64
 }
 
-// cache remembers what the store said. Unknown tokens have a small cache of their own, so that a flood of them cannot push
-// out the keys. It never grants what the store would refuse: an entry counts only while the store still stands by it.
+// cache holds results of store lookups. Unknown tokens have a separate small cache, so that a flood of them cannot evict keys.
+// It never grants what the store would reject: an entry is used only while the store still has it.
 //
-// It has no close: closing a ristretto while others read or write it panics, and a lock on each read would cost as much as
-// the read. Its goroutines are stopped once nobody can reach the cache any more.
+// It has no Close method: closing a ristretto cache during concurrent reads or writes panics, and a lock on each read would
+// cost as much as the read. Its goroutines are stopped once the cache is unreachable.
 type cache struct {
 	caches
 
-	// seen holds the hashes of unknown tokens that came by lately. Only a token that comes again is worth an entry: for a
-	// flood of ever new ones the entries would cost more than the lookups (measured: 1100 ns against 450 ns).
+	// seen holds the hashes of recent unknown tokens. Only a token that is seen again gets an entry: for a flood of distinct
+	// tokens the entries would cost more than the lookups (measured: 1100 ns against 450 ns).
 	seen [1024]atomic.Uint64
 }
 
@@ -65,12 +65,12 @@ func newCache(config CacheConfig) (*cache, error) {
 	}
 	known, err := newRistretto[*record](config.Entries)
 	if err != nil {
-		return nil, fmt.Errorf("making the cache of keys: %w", err)
+		return nil, fmt.Errorf("creating the key cache: %w", err)
 	}
 	unknown, err := newRistretto[absence](config.NegativeEntries)
 	if err != nil {
 		known.Close()
-		return nil, fmt.Errorf("making the cache of unknown tokens: %w", err)
+		return nil, fmt.Errorf("creating the cache of unknown tokens: %w", err)
 	}
 	c := &cache{caches: caches{known: known, unknown: unknown}}
 	runtime.AddCleanup(c, func(inner caches) {
@@ -82,17 +82,17 @@ func newCache(config CacheConfig) (*cache, error) {
 
 func newRistretto[V any](entries int) (*ristretto.Cache[uint64, V], error) {
 	return ristretto.NewCache(&ristretto.Config[uint64, V]{
-		NumCounters: 10 * int64(entries), // ristretto's advice
+		NumCounters: 10 * int64(entries), // recommended by ristretto
 		MaxCost:     int64(entries),      // each entry costs 1 ...
 		BufferItems: 64,
-		// ... and no more: with the internal cost counted in, a cache for 100 entries keeps one.
+		// ... and nothing else: with the internal cost included, a cache for 100 entries keeps one.
 		IgnoreInternalCost: true,
-		// A second hash would be of no use: the whole digest is compared on each hit.
+		// A second hash is unnecessary: the whole digest is compared on each hit.
 		KeyToHash: func(hash uint64) (uint64, uint64) { return hash, 0 },
 	})
 }
 
-// verdict is what the cache knows about a digest.
+// verdict is the result of a cache lookup.
 type verdict uint8
 
 const (
@@ -101,9 +101,9 @@ const (
 	isUnknown
 )
 
-// get looks a digest up. revision is the store's, read before the call.
+// get looks up a digest. revision is the store's revision, loaded before the call.
 func (c *cache) get(d *Digest, revision uint64) (*record, verdict) {
-	defer runtime.KeepAlive(c) // or its goroutines could be stopped in the middle of this
+	defer runtime.KeepAlive(c) // otherwise the goroutines could be stopped during the call
 	hash := d.hash()
 	if rec, ok := c.known.Get(hash); ok && rec.has(d) && !rec.retired.Load() {
 		return rec, isKnown
@@ -114,8 +114,8 @@ func (c *cache) get(d *Digest, revision uint64) (*record, verdict) {
 	return nil, nothingKnown
 }
 
-// put remembers what the store said: the record, or nil for none at a revision that was read before the store was asked.
-// It may be forgotten at once.
+// put caches the result of a store lookup: the record, or nil for an unknown digest at a revision that was loaded before the
+// lookup. The entry may be evicted immediately.
 func (c *cache) put(d *Digest, rec *record, revision uint64) {
 	defer runtime.KeepAlive(c)
 	hash := d.hash()

@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// noon is the time of all tests that need one.
+// noon is the current time of all tests that need one.
 var noon = time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
 
 const sourceID = "7d0c0f36-6a0e-4a5e-9a39-0d2f5f9e7f11"
 
-// tokenOf returns the token of the key with this id, unlike any other.
+// tokenOf returns the token of the key with this ID, which is unique.
 func tokenOf(id string) string { return "dgk_token-of-" + id }
 
 // sourceKey returns an active key bound to a source.
@@ -56,7 +56,7 @@ func newVerifier(t testing.TB, s *Store, c CacheConfig) *Verifier {
 	return v
 }
 
-// settle waits until the cache has taken in what was put into it.
+// settle waits until the cache has processed all its writes.
 func (v *Verifier) settle() {
 	if c := v.cache.Load(); c != nil {
 		c.known.Wait()

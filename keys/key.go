@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// BindingKind says which of the two bindings a key has.
+// BindingKind is the kind of a key's binding.
 type BindingKind uint8
 
 // The kinds of binding.
 const (
-	SourceBinding BindingKind = iota + 1 // to sources of DocsGPT, by their ids
-	AgentBinding                         // to a key of DocsGPT's own, swapped in for the token
+	SourceBinding BindingKind = iota + 1 // to sources of DocsGPT, by ID
+	AgentBinding                         // to a key of DocsGPT itself, which replaces the token upstream
 )
 
 // String returns "source", "agent", or "none" for the zero value.
@@ -31,11 +31,12 @@ func (k BindingKind) String() string {
 
 // Binding is what a key is bound to. Exactly one of the fields is set.
 type Binding struct {
-	Sources []string // ids of DocsGPT sources in their canonical form, without repeats
+	Sources []string // IDs of DocsGPT sources in canonical form, without duplicates
 	Agent   Secret   // the upstream DocsGPT key
 }
 
-// Kind tells the bindings apart. It is zero ("none") if neither or both are set; a stored key never has such a binding.
+// Kind returns which field of the binding is set. It is zero ("none") if neither or both are set; a stored key never has such a
+// binding.
 func (b Binding) Kind() BindingKind {
 	switch {
 	case len(b.Sources) > 0 && b.Agent.IsZero():
@@ -47,15 +48,15 @@ func (b Binding) Kind() BindingKind {
 	}
 }
 
-// State is what the operator says about a key.
+// State is the state that the operator has given a key.
 type State uint8
 
 // The states of a key.
 const (
-	Active   State = iota // the zero value: the key counts, within its bounds in time
-	Disabled              // the key is refused until it is enabled again
-	Revoked               // the key is refused for ever
-	Unusable              // the key is refused as long as its binding cannot be known, say for a variable that is not set
+	Active   State = iota // the zero value: the key is valid within its time bounds
+	Disabled              // the key is rejected until it is enabled again
+	Revoked               // the key is rejected permanently
+	Unusable              // the key is rejected while its binding is unavailable, for example because a variable is not set
 )
 
 // String returns the state as a word: "active", "disabled", "revoked" or "unusable".
@@ -72,7 +73,7 @@ func (s State) String() string {
 	}
 }
 
-// ParseState reads the words that an operator may give a key, "active" and "disabled". The error does not repeat the text.
+// ParseState parses the states that an operator may set, "active" and "disabled". The error does not repeat the text.
 func ParseState(s string) (State, error) {
 	switch s {
 	case "active":
@@ -80,46 +81,46 @@ func ParseState(s string) (State, error) {
 	case "disabled":
 		return Disabled, nil
 	default:
-		return Disabled, errors.New(`a state is "active" or "disabled"`)
+		return Disabled, errors.New(`the state must be "active" or "disabled"`)
 	}
 }
 
-// OldToken is a token that another has replaced, and that counts for a while yet.
+// OldToken is a previous token: it was replaced by a rotation and stays valid during the grace period.
 type OldToken struct {
 	Digest Digest
-	Until  time.Time // it counts until just before this time
+	Until  time.Time // exclusive: the token is no longer valid at this time
 }
 
-// Key is the record of one key. Once stored it is shared between goroutines and never changes, so what Lookup, Get and
-// Verify return is to be read only; the slices are part of that.
+// Key is the record of one key. A stored key is shared between goroutines and never changes, so the results of Lookup, Get and
+// Verify are read-only, including their slices.
 type Key struct {
-	ID      string // public, stable, unique over all feeds; the only name of the key in logs
+	ID      string // public, stable, unique across all feeds; the only identification of the key in logs
 	Name    string // for people
 	Binding Binding
-	Digest  Digest // of the token; unique over all feeds
+	Digest  Digest // of the current token; unique across all feeds
 	State   State
 
-	// The key counts from NotBefore on and until just before Expires. A zero time means no bound.
+	// The key is valid from NotBefore until just before Expires. A zero time means no bound.
 	NotBefore, Expires time.Time
 
-	Old     []OldToken // tokens that Digest's has replaced; their digests are unique over all feeds, too
-	Hint    string     // the token's last four characters, see Hint; empty if the feed does not know them
+	Old     []OldToken // previous tokens; their digests are unique across all feeds, too
+	Hint    string     // last four characters of the token, see Hint; empty if the feed does not know them
 	Created time.Time  // zero if the feed does not know it
-	Facts   *Facts     // what DocsGPT says about an agent; nil if the feed does not know it
+	Facts   *Facts     // DocsGPT's settings of the agent; nil if the feed does not know them
 
-	Feed string // name of the feed that the key came from; set by the store
+	Feed string // name of the key's feed; set by the store
 }
 
-// Facts are what DocsGPT itself keeps about an agent whose key was adopted. DocsGPT holds to them; here they are for people
-// and for policies. They never change once stored.
+// Facts holds DocsGPT's settings of the agent that a key belongs to. DocsGPT enforces them; here they are shown to people and
+// available to policies. They never change once stored.
 type Facts struct {
-	Owner   string   // the account that the agent belongs to
-	Status  string   // as DocsGPT writes it, such as "published" or "draft"; empty if it has none
-	Sources []string // ids of the agent's sources
+	Owner   string   // account that the agent belongs to
+	Status  string   // as DocsGPT spells it, such as "published" or "draft"; empty if the agent has none
+	Sources []string // IDs of the agent's sources
 
 	RequestsPerDay, TokensPerDay int // 0: no limit
 
-	// Origins are the web origins that may use the agent. It is meaningful only with OnlyOrigins.
+	// Origins are the web origins that may use the agent. Only meaningful if OnlyOrigins is set.
 	Origins     []string
 	OnlyOrigins bool
 }
@@ -133,7 +134,7 @@ func (f *Facts) same(o *Facts) bool {
 		slices.Equal(f.Origins, o.Origins) && f.OnlyOrigins == o.OnlyOrigins
 }
 
-// check holds for what no store may contain, whatever the feed let through.
+// check returns an error if the key violates an invariant of the store, whatever the feed let through.
 func (k *Key) check() error {
 	switch {
 	case k.ID == "":
@@ -145,15 +146,15 @@ func (k *Key) check() error {
 	case slices.Contains(k.Binding.Sources, ""):
 		return fmt.Errorf("key %s is bound to a source without an id", k.ID)
 	case slices.ContainsFunc(k.Old, func(o OldToken) bool { return o.Digest.IsZero() }):
-		return fmt.Errorf("key %s has an old token without a digest", k.ID)
+		return fmt.Errorf("key %s has a previous token without a digest", k.ID)
 	case k.repeatsDigest():
-		return fmt.Errorf("key %s has the same token twice", k.ID)
+		return fmt.Errorf("key %s has the same token more than once", k.ID)
 	default:
 		return nil
 	}
 }
 
-// repeatsDigest tells whether two of the key's tokens are one.
+// repeatsDigest reports whether two of the key's tokens are the same.
 func (k *Key) repeatsDigest() bool {
 	for i := range k.Old {
 		d := k.Old[i].Digest
@@ -164,7 +165,7 @@ func (k *Key) repeatsDigest() bool {
 	return false
 }
 
-// SourceIDs returns the sources that the key answers from: those that it is bound to, or those of its agent as far as
+// SourceIDs returns the IDs of the sources that the key can query: those that it is bound to, or those of its agent as far as
 // they are known.
 func (k *Key) SourceIDs() []string {
 	if len(k.Binding.Sources) == 0 && k.Facts != nil {
@@ -173,7 +174,7 @@ func (k *Key) SourceIDs() []string {
 	return k.Binding.Sources
 }
 
-// digests calls yield for the digest of each of the key's tokens, old ones included.
+// digests iterates over the digests of all the key's tokens, including previous ones.
 func (k *Key) digests(yield func(*Digest) bool) {
 	if !yield(&k.Digest) {
 		return
@@ -185,7 +186,7 @@ func (k *Key) digests(yield func(*Digest) bool) {
 	}
 }
 
-// has tells whether the digest is of one of the key's tokens.
+// has reports whether the digest belongs to one of the key's tokens.
 func (k *Key) has(d *Digest) bool {
 	if k.Digest == *d {
 		return true
@@ -193,7 +194,7 @@ func (k *Key) has(d *Digest) bool {
 	return slices.ContainsFunc(k.Old, func(o OldToken) bool { return o.Digest == *d })
 }
 
-// same reports whether two keys mean the same, so that the stored one can stay.
+// same reports whether two keys are equal in every field, so that the stored one can stay.
 func (k *Key) same(o *Key) bool {
 	return k.ID == o.ID && k.Name == o.Name && k.Digest == o.Digest && k.State == o.State && k.Feed == o.Feed &&
 		k.NotBefore.Equal(o.NotBefore) && k.Expires.Equal(o.Expires) && k.Created.Equal(o.Created) && k.Hint == o.Hint && k.Facts.same(o.Facts) &&
@@ -201,8 +202,8 @@ func (k *Key) same(o *Key) bool {
 		k.Binding.Agent.Equal(o.Binding.Agent) && slices.Equal(k.Binding.Sources, o.Binding.Sources)
 }
 
-// Standing is what the key is at a time, whichever token is shown: Allowed, DisabledKey, RevokedKey, UnusableKey,
-// NotYetValid or Expired.
+// Standing returns the status of the key at a time, whichever token is presented: Allowed, DisabledKey, RevokedKey,
+// UnusableKey, NotYetValid or Expired.
 func (k *Key) Standing(now time.Time) Reason {
 	switch {
 	case k.State == Revoked:
@@ -220,7 +221,7 @@ func (k *Key) Standing(now time.Time) Reason {
 	}
 }
 
-// decide is the outcome for one of the key's tokens at a time.
+// decide returns the decision on one of the key's tokens at a time.
 func (k *Key) decide(d *Digest, now time.Time) Decision {
 	if k.Digest == *d {
 		return Decision{Key: k, Reason: k.Standing(now)}
@@ -237,7 +238,7 @@ func (k *Key) decide(d *Digest, now time.Time) Decision {
 	return Decision{Reason: Unknown}
 }
 
-// record is a key as it is stored. The key never changes; retired is set once, when the record has left the store.
+// record is a stored key. The key never changes; retired is set once, when the record is removed from the store.
 type record struct {
 	Key
 	retired atomic.Bool

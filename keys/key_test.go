@@ -25,7 +25,7 @@ func TestBindingKind(t *testing.T) {
 	}
 }
 
-func TestStateWords(t *testing.T) {
+func TestStateString(t *testing.T) {
 	for s, word := range map[State]string{Active: "active", Disabled: "disabled", Revoked: "revoked", Unusable: "unusable"} {
 		if s.String() != word {
 			t.Errorf("state %d reads %q, want %q", s, s, word)
@@ -42,12 +42,12 @@ func TestStateWords(t *testing.T) {
 		}
 	}
 	if State(7).String() != "disabled" {
-		t.Error("a state that nobody knows does not read as disabled")
+		t.Error("an unknown state does not read as disabled")
 	}
 }
 
-// A change of any field makes a key another one; that is what decides whether a record is written again.
-func TestSame(t *testing.T) {
+// A change of any field makes two keys unequal, so that the record is written again.
+func TestKeyEquality(t *testing.T) {
 	base := func() Key {
 		k := sourceKey("a")
 		k.NotBefore, k.Expires, k.Feed = noon, noon.Add(time.Hour), "f"
@@ -55,29 +55,29 @@ func TestSame(t *testing.T) {
 		return k
 	}
 	changes := map[string]func(*Key){
-		"ID":           func(k *Key) { k.ID = "b" },
-		"Name":         func(k *Key) { k.Name = "b" },
-		"source":       func(k *Key) { k.Binding.Sources = []string{"other"} },
-		"more sources": func(k *Key) { k.Binding.Sources = append(k.Binding.Sources, "other") },
-		"agent":        func(k *Key) { k.Binding = Binding{Agent: NewSecret("k")} },
-		"Digest":       func(k *Key) { k.Digest[31]++ },
-		"State":        func(k *Key) { k.State = Disabled },
-		"NotBefore":    func(k *Key) { k.NotBefore = noon.Add(1) },
-		"Expires":      func(k *Key) { k.Expires = time.Time{} },
-		"Feed":         func(k *Key) { k.Feed = "g" },
-		"Created":      func(k *Key) { k.Created = noon },
-		"Hint":         func(k *Key) { k.Hint = "aB3d" },
-		"an old token": func(k *Key) { k.Old = []OldToken{oldToken("a", noon)} },
-		"its grace":    func(k *Key) { k.Old = []OldToken{oldToken("c", noon.Add(1))} },
+		"ID":             func(k *Key) { k.ID = "b" },
+		"Name":           func(k *Key) { k.Name = "b" },
+		"source":         func(k *Key) { k.Binding.Sources = []string{"other"} },
+		"more sources":   func(k *Key) { k.Binding.Sources = append(k.Binding.Sources, "other") },
+		"agent":          func(k *Key) { k.Binding = Binding{Agent: NewSecret("k")} },
+		"Digest":         func(k *Key) { k.Digest[31]++ },
+		"State":          func(k *Key) { k.State = Disabled },
+		"NotBefore":      func(k *Key) { k.NotBefore = noon.Add(1) },
+		"Expires":        func(k *Key) { k.Expires = time.Time{} },
+		"Feed":           func(k *Key) { k.Feed = "g" },
+		"Created":        func(k *Key) { k.Created = noon },
+		"Hint":           func(k *Key) { k.Hint = "aB3d" },
+		"previous token": func(k *Key) { k.Old = []OldToken{oldToken("a", noon)} },
+		"grace period":   func(k *Key) { k.Old = []OldToken{oldToken("c", noon.Add(1))} },
 	}
 	for name, change := range changes {
 		t.Run(name, func(t *testing.T) {
 			a, b := base(), base()
 			if !a.same(&b) {
-				t.Fatal("equal keys are not the same")
+				t.Fatal("equal keys are reported as different")
 			}
 			if change(&b); a.same(&b) || b.same(&a) {
-				t.Error("the change is not seen")
+				t.Error("the change is not detected")
 			}
 		})
 	}
@@ -85,7 +85,7 @@ func TestSame(t *testing.T) {
 		a, b := base(), base()
 		b.NotBefore = noon.In(time.FixedZone("x", 3600))
 		if !a.same(&b) {
-			t.Error("seen as a change")
+			t.Error("reported as a change")
 		}
 	})
 }

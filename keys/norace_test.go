@@ -2,5 +2,5 @@
 
 package keys
 
-// allowedAllocs is how many allocations a decision from the cache may cost.
+// allowedAllocs is the maximum number of allocations of a cached decision.
 const allowedAllocs = 0

@@ -2,5 +2,5 @@
 
 package keys
 
-// allowedAllocs is not zero here: under the race detector sync.Pool, which ristretto uses, drops a part of what is put back.
+// allowedAllocs is not zero here: under the race detector sync.Pool, which ristretto uses, randomly drops items.
 const allowedAllocs = 2

@@ -6,25 +6,26 @@ import (
 	"github.com/hashicorp/go-memdb"
 )
 
-// All names of tables and indexes.
+// Names of the tables and indexes.
 const (
-	tableDigests = "digests" // records by their digest
-	tableIDs     = "ids"     // records by their public id
-	indexSlot    = "id"      // the one index of each table; go-memdb asks for this name
+	tableDigests = "digests" // records by digest
+	tableIDs     = "ids"     // records by ID
+	indexSlot    = "id"      // the only index of each table; go-memdb requires this name
 )
 
-// slotBits is how many bits of a hash choose the bucket: at a million keys a bucket holds about 60.
+// slotBits is the number of hash bits that select the bucket: with a million keys a bucket contains about 60.
 const slotBits = 14
 
-// A row of a table is a bucket: all records whose 64-bit hash ends in the same 14 bits. A row for each record would be
-// simpler, but it costs two nodes and two channels in the radix tree of each index. Measured at a million keys, with all
-// their strings: 1060 bytes a key with a row for each, 320 with buckets (BenchmarkMemory).
+// A row of a table is a bucket: all records whose 64-bit hash ends in the same 14 bits. One row per record would be simpler,
+// but each row costs two nodes and two channels in the radix tree of each index. Measured with a million keys, including all
+// their strings: 1060 bytes per key with one row per record, 320 with buckets (BenchmarkMemory).
 type bucket struct {
 	slot    uint16
 	entries []entry
 }
 
-// entry points to a record. The hash stands beside the pointer so that a search does not follow the pointers of others.
+// entry points to a record. The hash is stored next to the pointer, so that a lookup does not dereference the pointers of other
+// records.
 type entry struct {
 	hash uint64
 	rec  *record
@@ -32,7 +33,7 @@ type entry struct {
 
 func slotOf(hash uint64) uint16 { return uint16(hash & (1<<slotBits - 1)) }
 
-// schema is checked by memdb.NewMemDB.
+// schema returns the schema of the tables; memdb.NewMemDB checks it.
 func schema() *memdb.DBSchema {
 	table := func(name string) *memdb.TableSchema {
 		return &memdb.TableSchema{
@@ -48,24 +49,24 @@ func schema() *memdb.DBSchema {
 	}}
 }
 
-// slotIndexer indexes buckets by their slot.
+// slotIndexer indexes buckets by slot.
 type slotIndexer struct{}
 
 func (slotIndexer) FromObject(obj any) (bool, []byte, error) {
 	b, ok := obj.(*bucket)
 	if !ok {
-		return false, nil, errors.New("the object is no bucket")
+		return false, nil, errors.New("the object is not a bucket")
 	}
 	return true, slotKey(b.slot), nil
 }
 
 func (slotIndexer) FromArgs(args ...any) ([]byte, error) {
 	if len(args) != 1 {
-		return nil, errors.New("the slot index takes one argument")
+		return nil, errors.New("the slot index requires exactly one argument")
 	}
 	slot, ok := args[0].(uint16)
 	if !ok {
-		return nil, errors.New("the argument is no slot")
+		return nil, errors.New("the argument is not a slot")
 	}
 	return slotKey(slot), nil
 }

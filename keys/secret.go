@@ -8,14 +8,14 @@ import (
 
 const redacted = "REDACTED"
 
-// Secret holds a text that must not be shown, such as an upstream agent key. However it is printed, encoded or logged, all
-// that comes out is "REDACTED", also for the zero value. Only Reveal gives the text.
+// Secret is a text that must not be shown, such as an upstream agent key. However it is printed, encoded or logged, the output
+// is "REDACTED", even for the zero value. Only Reveal returns the text.
 //
-// The text is kept behind a pointer because fmt does not call the methods of values in unexported fields: there it would
-// print a string, but of a pointer only the address. Compare secrets with Equal, not with ==.
+// The text is behind a pointer because fmt does not call the methods of values in unexported fields: it would print a string
+// there, but only the address of a pointer. Compare secrets with Equal, not with ==.
 type Secret struct{ text *string }
 
-// NewSecret wraps a text. The empty text gives the zero Secret.
+// NewSecret returns a Secret that contains s, or the zero Secret if s is empty.
 func NewSecret(s string) Secret {
 	if s == "" {
 		return Secret{}
@@ -23,7 +23,7 @@ func NewSecret(s string) Secret {
 	return Secret{text: &s}
 }
 
-// Reveal returns the text, for the one place that sends it upstream.
+// Reveal returns the text. Use it only where the text is sent upstream.
 func (s Secret) Reveal() string {
 	if s.text == nil {
 		return ""
@@ -31,11 +31,11 @@ func (s Secret) Reveal() string {
 	return *s.text
 }
 
-// IsZero reports whether there is no text.
+// IsZero reports whether the text is empty.
 func (s Secret) IsZero() bool { return s.text == nil }
 
-// Equal reports whether both hold the same text. It is meant for records of the operator's, not for what clients present:
-// its time depends on the texts.
+// Equal reports whether both contain the same text. Its running time depends on the texts, so it is meant for configured values
+// and not for values that clients present.
 func (s Secret) Equal(other Secret) bool { return s.Reveal() == other.Reveal() }
 
 // String returns "REDACTED".

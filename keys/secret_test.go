@@ -15,14 +15,14 @@ import (
 
 const canary = "upstream-CANARY-3f9a"
 
-// holder has a key where fmt cannot call its methods.
+// holder has a key in an unexported field, where fmt cannot call its methods.
 type holder struct {
 	key    Key
 	secret Secret
 }
 
-// Neither the agent key nor the digest shows, however a record is printed, encoded or logged.
-func TestSecretsNeverShow(t *testing.T) {
+// Neither the agent key nor the digest appears, however a record is printed, encoded or logged.
+func TestSecretsAreRedacted(t *testing.T) {
 	secret := NewSecret(canary)
 	key := Key{ID: "support", Binding: Binding{Agent: secret}, Digest: DigestOf("token")}
 	digits := key.Digest.Hex()
@@ -46,19 +46,19 @@ func TestSecretsNeverShow(t *testing.T) {
 			slog.New(slog.NewTextHandler(&out, nil)).Error("text", "value", value)
 			slog.New(slog.NewJSONHandler(&out, nil)).Error("JSON", "value", value)
 			hidden := []string{canary, hex.EncodeToString([]byte(canary))}
-			if name != "unexported" { // there an array of bytes has no way to hide
+			if name != "unexported" { // there an array of bytes cannot be redacted
 				hidden = append(hidden, digits, strings.ToUpper(digits))
 			}
 			for _, hidden := range hidden {
 				if strings.Contains(out.String(), hidden) {
-					t.Errorf("%q shows in:\n%s", hidden, out.String())
+					t.Errorf("%q appears in:\n%s", hidden, out.String())
 				}
 			}
 		})
 	}
 }
 
-func TestSecretPrintsRedacted(t *testing.T) {
+func TestSecretFormatting(t *testing.T) {
 	for name, s := range map[string]Secret{"zero": {}, "set": NewSecret(canary)} {
 		t.Run(name, func(t *testing.T) {
 			text, err1 := s.MarshalText()
@@ -77,10 +77,10 @@ func TestSecretPrintsRedacted(t *testing.T) {
 	}
 }
 
-func TestSecretReveals(t *testing.T) {
+func TestSecretReveal(t *testing.T) {
 	s := NewSecret(canary)
 	if s.Reveal() != canary || s.IsZero() || !s.Equal(NewSecret(canary)) || s.Equal(NewSecret("other")) {
-		t.Error("a secret does not give its text")
+		t.Error("a secret does not return its text")
 	}
 	if zero := NewSecret(""); zero.Reveal() != "" || !zero.IsZero() || !zero.Equal(Secret{}) || zero.Equal(s) {
 		t.Error("the empty text is not the zero secret")
@@ -102,8 +102,8 @@ func TestParseDigest(t *testing.T) {
 		"empty":        {"", false},
 		"too short":    {want[1:], false},
 		"too long":     {want + "0", false},
-		"with a blank": {want[:63] + " ", false},
-		"no hex":       {want[:63] + "g", false},
+		"with a space": {want[:63] + " ", false},
+		"not hex":      {want[:63] + "g", false},
 		"prefixed":     {"sha256:" + want, false},
 	}
 	for name, tc := range cases {
@@ -121,7 +121,7 @@ func TestParseDigest(t *testing.T) {
 	}
 }
 
-// The sizes are those of tokens in use, and the largest that is looked at.
+// The sizes are those of tokens in use, and the maximum.
 func TestDigestOfDoesNotAllocate(t *testing.T) {
 	for _, size := range []int{0, 36, 40, 512} {
 		token := strings.Repeat("x", size)

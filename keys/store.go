@@ -10,8 +10,8 @@ import (
 	"github.com/hashicorp/go-memdb"
 )
 
-// Store is the authority on all keys, in memory. Reads take no lock and never wait for a write; a write is seen as a whole
-// or not at all. It is safe for concurrent use. Make one with NewStore.
+// Store is the in-memory authority on all keys. Reads take no lock and never wait for a write. A write becomes visible as a
+// whole or not at all. It is safe for concurrent use. Create one with NewStore.
 type Store struct {
 	db       *memdb.MemDB
 	idSeed   maphash.Seed
@@ -20,10 +20,10 @@ type Store struct {
 	ready    atomic.Bool
 
 	awayMu sync.Mutex
-	away   map[string]bool // feeds that cannot be read; guarded by awayMu
-	unsure atomic.Bool     // there is one
+	down   map[string]bool // names of unavailable feeds; guarded by awayMu
+	unsure atomic.Bool     // len(down) > 0, for readers without the lock
 
-	writing   sync.Mutex // held by whoever changes keys, so that listeners hear of changes in their order
+	writing   sync.Mutex // held during a change of keys, so that listeners are called in order
 	listeners []Listener // guarded by writing
 
 	countsMu sync.Mutex // guards counts
@@ -34,19 +34,19 @@ type Store struct {
 func NewStore() *Store {
 	db, err := memdb.NewMemDB(schema())
 	if err != nil {
-		panic(fmt.Sprintf("the schema of the key store is wrong: %v", err)) // it is a constant: a fault of the program
+		panic(fmt.Sprintf("invalid schema of the key store: %v", err)) // the schema is constant: only a bug can cause this
 	}
 	return &Store{db: db, idSeed: maphash.MakeSeed()}
 }
 
-// Listener hears of every change of a store, in their order.
+// Listener is notified of every change of a store, in order.
 type Listener interface {
-	// KeysChanged tells of one change as a whole: first what has left, then what came in; a key that was updated is in
-	// both. It is called before the call that made the change returns, and must not change the store or the keys.
+	// KeysChanged is called once per change, with all removed records and then all added ones; an updated key is in both. It is
+	// called before the call that made the change returns, and must not modify the store or the keys.
 	KeysChanged(out, in []*Key)
 }
 
-// Listen calls l for all keys that there are, and from then on for each change.
+// Listen calls l with all existing keys, and from then on for each change.
 func (s *Store) Listen(l Listener) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
@@ -56,7 +56,7 @@ func (s *Store) Listen(l Listener) {
 	s.listeners = append(s.listeners, l)
 }
 
-// Lookup returns the key with this digest, or nil. It takes no lock.
+// Lookup returns the key that has a token with this digest, or nil. It takes no lock.
 func (s *Store) Lookup(d Digest) *Key {
 	if rec := s.byDigest(s.db.Txn(false), &d); rec != nil {
 		return &rec.Key
@@ -64,7 +64,7 @@ func (s *Store) Lookup(d Digest) *Key {
 	return nil
 }
 
-// Get returns the key with this id, or nil. It takes no lock.
+// Get returns the key with this ID, or nil. It takes no lock.
 func (s *Store) Get(id string) *Key {
 	if rec := s.byID(s.db.Txn(false), id); rec != nil {
 		return &rec.Key
@@ -72,32 +72,32 @@ func (s *Store) Get(id string) *Key {
 	return nil
 }
 
-// Len returns the number of keys, whatever their state.
+// Len returns the number of keys in all states.
 func (s *Store) Len() int { return int(s.size.Load()) }
 
-// Revision returns a number that grows with each applied change. It has grown when the call that made the change returns.
+// Revision returns a number that increases with each applied change, before the call that made the change returns.
 func (s *Store) Revision() uint64 { return s.revision.Load() }
 
-// SetReady says whether the keys are complete enough to decide on tokens. A new store is not ready.
+// SetReady sets whether the keys are complete enough to decide on tokens. A new store is not ready.
 func (s *Store) SetReady(ready bool) { s.ready.Store(ready) }
 
-// SetAway says whether a feed cannot be read at the moment, so that it may have keys that are not known here. As long as
-// there is such a feed nothing is said against a token that no known key has.
-func (s *Store) SetAway(feed string, away bool) {
+// SetAway sets whether a feed is unavailable, so that it may have keys that are not known here. While any feed is unavailable,
+// no token is rejected as unknown.
+func (s *Store) SetAway(feed string, unavailable bool) {
 	s.awayMu.Lock()
 	defer s.awayMu.Unlock()
-	if s.away == nil {
-		s.away = map[string]bool{}
+	if s.down == nil {
+		s.down = map[string]bool{}
 	}
-	if away {
-		s.away[feed] = true
+	if unavailable {
+		s.down[feed] = true
 	} else {
-		delete(s.away, feed)
+		delete(s.down, feed)
 	}
-	s.unsure.Store(len(s.away) > 0)
+	s.unsure.Store(len(s.down) > 0)
 }
 
-// Ready reports what SetReady said last.
+// Ready returns the value of the last SetReady.
 func (s *Store) Ready() bool { return s.ready.Load() }
 
 func (s *Store) byDigest(txn *memdb.Txn, d *Digest) *record {
@@ -120,8 +120,8 @@ func (s *Store) byID(txn *memdb.Txn, id string) *record {
 	return nil
 }
 
-// entries returns what one bucket holds. The only error that go-memdb knows here is a name that is not in the schema; the
-// names are constants, and without a record the answer is a refusal.
+// entries returns the records of one bucket. The only possible error of go-memdb is a name that is not in the schema, but the
+// names are constants. Without a record the token is rejected.
 func entries(txn *memdb.Txn, table string, slot uint16) []entry {
 	obj, err := txn.First(table, indexSlot, slot)
 	if err != nil || obj == nil {
@@ -130,11 +130,11 @@ func entries(txn *memdb.Txn, table string, slot uint16) []entry {
 	return obj.(*bucket).entries
 }
 
-// each calls f for every record that txn sees.
+// each calls f for every record that is visible to txn.
 func each(txn *memdb.Txn, f func(*record)) {
 	rows, err := txn.Get(tableIDs, indexSlot) // not by digest: a key may have several
 	if err != nil {
-		return // as in entries
+		return // cannot happen, see entries
 	}
 	for row := rows.Next(); row != nil; row = rows.Next() {
 		for _, e := range row.(*bucket).entries {
@@ -143,30 +143,31 @@ func each(txn *memdb.Txn, f func(*record)) {
 	}
 }
 
-// tally is the outcome of a count and how long it holds: for one revision, and until the first key crosses a bound in time.
+// tally is a cached count of keys by status. It is valid for one revision of the store, and until the first key reaches a time
+// bound.
 type tally struct {
-	valid      bool
-	revision   uint64
-	from       time.Time
-	until      time.Time // zero: no key has a bound ahead
-	byStanding map[Reason]int
+	valid    bool
+	revision uint64
+	from     time.Time
+	until    time.Time // zero: no key has a time bound in the future
+	byStatus map[Reason]int
 }
 
-func (t *tally) holds(revision uint64, now time.Time) bool {
+func (t *tally) isCurrent(revision uint64, now time.Time) bool {
 	return t.valid && t.revision == revision && !now.Before(t.from) && (t.until.IsZero() || now.Before(t.until))
 }
 
-// Counts returns the number of keys by what they are at the time now: "active", "disabled", "revoked", "unusable",
-// "not_yet_valid" and "expired", always all six. Keys are counted anew only when one has changed or crossed a bound in time, so a scrape is cheap.
-// The caller owns the map.
+// Counts returns the number of keys by status at the time now. It always contains all six: "active", "disabled", "revoked",
+// "unusable", "not_yet_valid" and "expired". Keys are recounted only when a key has changed or has reached a time bound, so a
+// scrape is cheap. The caller owns the map.
 func (s *Store) Counts(now time.Time) map[string]int {
 	s.countsMu.Lock()
 	defer s.countsMu.Unlock()
-	// The revision is read before the keys, so a change in between makes this count too old, never too new.
-	if revision := s.revision.Load(); !s.counts.holds(revision, now) {
+	// The revision is loaded before the keys, so a concurrent change causes at most a needless recount, never a stale count.
+	if revision := s.revision.Load(); !s.counts.isCurrent(revision, now) {
 		s.counts = s.count(revision, now)
 	}
-	c := s.counts.byStanding
+	c := s.counts.byStatus
 	return map[string]int{
 		Active.String():     c[Allowed],
 		Disabled.String():   c[DisabledKey],
@@ -178,9 +179,9 @@ func (s *Store) Counts(now time.Time) map[string]int {
 }
 
 func (s *Store) count(revision uint64, now time.Time) tally {
-	t := tally{valid: true, revision: revision, from: now, byStanding: make(map[Reason]int, 4)}
+	t := tally{valid: true, revision: revision, from: now, byStatus: make(map[Reason]int, 4)}
 	each(s.db.Txn(false), func(rec *record) {
-		t.byStanding[rec.Standing(now)]++
+		t.byStatus[rec.Standing(now)]++
 		for _, bound := range [...]time.Time{rec.NotBefore, rec.Expires} {
 			if bound.After(now) && (t.until.IsZero() || bound.Before(t.until)) {
 				t.until = bound

@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-func TestStoreFindsKeys(t *testing.T) {
+func TestStoreLookup(t *testing.T) {
 	s := NewStore()
-	for i := range 3 { // whatever the size: one, and many in a bucket
+	for i := range 3 { // a single key, and several keys per bucket
 		n := []int{1, 1000, 5000}[i]
 		set := sourceKeys(n)
 		mustReplace(t, s, "f", set...)
@@ -26,8 +26,8 @@ func TestStoreFindsKeys(t *testing.T) {
 				t.Fatalf("Get(%q) is another key", set[i].ID)
 			}
 		}
-		if s.Lookup(DigestOf("nobody's")) != nil || s.Get("nobody") != nil {
-			t.Error("found what is not there")
+		if s.Lookup(DigestOf("unknown")) != nil || s.Get("unknown") != nil {
+			t.Error("found a key that does not exist")
 		}
 	}
 }
@@ -49,8 +49,8 @@ func TestReplaceCountsChanges(t *testing.T) {
 		{"one more", []Key{a, b, c}, Change{Added: 1}},
 		{"one changed", []Key{a, changed, c}, Change{Updated: 1}},
 		{"one gone", []Key{a, c}, Change{Removed: 1}},
-		{"two tokens change places", []Key{swappedA, swappedC}, Change{Updated: 2}},
-		{"an id changes hands", []Key{{ID: "a", Binding: a.Binding, Digest: b.Digest}, c}, Change{Updated: 2}},
+		{"two keys swap tokens", []Key{swappedA, swappedC}, Change{Updated: 2}},
+		{"an id is reused with another token", []Key{{ID: "a", Binding: a.Binding, Digest: b.Digest}, c}, Change{Updated: 2}},
 		{"all other keys", []Key{b}, Change{Added: 1, Removed: 2}},
 		{"none", nil, Change{Removed: 1}},
 		{"none again", []Key{}, Change{}},
@@ -74,7 +74,7 @@ func TestReplaceCountsChanges(t *testing.T) {
 	}
 }
 
-// Records that did not change stay the very same, so caches of them stay good.
+// Unchanged records keep their identity, so caches of them stay valid.
 func TestReplaceKeepsUnchangedRecords(t *testing.T) {
 	s := NewStore()
 	mustReplace(t, s, "f", sourceKey("a"), sourceKey("b"))
@@ -87,8 +87,8 @@ func TestReplaceKeepsUnchangedRecords(t *testing.T) {
 	}
 }
 
-// What a caller does with its slice afterwards does not reach the store.
-func TestReplaceCopies(t *testing.T) {
+// Modifying the set after Replace does not affect the store.
+func TestReplaceCopiesItsInput(t *testing.T) {
 	s := NewStore()
 	set := []Key{sourceKey("a")}
 	mustReplace(t, s, "f", set...)
@@ -99,8 +99,8 @@ func TestReplaceCopies(t *testing.T) {
 	}
 }
 
-// A set with conflicts is refused as a whole, and the error names all of them by key and never shows a digest.
-func TestReplaceRefusesConflicts(t *testing.T) {
+// A set with conflicts is rejected as a whole, and the error names all conflicting keys and contains no digest.
+func TestReplaceRejectsConflicts(t *testing.T) {
 	withDigest := func(id, of string) Key {
 		k := sourceKey(id)
 		k.Digest = sourceKey(of).Digest
@@ -110,24 +110,24 @@ func TestReplaceRefusesConflicts(t *testing.T) {
 		set  []Key
 		want []string
 	}{
-		"repeated id": {
+		"duplicate id": {
 			[]Key{sourceKey("a"), withDigest("a", "b")}, []string{"key a: the id is used more than once"},
 		},
-		"repeated token": {
+		"duplicate token": {
 			[]Key{sourceKey("a"), withDigest("b", "a"), withDigest("c", "a")},
 			[]string{"key b: same token as key a", "key c: same token as key a"},
 		},
 		"id of another feed": {
-			[]Key{withDigest("taken", "a")}, []string{"key taken: the id is used in feed other, too"},
+			[]Key{withDigest("taken", "a")}, []string{"key taken: the id is also used in feed other"},
 		},
 		"token of another feed": {
 			[]Key{withDigest("a", "taken")}, []string{"key a: same token as key taken of feed other"},
 		},
 		"key of another feed": {
 			[]Key{sourceKey("taken")},
-			[]string{"key taken: the id is used in feed other, too", "key taken: same token as key taken of feed other"},
+			[]string{"key taken: the id is also used in feed other", "key taken: same token as key taken of feed other"},
 		},
-		"keys that are none": {
+		"invalid keys": {
 			[]Key{
 				{Name: "x"},
 				{ID: "a"},
@@ -161,8 +161,8 @@ func TestReplaceRefusesConflicts(t *testing.T) {
 	}
 }
 
-// A store that has refused a set takes the next one: no transaction is left open.
-func TestReplaceAfterARefusal(t *testing.T) {
+// After a rejected set the store accepts the next one: no transaction is left open.
+func TestReplaceAfterConflict(t *testing.T) {
 	s := NewStore()
 	if _, err := s.Replace("f", []Key{{}}); err == nil {
 		t.Fatal("no error")
@@ -170,7 +170,7 @@ func TestReplaceAfterARefusal(t *testing.T) {
 	mustReplace(t, s, "f", sourceKey("a"))
 }
 
-func TestRemoveTakesOnlyItsFeed(t *testing.T) {
+func TestRemoveAffectsOnlyItsFeed(t *testing.T) {
 	s := NewStore()
 	mustReplace(t, s, "f", sourceKey("a"), sourceKey("b"))
 	mustReplace(t, s, "g", sourceKey("c"))
@@ -178,12 +178,12 @@ func TestRemoveTakesOnlyItsFeed(t *testing.T) {
 		t.Errorf("change %+v", got)
 	}
 	if s.Len() != 1 || s.Get("a") != nil || s.Get("c") == nil {
-		t.Error("other keys are left than those of the other feed")
+		t.Error("the remaining keys are not those of the other feed")
 	}
 	if got := s.Remove("f"); !got.IsZero() {
 		t.Errorf("second removal: %+v", got)
 	}
-	mustReplace(t, s, "g", sourceKey("c"), sourceKey("a")) // the id and the token are free again
+	mustReplace(t, s, "g", sourceKey("c"), sourceKey("a")) // the ID and the token are free again
 }
 
 func TestCounts(t *testing.T) {
@@ -193,17 +193,17 @@ func TestCounts(t *testing.T) {
 		want := map[string]int{
 			"active": active, "disabled": disabled, "not_yet_valid": notYet, "expired": expired, "revoked": 0, "unusable": 0,
 		}
-		for range 2 { // counted, and remembered
+		for range 2 { // counted, and cached
 			got := s.Counts(at)
 			if !maps.Equal(got, want) {
 				t.Errorf("%s: %v, want %v", name, got, want)
 			}
-			clear(got) // the map is the caller's
+			clear(got) // the caller owns the map
 		}
 	}
 	check("no keys", noon, 0, 0, 0, 0)
 	disabled, future, past := sourceKey("disabled"), sourceKey("future"), sourceKey("past")
-	disabled.State, disabled.Expires = Disabled, noon // what the operator says comes first
+	disabled.State, disabled.Expires = Disabled, noon // the operator's setting takes precedence
 	future.NotBefore = noon.Add(time.Hour)
 	past.Expires = noon
 	mustReplace(t, s, "f", sourceKey("a"), disabled, future, past)
@@ -215,8 +215,8 @@ func TestCounts(t *testing.T) {
 	check("after a change", noon.Add(time.Hour), 1, 0, 0, 0)
 }
 
-// Readers see a change as a whole or not at all, and take no lock: that they end is the test.
-func TestReadersSeeWholeChanges(t *testing.T) {
+// Readers see a change as a whole or not at all, and take no lock: the test would not end otherwise.
+func TestReadersSeeAtomicChanges(t *testing.T) {
 	s := NewStore()
 	even, odd := sourceKeys(50), sourceKeys(50)
 	for i := range odd {
@@ -238,7 +238,7 @@ func TestReadersSeeWholeChanges(t *testing.T) {
 				ids := map[bool]int{}
 				each(txn, func(r *record) { ids[strings.HasPrefix(r.ID, "odd")]++ })
 				if len(ids) != 1 || ids[true]+ids[false] != 50 {
-					done <- fmt.Errorf("a mixture of two sets: %v", ids)
+					done <- fmt.Errorf("mixed keys of two sets: %v", ids)
 					return
 				}
 			}

@@ -9,42 +9,42 @@ import (
 	"time"
 )
 
-// How long Run waits before it tries a failed feed again: doubling from the first to the last.
+// How long Run waits before it retries a failed feed. The wait doubles from the minimum to the maximum.
 const (
 	firstRetry = 5 * time.Second
 	lastRetry  = time.Minute
 
-	firstRemoteRetry = 500 * time.Millisecond // another system may be back any moment
-	lastRemoteRetry  = 15 * time.Second
+	minRemoteBackoff = 500 * time.Millisecond // another system may become available at any moment
+	maxRemoteBackoff = 15 * time.Second
 )
 
-// Syncer brings the keys of feeds into a store and keeps them there: when a feed fails, its last good keys stay. It is safe
-// for concurrent use. Make one with NewSyncer.
+// Syncer loads the keys of feeds into a store and keeps them up to date. When a feed fails, its last good keys stay. It is safe
+// for concurrent use. Create one with NewSyncer.
 type Syncer struct {
 	store    *Store
 	observer Observer // may be nil
 	feeds    []*feedState
 }
 
-// feedState is one feed and how it is doing.
+// feedState is a feed and its state.
 type feedState struct {
 	feed Feed
-	wake chan struct{} // holds one value when a load is due
-	back chan struct{} // holds one value when a load went well again, so that a watch may, too
+	wake chan struct{} // contains a value when a load is due
+	back chan struct{} // contains a value when a load succeeded after a failure, so that Watch is called again
 
-	given atomic.Bool // it has given keys once, if only ones that it had kept
+	given atomic.Bool // the feed has provided keys at least once, if only cached ones
 
-	loading       sync.Mutex // held during a load: one at a time; guards the following
+	loading       sync.Mutex // held during a load, so that loads are not concurrent; guards the following fields
 	lastLoadError string     // empty after a success
-	tracked       bool       // the store has what the feed had at its last Load or Changes, but for refused
-	refused       []Key      // what the store did not take of that
-	kept          bool       // that was what the feed had kept
+	tracked       bool       // the store has all keys of the last Load or Changes except conflicts
+	conflicts     []Key      // keys of that load that the store has rejected
+	kept          bool       // the last load returned cached keys
 
 	mu     sync.Mutex // guards status
 	status FeedStatus
 }
 
-// NewSyncer returns a syncer that has not loaded anything yet. o may be nil.
+// NewSyncer returns a Syncer that has not loaded anything yet. o may be nil.
 func NewSyncer(store *Store, feeds []Feed, o Observer) *Syncer {
 	s := &Syncer{store: store, observer: o}
 	for _, f := range feeds {
@@ -55,8 +55,8 @@ func NewSyncer(store *Store, feeds []Feed, o Observer) *Syncer {
 	return s
 }
 
-// LoadAll loads every feed for the first time, in the order they were given. The error joins the failures of all feeds, each
-// with the name of its feed. Only if there is none does the store become ready.
+// LoadAll loads every feed for the first time, in the given order. The error joins the errors of all feeds, each with the name
+// of its feed. The store becomes ready only if there is no error.
 func (s *Syncer) LoadAll(ctx context.Context) error {
 	if err := s.checkNames(); err != nil {
 		return err
@@ -64,22 +64,23 @@ func (s *Syncer) LoadAll(ctx context.Context) error {
 	return s.Reload(ctx)
 }
 
-// checkNames refuses two feeds of one name: the store tells their keys apart by it, so each would throw out the other's.
+// checkNames returns an error if two feeds have the same name: the store identifies a feed's keys by that name, so each feed
+// would remove the keys of the other.
 func (s *Syncer) checkNames() error {
 	var errs []error
 	seen := make(map[string]bool, len(s.feeds))
 	for _, f := range s.feeds {
 		name := f.feed.Name()
 		if seen[name] {
-			errs = append(errs, fmt.Errorf("two feeds have the name %s: give them different names", name))
+			errs = append(errs, fmt.Errorf("two feeds are named %s: give each feed a unique name", name))
 		}
 		seen[name] = true
 	}
 	return errors.Join(errs...)
 }
 
-// Reload loads every feed now. A feed that fails keeps its last good keys, and its failure is part of the error. Once every
-// feed has been loaded the store is ready, and stays so.
+// Reload loads every feed now. A feed that fails keeps its last good keys, and the error is part of the result. Once every feed
+// has been loaded, the store is ready and stays ready.
 func (s *Syncer) Reload(ctx context.Context) error {
 	var errs []error
 	for _, f := range s.feeds {
@@ -91,8 +92,8 @@ func (s *Syncer) Reload(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// Sync brings what has changed in one feed into the store, now: when it returns without an error, decisions are made on
-// it. If ctx ends before that, it is left to Run. A name that no feed has is an error.
+// Sync loads the changes of one feed into the store now: when it returns nil, decisions are based on them. If ctx ends before
+// that, Run loads them later. An unknown name is an error.
 func (s *Syncer) Sync(ctx context.Context, feed string) error {
 	for _, f := range s.feeds {
 		if f.feed.Name() == feed {
@@ -103,10 +104,10 @@ func (s *Syncer) Sync(ctx context.Context, feed string) error {
 			return err
 		}
 	}
-	return fmt.Errorf("there is no feed %s", feed)
+	return fmt.Errorf("unknown feed %s", feed)
 }
 
-// Status returns how each feed is doing, in the order the feeds were given.
+// Status returns the state of each feed, in the given order.
 func (s *Syncer) Status() []FeedStatus {
 	all := make([]FeedStatus, len(s.feeds))
 	for i, f := range s.feeds {
@@ -117,7 +118,7 @@ func (s *Syncer) Status() []FeedStatus {
 	return all
 }
 
-// load brings the keys of one feed into the store.
+// load loads the keys of one feed into the store.
 func (s *Syncer) load(ctx context.Context, f *feedState) error {
 	f.loading.Lock()
 	defer f.loading.Unlock()
@@ -125,7 +126,7 @@ func (s *Syncer) load(ctx context.Context, f *feedState) error {
 	change, err := s.update(ctx, f)
 	now := time.Now()
 	f.mu.Lock()
-	f.status.Keys += change.Added - change.Removed // also of a delta that was applied in part
+	f.status.Keys += change.Added - change.Removed // even after an error: a delta may have been applied partially
 	if err == nil {
 		if f.status.LastError != "" {
 			signal(f.back)
@@ -138,7 +139,7 @@ func (s *Syncer) load(ctx context.Context, f *feedState) error {
 		s.retryOthers(f)
 	}
 	if ctxErr := ctx.Err(); ctxErr != nil && err != nil {
-		return ctxErr // given up by the caller: that says nothing about the feed
+		return ctxErr // canceled by the caller: the feed did not fail
 	}
 	if stale := (*Stale)(nil); errors.As(err, &stale) {
 		s.keptKeys(f, stale)
@@ -158,7 +159,7 @@ func (s *Syncer) load(ctx context.Context, f *feedState) error {
 	return nil
 }
 
-// failed records a failure. last is the text of the failure before it, empty if there was a success in between.
+// failed records a failure. last points to the text of the previous failure, which is empty after a success.
 func (s *Syncer) failed(f *feedState, err error, last *string) {
 	now, text := time.Now(), err.Error()
 	f.mu.Lock()
@@ -181,7 +182,7 @@ func (s *Syncer) readyIfComplete() {
 	s.store.SetReady(true)
 }
 
-// retryOthers wakes the feeds that fail: what they were in conflict with may be gone.
+// retryOthers wakes the failing feeds: the change may have resolved their conflicts.
 func (s *Syncer) retryOthers(changed *feedState) {
 	for _, f := range s.feeds {
 		if f != changed && f.failing() {
@@ -190,8 +191,9 @@ func (s *Syncer) retryOthers(changed *feedState) {
 	}
 }
 
-// Run watches all feeds and loads what has changed, until ctx ends. It returns when all its goroutines have ended. A feed
-// that fails is tried again after a while, and at once when another feed has changed: they may have been in conflict.
+// Run watches all feeds and loads their changes until ctx ends. It returns when all its goroutines have ended. A failed feed is
+// retried with backoff, and immediately when another feed has changed, since the change may have resolved a conflict between
+// them.
 func (s *Syncer) Run(ctx context.Context) {
 	var wg sync.WaitGroup
 	for _, f := range s.feeds {
@@ -201,39 +203,39 @@ func (s *Syncer) Run(ctx context.Context) {
 	wg.Wait()
 }
 
-// watch keeps the watch of one feed running.
+// watch calls Watch of one feed and restarts it after an error.
 func (s *Syncer) watch(ctx context.Context, f *feedState) {
 	var last string
-	first, longest := f.retries()
-	for wait := first; ; wait = min(2*wait, longest) {
+	shortest, longest := f.backoffLimits()
+	for wait := shortest; ; wait = min(2*wait, longest) {
 		begun := time.Now()
 		err := f.feed.Watch(ctx, f.due)
 		if ctx.Err() != nil {
 			return
 		}
 		if err == nil {
-			err = errors.New("the watch has ended by itself")
+			err = errors.New("the watch has ended unexpectedly")
 		}
-		f.loading.Lock() // keeps the calls of the observer apart
+		f.loading.Lock() // calls of the observer for one feed must not be concurrent
 		s.failed(f, fmt.Errorf("watching for changes: %w", err), &last)
 		f.loading.Unlock()
 		if time.Since(begun) > longest {
-			wait, last = first, "" // it went well for a while
+			wait, last = shortest, "" // the watch was healthy for a while
 		}
 		select {
 		case <-ctx.Done():
 			return
-		case <-f.back: // what was missed is loaded
+		case <-f.back: // a load has succeeded, so no change was missed
 		case <-time.After(wait):
 			f.due() // changes may have been missed
 		}
 	}
 }
 
-// follow loads one feed whenever that is due.
+// follow loads one feed whenever a load is due.
 func (s *Syncer) follow(ctx context.Context, f *feedState) {
-	first, longest := f.retries()
-	wait := first
+	shortest, longest := f.backoffLimits()
+	wait := shortest
 	retry := time.NewTimer(wait)
 	defer retry.Stop()
 	for {
@@ -241,7 +243,7 @@ func (s *Syncer) follow(ctx context.Context, f *feedState) {
 		case <-ctx.Done():
 			return
 		case <-f.wake:
-			wait = first
+			wait = shortest
 		case <-retry.C:
 			if !f.failing() {
 				retry.Reset(wait)
@@ -249,14 +251,14 @@ func (s *Syncer) follow(ctx context.Context, f *feedState) {
 			}
 			wait = min(2*wait, longest)
 		}
-		_ = s.load(ctx, f) // it has reported the error itself
+		_ = s.load(ctx, f) // load has already reported the error
 		retry.Reset(wait)
 	}
 }
 
-func (f *feedState) due() { signal(f.wake) } // if one is waiting already, its load will see this change too
+func (f *feedState) due() { signal(f.wake) } // a pending load will include this change, too
 
-// signal puts a value into a channel that has none.
+// signal sends a value to a channel with buffer size 1, unless it already contains one.
 func signal(c chan<- struct{}) {
 	select {
 	case c <- struct{}{}:

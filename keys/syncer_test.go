@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// fakeFeed gives what a test has set.
+// fakeFeed returns the keys and errors that a test has set.
 type fakeFeed struct {
 	name string
 
@@ -19,7 +19,7 @@ type fakeFeed struct {
 	set      []Key
 	err      error
 	watchErr error
-	changed  func() // while a watch runs
+	changed  func() // set while Watch runs
 }
 
 func (f *fakeFeed) Name() string { return f.name }
@@ -42,14 +42,14 @@ func (f *fakeFeed) Watch(ctx context.Context, changed func()) error {
 	return nil
 }
 
-// give sets what the next load gives, without telling anybody.
+// give sets the result of the next loads, without calling changed.
 func (f *fakeFeed) give(err error, set ...Key) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.set, f.err = set, err
 }
 
-// announce tells the one who watches.
+// announce calls the changed function of the running Watch.
 func (f *fakeFeed) announce() {
 	f.mu.Lock()
 	changed := f.changed
@@ -57,26 +57,28 @@ func (f *fakeFeed) announce() {
 	changed()
 }
 
-// journal is an Observer that writes everything down.
-type journal struct {
+// observerRecorder is an Observer that records all calls.
+type observerRecorder struct {
 	mu    sync.Mutex
 	lines []string
 }
 
-func (j *journal) add(format string, args ...any) {
+func (j *observerRecorder) add(format string, args ...any) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.lines = append(j.lines, fmt.Sprintf(format, args...))
 }
 
-func (j *journal) FeedLoaded(feed string, keys int, c Change, _ time.Time) {
+func (j *observerRecorder) FeedLoaded(feed string, keys int, c Change, _ time.Time) {
 	j.add("%s: %d keys %+v", feed, keys, c)
 }
 
-func (j *journal) FeedFailed(feed string, err error, _ time.Time) { j.add("%s: failed: %v", feed, err) }
+func (j *observerRecorder) FeedFailed(feed string, err error, _ time.Time) {
+	j.add("%s: failed: %v", feed, err)
+}
 
-// take returns the lines since the last call.
-func (j *journal) take() string {
+// take returns the lines recorded since the last call.
+func (j *observerRecorder) take() string {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	lines := strings.Join(j.lines, "\n")
@@ -84,15 +86,15 @@ func (j *journal) take() string {
 	return lines
 }
 
-func (j *journal) expect(t *testing.T, lines ...string) {
+func (j *observerRecorder) expect(t *testing.T, lines ...string) {
 	t.Helper()
 	if got, want := j.take(), strings.Join(lines, "\n"); got != want {
 		t.Errorf("observed:\n%s\nwant:\n%s", got, want)
 	}
 }
 
-// running starts a syncer in a synctest bubble; it ends with the test.
-func running(t *testing.T, store *Store, j *journal, feeds ...Feed) *Syncer {
+// startSyncer starts a syncer in a synctest bubble. It is stopped at the end of the test.
+func startSyncer(t *testing.T, store *Store, j *observerRecorder, feeds ...Feed) *Syncer {
 	t.Helper()
 	s := NewSyncer(store, feeds, j)
 	if err := s.LoadAll(t.Context()); err != nil {
@@ -112,11 +114,11 @@ func running(t *testing.T, store *Store, j *journal, feeds ...Feed) *Syncer {
 	return s
 }
 
-func TestLoadAllMakesReady(t *testing.T) {
+func TestLoadAllMakesStoreReady(t *testing.T) {
 	f, g := &fakeFeed{name: "f"}, &fakeFeed{name: "g"}
 	f.give(nil, sourceKey("a"))
 	g.give(nil, sourceKey("b"))
-	store, j := NewStore(), &journal{}
+	store, j := NewStore(), &observerRecorder{}
 	if err := NewSyncer(store, []Feed{f, g}, j).LoadAll(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -131,28 +133,28 @@ func TestLoadAllWithoutFeedsOrObserver(t *testing.T) {
 	if err := NewSyncer(store, nil, nil).LoadAll(t.Context()); err != nil || !store.Ready() {
 		t.Errorf("error %v, ready %v", err, store.Ready())
 	}
-	f := &fakeFeed{name: "f", err: errors.New("away")}
+	f := &fakeFeed{name: "f", err: errors.New("unavailable")}
 	if err := NewSyncer(store, []Feed{f}, nil).LoadAll(t.Context()); err == nil {
 		t.Error("no error")
 	}
 }
 
-// Every feed that fails is named, with all that is wrong; the others are loaded, but nothing is decided yet.
+// Every failing feed is named with all its errors. The other feeds are loaded, but the store is not ready.
 func TestLoadAllReportsEveryFailure(t *testing.T) {
 	bad, good, clash := &fakeFeed{name: "bad"}, &fakeFeed{name: "good"}, &fakeFeed{name: "clash"}
 	bad.give(errors.New("no such file"))
 	good.give(nil, sourceKey("a"))
 	clash.give(nil, sourceKey("a"))
-	store, j := NewStore(), &journal{}
+	store, j := NewStore(), &observerRecorder{}
 	s := NewSyncer(store, []Feed{bad, good, clash}, j)
 	err := s.LoadAll(t.Context())
 	want := "feed bad: no such file\n" +
-		"feed clash: key a: the id is used in feed good, too\nkey a: same token as key a of feed good"
+		"feed clash: key a: the id is also used in feed good\nkey a: same token as key a of feed good"
 	if err == nil || err.Error() != want {
 		t.Errorf("error:\n%v\nwant:\n%s", err, want)
 	}
 	if store.Ready() {
-		t.Error("ready without all feeds")
+		t.Error("ready although not all feeds were loaded")
 	}
 	status := s.Status()
 	if status[0].Failures != 1 || status[0].LastError != "no such file" || status[0].LastFailure.IsZero() ||
@@ -164,21 +166,21 @@ func TestLoadAllReportsEveryFailure(t *testing.T) {
 	}
 }
 
-// Two feeds of one name would throw out each other's keys.
-func TestLoadAllRefusesFeedsOfOneName(t *testing.T) {
+// Two feeds with the same name would remove each other's keys.
+func TestLoadAllRejectsDuplicateFeedNames(t *testing.T) {
 	store := NewStore()
 	err := NewSyncer(store, []Feed{&fakeFeed{name: "f"}, &fakeFeed{name: "f"}}, nil).LoadAll(t.Context())
-	if err == nil || err.Error() != "two feeds have the name f: give them different names" || store.Ready() {
+	if err == nil || err.Error() != "two feeds are named f: give each feed a unique name" || store.Ready() {
 		t.Errorf("error %v, ready %v", err, store.Ready())
 	}
 }
 
-// A load that its caller gives up says nothing about the feed.
-func TestLoadThatIsGivenUpIsNoFailure(t *testing.T) {
+// A load that its caller cancels is not a failure of the feed.
+func TestCanceledLoadIsNotAFailure(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	j := &journal{}
-	s := NewSyncer(NewStore(), []Feed{&fakeFeed{name: "f", err: errors.New("away")}}, j)
+	j := &observerRecorder{}
+	s := NewSyncer(NewStore(), []Feed{&fakeFeed{name: "f", err: errors.New("unavailable")}}, j)
 	if err := s.LoadAll(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
 	}
@@ -188,17 +190,17 @@ func TestLoadThatIsGivenUpIsNoFailure(t *testing.T) {
 	j.expect(t)
 }
 
-// A bad change keeps the last good keys and is reported once, however often it is met; a good one ends that.
+// After an invalid change the last good keys stay, and a repeated error is reported once. A successful load resets that.
 func TestRunKeepsTheLastGoodKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fakeFeed{name: "f"}
 		f.give(nil, sourceKey("a"))
-		store, j := NewStore(), &journal{}
-		s := running(t, store, j, f)
+		store, j := NewStore(), &observerRecorder{}
+		s := startSyncer(t, store, j, f)
 		j.expect(t, "f: 1 keys {Added:1 Updated:0 Removed:0}")
 		loaded := s.Status()[0].LastSuccess
 
-		time.Sleep(time.Second) // of the bubble's clock
+		time.Sleep(time.Second) // on the bubble's clock
 		f.give(errors.New("line 3 is bad"))
 		for range 3 {
 			f.announce()
@@ -227,21 +229,21 @@ func TestRunKeepsTheLastGoodKeys(t *testing.T) {
 			t.Errorf("status %+v", status)
 		}
 
-		f.give(errors.New("line 4 is bad")) // again, after it was good: news
+		f.give(errors.New("line 4 is bad")) // the same error after a success is reported again
 		f.announce()
 		synctest.Wait()
 		j.expect(t, "f: failed: line 4 is bad")
 	})
 }
 
-// A feed that fails is tried again by and by, without being asked; a good one is left alone.
-func TestRunTriesAgain(t *testing.T) {
+// A failed feed is retried with backoff. A healthy feed is not reloaded.
+func TestRunRetriesFailedFeeds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, good := &fakeFeed{name: "f"}, &fakeFeed{name: "good"}
-		store, j := NewStore(), &journal{}
-		s := running(t, store, j, f, good)
+		store, j := NewStore(), &observerRecorder{}
+		s := startSyncer(t, store, j, f, good)
 		j.take()
-		f.give(errors.New("away"))
+		f.give(errors.New("unavailable"))
 		f.announce()
 		time.Sleep(10 * time.Minute)
 		failures := s.Status()[0].Failures
@@ -250,17 +252,17 @@ func TestRunTriesAgain(t *testing.T) {
 		}
 		f.give(nil, sourceKey("a"))
 		time.Sleep(2 * time.Minute)
-		j.expect(t, "f: failed: away", "f: 1 keys {Added:1 Updated:0 Removed:0}")
+		j.expect(t, "f: failed: unavailable", "f: 1 keys {Added:1 Updated:0 Removed:0}")
 	})
 }
 
-// When a key moves from one feed to another, the feed that was in conflict gets it as soon as the other has let it go.
-func TestRunEndsConflicts(t *testing.T) {
+// When a key moves from one feed to another, the conflicting feed gets it as soon as the other feed has removed it.
+func TestRunResolvesConflicts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, g := &fakeFeed{name: "f"}, &fakeFeed{name: "g"}
 		f.give(nil, sourceKey("a"))
-		store, j := NewStore(), &journal{}
-		running(t, store, j, f, g)
+		store, j := NewStore(), &observerRecorder{}
+		startSyncer(t, store, j, f, g)
 		g.give(nil, sourceKey("a"))
 		g.announce()
 		synctest.Wait()
@@ -276,12 +278,12 @@ func TestRunEndsConflicts(t *testing.T) {
 	})
 }
 
-// A watch that fails is reported once and started again, and meanwhile the feed is loaded from time to time.
+// A failed watch is reported once and restarted, and meanwhile the feed is loaded regularly.
 func TestRunRestartsWatches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fakeFeed{name: "f", watchErr: errors.New("no watches left")}
-		store, j := NewStore(), &journal{}
-		running(t, store, j, f)
+		store, j := NewStore(), &observerRecorder{}
+		startSyncer(t, store, j, f)
 		f.give(nil, sourceKey("a"))
 		time.Sleep(10 * time.Minute)
 		if store.Get("a") == nil {
@@ -303,9 +305,9 @@ func TestRunRestartsWatches(t *testing.T) {
 	})
 }
 
-// Reload brings in what has changed at once, and makes a store ready that was not.
+// Reload loads changes immediately, and makes a store ready that was not.
 func TestReload(t *testing.T) {
-	f := &fakeFeed{name: "f", err: errors.New("away")}
+	f := &fakeFeed{name: "f", err: errors.New("unavailable")}
 	store := NewStore()
 	s := NewSyncer(store, []Feed{f}, nil)
 	if err := s.LoadAll(t.Context()); err == nil || store.Ready() {
@@ -315,8 +317,8 @@ func TestReload(t *testing.T) {
 	if err := s.Reload(t.Context()); err != nil || store.Get("a") == nil || !store.Ready() {
 		t.Errorf("error %v, ready %v", err, store.Ready())
 	}
-	f.give(errors.New("away again"))
-	if err := s.Reload(t.Context()); err == nil || err.Error() != "feed f: away again" || store.Get("a") == nil || !store.Ready() {
+	f.give(errors.New("unavailable again"))
+	if err := s.Reload(t.Context()); err == nil || err.Error() != "feed f: unavailable again" || store.Get("a") == nil || !store.Ready() {
 		t.Errorf("error %v, ready %v", err, store.Ready())
 	}
 }

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Verifier decides on tokens: the one way from what a client presents to a Decision. It is safe for concurrent use, and its
-// reads take no lock of their own. Make one with NewVerifier.
+// Verifier decides on tokens: it is the only path from a presented token to a Decision. It is safe for concurrent use, and its
+// reads take no lock of their own. Create one with NewVerifier.
 type Verifier struct {
 	store *Store
 	cache atomic.Pointer[cache] // nil when closed
@@ -14,7 +14,7 @@ type Verifier struct {
 	hits, negativeHits, misses atomic.Uint64
 }
 
-// NewVerifier returns a verifier over a store. The only error is a cache configuration that makes no sense.
+// NewVerifier returns a Verifier for a store. It returns an error only for an invalid cache configuration.
 func NewVerifier(store *Store, c CacheConfig) (*Verifier, error) {
 	cache, err := newCache(c)
 	if err != nil {
@@ -25,9 +25,9 @@ func NewVerifier(store *Store, c CacheConfig) (*Verifier, error) {
 	return v, nil
 }
 
-// Verify decides on a token at the time now. A key that was changed or removed in the store counts as such from the moment
-// that the store's call has returned; every bound in time is compared with now on every call. Until the store is ready
-// every decision is NotReady.
+// Verify decides on a token at the time now. A key that was changed or removed in the store is treated as such as soon as the
+// store's method has returned, and time bounds are compared with now on every call. Until the store is ready, every decision is
+// NotReady.
 func (v *Verifier) Verify(token string, now time.Time) Decision {
 	switch {
 	case !v.store.Ready():
@@ -39,14 +39,14 @@ func (v *Verifier) Verify(token string, now time.Time) Decision {
 	case Mistyped(token):
 		return Decision{Reason: BadChecksum}
 	}
-	// The digests are compared in ordinary time: how long that takes tells something about a digest, from which no token
-	// can be found.
+	// A constant-time comparison is unnecessary: the timing reveals something about a digest, from which the token cannot be
+	// found.
 	digest := DigestOf(token)
-	unsure := v.store.unsure.Load()
+	feedDown := v.store.unsure.Load()
 	rec := v.find(&digest)
 	if rec == nil {
-		// Asked before and after the look: in between a feed may have come back with this token, or gone with it.
-		if unsure || v.store.unsure.Load() {
+		// Checked before and after the lookup: in between, a feed with this token may have become available or unavailable.
+		if feedDown || v.store.unsure.Load() {
 			return Decision{Reason: FeedAway}
 		}
 		return Decision{Reason: Unknown}
@@ -75,20 +75,20 @@ func (v *Verifier) find(d *Digest) *record {
 	return rec
 }
 
-// CacheStats counts how decisions on well-formed tokens found their record since the verifier was made. After Close the
-// numbers stand still.
+// CacheStats counts how decisions on valid tokens found their record since the verifier was created. After Close the numbers no
+// longer change.
 type CacheStats struct {
-	Hits         uint64 // a key, from the cache
-	NegativeHits uint64 // known to be unknown, from the cache
-	Misses       uint64 // the store was asked
+	Hits         uint64 // keys found in the cache
+	NegativeHits uint64 // unknown tokens found in the cache
+	Misses       uint64 // lookups in the store
 }
 
-// CacheStats returns the current numbers. They are read one after the other, not at one moment.
+// CacheStats returns the current numbers. They are not loaded atomically as a group.
 func (v *Verifier) CacheStats() CacheStats {
 	return CacheStats{Hits: v.hits.Load(), NegativeHits: v.negativeHits.Load(), Misses: v.misses.Load()}
 }
 
-// Close lets go of the cache. Verify goes on to work, straight from the store, also for calls that are under way. The
-// memory and goroutines of the cache end once the garbage collector has seen that nobody uses them. Close may be called
-// more than once.
+// Close releases the cache. Verify keeps working without it, directly on the store; calls in progress are not affected. The
+// memory and the goroutines of the cache are released by the garbage collector once no call uses them. Close may be called more
+// than once.
 func (v *Verifier) Close() { v.cache.Store(nil) }

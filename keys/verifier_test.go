@@ -34,24 +34,24 @@ func TestVerifyDecides(t *testing.T) {
 		"disabled":                 {tokenOf("disabled"), DisabledKey, "disabled"},
 		"not yet valid":            {tokenOf("future"), NotYetValid, "future"},
 		"expired this moment":      {tokenOf("past"), Expired, "past"},
-		"unknown":                  {"dgk_nobodys", Unknown, ""},
-		"another case":             {strings.ToUpper(tokenOf("good")), Unknown, ""},
+		"unknown":                  {"dgk_unknown", Unknown, ""},
+		"another letter case":      {strings.ToUpper(tokenOf("good")), Unknown, ""},
 		"an id":                    {"good", Unknown, ""},
 		"a digest":                 {DigestOf(tokenOf("good")).Hex(), Unknown, ""},
 		"no token":                 {"", NoToken, ""},
 		"too long":                 {longest + "x", Malformed, ""},
-		"with a blank":             {" " + tokenOf("good"), Malformed, ""},
-		"with a line end":          {tokenOf("good") + "\n", Malformed, ""},
+		"with a space":             {" " + tokenOf("good"), Malformed, ""},
+		"with a newline":           {tokenOf("good") + "\n", Malformed, ""},
 		"with a zero byte":         {tokenOf("good") + "\x00", Malformed, ""},
 		"with a DEL":               {"\x7f", Malformed, ""},
 		"not ASCII":                {"clé", Malformed, ""},
-		"full-width look-alike":    {"ｇood", Malformed, ""},
+		"full-width lookalike":     {"ｇood", Malformed, ""},
 		"lowest and highest bytes": {"!~", Unknown, ""},
 	}
 	v := newVerifier(t, store, CacheConfig{})
 	closed := newVerifier(t, store, CacheConfig{})
 	closed.Close()
-	closed.Close() // again does no harm
+	closed.Close() // a second call is harmless
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			for range 4 { // from the store, and from the cache
@@ -76,8 +76,8 @@ func TestZeroDecisionAllowsNothing(t *testing.T) {
 	}
 }
 
-// Until the store is ready nothing is said about any token, not even about a known one.
-func TestVerifyWaitsForTheStore(t *testing.T) {
+// Until the store is ready, no token is decided on, not even a known one.
+func TestVerifyBeforeStoreIsReady(t *testing.T) {
 	store := NewStore()
 	mustReplace(t, store, "f", sourceKey("a"))
 	v := newVerifier(t, store, CacheConfig{})
@@ -92,8 +92,8 @@ func TestVerifyWaitsForTheStore(t *testing.T) {
 	}
 }
 
-// Bounds in time are looked at on every call, also when the key comes from the cache.
-func TestVerifyLooksAtTheClockOnCachedKeys(t *testing.T) {
+// Time bounds are checked on every call, even if the key comes from the cache.
+func TestVerifyChecksTimeOfCachedKeys(t *testing.T) {
 	k := sourceKey("a")
 	k.NotBefore, k.Expires = noon, noon.Add(time.Hour)
 	v := newVerifier(t, readyStore(t, k), CacheConfig{})
@@ -121,13 +121,13 @@ func TestCacheStats(t *testing.T) {
 			v.settle()
 		}
 	}
-	// A key is remembered at its first look-up, an unknown token at its second.
+	// A key is cached at its first lookup, an unknown token at its second.
 	if got, want := v.CacheStats(), (CacheStats{Hits: 3, NegativeHits: 2, Misses: 3}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 }
 
-func TestNewVerifierRefusesNegativeSizes(t *testing.T) {
+func TestNewVerifierRejectsNegativeSizes(t *testing.T) {
 	for _, c := range []CacheConfig{{Entries: -1}, {NegativeEntries: -1}} {
 		if _, err := NewVerifier(NewStore(), c); err == nil {
 			t.Errorf("%+v is accepted", c)
@@ -135,15 +135,15 @@ func TestNewVerifierRefusesNegativeSizes(t *testing.T) {
 	}
 }
 
-// What the cache knows is void as soon as the store says otherwise: each step is seen by the next call.
-func TestChangesCountFromTheNextCall(t *testing.T) {
+// Cached entries are invalid as soon as the store changes: each step is visible to the next call.
+func TestReplaceTakesEffectImmediately(t *testing.T) {
 	store := readyStore(t)
 	v := newVerifier(t, store, CacheConfig{})
 	a := sourceKey("a")
 	disabled, rebound, other := a, a, sourceKey("b")
 	disabled.State = Disabled
 	rebound.Binding = Binding{Agent: NewSecret("upstream")}
-	other.Digest = a.Digest // the token passes to another key
+	other.Digest = a.Digest // the token moves to another key
 	steps := []struct {
 		name string
 		set  []Key
@@ -157,7 +157,7 @@ func TestChangesCountFromTheNextCall(t *testing.T) {
 		{"the token of another key", []Key{other}, Allowed},
 		{"removed", nil, Unknown},
 		{"back", []Key{a}, Allowed},
-		{"beside another key", []Key{a, sourceKey("c")}, Allowed},
+		{"next to another key", []Key{a, sourceKey("c")}, Allowed},
 	}
 	for _, step := range steps {
 		mustReplace(t, store, "test", step.set...)
@@ -174,14 +174,13 @@ func TestChangesCountFromTheNextCall(t *testing.T) {
 	}
 }
 
-// Once Replace has returned nobody is judged by the old keys any more, however many are verifying at that moment and
-// whatever they are putting into the cache.
-func TestChangesCountWhileOthersVerify(t *testing.T) {
+// Once Replace has returned, no decision uses the old keys, regardless of concurrent calls of Verify and of what they cache.
+func TestReplaceDuringConcurrentVerify(t *testing.T) {
 	const keyCount, rounds = 8, 200
 	store := readyStore(t)
 	v := newVerifier(t, store, CacheConfig{})
-	// The name of each key tells the round that it was written in; in odd rounds the key is away. published is the last
-	// round whose Replace has returned.
+	// The name of each key is the round in which it was written; in odd rounds the key is missing. published is the last round
+	// whose Replace has returned.
 	var published atomic.Int64
 	publish := func(round int64) {
 		var set []Key
@@ -220,7 +219,7 @@ func TestChangesCountWhileOthersVerify(t *testing.T) {
 						return
 					}
 				} else if before == after && before%2 == 0 && !inProgress(store, d, tokens[i%keyCount], before, &published) {
-					t.Errorf("refused (%s) in round %d", d.Reason, before)
+					t.Errorf("rejected (%s) in round %d", d.Reason, before)
 					return
 				}
 			}
@@ -228,7 +227,7 @@ func TestChangesCountWhileOthersVerify(t *testing.T) {
 	}
 	for round := int64(1); round <= rounds; round++ {
 		publish(round)
-		// The one who has made the change is the first who must see it.
+		// The goroutine that made the change must see it immediately.
 		for i, token := range tokens {
 			d := v.Verify(token, noon)
 			if want := round%2 == 0; d.Allowed() != want || want && d.Key.Name != fmt.Sprint(round) {
@@ -240,8 +239,8 @@ func TestChangesCountWhileOthersVerify(t *testing.T) {
 	wg.Wait()
 }
 
-// inProgress reports whether a refusal can be explained by the next round, which was applied but not yet published when
-// the decision was made: then it is published in the end.
+// inProgress reports whether a rejection is explained by the next round, which was applied but not yet published when the
+// decision was made: then it is published eventually.
 func inProgress(store *Store, d Decision, token string, round int64, published *atomic.Int64) bool {
 	if d.Reason != Unknown {
 		return false
@@ -254,8 +253,8 @@ func inProgress(store *Store, d Decision, token string, round int64, published *
 	return store.Lookup(DigestOf(token)) == nil
 }
 
-// An unknown token that was looked up while its key was being added is not remembered as unknown.
-func TestAbsenceIsTiedToTheRevision(t *testing.T) {
+// An unknown token that is looked up while its key is added is not cached as unknown.
+func TestNegativeEntryIsTiedToRevision(t *testing.T) {
 	store := readyStore(t)
 	v := newVerifier(t, store, CacheConfig{})
 	d := DigestOf(tokenOf("a"))
@@ -264,7 +263,7 @@ func TestAbsenceIsTiedToTheRevision(t *testing.T) {
 	if store.Lookup(d) != nil {
 		t.Fatal("found too early")
 	}
-	mustReplace(t, store, "test", sourceKey("a")) // between the look-up and the note
+	mustReplace(t, store, "test", sourceKey("a")) // between the lookup and put
 	c.put(&d, nil, revision)
 	c.put(&d, nil, revision)
 	v.settle()
@@ -272,12 +271,12 @@ func TestAbsenceIsTiedToTheRevision(t *testing.T) {
 		t.Errorf("decision %q", got.Reason)
 	}
 	if v.CacheStats().NegativeHits != 0 {
-		t.Error("the old absence was believed")
+		t.Error("the outdated negative entry was used")
 	}
 }
 
-// A record that was looked up before it was removed and is put into the cache afterwards is not believed.
-func TestRetiredRecordIsNotBelieved(t *testing.T) {
+// A record that is removed between its lookup and its insertion into the cache is not used.
+func TestRetiredRecordIsNotUsed(t *testing.T) {
 	store := readyStore(t, sourceKey("a"))
 	v := newVerifier(t, store, CacheConfig{})
 	d := DigestOf(tokenOf("a"))
@@ -290,7 +289,7 @@ func TestRetiredRecordIsNotBelieved(t *testing.T) {
 	}
 }
 
-// Two tokens whose digests share the piece that the cache is keyed by are told apart.
+// Two tokens whose digests have the same cache key are distinguished.
 func TestCacheComparesTheWholeDigest(t *testing.T) {
 	known := sourceKey("a")
 	twin := known.Digest
@@ -303,23 +302,23 @@ func TestCacheComparesTheWholeDigest(t *testing.T) {
 		}
 		v.settle()
 		if v.find(&twin) != nil {
-			t.Error("the twin is taken for the key")
+			t.Error("the twin is confused with the key")
 		}
 		v.settle()
 	}
-	// The twin is remembered as unknown; the key is not in the cache.
+	// The twin is cached as unknown; the key is not in the cache.
 	fresh := newVerifier(t, store, CacheConfig{})
 	for range 3 {
 		fresh.find(&twin)
 		fresh.settle()
 	}
 	if fresh.CacheStats().NegativeHits == 0 {
-		t.Fatal("the twin is not remembered")
+		t.Fatal("the twin is not cached")
 	}
 	if rec := fresh.find(&known.Digest); rec == nil {
-		t.Error("the key is taken for its unknown twin")
+		t.Error("the key is confused with its unknown twin")
 	}
-	// Both known: they take turns in the cache, and each is itself.
+	// Both exist: they alternate in the cache, and each lookup returns the right one.
 	other := sourceKey("b")
 	other.Digest = twin
 	mustReplace(t, store, "test", known, other)
@@ -333,8 +332,8 @@ func TestCacheComparesTheWholeDigest(t *testing.T) {
 	}
 }
 
-// A flood of garbage does not push out the keys.
-func TestGarbageDoesNotPushOutKeys(t *testing.T) {
+// A flood of unknown tokens does not evict keys.
+func TestUnknownTokensDoNotEvictKeys(t *testing.T) {
 	v := newVerifier(t, readyStore(t, sourceKey("a")), CacheConfig{Entries: 16, NegativeEntries: 16})
 	v.Verify(tokenOf("a"), noon)
 	v.settle()
@@ -366,8 +365,9 @@ func TestCachedVerifyDoesNotAllocate(t *testing.T) {
 	}
 }
 
-// Close while others verify does no harm: they go on, straight from the store. And it lets go of what the cache holds.
-func TestCloseWhileOthersVerify(t *testing.T) {
+// Close during concurrent calls of Verify is harmless: they continue without the cache. Close also releases the contents of the
+// cache.
+func TestCloseDuringConcurrentVerify(t *testing.T) {
 	store := readyStore(t, sourceKeys(100)...)
 	for range 40 {
 		v, err := NewVerifier(store, CacheConfig{Entries: 50, NegativeEntries: 10})
@@ -388,7 +388,7 @@ func TestCloseWhileOthersVerify(t *testing.T) {
 					}
 					if calls.Add(1) == 200 {
 						v.Close()
-						runtime.GC() // the cache may be taken down as soon as nobody is in it
+						runtime.GC() // the cache may be cleaned up as soon as no call uses it
 					}
 				}
 			})
@@ -406,8 +406,7 @@ func TestCloseWhileOthersVerify(t *testing.T) {
 	waitForRistrettoToEnd(t)
 }
 
-// waitForRistrettoToEnd waits until no goroutine of a cache is left, other than those of verifiers that are still open in
-// this test: there are none.
+// waitForRistrettoToEnd waits until the goroutines of all caches have ended. No verifier is still open in this test.
 func waitForRistrettoToEnd(t *testing.T) {
 	t.Helper()
 	deadline := time.Now().Add(20 * time.Second)
@@ -419,7 +418,7 @@ func waitForRistrettoToEnd(t *testing.T) {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%d goroutines of closed caches are left", left)
+			t.Fatalf("%d goroutines of closed caches are still running", left)
 		}
 		runtime.Gosched()
 	}

@@ -16,7 +16,7 @@ func BenchmarkVerify(b *testing.B) {
 	}
 	unknown := make([]string, 1<<16)
 	for i := range unknown {
-		unknown[i] = fmt.Sprintf("dgk_nobody-has-this-%d", i)
+		unknown[i] = fmt.Sprintf("dgk_unknown-%d", i)
 	}
 
 	run := func(name string, want Reason, prepare func(*Verifier), token func(i int) string) {
@@ -34,7 +34,7 @@ func BenchmarkVerify(b *testing.B) {
 	warm := func(token string) func(*Verifier) {
 		return func(v *Verifier) {
 			v.Verify(token, noon)
-			v.Verify(token, noon) // an unknown token is remembered when it comes again
+			v.Verify(token, noon) // an unknown token is cached when it is seen again
 			v.settle()
 		}
 	}
@@ -58,7 +58,7 @@ func BenchmarkVerify(b *testing.B) {
 		b.RunParallel(func(pb *testing.PB) {
 			for pb.Next() {
 				if !v.Verify(tokens[0], noon).Allowed() {
-					b.Error("refused")
+					b.Error("rejected")
 				}
 			}
 		})
@@ -72,7 +72,7 @@ func BenchmarkDigestOf(b *testing.B) {
 	}
 }
 
-// BenchmarkReplace measures a change of one key in a large feed, which goes through all of it.
+// BenchmarkReplace measures a change of one key in a large feed, which compares all keys.
 func BenchmarkReplace(b *testing.B) {
 	for _, n := range []int{100_000, 1_000_000} {
 		b.Run(fmt.Sprint(n, " keys"), func(b *testing.B) {
@@ -86,7 +86,7 @@ func BenchmarkReplace(b *testing.B) {
 	}
 }
 
-// BenchmarkFill is the first load of a large feed.
+// BenchmarkFill measures the first load of a large feed.
 func BenchmarkFill(b *testing.B) {
 	set := sourceKeys(1_000_000)
 	for b.Loop() {
@@ -94,7 +94,7 @@ func BenchmarkFill(b *testing.B) {
 	}
 }
 
-// BenchmarkMemory fills stores and reports the memory for each key, its strings included.
+// BenchmarkMemory measures the memory per key, including its strings.
 func BenchmarkMemory(b *testing.B) {
 	for _, n := range []int{1000, 100000, 1000000} {
 		b.Run(fmt.Sprint(n, " keys"), func(b *testing.B) {
@@ -108,13 +108,13 @@ func BenchmarkMemory(b *testing.B) {
 	}
 }
 
-// filled returns a store with n keys; the set they came from is out of reach.
+// filled returns a store with n keys. The original set is unreachable.
 func filled(tb testing.TB, n int) *Store {
 	tb.Helper()
 	set := make([]Key, n)
 	for i := range set {
 		set[i] = sourceKey(fmt.Sprintf("key-%07d", i))
-		set[i].Binding.Sources[0] = fmt.Sprintf("%08x-6a0e-4a5e-9a39-0d2f5f9e7f11", i) // a string of its own
+		set[i].Binding.Sources[0] = fmt.Sprintf("%08x-6a0e-4a5e-9a39-0d2f5f9e7f11", i) // a separate string
 	}
 	return readyStore(tb, set...)
 }

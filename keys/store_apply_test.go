@@ -20,7 +20,7 @@ func withTokens(id string, tokens ...string) Key {
 	return k
 }
 
-// tokensOf tells which key each of some tokens finds, such as "1=a 2=- 3=b".
+// tokensOf returns which key each of the tokens finds, such as "1=a 2=- 3=b".
 func tokensOf(s *Store, tokens ...string) string {
 	var found []string
 	for _, token := range tokens {
@@ -38,26 +38,26 @@ func TestApply(t *testing.T) {
 		delta  Delta
 		want   Change
 		tokens string
-		faults []string
+		errs   []string
 	}{
-		"nothing":                  {Delta{}, Change{}, "1=a 2=a 3=b 4=c 5=- 9=other", nil},
-		"the same again":           {Delta{Put: []Key{withTokens("a", "1", "2"), withTokens("b", "3")}}, Change{}, "1=a 2=a 3=b 4=c 5=- 9=other", nil},
-		"one more":                 {Delta{Put: []Key{withTokens("d", "5")}}, Change{Added: 1}, "1=a 2=a 3=b 4=c 5=d 9=other", nil},
-		"one gone":                 {Delta{Gone: []string{"a"}}, Change{Removed: 1}, "1=- 2=- 3=b 4=c 5=- 9=other", nil},
-		"gone twice, and nobody":   {Delta{Gone: []string{"a", "a", "nobody", ""}}, Change{Removed: 1}, "1=- 2=- 3=b 4=c 5=- 9=other", nil},
-		"gone, of another feed":    {Delta{Gone: []string{"other"}}, Change{}, "1=a 2=a 3=b 4=c 5=- 9=other", nil},
-		"rotated":                  {Delta{Put: []Key{withTokens("b", "5", "3")}}, Change{Updated: 1}, "1=a 2=a 3=b 4=c 5=b 9=other", nil},
-		"an old token is let go":   {Delta{Put: []Key{withTokens("a", "1")}}, Change{Updated: 1}, "1=a 2=- 3=b 4=c 5=- 9=other", nil},
-		"its old token comes back": {Delta{Put: []Key{withTokens("a", "2", "1")}}, Change{Updated: 1}, "1=a 2=a 3=b 4=c 5=- 9=other", nil},
-		"two change tokens": {
+		"nothing":                        {Delta{}, Change{}, "1=a 2=a 3=b 4=c 5=- 9=other", nil},
+		"the same again":                 {Delta{Put: []Key{withTokens("a", "1", "2"), withTokens("b", "3")}}, Change{}, "1=a 2=a 3=b 4=c 5=- 9=other", nil},
+		"one more":                       {Delta{Put: []Key{withTokens("d", "5")}}, Change{Added: 1}, "1=a 2=a 3=b 4=c 5=d 9=other", nil},
+		"one gone":                       {Delta{Gone: []string{"a"}}, Change{Removed: 1}, "1=- 2=- 3=b 4=c 5=- 9=other", nil},
+		"gone twice, and unknown":        {Delta{Gone: []string{"a", "a", "unknown", ""}}, Change{Removed: 1}, "1=- 2=- 3=b 4=c 5=- 9=other", nil},
+		"gone, of another feed":          {Delta{Gone: []string{"other"}}, Change{}, "1=a 2=a 3=b 4=c 5=- 9=other", nil},
+		"rotated":                        {Delta{Put: []Key{withTokens("b", "5", "3")}}, Change{Updated: 1}, "1=a 2=a 3=b 4=c 5=b 9=other", nil},
+		"a previous token is removed":    {Delta{Put: []Key{withTokens("a", "1")}}, Change{Updated: 1}, "1=a 2=- 3=b 4=c 5=- 9=other", nil},
+		"previous token becomes current": {Delta{Put: []Key{withTokens("a", "2", "1")}}, Change{Updated: 1}, "1=a 2=a 3=b 4=c 5=- 9=other", nil},
+		"two keys swap tokens": {
 			Delta{Put: []Key{withTokens("b", "4"), withTokens("c", "3")}}, Change{Updated: 2}, "1=a 2=a 3=c 4=b 5=- 9=other", nil,
 		},
-		"three in a ring, old ones too": {
+		"three keys rotate tokens, including previous ones": {
 			Delta{Put: []Key{withTokens("a", "3", "4"), withTokens("b", "1"), withTokens("c", "2")}},
 			Change{Updated: 3},
 			"1=b 2=c 3=a 4=a 5=- 9=other", nil,
 		},
-		"the token of one that is gone": {
+		"the token of a deleted key": {
 			Delta{Put: []Key{withTokens("b", "5", "2")}, Gone: []string{"a"}}, Change{Updated: 1, Removed: 1}, "1=- 2=b 3=- 4=c 5=b 9=other", nil,
 		},
 		"the token of a key that stays": {
@@ -66,34 +66,34 @@ func TestApply(t *testing.T) {
 			"1=a 2=a 3=- 4=- 5=d 9=other",
 			[]string{"key b: same token as key a"},
 		},
-		"an old token of a key that stays": {
+		"a previous token of a key that stays": {
 			Delta{Put: []Key{withTokens("d", "5", "2")}}, Change{}, "1=a 2=a 3=b 4=c 5=- 9=other", []string{"key d: same token as key a"},
 		},
-		"the token of a key that is named and keeps it": {
+		"the token of a key that is in the delta and keeps it": {
 			Delta{Put: []Key{withTokens("b", "1"), withTokens("a", "1", "2")}},
 			Change{Updated: 1, Removed: 1},
 			"1=b 2=- 3=- 4=c 5=- 9=other",
 			[]string{"key a: same token as key b"},
 		},
-		"the token of a key that keeps it and is named first": {
+		"the token of a key that keeps it and is earlier in the delta": {
 			Delta{Put: []Key{withTokens("a", "1", "2"), withTokens("b", "1")}},
 			Change{Removed: 1},
 			"1=a 2=a 3=- 4=c 5=- 9=other",
 			[]string{"key b: same token as key a"},
 		},
-		"the token of a key that is refused": {
+		"the token of a rejected key": {
 			Delta{Put: []Key{{ID: "a", Digest: DigestOf("1")}, withTokens("d", "1")}},
 			Change{Added: 1, Removed: 1},
 			"1=d 2=- 3=b 4=c 5=- 9=other",
 			[]string{"key a must be bound to either sources or an agent"},
 		},
-		"two new ones with one token": {
+		"two new keys with the same token": {
 			Delta{Put: []Key{withTokens("d", "5"), withTokens("e", "6", "5")}},
 			Change{Added: 1},
 			"1=a 2=a 3=b 4=c 5=d 9=other",
 			[]string{"key e: same token as key d"},
 		},
-		"one id twice": {
+		"duplicate id": {
 			Delta{Put: []Key{withTokens("d", "5"), withTokens("d", "6")}},
 			Change{Added: 1},
 			"1=a 2=a 3=b 4=c 5=d 9=other",
@@ -110,11 +110,11 @@ func TestApply(t *testing.T) {
 			Change{Added: 1, Removed: 1},
 			"1=a 2=a 3=- 4=c 5=e 9=other",
 			[]string{
-				"key other: the id is used in feed g, too", "key b: same token as key other of feed g",
+				"key other: the id is also used in feed g", "key b: same token as key other of feed g",
 				"key d: same token as key other of feed g",
 			},
 		},
-		"no key at all": {
+		"empty key": {
 			Delta{Put: []Key{{}, withTokens("d", "5")}}, Change{Added: 1}, "1=a 2=a 3=b 4=c 5=d 9=other", []string{"a key has no id"},
 		},
 	}
@@ -132,7 +132,7 @@ func TestApply(t *testing.T) {
 			if err != nil {
 				text = err.Error()
 			}
-			if want := strings.Join(tc.faults, "\n"); text != want {
+			if want := strings.Join(tc.errs, "\n"); text != want {
 				t.Errorf("error:\n%s\nwant:\n%s", text, want)
 			}
 			if tokens := tokensOf(s, "1", "2", "3", "4", "5", "9"); tokens != tc.tokens {
@@ -149,7 +149,8 @@ func TestApply(t *testing.T) {
 	}
 }
 
-// checkTables holds for every store: each key is found by its id and by each of its tokens, and nothing else is.
+// checkTables checks the invariants of the tables: each key is found by its ID and by each of its tokens, and there are no
+// other entries.
 func checkTables(t *testing.T, s *Store) {
 	t.Helper()
 	txn := s.db.Txn(false)
@@ -157,7 +158,7 @@ func checkTables(t *testing.T, s *Store) {
 	each(txn, func(rec *record) {
 		size++
 		if s.byID(txn, rec.ID) != rec || rec.retired.Load() {
-			t.Errorf("key %s is not found by its id, or retired", rec.ID)
+			t.Errorf("key %s is not found by its ID, or is retired", rec.ID)
 		}
 		for d := range rec.digests {
 			tokens++
@@ -178,8 +179,8 @@ func checkTables(t *testing.T, s *Store) {
 	}
 }
 
-// What a delta changes counts from the next decision on, whatever the cache remembers.
-func TestApplyCountsFromTheNextCall(t *testing.T) {
+// A delta takes effect with the next decision, whatever is cached.
+func TestApplyTakesEffectImmediately(t *testing.T) {
 	store := readyStore(t, sourceKey("a"), sourceKey("b"))
 	v := newVerifier(t, store, CacheConfig{})
 	revoked, rotated := sourceKey("a"), sourceKey("a")
@@ -188,7 +189,7 @@ func TestApplyCountsFromTheNextCall(t *testing.T) {
 	steps := []struct {
 		name     string
 		delta    Delta
-		old, new Reason // of the key's first token and of the one after rotation
+		old, new Reason // of the key's first token and of the token after the rotation
 	}{
 		{"at first", Delta{}, Allowed, Unknown},
 		{"rotated", Delta{Put: []Key{rotated}}, Replaced, Allowed},
@@ -213,8 +214,8 @@ func TestApplyCountsFromTheNextCall(t *testing.T) {
 	}
 }
 
-// What a caller does with a delta afterwards does not reach the store.
-func TestApplyCopies(t *testing.T) {
+// Modifying a delta after Apply does not affect the store.
+func TestApplyCopiesItsInput(t *testing.T) {
 	s := NewStore()
 	delta := Delta{Put: []Key{withTokens("a", "1", "2")}}
 	if _, err := s.Apply("f", delta); err != nil {
@@ -226,43 +227,43 @@ func TestApplyCopies(t *testing.T) {
 	}
 }
 
-// mirror is a Listener that keeps what it is told, and sees whether that is told in order and exactly once.
-type mirror struct {
-	t    *testing.T
-	keys map[string]*Key
-	seen int
+// listenerCopy is a Listener that maintains a copy of the store, and checks that it is notified in order and exactly once.
+type listenerCopy struct {
+	t     *testing.T
+	keys  map[string]*Key
+	calls int
 }
 
-func (m *mirror) KeysChanged(out, in []*Key) {
-	m.seen++
+func (m *listenerCopy) KeysChanged(out, in []*Key) {
+	m.calls++
 	for _, k := range out {
 		if m.keys[k.ID] != k {
-			m.t.Errorf("key %s has left, and was never there", k.ID)
+			m.t.Errorf("key %s was removed, but never added", k.ID)
 		}
 		delete(m.keys, k.ID)
 	}
 	for _, k := range in {
 		if m.keys[k.ID] != nil {
-			m.t.Errorf("key %s came in twice", k.ID)
+			m.t.Errorf("key %s was added twice", k.ID)
 		}
 		m.keys[k.ID] = k
 	}
 }
 
-// Listeners are told of each change once, in the order of the changes, and before the call that made it returns: whatever
-// is written, by whomever, what they know is what the store has.
-func TestListenersKnowTheStore(t *testing.T) {
+// Listeners are notified of each change exactly once, in order, and before the call that made the change returns: after
+// concurrent writes their copies equal the store.
+func TestListenersSeeEveryChange(t *testing.T) {
 	store := NewStore()
-	listeners := make([]*mirror, 3)
+	listeners := make([]*listenerCopy, 3)
 	listen := func(i int) {
-		listeners[i] = &mirror{t: t, keys: map[string]*Key{}}
+		listeners[i] = &listenerCopy{t: t, keys: map[string]*Key{}}
 		store.Listen(listeners[i])
 	}
 	listen(0)
 	mustReplace(t, store, "f-0", sourceKey("f-0-key-1"))
-	listen(1) // it begins with what is there
-	if store.Get("f-0-key-1") == nil || listeners[1].keys["f-0-key-1"] != store.Get("f-0-key-1") || listeners[0].seen != 2 {
-		t.Error("not told of the first key")
+	listen(1) // it starts with the existing keys
+	if store.Get("f-0-key-1") == nil || listeners[1].keys["f-0-key-1"] != store.Get("f-0-key-1") || listeners[0].calls != 2 {
+		t.Error("not notified of the first key")
 	}
 
 	const writers, steps = 3, 300
@@ -273,7 +274,7 @@ func TestListenersKnowTheStore(t *testing.T) {
 			feed := fmt.Sprint("f-", w)
 			key := func() Key {
 				k := sourceKey(fmt.Sprintf("%s-key-%d", feed, r.IntN(20)))
-				k.Digest = DigestOf(fmt.Sprint("token-", r.IntN(80))) // the writers come in each other's way
+				k.Digest = DigestOf(fmt.Sprint("token-", r.IntN(80))) // the writers cause conflicts with each other
 				k.Name, k.State = fmt.Sprint(r.IntN(3)), State(r.IntN(3))
 				for range r.IntN(3) {
 					k.Old = append(k.Old, OldToken{Digest: DigestOf(fmt.Sprint("token-", r.IntN(80))), Until: noon})
@@ -299,7 +300,7 @@ func TestListenersKnowTheStore(t *testing.T) {
 			}
 		})
 	}
-	wg.Go(func() { listen(2) }) // in the middle of it
+	wg.Go(func() { listen(2) }) // while the writers run
 	wg.Wait()
 	checkTables(t, store)
 	for i, m := range listeners {
@@ -308,14 +309,14 @@ func TestListenersKnowTheStore(t *testing.T) {
 		}
 		for id, k := range m.keys {
 			if store.Get(id) != k {
-				t.Errorf("listener %d has an old key %s", i, id)
+				t.Errorf("listener %d has an outdated key %s", i, id)
 			}
 		}
 	}
 }
 
-// Over any sequence of deltas the store has what a plain map has that is kept by the same rules.
-func TestApplyAgainstNaive(t *testing.T) {
+// Over random sequences of deltas the store equals a plain map that applies the same rules.
+func TestApplyMatchesModel(t *testing.T) {
 	for seed := range uint64(20) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 8))
@@ -323,7 +324,7 @@ func TestApplyAgainstNaive(t *testing.T) {
 			digest := func() Digest { return DigestOf(fmt.Sprint("token-", r.IntN(60))) }
 			for range 200 {
 				var delta Delta
-				for _, i := range r.Perm(25)[:r.IntN(6)] { // no id twice
+				for _, i := range r.Perm(25)[:r.IntN(6)] { // no duplicate IDs
 					id := fmt.Sprint("key-", i)
 					if r.IntN(4) == 0 {
 						delta.Gone = append(delta.Gone, id)
@@ -337,10 +338,10 @@ func TestApplyAgainstNaive(t *testing.T) {
 					delta.Put = append(delta.Put, k)
 				}
 				before := len(model)
-				faults := applyNaively(model, delta)
+				conflicts := applyToModel(model, delta)
 				change, err := store.Apply("f", delta)
-				if (err != nil) != (faults > 0) || err != nil && len(strings.Split(err.Error(), "\n")) != faults {
-					t.Fatalf("%d faults, error %v", faults, err)
+				if (err != nil) != (conflicts > 0) || err != nil && len(strings.Split(err.Error(), "\n")) != conflicts {
+					t.Fatalf("%d conflicts, error %v", conflicts, err)
 				}
 				if change.Added-change.Removed != len(model)-before || store.Len() != len(model) {
 					t.Fatalf("%+v, %d keys, want %d", change, store.Len(), len(model))
@@ -357,8 +358,8 @@ func TestApplyAgainstNaive(t *testing.T) {
 	}
 }
 
-// applyNaively first takes away all keys that a delta names, then puts them in one by one as far as their tokens are free.
-func applyNaively(model map[string]Key, delta Delta) (faults int) {
+// applyToModel first removes all keys that are in the delta, then adds those whose tokens are free, one by one.
+func applyToModel(model map[string]Key, delta Delta) (conflicts int) {
 	for _, id := range delta.Gone {
 		delete(model, id)
 	}
@@ -366,22 +367,22 @@ func applyNaively(model map[string]Key, delta Delta) (faults int) {
 		delete(model, delta.Put[i].ID)
 	}
 	for _, k := range delta.Put {
-		taken := false
+		used := false
 		for _, other := range model {
 			for d := range k.digests {
-				taken = taken || other.has(d)
+				used = used || other.has(d)
 			}
 		}
-		if taken {
-			faults++
+		if used {
+			conflicts++
 			continue
 		}
 		model[k.ID] = k
 	}
-	return faults
+	return conflicts
 }
 
-// BenchmarkApply is a change of one key in a large feed, to be held against BenchmarkReplace.
+// BenchmarkApply measures a change of one key in a large feed. Compare it with BenchmarkReplace.
 func BenchmarkApply(b *testing.B) {
 	for _, n := range []int{100_000, 1_000_000} {
 		b.Run(fmt.Sprint(n, " keys"), func(b *testing.B) {

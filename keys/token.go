@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// A token that the gate makes is "dgk_", 30 random characters (178 bits) and the CRC-32 of those as 6 more, all base62. The
-// checksum lets scanners and the gate tell a real token from text that looks like one, without asking anybody.
+// A token issued by the gate is "dgk_", 30 random characters (178 bits) and their CRC-32 as 6 more characters, all base62. The
+// checksum lets secret scanners and the gate tell a real token from text that looks like one, without a lookup.
 const (
 	TokenPrefix = "dgk_"
 
@@ -18,17 +18,17 @@ const (
 	base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 )
 
-// NewToken makes a token from the system's randomness. It can be shown once and is then to be forgotten; DigestOf is what
-// a key keeps of it.
+// NewToken generates a token from the system's randomness. It is meant to be shown once and then discarded; a key stores only
+// its DigestOf.
 func NewToken() string {
 	var token strings.Builder
 	token.Grow(tokenLength)
 	token.WriteString(TokenPrefix)
 	var raw [64]byte
 	for token.Len() < len(TokenPrefix)+randomLength {
-		_, _ = rand.Read(raw[:]) // never fails: the process ends instead
+		_, _ = rand.Read(raw[:]) // never fails: the process crashes instead
 		for _, b := range raw {
-			// Beyond the last whole multiple of 62 the first characters would come more often.
+			// Without this limit, which is the largest multiple of 62, the first characters would be more frequent.
 			if int(b) < 256/len(base62)*len(base62) && token.Len() < len(TokenPrefix)+randomLength {
 				token.WriteByte(base62[int(b)%len(base62)])
 			}
@@ -39,16 +39,16 @@ func NewToken() string {
 	return token.String()
 }
 
-// Issued reports whether the text has the form of the gate's own tokens and a checksum that fits. It says nothing about
-// whether there is a key for it.
-func Issued(token string) bool { return hasForm(token) && fits(token) }
+// Issued reports whether the text has the format of the gate's own tokens and a valid checksum. It does not say whether a key
+// with this token exists.
+func Issued(token string) bool { return hasTokenFormat(token) && checksumMatches(token) }
 
-// Mistyped reports whether the text has the form of the gate's own tokens, but a checksum that does not fit: no such
-// token was ever made.
-func Mistyped(token string) bool { return hasForm(token) && !fits(token) }
+// Mistyped reports whether the text has the format of the gate's own tokens but an invalid checksum: such a token was never
+// issued.
+func Mistyped(token string) bool { return hasTokenFormat(token) && !checksumMatches(token) }
 
-// Hint returns the last four characters of one of the gate's own tokens, by which people tell tokens apart; of any other
-// text nothing. They belong to the checksum, so the random part stays unknown.
+// Hint returns the last four characters of one of the gate's own tokens, by which people tell tokens apart, or "" for any other
+// text. They are part of the checksum, so the random part stays secret.
 func Hint(token string) string {
 	if !Issued(token) {
 		return ""
@@ -56,7 +56,7 @@ func Hint(token string) string {
 	return token[tokenLength-4:]
 }
 
-func hasForm(token string) bool {
+func hasTokenFormat(token string) bool {
 	if len(token) != tokenLength || token[:len(TokenPrefix)] != TokenPrefix {
 		return false
 	}
@@ -68,12 +68,12 @@ func hasForm(token string) bool {
 	return true
 }
 
-func fits(token string) bool {
+func checksumMatches(token string) bool {
 	check := checksum(token[len(TokenPrefix) : len(TokenPrefix)+randomLength])
 	return token[len(TokenPrefix)+randomLength:] == string(check[:])
 }
 
-// checksum is the CRC-32 (IEEE) of a text in six base62 digits, the highest first.
+// checksum returns the CRC-32 (IEEE) of a text as six base62 digits, most significant first.
 func checksum(text string) (digits [checksumLength]byte) {
 	sum := crc32.ChecksumIEEE([]byte(text))
 	for i := range digits {

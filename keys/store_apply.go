@@ -10,19 +10,18 @@ import (
 	"github.com/hashicorp/go-memdb"
 )
 
-// Delta is what has changed in a feed: keys that are new or other than before, and the ids of keys that are gone. No id
-// stands in it twice.
+// Delta is what has changed in a feed: new or modified keys, and the IDs of deleted keys. No ID may be in it twice.
 type Delta struct {
 	Put  []Key
 	Gone []string
 }
 
-// Apply brings a delta of a feed into the store, in one transaction. Its cost depends on the delta, not on the number of
-// keys. Ids that the feed does not have are no error in Gone.
+// Apply applies a delta of a feed in one transaction. Its cost depends on the size of the delta, not on the number of keys. IDs
+// in Gone that the feed does not have are ignored.
 //
-// A key that Replace would refuse is not stored, and one of the feed's that it was to update is taken away: it is no
-// longer what the store has. Everything else is applied, since a revocation must not wait for another key. The error is a
-// *Refused: it names every such key by its id, one a line, and no digest.
+// A key that Replace would reject is not stored, and if it was to update a key of the feed, that key is removed, since its
+// stored record is outdated. Everything else is applied, because a revocation must not wait for another key. The error is then
+// a *Refused: it lists every such key by its ID, one per line, without digests.
 func (s *Store) Apply(feed string, delta Delta) (Change, error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
@@ -36,11 +35,11 @@ func (s *Store) Apply(feed string, delta Delta) (Change, error) {
 	for i := range delta.Put {
 		w.pending[delta.Put[i].ID] = true
 	}
-	var faults []error
-	refused := map[string]bool{}
-	refuse := func(id string, err error) {
-		faults = append(faults, err)
-		refused[id] = true
+	var conflicts []error
+	rejected := map[string]bool{}
+	reject := func(id string, err error) {
+		conflicts = append(conflicts, err)
+		rejected[id] = true
 	}
 	for _, id := range delta.Gone {
 		if pending, repeated := w.pending[id]; repeated && !pending {
@@ -52,23 +51,23 @@ func (s *Store) Apply(feed string, delta Delta) (Change, error) {
 	for i := range delta.Put {
 		k := &delta.Put[i]
 		if !w.pending[k.ID] {
-			refuse(k.ID, fmt.Errorf("key %s: the id is used more than once", k.ID))
+			reject(k.ID, fmt.Errorf("key %s: the id is used more than once", k.ID))
 			continue
 		}
 		w.pending[k.ID] = false
 		if err := w.put(k); err != nil {
-			refuse(k.ID, err)
+			reject(k.ID, err)
 			w.takeAway(k.ID)
 		}
 	}
 	s.apply(txn, w.diff)
-	if len(faults) > 0 {
-		return w.diff.change, &Refused{ids: refused, err: errors.Join(faults...)}
+	if len(conflicts) > 0 {
+		return w.diff.change, &Refused{ids: rejected, err: errors.Join(conflicts...)}
 	}
 	return w.diff.change, nil
 }
 
-// deltaTo returns the delta that makes set the keys of a feed.
+// deltaTo returns the delta that turns the stored keys of a feed into set.
 func (s *Store) deltaTo(feed string, set []Key) Delta {
 	delta := Delta{Put: set}
 	stays := make(map[string]struct{}, len(set))
@@ -83,18 +82,18 @@ func (s *Store) deltaTo(feed string, set []Key) Delta {
 	return delta
 }
 
-// deltaWrite is a delta on its way into the tables.
+// deltaWrite is the state of applying one delta.
 type deltaWrite struct {
 	store *Store
 	txn   *memdb.Txn
 	feed  string
 	diff  difference
 
-	owner   map[Digest]string // the key of the delta that has taken a digest
-	pending map[string]bool   // all ids of the delta: true until it is that key's turn
+	owner   map[Digest]string // ID of the delta's key that owns a digest
+	pending map[string]bool   // all IDs of the delta: true until that key was processed
 }
 
-// takeAway notes that a key leaves, if the feed has it.
+// takeAway adds the removal of a key to the changes, if the feed has it.
 func (w *deltaWrite) takeAway(id string) {
 	if old := w.store.byID(w.txn, id); old != nil && old.Feed == w.feed {
 		w.diff.change.Removed++
@@ -102,20 +101,20 @@ func (w *deltaWrite) takeAway(id string) {
 	}
 }
 
-// put is Store.add for a key of a delta: the other keys of its feed, which are not all in the delta, have digests, too.
+// put is Store.add for a key of a delta. It also checks for conflicts within the feed, most of whose keys are not in the delta.
 func (w *deltaWrite) put(k *Key) error {
 	if err := k.check(); err != nil {
 		return err
 	}
 	for d := range k.digests {
-		other, taken := w.owner[*d]
-		if rec := w.store.byDigest(w.txn, d); !taken && rec != nil && rec.Feed == w.feed && rec.ID != k.ID {
-			// A key that the delta names, too, either lets go of the digest or is refused for it.
-			if _, named := w.pending[rec.ID]; !named {
-				other, taken = rec.ID, true
+		other, used := w.owner[*d]
+		if rec := w.store.byDigest(w.txn, d); !used && rec != nil && rec.Feed == w.feed && rec.ID != k.ID {
+			// A key that is also in the delta either gives up the digest or is rejected because of it.
+			if _, inDelta := w.pending[rec.ID]; !inDelta {
+				other, used = rec.ID, true
 			}
 		}
-		if taken {
+		if used {
 			return fmt.Errorf("key %s: same token as key %s", k.ID, other)
 		}
 	}
@@ -128,7 +127,7 @@ func (w *deltaWrite) put(k *Key) error {
 	return nil
 }
 
-// difference is what a write has to do: out leaves the tables and in enters them. An updated key is in both.
+// difference is the set of changes of a write: out is removed from the tables and in is added. An updated key is in both.
 type difference struct {
 	out, in []*record
 	change  Change
@@ -138,8 +137,8 @@ func (s *Store) apply(txn *memdb.Txn, diff difference) {
 	if diff.change.IsZero() {
 		return
 	}
-	// Nothing of the caller's is kept. Not done key by key in Store.add: between the garbage of its look-ups each of these few
-	// bytes would keep a piece of memory four times their size, some 30 bytes a key of a million.
+	// Copy the caller's slices. Not done for each key in Store.add: between the garbage of its lookups each of these small
+	// copies would keep a piece of memory of four times its size alive, about 30 bytes per key for a million keys.
 	for _, rec := range diff.in {
 		rec.Binding.Sources, rec.Old = slices.Clone(rec.Binding.Sources), slices.Clone(rec.Old)
 	}
@@ -149,9 +148,9 @@ func (s *Store) apply(txn *memdb.Txn, diff difference) {
 		}
 	})
 	rewrite(txn, tableIDs, diff, func(r *record, yield func(uint64)) { yield(maphash.String(s.idSeed, r.ID)) })
-	// The order matters. The revision moves after the commit: a reader takes the revision first and then looks, so what it
-	// did not find in the old keys can never pass for knowledge of the new ones. The old records are marked before this
-	// returns, so from then on no cache can answer with one.
+	// The order matters. The revision is incremented after the commit: a reader loads the revision before the lookup, so a
+	// negative result from the old keys is never cached under the new revision. The old records are marked as retired before
+	// this function returns, so no cache returns one of them afterwards.
 	txn.Commit()
 	s.size.Add(int64(diff.change.Added - diff.change.Removed))
 	for _, rec := range diff.out {
@@ -171,37 +170,37 @@ func keysOf(records []*record) []*Key {
 	return all
 }
 
-// edit is one record that enters or leaves a bucket.
-type edit struct {
+// bucketEdit adds a record to a bucket or removes one.
+type bucketEdit struct {
 	entry
-	leaves bool
+	remove bool
 }
 
-// rewrite builds each bucket that a difference touches once, from a copy: readers may hold the old one.
+// rewrite rebuilds each bucket that the difference affects once, on a copy: readers may still use the old one.
 func rewrite(txn *memdb.Txn, table string, diff difference, hashes func(r *record, yield func(uint64))) {
-	edits := make([]edit, 0, len(diff.out)+len(diff.in))
+	edits := make([]bucketEdit, 0, len(diff.out)+len(diff.in))
 	for _, rec := range diff.out {
-		hashes(rec, func(hash uint64) { edits = append(edits, edit{entry: entry{hash, rec}, leaves: true}) })
+		hashes(rec, func(hash uint64) { edits = append(edits, bucketEdit{entry: entry{hash, rec}, remove: true}) })
 	}
 	for _, rec := range diff.in {
-		hashes(rec, func(hash uint64) { edits = append(edits, edit{entry: entry{hash, rec}}) })
+		hashes(rec, func(hash uint64) { edits = append(edits, bucketEdit{entry: entry{hash, rec}}) })
 	}
-	slices.SortFunc(edits, func(a, b edit) int { return cmp.Compare(slotOf(a.hash), slotOf(b.hash)) })
+	slices.SortFunc(edits, func(a, b bucketEdit) int { return cmp.Compare(slotOf(a.hash), slotOf(b.hash)) })
 	for len(edits) > 0 {
 		slot := slotOf(edits[0].hash)
 		n := 1
 		for n < len(edits) && slotOf(edits[n].hash) == slot {
 			n++
 		}
-		must(put(txn, table, edited(slot, entries(txn, table, slot), edits[:n])))
+		must(put(txn, table, rebuildBucket(slot, entries(txn, table, slot), edits[:n])))
 		edits = edits[n:]
 	}
 }
 
-func edited(slot uint16, old []entry, edits []edit) *bucket {
+func rebuildBucket(slot uint16, old []entry, edits []bucketEdit) *bucket {
 	size := len(old)
 	for _, e := range edits {
-		if e.leaves {
+		if e.remove {
 			size--
 		} else {
 			size++
@@ -209,12 +208,12 @@ func edited(slot uint16, old []entry, edits []edit) *bucket {
 	}
 	b := &bucket{slot: slot, entries: make([]entry, 0, size)}
 	for _, o := range old {
-		if !slices.ContainsFunc(edits, func(e edit) bool { return e.leaves && e.rec == o.rec && e.hash == o.hash }) {
+		if !slices.ContainsFunc(edits, func(e bucketEdit) bool { return e.remove && e.rec == o.rec && e.hash == o.hash }) {
 			b.entries = append(b.entries, o)
 		}
 	}
 	for _, e := range edits {
-		if !e.leaves {
+		if !e.remove {
 			b.entries = append(b.entries, e.entry)
 		}
 	}
@@ -228,8 +227,8 @@ func put(txn *memdb.Txn, table string, b *bucket) error {
 	return txn.Insert(table, b)
 }
 
-// must is for errors that only a fault of this package could cause: a table that is not in the schema, an object that is
-// no bucket. The transaction is aborted on the way up.
+// must panics on errors that only a bug in this package can cause: a table that is not in the schema, or an object that is not
+// a bucket. The deferred Abort ends the transaction.
 func must(err error) {
 	if err != nil {
 		panic(fmt.Sprintf("writing the key store: %v", err))

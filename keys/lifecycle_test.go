@@ -5,13 +5,13 @@ import (
 	"time"
 )
 
-// oldToken returns a token that another of the key's has replaced.
+// oldToken returns a previous token of a key.
 func oldToken(id string, until time.Time) OldToken {
 	return OldToken{Digest: DigestOf(tokenOf(id) + "-old"), Until: until}
 }
 
-// A replaced token counts until its time is over; what is said about the key as a whole comes first, for both tokens.
-func TestVerifyOldTokens(t *testing.T) {
+// A previous token is valid until its grace period ends. The status of the key takes precedence, for all its tokens.
+func TestVerifyPreviousTokens(t *testing.T) {
 	rotated := func(change func(*Key)) Key {
 		k := sourceKey("a")
 		k.Old = []OldToken{oldToken("a", noon), {Digest: DigestOf("older"), Until: noon.Add(-time.Hour)}}
@@ -22,18 +22,18 @@ func TestVerifyOldTokens(t *testing.T) {
 	cases := map[string]struct {
 		key        Key
 		at         time.Time
-		now, older Reason // of the old token, and of the one before it
+		now, older Reason // of the previous token and of the one before it
 		current    Reason
 	}{
-		"in its grace":   {rotated(func(*Key) {}), before, Allowed, Replaced, Allowed},
-		"at its end":     {rotated(func(*Key) {}), after, Replaced, Replaced, Allowed},
-		"long ago":       {rotated(func(*Key) {}), noon.Add(-2 * time.Hour), Allowed, Allowed, Allowed},
-		"disabled":       {rotated(func(k *Key) { k.State = Disabled }), before, DisabledKey, DisabledKey, DisabledKey},
-		"revoked":        {rotated(func(k *Key) { k.State = Revoked }), after, RevokedKey, RevokedKey, RevokedKey},
-		"unusable":       {rotated(func(k *Key) { k.State, k.Binding = Unusable, Binding{} }), before, UnusableKey, UnusableKey, UnusableKey},
-		"an unknown one": {rotated(func(k *Key) { k.State = 77 }), before, DisabledKey, DisabledKey, DisabledKey},
-		"expired":        {rotated(func(k *Key) { k.Expires = before }), before, Expired, Expired, Expired},
-		"not yet valid":  {rotated(func(k *Key) { k.NotBefore = after }), before, NotYetValid, NotYetValid, NotYetValid},
+		"in its grace period":            {rotated(func(*Key) {}), before, Allowed, Replaced, Allowed},
+		"at the end of the grace period": {rotated(func(*Key) {}), after, Replaced, Replaced, Allowed},
+		"long ago":                       {rotated(func(*Key) {}), noon.Add(-2 * time.Hour), Allowed, Allowed, Allowed},
+		"disabled":                       {rotated(func(k *Key) { k.State = Disabled }), before, DisabledKey, DisabledKey, DisabledKey},
+		"revoked":                        {rotated(func(k *Key) { k.State = Revoked }), after, RevokedKey, RevokedKey, RevokedKey},
+		"unusable":                       {rotated(func(k *Key) { k.State, k.Binding = Unusable, Binding{} }), before, UnusableKey, UnusableKey, UnusableKey},
+		"unknown state":                  {rotated(func(k *Key) { k.State = 77 }), before, DisabledKey, DisabledKey, DisabledKey},
+		"expired":                        {rotated(func(k *Key) { k.Expires = before }), before, Expired, Expired, Expired},
+		"not yet valid":                  {rotated(func(k *Key) { k.NotBefore = after }), before, NotYetValid, NotYetValid, NotYetValid},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -53,8 +53,8 @@ func TestVerifyOldTokens(t *testing.T) {
 	}
 }
 
-// A token with a wrong checksum costs no look-up, in the cache or in the store, whatever its digest would find.
-func TestBadChecksumIsRefusedWithoutALookUp(t *testing.T) {
+// A token with a wrong checksum causes no lookup in the cache or in the store, even if its digest would be found.
+func TestBadChecksumCausesNoLookup(t *testing.T) {
 	mistyped := knownTokens[0][:39] + "T"
 	known, impossible := sourceKey("a"), sourceKey("b")
 	known.Digest, impossible.Digest = DigestOf(knownTokens[0]), DigestOf(mistyped)
@@ -66,15 +66,15 @@ func TestBadChecksumIsRefusedWithoutALookUp(t *testing.T) {
 		v.settle()
 	}
 	if got := v.CacheStats(); got != (CacheStats{}) {
-		t.Errorf("looked up: %+v", got)
+		t.Errorf("lookups: %+v", got)
 	}
 	if d := v.Verify(knownTokens[0], noon); !d.Allowed() || v.CacheStats().Misses != 1 {
-		t.Errorf("the right one: %q, %+v", d.Reason, v.CacheStats())
+		t.Errorf("the correct token: %q, %+v", d.Reason, v.CacheStats())
 	}
 }
 
-// An unusable key may be without a binding; no other may, and none may have one token twice.
-func TestCheckOfStatesAndOldTokens(t *testing.T) {
+// Only an unusable key may have no binding, and no key may have the same token twice.
+func TestKeyCheck(t *testing.T) {
 	unusable, twice, twiceOld, zero := sourceKey("a"), sourceKey("a"), sourceKey("a"), sourceKey("a")
 	unusable.State, unusable.Binding = Unusable, Binding{}
 	twice.Old = []OldToken{{Digest: twice.Digest, Until: noon}}
@@ -84,31 +84,31 @@ func TestCheckOfStatesAndOldTokens(t *testing.T) {
 		key  Key
 		want string
 	}{
-		"unusable, without a binding":       {unusable, ""},
-		"an old token that is the new one":  {twice, "key a has the same token twice"},
-		"an old token that stands twice":    {twiceOld, "key a has the same token twice"},
-		"an old token that is no token yet": {zero, "key a has an old token without a digest"},
+		"unusable, without a binding":           {unusable, ""},
+		"previous token equals the current one": {twice, "key a has the same token more than once"},
+		"duplicate previous token":              {twiceOld, "key a has the same token more than once"},
+		"previous token without a digest":       {zero, "key a has a previous token without a digest"},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			for way, write := range map[string]func(*Store) error{
+			for method, write := range map[string]func(*Store) error{
 				"Replace": func(s *Store) error { _, err := s.Replace("f", []Key{tc.key}); return err },
 				"Apply":   func(s *Store) error { _, err := s.Apply("f", Delta{Put: []Key{tc.key}}); return err },
 			} {
 				s := NewStore()
 				err := write(s)
 				if (err == nil) != (tc.want == "") || err != nil && err.Error() != tc.want {
-					t.Errorf("%s: error %v, want %q", way, err, tc.want)
+					t.Errorf("%s: error %v, want %q", method, err, tc.want)
 				}
 				if (s.Get("a") != nil) != (tc.want == "") {
-					t.Errorf("%s: stored key is %v", way, s.Get("a"))
+					t.Errorf("%s: stored key is %v", method, s.Get("a"))
 				}
 			}
 		})
 	}
 }
 
-func TestCountsOfTheNewStates(t *testing.T) {
+func TestCountsRevokedAndUnusable(t *testing.T) {
 	revoked, unusable := sourceKey("a"), sourceKey("b")
 	revoked.State, unusable.State, unusable.Binding = Revoked, Unusable, Binding{}
 	got := readyStore(t, revoked, unusable, sourceKey("c")).Counts(noon)

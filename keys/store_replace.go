@@ -7,18 +7,19 @@ import (
 	"github.com/hashicorp/go-memdb"
 )
 
-// Change counts the keys that a write has touched.
+// Change is the number of keys that a write has affected.
 type Change struct{ Added, Updated, Removed int }
 
-// IsZero reports whether nothing was touched.
+// IsZero reports whether no key was affected.
 func (c Change) IsZero() bool { return c == Change{} }
 
-// Replace makes set the keys of a feed. It compares set with what the feed had and writes the differences in one
-// transaction; records that mean the same as before stay, and with them what caches know of them. When it returns, all
-// further reads and decisions are made on the new keys. The store keeps no part of set but its strings and secrets.
+// Replace replaces the keys of a feed with set. It compares set with the feed's stored keys and writes the differences in one
+// transaction. Unchanged records stay, so cached entries of them stay valid. When Replace returns, all further reads and
+// decisions use the new keys. The store retains no part of set except its strings and secrets.
 //
-// A key without id, digest or exactly one binding, and an id or a digest that stands twice in set or belongs to another
-// feed, are errors. Then nothing is applied, and the error names every such key by its id, one a line, and no digest.
+// A key without an ID, a digest or exactly one binding is an error, and so is an ID or a digest that is in set twice or belongs
+// to another feed. In that case nothing is applied, and the error lists every such key by its ID, one per line, without
+// digests.
 func (s *Store) Replace(feed string, set []Key) (Change, error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
@@ -33,43 +34,43 @@ func (s *Store) Replace(feed string, set []Key) (Change, error) {
 	return diff.change, nil
 }
 
-// Remove takes all keys of a feed away, as Replace with no keys does.
+// Remove removes all keys of a feed, like Replace with an empty set.
 func (s *Store) Remove(feed string) Change {
-	change, _ := s.Replace(feed, nil) // without keys there is nothing to be in conflict
+	change, _ := s.Replace(feed, nil) // an empty set cannot be in conflict
 	return change
 }
 
-// compare finds what Replace has to do.
+// compare returns the changes that Replace has to make.
 func (s *Store) compare(txn *memdb.Txn, feed string, set []Key) (difference, error) {
 	var (
 		diff     difference
-		faults   []error
+		errs     []error
 		byID     = make(map[string]struct{}, len(set))
 		byDigest = make(map[Digest]int, len(set))
 	)
 	for i := range set {
 		k := &set[i]
 		if err := k.check(); err != nil {
-			faults = append(faults, err)
+			errs = append(errs, err)
 			continue
 		}
 		if _, repeated := byID[k.ID]; repeated {
-			faults = append(faults, fmt.Errorf("key %s: the id is used more than once", k.ID))
+			errs = append(errs, fmt.Errorf("key %s: the id is used more than once", k.ID))
 		}
 		byID[k.ID] = struct{}{}
 		for d := range k.digests {
 			if first, repeated := byDigest[*d]; repeated {
-				faults = append(faults, fmt.Errorf("key %s: same token as key %s", k.ID, set[first].ID))
+				errs = append(errs, fmt.Errorf("key %s: same token as key %s", k.ID, set[first].ID))
 			} else {
 				byDigest[*d] = i
 			}
 		}
 		if err := s.add(txn, feed, k, &diff); err != nil {
-			faults = append(faults, err)
+			errs = append(errs, err)
 		}
 	}
-	if len(faults) > 0 {
-		return difference{}, errors.Join(faults...)
+	if len(errs) > 0 {
+		return difference{}, errors.Join(errs...)
 	}
 	each(txn, func(rec *record) {
 		if rec.Feed != feed {
@@ -83,7 +84,7 @@ func (s *Store) compare(txn *memdb.Txn, feed string, set []Key) (difference, err
 	return diff, nil
 }
 
-// add notes what has to be done for one good key of a feed. An error says that the key is in conflict with another feed's.
+// add adds one valid key of a feed to the changes. An error means that the key is in conflict with a key of another feed.
 func (s *Store) add(txn *memdb.Txn, feed string, k *Key, diff *difference) error {
 	rec := &record{Key: *k}
 	rec.Feed = feed
@@ -91,17 +92,17 @@ func (s *Store) add(txn *memdb.Txn, feed string, k *Key, diff *difference) error
 	if old != nil && rec.same(&old.Key) {
 		return nil
 	}
-	var faults []error
+	var errs []error
 	if old != nil && old.Feed != feed {
-		faults = append(faults, fmt.Errorf("key %s: the id is used in feed %s, too", k.ID, old.Feed))
+		errs = append(errs, fmt.Errorf("key %s: the id is also used in feed %s", k.ID, old.Feed))
 	}
 	for d := range k.digests {
 		if o := s.byDigest(txn, d); o != nil && o.Feed != feed {
-			faults = append(faults, fmt.Errorf("key %s: same token as key %s of feed %s", k.ID, o.ID, o.Feed))
+			errs = append(errs, fmt.Errorf("key %s: same token as key %s of feed %s", k.ID, o.ID, o.Feed))
 		}
 	}
-	if len(faults) > 0 {
-		return errors.Join(faults...)
+	if len(errs) > 0 {
+		return errors.Join(errs...)
 	}
 	if old == nil {
 		diff.change.Added++

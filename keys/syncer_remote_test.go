@@ -5,17 +5,17 @@ import (
 	"testing"
 )
 
-// While a feed comes and goes its keys are known, or the gate does not know; at no moment is one of them called wrong, not
-// even to those who ask just when it changes.
-func TestNoKeyIsCalledWrongAtTheMomentOfAChange(t *testing.T) {
+// While a feed becomes available and unavailable, its keys are either known or the feed is unavailable. At no moment is one of
+// its tokens rejected as unknown, even if it is verified during the change.
+func TestVerifyDuringFeedOutageTransitions(t *testing.T) {
 	s := NewStore()
 	s.SetAway("remote", true)
 	s.SetReady(true)
 	v := newVerifier(t, s, CacheConfig{})
 	done := make(chan struct{})
-	var asking sync.WaitGroup
+	var verifiers sync.WaitGroup
 	for range 4 {
-		asking.Go(func() {
+		verifiers.Go(func() {
 			for {
 				select {
 				case <-done:
@@ -36,5 +36,5 @@ func TestNoKeyIsCalledWrongAtTheMomentOfAChange(t *testing.T) {
 		s.Remove("remote")
 	}
 	close(done)
-	asking.Wait()
+	verifiers.Wait()
 }

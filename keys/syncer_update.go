@@ -7,28 +7,28 @@ import (
 	"time"
 )
 
-// Refused is the error of a change that the store took but for some keys. They do not count, even if the feed had them
-// before; everything else does.
+// Refused is the error of a write that was applied except for some keys. Those keys are not stored, even if the feed had them
+// before.
 type Refused struct {
 	ids map[string]bool
 	err error
 }
 
-// Has reports whether the key with this id is one of them.
+// Has reports whether the key with this ID was rejected.
 func (r *Refused) Has(id string) bool { return r.ids[id] }
 
-// Error names each key and what is wrong with it, one a line.
+// Error lists each rejected key and the reason, one per line.
 func (r *Refused) Error() string { return r.err.Error() }
 
-// Unwrap returns the faults.
+// Unwrap returns the joined errors of the keys.
 func (r *Refused) Unwrap() error { return r.err }
 
-// update reads the feed, or what has changed in it if it can tell, and writes that to the store. With an error the change
-// is what was written all the same.
+// update loads the feed, or only its changes if it knows them, and writes them to the store. Even with an error, the returned
+// Change is what was written.
 func (s *Syncer) update(ctx context.Context, f *feedState) (Change, error) {
 	tracker, tracks := f.feed.(Tracker)
 	if tracks && f.tracked {
-		f.tracked = false // until it is in the store
+		f.tracked = false // until the changes are in the store
 		delta, ok, err := tracker.Changes(ctx)
 		if err != nil {
 			return Change{}, err
@@ -47,21 +47,21 @@ func (s *Syncer) update(ctx context.Context, f *feedState) (Change, error) {
 		return Change{}, err
 	}
 	if f.kept = stale != nil; f.kept {
-		s.store.SetAway(f.feed.Name(), true) // before any key is taken away
+		s.store.SetAway(f.feed.Name(), true) // before any key is removed
 		if outlived(f.feed, stale.At, time.Now()) {
 			set = nil
 		}
 	}
 	change, err := s.store.Replace(f.feed.Name(), set)
 	if _, remote := f.feed.(Remote); err != nil && (tracks || remote) && f.given.Load() {
-		// What is gone, such as a key that was revoked, must not wait until a conflict between others has ended; nor must
-		// what is new while all that there is was kept from before.
+		// Deletions, such as a revoked key, must not wait until a conflict between other keys is resolved. The same applies to
+		// new keys if all stored keys came from the cache.
 		change, err = s.apply(f, s.store.deltaTo(f.feed.Name(), set))
 	} else {
-		f.refused, f.tracked = nil, tracks && err == nil
+		f.conflicts, f.tracked = nil, tracks && err == nil
 	}
 	if f.kept {
-		f.tracked = false // what the feed tells next begins at nothing
+		f.tracked = false // the next delta of the feed does not start from cached keys
 		if err == nil {
 			err = stale
 		}
@@ -69,39 +69,39 @@ func (s *Syncer) update(ctx context.Context, f *feedState) (Change, error) {
 	return change, err
 }
 
-// apply brings a delta of the feed into the store, and remembers what was refused of it.
+// apply applies a delta of the feed and stores its conflicting keys for a retry.
 func (s *Syncer) apply(f *feedState, delta Delta) (Change, error) {
 	change, err := s.store.Apply(f.feed.Name(), delta)
-	refused, partly := errors.AsType[*Refused](err)
-	f.tracked, f.refused = err == nil || partly, nil
+	conflict, partly := errors.AsType[*Refused](err)
+	f.tracked, f.conflicts = err == nil || partly, nil
 	if partly {
-		f.refused = slices.DeleteFunc(slices.Clone(delta.Put), func(k Key) bool { return !refused.Has(k.ID) })
+		f.conflicts = slices.DeleteFunc(slices.Clone(delta.Put), func(k Key) bool { return !conflict.Has(k.ID) })
 	}
 	return change, err
 }
 
-// again is a delta with the keys that were refused before, for what they were in conflict with may be gone.
+// again adds the keys that were rejected before to a delta, since their conflicts may be resolved now.
 func (f *feedState) again(delta Delta) Delta {
-	if len(f.refused) == 0 {
+	if len(f.conflicts) == 0 {
 		return delta
 	}
-	named := make(map[string]bool, len(delta.Put)+len(delta.Gone))
+	inDelta := make(map[string]bool, len(delta.Put)+len(delta.Gone))
 	for i := range delta.Put {
-		named[delta.Put[i].ID] = true
+		inDelta[delta.Put[i].ID] = true
 	}
 	for _, id := range delta.Gone {
-		named[id] = true
+		inDelta[id] = true
 	}
 	delta.Put = slices.Clip(delta.Put)
-	for i := range f.refused {
-		if k := &f.refused[i]; !named[k.ID] {
+	for i := range f.conflicts {
+		if k := &f.conflicts[i]; !inDelta[k.ID] {
 			delta.Put = append(delta.Put, *k)
 		}
 	}
 	return delta
 }
 
-// lacks tells whether one of the keys has a token that the store does not know.
+// lacks reports whether one of the keys has a token that is not in the store.
 func (s *Store) lacks(set []Key) bool {
 	for i := range set {
 		for d := range set[i].digests {

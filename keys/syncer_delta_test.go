@@ -10,23 +10,23 @@ import (
 	"time"
 )
 
-// fakeTracker is a feed that knows what a test says has changed in it.
+// fakeTracker is a Tracker that returns the changes that a test has set.
 type fakeTracker struct {
 	fakeFeed
 
 	delta  Delta
-	cannot bool  // it cannot tell what has changed
-	err    error // of Changes
+	cannot bool  // Changes returns ok = false
+	err    error // returned by Changes
 	calls  string
 }
 
 func (f *fakeTracker) Load(ctx context.Context) ([]Key, error) {
-	f.note("load ")
+	f.record("load ")
 	return f.fakeFeed.Load(ctx)
 }
 
 func (f *fakeTracker) Changes(context.Context) (Delta, bool, error) {
-	f.note("changes ")
+	f.record("changes ")
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delta := f.delta
@@ -34,13 +34,13 @@ func (f *fakeTracker) Changes(context.Context) (Delta, bool, error) {
 	return delta, !f.cannot, f.err
 }
 
-func (f *fakeTracker) note(call string) {
+func (f *fakeTracker) record(call string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.calls += call
 }
 
-// change sets what the next call of Changes tells, and what Load gives from now on.
+// change sets the result of the next call of Changes, and of Load from now on.
 func (f *fakeTracker) change(delta Delta, set ...Key) {
 	f.give(nil, set...)
 	f.mu.Lock()
@@ -58,12 +58,12 @@ func (f *fakeTracker) expect(t *testing.T, step, calls string) {
 	f.calls = ""
 }
 
-// A feed that can tell what has changed is read as a whole only at first, after a failure, and when it cannot tell; the
-// number of its keys is right all the while.
-func TestSyncOfATracker(t *testing.T) {
+// A delta feed is loaded completely only at first, after a failure, and when it does not know its changes. Its key count is
+// always correct.
+func TestSyncDeltaFeed(t *testing.T) {
 	f := &fakeTracker{fakeFeed: fakeFeed{name: "f"}}
 	f.give(nil, sourceKey("a"), sourceKey("b"))
-	store, j := NewStore(), &journal{}
+	store, j := NewStore(), &observerRecorder{}
 	s := NewSyncer(store, []Feed{&fakeFeed{name: "other"}, f}, j)
 	if err := s.LoadAll(t.Context()); err != nil {
 		t.Fatal(err)
@@ -97,28 +97,28 @@ func TestSyncOfATracker(t *testing.T) {
 
 	f.cannot = true
 	f.give(nil, renamed, sourceKey("c"), sourceKey("d"))
-	sync("it cannot tell", "changes load ", "f: 3 keys {Added:1 Updated:0 Removed:0}", "a", "c", "d")
+	sync("unknown changes", "changes load ", "f: 3 keys {Added:1 Updated:0 Removed:0}", "a", "c", "d")
 	f.cannot = false
 	f.change(Delta{Gone: []string{"d"}}, renamed, sourceKey("c"))
-	sync("it can again", "changes ", "f: 2 keys {Added:0 Updated:0 Removed:1}", "a", "c")
+	sync("known changes again", "changes ", "f: 2 keys {Added:0 Updated:0 Removed:1}", "a", "c")
 
-	f.err = errors.New("away")
-	sync("a failure", "changes ", "f: failed: away", "a", "c")
+	f.err = errors.New("unavailable")
+	sync("a failure", "changes ", "f: failed: unavailable", "a", "c")
 	f.err = nil
-	f.give(errors.New("still away"), renamed)
-	sync("the whole fails, too", "load ", "f: failed: still away", "a", "c")
+	f.give(errors.New("still unavailable"), renamed)
+	sync("the full load fails, too", "load ", "f: failed: still unavailable", "a", "c")
 	f.give(nil, renamed)
-	sync("the whole, after it", "load ", "f: 1 keys {Added:0 Updated:0 Removed:1}", "a")
-	sync("and then deltas", "changes ", "f: 1 keys {Added:0 Updated:0 Removed:0}", "a")
+	sync("a full load after the failure", "load ", "f: 1 keys {Added:0 Updated:0 Removed:1}", "a")
+	sync("a delta again", "changes ", "f: 1 keys {Added:0 Updated:0 Removed:0}", "a")
 
-	if err := s.Sync(t.Context(), "nobody"); err == nil || err.Error() != "there is no feed nobody" {
-		t.Errorf("a feed that is not there: %v", err)
+	if err := s.Sync(t.Context(), "missing"); err == nil || err.Error() != "unknown feed missing" {
+		t.Errorf("an unknown feed: %v", err)
 	}
 }
 
-// A key in conflict is left out, is named in the error, and holds nothing else up: neither what came with it nor what
-// comes while the conflict lasts. When that ends the key is there.
-func TestConflictOfATrackerHoldsNothingUp(t *testing.T) {
+// A conflicting key is omitted and named in the error, but delays neither the other changes of the same load nor later ones.
+// When the conflict is resolved, the key is added.
+func TestDeltaFeedConflictDoesNotBlockOthers(t *testing.T) {
 	f, g := &fakeTracker{fakeFeed: fakeFeed{name: "f"}}, &fakeFeed{name: "g"}
 	f.give(nil, sourceKey("a"), sourceKey("b"))
 	g.give(nil, sourceKey("taken"))
@@ -127,7 +127,7 @@ func TestConflictOfATrackerHoldsNothingUp(t *testing.T) {
 	if err := s.LoadAll(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	const want = "key taken: the id is used in feed g, too\nkey taken: same token as key taken of feed g"
+	const want = "key taken: the id is also used in feed g\nkey taken: same token as key taken of feed g"
 	revoked, other := sourceKey("a"), sourceKey("b")
 	revoked.State, other.State = Revoked, Revoked
 	f.change(Delta{Put: []Key{sourceKey("taken"), revoked}}, sourceKey("taken"), revoked, sourceKey("b"))
@@ -137,18 +137,18 @@ func TestConflictOfATrackerHoldsNothingUp(t *testing.T) {
 	for range 2 {
 		f.change(Delta{Put: []Key{other}}, sourceKey("taken"), revoked, other)
 		if err := s.Sync(t.Context(), "f"); err == nil || err.Error() != want || store.Get("b").State != Revoked {
-			t.Errorf("in the conflict: error %v, key b is %v", err, store.Get("b").State)
+			t.Errorf("during the conflict: error %v, key b is %v", err, store.Get("b").State)
 		}
 	}
 	if status := s.Status()[0]; status.Keys != 2 || store.Len() != 3 || store.Get("taken").Feed != "g" {
 		t.Errorf("status %+v, %d keys", status, store.Len())
 	}
-	f.expect(t, "at first, and in the conflict", "load changes changes changes ")
+	f.expect(t, "at first, and during the conflict", "load changes changes changes ")
 	g.give(nil)
 	if err := s.Reload(t.Context()); err != nil {
 		f.calls = ""
 		err = s.Sync(t.Context(), "f") // g is read after f
-		f.expect(t, "once the conflict has ended", "changes ")
+		f.expect(t, "after the conflict", "changes ")
 		if err != nil {
 			t.Error(err)
 		}
@@ -160,17 +160,17 @@ func TestConflictOfATrackerHoldsNothingUp(t *testing.T) {
 	if err := s.Sync(t.Context(), "f"); err != nil {
 		t.Error(err)
 	}
-	f.expect(t, "after it", "changes ")
+	f.expect(t, "later", "changes ")
 }
 
-// What a caller asks for and does not wait for is done all the same.
-func TestSyncThatIsGivenUpIsDoneLater(t *testing.T) {
+// Changes are loaded even if the caller cancels Sync.
+func TestCanceledSyncIsDoneByRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fakeTracker{fakeFeed: fakeFeed{name: "f"}}
 		f.give(nil, sourceKey("a"))
-		store, j := NewStore(), &journal{}
-		s := running(t, store, j, f)
-		f.cannot = true // so that it is loaded, which looks at the context
+		store, j := NewStore(), &observerRecorder{}
+		s := startSyncer(t, store, j, f)
+		f.cannot = true // so that Load is called, after which the context is checked
 		f.give(nil)
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
@@ -184,8 +184,8 @@ func TestSyncThatIsGivenUpIsDoneLater(t *testing.T) {
 	})
 }
 
-// Many at once may ask for it: each sees its own change when its call returns.
-func TestSyncWhileOthersSync(t *testing.T) {
+// With concurrent calls of Sync, each caller sees its own change when its call returns.
+func TestConcurrentSync(t *testing.T) {
 	f := &fakeTracker{fakeFeed: fakeFeed{name: "f"}}
 	store := NewStore()
 	s := NewSyncer(store, []Feed{f}, nil)
@@ -206,7 +206,7 @@ func TestSyncWhileOthersSync(t *testing.T) {
 					return
 				}
 				if store.Get(k.ID) == nil {
-					done <- fmt.Errorf("key %s is not there", k.ID)
+					done <- fmt.Errorf("key %s is missing", k.ID)
 					return
 				}
 			}
@@ -223,8 +223,8 @@ func TestSyncWhileOthersSync(t *testing.T) {
 	}
 }
 
-// A key in conflict is tried again as it was last told of, not as it was refused; and one that is gone is not.
-func TestRefusedKeysAreTriedAgainAsTheyAre(t *testing.T) {
+// A conflicting key is retried with its latest state, not with the state that was rejected. A deleted key is not retried.
+func TestConflictsAreRetriedWithLatestState(t *testing.T) {
 	f, g := &fakeTracker{fakeFeed: fakeFeed{name: "f"}}, &fakeFeed{name: "g"}
 	g.give(nil, sourceKey("x"), sourceKey("y"), sourceKey("z"))
 	store := NewStore()
@@ -232,7 +232,7 @@ func TestRefusedKeysAreTriedAgainAsTheyAre(t *testing.T) {
 	if err := s.LoadAll(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	refused := func(ids ...string) {
+	expectConflicts := func(ids ...string) {
 		t.Helper()
 		err := s.Sync(t.Context(), "f")
 		r, ok := errors.AsType[*Refused](err)
@@ -241,44 +241,44 @@ func TestRefusedKeysAreTriedAgainAsTheyAre(t *testing.T) {
 		}
 		for _, id := range []string{"x", "y", "z", "w"} {
 			if ok && r.Has(id) != slices.Contains(ids, id) {
-				t.Errorf("key %s: refused %v, want those of %q", id, r.Has(id), ids)
+				t.Errorf("key %s: in conflict %v, want those of %q", id, r.Has(id), ids)
 			}
 		}
 	}
 	f.change(Delta{Put: []Key{sourceKey("w"), sourceKey("x"), sourceKey("y"), sourceKey("z")}})
-	refused("x", "y", "z")
+	expectConflicts("x", "y", "z")
 	other := sourceKey("y")
 	other.State = Disabled
 	f.change(Delta{Put: []Key{other}, Gone: []string{"z"}})
-	refused("x", "y")
+	expectConflicts("x", "y")
 	g.give(nil)
 	if err := s.Sync(t.Context(), "g"); err != nil {
 		t.Fatal(err)
 	}
-	refused()
+	expectConflicts()
 	if store.Len() != 3 || store.Get("x") == nil || store.Get("y").State != Disabled || store.Get("z") != nil {
 		t.Errorf("%d keys, x %v, y %v, z %v", store.Len(), store.Get("x"), store.Get("y"), store.Get("z"))
 	}
-	f.expect(t, "all the while", "load changes changes changes ")
+	f.expect(t, "in total", "load changes changes changes ")
 }
 
-// fakeRemote is a feed of another system that is there whenever a test says so.
+// fakeRemote is a Remote that is available whenever a test says so.
 type fakeRemote struct{ fakeFeed }
 
 func (*fakeRemote) Fresh() time.Time        { return time.Now() }
 func (*fakeRemote) Patience() time.Duration { return time.Hour }
 
-// A remote feed of which one key is in conflict with another feed's has been read: what nobody knows is unknown, unless it
-// could be that key's.
-func TestConflictOfARemoteFeedIsNoAbsence(t *testing.T) {
+// A remote feed with a conflicting key has been read: an unknown token is rejected as unknown, unless it could be the token of
+// that key.
+func TestRemoteFeedConflictIsNotAnOutage(t *testing.T) {
 	sameToken, sameID := sourceKey("other"), sourceKey("g")
 	sameToken.Digest, sameID.Digest = sourceKey("g").Digest, DigestOf(tokenOf("own"))
 	for name, tc := range map[string]struct {
-		refused Key
-		want    Reason
+		conflicting Key
+		want        Reason
 	}{
-		"its token is known":            {refused: sameToken, want: Unknown},
-		"its token is another's to say": {refused: sameID, want: FeedAway},
+		"its token is known":   {conflicting: sameToken, want: Unknown},
+		"its token is unknown": {conflicting: sameID, want: FeedAway},
 	} {
 		t.Run(name, func(t *testing.T) {
 			remote := &fakeRemote{fakeFeed: fakeFeed{name: "remote"}}
@@ -292,20 +292,20 @@ func TestConflictOfARemoteFeedIsNoAbsence(t *testing.T) {
 			v := newVerifier(t, store, CacheConfig{})
 			reason := func(want Reason) {
 				t.Helper()
-				if d := v.Verify(tokenOf("nobody"), time.Now()); d.Reason != want {
+				if d := v.Verify(tokenOf("unknown"), time.Now()); d.Reason != want {
 					t.Errorf("a token that no key has: %s, want %s", d.Reason, want)
 				}
 			}
 			reason(Unknown)
-			remote.give(nil, tc.refused)
+			remote.give(nil, tc.conflicting)
 			if err := s.Sync(t.Context(), "remote"); err == nil {
-				t.Fatal("there is no conflict")
+				t.Fatal("no conflict")
 			}
 			reason(tc.want)
-			remote.give(&Stale{At: time.Now(), Err: errors.New("away")}, tc.refused)
+			remote.give(&Stale{At: time.Now(), Err: errors.New("unavailable")}, tc.conflicting)
 			_ = s.Sync(t.Context(), "remote")
 			reason(FeedAway)
-			remote.give(nil, tc.refused)
+			remote.give(nil, tc.conflicting)
 			_ = s.Sync(t.Context(), "remote")
 			reason(tc.want)
 			g.give(nil)
