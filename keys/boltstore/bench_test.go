@@ -11,9 +11,9 @@ import (
 	"github.com/docsgate/docsgate/keys/registry"
 )
 
-var large = flag.Bool("million", false, "measure with a million records, too")
+var large = flag.Bool("million", false, "also measure with a million records")
 
-// sizes are the numbers of records to measure with.
+// sizes returns the numbers of records to measure with.
 func sizes() []int {
 	if *large {
 		return []int{100_000, 1_000_000}
@@ -21,7 +21,7 @@ func sizes() []int {
 	return []int{100_000}
 }
 
-// filled is a store of n records, which is not closed.
+// filled creates a store of n records and returns its path.
 func filled(b *testing.B, n int) string {
 	b.Helper()
 	path := newPath(b)
@@ -39,7 +39,7 @@ func filled(b *testing.B, n int) string {
 func BenchmarkWrite(b *testing.B) {
 	for _, writers := range []int{1, 64} {
 		b.Run(fmt.Sprint("writers=", writers), func(b *testing.B) {
-			s := open1(b, newPath(b))
+			s := openStore(b, newPath(b))
 			var n atomic.Int64
 			b.SetParallelism(writers)
 			write := func() {
@@ -83,7 +83,7 @@ func BenchmarkOpen(b *testing.B) {
 func BenchmarkAll(b *testing.B) {
 	for _, n := range sizes() {
 		b.Run(fmt.Sprint("records=", n), func(b *testing.B) {
-			s := open1(b, filled(b, n))
+			s := openStore(b, filled(b, n))
 			b.ReportAllocs()
 			for b.Loop() {
 				if found, err := count(b.Context(), s); err != nil || found != n {
@@ -94,12 +94,12 @@ func BenchmarkAll(b *testing.B) {
 	}
 }
 
-// The figures are in codec.go.
+// BenchmarkRecord measures the figures in record_encoding.go.
 func BenchmarkRecord(b *testing.B) {
 	r := record(1)
 	r.Sources = append(r.Sources, "0a1f5c4e-9a55-4c7a-2f4b-0c9c2f1d7a10")
-	r.Old = []keys.OldToken{{Digest: keys.DigestOf("old"), Until: when.Add(24 * time.Hour)}}
-	r.Rotated, r.Revision = when, 1_000_000
+	r.Old = []keys.OldToken{{Digest: keys.DigestOf("old"), Until: testTime.Add(24 * time.Hour)}}
+	r.Rotated, r.Revision = testTime, 1_000_000
 	body := appendRecord(nil, r)
 	b.Run("encode", func(b *testing.B) {
 		for b.Loop() {

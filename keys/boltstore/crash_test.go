@@ -12,26 +12,26 @@ import (
 	"github.com/docsgate/docsgate/keys/registry"
 )
 
-// Each round starts a process that makes a thousand writes and more, and kills it after a random number of them, in the
-// middle of others. All rounds use one file.
-func TestKilledProcessLosesNothing(t *testing.T) {
+// Each round starts a process that makes more than a thousand writes, and kills it after a random number of them, during
+// further writes. All rounds use the same file.
+func TestKillLosesNoAcknowledgedWrite(t *testing.T) {
 	const rounds = 6
 	path := newPath(t)
-	acknowledged := make(map[string]int) // number of writes by ID
+	acknowledged := make(map[string]int) // number of acknowledged writes by ID
 	for round := range rounds {
-		cmd := child(t, "writer", path)
+		cmd := helperProcess(t, "writer", path)
 		cmd.Env = append(cmd.Env, fmt.Sprint(fromEnv, "=", round*1000))
 		out, err := cmd.StdoutPipe()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := cmd.StdinPipe(); err != nil { // its end would let the process end by itself
+		if _, err := cmd.StdinPipe(); err != nil { // its end would let the process exit normally
 			t.Fatal(err)
 		}
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		lines, limit := 0, rand.IntN(1500)*min(round, 1) // first right at the beginning
+		lines, limit := 0, rand.IntN(1500)*min(round, 1) // the first round kills at the first write
 		for scan := bufio.NewScanner(out); scan.Scan(); lines++ {
 			if lines == limit {
 				if err := cmd.Process.Kill(); err != nil {
@@ -41,21 +41,21 @@ func TestKilledProcessLosesNothing(t *testing.T) {
 			id, n, ok := strings.Cut(scan.Text(), " ")
 			writes, err := strconv.Atoi(n)
 			if !ok || err != nil {
-				continue // a line that was cut
+				continue // a truncated line
 			}
 			acknowledged[id] = max(acknowledged[id], writes)
 		}
 		if err := cmd.Wait(); err == nil || cmd.ProcessState.Exited() {
-			t.Fatalf("round %d: the process was to be killed after %d of %d lines: %v", round, limit, lines, cmd.ProcessState)
+			t.Fatalf("round %d: the process must be killed after %d of %d lines: %v", round, limit, lines, cmd.ProcessState)
 		}
 		s, err := Open(t.Context(), Options{Path: path})
 		if err != nil {
 			t.Fatalf("round %d, killed after %d writes: %v", round, lines, err)
 		}
-		found := checkAgreement(t, s)
+		found := checkConsistency(t, s)
 		for id, n := range maps.All(acknowledged) {
 			if found[id] < n {
-				t.Errorf("round %d: key %s: %d writes were acknowledged, %d are there", round, id, n, found[id])
+				t.Errorf("round %d: key %s: %d writes were acknowledged, %d are stored", round, id, n, found[id])
 			}
 		}
 		if err := s.Close(); err != nil {
@@ -63,20 +63,20 @@ func TestKilledProcessLosesNothing(t *testing.T) {
 		}
 	}
 	if len(acknowledged) < rounds {
-		t.Errorf("only %d keys were made: the kills come too early to prove anything", len(acknowledged))
+		t.Errorf("only %d keys were created: the kills are too early for a meaningful test", len(acknowledged))
 	}
 }
 
-// checkAgreement reports whether all parts of a store that childWriter wrote say the same, and returns how often each
-// record was written.
-func checkAgreement(t *testing.T, s *Store) map[string]int {
+// checkConsistency reports inconsistencies between the parts of a store that helperProcessWriter has written, and returns the
+// number of stored writes of each record.
+func checkConsistency(t *testing.T, s *Store) map[string]int {
 	t.Helper()
 	ctx := t.Context()
 	writes, revisions := make(map[string]int), make(map[string]uint64)
 	newest, err := s.All(ctx, func(r *registry.Record) error {
 		n, err := strconv.Atoi(r.Chunks)
 		if err != nil || len(r.Old) != n-1 {
-			t.Errorf("key %s is half of one write and half of another", r.ID)
+			t.Errorf("key %s mixes two writes", r.ID)
 		}
 		writes[r.ID], revisions[r.ID] = n, r.Revision
 		for d := range digestsOf(r) {

@@ -14,7 +14,7 @@ import (
 	"github.com/docsgate/docsgate/keys/usage"
 )
 
-// dump is all that a store tells.
+// dump returns the whole content of a store.
 func dump(ctx context.Context, s *Store) (text string, err error) {
 	var b bytes.Buffer
 	_, errAll := s.All(ctx, func(r *registry.Record) error {
@@ -40,10 +40,11 @@ func dump(ctx context.Context, s *Store) (text string, err error) {
 	return b.String(), errors.Join(errAll, errChanges, errAudit, errNote, errUse)
 }
 
-// A bit is flipped in each 256 bytes of the pages that are in use, in a copy: either Open says so, or nothing depends on it.
+// In a copy of the file one bit in each 256 bytes of the used pages is flipped. Either Open detects it, or the content is
+// unaffected.
 func TestFlippedBits(t *testing.T) {
-	path, _ := stored(t, 200)
-	s := open1(t, path)
+	path, _ := newStoreFile(t, 200)
+	s := openStore(t, path)
 	if err := s.SaveUse(t.Context(), []usage.Row{{ID: "key_1", LastUsed: 5}}); err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +55,7 @@ func TestFlippedBits(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	content := bytes.TrimRight(content1(t, path), "\x00")
+	content := bytes.TrimRight(readFile(t, path), "\x00")
 	file, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -68,7 +69,7 @@ func TestFlippedBits(t *testing.T) {
 		if _, err := file.WriteAt(flipped, int64(at)); err != nil {
 			t.Fatal(err)
 		}
-		switch err := inspect(t.Context(), file); { // what Open does first
+		switch err := inspect(t.Context(), file); { // the first step of Open
 		case err == nil:
 			harmless++
 			s, err := Open(t.Context(), Options{Path: path})
@@ -77,7 +78,7 @@ func TestFlippedBits(t *testing.T) {
 			}
 			got, err := dump(t.Context(), s)
 			if err := errors.Join(err, s.Close()); err != nil || got != want {
-				t.Errorf("byte %d, %x for %x: it was opened, and says something else: %v", at, flipped, content[at], err)
+				t.Errorf("byte %d, %x for %x: the store was opened with another content: %v", at, flipped, content[at], err)
 			}
 		case errors.Is(err, ErrDamaged), errors.Is(err, ErrNewer):
 			found++
@@ -89,16 +90,16 @@ func TestFlippedBits(t *testing.T) {
 		}
 	}
 	if found < harmless/2 || found < 50 {
-		t.Errorf("%d flips were found, %d did not matter: that is too few to prove anything", found, harmless)
+		t.Errorf("%d flips were detected, %d were harmless: too few for a meaningful test", found, harmless)
 	}
-	if got := bytes.TrimRight(content1(t, path), "\x00"); !bytes.Equal(got, content) {
-		t.Error("opening has changed the file")
+	if got := bytes.TrimRight(readFile(t, path), "\x00"); !bytes.Equal(got, content) {
+		t.Error("Open has modified the file")
 	}
 }
 
-// The file is damaged while it is open, so that bbolt meets what Open would have found.
+// The file is damaged while it is open, so bbolt reads damage that Open would have detected.
 func TestDamageWhileOpen(t *testing.T) {
-	for name, spoil := range map[string]func(file *os.File, content []byte) error{
+	for name, damage := range map[string]func(file *os.File, content []byte) error{
 		"pages of zeros": func(file *os.File, content []byte) error {
 			_, err := file.WriteAt(make([]byte, len(content)-2*os.Getpagesize()), int64(2*os.Getpagesize()))
 			return err
@@ -111,47 +112,47 @@ func TestDamageWhileOpen(t *testing.T) {
 			_, err := file.WriteAt(noise, int64(2*os.Getpagesize()))
 			return err
 		},
-		"cut off": func(file *os.File, _ []byte) error { return file.Truncate(int64(2 * os.Getpagesize())) },
-		"emptied": func(file *os.File, _ []byte) error { return file.Truncate(0) },
+		"truncated": func(file *os.File, _ []byte) error { return file.Truncate(int64(2 * os.Getpagesize())) },
+		"emptied":   func(file *os.File, _ []byte) error { return file.Truncate(0) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			path, content := stored(t, 300)
-			s := open1(t, path)
+			path, content := newStoreFile(t, 300)
+			s := openStore(t, path)
 			file, err := os.OpenFile(path, os.O_RDWR, 0)
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer file.Close()
-			if err := spoil(file, content); err != nil {
+			if err := damage(file, content); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := dump(t.Context(), s); !errors.Is(err, ErrDamaged) {
 				t.Errorf("reading: error %v, want %v", err, ErrDamaged)
 			}
 			if err := s.Write(t.Context(), []*registry.Record{record(1000)}, nil); err == nil {
-				t.Error("a write went well")
+				t.Error("a write succeeded")
 			}
 		})
 	}
 }
 
-// A record whose checksum is right and whose owner is not, and the like: what only a fault of a program could make.
-func TestRowsThatContradict(t *testing.T) {
-	path, _ := stored(t, 3)
+// Rows with valid checksums but inconsistent contents, which only a bug could write.
+func TestInconsistentRows(t *testing.T) {
+	path, _ := newStoreFile(t, 3)
 	digest := record(1).Digest
-	edit(t, path, putRow(inDigests, digest[:], seal(digest[:], []byte(record(2).ID))))
-	s := open1(t, path)
+	editFile(t, path, putRow(bucketDigests, digest[:], seal(digest[:], []byte(record(2).ID))))
+	s := openStore(t, path)
 	if _, err := s.ByDigest(t.Context(), digest); !errors.Is(err, ErrDamaged) {
 		t.Errorf("error %v, want %v", err, ErrDamaged)
 	}
-	// One bad row is not the others' fault.
+	// Other rows are not affected.
 	if _, err := s.ByDigest(t.Context(), record(2).Digest); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestBackup(t *testing.T) {
-	s := open1(t, newPath(t))
+	s := openStore(t, newPath(t))
 	fill(t, s, 500)
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -182,10 +183,10 @@ func TestBackup(t *testing.T) {
 		if err := errors.Join(s.Backup(t.Context(), file), file.Close()); err != nil {
 			t.Fatal(err)
 		}
-		backup := open1(t, path) // which inspects it
+		backup := openStore(t, path) // Open verifies it
 		n, err := count(t.Context(), backup)
 		if err != nil || n < before {
-			t.Errorf("the copy has %d records; %d were there before it began; %v", n, before, err)
+			t.Errorf("the copy has %d records; %d existed before the backup; %v", n, before, err)
 		}
 		entries, err := backup.Audit(t.Context(), "", 0, 1)
 		if err != nil || len(entries) != 1 || entries[0].Seq != uint64(n) || entries[0].Seq < last {
@@ -201,11 +202,11 @@ func TestBackup(t *testing.T) {
 	<-stopped
 }
 
-func TestBackupToNowhere(t *testing.T) {
-	s := open1(t, newPath(t))
-	own := errors.New("own")
-	if err := s.Backup(t.Context(), writerFunc(func([]byte) (int, error) { return 0, own })); !errors.Is(err, own) {
-		t.Errorf("error %v, want %v", err, own)
+func TestBackupWriteError(t *testing.T) {
+	s := openStore(t, newPath(t))
+	errWrite := errors.New("write error")
+	if err := s.Backup(t.Context(), writerFunc(func([]byte) (int, error) { return 0, errWrite })); !errors.Is(err, errWrite) {
+		t.Errorf("error %v, want %v", err, errWrite)
 	}
 }
 

@@ -14,22 +14,22 @@ import (
 	"github.com/docsgate/docsgate/keys/registry/storagetest"
 )
 
-// TestMain is also the program that tests start and kill; see childs.
+// TestMain also runs the helper processes of tests; see helperProcesses.
 func TestMain(m *testing.M) {
-	if child := childs[os.Getenv(childEnv)]; child != nil {
-		os.Exit(child())
+	if run := helperProcesses[os.Getenv(helperProcessEnv)]; run != nil {
+		os.Exit(run())
 	}
 	goleak.VerifyTestMain(m)
 }
 
 func TestStorage(t *testing.T) {
-	storagetest.Run(t, func(t *testing.T) registry.Storage { return open1(t, newPath(t)) })
+	storagetest.Run(t, func(t *testing.T) registry.Storage { return openStore(t, newPath(t)) })
 }
 
 func newPath(t testing.TB) string { return filepath.Join(t.TempDir(), "docsgate", "keys.db") }
 
-// open1 opens a store and closes it with the test.
-func open1(t testing.TB, path string) *Store {
+// openStore opens a store and closes it at the end of the test.
+func openStore(t testing.TB, path string) *Store {
 	t.Helper()
 	s, err := Open(t.Context(), Options{Path: path})
 	if err != nil {
@@ -43,30 +43,30 @@ func open1(t testing.TB, path string) *Store {
 	return s
 }
 
-var when = time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC)
+var testTime = time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC)
 
-// record is a record as most are.
+// record returns a typical record.
 func record(n int) *registry.Record {
 	return &registry.Record{
 		ID: fmt.Sprintf("key_%026d", n), Name: fmt.Sprintf("Documentation site %d", n),
 		Sources: []string{"7d0c1f0e-2f4b-4c7a-9a55-0c9c2f1d7a10"}, Hint: "a1B2",
 		Digest:  keys.DigestOf(fmt.Sprint("token ", n)),
-		Created: when, Changed: when, Expires: when.AddDate(1, 0, 0),
+		Created: testTime, Changed: testTime, Expires: testTime.AddDate(1, 0, 0),
 	}
 }
 
 func entry(r *registry.Record, action registry.Action) *registry.Entry {
-	return &registry.Entry{At: when, Who: "alice", From: "192.0.2.1", Action: action, Key: r.ID, Name: r.Name}
+	return &registry.Entry{At: testTime, Who: "alice", From: "192.0.2.1", Action: action, Key: r.ID, Name: r.Name}
 }
 
-// fill writes n records with an entry each.
+// fill writes n records with one audit entry each.
 func fill(t testing.TB, s *Store, n int) {
 	t.Helper()
-	const together = 1000
-	for from := 0; from < n; from += together {
+	const batch = 1000
+	for from := 0; from < n; from += batch {
 		var records []*registry.Record
 		var entries []*registry.Entry
-		for i := from; i < min(n, from+together); i++ {
+		for i := from; i < min(n, from+batch); i++ {
 			r := record(i)
 			records, entries = append(records, r), append(entries, entry(r, registry.ActionCreated))
 		}

@@ -19,18 +19,19 @@ import (
 	"github.com/docsgate/docsgate/keys/durable"
 )
 
-// lockTimeout is how long another process may hold the file. A restart is over by then; a gate that runs is not.
+// lockTimeout is how long Open waits for another process to release the file. That is enough for a restart, but not if a gate
+// is running.
 const lockTimeout = time.Second
 
-// Open opens the store in a file, or makes it, with its folder (0700) and for its user alone (0600). An existing file is
-// read as a whole first, see the package's documentation, and is left as it is if anything is wrong with it. ctx can end
-// that; the store does not depend on it later.
+// Open opens the store in a file. If the file does not exist, Open creates it with mode 0600, and its folder with mode 0700. An
+// existing file is verified first, see the package documentation, and is not modified if verification fails. ctx can cancel
+// Open; the store does not depend on it later.
 //
-// Errors are ErrLocked, ErrDamaged, ErrNewer or those of the file system, and say what to do.
+// Errors are ErrLocked, ErrDamaged, ErrNewer or errors of the file system, and say what to do.
 func Open(ctx context.Context, o Options) (*Store, error) {
 	path, err := filepath.Abs(o.Path)
 	if err != nil || o.Path == "" {
-		return nil, errors.New("opening the key store: it has no path")
+		return nil, errors.New("opening the key store: the path is empty")
 	}
 	s, err := open(ctx, path, o)
 	if err != nil {
@@ -44,16 +45,16 @@ func open(ctx context.Context, path string, o Options) (*Store, error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if err := create(path); err != nil {
-			return nil, fmt.Errorf("making it: %w", err)
+			return nil, fmt.Errorf("creating the file: %w", err)
 		}
 	case err != nil:
 		return nil, err
 	case info.IsDir():
-		return nil, errors.New("it is a folder; name the file in it, such as keys.db")
+		return nil, errors.New("the path is a folder; name a file in it, such as keys.db")
 	case !info.Mode().IsRegular():
-		return nil, errors.New("it is no regular file")
+		return nil, errors.New("not a regular file")
 	case info.Size() == 0:
-		return nil, fmt.Errorf("%w: it is empty", ErrDamaged)
+		return nil, fmt.Errorf("%w: the file is empty", ErrDamaged)
 	default:
 		if err := inspectLocked(ctx, path); err != nil {
 			return nil, err
@@ -66,25 +67,25 @@ func open(ctx context.Context, path string, o Options) (*Store, error) {
 	return newStore(path, h, o), nil
 }
 
-// advise adds what to do.
+// advise adds advice to an error.
 func advise(err error) error {
 	switch {
 	case errors.Is(err, ErrLocked):
 		return fmt.Errorf("%w; ask the running gate (docsgate keys ... --address), or stop it first", err)
 	case errors.Is(err, ErrDamaged):
-		return fmt.Errorf("%w; the file was left as it is: keep a copy of it, and put a backup in its place", err)
+		return fmt.Errorf("%w; the file was not modified: keep a copy of it and restore a backup", err)
 	case errors.Is(err, ErrNewer):
-		return fmt.Errorf("%w; the file was left as it is: run that version, or put an older backup in its place", err)
+		return fmt.Errorf("%w; the file was not modified: run that version, or restore an older backup", err)
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%w; the user that runs docsgate must be able to read and write the file and its folder", err)
 	case errors.Is(err, syscall.ENOSPC):
-		return fmt.Errorf("%w; make room on that disk", err)
+		return fmt.Errorf("%w; free up space on that disk", err)
 	default:
 		return err
 	}
 }
 
-// inspectLocked inspects a file while nobody writes it.
+// inspectLocked verifies the file while holding its lock, so that no process writes to it.
 func inspectLocked(ctx context.Context, path string) error {
 	h, err := openBolt(path, true)
 	switch {
@@ -93,16 +94,16 @@ func inspectLocked(ctx context.Context, path string) error {
 	case errors.Is(err, ErrLocked):
 		return err
 	}
-	// bbolt's words for a file that is none of its own are few.
-	file, failed := os.Open(path)
-	if failed != nil {
+	// bbolt's errors for a foreign file are not specific.
+	file, openErr := os.Open(path)
+	if openErr != nil {
 		return err
 	}
 	return cmp.Or(errors.Join(inspect(ctx, file), file.Close()), err)
 }
 
-// create makes an empty store. It gets its name only when it is complete and on disk; a file that has come to be there
-// meanwhile is not replaced.
+// create creates an empty store. The file gets its final name only when it is complete and synced. A file that another process
+// has created meanwhile is not replaced.
 func create(path string) (err error) {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -113,8 +114,8 @@ func create(path string) (err error) {
 		return err
 	}
 	defer func() {
-		if gone := os.Remove(temp.Name()); !errors.Is(gone, fs.ErrNotExist) {
-			err = errors.Join(err, gone)
+		if removeErr := os.Remove(temp.Name()); !errors.Is(removeErr, fs.ErrNotExist) {
+			err = errors.Join(err, removeErr)
 		}
 	}()
 	if err := temp.Close(); err != nil {
@@ -147,29 +148,29 @@ func create(path string) (err error) {
 // handle is an open bbolt file.
 type handle struct {
 	db   *bolt.DB
-	file *os.File // the one that db has opened
+	file *os.File // the file that db uses
 }
 
 func (h handle) close() error { return h.db.Close() }
 
-// grow is by how much the file grows at a time. bbolt's own 16 MiB are a lot for a few keys.
+// grow is the step by which the file grows. bbolt's default of 16 MiB is a lot for a few keys.
 const grow = 1 << 20
 
-// openBolt opens a file with bbolt: alone, or for reading with others.
-func openBolt(path string, reading bool) (h handle, err error) {
+// openBolt opens a file with bbolt, with an exclusive lock or, for reading only, with a shared one.
+func openBolt(path string, readOnly bool) (h handle, err error) {
 	options := &bolt.Options{
 		Timeout:      lockTimeout,
-		ReadOnly:     reading,
+		ReadOnly:     readOnly,
 		FreelistType: bolt.FreelistMapType,
 		NoStatistics: true,
 		OpenFile: func(path string, flag int, mode os.FileMode) (*os.File, error) {
-			// Were it not given anew, a file that is gone by now would come into being empty.
+			// Without O_CREATE, since a file that was removed meanwhile would be created empty.
 			file, err := os.OpenFile(path, flag&^os.O_CREATE, mode)
 			h.file = file
 			return file, err
 		},
 	}
-	if !reading {
+	if !readOnly {
 		options.InitialMmapSize = reserve()
 	}
 	open := func() (err error) {
@@ -177,7 +178,7 @@ func openBolt(path string, reading bool) (h handle, err error) {
 		return err
 	}
 	if err = guard(new(bool), open); errors.Is(err, syscall.ENOMEM) && options.InitialMmapSize > 0 {
-		options.InitialMmapSize = 0 // address space is limited here
+		options.InitialMmapSize = 0 // address space is limited
 		err = guard(new(bool), open)
 	}
 	switch p := (*panicError)(nil); {
@@ -194,14 +195,14 @@ func openBolt(path string, reading bool) (h handle, err error) {
 		err = fmt.Errorf("%w: %w", ErrNewer, err)
 	}
 	if h.file != nil {
-		_ = h.file.Close() // after a panic bbolt has not done so, and with the file its lock would stay
+		_ = h.file.Close() // after a panic bbolt has not closed the file, which would stay locked
 	}
 	return handle{}, err
 }
 
-// reserve is how much address space the file is mapped into. When it outgrows that, bbolt maps it anew and waits for all
-// readers first, and whoever takes an export slowly would hold up all writes. Address space costs nothing on 64-bit
-// systems. Windows would make the file that long.
+// reserve returns the size of the initial mapping. When the file outgrows it, bbolt waits for all readers before it maps the
+// file again, so a client that downloads an export slowly would block all writes. Address space is free on 64-bit systems.
+// Windows would extend the file to that size.
 func reserve() int {
 	if strconv.IntSize < 64 || runtime.GOOS == "windows" {
 		return 0

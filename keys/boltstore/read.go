@@ -10,7 +10,7 @@ import (
 	"github.com/docsgate/docsgate/keys/registry"
 )
 
-// All implements registry.Storage. Each record is a new one, which yield may keep.
+// All implements registry.Storage. Each record is newly allocated, so yield may retain it.
 func (s *Store) All(ctx context.Context, yield func(*registry.Record) error) (revision uint64, err error) {
 	err = s.view(ctx, func(t *reading) error {
 		self, err := t.state()
@@ -19,10 +19,10 @@ func (s *Store) All(ctx context.Context, yield func(*registry.Record) error) (re
 		}
 		revision = self.revision
 		var d decoder
-		return t.each(ctx, inRecords, nil, func(id, body []byte) error {
+		return t.each(ctx, bucketRecords, nil, func(id, body []byte) error {
 			r, _, err := d.record(id, body)
 			if err != nil {
-				return rowError(inRecords, id, err)
+				return rowError(bucketRecords, id, err)
 			}
 			return t.hand(func() error { return yield(r) })
 		})
@@ -30,7 +30,7 @@ func (s *Store) All(ctx context.Context, yield func(*registry.Record) error) (re
 	return revision, err
 }
 
-// Changes implements registry.Storage. The records come in the order of their last writes.
+// Changes implements registry.Storage. The records are in the order of their last writes.
 func (s *Store) Changes(ctx context.Context, after uint64, yield func(*registry.Record) error) (revision uint64, err error) {
 	err = s.view(ctx, func(t *reading) error {
 		self, err := t.state()
@@ -40,13 +40,13 @@ func (s *Store) Changes(ctx context.Context, after uint64, yield func(*registry.
 		if revision = self.revision; after >= revision {
 			return nil
 		}
-		return t.each(ctx, inRevisions, number(after+1), func(key, id []byte) error {
+		return t.each(ctx, bucketRevisions, number(after+1), func(key, id []byte) error {
 			r, err := t.record(id)
 			if err != nil {
 				return err
 			}
 			if len(key) != 8 || binary.BigEndian.Uint64(key) != r.Revision {
-				return rowError(inRevisions, key, fmt.Errorf("the record of key %q has revision %d", id, r.Revision))
+				return rowError(bucketRevisions, key, fmt.Errorf("the record of key %q has revision %d", id, r.Revision))
 			}
 			return t.hand(func() error { return yield(r) })
 		})
@@ -58,7 +58,7 @@ func (s *Store) Changes(ctx context.Context, after uint64, yield func(*registry.
 func (s *Store) Count(ctx context.Context) (n int, err error) {
 	err = s.view(ctx, func(t *reading) error {
 		self, err := t.state()
-		n = int(self.counts[inRecords])
+		n = int(self.counts[bucketRecords])
 		return err
 	})
 	return n, err
@@ -74,7 +74,7 @@ func (t *reading) state() (state, error) {
 	return decodeState(body)
 }
 
-// each calls f for the rows of a bucket from a key on, nil being the first.
+// each calls f for the rows of a bucket, starting at a key; nil means the first row.
 func (t *reading) each(ctx context.Context, bucket int, from []byte, f func(key, body []byte) error) error {
 	c := t.tx.Bucket(bucketNames[bucket]).Cursor()
 	n := 0
@@ -101,14 +101,15 @@ func (s *Store) Audit(ctx context.Context, key string, before uint64, limit int)
 	if before == 0 {
 		before = 1<<64 - 1
 	}
-	bucket, prefix := inAudit, []byte(nil)
+	bucket, prefix := bucketAudit, []byte(nil)
 	if key != "" {
-		bucket, prefix = inAuditByKey, append([]byte(key), 0)
+		bucket, prefix = bucketAuditByKey, append([]byte(key), 0)
 	}
 	err = s.view(ctx, func(t *reading) error {
-		audit := t.tx.Bucket(bucketNames[inAudit])
+		audit := t.tx.Bucket(bucketNames[bucketAudit])
 		c := t.tx.Bucket(bucketNames[bucket]).Cursor()
-		// The row that is sought, or the next, or none if it is beyond the last: so the one before it.
+		// Seek finds the row itself, or the next one, or none if it is beyond the last one. In each case the previous row is
+		// wanted.
 		step := c.Prev
 		if at, _ := c.Seek(binary.BigEndian.AppendUint64(bytes.Clone(prefix), before)); at == nil {
 			step = c.Last
@@ -118,13 +119,13 @@ func (s *Store) Audit(ctx context.Context, key string, before uint64, limit int)
 			if _, err := unseal(at, value); err != nil {
 				return rowError(bucket, at, err)
 			}
-			body, err := bodyOf(audit, inAudit, number)
+			body, err := bodyOf(audit, bucketAudit, number)
 			if err != nil {
 				return err
 			}
 			e, err := decodeEntry(binary.BigEndian.Uint64(number), body)
 			if err != nil {
-				return rowError(inAudit, number, err)
+				return rowError(bucketAudit, number, err)
 			}
 			entries = append(entries, e)
 		}
@@ -133,8 +134,8 @@ func (s *Store) Audit(ctx context.Context, key string, before uint64, limit int)
 	return entries, err
 }
 
-// Backup implements registry.Storage: w gets a file that Open takes. Writes go on meanwhile; the file grows a little more
-// than usual, as the pages of that moment are kept.
+// Backup implements registry.Storage: it writes a file that Open accepts. Concurrent writes are possible; the file grows a
+// little more than usual, since the pages of the backup's snapshot cannot be reused.
 func (s *Store) Backup(ctx context.Context, w io.Writer) error {
 	return s.view(ctx, func(t *reading) error {
 		to := &handing{ctx: ctx, t: t, w: w}
@@ -143,7 +144,7 @@ func (s *Store) Backup(ctx context.Context, w io.Writer) error {
 	})
 }
 
-// handing hands a backup on.
+// handing is a writer that passes a backup to the caller's writer.
 type handing struct {
 	ctx context.Context
 	t   *reading

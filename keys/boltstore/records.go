@@ -12,7 +12,7 @@ import (
 	"github.com/docsgate/docsgate/keys/registry"
 )
 
-// maxID is the longest ID: bbolt's keys have 32 KiB, and the ones that the gate takes have 128.
+// maxID is the maximum length of an ID: bbolt's keys can have 32 KiB, and the registry accepts 128 bytes.
 const maxID = 1024
 
 // Write implements registry.Storage.
@@ -25,7 +25,7 @@ func (s *Store) Write(ctx context.Context, records []*registry.Record, entries [
 			return err
 		}
 		if r.ID == "" || r.Digest.IsZero() {
-			return fmt.Errorf("a record needs an id and a digest; this one's id is %q", r.ID)
+			return fmt.Errorf("a record requires an id and a digest; the id is %q", r.ID)
 		}
 	}
 	for _, e := range entries {
@@ -33,7 +33,7 @@ func (s *Store) Write(ctx context.Context, records []*registry.Record, entries [
 			return err
 		}
 	}
-	var revision, seq uint64 // before the first
+	var revision, seq uint64 // before the first record
 	err := s.update(ctx, func(t *writing) error {
 		changes, err := plan(t, records)
 		if err != nil {
@@ -45,9 +45,9 @@ func (s *Store) Write(ctx context.Context, records []*registry.Record, entries [
 		}
 		for _, e := range entries {
 			t.self.seq++
-			t.put(inAudit, number(t.self.seq), appendEntry(nil, e))
+			t.put(bucketAudit, number(t.self.seq), appendEntry(nil, e))
 			if e.Key != "" {
-				t.put(inAuditByKey, ofKey(e.Key, t.self.seq), nil)
+				t.put(bucketAuditByKey, ofKey(e.Key, t.self.seq), nil)
 			}
 		}
 		return nil
@@ -66,33 +66,34 @@ func (s *Store) Write(ctx context.Context, records []*registry.Record, entries [
 
 func checkID(id string) error {
 	if len(id) > maxID || strings.ContainsRune(id, 0) {
-		return fmt.Errorf("an id has at most %d bytes, and no NUL; this one begins with %.40q", maxID, id)
+		return fmt.Errorf("an id must have at most %d bytes and no NUL; this id starts with %.40q", maxID, id)
 	}
 	return nil
 }
 
-// change is what storing one record takes.
+// change is the set of changes that storing one record requires.
 type change struct {
-	before  uint64        // its revision until now; 0: it is new
-	dropped []keys.Digest // that it had
+	before  uint64        // current revision; 0: the record is new
+	dropped []keys.Digest // digests that it no longer has
 	unknown []byte        // fields of a newer minor version
 }
 
-// plan finds what storing the records takes, or why they cannot be. It changes nothing.
+// plan returns the changes that storing the records requires, or an error if they cannot be stored. It does not modify the
+// store.
 func plan(t *writing, records []*registry.Record) ([]change, error) {
 	var (
 		d       decoder
 		changes = make([]change, len(records))
 		ids     = make(map[string]bool, len(records))
 		freed   = make(map[keys.Digest]bool)
-		taken   = make(map[keys.Digest]string, len(records))
+		owners  = make(map[keys.Digest]string, len(records))
 	)
 	for i, r := range records {
 		if ids[r.ID] {
-			return nil, fmt.Errorf("key %s: it is written twice at once: %w", r.ID, registry.ErrTaken)
+			return nil, fmt.Errorf("key %s: the record is specified twice: %w", r.ID, registry.ErrTaken)
 		}
 		ids[r.ID] = true
-		body, err := t.get(inRecords, []byte(r.ID))
+		body, err := t.get(bucketRecords, []byte(r.ID))
 		if err != nil {
 			return nil, err
 		}
@@ -100,13 +101,13 @@ func plan(t *writing, records []*registry.Record) ([]change, error) {
 		case body == nil && r.Revision == 0:
 			continue
 		case body == nil:
-			return nil, fmt.Errorf("key %s: it is not there: %w", r.ID, registry.ErrConflict)
+			return nil, fmt.Errorf("key %s: the record does not exist: %w", r.ID, registry.ErrConflict)
 		case r.Revision == 0:
 			return nil, fmt.Errorf("key %s: %w", r.ID, registry.ErrTaken)
 		}
 		old, unknown, err := d.record([]byte(r.ID), body)
 		if err != nil {
-			return nil, rowError(inRecords, []byte(r.ID), err)
+			return nil, rowError(bucketRecords, []byte(r.ID), err)
 		}
 		if old.Revision != r.Revision {
 			return nil, fmt.Errorf("key %s: %w", r.ID, registry.ErrConflict)
@@ -121,41 +122,41 @@ func plan(t *writing, records []*registry.Record) ([]change, error) {
 	}
 	for _, r := range records {
 		for digest := range digestsOf(r) {
-			owner, err := ownerOf(t.buckets[inDigests], digest)
+			owner, err := ownerOf(t.buckets[bucketDigests], digest)
 			if err != nil {
 				return nil, err
 			}
-			other, again := taken[digest]
-			if again && other != r.ID || owner != "" && owner != r.ID && !freed[digest] {
-				return nil, fmt.Errorf("key %s: its token: %w", r.ID, registry.ErrTaken)
+			other, used := owners[digest]
+			if used && other != r.ID || owner != "" && owner != r.ID && !freed[digest] {
+				return nil, fmt.Errorf("key %s: the token: %w", r.ID, registry.ErrTaken)
 			}
-			taken[digest] = r.ID
+			owners[digest] = r.ID
 		}
 	}
 	return changes, nil
 }
 
-// apply stores a record with the next revision. Digests that it drops may be another one's by now.
+// apply stores a record with the next revision. Digests that it no longer has may already belong to another record.
 func (c *change) apply(t *writing, r *registry.Record) {
 	stored := *r
 	t.self.revision++
 	stored.Revision = t.self.revision
 	for _, digest := range c.dropped {
-		if owner, err := ownerOf(t.buckets[inDigests], digest); err != nil || owner == r.ID {
-			t.remove(inDigests, digest[:])
+		if owner, err := ownerOf(t.buckets[bucketDigests], digest); err != nil || owner == r.ID {
+			t.remove(bucketDigests, digest[:])
 		}
 	}
 	for digest := range digestsOf(r) {
-		t.put(inDigests, digest[:], []byte(r.ID))
+		t.put(bucketDigests, digest[:], []byte(r.ID))
 	}
 	if c.before != 0 {
-		t.remove(inRevisions, number(c.before))
+		t.remove(bucketRevisions, number(c.before))
 	}
-	t.put(inRevisions, number(stored.Revision), []byte(r.ID))
-	t.put(inRecords, []byte(r.ID), append(appendRecord(nil, &stored), c.unknown...))
+	t.put(bucketRevisions, number(stored.Revision), []byte(r.ID))
+	t.put(bucketRecords, []byte(r.ID), append(appendRecord(nil, &stored), c.unknown...))
 }
 
-// digestsOf calls yield for the digest of each of the record's tokens.
+// digestsOf iterates over the digests of all the record's tokens.
 func digestsOf(r *registry.Record) func(yield func(keys.Digest) bool) {
 	return func(yield func(keys.Digest) bool) {
 		if !yield(r.Digest) {
@@ -180,7 +181,7 @@ func has(r *registry.Record, digest keys.Digest) bool {
 
 // ownerOf returns the ID of the record that has a digest, or "".
 func ownerOf(digests *bolt.Bucket, digest keys.Digest) (string, error) {
-	id, err := bodyOf(digests, inDigests, digest[:])
+	id, err := bodyOf(digests, bucketDigests, digest[:])
 	return string(id), err
 }
 
@@ -196,7 +197,7 @@ func (s *Store) Get(ctx context.Context, id string) (r *registry.Record, err err
 // ByDigest implements registry.Storage.
 func (s *Store) ByDigest(ctx context.Context, digest keys.Digest) (r *registry.Record, err error) {
 	err = s.view(ctx, func(t *reading) error {
-		id, err := bodyOf(t.tx.Bucket(bucketNames[inDigests]), inDigests, digest[:])
+		id, err := bodyOf(t.tx.Bucket(bucketNames[bucketDigests]), bucketDigests, digest[:])
 		switch {
 		case err != nil:
 			return err
@@ -204,7 +205,7 @@ func (s *Store) ByDigest(ctx context.Context, digest keys.Digest) (r *registry.R
 			return registry.ErrNotFound
 		}
 		if r, err = t.record(id); errors.Is(err, registry.ErrNotFound) || err == nil && !has(r, digest) {
-			return fmt.Errorf("%w: the bucket %s says of key %q what its record does not", ErrDamaged, bucketNames[inDigests], id)
+			return fmt.Errorf("%w: the bucket %s and the record of key %q are inconsistent", ErrDamaged, bucketNames[bucketDigests], id)
 		}
 		return err
 	})
@@ -215,7 +216,7 @@ func (s *Store) ByDigest(ctx context.Context, digest keys.Digest) (r *registry.R
 }
 
 func (t *reading) record(id []byte) (*registry.Record, error) {
-	body, err := bodyOf(t.tx.Bucket(bucketNames[inRecords]), inRecords, id)
+	body, err := bodyOf(t.tx.Bucket(bucketNames[bucketRecords]), bucketRecords, id)
 	switch {
 	case err != nil:
 		return nil, err
@@ -224,7 +225,7 @@ func (t *reading) record(id []byte) (*registry.Record, error) {
 	}
 	r, _, err := new(decoder).record(id, body)
 	if err != nil {
-		return nil, rowError(inRecords, id, err)
+		return nil, rowError(bucketRecords, id, err)
 	}
 	return r, nil
 }

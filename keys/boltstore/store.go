@@ -14,47 +14,47 @@ import (
 	"github.com/docsgate/docsgate/keys/registry"
 )
 
-// Errors that are wrapped in ones that say more.
+// Errors that are wrapped with more detail.
 var (
-	ErrLocked  = errors.New("another process has it open")
-	ErrDamaged = errors.New("it is damaged or no key store")
-	ErrNewer   = errors.New("it was written by a newer docsgate")
+	ErrLocked  = errors.New("another process has the file open")
+	ErrDamaged = errors.New("the file is damaged or not a key store")
+	ErrNewer   = errors.New("the file was written by a newer version of docsgate")
 	ErrClosed  = errors.New("the key store is closed")
 )
 
-// Options configure a Store.
+// Options configures a Store.
 type Options struct {
-	Path string           // of the file, required
+	Path string           // path of the file, required
 	Now  func() time.Time // nil: time.Now
 }
 
-// Store is a registry.Storage in one file, which no other process can open meanwhile. Reads see the last write that was
-// acknowledged and do not wait for writes. Functions that are given to it must not call Close.
+// Store is a registry.Storage in one file, which is locked against other processes. Reads see all acknowledged writes and do
+// not wait for writes. Callbacks must not call Close.
 type Store struct {
 	path string
 	db   handle
 	now  func() time.Time
 
-	jobs   chan *job
-	writer chan struct{} // closed when the writer has ended
+	queue  chan *job
+	writer chan struct{} // closed when the writer goroutine has ended
 
-	mu     sync.Mutex // guards closed, and use against being waited for before it is added to
+	mu     sync.Mutex // guards closed, and orders use.Add before use.Wait
 	closed bool
 	use    sync.WaitGroup
 	close  func() error
 
-	broken atomic.Pointer[brokenError] // why nothing is done any more; nil: all is well
+	broken atomic.Pointer[brokenError] // why the store rejects all calls; nil: the store works
 }
 
 var _ registry.Storage = (*Store)(nil)
 
-// brokenError is set once and stays.
+// brokenError is the permanent error of a broken store.
 type brokenError struct{ error }
 
 func (b *brokenError) Unwrap() error { return b.error }
 
 func newStore(path string, h handle, o Options) *Store {
-	s := &Store{path: path, db: h, now: o.Now, jobs: make(chan *job, maxBatch), writer: make(chan struct{})}
+	s := &Store{path: path, db: h, now: o.Now, queue: make(chan *job, maxBatch), writer: make(chan struct{})}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -63,17 +63,17 @@ func newStore(path string, h handle, o Options) *Store {
 	return s
 }
 
-// Name implements registry.Storage: "store:" and the path.
+// Name implements registry.Storage. It is "store:" and the path.
 func (s *Store) Name() string { return "store:" + s.path }
 
-// Watch implements registry.Storage. Nobody else can write, so it only waits.
+// Watch implements registry.Storage. No other process can write, so it only waits for the end of ctx.
 func (s *Store) Watch(ctx context.Context, _ func()) error {
 	<-ctx.Done()
 	return nil
 }
 
-// Close implements registry.Storage. It waits for all calls that are under way; whatever is called later returns an error
-// that wraps ErrClosed. Closing again does nothing.
+// Close implements registry.Storage. It waits for all calls in progress; later calls return an error that wraps ErrClosed.
+// Closing again has no effect.
 func (s *Store) Close() error { return s.close() }
 
 func (s *Store) shut() error {
@@ -81,10 +81,10 @@ func (s *Store) shut() error {
 	s.closed = true
 	s.mu.Unlock()
 	s.use.Wait()
-	close(s.jobs)
+	close(s.queue)
 	<-s.writer
 	if s.broken.Load() != nil {
-		// bbolt may hold locks for ever. Closing the file gives its lock back; the mapping stays until the process ends.
+		// bbolt may hold its locks forever. Closing the file releases its lock; the mapping stays until the process ends.
 		return s.db.file.Close()
 	}
 	if err := s.db.close(); err != nil {
@@ -93,7 +93,7 @@ func (s *Store) shut() error {
 	return nil
 }
 
-// enter begins a call. If it returns no error, leave ends it.
+// enter begins a call. If it returns nil, leave must be called.
 func (s *Store) enter(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -112,20 +112,20 @@ func (s *Store) enter(ctx context.Context) error {
 
 func (s *Store) leave() { s.use.Done() }
 
-// fail ends all work with the file: what is in it is not known any more.
+// fail makes the store reject all further calls, since the content of the file is unknown.
 func (s *Store) fail(err error) error {
-	s.broken.CompareAndSwap(nil, &brokenError{fmt.Errorf("the key store %s does nothing more until docsgate is started again: %w", s.path, err)})
+	s.broken.CompareAndSwap(nil, &brokenError{fmt.Errorf("the key store %s is unavailable until docsgate is restarted: %w", s.path, err)})
 	return s.broken.Load()
 }
 
 // reading is a read transaction.
 type reading struct {
 	tx      *bolt.Tx
-	err     error // of a function that was given to the store
-	outside bool  // that function runs
+	err     error // error of a callback
+	outside bool  // a callback is running
 }
 
-// hand calls a function that was given to the store.
+// hand calls a callback.
 func (t *reading) hand(f func() error) error {
 	t.outside = true
 	t.err = f()
@@ -133,7 +133,7 @@ func (t *reading) hand(f func() error) error {
 	return t.err
 }
 
-// view runs a read. An error of a function that was given to the store is returned as it is.
+// view runs a read transaction. The error of a callback is returned unchanged.
 func (s *Store) view(ctx context.Context, f func(t *reading) error) error {
 	if err := s.enter(ctx); err != nil {
 		return err
@@ -152,11 +152,11 @@ func (s *Store) view(ctx context.Context, f func(t *reading) error) error {
 	return s.judge(err)
 }
 
-// judge says more of an error of bbolt's or of this package's. After a panic nothing more is done.
+// judge adds context and advice to an error of bbolt or of this package. After a panic the store rejects all further calls.
 func (s *Store) judge(err error) error {
 	switch p := (*panicError)(nil); {
 	case errors.As(err, &p):
-		return s.fail(fmt.Errorf("%w: %w; put a backup in its place", ErrDamaged, err))
+		return s.fail(fmt.Errorf("%w: %w; restore a backup", ErrDamaged, err))
 	case errors.Is(err, ErrDamaged):
 		return fmt.Errorf("the key store %s: %w", s.path, advise(err))
 	default:
@@ -164,13 +164,13 @@ func (s *Store) judge(err error) error {
 	}
 }
 
-// panicError is what guard makes of a panic.
+// panicError is the error that guard makes of a panic.
 type panicError struct{ reason any }
 
-func (p *panicError) Error() string { return fmt.Sprint("reading it failed: ", p.reason) }
+func (p *panicError) Error() string { return fmt.Sprint("reading the file failed: ", p.reason) }
 
-// guard makes an error of a panic, and of an access to memory that is not there: to bbolt a damaged page can be either.
-// Panics while outside is true are somebody else's and go on their way.
+// guard converts a panic or an access to unmapped memory into an error: a damaged page can cause either in bbolt. While outside
+// is true, a panic comes from a callback and is not recovered.
 func guard(outside *bool, f func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {

@@ -9,45 +9,45 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// maxBatch is how many jobs one transaction takes at most.
+// maxBatch is the maximum number of jobs per transaction.
 const maxBatch = 256
 
-// job is one write. run either refuses, before it has changed anything, or makes its changes.
+// job is one write. run either returns an error before it has changed anything, or makes its changes.
 type job struct {
 	run  func(*writing) error
 	done chan error
 }
 
-// update runs a write and returns when it is on disk. ctx is asked only before it begins: later nobody could tell whether
-// it was stored.
+// update runs a write and returns when it is synced to disk. ctx is checked only at the beginning, since after a later
+// cancellation the caller would not know whether the write was stored.
 //
-// Writes that come while another is being written wait together and then share one transaction, that is, one wait for the
-// disk. bbolt's Batch does the same, but lets each write wait for others first, and runs a batch again for each one that is
-// refused. Measured (BenchmarkWrite; one writer, 128 writers): this 0.45 ms and 0.04 ms a write, Batch 11 ms and 0.12 ms.
+// Writes that arrive during a transaction are queued and share the next transaction, so that they share one disk sync. bbolt's
+// Batch does the same, but it delays each write to wait for others, and reruns a batch for each write that is rejected.
+// Measured (BenchmarkWrite; one writer, 128 writers): 0.45 ms and 0.04 ms per write, against 11 ms and 0.12 ms for Batch.
 func (s *Store) update(ctx context.Context, run func(*writing) error) error {
 	if err := s.enter(ctx); err != nil {
 		return err
 	}
 	defer s.leave()
 	j := &job{run: run, done: make(chan error, 1)}
-	s.jobs <- j
+	s.queue <- j
 	return s.judge(<-j.done)
 }
 
-// write is the goroutine that all writes happen in.
+// write is the writer goroutine, which runs all writes.
 func (s *Store) write() {
 	defer close(s.writer)
-	for first := range s.jobs {
-		batch := append(make([]*job, 0, 1+len(s.jobs)), first)
+	for first := range s.queue {
+		batch := append(make([]*job, 0, 1+len(s.queue)), first)
 		for len(batch) < cap(batch) {
-			batch = append(batch, <-s.jobs) // nobody else takes any, so they are there
+			batch = append(batch, <-s.queue) // does not block: this is the only receiver
 		}
 		s.commit(batch)
 	}
 }
 
-// commit runs jobs in one transaction. Should it fail they run one by one, so that what is wrong with one is not the
-// others' fault.
+// commit runs jobs in one transaction. If the transaction fails, the jobs run one by one, so that an error of one job does not
+// affect the others.
 func (s *Store) commit(batch []*job) {
 	results := make([]error, len(batch))
 	err := s.transaction(func(t *writing) error {
@@ -72,9 +72,9 @@ func (s *Store) commit(batch []*job) {
 	}
 }
 
-var errNothing = errors.New("nothing has changed")
+var errNothing = errors.New("no changes")
 
-// transaction runs f and writes what it has changed.
+// transaction runs f and commits its changes.
 func (s *Store) transaction(f func(*writing) error) error {
 	if b := s.broken.Load(); b != nil {
 		return b
@@ -83,12 +83,12 @@ func (s *Store) transaction(f func(*writing) error) error {
 	err := guard(new(bool), func() error {
 		return s.db.db.Update(func(tx *bolt.Tx) error {
 			id = tx.ID()
-			t, err := begin(tx)
+			t, err := newWriteTx(tx)
 			if err == nil {
 				err = f(t)
 			}
 			if err == nil {
-				err = t.end()
+				err = t.finish()
 			}
 			return err
 		})
@@ -99,18 +99,18 @@ func (s *Store) transaction(f func(*writing) error) error {
 	if p := (*panicError)(nil); errors.As(err, &p) {
 		return err
 	}
-	// bbolt writes a new root last, and then waits for the disk. If that failed, readers see what may not be there after a
-	// crash, and asking the disk again proves nothing.
-	now := 0
-	if seen := guard(new(bool), func() error {
-		return s.db.db.View(func(tx *bolt.Tx) error { now = tx.ID(); return nil })
-	}); seen != nil || now >= id {
-		return s.fail(fmt.Errorf("the disk did not take a write: %w", err))
+	// bbolt writes the new root last and then syncs. If the sync failed, readers see data that may be lost after a crash, and a
+	// second sync proves nothing.
+	current := 0
+	if viewErr := guard(new(bool), func() error {
+		return s.db.db.View(func(tx *bolt.Tx) error { current = tx.ID(); return nil })
+	}); viewErr != nil || current >= id {
+		return s.fail(fmt.Errorf("the disk failed to store a write: %w", err))
 	}
 	if errors.Is(err, ErrDamaged) {
 		return err
 	}
-	return fmt.Errorf("writing the key store %s: nothing was stored: %w", s.path, advise(err))
+	return fmt.Errorf("writing the key store %s: no change was stored: %w", s.path, advise(err))
 }
 
 // writing is a write transaction.
@@ -119,18 +119,18 @@ type writing struct {
 	self    state
 	buckets [bucketCount]*bolt.Bucket
 	changed bool
-	err     error // a change was not made; nothing may be committed
+	err     error // a change failed, so the transaction must not be committed
 }
 
-func begin(tx *bolt.Tx) (*writing, error) {
+func newWriteTx(tx *bolt.Tx) (*writing, error) {
 	t := &writing{tx: tx}
 	for i, name := range bucketNames {
 		if t.buckets[i] = tx.Bucket(name); t.buckets[i] == nil {
 			return nil, fmt.Errorf("%w: the bucket %s is missing", ErrDamaged, name)
 		}
 	}
-	// These grow at their ends, so pages need no room for rows in between.
-	for _, i := range []int{inRecords, inRevisions, inAudit, inAuditByKey, inNotesByAge} {
+	// Rows are appended to these buckets, so pages need no space for insertions.
+	for _, i := range []int{bucketRecords, bucketRevisions, bucketAudit, bucketAuditByKey, bucketNotesByAge} {
 		t.buckets[i].FillPercent = 0.9
 	}
 	body, err := t.get(inMeta, rowState)
@@ -143,14 +143,14 @@ func begin(tx *bolt.Tx) (*writing, error) {
 	return t, nil
 }
 
-func (t *writing) end() error {
+func (t *writing) finish() error {
 	if !t.changed {
 		return errNothing
 	}
 	return t.buckets[inMeta].Put(rowState, seal(rowState, t.self.body()))
 }
 
-// get returns the body of a row, nil if there is none. It is valid until the next change.
+// get returns the body of a row, or nil if the row does not exist. It is valid until the next change.
 func (t *writing) get(bucket int, key []byte) ([]byte, error) {
 	return bodyOf(t.buckets[bucket], bucket, key)
 }
@@ -180,13 +180,13 @@ func (t *writing) put(bucket int, key, body []byte) {
 	t.err = b.Put(key, seal(key, body))
 }
 
-// remove removes a row, if there is one.
+// remove deletes a row if it exists.
 func (t *writing) remove(bucket int, key []byte) {
 	b := t.buckets[bucket]
 	if t.err != nil || b.Get(key) == nil {
 		return
 	}
-	key = bytes.Clone(key) // it may be a part of the page
+	key = bytes.Clone(key) // key may point into the page
 	t.self.counts[bucket]--
 	t.changed = true
 	t.err = b.Delete(key)

@@ -16,7 +16,7 @@ import (
 	"github.com/docsgate/docsgate/keys/usage"
 )
 
-// transactions counts the write transactions so far.
+// transactions returns the number of write transactions so far.
 func transactions(t *testing.T, s *Store) (id int) {
 	t.Helper()
 	if err := s.db.db.View(func(tx *bolt.Tx) error { id = tx.ID(); return nil }); err != nil {
@@ -25,7 +25,7 @@ func transactions(t *testing.T, s *Store) (id int) {
 	return id
 }
 
-// queued holds the writer up, starts the jobs, and lets the writer go on once all of them wait.
+// queued blocks the writer, starts the jobs, and unblocks the writer once all of them are queued.
 func queued(t *testing.T, s *Store, jobs []func() error) []error {
 	t.Helper()
 	begun, release := make(chan struct{}), make(chan struct{})
@@ -42,9 +42,9 @@ func queued(t *testing.T, s *Store, jobs []func() error) []error {
 	for i, job := range jobs {
 		go func() { results <- result{i, job()} }()
 	}
-	for deadline := time.Now().Add(time.Minute); len(s.jobs) < len(jobs); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); len(s.queue) < len(jobs); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatal("the writes do not come")
+			t.Fatal("the writes were not queued")
 		}
 	}
 	close(release)
@@ -59,37 +59,37 @@ func queued(t *testing.T, s *Store, jobs []func() error) []error {
 	return errs
 }
 
-func TestWaitingWritesShareATransaction(t *testing.T) {
-	s := open1(t, newPath(t))
+func TestQueuedWritesShareTransaction(t *testing.T) {
+	s := openStore(t, newPath(t))
 	before := transactions(t, s)
 	jobs := make([]func() error, 64)
 	for i := range jobs {
 		r := record(i)
 		if i%8 == 7 {
-			r.Digest = record(0).Digest // who comes first has it
+			r.Digest = record(0).Digest // the first write gets it
 			r.ID = fmt.Sprint("key_bad_", i)
 		}
 		jobs[i] = func() error { return s.Write(t.Context(), []*registry.Record{r}, nil) }
 	}
-	taken := 0
+	rejected := 0
 	for i, err := range queued(t, s, jobs) {
 		switch {
 		case errors.Is(err, registry.ErrTaken) && (i%8 == 7 || i == 0):
-			taken++
+			rejected++
 		case err != nil:
 			t.Errorf("write %d: %v", i, err)
 		}
 	}
-	if taken != 8 { // 9 want the token of record 0
-		t.Errorf("%d of 9 writes were refused a token that they share, want 8", taken)
+	if rejected != 8 { // 9 writes have the token of record 0
+		t.Errorf("%d of 9 writes with the same token were rejected, want 8", rejected)
 	}
 	if n := transactions(t, s) - before; n != 1 {
 		t.Errorf("%d transactions, want 1", n)
 	}
 }
 
-func TestAWriteThatBreaksTheTransactionFailsAlone(t *testing.T) {
-	s := open1(t, newPath(t))
+func TestFailedWriteDoesNotAffectBatch(t *testing.T) {
+	s := openStore(t, newPath(t))
 	var jobs []func() error
 	for i := range 9 {
 		jobs = append(jobs, func() error { return s.Write(t.Context(), []*registry.Record{record(i)}, nil) })
@@ -97,8 +97,8 @@ func TestAWriteThatBreaksTheTransactionFailsAlone(t *testing.T) {
 	const bad = 4
 	jobs[bad] = func() error {
 		return s.update(t.Context(), func(w *writing) error {
-			w.put(inNotes, []byte("half"), nil)
-			w.put(inNotes, make([]byte, bolt.MaxKeySize+1), nil) // bbolt refuses it
+			w.put(bucketNotes, []byte("half"), nil)
+			w.put(bucketNotes, make([]byte, bolt.MaxKeySize+1), nil) // bbolt rejects it
 			return nil
 		})
 	}
@@ -111,8 +111,8 @@ func TestAWriteThatBreaksTheTransactionFailsAlone(t *testing.T) {
 		t.Errorf("%d records, want %d; %v", n, len(jobs)-1, err)
 	}
 	if err := s.view(t.Context(), func(r *reading) error {
-		if r.tx.Bucket(bucketNames[inNotes]).Get([]byte("half")) != nil {
-			t.Error("half of the bad write is there")
+		if r.tx.Bucket(bucketNames[bucketNotes]).Get([]byte("half")) != nil {
+			t.Error("half of the bad write is stored")
 		}
 		return nil
 	}); err != nil {
@@ -120,8 +120,8 @@ func TestAWriteThatBreaksTheTransactionFailsAlone(t *testing.T) {
 	}
 }
 
-func TestSavingUseLetsOthersWrite(t *testing.T) {
-	s := open1(t, newPath(t))
+func TestSaveUseSplitsTransactions(t *testing.T) {
+	s := openStore(t, newPath(t))
 	rows := make([]usage.Row, 100_000)
 	for i := range rows {
 		rows[i] = usage.Row{ID: record(i).ID, LastUsed: int64(i), Hour: 1, Requests: [usage.Hours]uint32{23: 5}}
@@ -135,10 +135,10 @@ func TestSavingUseLetsOthersWrite(t *testing.T) {
 	}
 }
 
-func TestReadersDoNotHoldWritesUp(t *testing.T) {
-	s := open1(t, newPath(t))
+func TestReadersDoNotBlockWrites(t *testing.T) {
+	s := openStore(t, newPath(t))
 	fill(t, s, 10)
-	// While one reads, the file grows to many times its size; with a small mapping this would never end.
+	// During a read the file grows to many times its size. With a small mapping this would never end.
 	if _, err := s.All(t.Context(), func(r *registry.Record) error {
 		if r.ID != record(0).ID {
 			return nil
@@ -158,8 +158,8 @@ func TestReadersDoNotHoldWritesUp(t *testing.T) {
 	}
 }
 
-func TestCloseWaits(t *testing.T) {
-	s := open1(t, newPath(t))
+func TestCloseWaitsForReaders(t *testing.T) {
+	s := openStore(t, newPath(t))
 	fill(t, s, 1)
 	reading, release := make(chan struct{}), make(chan struct{})
 	read := make(chan error, 1)
@@ -174,12 +174,12 @@ func TestCloseWaits(t *testing.T) {
 		if _, err := s.Get(t.Context(), "x"); errors.Is(err, ErrClosed) {
 			break
 		} else if time.Now().After(deadline) {
-			t.Fatal("closing does not begin")
+			t.Fatal("Close has not started")
 		}
 	}
 	select {
 	case err := <-closed:
-		t.Errorf("closed under a reader: %v", err)
+		t.Errorf("closed during a read: %v", err)
 	default:
 	}
 	close(release)
@@ -188,44 +188,44 @@ func TestCloseWaits(t *testing.T) {
 	}
 }
 
-func TestPanicOfACallerIsTheirs(t *testing.T) {
-	s := open1(t, newPath(t))
+func TestCallbackPanicPropagates(t *testing.T) {
+	s := openStore(t, newPath(t))
 	fill(t, s, 1)
 	func() {
 		defer func() {
-			if p := recover(); p != "own" {
-				t.Errorf("the panic became %v", p)
+			if p := recover(); p != "callback" {
+				t.Errorf("recovered %v", p)
 			}
 		}()
-		_, _ = s.All(t.Context(), func(*registry.Record) error { panic("own") })
+		_, _ = s.All(t.Context(), func(*registry.Record) error { panic("callback") })
 	}()
 	if err := s.Write(t.Context(), []*registry.Record{record(1)}, nil); err != nil {
 		t.Error(err)
 	}
 }
 
-func TestRefusedRecords(t *testing.T) {
-	s := open1(t, newPath(t))
-	for name, spoil := range map[string]func(r *registry.Record){
+func TestWriteRejectsRecords(t *testing.T) {
+	s := openStore(t, newPath(t))
+	for name, damage := range map[string]func(r *registry.Record){
 		"no id":            func(r *registry.Record) { r.ID = "" },
 		"NUL in the id":    func(r *registry.Record) { r.ID = "key\x00" },
-		"too long an id":   func(r *registry.Record) { r.ID = string(bytes.Repeat([]byte("x"), maxID+1)) },
+		"too long id":      func(r *registry.Record) { r.ID = string(bytes.Repeat([]byte("x"), maxID+1)) },
 		"no digest":        func(r *registry.Record) { r.Digest = [32]byte{} },
-		"no such revision": func(r *registry.Record) { r.Revision = 7 },
+		"unknown revision": func(r *registry.Record) { r.Revision = 7 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := record(1)
-			spoil(r)
+			damage(r)
 			if err := s.Write(t.Context(), []*registry.Record{r}, nil); err == nil {
-				t.Error("it was stored")
+				t.Error("the record was stored")
 			}
 		})
 	}
 }
 
-func TestNotesAge(t *testing.T) {
+func TestIdempotencyRecordsExpire(t *testing.T) {
 	path := newPath(t)
-	now := when
+	now := testTime
 	s, err := Open(t.Context(), Options{Path: path, Now: func() time.Time { return now }})
 	if err != nil {
 		t.Fatal(err)
@@ -234,7 +234,7 @@ func TestNotesAge(t *testing.T) {
 	rows := func() (n uint64) {
 		if err := s.view(t.Context(), func(r *reading) error {
 			self, err := r.state()
-			n = self.counts[inNotes]
+			n = self.counts[bucketNotes]
 			return err
 		}); err != nil {
 			t.Fatal(err)
@@ -244,7 +244,7 @@ func TestNotesAge(t *testing.T) {
 	recall := func(name, want string) {
 		t.Helper()
 		if got, err := s.Recall(t.Context(), name); err != nil || got != want {
-			t.Errorf("note %s is %q, want %q; %v", name, got, want, err)
+			t.Errorf("record %s is %q, want %q; %v", name, got, want, err)
 		}
 	}
 	remember := func(name string) {
@@ -263,40 +263,40 @@ func TestNotesAge(t *testing.T) {
 	recall("a", "")
 	recall("renewed", "text of renewed")
 	if n := rows(); n != 2 {
-		t.Errorf("%d notes before any other write, want 2", n)
+		t.Errorf("%d records before any other write, want 2", n)
 	}
 	remember("b")
 	if n := rows(); n != 2 {
-		t.Errorf("%d notes, want renewed and b", n)
+		t.Errorf("%d records, want renewed and b", n)
 	}
 	now = now.Add(48 * time.Hour)
 	if err := s.SaveUse(t.Context(), []usage.Row{{ID: "x"}}); err != nil {
 		t.Fatal(err)
 	}
 	if n := rows(); n != 0 {
-		t.Errorf("%d notes after two days, want none", n)
+		t.Errorf("%d records after two days, want none", n)
 	}
 }
 
-// What a newer minor version has added to records, to the state and to the file stays, whatever this one writes.
+// Additions of a newer minor version to records, to the state and to the file are preserved, whatever this version writes.
 func TestNewerMinorVersion(t *testing.T) {
-	path, _ := stored(t, 30)
+	path, _ := newStoreFile(t, 30)
 	id := []byte(record(7).ID)
-	news := protowire.AppendString(protowire.AppendTag(nil, 1000, protowire.BytesType), "something new")
-	edit(t, path, func(tx *bolt.Tx) error {
-		theirs, err := tx.CreateBucket([]byte("new"))
+	addition := protowire.AppendString(protowire.AppendTag(nil, 1000, protowire.BytesType), "something new")
+	editFile(t, path, func(tx *bolt.Tx) error {
+		newBucket, err := tx.CreateBucket([]byte("new"))
 		if err != nil {
 			return err
 		}
 		add := func(bucket int, key []byte) error {
 			b := tx.Bucket(bucketNames[bucket])
 			body, err := unseal(key, b.Get(key))
-			return errors.Join(err, b.Put(key, seal(key, append(bytes.Clone(body), news...))))
+			return errors.Join(err, b.Put(key, seal(key, append(bytes.Clone(body), addition...))))
 		}
-		return errors.Join(theirs.Put([]byte("a"), []byte("b")), add(inRecords, id), add(inMeta, rowState),
+		return errors.Join(newBucket.Put([]byte("a"), []byte("b")), add(bucketRecords, id), add(inMeta, rowState),
 			putRow(inMeta, rowFormat, seal(rowFormat, formatBody(formatMajor, 99)))(tx))
 	})
-	s := open1(t, path)
+	s := openStore(t, path)
 	for range 2 {
 		r, err := s.Get(t.Context(), string(id))
 		if err != nil {
@@ -310,25 +310,25 @@ func TestNewerMinorVersion(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	edit(t, path, func(tx *bolt.Tx) error {
+	editFile(t, path, func(tx *bolt.Tx) error {
 		if string(tx.Bucket([]byte("new")).Get([]byte("a"))) != "b" {
-			t.Error("the new bucket is gone")
+			t.Error("the new bucket is missing")
 		}
-		for bucket, key := range map[int][]byte{inRecords: id, inMeta: rowState} {
-			if value := tx.Bucket(bucketNames[bucket]).Get(key); bytes.Count(value, news) != 1 {
-				t.Errorf("row %s has the new field %d times", key, bytes.Count(value, news))
+		for bucket, key := range map[int][]byte{bucketRecords: id, inMeta: rowState} {
+			if value := tx.Bucket(bucketNames[bucket]).Get(key); bytes.Count(value, addition) != 1 {
+				t.Errorf("row %s has the new field %d times", key, bytes.Count(value, addition))
 			}
 		}
 		return nil
 	})
-	open1(t, path)
+	openStore(t, path)
 }
 
-func TestWatchEndsWithItsContext(t *testing.T) {
+func TestWatchEndsWithContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
-		if err := new(Store).Watch(ctx, func() { t.Error("nobody else can write") }); err != nil || ctx.Err() == nil {
+		if err := new(Store).Watch(ctx, func() { t.Error("changed was called, but no other process can write") }); err != nil || ctx.Err() == nil {
 			t.Errorf("error %v", err)
 		}
 	})

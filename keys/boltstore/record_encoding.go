@@ -11,14 +11,14 @@ import (
 	"github.com/docsgate/docsgate/keys/registry"
 )
 
-// Bodies are protobuf messages: small, quick, and with room for fields that are not known yet. Measured with a record of
-// two sources, one old token and four times (BenchmarkRecord, on an EPYC):
+// Bodies are protobuf messages: small, fast, and extensible with new fields. Measured with a record that has two sources, one
+// previous token and four times (BenchmarkRecord, on an EPYC):
 //
 //	                                    bytes   encode    decode
 //	protowire                             219   0.14 µs   0.63 µs, 4 allocations
 //	JSON (go-json-experiment/json)        421   1.28 µs   1.56 µs, 6 allocations
 //
-// A time is {1: Unix seconds, 2: nanoseconds}, as google.protobuf.Timestamp; no time is no field.
+// A time is {1: Unix seconds, 2: nanoseconds}, like google.protobuf.Timestamp; the zero time is omitted.
 
 // Fields of a record.
 const (
@@ -42,7 +42,7 @@ const (
 	recRevision
 )
 
-// Fields of an old token, of a time, and of an entry of the audit trail.
+// Fields of a previous token, of a time, and of an audit entry.
 const (
 	oldDigest = 1
 	oldUntil  = 2
@@ -59,9 +59,9 @@ const (
 	entryDetail = 7
 )
 
-var errBody = errors.New("it cannot be read")
+var errBody = errors.New("the encoding is invalid")
 
-// appendRecord appends the body of a record. Its ID is the key of its row.
+// appendRecord appends the body of a record. The ID is the key of the row.
 func appendRecord(b []byte, r *registry.Record) []byte {
 	b = appendText(b, recName, r.Name)
 	for _, s := range r.Sources {
@@ -94,14 +94,14 @@ func appendRecord(b []byte, r *registry.Record) []byte {
 	return appendNumber(b, recRevision, r.Revision)
 }
 
-// decoder decodes records. It puts all texts of one record into one string, since a million records are a million of each
-// otherwise.
+// decoder decodes records. It stores all texts of one record in one string, to save allocations: with a million records, each
+// separate text would be a million strings.
 type decoder struct {
 	text  []byte
 	spans []span
 }
 
-// span is where the next n bytes of the text belong.
+// span is a string variable to which the next n bytes of the text are assigned.
 type span struct {
 	to *string
 	n  int
@@ -112,7 +112,8 @@ func (d *decoder) put(to *string, text []byte) {
 	d.spans = append(d.spans, span{to, len(text)})
 }
 
-// record decodes a record. It shares no memory with the body. unknown is what a newer minor version has added.
+// record decodes a record. The result shares no memory with the body. unknown contains the fields that a newer minor version
+// has added.
 func (d *decoder) record(id, body []byte) (r *registry.Record, unknown []byte, err error) {
 	r = new(registry.Record)
 	d.text, d.spans = d.text[:0], d.spans[:0]
@@ -130,7 +131,7 @@ func (d *decoder) record(id, body []byte) (r *registry.Record, unknown []byte, e
 		return nil, nil, err
 	}
 	if sources > 0 {
-		r.Sources = make([]string, 0, sources) // it does not move any more, so that spans can point into it
+		r.Sources = make([]string, 0, sources) // must not be reallocated, since spans point into it
 	}
 	if olds > 0 {
 		r.Old = make([]keys.OldToken, 0, olds)
@@ -182,7 +183,7 @@ func (d *decoder) field(r *registry.Record, f field) (known bool, err error) {
 		r.Old = append(r.Old, o)
 	case recState:
 		if r.State = keys.State(f.varint); f.varint > uint64(keys.Revoked) {
-			err = fmt.Errorf("%w: its state is not known", errBody)
+			err = fmt.Errorf("%w: unknown state", errBody)
 		}
 	case recNotBefore:
 		err = f.time(&r.NotBefore)
@@ -208,7 +209,7 @@ func (d *decoder) field(r *registry.Record, f field) (known bool, err error) {
 	return true, err
 }
 
-// appendEntry appends the body of an entry. Its Seq is the key of its row.
+// appendEntry appends the body of an audit entry. The Seq is the key of the row.
 func appendEntry(b []byte, e *registry.Entry) []byte {
 	b = appendTime(b, entryAt, e.At)
 	b = appendText(b, entryWho, e.Who)
@@ -243,16 +244,16 @@ func decodeEntry(seq uint64, body []byte) (registry.Entry, error) {
 	return e, err
 }
 
-// field is one field of a message. Of bytes and varint the one that fits its type is set.
+// field is one field of a message. Depending on its type, either bytes or varint is set.
 type field struct {
 	number int32
 	bytes  []byte
 	varint uint64
-	raw    []byte // with tag and length
+	raw    []byte // including tag and length
 }
 
-// fields calls yield for each field of a message. All known fields are numbers or lengths with bytes; a field of another
-// type than it should have reads as zero or empty, and a checksum stands before all this anyway.
+// fields calls yield for each field of a message. All known fields are varints or bytes. A field with an unexpected type reads
+// as zero or empty; the checksum of the row was verified before.
 func fields(b []byte, yield func(field) error) error {
 	for len(b) > 0 {
 		number, kind, n := protowire.ConsumeTag(b)

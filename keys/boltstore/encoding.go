@@ -9,8 +9,8 @@ import (
 	"github.com/docsgate/docsgate/keys/usage"
 )
 
-// The format that this package writes. A minor step adds what an older gate can leave as it is; a major one changes what
-// an older gate would read wrongly or leave behind wrongly.
+// The version of the format that this package writes. A new minor version adds data that an older gate preserves without
+// knowing it. A new major version changes what an older gate would misread or corrupt.
 const (
 	formatMajor = 1
 	formatMinor = 0
@@ -22,7 +22,7 @@ const (
 
 	stateRevision = 1
 	stateSeq      = 2
-	stateCounts   = 16 // and on, one per bucket
+	stateCounts   = 16 // and following, one per bucket
 
 	noteAt   = 1
 	noteText = 2
@@ -30,7 +30,7 @@ const (
 	useLast     = 1
 	useOldLast  = 2
 	useHour     = 3
-	useRequests = 4 // numbers one after the other, without leading zeros of the day
+	useRequests = 4 // consecutive varints, without the leading zeros of the day
 )
 
 func formatBody(major, minor uint64) []byte {
@@ -48,17 +48,17 @@ func decodeFormat(body []byte) (major, minor uint64, err error) {
 		return nil
 	})
 	if err == nil && major == 0 {
-		err = errors.New("it has no format version")
+		err = errors.New("the format version is missing")
 	}
 	return major, minor, err
 }
 
-// state is what the store knows of itself: the newest revision and sequence, and how many rows each bucket has, so that
-// lost pages are found.
+// state is the store's metadata: the latest revision and sequence, and the number of rows of each bucket, by which lost pages
+// are detected.
 type state struct {
 	revision, seq uint64
-	counts        [bucketCount]uint64 // meta's stays 0
-	unknown       []byte              // of a newer minor version
+	counts        [bucketCount]uint64 // always 0 for meta
+	unknown       []byte              // fields of a newer minor version
 }
 
 func (s *state) body() []byte {

@@ -16,78 +16,78 @@ import (
 	"github.com/docsgate/docsgate/keys/registry"
 )
 
-func init() { childs["full"] = childFull }
+func init() { helperProcesses["full"] = helperProcessDiskFull }
 
-func TestFullDisk(t *testing.T) {
-	path, _ := stored(t, 0)
-	out, err := child(t, "full", path).Output()
+func TestDiskFull(t *testing.T) {
+	path, _ := newStoreFile(t, 0)
+	out, err := helperProcess(t, "full", path).Output()
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	said, acknowledged, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
-	if want := "writing the key store " + path + ": nothing was stored: "; !strings.HasPrefix(said, want) {
-		t.Errorf("the error was %q, want %q", said, want)
+	firstErr, acknowledged, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
+	if want := "writing the key store " + path + ": no change was stored: "; !strings.HasPrefix(firstErr, want) {
+		t.Errorf("the error is %q, want prefix %q", firstErr, want)
 	}
-	n, err := count(t.Context(), open1(t, path))
+	n, err := count(t.Context(), openStore(t, path))
 	if err != nil || strconv.Itoa(n) != acknowledged {
-		t.Errorf("%s records were acknowledged, %d are there; %v", acknowledged, n, err)
+		t.Errorf("%s records were acknowledged, %d are stored; %v", acknowledged, n, err)
 	}
 }
 
-// childFull lets the file grow no further, writes until that is an error, and then goes on with more room. It prints the
-// first error and how many records were acknowledged.
-func childFull() int {
+// helperProcessDiskFull limits the file size, writes until that is an error, and then continues without the limit. It prints
+// the first error and the number of acknowledged records.
+func helperProcessDiskFull() int {
 	ctx := context.Background()
 	signal.Ignore(syscall.SIGXFSZ)
 	s, err := Open(ctx, Options{Path: os.Getenv(pathEnv)})
 	if err != nil {
-		return childFailed(err)
+		return helperProcessFailed(err)
 	}
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
-		return childFailed(err)
+		return helperProcessFailed(err)
 	}
 	info, err := os.Stat(os.Getenv(pathEnv))
 	if err != nil {
-		return childFailed(err)
+		return helperProcessFailed(err)
 	}
 	before := limit.Cur
 	limit.Cur = uint64(info.Size()) + 12345
 	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
-		return childFailed(err)
+		return helperProcessFailed(err)
 	}
-	stored, refused := 0, 0
-	for ; refused < 3; stored++ {
+	stored, failed := 0, 0
+	for ; failed < 3; stored++ {
 		r := record(stored)
 		r.Prompt = strings.Repeat("x", 20_000)
 		if err := s.Write(ctx, []*registry.Record{r}, []*registry.Entry{entry(r, registry.ActionCreated)}); err != nil {
-			if refused++; refused == 1 {
+			if failed++; failed == 1 {
 				fmt.Println(err)
 			}
 			stored--
 		}
 		if stored > 100_000 {
-			return childFailed(errors.New("the limit does not count"))
+			return helperProcessFailed(errors.New("the limit has no effect"))
 		}
 	}
-	// Reading goes on.
+	// Reads still work.
 	if n, err := count(ctx, s); err != nil || n != stored {
-		return childFailed(fmt.Errorf("%d records of %d, %w", n, stored, err))
+		return helperProcessFailed(fmt.Errorf("%d records of %d, %w", n, stored, err))
 	}
 	limit.Cur = before
 	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
-		return childFailed(err)
+		return helperProcessFailed(err)
 	}
 	for range 100 {
 		r := record(stored)
 		if err := s.Write(ctx, []*registry.Record{r}, []*registry.Entry{entry(r, registry.ActionCreated)}); err != nil {
-			return childFailed(fmt.Errorf("with more room: %w", err))
+			return helperProcessFailed(fmt.Errorf("without the limit: %w", err))
 		}
 		stored++
 	}
 	fmt.Println(stored)
 	if err := s.Close(); err != nil {
-		return childFailed(err)
+		return helperProcessFailed(err)
 	}
 	return 0
 }

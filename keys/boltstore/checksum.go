@@ -6,17 +6,18 @@ import (
 	"hash/crc32"
 )
 
-// The buckets. Their places in this list are the fields of their counts in the state, so the list only ever grows at its end.
+// The buckets. Their positions in this list are the field numbers of their counts in the state, so new buckets must be
+// appended.
 const (
 	inMeta = iota
-	inRecords
-	inDigests
-	inRevisions
-	inAudit
-	inAuditByKey
-	inNotes
-	inNotesByAge
-	inUse
+	bucketRecords
+	bucketDigests
+	bucketRevisions
+	bucketAudit
+	bucketAuditByKey
+	bucketNotes
+	bucketNotesByAge
+	bucketUse
 	bucketCount
 )
 
@@ -33,33 +34,33 @@ var (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-const sumLength = 4
+const checksumLength = 4
 
-// seal returns the value of a row: its body behind a checksum that also holds for the key.
+// seal returns the value of a row: its body after a checksum of key and body.
 func seal(key, body []byte) []byte {
-	value := make([]byte, sumLength, sumLength+len(body))
+	value := make([]byte, checksumLength, checksumLength+len(body))
 	binary.LittleEndian.PutUint32(value, crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, body))
 	return append(value, body...)
 }
 
-var errSum = errors.New("its checksum is wrong")
+var errSum = errors.New("the checksum is wrong")
 
-// unseal returns the body of a row. It is a part of value.
+// unseal verifies the checksum of a row and returns its body, which is a part of value.
 func unseal(key, value []byte) ([]byte, error) {
-	if len(value) < sumLength {
+	if len(value) < checksumLength {
 		return nil, errSum
 	}
-	body := value[sumLength:]
+	body := value[checksumLength:]
 	if binary.LittleEndian.Uint32(value) != crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, body) {
 		return nil, errSum
 	}
 	return body, nil
 }
 
-// number is a number as a key.
+// number returns the key of a row whose key is a number.
 func number(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
 
-// ofKey is the key of an entry in the bucket audit_by_key. IDs hold no NUL.
+// ofKey returns the key of an entry in the bucket audit_by_key. IDs contain no NUL.
 func ofKey(id string, seq uint64) []byte {
 	return binary.BigEndian.AppendUint64(append([]byte(id), 0), seq)
 }

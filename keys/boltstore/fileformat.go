@@ -9,16 +9,17 @@ import (
 	"os"
 )
 
-// This file reads bbolt's file format, which has been the same since 2014, with bounds on everything. See doc.go for why.
+// This file parses bbolt's file format, which has not changed since 2014, with bounds checks on everything. See doc.go for the
+// reason.
 //
-// A page has a header of id, flags, count and overflow (further pages that belong to it), then count elements of 16 bytes,
-// then their keys and values. A bucket is a value of the root's pages: the id of its first page and a sequence; if that id
-// is 0, its only page follows right there. Numbers are in the order of the machine.
+// A page has a header of id, flags, count and overflow (the number of further pages that belong to it), then count elements of
+// 16 bytes, then their keys and values. A bucket is a value in the pages of the root: the id of its first page and a sequence.
+// If that id is 0, the only page of the bucket is inlined in the value. Numbers are in native byte order.
 const (
 	pageHeader  = 16
 	elementSize = 16
 	bucketSize  = 16
-	metaSize    = 64 // the last 8 are the FNV-1a sum of the others
+	metaSize    = 64 // the last 8 bytes are the FNV-1a checksum of the others
 
 	flagBranch   = 0x01
 	flagLeaf     = 0x02
@@ -35,26 +36,26 @@ const (
 
 var order = binary.NativeEndian
 
-// metaPage is what one of the two meta pages says.
+// metaPage is the content of one of the two meta pages.
 type metaPage struct {
 	pageSize             uint64
-	root, freelist, next uint64 // pages; next is the first that was never used
+	root, freelist, next uint64 // page ids; next is the first page that was never allocated
 	txid                 uint64
 }
 
-// image is a file as a walk sees it.
+// image is the file during a walk.
 type image struct {
 	file io.ReaderAt
 	metaPage
-	seen    []uint64 // bits: pages that were reached
+	seen    []uint64 // bitmap of the visited pages
 	buffers [maxDepth][]byte
 }
 
-// openImage reads the meta pages.
+// openImage reads and verifies the meta pages.
 func openImage(file io.ReaderAt, size int64) (*image, error) {
 	first, err := readMeta(file, 0)
 	if err != nil {
-		// Which page size there was is not known; most machines have one of these.
+		// The page size is unknown. Most machines use one of these.
 		for _, at := range []int64{int64(os.Getpagesize()), 4096, 16384, 65536} {
 			if _, err2 := readMeta(file, at); err2 == nil {
 				return nil, fmt.Errorf("%w: page 0: %w", ErrDamaged, err)
@@ -72,9 +73,9 @@ func openImage(file io.ReaderAt, size int64) (*image, error) {
 	}
 	switch {
 	case first.pageSize != second.pageSize:
-		return nil, fmt.Errorf("%w: its first two pages do not agree", ErrDamaged)
+		return nil, fmt.Errorf("%w: the two meta pages have different page sizes", ErrDamaged)
 	case m.next > uint64(size)/m.pageSize:
-		return nil, fmt.Errorf("%w: it is truncated: %d bytes of at least %d", ErrDamaged, size, m.next*m.pageSize)
+		return nil, fmt.Errorf("%w: the file is truncated: %d bytes of at least %d", ErrDamaged, size, m.next*m.pageSize)
 	}
 	m.seen = make([]uint64, m.next/64+1)
 	return m, nil
@@ -83,18 +84,18 @@ func openImage(file io.ReaderAt, size int64) (*image, error) {
 func readMeta(file io.ReaderAt, at int64) (m metaPage, err error) {
 	var page [pageHeader + metaSize]byte
 	if _, err := file.ReadAt(page[:], at); err != nil {
-		return m, fmt.Errorf("%w: it is shorter than any store: %w", ErrDamaged, err)
+		return m, fmt.Errorf("%w: the file is too short: %w", ErrDamaged, err)
 	}
 	b := page[pageHeader:]
 	sum := fnv.New64a()
 	_, _ = sum.Write(b[:metaSize-8])
 	switch version := order.Uint32(b[4:]); {
 	case order.Uint32(b) != metaMagic:
-		return m, fmt.Errorf("%w: it is no bbolt file, or its beginning is lost", ErrDamaged)
+		return m, fmt.Errorf("%w: the file is not a bbolt file, or its beginning is overwritten", ErrDamaged)
 	case order.Uint64(b[metaSize-8:]) != sum.Sum64():
 		return m, fmt.Errorf("%w: the checksum of a meta page is wrong", ErrDamaged)
 	case version != metaVersion:
-		return m, fmt.Errorf("%w: it has version %d of bbolt's format, not %d", ErrNewer, version, metaVersion)
+		return m, fmt.Errorf("%w: the file has version %d of bbolt's format, not %d", ErrNewer, version, metaVersion)
 	}
 	m = metaPage{
 		pageSize: uint64(order.Uint32(b[8:])),
@@ -104,18 +105,18 @@ func readMeta(file io.ReaderAt, at int64) (m metaPage, err error) {
 		txid:     order.Uint64(b[48:]),
 	}
 	if m.pageSize < 512 || m.pageSize > maxPageSize || m.pageSize&(m.pageSize-1) != 0 {
-		return m, fmt.Errorf("%w: its pages have %d bytes", ErrDamaged, m.pageSize)
+		return m, fmt.Errorf("%w: invalid page size %d", ErrDamaged, m.pageSize)
 	}
 	return m, nil
 }
 
-// page reads a page, with those that belong to it, into the buffer of a depth.
+// page reads a page and its overflow pages into the buffer of a depth.
 func (m *image) page(id uint64, depth int) ([]byte, error) {
 	if depth >= maxDepth {
-		return nil, fmt.Errorf("%w: page %d lies too deep", ErrDamaged, id)
+		return nil, fmt.Errorf("%w: page %d is nested too deeply", ErrDamaged, id)
 	}
 	if id < 2 || id >= m.next {
-		return nil, fmt.Errorf("%w: it refers to page %d of %d", ErrDamaged, id, m.next)
+		return nil, fmt.Errorf("%w: reference to page %d of %d", ErrDamaged, id, m.next)
 	}
 	if m.buffers[depth] == nil {
 		m.buffers[depth] = make([]byte, m.pageSize)
@@ -143,28 +144,28 @@ func (m *image) page(id uint64, depth int) ([]byte, error) {
 	return b, nil
 }
 
-// reach notes that a page is in use, or free. A page is so only once; so a walk ends.
+// reach marks a page as visited, whether in use or free. Each page may be visited only once, so every walk ends.
 func (m *image) reach(id uint64) error {
 	if bit := uint64(1) << (id % 64); m.seen[id/64]&bit == 0 {
 		m.seen[id/64] |= bit
 		return nil
 	}
-	return fmt.Errorf("%w: page %d is used twice", ErrDamaged, id)
+	return fmt.Errorf("%w: page %d is referenced twice", ErrDamaged, id)
 }
 
-// row is what a walk finds. Key and value are valid until the next one.
+// row is a row that a walk has reached. Key and value are valid until the next row.
 type row struct {
 	key, value []byte
 	bucket     bool // the value is a bucket
 }
 
-// walk calls visit for each row of the tree below a page, in order.
+// walk calls visit for each row of the tree with a root page, in order.
 func (m *image) walk(id uint64, depth int, visit func(row) error) error {
 	w := &walker{image: m, visit: visit}
 	return w.tree(id, depth, nil, nil)
 }
 
-// walkBucket is walk for the value of a bucket.
+// walkBucket is like walk, for a bucket's value.
 func (m *image) walkBucket(value []byte, visit func(row) error) error {
 	if len(value) < bucketSize {
 		return fmt.Errorf("%w: a bucket is too short", ErrDamaged)
@@ -174,7 +175,7 @@ func (m *image) walkBucket(value []byte, visit func(row) error) error {
 	}
 	w := &walker{image: m, visit: visit}
 	if page := value[bucketSize:]; len(page) < pageHeader || order.Uint16(page[8:]) != flagLeaf {
-		return fmt.Errorf("%w: a small bucket has no rows", ErrDamaged)
+		return fmt.Errorf("%w: an inlined bucket has no leaf page", ErrDamaged)
 	}
 	return w.leaf(0, value[bucketSize:], nil, nil)
 }
@@ -182,11 +183,11 @@ func (m *image) walkBucket(value []byte, visit func(row) error) error {
 type walker struct {
 	*image
 	visit func(row) error
-	last  []byte // the key before
+	last  []byte // the previous key
 	any   bool
 }
 
-// tree walks what is below a page. Its keys lie from low on and before high; nil is no bound.
+// tree walks the tree below a page. Its keys must be at least low and less than high; nil means no bound.
 func (w *walker) tree(id uint64, depth int, low, high []byte) error {
 	page, err := w.page(id, depth)
 	if err != nil {
@@ -197,7 +198,7 @@ func (w *walker) tree(id uint64, depth int, low, high []byte) error {
 		return w.leaf(id, page, low, high)
 	case flagBranch:
 	default:
-		return fmt.Errorf("%w: page %d is of a wrong kind", ErrDamaged, id)
+		return fmt.Errorf("%w: page %d has the wrong type", ErrDamaged, id)
 	}
 	count := int(order.Uint16(page[10:]))
 	if count == 0 {
@@ -248,7 +249,7 @@ func (w *walker) leaf(id uint64, page, low, high []byte) error {
 		}
 		w.last, w.any = append(w.last[:0], key...), true
 		if flags&^leafIsBucket != 0 {
-			return fmt.Errorf("%w: page %d has a row of a wrong kind", ErrDamaged, id)
+			return fmt.Errorf("%w: page %d has a row of the wrong type", ErrDamaged, id)
 		}
 		if err := w.visit(row{key, value, flags == leafIsBucket}); err != nil {
 			return err
@@ -257,7 +258,7 @@ func (w *walker) leaf(id uint64, page, low, high []byte) error {
 	return nil
 }
 
-// piece is a part of a page that starts so far from a place in it.
+// piece returns size bytes of a page, starting at an offset from a position in it.
 func piece(id uint64, page []byte, from int, offset, size uint32) ([]byte, error) {
 	start := uint64(from) + uint64(offset)
 	if start+uint64(size) > uint64(len(page)) {
@@ -270,7 +271,7 @@ func between(key, low, high []byte) bool {
 	return (low == nil || bytes.Compare(low, key) <= 0) && (high == nil || bytes.Compare(key, high) < 0)
 }
 
-// free reads the list of free pages, once all others were reached.
+// free verifies the freelist, after all other pages were visited.
 func (m *image) free() error {
 	if m.freelist == noFreelist {
 		return nil
@@ -280,19 +281,19 @@ func (m *image) free() error {
 		return err
 	}
 	if order.Uint16(page[8:]) != flagFreelist {
-		return fmt.Errorf("%w: page %d is of a wrong kind", ErrDamaged, m.freelist)
+		return fmt.Errorf("%w: page %d has the wrong type", ErrDamaged, m.freelist)
 	}
 	count, list := uint64(order.Uint16(page[10:])), page[pageHeader:]
 	if count == 0xFFFF && len(list) >= 8 {
 		count, list = order.Uint64(list), list[8:]
 	}
 	if count > uint64(len(list)/8) {
-		return fmt.Errorf("%w: the list of free pages is too long", ErrDamaged)
+		return fmt.Errorf("%w: the freelist is too long", ErrDamaged)
 	}
 	for i := range count {
 		id := order.Uint64(list[i*8:])
 		if id < 2 || id >= m.next {
-			return fmt.Errorf("%w: page %d of %d is free", ErrDamaged, id, m.next)
+			return fmt.Errorf("%w: invalid page %d of %d in the freelist", ErrDamaged, id, m.next)
 		}
 		if err := m.reach(id); err != nil {
 			return err

@@ -8,7 +8,7 @@ import (
 	"os"
 )
 
-// inspect reads the whole file and reports whether it can be used. It changes nothing.
+// inspect reads the whole file and returns an error if it cannot be used. It does not modify the file.
 func inspect(ctx context.Context, file *os.File) error {
 	info, err := file.Stat()
 	if err != nil {
@@ -18,14 +18,14 @@ func inspect(ctx context.Context, file *os.File) error {
 	if err != nil {
 		return err
 	}
-	// The walk jumps about. Once front to back first brings the file into memory at the speed of the disk.
+	// The walk reads in random order. One sequential read first brings the file into the page cache at the speed of the disk.
 	if _, err := io.CopyBuffer(discard{}, within{ctx, io.NewSectionReader(file, 0, info.Size())}, make([]byte, 1<<20)); err != nil {
-		return fmt.Errorf("reading it: %w", err)
+		return fmt.Errorf("reading the file: %w", err)
 	}
 	buckets := make(map[string][]byte)
 	if err := m.walk(m.root, 0, func(r row) error {
 		if !r.bucket {
-			return fmt.Errorf("%w: it has rows outside buckets", ErrDamaged)
+			return fmt.Errorf("%w: the file has rows outside of buckets", ErrDamaged)
 		}
 		buckets[string(r.key)] = bytes.Clone(r.value)
 		return nil
@@ -54,12 +54,12 @@ func inspect(ctx context.Context, file *os.File) error {
 			return fmt.Errorf("bucket %s: %w", name, err)
 		}
 		if want := self.counts[i]; rows != want {
-			return fmt.Errorf("%w: the bucket %s has %d rows, and had %d", ErrDamaged, name, rows, want)
+			return fmt.Errorf("%w: the bucket %s has %d rows, but must have %d", ErrDamaged, name, rows, want)
 		}
 		delete(buckets, string(name))
 	}
 	delete(buckets, string(bucketNames[inMeta]))
-	for name, value := range buckets { // of a newer minor version: only their pages are of interest
+	for name, value := range buckets { // buckets of a newer minor version: only their pages are verified
 		if err := m.walkBucket(value, func(row) error { return nil }); err != nil {
 			return fmt.Errorf("bucket %q: %w", name, err)
 		}
@@ -67,11 +67,11 @@ func inspect(ctx context.Context, file *os.File) error {
 	return m.free()
 }
 
-// inspectMeta comes first: what else is right depends on the format. A store of any major version has a bucket of this
-// name, with this row in it.
+// inspectMeta verifies the bucket meta first, since all other checks depend on the format. A store of any major version has a
+// bucket with this name, with the row format in it.
 func (m *image) inspectMeta(bucket []byte) (state, error) {
 	if bucket == nil {
-		return state{}, fmt.Errorf("%w: it is the bbolt file of another program", ErrDamaged)
+		return state{}, fmt.Errorf("%w: the file is a bbolt file of another program", ErrDamaged)
 	}
 	var (
 		self   state
@@ -89,14 +89,14 @@ func (m *image) inspectMeta(bucket []byte) (state, error) {
 	}
 	body, err := unseal(rowFormat, rows[format])
 	if err != nil {
-		return self, fmt.Errorf("%w: its format version is lost", ErrDamaged)
+		return self, fmt.Errorf("%w: the format version is unreadable", ErrDamaged)
 	}
 	major, minor, err := decodeFormat(body)
 	if err != nil {
 		return self, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	if major != formatMajor {
-		return self, fmt.Errorf("%w: it has format %d.%d, and this docsgate knows %d.%d", ErrNewer, major, minor, formatMajor, formatMinor)
+		return self, fmt.Errorf("%w: the file has format %d.%d, but this version of docsgate supports %d.%d", ErrNewer, major, minor, formatMajor, formatMinor)
 	}
 	for key, value := range rows {
 		if _, err := unseal([]byte(key), value); err != nil {
@@ -114,7 +114,7 @@ func (m *image) inspectMeta(bucket []byte) (state, error) {
 
 func checkRow(bucket int, r row) error {
 	if r.bucket {
-		return fmt.Errorf("%w: there is a bucket inside of a bucket", ErrDamaged)
+		return fmt.Errorf("%w: a bucket contains another bucket", ErrDamaged)
 	}
 	if _, err := unseal(r.key, r.value); err != nil {
 		return rowError(bucket, r.key, err)
@@ -122,21 +122,22 @@ func checkRow(bucket int, r row) error {
 	return nil
 }
 
-// rowError names a row by what people know it by. Digests and the names of notes stay unsaid.
+// rowError returns an error that identifies a row in terms that users know. It does not contain digests or names of idempotency
+// records.
 func rowError(bucket int, key []byte, err error) error {
 	switch bucket {
-	case inRecords:
+	case bucketRecords:
 		return fmt.Errorf("%w: the record of key %q: %w", ErrDamaged, key, err)
-	case inUse:
-		return fmt.Errorf("%w: the use of key %q: %w", ErrDamaged, key, err)
-	case inAudit, inRevisions:
+	case bucketUse:
+		return fmt.Errorf("%w: the usage of key %q: %w", ErrDamaged, key, err)
+	case bucketAudit, bucketRevisions:
 		return fmt.Errorf("%w: row %x of %s: %w", ErrDamaged, key, bucketNames[bucket], err)
 	default:
 		return fmt.Errorf("%w: a row of %s: %w", ErrDamaged, bucketNames[bucket], err)
 	}
 }
 
-// within ends a reading with a context.
+// within is a reader that stops when its context ends.
 type within struct {
 	ctx context.Context
 	r   io.Reader
@@ -149,7 +150,7 @@ func (w within) Read(b []byte) (int, error) {
 	return w.r.Read(b)
 }
 
-// discard is io.Discard without ReadFrom, whose buffer is small.
+// discard is io.Discard without ReadFrom, which uses a small buffer.
 type discard struct{}
 
 func (discard) Write(b []byte) (int, error) { return len(b), nil }

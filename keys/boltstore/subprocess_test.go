@@ -16,40 +16,41 @@ import (
 )
 
 const (
-	childEnv = "DOCSGATE_STORE_CHILD"
-	pathEnv  = "DOCSGATE_STORE_PATH"
-	fromEnv  = "DOCSGATE_STORE_FROM"
+	helperProcessEnv = "DOCSGATE_STORE_CHILD"
+	pathEnv          = "DOCSGATE_STORE_PATH"
+	fromEnv          = "DOCSGATE_STORE_FROM"
 )
 
-// childs are the programs that this test binary is when it starts itself, by the value of childEnv.
-var childs = map[string]func() int{"writer": childWriter, "holder": childHolder}
+// helperProcesses are the functions that this test binary runs when a test starts it as a helper process, by the value of
+// helperProcessEnv.
+var helperProcesses = map[string]func() int{"writer": helperProcessWriter, "holder": helperProcessLockHolder}
 
-// child is a command that runs one of childs. It ends with the test at the latest.
-func child(t *testing.T, name, path string) *exec.Cmd {
+// helperProcess returns a command that runs one of helperProcesses. It ends with the test at the latest.
+func helperProcess(t *testing.T, name, path string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
-	cmd.Env = append(os.Environ(), childEnv+"="+name, pathEnv+"="+path)
+	cmd.Env = append(os.Environ(), helperProcessEnv+"="+name, pathEnv+"="+path)
 	cmd.Stderr = os.Stderr
 	return cmd
 }
 
-func childFailed(err error) int {
-	fmt.Fprintln(os.Stderr, "child:", err)
+func helperProcessFailed(err error) int {
+	fmt.Fprintln(os.Stderr, "helper process:", err)
 	return 1
 }
 
-// childWriter makes keys from several goroutines, gives each a second token, and prints "ID number-of-writes" once a write
-// is acknowledged. It is to be killed, however far behind its reader is: when all is written it waits for the end of its
+// helperProcessWriter creates keys from several goroutines, rotates the token of each, and prints "ID number-of-writes" after
+// each acknowledged write. It is meant to be killed, even if its reader is slow: after the last write it waits for the end of
 // standard input.
-func childWriter() int {
+func helperProcessWriter() int {
 	ctx := context.Background()
 	s, err := Open(ctx, Options{Path: os.Getenv(pathEnv)})
 	if err != nil {
-		return childFailed(err)
+		return helperProcessFailed(err)
 	}
 	from, err := strconv.Atoi(os.Getenv(fromEnv))
 	if err != nil {
-		return childFailed(err)
+		return helperProcessFailed(err)
 	}
 	const writers = 4
 	failed := make(chan error, writers+1)
@@ -60,7 +61,7 @@ func childWriter() int {
 				r := record(n)
 				for i := 1; i <= 2; i++ {
 					if i == 2 {
-						r.Old = append(r.Old, keys.OldToken{Digest: r.Digest, Until: when})
+						r.Old = append(r.Old, keys.OldToken{Digest: r.Digest, Until: testTime})
 						r.Digest = keys.DigestOf(fmt.Sprint("new token ", n))
 					}
 					r.Chunks = strconv.Itoa(i)
@@ -88,26 +89,26 @@ func childWriter() int {
 	group.Wait()
 	select {
 	case err := <-failed:
-		return childFailed(err)
+		return helperProcessFailed(err)
 	default:
 	}
 	_, _ = os.Stdin.Read(make([]byte, 1))
 	if err := s.Close(); err != nil {
-		return childFailed(err)
+		return helperProcessFailed(err)
 	}
 	return 0
 }
 
-// childHolder holds a store open until its standard input ends.
-func childHolder() int {
+// helperProcessLockHolder keeps a store open until its standard input ends.
+func helperProcessLockHolder() int {
 	s, err := Open(context.Background(), Options{Path: os.Getenv(pathEnv)})
 	if err != nil {
-		return childFailed(err)
+		return helperProcessFailed(err)
 	}
 	fmt.Println("open")
 	_, _ = os.Stdin.Read(make([]byte, 1))
 	if err := s.Close(); err != nil {
-		return childFailed(err)
+		return helperProcessFailed(err)
 	}
 	return 0
 }
