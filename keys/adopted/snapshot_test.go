@@ -154,7 +154,7 @@ func TestBadSnapshots(t *testing.T) {
 			if err := os.Chmod(path+secretSuffix, 0o644); err != nil {
 				t.Fatal(err)
 			}
-		}, "may be read by others"},
+		}, "is readable by other users"},
 		{"of another feed", func(t *testing.T, path string) {
 			if _, err := writeSnapshot(path, &snapshot{Feed: "docsgpt:other:1/db", Confirmed: time.Now()}); err != nil {
 				t.Fatal(err)

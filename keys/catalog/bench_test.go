@@ -12,7 +12,7 @@ import (
 	"github.com/docsgate/docsgate/keys"
 )
 
-// million makes as many keys as the catalog is made for, in no order, each with texts of its own.
+// million returns a million keys in random order, each with unique texts.
 var million = sync.OnceValue(func() []*keys.Key {
 	r := rand.New(rand.NewPCG(1, 5))
 	all := make([]*keys.Key, 1_000_000)
@@ -29,11 +29,11 @@ var million = sync.OnceValue(func() []*keys.Key {
 	return all
 })
 
-// BenchmarkPage lists and searches among a million keys. "worst" is what the search is slowest at: texts that begin as
-// every key does.
+// BenchmarkPage lists and searches among a million keys. The slowest searches are called "worst": texts that have a prefix in
+// common with every key.
 func BenchmarkPage(b *testing.B) {
 	all := million()
-	c := listing(all...)
+	c := newCatalog(all...)
 	for name, q := range map[string]Query{
 		"all":                  {},
 		"late page":            {After: positionOf(all[500_000]).cursor()},
@@ -44,7 +44,7 @@ func BenchmarkPage(b *testing.B) {
 		"one name":             {Text: "customer 777777"},
 		"every name":           {Text: "CUSTOMER"},
 		"one letter":           {Text: "e"},
-		"nothing":              {Text: "nobody has this"},
+		"nothing":              {Text: "not in any key"},
 		"two letters":          {Text: "zz"},
 		"two letters of many":  {Text: "e1"},
 		"worst, id":            {Text: "key_01hzy3v7z"},
@@ -63,10 +63,10 @@ func BenchmarkPage(b *testing.B) {
 	}
 }
 
-// BenchmarkKeysChanged is one key of a million that changes.
+// BenchmarkKeysChanged measures a change of one key among a million.
 func BenchmarkKeysChanged(b *testing.B) {
 	all := million()
-	c := listing(all...)
+	c := newCatalog(all...)
 	old := all[1234]
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
@@ -77,14 +77,14 @@ func BenchmarkKeysChanged(b *testing.B) {
 	}
 }
 
-// BenchmarkFill is the start with a million keys; it also reports the memory for each.
+// BenchmarkFill measures the start with a million keys, and the memory per key.
 func BenchmarkFill(b *testing.B) {
 	all := million()
 	for b.Loop() {
 		b.StopTimer()
 		before := heap()
 		b.StartTimer()
-		c := listing(all...)
+		c := newCatalog(all...)
 		b.StopTimer()
 		b.ReportMetric(float64(heap()-before)/float64(len(all)), "B/key")
 		runtime.KeepAlive(c)

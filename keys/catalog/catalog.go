@@ -1,8 +1,10 @@
-// Package catalog lists and searches keys of all feeds, page by page, fast enough for a million.
+// Package catalog is an in-memory index that lists and searches the keys of all feeds, page by page, fast enough for a million
+// keys.
 //
-// The keys stand in chunks, sorted. A chunk has the lower-cased texts of its keys in one piece, which is searched at the
-// speed of memory, and beside it the little that filters ask, so that no key itself is looked at but those on the page. A
-// change builds the chunks anew that it touches, and a new list of chunks; whoever is reading goes on with the old one.
+// The keys are sorted and divided into chunks. A chunk contains the case-folded texts of its keys in one contiguous buffer,
+// which is searched at memory speed, and next to it the few values that filters need, so that only the keys on the page itself
+// are dereferenced. A change rebuilds the affected chunks and the list of chunks. Concurrent readers continue with the old
+// list.
 package catalog
 
 import (
@@ -14,46 +16,47 @@ import (
 	"github.com/docsgate/docsgate/keys"
 )
 
-// Query says which keys to list. Zero fields do not restrict.
+// Query selects the keys to list. Zero fields do not restrict the result.
 type Query struct {
-	Text   string      // stands in the name, the id, a source or the hint; case does not matter
-	State  keys.Reason // what the key is at Now: Allowed, DisabledKey, RevokedKey, UnusableKey, NotYetValid or Expired
-	Source string      // one of the sources of the key, exactly
+	Text   string      // substring of the name, the ID, a source or the hint; case-insensitive
+	State  keys.Reason // status of the key at Now: Allowed, DisabledKey, RevokedKey, UnusableKey, NotYetValid or Expired
+	Source string      // one of the key's sources, exact match
 	Feed   string      // name of the feed
 	Now    time.Time   // required
-	After  string      // cursor: Page.Next of the page before
-	Limit  int         // keys on the page; 1 to 1000, default 50
+	After  string      // cursor: Page.Next of the previous page
+	Limit  int         // maximum number of keys on the page; 1 to 1000, default 50
 }
 
-// Page is one page of keys: the newest first (Key.Created), keys of no known age at the end, equals by id.
+// Page is one page of keys, the newest first (Key.Created). Keys without a creation time come last, and keys with the same time
+// are sorted by ID.
 type Page struct {
-	Keys  []*keys.Key // to be read only
-	Next  string      // cursor for the next page; empty: this is the last
-	Total int         // keys that the query matches, on all pages
+	Keys  []*keys.Key // read-only
+	Next  string      // cursor for the next page; empty on the last page
+	Total int         // number of keys that match the query, on all pages
 }
 
-// ErrCursor says that Query.After is none of the cursors that pages give.
-var ErrCursor = errors.New("this is no cursor of a page: begin again without one")
+// ErrCursor means that Query.After is not a cursor from Page.Next.
+var ErrCursor = errors.New("invalid cursor: start again without a cursor")
 
 const (
 	defaultLimit = 50
 	maxLimit     = 1000
 )
 
-// Catalog is a listing of the keys of a store. It implements keys.Listener: give it to Store.Listen. It is safe for
-// concurrent use; a page is of one moment, and neither waits for changes nor holds them up.
+// Catalog is a searchable list of the keys of a store. It implements keys.Listener; register it with Store.Listen. It is safe
+// for concurrent use. A page is a consistent snapshot: it neither waits for changes nor delays them.
 type Catalog struct {
-	writing sync.Mutex // held by KeysChanged
+	writeMu sync.Mutex // held during KeysChanged
 	current atomic.Pointer[snapshot]
 }
 
-// snapshot is all keys of one moment. It never changes.
+// snapshot is the immutable list of all keys at one moment.
 type snapshot struct {
-	chunks []*chunk // none is empty; the keys of each stand before those of the next
+	chunks []*chunk // not empty; all keys of a chunk are sorted before those of the next chunk
 	feeds  feedNumbers
 }
 
-// New returns an empty catalog.
+// New returns an empty Catalog.
 func New() *Catalog {
 	c := new(Catalog)
 	c.current.Store(&snapshot{feeds: feedNumbers{}})
@@ -62,15 +65,15 @@ func New() *Catalog {
 
 // KeysChanged implements keys.Listener.
 func (c *Catalog) KeysChanged(out, in []*keys.Key) {
-	c.writing.Lock()
-	defer c.writing.Unlock()
+	c.writeMu.Lock()
+	defer c.writeMu.Unlock()
 	old := c.current.Load()
 	feeds := old.feeds.with(in)
 	c.current.Store(&snapshot{chunks: rebuild(old.chunks, sorted(out), sorted(in), feeds), feeds: feeds})
 }
 
-// Page returns one page. A cursor stays good when keys are added, changed and removed: the page begins after the place where
-// the page before ended. The only error is ErrCursor. A limit out of bounds is brought into them.
+// Page returns one page. A cursor stays valid when keys are added, changed and removed: the page starts after the position at
+// which the previous page ended. The only error is ErrCursor. A limit outside of its bounds is adjusted.
 func (c *Catalog) Page(q Query) (Page, error) {
 	var after position
 	if q.After != "" {
@@ -103,7 +106,7 @@ func (c *Catalog) Page(q Query) (Page, error) {
 			if q.After == "" || comparePositions(positionOf(e.key), after) > 0 {
 				page.Keys = append(page.Keys, e.key)
 			}
-			return len(page.Keys) <= q.Limit // one more tells that there is a next page
+			return len(page.Keys) <= q.Limit // one more, to know whether there is a next page
 		})
 	}
 	if len(page.Keys) > q.Limit {

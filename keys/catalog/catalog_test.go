@@ -18,7 +18,7 @@ var noon = time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
 
 var _ keys.Listener = (*Catalog)(nil)
 
-func listing(all ...*keys.Key) *Catalog {
+func newCatalog(all ...*keys.Key) *Catalog {
 	c := New()
 	c.KeysChanged(nil, all)
 	return c
@@ -46,7 +46,7 @@ func ids(all []*keys.Key) string {
 
 func TestOrder(t *testing.T) {
 	key := func(id string, created time.Time) *keys.Key { return &keys.Key{ID: id, Created: created} }
-	c := listing(
+	c := newCatalog(
 		key("old", noon.Add(-time.Hour)), key("unknown-b", time.Time{}), key("new", noon.Add(time.Hour)), key("unknown-a", time.Time{}),
 		key("b", noon), key("a", noon), key("nano", noon.Add(1)), key("ancient", time.Unix(-1e12, 0)),
 	)
@@ -55,31 +55,31 @@ func TestOrder(t *testing.T) {
 	}
 }
 
-func TestText(t *testing.T) {
-	c := listing(
+func TestTextSearch(t *testing.T) {
+	c := newCatalog(
 		&keys.Key{ID: "key_one", Name: "Support Straße", Hint: "aB3d", Binding: keys.Binding{Sources: []string{"6650a1", "Σίσυφος"}}},
 		&keys.Key{ID: "key_two", Name: "ДОКИ \x00\xff<script>", Hint: "zZ9y"},
 		&keys.Key{ID: "key_three", Binding: keys.Binding{Sources: []string{""}}},
 	)
 	cases := map[string]struct{ text, want string }{
 		"nothing":                         {"", "key_one key_three key_two"},
-		"a piece of all ids":              {"KEY_", "key_one key_three key_two"},
-		"a piece of one name":             {"port s", "key_one"},
-		"another case":                    {"sUPPORT", "key_one"},
-		"case beyond ASCII":               {"доки", "key_two"},
-		"letters that become two":         {"STRASSE", "key_one"},
+		"substring of all ids":            {"KEY_", "key_one key_three key_two"},
+		"substring of one name":           {"port s", "key_one"},
+		"another letter case":             {"sUPPORT", "key_one"},
+		"non-ASCII letter case":           {"доки", "key_two"},
+		"letter that folds to two":        {"STRASSE", "key_one"},
 		"a source":                        {"50A1", "key_one"},
-		"three kinds of one letter":       {"ΣΊΣΥΦΟΣ", "key_one"},
+		"three forms of one letter":       {"ΣΊΣΥΦΟΣ", "key_one"},
 		"a hint":                          {"Ab3D", "key_one"},
 		"a zero byte":                     {" \x00", "key_two"},
-		"bytes that are no text":          {"\xff", "key_two"},
+		"invalid UTF-8":                   {"\xff", "key_two"},
 		"across the name and the id":      {"straßekey", ""},
-		"with the mark between them":      {"straße\xffkey", ""},
+		"with the separator between them": {"straße\xffkey", ""},
 		"across the hint and the sources": {"ab3d6650", ""},
 		"across two sources":              {"6650a1σ", ""},
 		"across two keys":                 {"zz9ykey", ""},
-		"what nobody has":                 {"nobody", ""},
-		"longer than all":                 {strings.Repeat("support straße", 100), ""},
+		"not in any key":                  {"missing", ""},
+		"longer than all texts":           {strings.Repeat("support straße", 100), ""},
 		"markup":                          {"<SCRIPT>", "key_two"},
 	}
 	for name, tc := range cases {
@@ -92,12 +92,12 @@ func TestText(t *testing.T) {
 	}
 }
 
-// A source is compared exactly, and only with sources.
-func TestSource(t *testing.T) {
+// The source filter matches exactly, and only sources.
+func TestSourceFilter(t *testing.T) {
 	bound := func(id string, sources ...string) *keys.Key {
 		return &keys.Key{ID: id, Name: "6650a1", Binding: keys.Binding{Sources: sources}}
 	}
-	c := listing(bound("a", "6650a1"), bound("b", "x", "6650a1", "y"), bound("c", "6650A1"), bound("d", "6650a1x"), bound("6650a1", "z"), bound("e", "É", "é"))
+	c := newCatalog(bound("a", "6650a1"), bound("b", "x", "6650a1", "y"), bound("c", "6650A1"), bound("d", "6650a1x"), bound("6650a1", "z"), bound("e", "É", "é"))
 	for source, want := range map[string]string{
 		"6650a1": "a b", "6650A1": "c", "6650": "", "x": "b", "É": "e", "é": "e", "e": "", "none": "", "\xff": "",
 	} {
@@ -110,8 +110,8 @@ func TestSource(t *testing.T) {
 	}
 }
 
-// Bounds count to the nanosecond, as far from today as they may be.
-func TestState(t *testing.T) {
+// Time bounds are exact to the nanosecond, however far they are in the past or future.
+func TestStateFilter(t *testing.T) {
 	bounded := func(id string, from, expires time.Time) *keys.Key {
 		return &keys.Key{ID: id, NotBefore: from, Expires: expires}
 	}
@@ -127,7 +127,7 @@ func TestState(t *testing.T) {
 	for i, s := range []keys.State{keys.Disabled, keys.Revoked, keys.Unusable, 99} {
 		all = append(all, &keys.Key{ID: fmt.Sprint("state ", i), State: s, Expires: noon})
 	}
-	c := listing(all...)
+	c := newCatalog(all...)
 	for _, now := range []time.Time{
 		noon, noon.Add(-1), noon.Add(1), noon.Add(time.Second), noon.Add(-time.Second), noon.Add(999 * time.Millisecond),
 		time.Unix(0, 0), time.Unix(1, 5), time.Unix(-40000000, 0), time.Unix(1<<32-1, 0), time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC),
@@ -150,39 +150,39 @@ func TestState(t *testing.T) {
 	}
 }
 
-// There may be more feeds than short numbers for them.
-func TestFeeds(t *testing.T) {
+// There may be more feeds than feed numbers.
+func TestFeedFilter(t *testing.T) {
 	const feeds = 1<<16 + 50
 	all := make([]*keys.Key, feeds)
 	for i := range all {
 		all[i] = &keys.Key{ID: fmt.Sprint("key-", i), Feed: fmt.Sprint("feed-", i)}
 	}
-	c := listing(all...)
+	c := newCatalog(all...)
 	for _, i := range []int{0, 1, 1<<16 - 2, 1<<16 - 1, 1 << 16, feeds - 1} {
 		if p := mustPage(t, c, Query{Feed: all[i].Feed}); ids(p.Keys) != all[i].ID {
 			t.Errorf("%s: %q", all[i].Feed, ids(p.Keys))
 		}
 	}
 	if p := mustPage(t, c, Query{Feed: "none"}); p.Total != 0 {
-		t.Errorf("%d keys of no feed", p.Total)
+		t.Errorf("%d keys of an unknown feed", p.Total)
 	}
-	if p := mustPage(t, listing(all[0]), Query{Feed: "none"}); p.Total != 0 {
-		t.Errorf("%d keys of no feed among few", p.Total)
+	if p := mustPage(t, newCatalog(all[0]), Query{Feed: "none"}); p.Total != 0 {
+		t.Errorf("%d keys of an unknown feed among few keys", p.Total)
 	}
 }
 
-func TestLimits(t *testing.T) {
+func TestPageLimit(t *testing.T) {
 	all := make([]*keys.Key, 2500)
 	for i := range all {
 		all[i] = &keys.Key{ID: fmt.Sprintf("key-%04d", i)}
 	}
-	c := listing(all...)
+	c := newCatalog(all...)
 	for limit, want := range map[int]int{-1: 50, 0: 50, 1: 1, 1000: 1000, 1001: 1000, 1 << 40: 1000} {
 		if p := mustPage(t, c, Query{Limit: limit}); len(p.Keys) != want || p.Total != 2500 || p.Next == "" {
 			t.Errorf("limit %d: %d of %d keys", limit, len(p.Keys), p.Total)
 		}
 	}
-	// The last page is known to be the last, also when it is full.
+	// A full last page is recognized as the last one.
 	p := mustPage(t, c, Query{Limit: 1000})
 	p = mustPage(t, c, Query{Limit: 1000, After: p.Next})
 	if p = mustPage(t, c, Query{Limit: 500, After: p.Next}); len(p.Keys) != 500 || p.Next != "" {
@@ -198,14 +198,14 @@ func TestCursors(t *testing.T) {
 		for _, created := range []time.Time{{}, noon, time.Unix(-1e12, 999999999)} {
 			want := positionOf(&keys.Key{ID: id, Created: created})
 			if got, err := parseCursor(want.cursor()); err != nil || got != want {
-				t.Errorf("%+v came back as %+v, %v", want, got, err)
+				t.Errorf("%+v was decoded as %+v, %v", want, got, err)
 			}
 		}
 	}
 	good := positionOf(&keys.Key{ID: "key_01hzy", Created: noon}).cursor()
 	for name, bad := range map[string]string{
-		"a word": "next", "a number": "2", "a blank": " ", "cut": good[:len(good)-2], "longer": good + "AA", "padded": good + "=",
-		"another character": strings.Replace(good, good[9:10], "_", 1), "a line end": good + "\n", "not ASCII": "ключ",
+		"a word": "next", "a number": "2", "a space": " ", "truncated": good[:len(good)-2], "longer": good + "AA", "padded": good + "=",
+		"another character": strings.Replace(good, good[9:10], "_", 1), "a newline": good + "\n", "not ASCII": "ключ",
 		"another version": "B" + good[1:],
 	} {
 		if p, err := New().Page(Query{After: bad, Now: noon}); !errors.Is(err, ErrCursor) || len(p.Keys) > 0 {
@@ -214,7 +214,7 @@ func TestCursors(t *testing.T) {
 	}
 }
 
-// naive lists by looking at every key.
+// naive is the reference implementation, which scans all keys.
 type naive map[string]*keys.Key
 
 func (n naive) matching(q Query) []*keys.Key {
@@ -241,7 +241,7 @@ func (n naive) matching(q Query) []*keys.Key {
 
 func pick[T any](r *rand.Rand, from ...T) T { return from[r.IntN(len(from))] }
 
-// randomKey draws from few values, so that queries match many keys, and times and texts are often equal.
+// randomKey chooses from few values, so that queries match many keys, and times and texts are often equal.
 func randomKey(r *rand.Rand, id string) *keys.Key {
 	at := func() time.Time {
 		return pick(r, time.Time{}, time.Time{}, noon, noon.Add(time.Duration(r.IntN(9)-4)*time.Second), noon.Add(time.Duration(r.IntN(9)-4)))
@@ -259,7 +259,7 @@ func randomKey(r *rand.Rand, id string) *keys.Key {
 func randomQuery(r *rand.Rand) Query {
 	q := Query{Now: noon.Add(time.Duration(r.IntN(5)-2) * pick(r, time.Second, 1)), Limit: pick(r, 0, 1, 7, 1000)}
 	if r.IntN(2) == 0 {
-		q.Text = pick(r, "docs", "SUPPORT", "é", "É", "key-1", "y-2", "e", "nobody", "ab3", "ts", "7d0cs")
+		q.Text = pick(r, "docs", "SUPPORT", "é", "É", "key-1", "y-2", "e", "missing", "ab3", "ts", "7d0cs")
 	}
 	if r.IntN(3) == 0 {
 		q.State = pick(r, keys.Allowed, keys.DisabledKey, keys.RevokedKey, keys.UnusableKey, keys.NotYetValid, keys.Expired)
@@ -273,19 +273,20 @@ func randomQuery(r *rand.Rand) Query {
 	return q
 }
 
-// Whatever is added, changed and removed, a few at a time or thousands, every query gives what a naive listing gives.
-func TestCatalogAgainstNaive(t *testing.T) {
+// After any additions, changes and removals, a few or thousands at a time, every query returns the same as the reference
+// implementation.
+func TestCatalogMatchesReference(t *testing.T) {
 	for seed := range uint64(4) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 2))
 			c, model := New(), naive{}
 			for step := range 40 {
 				var out, in []*keys.Key
-				some := pick(r, 1, 1, 3, 300, 1500)
+				n := pick(r, 1, 1, 3, 300, 1500)
 				switch r.IntN(4) {
 				case 0: // remove
 					for id, k := range model {
-						if some--; some < 0 {
+						if n--; n < 0 {
 							break
 						}
 						out = append(out, k)
@@ -293,7 +294,7 @@ func TestCatalogAgainstNaive(t *testing.T) {
 					}
 				case 1: // change
 					for _, k := range model {
-						if some--; some < 0 {
+						if n--; n < 0 {
 							break
 						}
 						changed := randomKey(r, k.ID)
@@ -306,7 +307,7 @@ func TestCatalogAgainstNaive(t *testing.T) {
 						model[k.ID] = k
 					}
 				default: // add
-					for i := range some {
+					for i := range n {
 						id := fmt.Sprintf("key-%d-%d-%d", r.IntN(100), step, i)
 						in = append(in, randomKey(r, id))
 						model[id] = in[i]
@@ -327,7 +328,7 @@ func TestCatalogAgainstNaive(t *testing.T) {
 						if q.After = p.Next; p.Next == "" {
 							break
 						}
-						if pages == 3 { // enough of the small ones
+						if pages == 3 { // enough small pages
 							q.Limit = 1000
 						}
 					}
@@ -340,7 +341,8 @@ func TestCatalogAgainstNaive(t *testing.T) {
 	}
 }
 
-// checkChunks holds for every catalog: nothing is lost, nothing is empty or too big, and small chunks do not pile up.
+// checkChunks checks the invariants of the chunks: no key is lost, no chunk is empty or too large, and small chunks do not
+// accumulate.
 func checkChunks(t *testing.T, c *Catalog, size int) {
 	t.Helper()
 	total, chunks := 0, c.current.Load().chunks
@@ -358,24 +360,24 @@ func checkChunks(t *testing.T, c *Catalog, size int) {
 	}
 }
 
-// Who goes through all pages while keys come and go sees each key that stays just once.
-func TestPagesWhileKeysComeAndGo(t *testing.T) {
+// A client that reads all pages during concurrent changes sees each unchanged key exactly once.
+func TestPagingDuringChanges(t *testing.T) {
 	key := func(i int) *keys.Key {
 		return &keys.Key{ID: fmt.Sprintf("key-%05d", i), Name: pick(rand.New(rand.NewPCG(uint64(i), 3)), "one", "two"), Created: noon.Add(time.Duration(i/3) * time.Second)}
 	}
 	const n = 4000
-	var stay []*keys.Key
+	var unchanged []*keys.Key
 	c := New()
 	for i := 0; i < n; i += 2 {
-		stay = append(stay, key(i))
+		unchanged = append(unchanged, key(i))
 	}
-	c.KeysChanged(nil, stay)
+	c.KeysChanged(nil, unchanged)
 
 	stop := make(chan struct{})
 	var readers, writer sync.WaitGroup
-	writer.Go(func() { // the odd ones come and go, one by one and many at once
+	writer.Go(func() { // adds and removes keys with odd numbers, one at a time and in bulk
 		r := rand.New(rand.NewPCG(1, 4))
-		there := map[int]*keys.Key{}
+		current := map[int]*keys.Key{}
 		for {
 			select {
 			case <-stop:
@@ -385,13 +387,13 @@ func TestPagesWhileKeysComeAndGo(t *testing.T) {
 			var out, in []*keys.Key
 			for range pick(r, 1, 1, 1, 500) {
 				i := 1 + 2*r.IntN(n/2)
-				if k := there[i]; k != nil {
+				if k := current[i]; k != nil {
 					out = append(out, k)
-					delete(there, i)
+					delete(current, i)
 				} else if !slices.ContainsFunc(out, func(k *keys.Key) bool { return k.ID == key(i).ID }) {
 					k := key(i)
 					in = append(in, k)
-					there[i] = k
+					current[i] = k
 				}
 			}
 			c.KeysChanged(out, in)
@@ -406,7 +408,7 @@ func TestPagesWhileKeysComeAndGo(t *testing.T) {
 					p := mustPage(t, c, q)
 					for _, k := range p.Keys {
 						if seen[k.ID] || !last.IsZero() && k.Created.After(last) {
-							t.Errorf("key %s stands twice or in the wrong place", k.ID)
+							t.Errorf("key %s is listed twice or in the wrong order", k.ID)
 						}
 						seen[k.ID], last = true, k.Created
 					}
@@ -414,9 +416,9 @@ func TestPagesWhileKeysComeAndGo(t *testing.T) {
 						break
 					}
 				}
-				for _, k := range stay {
+				for _, k := range unchanged {
 					if (q.Text == "" || k.Name == "one") && !seen[k.ID] {
-						t.Errorf("key %s was left out", k.ID)
+						t.Errorf("key %s is missing", k.ID)
 					}
 				}
 			}
@@ -427,7 +429,7 @@ func TestPagesWhileKeysComeAndGo(t *testing.T) {
 	writer.Wait()
 }
 
-// What fold makes of a piece stands in what it makes of the whole; otherwise a search would miss it.
+// The folded form of a substring is in the folded form of the text; otherwise a search would miss it.
 func FuzzFold(f *testing.F) {
 	f.Add("Straße", 2, 5)
 	f.Add("\xff\xfe", 0, 1)
@@ -439,13 +441,13 @@ func FuzzFold(f *testing.F) {
 		}
 		whole, piece := fold(string(runes)), fold(string(runes[from:to]))
 		if !strings.Contains(whole, piece) {
-			t.Errorf("%q stands in %q, but %q does not in %q", string(runes[from:to]), text, piece, whole)
+			t.Errorf("%q is in %q, but %q is not in %q", string(runes[from:to]), text, piece, whole)
 		}
 		if all := fold(text); strings.IndexByte(all, endOfText) >= 0 || strings.IndexByte(all, endOfSource) >= 0 {
-			t.Errorf("%q has a mark", all)
+			t.Errorf("%q contains a separator", all)
 		}
 		if up := fold(strings.ToUpper(string(runes))); len(runes) == 1 && runes[0] < 0x80 && up != whole {
-			t.Errorf("%q and %q are not alike", up, whole)
+			t.Errorf("%q and %q are different", up, whole)
 		}
 	})
 }

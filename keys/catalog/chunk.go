@@ -9,25 +9,25 @@ import (
 	"github.com/docsgate/docsgate/keys"
 )
 
-// chunk is a run of keys in their order. It never changes.
+// chunk is an immutable sequence of sorted keys.
 type chunk struct {
 	entries []entry
-	// text has for each key: name, id and hint, each with endOfText after it, then the sources, each with endOfText before
-	// and endOfSource after it; all folded.
+	// text contains for each key, case-folded: name, ID and hint, each followed by endOfText; then the sources, each preceded
+	// by endOfText and followed by endOfSource.
 	text []byte
 }
 
-// entry is what is known of a key without looking at it.
+// entry contains what the filters need to know about a key.
 type entry struct {
 	key           *keys.Key
-	end           uint32 // of its texts
+	end           uint32 // end of its texts
 	from, expires uint32 // see bound
-	feed          uint16 // see feedNumbers
+	feed          uint16 // index in feedNumbers
 	state         uint8  // a keys.State
-	plainSources  bool   // the sources are what fold makes of them, so that the text tells them exactly
+	plainSources  bool   // folding does not change the sources, so comparing the folded text is exact
 }
 
-// bound is a bound in time in whole Unix seconds, limited to 32 bits; 0: none.
+// bound returns a time bound in Unix seconds, limited to 32 bits; 0 means no bound.
 func bound(t time.Time) uint32 {
 	if t.IsZero() {
 		return 0
@@ -40,10 +40,10 @@ const (
 	lastSecond  = math.MaxUint32 // in 2106
 )
 
-// feedNumbers are the feeds that keys were of, with short numbers. It never changes.
+// feedNumbers maps the names of all feeds that have had keys to small numbers. It is immutable.
 type feedNumbers map[string]uint16
 
-// otherFeed is the number of all feeds for which there was none left.
+// otherFeed is the shared number of all further feeds when no number is left.
 const otherFeed = math.MaxUint16
 
 func (f feedNumbers) with(all []*keys.Key) feedNumbers {
@@ -71,7 +71,7 @@ func (f feedNumbers) of(name string) uint16 {
 	return otherFeed
 }
 
-// add appends a key to a chunk that is being made.
+// add appends a key to a chunk under construction.
 func (c *chunk) add(k *keys.Key, feeds feedNumbers) {
 	for _, text := range [...]string{k.Name, k.ID, k.Hint} {
 		c.text = append(appendFolded(c.text, text), endOfText)
@@ -90,17 +90,17 @@ func (c *chunk) add(k *keys.Key, feeds feedNumbers) {
 	})
 }
 
-// take appends entries of another chunk to a chunk that is being made.
-func (c *chunk) take(from *chunk, i, n int) {
-	moved := len(c.text) - from.start(i)
+// copyEntries appends n entries of another chunk, from index i on, to a chunk under construction.
+func (c *chunk) copyEntries(from *chunk, i, n int) {
+	shift := len(c.text) - from.start(i)
 	c.text = append(c.text, from.text[from.start(i):from.start(i+n)]...)
 	for _, e := range from.entries[i : i+n] {
-		e.end = uint32(int(e.end) + moved)
+		e.end = uint32(int(e.end) + shift)
 		c.entries = append(c.entries, e)
 	}
 }
 
-// start returns where the texts of an entry begin.
+// start returns the offset at which the texts of an entry start.
 func (c *chunk) start(i int) int {
 	if i == 0 {
 		return 0
@@ -110,14 +110,14 @@ func (c *chunk) start(i int) int {
 
 func (c *chunk) first() position { return positionOf(c.entries[0].key) }
 
-// place returns the index of the first entry that does not stand before a position, and whether it stands just there.
-func (c *chunk) place(p position) (i int, there bool) {
+// search returns the index of the first entry at or after a position, and whether it is exactly at that position.
+func (c *chunk) search(p position) (i int, found bool) {
 	i = sort.Search(len(c.entries), func(i int) bool { return comparePositions(positionOf(c.entries[i].key), p) >= 0 })
 	return i, i < len(c.entries) && c.entries[i].key.ID == p.id && comparePositions(positionOf(c.entries[i].key), p) == 0
 }
 
-// chunkFor returns the index of the chunk that a position belongs to: the last that begins at it or before it, else the
-// first.
+// chunkFor returns the index of the chunk that a position belongs to: the last chunk that starts at or before it, or else the
+// first chunk.
 func chunkFor(chunks []*chunk, p position) int {
 	return max(1, sort.Search(len(chunks), func(i int) bool { return comparePositions(chunks[i].first(), p) > 0 })) - 1
 }

@@ -10,19 +10,19 @@ import (
 	"github.com/docsgate/docsgate/keys"
 )
 
-// matcher is a query, made ready to be asked of a million keys.
+// matcher is a query that is prepared for matching a million keys.
 type matcher struct {
 	Query
 	text   []byte // folded; empty: any
-	source []byte // folded, between its marks; empty: any
-	plain  bool   // the source is what fold makes of it
+	source []byte // folded, with its separators; empty: any
+	plain  bool   // folding does not change the source
 	feed   uint16
 
 	second uint32 // Now in whole seconds
-	exact  bool   // seconds do not tell: every key is to be asked
+	exact  bool   // the precision of seconds is not sufficient: check each key itself
 }
 
-// newMatcher returns false if no key can match.
+// newMatcher returns possible = false if no key can match.
 func newMatcher(q Query, feeds feedNumbers) (_ *matcher, possible bool) {
 	m := &matcher{Query: q, text: []byte(fold(q.Text)), feed: feeds.of(q.Feed)}
 	if q.Source != "" {
@@ -38,7 +38,7 @@ func newMatcher(q Query, feeds feedNumbers) (_ *matcher, possible bool) {
 	return m, q.Feed == "" || m.feed != otherFeed || len(feeds) >= otherFeed
 }
 
-// countAll returns how many keys match in each chunk and in all. It uses all processors, for some milliseconds.
+// countAll returns the number of matches in each chunk and in total. It uses all processors, for some milliseconds.
 func (m *matcher) countAll(chunks []*chunk) (counts []uint16, total int) {
 	counts = make([]uint16, len(chunks))
 	var next, sum atomic.Int64
@@ -62,7 +62,7 @@ func (m *matcher) countAll(chunks []*chunk) (counts []uint16, total int) {
 	return counts, int(sum.Load())
 }
 
-// each calls yield for the entries of a chunk that match, until it returns false.
+// each calls yield for the matching entries of a chunk, until yield returns false.
 func (m *matcher) each(c *chunk, yield func(*entry) bool) {
 	needle, other := m.text, m.source
 	if len(needle) == 0 {
@@ -85,7 +85,7 @@ func (m *matcher) each(c *chunk, yield func(*entry) bool) {
 	}
 }
 
-// index is bytes.Index, which is slow for what is longer than a register of the processor, with a quick look first.
+// index is like bytes.Index, which is slow for needles longer than a vector register, but first searches for a short prefix.
 func index(text, needle []byte) int {
 	const short = 32
 	if len(needle) > short && !bytes.Contains(text, needle[:short]) {
@@ -94,7 +94,7 @@ func index(text, needle []byte) int {
 	return bytes.Index(text, needle)
 }
 
-// allows looks at all that is not text; and at the spelling of the source, once its folded form was found.
+// allows checks all filters except the texts, and the exact spelling of the source after its folded form was found.
 func (m *matcher) allows(e *entry) bool {
 	switch {
 	case m.Feed != "" && (e.feed != m.feed || e.feed == otherFeed && e.key.Feed != m.Feed):
@@ -110,7 +110,7 @@ func (m *matcher) allows(e *entry) bool {
 	}
 }
 
-// standing is Key.Standing, by the entry alone if the seconds tell.
+// standing returns Key.Standing without dereferencing the key, unless the precision of seconds is not sufficient.
 func (m *matcher) standing(e *entry) keys.Reason {
 	if keys.State(e.state) == keys.Active && e.from|e.expires == 0 {
 		return keys.Allowed

@@ -1,4 +1,4 @@
-// Package durable writes files as a whole or not at all, for the gate's user alone, and such that they outlive a crash.
+// Package durable writes files atomically, readable only by their owner, and synced to disk so that they survive a crash.
 package durable
 
 import (
@@ -11,9 +11,9 @@ import (
 	"runtime"
 )
 
-// Read reads a regular file of at most limit bytes. The name may be a link.
+// Read reads a regular file of at most limit bytes. It follows symbolic links.
 func Read(path string, limit int64) ([]byte, error) {
-	// Opening a pipe or a device could block, so the kind is looked at first.
+	// Check the type first, since opening a pipe or a device could block.
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:
@@ -36,28 +36,27 @@ func Read(path string, limit int64) ([]byte, error) {
 	return data, nil
 }
 
-// Replace puts a file in the place of the one at path, or makes it, with its folder. A link is replaced, not followed.
+// Replace replaces the file at path, or creates it and its folder. A symbolic link is replaced, not followed.
 func Replace(path string, data []byte) error {
 	return write(path, data, os.Rename)
 }
 
-// Make makes a file, with its folder. One that is there, or has come to be there meanwhile, stays as it is, and that is no
-// error.
+// Make creates a file and its folder. If the file exists or is created concurrently, it is not modified, and Make returns nil.
 func Make(path string, data []byte) error {
 	return write(path, data, Name)
 }
 
-// write writes a file under a name of its own and then gives it its name.
+// write writes a temporary file and then gives it its final name.
 func write(path string, data []byte, name func(temp, path string) error) error {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	temp, err := os.CreateTemp(dir, filepath.Base(path)+".*.new") // 0600, whatever the umask
+	temp, err := os.CreateTemp(dir, filepath.Base(path)+".*.new") // mode 0600
 	if err != nil {
 		return err
 	}
-	defer func() { _ = os.Remove(temp.Name()) }() // it is not there any more if all went well
+	defer func() { _ = os.Remove(temp.Name()) }() // fails if the file was renamed, which is expected
 	_, err = temp.Write(data)
 	if err = errors.Join(err, temp.Sync(), temp.Close()); err != nil {
 		return err
@@ -68,20 +67,20 @@ func write(path string, data []byte, name func(temp, path string) error) error {
 	return SyncFolder(dir)
 }
 
-// Name gives the file temp the name path, unless there is a file of that name. temp may go on to exist.
+// Name gives the file temp the name path, unless a file of that name exists. temp may still exist afterwards.
 func Name(temp, path string) error {
-	err := os.Link(temp, path) // unlike a renaming it never takes the place of a file
+	err := os.Link(temp, path) // unlike Rename, Link never replaces a file
 	if err == nil || errors.Is(err, fs.ErrExist) {
 		return nil
 	}
-	if _, there := os.Lstat(path); errors.Is(there, fs.ErrNotExist) {
-		return os.Rename(temp, path) // the file system has no hard links
+	if _, statErr := os.Lstat(path); errors.Is(statErr, fs.ErrNotExist) {
+		return os.Rename(temp, path) // the file system does not support hard links
 	}
 	return err
 }
 
-// SyncFolder makes the names in a folder durable, where that can be done: not on Windows, and not where the folder may be
-// written to but not read.
+// SyncFolder syncs the names in a folder to disk where that is possible: not on Windows, and not if the folder is writable but
+// not readable.
 func SyncFolder(dir string) error {
 	if runtime.GOOS == "windows" {
 		return nil

@@ -21,8 +21,8 @@ func content(t *testing.T, path string) string {
 	return string(data)
 }
 
-// alone makes sure that nothing but a file is left in its folder.
-func alone(t *testing.T, path string) {
+// checkOnlyFile checks that the folder of a file contains no other file.
+func checkOnlyFile(t *testing.T, path string) {
 	t.Helper()
 	entries, err := os.ReadDir(filepath.Dir(path))
 	if err != nil || len(entries) != 1 {
@@ -30,7 +30,7 @@ func alone(t *testing.T, path string) {
 	}
 }
 
-func TestFilesAreForTheirUserAlone(t *testing.T) {
+func TestFileModes(t *testing.T) {
 	for name, write := range map[string]func(string, []byte) error{"Make": durable.Make, "Replace": durable.Replace} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "new", "file")
@@ -45,12 +45,12 @@ func TestFilesAreForTheirUserAlone(t *testing.T) {
 			if got := content(t, path); got != "text" {
 				t.Errorf("content %q", got)
 			}
-			alone(t, path)
+			checkOnlyFile(t, path)
 		})
 	}
 }
 
-func TestMakeNeverReplaces(t *testing.T) {
+func TestMakeDoesNotReplace(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
 	var all sync.WaitGroup
 	for _, text := range strings.Split("abcdefgh", "") {
@@ -65,11 +65,11 @@ func TestMakeNeverReplaces(t *testing.T) {
 	if err := durable.Make(path, []byte("other")); err != nil || content(t, path) != first {
 		t.Errorf("content %q after %q, %v", content(t, path), first, err)
 	}
-	alone(t, path)
+	checkOnlyFile(t, path)
 }
 
-// A link that somebody has put at the place of a file is not followed.
-func TestLinksAreNotWrittenThrough(t *testing.T) {
+// A symbolic link in the place of the file is not followed.
+func TestSymlinksAreNotFollowed(t *testing.T) {
 	target := filepath.Join(t.TempDir(), "target")
 	path := filepath.Join(t.TempDir(), "file")
 	if err := os.Symlink(target, path); err != nil {
@@ -79,7 +79,7 @@ func TestLinksAreNotWrittenThrough(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := os.Stat(target); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("Make has written through the link: %v", err)
+		t.Errorf("Make has followed the link: %v", err)
 	}
 	if err := os.WriteFile(target, []byte("mine"), 0o600); err != nil {
 		t.Fatal(err)
@@ -92,7 +92,7 @@ func TestLinksAreNotWrittenThrough(t *testing.T) {
 	}
 }
 
-func TestReadTakesRegularFilesOfABoundedSize(t *testing.T) {
+func TestReadRejectsLargeAndIrregularFiles(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
 	if err := durable.Replace(path, make([]byte, 101)); err != nil {
 		t.Fatal(err)

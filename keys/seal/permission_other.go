@@ -4,5 +4,5 @@ package seal
 
 import "os"
 
-// othersMayRead cannot be told from the mode here.
+// othersMayRead returns false: file modes do not tell it on this system.
 func othersMayRead(os.FileInfo) bool { return false }

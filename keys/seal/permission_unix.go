@@ -4,6 +4,6 @@ package seal
 
 import "os"
 
-// othersMayRead tells whether anybody but the owner and the group of a file may read or change it. The group is let
-// through: Kubernetes gives files on a volume to the group of the pod, whatever they were made with.
+// othersMayRead reports whether users other than the owner and the group may access the file. The group is permitted, because
+// Kubernetes gives files on a volume to the group of the pod, whatever mode they were created with.
 func othersMayRead(info os.FileInfo) bool { return info.Mode().Perm()&0o007 != 0 }

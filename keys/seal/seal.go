@@ -1,4 +1,4 @@
-// Package seal seals what must not stand in a file in clear, with a secret in another file: AES-256-GCM.
+// Package seal encrypts data that must not be stored in plaintext, with AES-256-GCM and a secret in a separate file.
 package seal
 
 import (
@@ -22,39 +22,39 @@ const (
 	secretBytes  = 32
 	maxFileBytes = 4096
 
-	// MarkBytes is the length of a secret's mark.
+	// MarkBytes is the length of the key ID of a secret.
 	MarkBytes = 4
 )
 
-// Kind tells files with secrets for different uses apart.
+// Kind is the purpose of a secret file. Secrets of one kind are rejected as another.
 type Kind struct {
-	Prefix  string // of the file, in front of the secret in base64
-	Mark    string // goes into the secret's mark
-	Damaged string // what to do with a damaged file, for people
+	Prefix  string // first word of the file, before the base64 encoded secret
+	Mark    string // domain of the key ID: it is hashed together with the secret
+	Damaged string // advice for users if the file is damaged
 }
 
-// File is a file with a secret. It is made for the first secret that is needed, and never overwritten. It is safe for
-// concurrent use, also by several processes. Make one with New.
+// File is a file that contains a secret. It is created when a secret is first needed, and never overwritten. It is safe for
+// concurrent use, even by several processes. Create one with New.
 type File struct {
 	Path string
 	kind Kind
 
 	mu     sync.Mutex // guards the following
 	info   os.FileInfo
-	secret *Secret // read from the file that info is of
+	secret *Secret // secret of the file that info describes
 }
 
-// New returns the file at path, which is not touched yet.
+// New returns the File at path. It does not access the file system.
 func New(path string, kind Kind) *File { return &File{Path: path, kind: kind} }
 
-// Exists tells whether there is a file.
+// Exists reports whether the file exists.
 func (f *File) Exists() bool {
 	_, err := os.Lstat(f.Path)
 	return err == nil
 }
 
-// Secret returns the secret in the file. It reads the file again only when that is another than the last time. Without a
-// file the error is fs.ErrNotExist; it is for people, and repeats nothing of the file.
+// Secret returns the secret in the file. The file is read again only if it has changed. If the file does not exist, the error
+// wraps fs.ErrNotExist. Errors are meant for users and contain nothing of the file's content.
 func (f *File) Secret() (*Secret, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -70,7 +70,7 @@ func (f *File) Secret() (*Secret, error) {
 	case !info.Mode().IsRegular():
 		return nil, fmt.Errorf("the secret %s is not a regular file", f.Path)
 	case othersMayRead(info):
-		return nil, fmt.Errorf("the secret %s may be read by others: chmod 600 %s", f.Path, f.Path)
+		return nil, fmt.Errorf("the secret %s is readable by other users: chmod 600 %s", f.Path, f.Path)
 	}
 	data, err := durable.Read(f.Path, maxFileBytes)
 	if err != nil {
@@ -89,54 +89,54 @@ func (f *File) Secret() (*Secret, error) {
 	return secret, nil
 }
 
-// SecretOrNew is Secret, but makes the file if there is none.
+// SecretOrNew is like Secret, but creates the file if it does not exist.
 func (f *File) SecretOrNew() (*Secret, error) {
 	secret, err := f.Secret()
 	if !errors.Is(err, fs.ErrNotExist) {
 		return secret, err
 	}
 	var raw [secretBytes]byte
-	_, _ = rand.Read(raw[:]) // never fails: the process ends instead
-	// If somebody else is faster that is as good.
+	_, _ = rand.Read(raw[:]) // never fails: the process crashes instead
+	// If another process has created the file meanwhile, its secret is used.
 	if err := durable.Make(f.Path, []byte(f.kind.Prefix+" "+base64.StdEncoding.EncodeToString(raw[:])+"\n")); err != nil {
-		return nil, fmt.Errorf("making the secret: %w", err)
+		return nil, fmt.Errorf("creating the secret: %w", err)
 	}
 	return f.Secret()
 }
 
-// Secret seals and opens.
+// Secret encrypts and decrypts.
 type Secret struct {
 	aead cipher.AEAD
-	mark [MarkBytes]byte
+	id   [MarkBytes]byte
 }
 
 func (k Kind) secret(raw []byte) (*Secret, error) {
 	block, err := aes.NewCipher(raw)
 	if err != nil {
-		return nil, fmt.Errorf("making the cipher: %w", err)
+		return nil, fmt.Errorf("creating the cipher: %w", err)
 	}
 	aead, err := cipher.NewGCMWithRandomNonce(block)
 	if err != nil {
-		return nil, fmt.Errorf("making the cipher: %w", err)
+		return nil, fmt.Errorf("creating the cipher: %w", err)
 	}
 	s := &Secret{aead: aead}
 	sum := sha256.Sum256(append([]byte(k.Mark), raw...))
-	copy(s.mark[:], sum[:])
+	copy(s.id[:], sum[:])
 	return s, nil
 }
 
-// Mark tells secrets apart, and nothing else. It belongs to the caller.
-func (s *Secret) Mark() []byte { return bytes.Clone(s.mark[:]) }
+// Mark returns the key ID of the secret, which only identifies it. The caller owns the slice.
+func (s *Secret) Mark() []byte { return bytes.Clone(s.id[:]) }
 
-// Is tells whether a mark is the secret's.
-func (s *Secret) Is(mark []byte) bool { return bytes.Equal(mark, s.mark[:]) }
+// Is reports whether the secret has this key ID.
+func (s *Secret) Is(id []byte) bool { return bytes.Equal(id, s.id[:]) }
 
-// Seal appends the sealed text to head. additional is part of the seal: nothing opens it without.
+// Seal encrypts plain and appends the result to head. additional is authenticated: Open fails without it.
 func (s *Secret) Seal(head, plain, additional []byte) []byte {
-	return s.aead.Seal(head, nil, plain, additional) //nolint:gosec // no nonce: this kind of AEAD makes them itself
+	return s.aead.Seal(head, nil, plain, additional) //nolint:gosec // no nonce: this kind of AEAD generates it
 }
 
-// Open returns what was sealed, or an error that says nothing.
+// Open decrypts and verifies sealed. The error contains no details.
 func (s *Secret) Open(sealed, additional []byte) ([]byte, error) {
 	return s.aead.Open(nil, nil, sealed, additional)
 }

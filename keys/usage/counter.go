@@ -13,39 +13,39 @@ const (
 	day    = 24 * 60 // minutes
 )
 
-// counter is the use of one key: 64 bytes, since every key that was ever used has one, and so that no two count in the same
-// cache line. Times are Unix minutes and hours in 32 bits.
+// counter is the usage of one key. It has 64 bytes: every used key has one, and no two counters share a cache line. Times are
+// Unix minutes and Unix hours in 32 bits.
 //
-// Counting in the hour that is under way takes no lock. The window is moved on, and read as a whole, under the lock of the
-// counter's shard, which also guards past and busy, and is held to change state.
+// Counting in the current hour takes no lock. The window is advanced, and read as a whole, under the lock of the counter's
+// shard, which also guards past and busy, and is held during changes of state.
 type counter struct {
 	id        string
-	state     atomic.Uint32 // twice the newest hour that was counted in, and 1 if it stands in its shard's list of changes
+	state     atomic.Uint32 // the newest hour with requests shifted left by 1, plus 1 if the counter is in its shard's list of changes
 	last, old atomic.Int32  // see Row.LastUsed, OldLastUsed
 	requests  atomic.Uint32 // in the newest hour
-	busy      *hours        // in place of past, if one of its numbers is too large for that
+	busy      *hours        // used instead of past if a number does not fit there
 	past      [Hours - 1]uint8
 }
 
-// hours are the requests of the hours before the newest one, each at its number modulo their length.
+// hours is the number of requests in each hour before the newest one, at the index hour modulo length.
 type hours [Hours - 1]uint32
 
 func (c *counter) newest() int32 { return int32(c.state.Load() >> 1) }
 
-// noted tells whether the counter stands in its shard's list of changes.
+// noted reports whether the counter is in its shard's list of changes.
 func (c *counter) noted() bool { return c.state.Load()&1 == 1 }
 
-// setState takes a newest hour, and whether the counter is noted. The caller holds the lock.
-func (c *counter) setState(newest int32, noted bool) {
+// setState sets the newest hour, and whether the counter is in the list of changes. The caller holds the lock.
+func (c *counter) setState(newest int32, dirty bool) {
 	state := uint32(newest) << 1
-	if noted {
+	if dirty {
 		state++
 	}
 	c.state.Store(state)
 }
 
-// hit counts one request, if its hour is the newest one; else it must be done by hitOther. If the window is moved on at that
-// very moment the request may count in the next hour.
+// hit counts one request if its hour is the newest one; otherwise the caller must use hitOther. If the window is advanced
+// concurrently, the request may be counted in the next hour.
 func (c *counter) hit(hour int32) bool {
 	if c.newest() != hour {
 		return false
@@ -54,7 +54,7 @@ func (c *counter) hit(hour int32) bool {
 	return true
 }
 
-// hitOther counts one request of an hour that is perhaps not the newest one. The caller holds the lock.
+// hitOther counts one request in any hour. The caller holds the lock.
 func (c *counter) hitOther(hour int32) {
 	c.moveTo(hour)
 	if hour == c.newest() {
@@ -64,8 +64,9 @@ func (c *counter) hitOther(hour int32) {
 	}
 }
 
-// moveTo brings an hour into the window. A clock that goes back by less than the window finds its hour there; one that goes
-// back farther was wrong before, and so is what was counted by it. The caller holds the lock.
+// moveTo advances the window so that it contains an hour. If the clock was set back by less than the window, the hour is
+// already in it. If the clock was set back further, it was wrong before, and the counts are discarded. The caller holds the
+// lock.
 func (c *counter) moveTo(hour int32) {
 	newest := c.newest()
 	switch {
@@ -89,7 +90,7 @@ func (c *counter) moveTo(hour int32) {
 	}
 }
 
-// before returns the requests of an hour in the window, before the newest. The caller holds the lock.
+// before returns the requests in an hour of the window before the newest hour. The caller holds the lock.
 func (c *counter) before(hour int32) uint32 {
 	if c.busy != nil {
 		return c.busy[hour%(Hours-1)]
@@ -97,7 +98,7 @@ func (c *counter) before(hour int32) uint32 {
 	return uint32(c.past[hour%(Hours-1)])
 }
 
-// set notes the requests of such an hour. The caller holds the lock.
+// set sets the requests in such an hour. The caller holds the lock.
 func (c *counter) set(hour int32, n uint32) {
 	if c.busy == nil && n > math.MaxUint8 {
 		c.busy = new(hours)
@@ -112,7 +113,7 @@ func (c *counter) set(hour int32, n uint32) {
 	}
 }
 
-// window returns the requests of the 24 hours that end with one. The caller holds the lock.
+// window returns the requests in the 24 hours that end with last. The caller holds the lock.
 func (c *counter) window(last int32) (requests [Hours]uint32) {
 	newest := c.newest()
 	for i := range requests {
@@ -126,7 +127,7 @@ func (c *counter) window(last int32) (requests [Hours]uint32) {
 	return requests
 }
 
-// row returns what is to be saved. The caller holds the lock.
+// row returns the stored form. The caller holds the lock.
 func (c *counter) row() Row {
 	newest := c.newest()
 	return Row{
@@ -135,7 +136,7 @@ func (c *counter) row() Row {
 	}
 }
 
-// restore takes over what was saved. The caller holds the lock.
+// restore sets the counter to a stored row. The caller holds the lock.
 func (c *counter) restore(r Row) {
 	newest := clamp(r.Hour)
 	c.setState(newest, c.noted())
@@ -149,24 +150,24 @@ func (c *counter) restore(r Row) {
 	c.old.Store(clamp(r.OldLastUsed))
 }
 
-// mark notes that something happened in a minute. Requests overtake each other and clocks are set back a bit, so the
-// latest counts; what is more than a day ahead was noted by a clock that was wrong.
-func mark(at *atomic.Int32, minute int32) {
+// setLatest sets a time to a minute, unless it already is later. Requests may arrive out of order and clocks may be set back
+// slightly, so the latest time is used. A time more than a day ahead was set by a wrong clock and is replaced.
+func setLatest(at *atomic.Int32, minute int32) {
 	for {
-		noted := at.Load()
-		if noted >= minute && noted-minute < day {
+		current := at.Load()
+		if current >= minute && current-minute < day {
 			return
 		}
-		if at.CompareAndSwap(noted, minute) {
+		if at.CompareAndSwap(current, minute) {
 			return
 		}
 	}
 }
 
-// clamp fits a number of minutes or hours into 32 bits: those go as far as the year 6000.
+// clamp limits a number of minutes or hours to 32 bits, which is sufficient until the year 6000.
 func clamp(n int64) int32 { return int32(max(0, min(n, 1<<31-1-Hours))) }
 
-// timeOf is the inverse of a Unix minute.
+// timeOf returns the time of a Unix minute.
 func timeOf(minutes int32) time.Time {
 	if minutes == 0 {
 		return time.Time{}

@@ -12,7 +12,7 @@ import (
 	"github.com/docsgate/docsgate/internal/alloctest"
 )
 
-func TestCountOfAKnownKeyDoesNotAllocate(t *testing.T) {
+func TestCountDoesNotAllocate(t *testing.T) {
 	m := NewMeter()
 	m.Count("key-1", false, noon)
 	if n := alloctest.Least(1000, func() { m.Count("key-1", true, noon) }); n > 0 {
@@ -20,25 +20,25 @@ func TestCountOfAKnownKeyDoesNotAllocate(t *testing.T) {
 	}
 }
 
-// A counter is what each used key costs; slabs of them fill a size class of the allocator.
-func TestCountersAreSmall(t *testing.T) {
+// Each used key has a counter, and slabs of counters fill a size class of the allocator.
+func TestCounterSize(t *testing.T) {
 	if size := unsafe.Sizeof(counter{}); size != 64 {
 		t.Errorf("a counter has %d bytes", size)
 	}
 	if size := unsafe.Sizeof(slab{}); size > 2048-8 {
-		t.Errorf("a slab has %d bytes, and with the allocator's own word more than 2 KiB", size)
+		t.Errorf("a slab has %d bytes, more than 2 KiB with the word of the allocator", size)
 	}
 }
 
-// A key that is used in several hours costs what one costs that was used once.
-func TestMemoryOfUsedKeys(t *testing.T) {
+// A key that is used in several hours uses no more memory than a key that is used once.
+func TestMemoryPerKey(t *testing.T) {
 	const n = 20_000
 	ids := make([]string, n)
 	for i := range ids {
 		ids[i] = fmt.Sprint("key-", i)
 	}
 	heap := func() int64 {
-		for range 2 { // what a pool holds outlives one
+		for range 2 { // objects in a sync.Pool survive one cycle
 			runtime.GC()
 		}
 		var stats runtime.MemStats
@@ -46,7 +46,7 @@ func TestMemoryOfUsedKeys(t *testing.T) {
 		return int64(stats.HeapAlloc)
 	}
 	var sizes []int64
-	for range 3 { // in each of them something else may come or go
+	for range 3 { // several rounds, since unrelated allocations may interfere with one
 		before := heap()
 		m := NewMeter()
 		for i := range 4 {
@@ -59,13 +59,13 @@ func TestMemoryOfUsedKeys(t *testing.T) {
 		runtime.KeepAlive(m)
 	}
 	if slices.Min(sizes) > 90 || slices.Max(sizes) < 64 {
-		t.Errorf("%d bytes a key", sizes)
+		t.Errorf("%d bytes per key", sizes)
 	}
 	runtime.KeepAlive(ids)
 }
 
-// Keys that were busy for an hour cost more for a day, and no longer.
-func TestABusyHourIsForgottenAfterADay(t *testing.T) {
+// Keys with a busy hour use more memory for a day, but not longer.
+func TestBusyHourIsReleasedAfterADay(t *testing.T) {
 	m := NewMeter()
 	for i := range Hours + 1 {
 		times := uint32(1)
@@ -85,7 +85,7 @@ func TestABusyHourIsForgottenAfterADay(t *testing.T) {
 		return m.shardOf(hash).counters.Load().find(hash, "a").busy != nil
 	}
 	if !busy() {
-		t.Error("a number that has no room was kept")
+		t.Error("the large number was stored without busy")
 	}
 	m.Count("a", false, noon.Add((Hours+1)*time.Hour))
 	if got := m.Of("a", noon.Add((Hours+1)*time.Hour)).Requests; busy() || got != [Hours]uint32(slices.Repeat([]uint32{1}, Hours)) {

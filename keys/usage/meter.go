@@ -9,12 +9,12 @@ import (
 	"time"
 )
 
-// shards is how many locks there are. They are taken when a key is used for the first time, in a new hour, or for the
-// first time since its use was saved.
+// shards is the number of locks. A lock is taken when a key is used for the first time, in a new hour, or for the first time
+// since its usage was saved.
 const shards = 64
 
-// Meter counts. It is safe for concurrent use; Count takes no lock that another key's count could hold for long. Its memory
-// grows with the keys that were used, by some 75 bytes each; for the day after an hour with more than 255 requests by 96 more.
+// Meter counts the use of keys. It is safe for concurrent use, and Count does not wait long for locks of other keys. It uses
+// about 75 bytes of memory per used key, and 96 more during the day after an hour with more than 255 requests.
 type Meter struct {
 	seed   maphash.Seed
 	shards [shards]shard
@@ -23,12 +23,12 @@ type Meter struct {
 type shard struct {
 	counters atomic.Pointer[table]
 
-	mu      sync.Mutex // held to put counters in, and to move windows on or read them
+	mu      sync.Mutex // held to add counters, and to advance or read windows
 	changed []*counter
-	_       [64]byte // keeps the shards in cache lines of their own
+	_       [64]byte // padding, so that shards do not share cache lines
 }
 
-// NewMeter returns a meter that knows of no use.
+// NewMeter returns an empty Meter.
 func NewMeter() *Meter {
 	m := &Meter{seed: maphash.MakeSeed()}
 	for i := range m.shards {
@@ -39,10 +39,10 @@ func NewMeter() *Meter {
 
 func (m *Meter) hash(id string) uint64 { return maphash.String(m.seed, id) }
 
-// shardOf chooses by the upper bits; the tables use the lower ones.
+// shardOf selects a shard by the upper bits; the tables use the lower ones.
 func (m *Meter) shardOf(hash uint64) *shard { return &m.shards[hash>>32%shards] }
 
-// Count notes one request of a key. old says that it came with a token that another has replaced.
+// Count counts one request of a key. old means that the request used a previous token.
 func (m *Meter) Count(id string, old bool, now time.Time) {
 	seconds := now.Unix()
 	inHour, inMinute := clamp(seconds/hour), clamp(seconds/minute)
@@ -56,14 +56,14 @@ func (m *Meter) Count(id string, old bool, now time.Time) {
 		s.mu.Unlock()
 	}
 	if old {
-		mark(&c.old, inMinute)
+		setLatest(&c.old, inMinute)
 	} else {
-		mark(&c.last, inMinute)
+		setLatest(&c.last, inMinute)
 	}
 	s.noteChange(c)
 }
 
-// counter returns the counter of a key, a new one if need be. The caller holds the lock.
+// counter returns the counter of a key, and creates it if necessary. The caller holds the lock.
 func (s *shard) counter(m *Meter, hash uint64, id string) *counter {
 	t := s.counters.Load()
 	c := t.find(hash, id)
@@ -74,8 +74,8 @@ func (s *shard) counter(m *Meter, hash uint64, id string) *counter {
 	return c
 }
 
-// noteChange is called after something was counted. Changed takes the mark off before it reads, so what is counted after
-// its reading finds no mark and is noted again.
+// noteChange is called after a count. Changed clears the counter's flag before it reads the counter, so a count after that
+// finds no flag and is added to the list again.
 func (s *shard) noteChange(c *counter) {
 	if c.noted() {
 		return
@@ -88,7 +88,7 @@ func (s *shard) noteChange(c *counter) {
 	}
 }
 
-// Of returns the use of a key as of now.
+// Of returns the usage of a key at the time now.
 func (m *Meter) Of(id string, now time.Time) Use {
 	hash := m.hash(id)
 	s := m.shardOf(hash)
@@ -103,9 +103,8 @@ func (m *Meter) Of(id string, now time.Time) Use {
 	}
 }
 
-// Changed returns the rows that have changed since the last call, in the order of their ids, for being saved. What is
-// counted while it runs is in these rows or in those of the next call. The caller gives them back with Unsaved if saving
-// failed.
+// Changed returns the rows that have changed since the last call, sorted by ID, so that they can be saved. A concurrent count
+// is in these rows or in those of the next call. If saving fails, the caller returns the rows with Unsaved.
 func (m *Meter) Changed() []Row {
 	var rows []Row
 	for i := range m.shards {
@@ -122,7 +121,7 @@ func (m *Meter) Changed() []Row {
 	return rows
 }
 
-// Unsaved marks the keys of rows as changed again. What has been counted since then is in their next rows, too.
+// Unsaved adds the keys of rows to the list of changes again. Their next rows also contain the requests counted since then.
 func (m *Meter) Unsaved(rows []Row) {
 	for i := range rows {
 		hash := m.hash(rows[i].ID)
@@ -133,7 +132,7 @@ func (m *Meter) Unsaved(rows []Row) {
 	}
 }
 
-// ID returns the text of an id as the meter has it, if it has: whoever keeps ids can keep that one, so that there are not two.
+// ID returns the Meter's copy of an ID, if it has one, so that callers that store IDs need not store a second copy.
 func (m *Meter) ID(id string) (same string, known bool) {
 	hash := m.hash(id)
 	if c := m.shardOf(hash).counters.Load().find(hash, id); c != nil {
@@ -142,7 +141,7 @@ func (m *Meter) ID(id string) (same string, known bool) {
 	return "", false
 }
 
-// Restore takes a saved row in. It is for the start, before the first Count.
+// Restore sets a key's usage to a stored row. It must be called before the first Count.
 func (m *Meter) Restore(r Row) {
 	hash := m.hash(r.ID)
 	s := m.shardOf(hash)

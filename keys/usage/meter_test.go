@@ -13,7 +13,7 @@ var noon = time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
 
 func ago(d time.Duration) time.Time { return noon.Add(-d) }
 
-// requests returns the counts by how many hours ago.
+// requests returns the counts of a window by age in hours.
 func requests(byAge map[int]uint32) (r [Hours]uint32) {
 	for age, n := range byAge {
 		r[Hours-1-age] = n
@@ -21,25 +21,25 @@ func requests(byAge map[int]uint32) (r [Hours]uint32) {
 	return r
 }
 
-func TestUseByTheHour(t *testing.T) {
+func TestRequestsByHour(t *testing.T) {
 	const h = time.Hour
 	cases := map[string]struct {
 		counted []time.Duration // before noon, in the order of the calls
 		now     time.Duration   // before noon
 		want    map[int]uint32
 	}{
-		"never used":                      {nil, 0, nil},
-		"now":                             {[]time.Duration{0, 0}, 0, map[int]uint32{0: 2}},
-		"just before the hour":            {[]time.Duration{1, 0}, 0, map[int]uint32{1: 1, 0: 1}},
-		"the last of 24 hours":            {[]time.Duration{23 * h}, 0, map[int]uint32{23: 1}},
-		"just out of them":                {[]time.Duration{23*h + 1}, 0, nil},
-		"a gap":                           {[]time.Duration{20 * h, 3 * h}, 0, map[int]uint32{20: 1, 3: 1}},
-		"a gap of a day":                  {[]time.Duration{24 * h, 0}, 0, map[int]uint32{0: 1}},
-		"a gap of years":                  {[]time.Duration{30000 * h, 0}, 0, map[int]uint32{0: 1}},
-		"asked later":                     {[]time.Duration{5 * h, 4 * h}, 2 * h, map[int]uint32{3: 1, 2: 1}},
-		"the clock goes back":             {[]time.Duration{0, 2 * h, 0}, 0, map[int]uint32{2: 1, 0: 2}},
-		"asked by a clock that went back": {[]time.Duration{3 * h, 0}, 2 * h, map[int]uint32{1: 1}},
-		"the clock was wrong by a year":   {[]time.Duration{-8760 * h, 2 * h, h}, 0, map[int]uint32{2: 1, 1: 1}},
+		"never used":                     {nil, 0, nil},
+		"now":                            {[]time.Duration{0, 0}, 0, map[int]uint32{0: 2}},
+		"just before the hour":           {[]time.Duration{1, 0}, 0, map[int]uint32{1: 1, 0: 1}},
+		"the last of 24 hours":           {[]time.Duration{23 * h}, 0, map[int]uint32{23: 1}},
+		"just outside of 24 hours":       {[]time.Duration{23*h + 1}, 0, nil},
+		"a gap":                          {[]time.Duration{20 * h, 3 * h}, 0, map[int]uint32{20: 1, 3: 1}},
+		"a gap of a day":                 {[]time.Duration{24 * h, 0}, 0, map[int]uint32{0: 1}},
+		"a gap of years":                 {[]time.Duration{30000 * h, 0}, 0, map[int]uint32{0: 1}},
+		"read later":                     {[]time.Duration{5 * h, 4 * h}, 2 * h, map[int]uint32{3: 1, 2: 1}},
+		"the clock goes back":            {[]time.Duration{0, 2 * h, 0}, 0, map[int]uint32{2: 1, 0: 2}},
+		"read after the clock went back": {[]time.Duration{3 * h, 0}, 2 * h, map[int]uint32{1: 1}},
+		"the clock was wrong by a year":  {[]time.Duration{-8760 * h, 2 * h, h}, 0, map[int]uint32{2: 1, 1: 1}},
 		"every hour of two days": {func() (all []time.Duration) {
 			for i := 47; i >= 0; i-- {
 				all = append(all, time.Duration(i)*h)
@@ -73,11 +73,11 @@ func TestLastUsed(t *testing.T) {
 	minute := func(d time.Duration) time.Time { return ago(d).Truncate(time.Minute) }
 	cases := map[string]struct {
 		counted   []time.Duration
-		last, old time.Time // expected when every second request is of an old token
+		last, old time.Time // expected if every second request uses a previous token
 	}{
 		"once":                              {[]time.Duration{time.Second}, minute(time.Second), time.Time{}},
 		"with both tokens":                  {[]time.Duration{time.Hour, time.Minute}, minute(time.Hour), minute(time.Minute)},
-		"overtaken":                         {[]time.Duration{0, 0, time.Hour, 2 * time.Hour}, noon, noon},
+		"out of order":                      {[]time.Duration{0, 0, time.Hour, 2 * time.Hour}, noon, noon},
 		"years ago":                         {[]time.Duration{50000 * time.Hour}, minute(50000 * time.Hour), time.Time{}},
 		"after the clock was wrong by days": {[]time.Duration{-72 * time.Hour, -72 * time.Hour, 0, 1}, noon, minute(1)},
 	}
@@ -94,7 +94,7 @@ func TestLastUsed(t *testing.T) {
 	}
 }
 
-// What was saved is told after a restart, however long that took, and counting goes on from it.
+// After a restart the saved usage is available, however long the restart took, and counting continues from it.
 func TestRestore(t *testing.T) {
 	before := NewMeter()
 	before.Count("a", false, ago(20*time.Hour))
@@ -108,7 +108,7 @@ func TestRestore(t *testing.T) {
 		later time.Duration
 		want  map[int]uint32
 	}{
-		"at once":     {0, map[int]uint32{20: 1, 1: 1, 0: 1}},
+		"immediately": {0, map[int]uint32{20: 1, 1: 1, 0: 1}},
 		"hours later": {5 * time.Hour, map[int]uint32{6: 1, 5: 1}},
 		"a day later": {24 * time.Hour, nil},
 		"years later": {50000 * time.Hour, nil},
@@ -117,7 +117,7 @@ func TestRestore(t *testing.T) {
 			m := NewMeter()
 			m.Restore(rows[0])
 			if rows := m.Changed(); len(rows) != 0 {
-				t.Errorf("what was just restored is to be saved: %v", rows)
+				t.Errorf("restored rows are reported as changed: %v", rows)
 			}
 			now := noon.Add(tc.later)
 			got := m.Of("a", now)
@@ -128,11 +128,11 @@ func TestRestore(t *testing.T) {
 			want := requests(tc.want)
 			want[Hours-1]++
 			if got := m.Of("a", now).Requests; got != want {
-				t.Errorf("counting on: %v, want %v", got, want)
+				t.Errorf("after one more request: %v, want %v", got, want)
 			}
 		})
 	}
-	t.Run("rows that no meter made", func(t *testing.T) {
+	t.Run("invalid rows", func(t *testing.T) {
 		m := NewMeter()
 		for i, r := range []Row{{}, {Hour: -5, LastUsed: -7}, {Hour: 1 << 60, OldLastUsed: 1 << 60}, {Hour: 3, Requests: requests(map[int]uint32{9: 1})}} {
 			r.ID = fmt.Sprint(i)
@@ -159,20 +159,20 @@ func TestChanged(t *testing.T) {
 			t.Errorf("%s: changed %v, want %v", step, got, want)
 		}
 	}
-	expect("nothing was used")
+	expect("no use")
 	for _, id := range []string{"c", "a", "b", "a"} {
 		m.Count(id, false, noon)
 	}
-	expect("three keys, in the order of their ids", "a", "b", "c")
+	expect("three keys, sorted by id", "a", "b", "c")
 	expect("again")
 	m.Count("b", true, noon)
 	expect("one more", "b")
 	m.Count("c", false, noon)
 	m.Unsaved([]Row{{ID: "c"}, {ID: "a"}, {ID: "gone"}})
-	expect("two that could not be saved, one used since", "a", "c")
+	expect("two keys that could not be saved, one of them used since", "a", "c")
 }
 
-// naive does what a Meter does, the slow way.
+// naive is a slow reference implementation of Meter.
 type naive struct {
 	hours     map[string]map[int64]uint32
 	last, old map[string]int64
@@ -203,9 +203,9 @@ func (n *naive) window(id string, last int64) (r [Hours]uint32) {
 	return r
 }
 
-// Over any sequence of calls, with a clock that jumps ahead and goes back by hours, a meter tells what the naive one does;
-// also one that is restored from saved rows again and again.
-func TestMeterAgainstNaive(t *testing.T) {
+// For random sequences of calls, with a clock that jumps forward and goes back by hours, a Meter returns the same as the
+// reference implementation, even after repeated restores from saved rows.
+func TestMeterMatchesReference(t *testing.T) {
 	for seed := range uint64(30) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 1))
@@ -245,7 +245,7 @@ func TestMeterAgainstNaive(t *testing.T) {
 					save()
 				case 6:
 					save()
-					m.Changed() // also what save has marked again
+					m.Changed() // including what save has returned
 					clear(model.changed)
 					m = NewMeter()
 					for _, row := range saved {
@@ -254,7 +254,7 @@ func TestMeterAgainstNaive(t *testing.T) {
 				default:
 					old, times := r.IntN(4) == 0, 1
 					if r.IntN(200) == 0 {
-						times = r.IntN(600) // more in an hour than a counter has room for by itself
+						times = r.IntN(600) // more requests per hour than fit into past
 					}
 					for range times {
 						m.Count(id, old, now)
@@ -287,15 +287,15 @@ func TestMeterAgainstNaive(t *testing.T) {
 	}
 }
 
-// However many count at once, and while rows are taken and given back, the last rows of each key tell of every request.
-func TestNothingIsLostWhileOthersCount(t *testing.T) {
+// With concurrent counts, and while rows are taken and returned, the last rows of all keys contain every request.
+func TestConcurrentCountsLoseNothing(t *testing.T) {
 	const workers, each, ids = 4, 20000, 300
 	m := NewMeter()
 	var counting sync.WaitGroup
 	for w := range workers {
 		counting.Go(func() {
 			for i := range each {
-				// Several keys at once, over four hours that come in another order to each.
+				// Several keys concurrently, over four hours that come in a different order for each.
 				m.Count(fmt.Sprint("key-", (i*7+w)%ids), i%2 == 0, noon.Add(time.Duration((i+w)%4)*time.Hour))
 			}
 		})

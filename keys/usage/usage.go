@@ -1,27 +1,27 @@
-// Package usage counts what keys are used for, without a write per request: when a key was last used, and how many
-// requests it had in each of the last hours. The counts live in memory; whoever owns a Meter saves what has changed from
-// time to time and restores it at the next start.
+// Package usage counts the use of keys without a write per request: when each key was last used, and how many requests it had
+// in each of the last hours. The counts are in memory. The owner of a Meter saves changed rows regularly and restores them at
+// startup.
 package usage
 
 import "time"
 
-// Hours is how many hours back requests are counted.
+// Hours is the number of hours for which requests are counted.
 const Hours = 24
 
-// Use is what is known of one key's use.
+// Use is the usage of one key.
 type Use struct {
-	LastUsed    time.Time // of the current token, to the minute; zero: not known to have been used
-	OldLastUsed time.Time // of any token that another has replaced, to the minute; zero: not used
+	LastUsed    time.Time // last use of the current token, truncated to the minute; zero: never used or not known
+	OldLastUsed time.Time // last use of a previous token, truncated to the minute; zero: never used
 
-	// Requests are those of the last 24 hours, hour by hour on the clock (UTC), the oldest first; the last is the hour
-	// that is under way.
+	// Requests are the numbers of requests in the last 24 clock hours (UTC), the oldest first. The last one is the current,
+	// incomplete hour.
 	Requests [Hours]uint32
 }
 
-// Row is the use of one key, as it is saved.
+// Row is the usage of one key in its stored form.
 type Row struct {
 	ID                    string
-	LastUsed, OldLastUsed int64         // Unix minutes; 0: not used
-	Hour                  int64         // Unix hours: the hour that the last of Requests counts
+	LastUsed, OldLastUsed int64         // Unix minutes; 0: never used
+	Hour                  int64         // Unix hours: the hour of the last element of Requests
 	Requests              [Hours]uint32 // the oldest first
 }

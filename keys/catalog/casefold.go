@@ -7,15 +7,14 @@ import (
 	"golang.org/x/text/cases"
 )
 
-// Texts of a chunk are valid UTF-8, in which these bytes do not occur; so nothing that is searched for reaches from one text
-// into the next.
+// The texts of a chunk are valid UTF-8, which does not contain these bytes. So a match cannot span two texts.
 const (
-	endOfText   = 0xff // also stands before each source
-	endOfSource = 0xfe // stands after each source
+	endOfText   = 0xff // also precedes each source
+	endOfSource = 0xfe // follows each source
 )
 
-// fold returns a text as it is compared where case does not matter. What fold makes of a piece of a text is a piece of what
-// it makes of the whole.
+// fold returns the case-folded form of a text, for case-insensitive comparison. The folded form of a substring is a substring
+// of the folded form of the text.
 func fold(s string) string { return string(appendFolded(nil, s)) }
 
 func appendFolded(b []byte, s string) []byte {

@@ -2,8 +2,8 @@ package usage
 
 import "sync/atomic"
 
-// slab is how counters are allocated: some at a time, so that a number says where one is. One more would be too much for the
-// 2 KiB that the allocator gives, since it needs a word itself.
+// slab is the unit of allocation of counters, so that a counter can be identified by a small number. One counter more would
+// exceed the size class of 2 KiB, since the allocator needs one word itself.
 type slab [slabCounters]counter
 
 const (
@@ -11,13 +11,14 @@ const (
 	slabBits     = 5
 )
 
-// table finds counters by id. It grows and never shrinks, so an open hash table of their numbers will do: finding one takes
-// no lock and no allocation, which no map of the standard library can do for a string. What is put in is seen by those who
-// hold the table; a table that is too full is copied, and who still looks in the old one asks again under the lock.
+// table is a hash table of counters by ID. It only grows, so open addressing with counter numbers is sufficient: a lookup takes
+// no lock and does not allocate, which no map of the standard library offers for strings. New counters are visible to all users
+// of a table. A full table is copied to a larger one; a reader of the old table that misses a counter repeats the lookup under
+// the lock.
 type table struct {
-	slots []atomic.Uint32        // places of counters, or 0; a power of two; at least a quarter is empty
-	slabs []atomic.Pointer[slab] // for as many counters as there can be; nil: not yet needed
-	used  uint32                 // counters; guarded by the lock of the shard
+	slots []atomic.Uint32        // places of counters, or 0 if empty; the length is a power of two; at least a quarter is empty
+	slabs []atomic.Pointer[slab] // enough for all slots; nil: not allocated yet
+	used  uint32                 // number of counters; guarded by the lock of the shard
 }
 
 const firstTable = 8
@@ -29,7 +30,7 @@ func newTable(slots int) *table {
 	}
 }
 
-// placeOf is the place of a counter by its number: its slab, and in the lower bits one more than its index there.
+// placeOf returns the place of a counter by its number: the index of its slab, and in the lower bits its index there plus 1.
 func placeOf(n uint32) uint32 { return n/slabCounters<<slabBits | (n%slabCounters + 1) }
 
 // at returns the counter at a place.
@@ -49,7 +50,7 @@ func (t *table) find(hash uint64, id string) *counter {
 	}
 }
 
-// with returns the table with one more counter, and that: itself, or a bigger copy. The caller holds the lock of the shard.
+// with adds a counter and returns it with the table: t itself, or a larger copy. The caller holds the lock of the shard.
 func (t *table) with(id string, hash func(id string) uint64) (*table, *counter) {
 	if 4*(int(t.used)+1) > 3*len(t.slots) {
 		bigger := newTable(2 * len(t.slots))
@@ -68,12 +69,12 @@ func (t *table) with(id string, hash func(id string) uint64) (*table, *counter) 
 	}
 	t.used++
 	c := t.at(place)
-	c.id = id // nobody sees it before it has a slot
+	c.id = id // not visible to readers before it has a slot
 	t.put(place, hash(id))
 	return t, c
 }
 
-// put gives a counter a slot.
+// put stores the place of a counter in a free slot.
 func (t *table) put(place uint32, hash uint64) {
 	i := hash
 	for t.slots[i&uint64(len(t.slots)-1)].Load() != 0 {

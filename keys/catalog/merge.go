@@ -9,35 +9,36 @@ import (
 	"github.com/docsgate/docsgate/keys"
 )
 
-// A chunk has at most maxChunk keys: a change of one copies those, and the list of all chunks. Fewer than minChunk that are
-// left after a change are put together with the next chunk. The entries of a full chunk and a word of the allocator's own
-// have just room in 12 KiB.
+// A chunk has at most maxChunk keys: a change of one key copies those, and the list of all chunks. If fewer than minChunk keys
+// remain after a change, they are merged into the next chunk. The entries of a full chunk and one word of the allocator fit
+// exactly into 12 KiB.
 const (
 	maxChunk = 511
 	minChunk = 128
 )
 
-// item is one key of a chunk that is to be built: an entry of an old chunk, or a new key.
+// item is one key of a chunk that will be built: an entry of an old chunk, or a new key.
 type item struct {
 	from *chunk // nil: key is new
 	i    int32
 	key  *keys.Key
 }
 
-// builder makes a new list of chunks: old ones as they are, and new ones from the items that stand between those.
+// builder builds a new list of chunks: unchanged old chunks, and new chunks of the items between them.
 type builder struct {
-	chunks []*chunk // nil where one is to be built
+	chunks []*chunk // nil: will be built by a task
 	todo   []task
-	items  []item // not yet in a task
+	items  []item // not yet assigned to a task
 }
 
-// task is one chunk to be built.
+// task is one chunk that will be built.
 type task struct {
 	at    int // index in the list of chunks
 	items []item
 }
 
-// rebuild returns the chunks after a change. It goes through the chunks and what has left and come in, all in one order.
+// rebuild returns the chunks after a change. It merges the old chunks with the removed and added keys, which are all in the
+// same order.
 func rebuild(old []*chunk, out, in []placed, feeds feedNumbers) []*chunk {
 	b := &builder{chunks: make([]*chunk, 0, len(old)+1+len(in)/maxChunk)}
 	if len(old) == 0 {
@@ -46,26 +47,26 @@ func rebuild(old []*chunk, out, in []placed, feeds feedNumbers) []*chunk {
 		return b.build(feeds)
 	}
 	for i := 0; i < len(old); i++ {
-		here := len(old) // the next chunk with a change
+		nextChanged := len(old) // index of the next chunk that changes
 		switch {
 		case len(out) > 0 && len(in) > 0:
-			here = min(chunkFor(old, out[0].position), chunkFor(old, in[0].position))
+			nextChanged = min(chunkFor(old, out[0].position), chunkFor(old, in[0].position))
 		case len(out) > 0:
-			here = chunkFor(old, out[0].position)
+			nextChanged = chunkFor(old, out[0].position)
 		case len(in) > 0:
-			here = chunkFor(old, in[0].position)
+			nextChanged = chunkFor(old, in[0].position)
 		}
-		if here > i {
+		if nextChanged > i {
 			if n := len(b.items); n > 0 && n < minChunk {
 				b.merge(old[i], nil, nil)
 				continue
 			}
 			b.flush()
-			b.chunks = append(b.chunks, old[i:here]...)
-			i = here - 1
+			b.chunks = append(b.chunks, old[i:nextChanged]...)
+			i = nextChanged - 1
 			continue
 		}
-		outHere, inHere := out, in // the last chunk takes all that is left
+		outHere, inHere := out, in // the last chunk takes the rest
 		if i+1 < len(old) {
 			next := old[i+1].first()
 			outHere, inHere = before(out, next), before(in, next)
@@ -80,41 +81,41 @@ func rebuild(old []*chunk, out, in []placed, feeds feedNumbers) []*chunk {
 	return b.build(feeds)
 }
 
-// before returns the part of a sorted list that stands before a position.
+// before returns the part of a sorted list before a position.
 func before(list []placed, p position) []placed {
 	i, _ := slices.BinarySearchFunc(list, p, func(e placed, p position) int { return comparePositions(e.position, p) })
 	return list[:i]
 }
 
-// merge takes the entries of a chunk over as items, with a change.
+// merge appends the entries of a chunk as items, after applying a change.
 func (b *builder) merge(c *chunk, out, in []placed) {
-	gone := make(map[int]bool, len(out))
+	removed := make(map[int]bool, len(out))
 	for _, o := range out {
-		if i, there := c.place(o.position); there {
-			gone[i] = true
+		if i, found := c.search(o.position); found {
+			removed[i] = true
 		}
 	}
 	b.items = slices.Grow(b.items, len(c.entries)+len(in))
 	next := 0
-	take := func(until int) {
+	copyUntil := func(until int) {
 		for ; next < until; next++ {
-			if !gone[next] {
+			if !removed[next] {
 				b.items = append(b.items, item{from: c, i: int32(next)})
 			}
 		}
 	}
 	for _, k := range in {
-		i, there := c.place(k.position)
-		take(i)
-		if there {
-			gone[i] = true
+		i, found := c.search(k.position)
+		copyUntil(i)
+		if found {
+			removed[i] = true
 		}
 		b.items = append(b.items, item{key: k.key})
 	}
-	take(len(c.entries))
+	copyUntil(len(c.entries))
 }
 
-// flush makes tasks of the items: as few as can be, and of equal size.
+// flush assigns the items to tasks: as few as possible, of equal size.
 func (b *builder) flush() {
 	for n := (len(b.items) + maxChunk - 1) / maxChunk; n > 0; n-- {
 		size := (len(b.items) + n - 1) / n
@@ -125,7 +126,7 @@ func (b *builder) flush() {
 	b.items = nil
 }
 
-// build builds the chunks of all tasks, many at a time if there are many, as at the start.
+// build builds the chunks of all tasks, in parallel if there are many, as at startup.
 func (b *builder) build(feeds feedNumbers) []*chunk {
 	workers := min(runtime.GOMAXPROCS(0), 1+len(b.todo)/8)
 	var next atomic.Int64
@@ -151,24 +152,24 @@ func buildChunk(items []item, feeds feedNumbers) *chunk {
 	c := &chunk{entries: make([]entry, 0, len(items)), text: make([]byte, 0, size)}
 	for len(items) > 0 {
 		if first := items[0]; first.from != nil {
-			n := 1 // entries that stand one after the other in their old chunk, too
+			n := 1 // entries that are consecutive in their old chunk, too
 			for n < len(items) && items[n].from == first.from && items[n].i == first.i+int32(n) {
 				n++
 			}
-			c.take(first.from, int(first.i), n)
+			c.copyEntries(first.from, int(first.i), n)
 			items = items[n:]
 			continue
 		}
 		c.add(items[0].key, feeds)
 		items = items[1:]
 	}
-	if len(c.text) > size { // folding has made a text longer, and append room for more
+	if len(c.text) > size { // folding has made a text longer, so append has allocated more than needed
 		c.text = slices.Clone(c.text)
 	}
 	return c
 }
 
-// textSize is how long the texts of a key will be, as long as folding keeps their lengths.
+// textSize returns the length of the key's texts, assuming that folding does not change their length.
 func (it *item) textSize() int {
 	if it.from != nil {
 		return int(it.from.entries[it.i].end) - it.from.start(int(it.i))

@@ -11,9 +11,9 @@ import (
 	"github.com/docsgate/docsgate/keys"
 )
 
-// position is the place of a key in the listing.
+// position is the position of a key in the sort order.
 type position struct {
-	seconds int64 // Unix; the lowest number for a key of no known age
+	seconds int64 // Unix time; the minimum for a key without a creation time
 	nanos   int32
 	id      string
 }
@@ -25,7 +25,7 @@ func positionOf(k *keys.Key) position {
 	return position{k.Created.Unix(), int32(k.Created.Nanosecond()), k.ID}
 }
 
-// comparePositions is negative if a stands before b.
+// comparePositions returns a negative number if a is sorted before b.
 func comparePositions(a, b position) int {
 	switch {
 	case a.seconds != b.seconds:
@@ -37,7 +37,7 @@ func comparePositions(a, b position) int {
 	}
 }
 
-// placed is a key and its place. A million of them are sorted without following a pointer for each comparison.
+// placed is a key with its position. A million of them are sorted without following a pointer for each comparison.
 type placed struct {
 	position
 	key *keys.Key
@@ -52,8 +52,8 @@ func sorted(all []*keys.Key) []placed {
 	return list
 }
 
-// cursorBytes is what a cursor has beside the id: version, seconds, nanoseconds, and the checksum of all before it, which
-// tells a cursor from a text that only looks like one.
+// cursorBytes is the length of a cursor without the ID: version, seconds, nanoseconds, and a checksum of everything before it,
+// which distinguishes a cursor from arbitrary text.
 const (
 	cursorVersion = 1
 	cursorBytes   = 1 + 8 + 4 + 4
@@ -81,7 +81,7 @@ func parseCursor(s string) (position, error) {
 	p := position{
 		seconds: int64(binary.BigEndian.Uint64(body[1:])), nanos: int32(binary.BigEndian.Uint32(body[9:])), id: string(body[13:]),
 	}
-	if p.cursor() != s { // the decoder passes over line ends
+	if p.cursor() != s { // the decoder ignores newlines
 		return position{}, ErrCursor
 	}
 	return p, nil
