@@ -160,3 +160,29 @@ func TestAdoptedFromAnotherAddress(t *testing.T) {
 		t.Errorf("the new address was not read: %v", err)
 	}
 }
+
+// A database on another machine must have TLS: else the configuration is refused with a sentence that says what to write. Who
+// allows plaintext reads in the log what that means.
+func TestPlaintextWithADatabaseElsewhere(t *testing.T) {
+	a := adopt(t)
+	site := fmt.Sprintf(ways["own forwarding"], a.address, "")
+	for _, uri := range []string{
+		"postgres://docsgpt:hunter2@db.invalid/docsgpt?sslmode=disable", "mongodb://docsgpt:hunter2@db.invalid/docsgpt",
+	} {
+		t.Setenv("POSTGRES", uri)
+		err := a.load(a.config("poll 20ms", site))
+		if err == nil || !strings.Contains(err.Error(), "db.invalid") || !strings.Contains(err.Error(), "insecure_plaintext") ||
+			strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: %v", uri, err)
+		}
+		before := len(a.logged())
+		if err := a.load(a.config("insecure_plaintext", site)); err != nil { // nobody answers there, which is no mistake
+			t.Errorf("%s, with plaintext allowed: %v", uri, err)
+		}
+		t.Cleanup(func() { _ = caddy.Stop() })
+		if said := a.logged()[before:]; !strings.Contains(said, "is not encrypted") || !strings.Contains(said, "db.invalid") ||
+			strings.Contains(said, "hunter2") {
+			t.Errorf("the log: %s", said)
+		}
+	}
+}

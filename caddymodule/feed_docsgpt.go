@@ -37,6 +37,7 @@ func init() {
 //		patience <duration>
 //		poll <duration>
 //		snapshot <path>|off
+//		insecure_plaintext
 //		database <name>                  # MongoDB
 //		collection agents|api_keys|both  # MongoDB
 //	}
@@ -65,6 +66,11 @@ type DocsGPTFeed struct {
 	// The file that keeps the keys for a start without the database, encrypted; "off": none. Default: a file below
 	// docsgate in Caddy's data directory.
 	Snapshot string `json:"snapshot,omitempty"`
+
+	// Allow connections that are not encrypted with a database on another machine: one whose host is not a loopback IP address,
+	// "localhost" or a socket. Otherwise the database must have TLS there, with a certificate that is verified unless the
+	// address says sslmode=require, or tlsInsecure=true with MongoDB. Default: false.
+	InsecurePlaintext bool `json:"insecure_plaintext,omitempty"`
 
 	// Only for MongoDB: the database, as DocsGPT's own MONGO_DB_NAME. Default: the one in the address, or "docsgpt".
 	Database string `json:"database,omitempty"`
@@ -115,6 +121,8 @@ func (f *DocsGPTFeed) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			err = unmarshalDuration(d, &f.Poll)
 		case "snapshot":
 			err = unmarshalOnce(d, &f.Snapshot)
+		case "insecure_plaintext":
+			err = unmarshalFlag(d, &f.InsecurePlaintext)
 		case "database":
 			err = unmarshalOnce(d, &f.Database)
 		case "collection":
@@ -123,7 +131,7 @@ func (f *DocsGPTFeed) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			}
 		default:
 			err = d.Errf("unrecognized option %q of the feed docsgpt: known are owners, ids, published, shared, off, "+
-				"patience, poll, snapshot, database, collection", name)
+				"patience, poll, snapshot, insecure_plaintext, database, collection", name)
 		}
 		if err != nil {
 			return err
@@ -206,7 +214,30 @@ func (f *DocsGPTFeed) Feed(facts FeedContext) (keys.Feed, error) {
 	if err != nil {
 		return nil, fmt.Errorf("feed docsgpt: %w", err)
 	}
+	f.warn(feed)
 	return feed, nil
+}
+
+// connected is a feed that reaches its keys over a network.
+type connected interface{ Connection() adopted.Connection }
+
+// warn logs that others may read along on the way to the database.
+func (f *DocsGPTFeed) warn(feed keys.Feed) {
+	c, ok := feed.(connected)
+	if !ok {
+		return
+	}
+	message := ""
+	switch way := c.Connection(); way.Transport {
+	case adopted.Plaintext:
+		message = "the connection with DocsGPT's database is not encrypted, as insecure_plaintext allows: whoever is between can read every agent key"
+	case adopted.Unverified:
+		message = "the certificate of DocsGPT's database is not verified, as its address says: whoever is between can read every agent key; " +
+			"write sslmode=verify-full into the address, or take tlsInsecure out of it"
+	default:
+		return
+	}
+	f.logger.Warn(message, zap.String("feed", feed.Name()), zap.Strings("hosts", c.Connection().Hosts))
 }
 
 // open makes the feed of the kind of database that the address names.
@@ -217,14 +248,15 @@ func (f *DocsGPTFeed) open(uri keys.Secret) (keys.Feed, error) {
 	case "mongodb", "mongodb+srv":
 		return mongofeed.New(mongofeed.Options{
 			URI: uri, Filter: filter, SnapshotPath: f.snapshotPath(uri), Database: f.Database, Collection: f.Collection,
-			Poll: time.Duration(f.Poll), Patience: time.Duration(f.Patience), Note: f.note,
+			InsecurePlaintext: f.InsecurePlaintext,
+			Poll:              time.Duration(f.Poll), Patience: time.Duration(f.Patience), Note: f.note,
 		})
 	case "postgres", "postgresql", "postgresql+psycopg", "postgresql+psycopg2":
 		if f.Database != "" || f.Collection != "" {
 			return nil, errors.New("database and collection are only for MongoDB; with PostgreSQL the address names the database")
 		}
 		return pgfeed.New(pgfeed.Options{
-			URI: uri, Filter: filter, SnapshotPath: f.snapshotPath(uri),
+			URI: uri, Filter: filter, SnapshotPath: f.snapshotPath(uri), InsecurePlaintext: f.InsecurePlaintext,
 			Poll: time.Duration(f.Poll), Patience: time.Duration(f.Patience), Note: f.note,
 		})
 	default:

@@ -124,6 +124,9 @@ func start() (stop func(), err error) {
 	if err := os.WriteFile(filepath.Join(data, "pg_hba.conf"), []byte(rules), 0o600); err != nil {
 		return nil, fmt.Errorf("writing the server's rules: %w", err)
 	}
+	if err := tlsFiles(folder); err != nil {
+		return nil, err
+	}
 	server.postgres, server.folder, server.who = postgres, folder, who
 	host, halt, err := run(data)
 	if err != nil {
@@ -158,7 +161,8 @@ func try(data string) (host string, stop func(), err error) {
 	//nolint:gosec,noctx // the program was found by its name, and stop ends it
 	cmd := exec.Command(server.postgres, "-D", data, "-h", "127.0.0.1", "-p", port, "-k", server.folder,
 		"-c", "fsync=off", "-c", "full_page_writes=off", "-c", "synchronous_commit=off", "-c", "max_connections=50",
-		"-c", "shared_buffers=64MB")
+		"-c", "shared_buffers=64MB", "-c", "ssl=on", "-c", "ssl_cert_file="+filepath.Join(server.folder, "server.pem"),
+		"-c", "ssl_key_file="+filepath.Join(server.folder, "server.key"))
 	cmd.Dir, cmd.Stderr, cmd.Stdout = server.folder, &log, &log
 	server.who.apply(cmd)
 	ended := make(chan struct{})

@@ -9,6 +9,8 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 	"go.mongodb.org/mongo-driver/v2/x/mongo/driver/connstring"
+
+	"github.com/docsgate/docsgate/keys/adopted"
 )
 
 // errAddress says nothing about the cause: the library's errors repeat parts of the address, and which part of a malformed
@@ -25,13 +27,15 @@ const (
 
 // address is where the database is.
 type address struct {
-	uri      string
-	hosts    int // that uri names; 0: the DNS does
-	database string
-	name     string
+	uri        string
+	hosts      int // that uri names; 0: the DNS does
+	database   string
+	name       string
+	connection adopted.Connection
 }
 
-func parseAddress(uri, database string) (address, error) {
+// parseAddress reads an address. Without TLS only servers on this machine are allowed, if plaintext does not allow others.
+func parseAddress(uri, database string, plaintext bool) (address, error) {
 	uri = strings.TrimSpace(uri)
 	if uri == "" {
 		return address{}, errors.New("the address of DocsGPT's database is empty: it is DocsGPT's own MONGO_URI")
@@ -68,6 +72,10 @@ func parseAddress(uri, database string) (address, error) {
 		return address{}, errAddress
 	}
 	a.name = "docsgpt:" + where + "/" + a.database
+	a.connection = connectionOf(cs, srv)
+	if a.connection.Transport == adopted.Plaintext && !plaintext {
+		return address{}, errPlaintext(a.connection.Hosts[0])
+	}
 	return a, nil
 }
 

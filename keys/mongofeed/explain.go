@@ -62,6 +62,7 @@ func explain(err error, timeout time.Duration) (told error, away bool) {
 		hostErr   x509.HostnameError
 		recordErr tls.RecordHeaderError
 		alert     tls.AlertError
+		member    *memberError
 	)
 	switch {
 	case errors.Is(err, errNoDatabase):
@@ -70,6 +71,8 @@ func explain(err error, timeout time.Duration) (told error, away bool) {
 		return errAddress, false
 	case errors.Is(err, errMalformed):
 		return errMalformed, false
+	case errors.As(err, &member):
+		return member, false
 	case errors.Is(err, errNotInDNS):
 		return errNotInDNS, true
 	case errors.As(err, &certErr), errors.As(err, &unknownCA), errors.As(err, &hostErr), errors.As(err, &recordErr), errors.As(err, &alert):

@@ -51,6 +51,10 @@ type Options struct {
 	// from 0.14 on it does not look at the older ones.
 	Collection string
 
+	// InsecurePlaintext allows connections with other machines that are not encrypted. Otherwise an address without tls=true is
+	// an error of New if it names one, and servers that a replica set on this machine names elsewhere are not connected.
+	InsecurePlaintext bool
+
 	// Filter says which agents are adopted.
 	Filter adopted.Filter
 
@@ -109,7 +113,7 @@ func New(o Options) (*Feed, error) {
 	if o.Note == nil {
 		o.Note = func(string) {}
 	}
-	address, err := parseAddress(o.URI.Reveal(), o.Database)
+	address, err := parseAddress(o.URI.Reveal(), o.Database, o.InsecurePlaintext)
 	if err != nil {
 		return nil, err
 	}
@@ -123,6 +127,9 @@ func New(o Options) (*Feed, error) {
 
 // Name returns "docsgpt:" with hosts, ports and name of the database, without user and password.
 func (f *Feed) Name() string { return f.address.name }
+
+// Connection returns how the database is reached. It does not change.
+func (f *Feed) Connection() adopted.Connection { return f.address.connection }
 
 // Fresh implements keys.Remote.
 func (f *Feed) Fresh() time.Time { return f.memory.Fresh() }

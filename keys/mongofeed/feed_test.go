@@ -323,7 +323,7 @@ func TestAddresses(t *testing.T) {
 		"mongodb+srv://u:" + password + "@h:5/db", "mongodb+srv://u:" + password + "@a,b/db", "mongodb+srv://u:12/" + password + "@h/db",
 		"mongodb://u:" + password + "@h/a b",
 	} {
-		f, err := mongofeed.New(mongofeed.Options{URI: keys.NewSecret(uri)})
+		f, err := mongofeed.New(mongofeed.Options{URI: keys.NewSecret(uri), InsecurePlaintext: true})
 		if err == nil && strings.Contains(f.Name(), password) {
 			t.Errorf("accepted, with the name %s", f.Name())
 		}
@@ -347,19 +347,19 @@ func TestAddresses(t *testing.T) {
 		"mongodb+srv://u:p@cluster.example/db?srvMaxHosts=2&w=majority": "docsgpt:cluster.example/db",
 		"mongodb://%2Ftmp%2Fmongodb-27017.sock/db":                      "docsgpt:/tmp/mongodb-27017.sock/db",
 	} {
-		f, err := mongofeed.New(mongofeed.Options{URI: keys.NewSecret(uri)})
+		f, err := mongofeed.New(mongofeed.Options{URI: keys.NewSecret(uri), InsecurePlaintext: true})
 		if err != nil {
 			t.Errorf("%s: %v", uri, err)
 		} else if f.Name() != want {
 			t.Errorf("%s: the name is %s, want %s", uri, f.Name(), want)
 		}
 	}
-	f, err := mongofeed.New(mongofeed.Options{URI: keys.NewSecret("mongodb://h/one"), Database: "two"})
+	f, err := mongofeed.New(mongofeed.Options{URI: keys.NewSecret("mongodb://h/one"), Database: "two", InsecurePlaintext: true})
 	if err != nil || f.Name() != "docsgpt:h:27017/two" {
 		t.Errorf("a database that is named besides: %v", err)
 	}
 	for _, o := range []mongofeed.Options{{Collection: "users"}, {Database: "a/b"}, {Poll: -1}} {
-		o.URI = keys.NewSecret("mongodb://h")
+		o.URI = keys.NewSecret("mongodb://localhost")
 		if _, err := mongofeed.New(o); err == nil {
 			t.Errorf("accepted: %+v", o)
 		}

@@ -25,8 +25,9 @@ type link struct {
 	client     *mongo.Client
 	db         *mongo.Database
 	reach      *reach
-	replicated bool // it may have change streams
-	snapshots  bool // it may be read at one moment
+	home       *homeDialer // nil: servers anywhere are connected
+	replicated bool        // it may have change streams
+	snapshots  bool        // it may be read at one moment
 }
 
 // connect connects to the database and asks what it can do. The context that it returns is for everything that is done
@@ -60,6 +61,10 @@ func (f *Feed) open(ctx context.Context, l *link) error {
 	o.SetReadPreference(readpref.Primary())
 	// A second try is made by whoever runs the feed, who must know at once that the first one failed.
 	o.SetRetryReads(false)
+	if o.TLSConfig == nil && !f.options.InsecurePlaintext {
+		l.home = &homeDialer{}
+		o.SetDialer(l.home)
+	}
 	l.reach.hosts = max(f.address.hosts, len(o.Hosts))
 	o.SetServerMonitor(l.reach.monitor())
 	l.client, err = mongo.Connect(o)
@@ -102,6 +107,11 @@ func (l *link) why(err error) error {
 	defer l.reach.mu.Unlock()
 	if l.reach.cause != nil {
 		return l.reach.cause
+	}
+	if l.home != nil && mongo.IsTimeout(err) {
+		if host := l.home.away.Load(); host != nil { // it was waited for in vain
+			return &memberError{*host}
+		}
 	}
 	return err
 }

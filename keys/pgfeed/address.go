@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/docsgate/docsgate/keys/adopted"
 )
 
 // errAddress says nothing about the cause: the library's errors repeat parts of the address, and which part of a malformed
@@ -20,9 +22,10 @@ var errAddress = errors.New("the address of DocsGPT's database cannot be read: i
 
 // address is where the database is.
 type address struct {
-	config *pgx.ConnConfig // not to be changed: copy it
-	name   string
-	hosts  int
+	config     *pgx.ConnConfig // not to be changed: copy it
+	name       string
+	hosts      int
+	connection adopted.Connection
 }
 
 // elsewhere are the options of an address that other clients of PostgreSQL know and that change nothing here. The library
@@ -35,7 +38,9 @@ var elsewhere = []string{
 // driver is what SQLAlchemy, which DocsGPT uses, puts between the scheme and "://".
 var driver = regexp.MustCompile(`^(?i:postgres(?:ql)?)(?:\+[A-Za-z0-9_]+)?://`)
 
-func parseAddress(uri string, timeout time.Duration) (address, error) {
+// parseAddress reads an address, with what the environment and a service file add to it. Connections with other machines get
+// TLS as secure says, if plaintext does not allow others.
+func parseAddress(uri string, timeout time.Duration, plaintext bool) (address, error) {
 	uri = strings.TrimSpace(uri)
 	if uri == "" {
 		return address{}, errors.New("the address of DocsGPT's database is empty: it is DocsGPT's own POSTGRES_URI")
@@ -66,6 +71,10 @@ func parseAddress(uri string, timeout time.Duration) (address, error) {
 	if config.Database == "" {
 		return address{}, errors.New("the address of DocsGPT's database names no database: DocsGPT's own is often called docsgpt")
 	}
+	connection, err := secure(&config.Config, plaintext)
+	if err != nil {
+		return address{}, err
+	}
 	if config.ConnectTimeout <= 0 || config.ConnectTimeout > timeout {
 		config.ConnectTimeout = timeout
 	}
@@ -80,5 +89,5 @@ func parseAddress(uri string, timeout time.Duration) (address, error) {
 	// Statements without names, so that a pooler between the two does no harm.
 	config.DefaultQueryExecMode = pgx.QueryExecModeExec
 	config.StatementCacheCapacity, config.DescriptionCacheCapacity = 0, 0
-	return address{config: config, name: "docsgpt:" + where, hosts: len(hosts)}, nil
+	return address{config: config, name: "docsgpt:" + where, hosts: len(hosts), connection: connection}, nil
 }

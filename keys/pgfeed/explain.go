@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/docsgate/docsgate/keys/adopted"
 )
 
 // explain says in words for people what went wrong, without values and passwords, and whether the database is away: then
@@ -38,7 +40,7 @@ func explain(err error, timeout time.Duration) (told error, away bool) {
 	case errors.As(err, &pg):
 		return explainServer(pg)
 	case errors.As(err, &certErr), errors.As(err, &unknownCA), errors.As(err, &hostErr), errors.As(err, &recordErr):
-		return errNoTLS, false
+		return untrusted(err), false
 	case pgconn.Timeout(err), errors.Is(err, context.DeadlineExceeded), errors.As(err, &netErr) && netErr.Timeout():
 		return fmt.Errorf("DocsGPT's database does not answer within %s", timeout), true
 	case errors.As(err, &dnsErr):
@@ -58,8 +60,29 @@ func explain(err error, timeout time.Duration) (told error, away bool) {
 	}
 }
 
-var errNoTLS = errors.New("there is no trusted TLS connection with DocsGPT's database: check sslmode and sslrootcert in its address " +
-	"and the server's certificate")
+// errNoTLS is the answer of a server that has no TLS, or of somebody between who says so for it.
+var errNoTLS = errors.New("there is no trusted TLS connection with DocsGPT's database: its server offers no TLS, which it must on " +
+	"another machine, and where sslmode in its address says so. Switch TLS on there (ssl = on); or, if nobody else can be between the " +
+	"two, as in a compose file's own network, write " + adopted.AllowPlaintext + " into the feed's block")
+
+// untrusted says what is wrong with a server's certificate, and what can be done here.
+func untrusted(err error) error {
+	const begin = "there is no trusted TLS connection with DocsGPT's database: "
+	var (
+		unknownCA x509.UnknownAuthorityError
+		hostErr   x509.HostnameError
+	)
+	switch {
+	case errors.As(err, &unknownCA):
+		return errors.New(begin + "no authority that is known here has signed its certificate: name the file with that authority's in its " +
+			"address, as sslrootcert=/path/of/ca.pem")
+	case errors.As(err, &hostErr):
+		return fmt.Errorf(begin+"its certificate is not for the name %s: write a name that is in the certificate into its address; or "+
+			"sslmode=verify-ca and sslrootcert=/path/of/ca.pem, if that authority signs for nobody else", hostErr.Host)
+	default:
+		return errors.New(begin + "its certificate is not valid: check it, and sslmode and sslrootcert in its address")
+	}
+}
 
 func innermost(err error) error {
 	for {

@@ -34,6 +34,11 @@ type Options struct {
 	// that libpq knows. Required.
 	URI keys.Secret
 
+	// InsecurePlaintext allows connections with other machines that are not encrypted. Otherwise there are none: an address
+	// whose sslmode is not given, or is one that may end in plaintext (allow, prefer), stands for verify-full there, and one
+	// with sslmode=disable is an error of New.
+	InsecurePlaintext bool
+
 	// Filter says which agents are adopted.
 	Filter adopted.Filter
 
@@ -92,7 +97,7 @@ func New(o Options) (*Feed, error) {
 	if o.Note == nil {
 		o.Note = func(string) {}
 	}
-	address, err := parseAddress(o.URI.Reveal(), o.Timeout)
+	address, err := parseAddress(o.URI.Reveal(), o.Timeout, o.InsecurePlaintext)
 	if err != nil {
 		return nil, err
 	}
@@ -110,6 +115,9 @@ func New(o Options) (*Feed, error) {
 
 // Name returns "docsgpt:" with host, port and name of the database, without user and password.
 func (f *Feed) Name() string { return f.address.name }
+
+// Connection returns how the database is reached. It does not change.
+func (f *Feed) Connection() adopted.Connection { return f.address.connection }
 
 // Fresh implements keys.Remote.
 func (f *Feed) Fresh() time.Time { return f.memory.Fresh() }

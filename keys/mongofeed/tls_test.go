@@ -1,0 +1,73 @@
+package mongofeed_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/keys/adopted"
+	"github.com/docsgate/docsgate/keys/mongofeed"
+)
+
+// Servers on other machines are connected with TLS, or the operator has said that they need none.
+func TestWhichAddressesNeedTLS(t *testing.T) {
+	for uri, want := range map[string]adopted.Transport{
+		"mongodb://127.0.0.1/db":                              adopted.Local,
+		"mongodb://[::1]:5/db":                                adopted.Local,
+		"mongodb://localhost:27017,127.0.0.2/db":              adopted.Local,
+		"mongodb://%2Ftmp%2Fmongodb-27017.sock/db":            adopted.Local,
+		"mongodb://u:p@mongo/db":                              adopted.Plaintext,
+		"mongodb://u:p@host.docker.internal/db":               adopted.Plaintext,
+		"mongodb://u:p@localhost,10.0.0.5/db":                 adopted.Plaintext,
+		"mongodb://u:p@db.example.com/db?tls=false":           adopted.Plaintext,
+		"mongodb://u:p@db.example.com/db?ssl=false":           adopted.Plaintext,
+		"mongodb+srv://u:p@cluster.example.com/db?tls=false":  adopted.Plaintext,
+		"mongodb://u:p@db.example.com/db?tls=true":            adopted.Verified,
+		"mongodb://u:p@db.example.com/db?ssl=true":            adopted.Verified,
+		"mongodb+srv://u:p@cluster.example.com/db":            adopted.Verified,
+		"mongodb://u:p@mongo/db?tls=true&tlsInsecure=true":    adopted.Unverified,
+		"mongodb+srv://u:p@c.example.com/db?tlsInsecure=true": adopted.Unverified,
+	} {
+		f, err := mongofeed.New(mongofeed.Options{URI: keys.NewSecret(uri)})
+		if (err == nil) != (want != adopted.Plaintext) {
+			t.Errorf("%s: %v", uri, err)
+		}
+		if err != nil && (!strings.Contains(err.Error(), "tls=true") || !strings.Contains(err.Error(), adopted.AllowPlaintext)) {
+			t.Errorf("%s: the error does not say what to write: %v", uri, err)
+		}
+		if f == nil {
+			if f, err = mongofeed.New(mongofeed.Options{URI: keys.NewSecret(uri), InsecurePlaintext: true}); err != nil {
+				t.Errorf("%s, with plaintext allowed: %v", uri, err)
+				continue
+			}
+		}
+		if got := f.Connection().Transport; got != want {
+			t.Errorf("%s: the connection is called %s, want %s", uri, got, want)
+		}
+	}
+}
+
+// A replica set on this machine may name its servers as others see them. Without TLS the gate does not follow it there.
+func TestServersThatAReplicaSetNames(t *testing.T) {
+	r := newReplica(t)
+	r.put(mongofeed.Agents, agent(1))
+	r.set(func(r *replica) { r.known = "mongo1.invalid:27017" })
+	o := options(t, r.uri())
+	o.Timeout = 2 * time.Second
+	set, err := newFeed(t, o).Load(t.Context())
+	stale := (*keys.Stale)(nil)
+	if err == nil || errors.As(err, &stale) || len(set) != 0 {
+		t.Fatalf("Load: %d keys, %v", len(set), err)
+	}
+	for _, want := range []string{"mongo1.invalid", "tls=true", "directConnection=true", adopted.AllowPlaintext} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("the error does not name %s: %v", want, err)
+		}
+	}
+	o.URI = keys.NewSecret(r.uri() + "?directConnection=true")
+	if set, err := newFeed(t, o).Load(t.Context()); err != nil || len(set) != 1 {
+		t.Errorf("directly: %d keys, %v", len(set), err)
+	}
+}
