@@ -45,7 +45,7 @@ func Examine(ctx context.Context, f Facts, o Options) *Report {
 	}
 	x.findGate()
 	for _, check := range []func(context.Context){
-		x.checkConfig, x.checkDocsGPT, x.checkExposure, x.checkBeside, x.checkKeys, x.checkGate, x.checkErrors, x.checkKeyless,
+		x.checkConfig, x.checkDocsGPT, x.checkExposure, x.checkBeside, x.checkKeys, x.checkDatabases, x.checkGate, x.checkErrors, x.checkKeyless,
 		x.checkClosed, x.checkKey, x.checkStream, x.checkCORS, x.checkCanary, x.checkLogs, x.checkAdmin,
 		x.checkConsoles, x.checkTLS, x.checkPage,
 	} {

@@ -24,6 +24,10 @@ type Facts struct {
 	Admin    Admin
 	Keys     Keys
 
+	// Databases are how the databases are reached that keys come from, by the names of their feeds. Empty: there are none, or
+	// the configuration does not load.
+	Databases map[string]Database
+
 	// Version is the configured version of DocsGPT: a name, "auto", or empty for the newest known.
 	Version string
 }
@@ -126,6 +130,23 @@ type Feed struct {
 	Age     time.Duration // since it was last read without a fault; negative: never
 	Failing bool
 }
+
+// Database is how a database is reached that keys come from.
+type Database struct {
+	Transport Transport
+	Hosts     []string // those that are not this machine
+}
+
+// Transport says how a connection is protected against others on the network. The words are those of the feeds.
+type Transport string
+
+// The kinds of Transport, the best first.
+const (
+	Local      Transport = "local"      // it does not leave this machine
+	Verified   Transport = "verified"   // TLS with a trusted certificate
+	Unverified Transport = "unverified" // TLS with any certificate
+	Plaintext  Transport = "plaintext"  // not encrypted, or it may end up so
+)
 
 // Options say what else to examine.
 type Options struct {

@@ -51,7 +51,7 @@ func (o *doctorOptions) facts(ctx context.Context) (doctor.Facts, error) {
 	f.Keys.Configured = len(said.Apps.Docsgate.Feeds)
 
 	loaded := load(config)
-	f.Trouble = loaded.err
+	f.Trouble, f.Databases = loaded.err, loaded.databases
 	found := said.handlers(loaded.tls)
 	f.Gates, f.Beside, f.Consoles = found.gates, found.beside, found.consoles
 	f.Logs = said.logs()

@@ -30,6 +30,8 @@ type loaded struct {
 	err     error
 	tls     map[string]bool // servers that speak TLS, by name; nil: not known
 	metrics metrics
+
+	databases map[string]doctor.Database // by the names of their feeds
 }
 
 // load loads a configuration as "validate" does, so that each mistake shows, and writes nothing: logs go nowhere,
@@ -150,7 +152,12 @@ func (*witness) Provision(ctx caddy.Context) error {
 	} else if !errors.Is(err, caddy.ErrNotConfigured) {
 		return err
 	}
-	if _, err := ctx.AppIfConfigured("docsgate"); err != nil && !errors.Is(err, caddy.ErrNotConfigured) {
+	if app, err := ctx.AppIfConfigured("docsgate"); err == nil {
+		witnessed.databases = map[string]doctor.Database{}
+		for feed, c := range app.(*caddymodule.App).Connections() {
+			witnessed.databases[feed] = doctor.Database{Transport: doctor.Transport(c.Transport), Hosts: c.Hosts}
+		}
+	} else if !errors.Is(err, caddy.ErrNotConfigured) {
 		return err
 	}
 	families, err := ctx.GetMetricsRegistry().Gather()
