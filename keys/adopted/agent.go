@@ -1,40 +1,40 @@
-// Package adopted makes keys of the ones that DocsGPT itself has made, whatever database it keeps them in: which of them
-// count, what they are bound to, and the snapshot that serves while the database is away.
+// Package adopted turns DocsGPT's own agent keys into keys of the gate, whatever database DocsGPT uses. It selects the agents,
+// converts them, and caches them in memory and in an encrypted snapshot for outages of the database.
 package adopted
 
 import (
 	"github.com/docsgate/docsgate/keys"
 )
 
-// Agent is one of DocsGPT's own keys with what it stands for: an agent (0.14 and newer) or a record of api_keys (before).
+// Agent is one of DocsGPT's own keys and what it belongs to: an agent (0.14 and later) or a record of api_keys (before).
 type Agent struct {
-	ID   string      // of the record, in canonical spelling
-	Key  keys.Secret // in the spelling that is stored
+	ID   string      // ID of the record, in canonical form
+	Key  keys.Secret // exactly as stored
 	Name string
 
 	keys.Facts
 }
 
-// Filter says which agents are adopted. The zero Filter takes all but those that DocsGPT's /api/share made for anybody who
-// asked.
+// Filter selects the agents that become keys. The zero Filter selects all agents except those that DocsGPT's /api/share
+// created, which requires no credentials.
 type Filter struct {
-	Owners    []string // only of these accounts
-	IDs       []string // only these records, in either case, also in the form that KeyID gives
-	Published bool     // only those whose status is "published"
-	Shared    bool     // also those that /api/share made; their names end in "(shared)"
+	Owners    []string // only agents of these accounts
+	IDs       []string // only these records, case-insensitive, with or without the prefix of KeyID
+	Published bool     // only agents whose status is "published"
+	Shared    bool     // also agents that /api/share created; their names end in "(shared)"
 
-	// Off are records, named as in IDs, whose own keys are refused: tokens of the gate stand for them instead.
+	// Off are records, specified as in IDs, whose own keys are disabled: tokens of the gate replace them.
 	Off []string
 }
 
-// Left is an agent that was not adopted, and why. It is for the log and for people.
+// Left is an agent that was skipped, and the reason, for logs and users.
 type Left struct {
 	ID, Name string
 	Reason   string
 }
 
-// Distinct returns ids in their order, each once, without empty ones; nil if there are none. Agents belong to users of DocsGPT,
-// who can give them as many sources as they like, so it takes no longer than in proportion.
+// Distinct returns ids in their order without duplicates and empty ones; nil if none are left. It takes linear time, since
+// users of DocsGPT can give an agent any number of sources.
 func Distinct(ids []string) []string {
 	var all []string
 	seen := make(map[string]bool, len(ids))
@@ -47,5 +47,5 @@ func Distinct(ids []string) []string {
 	return all
 }
 
-// KeyID is the ID of the key that an agent becomes: "agent_" and the agent's id.
+// KeyID returns the ID of an agent's key: "agent_" and the agent's ID.
 func KeyID(agentID string) string { return "agent_" + agentID }

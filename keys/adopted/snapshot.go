@@ -23,9 +23,9 @@ import (
 	"github.com/docsgate/docsgate/keys/seal"
 )
 
-// A snapshot is two files, each with one line of text that says what it is and then sealed bytes: the agents, and the time
-// when they were confirmed last. The second is small, so that it can be written every minute; it counts only for the
-// snapshot whose mark it has.
+// A snapshot consists of two files, each with a header line and encrypted data: the agents, and the time when they were last
+// confirmed. The second file is small, so that it can be written every minute. It is valid only for the snapshot whose ID it
+// contains.
 const (
 	snapshotKind    = "docsgate-snapshot"
 	confirmedKind   = "docsgate-confirmed"
@@ -36,19 +36,19 @@ const (
 	confirmEvery     = time.Minute
 	maxSnapshotBytes = 1 << 30
 
-	// writeShare bounds the time that goes into writing snapshots of a large set which changes all the time: a twentieth.
+	// writeShare limits the time spent on writing snapshots of a large set that changes constantly, to a twentieth.
 	writeShare = 20
 )
 
-// snapshot is what is sealed.
+// snapshot is the plaintext of the first file.
 type snapshot struct {
-	Feed      string    `json:"feed"`
-	Confirmed time.Time `json:"confirmed"`
-	Agents    []stored  `json:"agents"`
+	Feed      string        `json:"feed"`
+	Confirmed time.Time     `json:"confirmed"`
+	Agents    []storedAgent `json:"agents"`
 }
 
-// stored is an Agent in a snapshot.
-type stored struct {
+// storedAgent is an Agent in a snapshot.
+type storedAgent struct {
 	ID             string   `json:"id"`
 	Key            string   `json:"key"`
 	Name           string   `json:"name,omitempty"`
@@ -61,14 +61,14 @@ type stored struct {
 	OnlyOrigins    bool     `json:"only_origins,omitempty"`
 }
 
-func store(a *Agent) stored {
-	return stored{
+func toStored(a *Agent) storedAgent {
+	return storedAgent{
 		ID: a.ID, Key: a.Key.Reveal(), Name: a.Name, Owner: a.Owner, Status: a.Status, Sources: a.Sources,
 		RequestsPerDay: a.RequestsPerDay, TokensPerDay: a.TokensPerDay, Origins: a.Origins, OnlyOrigins: a.OnlyOrigins,
 	}
 }
 
-func (s *stored) agent() Agent {
+func (s *storedAgent) agent() Agent {
 	return Agent{ID: s.ID, Key: keys.NewSecret(s.Key), Name: s.Name, Facts: keys.Facts{
 		Owner: s.Owner, Status: s.Status, Sources: s.Sources, RequestsPerDay: s.RequestsPerDay, TokensPerDay: s.TokensPerDay,
 		Origins: s.Origins, OnlyOrigins: s.OnlyOrigins,
@@ -78,21 +78,21 @@ func (s *stored) agent() Agent {
 // disk writes the files of a snapshot.
 type disk struct {
 	path, feed string
-	dirty      atomic.Bool // there are other agents than in the file
+	dirty      atomic.Bool // the agents differ from those in the file
 
-	mu        sync.Mutex // held while files are written; guards the following
-	mark      []byte     // of the snapshot in the file; nil: this process has not written one
-	confirmed time.Time  // as it stands on disk
-	written   time.Time
-	took      time.Duration
-	trouble   bool // it was reported
+	mu         sync.Mutex // held while files are written; guards the following fields
+	snapshotID []byte     // of the snapshot in the file; nil: this process has not written one
+	confirmed  time.Time  // time in the files
+	written    time.Time
+	took       time.Duration
+	reported   bool // the last error was reported
 }
 
 func (d *disk) changed() { d.dirty.Store(true) }
 
-// Save brings the snapshot on disk up to date, if there is to be one: the agents if they have changed, else about once a
-// minute the time when they were confirmed. It is cheap to call often. With now set it writes changes at once; otherwise
-// changes of a large set are collected for a while. Trouble goes to Note, once.
+// Save writes the snapshot if necessary: the agents if they have changed, or else about once a minute the time when they were
+// last confirmed. It is cheap to call often. If now is set, changes are written immediately; otherwise changes of a large set
+// are delayed and written together. An error is reported to Note, once.
 func (m *Memory) Save(now bool) {
 	d := &m.disk
 	if d.path == "" {
@@ -101,63 +101,63 @@ func (m *Memory) Save(now bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	err := m.save(d, now)
-	if err != nil && !d.trouble {
-		m.options.Note(fmt.Sprintf("the snapshot of DocsGPT's keys cannot be written: %v. The keys go on; but after a restart there "+
-			"will be none, or older ones, until the database is reached", err))
+	if err != nil && !d.reported {
+		m.options.Note(fmt.Sprintf("the snapshot of DocsGPT's keys cannot be written: %v. The keys stay valid, but after a restart there "+
+			"are none, or outdated ones, until the database is available", err))
 	}
-	d.trouble = err != nil
+	d.reported = err != nil
 }
 
 func (m *Memory) save(d *disk, now bool) error {
 	m.mu.Lock()
-	fresh, read := m.fresh, m.read
+	confirmed, read := m.confirmed, m.read
 	m.mu.Unlock()
 	switch {
 	case !read:
-		return nil // the file may be the better one
-	case d.dirty.Load() || d.mark == nil:
+		return nil // the file may have better data
+	case d.dirty.Load() || d.snapshotID == nil:
 		if !now && time.Since(d.written) < writeShare*d.took {
 			return nil
 		}
-	case fresh.Sub(d.confirmed) >= confirmEvery:
-		sec, err := secretToSeal(d.path)
+	case confirmed.Sub(d.confirmed) >= confirmEvery:
+		sec, err := secretToEncrypt(d.path)
 		if err != nil {
 			return err
 		}
-		if err := writeConfirmed(d.path, sec, d.mark, fresh); err != nil {
+		if err := writeConfirmed(d.path, sec, d.snapshotID, confirmed); err != nil {
 			return err
 		}
-		d.confirmed = fresh
+		d.confirmed = confirmed
 		return nil
 	default:
 		return nil
 	}
-	begun := time.Now()
-	defer func() { d.written, d.took = time.Now(), time.Since(begun) }()
-	d.dirty.Store(false) // before the agents are looked at
-	mark, err := writeSnapshot(d.path, m.snapshot())
+	start := time.Now()
+	defer func() { d.written, d.took = time.Now(), time.Since(start) }()
+	d.dirty.Store(false) // before the agents are read
+	snapshotID, err := writeSnapshot(d.path, m.snapshot())
 	if err != nil {
 		d.dirty.Store(true)
 		return err
 	}
-	d.mark, d.confirmed = mark, fresh
+	d.snapshotID, d.confirmed = snapshotID, confirmed
 	return nil
 }
 
 func (m *Memory) snapshot() *snapshot {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	snap := &snapshot{Feed: m.options.Feed, Confirmed: m.fresh.UTC(), Agents: make([]stored, 0, len(m.agents))}
+	snap := &snapshot{Feed: m.options.Feed, Confirmed: m.confirmed.UTC(), Agents: make([]storedAgent, 0, len(m.agents))}
 	for a := range maps.Values(m.agents) {
-		snap.Agents = append(snap.Agents, store(&a))
+		snap.Agents = append(snap.Agents, toStored(&a))
 	}
-	slices.SortFunc(snap.Agents, func(a, b stored) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortFunc(snap.Agents, func(a, b storedAgent) int { return cmp.Compare(a.ID, b.ID) })
 	return snap
 }
 
-// writeSnapshot puts a snapshot in the place of the one at path, and returns its mark.
+// writeSnapshot replaces the snapshot at path and returns the ID of the new one.
 func writeSnapshot(path string, snap *snapshot) ([]byte, error) {
-	sec, err := secretToSeal(path)
+	sec, err := secretToEncrypt(path)
 	if err != nil {
 		return nil, err
 	}
@@ -165,73 +165,73 @@ func writeSnapshot(path string, snap *snapshot) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encoding the snapshot: %w", err)
 	}
-	mark := make([]byte, 8)
-	_, _ = rand.Read(mark) // never fails: the process ends instead
-	if err := durable.Replace(path, sealed(sec, snapshotKind, mark, plain)); err != nil {
+	snapshotID := make([]byte, 8)
+	_, _ = rand.Read(snapshotID) // never fails: the process crashes instead
+	if err := durable.Replace(path, sealed(sec, snapshotKind, snapshotID, plain)); err != nil {
 		return nil, fmt.Errorf("writing the snapshot: %w", err)
 	}
-	return mark, nil
+	return snapshotID, nil
 }
 
-func writeConfirmed(path string, sec *seal.Secret, mark []byte, at time.Time) error {
+func writeConfirmed(path string, sec *seal.Secret, snapshotID []byte, at time.Time) error {
 	plain := binary.BigEndian.AppendUint64(nil, uint64(at.UnixNano()))
-	if err := durable.Replace(path+confirmedSuffix, sealed(sec, confirmedKind, mark, plain)); err != nil {
+	if err := durable.Replace(path+confirmedSuffix, sealed(sec, confirmedKind, snapshotID, plain)); err != nil {
 		return fmt.Errorf("writing the time of the snapshot: %w", err)
 	}
 	return nil
 }
 
-// readSnapshot returns the agents of the snapshot at path, and when they were confirmed last. The errors are for people.
+// readSnapshot returns the agents of the snapshot at path, and when they were last confirmed. The errors are meant for users.
 func readSnapshot(path, feed string) ([]Agent, time.Time, error) {
 	data, err := durable.Read(path, maxSnapshotBytes)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, time.Time{}, fmt.Errorf("there is no snapshot %s", path)
+		return nil, time.Time{}, fmt.Errorf("the snapshot %s does not exist", path)
 	}
 	if err != nil {
 		return nil, time.Time{}, fmt.Errorf("reading the snapshot: %w", err)
 	}
-	sec, err := secretToOpen(path)
+	sec, err := secretToDecrypt(path)
 	if err != nil {
-		return nil, time.Time{}, fmt.Errorf("the snapshot %s is not used: %w", path, err)
+		return nil, time.Time{}, fmt.Errorf("the snapshot %s cannot be used: %w", path, err)
 	}
-	plain, mark, err := opened(sec, snapshotKind, data)
+	plain, snapshotID, err := opened(sec, snapshotKind, data)
 	if err != nil {
-		return nil, time.Time{}, fmt.Errorf("the snapshot %s is not used: %w", path, err)
+		return nil, time.Time{}, fmt.Errorf("the snapshot %s cannot be used: %w", path, err)
 	}
 	agents, at, err := decodeSnapshot(plain, feed)
 	if err != nil {
-		return nil, time.Time{}, fmt.Errorf("the snapshot %s is not used: %w", path, err)
+		return nil, time.Time{}, fmt.Errorf("the snapshot %s cannot be used: %w", path, err)
 	}
-	// Without a good second file the time in the first one holds, which is only earlier.
-	if later, ok := readConfirmed(path, sec, mark); ok && later.After(at) {
+	// Without a valid second file the time of the first one applies, which is only earlier.
+	if later, ok := readConfirmed(path, sec, snapshotID); ok && later.After(at) {
 		at = later
 	}
 	return agents, at, nil
 }
 
-func readConfirmed(path string, sec *seal.Secret, mark []byte) (time.Time, bool) {
+func readConfirmed(path string, sec *seal.Secret, snapshotID []byte) (time.Time, bool) {
 	data, err := durable.Read(path+confirmedSuffix, maxSnapshotBytes)
 	if err != nil {
 		return time.Time{}, false
 	}
 	plain, of, err := opened(sec, confirmedKind, data)
-	if err != nil || !bytes.Equal(of, mark) || len(plain) != 8 {
+	if err != nil || !bytes.Equal(of, snapshotID) || len(plain) != 8 {
 		return time.Time{}, false
 	}
 	return time.Unix(0, int64(binary.BigEndian.Uint64(plain))), true
 }
 
-// decodeSnapshot reads what was sealed.
+// decodeSnapshot decodes the plaintext.
 func decodeSnapshot(plain []byte, feed string) ([]Agent, time.Time, error) {
 	var snap snapshot
 	if err := json.Unmarshal(plain, &snap); err != nil {
 		return nil, time.Time{}, errors.New("its content is damaged")
 	}
 	if snap.Feed != feed {
-		return nil, time.Time{}, fmt.Errorf("it is of another feed, %s", printable(snap.Feed))
+		return nil, time.Time{}, fmt.Errorf("it belongs to another feed, %s", printable(snap.Feed))
 	}
 	if snap.Confirmed.IsZero() {
-		return nil, time.Time{}, errors.New("it does not say when it was made")
+		return nil, time.Time{}, errors.New("its time is missing")
 	}
 	agents := make([]Agent, len(snap.Agents))
 	for i := range snap.Agents {
@@ -240,14 +240,14 @@ func decodeSnapshot(plain []byte, feed string) ([]Agent, time.Time, error) {
 	return agents, snap.Confirmed, nil
 }
 
-// header is the first line of a file: what it is, its version, which secret it is sealed with, and its own mark.
-func header(kind string, secretMark, mark []byte) []byte {
-	return fmt.Appendf(nil, "%s %d %x %x\n", kind, snapshotVersion, secretMark, mark)
+// header returns the header line of a file: its kind, the version, the key ID of the secret, and the snapshot ID.
+func header(kind string, keyID, snapshotID []byte) []byte {
+	return fmt.Appendf(nil, "%s %d %x %x\n", kind, snapshotVersion, keyID, snapshotID)
 }
 
-// splitHeader takes the first line apart.
-func splitHeader(kind string, data []byte) (line, secretMark, mark, sealed []byte, err error) {
-	foreign := errors.New("it was not written by the gate")
+// splitHeader parses the header line.
+func splitHeader(kind string, data []byte) (line, keyID, snapshotID, sealed []byte, err error) {
+	foreign := errors.New("it was not written by docsgate")
 	end := bytes.IndexByte(data[:min(len(data), 128)], '\n')
 	if end < 0 {
 		return nil, nil, nil, nil, foreign
@@ -257,15 +257,15 @@ func splitHeader(kind string, data []byte) (line, secretMark, mark, sealed []byt
 		return nil, nil, nil, nil, foreign
 	}
 	if version, err := strconv.Atoi(words[1]); err != nil || version != snapshotVersion {
-		return nil, nil, nil, nil, errors.New("it is of another version of the gate")
+		return nil, nil, nil, nil, errors.New("it was written by another version of docsgate")
 	}
 	if len(words) != 4 {
 		return nil, nil, nil, nil, foreign
 	}
-	secretMark, err1 := hex.DecodeString(words[2])
-	mark, err2 := hex.DecodeString(words[3])
+	keyID, err1 := hex.DecodeString(words[2])
+	snapshotID, err2 := hex.DecodeString(words[3])
 	if err1 != nil || err2 != nil {
 		return nil, nil, nil, nil, foreign
 	}
-	return data[:end+1], secretMark, mark, data[end+1:], nil
+	return data[:end+1], keyID, snapshotID, data[end+1:], nil
 }

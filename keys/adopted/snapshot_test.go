@@ -18,17 +18,17 @@ import (
 
 const canary = "canary-Key-0815"
 
-// kept is a memory with a snapshot on disk, and what it notes.
-func kept(path string, notes *[]string) *Memory {
+// newTestCache returns a Memory with a snapshot on disk. Its notes are appended to notes.
+func newTestCache(path string, notes *[]string) *Memory {
 	return NewMemory(MemoryOptions{Feed: "docsgpt:h:1/db", SnapshotPath: path, Note: func(text string) { *notes = append(*notes, text) }})
 }
 
-func written(t *testing.T) (path string, at time.Time) {
+func writtenSnapshot(t *testing.T) (path string, at time.Time) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "keys.snapshot")
 	at = time.Unix(1_700_000_000, 42)
 	var notes []string
-	m := kept(path, &notes)
+	m := newTestCache(path, &notes)
 	a := agent("1", canary)
 	a.Sources, a.Origins, a.OnlyOrigins, a.RequestsPerDay, a.TokensPerDay = []string{"s"}, []string{"https://o"}, true, 5, 6
 	m.Load([]Agent{a, agent("2", "b")}, at)
@@ -39,11 +39,11 @@ func written(t *testing.T) (path string, at time.Time) {
 	return path, at
 }
 
-// What was kept comes back as it was.
-func TestSnapshotComesBack(t *testing.T) {
-	path, at := written(t)
+// A snapshot restores the same keys.
+func TestSnapshotRoundTrip(t *testing.T) {
+	path, at := writtenSnapshot(t)
 	var notes []string
-	set, err := kept(path, &notes).Kept(errors.New("away"))
+	set, err := newTestCache(path, &notes).Kept(errors.New("unavailable"))
 	stale := (*keys.Stale)(nil)
 	if !errors.As(err, &stale) || !stale.At.Equal(at) || tokens(set) != canary+" b" || len(notes) > 0 {
 		t.Fatalf("%d keys, %v, notes %q", len(set), err, notes)
@@ -57,18 +57,18 @@ func TestSnapshotComesBack(t *testing.T) {
 	}
 }
 
-// The filter of today counts, not the one of the time when the snapshot was written.
-func TestSnapshotIsFiltered(t *testing.T) {
-	path, _ := written(t)
+// The current filter applies, not the filter at the time of the snapshot.
+func TestSnapshotUsesCurrentFilter(t *testing.T) {
+	path, _ := writtenSnapshot(t)
 	m := NewMemory(MemoryOptions{Feed: "docsgpt:h:1/db", SnapshotPath: path, Filter: Filter{IDs: []string{"2"}}})
-	if set, _ := m.Kept(errors.New("away")); tokens(set) != "b" {
+	if set, _ := m.Kept(errors.New("unavailable")); tokens(set) != "b" {
 		t.Errorf("keys: %q", tokens(set))
 	}
 }
 
-// Neither a key nor anything else can be read from the files, and nobody else may try.
-func TestSnapshotIsSealed(t *testing.T) {
-	path, _ := written(t)
+// The files contain neither keys nor names in plaintext, and only their owner can read them.
+func TestSnapshotIsEncrypted(t *testing.T) {
+	path, _ := writtenSnapshot(t)
 	for _, name := range []string{path, path + secretSuffix} {
 		info, err := os.Stat(name)
 		if err != nil {
@@ -82,19 +82,19 @@ func TestSnapshotIsSealed(t *testing.T) {
 			t.Fatal(err)
 		}
 		if bytes.Contains(data, []byte(canary)) || bytes.Contains(data, []byte("Agent 1")) {
-			t.Errorf("%s can be read", name)
+			t.Errorf("%s contains plaintext", name)
 		}
 	}
-	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(path), "*.new")); len(left) > 0 {
-		t.Errorf("left behind: %v", left)
+	if temporary, _ := filepath.Glob(filepath.Join(filepath.Dir(path), "*.new")); len(temporary) > 0 {
+		t.Errorf("temporary files: %v", temporary)
 	}
 }
 
-// The time of the last confirmation is written about once a minute, without the agents being written again.
+// The time of the last confirmation is written about once a minute, without writing the agents again.
 func TestConfirmedTime(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keys.snapshot")
 	var notes []string
-	m := kept(path, &notes)
+	m := newTestCache(path, &notes)
 	at := time.Unix(1_700_000_000, 0)
 	m.Load([]Agent{agent("1", "a")}, at)
 	m.Save(true)
@@ -121,24 +121,24 @@ func TestConfirmedTime(t *testing.T) {
 	}
 	m.Update([]Agent{agent("2", "b")}, nil, at.Add(62*time.Second))
 	m.Save(true)
-	// The older file with a time is of another snapshot now.
+	// The time file belongs to the previous snapshot and must be ignored.
 	if agents, got, err := readSnapshot(path, "docsgpt:h:1/db"); err != nil || len(agents) != 2 || !got.Equal(at.Add(62*time.Second)) {
 		t.Errorf("%d agents, confirmed at %v, %v", len(agents), got, err)
 	}
 }
 
-// A snapshot that is not good is not used, whatever is wrong with it; the reason is told and shows nothing. It stays as it is
-// until there is a better one.
-func TestBadSnapshots(t *testing.T) {
+// An invalid snapshot is not used, and the reason is reported without secrets. The file is not modified until there are current
+// agents.
+func TestInvalidSnapshots(t *testing.T) {
 	for _, c := range []struct {
-		name  string
-		spoil func(t *testing.T, path string)
-		want  string
+		name   string
+		damage func(t *testing.T, path string)
+		want   string
 	}{
-		{"missing", func(t *testing.T, path string) { remove(t, path) }, "there is no snapshot"},
-		{"empty", func(t *testing.T, path string) { write(t, path, "") }, "not written by the gate"},
-		{"cut off", func(t *testing.T, path string) { write(t, path, read(t, path)[:60]) }, "it is damaged"},
-		{"another file", func(t *testing.T, path string) { write(t, path, "keys: []\n") }, "not written by the gate"},
+		{"missing", func(t *testing.T, path string) { remove(t, path) }, "does not exist"},
+		{"empty", func(t *testing.T, path string) { write(t, path, "") }, "not written by docsgate"},
+		{"truncated", func(t *testing.T, path string) { write(t, path, read(t, path)[:60]) }, "it is damaged"},
+		{"another file", func(t *testing.T, path string) { write(t, path, "keys: []\n") }, "not written by docsgate"},
 		{"newer", func(t *testing.T, path string) {
 			write(t, path, strings.Replace(read(t, path), "snapshot 1 ", "snapshot 2 ", 1))
 		}, "another version"},
@@ -146,20 +146,20 @@ func TestBadSnapshots(t *testing.T) {
 		{"secret damaged", func(t *testing.T, path string) { write(t, path+secretSuffix, "x") }, "is damaged"},
 		{"another secret", func(t *testing.T, path string) {
 			remove(t, path+secretSuffix)
-			if _, err := secretToSeal(path); err != nil {
+			if _, err := secretToEncrypt(path); err != nil {
 				t.Fatal(err)
 			}
 		}, "another secret"},
-		{"secret for everybody", func(t *testing.T, path string) {
+		{"secret readable by others", func(t *testing.T, path string) {
 			if err := os.Chmod(path+secretSuffix, 0o644); err != nil {
 				t.Fatal(err)
 			}
 		}, "is readable by other users"},
-		{"of another feed", func(t *testing.T, path string) {
+		{"another feed", func(t *testing.T, path string) {
 			if _, err := writeSnapshot(path, &snapshot{Feed: "docsgpt:other:1/db", Confirmed: time.Now()}); err != nil {
 				t.Fatal(err)
 			}
-		}, "of another feed, docsgpt:other:1/db"},
+		}, "belongs to another feed, docsgpt:other:1/db"},
 		{"a folder", func(t *testing.T, path string) {
 			remove(t, path)
 			if err := os.Mkdir(path, 0o700); err != nil {
@@ -168,12 +168,12 @@ func TestBadSnapshots(t *testing.T) {
 		}, "not a regular file"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			path, _ := written(t)
-			c.spoil(t, path)
+			path, _ := writtenSnapshot(t)
+			c.damage(t, path)
 			before, _ := os.Stat(path)
 			var notes []string
-			m := kept(path, &notes)
-			set, err := m.Kept(errors.New("away"))
+			m := newTestCache(path, &notes)
+			set, err := m.Kept(errors.New("unavailable"))
 			stale := (*keys.Stale)(nil)
 			if !errors.As(err, &stale) || !stale.At.IsZero() || len(set) != 0 {
 				t.Errorf("%d keys, %v", len(set), err)
@@ -183,31 +183,31 @@ func TestBadSnapshots(t *testing.T) {
 			}
 			m.Save(true)
 			if after, _ := os.Stat(path); before != nil && !os.SameFile(before, after) {
-				t.Error("it was overwritten before anything was read")
+				t.Error("the file was overwritten before the agents were read")
 			}
 		})
 	}
 }
 
-// Any change of any byte is noticed.
-func TestSnapshotResistsChanges(t *testing.T) {
-	path, _ := written(t)
+// A change of any byte is detected.
+func TestSnapshotTampering(t *testing.T) {
+	path, _ := writtenSnapshot(t)
 	good := []byte(read(t, path))
 	for i := range good {
 		bad := bytes.Clone(good)
 		bad[i] ^= 0x21
 		write(t, path, string(bad))
 		if agents, _, err := readSnapshot(path, "docsgpt:h:1/db"); err == nil || agents != nil {
-			t.Fatalf("byte %d of %d was changed, and %d agents were read", i, len(good), len(agents))
+			t.Fatalf("byte %d of %d was changed, but %d agents were read", i, len(good), len(agents))
 		}
 	}
 }
 
-// The folder is made, for the gate's user alone, as are the files: nothing else may have made it yet.
-func TestSnapshotMakesItsFolder(t *testing.T) {
+// The folder and the files are created with permissions for their owner only.
+func TestSnapshotCreatesFolder(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "data", "docsgate")
 	var notes []string
-	m := kept(filepath.Join(folder, "keys.snapshot"), &notes)
+	m := newTestCache(filepath.Join(folder, "keys.snapshot"), &notes)
 	m.Load([]Agent{agent("1", canary)}, time.Now().Add(-2*confirmEvery))
 	m.Save(true)
 	m.Confirm(time.Now())
@@ -226,12 +226,12 @@ func TestSnapshotMakesItsFolder(t *testing.T) {
 	}
 }
 
-// A folder that cannot be written to is told once, and the keys go on.
-func TestSnapshotCannotBeWritten(t *testing.T) {
+// A write error is reported once, and the keys stay valid.
+func TestSnapshotWriteError(t *testing.T) {
 	var notes []string
 	file := filepath.Join(t.TempDir(), "file")
 	write(t, file, "")
-	m := kept(filepath.Join(file, "keys.snapshot"), &notes)
+	m := newTestCache(filepath.Join(file, "keys.snapshot"), &notes)
 	m.Load([]Agent{agent("1", canary)}, time.Now())
 	m.Save(true)
 	m.Save(true)
@@ -241,7 +241,7 @@ func TestSnapshotCannotBeWritten(t *testing.T) {
 }
 
 func FuzzSnapshot(f *testing.F) {
-	sec, err := secretToSeal(filepath.Join(f.TempDir(), "s"))
+	sec, err := secretToEncrypt(filepath.Join(f.TempDir(), "s"))
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -250,20 +250,20 @@ func FuzzSnapshot(f *testing.F) {
 	f.Add(sealed(sec, snapshotKind, []byte("12345678"), []byte(`{}`)))
 	f.Add([]byte(`{"feed":"f","confirmed":"2026-01-02T03:04:05Z","agents":[{"id":"1","key":"k"},{"id":"1","key":"k"}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		// What was not sealed with the secret is never opened.
+		// Data that was not encrypted with the secret is never accepted.
 		if plain, _, err := opened(sec, snapshotKind, data); err == nil && !bytes.Equal(plain, []byte(`{}`)) {
-			t.Fatalf("opened %q", plain)
+			t.Fatalf("decrypted %q", plain)
 		}
-		// What was, comes back, but not as something else.
+		// Encrypted data is decrypted to the same data, but only as the same kind of file.
 		file := sealed(sec, snapshotKind, []byte("12345678"), data)
-		plain, mark, err := opened(sec, snapshotKind, file)
-		if err != nil || !bytes.Equal(plain, data) || string(mark) != "12345678" {
-			t.Fatalf("sealed and opened: %v", err)
+		plain, snapshotID, err := opened(sec, snapshotKind, file)
+		if err != nil || !bytes.Equal(plain, data) || string(snapshotID) != "12345678" {
+			t.Fatalf("after encryption and decryption: %v", err)
 		}
 		if _, _, err := opened(sec, confirmedKind, file); err == nil {
-			t.Fatal("opened as another kind of file")
+			t.Fatal("accepted as another kind of file")
 		}
-		// Whatever is in it, a store takes what becomes of it.
+		// The store accepts the keys of any decoded snapshot.
 		agents, at, err := decodeSnapshot(data, "f")
 		if err != nil {
 			if agents != nil {
@@ -272,16 +272,16 @@ func FuzzSnapshot(f *testing.F) {
 			return
 		}
 		if at.IsZero() {
-			t.Fatal("no time")
+			t.Fatal("zero time")
 		}
 		set, _ := Keys(agents, Filter{})
 		if _, err := keys.NewStore().Replace("f", set); err != nil {
-			t.Fatalf("a store does not take it: %v", err)
+			t.Fatalf("the store rejects them: %v", err)
 		}
 	})
 }
 
-// BenchmarkSnapshot writes and reads 100,000 agents.
+// BenchmarkSnapshot measures writing and reading 100,000 agents.
 func BenchmarkSnapshot(b *testing.B) {
 	path := filepath.Join(b.TempDir(), "keys.snapshot")
 	m := NewMemory(MemoryOptions{Feed: "f", SnapshotPath: path})

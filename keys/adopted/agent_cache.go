@@ -11,39 +11,39 @@ import (
 	"github.com/docsgate/docsgate/keys"
 )
 
-// MemoryOptions configure a Memory.
+// MemoryOptions configures a Memory.
 type MemoryOptions struct {
-	Feed         string // name of the feed, which a snapshot must be of
+	Feed         string // name of the feed; a snapshot of another feed is rejected
 	Filter       Filter
-	SnapshotPath string // empty: nothing is kept on disk
+	SnapshotPath string // empty: no snapshot on disk
 
-	// Note is called with what an operator should know about the snapshot or the filter, in a sentence without secrets. It must
-	// not call the Memory. nil drops it.
+	// Note is called with messages for operators about the snapshot or the filter. They contain no secrets. It must not call
+	// the Memory. nil discards them.
 	Note func(text string)
 }
 
-// Memory is what a feed remembers of DocsGPT's agents between two readings: the last ones that are adopted, what has changed
-// since the keys were given out, and the snapshot on disk. It is safe for concurrent use. Make one with NewMemory.
+// Memory is a feed's cache of DocsGPT's agents between two reads of the database: the agents of the last read, the changes
+// since keys were last returned, and the snapshot on disk. It is safe for concurrent use. Create one with NewMemory.
 type Memory struct {
 	options MemoryOptions
 	sel     *selector
 
-	mu       sync.Mutex // guards the following
-	fresh    time.Time  // when the agents were confirmed; zero: never
-	known    bool       // there are agents, read or kept
-	read     bool       // they were read from the database
-	agents   map[string]Agent
-	owners   map[keys.Digest]string // which agent has a token
-	repeated map[string]Agent       // left out because others have the same key
-	left     map[string]Left        // all that were left out, by their printable ids
-	pending  map[string]bool        // ids that have changed since keys were given out
-	noted    string                 // what was said last about the snapshot
-	notedOff string                 // what was said last about Filter.Off
+	mu                sync.Mutex // guards the following
+	confirmed         time.Time  // when the agents were last confirmed; zero: never
+	known             bool       // agents were read from the database or the snapshot
+	read              bool       // agents were read from the database
+	agents            map[string]Agent
+	owners            map[keys.Digest]string // ID of the agent that has a token
+	duplicates        map[string]Agent       // skipped because other agents have the same key
+	skipped           map[string]Left        // all skipped agents, by their printable IDs
+	pending           map[string]bool        // IDs that have changed since keys were last returned
+	lastNote          string                 // last message about the snapshot
+	lastExclusionNote string                 // last message about Filter.Off
 
 	disk disk
 }
 
-// NewMemory returns a memory that knows of nothing yet. The snapshot is not touched.
+// NewMemory returns an empty Memory. It does not access the snapshot.
 func NewMemory(o MemoryOptions) *Memory {
 	if o.Note == nil {
 		o.Note = func(string) {}
@@ -53,30 +53,30 @@ func NewMemory(o MemoryOptions) *Memory {
 	return m
 }
 
-// Fresh returns when the agents were confirmed last to be all there are; zero: never.
+// Fresh returns when the agents were last confirmed to be current and complete; zero: never.
 func (m *Memory) Fresh() time.Time {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.fresh
+	return m.confirmed
 }
 
-// Confirm notes that at a time the database had nothing else.
+// Confirm records that at a time the database had no other agents.
 func (m *Memory) Confirm(at time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if at.After(m.fresh) {
-		m.fresh = at
+	if at.After(m.confirmed) {
+		m.confirmed = at
 	}
 }
 
-// Left returns the agents that have a key and were not adopted, sorted by ID.
+// Left returns the agents that have a key and were skipped, sorted by ID.
 func (m *Memory) Left() []Left {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return slices.SortedFunc(maps.Values(m.left), func(a, b Left) int { return cmp.Compare(a.ID, b.ID) })
+	return slices.SortedFunc(maps.Values(m.skipped), func(a, b Left) int { return cmp.Compare(a.ID, b.ID) })
 }
 
-// Load takes all agents that there were at a time, and returns the keys that they become.
+// Load sets the agents to the complete set as of a time, and returns their keys.
 func (m *Memory) Load(agents []Agent, at time.Time) []keys.Key {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -84,49 +84,49 @@ func (m *Memory) Load(agents []Agent, at time.Time) []keys.Key {
 	if changed {
 		m.disk.changed()
 	}
-	m.fresh, m.read = at, true
+	m.confirmed, m.read = at, true
 	clear(m.pending)
 	m.noteOff()
 	return keysOf(chosen, m.sel)
 }
 
-// noteOff says which of the records whose keys are to be refused are not there: a slip of the pen would leave a key in force.
+// noteOff warns about records in Filter.Off that do not exist: because of a typo a key would stay valid.
 func (m *Memory) noteOff() {
-	missing := maps.Clone(m.sel.off)
+	missing := maps.Clone(m.sel.excluded)
 	for id := range m.agents {
 		delete(missing, strings.ToLower(id))
 	}
-	for id := range m.left {
+	for id := range m.skipped {
 		delete(missing, strings.ToLower(id))
 	}
 	text := ""
 	if len(missing) > 0 {
-		text = "off names " + strings.Join(slices.Sorted(maps.Keys(missing)), ", ") + ", but no agent with such an id has a key: no key is " +
-			"switched off by that"
+		text = "exclude_keys contains " + strings.Join(slices.Sorted(maps.Keys(missing)), ", ") + ", but no agent with such an id has a key: " +
+			"no key is disabled by that"
 	}
-	if text != "" && text != m.notedOff {
+	if text != "" && text != m.lastExclusionNote {
 		m.options.Note(text)
 	}
-	m.notedOff = text
+	m.lastExclusionNote = text
 }
 
-// Compare takes all agents that there were at a time, and tells whether Changes has something to say.
+// Compare sets the agents to the complete set as of a time, and reports whether Changes will return any.
 func (m *Memory) Compare(agents []Agent, at time.Time) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if _, changed := m.replace(agents); changed {
 		m.disk.changed()
 	}
-	m.fresh, m.read = at, true
+	m.confirmed, m.read = at, true
 	return len(m.pending) > 0
 }
 
-// Update takes agents that are new or other than before, and the ids of those that are gone or have no key any more, as of
-// a time, and tells whether Changes has something to say. Its cost depends on what has changed only.
+// Update applies new or modified agents and the IDs of agents that are deleted or no longer have a key, as of a time, and
+// reports whether Changes will return any. Its cost depends only on the number of changed agents.
 func (m *Memory) Update(put []Agent, gone []string, at time.Time) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.fresh, m.read = at, true
+	m.confirmed, m.read = at, true
 	done, changed := m.edit(put, gone)
 	if !done {
 		changed = m.rebuild(put, gone)
@@ -153,8 +153,8 @@ func (m *Memory) Changes() keys.Delta {
 	return delta
 }
 
-// Kept returns the last keys, from memory or else from the snapshot, with a *keys.Stale error that says why there are no
-// newer ones.
+// Kept returns the last keys, from memory or else from the snapshot, with a *keys.Stale error that contains the reason why
+// there are no current ones.
 func (m *Memory) Kept(cause error) ([]keys.Key, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -162,31 +162,31 @@ func (m *Memory) Kept(cause error) ([]keys.Key, error) {
 		m.recall()
 	}
 	clear(m.pending)
-	return m.all(), &keys.Stale{At: m.fresh, Err: cause}
+	return m.all(), &keys.Stale{At: m.confirmed, Err: cause}
 }
 
-// recall takes the agents from the snapshot, if there is a good one.
+// recall loads the agents from the snapshot, if it is valid.
 func (m *Memory) recall() {
 	if m.options.SnapshotPath == "" {
 		return
 	}
 	agents, at, err := readSnapshot(m.options.SnapshotPath, m.options.Feed)
 	if err != nil {
-		if m.noted != err.Error() { // it is tried again and again
-			m.noted = err.Error()
-			m.options.Note(m.noted)
+		if m.lastNote != err.Error() { // it is retried repeatedly
+			m.lastNote = err.Error()
+			m.options.Note(m.lastNote)
 		}
 		return
 	}
 	m.replace(agents)
-	m.fresh = at
+	m.confirmed = at
 	if now := time.Now(); at.After(now) {
-		m.fresh = now // the clock was set back: they are not good for longer than others
+		m.confirmed = now // the clock was set back: a time in the future must not extend the max stale time
 	}
 }
 
-// replace makes agents all that there are. It returns those that are adopted, notes what has changed, and tells whether
-// something has.
+// replace sets the agents to a complete set. It returns the selected ones, records the changes, and reports whether there are
+// any.
 func (m *Memory) replace(agents []Agent) (chosen []choice, changed bool) {
 	chosen, others := choose(agents, m.sel)
 	old, first := m.agents, !m.known
@@ -208,42 +208,42 @@ func (m *Memory) replace(agents []Agent) (chosen []choice, changed bool) {
 			m.pending[id], changed = true, true
 		}
 	}
-	m.left, m.repeated = make(map[string]Left, len(others)), map[string]Agent{}
+	m.skipped, m.duplicates = make(map[string]Left, len(others)), map[string]Agent{}
 	for _, o := range others {
-		m.left[printable(o.agent.ID)] = o.agent.Left(o.reason)
+		m.skipped[printable(o.agent.ID)] = o.agent.Left(o.reason)
 		if strings.HasPrefix(o.reason, repeats) {
-			m.repeated[o.agent.ID] = *o.agent
+			m.duplicates[o.agent.ID] = *o.agent
 		}
 	}
 	return chosen, changed
 }
 
-// rebuild is replace for a few agents, with another look at all others.
+// rebuild is like replace for a few agents, but selects again among all agents.
 func (m *Memory) rebuild(put []Agent, gone []string) bool {
-	all, left := maps.Clone(m.agents), m.left
+	all, skipped := maps.Clone(m.agents), m.skipped
 	if all == nil {
 		all = map[string]Agent{}
 	}
-	for id, a := range m.repeated {
+	for id, a := range m.duplicates {
 		all[id] = a
-		delete(left, printable(id))
+		delete(skipped, printable(id))
 	}
 	for _, id := range gone {
 		delete(all, id)
-		delete(left, printable(id))
+		delete(skipped, printable(id))
 	}
 	for i := range put {
 		all[put[i].ID] = put[i]
-		delete(left, printable(put[i].ID))
+		delete(skipped, printable(put[i].ID))
 	}
 	_, changed := m.replace(slices.Collect(maps.Values(all)))
-	maps.Copy(m.left, left) // those that the filter leaves out, whatever the others are
+	maps.Copy(m.skipped, skipped) // skipped by the filter, regardless of other agents
 	return changed
 }
 
-// edit is replace for a few agents. With done false it has done nothing, since it would have had to look at others.
+// edit is like replace for a few agents. If done is false, nothing was changed, since other agents are affected.
 func (m *Memory) edit(put []Agent, gone []string) (done, changed bool) {
-	if !m.known || len(m.repeated) > 0 {
+	if !m.known || len(m.duplicates) > 0 {
 		return false, false
 	}
 	leaving := make(map[string]bool, len(put)+len(gone))
@@ -253,13 +253,13 @@ func (m *Memory) edit(put []Agent, gone []string) (done, changed bool) {
 	for i := range put {
 		leaving[put[i].ID] = true
 	}
-	taken := make(map[keys.Digest]bool, len(put))
+	used := make(map[keys.Digest]bool, len(put))
 	for i := range put {
 		d := keys.DigestOf(put[i].Key.Reveal())
-		if owner, ok := m.owners[d]; taken[d] || ok && !leaving[owner] {
+		if owner, ok := m.owners[d]; used[d] || ok && !leaving[owner] {
 			return false, false
 		}
-		taken[d] = true
+		used[d] = true
 	}
 	before := make(map[string]Agent, len(leaving))
 	for id := range leaving {
@@ -268,7 +268,7 @@ func (m *Memory) edit(put []Agent, gone []string) (done, changed bool) {
 			delete(m.agents, id)
 			delete(m.owners, keys.DigestOf(a.Key.Reveal()))
 		}
-		delete(m.left, printable(id))
+		delete(m.skipped, printable(id))
 	}
 	for i := range put {
 		a := put[i]
@@ -276,7 +276,7 @@ func (m *Memory) edit(put []Agent, gone []string) (done, changed bool) {
 			continue
 		}
 		if reason := m.sel.leaves(&a); reason != "" {
-			m.left[printable(a.ID)] = a.Left(reason)
+			m.skipped[printable(a.ID)] = a.Left(reason)
 			continue
 		}
 		m.agents[a.ID], m.owners[keys.DigestOf(a.Key.Reveal())] = a, a.ID

@@ -11,21 +11,21 @@ import (
 )
 
 const (
-	// sharedSuffix ends the names of the agents that DocsGPT's /api/share makes. It asks for no credential.
+	// sharedSuffix is the end of the names of agents that DocsGPT's /api/share creates. That endpoint requires no credentials.
 	sharedSuffix = "(shared)"
 
 	published    = "published"
 	maxNameRunes = 200
-	maxIDBytes   = 120 // with the prefix of KeyID as long as an ID of a key may be
+	maxIDBytes   = 120 // with the prefix of KeyID the maximum length of a key's ID
 )
 
-// Keys makes keys of agents, bound to the agents themselves: the token that clients present is the agent's own key, in
-// exactly the spelling that is stored, and it is what goes upstream.
+// Keys converts agents to keys that are bound to the agents themselves: the token that clients present is the agent's own key,
+// exactly as stored, and it is what is sent upstream.
 //
-// The keys are sorted by ID. Agents without a key are left out silently: they are drafts that were never published. left
-// names the others that were left out, sorted by ID. DocsGPT's database does not let two keys differ in case only; where it
-// does, they are two keys here, each with its own spelling. Of several records with the same key (MongoDB allows that) the
-// one with the lowest ID counts.
+// The keys are sorted by ID. Agents without a key are skipped silently: they are drafts that were never published. left
+// contains the other skipped agents, sorted by ID. DocsGPT's database does not allow two keys that differ only in case; if it
+// contains such keys, they are two keys here, each with its own spelling. If several records have the same key (MongoDB allows
+// that), the one with the lowest ID is used.
 func Keys(agents []Agent, f Filter) (set []keys.Key, left []Left) {
 	sel := f.selector()
 	chosen, others := choose(agents, sel)
@@ -35,19 +35,19 @@ func Keys(agents []Agent, f Filter) (set []keys.Key, left []Left) {
 	return keysOf(chosen, sel), left
 }
 
-// choice is an agent that is adopted, and the digest of its key.
+// choice is a selected agent and the digest of its key.
 type choice struct {
 	agent  *Agent
 	digest keys.Digest
 }
 
-// refusal is an agent that is not.
+// refusal is a skipped agent.
 type refusal struct {
 	agent  *Agent
 	reason string
 }
 
-// choose looks at all agents with a key, sorted by ID.
+// choose divides all agents that have a key into selected and skipped ones, each sorted by ID.
 func choose(agents []Agent, sel *selector) (chosen []choice, others []refusal) {
 	sorted := make([]*Agent, 0, len(agents))
 	for i := range agents {
@@ -71,7 +71,7 @@ func choose(agents []Agent, sel *selector) (chosen []choice, others []refusal) {
 			continue
 		}
 		digest := keys.DigestOf(a.Key.Reveal())
-		if other, taken := owners[digest]; taken {
+		if other, used := owners[digest]; used {
 			others = append(others, refusal{a, repeats + other.ID})
 			continue
 		}
@@ -81,7 +81,7 @@ func choose(agents []Agent, sel *selector) (chosen []choice, others []refusal) {
 	return chosen, others
 }
 
-// keysOf returns the keys that agents become.
+// keysOf returns the keys of agents.
 func keysOf(chosen []choice, sel *selector) []keys.Key {
 	set := make([]keys.Key, len(chosen))
 	for i, c := range chosen {
@@ -90,27 +90,27 @@ func keysOf(chosen []choice, sel *selector) []keys.Key {
 	return set
 }
 
-const repeats = "it has the same key as agent "
+const repeats = "same key as agent "
 
-// key is the key that an agent becomes.
+// key returns the key of the agent.
 func (a *Agent) key(digest keys.Digest, sel *selector) keys.Key {
 	facts := a.Facts
 	k := keys.Key{
 		ID: KeyID(a.ID), Name: a.displayName(), Digest: digest,
 		Binding: keys.Binding{Agent: a.Key}, Facts: &facts,
 	}
-	if sel.off[strings.ToLower(a.ID)] {
+	if sel.excluded[strings.ToLower(a.ID)] {
 		k.State = keys.Disabled
 	}
 	return k
 }
 
-// Left says that the agent was not adopted, in a form that cannot disturb a log or a terminal.
+// Left returns the agent as skipped. Its texts are safe for logs and terminals.
 func (a *Agent) Left(reason string) Left {
 	return Left{ID: printable(a.ID), Name: a.displayName(), Reason: reason}
 }
 
-// displayName is the name in a form that cannot disturb a log or a terminal.
+// displayName returns the name, safe for logs and terminals.
 func (a *Agent) displayName() string {
 	if name := printable(a.Name); name != "" {
 		return name
@@ -118,7 +118,7 @@ func (a *Agent) displayName() string {
 	return printable(a.ID)
 }
 
-// printable takes out of a text what is not meant to be seen, and the middle of the blanks, and cuts it off.
+// printable removes characters that are not printable, collapses white space, and truncates the text.
 func printable(s string) string {
 	s = strings.Join(strings.Fields(strings.Map(func(r rune) rune {
 		switch {
@@ -136,21 +136,21 @@ func printable(s string) string {
 	return s
 }
 
-// selector is a Filter that looks things up.
+// selector is a Filter prepared for lookups.
 type selector struct {
-	owners, ids       map[string]bool // nil: all
-	off               map[string]bool
-	published, shared bool
+	owners, ids                  map[string]bool // nil: all
+	excluded                     map[string]bool
+	onlyPublished, includeShared bool
 }
 
 func (f Filter) selector() *selector {
 	return &selector{
-		owners: setOf(f.Owners), ids: setOf(plainIDs(f.IDs)), off: setOf(plainIDs(f.Off)),
-		published: f.Published, shared: f.Shared,
+		owners: setOf(f.Owners), ids: setOf(plainIDs(f.IDs)), excluded: setOf(plainIDs(f.Off)),
+		onlyPublished: f.Published, includeShared: f.Shared,
 	}
 }
 
-// plainIDs are ids of records, for comparison.
+// plainIDs returns IDs of records in a normalized form, for comparison.
 func plainIDs(list []string) []string {
 	ids := make([]string, len(list))
 	for i, id := range list {
@@ -170,29 +170,29 @@ func setOf(list []string) map[string]bool {
 	return set
 }
 
-// leaves says why an agent with a key is left out; empty: it is not.
+// leaves returns the reason why an agent with a key is skipped, or "" if it is not.
 func (s *selector) leaves(a *Agent) string {
 	switch {
 	case s.ids != nil && !s.ids[strings.ToLower(a.ID)]:
-		return "the filter does not name its id"
+		return "the filter does not include its id"
 	case s.owners != nil && !s.owners[a.Owner]:
-		return "the filter does not name its owner"
-	case s.published && a.Status != published:
+		return "the filter does not include its owner"
+	case s.onlyPublished && a.Status != published:
 		return fmt.Sprintf("its status is %q, not %q", printable(a.Status), published)
-	case !s.shared && strings.HasSuffix(strings.TrimSpace(a.Name), sharedSuffix):
-		return "DocsGPT made it for a shared conversation, for anybody who asked; the filter does not ask for such agents"
+	case !s.includeShared && strings.HasSuffix(strings.TrimSpace(a.Name), sharedSuffix):
+		return "DocsGPT created it for a shared conversation, without requiring credentials; the filter does not include such agents"
 	case !goodID(a.ID):
-		return "its id is not one that a key can have"
+		return "its id cannot be part of a key's id"
 	case !keys.WellFormed(a.Key.Reveal()):
-		return "its key cannot be presented: it is longer than 512 characters, or has others than printable ASCII"
+		return "its key cannot be presented: it is longer than 512 characters, or is not printable ASCII"
 	case keys.Mistyped(a.Key.Reveal()):
-		return "its key looks like one of the gate's own with a wrong checksum"
+		return "its key has the format of the gate's own tokens but a wrong checksum"
 	default:
 		return ""
 	}
 }
 
-// goodID tells whether an id can be part of a key's ID.
+// goodID reports whether an ID can be part of a key's ID.
 func goodID(id string) bool {
 	if id == "" || len(id) > maxIDBytes {
 		return false
@@ -205,7 +205,7 @@ func goodID(id string) bool {
 	return true
 }
 
-// same tells whether two agents mean the same.
+// same reports whether two agents are equal in every field.
 func (a *Agent) same(b *Agent) bool {
 	return a.ID == b.ID && a.Name == b.Name && a.Key.Equal(b.Key) && a.Owner == b.Owner && a.Status == b.Status &&
 		a.RequestsPerDay == b.RequestsPerDay && a.TokensPerDay == b.TokensPerDay && a.OnlyOrigins == b.OnlyOrigins &&
