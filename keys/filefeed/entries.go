@@ -2,16 +2,16 @@ package filefeed
 
 import "github.com/docsgate/docsgate/keys"
 
-// Entry is one key of a key file, for those who bring keys elsewhere.
+// Entry is one key of a key file, for importing the key elsewhere.
 type Entry struct {
-	Key   keys.Key // without an agent
-	Agent string   // the placeholder of the agent, as it stands in the file; empty with a source binding
+	Key   keys.Key // without the agent
+	Agent string   // placeholder of the agent, as written in the file; empty with a source binding
 	Line  int
 }
 
-// Entries reads the content of a key file. Tokens are resolved, but agents stay placeholders: what they stand for belongs
-// to the gate that will use them. Of Options only Resolve, CheckSource and CheckSources matter. What an export says besides
-// its keys is let through. An error is of type Faults.
+// Entries parses the content of a key file. Tokens are resolved, but agents stay placeholders, since only the gate that uses
+// the key can resolve them. It uses only Resolve, CheckSource and CheckSources of the Options. Additional fields of an export
+// are ignored. Errors are of type Faults.
 func Entries(data []byte, o Options) ([]Entry, error) {
 	if o.Resolve == nil {
 		o.Resolve = resolveHere

@@ -7,21 +7,21 @@ import (
 	"github.com/docsgate/docsgate/keys"
 )
 
-// TestEntriesKeepAgentsAsWritten: the tokens are resolved, the agents are not even asked for.
-func TestEntriesKeepAgentsAsWritten(t *testing.T) {
-	asked := 0
+// Tokens are resolved, agents are not.
+func TestEntriesDoNotResolveAgents(t *testing.T) {
+	resolved := 0
 	all, err := Entries([]byte(`{"keys": [
 {"id": "a", "token": "{env.TOKEN}", "agent": "{env.AGENT}"},
 {"id": "b", "sha256": "`+keys.DigestOf("b").Hex()+`", "source": "s", "state": "disabled"}
 ], "not_exported": ["c"]}`), Options{Resolve: func(p string) (string, error) {
-		asked++
+		resolved++
 		if p != "{env.TOKEN}" {
-			return "", errors.New("not to be asked")
+			return "", errors.New("unexpected placeholder")
 		}
 		return "the-token", nil
 	}})
-	if err != nil || len(all) != 2 || asked != 1 {
-		t.Fatalf("%d entries, asked %d times, %v", len(all), asked, err)
+	if err != nil || len(all) != 2 || resolved != 1 {
+		t.Fatalf("%d entries, %d placeholders resolved, %v", len(all), resolved, err)
 	}
 	a, b := all[0], all[1]
 	if a.Agent != "{env.AGENT}" || !a.Key.Binding.Agent.IsZero() || a.Key.Digest != keys.DigestOf("the-token") || a.Line != 2 {
@@ -39,8 +39,8 @@ func TestEntriesWithFaults(t *testing.T) {
 	}
 }
 
-// TestAFeedKnowsNoExports: what a gate reads all the time holds all its keys.
-func TestAFeedKnowsNoExports(t *testing.T) {
+// A key file of a feed must not contain the additional fields of an export.
+func TestFeedRejectsExportFields(t *testing.T) {
 	if _, faults := parse([]byte(`{"keys": [], "not_exported": ["c"]}`), testOptions()); len(faults) != 1 {
 		t.Errorf("%v", faults)
 	}

@@ -17,59 +17,59 @@ import (
 	"github.com/docsgate/docsgate/keys"
 )
 
-// maxFileBytes is the largest key file that is read: 64 MiB, room for some 300,000 keys.
+// maxFileBytes is the maximum size of a key file: 64 MiB, enough for about 300,000 keys.
 const maxFileBytes = 64 << 20
 
-// defaultPoll is how often Watch reads the file by itself.
+// defaultPoll is the default interval at which Watch reads the file without an event.
 const defaultPoll = 5 * time.Second
 
-// Options configure a Feed.
+// Options configures a Feed.
 type Options struct {
-	// Path of the file. Required.
+	// Path is the path of the file. It is required.
 	Path string
 
-	// Resolve gives the value of a placeholder, which it gets whole: "{env.X}" or "{file.X}". An error and an empty value
-	// are both a fault; the text of the error is not shown. Line ends behind the value are cut off.
-	// nil takes the process's environment and files as they are.
+	// Resolve returns the value of a placeholder, such as "{env.X}" or "{file.X}". An error or an empty value is a fault; the
+	// text of the error is not shown. Newlines at the end of the value are removed. If Resolve is nil, placeholders are
+	// resolved from the environment and the files of the process.
 	Resolve func(placeholder string) (string, error)
 
-	// CheckSource looks at the id of a source and returns its canonical form. The text of the error becomes part of a
-	// fault. nil accepts all.
+	// CheckSource validates the ID of a source and returns its canonical form. The text of the error becomes part of a fault.
+	// nil accepts all IDs.
 	CheckSource func(id string) (string, error)
 
-	// CheckSources looks at the number of sources of one key. The text of the error becomes part of a fault. nil accepts
-	// all.
+	// CheckSources validates the number of sources of one key. The text of the error becomes part of a fault. nil accepts any
+	// number.
 	CheckSources func(n int) error
 
-	// Poll is how often Watch compares the content of the file, besides what the file system reports: some report
-	// nothing. Default: 5 s.
+	// Poll is the interval at which Watch compares the content of the file in addition to file system events, which some file
+	// systems do not report. Default: 5 s.
 	Poll time.Duration
 }
 
-// Feed is a key file as a feed of keys. It is safe for concurrent use. Make one with New.
+// Feed is a feed of keys from a key file. It is safe for concurrent use. Create one with New.
 type Feed struct {
 	options Options
 
 	mu   sync.Mutex // guards last
-	last content    // loaded or reported last; zero if none was
+	last content    // state that was last loaded or reported; zero if there was none
 }
 
 var _ keys.Feed = (*Feed)(nil)
 
-// content tells one content of the file from another. A file that cannot be read has one, too.
+// content identifies a state of the file, including an unreadable one.
 type content struct {
 	known    bool
 	readable bool
 	sum      [sha256.Size]byte
 }
 
-// New returns a feed of a key file. The file is not touched yet.
+// New returns a feed of a key file. It does not access the file.
 func New(o Options) (*Feed, error) {
 	if o.Path == "" {
-		return nil, errors.New("a key file needs a path")
+		return nil, errors.New("the path of the key file is required")
 	}
 	if o.Poll < 0 {
-		return nil, errors.New("the time between two looks at a key file cannot be negative")
+		return nil, errors.New("the poll interval of the key file must not be negative")
 	}
 	if o.Poll == 0 {
 		o.Poll = defaultPoll
@@ -80,16 +80,16 @@ func New(o Options) (*Feed, error) {
 	return &Feed{options: o}, nil
 }
 
-// Name returns "file:" and the path as it was configured, so that files of one name in two folders are two feeds.
+// Name returns "file:" and the path as configured, so that files with the same name in different folders are different feeds.
 func (f *Feed) Name() string { return "file:" + f.options.Path }
 
-// Load reads and checks the file. An error is of type Faults, or the context's.
+// Load reads and validates the file. The error is of type Faults, or that of the context.
 func (f *Feed) Load(ctx context.Context) ([]keys.Key, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	data, err := f.read()
-	f.remember(contentOf(data, err))
+	f.setLast(stateOf(data, err))
 	if err != nil {
 		return nil, Faults{{Path: f.options.Path, Message: err.Error()}}
 	}
@@ -103,23 +103,23 @@ func (f *Feed) Load(ctx context.Context) ([]keys.Key, error) {
 	return set, nil
 }
 
-// read returns the content of the file. The errors say how to mend them and do not repeat the path.
+// read returns the content of the file. The errors say how to fix the problem and do not contain the path.
 func (f *Feed) read() ([]byte, error) {
-	// Opening a pipe or a device could block, so the kind is looked at first.
+	// Check the type first, since opening a pipe or a device could block.
 	switch info, err := os.Stat(f.options.Path); {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, errors.New(`the file does not exist: create it, "keys: []" is enough to begin with`)
+		return nil, errors.New(`the file does not exist: create it with at least "keys: []"`)
 	case errors.Is(err, fs.ErrPermission):
-		return nil, errors.New("the directory may not be read: allow it to the user that the gate runs as")
+		return nil, errors.New("no permission to read the directory: grant it to the user that runs the gate")
 	case err != nil:
-		return nil, fmt.Errorf("looking at the file: %w", withoutPath(err))
+		return nil, fmt.Errorf("reading the file: %w", withoutPath(err))
 	case !info.Mode().IsRegular():
-		return nil, errors.New("this is not a regular file: name the key file itself")
+		return nil, errors.New("not a regular file: specify the path of the key file itself")
 	}
 	file, err := os.Open(f.options.Path)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		return nil, errors.New("the file may not be read: allow it to the user that the gate runs as")
+		return nil, errors.New("no permission to read the file: grant it to the user that runs the gate")
 	case err != nil:
 		return nil, fmt.Errorf("opening the file: %w", withoutPath(err))
 	}
@@ -141,14 +141,14 @@ func withoutPath(err error) error {
 	return err
 }
 
-func contentOf(data []byte, err error) content {
+func stateOf(data []byte, err error) content {
 	if err != nil {
 		return content{known: true}
 	}
 	return content{known: true, readable: true, sum: sha256.Sum256(data)}
 }
 
-func (f *Feed) remember(c content) {
+func (f *Feed) setLast(c content) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.last = c
@@ -164,9 +164,9 @@ func resolveHere(placeholder string) (string, error) {
 	return string(data), err
 }
 
-const notUTF8 = "this is not UTF-8 text: save the file in that encoding"
+const notUTF8 = "the file is not UTF-8: save it with that encoding"
 
-// invalidUTF8 returns the offset of the first byte that is not UTF-8, or -1.
+// invalidUTF8 returns the offset of the first invalid byte, or -1.
 func invalidUTF8(data []byte) int {
 	for i := 0; i < len(data); {
 		r, size := utf8.DecodeRune(data[i:])
@@ -178,14 +178,14 @@ func invalidUTF8(data []byte) int {
 	return -1
 }
 
-// parse reads the content of a key file. Either there are faults, without a path, or the keys are good.
+// parse parses the content of a key file. It returns either faults, without a path, or valid keys.
 func parse(data []byte, o *Options) ([]keys.Key, Faults) {
 	c := checker{options: o}
 	return c.parse(data)
 }
 
 func (c *checker) parse(data []byte) ([]keys.Key, Faults) {
-	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")) // the byte order mark that some editors write
+	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")) // byte order mark that some editors write
 	if i := invalidUTF8(data); i >= 0 {
 		return nil, Faults{{Line: 1 + bytes.Count(data[:i], []byte("\n")), Message: notUTF8}}
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/docsgate/docsgate/keys"
 )
 
-func TestNewRefusesOptionsWithoutMeaning(t *testing.T) {
+func TestNewRejectsInvalidOptions(t *testing.T) {
 	for name, o := range map[string]Options{"no path": {}, "negative poll": {Path: "keys.yaml", Poll: -1}} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := New(o); err == nil {
@@ -21,14 +21,14 @@ func TestNewRefusesOptionsWithoutMeaning(t *testing.T) {
 	}
 }
 
-func TestNameHoldsNoDirectory(t *testing.T) {
+func TestNameContainsConfiguredPath(t *testing.T) {
 	if got := newFeed(t, Options{Path: "/etc/docsgate/keys.yaml"}).Name(); got != "file:/etc/docsgate/keys.yaml" {
 		t.Errorf("Name() = %q", got)
 	}
 }
 
-// What cannot be read is a fault with the path and no line.
-func TestLoadOfFilesThatCannotBeRead(t *testing.T) {
+// An unreadable file is a fault with a path but without a line.
+func TestLoadUnreadableFiles(t *testing.T) {
 	dir := t.TempDir()
 	large := filepath.Join(dir, "large.yaml")
 	file, err := os.Create(large)
@@ -39,8 +39,8 @@ func TestLoadOfFilesThatCannotBeRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	cases := map[string]struct{ path, want string }{
-		"missing":   {filepath.Join(dir, "none.yaml"), `the file does not exist: create it, "keys: []" is enough to begin with`},
-		"directory": {dir, "this is not a regular file: name the key file itself"},
+		"missing":   {filepath.Join(dir, "none.yaml"), `the file does not exist: create it with at least "keys: []"`},
+		"directory": {dir, "not a regular file: specify the path of the key file itself"},
 		"too large": {large, "the file is larger than 64 MiB: split it into several feeds"},
 	}
 	for name, tc := range cases {
@@ -57,8 +57,8 @@ func TestLoadOfFilesThatCannotBeRead(t *testing.T) {
 	}
 }
 
-// Each fault stands on a line of its own, with the path as configured.
-func TestLoadNamesThePath(t *testing.T) {
+// Each fault is a separate line with the path as configured.
+func TestLoadErrorsContainPath(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keys.yaml")
 	write(t, path, "keys:\n  - id: a\n    sha256: x\n    source: s\n    state: on\n")
 	_, err := newFeed(t, Options{Path: path}).Load(t.Context())
@@ -75,7 +75,7 @@ func TestLoadNamesThePath(t *testing.T) {
 	}
 }
 
-func TestLoadEndsWithItsContext(t *testing.T) {
+func TestLoadEndsWithContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := newFeed(t, Options{Path: "keys.yaml"}).Load(ctx); !errors.Is(err, context.Canceled) {
@@ -83,8 +83,8 @@ func TestLoadEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// Without Resolve the placeholders come from the environment and the files of the process.
-func TestLoadResolvesByItself(t *testing.T) {
+// Without Resolve placeholders are resolved from the environment and the files of the process.
+func TestLoadWithDefaultResolve(t *testing.T) {
 	dir := t.TempDir()
 	path, agent := filepath.Join(dir, "keys.yaml"), filepath.Join(dir, "agent")
 	t.Setenv("FILEFEED_TEST_TOKEN", "token-a")
@@ -99,9 +99,9 @@ func TestLoadResolvesByItself(t *testing.T) {
 	}
 }
 
-// A secret is repeated in no error, wherever in a file it was put by mistake. (An id is public by its nature, and so is the
-// name of a variable or a file.)
-func TestNoFaultRepeatsASecret(t *testing.T) {
+// No error contains a secret, wherever in a file it was put by mistake. (IDs and the names of variables and files are not
+// secret.)
+func TestFaultsContainNoSecret(t *testing.T) {
 	const canary = "dgk_CANARY8f2e41c09b7d"
 	o := testOptions()
 	o.CheckSource = nil
@@ -116,45 +116,45 @@ func TestNoFaultRepeatsASecret(t *testing.T) {
 		}
 	}
 	files := map[string]string{
-		"the whole file":          "$C",
-		"a line of its own":       "keys: []\n$C\n",
-		"member of the file":      "keys: []\n$C: x\n",
-		"instead of keys":         "$C: []\n",
-		"keys":                    "keys: $C\n",
-		"a record":                "keys: [$C]\n",
-		"member of a record":      "keys: [{id: a, sha256: $A, source: s, $C: x}]\n",
-		"twice":                   "keys: [{id: a, sha256: $A, source: s, $C: x, $C: x}]\n",
-		"sha256":                  "keys: [{id: a, sha256: $C, source: s}]\n",
-		"token":                   "keys: [{id: a, token: $C, source: s}]\n",
-		"agent":                   "keys: [{id: a, sha256: $A, agent: $C}]\n",
-		"agent, in braces":        "keys: [{id: a, sha256: $A, agent: {$C}}]\n",
-		"agent, in braces twice":  "keys: [{id: a, sha256: $A, agent: '{{$C}}'}]\n",
-		"agent, a list":           "keys: [{id: a, sha256: $A, agent: [$C]}]\n",
-		"agent beside source":     "keys: [{id: a, sha256: $A, source: s, agent: $C}]\n",
-		"state":                   "keys: [{id: a, sha256: $A, source: s, state: $C}]\n",
-		"not_before":              "keys: [{id: a, sha256: $A, source: s, not_before: $C}]\n",
-		"expires":                 "keys: [{id: a, sha256: $A, source: s, expires: $C}]\n",
-		"source, repeated":        "keys: [{id: a, sha256: $A, source: [$C, $C]}]\n",
-		"id with a blank":         "keys: [{id: '$C $C', sha256: $A, source: s}]\n",
-		"name with a line end":    "keys: [{id: a, name: \"$C\\n\", sha256: $A, source: s}]\n",
-		"alias":                   "keys: [{id: a, sha256: $A, agent: *$C }]\n",
-		"anchor":                  "keys: [{id: a, sha256: $A, agent: &$C x}]\n",
-		"tag":                     "keys: [{id: a, sha256: $A, agent: !$C x}]\n",
-		"undefined tag handle":    "keys: [{id: a, sha256: $A, agent: !$C!x x}]\n",
-		"directive":               "%$C\n---\nkeys: []\n",
-		"broken text":             "keys: [{id: a, agent: \"$C\\q\"}]\n",
-		"open text":               "keys: [{id: a, agent: \"$C\n",
-		"reserved character":      "keys: [{id: a, agent: @$C}]\n",
-		"second document":         "keys: []\n--- $C\n",
-		"resolved, with a blank":  "keys: [{id: a, sha256: $A, agent: '{env.BLANK}'}]\n",
-		"resolved, with an error": "keys: [{id: a, sha256: $A, agent: '{env.BOTH}'}]\n",
-		"resolved twice":          "keys: [{id: a, token: '{env.X}', source: s}, {id: b, token: '{env.Y}', source: s}]\n",
-		"JSON, bare":              "{\"keys\": [{\"agent\": $C}]}",
-		"JSON, member":            "{\"keys\": [{\"$C\": 1}], \"$C\": 2}",
-		"JSON, token":             "{\"keys\": [{\"id\": \"a\", \"token\": \"$C\", \"source\": \"s\"}]}",
-		"JSON, bad escape":        "{\"keys\": [{\"id\": \"a\", \"token\": \"\\x$C\"}]}",
-		"JSON, behind the end":    "{\"keys\": []} $C",
-		"JSON, open text":         "{\"keys\": [{\"token\": \"$C",
+		"the whole file":            "$C",
+		"a separate line":           "keys: []\n$C\n",
+		"field of the file":         "keys: []\n$C: x\n",
+		"instead of keys":           "$C: []\n",
+		"keys":                      "keys: $C\n",
+		"a record":                  "keys: [$C]\n",
+		"field of a record":         "keys: [{id: a, sha256: $A, source: s, $C: x}]\n",
+		"duplicate field":           "keys: [{id: a, sha256: $A, source: s, $C: x, $C: x}]\n",
+		"sha256":                    "keys: [{id: a, sha256: $C, source: s}]\n",
+		"token":                     "keys: [{id: a, token: $C, source: s}]\n",
+		"agent":                     "keys: [{id: a, sha256: $A, agent: $C}]\n",
+		"agent, in braces":          "keys: [{id: a, sha256: $A, agent: {$C}}]\n",
+		"agent, in braces twice":    "keys: [{id: a, sha256: $A, agent: '{{$C}}'}]\n",
+		"agent, a list":             "keys: [{id: a, sha256: $A, agent: [$C]}]\n",
+		"agent and source":          "keys: [{id: a, sha256: $A, source: s, agent: $C}]\n",
+		"state":                     "keys: [{id: a, sha256: $A, source: s, state: $C}]\n",
+		"not_before":                "keys: [{id: a, sha256: $A, source: s, not_before: $C}]\n",
+		"expires":                   "keys: [{id: a, sha256: $A, source: s, expires: $C}]\n",
+		"source, duplicate":         "keys: [{id: a, sha256: $A, source: [$C, $C]}]\n",
+		"id with a space":           "keys: [{id: '$C $C', sha256: $A, source: s}]\n",
+		"name with a newline":       "keys: [{id: a, name: \"$C\\n\", sha256: $A, source: s}]\n",
+		"alias":                     "keys: [{id: a, sha256: $A, agent: *$C }]\n",
+		"anchor":                    "keys: [{id: a, sha256: $A, agent: &$C x}]\n",
+		"tag":                       "keys: [{id: a, sha256: $A, agent: !$C x}]\n",
+		"undefined tag handle":      "keys: [{id: a, sha256: $A, agent: !$C!x x}]\n",
+		"directive":                 "%$C\n---\nkeys: []\n",
+		"invalid escape":            "keys: [{id: a, agent: \"$C\\q\"}]\n",
+		"unterminated string":       "keys: [{id: a, agent: \"$C\n",
+		"reserved character":        "keys: [{id: a, agent: @$C}]\n",
+		"second document":           "keys: []\n--- $C\n",
+		"resolved, with a space":    "keys: [{id: a, sha256: $A, agent: '{env.BLANK}'}]\n",
+		"resolved, with an error":   "keys: [{id: a, sha256: $A, agent: '{env.BOTH}'}]\n",
+		"resolved twice":            "keys: [{id: a, token: '{env.X}', source: s}, {id: b, token: '{env.Y}', source: s}]\n",
+		"JSON, bare":                "{\"keys\": [{\"agent\": $C}]}",
+		"JSON, field":               "{\"keys\": [{\"$C\": 1}], \"$C\": 2}",
+		"JSON, token":               "{\"keys\": [{\"id\": \"a\", \"token\": \"$C\", \"source\": \"s\"}]}",
+		"JSON, bad escape":          "{\"keys\": [{\"id\": \"a\", \"token\": \"\\x$C\"}]}",
+		"JSON, after the end":       "{\"keys\": []} $C",
+		"JSON, unterminated string": "{\"keys\": [{\"token\": \"$C",
 	}
 	for name, file := range files {
 		t.Run(name, func(t *testing.T) {
@@ -163,7 +163,7 @@ func TestNoFaultRepeatsASecret(t *testing.T) {
 				t.Fatal("no fault")
 			}
 			if text := faults.Error(); strings.Contains(text, "CANARY") {
-				t.Errorf("the fault shows the secret: %s", text)
+				t.Errorf("the fault contains the secret: %s", text)
 			}
 		})
 	}

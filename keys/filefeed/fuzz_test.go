@@ -8,11 +8,11 @@ import (
 	"github.com/docsgate/docsgate/keys"
 )
 
-// fuzzCanary is what the fuzzed files have in the place of secrets, and what placeholders resolve to.
+// fuzzCanary is used as the secret in the fuzzed files, and as the value of placeholders.
 const fuzzCanary = "dgk_CANARYsecret"
 
-// FuzzParse looks for files that break a promise of the parser: it does not panic; faults stand in the order of the lines
-// and show no secret; keys of a file without faults have unique ids and digests and exactly one binding.
+// FuzzParse checks the guarantees of the parser: it does not panic; faults are sorted by line and contain no secret; keys of a
+// file without faults have unique IDs and digests and exactly one binding.
 func FuzzParse(f *testing.F) {
 	f.Add([]byte("keys:\n- id: a\n  sha256: " + fuzzCanary + "\n  source: s\n  state: disabled\n  expires: 2027-01-01\n"))
 	f.Add([]byte("keys: [{id: a, token: \"{env.X}\", agent: \"{env.Y}\"}, {id: a, token: " + fuzzCanary + ", source: [s, s]}]\n"))
@@ -23,22 +23,22 @@ func FuzzParse(f *testing.F) {
 		set, faults := parse(data, o)
 		if len(faults) > 0 {
 			if set != nil {
-				t.Error("keys beside faults")
+				t.Error("both keys and faults")
 			}
 			checkFaults(t, data, faults)
 			return
 		}
-		store := keys.NewStore() // it refuses repeated ids and digests, and bindings that are none
+		store := keys.NewStore() // it rejects duplicate IDs and digests, and invalid bindings
 		if _, err := store.Replace("fuzz", set); err != nil {
-			t.Errorf("the store refuses what was parsed without fault: %v", err)
+			t.Errorf("the store rejects keys that were parsed without a fault: %v", err)
 		}
 		for i := range set {
 			k := &set[i]
 			if !idPattern.MatchString(k.ID) || k.Name == "" || k.Digest.IsZero() || k.Binding.Kind() == 0 {
-				t.Errorf("key %+v breaks a rule", k)
+				t.Errorf("invalid key %+v", k)
 			}
 			if !k.NotBefore.IsZero() && !k.Expires.IsZero() && !k.Expires.After(k.NotBefore) {
-				t.Errorf("key %+v expires before it begins", k)
+				t.Errorf("key %+v expires before it becomes valid", k)
 			}
 		}
 	})
@@ -52,11 +52,11 @@ func checkFaults(t *testing.T, data []byte, faults Faults) {
 		if fault.Line < 1 || fault.Line > lines || i > 0 && fault.Line < faults[i-1].Line {
 			t.Errorf("fault %d is on line %d of %d", i, fault.Line, lines)
 		}
-		// An id, the name of a variable and the path of a file may be shown.
+		// An ID, the name of a variable and the path of a file may be part of a message.
 		text := strings.ReplaceAll(fault.Message, "{env."+fuzzCanary, "")
 		if strings.Contains(text, "CANARY") && !strings.HasPrefix(text, "id ") &&
 			!strings.Contains(text, "same token as key ") && !strings.Contains(text, "{file.") && !strings.Contains(text, "{env.") {
-			t.Errorf("fault shows a secret: %s", text)
+			t.Errorf("the fault contains a secret: %s", text)
 		}
 	}
 }

@@ -16,7 +16,7 @@ var (
 	sumB = keys.DigestOf("token-b").Hex()
 )
 
-// resolved is what placeholders stand for in tests.
+// resolved contains the values of placeholders in tests.
 var resolved = map[string]string{
 	"{env.TOKEN_A}":       "token-a",
 	"{env.TOKEN_B}":       "token-b",
@@ -30,15 +30,15 @@ var resolved = map[string]string{
 func resolve(placeholder string) (string, error) {
 	v, ok := resolved[placeholder]
 	if !ok {
-		return "", errors.New("nobody knows " + placeholder)
+		return "", errors.New("unknown placeholder " + placeholder)
 	}
 	return v, nil
 }
 
-// checkSource knows ids that begin with "src-", in any case.
+// checkSource accepts IDs that start with "src-", in upper or lower case.
 func checkSource(id string) (string, error) {
 	if id = strings.ToLower(id); !strings.HasPrefix(id, "src-") {
-		return "", errors.New(`a source id begins with "src-"`)
+		return "", errors.New(`a source id starts with "src-"`)
 	}
 	return id, nil
 }
@@ -54,12 +54,12 @@ func testOptions() *Options {
 	return &Options{Path: "keys.yaml", Resolve: resolve, CheckSource: checkSource, CheckSources: checkSources}
 }
 
-// fill replaces $A and $B by the two digests.
+// fill replaces $A and $B with the two digests.
 func fill(content string) string {
 	return strings.NewReplacer("$A", sumA, "$B", sumB).Replace(content)
 }
 
-// write puts content into a file in one step, as good tools do.
+// write replaces the content of a file atomically.
 func write(t testing.TB, path, content string) {
 	t.Helper()
 	tmp := filepath.Join(filepath.Dir(path), ".new")

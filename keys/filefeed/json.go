@@ -8,25 +8,26 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-const notJSON = `this is not JSON: look for a missing or surplus comma, quote or bracket here ` +
-	`(a file that begins with "{" is read as JSON)`
+const notJSON = `invalid JSON: look for a missing or surplus comma, quote or bracket here ` +
+	`(a file that starts with "{" is parsed as JSON)`
 
-// looksLikeJSON reports whether the first byte that is not blank opens an object.
+// looksLikeJSON reports whether the first byte after white space opens an object.
 func looksLikeJSON(data []byte) bool {
 	data = bytes.TrimLeft(data, " \t\r\n")
 	return len(data) > 0 && data[0] == '{'
 }
 
-// jsonParser reads JSON into nodes and knows where each begins.
+// jsonParser parses JSON to nodes with their positions.
 type jsonParser struct {
 	dec  *jsontext.Decoder
 	data []byte
 
-	at     position // of the byte at offset
+	at     position // position of the byte at offset
 	offset int
 }
 
-// parseJSON reads exactly one JSON value. Repeated names are let through here: they are a fault of the record, with a line.
+// parseJSON parses exactly one JSON value. Duplicate names are accepted here, so that they are reported as faults of the
+// record, with a line.
 func parseJSON(data []byte) (*node, *Fault) {
 	p := &jsonParser{
 		dec:  jsontext.NewDecoder(bytes.NewBuffer(data), jsontext.AllowDuplicateNames(true)),
@@ -54,7 +55,7 @@ func (p *jsonParser) value() (*node, error) {
 		return p.object()
 	case '[':
 		return p.list()
-	default: // a text, a number, true, false, null, or a fault that the next line finds
+	default: // a string, a number, true, false, null, or an error that ReadValue returns
 	}
 	raw, err := p.dec.ReadValue()
 	if err != nil {
@@ -83,14 +84,14 @@ func (p *jsonParser) object() (*node, error) {
 		if err != nil {
 			return nil, err
 		}
-		m := member{position: p.begin(raw), key: textNode}
+		m := field{position: p.begin(raw), key: textNode}
 		if m.name, err = unquoted(raw); err != nil {
 			return nil, err
 		}
 		if m.value, err = p.value(); err != nil {
 			return nil, err
 		}
-		n.members = append(n.members, m)
+		n.fields = append(n.fields, m)
 	}
 	_, err = p.dec.ReadToken()
 	return n, err
@@ -124,12 +125,12 @@ func unquoted(raw jsontext.Value) (string, error) {
 	return string(text), err
 }
 
-// begin is where the value begins that was read last.
+// begin returns the position at which the last read value begins.
 func (p *jsonParser) begin(raw jsontext.Value) position {
 	return p.moveTo(int(p.dec.InputOffset()) - len(raw))
 }
 
-// moveTo counts lines up to an offset. Offsets only grow, so the file is gone through once.
+// moveTo advances to an offset and returns its position. Offsets only increase, so the file is scanned once.
 func (p *jsonParser) moveTo(offset int) position {
 	offset = min(offset, len(p.data))
 	for ; p.offset < offset; p.offset++ {
@@ -142,7 +143,8 @@ func (p *jsonParser) moveTo(offset int) position {
 	return p.at
 }
 
-// fault says where the JSON ends to be JSON. The library's own text may repeat pieces of the file, so it is not shown.
+// fault returns the position of the syntax error. The library's message is not included, since it may contain parts of the
+// file.
 func (p *jsonParser) fault(err error) *Fault {
 	offset := len(p.data)
 	if se := (*jsontext.SyntacticError)(nil); errors.As(err, &se) {
@@ -151,7 +153,7 @@ func (p *jsonParser) fault(err error) *Fault {
 	at := p.moveTo(offset)
 	message := notJSON
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
-		message = "the JSON ends too early: a closing quote or bracket is missing"
+		message = "unexpected end of the JSON: a closing quote or bracket is missing"
 	}
 	return &Fault{Line: at.line, Column: at.column, Message: message}
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/docsgate/docsgate/keys"
 )
 
-// The same file in both formats gives the same keys.
-func TestParseGoodFiles(t *testing.T) {
+// Equivalent files in both formats result in the same keys.
+func TestParseValidFiles(t *testing.T) {
 	first := keys.Key{
 		ID: "docs-site", Name: "Docs site widget", Digest: keys.DigestOf("token-a"),
 		Binding: keys.Binding{Sources: []string{"src-1", "src-2"}},
@@ -49,7 +49,7 @@ keys:
   sha256: |-
     $A
 `, []keys.Key{second, first}},
-		"YAML with Windows line ends and a byte order mark": {
+		"YAML with CRLF and a byte order mark": {
 			"\xef\xbb\xbfkeys:\r\n  - id: docs-site\r\n    name: Docs site widget\r\n    sha256: $A\r\n" +
 				"    source: [src-1, src-2]\r\n",
 			[]keys.Key{first},
@@ -82,7 +82,7 @@ keys:
 	}
 }
 
-// compare looks at keys through a store: two sets are the same if replacing one by the other changes nothing.
+// compare compares keys by means of a store: two sets are equal if replacing one with the other changes nothing.
 func compare(t *testing.T, got, want []keys.Key) {
 	t.Helper()
 	if len(got) != len(want) {
@@ -99,6 +99,6 @@ func compare(t *testing.T, got, want []keys.Key) {
 	}
 	change, err := store.Replace("f", got)
 	if err != nil || !change.IsZero() {
-		t.Errorf("got other keys than wanted (%+v, %v):\n got %+v\nwant %+v", change, err, got, want)
+		t.Errorf("the keys differ (%+v, %v):\n got %+v\nwant %+v", change, err, got, want)
 	}
 }

@@ -9,13 +9,13 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// settleTime is how long the file must stay the same before it counts as written. Writers that do not replace the file as a
-// whole are seen in the middle of it otherwise.
+// settleTime is how long the file must be unchanged before a change is reported. Otherwise a file that is written in place
+// would be read while it is incomplete.
 const settleTime = 100 * time.Millisecond
 
-// Watch calls changed when the content of the file is another than was loaded or reported last, until ctx ends; then it
-// returns nil. A file that goes away or cannot be read any more is reported once, too. What the file system reports makes it
-// quick; the regular look at the content makes it certain: some file systems report nothing.
+// Watch calls changed when the content of the file differs from the content last loaded or reported, until ctx ends; then it
+// returns nil. A file that is removed or becomes unreadable is reported once, too. File system events make detection fast;
+// polling makes it reliable, since some file systems report no events.
 func (f *Feed) Watch(ctx context.Context, changed func()) error {
 	w := watcher{feed: f, changed: changed, dir: filepath.Dir(f.options.Path)}
 	notify, err := fsnotify.NewWatcher()
@@ -23,7 +23,7 @@ func (f *Feed) Watch(ctx context.Context, changed func()) error {
 		defer notify.Close()
 		w.notify, w.events, w.errors = notify, notify.Events, notify.Errors
 		w.follow()
-	} // else there is the regular look: a system that has no watches left is no reason to stop
+	} // otherwise polling is sufficient: running out of watches is not a reason to fail
 	w.run(ctx)
 	return nil
 }
@@ -33,24 +33,24 @@ type watcher struct {
 	feed    *Feed
 	changed func()
 
-	// The directory is watched, not the file: a file that is replaced would be lost, and a file that is a link into a
-	// directory which is swapped as a whole, as Kubernetes does, does not change itself.
+	// The directory is watched, not the file: a watch on a file that is replaced would be lost, and a file that is a link into
+	// a directory that is swapped as a whole, as in Kubernetes, does not change itself.
 	dir    string
-	notify *fsnotify.Watcher // nil if the system gives none
+	notify *fsnotify.Watcher // nil if the system provides none
 	events chan fsnotify.Event
 	errors chan error
 
-	stamp     os.FileInfo // as of the last look
-	candidate content     // another content than the last known one, seen once
+	info      os.FileInfo // at the last poll
+	candidate content     // changed state that was seen once
 }
 
 func (w *watcher) run(ctx context.Context) {
-	poll := time.NewTicker(w.feed.options.Poll)
-	defer poll.Stop()
-	settle := time.NewTimer(0) // the first look is at once: the file may have changed since it was loaded
+	ticker := time.NewTicker(w.feed.options.Poll)
+	defer ticker.Stop()
+	settle := time.NewTimer(0) // poll immediately: the file may have changed since it was loaded
 	defer settle.Stop()
-	pending := true // settle runs
-	look := func(always bool) {
+	pending := true // settle is running
+	check := func(always bool) {
 		if w.look(always) && !pending {
 			settle.Reset(settleTime)
 			pending = true
@@ -62,53 +62,53 @@ func (w *watcher) run(ctx context.Context) {
 			return
 		case <-settle.C:
 			pending = false
-			look(true)
-		case <-poll.C:
-			w.follow() // the directory may be a new one
-			look(true)
+			check(true)
+		case <-ticker.C:
+			w.follow() // the directory may have been replaced
+			check(true)
 		case _, ok := <-w.events:
 			if !ok {
 				w.events = nil
 				break
 			}
-			look(false)
+			check(false)
 		case _, ok := <-w.errors:
 			if !ok {
 				w.errors = nil
 				break
 			}
-			look(true) // events were lost
+			check(true) // events were lost
 		}
 	}
 }
 
-// follow watches the directory that the path leads to now. Without it the regular look is enough.
+// follow watches the directory that the path currently refers to. On failure polling is sufficient.
 func (w *watcher) follow() {
 	if w.notify != nil {
 		_ = w.notify.Add(w.dir)
 	}
 }
 
-// look compares the content with the last known one. It reports a change that it sees for the second time, and asks to be
-// called again for one that it sees for the first time. Unless always is set it is content with an unchanged stamp: other
-// files of the directory may be written to all the time.
+// look compares the content with the last known one. It reports a change that it sees for the second time, and returns again =
+// true for a change that it sees for the first time. Unless always is set, it does not read the file if the file info is
+// unchanged: other files of the directory may be written constantly.
 func (w *watcher) look(always bool) (again bool) {
-	stamp, _ := os.Stat(w.feed.options.Path)
-	if !always && sameStamp(stamp, w.stamp) {
+	info, _ := os.Stat(w.feed.options.Path)
+	if !always && sameStamp(info, w.info) {
 		return false
 	}
-	w.stamp = stamp
-	now := contentOf(w.feed.read())
-	if w.feed.isLast(now) {
+	w.info = info
+	current := stateOf(w.feed.read())
+	if w.feed.isLast(current) {
 		w.candidate = content{}
 		return false
 	}
-	if now != w.candidate {
-		w.candidate = now
+	if current != w.candidate {
+		w.candidate = current
 		return true
 	}
 	w.candidate = content{}
-	w.feed.remember(now)
+	w.feed.setLast(current)
 	w.changed()
 	return false
 }

@@ -8,19 +8,19 @@ import (
 	"time"
 )
 
-// patience is how long a test waits for what must happen; it is no measure of speed.
-const patience = 20 * time.Second
+// timeout is how long a test waits for an expected event.
+const timeout = 20 * time.Second
 
-// watched is a feed in a directory of its own, under watch.
-type watched struct {
+// watchedFeed is a feed in its own directory, with a running Watch.
+type watchedFeed struct {
 	*Feed
 	path    string
 	changed chan struct{}
 }
 
-func watch(t *testing.T, path string, poll time.Duration) *watched {
+func watch(t *testing.T, path string, poll time.Duration) *watchedFeed {
 	t.Helper()
-	w := &watched{Feed: newFeed(t, Options{Path: path, Poll: poll}), path: path, changed: make(chan struct{}, 100)}
+	w := &watchedFeed{Feed: newFeed(t, Options{Path: path, Poll: poll}), path: path, changed: make(chan struct{}, 100)}
 	w.mustLoad(t, 1)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -32,14 +32,14 @@ func watch(t *testing.T, path string, poll time.Duration) *watched {
 			if err != nil {
 				t.Errorf("Watch: %v", err)
 			}
-		case <-time.After(patience):
-			t.Error("Watch has not ended with its context")
+		case <-time.After(timeout):
+			t.Error("Watch has not ended with the context")
 		}
 	})
 	return w
 }
 
-func (w *watched) mustLoad(t *testing.T, n int) {
+func (w *watchedFeed) mustLoad(t *testing.T, n int) {
 	t.Helper()
 	set, err := w.Load(t.Context())
 	if err != nil {
@@ -50,19 +50,19 @@ func (w *watched) mustLoad(t *testing.T, n int) {
 	}
 }
 
-func (w *watched) wait(t *testing.T) {
+func (w *watchedFeed) wait(t *testing.T) {
 	t.Helper()
 	select {
 	case <-w.changed:
-	case <-time.After(patience):
+	case <-time.After(timeout):
 		t.Fatal("the change was not reported")
 	}
 }
 
-// wait for n keys: a file that is not replaced as a whole may be reported more than once.
-func (w *watched) waitFor(t *testing.T, n int) {
+// waitFor waits for n keys: a file that is written in place may be reported more than once.
+func (w *watchedFeed) waitFor(t *testing.T, n int) {
 	t.Helper()
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(timeout)
 	for {
 		w.wait(t)
 		if set, err := w.Load(t.Context()); err == nil && len(set) == n {
@@ -79,18 +79,18 @@ var (
 	twoKeys = fill(oneKey + "- {id: b, sha256: $B, source: s}\n")
 )
 
-// hour keeps the regular look out of a test, so that only what the file system reports is at work.
+// hour is a poll interval so long that only file system events are tested.
 const hour = time.Hour
 
-func TestWatchReports(t *testing.T) {
-	cases := map[string]func(t *testing.T, w *watched){
-		"a file written in place": func(t *testing.T, w *watched) {
+func TestWatchReportsChanges(t *testing.T) {
+	cases := map[string]func(t *testing.T, w *watchedFeed){
+		"a file written in place": func(t *testing.T, w *watchedFeed) {
 			if err := os.WriteFile(w.path, []byte(twoKeys), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			w.waitFor(t, 2)
 		},
-		"a file replaced as a whole, again and again": func(t *testing.T, w *watched) {
+		"a file replaced repeatedly": func(t *testing.T, w *watchedFeed) {
 			for range 3 {
 				write(t, w.path, twoKeys)
 				w.waitFor(t, 2)
@@ -98,7 +98,7 @@ func TestWatchReports(t *testing.T) {
 				w.waitFor(t, 1)
 			}
 		},
-		"a file that goes away and comes back as it was": func(t *testing.T, w *watched) {
+		"a file removed and restored": func(t *testing.T, w *watchedFeed) {
 			if err := os.Remove(w.path); err != nil {
 				t.Fatal(err)
 			}
@@ -119,8 +119,9 @@ func TestWatchReports(t *testing.T) {
 	}
 }
 
-// Kubernetes mounts a ConfigMap as links: keys.yaml -> ..data/keys.yaml, ..data -> a directory. Only ..data is replaced.
-func TestWatchReportsASwappedDirectory(t *testing.T) {
+// Kubernetes mounts a ConfigMap as symbolic links: keys.yaml -> ..data/keys.yaml, ..data -> a directory. Only ..data is
+// replaced.
+func TestWatchReportsSwappedDirectory(t *testing.T) {
 	dir := t.TempDir()
 	version := func(name, content string) {
 		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
@@ -145,9 +146,8 @@ func TestWatchReportsASwappedDirectory(t *testing.T) {
 	w.waitFor(t, 2)
 }
 
-// Where the file system reports nothing, here because the file is behind a link into another directory, the regular look
-// finds the change.
-func TestWatchLooksRegularly(t *testing.T) {
+// If the file system reports no events, here because the file is a link to another directory, polling detects the change.
+func TestWatchPolls(t *testing.T) {
 	target := filepath.Join(t.TempDir(), "keys.yaml")
 	write(t, target, oneKey)
 	path := filepath.Join(t.TempDir(), "keys.yaml")
@@ -159,8 +159,8 @@ func TestWatchLooksRegularly(t *testing.T) {
 	w.waitFor(t, 2)
 }
 
-// A directory that is replaced by another one is followed.
-func TestWatchFollowsTheDirectory(t *testing.T) {
+// Watch follows a replaced directory.
+func TestWatchFollowsReplacedDirectory(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "conf")
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
@@ -171,7 +171,7 @@ func TestWatchFollowsTheDirectory(t *testing.T) {
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
 	}
-	w.wait(t) // gone
+	w.wait(t) // removed
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -179,22 +179,22 @@ func TestWatchFollowsTheDirectory(t *testing.T) {
 	w.waitFor(t, 2)
 }
 
-// What is in the file already, or was reported, is not reported again: the last change is the only one to be heard of.
-func TestWatchReportsOnlyOtherContent(t *testing.T) {
+// Content that was already loaded or reported is not reported again: only the last change is reported.
+func TestWatchReportsOnlyChangedContent(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keys.yaml")
 	write(t, path, oneKey)
 	w := watch(t, path, 5*time.Millisecond)
 	for range 5 {
-		write(t, path, oneKey) // another file, the same content
+		write(t, path, oneKey) // another file with the same content
 		write(t, filepath.Join(filepath.Dir(path), "other.yaml"), twoKeys)
 	}
 	write(t, path, twoKeys)
 	w.wait(t)
-	if got := contentOf([]byte(twoKeys), nil); !w.isLast(got) {
-		t.Error("something else than the new content was reported")
+	if got := stateOf([]byte(twoKeys), nil); !w.isLast(got) {
+		t.Error("another content than the new one was reported")
 	}
 	w.mustLoad(t, 2)
-	if err := os.Remove(path); err != nil { // the marker behind which nothing else may have come
+	if err := os.Remove(path); err != nil { // the next event, which must be the only one
 		t.Fatal(err)
 	}
 	w.wait(t)

@@ -11,15 +11,15 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-const emptyFile = "the file is empty: it needs at least \"keys: []\", and with a key it looks like this:\n" +
+const emptyFile = "the file is empty: it requires at least \"keys: []\"; with a key it looks like this:\n" +
 	"keys:\n" +
 	"  - id: docs-site\n" +
-	"    sha256: <what \"docsgate keys hash\" prints>\n" +
+	"    sha256: <output of \"docsgate keys hash\">\n" +
 	"    source: [\"<id of the source>\"]"
 
-const oneDocument = `a key file is one document: remove this and what follows, or put its keys into the list above`
+const oneDocument = `a key file must be a single document: remove this and the rest, or move its keys into the list above`
 
-// parseYAML reads exactly one YAML document.
+// parseYAML parses exactly one YAML document.
 func parseYAML(data []byte) (*node, *Fault) {
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	var doc yaml.Node
@@ -47,7 +47,7 @@ func parseYAML(data []byte) (*node, *Fault) {
 	return root, nil
 }
 
-// fromYAML turns a tree of the library into ours. It follows no alias, so it is never larger than the file.
+// fromYAML converts a tree of the library. It follows no aliases, so the result is never larger than the file.
 func fromYAML(y *yaml.Node) *node {
 	n := &node{position: position{y.Line, y.Column}}
 	switch {
@@ -64,7 +64,7 @@ func fromYAML(y *yaml.Node) *node {
 		n.kind = mapNode
 		for i := 0; i+1 < len(y.Content); i += 2 {
 			name := fromYAML(y.Content[i])
-			n.members = append(n.members, member{
+			n.fields = append(n.fields, field{
 				position: name.position, name: y.Content[i].Value, key: name.kind, value: fromYAML(y.Content[i+1]),
 			})
 		}
@@ -92,8 +92,8 @@ var (
 	unknownAnchor = regexp.MustCompile(`^unknown anchor '(.*)' referenced$`)
 )
 
-// yamlFault makes a fault of the library's error, which is a fixed text with a line in front. The one text that repeats a
-// piece of the file is that of an unknown anchor: a value that begins with "*" may be a pasted secret.
+// yamlFault converts an error of the library, which is a fixed text preceded by a line number. Only the text of an unknown
+// anchor contains a part of the file, and a value that starts with "*" may be a pasted secret.
 func yamlFault(data []byte, err error) *Fault {
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
 	if m := unknownAnchor.FindStringSubmatch(text); m != nil {
@@ -105,6 +105,6 @@ func yamlFault(data []byte, err error) *Fault {
 		f.Line, _ = strconv.Atoi(m[1]) // digits
 		text = text[len(m[0]):]
 	}
-	f.Message = "this is not YAML, here or a little further on: " + text
+	f.Message = "invalid YAML, here or shortly after: " + text
 	return f
 }

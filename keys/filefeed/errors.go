@@ -7,15 +7,15 @@ import (
 	"strings"
 )
 
-// Fault is one thing that is wrong with a key file, and how to mend it.
+// Fault is one error in a key file. The message says how to fix it.
 type Fault struct {
-	Path    string // of the file, as configured
-	Line    int    // from 1; 0 if the fault is in the file as a whole
-	Column  int    // from 1; 0 if not known
-	Message string // holds no value of the file that could be a secret
+	Path    string // path of the file, as configured
+	Line    int    // starts at 1; 0 if the fault concerns the whole file
+	Column  int    // starts at 1; 0 if unknown
+	Message string // contains no value of the file that could be a secret
 }
 
-// Error returns "path:line: message", without the line if there is none.
+// Error returns "path:line: message", or "path: message" if there is no line.
 func (f Fault) Error() string {
 	if f.Line == 0 {
 		return f.Path + ": " + f.Message
@@ -23,10 +23,10 @@ func (f Fault) Error() string {
 	return f.Path + ":" + strconv.Itoa(f.Line) + ": " + f.Message
 }
 
-// Faults is every fault of a key file, in the order of the lines. As an error it is never empty.
+// Faults contains all faults of a key file, sorted by line. As an error it is never empty.
 type Faults []Fault
 
-// Error returns the faults one a line.
+// Error returns the faults, one per line.
 func (fs Faults) Error() string {
 	lines := make([]string, len(fs))
 	for i, f := range fs {
@@ -35,7 +35,7 @@ func (fs Faults) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Unwrap gives errors.As each fault.
+// Unwrap returns all faults, for errors.As.
 func (fs Faults) Unwrap() []error {
 	errs := make([]error, len(fs))
 	for i, f := range fs {

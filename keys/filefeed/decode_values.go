@@ -8,24 +8,24 @@ import (
 	"github.com/docsgate/docsgate/keys"
 )
 
-// members returns the members of a mapping by name. all says what may stand there, for the fault of an unknown one.
-func (c *checker) members(n *node, known []string, all string) map[string]*node {
-	values := make(map[string]*node, len(n.members))
-	for _, m := range n.members {
+// fields returns the fields of a mapping by name. all lists the valid names, for the fault of an unrecognized field.
+func (c *checker) fields(n *node, known []string, all string) map[string]*node {
+	values := make(map[string]*node, len(n.fields))
+	for _, m := range n.fields {
 		switch {
 		case m.key == aliasNode || m.key == scalarNode && m.name == "<<":
 			c.fault(m.position, noAlias)
 		case m.key == tagNode:
 			c.fault(m.position, noTag)
 		case m.key != textNode || !slices.Contains(known, m.name):
-			// The name is repeated only if it is nearly a known one: it could be a pasted secret.
+			// The fault contains the name only if it is similar to a valid one: it could be a pasted secret.
 			if near := nearest(m.name, known); near != "" {
-				c.fault(m.position, "unknown member %q: did you mean %q?", m.name, near)
+				c.fault(m.position, "unrecognized field %q: did you mean %q?", m.name, near)
 			} else {
-				c.fault(m.position, "unknown member: %s", all)
+				c.fault(m.position, "unrecognized field: %s", all)
 			}
 		case values[m.name] != nil:
-			c.fault(m.position, "%s stands here twice: it is already on line %d", m.name, values[m.name].line)
+			c.fault(m.position, "%s is already specified on line %d", m.name, values[m.name].line)
 		default:
 			values[m.name] = m.value
 		}
@@ -33,7 +33,7 @@ func (c *checker) members(n *node, known []string, all string) map[string]*node 
 	return values
 }
 
-// nearest returns the known name that a misspelt one was most likely meant to be, or "".
+// nearest returns the known name that a misspelled name was most likely meant to be, or "".
 func nearest(name string, known []string) string {
 	if len(name) > 16 {
 		return ""
@@ -48,7 +48,7 @@ func nearest(name string, known []string) string {
 	return best
 }
 
-// distance is the number of letters to add, remove or replace to get from a to b.
+// distance returns the Levenshtein distance of a and b.
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {
@@ -68,7 +68,7 @@ func distance(a, b string) int {
 	return row[len(b)]
 }
 
-// wrongKind is the fault of a value of another shape than it should have.
+// wrongKind reports a value of the wrong kind.
 func (c *checker) wrongKind(n *node, message string) {
 	switch n.kind {
 	case aliasNode:
@@ -80,13 +80,13 @@ func (c *checker) wrongKind(n *node, message string) {
 	c.fault(n.position, "%s", message)
 }
 
-// text reads a value that must be text.
+// text decodes a value that must be text.
 func (c *checker) text(n *node, what string) (string, bool) {
 	switch n.kind {
 	case textNode:
 		return n.text, true
 	case nullNode:
-		c.fault(n.position, "%s has no value: give it one", what)
+		c.fault(n.position, "%s has no value: specify one", what)
 	case timeNode, scalarNode:
 		c.fault(n.position, "%s must be text: put it in quotes", what)
 	default:
@@ -95,14 +95,14 @@ func (c *checker) text(n *node, what string) (string, bool) {
 	return "", false
 }
 
-// placeholder reads a value that must be one placeholder. inClear is the fault of anything else: what stands there then is
-// taken for the secret itself and not repeated.
-func (c *checker) placeholder(n *node, what, inClear string) (string, bool) {
+// placeholder decodes a value that must be a single placeholder. Any other value is considered the secret itself, so it is not
+// part of the fault; inClear is the message.
+func (c *checker) placeholder(n *node, what, plaintextMessage string) (string, bool) {
 	switch n.kind {
 	case mapNode:
-		// Without quotes YAML reads {env.X} as a mapping.
-		if len(n.members) == 1 && n.members[0].value.kind == nullNode {
-			if p := "{" + n.members[0].name + "}"; placeholderPattern.MatchString(p) {
+		// Without quotes YAML parses {env.X} as a mapping.
+		if len(n.fields) == 1 && n.fields[0].value.kind == nullNode {
+			if p := "{" + n.fields[0].name + "}"; placeholderPattern.MatchString(p) {
 				c.fault(n.position, `write it in quotes: "%s"`, p)
 				return "", false
 			}
@@ -110,48 +110,48 @@ func (c *checker) placeholder(n *node, what, inClear string) (string, bool) {
 		c.fault(n.position, "%s must be a placeholder in quotes, such as \"{env.NAME}\"", what)
 		return "", false
 	case timeNode, scalarNode:
-		c.fault(n.position, "%s", inClear)
+		c.fault(n.position, "%s", plaintextMessage)
 		return "", false
-	default: // c.text tells what else is wrong
+	default: // c.text reports the fault
 	}
 	text, ok := c.text(n, what)
 	switch {
 	case !ok:
 		return "", false
 	case text == "":
-		c.fault(n.position, "%s has no value: give it one", what)
+		c.fault(n.position, "%s has no value: specify one", what)
 		return "", false
 	case !placeholderPattern.MatchString(text):
-		c.fault(n.position, "%s", inClear)
+		c.fault(n.position, "%s", plaintextMessage)
 		return "", false
 	}
 	return text, true
 }
 
-// secret reads a placeholder as above, and resolves it.
-func (c *checker) secret(n *node, what, inClear string) (string, bool) {
-	text, ok := c.placeholder(n, what, inClear)
+// secret decodes a placeholder and resolves it.
+func (c *checker) secret(n *node, what, plaintextMessage string) (string, bool) {
+	text, ok := c.placeholder(n, what, plaintextMessage)
 	if !ok {
 		return "", false
 	}
 	value, err := c.options.Resolve(text)
-	value = strings.TrimRight(value, "\r\n") // files end in one
+	value = strings.TrimRight(value, "\r\n") // files usually end with a newline
 	switch {
 	case err != nil || value == "":
 		if strings.HasPrefix(text, "{env.") {
 			c.fault(n.position, "%s has no value: set the variable where the gate is started", text)
 		} else {
-			c.fault(n.position, "%s gives no value: the file must exist, be readable and not be empty", text)
+			c.fault(n.position, "%s has no value: the file must exist, be readable and not be empty", text)
 		}
 	case !keys.WellFormed(value):
-		c.fault(n.position, "the value of %s cannot be a token: those have 1 to 512 printable ASCII characters, no blanks", text)
+		c.fault(n.position, "the value of %s is not a valid token: a token has 1 to 512 printable ASCII characters and no spaces", text)
 	default:
 		return value, true
 	}
 	return "", false
 }
 
-// timeLayouts are RFC 3339 and the other forms that YAML knows. Without a zone they mean UTC.
+// timeLayouts are RFC 3339 and the other formats that YAML supports. Without a time zone they are UTC.
 var timeLayouts = []string{
 	time.RFC3339,
 	"2006-1-2T15:4:5Z07:00",
@@ -163,7 +163,7 @@ var timeLayouts = []string{
 	"2006-1-2",
 }
 
-// time reads a bound in time. The zero time stands for none, so nothing before 1970 is taken for one.
+// time decodes a time bound. The zero time means no bound, so times before 1970 are rejected.
 func (c *checker) time(n *node, what string) time.Time {
 	if n == nil {
 		return time.Time{}
@@ -175,11 +175,11 @@ func (c *checker) time(n *node, what string) time.Time {
 				return t.UTC()
 			}
 		}
-		c.fault(n.position, "%s must be a time such as 2026-01-01T00:00:00Z, or a day", what)
+		c.fault(n.position, "%s must be a time such as 2026-01-01T00:00:00Z, or a date", what)
 	case nullNode:
-		c.fault(n.position, "%s has no value: give it one", what)
+		c.fault(n.position, "%s has no value: specify one", what)
 	default:
-		c.wrongKind(n, what+" must be a time such as 2026-01-01T00:00:00Z, or a day")
+		c.wrongKind(n, what+" must be a time such as 2026-01-01T00:00:00Z, or a date")
 	}
 	return time.Time{}
 }

@@ -16,30 +16,30 @@ const (
 	maxSourceBytes = 256
 )
 
-// What is wrong where no name has to be filled in.
+// Error messages without parameters.
 const (
-	noAlias    = `aliases (*name) and merges (<<) are not supported: write the value out`
+	noAlias    = `aliases (*name) and merges (<<) are not supported: write out the value`
 	noTag      = `tags (!name) are not supported: remove the tag`
-	notMapping = `the file must be a mapping with one member: write "keys:" and below it the list of keys`
-	noKeys     = `keys is missing: write "keys:" and below it the list of keys, or "keys: []" for none`
-	nullKeys   = `keys has no value: write below it the list of keys, or "keys: []" for none`
-	keysNoList = `keys must be a list: begin each key with "- id: "`
-	notRecord  = `a key must be a mapping: begin it with "- id: "`
+	notMapping = `the file must be a mapping with the field keys: write "keys:" and the list of keys below it`
+	noKeys     = `the field keys is missing: write "keys:" and the list of keys below it, or "keys: []" for none`
+	nullKeys   = `keys has no value: write the list of keys below it, or "keys: []" for none`
+	keysNoList = `keys must be a list: start each key with "- id: "`
+	notRecord  = `a key must be a mapping: start it with "- id: "`
 	noID       = `id is missing: give the key a short public name, such as "id: docs-site"`
-	badID      = `an id has 1 to 128 letters, digits, ".", "_" or "-" and begins with a letter or a digit`
-	badName    = `a name has at most 256 characters, none of them a control character`
+	badID      = `an id must have 1 to 128 letters, digits, ".", "_" or "-", and start with a letter or digit`
+	badName    = `a name must have at most 256 characters and no control characters`
 	badState   = `state must be "active" or "disabled"`
-	noDigest   = `the key has neither sha256 nor token: add sha256 with what "docsgate keys hash" prints for its token`
-	twoDigests = `sha256 and token exclude each other: keep sha256 and remove token`
-	badDigest  = `sha256 must be 64 hex digits: "docsgate keys hash" reads the token and prints what belongs here`
-	noBinding  = `the key is bound to nothing: add source with the ids of its sources, ` +
+	noDigest   = `sha256 or token is required: add sha256 with the output of "docsgate keys hash" for the token`
+	twoDigests = `sha256 and token are mutually exclusive: keep sha256 and remove token`
+	badDigest  = `sha256 must be 64 hex digits: "docsgate keys hash" reads the token and prints them`
+	noBinding  = `source or agent is required: add source with the ids of the key's sources, ` +
 		`or agent with a placeholder for an upstream DocsGPT key`
-	twoBindings = `source and agent exclude each other: keep the one that the key is to be bound to`
-	noSources   = `source is empty: name at least one source id`
-	badSource   = `a source id has 1 to 256 bytes and no control characters`
-	clearToken  = `a secret in clear: put the token into an environment variable and write "{env.NAME}", ` +
-		`or replace token by sha256 with what "docsgate keys hash" prints`
-	clearAgent = `a secret in clear: put the agent key into an environment variable and write "{env.NAME}", ` +
+	twoBindings = `source and agent are mutually exclusive: remove one of them`
+	noSources   = `source is empty: specify at least one source id`
+	badSource   = `a source id must have 1 to 256 bytes and no control characters`
+	clearToken  = `a token must not be in plaintext: put it into an environment variable and write "{env.NAME}", ` +
+		`or replace token by sha256 with the output of "docsgate keys hash"`
+	clearAgent = `an agent key must not be in plaintext: put it into an environment variable and write "{env.NAME}", ` +
 		`or into a file and write "{file.PATH}"`
 )
 
@@ -47,25 +47,25 @@ var (
 	idPattern          = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
 	placeholderPattern = regexp.MustCompile(`^\{(env\.[A-Za-z_][A-Za-z0-9_]*|file\.[^{}\pC]+)\}$`)
 
-	fileMembers   = []string{"keys"}
-	exportMembers = []string{"keys", "not_exported"}
-	recordMembers = []string{"id", "name", "sha256", "token", "source", "agent", "state", "not_before", "expires"}
+	fileFields   = []string{"keys"}
+	exportFields = []string{"keys", "not_exported"}
+	recordFields = []string{"id", "name", "sha256", "token", "source", "agent", "state", "not_before", "expires"}
 )
 
-// checker turns nodes into keys and gathers every fault on the way.
+// checker decodes nodes to keys and collects all faults.
 type checker struct {
 	options *Options
 	faults  Faults
 	ids     map[string]int // line of each id
 	digests map[keys.Digest]owner
 
-	asWritten bool  // agents are not resolved, and what an export says besides is let through; see Entries
-	lines     []int // of the keys; only with asWritten
+	asWritten bool  // agents are not resolved, and additional fields of an export are ignored; see Entries
+	lines     []int // line of each key; only with asWritten
 }
 
 // owner is the key that a digest belongs to.
 type owner struct {
-	id   string // empty if the key has no good one
+	id   string // empty if the key has no valid id
 	line int
 }
 
@@ -78,11 +78,11 @@ func (c *checker) file(root *node) []keys.Key {
 		c.wrongKind(root, notMapping)
 		return nil
 	}
-	known := fileMembers
+	known := fileFields
 	if c.asWritten {
-		known = exportMembers
+		known = exportFields
 	}
-	list := c.members(root, known, "the file has one member, keys")["keys"]
+	list := c.fields(root, known, "the only field of the file is keys")["keys"]
 	switch {
 	case list == nil:
 		c.fault(root.position, noKeys)
@@ -108,9 +108,9 @@ func (c *checker) file(root *node) []keys.Key {
 	return set
 }
 
-// record reads one key. If a fault was found it is not whole.
+// record decodes one key. The key is incomplete if there are faults.
 func (c *checker) record(n *node) keys.Key {
-	m := c.members(n, recordMembers, "a key has "+strings.Join(recordMembers, ", "))
+	m := c.fields(n, recordFields, "the fields of a key are "+strings.Join(recordFields, ", "))
 	var k keys.Key
 	k.ID = c.id(n, m["id"])
 	k.Name = k.ID
@@ -153,8 +153,8 @@ func (c *checker) id(record, n *node) string {
 		c.fault(n.position, badID)
 		return ""
 	}
-	if line, taken := c.ids[id]; taken {
-		c.fault(n.position, "id %s stands already on line %d: give this key another one", id, line)
+	if line, used := c.ids[id]; used {
+		c.fault(n.position, "id %s is already used on line %d: give this key another id", id, line)
 	} else {
 		c.ids[id] = n.line
 	}
@@ -188,8 +188,8 @@ func (c *checker) digest(record, sum, token *node, id string) (d keys.Digest) {
 		}
 		d = keys.DigestOf(text)
 	}
-	if first, taken := c.digests[d]; taken {
-		c.fault(n.position, "same token as %s: each key needs a token of its own", first)
+	if first, used := c.digests[d]; used {
+		c.fault(n.position, "same token as %s: each key must have its own token", first)
 	} else {
 		c.digests[d] = owner{id: id, line: n.line}
 	}
@@ -240,7 +240,7 @@ func (c *checker) sources(n *node) []string {
 			continue
 		}
 		if i := slices.Index(ids, id); i >= 0 {
-			c.fault(item.position, "the source id stands already on line %d: remove this one", lines[i])
+			c.fault(item.position, "the source id is already specified on line %d: remove this one", lines[i])
 			continue
 		}
 		ids, lines = append(ids, id), append(lines, item.line)
@@ -253,7 +253,7 @@ func (c *checker) sources(n *node) []string {
 	return ids
 }
 
-// source reads one source id in its canonical form.
+// source decodes one source ID and returns its canonical form.
 func (c *checker) source(n *node) (string, bool) {
 	id, ok := c.text(n, "a source id")
 	if !ok {
@@ -276,7 +276,7 @@ func (c *checker) source(n *node) (string, bool) {
 	return canonical, err == nil && canonical != ""
 }
 
-// later is the position of whichever stands further down in the file: the one to complain about.
+// later returns the position of the node that is further down in the file, where the fault is reported.
 func later(a, b *node) position {
 	if b.line > a.line || b.line == a.line && b.column > a.column {
 		return b.position
