@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// text returns a value as text: of a string, a number, an ObjectId or a UUID. Nothing and null are the empty text.
+// text converts a string, a number, an ObjectId or a UUID to text. A missing value and null are the empty text.
 func text(v any) (string, bool) {
 	switch v := v.(type) {
 	case nil:
@@ -18,7 +18,7 @@ func text(v any) (string, bool) {
 	case json.Number:
 		return v.String(), true
 	case map[string]any:
-		// MongoDB's extended JSON, both versions.
+		// MongoDB Extended JSON, both versions.
 		for _, name := range []string{"$oid", "$numberInt", "$numberLong", "$numberDouble", "$uuid"} {
 			if inner, ok := v[name].(string); ok && len(v) == 1 {
 				return inner, true
@@ -30,10 +30,10 @@ func text(v any) (string, bool) {
 
 var errNoSource = errors.New("a source is neither an id nor a reference (DBRef)")
 
-// sourceOf returns the id of a source: a text, or a reference to a document. No source is the empty text.
+// sourceOf returns the ID of a source: a text, or a reference to a document. It returns "" if there is no source.
 func sourceOf(v any) (string, error) {
 	if ref, ok := v.(map[string]any); ok {
-		if id, there := ref["$id"]; there {
+		if id, exists := ref["$id"]; exists {
 			v = id
 			if id == nil {
 				return "", errNoSource
@@ -50,7 +50,7 @@ func sourceOf(v any) (string, error) {
 	return id, nil
 }
 
-// list returns the items of a value: of a JSON list, or of an array as PostgreSQL writes it into CSV.
+// list returns the items of a JSON list, or of an array in PostgreSQL's CSV format.
 func list(v any) ([]any, bool) {
 	switch v := v.(type) {
 	case nil:
@@ -77,7 +77,7 @@ func list(v any) ([]any, bool) {
 	}
 }
 
-// yes tells whether a switch is on, however it is written.
+// yes reports whether a boolean setting is true, in any of its representations.
 func yes(v any) bool {
 	switch v := v.(type) {
 	case bool:
@@ -89,14 +89,14 @@ func yes(v any) bool {
 	}
 }
 
-// timeLayouts are how the databases write times. Without a zone they mean UTC.
+// timeLayouts are the time formats of the databases. Without a time zone they are UTC.
 var timeLayouts = []string{
 	time.RFC3339Nano, "2006-01-02T15:04:05.999999999", "2006-01-02 15:04:05.999999999Z07", "2006-01-02 15:04:05.999999999Z07:00",
 	"2006-01-02 15:04:05.999999999",
 }
 
-// moment returns a time, or the zero time if there is none or it cannot be read: nothing depends on it.
-func moment(v any) time.Time {
+// parseTime returns a time, or the zero time if it is missing or invalid, which is harmless.
+func parseTime(v any) time.Time {
 	if date, ok := v.(map[string]any); ok {
 		v = date["$date"]
 	}
@@ -120,7 +120,7 @@ func moment(v any) time.Time {
 	return time.Time{}
 }
 
-// born returns the time that is in an ObjectId.
+// born returns the creation time in an ObjectId.
 func born(id string) time.Time {
 	raw, err := hex.DecodeString(id)
 	if err != nil || len(raw) != 12 {

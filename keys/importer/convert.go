@@ -13,13 +13,13 @@ import (
 	"github.com/docsgate/docsgate/keys/registry"
 )
 
-const maxTextRunes = 200 // of a name, as the registry has it
+const maxTextRunes = 200 // of a name, as in the registry
 
 var idPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
 
 func readKeyFile(data []byte, o Options) (*Result, error) {
 	if o.Agents {
-		return nil, &Fault{"", "a key file says itself what its keys are bound to"}
+		return nil, &Fault{"", "the bindings of keys are specified in the key file itself"}
 	}
 	entries, err := filefeed.Entries(data, filefeed.Options{Resolve: o.Resolve})
 	if err != nil {
@@ -37,7 +37,7 @@ func readKeyFile(data []byte, o Options) (*Result, error) {
 	return result, nil
 }
 
-// reader makes items of rows.
+// reader converts rows to items.
 type reader struct {
 	options Options
 	result  Result
@@ -52,7 +52,7 @@ func (r *reader) skip(at *row, name, format string, args ...any) {
 	r.result.Skipped = append(r.result.Skipped, Skip{at.place, name, fmt.Sprintf(format, args...)})
 }
 
-// item begins an item with what all formats have in the same members.
+// item returns an item with the fields that all formats have in common.
 func (r *reader) item(at *row, id string, created time.Time) Item {
 	it := Item{Place: at.place, Key: registry.Import{Created: created}}
 	if idPattern.MatchString(id) && !keys.Issued(id) {
@@ -65,22 +65,22 @@ func (r *reader) item(at *row, id string, created time.Time) Item {
 	return it
 }
 
-// setName makes a name of what DocsGPT let through as one.
+// setName sets the name, after reducing DocsGPT's unrestricted names to a single line.
 func (it *Item) setName(name string) {
-	plain := line(name)
-	if plain != strings.TrimSpace(name) {
-		it.Notes = append(it.Notes, fmt.Sprintf("the name was cut to one line of at most %d characters", maxTextRunes))
+	shortened := singleLine(name)
+	if shortened != strings.TrimSpace(name) {
+		it.Notes = append(it.Notes, fmt.Sprintf("the name was shortened to one line of at most %d characters", maxTextRunes))
 	}
-	it.Key.Name = plain
+	it.Key.Name = shortened
 }
 
 func note(v any) string {
 	s, _ := text(v)
-	return line(s)
+	return singleLine(s)
 }
 
-// line makes a text fit into one line.
-func line(s string) string {
+// singleLine converts a text to a single line of limited length.
+func singleLine(s string) string {
 	s = strings.TrimSpace(strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
 			return ' '
@@ -93,12 +93,12 @@ func line(s string) string {
 	return s
 }
 
-// apiKey reads one item of /api/get_api_keys.
+// apiKey converts one item of /api/get_api_keys.
 func (r *reader) apiKey(at *row) {
 	id, _ := text(at.values["id"])
 	it := r.item(at, id, born(id))
 	if r.options.Agents {
-		r.fault(at, "this list shows only the ends of keys, so that nothing can be bound to them")
+		r.fault(at, "this list contains only the ends of keys, so keys cannot be bound to themselves")
 		return
 	}
 	source, err := sourceOf(at.values["source"])
@@ -113,7 +113,7 @@ func (r *reader) apiKey(at *row) {
 	if len(r.options.Sources) > 0 {
 		ids := r.sourcesNamed(source)
 		if len(ids) != 1 {
-			r.skip(at, it.Key.Name, "%d sources of DocsGPT have the name %q: make a key for the right one by hand", len(ids), line(source))
+			r.skip(at, it.Key.Name, "%d sources of DocsGPT have the name %q: create a key for the right one manually", len(ids), singleLine(source))
 			return
 		}
 		source = ids[0]
@@ -122,7 +122,7 @@ func (r *reader) apiKey(at *row) {
 	r.result.Items = append(r.result.Items, it)
 }
 
-// sourcesNamed returns the ids of the sources that a text could mean.
+// sourcesNamed returns the IDs of the sources that a text may refer to.
 func (r *reader) sourcesNamed(text string) (ids []string) {
 	for _, s := range r.options.Sources {
 		if s.ID == text {
@@ -135,18 +135,18 @@ func (r *reader) sourcesNamed(text string) (ids []string) {
 	return ids
 }
 
-// mongo reads a document of api_keys or agents.
+// mongo converts a document of api_keys or agents.
 func (r *reader) mongo(at *row) {
 	id, ok := text(at.values["_id"])
 	if !ok {
 		r.fault(at, "_id is not an ObjectId")
 		return
 	}
-	created := moment(at.values["createdAt"])
+	created := parseTime(at.values["createdAt"])
 	if created.IsZero() {
 		created = born(id)
 	}
-	// A list with anything in it wins over the single source, as it does in DocsGPT.
+	// A non-empty list takes precedence over the single source, as in DocsGPT.
 	sources, err := sourcesOf(at.values["sources"])
 	if err == nil && len(sources) == 0 {
 		sources, err = sourcesOf([]any{at.values["source"]})
@@ -158,10 +158,10 @@ func (r *reader) mongo(at *row) {
 	r.take(at, r.item(at, id, created), sources)
 }
 
-// postgres reads a row of agents.
+// postgres converts a row of agents.
 func (r *reader) postgres(at *row) {
-	if _, there := at.values["key"]; !there {
-		r.fault(at, "there is no column key: select it, too")
+	if _, exists := at.values["key"]; !exists {
+		r.fault(at, "the column key is missing: select it, too")
 		return
 	}
 	id, _ := text(at.values["id"])
@@ -170,16 +170,16 @@ func (r *reader) postgres(at *row) {
 		r.fault(at, "extra_source_ids is not a list")
 		return
 	}
-	// Both columns together are what DocsGPT's answers are from.
+	// DocsGPT answers from the sources of both columns.
 	sources, err := sourcesOf(append([]any{at.values["source_id"]}, extra...))
 	if err != nil {
 		r.fault(at, "%v", err)
 		return
 	}
-	r.take(at, r.item(at, id, moment(at.values["created_at"])), sources)
+	r.take(at, r.item(at, id, parseTime(at.values["created_at"])), sources)
 }
 
-// sourcesOf returns the ids of sources, each once.
+// sourcesOf returns the IDs of sources, without duplicates.
 func sourcesOf(v any) ([]string, error) {
 	items, ok := list(v)
 	if !ok {
@@ -200,7 +200,7 @@ func sourcesOf(v any) ([]string, error) {
 	return all, nil
 }
 
-// take finishes an item from a database, in which the key stands in clear.
+// take completes an item from a database, which contains the key in plaintext.
 func (r *reader) take(at *row, it Item, sources []string) {
 	key, isText := at.values["key"].(string)
 	switch {
@@ -214,10 +214,10 @@ func (r *reader) take(at *row, it Item, sources []string) {
 		r.skip(at, it.Key.Name, "its key is masked: read the database itself")
 		return
 	case !keys.WellFormed(key):
-		r.skip(at, it.Key.Name, "its key cannot be a token: those have 1 to 512 printable ASCII characters, no blanks")
+		r.skip(at, it.Key.Name, "its key is not a valid token: a token has 1 to 512 printable ASCII characters and no spaces")
 		return
 	case keys.Mistyped(key):
-		r.skip(at, it.Key.Name, "its key looks like one of the gate's own, but with a wrong checksum")
+		r.skip(at, it.Key.Name, "its key has the format of the gate's own tokens but a wrong checksum")
 		return
 	}
 	it.Key.Digest = keys.DigestOf(key)
@@ -232,15 +232,15 @@ func (r *reader) take(at *row, it Item, sources []string) {
 	}
 	it.Key.Sources = sources
 	if yes(at.values["limited_token_mode"]) || yes(at.values["limited_request_mode"]) {
-		it.Notes = append(it.Notes, "DocsGPT's limits of use for this agent do not hold for a key that is bound to sources")
+		it.Notes = append(it.Notes, "DocsGPT's usage limits of this agent do not apply to a key that is bound to sources")
 	}
 	if restricted(at.values["config"]) {
-		it.Notes = append(it.Notes, "DocsGPT's list of allowed origins for this agent does not hold for a key that is bound to sources")
+		it.Notes = append(it.Notes, "DocsGPT's allowed origins of this agent do not apply to a key that is bound to sources")
 	}
 	r.result.Items = append(r.result.Items, it)
 }
 
-// restricted tells whether a config restricts origins.
+// restricted reports whether a config restricts origins.
 func restricted(v any) bool {
 	config, ok := v.(map[string]any)
 	if s, isText := v.(string); isText && json.Unmarshal([]byte(s), &config) == nil {
@@ -249,16 +249,16 @@ func restricted(v any) bool {
 	return ok && yes(config["restrict_origins"])
 }
 
-// notes says what holds for all items.
+// notes adds the notes that apply to all items.
 func (r *reader) notes() {
 	if len(r.result.Items) == 0 {
 		return
 	}
 	if r.result.Format == APIKeys {
 		r.result.Notes = append(r.result.Notes,
-			"the list shows only the ends of keys: each gets a new token, which has to be put into the pages that use it")
+			"the list contains only the ends of keys: each key gets a new token, which must be set in the pages that use it")
 		if len(r.options.Sources) == 0 {
-			r.result.Notes = append(r.result.Notes, "the names of sources are taken as their ids")
+			r.result.Notes = append(r.result.Notes, "source names are used as source ids")
 		}
 	}
 }

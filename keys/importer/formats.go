@@ -13,26 +13,27 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// row is one document of a database, or one object of a list.
+// row is one document or row of a database, or one object of a list.
 type row struct {
 	place  string
-	values map[string]any // as encoding/json has them, with json.Number; of CSV only texts
+	values map[string]any // decoded by encoding/json with json.Number; in CSV only strings
 }
 
-// looksLikeKeyFile tells a key file from the other formats: YAML, or a JSON object whose member keys is a list.
+// looksLikeKeyFile reports whether data is a key file rather than one of the other formats: YAML, or a JSON object whose field
+// keys is a list.
 func looksLikeKeyFile(data []byte) bool {
 	data = bytes.TrimSpace(data)
 	switch data[0] {
 	case '[':
-		// Lists are written by programs; people who write a key file begin with "keys:".
+		// Lists are written by programs; hand-written key files start with "keys:".
 		return false
 	case '{':
 		var file struct {
 			Keys json.RawMessage `json:"keys"`
 		}
-		// Only the first object: there may be one a line.
+		// Only the first object: there may be one object per line.
 		if json.NewDecoder(bytes.NewReader(data)).Decode(&file) != nil {
-			return bytes.HasPrefix(bytes.TrimSpace(data[1:]), []byte(`"keys"`)) // its reader says what is wrong
+			return bytes.HasPrefix(bytes.TrimSpace(data[1:]), []byte(`"keys"`)) // the key file parser reports the error
 		}
 		return len(file.Keys) > 0 && file.Keys[0] == '['
 	default:
@@ -53,27 +54,27 @@ func readRows(data []byte) ([]row, error) {
 	case looksLikeCSV(trimmed):
 		return readCSV(data)
 	default:
-		return nil, &Fault{"line 1", "this is neither a JSON list, nor JSON objects one a line, nor CSV with a header that " +
-			"names the column key; with psql use the options -At"}
+		return nil, &Fault{"line 1", "the input is neither a JSON list, nor JSON objects, one per line, nor CSV with a header that " +
+			"contains the column key; with psql use the options -At"}
 	}
 }
 
-// readJSON reads a list of objects, or objects one after the other.
+// readJSON parses a list of objects, or consecutive objects.
 func readJSON(data []byte) ([]row, error) {
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.UseNumber()
 	list := bytes.TrimSpace(data)[0] == '['
 	if list {
-		_, _ = dec.Token() // it is there
+		_, _ = dec.Token() // the opening bracket
 	}
 	var (
 		rows  []row
-		lines = counter{data: data, line: 1}
+		lines = lineCounter{data: data, line: 1}
 	)
 	for n := 1; dec.More(); n++ {
 		place := fmt.Sprintf("item %d", n)
 		if !list {
-			place = lines.place(skipBlanks(data, dec.InputOffset()))
+			place = lines.place(skipSpace(data, dec.InputOffset()))
 		}
 		if n > maxRows {
 			return nil, &Fault{place, tooMany}
@@ -83,23 +84,23 @@ func readJSON(data []byte) ([]row, error) {
 		case err != nil:
 			return nil, notJSON(data, place, err)
 		case values == nil:
-			return nil, &Fault{place, "null is no key: remove it"}
+			return nil, &Fault{place, "null is not a key: remove it"}
 		}
 		rows = append(rows, row{place, values})
 	}
-	if !list && skipBlanks(data, dec.InputOffset()) == int64(len(data)) {
+	if !list && skipSpace(data, dec.InputOffset()) == int64(len(data)) {
 		return rows, nil
 	}
 	if _, err := dec.Token(); err != nil {
 		return nil, notJSON(data, lineAt(data, int64(len(data))), err)
 	}
-	if at := skipBlanks(data, dec.InputOffset()); at < int64(len(data)) {
-		return nil, &Fault{lineAt(data, at), "nothing may follow the list"}
+	if at := skipSpace(data, dec.InputOffset()); at < int64(len(data)) {
+		return nil, &Fault{lineAt(data, at), "unexpected text after the list: remove it"}
 	}
 	return rows, nil
 }
 
-// notJSON says what is wrong without the library's text, which may repeat what stands there.
+// notJSON returns an error without the library's text, which may contain parts of the input.
 func notJSON(data []byte, place string, err error) error {
 	var (
 		syntax *json.SyntaxError
@@ -107,17 +108,17 @@ func notJSON(data []byte, place string, err error) error {
 	)
 	switch {
 	case errors.As(err, &kind):
-		return &Fault{place, "this is not a JSON object"}
+		return &Fault{place, "not a JSON object"}
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
-		return &Fault{lineAt(data, int64(len(data))), "the JSON ends too early: a closing quote or bracket is missing"}
+		return &Fault{lineAt(data, int64(len(data))), "unexpected end of the JSON: a closing quote or bracket is missing"}
 	case errors.As(err, &syntax):
-		return &Fault{lineAt(data, brokenAt(data)), "this is not JSON: look for a missing or surplus comma, quote or bracket"}
+		return &Fault{lineAt(data, brokenAt(data)), "invalid JSON: look for a missing or surplus comma, quote or bracket"}
 	default:
-		return &Fault{place, "this is not JSON"}
+		return &Fault{place, "invalid JSON"}
 	}
 }
 
-// brokenAt is the offset at which data ends to be JSON: the standard library counts it from where a value begins.
+// brokenAt returns the offset of the syntax error in data. The standard library's offset is relative to the start of a value.
 func brokenAt(data []byte) int64 {
 	dec := jsontext.NewDecoder(bytes.NewReader(data), jsontext.AllowDuplicateNames(true))
 	for {
@@ -130,27 +131,27 @@ func brokenAt(data []byte) int64 {
 	}
 }
 
-func skipBlanks(data []byte, at int64) int64 {
+func skipSpace(data []byte, at int64) int64 {
 	for at < int64(len(data)) && strings.IndexByte(" \t\r\n", data[at]) >= 0 {
 		at++
 	}
 	return at
 }
 
-// counter finds the lines of offsets that only grow.
-type counter struct {
+// lineCounter returns the lines of increasing offsets.
+type lineCounter struct {
 	data []byte
 	at   int64
 	line int
 }
 
-func (c *counter) place(offset int64) string {
+func (c *lineCounter) place(offset int64) string {
 	c.line += bytes.Count(c.data[c.at:offset], []byte("\n"))
 	c.at = offset
 	return fmt.Sprintf("line %d", c.line)
 }
 
-// lineAt is the place of an offset.
+// lineAt returns the line of an offset, as a position.
 func lineAt(data []byte, offset int64) string {
 	offset = min(max(offset, 0), int64(len(data)))
 	return fmt.Sprintf("line %d", 1+bytes.Count(data[:offset], []byte("\n")))
@@ -165,7 +166,7 @@ func readCSV(data []byte) ([]row, error) {
 	columns := make(map[string]bool, len(header))
 	for i, name := range header {
 		if header[i] = strings.TrimSpace(name); columns[header[i]] {
-			return nil, &Fault{"line 1", fmt.Sprintf("column %d has the name of another one", i+1)}
+			return nil, &Fault{"line 1", fmt.Sprintf("column %d has the same name as another column", i+1)}
 		}
 		columns[header[i]] = true
 	}
@@ -192,23 +193,23 @@ func readCSV(data []byte) ([]row, error) {
 
 func badCSV(err error) error {
 	if pe := (*csv.ParseError)(nil); errors.As(err, &pe) {
-		message := "this is not CSV: look for a missing or surplus quote"
+		message := "invalid CSV: look for a missing or surplus quote"
 		if errors.Is(pe.Err, csv.ErrFieldCount) {
-			message = "this line has another number of columns than the header"
+			message = "the number of columns differs from the header"
 		}
 		return &Fault{fmt.Sprintf("line %d", pe.Line), message}
 	}
-	return &Fault{"", "this is not CSV"}
+	return &Fault{"", "invalid CSV"}
 }
 
-// detect finds out what rows are from, by the names in them.
+// detect returns the format of rows, by the names of their fields.
 func detect(rows []row) (Format, error) {
 	if len(rows) == 0 {
-		return "", &Fault{"", "there is no key in it"}
+		return "", &Fault{"", "the input contains no keys"}
 	}
 	has := func(names ...string) bool {
 		return slices.ContainsFunc(rows, func(r row) bool {
-			return slices.ContainsFunc(names, func(name string) bool { _, there := r.values[name]; return there })
+			return slices.ContainsFunc(names, func(name string) bool { _, exists := r.values[name]; return exists })
 		})
 	}
 	switch {
@@ -221,6 +222,6 @@ func detect(rows []row) (Format, error) {
 	case has("id") && has("key") && has("source"):
 		return APIKeys, nil
 	default:
-		return "", &Fault{"", "what this is cannot be told from its members: name the format, one of " + words(Formats())}
+		return "", &Fault{"", "the format cannot be detected: specify it, one of " + words(Formats())}
 	}
 }

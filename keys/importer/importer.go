@@ -1,5 +1,5 @@
-// Package importer reads keys from where they were before: the key file of a file feed, and what DocsGPT's databases and
-// its call /api/get_api_keys yield. It makes items of them that a registry takes in. It needs no connection to anything.
+// Package importer parses keys from other places: the key file of a file feed, exports of DocsGPT's databases, and responses of
+// its /api/get_api_keys. It converts them to items that a registry can import. It needs no connection to anything.
 package importer
 
 import (
@@ -13,35 +13,36 @@ import (
 	"github.com/docsgate/docsgate/keys/registry"
 )
 
-// maxBytes is the most that is read: 64 MiB, room for some 300,000 keys.
+// maxBytes is the maximum size of the input: 64 MiB, enough for about 300,000 keys.
 const maxBytes = 64 << 20
 
 const (
-	// maxRows bounds the memory that a file of many small objects takes.
+	// maxRows limits the memory for a file of many small objects.
 	maxRows = 500_000
 	tooMany = "there are more than 500,000 keys: split the file"
 
-	maxFaults = 100 // that are told; whoever has so many has one reason for all
+	maxFaults = 100 // reported; so many usually have the same cause
 )
 
-// Format is a form that keys are read in. The words are stable.
+// Format is an input format. The values are stable.
 type Format string
 
 // The formats.
 const (
-	// KeyFile is the key file of a file feed, in YAML or JSON, and what an export yields.
+	// KeyFile is the key file of a file feed, in YAML or JSON, and the format of exports.
 	KeyFile Format = "key-file"
 
-	// APIKeys is the answer of DocsGPT's /api/get_api_keys (0.8 to 0.13). It shows only the ends of keys.
+	// APIKeys is the response of DocsGPT's /api/get_api_keys (0.8 to 0.13). It contains only the beginnings and ends of keys.
 	APIKeys Format = "api-keys"
 
-	// MongoKeys is the collection api_keys of DocsGPT 0.8 to 0.13, as mongoexport writes it: a list, or one document a line.
+	// MongoKeys is the collection api_keys of DocsGPT 0.8 to 0.13 in the format of mongoexport: a list, or one document per
+	// line.
 	MongoKeys Format = "mongo-api-keys"
 
-	// MongoAgents is the collection agents of DocsGPT 0.14 to 0.16, as mongoexport writes it.
+	// MongoAgents is the collection agents of DocsGPT 0.14 to 0.16 in the format of mongoexport.
 	MongoAgents Format = "mongo-agents"
 
-	// PostgresAgents is the table agents of DocsGPT 0.17 and later: row_to_json of its rows as a list or one a line, or CSV
+	// PostgresAgents is the table agents of DocsGPT 0.17 and later: row_to_json of its rows as a list or one per line, or CSV
 	// with a header.
 	PostgresAgents Format = "postgres-agents"
 )
@@ -49,40 +50,40 @@ const (
 // Formats returns all formats.
 func Formats() []Format { return []Format{KeyFile, APIKeys, MongoKeys, MongoAgents, PostgresAgents} }
 
-// Options say what to make of what is read. The zero Options are good.
+// Options configures the conversion. The zero Options is valid.
 type Options struct {
-	// Agents binds keys from databases to themselves: the gate goes on to present them to DocsGPT. That is right where the
-	// DocsGPT behind the gate knows them yet. Otherwise keys are bound to their sources.
+	// Agents binds keys from databases to themselves: the gate continues to present them to DocsGPT. That works if the DocsGPT
+	// behind the gate still knows them. Otherwise keys are bound to their sources.
 	Agents bool
 
-	// Sources are those of the DocsGPT behind the gate, by which the names in APIKeys become ids. Without any the names are
-	// taken as ids, which they are in DocsGPT 0.8 to 0.10.
+	// Sources are the sources of the DocsGPT behind the gate, by which the source names in APIKeys are converted to IDs. If it
+	// is empty, names are used as IDs, which is right for DocsGPT 0.8 to 0.10.
 	Sources []Source
 
-	// Resolve gives the value of a placeholder for the token of a key in a KeyFile: "{env.X}" or "{file.X}". nil takes
-	// the process's environment and files.
+	// Resolve returns the value of a placeholder for the token of a key in a KeyFile: "{env.X}" or "{file.X}". If it is nil,
+	// placeholders are resolved from the environment and the files of the process.
 	Resolve func(placeholder string) (string, error)
 }
 
 // Source is a source of DocsGPT.
 type Source struct{ ID, Name string }
 
-// Result is what was read.
+// Result is the result of parsing.
 type Result struct {
 	Format  Format
 	Items   []Item
 	Skipped []Skip
-	Notes   []string // what holds for all items, for people
+	Notes   []string // notes for users that apply to all items
 }
 
-// Item is a key to be taken in.
+// Item is a key that can be imported.
 type Item struct {
 	Key   registry.Import
-	Place string   // where it stood, such as "line 3" or "item 7"
-	Notes []string // what does not come along, for people
+	Place string   // position in the input, such as "line 3" or "item 7"
+	Notes []string // notes for users about what is not imported
 }
 
-// Imports returns the items as a registry takes them.
+// Imports returns the keys of all items.
 func (r *Result) Imports() []registry.Import {
 	all := make([]registry.Import, len(r.Items))
 	for i := range r.Items {
@@ -91,13 +92,13 @@ func (r *Result) Imports() []registry.Import {
 	return all
 }
 
-// Skip is something that was read and is no key to be taken in.
+// Skip is an entry of the input that cannot be imported as a key.
 type Skip struct {
 	Place, Name string
-	Reason      string // for people
+	Reason      string // for users
 }
 
-// Fault is something that cannot be read. Its texts repeat no key.
+// Fault is a parse error. Its texts do not contain keys.
 type Fault struct{ Place, Message string }
 
 // Error implements error.
@@ -108,22 +109,22 @@ func (f *Fault) Error() string {
 	return f.Place + ": " + f.Message
 }
 
-// Parse reads keys. An empty format is found out. An error joins *Faults, those of a KeyFile are filefeed.Faults; then there
-// is no result.
+// Parse parses keys. If format is empty, it is detected. With an error the result is nil. The error joins values of type
+// *Fault; for a KeyFile it is of type filefeed.Faults.
 func Parse(r io.Reader, format Format, o Options) (*Result, error) {
 	data, err := io.ReadAll(io.LimitReader(r, maxBytes+1))
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("reading the keys: %w", err)
 	case len(data) > maxBytes:
-		return nil, &Fault{"", "this is larger than 64 MiB: split it"}
+		return nil, &Fault{"", "the input is larger than 64 MiB: split it"}
 	}
-	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")) // the byte order mark that some editors write
+	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")) // byte order mark that some editors write
 	switch {
 	case !utf8.Valid(data):
-		return nil, &Fault{"", "this is not UTF-8 text: save it in that encoding"}
+		return nil, &Fault{"", "the input is not UTF-8: save it with that encoding"}
 	case len(bytes.TrimSpace(data)) == 0:
-		return nil, &Fault{"", "there is nothing to read"}
+		return nil, &Fault{"", "the input is empty"}
 	}
 	if format == KeyFile || format == "" && looksLikeKeyFile(data) {
 		return readKeyFile(data, o)
@@ -141,20 +142,20 @@ func Parse(r io.Reader, format Format, o Options) (*Result, error) {
 		APIKeys: (*reader).apiKey, MongoKeys: (*reader).mongo, MongoAgents: (*reader).mongo, PostgresAgents: (*reader).postgres,
 	}[format]
 	if read == nil {
-		return nil, &Fault{"", fmt.Sprintf("the formats are %s", words(Formats()))}
+		return nil, &Fault{"", fmt.Sprintf("unknown format: the formats are %s", words(Formats()))}
 	}
-	reading := reader{options: o, result: Result{Format: format}}
+	conv := reader{options: o, result: Result{Format: format}}
 	for i := range rows {
-		if read(&reading, &rows[i]); len(reading.faults) >= maxFaults {
-			reading.faults = append(reading.faults, &Fault{"", "what follows was not looked at: mend these first"})
+		if read(&conv, &rows[i]); len(conv.faults) >= maxFaults {
+			conv.faults = append(conv.faults, &Fault{"", "the rest was not checked: fix these faults first"})
 			break
 		}
 	}
-	if err := errors.Join(reading.faults...); err != nil {
+	if err := errors.Join(conv.faults...); err != nil {
 		return nil, err
 	}
-	reading.notes()
-	return &reading.result, nil
+	conv.notes()
+	return &conv.result, nil
 }
 
 func words(all []Format) string {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/docsgate/docsgate/keys"
@@ -21,13 +22,13 @@ const (
 	oidB    = "66d0f1a2b3c4d5e6f7a8b9c1"
 )
 
-// fill puts the constants into a text.
+// fill replaces placeholders with the constants.
 func fill(s string) string {
 	return strings.NewReplacer("KEYA", keyA, "KEYB", keyB, "SRCA", sourceA, "SRCB", sourceB, "OIDA", oidA, "OIDB", oidB,
 		"DIGEST", keys.DigestOf(keyA).Hex()).Replace(s)
 }
 
-// show writes a result without its keys, one line each.
+// show formats a result without its keys, one line per item.
 func show(r *importer.Result) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n", r.Format)
@@ -99,7 +100,7 @@ keys:
 line 3: id=docs-site name=Docs sources=SRCA,SRCB token=A expires=2027-01-01T00:00:00Z
 line 8: id=agent name=agent agent={env.AGENT} token=B disabled
 `},
-		{"what an export yields", importer.Options{}, `{"keys":[
+		{"export", importer.Options{}, `{"keys":[
 {"id":"docs-site","name":"Docs","sha256":"DIGEST","source":["SRCA"],"state":"active"}],"not_exported":["key_x"]}`, `key-file
 line 2: id=docs-site name=Docs sources=SRCA token=A
 `},
@@ -115,10 +116,10 @@ item 2: skipped None: it has no source
 {"id":"OIDB","name":"b","key":"6a1d...9abc","source":"Twice","chunks":2},
 {"id":"OIDB","name":"c","key":"6a1d...9abc","source":"classic","chunks":2}]`, `api-keys
 item 1: id=OIDA name=a sources=SRCA note=default/2/classic created=2024-08-29T22:09:38Z
-item 2: skipped b: 2 sources of DocsGPT have the name "Twice": make a key for the right one by hand
-item 3: skipped c: 0 sources of DocsGPT have the name "classic": make a key for the right one by hand
+item 2: skipped b: 2 sources of DocsGPT have the name "Twice": create a key for the right one manually
+item 3: skipped c: 0 sources of DocsGPT have the name "classic": create a key for the right one manually
 `},
-		{"api_keys of 0.8, one a line", importer.Options{}, `{"_id":{"$oid":"OIDA"},"name":"Docs","key":"KEYA","source":"default","user":"local","prompt_id":"default","chunks":"2"}
+		{"api_keys of 0.8, one per line", importer.Options{}, `{"_id":{"$oid":"OIDA"},"name":"Docs","key":"KEYA","source":"default","user":"local","prompt_id":"default","chunks":"2"}
 
 {"_id":{"$oid":"OIDB"},"name":"B","key":"KEYB","source":"local/b/","user":"local","prompt_id":{"$oid":"OIDA"},"chunks":{"$numberInt":"4"}}
 `, `mongo-api-keys
@@ -162,9 +163,9 @@ line 5: skipped C: it has no key: it was never published
 		{"keys that cannot be tokens", importer.Options{}, `[{"_id":{"$oid":"OIDA"},"name":"a","key":"a b","source":"default"},
 {"_id":{"$oid":"OIDA"},"name":"b","key":"5f0c...89ab","source":"default"},
 {"_id":{"$oid":"OIDA"},"name":"c","key":"dgk_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","source":"default"}]`, `mongo-api-keys
-item 1: skipped a: its key cannot be a token: those have 1 to 512 printable ASCII characters, no blanks
+item 1: skipped a: its key is not a valid token: a token has 1 to 512 printable ASCII characters and no spaces
 item 2: skipped b: its key is masked: read the database itself
-item 3: skipped c: its key looks like one of the gate's own, but with a wrong checksum
+item 3: skipped c: its key has the format of the gate's own tokens but a wrong checksum
 `},
 	}
 	for _, c := range cases {
@@ -179,7 +180,7 @@ item 3: skipped c: its key looks like one of the gate's own, but with a wrong ch
 			}
 			named, err := importer.Parse(strings.NewReader(fill(c.in)), result.Format, c.options)
 			if err != nil || show(named) != want {
-				t.Errorf("with the format named: %v", err)
+				t.Errorf("with an explicit format: %v", err)
 			}
 			if n := len(result.Imports()); n != len(result.Items) {
 				t.Errorf("%d imports of %d items", n, len(result.Items))
@@ -188,42 +189,42 @@ item 3: skipped c: its key looks like one of the gate's own, but with a wrong ch
 	}
 }
 
-func TestFaultsNameThePlaceAndNoKey(t *testing.T) {
+func TestFaultsContainPlaceButNoKey(t *testing.T) {
 	cases := []struct {
 		name   string
 		format importer.Format
 		option importer.Options
 		in     string
-		want   []string // pieces of the error
+		want   []string // substrings of the error
 	}{
-		{"nothing", "", importer.Options{}, " \n", []string{"there is nothing to read"}},
+		{"empty input", "", importer.Options{}, " \n", []string{"the input is empty"}},
 		{"UTF-16", "", importer.Options{}, "\xff\xfe{\x00", []string{"not UTF-8"}},
-		{"an empty list", "", importer.Options{}, "[]", []string{"there is no key in it"}},
-		{"no known members", "", importer.Options{}, `[{"KEYA":"KEYA"}]`, []string{"name the format", "mongo-agents"}},
-		{"no known format", "x", importer.Options{}, `[]`, []string{"the formats are key-file, api-keys"}},
-		{"cut off", "", importer.Options{}, "[{\"_id\":\"OIDA\",\n\"key\":\"KEYA", []string{"line 2: the JSON ends too early"}},
-		{"cut off between items", "", importer.Options{}, "[{\"_id\":\"OIDA\",\n\"key\":\"KEYA\"}", []string{"the JSON ends too early"}},
-		{"no comma", "", importer.Options{}, "[{\"_id\":\"OIDA\"\n\"key\":\"KEYA\"}]", []string{"line 2: this is not JSON"}},
-		{"a list of texts", "", importer.Options{}, `["KEYA"]`, []string{"item 1: this is not a JSON object"}},
+		{"an empty list", "", importer.Options{}, "[]", []string{"the input contains no keys"}},
+		{"no known fields", "", importer.Options{}, `[{"KEYA":"KEYA"}]`, []string{"specify it", "mongo-agents"}},
+		{"unknown format", "x", importer.Options{}, `[]`, []string{"the formats are key-file, api-keys"}},
+		{"truncated", "", importer.Options{}, "[{\"_id\":\"OIDA\",\n\"key\":\"KEYA", []string{"line 2: unexpected end of the JSON"}},
+		{"truncated between items", "", importer.Options{}, "[{\"_id\":\"OIDA\",\n\"key\":\"KEYA\"}", []string{"unexpected end of the JSON"}},
+		{"no comma", "", importer.Options{}, "[{\"_id\":\"OIDA\"\n\"key\":\"KEYA\"}]", []string{"line 2: invalid JSON"}},
+		{"a list of texts", "", importer.Options{}, `["KEYA"]`, []string{"item 1: not a JSON object"}},
 		{"null", "", importer.Options{}, `[null]`, []string{"item 1: null"}},
-		{"something behind the list", "", importer.Options{}, "[{}]\nKEYA", []string{"line 2: nothing may follow"}},
-		{"psql with its frame", importer.PostgresAgents, importer.Options{}, " row_to_json \n---\n {\"key\":\"KEYA\"}", []string{"line 1", "-At"}},
-		{"CSV of another width", "", importer.Options{}, "id,key\n1,KEYA,KEYB\n", []string{"line 2: this line has another number"}},
-		{"CSV with a stray quote", "", importer.Options{}, "id,key\n1,KE\"YA\n", []string{"line 2: this is not CSV"}},
-		{"CSV with a column twice", "", importer.Options{}, "key,key\n1,KEYA\n", []string{"column 2"}},
-		{"rows without the key", importer.PostgresAgents, importer.Options{}, `[{"id":"1"},{"id":"2"}]`, []string{"item 1: there is no column key", "item 2: "}},
+		{"text after the list", "", importer.Options{}, "[{}]\nKEYA", []string{"line 2: unexpected text"}},
+		{"psql table output", importer.PostgresAgents, importer.Options{}, " row_to_json \n---\n {\"key\":\"KEYA\"}", []string{"line 1", "-At"}},
+		{"CSV of another width", "", importer.Options{}, "id,key\n1,KEYA,KEYB\n", []string{"line 2: the number of columns differs"}},
+		{"CSV with a stray quote", "", importer.Options{}, "id,key\n1,KE\"YA\n", []string{"line 2: invalid CSV"}},
+		{"CSV with a duplicate column", "", importer.Options{}, "key,key\n1,KEYA\n", []string{"column 2"}},
+		{"rows without the key", importer.PostgresAgents, importer.Options{}, `[{"id":"1"},{"id":"2"}]`, []string{"item 1: the column key is missing", "item 2: "}},
 		{"a key that is a number", importer.PostgresAgents, importer.Options{}, `[{"key":17,"source_id":"SRCA"}]`, []string{"item 1: key is not text"}},
-		{"a source that is none", importer.MongoKeys, importer.Options{}, `[{"_id":"OIDA","key":"KEYA","source":{"KEYA":1}}]`, []string{"item 1: a source is neither"}},
+		{"an invalid source", importer.MongoKeys, importer.Options{}, `[{"_id":"OIDA","key":"KEYA","source":{"KEYA":1}}]`, []string{"item 1: a source is neither"}},
 		{"agents of masked keys", importer.APIKeys, importer.Options{Agents: true}, `[{"id":"1","key":"a...b","source":"x"}]`, []string{"item 1: ", "ends of keys"}},
-		{"agents of a key file", importer.KeyFile, importer.Options{Agents: true}, `keys: []`, []string{"says itself"}},
-		{"a key file in clear", "", importer.Options{}, "keys:\n- id: a\n  token: KEYA\n  source: SRCA\n", []string{"3:", "in clear"}},
-		{"a JSON key file that is cut off", "", importer.Options{}, `{"keys": [{"token":"KEYA"`, []string{"ends too early"}},
+		{"agents of a key file", importer.KeyFile, importer.Options{Agents: true}, `keys: []`, []string{"in the key file itself"}},
+		{"a key file with a plaintext token", "", importer.Options{}, "keys:\n- id: a\n  token: KEYA\n  source: SRCA\n", []string{"3:", "in plaintext"}},
+		{"a truncated JSON key file", "", importer.Options{}, `{"keys": [{"token":"KEYA"`, []string{"unexpected end"}},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			result, err := importer.Parse(strings.NewReader(fill(c.in)), c.format, c.option)
 			if err == nil || result != nil {
-				t.Fatalf("no error, or a result besides: %v, %v", result, err)
+				t.Fatalf("no error, or both a result and an error: %v, %v", result, err)
 			}
 			for _, piece := range c.want {
 				if !strings.Contains(err.Error(), piece) {
@@ -232,30 +233,26 @@ func TestFaultsNameThePlaceAndNoKey(t *testing.T) {
 			}
 			for _, secret := range []string{keyA, keyB, keyA[:12]} {
 				if strings.Contains(err.Error(), secret) {
-					t.Errorf("the error shows a key: %v", err)
+					t.Errorf("the error contains a key: %v", err)
 				}
 			}
 		})
 	}
 }
 
-type brokenReader struct{ err error }
+type infiniteReader struct{}
 
-func (b brokenReader) Read([]byte) (int, error) { return 0, b.err }
+func (infiniteReader) Read(p []byte) (int, error) { return copy(p, spaces), nil }
 
-type endless struct{}
+var spaces = strings.Repeat(" ", 1<<16)
 
-func (endless) Read(p []byte) (int, error) { return copy(p, blanks), nil }
-
-var blanks = strings.Repeat(" ", 1<<16)
-
-func TestReadersThatFail(t *testing.T) {
-	gone := errors.New("gone")
-	if _, err := importer.Parse(brokenReader{gone}, "", importer.Options{}); !errors.Is(err, gone) {
-		t.Errorf("a broken reader: %v", err)
+func TestParseReadErrors(t *testing.T) {
+	errRead := errors.New("read error")
+	if _, err := importer.Parse(iotest.ErrReader(errRead), "", importer.Options{}); !errors.Is(err, errRead) {
+		t.Errorf("a failing reader: %v", err)
 	}
-	if _, err := importer.Parse(endless{}, "", importer.Options{}); err == nil || !strings.Contains(err.Error(), "64 MiB") {
-		t.Errorf("an endless reader: %v", err)
+	if _, err := importer.Parse(infiniteReader{}, "", importer.Options{}); err == nil || !strings.Contains(err.Error(), "64 MiB") {
+		t.Errorf("an infinite reader: %v", err)
 	}
 }
 
@@ -281,15 +278,15 @@ func FuzzParse(f *testing.F) {
 		})
 		if err != nil {
 			if result != nil || strings.Contains(err.Error(), keyA) {
-				t.Errorf("a result or a key besides an error: %v", err)
+				t.Errorf("a result with an error, or a key in the error: %v", err)
 			}
 			return
 		}
 		for _, it := range result.Items {
 			k := it.Key
 			bindings := 0
-			for _, there := range []bool{len(k.Sources) > 0, k.Agent != "", k.AgentKey != ""} {
-				if there {
+			for _, isSet := range []bool{len(k.Sources) > 0, k.Agent != "", k.AgentKey != ""} {
+				if isSet {
 					bindings++
 				}
 			}
@@ -297,7 +294,7 @@ func FuzzParse(f *testing.F) {
 				t.Errorf("%s: %d bindings", it.Place, bindings)
 			}
 			if k.Digest.IsZero() != (result.Format == importer.APIKeys) {
-				t.Errorf("%s: with or without a token", it.Place)
+				t.Errorf("%s: unexpected or missing token", it.Place)
 			}
 		}
 		for _, s := range result.Skipped {

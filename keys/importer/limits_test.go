@@ -8,9 +8,9 @@ import (
 	"github.com/docsgate/docsgate/keys/importer"
 )
 
-// Each of these takes long if reading it takes longer than in proportion to its length. The places of the last items
-// show that all of it was read.
-func TestLargeFilesAreReadInProportionToTheirLength(t *testing.T) {
+// Each of these inputs takes very long if the running time is not linear. The places of the last items show that the whole
+// input was parsed.
+func TestParseTakesLinearTime(t *testing.T) {
 	const count = 50_000
 	var lines, sources, columns strings.Builder
 	sources.WriteString(`[{"_id":"` + oidA + `","key":"` + keyA + `","sources":["x"`)
@@ -39,7 +39,7 @@ func TestLargeFilesAreReadInProportionToTheirLength(t *testing.T) {
 	}
 }
 
-func TestFilesOfTooMuchAreRefused(t *testing.T) {
+func TestParseRejectsTooManyRows(t *testing.T) {
 	for name, in := range map[string]string{
 		"a list":         "[{}" + strings.Repeat(",{}", 500_000) + "]",
 		"lines of a CSV": "id,key\n" + strings.Repeat("1,2\n", 500_001),
@@ -53,9 +53,9 @@ func TestFilesOfTooMuchAreRefused(t *testing.T) {
 	}
 }
 
-func TestFaultsAreToldUpToABound(t *testing.T) {
+func TestNumberOfFaultsIsLimited(t *testing.T) {
 	_, err := importer.Parse(strings.NewReader(strings.Repeat("{}\n", 100_000)), importer.PostgresAgents, importer.Options{})
-	if err == nil || strings.Count(err.Error(), "\n") != 100 || !strings.HasSuffix(err.Error(), "mend these first") {
+	if err == nil || strings.Count(err.Error(), "\n") != 100 || !strings.HasSuffix(err.Error(), "fix these faults first") {
 		t.Errorf("%.200v", err)
 	}
 }
