@@ -2,7 +2,7 @@
 // through DocsGPT's own API.
 
 import crypto from 'node:crypto';
-import { until } from '../../e2e/lib/until.mjs';
+import { waitFor } from '../../e2e/lib/wait-for.mjs';
 
 const base64url = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
 
@@ -41,7 +41,7 @@ export class Owner {
 
   /** Waits for a job of the worker; gives its result. */
   async done(task) {
-    const status = await until('the worker has done its job', async () => {
+    const status = await waitFor('the worker has done its job', async () => {
       const { status: state, result } = await this.call('GET', `/api/task_status?task_id=${task}`);
       return ['SUCCESS', 'FAILURE', 'REVOKED'].includes(state) && { state, result };
     }, { deadline: 90_000, every: 200 });

@@ -4,7 +4,7 @@
 import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
-import { until } from '../../e2e/lib/until.mjs';
+import { waitFor } from '../../e2e/lib/wait-for.mjs';
 
 const GRACE_MS = 10_000;
 
@@ -78,7 +78,7 @@ export class Processes {
       output: () => fs.readFileSync(file, 'utf8'),
       /** Waits until check gives something truthy; fails at once when the program ends before. */
       ready: async (what, check, seconds = 180) => {
-        await until(`${name}: ${what}`, async () => ended || check(), { deadline: seconds * 1000, every: 100 });
+        await waitFor(`${name}: ${what}`, async () => ended || check(), { deadline: seconds * 1000, every: 100 });
         if (ended) throw new Error(`${name} ended with ${ended} before: ${what}`);
       },
       stop: () => this.#stop(entry),
@@ -96,7 +96,7 @@ export class Processes {
   async #stop({ child, exit }) {
     if (!child.pid) return;
     signalGroup(child.pid, 'SIGINT');
-    const gone = until('the group is gone', () => !groupLives(child.pid), { deadline: GRACE_MS }).catch(() => {
+    const gone = waitFor('the group is gone', () => !groupLives(child.pid), { deadline: GRACE_MS }).catch(() => {
       signalGroup(child.pid, 'SIGKILL');
     });
     await Promise.all([exit, gone]);

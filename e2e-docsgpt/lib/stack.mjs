@@ -8,7 +8,7 @@ import crypto from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { REPO, gateBinary } from '../../e2e/lib/build.mjs';
-import { WAYS, logFilters } from '../../e2e/lib/gate.mjs';
+import { PROXY_MODES, logFilters } from '../../e2e/lib/gate.mjs';
 import { LOOPBACK, freePorts, isListening } from '../../e2e/lib/net.mjs';
 import { MODEL, MODEL_KEY, canary, startModel } from './model.mjs';
 import { Owner, session } from './owner.mjs';
@@ -221,7 +221,7 @@ async function startGate({ dir, ports, processes, agents, sources, accessToken }
 			import no_keys
 		}
 	}`;
-  const [forwarding] = WAYS;
+  const [forwarding] = PROXY_MODES;
   const site = (port, way, upstream) => `http://${LOOPBACK}:${port} {
 	${log}
 	docsgate ${way === forwarding ? upstream : ''} {
@@ -229,7 +229,7 @@ async function startGate({ dir, ports, processes, agents, sources, accessToken }
 	}
 ${way === forwarding ? '' : reverseProxy(upstream)}}
 `;
-  const places = WAYS.flatMap((way) => ['open', 'login'].map((api) => ({ way, api })));
+  const places = PROXY_MODES.flatMap((way) => ['open', 'login'].map((api) => ({ way, api })));
   const numbers = await freePorts(places.length);
   const sites = places.map(({ way, api }, i) => site(numbers[i], way, `${LOOPBACK}:${ports[api]}`));
   fs.writeFileSync(path.join(folder, 'Caddyfile'), `${logFilters()}
@@ -251,7 +251,7 @@ ${sites.join('')}`);
       AGENT_HANDBOOK: agents.handbook.key, AGENT_PAYROLL: agents.payroll.key, DOCSGPT_TOKEN: accessToken,
     },
   });
-  const ways = Object.fromEntries(WAYS.map((way) => [way, {}]));
+  const ways = Object.fromEntries(PROXY_MODES.map((way) => [way, {}]));
   for (const [i, { way, api }] of places.entries()) {
     await gate.ready(`port ${numbers[i]}`, () => isListening(numbers[i]));
     ways[way][api] = `http://${LOOPBACK}:${numbers[i]}`;

@@ -2,7 +2,7 @@
 // made, with somebody else's key.
 
 import assert from 'node:assert/strict';
-import { until } from '../../e2e/lib/until.mjs';
+import { waitFor } from '../../e2e/lib/wait-for.mjs';
 import { conversationOf } from './outcome.mjs';
 import { Owner } from './owner.mjs';
 import { CANARY, QUESTION } from './stack.mjs';
@@ -59,7 +59,7 @@ async function newUpload(side, key) {
   });
   assert.equal(reply.status, 200, reply.text);
   const { task_id: task, attachment_id: attachment } = jsonOf(reply);
-  await until('the upload is parsed', async () => {
+  await waitFor('the upload is parsed', async () => {
     const { status, result } = jsonOf(await send(side.base, { method: 'GET', path: `/api/task_status?task_id=${task}` }));
     assert.notEqual(status, 'FAILURE', JSON.stringify(result));
     return status === 'SUCCESS';

@@ -5,10 +5,10 @@ import assert from 'node:assert/strict';
 import crypto from 'node:crypto';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { launchBrowser, openPage, outsideHosts } from '../../e2e/lib/browser.mjs';
+import { launchBrowser, openPage, externalHosts } from '../../e2e/lib/browser.mjs';
 import { findSecrets } from '../../e2e/lib/secrets.mjs';
-import { serveSite } from '../../e2e/lib/site.mjs';
-import { until } from '../../e2e/lib/until.mjs';
+import { serveSite } from '../../e2e/lib/widget-site.mjs';
+import { waitFor } from '../../e2e/lib/wait-for.mjs';
 import { mountWidget } from '../../e2e/lib/widget.mjs';
 import { AdoptingGate, psql, run } from '../lib/adopting.mjs';
 import { layCable } from '../lib/cable.mjs';
@@ -85,7 +85,7 @@ const UNTOLD = '503 not_ready';
 /** Waits until the key has this state; the time that it took is told. */
 async function becomes(t, what, key, wanted) {
   const began = performance.now();
-  await until(`${what}: ${wanted}`, async () => {
+  await waitFor(`${what}: ${wanted}`, async () => {
     const now = await state(key);
     if (now !== wanted) throw new Error(`it is ${now}`);
     return true;
@@ -156,7 +156,7 @@ describe('keys as they are', () => {
       const turn = await widget.ask(QUESTION, { deadline: 60_000 });
       assert.equal(turn.error, '');
       assert.deepEqual(documentsIn(turn.answer), ['handbook']);
-      assert.deepEqual(outsideHosts(page), []);
+      assert.deepEqual(externalHosts(page), []);
     } finally {
       await browser.close();
       await site.stop();

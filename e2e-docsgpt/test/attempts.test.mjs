@@ -7,7 +7,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 import { REPO } from '../../e2e/lib/build.mjs';
-import { WAYS } from '../../e2e/lib/gate.mjs';
+import { PROXY_MODES } from '../../e2e/lib/gate.mjs';
 import { ATTEMPTS } from '../lib/attempts.mjs';
 import { FACTS } from '../lib/facts.mjs';
 import { outcome } from '../lib/outcome.mjs';
@@ -28,7 +28,7 @@ const STRAIGHT = [
   { column: 'login', base: FACTS.api.login, ...straight },
 ];
 /** The gate with a key bound to an agent stands in front of the API that trusts everybody. */
-const GATE = WAYS.flatMap((way) => [
+const GATE = PROXY_MODES.flatMap((way) => [
   { way, base: FACTS.gate.ways[way].open, ...byAgent },
   { way, base: FACTS.gate.ways[way].login, ...bySource },
 ]);

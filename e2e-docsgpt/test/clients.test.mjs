@@ -3,8 +3,8 @@
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { WAYS } from '../../e2e/lib/gate.mjs';
-import { until } from '../../e2e/lib/until.mjs';
+import { PROXY_MODES } from '../../e2e/lib/gate.mjs';
+import { waitFor } from '../../e2e/lib/wait-for.mjs';
 import { FACTS } from '../lib/facts.mjs';
 import { answerOf, conversationOf, documentsIn } from '../lib/outcome.mjs';
 import { Client, OpenAI, StreamableHTTPClientTransport } from '../lib/sdk.mjs';
@@ -15,7 +15,7 @@ const { tokens, ways } = FACTS.gate;
 /** Keys, with the document that each is for. Those bound to sources use a personal access token upstream. */
 const KEYS = { agent: 'handbook', source: 'handbook', otherAgent: 'payroll', otherSource: 'payroll' };
 /** DocsGPT as its stock compose file runs it, and with a login; each in both ways. */
-const PLACES = WAYS.flatMap((way) => ['open', 'login'].map((upstream) => ({ way, upstream })));
+const PLACES = PROXY_MODES.flatMap((way) => ['open', 'login'].map((upstream) => ({ way, upstream })));
 
 const ask = (gate, path, key, more = {}) => send(gate, {
   path, json: { question: QUESTION, history: '[]', api_key: key, ...more },
@@ -143,7 +143,7 @@ for (const { way, upstream } of PLACES) {
           });
           assert.equal(stored.status, 200, stored.text);
           const { task_id: task, attachment_id: attachment } = jsonOf(stored);
-          await until('the upload is parsed', async () => {
+          await waitFor('the upload is parsed', async () => {
             const state = await send(gate, { method: 'GET', path: `/api/task_status?task_id=${task}` });
             assert.equal(state.status, 200, state.text);
             return jsonOf(state).status === 'SUCCESS';

@@ -3,17 +3,17 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { launchBrowser, openPage, outsideHosts } from '../../e2e/lib/browser.mjs';
-import { WIDGET_VERSIONS } from '../../e2e/lib/bundles.mjs';
-import { WAYS } from '../../e2e/lib/gate.mjs';
-import { serveSite } from '../../e2e/lib/site.mjs';
+import { launchBrowser, openPage, externalHosts } from '../../e2e/lib/browser.mjs';
+import { WIDGET_VERSIONS } from '../../e2e/lib/widget-packages.mjs';
+import { PROXY_MODES } from '../../e2e/lib/gate.mjs';
+import { serveSite } from '../../e2e/lib/widget-site.mjs';
 import { mountWidget } from '../../e2e/lib/widget.mjs';
 import { FACTS } from '../lib/facts.mjs';
 import { documentsIn } from '../lib/outcome.mjs';
 import { QUESTION } from '../lib/stack.mjs';
 
 const { tokens, ways } = FACTS.gate;
-const [forwarding, proxy] = WAYS;
+const [forwarding, proxy] = PROXY_MODES;
 const DEADLINE = { deadline: 60_000 };
 
 describe('the published widget', () => {
@@ -32,7 +32,7 @@ describe('the published widget', () => {
     const page = await openPage(browser, site.page(version));
     try {
       await body(await mountWidget(page, props));
-      assert.deepEqual(outsideHosts(page), []);
+      assert.deepEqual(externalHosts(page), []);
     } finally {
       await page.context().close();
     }
@@ -69,7 +69,7 @@ describe('the published widget', () => {
     }));
   }
 
-  for (const way of WAYS) {
+  for (const way of PROXY_MODES) {
     test(`0.5.1, through docsgate (${way}): feedback`, () => withWidget('0.5.1', {
       apiHost: ways[way].login, apiKey: tokens.agent,
     }, async (widget) => {

@@ -1,4 +1,4 @@
-// The Go programs that the tests run: docsgate itself, the stub backend, and what fills a key store.
+// The Go programs that the tests run: docsgate itself, the stub backend, and the program that fills a key store.
 
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
@@ -9,36 +9,36 @@ export const E2E = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 export const REPO = path.dirname(E2E);
 
 /**
- * Test files run at the same time, so what one starts must not be what another writes: each builds a file of its own,
- * from a copy that the go command leaves alone if it is new enough, and puts it in place whole.
+ * Test files run concurrently, so a program must not be overwritten while another process starts it. Each process builds
+ * a temporary file and renames it. It begins with a copy, which the go command keeps if it is up to date.
  */
 function goBuild(target, pkg) {
-  const own = `${target}.${process.pid}`;
-  if (fs.existsSync(target)) fs.copyFileSync(target, own);
+  const temporary = `${target}.${process.pid}`;
+  if (fs.existsSync(target)) fs.copyFileSync(target, temporary);
   try {
-    execFileSync('go', ['build', '-o', own, pkg], { cwd: REPO, stdio: ['ignore', 'inherit', 'inherit'] });
-    fs.renameSync(own, target);
+    execFileSync('go', ['build', '-o', temporary, pkg], { cwd: REPO, stdio: ['ignore', 'inherit', 'inherit'] });
+    fs.renameSync(temporary, target);
   } finally {
-    fs.rmSync(own, { force: true });
+    fs.rmSync(temporary, { force: true });
   }
   return target;
 }
 
-/** Path of the docsgate program: DOCSGATE_BIN, or one that is built here when anything has changed. */
+/** Returns the path of the docsgate binary: DOCSGATE_BIN, or bin/docsgate, which is built if it is out of date. */
 export function gateBinary() {
-  const given = process.env.DOCSGATE_BIN;
-  if (!given) return goBuild(path.join(REPO, 'bin', 'docsgate'), './cmd/docsgate');
-  const resolved = path.resolve(given);
+  const configured = process.env.DOCSGATE_BIN;
+  if (!configured) return goBuild(path.join(REPO, 'bin', 'docsgate'), './cmd/docsgate');
+  const resolved = path.resolve(configured);
   if (!fs.existsSync(resolved)) throw new Error(`DOCSGATE_BIN names ${resolved}, which does not exist`);
   return resolved;
 }
 
-/** Path of the stub backend. */
+/** Returns the path of the stub backend. */
 export function stubBinary() {
   return goBuild(path.join(E2E, '.cache', 'stub'), './e2e/stub');
 }
 
-/** Path of the program that writes a key store with a past. */
+/** Returns the path of the program that writes a key store with a history. */
 export function seedBinary() {
   return goBuild(path.join(E2E, '.cache', 'seed'), './e2e/seed');
 }

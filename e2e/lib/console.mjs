@@ -1,26 +1,26 @@
-// docsgate with keys of its own: the store, a key file beside it, and the page for keys behind each of its protections.
+// docsgate with a key store, a key file, and a console behind each kind of protection.
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import crypto from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
-import { outsideHosts } from './browser.mjs';
+import { externalHosts } from './browser.mjs';
 import { gateBinary, seedBinary } from './build.mjs';
-import { WAYS, logFilters, site } from './gate.mjs';
+import { PROXY_MODES, logFilters, site } from './gate.mjs';
 import { makeKeys } from './keys.mjs';
 import { LOOPBACK, freePorts, isListening } from './net.mjs';
 import { startProcess } from './processes.mjs';
-import { until } from './until.mjs';
+import { waitFor } from './wait-for.mjs';
 
-/** What the page is protected by; each has a site of its own. */
+/** The ways in which a console is protected. Each has its own site. */
 export const PROTECTIONS = ['token', 'password', 'loopback'];
 
-/** Who basic_auth lets in, and the bcrypt hash (cost 4) of the password that stands in the Caddyfile. */
+/** The user that basic_auth accepts, and the bcrypt hash (cost 4) of the password for the Caddyfile. */
 export const USER = { username: 'alice', password: 'correct horse battery' };
 const PASSWORD_HASH = '$2a$04$k8bLro.JFC.UDCifDDkkSOoKj5fzQjT23mo9i0HS4S60wJdHL6Dui';
 
-/** Keys for a console: those of makeKeys, an admin token, and a credential that may list DocsGPT's sources. */
+/** Returns keys for a console: those of makeKeys, an admin token, and a credential that may list DocsGPT's sources. */
 export function makeConsoleKeys({ titles = {} } = {}) {
   const keys = makeKeys();
   const adminToken = crypto.randomBytes(20).toString('hex');
@@ -28,21 +28,22 @@ export function makeConsoleKeys({ titles = {} } = {}) {
     keys.sources[name] ??= crypto.randomUUID();
     keys.stub.sources[keys.sources[name]] = title;
   }
-  keys.stub.tokens = { [keys.upstreamToken]: [] }; // not confined: it lists all sources
+  keys.stub.tokens = { [keys.upstreamToken]: [] }; // unrestricted: it lists all sources
   keys.env.E2E_ADMIN_TOKEN = adminToken;
   keys.secrets['admin token'] = adminToken;
   return { ...keys, adminToken };
 }
 
 /**
- * Starts docsgate: a site of the gate for each way of handing on, one console for each protection, and the admin
- * endpoint. The console on loopback is on a site for every host name, so that it is the console that refuses foreign ones. It is for startWorld, which takes it in the place of startGate. past are keys that are in the store already,
- * as e2e/seed reads them.
+ * Starts docsgate: a site of the gate for each proxy mode, one console for each protection, and the admin
+ * endpoint. The site of the console on loopback accepts every host name, so that the console itself rejects other hosts.
+ * It replaces startGate as an argument of startTestbed. past lists the keys that the store contains at the start, in the
+ * format of e2e/seed.
  */
 export async function startConsole({ dir, upstream, keys, past = [] }) {
-  const ports = await freePorts(WAYS.length + PROTECTIONS.length + 1);
-  const gatePorts = ports.slice(0, WAYS.length);
-  const [token, password, loopback, admin] = ports.slice(WAYS.length);
+  const ports = await freePorts(PROXY_MODES.length + PROTECTIONS.length + 1);
+  const gatePorts = ports.slice(0, PROXY_MODES.length);
+  const [token, password, loopback, admin] = ports.slice(PROXY_MODES.length);
   const logFile = path.join(dir, 'gate.log');
   const gate = `http://${LOOPBACK}:${gatePorts[0]}`;
   const store = path.join(dir, 'store', 'keys.db');
@@ -65,7 +66,7 @@ export async function startConsole({ dir, upstream, keys, past = [] }) {
 		upstream_token {env.E2E_UPSTREAM_TOKEN}
 	}
 }
-${WAYS.map((way, i) => site(gatePorts[i], way, upstream)).join('')}
+${PROXY_MODES.map((mode, i) => site(gatePorts[i], mode, upstream)).join('')}
 http://${LOOPBACK}:${token} {
 	log
 	docsgate_console {
@@ -97,8 +98,8 @@ http://:${loopback} {
     pid: running.pid,
     program,
     env,
-    url: (way) => `http://${LOOPBACK}:${gatePorts[WAYS.indexOf(way)]}`,
-    /** Base address of the console behind a protection. */
+    url: (mode) => `http://${LOOPBACK}:${gatePorts[PROXY_MODES.indexOf(mode)]}`,
+    /** Returns the base address of the console with that protection. */
     console: (protection = 'token') => `http://${LOOPBACK}:${consoles[protection]}`,
     /** Caddy's admin endpoint, as host:port. */
     admin: `${LOOPBACK}:${admin}`,
@@ -106,45 +107,45 @@ http://:${loopback} {
     log: () => (fs.existsSync(logFile) ? fs.readFileSync(logFile, 'utf8') : ''),
     async stop() {
       await running.stop();
-      for (const port of ports) await until(`port ${port} is free`, async () => !(await isListening(port)));
+      for (const port of ports) await waitFor(`port ${port} is free`, async () => !(await isListening(port)));
     },
   };
 }
 
-/** Signs in with the admin token, at the page where that is asked for. */
+/** Signs in with the admin token. The page must show the sign-in form. */
 export async function signIn(page, token) {
   await page.getByLabel('Admin token').fill(token);
   await page.getByRole('button', { name: 'Sign in' }).click();
 }
 
-/** A program's way to the same keys: calls the console's REST API, and fails unless it answers with 2xx. */
-export async function api(world, method, path_, body) {
-  const response = await fetch(`${world.gate.console()}${path_}`, {
+/** Calls the console's REST API and returns the response. It fails if the status is not 2xx. */
+export async function api(testbed, method, path_, body) {
+  const response = await fetch(`${testbed.gate.console()}${path_}`, {
     method,
-    headers: { Authorization: `Bearer ${world.keys.adminToken}`, 'Content-Type': 'application/json' },
+    headers: { Authorization: `Bearer ${testbed.keys.adminToken}`, 'Content-Type': 'application/json' },
     body: body && JSON.stringify(body),
   });
   const text = await response.text();
   assert.ok(response.ok, `${method} ${path_}: ${response.status} ${text}`);
-  const answer = text && JSON.parse(text);
-  if (answer.token) note(world, answer.token, answer.name);
-  return answer;
+  const result = text && JSON.parse(text);
+  if (result.token) addSecret(testbed, result.token, result.name);
+  return result;
 }
 
-/** From now on the token must not be in anything that is written. */
-export function note(world, token, name) {
+/** Adds a token to the secrets that must not be in any log or file. */
+export function addSecret(testbed, token, name) {
   assert.match(token, /^dgk_[0-9A-Za-z]{36}$/);
-  world.keys.secrets[`a token of ${name}`] = token;
+  testbed.keys.secrets[`a token of ${name}`] = token;
 }
 
 /**
- * Makes a key with the form of the page, which has to be at the list, and gives its id and token; the page then shows
- * the token.
+ * Creates a key with the console's form. The page must show the list; afterwards it shows the token.
  *
  * @param {{name: string, source?: string, typed?: string, agent?: string, agentKey?: string, lifetime?: string}} wanted
- *   source is the title of one in DocsGPT's list, typed the id of one
+ *   source is the title of a source in DocsGPT's list, typed a source id for the text field
+ * @returns {Promise<{name: string, token: string, id: string}>}
  */
-export async function createKey(world, page, { name, source, typed, agent, agentKey, lifetime }) {
+export async function createKey(testbed, page, { name, source, typed, agent, agentKey, lifetime }) {
   await page.getByRole('link', { name: 'Create New' }).click();
   await page.getByRole('textbox', { name: 'Name' }).fill(name);
   if (source) await page.getByRole('checkbox', { name: source }).check();
@@ -157,20 +158,20 @@ export async function createKey(world, page, { name, source, typed, agent, agent
   if (agentKey) await page.getByLabel("or paste the agent's key").fill(agentKey);
   if (lifetime) await page.getByRole('radio', { name: lifetime }).check();
   await page.getByRole('button', { name: 'Create key' }).click();
-  return shownKey(world, page, name);
+  return shownKey(testbed, page, name);
 }
 
-/** The key that the page shows this once. */
-export async function shownKey(world, page, name) {
+/** Returns the key whose token the page shows: {name, token, id}. */
+export async function shownKey(testbed, page, name) {
   const token = await page.getByLabel('The new key').textContent();
-  note(world, token, name);
+  addSecret(testbed, token, name);
   const id = await page.locator('dt', { hasText: /^ID$/ }).locator('xpath=following-sibling::dd').textContent();
   return { name, token, id };
 }
 
-/** What the gate answers to a question with a token: the status, and the text of the answer. */
-export async function question(world, token, way = WAYS[0]) {
-  const response = await fetch(`${world.gate.url(way)}/api/answer`, {
+/** Sends a question with a token to the gate. Returns {status, answer, error}. */
+export async function question(testbed, token, mode = PROXY_MODES[0]) {
+  const response = await fetch(`${testbed.gate.url(mode)}/api/answer`, {
     method: 'POST',
     headers: { 'Content-Type': 'application/json' },
     body: JSON.stringify({ question: 'How do I reset the device?', api_key: token }),
@@ -180,20 +181,17 @@ export async function question(world, token, way = WAYS[0]) {
 }
 
 /**
- * Chromium's own notes: about forms, about answers that are no success, which these tests cause on purpose, and about a
- * field that was filled in before the browser came to put the cursor there, as no hand can, but a test now and then does.
+ * Messages of Chromium itself: hints about forms, error statuses that these tests cause on purpose, and autofocus that
+ * came after a field had been filled in, which only happens at the speed of a test.
  */
-const REMARKS = /the server responded with a status of 4\d\d|^\[DOM\] |^Autofocus processing was blocked/;
+const BROWSER_MESSAGES = /the server responded with a status of 4\d\d|^\[DOM\] |^Autofocus processing was blocked/;
 
-/**
- * The page did nothing that it must not: it asked no other host, broke no rule of its policy, opened no dialog and
- * threw no error.
- */
-export function assertQuiet(page) {
-  assert.deepEqual(outsideHosts(page), []);
+/** The page sent no request to another origin, violated no content security policy, opened no dialog and threw no error. */
+export function assertNoConsoleErrors(page) {
+  assert.deepEqual(externalHosts(page), []);
   const origins = new Set(page.trail.requests.map((r) => new URL(r.url).origin));
   assert.equal(origins.size, 1, `requests to ${[...origins]}`);
   assert.deepEqual(page.trail.dialogs, []);
   assert.deepEqual(page.trail.errors, []);
-  assert.deepEqual(page.trail.console.filter((text) => !REMARKS.test(text)), []);
+  assert.deepEqual(page.trail.console.filter((text) => !BROWSER_MESSAGES.test(text)), []);
 }

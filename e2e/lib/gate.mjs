@@ -1,16 +1,16 @@
-// docsgate itself: its Caddyfile and key file in a temporary folder, and the running program.
+// The docsgate process, with its Caddyfile and key file in a temporary folder.
 
 import fs from 'node:fs';
 import path from 'node:path';
 import { REPO, gateBinary } from './build.mjs';
 import { LOOPBACK, freePorts, isListening } from './net.mjs';
 import { startProcess } from './processes.mjs';
-import { until } from './until.mjs';
+import { waitFor } from './wait-for.mjs';
 
-/** The two ways in which the gate hands a request on; every scenario holds for both. */
-export const WAYS = ['own forwarding', 'reverse_proxy'];
+/** How the gate forwards a request: itself, or with reverse_proxy as the next handler. Every scenario holds for both. */
+export const PROXY_MODES = ['built-in forwarding', 'reverse_proxy'];
 
-/** The log filters that docsgate's own Caddyfile recommends: it is these that have to keep keys out of the logs. */
+/** Returns the log filters of docsgate's example Caddyfile, so that the tests check that these keep keys out of the logs. */
 export function logFilters() {
   const file = path.join(REPO, 'Caddyfile');
   const snippet = fs.readFileSync(file, 'utf8').match(/^\(no_keys\) \{\n[\s\S]*?^\}\n/m);
@@ -18,10 +18,10 @@ export function logFilters() {
   return snippet[0];
 }
 
-/** A site of the Caddyfile that hands requests on in the given way. */
-export function site(port, way, upstream) {
-  const gate = way === WAYS[0] ? `docsgate ${upstream}` : 'docsgate';
-  const next = way === WAYS[0] ? '' : `\treverse_proxy ${upstream}\n`;
+/** Returns a site block of the Caddyfile for a proxy mode. */
+export function site(port, mode, upstream) {
+  const gate = mode === PROXY_MODES[0] ? `docsgate ${upstream}` : 'docsgate';
+  const next = mode === PROXY_MODES[0] ? '' : `\treverse_proxy ${upstream}\n`;
   return `http://${LOOPBACK}:${port} {
 	log
 	${gate} {
@@ -32,14 +32,14 @@ ${next}}
 }
 
 /**
- * Writes the configuration and starts docsgate with it: one site for each way.
+ * Writes the configuration and starts docsgate, with one site for each proxy mode.
  *
  * @param {{dir: string, upstream: string, keys: ReturnType<import('./keys.mjs').makeKeys>}} options
  *   upstream is host:port of the backend
  */
 export async function startGate({ dir, upstream, keys }) {
   const program = gateBinary();
-  const ports = await freePorts(WAYS.length);
+  const ports = await freePorts(PROXY_MODES.length);
   const logFile = path.join(dir, 'gate.log');
   fs.writeFileSync(path.join(dir, 'keys.yaml'), keys.file);
   fs.writeFileSync(path.join(dir, 'Caddyfile'), `${logFilters()}
@@ -58,11 +58,11 @@ export async function startGate({ dir, upstream, keys }) {
 		upstream_token {env.E2E_UPSTREAM_TOKEN}
 	}
 }
-${WAYS.map((way, i) => site(ports[i], way, upstream)).join('')}`);
+${PROXY_MODES.map((mode, i) => site(ports[i], mode, upstream)).join('')}`);
 
   const gate = startProcess('gate', program, ['run', '--config', 'Caddyfile', '--adapter', 'caddyfile'], {
     dir,
-    // Caddy keeps its own files below these, so they are searched for secrets with the rest of the folder.
+    // Caddy keeps its files below these folders, so the search for secrets includes them.
     env: {
       PATH: process.env.PATH, HOME: dir, XDG_CONFIG_HOME: dir, XDG_DATA_HOME: dir, ...keys.env,
     },
@@ -70,13 +70,13 @@ ${WAYS.map((way, i) => site(ports[i], way, upstream)).join('')}`);
   for (const port of ports) await gate.ready(`port ${port}`, () => isListening(port));
   return {
     pid: gate.pid,
-    /** Base address of the site that hands requests on in the given way. */
-    url: (way) => `http://${LOOPBACK}:${ports[WAYS.indexOf(way)]}`,
+    /** Returns the base address of the site for a proxy mode. */
+    url: (mode) => `http://${LOOPBACK}:${ports[PROXY_MODES.indexOf(mode)]}`,
     output: gate.output,
     log: () => (fs.existsSync(logFile) ? fs.readFileSync(logFile, 'utf8') : ''),
     async stop() {
       await gate.stop();
-      for (const port of ports) await until(`port ${port} of the gate is free`, async () => !(await isListening(port)));
+      for (const port of ports) await waitFor(`port ${port} of the gate is free`, async () => !(await isListening(port)));
     },
   };
 }

@@ -1,20 +1,19 @@
-// What the gate and the stub know in these tests: two sources, an agent for each, and the gate's own keys.
+// The data that the gate and the stub share in these tests: two sources, an agent for each, and the gate's keys.
 
 import crypto from 'node:crypto';
 
 const sha256 = (text) => crypto.createHash('sha256').update(text).digest('hex');
 
 /**
- * Makes a fresh set of keys. Every token and upstream key in it is random, so that finding one of them in a log is no
- * accident.
+ * Returns a new set of keys. Every token and upstream key in it is random, so a match in a log is never a coincidence.
  *
- * @param {{agentKey?: string}} [options] agentKey is used as the handbook agent's key, for a backend that has its own
+ * @param {{agentKey?: string}} [options] agentKey is the handbook agent's key, for a backend that already has one
  */
 export function makeKeys({ agentKey = crypto.randomUUID() } = {}) {
   const sources = { handbook: crypto.randomUUID(), payroll: crypto.randomUUID() };
   const agents = { handbook: agentKey, payroll: crypto.randomUUID() };
   const upstreamToken = `dgpt_pat_${crypto.randomBytes(24).toString('base64url')}`;
-  const goneAgent = crypto.randomUUID();
+  const deletedAgent = crypto.randomUUID();
   const tokens = {};
   for (const name of ['agent', 'source', 'other', 'stale', 'expired', 'early', 'disabled', 'unknown']) tokens[name] = crypto.randomUUID();
 
@@ -34,32 +33,32 @@ export function makeKeys({ agentKey = crypto.randomUUID() } = {}) {
       state: 'disabled',
     },
     { id: 'other', name: 'Bound to the other agent', sha256: sha256(tokens.other), agent: '{env.E2E_AGENT_PAYROLL}' },
-    { id: 'stale', name: 'Bound to an agent that is gone', sha256: sha256(tokens.stale), agent: '{env.E2E_AGENT_GONE}' },
+    { id: 'stale', name: 'Bound to a deleted agent', sha256: sha256(tokens.stale), agent: '{env.E2E_AGENT_DELETED}' },
   ];
 
   return {
     sources,
     agents,
     upstreamToken,
-    /** What clients present; "unknown" is in no record. */
+    /** The tokens that clients present. "unknown" belongs to no key. */
     tokens,
-    /** The key file's text. JSON is YAML too. */
+    /** The text of the key file. JSON is valid YAML. */
     file: `${JSON.stringify({ keys: records }, null, 2)}\n`,
-    /** Environment in which the key file and the Caddyfile find the upstream credentials. */
+    /** The environment variables with the upstream credentials that the key file and the Caddyfile refer to. */
     env: {
       E2E_AGENT_HANDBOOK: agents.handbook,
       E2E_AGENT_PAYROLL: agents.payroll,
-      E2E_AGENT_GONE: goneAgent,
+      E2E_AGENT_DELETED: deletedAgent,
       E2E_UPSTREAM_TOKEN: upstreamToken,
     },
-    /** Everything that must never be written anywhere, by name. */
+    /** The secrets that must not be in any log or file, by name. */
     secrets: {
       ...Object.fromEntries(Object.entries(tokens).map(([name, token]) => [`token "${name}"`, token])),
       ...Object.fromEntries(Object.entries(agents).map(([name, key]) => [`agent key "${name}"`, key])),
-      'agent key that is gone': goneAgent,
+      'key of the deleted agent': deletedAgent,
       'upstream token': upstreamToken,
     },
-    /** What the stub has to know to match. */
+    /** The corresponding options of the stub. */
     stub: {
       label: 'stub',
       keys: { [agents.handbook]: [sources.handbook], [agents.payroll]: [sources.payroll] },

@@ -1,17 +1,17 @@
-// Loopback ports: finding free ones, and seeing whether somebody listens.
+// Loopback ports: allocating free ones, and checking whether a port accepts connections.
 
 import net from 'node:net';
 
 export const LOOPBACK = '127.0.0.1';
 
-// Between the choice of a port and its use, and while a stopped program is to come back, nobody listens there. So that
-// nobody else takes it meanwhile, ports are below those that systems give to whom asks for any (from 32768 on Linux),
-// and each process has a block of them for itself: who listens at the first port of a block has it.
+// Between the choice of a port and its use, and while a program restarts, the port is unbound, and another process could
+// take it. So ports are below the ephemeral range (from 32768 on Linux), and each test process claims a block of them: the
+// process that listens on the first port of a block owns the block.
 const [FIRST, LAST, BLOCK] = [12_000, 32_000, 200];
 let block;
 let used = 0;
 
-/** Gives count different ports on which nobody listens at this moment, and which this process gives to nobody else. */
+/** Returns count different free ports. No port is returned twice. */
 export async function freePorts(count) {
   block ??= claimBlock();
   const first = await block;
@@ -27,10 +27,10 @@ export async function freePorts(count) {
   return ports;
 }
 
-/** Claims a block until the process ends; gives its first port. */
+/** Claims a block until the process ends. Returns its first port. */
 async function claimBlock() {
   const blocks = Math.floor((LAST - FIRST) / BLOCK);
-  const start = process.pid % blocks; // so that those that start together do not all try the same ones
+  const start = process.pid % blocks; // processes that start at the same time should not all try the same blocks
   for (let i = 0; i < blocks; i++) {
     const first = FIRST + ((start + i) % blocks) * BLOCK;
     const claim = await listen(first);
@@ -41,7 +41,7 @@ async function claimBlock() {
   throw new Error(`no block of free ports from ${FIRST} to ${LAST}`);
 }
 
-/** Listens on a port; gives nothing if it is taken. */
+/** Listens on a port. Returns undefined if the port is in use. */
 function listen(port) {
   return new Promise((resolve, reject) => {
     const server = net.createServer();
@@ -50,7 +50,7 @@ function listen(port) {
   });
 }
 
-/** Tells whether a connection to the port is accepted. */
+/** Reports whether the port accepts connections. */
 export function isListening(port) {
   return new Promise((resolve) => {
     const socket = net.connect(port, LOOPBACK);

@@ -1,10 +1,10 @@
-// The search for secrets in everything that was written.
+// The search for secrets in all files of a folder.
 
 import fs from 'node:fs';
 import path from 'node:path';
 
-/** Spellings in which a secret would still be a secret. */
-function spellings(secret) {
+/** Returns the encodings of a secret that the search includes. */
+function encodings(secret) {
   const undashed = secret.replaceAll('-', '');
   return [
     secret, undashed, encodeURIComponent(secret), Buffer.from(secret).toString('base64').replace(/=+$/, ''),
@@ -13,10 +13,10 @@ function spellings(secret) {
 }
 
 /**
- * Says where in the files below dir a secret stands: a list like 'gate.log: agent key "handbook"', empty when nowhere.
+ * Returns where the files below dir contain a secret: a list like 'gate.log: agent key "handbook"'.
  *
  * @param {string} dir
- * @param {Record<string, string>} secrets by the name that is reported
+ * @param {Record<string, string>} secrets by the name for the report
  */
 export function findSecrets(dir, secrets) {
   const found = [];
@@ -25,7 +25,7 @@ export function findSecrets(dir, secrets) {
     const file = path.join(entry.parentPath ?? entry.path, entry.name);
     const text = fs.readFileSync(file, 'latin1').toLowerCase();
     for (const [name, secret] of Object.entries(secrets)) {
-      if (spellings(secret).some((spelling) => text.includes(spelling.toLowerCase()))) {
+      if (encodings(secret).some((encoded) => text.includes(encoded.toLowerCase()))) {
         found.push(`${path.relative(dir, file)}: ${name}`);
       }
     }

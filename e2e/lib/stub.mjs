@@ -1,15 +1,15 @@
-// The stub backend (e2e/stub) as a child process that can be stopped and started again at the same address.
+// The stub backend (e2e/stub) as a child process that can be stopped and restarted at the same address.
 
 import { stubBinary } from './build.mjs';
 import { LOOPBACK, freePorts, isListening } from './net.mjs';
 import { startProcess } from './processes.mjs';
-import { until } from './until.mjs';
+import { waitFor } from './wait-for.mjs';
 
 /**
  * Starts the stub.
  *
- * @param {{dir: string, label: string, keys: object, tokens: object, sources: object}} options what it knows:
- *   agent keys and access tokens with their source ids, and titles by source id
+ * @param {{dir: string, label: string, keys: object, tokens: object, sources: object}} options agent keys and access
+ *   tokens with their source ids, and titles by source id
  */
 export async function startStub({ dir, label = 'stub', keys = {}, tokens = {}, sources = {} }) {
   const program = stubBinary();
@@ -24,7 +24,7 @@ export async function startStub({ dir, label = 'stub', keys = {}, tokens = {}, s
     child = startProcess(`stub-${runs}`, program, ['-listen', address], {
       dir, input: JSON.stringify({ label, keys, tokens, sources }),
     });
-    const line = await child.ready('its addresses', () => child.output().match(/^\{.*\}\n/m));
+    const line = await child.ready('prints its addresses', () => child.output().match(/^\{.*\}\n/m));
     callsUrl = `http://${JSON.parse(line[0]).calls}/_calls`;
   }
 
@@ -33,20 +33,20 @@ export async function startStub({ dir, label = 'stub', keys = {}, tokens = {}, s
     port,
     address,
     url: `http://${address}`,
-    /** Where the recorded requests are, since the last start. */
+    /** Returns the address of the recorded requests, which changes with each start. */
     callsUrl: () => callsUrl,
     start,
     async stop() {
       await child.stop();
-      await until(`port ${port} of the stub is free`, async () => !(await isListening(port)));
+      await waitFor(`port ${port} of the stub is free`, async () => !(await isListening(port)));
     },
-    /** The recorded requests, oldest first. A JSON body is also there decoded, as "json". */
+    /** Returns the recorded requests, oldest first. "json" is the decoded body if it is JSON. */
     async calls() {
       const list = await (await fetch(callsUrl)).json();
       return list.map((call) => ({ ...call, json: decoded(call.body) }));
     },
-    /** Forgets the recorded requests and all conversations. */
-    async forget() {
+    /** Deletes the recorded requests and all conversations. */
+    async reset() {
       await fetch(callsUrl, { method: 'DELETE' });
     },
   };

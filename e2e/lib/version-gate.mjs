@@ -1,22 +1,22 @@
-// docsgate in front of a DocsGPT of a given version, with one key that is bound to an agent: source ids look different
-// in each generation, agents' keys do not.
+// docsgate in front of a DocsGPT of a given version, with one key that is bound to an agent: the format of source ids
+// differs between versions, that of agent keys does not.
 
 import crypto from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
-import { WAYS } from './gate.mjs';
+import { PROXY_MODES } from './gate.mjs';
 import { LOOPBACK, freePorts, isListening } from './net.mjs';
 import { startProcess } from './processes.mjs';
 
 /**
- * Starts the gate, with one site for each way of handing on.
+ * Starts the gate, with one site for each proxy mode.
  *
- * @param {{program: string, dir: string, version: string, upstream: string}} options dir is made; upstream is host:port
+ * @param {{program: string, dir: string, version: string, upstream: string}} options dir is created; upstream is host:port
  */
 export async function startVersionGate({ program, dir, version, upstream }) {
   const token = crypto.randomUUID();
   const agent = crypto.randomUUID();
-  const ports = await freePorts(WAYS.length);
+  const ports = await freePorts(PROXY_MODES.length);
   const record = { id: 'by-agent', sha256: crypto.createHash('sha256').update(token).digest('hex'), agent: '{env.E2E_AGENT}' };
   fs.mkdirSync(dir);
   fs.writeFileSync(path.join(dir, 'keys.yaml'), JSON.stringify({ keys: [record] }));
@@ -44,7 +44,7 @@ http://${LOOPBACK}:${ports[1]} {
   return {
     token,
     agent,
-    url: (way) => `http://${LOOPBACK}:${ports[WAYS.indexOf(way)]}`,
+    url: (mode) => `http://${LOOPBACK}:${ports[PROXY_MODES.indexOf(mode)]}`,
     output: gate.output,
     stop: () => gate.stop(),
   };

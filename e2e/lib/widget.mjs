@@ -1,12 +1,12 @@
-// A driver for the chat widget: what a reader does with it and what a reader sees in it. The widget's class names are
-// generated, so parts are found by their place: the form, what stands above it, and rows of question and answer.
+// A driver for the chat widget. The widget's class names are generated, so elements are found by their position: the form,
+// the conversation above it, and its rows of question and answer.
 
-import { until } from './until.mjs';
+import { waitFor } from './wait-for.mjs';
 
 const PIXEL = 'data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7';
 const INPUT = 'input[placeholder="Ask your question"]';
 
-/** Reads the conversation, in the page. */
+/** Runs in the page: returns the turns of the conversation. */
 function readTurns(inputSelector) {
   const input = document.querySelector(inputSelector);
   if (!input) return null; // the widget was unmounted
@@ -29,7 +29,7 @@ function readTurns(inputSelector) {
   return turns;
 }
 
-/** Collects, in the page, each text that the last answer had, in order. */
+/** Runs in the page: records each text that the last answer had, in order. */
 function watchAnswer([inputSelector, readSource]) {
   const read = new Function(`return (${readSource})`)();
   window.answerSteps = [];
@@ -42,10 +42,10 @@ function watchAnswer([inputSelector, readSource]) {
 }
 
 /**
- * Renders the widget in the page, with pictures that need no other host, and opens it as a reader does. (Its property
- * for starting open is spelled differently in each version, and in 0.4.7 it opens an invisible one.)
+ * Renders the widget in the page, with images that need no other host, and opens it with its button. (The property that
+ * opens it initially has another name in each version, and in 0.4.7 the opened widget is invisible.)
  *
- * @param {import('playwright-core').Page} page one that loaded the bundle of that version
+ * @param {import('playwright-core').Page} page a page that loaded the bundle of that version
  * @param {{apiHost: string, apiKey: string}} props
  */
 export async function mountWidget(page, props) {
@@ -60,7 +60,7 @@ export async function mountWidget(page, props) {
   return driveWidget(page);
 }
 
-/** Drives a chat widget that is open in the page. */
+/** Returns a driver for the chat widget that is open in the page. */
 export async function driveWidget(page) {
   const input = page.locator(INPUT);
   const send = page.locator(`form:has(${INPUT}) button`);
@@ -79,16 +79,16 @@ export async function driveWidget(page) {
       await page.evaluate(watchAnswer, [INPUT, readTurns.toString()]);
       await input.fill(question);
       await send.click();
-      await until('the question appears in the conversation', async () => (await turns()).length === before + 1);
+      await waitFor('the question appears in the conversation', async () => (await turns()).length === before + 1);
     },
     /**
-     * Waits until the widget would send another question, and gives the last turn. This is what hangs when a stream
-     * does not end as the widget expects, so the deadline is the test.
+     * Waits until the widget accepts another question, and returns the last turn. The widget hangs here if a stream does
+     * not end as it expects, so the deadline is part of the test.
      */
-    async settled({ deadline = 30_000 } = {}) {
-      await input.fill('and then?'); // with an empty input the button is off anyway
-      await until('the widget takes another question', async () => {
-        if (await turns() === null) throw new Error('the widget is gone from the page');
+    async finished({ deadline = 30_000 } = {}) {
+      await input.fill('and then?'); // with an empty input the button is disabled in any case
+      await waitFor('the widget accepts another question', async () => {
+        if (await turns() === null) throw new Error('the widget was removed from the page');
         return send.isEnabled();
       }, { deadline });
       await input.fill('');
@@ -97,9 +97,9 @@ export async function driveWidget(page) {
     /** Sends a question and waits for the end of its answer. */
     async ask(question, options) {
       await this.send(question);
-      return this.settled(options);
+      return this.finished(options);
     },
-    /** Says that the last answer was good. Gives the HTTP response. */
+    /** Rates the last answer as good. Returns the status of the HTTP response. */
     async like() {
       const answered = page.waitForResponse((r) => r.url().endsWith('/api/feedback') && r.request().method() === 'POST');
       const bubble = page.locator(`div:has(> div > form:has(${INPUT})) > div:nth-child(2) > :last-child`);
@@ -108,7 +108,7 @@ export async function driveWidget(page) {
       const response = await answered;
       return { status: response.status() };
     },
-    /** The texts that the last answer went through while it grew. */
+    /** Returns the texts that the last answer had while it was streamed. */
     steps: () => page.evaluate(() => window.answerSteps),
   };
 }

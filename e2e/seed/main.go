@@ -1,13 +1,13 @@
-// Command seed writes a key store as a team might have it after some months: keys that were made, rotated and revoked in
-// the past, with an audit trail, and with requests in the last 24 hours. A running gate could not be made to look so.
+// Command seed writes a key store like that of a team after some months: with keys that were created, rotated and revoked in
+// the past, an audit trail, and requests in the last 24 hours. The API of a running gate cannot create such a history.
 //
-// The keys are read as JSON from standard input, the oldest first:
+// The keys are read as JSON from standard input, oldest first:
 //
 //	{"path": "keys.db", "keys": [{"name": "...", "sources": ["<id>"], "agent": "{env.NAME}", "days": 90,
 //	  "expires_days": -3, "begins_days": 0, "peak": 40, "by": "alice", "then": ["rotate", "disable", "revoke"]}]}
 //
-// days is how long ago the key was made; expires_days and begins_days are from now on, 0 for never; peak is about how many
-// requests its busiest hour had.
+// days is the age of the key. expires_days and begins_days count from now; 0 means not set. peak is the approximate number of
+// requests in the busiest hour. then lists what was done with the key later.
 package main
 
 import (
@@ -28,7 +28,7 @@ import (
 
 const day = 24 * time.Hour
 
-type wanted struct {
+type seed struct {
 	Path string `json:"path"`
 	Keys []key  `json:"keys"`
 }
@@ -53,14 +53,14 @@ func main() {
 }
 
 func run(ctx context.Context) (err error) {
-	var w wanted
-	if err := json.NewDecoder(os.Stdin).Decode(&w); err != nil {
+	var s seed
+	if err := json.NewDecoder(os.Stdin).Decode(&s); err != nil {
 		return fmt.Errorf("reading the keys from standard input: %w", err)
 	}
-	if err := os.MkdirAll(filepath.Dir(w.Path), 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Dir(s.Path), 0o700); err != nil {
 		return err
 	}
-	storage, err := boltstore.Open(ctx, boltstore.Options{Path: w.Path})
+	storage, err := boltstore.Open(ctx, boltstore.Options{Path: s.Path})
 	if err != nil {
 		return err
 	}
@@ -71,20 +71,20 @@ func run(ctx context.Context) (err error) {
 	if err != nil {
 		return errors.Join(err, storage.Close())
 	}
-	defer func() { err = errors.Join(err, r.Close()) }() // saves the use
-	// The gate will resolve references by itself.
+	defer func() { err = errors.Join(err, r.Close()) }() // saves the usage counters
+	// References are resolved later, by the gate.
 	r.SetRules(registry.Rules{Resolve: func(string) (string, error) { return "known-to-the-gate", nil }})
-	for _, k := range w.Keys {
+	for _, k := range s.Keys {
 		at = now.Add(-k.Days * day)
-		if err := k.live(ctx, r, meter, now, &at); err != nil {
+		if err := k.write(ctx, r, meter, now, &at); err != nil {
 			return fmt.Errorf("%s: %w", k.Name, err)
 		}
 	}
 	return nil
 }
 
-// live makes a key and does with it what is wanted, each thing half of the rest of the time later.
-func (k *key) live(ctx context.Context, r *registry.Registry, meter *usage.Meter, now time.Time, at *time.Time) error {
+// write creates a key and applies the steps in Then. Each step halves the time between the previous one and now.
+func (k *key) write(ctx context.Context, r *registry.Registry, meter *usage.Meter, now time.Time, at *time.Time) error {
 	by := registry.Actor{Who: k.By, From: "192.0.2.7"}
 	d := registry.Draft{Name: k.Name, Sources: k.Sources, Agent: k.Agent}
 	if k.Expires != 0 {
@@ -93,11 +93,11 @@ func (k *key) live(ctx context.Context, r *registry.Registry, meter *usage.Meter
 	if k.Begins != 0 {
 		d.NotBefore = now.Add(k.Begins * day)
 	}
-	made, err := r.Create(ctx, by, d)
+	created, err := r.Create(ctx, by, d)
 	if err != nil {
 		return err
 	}
-	id := made.Record.ID
+	id := created.Record.ID
 	for _, step := range k.Then {
 		*at = at.Add(now.Sub(*at) / 2)
 		switch step {
@@ -111,17 +111,17 @@ func (k *key) live(ctx context.Context, r *registry.Registry, meter *usage.Meter
 		case "revoke":
 			_, err = r.Revoke(ctx, by, id)
 		default:
-			err = fmt.Errorf("nothing is known of %q", step)
+			err = fmt.Errorf("unknown step %q", step)
 		}
 		if err != nil {
 			return err
 		}
 	}
-	for back := range usage.Hours {
-		// Busiest nine hours ago, whenever that is, so that pictures of it look alike at any time of the day.
-		hour := now.Add(-time.Duration(back) * time.Hour)
-		uneven := 1 - 0.3*math.Sin(float64(back*back)+k.Peak)*math.Sin(float64(back)+k.Peak)
-		for range int(k.Peak * uneven * (math.Exp(-math.Pow(float64(back)-9, 2)/24) + 0.06)) {
+	for age := range usage.Hours {
+		// The busiest hour is always nine hours ago, so screenshots do not depend on the time of day.
+		hour := now.Add(-time.Duration(age) * time.Hour)
+		noise := 1 - 0.3*math.Sin(float64(age*age)+k.Peak)*math.Sin(float64(age)+k.Peak)
+		for range int(k.Peak * noise * (math.Exp(-math.Pow(float64(age)-9, 2)/24) + 0.06)) {
 			meter.Count(id, false, hour)
 		}
 	}

@@ -1,12 +1,12 @@
-// Command stub serves the demo backend on one loopback address and, on a second one, what that backend was asked, so
-// that tests in another process can look at it.
+// Command stub serves the demo backend on one loopback address and the requests that the backend recorded on a second one,
+// for tests in another process.
 //
-// What the backend knows is read as JSON from standard input, never from arguments, because it holds keys:
+// The backend's keys, tokens and sources are read as JSON from standard input, because arguments are visible to other users:
 //
 //	{"label": "stub", "keys": {"<agent key>": ["<source id>"]}, "tokens": {}, "sources": {"<source id>": "<title>"}}
 //
 // The addresses are printed as one line of JSON: {"backend": "127.0.0.1:…", "calls": "127.0.0.1:…"}.
-// GET <calls>/_calls gives the recorded requests, DELETE <calls>/_calls forgets them.
+// GET <calls>/_calls returns the recorded requests, DELETE <calls>/_calls deletes them.
 package main
 
 import (
@@ -27,27 +27,27 @@ import (
 
 func main() {
 	listen := flag.String("listen", "127.0.0.1:0", "address of the backend")
-	open := flag.Bool("open", false, "answer requests without a credential as the owner, as with AUTH_TYPE unset")
-	pace := flag.Duration("pace", 5*time.Millisecond, "time between two pieces of an answer")
+	open := flag.Bool("open", false, "treat requests without a credential as the owner's, as with AUTH_TYPE unset")
+	delay := flag.Duration("delay", 5*time.Millisecond, "time between two pieces of an answer")
 	flag.Parse()
-	if err := run(*listen, *open, *pace); err != nil {
+	if err := run(*listen, *open, *delay); err != nil {
 		fmt.Fprintln(os.Stderr, "stub:", err)
 		os.Exit(1)
 	}
 }
 
-func run(listen string, open bool, pace time.Duration) error {
-	var known struct {
+func run(listen string, open bool, delay time.Duration) error {
+	var config struct {
 		Label   string
 		Keys    map[string][]string
 		Tokens  map[string][]string
 		Sources map[string]string
 	}
-	if err := json.NewDecoder(os.Stdin).Decode(&known); err != nil {
+	if err := json.NewDecoder(os.Stdin).Decode(&config); err != nil {
 		return fmt.Errorf("reading the keys from standard input: %w", err)
 	}
 	b := backend.New(backend.Options{
-		Label: known.Label, Keys: known.Keys, Tokens: known.Tokens, Sources: known.Sources, Open: open, Pace: pace,
+		Label: config.Label, Keys: config.Keys, Tokens: config.Tokens, Sources: config.Sources, Open: open, Pace: delay,
 	})
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -66,7 +66,7 @@ func run(listen string, open bool, pace time.Duration) error {
 			return fmt.Errorf("listening for %s: %w", name, err)
 		}
 		s := &http.Server{Handler: server.handler, ReadHeaderTimeout: 10 * time.Second}
-		defer s.Close() // open streams are cut, as they are when a backend dies
+		defer s.Close() // aborts open streams, as a dying backend does
 		go func() { failed <- s.Serve(listener) }()
 		addresses[name] = listener.Addr().String()
 	}
@@ -87,12 +87,12 @@ func run(listen string, open bool, pace time.Duration) error {
 // calls serves the recorded requests of b.
 func calls(b *backend.Backend) http.Handler {
 	type call struct {
-		Method    string      `json:"method"`
-		Path      string      `json:"path"`
-		Query     string      `json:"query"`
-		Header    http.Header `json:"header"`
-		Body      string      `json:"body"`
-		Cancelled bool        `json:"cancelled"`
+		Method   string      `json:"method"`
+		Path     string      `json:"path"`
+		Query    string      `json:"query"`
+		Header   http.Header `json:"header"`
+		Body     string      `json:"body"`
+		Canceled bool        `json:"canceled"`
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /_calls", func(w http.ResponseWriter, _ *http.Request) {
@@ -101,7 +101,7 @@ func calls(b *backend.Backend) http.Handler {
 			list = append(list, call{c.Method, c.Path, c.RawQuery, c.Header, string(c.Body), c.Cancelled})
 		}
 		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(list) // the asking test sees a cut answer by itself
+		_ = json.NewEncoder(w).Encode(list) // the test detects a truncated response
 	})
 	mux.HandleFunc("DELETE /_calls", func(w http.ResponseWriter, _ *http.Request) {
 		b.Reset()

@@ -1,25 +1,25 @@
-// The curl commands of DocsGPT's API guide, with the gate's address and a key of the gate in their places.
+// The curl commands of DocsGPT's API guide, with the gate's address and a key of the gate.
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
-import { assertFromHandbook, assertSentence } from '../lib/expect.mjs';
-import { WAYS } from '../lib/gate.mjs';
-import { startWorld } from '../lib/world.mjs';
+import { assertFromHandbook, assertHumanReadable } from '../lib/assertions.mjs';
+import { PROXY_MODES } from '../lib/gate.mjs';
+import { startTestbed } from '../lib/testbed.mjs';
 
 const QUESTION = 'How do I reset the device?';
 const JSON_TYPE = ['-H', 'Content-Type: application/json'];
 
 describe('curl', () => {
-  let world;
-  before(async () => { world = await startWorld(); });
-  after(() => world?.close());
+  let testbed;
+  before(async () => { testbed = await startTestbed(); });
+  after(() => testbed?.close());
 
-  for (const way of WAYS) {
-    const scenario = (name, body) => test(`${way}: ${name}`, (t) => world.scenario(body)(t));
-    const url = (path) => `${world.gate.url(way)}${path}`;
-    const data = (token, more = {}) => ['-d', JSON.stringify({ question: QUESTION, api_key: world.keys.tokens[token], ...more })];
+  for (const mode of PROXY_MODES) {
+    const scenario = (name, body) => test(`${mode}: ${name}`, (t) => testbed.scenario(body)(t));
+    const url = (path) => `${testbed.gate.url(mode)}${path}`;
+    const data = (token, more = {}) => ['-d', JSON.stringify({ question: QUESTION, api_key: testbed.keys.tokens[token], ...more })];
 
     for (const token of ['agent', 'source']) {
       for (const [name, more] of [['as in the guide', {}], ['with a history', { history: '[]' }]]) {
@@ -27,7 +27,7 @@ describe('curl', () => {
           const { status, body } = await curl('-X', 'POST', url('/api/answer'), ...JSON_TYPE, ...data(token, more));
           assert.equal(status, 200, body);
           const answer = JSON.parse(body);
-          assertFromHandbook(answer.answer, world.keys);
+          assertFromHandbook(answer.answer, testbed.keys);
           assert.match(answer.conversation_id, /^[0-9a-f-]{36}$/);
         });
       }
@@ -38,23 +38,23 @@ describe('curl', () => {
         );
         assert.equal(status, 200, body);
         const events = body.split('\n').filter((line) => line.startsWith('data: ')).map((line) => JSON.parse(line.slice(6)));
-        assertFromHandbook(events.map((event) => event.answer ?? '').join(''), world.keys);
+        assertFromHandbook(events.map((event) => event.answer ?? '').join(''), testbed.keys);
         assert.equal(events.at(-1).type, 'end');
       });
     }
 
-    scenario('a key that does not count: 401 with a sentence', async () => {
+    scenario('an invalid key: 401 with a readable error', async () => {
       const { status, body } = await curl('-X', 'POST', url('/api/answer'), ...JSON_TYPE, ...data('unknown'));
       assert.equal(status, 401);
-      assertSentence(JSON.parse(body).error);
+      assertHumanReadable(JSON.parse(body).error);
     });
 
-    scenario('without the content type: refused with a sentence, not forwarded', async () => {
-      await world.stub.forget();
+    scenario('without the content type: a readable error, not forwarded', async () => {
+      await testbed.stub.reset();
       const { status, body } = await curl('-X', 'POST', url('/api/answer'), ...data('agent'));
       assert.equal(status, 415, body);
-      assertSentence(JSON.parse(body).error);
-      assert.deepEqual(await world.stub.calls(), []);
+      assertHumanReadable(JSON.parse(body).error);
+      assert.deepEqual(await testbed.stub.calls(), []);
     });
 
     scenario('GET /api/health', async () => {
@@ -64,7 +64,7 @@ describe('curl', () => {
   }
 });
 
-/** Runs curl; gives the status and the body. */
+/** Runs curl. Returns the status and the body of the response. */
 async function curl(...args) {
   const { stdout } = await promisify(execFile)('curl', ['-sS', '--max-time', '20', '-w', '\n%{http_code}', ...args]);
   const cut = stdout.lastIndexOf('\n');

@@ -1,5 +1,5 @@
-// Each version's stream, as it comes and garbled, through the gate into the published widgets and into a reader that
-// is strict: every one ends in the whole answer or in a sentence, and the next question works.
+// The recorded stream of each version, intact and damaged, through the gate to the published widgets and to a strict
+// client: every one ends in the whole answer or in a readable error, and the next question works.
 
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
@@ -8,13 +8,13 @@ import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { launchBrowser, openPage } from '../lib/browser.mjs';
 import { gateBinary } from '../lib/build.mjs';
-import { WIDGET_VERSIONS } from '../lib/bundles.mjs';
-import { assertSentence } from '../lib/expect.mjs';
-import { WAYS } from '../lib/gate.mjs';
+import { assertHumanReadable } from '../lib/assertions.mjs';
+import { PROXY_MODES } from '../lib/gate.mjs';
 import {
-  DIALECTS, EXCEPTION, WAYS_OF_PLAYING, conversationOf, startReplay, wholeAnswer,
-} from '../lib/replay.mjs';
-import { serveSite } from '../lib/site.mjs';
+  DIALECTS, EXCEPTION, REPLAY_MODES, conversationOf, startReplay, wholeAnswer,
+} from '../lib/recorded-streams.mjs';
+import { WIDGET_VERSIONS } from '../lib/widget-packages.mjs';
+import { serveSite } from '../lib/widget-site.mjs';
 import { startVersionGate } from '../lib/version-gate.mjs';
 import { mountWidget } from '../lib/widget.mjs';
 
@@ -53,50 +53,50 @@ describe('dialects', () => {
         await replay?.stop();
       });
 
-      for (const way of WAYS) {
-        test(`${way}: a strict reader`, async (t) => {
-          for (const [name, { shows }] of Object.entries(WAYS_OF_PLAYING)) {
+      for (const mode of PROXY_MODES) {
+        test(`${mode}: a strict client`, async (t) => {
+          for (const [name, { shows }] of Object.entries(REPLAY_MODES)) {
             await t.test(name, async () => {
-              const { answer, last } = await read(`${gate.url(way)}/stream`, {
+              const { answer, last } = await read(`${gate.url(mode)}/stream`, {
                 question: `${QUESTION} [[${name}]]`, history: '[]', api_key: gate.token,
               });
-              if (last.type === 'error') assertSentence(last.error);
+              if (last.type === 'error') assertHumanReadable(last.error);
               else assert.equal(last.type, 'end');
               assertShown(shows, answer, last.type === 'error' ? last.error : '');
             });
           }
-          for (const { body } of replay.asked()) assert.equal(body.api_key, gate.agent);
+          for (const { body } of replay.takeRequests()) assert.equal(body.api_key, gate.agent);
         });
       }
 
-      // The strict reader has seen both ways; each widget takes turns with them.
+      // The strict client covers both proxy modes; the widgets alternate between them.
       for (const [m, version] of WIDGET_VERSIONS.entries()) {
-        const way = WAYS[(n + m) % WAYS.length];
-        test(`${way}: widget ${version}`, async (t) => {
+        const mode = PROXY_MODES[(n + m) % PROXY_MODES.length];
+        test(`${mode}: widget ${version}`, async (t) => {
           let chat;
-          for (const [name, { shows }] of Object.entries(WAYS_OF_PLAYING)) {
+          for (const [name, { shows }] of Object.entries(REPLAY_MODES)) {
             await t.test(name, async () => {
               const page = chat?.page ?? await openPage(browser, site.page(version));
               try {
-                chat ??= await mountWidget(page, { apiHost: gate.url(way), apiKey: gate.token });
+                chat ??= await mountWidget(page, { apiHost: gate.url(mode), apiKey: gate.token });
                 const turn = await chat.ask(`${QUESTION} [[${name}]]`);
-                assert.equal(turn.waiting, false, 'the widget still waits');
+                assert.equal(turn.waiting, false, 'the widget is still waiting');
                 assertShown(shows, turn.answer, turn.error);
                 assert.deepEqual(page.trail.errors, [], 'uncaught errors in the page');
               } catch (error) {
-                chat = undefined; // the next one begins anew
+                chat = undefined; // the next case opens a new page
                 await page.context().close();
                 throw error;
               }
             });
           }
-          // Whatever came before, the same widget takes the next question, and shows all of the answer.
+          // After all these streams the same widget still accepts a question and shows the whole answer.
           await t.test('and then a plain question', async () => {
-            assert.ok(chat, 'it did not last so long');
+            assert.ok(chat, 'an earlier case failed');
             const turn = await chat.ask(QUESTION);
             assertShown('all', turn.answer, turn.error);
 
-            const asked = replay.asked().map(({ body }) => body);
+            const asked = replay.takeRequests().map(({ body }) => body);
             for (const { api_key: key } of asked) assert.equal(key, gate.agent);
             assert.equal(asked[0].conversation_id ?? null, null);
             assert.equal(asked.at(-1).conversation_id ?? null, conversationOf(dialect) ?? null, 'not the same conversation');
@@ -105,29 +105,29 @@ describe('dialects', () => {
         });
       }
 
-      /** The text and the error are what that way of playing must come to. */
+      /** The text and the error that the client sees are those that the replay mode requires. */
       function assertShown(shows, answer, error) {
-        const shown = squeeze(answer);
-        assert.ok(!`${shown}${error}`.includes(EXCEPTION), 'the text of an exception reached the reader');
+        const shown = normalizeSpace(answer);
+        assert.ok(!`${shown}${error}`.includes(EXCEPTION), 'the text of an exception reached the client');
         if (shows === 'sentence') {
           assert.equal(shown, '');
-          assertSentence(error);
+          assertHumanReadable(error);
           return;
         }
-        if (shows === 'all' || (shows === 'all or part' && shown === squeeze(whole))) {
-          assert.equal(shown, squeeze(whole));
+        if (shows === 'all' || (shows === 'all or part' && shown === normalizeSpace(whole))) {
+          assert.equal(shown, normalizeSpace(whole));
           assert.equal(error, '');
           return;
         }
-        assert.ok(shown.startsWith(squeeze(whole).slice(0, 8)), `the text so far is lost: ${shown}`);
-        assert.match(shown, INTERRUPTED, 'the reader takes it for the whole answer');
-        if (error) assertSentence(error);
+        assert.ok(shown.startsWith(normalizeSpace(whole).slice(0, 8)), `the text so far is lost: ${shown}`);
+        assert.match(shown, INTERRUPTED, 'nothing says that the answer is incomplete');
+        if (error) assertHumanReadable(error);
       }
     });
   }
 });
 
-/** Asks, and reads the events as strictly as the oldest widget does: whole data events, one line each, nothing else. */
+/** Sends a question and parses the stream as strictly as the oldest widget: complete data events of one line, nothing else. */
 async function read(url, body) {
   const response = await fetch(url, {
     method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body),
@@ -135,16 +135,16 @@ async function read(url, body) {
   assert.match(response.headers.get('Content-Type'), /^text\/event-stream/);
   const bytes = new Uint8Array(await response.arrayBuffer());
   const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-  assert.ok(text.endsWith('\n\n'), `it does not end with a whole event: ${JSON.stringify(text.slice(-80))}`);
+  assert.ok(text.endsWith('\n\n'), `it does not end with a complete event: ${JSON.stringify(text.slice(-80))}`);
   const events = text.slice(0, -2).split('\n\n').map((event) => {
-    assert.match(event, /^data: \{.*\}$/, 'not one whole data line');
+    assert.match(event, /^data: \{.*\}$/, 'not one complete data line');
     return JSON.parse(event.slice('data: '.length));
   });
-  assert.ok(!text.includes(EXCEPTION), 'the text of an exception was passed on');
+  assert.ok(!text.includes(EXCEPTION), 'the text of an exception was forwarded');
   return { answer: events.map((event) => event.answer ?? '').join(''), last: events.at(-1) };
 }
 
-/** Markdown joins lines and drops blanks at their ends; that is no difference here. */
-function squeeze(text) {
+/** Normalizes whitespace: the widget's Markdown joins lines and drops trailing spaces. */
+function normalizeSpace(text) {
   return text.replace(/\s+/g, ' ').trim();
 }

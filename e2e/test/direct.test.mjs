@@ -1,32 +1,33 @@
-// The contrast: the same widgets straight at a current DocsGPT fail at every question, and answer through the gate.
+// The published widgets without the gate: connected directly to a current DocsGPT they fail at every question. Through the
+// gate they work.
 //
-// UPDATE_IMAGES=1 also takes the two pictures of the README. With DOCSGPT_URL and DOCSGPT_AGENT_KEY in the environment
-// a running DocsGPT is used in place of the stub.
+// UPDATE_IMAGES=1 also takes the two screenshots of the README. If DOCSGPT_URL and DOCSGPT_AGENT_KEY are set, a running
+// DocsGPT is used in place of the stub.
 
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { REPO } from '../lib/build.mjs';
-import { WIDGET_VERSIONS } from '../lib/bundles.mjs';
-import { WAYS } from '../lib/gate.mjs';
-import { startWorld } from '../lib/world.mjs';
+import { PROXY_MODES } from '../lib/gate.mjs';
+import { startTestbed } from '../lib/testbed.mjs';
+import { WIDGET_VERSIONS } from '../lib/widget-packages.mjs';
 
 const QUESTION = 'How do I reset the device?';
 const PICTURED = WIDGET_VERSIONS.at(-1);
 
-describe('without docsgate and with it', () => {
+describe('without and with docsgate', () => {
   const docsgpt = process.env.DOCSGPT_URL
     ? { url: process.env.DOCSGPT_URL.replace(/\/$/, ''), agentKey: process.env.DOCSGPT_AGENT_KEY }
     : undefined;
-  let world;
-  before(async () => { world = await startWorld({ browser: true, docsgpt }); });
-  after(() => world?.close());
+  let testbed;
+  before(async () => { testbed = await startTestbed({ browser: true, docsgpt }); });
+  after(() => testbed?.close());
 
   for (const version of WIDGET_VERSIONS) {
-    test(`${version}: straight at the backend every question fails`, (t) => world.scenario(async () => {
-      const chat = await world.widget(version, {
-        apiHost: docsgpt?.url ?? world.stub.url, apiKey: world.keys.agents.handbook, ...LOOK,
+    test(`${version}: directly at the backend every question fails`, (t) => testbed.scenario(async () => {
+      const chat = await testbed.widget(version, {
+        apiHost: docsgpt?.url ?? testbed.stub.url, apiKey: testbed.keys.agents.handbook, ...LOOK,
       }, FRAME);
       const turn = await chat.ask(QUESTION);
       await picture(chat.page, version, 'widget-without-docsgate.png');
@@ -34,9 +35,9 @@ describe('without docsgate and with it', () => {
       assert.equal((await chat.ask('And now?')).error, 'Something went wrong !');
     })(t));
 
-    test(`${version}: through docsgate it answers`, (t) => world.scenario(async () => {
-      const chat = await world.widget(version, {
-        apiHost: world.gate.url(WAYS[0]), apiKey: world.keys.tokens.agent, ...LOOK,
+    test(`${version}: through docsgate it answers`, (t) => testbed.scenario(async () => {
+      const chat = await testbed.widget(version, {
+        apiHost: testbed.gate.url(PROXY_MODES[0]), apiKey: testbed.keys.tokens.agent, ...LOOK,
       }, FRAME);
       const turn = await chat.ask(QUESTION);
       await picture(chat.page, version, 'widget-with-docsgate.png');
@@ -47,10 +48,10 @@ describe('without docsgate and with it', () => {
   }
 });
 
-/** Size of the pictures. */
+/** Size of the screenshots. */
 const FRAME = { width: 660, height: 440, scale: 1.5 };
 
-/** The widget's own texts, for the pictures. */
+/** The widget's texts in the screenshots. */
 const LOOK = {
   title: 'Ask the manual',
   description: 'Answers from the device manual',

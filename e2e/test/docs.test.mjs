@@ -1,4 +1,4 @@
-// The examples of the documentation, run as they stand there: see lib/blocks.mjs for how they are marked.
+// The examples of the documentation, run unchanged. lib/doc-snippets.mjs describes the info strings of code blocks.
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -6,21 +6,21 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { PROGRAMS, documentation, expectation } from '../lib/blocks.mjs';
 import { launchBrowser } from '../lib/browser.mjs';
 import { REPO, gateBinary } from '../lib/build.mjs';
-import { WIDGET_VERSIONS } from '../lib/bundles.mjs';
-import { widgetTypes } from '../lib/widget-types.mjs';
-import { environment, runProgram, servePages, startExampleGate, usePage } from '../lib/examples.mjs';
+import { PROGRAMS, documentation, expectation } from '../lib/doc-snippets.mjs';
 import { makeKeys } from '../lib/keys.mjs';
+import { askOnPage, environment, runProgram, servePages, startExampleGate } from '../lib/run-snippets.mjs';
 import { findSecrets } from '../lib/secrets.mjs';
 import { startStub } from '../lib/stub.mjs';
+import { WIDGET_VERSIONS } from '../lib/widget-packages.mjs';
+import { widgetProps } from '../lib/widget-types.mjs';
 
 const DOCS = documentation();
 const ALL = DOCS.flatMap(({ blocks }) => blocks);
 const at = (block) => `${block.page}:${block.line}`;
 
-/** A page's Caddyfile lines, without global options: what its examples run behind. */
+/** Returns the Caddyfile of a page, without global options, that its examples run behind. */
 const sitesOf = (blocks) => blocks.find((b) => b.language === 'caddyfile' && !b.text.startsWith('{'))?.text;
 
 describe('documentation', () => {
@@ -56,7 +56,7 @@ describe('documentation', () => {
       let gate;
       before(async () => {
         const sites = sitesOf(blocks);
-        assert.ok(sites, `${page} has examples, but no Caddyfile lines for them`);
+        assert.ok(sites, `${page} has examples, but no Caddyfile`);
         gate = await startExampleGate({
           program, dir: path.join(dir, path.basename(page, '.md')), sites, upstream: stub.address, keys,
         });
@@ -66,34 +66,34 @@ describe('documentation', () => {
       for (const example of examples) {
         test(`${example.language} ${example.run}`, async () => {
           ran.add(at(example));
-          await stub.forget();
-          const text = gate.located(example.text).replaceAll('YOUR_KEY', keys.tokens[example.key ?? 'agent']);
+          await stub.reset();
+          const text = gate.withAddresses(example.text).replaceAll('YOUR_KEY', keys.tokens[example.key ?? 'agent']);
           const output = example.language === 'html'
-            ? await usePage(browser, site.put(text), text)
+            ? await askOnPage(browser, site.add(text), text)
             : await runProgram(example.language, text);
 
           const wanted = blocks.filter((b) => b.expect === example.run);
           assert.ok(wanted.length > 0, `${at(example)} has no block with expect=${example.run}`);
           for (const block of wanted) {
             assert.match(output, expectation(block.text),
-              `${at(block)} promises something else than\n${output}\nthe gate:\n${gate.output().slice(-1500)}`);
+              `${at(block)} differs from the output\n${output}\nthe gate:\n${gate.output().slice(-1500)}`);
           }
           assert.doesNotMatch(output, /payroll/, 'it reached another source');
-          const live = example.allows ?? ''; // members that widen what a key can do, and that this example is about
+          const live = example.allows ?? ''; // the privileged fields that this example is about
           for (const [, names] of output.matchAll(/live=([a-z_,]+)/g)) assert.equal(names, live, output);
         });
       }
     });
   }
 
-  test('every program on a client\'s page is marked to be run, and ran', () => {
+  test('every program on a page in docs/clients has a run attribute, and ran', () => {
     const programs = ALL.filter((b) => b.run || (b.page.startsWith('docs/clients/') && PROGRAMS.includes(b.language)));
     assert.ok(programs.length > 0);
     assert.deepEqual(programs.map(at).filter((where) => !ran.has(where)), []);
     for (const block of ALL.filter((b) => b.run)) assert.ok(PROGRAMS.includes(block.language), `${at(block)}: nothing runs ${block.language}`);
   });
 
-  test('names of examples are used once, and nothing is expected of an example that is not there', () => {
+  test('names of examples are unique, and every expect block has an example', () => {
     for (const { page, blocks } of DOCS) {
       const names = blocks.filter((b) => b.run).map((b) => b.run);
       assert.equal(new Set(names).size, names.length, `${page}: ${names}`);
@@ -104,7 +104,7 @@ describe('documentation', () => {
   for (const block of ALL.filter((b) => b.language === 'caddyfile')) {
     test(`${at(block)} is a Caddyfile`, () => {
       const file = path.join(dir, 'Caddyfile.example');
-      // Lines of the options stand alone where a page is about just them.
+      // Some pages show options of docsgate without the enclosing block.
       fs.writeFileSync(file, block.text.startsWith('feed ') ? `{\n\tdocsgate {\n${block.text}\t}\n}\n` : block.text);
       docsgate('adapt', '--config', file, '--adapter', 'caddyfile');
     });
@@ -129,17 +129,17 @@ describe('documentation', () => {
   }
 
   for (const block of ALL.filter((b) => b.language === 'jsx')) {
-    test(`${at(block)} uses what the published component has`, () => {
+    test(`${at(block)} uses properties of the published component`, () => {
       const [, component, given] = block.text.match(/<(DocsGPTWidget|SearchBar)\b([^>]*)\/>/) ?? [];
-      assert.ok(component, 'no component of the widget stands in it');
-      const known = widgetTypes(WIDGET_VERSIONS.at(-1), component);
+      assert.ok(component, 'it contains no component of the widget');
+      const known = widgetProps(WIDGET_VERSIONS.at(-1), component);
       const names = [...given.matchAll(/([A-Za-z]+)=/g)].map((found) => found[1]);
-      assert.ok(names.includes('apiHost') && names.includes('apiKey'), `it does not say where to ask and with which key: ${names}`);
+      assert.ok(names.includes('apiHost') && names.includes('apiKey'), `it lacks apiHost or apiKey: ${names}`);
       assert.deepEqual(names.filter((name) => !known.includes(name)), [], `known are ${known}`);
     });
   }
 
-  test('links between pages lead somewhere', () => {
+  test('links between pages have an existing target', () => {
     const broken = [];
     for (const { page } of DOCS) {
       const text = fs.readFileSync(path.join(REPO, page), 'utf8').replaceAll(/```[\s\S]*?```/g, '');
@@ -151,7 +151,7 @@ describe('documentation', () => {
     assert.deepEqual(broken, []);
   });
 
-  /** Runs the program to its end; fails with what it printed. */
+  /** Runs docsgate to its end. If it fails, the error contains its stderr. */
   function docsgate(...args) {
     try {
       execFileSync(program, args, { cwd: dir, env: environment(dir, keys), stdio: 'pipe' });

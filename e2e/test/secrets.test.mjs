@@ -1,43 +1,43 @@
-// No key and no token in anything that the gate writes, whatever goes wrong, with the log at its most talkative.
+// The gate writes no key and no token to any log or file, in all error cases, at log level DEBUG.
 //
-// Each other test file searches its gate's files too, when it closes its world. Here the requests are made for it.
+// The other test files also search their gate's files, when they close their testbed. These requests are made for it.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { WAYS } from '../lib/gate.mjs';
+import { PROXY_MODES } from '../lib/gate.mjs';
 import { findSecrets } from '../lib/secrets.mjs';
-import { startWorld } from '../lib/world.mjs';
+import { startTestbed } from '../lib/testbed.mjs';
 
 describe('secrets', () => {
-  let world;
-  before(async () => { world = await startWorld(); });
-  after(() => world?.close());
+  let testbed;
+  before(async () => { testbed = await startTestbed(); });
+  after(() => testbed?.close());
 
-  for (const way of WAYS) {
-    test(`${way}: no key or token in any log, output or file`, (t) => world.scenario(async () => {
-      const { tokens, agents, upstreamToken } = world.keys;
+  for (const mode of PROXY_MODES) {
+    test(`${mode}: no key or token in any log, output or file`, (t) => testbed.scenario(async () => {
+      const { tokens, agents, upstreamToken } = testbed.keys;
       const presented = [...Object.values(tokens), agents.handbook, upstreamToken];
       for (const token of presented) await everywhere(token);
-      for (const trouble of ['[[fail=400]]', '[[fail=401]]', '[[fail=500]]', '[[cut]]', '[[plainjson]]', '[[errorevent]]']) {
-        await everywhere(tokens.agent, trouble);
-        await everywhere(tokens.source, trouble);
+      for (const fault of ['[[fail=400]]', '[[fail=401]]', '[[fail=500]]', '[[cut]]', '[[plainjson]]', '[[errorevent]]']) {
+        await everywhere(tokens.agent, fault);
+        await everywhere(tokens.source, fault);
       }
-      await world.stub.stop();
+      await testbed.stub.stop();
       try {
         await everywhere(tokens.agent);
         await everywhere(tokens.source);
       } finally {
-        await world.stub.start();
+        await testbed.stub.start();
       }
 
-      assert.match(world.gate.log(), /"status":\s?401/, 'the log was not written, so that the search proves nothing');
-      assert.match(world.gate.log(), /by-agent/, 'the log does not name the key by its id');
-      assert.deepEqual(findSecrets(world.dir, world.keys.secrets), []);
+      assert.match(testbed.gate.log(), /"status":\s?401/, 'the log is empty, so the search proves nothing');
+      assert.match(testbed.gate.log(), /by-agent/, 'the log does not contain the id of the key');
+      assert.deepEqual(findSecrets(testbed.dir, testbed.keys.secrets), []);
     })(t));
 
-    /** Presents the token wherever a client can put it, right places and wrong ones. */
+    /** Presents the token in all places of a request, correct and wrong ones. */
     async function everywhere(token, question = 'How do I reset the device?') {
-      const base = world.gate.url(way);
+      const base = testbed.gate.url(mode);
       const json = { 'Content-Type': 'application/json' };
       const bearer = { Authorization: `Bearer ${token}` };
       const body = JSON.stringify({ question, history: '[]', api_key: token });
@@ -58,13 +58,13 @@ describe('secrets', () => {
         ['GET', `/api/nothing?api_key=${q}`, {}],
       ]) {
         const response = await fetch(`${base}${path}`, { method, headers, body: content });
-        await response.text().catch(() => {}); // a cut answer is one of the troubles
+        await response.text().catch(() => {}); // some faults truncate the response
       }
     }
   }
 
-  test('the search finds a secret when there is one', () => {
-    // The key file holds digests only, the stub's output its addresses: look for something that is surely there.
-    assert.deepEqual(findSecrets(world.dir, { 'the id of a key': 'by-agent' }).includes('keys.yaml: the id of a key'), true);
+  test('the search finds an existing text', () => {
+    // The key file holds digests only, so the test searches for the id of a key.
+    assert.deepEqual(findSecrets(testbed.dir, { 'the id of a key': 'by-agent' }).includes('keys.yaml: the id of a key'), true);
   });
 });

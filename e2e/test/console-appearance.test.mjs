@@ -1,20 +1,20 @@
-// The look of the page for keys: for people who use a screen reader, a phone or a dark room, and whatever names are in it.
+// The appearance of the console: accessibility, both themes, a phone's width, and hostile texts in names.
 //
-// UPDATE_IMAGES=1 also takes the pictures of the README.
+// UPDATE_IMAGES=1 also takes the screenshots of the README.
 
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { inaccessible } from '../lib/axe.mjs';
+import { axeViolations } from '../lib/axe.mjs';
 import { REPO } from '../lib/build.mjs';
-import { USER, api, assertQuiet, createKey, makeConsoleKeys, shownKey, signIn, startConsole } from '../lib/console.mjs';
-import { startWorld } from '../lib/world.mjs';
+import { USER, api, assertNoConsoleErrors, createKey, makeConsoleKeys, shownKey, signIn, startConsole } from '../lib/console.mjs';
+import { startTestbed } from '../lib/testbed.mjs';
 
 const THEMES = ['light', 'dark'];
 const WIDTHS = [1440, 390];
 
-/** Texts that mean a page no good. A name has at most 200 characters. */
+/** Texts that try to break a page. A name has at most 200 characters. */
 const HOSTILE = [
   '<script>alert(1)</script>',
   '"><img src=x onerror=alert(1)>{{.Base}}</title>',
@@ -28,7 +28,7 @@ const HOSTILE = [
 ];
 const HOSTILE_TITLE = '<img src=x onerror=alert(2)>\u202e';
 
-describe('the look of the console', () => {
+describe('appearance of the console', () => {
   const keys = makeConsoleKeys({
     titles: {
       handbook: 'Handbook', payroll: 'Payroll', api: 'API reference', notes: 'Release notes', hostile: HOSTILE_TITLE,
@@ -37,142 +37,142 @@ describe('the look of the console', () => {
   const inFile = { id: 'status-page', name: 'Status page', sha256: 'a5'.repeat(32), source: keys.sources.notes };
   keys.file = JSON.stringify({ keys: [inFile] });
   keys.env.SUPPORT_AGENT_KEY = keys.agents.handbook;
-  let world;
+  let testbed;
   before(async () => {
-    world = await startWorld({ browser: true, keys, start: (options) => startConsole({ ...options, past: past(keys.sources) }) });
+    testbed = await startTestbed({ browser: true, keys, start: (options) => startConsole({ ...options, past: pastKeys(keys.sources) }) });
   });
-  after(() => world?.close());
+  after(() => testbed?.close());
 
-  /** A test with a page at a console's path, which has to be quiet. */
+  /** Defines a test with a page of a console, which must have no console errors at the end. */
   function scenario(name, [at, where], body) {
-    test(name, (t) => world.scenario(async () => {
-      const page = await world.visit(`${world.gate.console(at)}${where}`, {
+    test(name, (t) => testbed.scenario(async () => {
+      const page = await testbed.visit(`${testbed.gate.console(at)}${where}`, {
         width: WIDTHS[0], height: 900, ...at === 'password' && { httpCredentials: USER },
       });
       await body(page);
-      assertQuiet(page);
+      assertNoConsoleErrors(page);
     })(t));
   }
   const inside = (name, where, body) => scenario(name, ['password', where], body);
 
-  /** The page is accessible and no wider than the screen, at both widths and in these themes. */
-  async function assertLooks(page, themes = THEMES) {
-    await page.waitForLoadState('load'); // before its styles are there a page is laid out without them
+  /** The page is accessible and not wider than the screen, at both widths and in these themes. */
+  async function assertAppearance(page, themes = THEMES) {
+    await page.waitForLoadState('load'); // with the page's styles
     for (const colorScheme of themes) {
       for (const width of WIDTHS) {
         await page.emulateMedia({ colorScheme });
         await page.setViewportSize({ width, height: 900 });
-        await page.evaluate(() => Promise.allSettled(document.getAnimations().map((a) => a.finished))); // of colours
-        const too = await page.evaluate(() => [...document.querySelectorAll('body *')]
+        await page.evaluate(() => Promise.allSettled(document.getAnimations().map((a) => a.finished))); // color transitions
+        const overflowing = await page.evaluate(() => [...document.querySelectorAll('body *')]
           .filter((e) => document.documentElement.scrollWidth > innerWidth && e.getBoundingClientRect().right > innerWidth + 1)
           .map((e) => e.outerHTML.slice(0, 150)));
-        assert.deepEqual(too, [], `wider than ${width}`);
-        assert.deepEqual(await inaccessible(page), [], `${colorScheme}, ${width}`);
+        assert.deepEqual(overflowing, [], `wider than ${width}`);
+        assert.deepEqual(await axeViolations(page), [], `${colorScheme}, ${width}`);
       }
     }
-    assert.equal(await page.locator('script:not([src]), img[src=x]').count(), 0, 'a text was taken for markup');
+    assert.equal(await page.locator('script:not([src]), img[src=x]').count(), 0, 'a text was parsed as markup');
   }
 
-  inside('the list, and a search that finds nothing', '/', async (page) => {
+  inside('the list, and a search without matches', '/', async (page) => {
     await page.getByText('12 keys').waitFor();
     await picture(page, 'console-list-light.png', 'light');
     await picture(page, 'console-list-dark.png', 'dark');
-    await assertLooks(page);
+    await assertAppearance(page);
     await page.setViewportSize({ width: WIDTHS[1], height: 900 });
     const cut = await page.locator('.keys .name a').evaluateAll((links) => links
       .filter((a) => a.textContent.length < 26 && a.scrollWidth > a.clientWidth).map((a) => a.textContent));
-    assert.deepEqual(cut, [], 'names that the plot of their requests leaves no room for');
-    await page.goto(`${world.gate.console('password')}/?q=nothing+like+this`);
+    assert.deepEqual(cut, [], 'names that are truncated in favor of the sparkline');
+    await page.goto(`${testbed.gate.console('password')}/?q=nothing+like+this`);
     await page.getByText('No key fits this search').waitFor();
-    await assertLooks(page);
+    await assertAppearance(page);
   });
 
-  test('a console without keys, and the first one when the address of the gate is not known', (t) => world.scenario(async () => {
-    const dir = path.join(world.dir, 'empty');
+  test('a console without keys, and the first key if the address of the gate is not known', (t) => testbed.scenario(async () => {
+    const dir = path.join(testbed.dir, 'empty');
     fs.mkdirSync(dir);
-    const empty = await startConsole({ dir, upstream: world.stub.address, keys: { ...keys, file: '{"keys": []}' } });
+    const empty = await startConsole({ dir, upstream: testbed.stub.address, keys: { ...keys, file: '{"keys": []}' } });
     try {
-      const page = await world.visit(empty.console('loopback'), { width: WIDTHS[0], height: 900 });
+      const page = await testbed.visit(empty.console('loopback'), { width: WIDTHS[0], height: 900 });
       await page.getByText('No keys yet').waitFor();
-      await assertLooks(page);
+      await assertAppearance(page);
       await page.getByRole('link', { name: 'Create the first key' }).click();
       await page.getByRole('textbox', { name: 'Name' }).fill('First');
       await page.getByRole('checkbox', { name: 'Handbook' }).check();
       await page.getByRole('button', { name: 'Create key' }).click();
       await page.getByText('The address of the gate is not known here').waitFor();
-      await shownKey(world, page, 'First');
-      await assertLooks(page);
-      assertQuiet(page);
+      await shownKey(testbed, page, 'First');
+      await assertAppearance(page);
+      assertNoConsoleErrors(page);
     } finally {
       await empty.stop();
     }
   })(t));
 
   scenario('signing in', ['token', '/'], async (page) => {
-    await assertLooks(page);
+    await assertAppearance(page);
     await signIn(page, 'wrong');
     await page.getByText('This is not the admin token.').waitFor();
-    await assertLooks(page);
+    await assertAppearance(page);
   });
 
-  inside('the form for a new key, and what is wrong with it', '/new', async (page) => {
-    await assertLooks(page);
+  inside('the form for a new key, and its validation errors', '/new', async (page) => {
+    await assertAppearance(page);
     await page.getByRole('radio', { name: /^Agent/ }).check();
     await page.getByRole('radio', { name: 'Until a date' }).check();
     await page.getByText('Begin later').click();
     await page.getByRole('button', { name: 'Create key' }).click();
     await page.getByText('The key was not made').waitFor();
-    await assertLooks(page);
+    await assertAppearance(page);
   });
 
-  inside('a key that was just made, and the form sent again', '/', async (page) => {
-    await createKey(world, page, { name: 'docs.example.com, search', source: 'Handbook', lifetime: '90 days' });
+  inside('a new key, and the form submitted again', '/', async (page) => {
+    await createKey(testbed, page, { name: 'docs.example.com, search', source: 'Handbook', lifetime: '90 days' });
     await picture(page, 'console-created.png', 'light', 1160);
     await page.getByLabel('Question').fill('How do I reset the device?');
     await page.getByRole('button', { name: 'Ask' }).click();
     await page.getByText('Sources: Handbook').waitFor();
-    await assertLooks(page);
+    await assertAppearance(page);
     await page.reload();
     await page.getByText('This key was made already').waitFor();
-    await assertLooks(page);
+    await assertAppearance(page);
   });
 
-  inside('a key with its old token, its audit trail, and the questions before it is rotated or revoked', '/', async (page) => {
+  inside('a key with a previous token, its audit trail, and the confirmation pages for rotation and revocation', '/', async (page) => {
     await page.getByRole('link', { name: 'docs.example.com', exact: true }).click();
     await page.getByText('It is still used').waitFor();
     const base = page.url();
-    await assertLooks(page);
+    await assertAppearance(page);
     await page.goto(`${base}/rotate`);
     await page.getByRole('radio', { name: 'Custom' }).check();
     await page.getByRole('button', { name: 'Rotate key' }).click();
     await page.getByText('30 days at most').waitFor();
-    await assertLooks(page);
+    await assertAppearance(page);
     await page.goto(`${base}/revoke`);
-    await assertLooks(page);
+    await assertAppearance(page);
   });
 
-  inside('a key of a file, the whole audit trail, and an address with nothing', '/keys/status-page', async (page) => {
+  inside('a key of a file, the whole audit trail, and a page that does not exist', '/keys/status-page', async (page) => {
     await page.getByText('changed only where it is written').waitFor();
-    await assertLooks(page);
+    await assertAppearance(page);
     await page.getByRole('link', { name: 'Audit trail' }).click();
-    await assertLooks(page);
-    await page.goto(`${world.gate.console('password')}/nothing/here`);
+    await assertAppearance(page);
+    await page.goto(`${testbed.gate.console('password')}/nothing/here`);
     await page.getByText('There is nothing at this address.').waitFor();
-    await assertLooks(page);
+    await assertAppearance(page);
   });
 
   inside('hostile names are shown as text on every page', '/', async (page) => {
-    const base = world.gate.console('password');
-    for (const name of HOSTILE) await api(world, 'POST', '/v1/keys', { name, source: keys.sources.hostile });
+    const base = testbed.gate.console('password');
+    for (const name of HOSTILE) await api(testbed, 'POST', '/v1/keys', { name, source: keys.sources.hostile });
     await page.reload();
     const titles = await page.locator('.keys .name a').evaluateAll((links) => links.map((a) => a.title));
     assert.deepEqual(HOSTILE.filter((name) => !titles.includes(name)), []);
     await page.getByText('(a name that cannot be seen)').first().waitFor();
     await page.getByText(HOSTILE[0], { exact: true }).waitFor();
-    await assertLooks(page, ['light']);
+    await assertAppearance(page, ['light']);
     await page.getByRole('link', { name: 'Audit trail' }).click();
     await page.getByText(HOSTILE[0], { exact: true }).waitFor();
-    await assertLooks(page, ['light']);
+    await assertAppearance(page, ['light']);
 
     await page.goto(base);
     const addresses = await page.locator('.keys .name a').evaluateAll((links) => links.map((a) => [a.title, a.href]));
@@ -182,23 +182,23 @@ describe('the look of the console', () => {
         await page.goto(address + view);
         assert.ok((await page.locator('main bdi').allInnerTexts()).some((text) => text.includes(name)), `${view}: ${name}`);
         const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-        assert.ok(wide <= 0, `${view} is wider than the screen by ${wide}: ${name}`);
+        assert.ok(wide <= 0, `${view} is ${wide} pixels wider than the screen: ${name}`);
       }
     }
   });
 
-  inside('hostile texts in forms: taken as text, or refused with a sentence', '/', async (page) => {
+  inside('hostile texts in forms are accepted as text or rejected with a readable error', '/', async (page) => {
     await page.setViewportSize({ width: WIDTHS[1], height: 900 });
-    await createKey(world, page, { name: HOSTILE[1], source: '<img' });
+    await createKey(testbed, page, { name: HOSTILE[1], source: '<img' });
     await page.getByRole('heading', { name: HOSTILE[1] }).waitFor();
     await page.getByLabel('Question').fill(HOSTILE[0]);
     await page.getByRole('button', { name: 'Ask' }).click();
     await page.getByRole('log').getByText(HOSTILE[0]).waitFor();
-    await assertLooks(page, ['light']);
+    await assertAppearance(page, ['light']);
 
     const long = '<b>'.repeat(3334);
-    await page.goto(`${world.gate.console('password')}/new`);
-    // The field takes 200 characters. A program that sends the form need not.
+    await page.goto(`${testbed.gate.console('password')}/new`);
+    // The field is limited to 200 characters; a program that submits the form is not.
     await page.getByRole('textbox', { name: 'Name' }).evaluate((field, text) => {
       field.removeAttribute('maxlength');
       field.value = text;
@@ -207,30 +207,30 @@ describe('the look of the console', () => {
     await page.getByLabel('IDs of sources').fill(`${HOSTILE.join('\n')}\n${long}`);
     await page.getByRole('button', { name: 'Create key' }).click();
     await page.getByText('At most 200 characters, these are 10002.').waitFor();
-    await assertLooks(page, ['light']);
+    await assertAppearance(page, ['light']);
     await page.getByRole('textbox', { name: 'Name' }).fill('Short');
     await page.getByRole('button', { name: 'Create key' }).click();
     await page.getByText('The key was not made').waitFor();
     assert.match(await page.locator('#sources-error').innerText(), /source/i);
-    await assertLooks(page, ['light']);
+    await assertAppearance(page, ['light']);
 
-    await page.goto(world.gate.console('password'));
+    await page.goto(testbed.gate.console('password'));
     await page.getByRole('searchbox', { name: 'Search' }).fill(HOSTILE[0]);
     await page.getByText('1 key', { exact: true }).waitFor();
-    await page.goto(`${world.gate.console('password')}/?q=${encodeURIComponent(long)}&source=${encodeURIComponent(HOSTILE[1])}`);
+    await page.goto(`${testbed.gate.console('password')}/?q=${encodeURIComponent(long)}&source=${encodeURIComponent(HOSTILE[1])}`);
     await page.getByText('No key fits this search').waitFor();
-    await assertLooks(page, ['light']);
+    await assertAppearance(page, ['light']);
   });
 });
 
-/** What a team may have after some months. */
-function past({ handbook, api: reference, notes }) {
+/** Keys as a team may have them after some months, in the format of e2e/seed. */
+function pastKeys({ handbook, api: reference, notes }) {
   const by = USER.username;
   return [
     { name: 'Old intranet', sources: [handbook], days: 240, by, then: ['revoke'] },
     { name: 'Contractor access', sources: [reference], days: 200, expires_days: -4, by },
     { name: 'Load test', sources: [reference], days: 180, by: 'bob', then: ['disable'] },
-    { name: 'Help centre search', sources: [handbook], days: 150, peak: 60, by },
+    { name: 'Help center search', sources: [handbook], days: 150, peak: 60, by },
     { name: 'Trade fair, booth 12', sources: [notes], days: 90, begins_days: 18, expires_days: 23, by },
     { name: 'Slack bot', agent: '{env.FORMER_AGENT_KEY}', days: 80, peak: 3, by },
     { name: 'CI: broken-link checker', sources: [reference], days: 60, expires_days: 88, peak: 2, by: 'bob' },

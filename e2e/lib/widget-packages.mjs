@@ -1,8 +1,8 @@
 // The published widgets, as their npm packages ship them for a <script> element.
 //
-// They are not ordinary dependencies: each package also lists its build tools, npm itself among them, as dependencies,
-// hundreds of megabytes that the browser bundle does not need. So only the package file is fetched, with npm, and
-// checked against the sum in widgets.json.
+// They are not ordinary dependencies: each package also lists its build tools, including npm itself, as dependencies. Those
+// are hundreds of megabytes, and the browser bundle needs none of them. So only the package file is fetched with npm and
+// verified against the checksum in widgets.json.
 
 import { execFileSync } from 'node:child_process';
 import crypto from 'node:crypto';
@@ -13,10 +13,10 @@ import { E2E } from './build.mjs';
 const PINS = JSON.parse(fs.readFileSync(path.join(E2E, 'widgets.json'), 'utf8'));
 const CACHE = path.join(E2E, '.cache', 'widgets');
 
-/** The versions that are tested, oldest first. */
+/** The tested versions, oldest first. */
 export const WIDGET_VERSIONS = PINS.map((pin) => pin.version);
 
-/** Text of the browser bundle of one version. It is fetched when it is not in the cache folder. */
+/** Returns the text of a version's browser bundle. The package is fetched if it is not in the cache folder. */
 export function widgetBundle(version) {
   const pin = PINS.find((p) => p.version === version);
   if (!pin) throw new Error(`widgets.json has no version ${version}`);
@@ -25,22 +25,22 @@ export function widgetBundle(version) {
   const sum = `sha512-${crypto.createHash('sha512').update(fs.readFileSync(packed)).digest('base64')}`;
   if (sum !== pin.integrity) {
     fs.rmSync(packed, { force: true });
-    throw new Error(`docsgpt ${version} is not the package that widgets.json names: ${sum}`);
+    throw new Error(`the checksum of docsgpt ${version} differs from that in widgets.json: ${sum}`);
   }
-  // The sum was checked on the packed file, so it is unpacked in memory each time and never left on disk unpacked.
+  // The checksum is that of the packed file, so the bundle is always unpacked in memory from it.
   return execFileSync('tar', ['-xzOf', packed, `package/${pin.bundle}`], { maxBuffer: 16 << 20 }).toString();
 }
 
-/** Fetches a package file. It is in its place only when it is whole: other test files look for it at the same time. */
+/** Fetches a package file into a temporary folder and renames it: other test files look for it concurrently. */
 function fetchPackage(version, packed) {
   fs.mkdirSync(CACHE, { recursive: true });
-  const own = fs.mkdtempSync(path.join(CACHE, 'fetch-'));
+  const temporary = fs.mkdtempSync(path.join(CACHE, 'fetch-'));
   try {
-    execFileSync('npm', ['pack', `docsgpt@${version}`, '--silent', '--pack-destination', own], {
+    execFileSync('npm', ['pack', `docsgpt@${version}`, '--silent', '--pack-destination', temporary], {
       cwd: E2E, stdio: ['ignore', 'ignore', 'inherit'],
     });
-    fs.renameSync(path.join(own, path.basename(packed)), packed);
+    fs.renameSync(path.join(temporary, path.basename(packed)), packed);
   } finally {
-    fs.rmSync(own, { recursive: true, force: true });
+    fs.rmSync(temporary, { recursive: true, force: true });
   }
 }

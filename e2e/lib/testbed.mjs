@@ -1,4 +1,4 @@
-// Everything that a test file runs against, started and ended together: stub, gate, page and, when asked, a browser.
+// The environment of a test file: stub, gate and, on request, a documentation page and a browser.
 
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
@@ -9,7 +9,7 @@ import { E2E } from './build.mjs';
 import { startGate } from './gate.mjs';
 import { makeKeys } from './keys.mjs';
 import { findSecrets } from './secrets.mjs';
-import { serveSite } from './site.mjs';
+import { serveSite } from './widget-site.mjs';
 import { startStub } from './stub.mjs';
 import { mountWidget } from './widget.mjs';
 
@@ -17,13 +17,13 @@ const OUTPUT = path.join(E2E, 'output');
 const LOG_TAIL_LINES = 25;
 
 /**
- * Starts a world.
+ * Starts a testbed.
  *
  * @param {{browser?: boolean, docsgpt?: {url: string, agentKey: string}, keys?: object, start?: typeof startGate}} [options]
- *   browser: whether pages will be opened; docsgpt: a running DocsGPT that the gate stands in front of, instead of the
- *   stub; keys and start: others than makeKeys and startGate give
+ *   browser: whether the test opens pages; docsgpt: a running DocsGPT as the upstream in place of the stub; keys and start:
+ *   replacements for makeKeys() and startGate
  */
-export async function startWorld({
+export async function startTestbed({
   browser: withBrowser = false, docsgpt, keys = makeKeys({ agentKey: docsgpt?.agentKey }), start = startGate,
 } = {}) {
   const closers = [];
@@ -35,16 +35,16 @@ export async function startWorld({
   const pages = new Set();
 
   async function close() {
-    const faults = [];
-    for (const closer of closers.reverse()) await closer().catch((error) => faults.push(error));
+    const errors = [];
+    for (const closer of closers.reverse()) await closer().catch((error) => errors.push(error));
     try {
-      // Only now has everything been written that will be.
+      // All processes have ended, so the files are complete.
       assert.deepEqual(findSecrets(dir, keys.secrets), [], 'a key or token was written to a log or a file');
     } catch (error) {
-      faults.push(error);
+      errors.push(error);
     }
     fs.rmSync(dir, { recursive: true, force: true });
-    if (faults.length > 0) throw faults.length === 1 ? faults[0] : new AggregateError(faults, 'closing the world');
+    if (errors.length > 0) throw errors.length === 1 ? errors[0] : new AggregateError(errors, 'closing the testbed');
   }
 
   try {
@@ -59,7 +59,7 @@ export async function startWorld({
       closers.push(() => browser.close());
     }
   } catch (error) {
-    await close().catch(() => {}); // the first error is the one to tell
+    await close().catch(() => {}); // report the first error
     throw error;
   }
 
@@ -74,20 +74,20 @@ export async function startWorld({
     dir, keys, stub, gate, site, close,
     /** Opens a page. */
     visit,
-    /** Opens the documentation page, without a widget when no version is named. */
+    /** Opens the documentation page, without a widget if there is no version. */
     open,
-    /** Opens the documentation page with a chat widget on it, open and ready for a question. */
+    /** Opens the documentation page with an open chat widget, and returns its driver. */
     widget: async (version, props, options) => mountWidget(await open(version, options), props),
     /**
-     * Wraps a test: on failure the end of the gate's log is printed and each open page is saved as a picture in
-     * e2e/output; in any case the pages are closed.
+     * Wraps a test. If the test fails, the end of the gate's log is printed and a screenshot of each open page is saved in
+     * e2e/output. The pages are closed in any case.
      */
     scenario(body) {
       return async (t) => {
         try {
           await body(t);
         } catch (error) {
-          await evidence(t, gate, pages);
+          await reportFailure(t, gate, pages);
           throw error;
         } finally {
           for (const page of pages) await page.context().close();
@@ -98,7 +98,7 @@ export async function startWorld({
   };
 }
 
-async function evidence(t, gate, pages) {
+async function reportFailure(t, gate, pages) {
   const tail = gate.log().trimEnd().split('\n').slice(-LOG_TAIL_LINES).join('\n');
   console.error(`end of the gate's log:\n${tail}\nits output:\n${gate.output().slice(-2000)}`);
   fs.mkdirSync(OUTPUT, { recursive: true });
@@ -106,7 +106,7 @@ async function evidence(t, gate, pages) {
   for (const page of pages) {
     n += 1;
     const file = path.join(OUTPUT, `${t.name.replace(/[^\w.]+/g, '-').slice(0, 100)}-${n}.png`);
-    await page.screenshot({ path: file }).catch(() => {}); // a page that cannot be drawn must not hide the failure
-    console.error(`picture: ${path.relative(E2E, file)}; page: ${JSON.stringify(page.trail)}`);
+    await page.screenshot({ path: file }).catch(() => {}); // a failed screenshot must not hide the test's failure
+    console.error(`screenshot: ${path.relative(E2E, file)}; page: ${JSON.stringify(page.trail)}`);
   }
 }

@@ -1,5 +1,5 @@
-// Running the documentation's examples as a reader would: the gate is started with the Caddyfile lines of the page, and
-// each example runs on its own, with the gate's address and a key in their places.
+// Runs the examples of the documentation as a reader would: the gate is started with the page's Caddyfile, and each example
+// runs separately, with the placeholders for the gate's address and the key replaced.
 
 import { execFile } from 'node:child_process';
 import fs from 'node:fs';
@@ -8,21 +8,21 @@ import os from 'node:os';
 import path from 'node:path';
 import { openPage } from './browser.mjs';
 import { E2E } from './build.mjs';
-import { WIDGET_VERSIONS, widgetBundle } from './bundles.mjs';
+import { WIDGET_VERSIONS, widgetBundle } from './widget-packages.mjs';
 import { LOOPBACK, freePorts, isListening } from './net.mjs';
 import { startProcess } from './processes.mjs';
-import { until } from './until.mjs';
+import { waitFor } from './wait-for.mjs';
 import { driveWidget } from './widget.mjs';
 
 const HOST = /\b[a-z]+\.example\.com\b/g;
 const QUESTION = 'How do I reset the device?';
 
-/** Of the password "demo": pages show how the web app's host is protected, and say that the hash is the reader's own. */
+/** The hash of the password "demo". Pages show how to protect the web app's host, and tell readers to insert their own hash. */
 const PASSWORD_HASH = '$2a$14$2kQRfdyNR8Ff1CSvNP.8J.pQg6IxkAIXjL5B1za1I7ka2joEhz0ni';
 
 /**
- * Starts the gate with a page's own Caddyfile lines: hosts become loopback ports, and DocsGPT's usual address becomes
- * the upstream's.
+ * Starts the gate with the Caddyfile of a page. Host names are replaced by loopback ports, and DocsGPT's default address by
+ * that of the upstream.
  *
  * @param {{program: string, dir: string, sites: string, upstream: string, keys: object}} options sites is the text
  *   of the page's block, without global options
@@ -30,7 +30,7 @@ const PASSWORD_HASH = '$2a$14$2kQRfdyNR8Ff1CSvNP.8J.pQg6IxkAIXjL5B1za1I7ka2joEhz
 export async function startExampleGate({ program, dir, sites, upstream, keys }) {
   const hosts = [...new Set(sites.match(HOST))];
   const ports = await freePorts(hosts.length);
-  const at = (host) => `http://${LOOPBACK}:${ports[hosts.indexOf(host)]}`;
+  const addressOf = (host) => `http://${LOOPBACK}:${ports[hosts.indexOf(host)]}`;
   fs.mkdirSync(dir);
   fs.writeFileSync(path.join(dir, 'keys.yaml'), keys.file);
   fs.writeFileSync(path.join(dir, 'Caddyfile'), `{
@@ -42,22 +42,22 @@ export async function startExampleGate({ program, dir, sites, upstream, keys }) 
 		upstream_token {env.E2E_UPSTREAM_TOKEN}
 	}
 }
-${sites.replaceAll(HOST, at).replaceAll('localhost:7091', upstream)}`);
+${sites.replaceAll(HOST, addressOf).replaceAll('localhost:7091', upstream)}`);
   const gate = startProcess('gate', program, ['run', '--config', 'Caddyfile', '--adapter', 'caddyfile'], {
     dir, env: environment(dir, keys),
   });
   for (const port of ports) await gate.ready(`port ${port}`, () => isListening(port));
   return {
-    /** The text of an example with the running gate's addresses in it. */
-    located: (text) => text.replaceAll(
-      new RegExp(`https://(${HOST.source})`, 'g'), (whole, host) => (hosts.includes(host) ? at(host) : whole),
+    /** Returns the text of an example with host names replaced by the gate's addresses. */
+    withAddresses: (text) => text.replaceAll(
+      new RegExp(`https://(${HOST.source})`, 'g'), (match, host) => (hosts.includes(host) ? addressOf(host) : match),
     ),
     output: gate.output,
     stop: () => gate.stop(),
   };
 }
 
-/** What the gate's process sees of the environment; the names are those that pages use. */
+/** Returns the environment of the gate's process, with the variable names that the documentation uses. */
 export function environment(dir, keys) {
   return {
     PATH: process.env.PATH, HOME: dir, XDG_CONFIG_HOME: dir, XDG_DATA_HOME: dir, ...keys.env,
@@ -66,9 +66,9 @@ export function environment(dir, keys) {
   };
 }
 
-/** Runs an example that is a program; gives all that it printed. It fails when the program does. */
+/** Runs an example that is a program, and returns its output, stdout and stderr. It fails if the program fails. */
 export async function runProgram(language, text) {
-  // Inside of this folder, so that node finds the packages that are installed here.
+  // Below e2e, so that node finds the packages that are installed there.
   const cache = path.join(E2E, '.cache');
   fs.mkdirSync(cache, { recursive: true });
   const dir = fs.mkdtempSync(path.join(cache, 'example-'));
@@ -91,7 +91,7 @@ export async function runProgram(language, text) {
   }
 }
 
-/** Serves pages that are examples, beside the widgets' bundles under the names that the examples use. */
+/** Serves examples that are HTML pages, and the widgets' bundles under the names that the examples use. */
 export async function servePages() {
   const pages = new Map();
   const bundles = new Map(WIDGET_VERSIONS.map((version) => [`/docsgpt-${version}.js`, widgetBundle(version)]));
@@ -102,8 +102,8 @@ export async function servePages() {
   });
   await new Promise((resolve) => server.listen(0, LOOPBACK, resolve));
   return {
-    /** Gives the address of a page with that text. */
-    put(text) {
+    /** Adds a page with that text and returns its address. */
+    add(text) {
       const name = `/${pages.size}.html`;
       pages.set(name, text);
       return `http://${LOOPBACK}:${server.address().port}${name}`;
@@ -116,18 +116,18 @@ export async function servePages() {
 }
 
 /**
- * Keeps from the widget, in the page, that a picture cannot be had: it would ask for its own one on another host, which is
- * away here, again and again, and do little else.
+ * Runs in the page. Hides errors of images from the widget: its image is on an external host, which is unreachable here, and
+ * after each error the widget requests it again, in an endless loop.
  */
-function withoutPictures() {
+function hideImageErrors() {
   window.addEventListener('error', (event) => {
     if (event.target instanceof HTMLImageElement) event.stopPropagation();
   }, true);
 }
 
-/** Opens an example that is a page, asks what a reader would ask there, and gives what is shown then. */
-export async function usePage(browser, url, text) {
-  const page = await openPage(browser, url, { init: withoutPictures });
+/** Opens an example that is an HTML page, asks a question there, and returns the text that the widget shows. */
+export async function askOnPage(browser, url, text) {
+  const page = await openPage(browser, url, { init: hideImageErrors });
   try {
     if (text.includes('renderDocsGPTWidget(')) {
       await page.getByText('Ask a question').click();
@@ -136,7 +136,7 @@ export async function usePage(browser, url, text) {
     }
     await page.getByText('Search here').click();
     await page.getByPlaceholder('Search or Ask AI...').fill('reset');
-    return await until('the results are shown', async () => {
+    return await waitFor('the results are shown', async () => {
       const shown = await page.locator('body').innerText();
       const results = shown.slice(shown.indexOf('Ask the AI') + 'Ask the AI'.length).replace('Enter', '').trim();
       return /^(?!loading)./i.test(results) && shown;

@@ -1,8 +1,8 @@
-// The page that embeds the widgets: served from an origin of its own, as a documentation site would be.
+// A documentation page that embeds the widgets, served from another origin than the gate.
 
 import http from 'node:http';
 import { LOOPBACK } from './net.mjs';
-import { WIDGET_VERSIONS, widgetBundle } from './bundles.mjs';
+import { WIDGET_VERSIONS, widgetBundle } from './widget-packages.mjs';
 
 const PAGE = (version) => `<!doctype html>
 <html lang="en">
@@ -32,7 +32,7 @@ ${version ? `<script type="module" src="/widget/${version}.js"></script>` : ''}
 </html>
 `;
 
-/** Serves the page; its addresses come from page(version), without a widget for no version. */
+/** Serves the page. page(version) returns its address with that widget, page() without one. */
 export async function serveSite() {
   const bundles = new Map(WIDGET_VERSIONS.map((version) => [`/widget/${version}.js`, widgetBundle(version)]));
   const server = http.createServer((request, response) => {
