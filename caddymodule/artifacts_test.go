@@ -98,7 +98,7 @@ func TestDownloadIsNoPage(t *testing.T) {
 // The address of an object store opens the file to anybody, and is often known to servers only.
 func TestAddressesOfAnObjectStoreAreNotPassedOn(t *testing.T) {
 	fileWays(t, "", func(t *testing.T, g *gate) {
-		own := g.ask("/api/answer", tokenAgent, "make one [[artifact=elsewhere]]", "").conversation(t)
+		own := g.ask("/api/answer", tokenAgent, "make one [[artifact=external]]", "").conversation(t)
 		id := g.send(http.MethodGet, "/api/artifacts?conversation_id="+own+"&api_key="+tokenAgent, "").made(t).Artifacts[0].ID
 		for name, headers := range map[string][]string{"a redirect": nil, "as JSON": {"Accept", "application/json"}} {
 			r := g.send(http.MethodGet, "/api/artifacts/"+id+"/download?disposition=url&api_key="+tokenAgent+

@@ -1,5 +1,5 @@
-// Package demo is what "docsgate demo" shows in a browser: a page of another origin with the real DocsGPT widget, whose
-// requests go through the gate. The answers come from the package backend below it, or from a DocsGPT.
+// Package demo serves the page of "docsgate demo": it contains the published DocsGPT widget, and is on another origin than the
+// gate, through which the widget's requests go. Answers come from the package backend or from a running DocsGPT.
 package demo
 
 import (
@@ -18,43 +18,47 @@ import (
 //go:embed assets
 var assets embed.FS
 
-// widgetBundle is the widget in its npm package's build for browsers, below assets.
+// widgetBundle is the browser build of the widget's npm package, relative to assets.
 const widgetBundle = "docsgpt-0.5.1/browser.js"
 
 var pageTemplate = template.Must(template.ParseFS(assets, "assets/page.html"))
 
-// Page is what the demo page tells and uses.
+// Page configures the demo page.
 type Page struct {
-	// GateURL is the origin of the gate as a browser reaches it, without a slash at the end.
+	// GateURL is the origin of the gate for browsers, without a trailing slash.
 	GateURL string
-	// Upstream is the address of the DocsGPT behind the gate, for people.
+	// Upstream is the address of the DocsGPT behind the gate. It is only displayed.
 	Upstream string
-	// ConsoleURL is the page for keys. Empty: there is none.
+	// ConsoleURL is the address of the console, without a trailing slash. Empty: there is no console.
 	ConsoleURL string
 	// Token is the gate's token that the widget uses. It is shown on the page.
 	Token string
-	// Binding says in a few words what the key is bound to, such as: the source "handbook".
+	// Binding describes in a few words what the key is bound to, such as: the source "handbook".
 	Binding string
-	// Commands are shown as they are, to be copied.
+	// Commands are shown unchanged, with a button to copy them.
 	Commands []Command
-	// Theft is the body of a request to /api/answer that asks for another source in every way. Empty: not offered.
-	Theft string
-	// Backend is the built-in backend, whose last request is shown. nil: the upstream is a DocsGPT that cannot be seen into.
+	// CrossSourceBody is the body of a request to /api/answer that selects another source with every field that DocsGPT has
+	// for it. Empty: the page does not offer the request.
+	CrossSourceBody string
+	// Backend is the built-in backend, whose last request is shown. nil: the upstream is a DocsGPT, and the page does not show
+	// what it receives.
 	Backend *backend.Backend
-	// Secrets are the strings that must not be shown, each with what stands in its place.
+	// Secrets maps strings that must not be shown to their replacements.
 	Secrets map[string]string
 }
 
-// Command is a command line with what it shows.
+// Command is a command line with its description.
 type Command struct {
 	Title string // a few words
 	Shows string // a sentence, or empty
 	Text  string // the command, one line
 }
 
-// Handler serves the page, its files and, with a Backend, the last request that this one got (GET /last).
+// Handler serves the page, its files and, with a Backend, the last request that the backend received (GET /last).
 func Handler(p Page) (http.Handler, error) {
-	config := map[string]any{"gate": p.GateURL, "token": p.Token, "theft": p.Theft, "last": p.Backend != nil}
+	config := map[string]any{
+		"gate": p.GateURL, "token": p.Token, "crossSourceBody": p.CrossSourceBody, "last": p.Backend != nil,
+	}
 	var page bytes.Buffer
 	err := pageTemplate.Execute(&page, struct {
 		Page
@@ -62,7 +66,7 @@ func Handler(p Page) (http.Handler, error) {
 		Bundle string
 	}{p, config, widgetBundle})
 	if err != nil {
-		return nil, fmt.Errorf("making the demo page: %w", err)
+		return nil, fmt.Errorf("rendering the demo page: %w", err)
 	}
 	files, err := fs.Sub(assets, "assets")
 	if err != nil {
@@ -77,12 +81,12 @@ func Handler(p Page) (http.Handler, error) {
 	if p.Backend != nil {
 		mux.HandleFunc("GET /last", p.serveLast)
 	}
-	return p.secured(mux), nil
+	return p.withSecurityHeaders(mux), nil
 }
 
-// secured adds the headers that keep the page from reaching anything but itself and the gate.
-func (p Page) secured(next http.Handler) http.Handler {
-	// styled-components writes style elements, so styles cannot be held to files.
+// withSecurityHeaders adds headers that restrict the page's requests to its own origin and the gate.
+func (p Page) withSecurityHeaders(next http.Handler) http.Handler {
+	// styled-components inserts style elements, so inline styles must be allowed.
 	policy := "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; " +
 		"connect-src 'self' " + p.GateURL + "; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -98,18 +102,19 @@ func (p Page) secured(next http.Handler) http.Handler {
 // shownHeaders are the request headers that the page shows.
 var shownHeaders = []string{"Authorization", "Content-Type", "Transfer-Encoding", "Origin", "X-Forwarded-For"}
 
-// serveLast tells the last POST request that the backend got: {"request": "<text>"}, empty if there was none.
+// serveLast responds with the last POST request that the backend received: {"request": "<text>"}, empty if there was none.
 func (p Page) serveLast(w http.ResponseWriter, _ *http.Request) {
-	said := ""
+	last := ""
 	for _, call := range p.Backend.Calls() {
 		if call.Method == http.MethodPost {
-			said = p.describe(call)
+			last = p.describe(call)
 		}
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(map[string]string{"request": said})
+	_ = json.NewEncoder(w).Encode(map[string]string{"request": last})
 }
 
+// describe returns the text of a request, with secrets replaced.
 func (p Page) describe(call backend.Call) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s\n", call.Method, call.Path)
@@ -125,9 +130,9 @@ func (p Page) describe(call backend.Call) string {
 	} else {
 		b.Write(pretty.Bytes())
 	}
-	said := b.String()
-	for secret, instead := range p.Secrets {
-		said = strings.ReplaceAll(said, secret, instead)
+	text := b.String()
+	for secret, replacement := range p.Secrets {
+		text = strings.ReplaceAll(text, secret, replacement)
 	}
-	return said
+	return text
 }

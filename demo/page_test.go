@@ -24,10 +24,10 @@ const (
 func testPage(b *backend.Backend) Page {
 	return Page{
 		GateURL: gate, Upstream: "http://127.0.0.1:7091", Token: token, Binding: `the source "handbook"`,
-		Commands: []Command{{Title: "Ask", Shows: "An <answer>.", Text: "curl " + gate + `/stream -d '{"a":"b"}'`}},
-		Theft:    `{"question":"</script><script>alert(1)"}`,
-		Backend:  b,
-		Secrets:  map[string]string{agentKey: "(hidden)"},
+		Commands:        []Command{{Title: "Ask", Shows: "An <answer>.", Text: "curl " + gate + `/stream -d '{"a":"b"}'`}},
+		CrossSourceBody: `{"question":"</script><script>alert(1)"}`,
+		Backend:         b,
+		Secrets:         map[string]string{agentKey: "(hidden)"},
 	}
 }
 
@@ -47,7 +47,7 @@ func newHandler(t *testing.T, p Page) http.Handler {
 	return h
 }
 
-func TestPageTellsWhatItWasGiven(t *testing.T) {
+func TestPageContent(t *testing.T) {
 	w := get(t, newHandler(t, testPage(backend.New(backend.Options{}))), "/")
 	page := w.Body.String()
 	for _, want := range []string{
@@ -67,23 +67,23 @@ func TestPageTellsWhatItWasGiven(t *testing.T) {
 		t.Fatalf("config %s: %v", raw[1], err)
 	}
 	if config["gate"] != gate || config["token"] != token || config["last"] != true ||
-		config["theft"] != `{"question":"</script><script>alert(1)"}` {
+		config["crossSourceBody"] != `{"question":"</script><script>alert(1)"}` {
 		t.Errorf("config %v", config)
 	}
 }
 
-func TestPageOfADocsGPTThatCannotBeSeenInto(t *testing.T) {
+func TestPageWithoutBackend(t *testing.T) {
 	h := newHandler(t, testPage(nil))
 	if page := get(t, h, "/").Body.String(); strings.Contains(page, "The last request") {
-		t.Error("the page offers to show the last request")
+		t.Error("the page has a section for the last request")
 	}
 	if w := get(t, h, "/last"); w.Code != http.StatusNotFound {
 		t.Errorf("/last: %d", w.Code)
 	}
 }
 
-// The page must not fetch anything from another host: it works offline, and it tells nobody about its visitors.
-func TestPageReachesOnlyItselfAndTheGate(t *testing.T) {
+// The page must not load anything from another host: it works offline, and it does not disclose its visitors.
+func TestPageLoadsNothingExternal(t *testing.T) {
 	h := newHandler(t, testPage(nil))
 	w := get(t, h, "/")
 	policy := w.Header().Get("Content-Security-Policy")
@@ -95,13 +95,13 @@ func TestPageReachesOnlyItselfAndTheGate(t *testing.T) {
 	if w.Header().Get("X-Content-Type-Options") != "nosniff" {
 		t.Error("no nosniff")
 	}
-	elsewhere := regexp.MustCompile(`(?:src|href)="(?:https?:)?//|url\(\s*['"]?(?:https?:)?//|@import`)
-	for _, name := range []string{"page.html", "page.css", "page.js", "quiet.js"} {
+	external := regexp.MustCompile(`(?:src|href)="(?:https?:)?//|url\(\s*['"]?(?:https?:)?//|@import`)
+	for _, name := range []string{"page.html", "page.css", "page.js", "stub_globals.js"} {
 		text, err := fs.ReadFile(assets, "assets/"+name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if found := elsewhere.Find(text); found != nil {
+		if found := external.Find(text); found != nil {
 			t.Errorf("%s has %s", name, found)
 		}
 	}
@@ -112,18 +112,18 @@ func TestPageReachesOnlyItselfAndTheGate(t *testing.T) {
 	}
 }
 
-func TestWidgetIsThePublishedOne(t *testing.T) {
+func TestWidgetChecksum(t *testing.T) {
 	bundle, err := fs.ReadFile(assets, "assets/"+widgetBundle)
 	if err != nil {
 		t.Fatal(err)
 	}
-	notes, err := fs.ReadFile(assets, "assets/docsgpt-0.5.1/README.md")
+	readme, err := fs.ReadFile(assets, "assets/docsgpt-0.5.1/README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	sum := sha256.Sum256(bundle)
-	if !strings.Contains(string(notes), hex.EncodeToString(sum[:])) {
-		t.Errorf("%s has the sum %x, which its README does not name", widgetBundle, sum)
+	if !strings.Contains(string(readme), hex.EncodeToString(sum[:])) {
+		t.Errorf("%s has the checksum %x, which is not in its README", widgetBundle, sum)
 	}
 }
 
@@ -132,14 +132,14 @@ func TestLastRequestHidesSecrets(t *testing.T) {
 	h := newHandler(t, testPage(b))
 	last := func() string {
 		t.Helper()
-		var said struct{ Request string }
-		if err := json.Unmarshal(get(t, h, "/last").Body.Bytes(), &said); err != nil {
+		var response struct{ Request string }
+		if err := json.Unmarshal(get(t, h, "/last").Body.Bytes(), &response); err != nil {
 			t.Fatal(err)
 		}
-		return said.Request
+		return response.Request
 	}
-	if said := last(); said != "" {
-		t.Errorf("before any request: %q", said)
+	if got := last(); got != "" {
+		t.Errorf("before any request: %q", got)
 	}
 	r := httptest.NewRequest("POST", "/stream", strings.NewReader(`{"question":"q","api_key":"`+agentKey+`"}`))
 	r.Header.Set("Content-Type", "application/json")
@@ -148,7 +148,7 @@ func TestLastRequestHidesSecrets(t *testing.T) {
 	b.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/api/health", nil))
 	want := "POST /stream\nAuthorization: Bearer (hidden)\nContent-Type: application/json\n\n" +
 		"{\n  \"question\": \"q\",\n  \"api_key\": \"(hidden)\"\n}"
-	if said := last(); said != want {
-		t.Errorf("said %q\nwant %q", said, want)
+	if got := last(); got != want {
+		t.Errorf("got  %q\nwant %q", got, want)
 	}
 }

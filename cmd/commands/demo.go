@@ -173,8 +173,8 @@ func (d *runningDemo) start(ctx context.Context, o demoOptions) error {
 	gateURL := browserURL(host, gatePort)
 	d.shown = demo.Page{
 		GateURL: gateURL, ConsoleURL: d.consoleURL, Upstream: u.address, Token: token, Binding: u.binding,
-		Commands: tries(gateURL, token, u),
-		Theft:    theft(token, u.other), Backend: u.backend, Secrets: u.secrets,
+		Commands:        tries(gateURL, token, u),
+		CrossSourceBody: theft(token, u.other), Backend: u.backend, Secrets: u.secrets,
 	}
 	handler, err := demo.Handler(d.shown)
 	if err != nil {

@@ -4,22 +4,22 @@
   const byId = (id) => document.getElementById(id);
   const theme = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
 
-  // Shows what this page sends to the gate, and then what the backend got of it.
-  const fetchAsBefore = window.fetch;
+  // Shows the request that this page sends to the gate, and then the one that the backend received.
+  const originalFetch = window.fetch;
   window.fetch = async (resource, options = {}) => {
     const url = typeof resource === "string" ? resource : resource.url;
     const toGate = url.startsWith(config.gate + "/") && options.method === "POST";
-    if (!toGate || !config.last) return fetchAsBefore(resource, options);
+    if (!toGate || !config.last) return originalFetch(resource, options);
     byId("sent").textContent = "POST " + url.slice(config.gate.length) + "\nContent-Type: application/json\nOrigin: " +
       location.origin + "\n\n" + JSON.stringify(JSON.parse(options.body), null, 2);
     byId("received").textContent = "…";
     try {
-      return await fetchAsBefore(resource, options);
+      return await originalFetch(resource, options);
     } finally {
-      fetchAsBefore("/last").then((reply) => reply.json()).then((last) => {
-        byId("received").textContent = last.request || "Nothing: the gate refused it.";
+      originalFetch("/last").then((response) => response.json()).then((last) => {
+        byId("received").textContent = last.request || "Nothing: the gate rejected the request.";
       }).catch(() => {
-        byId("received").textContent = "The demo is not running any more.";
+        byId("received").textContent = "The demo is no longer running.";
       });
     }
   };
@@ -27,14 +27,14 @@
   renderDocsGPTWidget("widget", {
     apiHost: config.gate,
     apiKey: config.token,
-    avatar: "/assets/mark.svg",
+    avatar: "/assets/logo.svg",
     buttonIcon: "/assets/chat.svg",
     buttonBg: theme === "dark" ? "#0f766e" : "#115e59",
     buttonText: "Ask a question",
     title: "Ask the handbook",
     description: "Answers come through the gate",
     heroTitle: "The real widget",
-    heroDescription: "Ask anything. The answer names the source that it was made from.",
+    heroDescription: "Ask anything. The answer names its source.",
     theme,
   });
   renderSearchBar("search", {
@@ -46,30 +46,30 @@
     width: "16rem",
   });
 
-  const steal = byId("steal");
-  steal?.addEventListener("click", async () => {
-    const stolen = byId("stolen");
-    steal.disabled = true;
+  const button = byId("cross-source");
+  button?.addEventListener("click", async () => {
+    const result = byId("cross-source-result");
+    button.disabled = true;
     try {
-      const reply = await fetch(config.gate + "/api/answer", {
+      const response = await fetch(config.gate + "/api/answer", {
         method: "POST",
         headers: { "Content-Type": "application/json" },
-        body: config.theft,
+        body: config.crossSourceBody,
       });
-      const said = await reply.json();
-      stolen.textContent = said.answer ? "Answered: " + said.answer.split("\n")[0] : reply.status + " " + (said.message || said.error);
+      const { answer, message, error } = await response.json();
+      result.textContent = answer ? "Answer: " + answer.split("\n")[0] : response.status + " " + (message || error);
     } catch {
-      stolen.textContent = "The gate does not answer. Is the demo still running?";
+      result.textContent = "The gate does not respond. Is the demo still running?";
     }
-    stolen.hidden = false;
-    steal.disabled = false;
+    result.hidden = false;
+    button.disabled = false;
   });
 
-  for (const button of document.querySelectorAll(".copy")) {
-    button.addEventListener("click", async () => {
-      await navigator.clipboard.writeText(button.previousElementSibling.textContent);
-      button.textContent = "Copied";
-      setTimeout(() => { button.textContent = "Copy"; }, 1500);
+  for (const copy of document.querySelectorAll(".copy")) {
+    copy.addEventListener("click", async () => {
+      await navigator.clipboard.writeText(copy.previousElementSibling.textContent);
+      copy.textContent = "Copied";
+      setTimeout(() => { copy.textContent = "Copy"; }, 1500);
     });
   }
 })();

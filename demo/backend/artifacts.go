@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// artifact is a file that an agent made in a conversation.
+// artifact is a file that an agent created in a conversation.
 type artifact struct {
 	id, agent, conversation string
-	elsewhere               bool // its bytes are in an object store
+	external                bool // its bytes are in an object store
 	versions                []string
 }
 
-// makeArtifact is what the switch [[artifact]] asks for.
+// makeArtifact implements the directive [[artifact]].
 func (b *Backend) makeArtifact(c chat, key string) {
 	if _, known := b.agent(key); !known || !c.kept() {
 		return
@@ -22,22 +22,22 @@ func (b *Backend) makeArtifact(c chat, key string) {
 	defer b.uploads.mu.Unlock()
 	a := &artifact{
 		id: newUUID(), agent: strings.ToLower(key), conversation: c.id,
-		elsewhere: strings.Contains(c.asked, "[[artifact=elsewhere]]"),
-		versions:  []string{"the first version\n", "the second version\n"},
+		external: strings.Contains(c.asked, "[[artifact=external]]"),
+		versions: []string{"the first version\n", "the second version\n"},
 	}
 	b.uploads.artifacts[a.id] = a
 }
 
-// artifactCaller is the agent key behind a request, in lower case: in the header, else in the query. Access tokens are
-// refused here.
+// artifactCaller returns the agent key of a request in lower case: that in the header, else that in the query. It rejects
+// access tokens with an error response.
 func (b *Backend) artifactCaller(w http.ResponseWriter, r *request) (key string, ok bool) {
 	if scheme, value, found := strings.Cut(r.Header.Get("Authorization"), " "); found && strings.EqualFold(scheme, "bearer") {
 		if _, known := b.agent(value); known {
 			return strings.ToLower(value), true
 		}
 	}
-	who, ok := b.bearer(w, r)
-	if ok && who.token {
+	c, ok := b.bearer(w, r)
+	if ok && c.token {
 		writeJSON(w, http.StatusForbidden, fields{
 			"error": "not_available_to_tokens", "success": false,
 			"message": "This endpoint is not available to personal access tokens",
@@ -83,14 +83,14 @@ func (a *artifact) summary() fields {
 	}
 }
 
-// artifactPath finds what a path below /api/artifacts/ is about.
+// artifactPath splits a path below /api/artifacts/ into the id and the rest.
 func artifactPath(path string) (id, rest string, found bool) {
 	path, found = strings.CutPrefix(path, "/api/artifacts/")
 	id, rest, _ = strings.Cut(path, "/")
 	return id, rest, found && len(id) == len("00000000-0000-0000-0000-000000000000")
 }
 
-// artifact is GET /api/artifacts/<id> and what is below it.
+// artifact is GET /api/artifacts/<id> and the paths below it.
 func (b *Backend) artifact(w http.ResponseWriter, r *request, id, rest string) {
 	key, ok := b.artifactCaller(w, r)
 	if !ok {
@@ -135,10 +135,10 @@ func (b *Backend) download(w http.ResponseWriter, r *request, a *artifact) {
 	}
 	const store = "http://store.internal:9000/bucket/notes.txt?X-Amz-Signature=canary-signature"
 	switch _, text := a.version(number); {
-	case a.elsewhere && strings.Contains(r.Header.Get("Accept"), "application/json"):
+	case a.external && strings.Contains(r.Header.Get("Accept"), "application/json"):
 		writeBody(w, http.StatusOK, "application/vnd.docsgpt.artifact-url+json",
 			compact.dumps(fields{"success": true, "url": store}))
-	case a.elsewhere:
+	case a.external:
 		w.Header().Set("Location", store)
 		w.WriteHeader(http.StatusFound)
 	case text == "":

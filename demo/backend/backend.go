@@ -1,17 +1,16 @@
-// Package backend is a small answer backend that speaks the public protocol of DocsGPT 1.1.0: the endpoints that a
-// widget, an OpenAI client or a script uses, with their streams, their headers and their errors. There is no model and
-// no index behind it; every answer says in one line what the backend was told, so that a person or a test sees which
-// source was used:
+// Package backend is a fake DocsGPT that speaks the public protocol of DocsGPT 1.1.0: the endpoints that a widget, an OpenAI
+// client or a script uses, with their streams, headers and errors. It has no model and no index. The first line of every answer
+// says what the backend received, so that a person or a test sees which source was used:
 //
 //	demo answer: source=handbook (3f0d8a52-…) turns=1 asked="How do I reset it?"
 //
-// If a request carries members that would widen what the caller may do (llm_params and the like), their names follow
-// in that line as live=…, because a real DocsGPT would have obeyed them.
+// If a request contains privileged fields such as llm_params, the line lists them as live=…, because a real DocsGPT would have
+// obeyed them.
 //
-// It is strict where DocsGPT is: a body sent in chunks is read as empty, a body of another content type is refused, a
-// falsy api_key counts as absent. It keeps its conversations and the last requests in memory and writes nothing.
+// It is as strict as DocsGPT: a body with chunked transfer encoding is read as empty, a body of another content type is
+// rejected, a falsy api_key is treated as absent. It keeps conversations and the last requests in memory and writes no files.
 //
-// Switches in a question ask for the ways in which an answer can go wrong; see [Options].
+// Directives in a question request faults in the response; see [Options].
 package backend
 
 import (
@@ -23,60 +22,60 @@ import (
 	"time"
 )
 
-// DefaultPace is a pace at which a person sees the answer being written.
+// DefaultPace is a delay between two pieces that makes streaming visible.
 const DefaultPace = 30 * time.Millisecond
 
-// Options say what a [Backend] knows. The zero value is a backend that nobody can use: no key, no token, no source.
+// Options configure a [Backend]. The zero value is a backend that rejects every request: it has no key, token or source.
 //
-// Switches in a question change the answer to it; several may stand together, and they count in this order:
+// Directives in a question change the response. They can be combined, and are applied in this order:
 //
 //	[[wait=S]]         S seconds of silence before the headers
-//	[[fail=STATUS]]    that status, in the shape that DocsGPT has for it on this endpoint; quota429: the quota of the account
-//	[[errorevent]]     status 200, then the error event of a model that failed (not streaming: the JSON of the same error)
-//	[[plainjson]]      status 200 with a JSON error and no stream
+//	[[fail=STATUS]]    that status, in the error format of this endpoint; quota429: the quota of the account is exhausted
+//	[[errorevent]]     status 200, then the error event of a failed model (without streaming: the same error as JSON)
+//	[[plainjson]]      status 200 with a JSON error instead of a stream
 //	[[gap=S]]          S seconds of silence after the first piece
-//	[[keepalive]]      a comment line before the first piece and one after it
-//	[[cut]]            the connection ends in the middle of an event
-//	[[noend]]          the stream ends cleanly, but without the event that says so
+//	[[keepalive]]      a comment line before and after the first piece
+//	[[cut]]            the connection is aborted in the middle of an event
+//	[[noend]]          the stream ends regularly, but without the end event
 //	[[words=N]]        N more words
-//	[[unicode]]        characters of several bytes, raw on the wire
-//	[[split]]          each event in several small writes, cut at odd places
-//	[[big=N]]          one more piece, of N bytes
-//	[[artifact]]       the agent makes a file in the conversation; [[artifact=elsewhere]]: DocsGPT keeps it in an object store
+//	[[unicode]]        multibyte characters, not escaped
+//	[[split]]          each event in several small writes
+//	[[big=N]]          one more piece of N bytes
+//	[[artifact]]       the agent creates a file in the conversation; [[artifact=external]]: DocsGPT keeps it in an object store
 //
-// S may be a fraction. A switch that is not understood is only text.
+// S may be a fraction. An unknown directive is ordinary text.
 type Options struct {
-	// Label is the word that stands in every answer. Default: demo.
+	// Label is the first word of every answer. Default: demo.
 	Label string
 	// Keys are the agent keys, each with the ids of its sources.
 	Keys map[string][]string
-	// Tokens are the access tokens, each with the ids that it is confined to. An empty list: all of them.
+	// Tokens are the access tokens, each with the ids of the sources that it is restricted to. An empty list: all of them.
 	Tokens map[string][]string
 	// Sources are the titles of the sources by id. An id is a lower-case UUID.
 	Sources map[string]string
-	// Open: as with AUTH_TYPE unset, a request without a credential runs as the owner, and every source is open to it.
-	// Otherwise as with AUTH_TYPE=oidc: such a request is refused.
+	// Open: as with AUTH_TYPE unset, a request without a credential runs as the owner and may use every source. Otherwise, as
+	// with AUTH_TYPE=oidc, it is rejected.
 	Open bool
 	// Pace is the time between two pieces of a streamed answer. Zero: none.
 	Pace time.Duration
 }
 
-// Backend answers as DocsGPT 1.1.0 does. It is safe for concurrent use.
+// Backend responds as DocsGPT 1.1.0 does. It is safe for concurrent use.
 type Backend struct {
 	opts     Options
-	keys     map[string]string // key in lower case -> as it was given: the real one compares without case
+	keys     map[string]string // lower-case key -> key in opts: DocsGPT compares keys case-insensitively
 	started  time.Time
 	calls    recorder
 	chats    conversations
 	sessions sessions
 	uploads  uploads
-	open     atomic.Int64
+	streams  atomic.Int64
 
 	mu      sync.Mutex
-	replays map[string][]byte // answers by agent key and Idempotency-Key
+	replays map[string][]byte // responses by agent key and Idempotency-Key
 }
 
-// New gives a backend that knows what o says. The maps are copied.
+// New returns a backend. The maps of o are copied.
 func New(o Options) *Backend {
 	if o.Label == "" {
 		o.Label = "demo"
@@ -93,7 +92,7 @@ func New(o Options) *Backend {
 	return b
 }
 
-// Reset forgets the recorded requests, the conversations, the uploads and the sessions. Streams that are open go on.
+// Reset deletes the recorded requests, the conversations, the uploads and the sessions. Open answer streams continue.
 func (b *Backend) Reset() {
 	b.calls.reset()
 	b.chats.reset()
@@ -104,28 +103,28 @@ func (b *Backend) Reset() {
 	b.mu.Unlock()
 }
 
-// Calls gives the last 100 requests, the oldest first. The slices and maps in them must not be changed.
+// Calls returns the last 100 requests, oldest first. The slices and maps in them must not be modified.
 func (b *Backend) Calls() []Call { return b.calls.list() }
 
-// OpenStreams is the number of streamed answers that are being written at this moment, silences included.
-func (b *Backend) OpenStreams() int { return int(b.open.Load()) }
+// OpenStreams returns the number of streams in flight, including those that are silent.
+func (b *Backend) OpenStreams() int { return int(b.streams.Load()) }
 
-// ServeHTTP records the request and answers it.
+// ServeHTTP implements http.Handler. It records the request.
 func (b *Backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	req, done := b.calls.record(r)
 	defer done()
 	setCommonHeaders(w.Header())
 	if r.Method == http.MethodOptions {
-		answerOptions(w, r)
+		serveOptions(w, r)
 		return
 	}
 	b.route(w, req)
 }
 
-// route picks the endpoint. It takes the decoded path and joins leading slashes, so that //stream and /%73tream are
-// /stream, as in the real one; all other spellings are unknown.
+// route selects the endpoint. As in DocsGPT it matches the decoded path with leading slashes merged, so //stream and /%73tream
+// are /stream. All other spellings are unknown paths.
 func (b *Backend) route(w http.ResponseWriter, r *request) {
-	if r.URL.Path == "/mcp" || r.URL.Path == "/mcp/" { // not Flask: "//mcp" is something else
+	if r.URL.Path == "/mcp" || r.URL.Path == "/mcp/" { // not served by Flask, which would merge the slashes of //mcp
 		b.mcp(w, r)
 		return
 	}
@@ -149,7 +148,7 @@ func (b *Backend) route(w http.ResponseWriter, r *request) {
 		writeHTML(w, http.StatusNotFound, "Not Found", "The requested URL was not found on the server. If you entered "+
 			"the URL manually please check your spelling and try again.")
 	case r.Method != endpoint.method && (endpoint.method != http.MethodGet || r.Method != http.MethodHead):
-		refuseMethod(w, endpoint)
+		writeMethodNotAllowed(w, endpoint)
 	default:
 		endpoint.serve(w, r)
 	}
@@ -158,7 +157,7 @@ func (b *Backend) route(w http.ResponseWriter, r *request) {
 // route is one endpoint.
 type route struct {
 	method string
-	html   bool // its framework errors are HTML pages, not JSON
+	html   bool // errors of the framework are HTML pages, not JSON
 	serve  func(http.ResponseWriter, *request)
 }
 
@@ -190,7 +189,7 @@ func (b *Backend) health(w http.ResponseWriter, r *request) {
 	}
 }
 
-// sourceSearch finds the id in /api/sources/<id>/search.
+// sourceSearch returns the id in /api/sources/<id>/search.
 func sourceSearch(path string) (id string, found bool) {
 	rest, found := strings.CutPrefix(path, "/api/sources/")
 	if !found {

@@ -13,7 +13,7 @@ import (
 
 var errNotJSON = errors.New("not one JSON document")
 
-// isJSON is Werkzeug's is_json. Two headers are joined by a comma, and that is no JSON type.
+// isJSON is Werkzeug's is_json. Several headers are joined by commas, and the result is not a JSON type.
 func isJSON(contentType []string) bool {
 	mimetype, _, _ := strings.Cut(strings.Join(contentType, ","), ";")
 	mimetype = strings.ToLower(strings.TrimSpace(mimetype))
@@ -21,8 +21,8 @@ func isJSON(contentType []string) bool {
 		strings.HasPrefix(mimetype, "application/") && strings.HasSuffix(mimetype, "+json") && !strings.Contains(mimetype, ",")
 }
 
-// decodeJSON is Python's json.loads on bytes: it guesses the encoding, takes the last of two members with one name and
-// compares names exactly. Numbers stay text. Unlike Python it does not take NaN and Infinity.
+// decodeJSON is Python's json.loads for bytes: it detects the encoding, uses the last of several fields with the same name, and
+// compares names exactly. Numbers are json.Number. Unlike Python it rejects NaN and Infinity.
 func decodeJSON(data []byte) (any, error) {
 	data, err := toUTF8(data)
 	if err != nil {
@@ -40,7 +40,7 @@ func decodeJSON(data []byte) (any, error) {
 	return value, nil
 }
 
-// toUTF8 is json.detect_encoding: by the byte order mark, else by where the zero bytes stand.
+// toUTF8 is json.detect_encoding: it uses the byte order mark, else the positions of zero bytes.
 func toUTF8(data []byte) ([]byte, error) {
 	var zero [4]bool
 	for i := range min(4, len(data)) {
@@ -115,7 +115,7 @@ func truthy(v any) bool {
 	}
 }
 
-// text is Python's str() of what may stand where a string is meant.
+// text is Python's str() of a decoded value.
 func text(v any) string {
 	switch v := v.(type) {
 	case string:

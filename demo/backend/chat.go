@@ -8,50 +8,50 @@ import (
 	"strings"
 )
 
-// chat is one question with all that decides its answer.
+// chat is one question with everything that determines its answer.
 type chat struct {
-	id      string   // of the conversation; "None" when nothing is kept
+	id      string   // of the conversation; "None" if it is not stored
 	asked   string   // the question
-	sources []string // the ids that are searched
-	turns   int      // questions of the user so far, this one included
-	files   []string // names of the attachments that are read
-	live    []string // members that widen what the caller may do, and that had their effect
-	broken  bool     // the model could not answer this: the answer ends in an error
+	sources []string // the ids of the searched sources
+	turns   int      // number of the user's questions, including this one
+	files   []string // names of the attachments
+	live    []string // privileged fields that were applied
+	broken  bool     // the model fails: the answer ends in an error
 }
 
-// kept says whether the conversation is stored. Only then are its events numbered.
+// kept reports whether the conversation is stored. Only then are its events numbered.
 func (c chat) kept() bool { return c.id != "None" }
 
-// wideners are the members of a native chat that a real DocsGPT obeys, with an agent key and, beyond those, without.
+// The privileged fields of a request that DocsGPT obeys: those with any credential, and those only without an agent key.
 var (
 	widenWithKey = []string{
 		"attachments", "client_tools", "index", "json_object", "json_schema", "json_schema_strict", "llm_params",
 		"multimodal_content", "passthrough", "persist", "tool_actions", "visibility",
 	}
-	widenWithoutKey = []string{"chunks", "isNoneDoc", "model_id", "prompt_id", "retriever", "workflow", "workflow_id"}
+	privilegedWithoutKey = []string{"chunks", "isNoneDoc", "model_id", "prompt_id", "retriever", "workflow", "workflow_id"}
 )
 
-// refusals are how /stream and /api/answer word the same refusal.
-type refusals struct{ malformed, unknown, unauthorized func(http.ResponseWriter) }
+// errorWriters write the error responses of /stream and /api/answer, which differ in format.
+type errorWriters struct{ malformed, unknown, unauthorized func(http.ResponseWriter) }
 
 var (
-	streamRefusals = refusals{
-		malformed:    func(w http.ResponseWriter) { writeErrorEvent(w, http.StatusBadRequest, sayMalformed) },
-		unknown:      func(w http.ResponseWriter) { writeErrorEvent(w, http.StatusBadRequest, sayUnknown) },
+	streamErrors = errorWriters{
+		malformed:    func(w http.ResponseWriter) { writeErrorEvent(w, http.StatusBadRequest, msgMalformed) },
+		unknown:      func(w http.ResponseWriter) { writeErrorEvent(w, http.StatusBadRequest, msgUnknown) },
 		unauthorized: func(w http.ResponseWriter) { writeErrorEvent(w, http.StatusUnauthorized, "Unauthorized") },
 	}
-	answerRefusals = refusals{malformed: failAnswer, unknown: failAnswer, unauthorized: func(w http.ResponseWriter) {
+	answerErrors = errorWriters{malformed: failAnswer, unknown: failAnswer, unauthorized: func(w http.ResponseWriter) {
 		writeJSON(w, http.StatusUnauthorized, fields{"error": "Unauthorized"})
 	}}
 )
 
 func failAnswer(w http.ResponseWriter) {
-	writeJSON(w, http.StatusInternalServerError, fields{"error": sayProcessing})
+	writeJSON(w, http.StatusInternalServerError, fields{"error": msgProcessing})
 }
 
-// readChat reads a request to /stream or /api/answer and answers what is wrong with it.
-func (b *Backend) readChat(w http.ResponseWriter, r *request, refuse refusals) (c chat, ok bool) {
-	who, ok := b.bearer(w, r)
+// readChat parses a request to /stream or /api/answer. If it is rejected, readChat writes the error response and returns false.
+func (b *Backend) readChat(w http.ResponseWriter, r *request, errors errorWriters) (c chat, ok bool) {
+	caller, ok := b.bearer(w, r)
 	if !ok {
 		return c, false
 	}
@@ -61,10 +61,10 @@ func (b *Backend) readChat(w http.ResponseWriter, r *request, refuse refusals) (
 	}
 	body, isObject := value.(map[string]any)
 	if !isObject {
-		refuseInternal(w, false)
+		writeInternalError(w, false)
 		return c, false
 	}
-	if !b.checkToken(w, who, body) || !requireFields(w, body) {
+	if !b.checkToken(w, caller, body) || !requireFields(w, body) {
 		return c, false
 	}
 	c.asked = text(body["question"])
@@ -76,26 +76,26 @@ func (b *Backend) readChat(w http.ResponseWriter, r *request, refuse refusals) (
 	}
 	switch {
 	case !known:
-		refuse.unknown(w)
+		errors.unknown(w)
 		return c, false
-	case !keyed && !who.token && !b.opts.Open:
-		refuse.unauthorized(w)
+	case !keyed && !caller.token && !b.opts.Open:
+		errors.unauthorized(w)
 		return c, false
-	case truthy(body["agent_id"]): // an agent is only known by its key here, so no id names one
-		refuse.unknown(w)
+	case truthy(body["agent_id"]): // agents have only keys here, so every id is unknown
+		errors.unknown(w)
 		return c, false
 	}
-	chat, ok := b.continueChat(w, &c, body, key, refuse)
+	chat, ok := b.continueChat(w, &c, body, key, errors)
 	if !ok {
 		return c, false
 	}
 	if !keyed && chat.agent == "" {
-		c.sources = b.selected(body)
+		c.sources = b.selectedSources(body)
 	} else if !keyed {
-		c.sources, _ = b.agent(chat.agent) // the agent of a stored conversation takes over
+		c.sources, _ = b.agent(chat.agent) // a stored conversation continues with its agent
 	}
-	c.live = liveMembers(body, keyed)
-	c.files = b.uploads.attached(body["attachments"])
+	c.live = liveFields(body, keyed)
+	c.files = b.uploads.attachmentNames(body["attachments"])
 	if _, isText := body["question"].(string); !isText {
 		c.sources, c.broken = nil, true
 	}
@@ -109,7 +109,7 @@ func (b *Backend) readChat(w http.ResponseWriter, r *request, refuse refusals) (
 	return c, true
 }
 
-// requireFields checks for what must be there.
+// requireFields reports whether the required fields are present. If not, it writes the error response.
 func requireFields(w http.ResponseWriter, body map[string]any) bool {
 	var missing []string
 	if _, found := body["question"]; !found {
@@ -118,10 +118,10 @@ func requireFields(w http.ResponseWriter, body map[string]any) bool {
 	if _, rewrites := body["index"]; rewrites && !truthy(body["conversation_id"]) {
 		missing = append(missing, "conversation_id")
 	}
-	return !refuseMissing(w, missing)
+	return !writeMissingFields(w, missing)
 }
 
-func refuseMissing(w http.ResponseWriter, missing []string) bool {
+func writeMissingFields(w http.ResponseWriter, missing []string) bool {
 	if len(missing) == 0 {
 		return false
 	}
@@ -131,14 +131,15 @@ func refuseMissing(w http.ResponseWriter, missing []string) bool {
 	return true
 }
 
-// continueChat finds or makes the conversation and counts its turns. A stored one goes before the history in the body.
+// continueChat finds or creates the conversation and counts its turns. A stored conversation has precedence over the history in
+// the body.
 func (b *Backend) continueChat(w http.ResponseWriter, c *chat, body map[string]any, key string,
-	refuse refusals,
+	errors errorWriters,
 ) (conversation, bool) {
 	if id := body["conversation_id"]; truthy(id) {
 		chat, known := b.chats.get(text(id))
 		if !known {
-			refuse.malformed(w)
+			errors.malformed(w)
 			return chat, false
 		}
 		if index, rewrites := body["index"].(json.Number); rewrites {
@@ -160,12 +161,12 @@ func (b *Backend) continueChat(w http.ResponseWriter, c *chat, body map[string]a
 	}
 	written, isText := history.(string)
 	if !isText {
-		refuse.unknown(w)
+		errors.unknown(w)
 		return chat, false
 	}
 	value, err := decodeJSON([]byte(written))
 	if err != nil {
-		refuse.malformed(w)
+		errors.malformed(w)
 		return chat, false
 	}
 	turns, _ := value.([]any)
@@ -184,7 +185,7 @@ func (b *Backend) continueChat(w http.ResponseWriter, c *chat, body map[string]a
 	return chat, true
 }
 
-// isFalseOrZero: only these two switch the storing off, other falsy values do not.
+// isFalseOrZero reports whether v is false or 0. Only these values of "persist" disable storage; other falsy values do not.
 func isFalseOrZero(v any) bool {
 	switch v := v.(type) {
 	case bool:
@@ -196,9 +197,9 @@ func isFalseOrZero(v any) bool {
 	}
 }
 
-// selected is what a caller without an agent key chooses by itself: a string or a list, each id in lower case. What is
-// unknown is dropped without a word.
-func (b *Backend) selected(body map[string]any) []string {
+// selectedSources returns the sources that a caller without an agent key selects: a string or a list of lower-case ids. Unknown
+// ids are ignored.
+func (b *Backend) selectedSources(body map[string]any) []string {
 	if truthy(body["isNoneDoc"]) || body["chunks"] == json.Number("0") {
 		return nil
 	}
@@ -216,10 +217,10 @@ func (b *Backend) selected(body map[string]any) []string {
 	return ids
 }
 
-func liveMembers(body map[string]any, keyed bool) []string {
+func liveFields(body map[string]any, keyed bool) []string {
 	names := widenWithKey
 	if !keyed {
-		names = slices.Concat(widenWithKey, widenWithoutKey)
+		names = slices.Concat(widenWithKey, privilegedWithoutKey)
 	}
 	var live []string
 	for _, name := range names {
@@ -231,23 +232,23 @@ func liveMembers(body map[string]any, keyed bool) []string {
 	return live
 }
 
-// line is what the backend says about a chat, in one line.
-func (b *Backend) line(c chat) string {
-	used := "none"
+// answerLine returns the first line of the answer to a chat.
+func (b *Backend) answerLine(c chat) string {
+	source := "none"
 	if len(c.sources) > 0 {
 		names := make([]string, len(c.sources))
 		for i, id := range c.sources {
 			names[i] = fmt.Sprintf("%s (%s)", b.opts.Sources[id], id)
 		}
-		used = strings.Join(names, ", ")
+		source = strings.Join(names, ", ")
 	}
-	said := fmt.Sprintf("%s answer: source=%s turns=%d", b.opts.Label, used, c.turns)
+	line := fmt.Sprintf("%s answer: source=%s turns=%d", b.opts.Label, source, c.turns)
 	if len(c.files) > 0 {
-		said += " files=" + strings.Join(c.files, ",")
+		line += " files=" + strings.Join(c.files, ",")
 	}
 	if len(c.live) > 0 {
-		said += " live=" + strings.Join(c.live, ",")
+		line += " live=" + strings.Join(c.live, ",")
 	}
 	quote := dialect{raw: true}
-	return said + " asked=" + string(quote.dumps(c.asked))
+	return line + " asked=" + string(quote.dumps(c.asked))
 }

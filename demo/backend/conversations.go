@@ -7,17 +7,17 @@ import (
 	"sync"
 )
 
-// conversation is one chat. All of them belong to one owner, as all agents of one account do.
+// conversation is one chat. All conversations belong to one owner, as all agents of an account do.
 type conversation struct {
-	agent string // the agent key as it was sent; empty: made without one
+	agent string // the agent key as it was sent; empty: created without one
 	turns int
 }
 
-// conversations keeps the chats. Call reset before the first use.
+// conversations stores the chats. Call reset before the first use.
 type conversations struct {
 	mu       sync.Mutex
 	byID     map[string]conversation
-	sessions map[string]string // ids by the session of an OpenAI client
+	sessions map[string]string // conversation ids by session of an OpenAI client
 }
 
 func (c *conversations) reset() {
@@ -33,7 +33,7 @@ func (c *conversations) get(id string) (conversation, bool) {
 	return chat, ok
 }
 
-// agentless says whether the chat exists and was made without an agent key.
+// agentless reports whether the chat exists and was created without an agent key.
 func (c *conversations) agentless(id string) bool {
 	chat, ok := c.get(id)
 	return ok && chat.agent == ""
@@ -46,7 +46,7 @@ func (c *conversations) put(id string, chat conversation) {
 	c.byID[id] = chat
 }
 
-// session gives the chat of a session, which it names if there is none yet.
+// session returns the conversation id of a session. A new session gets the id fresh.
 func (c *conversations) session(name, fresh string) (id string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -57,14 +57,14 @@ func (c *conversations) session(name, fresh string) (id string) {
 	return fresh
 }
 
-// newUUID gives a random UUID.
+// newUUID returns a random UUID.
 func newUUID() string {
 	var b [16]byte
 	_, _ = rand.Read(b[:])
 	return formatUUID(b)
 }
 
-// uuidOf gives the same UUID for the same text.
+// uuidOf returns a UUID that depends only on the text.
 func uuidOf(text string) string {
 	sum := sha256.Sum256([]byte(text))
 	return formatUUID([16]byte(sum[:16]))

@@ -6,19 +6,20 @@ import (
 	"strings"
 )
 
-// tokenPrefix is what every access token of the real one begins with.
+// tokenPrefix is the prefix of DocsGPT's access tokens.
 const tokenPrefix = "dgpt_pat_"
 
-// caller is who stands behind a request, as far as its Authorization header tells. The zero value is nobody.
+// caller is the sender of a request according to its Authorization header. The zero value is an anonymous caller.
 type caller struct {
-	token   bool     // it is an access token
-	allowed []string // the sources it is confined to; empty: all
+	token   bool     // it has an access token
+	allowed []string // the sources that the token is restricted to; empty: all
 }
 
 func (c caller) confined() bool { return len(c.allowed) > 0 }
 
-// bearer reads the Authorization header as all endpoints but /v1 do. A bad one is answered here, also beside a good
-// agent key in the body; with Open only one that claims to be an access token is.
+// bearer parses the Authorization header as all endpoints but /v1 do. If it is invalid, bearer writes the error response and
+// returns false, even if the body contains a valid agent key. With Open only a header with the prefix of access tokens can be
+// invalid.
 func (b *Backend) bearer(w http.ResponseWriter, r *request) (c caller, ok bool) {
 	value := strings.Join(r.Header.Values("Authorization"), ",")
 	if value == "" {
@@ -39,39 +40,39 @@ func (b *Backend) bearer(w http.ResponseWriter, r *request) (c caller, ok bool) 
 	return caller{}, false
 }
 
-// agent gives the sources of an agent key. Keys are compared without case, as the real one's column does.
+// agent returns the sources of an agent key. Keys are compared case-insensitively, as in DocsGPT's database.
 func (b *Backend) agent(key string) (sources []string, known bool) {
 	stored, known := b.keys[strings.ToLower(key)]
 	return b.opts.Keys[stored], known
 }
 
-// checkToken is what a confined access token may name in a chat. It answers a refusal itself.
+// checkToken reports whether the access token of c may send this chat. If not, it writes the error response.
 func (b *Backend) checkToken(w http.ResponseWriter, c caller, body map[string]any) bool {
 	if !c.confined() {
 		return true
 	}
-	sentence := ""
+	message := ""
 	id, continued := body["conversation_id"].(string)
 	switch {
 	case truthy(body["api_key"]):
-		sentence = "A restricted token cannot chat with an agent API key; pass agent_id"
+		message = "A restricted token cannot chat with an agent API key; pass agent_id"
 	case truthy(body["agent_id"]):
-		sentence = "This token is restricted to specific sources and cannot run agents"
+		message = "This token is restricted to specific sources and cannot run agents"
 	case truthy(body["workflow"]):
-		sentence = "A restricted token cannot run an inline workflow"
-	case !mayName(body["active_docs"], c.allowed):
-		sentence = "Token is not allowed to use one of the referenced sources"
+		message = "A restricted token cannot run an inline workflow"
+	case !mayReference(body["active_docs"], c.allowed):
+		message = "Token is not allowed to use one of the referenced sources"
 	case continued && id != "" && !b.chats.agentless(id):
-		sentence = "This conversation does not belong to the agent this token may use"
+		message = "This conversation does not belong to the agent this token may use"
 	default:
 		return true
 	}
-	writeJSON(w, http.StatusForbidden, fields{"error": "resource_not_allowed", "message": sentence, "success": false})
+	writeJSON(w, http.StatusForbidden, fields{"error": "resource_not_allowed", "message": message, "success": false})
 	return false
 }
 
-// mayName says whether every id in an active_docs, however it is wrapped, is allowed. Nothing named is allowed.
-func mayName(docs any, allowed []string) bool {
+// mayReference reports whether every id in a value of active_docs, in any nesting, is allowed. An empty value is allowed.
+func mayReference(docs any, allowed []string) bool {
 	switch docs := docs.(type) {
 	case nil:
 		return true
@@ -79,14 +80,14 @@ func mayName(docs any, allowed []string) bool {
 		id := strings.ToLower(strings.TrimSpace(docs))
 		if strings.HasPrefix(id, "[") {
 			if list, err := decodeJSON([]byte(id)); err == nil {
-				return mayName(list, allowed)
+				return mayReference(list, allowed)
 			}
 		}
 		return id == "" || slices.Contains(allowed, id)
 	case []any:
-		return !slices.ContainsFunc(docs, func(item any) bool { return !mayName(item, allowed) })
+		return !slices.ContainsFunc(docs, func(item any) bool { return !mayReference(item, allowed) })
 	case map[string]any:
-		return mayName(docs["id"], allowed)
+		return mayReference(docs["id"], allowed)
 	default:
 		return false
 	}

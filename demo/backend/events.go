@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// filler follows the line that tells what was asked, so that a person sees the stream.
-const filler = "\n\nThe rest of this text is here so that the stream can be seen: it arrives piece by piece, " +
-	"as a model would write it."
+// filler follows the first line of an answer, to make streaming visible.
+const filler = "\n\nThis text is here to make the stream visible: it arrives piece by piece, " +
+	"like the answer of a model."
 
 // pieces are the parts in which an answer is streamed.
 func (b *Backend) pieces(c chat, s switches) []string {
-	list := strings.SplitAfter(b.line(c)+filler, " ")
+	list := strings.SplitAfter(b.answerLine(c)+filler, " ")
 	if s.unicode {
 		list = append(list, " Grüße ", "aus ", "東京 ", "🦕🦖")
 	}
@@ -26,7 +26,7 @@ func (b *Backend) pieces(c chat, s switches) []string {
 	return list
 }
 
-// eventWriter writes server-sent events, each in one write and one flush unless a switch says otherwise.
+// eventWriter writes server-sent events, each in one write and one flush unless split is set.
 type eventWriter struct {
 	w       http.ResponseWriter
 	r       *request
@@ -44,11 +44,11 @@ func newEventWriter(w http.ResponseWriter, r *request, s switches, numbered bool
 	}
 	w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
 	w.WriteHeader(http.StatusOK)
-	_ = e.control.Flush() // the headers arrive before the model answers
+	_ = e.control.Flush() // the headers precede the model's answer
 	return e
 }
 
-// frame is an event as it stands on the wire.
+// frame returns the bytes of an event.
 func (e *eventWriter) frame(event any) []byte {
 	var b []byte
 	if e.number >= 0 {
@@ -64,20 +64,20 @@ func (e *eventWriter) frame(event any) []byte {
 	return append(b, "\n\n"...)
 }
 
-// send writes one event: an object, or the text of [DONE]. It says whether the client is still there.
+// send writes one event: an object, or the text [DONE]. It reports whether the client is still connected.
 func (e *eventWriter) send(event any) bool { return e.write(e.frame(event)) }
 
-// comment writes a line that is no event.
+// comment writes a comment line.
 func (e *eventWriter) comment(text string) bool { return e.write([]byte(": " + text + "\n\n")) }
 
-// cut writes half of an event and ends the connection. It does not return.
+// cut writes half of an event and aborts the connection. It does not return.
 func (e *eventWriter) cut(event any) {
 	frame := e.frame(event)
 	e.write(frame[:len(frame)/2])
 	panic(http.ErrAbortHandler)
 }
 
-// oddCuts are the lengths of the writes of a split event: odd enough to fall inside words, lines and characters.
+// oddCuts are the lengths of the writes of a split event. They split words, lines and characters.
 var oddCuts = []int{1, 3, 2, 7, 1, 5, 11, 4}
 
 func (e *eventWriter) write(b []byte) bool {
@@ -100,9 +100,9 @@ func (e *eventWriter) write(b []byte) bool {
 	return true
 }
 
-// text streams the pieces, each made into an event by wrap, with what the switches ask for in between. It says whether
-// the client is still there.
-func (e *eventWriter) text(list []string, s switches, pace time.Duration, wrap func(string) any) bool {
+// writeText streams the pieces, with the faults s between them. wrap turns a piece into an event. It reports whether the client
+// is still connected.
+func (e *eventWriter) writeText(list []string, s switches, pace time.Duration, wrap func(string) any) bool {
 	if s.keepalive && !e.comment("keepalive") {
 		return false
 	}

@@ -9,7 +9,7 @@ import (
 	"net/url"
 )
 
-// form is a form as Werkzeug reads it: of a repeated field the first counts, and what it cannot read is empty.
+// form is a form as parsed by Werkzeug: the first of several fields with the same name is used, and a malformed form is empty.
 type form struct {
 	values url.Values
 	files  []file
@@ -29,7 +29,7 @@ func (r *request) form() form {
 	reader := multipart.NewReader(bytes.NewReader(r.body), params["boundary"])
 	for {
 		part, err := reader.NextRawPart()
-		if err == io.EOF { //nolint:errorlint // wrapped it stands for a form without an end
+		if err == io.EOF { //nolint:errorlint // a wrapped EOF means a truncated form
 			return f
 		}
 		if err != nil {
@@ -39,8 +39,8 @@ func (r *request) form() form {
 		if err != nil {
 			return form{values: url.Values{}}
 		}
-		_, has, _ := mime.ParseMediaType(part.Header.Get("Content-Disposition"))
-		if _, isFile := has["filename"]; !isFile {
+		_, params, _ := mime.ParseMediaType(part.Header.Get("Content-Disposition"))
+		if _, isFile := params["filename"]; !isFile {
 			f.values.Add(part.FormName(), string(data))
 		} else if part.FormName() == "file" {
 			f.files = append(f.files, file{part.FileName(), part.Header.Get("Content-Type"), data})
@@ -48,14 +48,15 @@ func (r *request) form() form {
 	}
 }
 
-// formCaller is who stands behind an upload: an account by its token, or an agent's owner by a key in the form or the
-// query. A bad credential is answered here. keyed: there is no account, so nobody owns the tasks.
+// formCaller returns the user of an upload: the account of the token, or the owner of the agent whose key is in the form or the
+// query. If the credential is invalid, it writes the error response and returns false. keyed: the caller used an agent key, so
+// tasks have no owner.
 func (b *Backend) formCaller(w http.ResponseWriter, r *request, f form) (user string, keyed, ok bool) {
-	who, ok := b.bearer(w, r)
+	c, ok := b.bearer(w, r)
 	if !ok {
 		return "", false, false
 	}
-	if who.token || b.opts.Open {
+	if c.token || b.opts.Open {
 		return owner, false, true
 	}
 	key := f.values.Get("api_key")
@@ -72,11 +73,11 @@ func (b *Backend) formCaller(w http.ResponseWriter, r *request, f form) (user st
 	return owner, true, true
 }
 
-// owner is the one account that owns everything here.
+// owner is the only account.
 const owner = "demo-owner"
 
-// refuseAnonymous answers a caller whom nobody knows.
-func refuseAnonymous(w http.ResponseWriter, user string) bool {
+// rejectAnonymous writes the error response for a caller without a user, and reports whether it did.
+func rejectAnonymous(w http.ResponseWriter, user string) bool {
 	if user != "" {
 		return false
 	}

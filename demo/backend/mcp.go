@@ -14,7 +14,7 @@ import (
 // sessionHeader names the session of an MCP client.
 const sessionHeader = "Mcp-Session-Id"
 
-// codes of JSON-RPC errors.
+// Codes of JSON-RPC errors.
 const (
 	rpcParse   = -32700
 	rpcRequest = -32600
@@ -22,15 +22,15 @@ const (
 	rpcParams  = -32602
 )
 
-// sessions are those of MCP clients. They belong to nobody. Call reset before the first use.
+// sessions stores the sessions of MCP clients, which are not bound to a key. Call reset before the first use.
 type sessions struct {
 	mu   sync.Mutex
 	byID map[string]*session
 }
 
-// session is one of them.
+// session is the session of an MCP client.
 type session struct {
-	ended     chan struct{} // closed when it is deleted
+	ended     chan struct{} // closed when the session is deleted
 	listening bool
 }
 
@@ -64,7 +64,7 @@ func (s *sessions) end(id string) {
 	}
 }
 
-// listen tells whether the session had no listener, and then has one until stop is called.
+// listen registers a listener until stop is called. It returns false if the session already has one.
 func (s *sessions) listen(one *session) (stop func(), ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -79,8 +79,8 @@ func (s *sessions) listen(one *session) (stop func(), ok bool) {
 	}, true
 }
 
-// mcp is /mcp and /mcp/: one tool, behind the streamable HTTP transport. Only calling the tool needs a key; whoever has
-// the id of a session can go on with it and end it.
+// mcp is /mcp and /mcp/: one tool, with the streamable HTTP transport. Only a call of the tool needs a key. A client that knows
+// the id of a session can use and terminate it.
 func (b *Backend) mcp(w http.ResponseWriter, r *request) {
 	h := w.Header()
 	for _, name := range []string{"Access-Control-Allow-Headers", "Access-Control-Allow-Methods"} {
@@ -94,21 +94,21 @@ func (b *Backend) mcp(w http.ResponseWriter, r *request) {
 	id := strings.Join(r.Header.Values(sessionHeader), ",")
 	one := b.sessions.get(id)
 	if id != "" && one == nil {
-		refuseRPC(w, http.StatusNotFound, rpcRequest, "Session not found")
+		writeRPCError(w, http.StatusNotFound, rpcRequest, "Session not found")
 		return
 	}
 	if id == "" {
 		id = newSession()
 	}
-	h.Set(sessionHeader, id) // an error brings one too, which is then of no use
+	h.Set(sessionHeader, id) // error responses have one too, which is not valid
 	switch {
 	case r.Method == http.MethodPost:
 		b.mcpMessage(w, r, one, id)
 	case r.Method != http.MethodGet && r.Method != http.MethodDelete:
 		h.Set("Allow", "GET, POST, DELETE")
-		refuseRPC(w, http.StatusMethodNotAllowed, rpcRequest, "Method Not Allowed")
+		writeRPCError(w, http.StatusMethodNotAllowed, rpcRequest, "Method Not Allowed")
 	case one == nil:
-		refuseRPC(w, http.StatusBadRequest, rpcRequest, "Bad Request: Missing session ID")
+		writeRPCError(w, http.StatusBadRequest, rpcRequest, "Bad Request: Missing session ID")
 	case r.Method == http.MethodDelete:
 		b.sessions.end(id)
 		writeBody(w, http.StatusOK, "application/json", nil)
@@ -123,29 +123,29 @@ func newSession() string {
 	return hex.EncodeToString(raw[:])
 }
 
-// mcpListen is the stream for what the server has to say by itself: nothing but keepalives.
+// mcpListen is the stream for server messages. It sends only keepalives.
 func (b *Backend) mcpListen(w http.ResponseWriter, r *request, one *session) {
 	if !accepts(r, "text/event-stream") {
-		refuseRPC(w, http.StatusNotAcceptable, rpcRequest, "Not Acceptable: Client must accept text/event-stream")
+		writeRPCError(w, http.StatusNotAcceptable, rpcRequest, "Not Acceptable: Client must accept text/event-stream")
 		return
 	}
 	stop, ok := b.sessions.listen(one)
 	if !ok {
-		refuseRPC(w, http.StatusConflict, rpcRequest, "Conflict: Only one SSE stream is allowed per session")
+		writeRPCError(w, http.StatusConflict, rpcRequest, "Conflict: Only one SSE stream is allowed per session")
 		return
 	}
 	defer stop()
-	b.open.Add(1)
-	defer b.open.Add(-1)
+	b.streams.Add(1)
+	defer b.streams.Add(-1)
 	e := newMCPWriter(w, r)
-	e.write([]byte(": ping - 2026-11-23 06:13:54\r\n\r\n")) // the real one is silent for the first 15 s
+	e.write([]byte(": ping - 2026-11-23 06:13:54\r\n\r\n")) // DocsGPT sends it only after 15 s
 	select {
 	case <-one.ended:
 	case <-r.Context().Done():
 	}
 }
 
-// newMCPWriter begins a stream with the headers of this server.
+// newMCPWriter starts a stream with the headers of DocsGPT's MCP server.
 func newMCPWriter(w http.ResponseWriter, r *request) *eventWriter {
 	e := &eventWriter{w: w, r: r, control: http.NewResponseController(w), json: dialect{comma: ",", colon: ":", raw: true}}
 	w.Header().Set("Content-Type", "text/event-stream")
@@ -156,26 +156,26 @@ func newMCPWriter(w http.ResponseWriter, r *request) *eventWriter {
 	return e
 }
 
-// mcpEvent is an answer as it stands on the wire, with CRLF.
+// mcpEvent returns the bytes of an event with a JSON-RPC response, with CRLF.
 func mcpEvent(id any, name string, value any) []byte {
 	data := dialect{comma: ",", colon: ":", raw: true}.dumps(object{{"jsonrpc", "2.0"}, {"id", id}, {name, value}})
 	return fmt.Appendf(nil, "event: message\r\ndata: %s\r\n\r\n", data)
 }
 
-// accepts tells whether the header Accept names a media type, or all.
+// accepts reports whether the header Accept contains a media type or */*.
 func accepts(r *request, media string) bool {
 	value := strings.Join(r.Header.Values("Accept"), ",")
 	return strings.Contains(value, media) || strings.Contains(value, "*/*")
 }
 
-func refuseRPC(w http.ResponseWriter, status, code int, message string) {
+func writeRPCError(w http.ResponseWriter, status, code int, message string) {
 	body := dialect{comma: ",", colon: ":", raw: true}.dumps(object{
 		{"jsonrpc", "2.0"}, {"id", nil}, {"error", object{{"code", code}, {"message", message}}},
 	})
 	writeBody(w, status, "application/json", body)
 }
 
-// mcpMessage takes a message of a client. Unlike the endpoints of Flask it reads a body that was sent in chunks.
+// mcpMessage handles a message of a client. Unlike the endpoints of Flask it accepts chunked transfer encoding.
 func (b *Backend) mcpMessage(w http.ResponseWriter, r *request, one *session, sessionID string) {
 	if !isJSON(r.Header.Values("Content-Type")) {
 		w.Header().Del(sessionHeader)
@@ -183,24 +183,24 @@ func (b *Backend) mcpMessage(w http.ResponseWriter, r *request, one *session, se
 		return
 	}
 	if !accepts(r, "application/json") || !accepts(r, "text/event-stream") {
-		refuseRPC(w, http.StatusNotAcceptable, rpcRequest,
+		writeRPCError(w, http.StatusNotAcceptable, rpcRequest,
 			"Not Acceptable: Client must accept both application/json and text/event-stream")
 		return
 	}
 	value, err := decodeJSON(r.sent)
 	if err != nil {
-		refuseRPC(w, http.StatusBadRequest, rpcParse, "Parse error: key must be a string at line 1 column 2")
+		writeRPCError(w, http.StatusBadRequest, rpcParse, "Parse error: key must be a string at line 1 column 2")
 		return
 	}
 	message, isObject := value.(map[string]any)
 	method, isText := message["method"].(string)
 	if !isObject || message["jsonrpc"] != "2.0" || !isText {
-		refuseRPC(w, http.StatusBadRequest, rpcParams, "Validation error: 4 validation errors for union")
+		writeRPCError(w, http.StatusBadRequest, rpcParams, "Validation error: 4 validation errors for union")
 		return
 	}
 	if one == nil {
 		if method != "initialize" {
-			refuseRPC(w, http.StatusBadRequest, rpcRequest, "Bad Request: Missing session ID")
+			writeRPCError(w, http.StatusBadRequest, rpcRequest, "Bad Request: Missing session ID")
 			return
 		}
 		b.sessions.open(sessionID)
@@ -216,16 +216,16 @@ func (b *Backend) mcpMessage(w http.ResponseWriter, r *request, one *session, se
 		return
 	}
 	e := newMCPWriter(w, r)
-	result, code, said := mcpResult(method, params)
+	result, code, errMessage := mcpResult(method, params)
 	if result == nil {
-		e.write(mcpEvent(id, "error", object{{"code", code}, {"message", said}, {"data", ""}}))
+		e.write(mcpEvent(id, "error", object{{"code", code}, {"message", errMessage}, {"data", ""}}))
 		return
 	}
 	e.write(mcpEvent(id, "result", result))
 }
 
-// mcpResult answers what needs no key. A nil result is an error.
-func mcpResult(method string, params map[string]any) (result any, code int, said string) {
+// mcpResult returns the result of a method that needs no key. A nil result is an error.
+func mcpResult(method string, params map[string]any) (result any, code int, errMessage string) {
 	switch method {
 	case "initialize":
 		version, isText := params["protocolVersion"].(string)
@@ -270,16 +270,16 @@ func mcpResult(method string, params map[string]any) (result any, code int, said
 	}
 }
 
-// callTool calls search_docs, the one tool. What goes wrong, a bad key too, is an answer with isError.
+// callTool calls search_docs, the only tool. Errors, including an invalid key, are results with isError.
 func (b *Backend) callTool(w http.ResponseWriter, r *request, id any, params map[string]any) {
 	arguments, _ := params["arguments"].(map[string]any)
 	query, isText := arguments["query"].(string)
-	s := parseSwitches(query)
+	s := parseFaults(query)
 	if !pause(r.Context(), s.wait) {
 		return
 	}
 	if status, err := strconv.Atoi(s.fail); err == nil && status >= 400 && status <= 599 {
-		refuseRPC(w, status, rpcRequest, http.StatusText(status))
+		writeRPCError(w, status, rpcRequest, http.StatusText(status))
 		return
 	}
 	e := newMCPWriter(w, r)
@@ -301,7 +301,7 @@ func (b *Backend) callTool(w http.ResponseWriter, r *request, id any, params map
 	case params["name"] != "search_docs":
 		failed(fmt.Sprintf("Unknown tool: '%v'", params["name"]))
 		return
-	case !isText || !onlyNamed(arguments, "query", "chunks"):
+	case !isText || !hasOnlyFields(arguments, "query", "chunks"):
 		failed("1 validation error for call[search_docs]")
 		return
 	case !strings.EqualFold(scheme, "Bearer") || strings.TrimSpace(key) == "":
@@ -342,7 +342,7 @@ func (b *Backend) callTool(w http.ResponseWriter, r *request, id any, params map
 	}
 }
 
-func onlyNamed(object map[string]any, names ...string) bool {
+func hasOnlyFields(object map[string]any, names ...string) bool {
 	n := 0
 	for _, name := range names {
 		if _, found := object[name]; found {

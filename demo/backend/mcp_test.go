@@ -11,7 +11,7 @@ import (
 	"github.com/docsgate/docsgate/demo/backend"
 )
 
-// mcpServer is a running backend and a way to talk to it as an MCP client.
+// mcpServer is a running backend with an MCP client.
 type mcpServer struct {
 	*testing.T
 	backend *backend.Backend
@@ -29,7 +29,7 @@ func startMCP(t *testing.T) mcpServer {
 	return mcpServer{t, b, server.URL}
 }
 
-// do sends a request; headers come in pairs and replace the usual ones, an empty value takes one away.
+// do sends a request. headers are name, value pairs that replace the default ones; an empty value removes a header.
 func (s mcpServer) do(method, path, session, body string, headers ...string) (status int, header http.Header, text string) {
 	s.Helper()
 	r, err := http.NewRequestWithContext(s.Context(), method, s.url+path, strings.NewReader(body))
@@ -63,8 +63,8 @@ const (
 	mcpSearch = `{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"search_docs","arguments":{"query":"q"}}}`
 )
 
-// What was measured on 1.1.0, the answers word for word where they are short.
-func TestMCPAnswersAsMeasured(t *testing.T) {
+// The responses are those of DocsGPT 1.1.0, verbatim if they are short.
+func TestMCPResponses(t *testing.T) {
 	s := startMCP(t)
 	status, header, text := s.do("POST", "/mcp", "", mcpInitialize)
 	id := header.Get("Mcp-Session-Id")
@@ -85,14 +85,14 @@ func TestMCPAnswersAsMeasured(t *testing.T) {
 		status                      int
 		want                        string
 	}{
-		"ping":            {"POST", "/mcp/", id, mcpPing, nil, 200, event(`"id":4,"result":{}`)},
-		"escaped path":    {"POST", "/%6dcp", id, mcpPing, nil, 200, event(`"id":4,"result":{}`)},
-		"notification":    {"POST", "/mcp", id, `{"jsonrpc":"2.0","method":"notifications/initialized"}`, nil, 202, ""},
-		"no key":          {"POST", "/mcp", id, mcpSearch, nil, 200, toolError("Missing Bearer token")},
-		"bare key":        {"POST", "/mcp", id, mcpSearch, []string{"Authorization", "key-a"}, 200, toolError("Missing Bearer token")},
-		"bad key":         {"POST", "/mcp", id, mcpSearch, []string{"Authorization", "Bearer x"}, 200, toolError("Invalid API key")},
-		"no session":      {"POST", "/mcp", "", mcpPing, nil, 400, rpcError("-32600", "Bad Request: Missing session ID")},
-		"unknown session": {"POST", "/mcp", "nope", mcpPing, nil, 404, rpcError("-32600", "Session not found")},
+		"ping":                 {"POST", "/mcp/", id, mcpPing, nil, 200, event(`"id":4,"result":{}`)},
+		"escaped path":         {"POST", "/%6dcp", id, mcpPing, nil, 200, event(`"id":4,"result":{}`)},
+		"notification":         {"POST", "/mcp", id, `{"jsonrpc":"2.0","method":"notifications/initialized"}`, nil, 202, ""},
+		"no key":               {"POST", "/mcp", id, mcpSearch, nil, 200, toolError("Missing Bearer token")},
+		"key without a scheme": {"POST", "/mcp", id, mcpSearch, []string{"Authorization", "key-a"}, 200, toolError("Missing Bearer token")},
+		"invalid key":          {"POST", "/mcp", id, mcpSearch, []string{"Authorization", "Bearer x"}, 200, toolError("Invalid API key")},
+		"no session":           {"POST", "/mcp", "", mcpPing, nil, 400, rpcError("-32600", "Bad Request: Missing session ID")},
+		"unknown session":      {"POST", "/mcp", "nope", mcpPing, nil, 404, rpcError("-32600", "Session not found")},
 		"Accept": {
 			"POST", "/mcp", id, mcpPing,
 			[]string{"Accept", "application/json"},
@@ -127,8 +127,8 @@ func TestMCPAnswersAsMeasured(t *testing.T) {
 	}
 }
 
-// A session is nobody's: another key may use it and anybody may end it.
-func TestMCPSessionsAreNobodys(t *testing.T) {
+// A session is not bound to a key: clients with another key can use it, and clients without a key can terminate it.
+func TestMCPSessionsAreShared(t *testing.T) {
 	s := startMCP(t)
 	_, header, _ := s.do("POST", "/mcp", "", mcpInitialize)
 	id := header.Get("Mcp-Session-Id")
@@ -139,17 +139,17 @@ func TestMCPSessionsAreNobodys(t *testing.T) {
 	}
 	_, header, _ = s.do("POST", "/mcp", "", mcpPing)
 	if status, _, _ := s.do("POST", "/mcp", header.Get("Mcp-Session-Id"), mcpPing); status != 404 {
-		t.Errorf("the session of an error is of use: %d", status)
+		t.Errorf("the session of an error response is valid: %d", status)
 	}
 	if status, _, _ := s.do("DELETE", "/mcp", id, ""); status != 200 {
-		t.Errorf("the end: %d", status)
+		t.Errorf("termination: %d", status)
 	}
 	if status, _, _ := s.do("POST", "/mcp", id, mcpPing); status != 404 {
-		t.Errorf("after the end: %d", status)
+		t.Errorf("after termination: %d", status)
 	}
 }
 
-func TestMCPListens(t *testing.T) {
+func TestMCPListen(t *testing.T) {
 	s := startMCP(t)
 	_, header, _ := s.do("POST", "/mcp", "", mcpInitialize)
 	id := header.Get("Mcp-Session-Id")

@@ -7,11 +7,12 @@ import (
 	"time"
 )
 
-func openAIError(sentence, kind string) fields {
-	return fields{"error": fields{"message": sentence, "type": kind}}
+func openAIError(message, kind string) fields {
+	return fields{"error": fields{"message": message, "type": kind}}
 }
 
-// agentBearer reads the agent key of /v1: the scheme with a capital B and one blank at least. It answers a refusal itself.
+// agentBearer returns the agent key of a request to /v1. The scheme is case-sensitive and followed by a space. If the header is
+// invalid, it writes the error response and returns false.
 func (b *Backend) agentBearer(w http.ResponseWriter, r *request) (key string, ok bool) {
 	key, found := strings.CutPrefix(strings.Join(r.Header.Values("Authorization"), ","), "Bearer ")
 	if !found {
@@ -21,11 +22,11 @@ func (b *Backend) agentBearer(w http.ResponseWriter, r *request) (key string, ok
 	return strings.TrimSpace(key), true
 }
 
-func refuseAgent(w http.ResponseWriter) {
+func writeInvalidAgentKey(w http.ResponseWriter) {
 	writeJSON(w, http.StatusUnauthorized, openAIError("Invalid API key", "auth_error"))
 }
 
-// models is GET /v1/models: the one agent of the key.
+// models is GET /v1/models. It lists only the agent of the key.
 func (b *Backend) models(w http.ResponseWriter, r *request) {
 	key, ok := b.agentBearer(w, r)
 	if !ok {
@@ -33,7 +34,7 @@ func (b *Backend) models(w http.ResponseWriter, r *request) {
 	}
 	sources, known := b.agent(key)
 	if !known {
-		refuseAgent(w)
+		writeInvalidAgentKey(w)
 		return
 	}
 	writeJSON(w, http.StatusOK, fields{"object": "list", "data": []any{fields{
@@ -42,7 +43,7 @@ func (b *Backend) models(w http.ResponseWriter, r *request) {
 	}}})
 }
 
-// agentName is the name of an agent: that of its first source.
+// agentName returns the name of an agent, which is the title of its first source.
 func (b *Backend) agentName(sources []string) string {
 	if len(sources) == 0 {
 		return b.opts.Label
@@ -53,14 +54,14 @@ func (b *Backend) agentName(sources []string) string {
 // completion is one request to /v1/chat/completions.
 type completion struct {
 	chat
-	model   string
-	created int64
-	replay  string // under which the answer is remembered; empty: it is not
-	stream  bool
-	usage   bool // a stream tells its cost too
+	model     string
+	created   int64
+	replayKey string // agent key and Idempotency-Key; empty: not idempotent
+	stream    bool
+	usage     bool // the stream includes token usage
 }
 
-// completions is POST /v1/chat/completions. Only the key chooses the sources; nothing in the body does.
+// completions is POST /v1/chat/completions. Only the key determines the sources; the body does not.
 func (b *Backend) completions(w http.ResponseWriter, r *request) {
 	key, ok := b.agentBearer(w, r)
 	if !ok {
@@ -73,7 +74,7 @@ func (b *Backend) completions(w http.ResponseWriter, r *request) {
 	body, isObject := value.(map[string]any)
 	switch {
 	case !isObject && truthy(value):
-		refuseInternal(w, true)
+		writeInternalError(w, true)
 		return
 	case !truthy(body["messages"]):
 		writeJSON(w, http.StatusBadRequest, openAIError("messages field is required", "invalid_request"))
@@ -81,7 +82,7 @@ func (b *Backend) completions(w http.ResponseWriter, r *request) {
 	}
 	sources, known := b.agent(key)
 	if !known {
-		refuseAgent(w)
+		writeInvalidAgentKey(w)
 		return
 	}
 	c := completion{chat: chat{sources: sources}, model: b.agentName(sources), created: time.Now().Unix()}
@@ -89,7 +90,7 @@ func (b *Backend) completions(w http.ResponseWriter, r *request) {
 	options, _ := body["stream_options"].(map[string]any)
 	c.usage, _ = options["include_usage"].(bool)
 	if id := r.Header.Get("Idempotency-Key"); id != "" {
-		c.replay = strings.ToLower(key) + "\n" + id
+		c.replayKey = strings.ToLower(key) + "\n" + id
 	}
 	if !c.readMessages(body["messages"]) {
 		writeJSON(w, http.StatusBadRequest, openAIError("Failed to process request", "invalid_request"))
@@ -105,8 +106,8 @@ func (b *Backend) completions(w http.ResponseWriter, r *request) {
 	b.wholeCompletion(w, r, c)
 }
 
-// readMessages takes the last message of the user as the question. A conversation that ends in the answer of a tool is
-// answered without its sources.
+// readMessages uses the last message of the user as the question. If the last message is the result of a tool, no sources are
+// searched.
 func (c *completion) readMessages(value any) bool {
 	list, isList := value.([]any)
 	if !isList {
@@ -133,16 +134,16 @@ func messageText(content any) string {
 	if !isList {
 		return text(content)
 	}
-	var said []string
+	var texts []string
 	for _, item := range parts {
 		if part, isObject := item.(map[string]any); isObject && part["type"] == "text" {
-			said = append(said, text(part["text"]))
+			texts = append(texts, text(part["text"]))
 		}
 	}
-	return strings.Join(said, " ")
+	return strings.Join(texts, " ")
 }
 
-// joinSession finds the conversation: one that is named must belong to the agent; a session joins its questions.
+// joinSession determines the conversation: a given id must belong to the agent; questions of one session share a conversation.
 func (b *Backend) joinSession(w http.ResponseWriter, r *request, c *completion, body map[string]any, key string) bool {
 	extra, _ := body["docsgpt"].(map[string]any)
 	id, fresh := "", true
@@ -179,15 +180,15 @@ func firstTruthy(values ...any) any {
 }
 
 func (b *Backend) wholeCompletion(w http.ResponseWriter, r *request, c completion) {
-	s := parseSwitches(c.asked)
-	if !prelude(w, r, s, shapeOpenAI) || !pause(r.Context(), s.gap) {
+	s := parseFaults(c.asked)
+	if !prelude(w, r, s, formatOpenAI) || !pause(r.Context(), s.gap) {
 		return
 	}
 	if s.errorEvent {
-		writeJSON(w, http.StatusInternalServerError, openAIError(sayLater, "server_error"))
+		writeJSON(w, http.StatusInternalServerError, openAIError(msgTryLater, "server_error"))
 		return
 	}
-	if answer, known := b.remembered(c.replay, nil); known {
+	if answer, known := b.replay(c.replayKey, nil); known {
 		writeBody(w, http.StatusOK, "application/json", answer)
 		return
 	}
@@ -205,22 +206,22 @@ func (b *Backend) wholeCompletion(w http.ResponseWriter, r *request, c completio
 		},
 		"id": "chatcmpl-" + c.id, "model": c.model, "object": "chat.completion", "usage": usage(c.asked, list),
 	}
-	b.remembered(c.replay, append(compact.dumps(answer), '\n'))
+	b.replay(c.replayKey, append(compact.dumps(answer), '\n'))
 	writeAnswer(w, s, answer)
 }
 
-// remembered gives the answer that stands under a name. If there is none, it keeps fresh there, unless that is nil.
-func (b *Backend) remembered(name string, fresh []byte) (answer []byte, known bool) {
-	if name == "" {
+// replay returns the stored response of a key. If there is none, it stores fresh, unless that is nil.
+func (b *Backend) replay(key string, fresh []byte) (response []byte, known bool) {
+	if key == "" {
 		return nil, false
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	answer, known = b.replays[name]
+	response, known = b.replays[key]
 	if !known && fresh != nil {
-		b.replays[name] = fresh
+		b.replays[key] = fresh
 	}
-	return answer, known
+	return response, known
 }
 
 const provider = "openai_compatible"
@@ -233,17 +234,17 @@ func usage(asked string, list []string) object {
 }
 
 func (b *Backend) streamCompletion(w http.ResponseWriter, r *request, c completion) {
-	b.open.Add(1)
-	defer b.open.Add(-1)
-	s := parseSwitches(c.asked)
-	if !prelude(w, r, s, shapeOpenAI) {
+	b.streams.Add(1)
+	defer b.streams.Add(-1)
+	s := parseFaults(c.asked)
+	if !prelude(w, r, s, formatOpenAI) {
 		return
 	}
 	w.Header().Set("Cache-Control", "no-cache")
 	w.Header().Set("X-Accel-Buffering", "no")
 	e := newEventWriter(w, r, s, false)
 	if s.errorEvent {
-		e.send(object{{"error", object{{"message", sayLater}, {"type", "server_error"}}}})
+		e.send(object{{"error", object{{"message", msgTryLater}, {"type", "server_error"}}}})
 		return
 	}
 	chunk := func(id string, delta object, finish any, extra ...member) object {
@@ -256,7 +257,7 @@ func (b *Backend) streamCompletion(w http.ResponseWriter, r *request, c completi
 			{"choices", choices},
 		}, extra...)
 	}
-	before, after := "chatcmpl-"+strconv.FormatInt(c.created, 10), "chatcmpl-"+c.id // the id changes, as the real one's does
+	before, after := "chatcmpl-"+strconv.FormatInt(c.created, 10), "chatcmpl-"+c.id // the id changes, as in DocsGPT
 	list := b.pieces(c.chat, s)
 	if !e.send(chunk(before, object{}, nil, member{"docsgpt", object{
 		{"type", "model"},
@@ -266,7 +267,7 @@ func (b *Backend) streamCompletion(w http.ResponseWriter, r *request, c completi
 	}})) {
 		return
 	}
-	if !e.text(list, s, b.opts.Pace, func(piece string) any {
+	if !e.writeText(list, s, b.opts.Pace, func(piece string) any {
 		return chunk(before, object{{"content", piece}}, nil)
 	}) {
 		return

@@ -10,7 +10,7 @@ import (
 	"unicode/utf8"
 )
 
-// member and object are a JSON object whose members keep their order, as Python's dict does.
+// member and object are a JSON object that keeps the order of its fields, as Python's dict does.
 type (
 	member struct {
 		name  string
@@ -19,13 +19,13 @@ type (
 	object []member
 )
 
-// fields is a JSON object whose members are sorted, as Flask's jsonify does.
+// fields is a JSON object with sorted fields, as written by Flask's jsonify.
 type fields map[string]any
 
-// dialect is how a Python json.dumps was called.
+// dialect is a set of options of Python's json.dumps.
 type dialect struct {
 	comma, colon string
-	sorted       bool // members in the order of their names
+	sorted       bool // sort_keys=True
 	raw          bool // ensure_ascii=False
 }
 
@@ -81,7 +81,7 @@ func (d dialect) appendValue(b []byte, v any) []byte {
 	case map[string]any:
 		return d.appendValue(b, fields(v).ordered())
 	default:
-		panic(fmt.Sprintf("backend: no JSON for a %T", v))
+		panic(fmt.Sprintf("backend: cannot encode a %T as JSON", v))
 	}
 }
 

@@ -9,9 +9,9 @@ import (
 	"strings"
 )
 
-// search is POST /api/search. Every source of the key gives one result.
+// search is POST /api/search. It returns one result for each source of the key.
 func (b *Backend) search(w http.ResponseWriter, r *request) {
-	who, ok := b.bearer(w, r)
+	c, ok := b.bearer(w, r)
 	if !ok {
 		return
 	}
@@ -21,10 +21,10 @@ func (b *Backend) search(w http.ResponseWriter, r *request) {
 	}
 	body, isObject := value.(map[string]any)
 	if !isObject && truthy(value) {
-		refuseInternal(w, false)
+		writeInternalError(w, false)
 		return
 	}
-	if who.confined() && !b.checkToken(w, who, body) {
+	if c.confined() && !b.checkToken(w, c, body) {
 		return
 	}
 	switch {
@@ -39,10 +39,10 @@ func (b *Backend) search(w http.ResponseWriter, r *request) {
 		n, isNumber := chunks.(json.Number)
 		wanted, err := n.Int64()
 		if !isNumber || err != nil {
-			refuseInternal(w, false)
+			writeInternalError(w, false)
 			return
 		}
-		if wanted <= 0 { // before the key is looked at
+		if wanted <= 0 { // DocsGPT checks this before the key
 			writeJSON(w, http.StatusOK, []any{})
 			return
 		}
@@ -57,8 +57,8 @@ func (b *Backend) search(w http.ResponseWriter, r *request) {
 		writeJSON(w, http.StatusUnauthorized, fields{"error": "Invalid API key"})
 		return
 	}
-	s := parseSwitches(text(body["question"]))
-	if !prelude(w, r, s, shapeSearch) {
+	s := parseFaults(text(body["question"]))
+	if !prelude(w, r, s, formatSearch) {
 		return
 	}
 	if s.errorEvent {
@@ -75,18 +75,18 @@ func (b *Backend) search(w http.ResponseWriter, r *request) {
 	writeAnswer(w, s, found)
 }
 
-// searchSource is POST /api/sources/<id>/search, the one search that takes an access token.
+// searchSource is POST /api/sources/<id>/search, which needs an access token.
 func (b *Backend) searchSource(w http.ResponseWriter, r *request, id string) {
-	who, ok := b.bearer(w, r)
+	c, ok := b.bearer(w, r)
 	if !ok {
 		return
 	}
-	if !who.token && !b.opts.Open {
+	if !c.token && !b.opts.Open {
 		writeJSON(w, http.StatusUnauthorized, fields{"success": false})
 		return
 	}
 	id = strings.ToLower(id)
-	if who.confined() && !mayName(id, who.allowed) {
+	if c.confined() && !mayReference(id, c.allowed) {
 		writeJSON(w, http.StatusForbidden, fields{
 			"error":   "resource_not_allowed",
 			"message": "Token is not allowed to use one of the referenced sources", "success": false,
@@ -108,7 +108,7 @@ func (b *Backend) searchSource(w http.ResponseWriter, r *request, id string) {
 		writeJSON(w, http.StatusNotFound, fields{"message": "Source not found", "success": false})
 		return
 	}
-	if !prelude(w, r, parseSwitches(query), shapeSearch) {
+	if !prelude(w, r, parseFaults(query), formatSearch) {
 		return
 	}
 	writeJSON(w, http.StatusOK, fields{
@@ -121,13 +121,13 @@ func (b *Backend) searchSource(w http.ResponseWriter, r *request, id string) {
 	})
 }
 
-// feedback is POST /api/feedback: with an agent key only for conversations that were made with that very string.
+// feedback is POST /api/feedback. An agent key is accepted only for conversations that were created with exactly this string.
 func (b *Backend) feedback(w http.ResponseWriter, r *request) {
-	who, ok := b.bearer(w, r)
+	c, ok := b.bearer(w, r)
 	if !ok {
 		return
 	}
-	if who.token {
+	if c.token {
 		writeJSON(w, http.StatusForbidden, fields{
 			"error":          "insufficient_scope",
 			"message":        "Token lacks the required scope: conversations:write",
@@ -141,7 +141,7 @@ func (b *Backend) feedback(w http.ResponseWriter, r *request) {
 	}
 	body, isObject := value.(map[string]any)
 	if !isObject {
-		refuseBody(w, false)
+		writeBadRequest(w, false)
 		return
 	}
 	var missing []string
@@ -150,7 +150,7 @@ func (b *Backend) feedback(w http.ResponseWriter, r *request) {
 			missing = append(missing, name)
 		}
 	}
-	if refuseMissing(w, missing) {
+	if writeMissingFields(w, missing) {
 		return
 	}
 	key, _ := body["api_key"].(string)
@@ -158,13 +158,13 @@ func (b *Backend) feedback(w http.ResponseWriter, r *request) {
 		writeJSON(w, http.StatusUnauthorized, fields{"success": false})
 		return
 	}
-	if !prelude(w, r, parseSwitches(text(body["question"])), shapeSearch) {
+	if !prelude(w, r, parseFaults(text(body["question"])), formatSearch) {
 		return
 	}
 	chat, found := b.chats.get(text(body["conversation_id"]))
 	switch index, isNumber := body["question_index"].(json.Number); {
 	case !isNumber || strings.ContainsAny(index.String(), ".eE"):
-		refuseInternal(w, false)
+		writeInternalError(w, false)
 	case !found || !b.opts.Open && chat.agent != key:
 		writeJSON(w, http.StatusNotFound, fields{"message": "Not found", "success": false})
 	default:
@@ -172,8 +172,8 @@ func (b *Backend) feedback(w http.ResponseWriter, r *request) {
 	}
 }
 
-// listSources lists the sources of the account, the newest first as the real one does; here by title. Confined access
-// tokens are taken for ones that may chat only.
+// listSources lists the sources of the account, sorted by title; DocsGPT lists the newest first. Restricted access tokens lack
+// the scope for it.
 func (b *Backend) listSources(w http.ResponseWriter, r *request) {
 	c, ok := b.bearer(w, r)
 	switch {

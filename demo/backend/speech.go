@@ -16,7 +16,7 @@ type transcript struct {
 
 var audioExtensions = []string{".aac", ".flac", ".m4a", ".mp3", ".ogg", ".wav", ".webm"}
 
-// speechCaller is formCaller for speech, which access tokens do not get.
+// speechCaller is formCaller for speech endpoints, which reject access tokens.
 func (b *Backend) speechCaller(w http.ResponseWriter, r *request, f form) bool {
 	if strings.Contains(r.Header.Get("Authorization"), tokenPrefix) {
 		writeJSON(w, http.StatusForbidden, fields{
@@ -26,23 +26,23 @@ func (b *Backend) speechCaller(w http.ResponseWriter, r *request, f form) bool {
 		return false
 	}
 	user, _, ok := b.formCaller(w, r, f)
-	return ok && !refuseAnonymous(w, user)
+	return ok && !rejectAnonymous(w, user)
 }
 
-// recording is the file of a form, if it can be heard.
+// recording returns the name of a form's audio file. If there is none, it writes the error response and returns false.
 func recording(w http.ResponseWriter, f form) (name string, ok bool) {
-	sentence := ""
+	message := ""
 	switch {
 	case len(f.files) == 0 || f.files[0].name == "":
-		sentence = "Missing file"
+		message = "Missing file"
 	case !slices.Contains(audioExtensions, strings.ToLower(path.Ext(f.files[0].name))):
-		sentence = "Unsupported audio format"
+		message = "Unsupported audio format"
 	case !strings.HasPrefix(f.files[0].contentType, "audio/") && f.files[0].contentType != "application/octet-stream":
-		sentence = "Unsupported audio MIME type"
+		message = "Unsupported audio MIME type"
 	default:
 		return f.files[0].name, true
 	}
-	writeJSON(w, http.StatusBadRequest, fields{"success": false, "message": sentence})
+	writeJSON(w, http.StatusBadRequest, fields{"success": false, "message": message})
 	return "", false
 }
 
@@ -64,7 +64,7 @@ func (b *Backend) sttStart(w http.ResponseWriter, r *request) {
 	}
 	id := newUUID()
 	b.uploads.mu.Lock()
-	b.uploads.live[id] = &transcript{}
+	b.uploads.transcripts[id] = &transcript{}
 	b.uploads.mu.Unlock()
 	writeJSON(w, http.StatusOK, fields{"success": true, "session_id": id, "transcript_text": ""})
 }
@@ -78,7 +78,7 @@ func (b *Backend) sttChunk(w http.ResponseWriter, r *request) {
 	id := strings.TrimSpace(f.values.Get("session_id"))
 	b.uploads.mu.Lock()
 	defer b.uploads.mu.Unlock()
-	t := b.uploads.live[id]
+	t := b.uploads.transcripts[id]
 	if t == nil {
 		writeJSON(w, http.StatusNotFound, fields{"success": false, "message": "Live transcription session not found"})
 		return
@@ -111,8 +111,8 @@ func (b *Backend) sttFinish(w http.ResponseWriter, r *request) {
 	body, _ := value.(map[string]any)
 	id, _ := body["session_id"].(string)
 	b.uploads.mu.Lock()
-	t := b.uploads.live[id]
-	delete(b.uploads.live, id)
+	t := b.uploads.transcripts[id]
+	delete(b.uploads.transcripts, id)
 	b.uploads.mu.Unlock()
 	if t == nil {
 		writeJSON(w, http.StatusNotFound, fields{"success": false, "message": "Live transcription session not found"})
@@ -128,12 +128,12 @@ func (b *Backend) tts(w http.ResponseWriter, r *request) {
 	}
 	value, _ := decodeJSON(r.body)
 	body, _ := value.(map[string]any)
-	said, _ := body["text"].(string)
-	if strings.TrimSpace(said) == "" || !isJSON(r.Header.Values("Content-Type")) {
+	spoken, _ := body["text"].(string)
+	if strings.TrimSpace(spoken) == "" || !isJSON(r.Header.Values("Content-Type")) {
 		writeJSON(w, http.StatusBadRequest, fields{"success": false, "message": "Text is required"})
 		return
 	}
 	writeJSON(w, http.StatusOK, fields{
-		"success": true, "audio_base64": base64.StdEncoding.EncodeToString([]byte("spoken: " + said)), "lang": "en",
+		"success": true, "audio_base64": base64.StdEncoding.EncodeToString([]byte("spoken: " + spoken)), "lang": "en",
 	})
 }

@@ -8,30 +8,30 @@ import (
 	"sync"
 )
 
-// uploads keeps attachments, the tasks that read them, and the files that agents make. Call reset before the first use.
+// uploads stores attachments, the tasks that parse them, artifacts and transcripts. Call reset before the first use.
 type uploads struct {
-	mu        sync.Mutex
-	files     map[string]string // file names by attachment
-	tasks     map[string]*task
-	artifacts map[string]*artifact
-	live      map[string]*transcript
+	mu          sync.Mutex
+	files       map[string]string // file names by attachment
+	tasks       map[string]*task
+	artifacts   map[string]*artifact
+	transcripts map[string]*transcript
 }
 
-// task is a job of the worker. The first look at it finds it unfinished.
+// task is a job of the worker. Its status is PROGRESS at the first poll, SUCCESS afterwards.
 type task struct {
-	attachment, filename, owner string // owner is empty where a key made it: anybody may look
-	looks                       int
+	attachment, filename, owner string // owner is empty if it was created with a key: the status is public
+	polls                       int
 }
 
 func (u *uploads) reset() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.files, u.tasks = map[string]string{}, map[string]*task{}
-	u.artifacts, u.live = map[string]*artifact{}, map[string]*transcript{}
+	u.artifacts, u.transcripts = map[string]*artifact{}, map[string]*transcript{}
 }
 
-// attached is the names of the attachments that a chat names. What is unknown is dropped without a word.
-func (u *uploads) attached(ids any) []string {
+// attachmentNames returns the file names of the attachments of a chat. Unknown ids are ignored.
+func (u *uploads) attachmentNames(ids any) []string {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	list, _ := ids.([]any)
@@ -55,7 +55,7 @@ func (b *Backend) storeAttachment(w http.ResponseWriter, r *request) {
 	case len(f.files) == 0 || f.files[0].name == "" && len(f.files) == 1:
 		writeJSON(w, http.StatusBadRequest, fields{"status": "error", "message": "Missing file(s)"})
 		return
-	case refuseAnonymous(w, user):
+	case rejectAnonymous(w, user):
 		return
 	}
 	if keyed {
@@ -88,20 +88,20 @@ func (b *Backend) storeAttachment(w http.ResponseWriter, r *request) {
 			"message": "File uploaded successfully. Processing started.",
 		})
 	default:
-		answer := fields{
+		response := fields{
 			"success": true, "tasks": tasks,
 			"message": fmt.Sprintf("%d file(s) uploaded successfully. Processing started.", len(tasks)),
 		}
 		if len(errors) > 0 {
-			answer["errors"] = errors
+			response["errors"] = errors
 		}
-		writeJSON(w, http.StatusOK, answer)
+		writeJSON(w, http.StatusOK, response)
 	}
 }
 
 // taskStatus is GET /api/task_status.
 func (b *Backend) taskStatus(w http.ResponseWriter, r *request) {
-	who, ok := b.bearer(w, r)
+	c, ok := b.bearer(w, r)
 	if !ok {
 		return
 	}
@@ -112,20 +112,20 @@ func (b *Backend) taskStatus(w http.ResponseWriter, r *request) {
 	}
 	b.uploads.mu.Lock()
 	t := b.uploads.tasks[id]
-	if t == nil || t.owner != "" && !who.token && !b.opts.Open {
+	if t == nil || t.owner != "" && !c.token && !b.opts.Open {
 		b.uploads.mu.Unlock()
 		writeJSON(w, http.StatusNotFound, fields{"success": false, "message": "Task not found"})
 		return
 	}
-	t.looks++
-	first, seen := t.looks == 1, *t
+	t.polls++
+	first, done := t.polls == 1, *t
 	b.uploads.mu.Unlock()
 	if first {
 		writeJSON(w, http.StatusOK, fields{"status": "PROGRESS", "result": fields{"current": 30, "status": "Processing content"}})
 		return
 	}
 	writeJSON(w, http.StatusOK, fields{"status": "SUCCESS", "result": fields{
-		"attachment_id": seen.attachment, "filename": seen.filename, "mime_type": "text/plain", "token_count": 7,
-		"path": "inputs/" + owner + "/attachments/" + seen.attachment + "/" + seen.filename, "metadata": fields{},
+		"attachment_id": done.attachment, "filename": done.filename, "mime_type": "text/plain", "token_count": 7,
+		"path": "inputs/" + owner + "/attachments/" + done.attachment + "/" + done.filename, "metadata": fields{},
 	}})
 }

@@ -9,16 +9,16 @@ import (
 	"time"
 )
 
-// Bounds of what a switch may ask for.
+// Limits of the values of directives.
 const (
 	maxPause = 10 * time.Minute
 	maxWords = 100_000
 	maxBig   = 64 << 20
 )
 
-var switchPattern = regexp.MustCompile(`\[\[([a-z]+)(?:=([a-z0-9.]+))?\]\]`)
+var faultPattern = regexp.MustCompile(`\[\[([a-z]+)(?:=([a-z0-9.]+))?\]\]`)
 
-// switches are what a question asks for, see [Options].
+// switches are the directives in a question, see [Options].
 type switches struct {
 	wait, gap                                                    time.Duration
 	fail                                                         string
@@ -26,9 +26,9 @@ type switches struct {
 	words, big                                                   int
 }
 
-func parseSwitches(question string) switches {
+func parseFaults(question string) switches {
 	var s switches
-	for _, found := range switchPattern.FindAllStringSubmatch(question, -1) {
+	for _, found := range faultPattern.FindAllStringSubmatch(question, -1) {
 		value := found[2]
 		switch found[1] {
 		case "wait":
@@ -76,7 +76,7 @@ func count(value string, most int) int {
 	return min(n, most)
 }
 
-// pause waits, and says whether the client is still there.
+// pause waits, and reports whether the client is still connected.
 func pause(ctx context.Context, d time.Duration) bool {
 	if d <= 0 {
 		return ctx.Err() == nil
@@ -91,23 +91,23 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// shape is how the errors of an endpoint look.
-type shape int
+// errorFormat is the error format of an endpoint.
+type errorFormat int
 
 const (
-	shapeStream shape = iota // /stream
-	shapeAnswer              // /api/answer
-	shapeSearch              // /api/search and feedback
-	shapeOpenAI              // /v1
+	formatStream errorFormat = iota // /stream
+	formatAnswer                    // /api/answer
+	formatSearch                    // /api/search and feedback
+	formatOpenAI                    // /v1
 )
 
-// prelude does the switches that come before an answer, and says whether there is to be one.
-func prelude(w http.ResponseWriter, r *request, s switches, as shape) bool {
+// prelude applies the faults that precede an answer, and reports whether the answer follows.
+func prelude(w http.ResponseWriter, r *request, s switches, format errorFormat) bool {
 	if !pause(r.Context(), s.wait) {
 		return false
 	}
 	if s.fail != "" {
-		return !fail(w, s.fail, as)
+		return !fail(w, s.fail, format)
 	}
 	if s.plainJSON {
 		writeJSON(w, http.StatusOK, fields{"error": "The answer could not be made.", "success": false})
@@ -116,8 +116,8 @@ func prelude(w http.ResponseWriter, r *request, s switches, as shape) bool {
 	return true
 }
 
-// fail answers with a status in the shape that DocsGPT has for it. A status that is none is not answered.
-func fail(w http.ResponseWriter, status string, as shape) bool {
+// fail responds with a status in DocsGPT's error format, and reports whether it did: an invalid status is ignored.
+func fail(w http.ResponseWriter, status string, format errorFormat) bool {
 	if status == "quota429" {
 		failQuota(w)
 		return true
@@ -130,24 +130,24 @@ func fail(w http.ResponseWriter, status string, as shape) bool {
 	case code == http.StatusTooManyRequests:
 		writeJSON(w, code, fields{"message": "Exceeding usage limit, please try again later.", "success": false})
 	case code == http.StatusForbidden:
-		failAs(w, code, as, "This origin is not allowed to use this agent's API key.", "permission_error")
+		failAs(w, code, format, "This origin is not allowed to use this agent's API key.", "permission_error")
 	case code == http.StatusServiceUnavailable:
-		failAs(w, code, as, "Could not check this request's origin. Please try again later.", "server_error")
-	case as == shapeOpenAI && code == http.StatusUnauthorized:
-		failAs(w, code, as, "Invalid API key", "auth_error")
-	case as == shapeOpenAI && code < 500:
-		failAs(w, code, as, "Failed to process request", "invalid_request")
-	case as == shapeOpenAI:
-		failAs(w, code, as, sayLater, "server_error")
-	case as == shapeStream && code == http.StatusBadRequest:
-		streamRefusals.unknown(w)
-	case as == shapeStream && code == http.StatusUnauthorized:
-		streamRefusals.unauthorized(w)
-	case as == shapeAnswer && code == http.StatusUnauthorized:
-		answerRefusals.unauthorized(w)
-	case as == shapeAnswer && code == http.StatusInternalServerError:
+		failAs(w, code, format, "Could not check this request's origin. Please try again later.", "server_error")
+	case format == formatOpenAI && code == http.StatusUnauthorized:
+		failAs(w, code, format, "Invalid API key", "auth_error")
+	case format == formatOpenAI && code < 500:
+		failAs(w, code, format, "Failed to process request", "invalid_request")
+	case format == formatOpenAI:
+		failAs(w, code, format, msgTryLater, "server_error")
+	case format == formatStream && code == http.StatusBadRequest:
+		streamErrors.unknown(w)
+	case format == formatStream && code == http.StatusUnauthorized:
+		streamErrors.unauthorized(w)
+	case format == formatAnswer && code == http.StatusUnauthorized:
+		answerErrors.unauthorized(w)
+	case format == formatAnswer && code == http.StatusInternalServerError:
 		failAnswer(w)
-	case as == shapeSearch && code == http.StatusInternalServerError:
+	case format == formatSearch && code == http.StatusInternalServerError:
 		writeJSON(w, code, fields{"error": "Search failed"})
 	default:
 		writeMessage(w, code, http.StatusText(code))
@@ -155,15 +155,15 @@ func fail(w http.ResponseWriter, status string, as shape) bool {
 	return true
 }
 
-func failAs(w http.ResponseWriter, code int, as shape, sentence, kind string) {
-	if as == shapeOpenAI {
-		writeJSON(w, code, openAIError(sentence, kind))
+func failAs(w http.ResponseWriter, code int, format errorFormat, message, kind string) {
+	if format == formatOpenAI {
+		writeJSON(w, code, openAIError(message, kind))
 		return
 	}
-	writeJSON(w, code, fields{"message": sentence, "success": false})
+	writeJSON(w, code, fields{"message": message, "success": false})
 }
 
-// failQuota is the refusal of an account whose own quota is used up.
+// failQuota is the error response for an account whose quota is exhausted.
 func failQuota(w http.ResponseWriter) {
 	const resets = "2026-12-01T00:00:00+00:00"
 	w.Header().Set("Retry-After", "682702")

@@ -7,43 +7,43 @@ import (
 	"sync"
 )
 
-// keptCalls is how many requests are remembered.
+// keptCalls is the maximum number of recorded requests.
 const keptCalls = 100
 
-// maxBodyBytes bounds what is read of one request.
+// maxBodyBytes limits the recorded body of a request; the rest is ignored.
 const maxBodyBytes = 64 << 20
 
-// Call is one request as it arrived.
+// Call is one recorded request.
 type Call struct {
 	Method           string
-	Path             string // as it stood in the request line, still escaped
+	Path             string // as in the request line, escaped
 	RawQuery         string
 	Host             string
 	Header           http.Header
-	Body             []byte   // the bytes that were sent, also where the backend reads them as empty
-	ContentLength    int64    // -1: none was sent
+	Body             []byte   // the bytes that were sent, even if the backend reads the body as empty
+	ContentLength    int64    // -1: unknown
 	TransferEncoding []string // chunked, or nil
 	RemoteAddr       string
-	Cancelled        bool // the client went away before the end of the answer
+	Cancelled        bool // the client disconnected before the end of the response
 }
 
 // request is a request whose body has been read.
 type request struct {
 	*http.Request
-	body []byte // what Flask sees: empty if it was sent in chunks
-	sent []byte
+	body []byte // as seen by Flask: empty with chunked transfer encoding
+	sent []byte // as it was sent
 }
 
-// recorder keeps the last calls. The zero value is ready.
+// recorder stores the last calls. The zero value is ready to use.
 type recorder struct {
 	mu    sync.Mutex
 	calls []*Call
 }
 
-// record reads the body and remembers the request. The returned function says that the answer is over.
+// record reads the body and records the request. The returned function must be called after the response.
 func (c *recorder) record(r *http.Request) (*request, func()) {
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxBodyBytes))
-	seen := &Call{
+	call := &Call{
 		Method: r.Method, Path: r.URL.EscapedPath(), RawQuery: r.URL.RawQuery, Host: r.Host, Header: r.Header.Clone(),
 		Body: body, ContentLength: r.ContentLength, TransferEncoding: slices.Clone(r.TransferEncoding),
 		RemoteAddr: r.RemoteAddr, Cancelled: err != nil,
@@ -52,7 +52,7 @@ func (c *recorder) record(r *http.Request) (*request, func()) {
 	if len(c.calls) >= keptCalls {
 		c.calls = slices.Delete(c.calls, 0, len(c.calls)-keptCalls+1)
 	}
-	c.calls = append(c.calls, seen)
+	c.calls = append(c.calls, call)
 	c.mu.Unlock()
 
 	req := &request{Request: r, body: body, sent: body}
@@ -64,7 +64,7 @@ func (c *recorder) record(r *http.Request) (*request, func()) {
 			return
 		}
 		c.mu.Lock()
-		seen.Cancelled = true
+		call.Cancelled = true
 		c.mu.Unlock()
 	}
 }
@@ -73,8 +73,8 @@ func (c *recorder) list() []Call {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	list := make([]Call, len(c.calls))
-	for i, seen := range c.calls {
-		list[i] = *seen
+	for i, call := range c.calls {
+		list[i] = *call
 	}
 	return list
 }
@@ -85,16 +85,16 @@ func (c *recorder) reset() {
 	c.mu.Unlock()
 }
 
-// json reads the body as Flask does: by the content type, then as UTF-8, UTF-16 or UTF-32. On failure it answers and
-// gives false. html: this endpoint's framework errors are HTML pages.
+// json decodes the body as Flask does: it checks the content type, then decodes UTF-8, UTF-16 or UTF-32. On failure it writes
+// the error response and returns false. html: errors of the framework are HTML pages on this endpoint.
 func (r *request) json(w http.ResponseWriter, html bool) (value any, ok bool) {
 	if !isJSON(r.Header.Values("Content-Type")) {
-		refuseContentType(w, html)
+		writeUnsupportedMediaType(w, html)
 		return nil, false
 	}
 	value, err := decodeJSON(r.body)
 	if err != nil {
-		refuseBody(w, html)
+		writeBadRequest(w, html)
 		return nil, false
 	}
 	return value, true

@@ -21,7 +21,7 @@ func filesBackend() *Backend {
 	})
 }
 
-// uploadTo sends a form with a file of that name and, unless it is empty, a key.
+// uploadTo sends a form with a file of that name and, unless key is empty, a key.
 func uploadTo(b *Backend, path, filename, key string, headers ...string) *httptest.ResponseRecorder {
 	var body bytes.Buffer
 	form := multipart.NewWriter(&body)
@@ -44,7 +44,7 @@ func uploadTo(b *Backend, path, filename, key string, headers ...string) *httpte
 	return w
 }
 
-func TestUploadsAreRefusedAsDocsGPTDoes(t *testing.T) {
+func TestUploadErrors(t *testing.T) {
 	bearer := []string{"Authorization", "Bearer " + fileToken}
 	for name, c := range map[string]struct {
 		path, filename, key string
@@ -52,16 +52,16 @@ func TestUploadsAreRefusedAsDocsGPTDoes(t *testing.T) {
 		status              int
 		want                string
 	}{
-		"a key":                      {"/api/store_attachment", "a.txt", fileAgent, nil, 200, "task_id"},
-		"a key in the query":         {"/api/store_attachment?api_key=" + fileAgent, "a.txt", "", nil, 200, "task_id"},
-		"a token":                    {"/api/store_attachment", "a.txt", "", bearer, 200, "attachment_id"},
-		"a wrong key":                {"/api/store_attachment", "a.txt", "wrong", nil, 401, "Invalid API key"},
-		"nobody":                     {"/api/store_attachment", "a.txt", "", nil, 401, "Authentication required"},
-		"a type that cannot be read": {"/api/store_attachment", "a.mp4", fileAgent, nil, 400, "Unsupported file type: .mp4"},
-		"in chunks, read as empty":   {"/api/store_attachment", "a.txt", fileAgent, []string{"Chunked", "1"}, 400, "Missing file(s)"},
-		"a recording":                {"/api/stt", "a.wav", fileAgent, nil, 200, "heard a.wav"},
-		"no recording":               {"/api/stt", "a.txt", fileAgent, nil, 400, "Unsupported audio format"},
-		"a recording, a token":       {"/api/stt", "a.wav", "", bearer, 403, "not_available_to_tokens"},
+		"a key":                  {"/api/store_attachment", "a.txt", fileAgent, nil, 200, "task_id"},
+		"a key in the query":     {"/api/store_attachment?api_key=" + fileAgent, "a.txt", "", nil, 200, "task_id"},
+		"a token":                {"/api/store_attachment", "a.txt", "", bearer, 200, "attachment_id"},
+		"an invalid key":         {"/api/store_attachment", "a.txt", "wrong", nil, 401, "Invalid API key"},
+		"no credential":          {"/api/store_attachment", "a.txt", "", nil, 401, "Authentication required"},
+		"unsupported type":       {"/api/store_attachment", "a.mp4", fileAgent, nil, 400, "Unsupported file type: .mp4"},
+		"chunked, read as empty": {"/api/store_attachment", "a.txt", fileAgent, []string{"Chunked", "1"}, 400, "Missing file(s)"},
+		"a recording":            {"/api/stt", "a.wav", fileAgent, nil, 200, "heard a.wav"},
+		"no recording":           {"/api/stt", "a.txt", fileAgent, nil, 400, "Unsupported audio format"},
+		"a recording, a token":   {"/api/stt", "a.wav", "", bearer, 403, "not_available_to_tokens"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := uploadTo(filesBackend(), c.path, c.filename, c.key, c.headers...)
@@ -72,10 +72,10 @@ func TestUploadsAreRefusedAsDocsGPTDoes(t *testing.T) {
 	}
 }
 
-// A task that an account made is the account's; one that a key made is anybody's who knows its id.
-func TestTasksOfTokensAndKeys(t *testing.T) {
+// A task of an account is private; a task of an agent key is visible to every client that knows its id.
+func TestTaskStatusAccess(t *testing.T) {
 	b := filesBackend()
-	look := func(body, authorization string) int {
+	poll := func(body, authorization string) int {
 		_, rest, _ := strings.Cut(body, `"task_id":"`)
 		id, _, _ := strings.Cut(rest, `"`)
 		r := httptest.NewRequest(http.MethodGet, "/api/task_status?task_id="+id, nil)
@@ -88,16 +88,16 @@ func TestTasksOfTokensAndKeys(t *testing.T) {
 	}
 	keyed := uploadTo(b, "/api/store_attachment", "a.txt", fileAgent).Body.String()
 	owned := uploadTo(b, "/api/store_attachment", "a.txt", "", "Authorization", "Bearer "+fileToken).Body.String()
-	if got := look(keyed, ""); got != http.StatusOK {
-		t.Errorf("a key's, by anybody: %d", got)
+	if got := poll(keyed, ""); got != http.StatusOK {
+		t.Errorf("task of a key, anonymous: %d", got)
 	}
-	if got := look(owned, ""); got != http.StatusNotFound {
-		t.Errorf("an account's, by anybody: %d", got)
+	if got := poll(owned, ""); got != http.StatusNotFound {
+		t.Errorf("task of an account, anonymous: %d", got)
 	}
-	if got := look(owned, "Bearer "+fileToken); got != http.StatusOK {
-		t.Errorf("an account's, by itself: %d", got)
+	if got := poll(owned, "Bearer "+fileToken); got != http.StatusOK {
+		t.Errorf("task of an account, by its owner: %d", got)
 	}
-	if got := look("", ""); got != http.StatusBadRequest {
+	if got := poll("", ""); got != http.StatusBadRequest {
 		t.Errorf("no id: %d", got)
 	}
 }

@@ -8,19 +8,19 @@ import (
 	"strings"
 )
 
-// The sentences that DocsGPT has for its errors.
+// The error messages of DocsGPT.
 const (
-	sayRestBody    = "The browser (or proxy) sent a request that this server could not understand."
-	sayContentType = "Did not attempt to load JSON data because the request Content-Type was not 'application/json'."
-	sayMethod      = "The method is not allowed for the requested URL."
+	msgBadBody     = "The browser (or proxy) sent a request that this server could not understand."
+	msgContentType = "Did not attempt to load JSON data because the request Content-Type was not 'application/json'."
+	msgMethod      = "The method is not allowed for the requested URL."
 	sayInternal    = "Internal Server Error"
-	sayUnknown     = "Unknown error occurred"
-	sayMalformed   = "Malformed request body"
-	sayProcessing  = "An error occurred processing your request"
-	sayLater       = "Please try again later. We apologize for any inconvenience."
+	msgUnknown     = "Unknown error occurred"
+	msgMalformed   = "Malformed request body"
+	msgProcessing  = "An error occurred processing your request"
+	msgTryLater    = "Please try again later. We apologize for any inconvenience."
 )
 
-// setCommonHeaders sets what every reply of the real one carries.
+// setCommonHeaders sets the headers of every response.
 func setCommonHeaders(h http.Header) {
 	h.Set("Server", "uvicorn")
 	h.Set("Access-Control-Allow-Origin", "*")
@@ -29,29 +29,29 @@ func setCommonHeaders(h http.Header) {
 	h.Set("Vary", "Origin")
 }
 
-// writeJSON answers as jsonify does.
+// writeJSON responds as jsonify does.
 func writeJSON(w http.ResponseWriter, status int, v any) {
 	writeBody(w, status, "application/json", append(compact.dumps(v), '\n'))
 }
 
-// writeMessage answers as Flask-RESTX does on an error.
+// writeMessage responds as Flask-RESTX does on an error.
 func writeMessage(w http.ResponseWriter, status int, message string) {
 	writeBody(w, status, "application/json", append(spaced.dumps(object{{"message", message}}), '\n'))
 }
 
-// writeHTML answers with an error page of Werkzeug.
-func writeHTML(w http.ResponseWriter, status int, title, sentence string) {
-	sentence = strings.ReplaceAll(sentence, "'", "&#39;")
+// writeHTML responds with an error page of Werkzeug.
+func writeHTML(w http.ResponseWriter, status int, title, message string) {
+	message = strings.ReplaceAll(message, "'", "&#39;")
 	page := fmt.Sprintf("<!doctype html>\n<html lang=en>\n<title>%d %s</title>\n<h1>%[2]s</h1>\n<p>%s</p>\n",
-		status, title, sentence)
+		status, title, message)
 	writeBody(w, status, "text/html; charset=utf-8", []byte(page))
 }
 
-// writeErrorEvent answers with a stream that is one error event. It has no id line.
-func writeErrorEvent(w http.ResponseWriter, status int, sentence string) {
+// writeErrorEvent responds with a stream of one error event without an id line.
+func writeErrorEvent(w http.ResponseWriter, status int, message string) {
 	w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
 	w.WriteHeader(status)
-	_, _ = fmt.Fprintf(w, "data: %s\n\n", spaced.dumps(object{{"type", "error"}, {"error", sentence}}))
+	_, _ = fmt.Fprintf(w, "data: %s\n\n", spaced.dumps(object{{"type", "error"}, {"error", message}}))
 	_ = http.NewResponseController(w).Flush()
 }
 
@@ -62,23 +62,23 @@ func writeBody(w http.ResponseWriter, status int, contentType string, body []byt
 	_, _ = w.Write(body)
 }
 
-func refuseContentType(w http.ResponseWriter, html bool) {
+func writeUnsupportedMediaType(w http.ResponseWriter, html bool) {
 	if html {
-		writeHTML(w, http.StatusUnsupportedMediaType, "Unsupported Media Type", sayContentType)
+		writeHTML(w, http.StatusUnsupportedMediaType, "Unsupported Media Type", msgContentType)
 		return
 	}
-	writeMessage(w, http.StatusUnsupportedMediaType, sayContentType)
+	writeMessage(w, http.StatusUnsupportedMediaType, msgContentType)
 }
 
-func refuseBody(w http.ResponseWriter, html bool) {
+func writeBadRequest(w http.ResponseWriter, html bool) {
 	if html {
-		writeHTML(w, http.StatusBadRequest, "Bad Request", sayRestBody)
+		writeHTML(w, http.StatusBadRequest, "Bad Request", msgBadBody)
 		return
 	}
-	writeMessage(w, http.StatusBadRequest, sayRestBody)
+	writeMessage(w, http.StatusBadRequest, msgBadBody)
 }
 
-func refuseInternal(w http.ResponseWriter, html bool) {
+func writeInternalError(w http.ResponseWriter, html bool) {
 	if html {
 		writeHTML(w, http.StatusInternalServerError, sayInternal, "The server encountered an internal error and was "+
 			"unable to complete your request. Either the server is overloaded or there is an error in the application.")
@@ -87,21 +87,22 @@ func refuseInternal(w http.ResponseWriter, html bool) {
 	writeMessage(w, http.StatusInternalServerError, sayInternal)
 }
 
-func refuseMethod(w http.ResponseWriter, to route) {
+func writeMethodNotAllowed(w http.ResponseWriter, to route) {
 	allow := "OPTIONS, POST"
 	if to.method == http.MethodGet {
 		allow = "GET, HEAD, OPTIONS"
 	}
 	w.Header().Set("Allow", allow)
 	if to.html {
-		writeHTML(w, http.StatusMethodNotAllowed, "Method Not Allowed", sayMethod)
+		writeHTML(w, http.StatusMethodNotAllowed, "Method Not Allowed", msgMethod)
 		return
 	}
-	writeMessage(w, http.StatusMethodNotAllowed, sayMethod)
+	writeMessage(w, http.StatusMethodNotAllowed, msgMethod)
 }
 
-// answerOptions answers a preflight as Starlette's CORS layer does, for any path; other OPTIONS requests are empty.
-func answerOptions(w http.ResponseWriter, r *http.Request) {
+// serveOptions responds to a preflight on any path as Starlette's CORS middleware does. Other OPTIONS requests get an empty
+// response.
+func serveOptions(w http.ResponseWriter, r *http.Request) {
 	method, headers := r.Header.Get("Access-Control-Request-Method"), r.Header.Get("Access-Control-Request-Headers")
 	if r.Header.Get("Origin") == "" || method == "" {
 		writeBody(w, http.StatusOK, "text/html; charset=utf-8", nil)
@@ -113,23 +114,23 @@ func answerOptions(w http.ResponseWriter, r *http.Request) {
 	h.Set("Access-Control-Max-Age", "600")
 	h.Set("Access-Control-Allow-Headers", "Accept, Accept-Language, Authorization, Content-Language, Content-Type, "+
 		"Idempotency-Key, Mcp-Session-Id")
-	var faults []string
+	var disallowed []string
 	if !slices.Contains([]string{"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}, method) {
-		faults = append(faults, "method")
+		disallowed = append(disallowed, "method")
 	}
 	allowed := strings.Split(strings.ToLower(h.Get("Access-Control-Allow-Headers")), ", ")
 	for name := range strings.SplitSeq(headers, ",") {
 		if name = strings.ToLower(strings.TrimSpace(name)); name != "" && !slices.Contains(allowed, name) {
-			faults = append(faults, "headers")
+			disallowed = append(disallowed, "headers")
 			break
 		}
 	}
 	if r.Header.Get("Access-Control-Request-Private-Network") != "" {
-		faults = append(faults, "private-network")
+		disallowed = append(disallowed, "private-network")
 	}
-	if len(faults) > 0 {
+	if len(disallowed) > 0 {
 		writeBody(w, http.StatusBadRequest, "text/plain; charset=utf-8",
-			[]byte("Disallowed CORS "+strings.Join(faults, ", ")))
+			[]byte("Disallowed CORS "+strings.Join(disallowed, ", ")))
 		return
 	}
 	writeBody(w, http.StatusOK, "text/plain; charset=utf-8", []byte("OK"))

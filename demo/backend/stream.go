@@ -7,14 +7,14 @@ import (
 
 // stream is POST /stream.
 func (b *Backend) stream(w http.ResponseWriter, r *request) {
-	c, ok := b.readChat(w, r, streamRefusals)
+	c, ok := b.readChat(w, r, streamErrors)
 	if !ok {
 		return
 	}
-	b.open.Add(1)
-	defer b.open.Add(-1)
-	s := parseSwitches(c.asked)
-	if !prelude(w, r, s, shapeStream) {
+	b.streams.Add(1)
+	defer b.streams.Add(-1)
+	s := parseFaults(c.asked)
+	if !prelude(w, r, s, formatStream) {
 		return
 	}
 	e := newEventWriter(w, r, s, c.kept())
@@ -27,10 +27,10 @@ func (b *Backend) stream(w http.ResponseWriter, r *request) {
 		return
 	}
 	if s.errorEvent || c.broken {
-		e.send(object{{"type", "error"}, {"error", sayLater}, {"code", "server_error"}})
+		e.send(object{{"type", "error"}, {"error", msgTryLater}, {"code", "server_error"}})
 		return
 	}
-	if !e.text(b.pieces(c, s), s, b.opts.Pace, func(piece string) any {
+	if !e.writeText(b.pieces(c, s), s, b.opts.Pace, func(piece string) any {
 		return object{{"type", "answer"}, {"answer", piece}}
 	}) {
 		return
@@ -53,16 +53,16 @@ func (b *Backend) stream(w http.ResponseWriter, r *request) {
 
 // answer is POST /api/answer.
 func (b *Backend) answer(w http.ResponseWriter, r *request) {
-	c, ok := b.readChat(w, r, answerRefusals)
+	c, ok := b.readChat(w, r, answerErrors)
 	if !ok {
 		return
 	}
-	s := parseSwitches(c.asked)
-	if !prelude(w, r, s, shapeAnswer) || !pause(r.Context(), s.gap) {
+	s := parseFaults(c.asked)
+	if !prelude(w, r, s, formatAnswer) || !pause(r.Context(), s.gap) {
 		return
 	}
 	if s.errorEvent || c.broken {
-		writeJSON(w, http.StatusBadRequest, fields{"code": "server_error", "error": sayLater})
+		writeJSON(w, http.StatusBadRequest, fields{"code": "server_error", "error": msgTryLater})
 		return
 	}
 	writeAnswer(w, s, fields{
@@ -71,27 +71,27 @@ func (b *Backend) answer(w http.ResponseWriter, r *request) {
 	})
 }
 
-// writeAnswer writes an answer that is not streamed.
+// writeAnswer writes an answer without streaming.
 func writeAnswer(w http.ResponseWriter, s switches, v any) {
 	json := compact
 	json.raw = s.unicode
 	body := append(json.dumps(v), '\n')
 	if s.cut {
-		w = &halfWriter{w}
+		w = &truncatingWriter{w}
 	}
 	writeBody(w, http.StatusOK, "application/json", body)
 }
 
-// halfWriter announces a whole body, writes half of it and ends the connection.
-type halfWriter struct{ http.ResponseWriter }
+// truncatingWriter writes half of the body and aborts the connection. Content-Length is that of the whole body.
+type truncatingWriter struct{ http.ResponseWriter }
 
-func (h *halfWriter) Write(b []byte) (int, error) {
+func (h *truncatingWriter) Write(b []byte) (int, error) {
 	_, _ = h.ResponseWriter.Write(b[:len(b)/2])
 	_ = http.NewResponseController(h.ResponseWriter).Flush()
 	panic(http.ErrAbortHandler)
 }
 
-// passages are what was found in the sources: one passage each.
+// passages returns the search results: one passage of each source.
 func (b *Backend) passages(ids []string) []any {
 	list := make([]any, len(ids))
 	for i, id := range ids {
@@ -107,8 +107,8 @@ func (b *Backend) passages(ids []string) []any {
 	return list
 }
 
-// passage is the only text of a source.
+// passage returns the only passage of a source.
 func (b *Backend) passage(id string) string {
-	return "# " + b.opts.Sources[id] + "\n\nThis passage stands in the source \"" + b.opts.Sources[id] +
-		"\". Every question finds it, because the " + b.opts.Label + " backend keeps one passage for each source."
+	return "# " + b.opts.Sources[id] + "\n\nThis passage is from the source \"" + b.opts.Sources[id] +
+		"\". Every question finds it, because the " + b.opts.Label + " backend has one passage for each source."
 }
