@@ -5,44 +5,44 @@ import (
 	"math"
 )
 
-// perRequests is the number of requests that CPU times are given for.
+// perRequests is the number of requests that a reported CPU time is for.
 const perRequests = 10000
 
-// compare measures CPU time. The proxies run side by side and take turns, each round beginning with another one, so
-// that whatever else happens on the machine happens to all of them.
+// compare measures CPU time. All proxies run at the same time and are measured in turns, each round in another order, so that
+// other load on the machine affects all of them equally.
 func (w *world) compare(ctx context.Context, r *report) error {
-	proxies := make([]*proxy, 0, len(proxyKinds))
+	proxies := make([]*proxy, 0, len(proxyModes))
 	defer func() {
 		for _, p := range proxies {
 			p.stop()
 		}
 	}()
-	for _, p := range proxyKinds {
+	for _, p := range proxyModes {
 		running, err := w.startProxy(ctx, p, false)
 		if err != nil {
 			return err
 		}
 		proxies = append(proxies, running)
 	}
-	for i := range w.options.kinds {
-		k := &w.options.kinds[i]
+	for i := range w.options.scenarios {
+		k := &w.options.scenarios[i]
 		requests := int(math.Ceil(float64(k.Requests) * w.options.scale))
-		progress("%s: %d rounds of %d requests for each", k.About, w.options.rounds, requests)
-		f := figures{Kind: k.Name, About: k.About, Requests: requests, budgets: k.Budgets}
+		progress("%s: %d rounds of %d requests for each", k.Description, w.options.rounds, requests)
+		f := figures{Scenario: k.Name, Description: k.Description, Requests: requests, budgets: k.Budgets}
 		for _, p := range proxies {
 			if _, err := w.measure(ctx, p, k, max(1, requests/10)); err != nil { // to warm up
 				return err
 			}
 		}
 		for n := range w.options.rounds {
-			round := map[proxyKind]float64{}
+			round := map[proxyMode]float64{}
 			for i := range proxies {
 				p := proxies[(n+i)%len(proxies)]
 				seconds, err := w.measure(ctx, p, k, requests)
 				if err != nil {
 					return err
 				}
-				round[p.kind] = seconds * perRequests / float64(requests)
+				round[p.mode] = seconds * perRequests / float64(requests)
 			}
 			f.Rounds = append(f.Rounds, round)
 		}
@@ -51,8 +51,8 @@ func (w *world) compare(ctx context.Context, r *report) error {
 	return nil
 }
 
-// measure returns the CPU time that a proxy takes for some requests, in seconds.
-func (w *world) measure(ctx context.Context, p *proxy, k *kind, requests int) (float64, error) {
+// measure returns the CPU time of a proxy for some requests, in seconds.
+func (w *world) measure(ctx context.Context, p *proxy, k *scenario, requests int) (float64, error) {
 	before, err := p.cpu()
 	if err != nil {
 		return 0, err
@@ -69,21 +69,21 @@ func (w *world) measure(ctx context.Context, p *proxy, k *kind, requests int) (f
 	return after - before, err
 }
 
-// memoryRounds is how often memory is measured at most; each round starts all proxies anew.
+// memoryRounds is the maximum number of rounds that measure memory. Each round restarts all proxies.
 const memoryRounds = 3
 
-// compareMemory measures what an open stream takes: how much the resident memory of a fresh proxy grows, after it has
-// answered some requests, when many streams are opened that have begun and are silent.
+// compareMemory measures the memory of an open stream: the growth of a new proxy's resident memory when many streams are opened
+// that have started and are idle. The proxy is warmed up with some requests.
 func (w *world) compareMemory(ctx context.Context, r *report) error {
 	rounds := min(w.options.rounds, memoryRounds)
 	progress("memory: %d rounds of %d open streams for each", rounds, w.options.streams)
 	f := figures{
-		Kind: "memory", About: "memory for each open stream", Requests: w.options.streams,
-		budgets: map[proxyKind]budget{own: {50e3, 35e3}, via: {}},
+		Scenario: "memory", Description: "memory for each open stream", Requests: w.options.streams,
+		budgets: map[proxyMode]budget{own: {50e3, 35e3}, via: {}},
 	}
 	for range rounds {
-		round := map[proxyKind]float64{}
-		for _, p := range proxyKinds {
+		round := map[proxyMode]float64{}
+		for _, p := range proxyModes {
 			bytes, err := w.memory(ctx, p)
 			if err != nil {
 				return err
@@ -96,21 +96,21 @@ func (w *world) compareMemory(ctx context.Context, r *report) error {
 	return nil
 }
 
-// memory returns by how many bytes a proxy grows with its open streams.
-func (w *world) memory(ctx context.Context, kind proxyKind) (float64, error) {
+// memory returns the growth of a proxy with its open streams, in bytes.
+func (w *world) memory(ctx context.Context, kind proxyMode) (float64, error) {
 	p, err := w.startProxy(ctx, kind, false)
 	if err != nil {
 		return 0, err
 	}
 	defer p.stop()
-	if _, err := w.measure(ctx, p, &kinds[0], 500); err != nil { // to warm up
+	if _, err := w.measure(ctx, p, &scenarios[0], 500); err != nil { // to warm up
 		return 0, err
 	}
 	before, err := p.memory()
 	if err != nil {
 		return 0, err
 	}
-	client, err := w.send(ctx, p, &holdKind, w.options.streams)
+	client, err := w.send(ctx, p, &holdScenario, w.options.streams)
 	if err != nil {
 		return 0, err
 	}

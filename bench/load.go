@@ -15,29 +15,28 @@ import (
 	"time"
 )
 
-// plan is what the load generator is to do.
+// plan is the workload of the load generator.
 type plan struct {
-	Address     string
-	Proxy       proxyKind
-	Kind        string
-	Requests    int
-	Connections int
-	First       uint64 // number of the first unknown token
+	Address      string
+	Proxy        proxyMode
+	Scenario     string
+	Requests     int
+	Connections  int
+	FirstUnknown uint64 // number of the first unknown token
 }
 
-// outcome is what came of a plan.
+// outcome is the result of a workload.
 type outcome struct {
-	Right int
-	Wrong int
-	First string // what was wrong first
+	Valid      int
+	Invalid    int
+	FirstError string // the error of the first invalid response
 }
 
-// exchangeTimeout is how long one request may take; it is far from what any takes.
-const exchangeTimeout = time.Minute
+// requestTimeout is the timeout of one request, far above the normal duration.
+const requestTimeout = time.Minute
 
-// serveLoad is the role of the load generator: it reads one plan, carries it out and prints the outcome. Where the kind
-// is holdKind it opens one connection for each request, prints the outcome once all streams have begun, and keeps them
-// open until there is nothing more to read.
+// serveLoad implements the role of the load generator: it reads a workload, runs it and prints the outcome. For holdScenario it
+// opens one connection for each request, prints the outcome when all streams have started, and keeps them open until in ends.
 func serveLoad(ctx context.Context, in io.Reader, out io.Writer) error {
 	var p plan
 	lines := bufio.NewReader(in)
@@ -48,12 +47,12 @@ func serveLoad(ctx context.Context, in io.Reader, out io.Writer) error {
 	if err := json.Unmarshal(line, &p); err != nil {
 		return err
 	}
-	k, err := findKind(p.Kind)
+	k, err := findScenario(p.Scenario)
 	if err != nil {
 		return err
 	}
-	l := &load{plan: p, kind: k, expect: k.expect(p.Proxy)}
-	if k.Name == holdKind.Name {
+	l := &load{plan: p, scenario: k, expect: k.expect(p.Proxy)}
+	if k.Name == holdScenario.Name {
 		l.plan.Connections = p.Requests
 	}
 	l.run(ctx)
@@ -65,26 +64,26 @@ func serveLoad(ctx context.Context, in io.Reader, out io.Writer) error {
 	return err
 }
 
-func findKind(name string) (*kind, error) {
-	if name == holdKind.Name {
-		return &holdKind, nil
+func findScenario(name string) (*scenario, error) {
+	if name == holdScenario.Name {
+		return &holdScenario, nil
 	}
-	found, err := findKinds(name)
+	found, err := findScenarios(name)
 	if err != nil || len(found) != 1 {
-		return nil, errors.Join(fmt.Errorf("the plan names no kind: %q", name), err)
+		return nil, errors.Join(fmt.Errorf("the workload has no valid scenario: %q", name), err)
 	}
 	return &found[0], nil
 }
 
-// load is a plan under way.
+// load is a workload in progress.
 type load struct {
-	plan    plan
-	kind    *kind
-	expect  expectation
-	next    atomic.Uint64
-	mu      sync.Mutex
-	outcome outcome
-	open    []net.Conn
+	plan     plan
+	scenario *scenario
+	expect   expectation
+	next     atomic.Uint64
+	mu       sync.Mutex
+	outcome  outcome
+	open     []net.Conn
 }
 
 func (l *load) run(ctx context.Context) {
@@ -95,20 +94,20 @@ func (l *load) run(ctx context.Context) {
 	workers.Wait()
 }
 
-// work sends requests over one connection, one after the other, until none are left.
+// work sends requests sequentially over one connection, until none are left.
 func (l *load) work(ctx context.Context) {
-	conn, err := (&net.Dialer{Timeout: exchangeTimeout}).DialContext(ctx, "tcp", l.plan.Address)
+	conn, err := (&net.Dialer{Timeout: requestTimeout}).DialContext(ctx, "tcp", l.plan.Address)
 	if err != nil {
-		l.note(err)
+		l.record(err)
 		return
 	}
 	l.mu.Lock()
 	l.open = append(l.open, conn)
 	l.mu.Unlock()
-	request := l.kind.request(l.plan.Address, goodToken)
-	at := bytes.Index(request, []byte(goodToken))
-	if !l.kind.Unknown {
-		at = -1
+	request := l.scenario.request(l.plan.Address, goodToken)
+	tokenOffset := bytes.Index(request, []byte(goodToken))
+	if !l.scenario.UnknownTokens {
+		tokenOffset = -1
 	}
 	reader, body := bufio.NewReaderSize(conn, 16<<10), new(bytes.Buffer)
 	for ctx.Err() == nil {
@@ -116,43 +115,43 @@ func (l *load) work(ctx context.Context) {
 		if n > uint64(l.plan.Requests) {
 			return
 		}
-		if at >= 0 {
-			copy(request[at:], unknownToken(l.plan.First+n))
+		if tokenOffset >= 0 {
+			copy(request[tokenOffset:], unknownToken(l.plan.FirstUnknown+n))
 		}
-		err := conn.SetDeadline(time.Now().Add(exchangeTimeout))
+		err := conn.SetDeadline(time.Now().Add(requestTimeout))
 		if err == nil {
 			_, err = conn.Write(request)
 		}
 		if err == nil {
-			err = l.receive(reader, body)
+			err = l.readResponse(reader, body)
 		}
-		l.note(err)
-		if err != nil || l.kind.Ask == askHold {
-			return // the connection is of no more use, or is to stay as it is
+		l.record(err)
+		if err != nil || l.scenario.Marker == markHold {
+			return // the connection cannot be reused, or must stay open
 		}
 	}
 }
 
-// receive reads an answer and tells what is wrong with it.
-func (l *load) receive(reader *bufio.Reader, body *bytes.Buffer) error {
+// readResponse reads a response and checks it.
+func (l *load) readResponse(reader *bufio.Reader, body *bytes.Buffer) error {
 	resp, err := http.ReadResponse(reader, nil)
 	if err != nil {
-		return fmt.Errorf("reading the head of an answer: %w", err)
+		return fmt.Errorf("reading the headers of a response: %w", err)
 	}
 	body.Reset()
-	if l.kind.Ask == askHold {
-		err = readUntil(resp.Body, body, answerStart) // and not closed, which would wait for the rest
+	if l.scenario.Marker == markHold {
+		err = readUntil(resp.Body, body, answerStart) // not closed: Close would wait for the rest
 	} else {
 		_, err = body.ReadFrom(resp.Body)
 		resp.Body.Close()
 	}
 	if err != nil {
-		return fmt.Errorf("reading an answer: %w", err)
+		return fmt.Errorf("reading a response: %w", err)
 	}
 	return l.expect.check(resp.StatusCode, body.Bytes())
 }
 
-// readUntil reads until the text has come, and leaves the rest.
+// readUntil reads until the body contains the text.
 func readUntil(from io.Reader, body *bytes.Buffer, text string) error {
 	piece := make([]byte, 4<<10)
 	for !bytes.Contains(body.Bytes(), []byte(text)) {
@@ -165,34 +164,34 @@ func readUntil(from io.Reader, body *bytes.Buffer, text string) error {
 	return nil
 }
 
-// check tells what is wrong with an answer.
+// check returns an error if the response is invalid.
 func (e *expectation) check(status int, body []byte) error {
 	if status != e.status {
-		return fmt.Errorf("status %d in place of %d: %.300q", status, e.status, body)
+		return fmt.Errorf("status %d, want %d: %.300q", status, e.status, body)
 	}
 	for _, text := range e.contains {
 		if !bytes.Contains(body, []byte(text)) {
-			return fmt.Errorf("%q is missing in an answer: %.300q", text, body)
+			return fmt.Errorf("%q is missing in a response: %.300q", text, body)
 		}
 	}
 	for _, text := range e.absent {
 		if bytes.Contains(body, []byte(text)) {
-			return fmt.Errorf("%q is in an answer: %.300q", text, body)
+			return fmt.Errorf("unexpected %q in a response: %.300q", text, body)
 		}
 	}
 	return nil
 }
 
-// note counts one answer.
-func (l *load) note(err error) {
+// record counts one response.
+func (l *load) record(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err == nil {
-		l.outcome.Right++
+		l.outcome.Valid++
 		return
 	}
-	if l.outcome.Wrong++; l.outcome.First == "" {
-		l.outcome.First = err.Error()
+	if l.outcome.Invalid++; l.outcome.FirstError == "" {
+		l.outcome.FirstError = err.Error()
 	}
 }
 

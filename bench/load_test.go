@@ -6,59 +6,58 @@ import (
 	"testing"
 )
 
-// With no proxy at all in between, everything must look as it does behind plain Caddy, and nothing as it does behind the
-// gate: that is what the checks are for.
-func TestChecksTellAGateFromNone(t *testing.T) {
-	for i := range kinds {
-		k := &kinds[i]
+// Without a proxy all responses must pass the checks for plain Caddy and fail those for the gate.
+func TestChecksDetectMissingGate(t *testing.T) {
+	for i := range scenarios {
+		k := &scenarios[i]
 		t.Run(k.Name, func(t *testing.T) {
 			s := newStub()
 			server := httptest.NewServer(s)
 			defer server.Close()
 			const requests = 2 * sampled
-			send := func(p proxyKind) outcome {
+			send := func(p proxyMode) outcome {
 				l := &load{
-					plan:   plan{Address: server.Listener.Addr().String(), Proxy: p, Requests: requests, Connections: 2},
-					kind:   k,
-					expect: k.expect(p),
+					plan:     plan{Address: server.Listener.Addr().String(), Proxy: p, Requests: requests, Connections: 2},
+					scenario: k,
+					expect:   k.expect(p),
 				}
 				defer l.close()
 				l.run(t.Context())
 				return l.outcome
 			}
 
-			if got := send(plain); got.Wrong > 0 || got.Right != requests {
-				t.Errorf("as plain Caddy: %+v, want %d right answers", got, requests)
+			if got := send(plain); got.Invalid > 0 || got.Valid != requests {
+				t.Errorf("as plain Caddy: %+v, want %d valid responses", got, requests)
 			}
 			if err := checkCounts(plain, k, s.counts(), requests); err != nil {
 				t.Error(err)
 			}
 			before := s.counts()
 			got := send(own)
-			if k.Path == "/stream" && got.Right > 0 {
-				t.Errorf("as the gate: %d answers of the upstream itself were taken for the gate's", got.Right)
+			if k.Path == "/stream" && got.Valid > 0 {
+				t.Errorf("as the gate: %d responses of the upstream were accepted", got.Valid)
 			}
 			if err := checkCounts(own, k, s.counts().minus(before), requests); err == nil {
-				t.Error("as the gate: the upstream saw the client's token and nobody minded")
+				t.Error("as the gate: the check accepted the client's token at the upstream")
 			}
 		})
 	}
 }
 
-func TestStubSeesWhatWasChanged(t *testing.T) {
-	k := &kinds[2]
+func TestStubCounts(t *testing.T) {
+	k := &scenarios[2]
 	for name, tc := range map[string]struct {
-		old, replacement string // in the body, once
+		old, replacement string // in the body, replaced once
 		want             counts
 	}{
-		"as it was sent":         {want: counts{Requests: 1, Token: 1}},
-		"the agent key":          {goodToken, agentKey, counts{Requests: 1, Agent: 1}},
-		"key and token":          {`"default"`, `"` + agentKey + `"`, counts{Requests: 1, Token: 1}},
-		"no key":                 {goodToken, "", counts{Requests: 1, Other: 1}},
-		"an unknown token":       {goodToken, unknownToken(7), counts{Requests: 1, Unknown: 1}},
-		"another history":        {"settings", "Settings", counts{Requests: 1, Token: 1, Strange: 1}},
-		"another question":       {`it?","history`, `them?","history`, counts{Requests: 1, Token: 1, Strange: 1}},
-		"a body that is no JSON": {`"}`, "", counts{Requests: 1, Token: 1, Strange: 1}},
+		"unmodified":              {want: counts{Requests: 1, Token: 1}},
+		"the agent key":           {goodToken, agentKey, counts{Requests: 1, Agent: 1}},
+		"key and token":           {`"default"`, `"` + agentKey + `"`, counts{Requests: 1, Token: 1}},
+		"no key":                  {goodToken, "", counts{Requests: 1, Other: 1}},
+		"an unknown token":        {goodToken, unknownToken(7), counts{Requests: 1, Unknown: 1}},
+		"another history":         {"settings", "Settings", counts{Requests: 1, Token: 1, Modified: 1}},
+		"another question":        {`it?","history`, `them?","history`, counts{Requests: 1, Token: 1, Modified: 1}},
+		"a body that is not JSON": {`"}`, "", counts{Requests: 1, Token: 1, Modified: 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStub()
@@ -71,7 +70,7 @@ func TestStubSeesWhatWasChanged(t *testing.T) {
 	}
 }
 
-func TestSpread(t *testing.T) {
+func TestSummarize(t *testing.T) {
 	for name, tc := range map[string]struct {
 		numbers []float64
 		want    spread
@@ -81,7 +80,7 @@ func TestSpread(t *testing.T) {
 		"an even one":   {[]float64{4, 1, 2, 3}, spread{2.5, 1, 4}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := spreadOf(tc.numbers); got != tc.want {
+			if got := summarize(tc.numbers); got != tc.want {
 				t.Errorf("spread %v, want %v", got, tc.want)
 			}
 		})

@@ -1,20 +1,20 @@
-// Command bench compares the gate with plain Caddy: how much CPU time and memory the one binary takes as a plain
-// reverse_proxy without a gate, as the gate with its own forwarding, and as the gate in front of reverse_proxy.
+// Command bench compares the gate with plain Caddy. It measures CPU time and memory of the same binary as a plain reverse_proxy
+// without the gate, as the gate with built-in forwarding, and as the gate in front of reverse_proxy.
 //
-//	go run ./bench [-rounds 5] [-scale 1] [-kinds name,name] [-memory=false] [-out folder]
-//	go run ./bench -profile own -kinds widget
+//	go run ./bench [-rounds 5] [-scale 1] [-scenarios name,name] [-memory=false] [-out folder]
+//	go run ./bench -profile builtin -scenarios widget
 //	go run ./bench -keys 1000000 [-rounds 5] [-out folder]
 //
-// It prints ratios to plain Caddy, each as the median of all rounds with the lowest and the highest, and the project's
-// budgets beside them. No time is judged by itself, so a busy or slow machine gives wider ranges, not other results. The
-// raw figures go to load.json in the output folder. It needs Linux, for /proc.
+// It prints ratios to plain Caddy, each as the median of all rounds with minimum and maximum, and the project's budgets. No
+// absolute time is compared with a budget, so on a busy or slow machine the ranges are wider, but the results are the same. The
+// raw figures are written to load.json in the output folder. Linux only: it reads /proc.
 //
-// The client and the upstream run in processes of their own (the same program in another role), so that what is
-// measured is the proxy alone. All answers are checked, and so is what reached the upstream: if one is wrong there are
-// no figures and the exit status is 1. A budget that is not met changes no exit status.
+// The client and the upstream run in subprocesses, which are the same program in another role, so the figures are those of the
+// proxy alone. All responses and all requests at the upstream are checked. If one is invalid, bench prints no figures and exits
+// with status 1. An exceeded budget does not change the exit status.
 //
-// With -keys it shows in place of all that what a store of so many keys takes: the start, memory, listing and searching,
-// and a change. Those are times of this machine, beside budgets that any should meet.
+// With -keys it measures a store of that many keys instead: startup, memory, listing, searching and an update. These are absolute
+// times, with budgets that any machine should meet.
 package main
 
 import (
@@ -43,8 +43,8 @@ func main() {
 	}
 }
 
-// errUsage says that the command line is wrong and that the reader has been told so.
-var errUsage = errors.New("wrong usage")
+// errUsage means that the command line is invalid and that the error has been printed.
+var errUsage = errors.New("invalid usage")
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 1 {
@@ -62,9 +62,9 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	if o.keys > 0 {
-		return showScale(ctx, o, os.Stdout)
+		return runScale(ctx, o, os.Stdout)
 	}
-	w, err := openWorld(ctx, o)
+	w, err := openEnv(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -86,16 +86,16 @@ func run(ctx context.Context, args []string) error {
 	return report.save(o.out)
 }
 
-// options are what the command line says.
+// options are the parsed command line.
 type options struct {
 	rounds      int
 	scale       float64
 	connections int
 	procs       int
 	streams     int
-	kinds       []kind
+	scenarios   []scenario
 	memory      bool
-	profile     proxyKind
+	profile     proxyMode
 	keys        int
 	out         string
 }
@@ -104,16 +104,16 @@ func parseOptions(args []string, stderr io.Writer) (*options, error) {
 	o := new(options)
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.IntVar(&o.rounds, "rounds", 5, "how often each is measured")
-	flags.Float64Var(&o.scale, "scale", 1, "factor for the number of requests a round")
-	flags.IntVar(&o.connections, "connections", 16, "connections of the client, each with one request at a time")
+	flags.IntVar(&o.rounds, "rounds", 5, "number of rounds")
+	flags.Float64Var(&o.scale, "scale", 1, "factor for the number of requests per round")
+	flags.IntVar(&o.connections, "connections", 16, "number of client connections, each with one request at a time")
 	flags.IntVar(&o.procs, "gomaxprocs", 2, "GOMAXPROCS of the proxies")
-	flags.IntVar(&o.streams, "streams", 1000, "open streams when memory is measured")
-	flags.BoolVar(&o.memory, "memory", true, "measure memory for each open stream")
+	flags.IntVar(&o.streams, "streams", 1000, "number of open streams for the memory measurement")
+	flags.BoolVar(&o.memory, "memory", true, "measure the memory of an open stream")
 	flags.StringVar(&o.out, "out", "", "output folder (default .cache/bench in the project)")
-	names := flags.String("kinds", "", "only these kinds of requests: "+strings.Join(kindNames(), ","))
-	flags.IntVar(&o.keys, "keys", 0, "instead of comparing, show what a store of so many keys takes, say 1000000")
-	profile := flags.String("profile", "", "instead of comparing, profile one proxy: plain, own or via")
+	names := flags.String("scenarios", "", "comma-separated list of scenarios to run: "+strings.Join(scenarioNames(), ","))
+	flags.IntVar(&o.keys, "keys", 0, "instead of comparing, measure a store of this many keys, for example 1000000")
+	profile := flags.String("profile", "", "instead of comparing, profile one proxy: plain, builtin or reverse_proxy")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return nil, err
@@ -121,21 +121,21 @@ func parseOptions(args []string, stderr io.Writer) (*options, error) {
 		return nil, errUsage
 	}
 	var err error
-	if o.kinds, err = findKinds(*names); err != nil {
+	if o.scenarios, err = findScenarios(*names); err != nil {
 		return nil, err
 	}
-	o.profile = proxyKind(*profile)
+	o.profile = proxyMode(*profile)
 	switch {
 	case flags.NArg() > 0:
 		return nil, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	case o.rounds < 1 || o.scale <= 0 || o.connections < 1 || o.procs < 1 || o.streams < 1 || o.keys < 0:
-		return nil, errors.New("numbers must be above zero")
+		return nil, errors.New("numbers must be greater than zero")
 	case o.keys > 0 && o.keys < max(1000, o.rounds):
-		return nil, errors.New("a store of many keys has 1000 at least")
+		return nil, errors.New("-keys must be at least 1000, and at least the number of rounds")
 	case o.keys > 0 && o.profile != "":
-		return nil, errors.New("-keys and -profile do not go together")
-	case o.profile != "" && !o.profile.known():
-		return nil, fmt.Errorf("unknown proxy %q: known are plain, own, via", o.profile)
+		return nil, errors.New("-keys and -profile are mutually exclusive")
+	case o.profile != "" && !o.profile.isValid():
+		return nil, fmt.Errorf("unknown proxy %q: choose from plain, builtin, reverse_proxy", o.profile)
 	}
 	return o, nil
 }

@@ -15,21 +15,21 @@ import (
 	"time"
 )
 
-// proxyKind is one of the things that are compared. All are the same binary.
-type proxyKind string
+// proxyMode is a configuration of the binary. The comparison is between these.
+type proxyMode string
 
 const (
-	plain proxyKind = "plain" // Caddy's reverse_proxy, with no gate
-	own   proxyKind = "own"   // the gate, which forwards by itself
-	via   proxyKind = "via"   // the gate, and reverse_proxy after it
+	plain proxyMode = "plain"         // Caddy's reverse_proxy, without the gate
+	own   proxyMode = "builtin"       // the gate with built-in forwarding
+	via   proxyMode = "reverse_proxy" // the gate with reverse_proxy as the next handler
 )
 
-var proxyKinds = []proxyKind{plain, own, via}
+var proxyModes = []proxyMode{plain, own, via}
 
-func (p proxyKind) known() bool { return p == plain || p == own || p == via }
+func (p proxyMode) isValid() bool { return p == plain || p == own || p == via }
 
-// handlers are the lines of the site.
-func (p proxyKind) handlers(upstream string) string {
+// handlers returns the directives of the site.
+func (p proxyMode) handlers(upstream string) string {
 	switch p {
 	case own:
 		return "docsgate " + upstream
@@ -40,8 +40,8 @@ func (p proxyKind) handlers(upstream string) string {
 	}
 }
 
-// caddyfile is the configuration of a proxy. Nothing but what serves requests is on; admin is an address, or "off".
-func (p proxyKind) caddyfile(address, upstream, admin, keyFile string) string {
+// caddyfile returns the configuration of a proxy, without optional features. admin is an address or "off".
+func (p proxyMode) caddyfile(address, upstream, admin, keyFile string) string {
 	options := "admin " + admin + "\n\tpersist_config off\n\tauto_https off\n"
 	if p != plain {
 		options += "\tdocsgate {\n\t\tfeed file " + keyFile + "\n\t}\n"
@@ -49,8 +49,8 @@ func (p proxyKind) caddyfile(address, upstream, admin, keyFile string) string {
 	return "{\n\t" + options + "}\n\nhttp://" + address + " {\n\t" + p.handlers(upstream) + "\n}\n"
 }
 
-// otherKeys is how many keys there are besides the one that is used.
-const otherKeys = 999
+// unusedKeys is the number of keys in addition to the used one.
+const unusedKeys = 999
 
 // writeKeys writes the key file.
 func writeKeys(path string) error {
@@ -60,28 +60,28 @@ func writeKeys(path string) error {
 		fmt.Fprintf(&b, "  - id: %s\n    sha256: %x\n    agent: \"{env.BENCH_AGENT_KEY}\"\n", id, sha256.Sum256([]byte(token)))
 	}
 	add("bench", goodToken)
-	for i := range otherKeys {
+	for i := range unusedKeys {
 		add(fmt.Sprintf("other-%d", i), fmt.Sprintf("dgk_bench_other_%d", i))
 	}
 	return os.WriteFile(path, []byte(b.String()), 0o600)
 }
 
-// proxy is a proxy that runs.
+// proxy is a running proxy.
 type proxy struct {
-	kind    proxyKind
+	mode    proxyMode
 	address string
 	admin   string // empty: off
 	cmd     *exec.Cmd
 	log     *os.File
 }
 
-// startProxy starts a proxy in a folder of its own and waits until it takes connections.
-func (w *world) startProxy(ctx context.Context, p proxyKind, admin bool) (*proxy, error) {
+// startProxy starts a proxy in a new folder and waits until it accepts connections.
+func (w *world) startProxy(ctx context.Context, p proxyMode, admin bool) (*proxy, error) {
 	dir, err := os.MkdirTemp(w.dir, string(p)+"-")
 	if err != nil {
 		return nil, err
 	}
-	running := &proxy{kind: p}
+	running := &proxy{mode: p}
 	if running.address, err = freeAddress(); err != nil {
 		return nil, err
 	}
@@ -117,7 +117,7 @@ func (w *world) startProxy(ctx context.Context, p proxyKind, admin bool) (*proxy
 	return running, nil
 }
 
-// freeAddress returns an address of this machine on which nobody listens.
+// freeAddress returns a loopback address with a free port.
 func freeAddress() (string, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -127,7 +127,7 @@ func freeAddress() (string, error) {
 	return listener.Addr().String(), nil
 }
 
-// wait waits until the proxy takes connections.
+// wait waits until the proxy accepts connections.
 func (p *proxy) wait(ctx context.Context) error {
 	ctx, stop := context.WithTimeout(ctx, time.Minute)
 	defer stop()
@@ -144,32 +144,32 @@ func (p *proxy) wait(ctx context.Context) error {
 	}
 }
 
-// stop ends the proxy. Its clients are gone by now; what it still has under way does not matter.
+// stop kills the proxy. Requests in flight do not matter, because its clients have ended.
 func (p *proxy) stop() {
-	_ = p.cmd.Process.Kill() // it may have ended by itself
+	_ = p.cmd.Process.Kill() // it may have ended already
 	_ = p.cmd.Wait()
 	p.log.Close()
 }
 
-// ticks is the unit of times in /proc: a hundredth of a second on every Linux.
+// ticks is the number of clock ticks per second in /proc, which is 100 on every Linux.
 const ticks = 100
 
-// cpu is cpuOf for the proxy.
+// cpu returns the CPU time of the proxy so far, in seconds.
 func (p *proxy) cpu() (float64, error) {
 	seconds, err := cpuOf(p.cmd.Process.Pid)
 	if err != nil {
-		return 0, fmt.Errorf("%s: %w", p.kind, err)
+		return 0, fmt.Errorf("%s: %w", p.mode, err)
 	}
 	return seconds, nil
 }
 
-// cpuOf returns the CPU time that a process has taken so far, in user and system, in seconds.
+// cpuOf returns the user and system CPU time of a process so far, in seconds.
 func cpuOf(pid int) (float64, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		return 0, fmt.Errorf("reading CPU time (this needs Linux): %w", err)
+		return 0, fmt.Errorf("reading CPU time (Linux only): %w", err)
 	}
-	// The second field is the name in parentheses and may hold blanks; user and system time are the 14th and the 15th.
+	// The second field is the name in parentheses, which may contain spaces. User and system time are fields 14 and 15.
 	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
 	if len(fields) < 13 || fields[0] == "Z" {
 		return 0, errors.New("the process has ended")
@@ -185,11 +185,11 @@ func cpuOf(pid int) (float64, error) {
 	return sum / ticks, nil
 }
 
-// memory returns the process's resident memory in bytes.
+// memory returns the resident memory of the proxy in bytes.
 func (p *proxy) memory() (float64, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p.cmd.Process.Pid))
 	if err != nil {
-		return 0, fmt.Errorf("reading memory (this needs Linux): %w", err)
+		return 0, fmt.Errorf("reading memory (Linux only): %w", err)
 	}
 	var size, resident int
 	if _, err := fmt.Sscan(string(text), &size, &resident); err != nil {

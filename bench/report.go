@@ -13,29 +13,29 @@ import (
 	"time"
 )
 
-// report is the outcome of a run. Its JSON holds the raw figures.
+// report is the result of a run. Its JSON contains the raw figures.
 type report struct {
 	Time       time.Time
 	CPUs       int
 	CPU        string
 	Go         string
 	GOMAXPROCS int // of the proxies
-	Clients    int // connections at the same time
+	Clients    int // number of connections
 
-	// Seconds of CPU time for 10,000 requests.
+	// CPU time in seconds per 10,000 requests.
 	Load []figures
-	// Bytes for each open stream.
+	// Bytes per open stream.
 	Memory *figures `json:",omitempty"`
 }
 
-// figures are the raw figures of one kind.
+// figures are the raw figures of one scenario.
 type figures struct {
-	Kind     string
-	About    string
-	Requests int                     // a round, for each proxy
-	Rounds   []map[proxyKind]float64 // what each proxy took
+	Scenario    string
+	Description string
+	Requests    int                     // per round and proxy
+	Rounds      []map[proxyMode]float64 // by proxy
 
-	budgets map[proxyKind]budget
+	budgets map[proxyMode]budget
 }
 
 func newReport(o *options) *report {
@@ -45,9 +45,9 @@ func newReport(o *options) *report {
 	}
 }
 
-// cpuName returns what /proc says about the machine's processor; empty where it says nothing.
+// cpuName returns the model of the processor according to /proc; empty if unknown.
 func cpuName() string {
-	text, _ := os.ReadFile("/proc/cpuinfo") // on other systems there is none
+	text, _ := os.ReadFile("/proc/cpuinfo") // missing on other systems
 	for line := range strings.Lines(string(text)) {
 		if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
 			return strings.TrimSpace(value)
@@ -59,7 +59,7 @@ func cpuName() string {
 // save writes load.json.
 func (r *report) save(dir string) error { return saveJSON(r, dir, "load.json") }
 
-// saveJSON writes raw figures.
+// saveJSON writes raw figures to a file.
 func saveJSON(figures any, dir, name string) error {
 	text, err := json.MarshalIndent(figures, "", "\t")
 	if err != nil {
@@ -73,33 +73,33 @@ func saveJSON(figures any, dir, name string) error {
 	return nil
 }
 
-// spread is the median of some numbers, with the lowest and the highest.
+// spread is the median, minimum and maximum of some numbers.
 type spread struct{ median, low, high float64 }
 
-func spreadOf(numbers []float64) spread {
+func summarize(numbers []float64) spread {
 	s := slices.Sorted(slices.Values(numbers))
 	n := len(s)
 	return spread{(s[(n-1)/2] + s[n/2]) / 2, s[0], s[n-1]}
 }
 
-// ratios compares a proxy with plain Caddy, round by round.
-func (f *figures) ratios(p proxyKind) spread {
+// ratios returns the ratios of a proxy to plain Caddy in all rounds.
+func (f *figures) ratios(p proxyMode) spread {
 	all := make([]float64, len(f.Rounds))
 	for i, round := range f.Rounds {
 		all[i] = round[p] / round[plain]
 	}
-	return spreadOf(all)
+	return summarize(all)
 }
 
-func (f *figures) values(p proxyKind) spread {
+func (f *figures) values(p proxyMode) spread {
 	all := make([]float64, len(f.Rounds))
 	for i, round := range f.Rounds {
 		all[i] = round[p]
 	}
-	return spreadOf(all)
+	return summarize(all)
 }
 
-// verdict says how a figure stands to its budget.
+// verdict compares a figure with the budget.
 func (b budget) verdict(figure float64) string {
 	switch {
 	case b.Limit == 0:
@@ -107,7 +107,7 @@ func (b budget) verdict(figure float64) string {
 	case figure > b.Limit:
 		return "over"
 	case b.Stretch > 0 && figure <= b.Stretch:
-		return "met, and the stretch"
+		return "stretch met"
 	default:
 		return "met"
 	}
@@ -124,17 +124,17 @@ func (b budget) text(format func(float64) string) string {
 	}
 }
 
-var proxyNames = map[proxyKind]string{
-	plain: "plain reverse_proxy", own: "gate, own forwarding", via: "gate, reverse_proxy",
+var proxyNames = map[proxyMode]string{
+	plain: "plain reverse_proxy", own: "gate, built-in forwarding", via: "gate, reverse_proxy",
 }
 
-// printLoad writes the table of CPU time that people read: as Markdown, so that it can be kept.
+// printLoad writes the table of CPU times as Markdown.
 func (r *report) printLoad(out io.Writer) {
 	fmt.Fprintf(out, "\n%d CPUs (%s), %s, GOMAXPROCS %d, %d connections\n\n", r.CPUs, r.CPU, r.Go, r.GOMAXPROCS, r.Clients)
-	t := newTable(out, "CPU time, as a multiple of plain Caddy's")
+	t := newTable(out, "CPU time relative to plain Caddy")
 	for i := range r.Load {
 		f := &r.Load[i]
-		for _, p := range []proxyKind{own, via} {
+		for _, p := range []proxyMode{own, via} {
 			t.figure(f, p, f.ratios(p), ratio)
 		}
 	}
@@ -144,7 +144,7 @@ func (r *report) printLoad(out io.Writer) {
 // printMemory writes the table of memory.
 func (r *report) printMemory(out io.Writer) {
 	t := newTable(out, "memory")
-	for _, p := range proxyKinds {
+	for _, p := range proxyModes {
 		t.figure(r.Memory, p, r.Memory.values(p), kilobytes)
 	}
 	t.end()
@@ -157,7 +157,7 @@ func (s spread) text(format func(float64) string) string {
 	return fmt.Sprintf("%s [%s %s]", format(s.median), format(s.low), format(s.high))
 }
 
-// table writes a Markdown table with straight columns.
+// table writes a Markdown table with aligned columns.
 type table struct {
 	out   io.Writer
 	cells *tabwriter.Writer
@@ -167,7 +167,7 @@ func newTabs(out io.Writer) *tabwriter.Writer { return tabwriter.NewWriter(out, 
 
 func newTable(out io.Writer, what string) *table {
 	t := &table{out, newTabs(out)}
-	t.row(what, "way", "median [lowest highest]", "budget", "")
+	t.row(what, "mode", "median [min max]", "budget", "")
 	t.row("---", "---", "---", "---", "---")
 	return t
 }
@@ -176,12 +176,12 @@ func (t *table) row(cells ...string) {
 	fmt.Fprintf(t.cells, "| %s\t|\n", strings.Join(cells, "\t| "))
 }
 
-func (t *table) figure(f *figures, p proxyKind, s spread, format func(float64) string) {
+func (t *table) figure(f *figures, p proxyMode, s spread, format func(float64) string) {
 	b := f.budgets[p]
-	t.row(f.About, proxyNames[p], s.text(format), b.text(format), b.verdict(s.median))
+	t.row(f.Description, proxyNames[p], s.text(format), b.text(format), b.verdict(s.median))
 }
 
 func (t *table) end() {
-	_ = t.cells.Flush() // what cannot be printed cannot be reported either
+	_ = t.cells.Flush() // an error of the output cannot be reported
 	fmt.Fprintln(t.out)
 }

@@ -10,16 +10,16 @@ import (
 	"testing"
 )
 
-// A round gives every figure, and none when the key that it needs is refused.
+// A round returns all figures, and an error if its key is rejected.
 func TestScaleRound(t *testing.T) {
 	o := &options{keys: 1500, rounds: 2}
-	plans, err := fillStore(t.Context(), filepath.Join(t.TempDir(), "keys.db"), o)
+	workloads, err := fillStore(t.Context(), filepath.Join(t.TempDir(), "keys.db"), o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	serve := func(plan scalePlan) (started string, round scaleRound, err error) {
+	serve := func(w scaleWorkload) (started string, round scaleRound, err error) {
 		t.Helper()
-		text, err := json.Marshal(plan)
+		text, err := json.Marshal(w)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -30,8 +30,8 @@ func TestScaleRound(t *testing.T) {
 		started, figures, _ := strings.Cut(out.String(), "\n")
 		return started, round, json.Unmarshal([]byte(figures), &round)
 	}
-	for _, plan := range plans {
-		started, round, err := serve(plan)
+	for _, w := range workloads {
+		started, round, err := serve(w)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -40,7 +40,7 @@ func TestScaleRound(t *testing.T) {
 			t.Errorf("%q, %+v", started, round)
 		}
 	}
-	if started, _, err := serve(plans[0]); err == nil || started != "" {
-		t.Errorf("with a key that was revoked before: %q, %v", started, err)
+	if started, _, err := serve(workloads[0]); err == nil || started != "" {
+		t.Errorf("with a revoked key: %q, %v", started, err)
 	}
 }

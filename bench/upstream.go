@@ -15,29 +15,29 @@ import (
 	"time"
 )
 
-// counts is what the upstream saw since it began.
+// counts are the numbers of requests that the upstream has received since its start.
 type counts struct {
 	Requests uint64
 	Agent    uint64 // requests with the agent key and no token
-	Token    uint64 // requests with the client's token, anywhere
+	Token    uint64 // requests that contain the client's token
 	Unknown  uint64 // requests with an unknown token
-	Other    uint64 // requests with none of them
-	Strange  uint64 // requests whose question or history is not what the client sent; one in sampled is read
+	Other    uint64 // requests without any of them
+	Modified uint64 // sampled requests whose question or history differs from what the client sent
 }
 
 func (c counts) minus(before counts) counts {
 	return counts{
 		c.Requests - before.Requests, c.Agent - before.Agent, c.Token - before.Token,
-		c.Unknown - before.Unknown, c.Other - before.Other, c.Strange - before.Strange,
+		c.Unknown - before.Unknown, c.Other - before.Other, c.Modified - before.Modified,
 	}
 }
 
-// sampled: one request in so many is parsed by the stub.
+// sampled is the sampling interval: the stub parses one of this many requests.
 const sampled = 32
 
-// stub answers as DocsGPT does, at once.
+// stub is a fake DocsGPT that responds immediately.
 type stub struct {
-	requests, agent, token, unknown, other, strange atomic.Uint64
+	requests, agent, token, unknown, other, modified atomic.Uint64
 
 	histories map[string]bool
 	bodies    sync.Pool
@@ -45,15 +45,14 @@ type stub struct {
 
 func newStub() *stub {
 	s := &stub{histories: map[string]bool{}}
-	for i := range kinds {
-		s.histories[history(kinds[i].History)] = true
+	for i := range scenarios {
+		s.histories[history(scenarios[i].History)] = true
 	}
 	s.bodies.New = func() any { return new(bytes.Buffer) }
 	return s
 }
 
-// serveUpstream is the role of the upstream. It prints its address, then its counts for each line that it reads, and
-// ends when there is nothing more to read.
+// serveUpstream implements the role of the upstream. It prints its address, then its counts for each line of in, until in ends.
 func serveUpstream(ctx context.Context, in io.Reader, out io.Writer) error {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -76,7 +75,7 @@ func serveUpstream(ctx context.Context, in io.Reader, out io.Writer) error {
 
 func (s *stub) counts() counts {
 	return counts{
-		s.requests.Load(), s.agent.Load(), s.token.Load(), s.unknown.Load(), s.other.Load(), s.strange.Load(),
+		s.requests.Load(), s.agent.Load(), s.token.Load(), s.unknown.Load(), s.other.Load(), s.modified.Load(),
 	}
 }
 
@@ -89,8 +88,8 @@ func (s *stub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		buf.Grow(int(r.ContentLength) + bytes.MinRead)
 	}
 	if _, err := buf.ReadFrom(r.Body); err != nil || r.ContentLength != int64(buf.Len()) {
-		s.strange.Add(1)
-		http.Error(w, "no whole body", http.StatusBadRequest)
+		s.modified.Add(1)
+		http.Error(w, "incomplete body", http.StatusBadRequest)
 		return
 	}
 	n := s.requests.Add(1)
@@ -98,11 +97,11 @@ func (s *stub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !s.count(r, body) {
 		w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
 		w.WriteHeader(http.StatusBadRequest)
-		_, _ = w.Write(refusalStream) // a proxy that went away is seen by the client
+		_, _ = w.Write(errorStream) // the client detects a proxy that disconnected
 		return
 	}
 	if n%sampled == 1 {
-		s.read(body)
+		s.verify(body)
 	}
 	if r.URL.Path == "/api/answer" {
 		w.Header().Set("Content-Type", "application/json")
@@ -112,7 +111,7 @@ func (s *stub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	stream(w, r, body[:min(len(body), 200)], n)
 }
 
-// count notes which credential a request has, and tells whether it is a good one.
+// count counts the request by its credential, and reports whether that is valid.
 func (s *stub) count(r *http.Request, body []byte) bool {
 	has := func(text string) bool {
 		if bytes.Contains(body, []byte(text)) {
@@ -142,16 +141,16 @@ func (s *stub) count(r *http.Request, body []byte) bool {
 	return true
 }
 
-// read looks whether the question and the history came through as they were sent.
-func (s *stub) read(body []byte) {
+// verify checks that the question and the history are unmodified.
+func (s *stub) verify(body []byte) {
 	var got struct{ Question, History string }
 	if json.Unmarshal(body, &got) != nil || !strings.HasSuffix(got.Question, "How do I install it?") ||
 		!s.histories[got.History] {
-		s.strange.Add(1)
+		s.modified.Add(1)
 	}
 }
 
-// stream answers with events: the headers at once, as DocsGPT does, then the text.
+// stream responds with events. Like DocsGPT it sends the headers first.
 func stream(w http.ResponseWriter, r *http.Request, start []byte, n uint64) {
 	w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
 	flush := http.NewResponseController(w)
@@ -163,7 +162,7 @@ func stream(w http.ResponseWriter, r *http.Request, start []byte, n uint64) {
 		return
 	}
 	switch {
-	case bytes.Contains(start, []byte(askSlow)):
+	case bytes.Contains(start, []byte(markSlow)):
 		tick := time.NewTicker(time.Millisecond)
 		defer tick.Stop()
 		for _, event := range slowStream {
@@ -172,7 +171,7 @@ func stream(w http.ResponseWriter, r *http.Request, start []byte, n uint64) {
 			}
 			<-tick.C
 		}
-	case bytes.Contains(start, []byte(askHold)):
+	case bytes.Contains(start, []byte(markHold)):
 		if send(bytes.Join(shortStream[:2], nil)) {
 			<-r.Context().Done()
 		}

@@ -19,52 +19,52 @@ import (
 	"github.com/docsgate/docsgate/keys/usage"
 )
 
-// scalePlan is what the process that plays the gate's keys is told.
-type scalePlan struct {
+// scaleWorkload is the input of the process that measures the gate's key management.
+type scaleWorkload struct {
 	Path  string // of the store
 	Keys  int
-	ID    string // of a key that can be used, and revoked
+	ID    string // of an active key, which the process revokes
 	Token string // of that key
 }
 
-// scaleRound is what it has measured. Times are in seconds, memory in bytes for each key.
+// scaleRound is the output of that process. Times are in seconds, memory in bytes per key.
 type scaleRound struct {
 	Start          float64
-	StartCPU       float64 // the CPU time of it
-	Heap, Resident float64 // of the store in memory, the catalog, the feed and all else
-	Used           float64 // resident, once every key was used
+	StartCPU       float64 // CPU time of the startup
+	Heap, Resident float64 // of the whole process: store, catalog, feed and the rest
+	Used           float64 // resident, after every key was used
 	Pages          []float64
 	Revoke         float64
 }
 
-// scaleQueries are the pages that are measured: what the filters of the page do, and what the search is slowest at.
+// scaleQueries are the measured list pages: the filters of the console, and the slowest searches.
 var scaleQueries = []struct {
 	name  string
 	query catalog.Query
-	none  bool // nothing is found
+	none  bool // no matches
 }{
-	{name: "the newest"},
+	{name: "newest keys"},
 	{name: "in the middle", query: catalog.Query{After: "middle"}},
-	{name: "the expired", query: catalog.Query{State: keys.Expired}},
-	{name: "of one source", query: catalog.Query{Source: "7d0c0f36-6a0e-4a5e-9a39-000000000007"}},
-	{name: "a text in one name", query: catalog.Query{Text: "customer 0000777"}},
-	{name: "a text in every key", query: catalog.Query{Text: "CUSTOMER"}},
-	{name: "a text in none", query: catalog.Query{Text: "nobody has this"}, none: true},
-	{name: "a text in none, which begins as every id", query: catalog.Query{Text: "key_01z"}, none: true},
-	{name: "a long text in none, which begins as every source", query: catalog.Query{Text: "7d0c0f36-6a0e-4a5e-9a39-00000000" + strings.Repeat("x", 60)}, none: true},
-	{name: "a letter, of the active of one feed", query: catalog.Query{Text: "e", State: keys.Allowed, Feed: "feed"}},
+	{name: "expired keys", query: catalog.Query{State: keys.Expired}},
+	{name: "keys of one source", query: catalog.Query{Source: "7d0c0f36-6a0e-4a5e-9a39-000000000007"}},
+	{name: "text in one name", query: catalog.Query{Text: "customer 0000777"}},
+	{name: "text in every key", query: catalog.Query{Text: "CUSTOMER"}},
+	{name: "text in no key", query: catalog.Query{Text: "no key contains this"}, none: true},
+	{name: "text in no key, with a prefix of every id", query: catalog.Query{Text: "key_01z"}, none: true},
+	{name: "long text in no key, with a prefix of every source", query: catalog.Query{Text: "7d0c0f36-6a0e-4a5e-9a39-00000000" + strings.Repeat("x", 60)}, none: true},
+	{name: "one letter, active keys of one feed", query: catalog.Query{Text: "e", State: keys.Allowed, Feed: "feed"}},
 }
 
-// pageRounds is how often each page is asked for; the median counts.
+// pageRounds is the number of requests for each page; the median is reported.
 const pageRounds = 15
 
-// serveKeys does what a gate does with its keys at its start, says so when the first token is allowed, and measures.
+// serveKeys loads the keys as a gate does at its startup, prints "started" when the first token is accepted, and measures.
 func serveKeys(ctx context.Context, in io.Reader, out io.Writer) (err error) {
-	var plan scalePlan
-	if err := json.NewDecoder(in).Decode(&plan); err != nil {
+	var w scaleWorkload
+	if err := json.NewDecoder(in).Decode(&w); err != nil {
 		return err
 	}
-	storage, err := boltstore.Open(ctx, boltstore.Options{Path: plan.Path})
+	storage, err := boltstore.Open(ctx, boltstore.Options{Path: w.Path})
 	if err != nil {
 		return err
 	}
@@ -86,38 +86,38 @@ func serveKeys(ctx context.Context, in io.Reader, out io.Writer) (err error) {
 	}
 	defer verifier.Close()
 	defer issued.OnChange(func(ctx context.Context) error { return syncer.Sync(ctx, feed.Name()) })()
-	if d := verifier.Verify(plan.Token, time.Now()); !d.Allowed() {
-		return fmt.Errorf("the token is refused: %s", d.Reason)
+	if d := verifier.Verify(w.Token, time.Now()); !d.Allowed() {
+		return fmt.Errorf("the token is rejected: %s", d.Reason)
 	}
 	fmt.Fprintln(out, "started")
 
 	var round scaleRound
-	if round.Heap, round.Resident, err = memoryPerKey(plan.Keys); err != nil {
+	if round.Heap, round.Resident, err = memoryPerKey(w.Keys); err != nil {
 		return err
 	}
-	if round.Pages, err = measurePages(list, &plan, feed.Name()); err != nil {
+	if round.Pages, err = measurePages(list, w, feed.Name()); err != nil {
 		return err
 	}
 	begin := time.Now()
-	if _, err := issued.Revoke(ctx, registry.Actor{Who: "bench"}, plan.ID); err != nil {
+	if _, err := issued.Revoke(ctx, registry.Actor{Who: "bench"}, w.ID); err != nil {
 		return err
 	}
-	if d := verifier.Verify(plan.Token, time.Now()); d.Reason != keys.RevokedKey {
-		return fmt.Errorf("a revoked key is %s", d.Reason)
+	if d := verifier.Verify(w.Token, time.Now()); d.Reason != keys.RevokedKey {
+		return fmt.Errorf("the decision on a revoked key is %q", d.Reason)
 	}
 	round.Revoke = time.Since(begin).Seconds()
 
-	if err := useEvery(ctx, storage, store, meter); err != nil {
+	if err := useEachKey(ctx, storage, store, meter); err != nil {
 		return err
 	}
-	if _, round.Used, err = memoryPerKey(plan.Keys); err != nil {
+	if _, round.Used, err = memoryPerKey(w.Keys); err != nil {
 		return err
 	}
 	return json.NewEncoder(out).Encode(round)
 }
 
-func measurePages(list *catalog.Catalog, plan *scalePlan, feed string) ([]float64, error) {
-	half, err := middle(list, plan.Keys)
+func measurePages(list *catalog.Catalog, w scaleWorkload, feed string) ([]float64, error) {
+	half, err := middleCursor(list, w.Keys)
 	if err != nil {
 		return nil, err
 	}
@@ -143,13 +143,13 @@ func measurePages(list *catalog.Catalog, plan *scalePlan, feed string) ([]float6
 				return nil, fmt.Errorf("page %s: %d keys", q.name, page.Total)
 			}
 		}
-		all = append(all, spreadOf(took).median)
+		all = append(all, summarize(took).median)
 	}
 	return all, nil
 }
 
-// useEvery counts a request of each key, and takes what is to be saved.
-func useEvery(ctx context.Context, storage registry.Storage, store *keys.Store, meter *usage.Meter) error {
+// useEachKey counts a request of each key and collects the counters to be saved.
+func useEachKey(ctx context.Context, storage registry.Storage, store *keys.Store, meter *usage.Meter) error {
 	_, err := storage.All(ctx, func(r *registry.Record) error {
 		if k := store.Get(r.ID); k != nil {
 			meter.Count(k.ID, false, time.Now())
@@ -160,8 +160,8 @@ func useEvery(ctx context.Context, storage registry.Storage, store *keys.Store, 
 	return err
 }
 
-// middle returns the cursor of a page in the middle.
-func middle(list *catalog.Catalog, size int) (string, error) {
+// middleCursor returns the cursor of a page in the middle of the list.
+func middleCursor(list *catalog.Catalog, size int) (string, error) {
 	cursor := ""
 	for seen := 0; ; {
 		page, err := list.Page(catalog.Query{Now: time.Now(), After: cursor, Limit: 1000})
@@ -177,8 +177,8 @@ func middle(list *catalog.Catalog, size int) (string, error) {
 	}
 }
 
-// memoryPerKey returns what this process has on its heap and resident, without pages of files, which the system takes
-// back when it needs them.
+// memoryPerKey returns the heap and the resident memory of this process per key, in bytes. Mapped files are not included, because
+// the system can reclaim their pages.
 func memoryPerKey(n int) (heap, resident float64, err error) {
 	runtime.GC()
 	debug.FreeOSMemory()
@@ -186,7 +186,7 @@ func memoryPerKey(n int) (heap, resident float64, err error) {
 	runtime.ReadMemStats(&m)
 	text, err := os.ReadFile("/proc/self/status")
 	if err != nil {
-		return 0, 0, fmt.Errorf("reading memory (this needs Linux): %w", err)
+		return 0, 0, fmt.Errorf("reading memory (Linux only): %w", err)
 	}
 	_, after, found := strings.Cut(string(text), "RssAnon:")
 	var kilobytes float64

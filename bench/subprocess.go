@@ -11,22 +11,22 @@ import (
 	"strings"
 )
 
-// The roles that this program plays in processes of their own.
+// The roles of this program's subprocesses.
 const (
 	roleUpstream = "role-upstream"
 	roleLoad     = "role-load"
 	roleKeys     = "role-keys"
 )
 
-// child is this program in another role.
-type child struct {
+// subprocess is a process of this program in another role.
+type subprocess struct {
 	cmd *exec.Cmd
 	in  io.WriteCloser
 	out *bufio.Reader
 }
 
-// startChild starts a role with some variables in its environment besides those of this process.
-func startChild(ctx context.Context, role string, env ...string) (*child, error) {
+// startSubprocess starts a role, with additional environment variables.
+func startSubprocess(ctx context.Context, role string, env ...string) (*subprocess, error) {
 	program, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -34,7 +34,7 @@ func startChild(ctx context.Context, role string, env ...string) (*child, error)
 	cmd := exec.CommandContext(ctx, program, role)
 	cmd.Env = append(os.Environ(), env...)
 	cmd.Stderr = os.Stderr
-	c := &child{cmd: cmd}
+	c := &subprocess{cmd: cmd}
 	if c.in, err = cmd.StdinPipe(); err != nil {
 		return nil, err
 	}
@@ -49,20 +49,20 @@ func startChild(ctx context.Context, role string, env ...string) (*child, error)
 	return c, nil
 }
 
-// stop lets the child end and waits for it.
-func (c *child) stop() {
+// stop closes the subprocess's standard input, which ends it, and waits for it.
+func (c *subprocess) stop() {
 	c.in.Close()
-	_ = c.cmd.Wait() // what it had to say it has said
+	_ = c.cmd.Wait() // errors have been reported on its standard output
 }
 
-// upstream is the stub in its process.
+// upstream is the stub in a subprocess.
 type upstream struct {
-	child   *child
+	process *subprocess
 	address string
 }
 
 func startUpstream(ctx context.Context) (*upstream, error) {
-	c, err := startChild(ctx, roleUpstream)
+	c, err := startSubprocess(ctx, roleUpstream)
 	if err != nil {
 		return nil, err
 	}
@@ -74,30 +74,30 @@ func startUpstream(ctx context.Context) (*upstream, error) {
 	return &upstream{c, strings.TrimSpace(line)}, nil
 }
 
-// counts asks what the upstream has seen so far.
+// counts returns the counts of requests that the upstream has received so far.
 func (u *upstream) counts() (counts, error) {
 	var c counts
-	if _, err := io.WriteString(u.child.in, "\n"); err != nil {
-		return c, fmt.Errorf("asking the upstream: %w", err)
+	if _, err := io.WriteString(u.process.in, "\n"); err != nil {
+		return c, fmt.Errorf("reading the counts of the upstream: %w", err)
 	}
-	line, err := u.child.out.ReadBytes('\n')
+	line, err := u.process.out.ReadBytes('\n')
 	if err != nil {
-		return c, fmt.Errorf("asking the upstream: %w", err)
+		return c, fmt.Errorf("reading the counts of the upstream: %w", err)
 	}
 	return c, json.Unmarshal(line, &c)
 }
 
-// startLoad carries a plan out. The streams of holdKind stay open until the child is stopped. An answer that is wrong is
-// an error.
-func startLoad(ctx context.Context, p plan) (*child, error) {
-	c, err := startChild(ctx, roleLoad)
+// startLoad runs a workload. The streams of holdScenario stay open until the subprocess is stopped. An invalid response is an
+// error.
+func startLoad(ctx context.Context, p plan) (*subprocess, error) {
+	c, err := startSubprocess(ctx, roleLoad)
 	if err != nil {
 		return nil, err
 	}
 	var result outcome
 	if err := json.NewEncoder(c.in).Encode(p); err != nil {
 		c.stop()
-		return nil, fmt.Errorf("giving the client its plan: %w", err)
+		return nil, fmt.Errorf("sending the workload to the client: %w", err)
 	}
 	line, err := c.out.ReadBytes('\n')
 	if err == nil {
@@ -106,10 +106,10 @@ func startLoad(ctx context.Context, p plan) (*child, error) {
 	switch {
 	case err != nil:
 		err = fmt.Errorf("waiting for the client: %w", err)
-	case result.Wrong > 0:
-		err = fmt.Errorf("%s, %s: %d answers are wrong: %s", p.Proxy, p.Kind, result.Wrong, result.First)
-	case result.Right != p.Requests:
-		err = fmt.Errorf("%s, %s: %d answers in place of %d", p.Proxy, p.Kind, result.Right, p.Requests)
+	case result.Invalid > 0:
+		err = fmt.Errorf("%s, %s: %d responses are invalid: %s", p.Proxy, p.Scenario, result.Invalid, result.FirstError)
+	case result.Valid != p.Requests:
+		err = fmt.Errorf("%s, %s: %d responses, want %d", p.Proxy, p.Scenario, result.Valid, p.Requests)
 	default:
 		return c, nil
 	}

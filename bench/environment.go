@@ -11,17 +11,17 @@ import (
 	"time"
 )
 
-// world is what all measurements share: the binary, the upstream and the keys.
+// world is the shared environment of all measurements: the binary, the upstream and the keys.
 type world struct {
 	options  *options
-	dir      string // of this run, removed at the end
+	dir      string // temporary folder, removed at the end
 	binary   string
 	keyFile  string
 	upstream *upstream
-	unknown  uint64 // unknown tokens that were used
+	unknown  uint64 // number of unknown tokens used so far
 }
 
-func openWorld(ctx context.Context, o *options) (_ *world, err error) {
+func openEnv(ctx context.Context, o *options) (_ *world, err error) {
 	w := &world{options: o}
 	defer func() {
 		if err != nil {
@@ -56,20 +56,20 @@ func openWorld(ctx context.Context, o *options) (_ *world, err error) {
 
 func (w *world) close() {
 	if w.upstream != nil {
-		w.upstream.child.stop()
+		w.upstream.process.stop()
 	}
 	if w.dir != "" {
-		_ = os.RemoveAll(w.dir) // a temporary folder
+		_ = os.RemoveAll(w.dir) // only a temporary folder
 	}
 }
 
 func progress(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
 
-// projectFolder returns the top folder of the module that the program is run in.
+// projectFolder returns the root folder of the module that contains the working directory.
 func projectFolder(ctx context.Context) (string, error) {
 	out, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", module).Output()
 	if err != nil {
-		return "", fmt.Errorf("finding the project: run this inside of it, with go on the path: %w", err)
+		return "", fmt.Errorf("finding the project: run bench inside the repository, with go in PATH: %w", err)
 	}
 	return string(bytes.TrimSpace(out)), nil
 }
@@ -87,26 +87,26 @@ func build(ctx context.Context, root, binary string) error {
 	return nil
 }
 
-// send sends requests of a kind through a proxy and checks the answers and what the upstream got. The client keeps its
-// open streams until it is stopped.
-func (w *world) send(ctx context.Context, p *proxy, k *kind, requests int) (*child, error) {
+// send sends requests of a scenario through a proxy, and checks the responses and the requests at the upstream. The returned client
+// keeps its open streams until it is stopped.
+func (w *world) send(ctx context.Context, p *proxy, k *scenario, requests int) (*subprocess, error) {
 	before, err := w.upstream.counts()
 	if err != nil {
 		return nil, err
 	}
 	client, err := startLoad(ctx, plan{
-		Address: p.address, Proxy: p.kind, Kind: k.Name, Requests: requests,
-		Connections: min(w.options.connections, requests), First: w.unknown,
+		Address: p.address, Proxy: p.mode, Scenario: k.Name, Requests: requests,
+		Connections: min(w.options.connections, requests), FirstUnknown: w.unknown,
 	})
 	if err != nil {
 		return nil, err
 	}
-	if k.Unknown {
+	if k.UnknownTokens {
 		w.unknown += uint64(requests)
 	}
 	after, err := w.upstream.counts()
 	if err == nil {
-		err = checkCounts(p.kind, k, after.minus(before), uint64(requests))
+		err = checkCounts(p.mode, k, after.minus(before), uint64(requests))
 	}
 	if err != nil {
 		client.stop()
@@ -115,13 +115,13 @@ func (w *world) send(ctx context.Context, p *proxy, k *kind, requests int) (*chi
 	return client, nil
 }
 
-// checkCounts tells whether the upstream saw what it must see, and nothing else.
-func checkCounts(p proxyKind, k *kind, got counts, requests uint64) error {
+// checkCounts returns an error unless the upstream received the expected requests, and no others.
+func checkCounts(p proxyMode, k *scenario, got counts, requests uint64) error {
 	want := counts{Requests: requests}
 	switch {
-	case k.Unknown && p == plain:
+	case k.UnknownTokens && p == plain:
 		want.Unknown = requests
-	case k.Unknown:
+	case k.UnknownTokens:
 		want.Requests = 0
 	case p == plain:
 		want.Token = requests
@@ -129,12 +129,12 @@ func checkCounts(p proxyKind, k *kind, got counts, requests uint64) error {
 		want.Agent = requests
 	}
 	if got != want {
-		return fmt.Errorf("%s, %s: the upstream saw %+v; it should have been %+v", p, k.Name, got, want)
+		return fmt.Errorf("%s, %s: the upstream received %+v, want %+v", p, k.Name, got, want)
 	}
 	return nil
 }
 
-// settle is how long a proxy gets after the last answer to finish what it does for it.
+// settle is the time that a proxy gets after the last response to finish its work.
 const settle = 50 * time.Millisecond
 
 func pause(ctx context.Context, d time.Duration) error {

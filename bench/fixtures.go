@@ -6,24 +6,24 @@ import (
 	"strings"
 )
 
-// Parts of the stub's answers by which a client sees that they came whole.
+// Parts of the stub's responses by which a client checks that they are complete.
 const (
 	answerStart = "First "
 	answerEnd   = "that is all."
-	stubRefusal = `"Unknown error occurred"`
+	stubError   = `"Unknown error occurred"`
 )
 
-// conversationMark is replaced by an id that no other answer has.
-const conversationMark = "@@@@@@@@"
+// conversationPlaceholder is replaced by an id that is unique for each response.
+const conversationPlaceholder = "@@@@@@@@"
 
-// The stub's answers in DocsGPT's form.
+// The stub's responses, in DocsGPT's format.
 var (
 	shortStream = events([]string{"First ", "download ", "the ", "archive, ", "then ", "unpack it; ", answerEnd})
 	slowStream  = events(slowWords())
-	jsonAnswer  = []byte(`{"conversation_id": "` + conversationMark + `-6a0e-4a5e-9a39-0d2f5f9e7f11", "answer": "` +
+	jsonAnswer  = []byte(`{"conversation_id": "` + conversationPlaceholder + `-6a0e-4a5e-9a39-0d2f5f9e7f11", "answer": "` +
 		answerStart + `download the archive, then unpack it; ` + answerEnd + `", "sources": [` + source +
 		`], "tool_calls": [], "thought": ""}`)
-	refusalStream = []byte("data: {\"type\": \"error\", \"error\": " + stubRefusal + "}\n\n")
+	errorStream = []byte("data: {\"type\": \"error\", \"error\": " + stubError + "}\n\n")
 )
 
 const source = `{"text": "Download the archive for your system from the page of releases, and unpack it.", ` +
@@ -39,9 +39,9 @@ func slowWords() []string {
 	return words
 }
 
-// events returns the events of an answer whose text comes in those words.
+// events returns the events of an answer that is streamed in those words.
 func events(words []string) [][]byte {
-	const conversation = conversationMark + "-6a0e-4a5e-9a39-0d2f5f9e7f11"
+	const conversation = conversationPlaceholder + "-6a0e-4a5e-9a39-0d2f5f9e7f11"
 	payloads := []string{`{"type": "message_id", "message_id": "0b8f3a52-19c4-4f0e-8a53-5b6b2a1f7c11", ` +
 		`"conversation_id": "` + conversation + `", "request_id": "9a1d6c1e-7b1a-4d0f-b3f4-2f6c1e5a7d22"}`}
 	for _, word := range words {
@@ -59,7 +59,7 @@ func events(words []string) [][]byte {
 	return all
 }
 
-// withConversation returns an answer with the nth conversation's id in it.
-func withConversation(answer []byte, n uint64) []byte {
-	return bytes.ReplaceAll(answer, []byte(conversationMark), fmt.Appendf(nil, "%08x", n&0xffffffff))
+// withConversation returns a response with the id of the nth conversation.
+func withConversation(response []byte, n uint64) []byte {
+	return bytes.ReplaceAll(response, []byte(conversationPlaceholder), fmt.Appendf(nil, "%08x", n&0xffffffff))
 }

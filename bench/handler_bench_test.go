@@ -21,7 +21,7 @@ import (
 	"github.com/docsgate/docsgate/caddymodule"
 )
 
-// newGate returns a gate with no upstream of its own, in a Caddy that serves nothing else.
+// newGate returns a gate without an upstream, in a Caddy without other apps.
 func newGate(tb testing.TB) *caddymodule.Handler {
 	tb.Helper()
 	tb.Setenv("BENCH_AGENT_KEY", agentKey)
@@ -49,31 +49,31 @@ func newGate(tb testing.TB) *caddymodule.Handler {
 	return module.(*caddymodule.Handler)
 }
 
-// answerWriter is the client's side: it keeps what a check needs and nothing else.
-type answerWriter struct {
+// discardWriter is a ResponseWriter that discards the body and counts its bytes.
+type discardWriter struct {
 	header http.Header
 	status int
 	bytes  int
 }
 
-func (w *answerWriter) Header() http.Header    { return w.header }
-func (w *answerWriter) WriteHeader(status int) { w.status = status }
-func (w *answerWriter) FlushError() error      { return nil }
-func (w *answerWriter) Write(p []byte) (int, error) {
+func (w *discardWriter) Header() http.Header    { return w.header }
+func (w *discardWriter) WriteHeader(status int) { w.status = status }
+func (w *discardWriter) FlushError() error      { return nil }
+func (w *discardWriter) Write(p []byte) (int, error) {
 	w.bytes += len(p)
 	return len(p), nil
 }
 
-// call is one request as Caddy gives it to a handler.
+// call is one request as Caddy passes it to a handler.
 type call struct {
-	w    answerWriter
+	w    discardWriter
 	r    *http.Request
 	body bytes.Reader
 }
 
-// newCall makes the request that a browser would send, and its surroundings in Caddy.
+// newCall returns a request as sent by a browser, with Caddy's context.
 func newCall(method, path string, body []byte) *call {
-	c := &call{w: answerWriter{header: make(http.Header, 16)}}
+	c := &call{w: discardWriter{header: make(http.Header, 16)}}
 	c.body.Reset(body)
 	r := &http.Request{
 		Method: method, URL: &url.URL{Path: path}, RequestURI: path, Host: "ask.example.com", RemoteAddr: "192.0.2.7:40112",
@@ -94,79 +94,79 @@ func newCall(method, path string, body []byte) *call {
 	return c
 }
 
-// nextHandler stands for DocsGPT. It reads nothing but the request's head and answers at once.
+// nextHandler is a fake DocsGPT. It responds immediately, without reading the body.
 type nextHandler struct {
 	contentType []string
 	answer      []byte
 	calls       int
-	keep        bool // the body of the last request, for a check
+	keep        bool // store the body of the last request, for a check
 	body        []byte
 }
 
 func (n *nextHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
 	n.calls++
 	if n.keep {
-		n.body, _ = io.ReadAll(r.Body) // of a buffer in memory
+		n.body, _ = io.ReadAll(r.Body) // a buffer in memory, which cannot fail
 	}
 	w.Header()["Content-Type"] = n.contentType
 	_, err := w.Write(n.answer)
 	return err
 }
 
-// ownPart is a case of BenchmarkOwnPart.
-type ownPart struct {
-	name    string
-	method  string
-	kind    kind
-	unknown bool
-	status  int
-	passes  bool // the next handler gets it
+// handlerCase is a case of BenchmarkHandler.
+type handlerCase struct {
+	name      string
+	method    string
+	scenario  scenario
+	unknown   bool
+	status    int
+	forwarded bool // to the next handler
 }
 
-// BenchmarkOwnPart measures what the gate itself does for a request: all its steps from the path to the rewritten
-// request, and relaying the answer of a next handler that answers at once. There is no network and nothing of Caddy's
-// server in it. Requests and their surroundings are made while the clock stands.
+// BenchmarkHandler measures the gate's handler: all stages from the path to the rewritten request, and relaying the response of a
+// next handler that responds immediately. It includes neither network nor Caddy's server. Requests are created while the timer is
+// stopped.
 //
-// Besides the time that passed it reports the CPU time that the process took in it, garbage collection included. That
-// is the figure to look at on a machine that does other things too.
-func BenchmarkOwnPart(b *testing.B) {
+// In addition to the elapsed time it reports the CPU time of the process, including garbage collection, which is more reliable on
+// a machine with other load.
+func BenchmarkHandler(b *testing.B) {
 	gate := newGate(b)
 	stream, answer := "/stream", "/api/answer"
-	for _, tc := range []ownPart{
-		{name: "widget", kind: kind{Path: stream}, status: 200, passes: true},
-		{name: "answer", kind: kind{Path: answer}, status: 200, passes: true},
-		{name: "history of 32 KB", kind: kind{Path: stream, History: 32 << 10}, status: 200, passes: true},
-		{name: "history of 1 MB", kind: kind{Path: stream, History: 1 << 20}, status: 200, passes: true},
-		{name: "unknown key", kind: kind{Path: stream}, unknown: true, status: 401},
-		{name: "preflight", method: http.MethodOptions, kind: kind{Path: stream}, status: 204},
-		{name: "unknown path", kind: kind{Path: "/api/user"}, status: 404},
+	for _, tc := range []handlerCase{
+		{name: "widget", scenario: scenario{Path: stream}, status: 200, forwarded: true},
+		{name: "answer", scenario: scenario{Path: answer}, status: 200, forwarded: true},
+		{name: "32 KB history", scenario: scenario{Path: stream, History: 32 << 10}, status: 200, forwarded: true},
+		{name: "1 MB history", scenario: scenario{Path: stream, History: 1 << 20}, status: 200, forwarded: true},
+		{name: "unknown key", scenario: scenario{Path: stream}, unknown: true, status: 401},
+		{name: "preflight", method: http.MethodOptions, scenario: scenario{Path: stream}, status: 204},
+		{name: "unknown path", scenario: scenario{Path: "/api/user"}, status: 404},
 	} {
 		b.Run(tc.name, func(b *testing.B) { tc.run(b, gate) })
 	}
 }
 
-// batch is how many requests are made at a time.
+// batch is the number of requests that are created at a time.
 const batch = 256
 
-func (tc *ownPart) run(b *testing.B, gate *caddymodule.Handler) {
+func (tc *handlerCase) run(b *testing.B, gate *caddymodule.Handler) {
 	method := tc.method
 	if method == "" {
 		method = http.MethodPost
 	}
 	next := &nextHandler{contentType: []string{"application/json"}, answer: withConversation(jsonAnswer, 1)}
-	if tc.kind.Path == "/stream" {
+	if tc.scenario.Path == "/stream" {
 		next.contentType = []string{"text/event-stream"}
 		next.answer = withConversation(bytes.Join(shortStream, nil), 1)
 	}
-	body, unknown := tc.kind.body(goodToken), uint64(0)
-	make1 := func() *call {
+	body, unknown := tc.scenario.body(goodToken), uint64(0)
+	newRequest := func() *call {
 		if tc.unknown {
 			unknown++
-			return newCall(method, tc.kind.Path, tc.kind.body(unknownToken(unknown)))
+			return newCall(method, tc.scenario.Path, tc.scenario.body(unknownToken(unknown)))
 		}
-		return newCall(method, tc.kind.Path, body)
+		return newCall(method, tc.scenario.Path, body)
 	}
-	tc.check(b, gate, next, make1())
+	tc.check(b, gate, next, newRequest())
 	next.calls = 0
 
 	calls := make([]*call, batch)
@@ -178,7 +178,7 @@ func (tc *ownPart) run(b *testing.B, gate *caddymodule.Handler) {
 		b.StopTimer()
 		n := min(batch, b.N-done)
 		for i := range calls[:n] {
-			calls[i] = make1()
+			calls[i] = newRequest()
 		}
 		b.StartTimer()
 		before := cpuTime(b)
@@ -193,12 +193,12 @@ func (tc *ownPart) run(b *testing.B, gate *caddymodule.Handler) {
 	}
 	b.ReportMetric(float64(cpu)/float64(b.N), "cpu-ns/op")
 	last := calls[(b.N-1)%batch]
-	if last.w.status != tc.status || tc.passes && next.calls != b.N || !tc.passes && next.calls != 0 {
-		b.Fatalf("status %d, want %d; %d of %d requests were passed on", last.w.status, tc.status, next.calls, b.N)
+	if last.w.status != tc.status || tc.forwarded && next.calls != b.N || !tc.forwarded && next.calls != 0 {
+		b.Fatalf("status %d, want %d; %d of %d requests were forwarded", last.w.status, tc.status, next.calls, b.N)
 	}
 }
 
-// cpuTime is the CPU time that this process has taken so far, in user and system.
+// cpuTime returns the user and system CPU time of this process so far.
 func cpuTime(b *testing.B) time.Duration {
 	b.Helper()
 	var usage syscall.Rusage
@@ -208,26 +208,26 @@ func cpuTime(b *testing.B) time.Duration {
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
-// check makes sure that what is measured is right.
-func (tc *ownPart) check(b *testing.B, gate *caddymodule.Handler, next *nextHandler, c *call) {
+// check sends one request and verifies the result.
+func (tc *handlerCase) check(b *testing.B, gate *caddymodule.Handler, next *nextHandler, c *call) {
 	b.Helper()
 	next.keep = true
 	defer func() { next.keep, next.body = false, nil }()
 	if err := gate.ServeHTTP(&c.w, c.r, next); err != nil || c.w.status != tc.status {
 		b.Fatalf("status %d, error %v, want %d", c.w.status, err, tc.status)
 	}
-	if !tc.passes {
+	if !tc.forwarded {
 		return
 	}
-	var got struct{ Question, History, API_Key string } //nolint:revive // the name of the member, but for case
+	var got struct{ Question, History, API_Key string } //nolint:revive // the field's name, except for case
 	if err := json.Unmarshal(next.body, &got); err != nil {
 		b.Fatal(err)
 	}
-	if got.API_Key != agentKey || got.Question != tc.kind.question() || got.History != history(tc.kind.History) ||
+	if got.API_Key != agentKey || got.Question != tc.scenario.question() || got.History != history(tc.scenario.History) ||
 		bytes.Contains(next.body, []byte(goodToken)) {
 		b.Fatalf("the next handler got %.300q", next.body)
 	}
 	if c.w.bytes == 0 {
-		b.Fatal("the client got no answer")
+		b.Fatal("the response is empty")
 	}
 }
