@@ -107,7 +107,7 @@ func TestAdoptedKeys(t *testing.T) {
 			if err := a.load(a.config("poll 20ms", site)); err != nil {
 				t.Fatalf("a start without the database: %v", err)
 			}
-			if said := a.logged()[before:]; !strings.Contains(said, "the keys are those of 20") {
+			if said := a.logged()[before:]; !strings.Contains(said, "using the keys cached at 20") {
 				t.Errorf("the log does not say that the keys are old ones: %s", said)
 			}
 			is("a known key after a start without the database", agentAlpha, 200, "source=alpha")
