@@ -37,6 +37,14 @@ type App struct {
 	// With "auto", where the DocsGPT is that is asked. Default: the upstream of the first handler that names one.
 	DocsGPTAddress string `json:"docsgpt_address,omitempty"`
 
+	// How many bytes all uploads together may have in files, over all sites. A quarter is for uploads whose key is not
+	// known yet, which may stand after the file, and a quarter is the most that one key gets. Default: 1 GiB, or four
+	// times the largest max_upload. This and the following hold for the whole process.
+	MaxUploadDisk int64 `json:"max_upload_disk,omitempty"`
+
+	// How many bytes per second a request body must have, on average over any 30 seconds. Default: 1024.
+	MinBodyRate int64 `json:"min_body_rate,omitempty"`
+
 	version *docsgpt.Version // nil until it is settled
 	detection
 	token     keys.Secret
@@ -45,6 +53,7 @@ type App struct {
 	storeFeed *StoreFeed // nil if no keys are issued here
 	addresses string     // digests of what the placeholders of feeds stand for; another address is another state
 	gates     []*Handler // those that forward by themselves
+	largest   largest    // of all handlers
 	consoles  []*Console
 	adminAPI  atomic.Pointer[http.Handler] // for Caddy's admin endpoint; nil if no keys are issued here
 	logger    *zap.Logger
@@ -159,6 +168,9 @@ func (a *App) Start() error {
 	if a.state == nil {
 		return errNobodyToAsk
 	}
+	if err := a.checkBodies(); err != nil {
+		return err
+	}
 	if a.storeFeed != nil && a.storeFeed.locked != nil {
 		return a.storeFeed.locked
 	}
@@ -179,11 +191,15 @@ func (a *App) Start() error {
 		}
 	}
 	a.state.start(a.logger)
+	limitBodies(a)
 	return nil
 }
 
-// Stop does nothing: what is shared with the next configuration ends with its last user.
-func (a *App) Stop() error { return nil }
+// Stop ends the limits of this configuration. All else that is shared with the next one ends with its last user.
+func (a *App) Stop() error {
+	unlimitBodies(a)
+	return nil
+}
 
 // Cleanup lets the shared state go.
 func (a *App) Cleanup() error {
@@ -197,5 +213,6 @@ func (a *App) Cleanup() error {
 var (
 	_ caddy.App          = (*App)(nil)
 	_ caddy.Provisioner  = (*App)(nil)
+	_ caddy.Validator    = (*App)(nil)
 	_ caddy.CleanerUpper = (*App)(nil)
 )

@@ -26,10 +26,17 @@ import (
 // the agent of the first one.
 func fileWays(t *testing.T, options string, test func(t *testing.T, g *gate)) {
 	t.Helper()
+	fileWaysWith(t, "", options, test)
+}
+
+// fileWaysWith is fileWays with global options.
+func fileWaysWith(t *testing.T, global, options string, test func(t *testing.T, g *gate)) {
+	t.Helper()
 	for name, site := range ways {
 		t.Run(name, func(t *testing.T) {
 			g := prepare(t)
 			g.write(keyFile() + fmt.Sprintf("  - {id: other, sha256: %s, agent: \"{env.AGENT_ALPHA}\"}\n", sha(tokenOther)))
+			g.global = global
 			g.start(fmt.Sprintf(fileSite(site), g.address, options))
 			test(t, g)
 		})
@@ -523,25 +530,38 @@ func (w waiting) Read([]byte) (int, error) {
 	return 0, w.ctx.Err()
 }
 
-// A crowd of large uploads cannot fill the disk; small ones still work, and places become free again.
+// A crowd of large uploads with one key cannot fill the disk, nor keep other keys out; small ones still work, and places
+// become free again.
 func TestTooManyUploads(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
-	fileWays(t, "", func(t *testing.T, g *gate) {
+	fileWaysWith(t, "min_body_rate 1B", "", func(t *testing.T, g *gate) {
 		begin := part(`name="file"; filename="a.txt"`, strings.Repeat("x", 600<<10))
 		ctx, stop := context.WithCancel(t.Context())
 		var crowd sync.WaitGroup
 		var r reply
 		until(t, "there is no place", func() bool {
-			crowd.Go(func() { g.stream(ctx, io.MultiReader(strings.NewReader(begin), waiting{ctx})) })
+			crowd.Go(func() { g.stream(ctx, io.MultiReader(strings.NewReader(keyPart(tokenAgent)+begin), waiting{ctx})) })
 			r = g.sendForm("/api/store_attachment", begin, keyPart(tokenAgent))
 			return r.status != http.StatusOK
 		})
-		if r.status != http.StatusServiceUnavailable || r.header.Get("Retry-After") == "" {
+		if r.status != http.StatusTooManyRequests || r.header.Get("Retry-After") == "" {
 			t.Errorf("%d %v", r.status, r.header)
 		}
-		checkShape(t, "/api/store_attachment", r, "busy")
+		checkShape(t, "/api/store_attachment", r, "too_many_uploads")
+		for name, parts := range map[string][]string{
+			"the key first": {keyPart(tokenAgent), begin}, "the key last": {begin, keyPart(tokenAgent)},
+		} {
+			checkShape(t, name, g.sendForm("/api/store_attachment", parts...), "too_many_uploads")
+		}
 		if r = g.sendForm("/api/store_attachment", filePart("a.txt"), keyPart(tokenAgent)); r.status != http.StatusOK {
 			t.Errorf("a small one: %d %s", r.status, r.body)
+		}
+		for name, parts := range map[string][]string{
+			"the key first": {keyPart(tokenOther), begin}, "the key last": {begin, keyPart(tokenOther)},
+		} {
+			if r = g.sendForm("/api/store_attachment", parts...); r.status != http.StatusOK {
+				t.Errorf("another key, %s: %d %s", name, r.status, r.body)
+			}
 		}
 		stop()
 		crowd.Wait()

@@ -7,6 +7,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/dustin/go-humanize"
 
 	"github.com/docsgate/docsgate/docsgpt"
 	"github.com/docsgate/docsgate/forward"
@@ -22,6 +23,8 @@ func init() {
 //		feed <module> [<args...>]             # where keys come from; may stand several times
 //		upstream_token {env.<name>}|{file.<path>}
 //		docsgpt <version>|auto [<address>]
+//		max_upload_disk <size>                # default: 1GiB
+//		min_body_rate <size>                  # default: 1KiB
 //	}
 func parseOption(d *caddyfile.Dispenser, existing any) (any, error) {
 	if existing != nil {
@@ -54,8 +57,13 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			}
 		case "docsgpt":
 			err = a.unmarshalVersion(d)
+		case "max_upload_disk":
+			err = unmarshalSize(d, &a.MaxUploadDisk, 1<<20, 1<<50, "from 1MiB to 1PiB, such as 2GiB")
+		case "min_body_rate":
+			err = unmarshalSize(d, &a.MinBodyRate, 1, 1<<20, "a second from 1B to 1MiB, such as 1KiB")
 		default:
-			err = d.Errf("unrecognized docsgate option %q: known are feed, upstream_token, docsgpt", d.Val())
+			err = d.Errf("unrecognized docsgate option %q: known are feed, upstream_token, docsgpt, "+
+				"max_upload_disk, min_body_rate", d.Val())
 		}
 		if err != nil {
 			return err
@@ -137,6 +145,24 @@ func unmarshalOnce(d *caddyfile.Dispenser, to *string) error {
 	if *to == "" {
 		return d.Errf("%s is empty", option)
 	}
+	return nil
+}
+
+// unmarshalSize reads a size that may stand once.
+func unmarshalSize(d *caddyfile.Dispenser, to *int64, least, most uint64, example string) error {
+	var text string
+	option := d.Val()
+	if err := unmarshalOnce(d, &text); err != nil {
+		return err
+	}
+	if *to != 0 {
+		return d.Errf("%s stands twice", option)
+	}
+	size, err := humanize.ParseBytes(text)
+	if err != nil || size < least || size > most {
+		return d.Errf("%s %s: write a size %s", option, text, example)
+	}
+	*to = int64(size)
 	return nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/docsgate/docsgate/docsgpt"
 	"github.com/docsgate/docsgate/forward"
 	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/policy/quota"
 )
 
 // exchange is one request on its way through the gate. It goes through the steps in serve, in that order, and never
@@ -30,6 +31,7 @@ type exchange struct {
 	body     docsgpt.Body      // read; refers to buffer
 	buffer   *forward.Buffer   // read; nil where the endpoint has no body
 	upload   *upload           // read; nil where the body is no form
+	received quota.Body        // read; what the body uses
 	token    string            // read
 	key      *keys.Key         // identify; nil where the endpoint takes no token
 	oldToken bool              // identify; the token is one that another has replaced
@@ -74,7 +76,9 @@ func (x *exchange) serve() {
 // steps are what is done with a request between finding its endpoint and sending it to DocsGPT. The first refusal
 // ends it.
 var steps = [...]func(*exchange) *refusal{
-	(*exchange).read,
+	(*exchange).readHead,
+	(*exchange).identifyByHead,
+	(*exchange).readBody,
 	(*exchange).identify,
 	(*exchange).decide,
 	(*exchange).decideMCP,
@@ -99,9 +103,17 @@ func (x *exchange) route() *refusal {
 	return wrongMethod
 }
 
-// identify finds the key.
+// identifyByHead finds the key where the token is not in the body, so that a bad one costs no byte of the body.
+func (x *exchange) identifyByHead() *refusal {
+	if e := x.endpoint; e.Token != docsgpt.PlaceBearer && e.Token != docsgpt.PlaceQuery {
+		return nil
+	}
+	return x.identify()
+}
+
+// identify finds the key, unless it is known already. What the body uses counts as the key's from then on.
 func (x *exchange) identify() *refusal {
-	if x.endpoint.Token == docsgpt.PlaceNone {
+	if x.endpoint.Token == docsgpt.PlaceNone || x.key != nil {
 		return nil
 	}
 	start := time.Now()
@@ -113,6 +125,11 @@ func (x *exchange) identify() *refusal {
 	}
 	if !decision.Allowed() {
 		return refusalOf(decision.Reason)
+	}
+	if x.upload != nil {
+		if err := x.received.Own(x.key.ID); err != nil {
+			return x.notReceived(err)
+		}
 	}
 	return nil
 }
@@ -165,6 +182,7 @@ func (x *exchange) release() {
 	if x.upload != nil {
 		x.upload.release()
 	}
+	_ = x.received.End() // that it was stopped matters only while it is read
 }
 
 // forward sends the request over the gate's own connections and relays the answer.

@@ -9,37 +9,27 @@ import (
 
 	"github.com/docsgate/docsgate/docsgpt"
 	"github.com/docsgate/docsgate/forward"
+	"github.com/docsgate/docsgate/policy/quota"
 )
 
 // DefaultMaxUpload is the largest form that is read by default, in bytes.
 const DefaultMaxUpload = 100 << 20
 
-// maxUploads is how many uploads may lie in files at once, over all sites: they share a disk, and a key may stand
-// after the file, so anybody can send one.
-const maxUploads = 32
-
-var uploads = make(chan struct{}, maxUploads)
+// formMemory is what reading a form uses at most beside what its spool has in memory, in bytes.
+const formMemory = 128 << 10
 
 // upload is a form that was read.
 type upload struct {
-	form   *docsgpt.Form
-	spool  *forward.Spool // nil once it was handed over
-	counts bool           // it takes one of the places for uploads
+	form  *docsgpt.Form
+	spool *forward.Spool // nil once it was handed over
 }
 
 var (
 	notForm = refuseWith(http.StatusUnsupportedMediaType, "not_form",
 		"Send the request as multipart/form-data with one boundary, and with no Content-Encoding.")
-	tooBusy = &refusal{Refusal: docsgpt.Refusal{
-		Status: http.StatusServiceUnavailable, Code: "busy", RetryAfter: "10",
-		Message: "Too many files are being uploaded. Please try again in a moment.",
-	}}
 	notStored = refuseWith(http.StatusServiceUnavailable, "upload_failed",
 		"The file cannot be taken now. Please try again later.")
 )
-
-// errBusy refuses an upload a place.
-var errBusy = errors.New("too many uploads at once")
 
 // refusedToken is a token that is known to be bad before the form has been read.
 type refusedToken struct{ refusal *refusal }
@@ -56,27 +46,24 @@ func (x *exchange) readForm() *refusal {
 		return notForm
 	case x.r.ContentLength > x.handler.MaxUpload:
 		return tooLarge
-	case x.query.HasToken:
+	}
+	x.receive()
+	if x.query.HasToken {
 		if no := x.admit(x.query.Token); no != nil {
 			return no
 		}
 	}
-	up := &upload{}
+	up := &upload{spool: forward.NewSpool(formAllowance{&x.received})}
 	x.upload = up
-	up.spool = forward.NewSpool(up.count)
-	var err error
-	up.form, err = docsgpt.ReadForm(x.endpoint, boundary, forward.Limit(x.r.Body, x.handler.MaxUpload), up.spool,
-		func(token string) error {
-			no := twoTokens
-			if !x.query.HasToken {
-				no = x.admit(token)
-			}
-			if no != nil {
-				return &refusedToken{no}
-			}
-			return nil
-		})
+	err := x.received.Memory(formMemory)
+	if err == nil {
+		up.form, err = x.readParts(boundary)
+	}
+	if stopped := x.received.End(); stopped != nil {
+		err = stopped
+	}
 	if err != nil {
+		up.release() // before the client is answered: others may wait for the room
 		return x.formRefusal(err)
 	}
 	token, ok := up.form.Token()
@@ -87,10 +74,34 @@ func (x *exchange) readForm() *refusal {
 	return nil
 }
 
-// admit refuses a token that is bad already.
+// readParts reads the parts of a form.
+func (x *exchange) readParts(boundary string) (*docsgpt.Form, error) {
+	return docsgpt.ReadForm(x.endpoint, boundary, forward.Limit(&x.received, x.handler.MaxUpload), x.upload.spool,
+		func(token string) error {
+			no := twoTokens
+			if !x.query.HasToken {
+				no = x.admit(token)
+			}
+			if no != nil {
+				return &refusedToken{no}
+			}
+			return nil
+		})
+}
+
+// formAllowance is the allowance of a form's spool, whose memory is not all that reading a form uses.
+type formAllowance struct{ *quota.Body }
+
+// Memory implements forward.Allowance.
+func (a formAllowance) Memory(bytes int64) error { return a.Body.Memory(formMemory + bytes) }
+
+// admit refuses a token that is bad already, and lets the body be counted as its key's otherwise.
 func (x *exchange) admit(token string) *refusal {
 	decision := x.handler.app.state.verifier.Verify(token, time.Now())
 	if decision.Allowed() {
+		if err := x.received.Own(decision.Key.ID); err != nil {
+			return x.notReceived(err)
+		}
 		return nil
 	}
 	x.key = decision.Key
@@ -104,10 +115,6 @@ func (x *exchange) formRefusal(err error) *refusal {
 	switch {
 	case errors.As(err, &token):
 		return token.refusal
-	case errors.Is(err, forward.ErrTooLarge), isBodyLimit(err):
-		return tooLarge
-	case errors.Is(err, errBusy):
-		return tooBusy
 	case errors.Is(err, forward.ErrSpool):
 		if skipped, due := x.handler.trouble.due(troubleOf{notStored.Code, ""}, time.Now()); due {
 			x.handler.logger.Error("an upload cannot be stored; is there room in the folder for temporary files?",
@@ -117,18 +124,7 @@ func (x *exchange) formRefusal(err error) *refusal {
 	case errors.As(err, &form):
 		return badRequest(form)
 	default:
-		return unreadable
-	}
-}
-
-// count takes a place for an upload.
-func (u *upload) count() error {
-	select {
-	case uploads <- struct{}{}:
-		u.counts = true
-		return nil
-	default:
-		return errBusy
+		return x.notReceived(err)
 	}
 }
 
@@ -143,9 +139,5 @@ func (u *upload) release() {
 	if u.spool != nil {
 		u.spool.Release()
 		u.spool = nil
-	}
-	if u.counts {
-		u.counts = false
-		<-uploads
 	}
 }

@@ -113,6 +113,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if h.MaxUpload == 0 {
 		h.MaxUpload = DefaultMaxUpload
 	}
+	h.app.largest.add(h)
 	if h.Upstream != "" {
 		var address string
 		if h.upstream, address, err = h.newUpstream(); err != nil {

@@ -72,6 +72,8 @@ type gate struct {
 	backend *backend.Backend
 	address string // of the backend
 	urls    []string
+	global  string // further global options of the gate
+	servers string // further options of Caddy's servers
 }
 
 // ways are the two ways of forwarding, as the part of a site that follows its options.
@@ -133,6 +135,7 @@ func (g *gate) config(sites ...string) string {
 	grace_period 1s
 	servers {
 		trusted_proxies static 127.0.0.9/32
+		%s
 	}
 	log default {
 		output file %s {
@@ -143,9 +146,10 @@ func (g *gate) config(sites ...string) string {
 	docsgate {
 		feed file %s
 		upstream_token {env.DOCSGPT_TOKEN}
+		%s
 	}
 }
-`, g.log, g.keys)
+`, g.servers, g.log, g.keys, g.global)
 	for i, site := range sites {
 		fmt.Fprintf(&text, "http://:0 {\nbind 127.0.0.%d\nlog\nhandle /metrics {\nmetrics\n}\n%s}\n", i+1, site)
 	}

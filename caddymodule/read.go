@@ -9,8 +9,8 @@ import (
 	"github.com/docsgate/docsgate/forward"
 )
 
-// read reads and parses the query and the body, and finds the client's token.
-func (x *exchange) read() *refusal {
+// readHead reads and parses the query, and finds the client's token where it is not in the body.
+func (x *exchange) readHead() *refusal {
 	e := x.endpoint
 	if e.Params != nil || e.Token == docsgpt.PlaceQuery || e.Token == docsgpt.PlaceForm {
 		var err error
@@ -29,7 +29,12 @@ func (x *exchange) read() *refusal {
 		x.token = bearer + x.query.Token
 	case docsgpt.PlaceBody, docsgpt.PlaceForm, docsgpt.PlaceNone:
 	}
-	switch e.Body {
+	return nil
+}
+
+// readBody reads and parses the body, and finds the client's token in it.
+func (x *exchange) readBody() *refusal {
+	switch x.endpoint.Body {
 	case docsgpt.BodyJSON:
 		return x.readJSON()
 	case docsgpt.BodyForm:
@@ -44,13 +49,14 @@ func (x *exchange) readJSON() *refusal {
 	if !docsgpt.JSONType(x.r.Header) || !plainEncoding(x.r.Header) {
 		return notJSON
 	}
-	buffer, err := forward.ReadBody(x.r.Body, x.r.ContentLength, x.handler.MaxBody, docsgpt.BodySlack)
-	switch {
-	case err == nil:
-	case errors.Is(err, forward.ErrTooLarge) || isBodyLimit(err):
-		return tooLarge
-	default:
-		return unreadable
+	x.receive()
+	buffer, err := forward.ReadBody(&x.received, x.r.ContentLength, x.handler.MaxBody, docsgpt.BodySlack, &x.received)
+	if stopped := x.received.End(); err == nil && stopped != nil {
+		buffer.Release()
+		err = stopped
+	}
+	if err != nil {
+		return x.notReceived(err)
 	}
 	x.buffer = buffer
 	if err := x.body.Parse(e, buffer.Bytes); err != nil {

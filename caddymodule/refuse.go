@@ -76,6 +76,7 @@ func (x *exchange) refuse(no *refusal) {
 		line.Write(zap.String("endpoint", x.endpointName()), zap.String("reason", reason), zap.String("key", x.keyID()),
 			zap.String("client_ip", x.clientIP()), zap.String("request_id", x.requestID()))
 	}
+	x.leaveBody()
 	x.writeRefusal(&no.Refusal)
 }
 

@@ -57,7 +57,7 @@ func TestReadBodyReadsAll(t *testing.T) {
 				for announced, length := range map[string]int64{"announced": int64(size), "not announced": -1} {
 					t.Run(fmt.Sprintf("%d %s, %s, slack %d", size, how, announced, slack), func(t *testing.T) {
 						want := text(size)
-						b, err := ReadBody(&patient{Reader: reader(bytes.NewReader(want))}, length, limit, slack)
+						b, err := ReadBody(&patient{Reader: reader(bytes.NewReader(want))}, length, limit, slack, nil)
 						if err != nil {
 							t.Fatal(err)
 						}
@@ -79,21 +79,21 @@ func TestReadBodyKeepsToTheLimit(t *testing.T) {
 	for _, limit := range []int64{0, 1, 100, smallBuffer - 512, smallBuffer, 100_000} {
 		t.Run(fmt.Sprint(limit), func(t *testing.T) {
 			for _, length := range []int64{-1, limit} {
-				b, err := ReadBody(bytes.NewReader(text(int(limit))), length, limit, 512)
+				b, err := ReadBody(bytes.NewReader(text(int(limit))), length, limit, 512, nil)
 				if err != nil {
 					t.Fatalf("a body at the limit, length %d: %v", length, err)
 				}
 				b.Release()
 			}
-			b, err := ReadBody(bytes.NewReader(text(int(limit)+1)), -1, limit, 512)
+			b, err := ReadBody(bytes.NewReader(text(int(limit)+1)), -1, limit, 512, nil)
 			if !errors.Is(err, ErrTooLarge) || b != nil {
 				t.Errorf("one byte over the limit: %v", err)
 			}
-			if b, err = ReadBody(zeros{}, -1, limit, 512); !errors.Is(err, ErrTooLarge) || b != nil {
+			if b, err = ReadBody(zeros{}, -1, limit, 512, nil); !errors.Is(err, ErrTooLarge) || b != nil {
 				t.Errorf("an endless body: %v", err)
 			}
 			// What is announced is refused before anything is read.
-			if b, err = ReadBody(iotest.ErrReader(errors.New("read")), limit+1, limit, 512); !errors.Is(err, ErrTooLarge) || b != nil {
+			if b, err = ReadBody(iotest.ErrReader(errors.New("read")), limit+1, limit, 512, nil); !errors.Is(err, ErrTooLarge) || b != nil {
 				t.Errorf("announced to be over the limit: %v", err)
 			}
 		})
@@ -112,7 +112,7 @@ func TestReadBodyReportsAnErrorInTheMiddle(t *testing.T) {
 	for _, size := range []int{0, 50, 50_000} {
 		for _, length := range []int64{-1, 60_000} {
 			body := io.MultiReader(bytes.NewReader(text(size)), iotest.ErrReader(io.ErrUnexpectedEOF))
-			if b, err := ReadBody(body, length, 1<<20, 512); !errors.Is(err, io.ErrUnexpectedEOF) || b != nil {
+			if b, err := ReadBody(body, length, 1<<20, 512, nil); !errors.Is(err, io.ErrUnexpectedEOF) || b != nil {
 				t.Errorf("after %d bytes, length %d: got %v", size, length, err)
 			}
 		}
@@ -125,7 +125,7 @@ func TestReadBodyEndsWhenTheLengthIsWrong(t *testing.T) {
 		for _, length := range []int{0, 1, size / 2, size - 1, size + 1, 2 * size} {
 			t.Run(fmt.Sprintf("%d announced, %d sent", length, size), func(t *testing.T) {
 				want := text(size)
-				b, err := ReadBody(&patient{Reader: bytes.NewReader(want)}, int64(length), 1<<20, 512)
+				b, err := ReadBody(&patient{Reader: bytes.NewReader(want)}, int64(length), 1<<20, 512, nil)
 				if errors.Is(err, errAskedForNothing) {
 					t.Fatal("it does not end")
 				}
@@ -165,8 +165,32 @@ func TestReadBodyGivesRoomToWhatHasCome(t *testing.T) {
 		for range 2 {
 			runtime.GC() // empties the pools, in which there may be larger buffers
 		}
-		if _, err := ReadBody(&miser{most: sent, t: t}, 4<<20, 4<<20, 512); !errors.Is(err, io.ErrUnexpectedEOF) {
+		if _, err := ReadBody(&miser{most: sent, t: t}, 4<<20, 4<<20, 512, nil); !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Errorf("%d bytes of it: %v", sent, err)
+		}
+	}
+}
+
+// The memory of a body is asked for before it is taken, and what was taken is given back when more is refused.
+func TestReadBodyAsksForMemory(t *testing.T) {
+	use := &account{}
+	b, err := ReadBody(bytes.NewReader(text(1<<20)), 1<<20, 4<<20, 512, use)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if use.memory != int64(cap(b.Bytes)) || use.memory > 1<<20+1<<18 {
+		t.Errorf("counted are %d bytes of %d", use.memory, cap(b.Bytes))
+	}
+	b.Release() // a pool of large buffers changes nothing
+	for _, most := range []int64{1, 20 << 10, 500_000} {
+		use := &account{mostMemory: most}
+		sent := bytes.NewReader(text(1 << 20))
+		b, err := ReadBody(sent, 1<<20, 4<<20, 512, use)
+		if !errors.Is(err, errNo) || b != nil {
+			t.Errorf("at most %d bytes: %v", most, err)
+		}
+		if read := 1<<20 - int64(sent.Len()); read > most {
+			t.Errorf("at most %d bytes: %d were read", most, read)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"math/bits"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -13,23 +14,39 @@ import (
 var ErrTooLarge = errors.New("the body is too large")
 
 // Sizes of buffers: most bodies fit into a small one, which may grow a bit and is kept as such; up to a large one is kept
-// for the next request.
+// for the next request. Those in between have a pool for each size, with four sizes to a power of two, so that a small body
+// never takes a large buffer: what it uses would not be what it asked for.
 const (
 	smallBuffer = 8 << 10
 	keptSmall   = 2 * smallBuffer
 	largeBuffer = 4 << 20
+
+	leastShift = 12                // the first four sizes are multiples of 4 KiB
+	sizes      = 4 * (22 - 12 - 2) // from above keptSmall up to largeBuffer
 )
 
 var (
 	smallBuffers = sync.Pool{New: func() any { return &Buffer{Bytes: make([]byte, 0, smallBuffer), pool: true} }}
-	largeBuffers sync.Pool
+	largeBuffers [sizes]sync.Pool
 )
+
+// bufferSize returns the size of the buffer for so many bytes, and its place in largeBuffers, which is below zero for a
+// small one.
+func bufferSize(bytes int) (size, place int) {
+	if bytes <= smallBuffer {
+		return smallBuffer, -1
+	}
+	bytes = max(bytes, keptSmall+1) // a smaller one would be kept where it is not looked for
+	shift := bits.Len(uint(bytes-1)) - 3
+	steps := (bytes-1)>>shift + 1
+	return steps << shift, 4*(shift-leastShift) + steps - 5
+}
 
 // Room that a body gets while it comes in. Its announced length costs a client nothing to write: with room for all of it at
 // once, a thousand requests that send no byte of their bodies would take gigabytes.
 const (
-	firstRoom = 16 << 10
-	growth    = 4 // times what has come
+	firstRoom = 20<<10 - 512 // with a slack of 512 bytes it is a size of buffers
+	growth    = 4            // times what has come
 )
 
 // Body is a request body that can be read several times, also at once.
@@ -41,6 +58,23 @@ type Body interface {
 	// Release lets the body go. No reader may be in use then or afterwards.
 	Release()
 }
+
+// Allowance bounds what a body uses while it is received. An error refuses what was asked for.
+type Allowance interface {
+	// Memory is asked for the bytes that the body may use in memory from now on.
+	Memory(bytes int64) error
+	// Disk is asked for the bytes that the body may use in a file from now on.
+	Disk(bytes int64) error
+	// Free tells that a spooled body uses nothing any more.
+	Free()
+}
+
+// unlimited is an allowance that refuses nothing.
+type unlimited struct{}
+
+func (unlimited) Memory(int64) error { return nil }
+func (unlimited) Disk(int64) error   { return nil }
+func (unlimited) Free()              {}
 
 // Buffer is a request body in memory that several readers may share. It goes back to its pool when its maker, and the
 // last of the readers that hold it, have let it go.
@@ -56,11 +90,16 @@ var _ Body = (*Buffer)(nil)
 // NewBuffer returns an empty buffer with room for size bytes. The caller must Release it once.
 func NewBuffer(size int) *Buffer {
 	var b *Buffer
-	if size <= smallBuffer {
+	room, place := bufferSize(size)
+	switch {
+	case place < 0:
 		b = smallBuffers.Get().(*Buffer)
-	} else if b, _ = largeBuffers.Get().(*Buffer); b == nil || cap(b.Bytes) < size {
-		room := max(size, keptSmall+1) // a smaller one would be kept where it is not looked for
-		b = &Buffer{Bytes: make([]byte, 0, room), pool: size <= largeBuffer}
+	case place < sizes:
+		if b, _ = largeBuffers[place].Get().(*Buffer); b == nil {
+			b = &Buffer{Bytes: make([]byte, 0, room), pool: true}
+		}
+	default:
+		b = &Buffer{Bytes: make([]byte, 0, size)}
 	}
 	b.Bytes = b.Bytes[:0]
 	b.refs.Store(1)
@@ -72,11 +111,17 @@ func (b *Buffer) Release() {
 	if b.refs.Add(-1) > 0 || !b.pool {
 		return
 	}
-	switch size := cap(b.Bytes); {
-	case size <= keptSmall:
+	room := cap(b.Bytes)
+	if room <= keptSmall {
 		smallBuffers.Put(b)
-	case size <= largeBuffer:
-		largeBuffers.Put(b)
+		return
+	}
+	size, place := bufferSize(room)
+	if size > room { // its owner has replaced its bytes
+		place--
+	}
+	if place >= 0 && place < sizes {
+		largeBuffers[place].Put(b)
 	}
 }
 
@@ -122,8 +167,9 @@ func (r *holder) Close() error {
 }
 
 // ReadBody reads a whole body of at most limit bytes into a buffer with slack bytes to spare. length is the announced
-// length, or -1. The error is [ErrTooLarge] or what reading gave; the buffer is nil then.
-func ReadBody(body io.Reader, length, limit int64, slack int) (*Buffer, error) {
+// length, or -1. allow is asked for the memory; nil allows all. The error is [ErrTooLarge], that of allow or what reading
+// gave; the buffer is nil then.
+func ReadBody(body io.Reader, length, limit int64, slack int, allow Allowance) (*Buffer, error) {
 	if length > limit {
 		return nil, ErrTooLarge
 	}
@@ -133,10 +179,21 @@ func ReadBody(body io.Reader, length, limit int64, slack int) (*Buffer, error) {
 		most = length + 1
 		room = min(most, firstRoom)
 	}
+	if allow == nil {
+		allow = unlimited{}
+	}
+	if err := askFor(int(room)+slack, allow); err != nil {
+		return nil, err
+	}
 	b := NewBuffer(int(room) + slack)
 	for {
 		if cap(b.Bytes)-len(b.Bytes) <= slack {
-			b = b.grow(int(most), slack)
+			room := b.room(int(most)) + slack
+			if err := askFor(room, allow); err != nil {
+				b.Release()
+				return nil, err
+			}
+			b = b.grow(room)
 		}
 		n, err := body.Read(b.Bytes[len(b.Bytes) : cap(b.Bytes)-slack])
 		b.Bytes = b.Bytes[:len(b.Bytes)+n]
@@ -153,13 +210,27 @@ func ReadBody(body io.Reader, length, limit int64, slack int) (*Buffer, error) {
 	}
 }
 
-// grow returns a bigger buffer with the same bytes, in which a body of most bytes is not given more room than it needs.
-func (b *Buffer) grow(most, slack int) *Buffer {
+// askFor asks for the memory of a buffer for so many bytes.
+func askFor(bytes int, allow Allowance) error {
+	size, place := bufferSize(bytes)
+	if place >= sizes {
+		size = bytes
+	}
+	return allow.Memory(int64(size))
+}
+
+// room is how large the next buffer is, of which a body of most bytes is not given more than it needs.
+func (b *Buffer) room(most int) int {
 	room := growth * cap(b.Bytes)
 	if len(b.Bytes) < most {
 		room = min(room, most)
 	}
-	bigger := NewBuffer(room + slack)
+	return room
+}
+
+// grow returns a bigger buffer with the same bytes.
+func (b *Buffer) grow(size int) *Buffer {
+	bigger := NewBuffer(size)
 	bigger.Bytes = append(bigger.Bytes, b.Bytes...)
 	b.Release()
 	return bigger

@@ -164,3 +164,33 @@ func TestManyReadersAtOnce(t *testing.T) {
 	}
 	all.Wait()
 }
+
+func TestBufferSizes(t *testing.T) {
+	before, last := 0, -1
+	for bytes := 1; bytes <= largeBuffer; bytes += 509 {
+		size, place := bufferSize(bytes)
+		if size < bytes || size > smallBuffer && bytes > keptSmall && size > bytes+bytes/4 {
+			t.Fatalf("%d bytes: a buffer of %d", bytes, size)
+		}
+		if size < before || place < last || (size == before) != (place == last) && bytes > 1 || place >= sizes {
+			t.Fatalf("%d bytes: size %d, place %d", bytes, size, place)
+		}
+		before, last = size, place
+	}
+	if _, place := bufferSize(largeBuffer); place != sizes-1 {
+		t.Errorf("the largest one that is kept has place %d", place)
+	}
+	if _, place := bufferSize(largeBuffer + 1); place < sizes {
+		t.Errorf("one that is not kept has place %d", place)
+	}
+	// What is kept is found again, and a larger one is not taken for it.
+	for _, bytes := range []int{1, smallBuffer + 1, keptSmall, keptSmall + 1, 20 << 10, 20<<10 + 1, 1 << 20, largeBuffer} {
+		b := NewBuffer(bytes)
+		size, place := bufferSize(bytes)
+		if cap(b.Bytes) < bytes || place >= 0 && (cap(b.Bytes) < size || cap(b.Bytes) > size+8) {
+			t.Errorf("%d bytes: a buffer of %d, not %d", bytes, cap(b.Bytes), size)
+		}
+		b.Bytes = make([]byte, 0, cap(b.Bytes)+1) // as one that was rewritten in place of the buffer
+		b.Release()
+	}
+}

@@ -19,7 +19,7 @@ var ErrSpool = errors.New("the body cannot be stored")
 // sent before it has been read to its end. A large one lies in a file without a name, which is gone when the spool is
 // released, and also when the process ends. Writing is for one goroutine; when it is over, readers may be opened.
 type Spool struct {
-	spill  func() error
+	allow  Allowance
 	memory []byte
 	file   *os.File
 	name   string // of the file, where an open file cannot be removed
@@ -30,23 +30,31 @@ type Spool struct {
 
 var _ Body = (*Spool)(nil)
 
-// NewSpool returns an empty spool. The caller must Release it once. spill is called before a body goes to a file; its
-// error refuses that, and Write returns it. It may be nil.
-func NewSpool(spill func() error) *Spool {
-	s := &Spool{spill: spill}
+// NewSpool returns an empty spool. The caller must Release it once. allow is asked before the body uses more memory or a
+// larger file, and its error is what Write returns; Free is called when the last reader is closed. It may be nil.
+func NewSpool(allow Allowance) *Spool {
+	if allow == nil {
+		allow = unlimited{}
+	}
+	s := &Spool{allow: allow}
 	s.refs.Store(1)
 	return s
 }
 
-// Write adds to the body. The error is that of spill, or [ErrSpool].
+// Write adds to the body. The error is that of the allowance, or [ErrSpool].
 func (s *Spool) Write(p []byte) (int, error) {
 	if s.file == nil && len(s.memory)+len(p) <= SpoolMemory {
 		if len(s.memory)+len(p) > cap(s.memory) {
-			s.grow(len(s.memory) + len(p))
+			if err := s.grow(len(s.memory) + len(p)); err != nil {
+				return 0, err
+			}
 		}
 		s.memory = append(s.memory, p...)
 		s.size += int64(len(p))
 		return len(p), nil
+	}
+	if err := s.allow.Disk(s.size + int64(len(p))); err != nil {
+		return 0, err
 	}
 	if s.file == nil {
 		if err := s.toFile(); err != nil {
@@ -62,21 +70,20 @@ func (s *Spool) Write(p []byte) (int, error) {
 }
 
 // grow makes room in memory: for a small form, or for all that may be there.
-func (s *Spool) grow(size int) {
+func (s *Spool) grow(size int) error {
 	room := SpoolMemory
 	if size <= SpoolMemory/8 {
 		room = SpoolMemory / 8
 	}
+	if err := s.allow.Memory(int64(room)); err != nil {
+		return err
+	}
 	s.memory = append(make([]byte, 0, room), s.memory...)
+	return nil
 }
 
 // toFile moves what is in memory to a file that nobody else can open.
 func (s *Spool) toFile() error {
-	if s.spill != nil {
-		if err := s.spill(); err != nil {
-			return err
-		}
-	}
 	file, err := os.CreateTemp("", "docsgate-upload-*") // mode 0600
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrSpool, err)
@@ -89,7 +96,7 @@ func (s *Spool) toFile() error {
 		return fmt.Errorf("%w: %w", ErrSpool, err)
 	}
 	s.memory = nil
-	return nil
+	return s.allow.Memory(0)
 }
 
 // InFile tells whether the body lies in a file.
@@ -109,7 +116,11 @@ func (s *Spool) Open() io.ReadCloser {
 
 // Release implements Body.
 func (s *Spool) Release() {
-	if s.refs.Add(-1) > 0 || s.file == nil {
+	if s.refs.Add(-1) > 0 {
+		return
+	}
+	defer s.allow.Free()
+	if s.file == nil {
 		return
 	}
 	s.file.Close()

@@ -11,10 +11,37 @@ import (
 	"testing"
 )
 
+// account is an allowance that notes what a body uses, and refuses what is over its limits.
+type account struct {
+	memory, disk         int64
+	mostMemory, mostDisk int64 // limits; 0: none
+	freed                int
+}
+
+var errNo = errors.New("no")
+
+func (a *account) Memory(bytes int64) error {
+	if a.mostMemory > 0 && bytes > a.mostMemory {
+		return errNo
+	}
+	a.memory = bytes
+	return nil
+}
+
+func (a *account) Disk(bytes int64) error {
+	if a.mostDisk > 0 && bytes > a.mostDisk {
+		return errNo
+	}
+	a.disk = bytes
+	return nil
+}
+
+func (a *account) Free() { a.freed++ }
+
 // spoolOf returns a spool that text was written to, in pieces.
-func spoolOf(t *testing.T, text []byte, piece int, spill func() error) *Spool {
+func spoolOf(t *testing.T, text []byte, piece int, allow Allowance) *Spool {
 	t.Helper()
-	s := NewSpool(spill)
+	s := NewSpool(allow)
 	for len(text) > 0 {
 		n := min(piece, len(text))
 		if written, err := s.Write(text[:n]); err != nil || written != n {
@@ -31,17 +58,23 @@ func TestSpoolGivesBackWhatWasWritten(t *testing.T) {
 		for _, piece := range []int{1000, SpoolMemory, 4 << 20} {
 			t.Run(fmt.Sprintf("%d in pieces of %d", size, piece), func(t *testing.T) {
 				want := text(size)
-				asked := 0
-				s := spoolOf(t, want, piece, func() error { asked++; return nil })
+				use := &account{}
+				s := spoolOf(t, want, piece, use)
 				if s.Len() != int64(size) {
 					t.Errorf("length %d", s.Len())
 				}
-				if s.InFile() != (size > SpoolMemory) || (asked == 1) != s.InFile() {
-					t.Errorf("in a file: %v, asked %d times", s.InFile(), asked)
+				if s.InFile() != (size > SpoolMemory) || (use.disk > 0) != s.InFile() {
+					t.Errorf("in a file: %v, %d bytes are counted", s.InFile(), use.disk)
+				}
+				if s.InFile() && (use.disk != int64(size) || use.memory != 0) || !s.InFile() && use.memory != int64(cap(s.memory)) {
+					t.Errorf("counted are %d bytes in memory, %d in a file", use.memory, use.disk)
 				}
 				first, second := s.Open(), s.Open()
 				s.Release()
 				for _, r := range []io.ReadCloser{first, second} {
+					if use.freed > 0 {
+						t.Error("freed while it is read")
+					}
 					got, err := io.ReadAll(r)
 					if err != nil || !bytes.Equal(got, want) {
 						t.Errorf("%d bytes, %v: not the ones that were written", len(got), err)
@@ -51,6 +84,9 @@ func TestSpoolGivesBackWhatWasWritten(t *testing.T) {
 							t.Error(err)
 						}
 					}
+				}
+				if use.freed != 1 {
+					t.Errorf("freed %d times", use.freed)
 				}
 				if s.file == nil {
 					return
@@ -85,14 +121,33 @@ func TestSpoolLeavesNoFile(t *testing.T) {
 }
 
 func TestSpoolRefuses(t *testing.T) {
-	errNo := errors.New("no")
-	s := NewSpool(func() error { return errNo })
+	use := &account{mostDisk: SpoolMemory}
+	s := NewSpool(use)
 	defer s.Release()
 	if _, err := s.Write(text(SpoolMemory)); err != nil {
 		t.Errorf("what fits into memory: %v", err)
 	}
 	if _, err := s.Write([]byte("x")); !errors.Is(err, errNo) || s.InFile() {
 		t.Errorf("what does not: %v", err)
+	}
+	s = NewSpool(&account{mostMemory: SpoolMemory / 8})
+	defer s.Release()
+	if _, err := s.Write(text(SpoolMemory / 8)); err != nil {
+		t.Errorf("what fits into the memory that it may have: %v", err)
+	}
+	if _, err := s.Write([]byte("x")); !errors.Is(err, errNo) || s.Len() != SpoolMemory/8 {
+		t.Errorf("what does not: %v", err)
+	}
+	use = &account{mostDisk: 1 << 20}
+	s = NewSpool(use)
+	defer s.Release()
+	for s.Len() < 1<<20 {
+		if _, err := s.Write(text(SpoolMemory)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.Write([]byte("x")); !errors.Is(err, errNo) || use.disk != 1<<20 || s.Len() != 1<<20 {
+		t.Errorf("more than the file may have: %v, %d bytes", err, s.Len())
 	}
 	t.Setenv("TMPDIR", t.TempDir()+"/missing")
 	s = NewSpool(nil)

@@ -1,0 +1,397 @@
+package caddymodule_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// rawRequest is a request on a connection of its own, of whose body only a part is sent.
+type rawRequest struct {
+	t    *testing.T
+	conn net.Conn
+}
+
+// begin sends a head, with a length, and the begin of a body.
+func (g *gate) begin(path string, length int, body string, headers ...string) *rawRequest {
+	g.t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(g.urls[0], "http://"))
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	g.t.Cleanup(func() { conn.Close() })
+	head := fmt.Sprintf("POST %s HTTP/1.1\r\nHost: gate\r\nContent-Length: %d\r\n", path, length)
+	for i := 0; i < len(headers); i += 2 {
+		head += headers[i] + ": " + headers[i+1] + "\r\n"
+	}
+	if _, err := io.WriteString(conn, head+"\r\n"+body); err != nil {
+		g.t.Log("sending: ", err) // it may have been answered already
+	}
+	return &rawRequest{g.t, conn}
+}
+
+// reply reads the response. It fails if none comes though the rest of the body never does.
+func (r *rawRequest) reply() reply {
+	r.t.Helper()
+	if err := r.conn.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		r.t.Fatal(err)
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(r.conn), nil)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if resp.Close {
+		resp.Header.Set("Connection", "close")
+	}
+	return reply{resp.StatusCode, resp.Header, string(body)}
+}
+
+const formType = "multipart/form-data; boundary=" + edge
+
+// What can be refused by its head is refused without its body: it may never come, and the client may wait to be told to
+// send it.
+func TestABadRequestIsRejectedBeforeItsBody(t *testing.T) {
+	for name, site := range ways {
+		t.Run(name, func(t *testing.T) {
+			g := prepare(t)
+			g.start(fmt.Sprintf(strings.Replace(site, "widget openai health", "widget openai mcp attachments", 1), g.address, ""))
+			for name, c := range map[string]struct {
+				path    string
+				length  int
+				headers []string
+				status  int
+				code    string
+			}{
+				"completions, a wrong token": {
+					"/v1/chat/completions", 1000, []string{"Authorization", "Bearer wrong", "Content-Type", "application/json"}, 401, "invalid_api_key",
+				},
+				"completions, no token": {"/v1/chat/completions", 1000, []string{"Content-Type", "application/json"}, 401, "invalid_api_key"},
+				"completions, a large body": {
+					"/v1/chat/completions", 3 << 20, []string{"Authorization", "Bearer " + tokenOld, "Content-Type", "application/json"}, 401, "invalid_api_key",
+				},
+				"MCP, a wrong token": {
+					"/mcp/", 1000, []string{"Authorization", "Bearer wrong", "Content-Type", "application/json"}, 401, "",
+				},
+				"an upload with a wrong token in the query": {
+					"/api/store_attachment?api_key=wrong", 1000, []string{"Content-Type", formType}, 401, "invalid_api_key",
+				},
+				"an unknown path": {"/api/upload", 1000, nil, 404, "not_found"},
+				"a type":          {"/api/answer", 1000, []string{"Content-Type", "text/plain"}, 415, "not_json"},
+				"a length":        {"/api/answer", 5 << 20, []string{"Content-Type", "application/json"}, 413, "body_too_large"},
+			} {
+				for how, more := range map[string][]string{"sent at once": nil, "sent when told": {"Expect", "100-continue"}} {
+					t.Run(name+", "+how, func(t *testing.T) {
+						r := g.begin(c.path, c.length, "", append(more, c.headers...)...).reply()
+						if r.status != c.status {
+							t.Errorf("status %d, want %d: %s", r.status, c.status, r.body)
+						}
+						if c.code != "" {
+							checkShape(t, c.path, r, c.code)
+						}
+						if r.header.Get("Connection") != "close" {
+							t.Error("the connection stays open, and its client may take the rest of the body for the next request")
+						}
+					})
+				}
+			}
+			r := g.send(http.MethodPost, "/api/answer", `{"question":"q","api_key":"wrong"}`)
+			if r.status != http.StatusUnauthorized || r.header.Get("Connection") != "" {
+				t.Errorf("a body that was read: %d, connection %q", r.status, r.header.Get("Connection"))
+			}
+			if calls := g.backend.Calls(); len(calls) > 0 {
+				t.Errorf("DocsGPT got %s %s", calls[0].Method, calls[0].Path)
+			}
+		})
+	}
+}
+
+// trickle is a request that was begun, and that nothing more comes of until it is answered.
+type trickle struct {
+	replies chan reply
+	stop    context.CancelFunc
+	group   sync.WaitGroup
+}
+
+// trickles begins n requests, of each of which the begin is sent.
+func (g *gate) trickles(n int, client *http.Client, path, media, begin string) *trickle {
+	g.t.Helper()
+	ctx, stop := context.WithCancel(g.t.Context())
+	c := &trickle{replies: make(chan reply, n), stop: stop}
+	for range n {
+		sent, over := make(chan struct{}), make(chan struct{})
+		c.group.Go(func() {
+			defer close(over)
+			body := io.MultiReader(strings.NewReader(begin), signal{sent}, waiting{ctx})
+			r, err := http.NewRequestWithContext(ctx, http.MethodPost, g.urls[0]+path, body)
+			if err != nil {
+				g.t.Error(err)
+				return
+			}
+			r.Header.Set("Content-Type", media)
+			resp, err := client.Do(r)
+			if err != nil {
+				return // stopped, or the connection was closed before the response was read
+			}
+			defer resp.Body.Close()
+			text, err := io.ReadAll(resp.Body)
+			if err == nil {
+				c.replies <- reply{resp.StatusCode, resp.Header, string(text)}
+			}
+		})
+		select {
+		case <-sent:
+		case <-over: // it was rejected before
+		}
+	}
+	return c
+}
+
+// rejected is the response to one of them that had to go.
+func (c *trickle) rejected(t *testing.T) reply {
+	t.Helper()
+	var r reply
+	until(t, "one is rejected", func() bool {
+		select {
+		case r = <-c.replies:
+			return true
+		default:
+			return false
+		}
+	})
+	return r
+}
+
+// end ends all, and waits until they have.
+func (c *trickle) end() {
+	c.stop()
+	c.group.Wait()
+}
+
+// signal is a reader of nothing that tells when it is read.
+type signal struct{ read chan struct{} }
+
+func (s signal) Read([]byte) (int, error) {
+	close(s.read)
+	return 0, io.EOF
+}
+
+// clients are clients of each protocol that share no connection with others.
+func clients(t *testing.T) map[string]*http.Client {
+	t.Helper()
+	var h1, h2 http.Protocols
+	h1.SetHTTP1(true)
+	h2.SetUnencryptedHTTP2(true)
+	made := map[string]*http.Client{}
+	for name, protocols := range map[string]*http.Protocols{"HTTP/1.1": &h1, "HTTP/2": &h2} {
+		transport := &http.Transport{Protocols: protocols}
+		t.Cleanup(transport.CloseIdleConnections)
+		made[name] = &http.Client{Transport: transport}
+	}
+	return made
+}
+
+// withHTTP2 lets a configuration speak HTTP/2 without TLS too.
+func (g *gate) withHTTP2() { g.servers = "protocols h1 h2c" }
+
+// Whatever is uploaded without a key, a valid key's upload has a place, wherever the key stands in it.
+func TestUploadsWithoutAKeyDoNotKeepOthersOut(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("TMPDIR", dir)
+	for name, site := range ways {
+		t.Run(name, func(t *testing.T) {
+			g := prepare(t)
+			g.withHTTP2()
+			g.global = "max_upload_disk 8MiB"
+			g.start(fmt.Sprintf(fileSite(site), g.address, "max_upload 2MiB"))
+			for protocol, client := range clients(t) {
+				for what, size := range map[string]int{"slots": 400 << 10, "the disk": 1900 << 10} {
+					t.Run(what+", "+protocol, func(t *testing.T) {
+						begin, _, _ := strings.Cut(part(`name="file"; filename="a.txt"`, strings.Repeat("x", size)+"|"), "|")
+						crowd := g.trickles(40, client, "/api/store_attachment", formType, begin)
+						defer crowd.end()
+						r := crowd.rejected(t)
+						if r.status != http.StatusServiceUnavailable || r.header.Get("Retry-After") == "" {
+							t.Errorf("one that has no place: %d %v", r.status, r.header)
+						}
+						checkShape(t, "/api/store_attachment", r, "busy")
+						large := part(`name="file"; filename="b.txt"`, strings.Repeat("y", 300<<10))
+						for where, parts := range map[string][]string{
+							"first": {keyPart(tokenAgent), large}, "last": {large, keyPart(tokenAgent)}, "query": {large},
+						} {
+							path := "/api/store_attachment"
+							if where == "query" {
+								path += "?api_key=" + tokenAgent
+							}
+							if r := g.sendForm(path, parts...); r.status != http.StatusOK {
+								t.Errorf("key %s: %d %s", where, r.status, r.body)
+							}
+						}
+						if files, bytes := spooled(t, dir); runtime.GOOS == "linux" && (files > 16 || bytes > 3<<20) {
+							t.Errorf("without a key %d files with %d bytes are held", files, bytes)
+						}
+						crowd.end()
+						until(t, "all files are closed", func() bool { return openFiles(t, dir) == 0 })
+					})
+				}
+			}
+		})
+	}
+}
+
+// spooled counts the uploads in files, and their bytes.
+func spooled(t *testing.T, dir string) (files int, bytes int64) {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return 0, 0
+	}
+	for _, e := range entries {
+		path := "/proc/self/fd/" + e.Name()
+		if to, err := os.Readlink(path); err != nil || !strings.HasPrefix(to, dir+"/docsgate-upload-") {
+			continue
+		}
+		if info, err := os.Stat(path); err == nil {
+			files++
+			bytes += info.Size()
+		}
+	}
+	return files, bytes
+}
+
+// Large bodies that never end take a bounded part of the memory, and neither small ones nor those of others have to wait.
+func TestBodiesWithoutAKeyDoNotTakeAllMemory(t *testing.T) {
+	for name, site := range ways {
+		t.Run(name, func(t *testing.T) {
+			g := prepare(t)
+			g.withHTTP2()
+			g.start(fmt.Sprintf(site, g.address, ""))
+			begin := `{"question":"` + strings.Repeat("x", 900<<10)
+			for protocol, client := range clients(t) {
+				t.Run(protocol, func(t *testing.T) {
+					before := heap()
+					crowd := g.trickles(80, client, "/api/answer", "application/json", begin)
+					defer crowd.end()
+					r := crowd.rejected(t)
+					if r.status != http.StatusServiceUnavailable || r.header.Get("Retry-After") == "" {
+						t.Errorf("one that has no place: %d %v", r.status, r.header)
+					}
+					checkShape(t, "/api/answer", r, "busy")
+					for what, size := range map[string]int{"small": 10, "large": 1 << 20} {
+						if r := g.ask("/api/answer", tokenAgent, strings.Repeat("y", size), ""); r.status != http.StatusOK {
+							t.Errorf("a %s one: %d %s", what, r.status, r.body)
+						}
+					}
+					most := int64(48 << 20)
+					if protocol == "HTTP/2" {
+						most += 80 * 512 << 10 // what Go's client has for each request
+					}
+					until(t, "the memory of the others is free", func() bool { return heap() < before+most })
+					t.Logf("%d MiB for 80 bodies of 0.9 MiB", (heap()-before)>>20)
+				})
+			}
+		})
+	}
+}
+
+// heap is the memory that is in use.
+func heap() int64 {
+	for range 3 {
+		runtime.GC() // empties the pools too
+	}
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// A body that does not come is not waited for: Caddy's own limit is told to the client in its form.
+func TestABodyThatStopsIsRejected(t *testing.T) {
+	for name, site := range ways {
+		t.Run(name, func(t *testing.T) {
+			g := prepare(t)
+			g.servers = "timeouts {\nread_body 50ms\n}"
+			g.start(fmt.Sprintf(strings.Replace(site, "widget openai health", "widget openai attachments", 1), g.address, ""))
+			for path, c := range map[string]struct{ media, begin string }{
+				"/stream":               {"application/json", `{"question":`},
+				"/v1/chat/completions":  {"application/json", `{"messages":`},
+				"/api/store_attachment": {formType, filePart("a.txt")},
+			} {
+				r := g.begin(path, 1000, c.begin, "Content-Type", c.media, "Authorization", "Bearer "+tokenAgent).reply()
+				if r.status != http.StatusRequestTimeout || r.header.Get("Retry-After") == "" {
+					t.Errorf("%s: %d %s", path, r.status, r.body)
+				}
+				checkShape(t, path, r, "body_too_slow")
+			}
+			if calls := g.backend.Calls(); len(calls) > 0 {
+				t.Errorf("DocsGPT got %s %s", calls[0].Method, calls[0].Path)
+			}
+		})
+	}
+}
+
+// What was read slowly, or refused, does not disturb the next request on the connection.
+func TestConnectionsGoOnAfterABody(t *testing.T) {
+	bothWays(t, "", func(t *testing.T, g *gate) {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(g.urls[0], "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		reader := bufio.NewReader(conn)
+		for i := range 4 {
+			token := tokenAgent
+			if i%2 == 1 {
+				token = "wrong"
+			}
+			body := `{"question":"q","api_key":"` + token + `"}`
+			for _, piece := range []string{
+				"POST /api/answer HTTP/1.1\r\nHost: gate\r\nContent-Type: application/json\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\n\r\n",
+				body[:10], body[10:],
+			} {
+				if _, err := io.WriteString(conn, piece); err != nil {
+					t.Fatal(err)
+				}
+			}
+			resp, err := http.ReadResponse(reader, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text, err := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			if want := []int{200, 401}[i%2]; err != nil || resp.StatusCode != want {
+				t.Errorf("request %d: %d %s %v", i, resp.StatusCode, text, err)
+			}
+		}
+	})
+}
+
+// A disk budget in which no upload has room is a mistake, and a configuration with another one takes the place of the first.
+func TestUploadBudget(t *testing.T) {
+	g := prepare(t)
+	site := fmt.Sprintf(fileSite(ways["own forwarding"]), g.address, "max_upload 2MiB")
+	g.global = "max_upload_disk 7MiB"
+	err := g.load(g.config(site))
+	if err == nil || !strings.Contains(err.Error(), "max_upload_disk is 7.0 MiB") || !strings.Contains(err.Error(), "at least 8.0 MiB") {
+		t.Errorf("%v", err)
+	}
+	g.global = "max_upload_disk 8MiB"
+	g.start(site)
+	large := part(`name="file"; filename="a.txt"`, strings.Repeat("x", 1900<<10))
+	if r := g.sendForm("/api/store_attachment", large, keyPart(tokenAgent)); r.status != http.StatusOK {
+		t.Errorf("%d %s", r.status, r.body)
+	}
+}
