@@ -1,4 +1,4 @@
-// Package alloctest measures what a function allocates while others allocate, too.
+// Package alloctest measures the allocations of a function while other goroutines allocate, too.
 package alloctest
 
 import (
@@ -6,31 +6,31 @@ import (
 	"testing"
 )
 
-// tries is how often is counted at most. Whoever allocates in between does so now and then, not all the time.
-const tries = 20
+// maxTries is the maximum number of measurements. Other goroutines are expected to allocate occasionally, not permanently.
+const maxTries = 20
 
-// Least returns how many allocations a call of f takes on average, as [testing.AllocsPerRun] does, at the least of several
-// times that each call it runs times. That one counts what the whole process allocates: with caches and servers of other
-// tests that are just ending, now and then some that are not f's. What f itself allocates is in each count.
+// Least returns the average number of allocations of a call of f: the minimum of several results of [testing.AllocsPerRun], each
+// with this number of runs. AllocsPerRun counts the allocations of the whole process, which include those of caches and servers
+// of other tests that are shutting down. The allocations of f itself are in every result.
 func Least(runs int, f func()) float64 {
 	least := testing.AllocsPerRun(runs, f)
-	for n := 1; n < tries && least > 0; n++ {
+	for n := 1; n < maxTries && least > 0; n++ {
 		least = min(least, testing.AllocsPerRun(runs, f))
 	}
 	return least
 }
 
-// LeastBytes returns how many bytes a call of f allocates, garbage included, at the least of several calls. The first that is
-// enough or less is the last.
+// LeastBytes returns the number of bytes that a call of f allocates, including garbage: the minimum of several calls. It stops at
+// the first result of at most enough bytes.
 func LeastBytes(enough uint64, f func()) uint64 {
-	least := bytes(f)
-	for n := 1; n < tries/4 && least > enough; n++ {
-		least = min(least, bytes(f))
+	least := allocatedBytes(f)
+	for n := 1; n < maxTries/4 && least > enough; n++ {
+		least = min(least, allocatedBytes(f))
 	}
 	return least
 }
 
-func bytes(f func()) uint64 {
+func allocatedBytes(f func()) uint64 {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	f()

@@ -9,7 +9,7 @@ import (
 
 var sink []byte
 
-// Others' allocations do not count, and those of the function do.
+// Only the allocations of the function are counted.
 func TestLeast(t *testing.T) {
 	var others sync.WaitGroup
 	stop := make(chan struct{})
@@ -24,24 +24,24 @@ func TestLeast(t *testing.T) {
 		}
 	})
 	if n := alloctest.Least(10, func() { sink = make([]byte, 100) }); n < 1 {
-		t.Errorf("%v allocations, want 1 at the least", n)
+		t.Errorf("%v allocations, want at least 1", n)
 	}
 	close(stop)
 	others.Wait()
 	if n := alloctest.Least(10, func() {}); n != 0 {
-		t.Errorf("%v allocations of nothing", n)
+		t.Errorf("%v allocations of an empty function", n)
 	}
 	calls := 0
 	if n := alloctest.Least(10, func() {
-		if calls++; calls < 50 { // as if somebody else did
+		if calls++; calls < 50 { // like those of another goroutine
 			sink = make([]byte, 100)
 		}
 	}); n != 0 {
-		t.Errorf("%v allocations, though there are none any more", n)
+		t.Errorf("%v allocations, although the last calls have none", n)
 	}
 }
 
-// One call that allocates much, for whatever cause, is not all that is looked at; what each call allocates counts.
+// A single call with many allocations does not determine the result; allocations of every call do.
 func TestLeastBytes(t *testing.T) {
 	calls := 0
 	once := func() {
@@ -53,10 +53,10 @@ func TestLeastBytes(t *testing.T) {
 		t.Errorf("%d bytes in %d calls", n, calls)
 	}
 	if n := alloctest.LeastBytes(1<<16, func() { sink = make([]byte, 1<<20) }); n < 1<<20 {
-		t.Errorf("%d bytes, want 1 MiB at the least", n)
+		t.Errorf("%d bytes, want at least 1 MiB", n)
 	}
 	calls = 0
 	if alloctest.LeastBytes(1<<24, func() { calls++ }); calls != 1 {
-		t.Errorf("%d calls, though the first was enough", calls)
+		t.Errorf("%d calls, although the first was sufficient", calls)
 	}
 }

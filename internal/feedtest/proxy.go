@@ -9,38 +9,38 @@ import (
 	"testing"
 )
 
-// Proxy stands between a feed and the tests' server, and breaks connections in the ways networks do. It is safe for concurrent
-// use. Make one with NewProxy.
+// Proxy is a TCP proxy between a feed and the database server that simulates network failures. It is safe for concurrent use.
+// Create one with NewProxy.
 type Proxy struct {
 	t  testing.TB
 	to string
 
-	mu       sync.Mutex // guards the following
-	addr     string
-	listener net.Listener
-	conns    map[net.Conn]bool
-	hole     chan struct{} // closed: what comes in goes on; open: it goes nowhere
-	fell     chan struct{} // holds one value when something has gone nowhere
-	left     int           // bytes that still come from the server before the cut; negative: no cut
-	onCut    chan struct{} // closed at the cut
-	wg       sync.WaitGroup
+	mu         sync.Mutex // guards the following
+	addr       string
+	listener   net.Listener
+	conns      map[net.Conn]bool
+	pass       chan struct{} // closed: data is forwarded; open: data is blackholed
+	blackholed chan struct{} // receives a value when data was blackholed
+	cutAfter   int           // bytes from the server until the cut; negative: no cut
+	onCut      chan struct{} // closed at the cut
+	wg         sync.WaitGroup
 }
 
-// NewProxy starts a proxy before a server that lets everything through. It ends with the test.
+// NewProxy starts a proxy for a server, which forwards everything. It is closed when the test ends.
 func NewProxy(t testing.TB, to string) *Proxy {
 	t.Helper()
-	p := &Proxy{t: t, to: to, conns: map[net.Conn]bool{}, hole: make(chan struct{}), fell: make(chan struct{}, 1), left: -1}
-	close(p.hole)
-	p.listen(ownAddress())
+	p := &Proxy{t: t, to: to, conns: map[net.Conn]bool{}, pass: make(chan struct{}), blackholed: make(chan struct{}, 1), cutAfter: -1}
+	close(p.pass)
+	p.listen(uniqueAddress())
 	t.Cleanup(p.Close)
 	return p
 }
 
 var proxies atomic.Int32
 
-// ownAddress is where a proxy listens: where a system has more than one loopback address, one that no other proxy has. So
-// nobody takes its port while it refuses connections.
-func ownAddress() string {
+// uniqueAddress returns an address to listen on. If the system has several loopback addresses, each proxy gets another one, so no
+// other process takes its port while it refuses connections.
+func uniqueAddress() string {
 	pid := os.Getpid()
 	host := net.IPv4(127, byte(1+pid>>8&0x7f), byte(pid), byte(1+proxies.Add(1)%254)).String()
 	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", host+":0")
@@ -51,20 +51,20 @@ func ownAddress() string {
 	return host + ":0"
 }
 
-// Addr is where the proxy listens: a host and a port on loopback.
+// Addr returns the address of the proxy, a loopback host and a port.
 func (p *Proxy) Addr() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.addr
 }
 
-// Swallowed gives one value when something has gone nowhere.
-func (p *Proxy) Swallowed() <-chan struct{} { return p.fell }
+// Swallowed returns a channel that receives a value when data was blackholed.
+func (p *Proxy) Swallowed() <-chan struct{} { return p.blackholed }
 
-// Close cuts all connections, lets nobody connect any more, and returns when nothing of the proxy is left.
+// Close resets all connections, stops listening, and waits until all goroutines of the proxy have ended.
 func (p *Proxy) Close() {
 	p.Refuse()
-	p.fill()
+	p.endBlackhole()
 	p.wg.Wait()
 }
 
@@ -88,20 +88,20 @@ func (p *Proxy) listen(addr string) {
 	})
 }
 
-// Accept lets everything through again.
+// Accept forwards everything again.
 func (p *Proxy) Accept() {
 	p.t.Helper()
-	p.fill()
+	p.endBlackhole()
 	p.mu.Lock()
-	p.left = -1
-	deaf := p.listener == nil
+	p.cutAfter = -1
+	closed := p.listener == nil
 	p.mu.Unlock()
-	if deaf {
+	if closed {
 		p.listen(p.addr)
 	}
 }
 
-// Refuse cuts all connections and lets nobody connect.
+// Refuse resets all connections and refuses new ones.
 func (p *Proxy) Refuse() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -112,45 +112,45 @@ func (p *Proxy) Refuse() {
 	p.cutAll()
 }
 
-// Swallow lets every connection stand, and nothing through.
+// Swallow keeps connections open and accepts new ones, but forwards no data.
 func (p *Proxy) Swallow() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.hole = make(chan struct{})
+	p.pass = make(chan struct{})
 }
 
-func (p *Proxy) swallowed() {
+func (p *Proxy) notifyBlackholed() {
 	select {
-	case p.fell <- struct{}{}:
+	case p.blackholed <- struct{}{}:
 	default:
 	}
 }
 
-// fill ends Swallow. What was swallowed was lost with its connection.
-func (p *Proxy) fill() {
+// endBlackhole ends Swallow. It resets the connections, because their data is lost.
+func (p *Proxy) endBlackhole() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	select {
-	case <-p.hole:
+	case <-p.pass:
 	default:
 		p.cutAll()
-		close(p.hole)
+		close(p.pass)
 	}
 }
 
-// CutAfter refuses everybody after some more bytes from the server, and closes the channel then.
+// CutAfter calls Refuse after the given number of bytes from the server, and then closes the returned channel.
 func (p *Proxy) CutAfter(bytes int) <-chan struct{} {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.left, p.onCut = bytes, make(chan struct{})
+	p.cutAfter, p.onCut = bytes, make(chan struct{})
 	return p.onCut
 }
 
-// cutAll is to be called with mu held.
+// cutAll resets all connections. p.mu must be held.
 func (p *Proxy) cutAll() {
 	for c := range p.conns {
 		if tcp, ok := c.(*net.TCPConn); ok {
-			_ = tcp.SetLinger(0) // a reset, not an orderly end
+			_ = tcp.SetLinger(0) // RST instead of FIN
 		}
 		_ = c.Close()
 	}
@@ -185,13 +185,13 @@ func (p *Proxy) copy(to, from net.Conn, counted bool) {
 	for {
 		n, err := from.Read(buf)
 		p.mu.Lock()
-		hole := p.hole
+		hole := p.pass
 		p.mu.Unlock()
 		if n > 0 {
 			select {
 			case <-hole:
 			default:
-				p.swallowed()
+				p.notifyBlackholed()
 				<-hole
 			}
 		}
@@ -199,7 +199,7 @@ func (p *Proxy) copy(to, from net.Conn, counted bool) {
 		_, werr := to.Write(buf[:n])
 		if cut != nil {
 			p.Refuse()
-			close(cut) // not before: who hears of the cut may call Accept
+			close(cut) // after Refuse, because the test may call Accept when the channel is closed
 			return
 		}
 		if err != nil || werr != nil {
@@ -208,17 +208,18 @@ func (p *Proxy) copy(to, from net.Conn, counted bool) {
 	}
 }
 
-// allow counts bytes from the server, and says when it is time for the cut: then it returns what is to be closed after it.
+// allow returns how many of n bytes may be forwarded. counted: they are from the server. At the cut it also returns the channel to
+// close after it.
 func (p *Proxy) allow(n int, counted bool) (int, chan<- struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !counted || p.left < 0 {
+	if !counted || p.cutAfter < 0 {
 		return n, nil
 	}
-	if n <= p.left {
-		p.left -= n
+	if n <= p.cutAfter {
+		p.cutAfter -= n
 		return n, nil
 	}
-	n, p.left = p.left, -1
+	n, p.cutAfter = p.cutAfter, -1
 	return n, p.onCut
 }

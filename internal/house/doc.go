@@ -1,3 +1,3 @@
-// Package house holds no code, only tests over the whole repository: that the packages depend on each other in one
-// direction, that files stay short, and that nothing of the machine it was made on is left in it.
+// Package house contains only tests of the whole repository: the layering of packages, the length of files, licenses, and traces
+// of the developer's machine.
 package house

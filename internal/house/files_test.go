@@ -12,10 +12,10 @@ import (
 	"unicode/utf8"
 )
 
-// maxGoLines is the most lines that a Go file other than a test may have.
+// maxGoLines is the maximum length of a Go file, except for tests.
 const maxGoLines = 500
 
-// root returns the repository's top folder.
+// root returns the root folder of the repository.
 func root(t *testing.T) string {
 	t.Helper()
 	dir, err := filepath.Abs(filepath.Join("..", ".."))
@@ -25,10 +25,10 @@ func root(t *testing.T) string {
 	return dir
 }
 
-// files returns the slash-separated names of all files that are, or would be, in the repository, with their content.
+// files returns the contents of all files that are tracked, or untracked but not ignored, by their slash-separated names.
 func files(t *testing.T) map[string][]byte {
 	t.Helper()
-	// A clone that belongs to another user, as in some containers, is still the one that is meant.
+	// In some containers the clone belongs to another user.
 	cmd := exec.CommandContext(t.Context(), "git", "-c", "safe.directory=*",
 		"ls-files", "-z", "--cached", "--others", "--exclude-standard")
 	cmd.Dir = root(t)
@@ -42,7 +42,7 @@ func files(t *testing.T) map[string][]byte {
 	for name := range strings.SplitSeq(strings.TrimSuffix(string(out), "\x00"), "\x00") {
 		info, err := os.Lstat(filepath.Join(cmd.Dir, filepath.FromSlash(name)))
 		if os.IsNotExist(err) || err == nil && !info.Mode().IsRegular() {
-			continue // removed but not yet committed, or a link
+			continue // deleted but not committed, or a symbolic link
 		}
 		content, err := os.ReadFile(filepath.Join(cmd.Dir, filepath.FromSlash(name)))
 		if err != nil {
@@ -62,81 +62,81 @@ func TestGoFilesStayShort(t *testing.T) {
 			continue
 		}
 		if lines := bytes.Count(content, []byte("\n")); lines > maxGoLines {
-			t.Errorf("%s has %d lines; at most %d: split it by topic", name, lines, maxGoLines)
+			t.Errorf("%s has %d lines, more than %d: split it by topic", name, lines, maxGoLines)
 		}
 	}
 }
 
-// The project's own files are all under LICENSE. Only what is taken from others as it is, in a folder assets/, has its
-// own licence, and then NOTICE names it.
-func TestOneLicence(t *testing.T) {
+// All files of the project are under LICENSE. Only third-party files in a folder assets/ have their own license, and NOTICE must
+// list their folder.
+func TestSingleLicense(t *testing.T) {
 	const title = "Apache License\n                           Version 2.0"
-	licence := regexp.MustCompile(`(?i)^(licen[cs]e|copying)(\.\w+)?$`)
+	license := regexp.MustCompile(`(?i)^(licen[cs]e|copying)(\.\w+)?$`)
 	all := files(t)
 	if !bytes.Contains(all["LICENSE"], []byte(title)) {
 		t.Error("LICENSE is not the Apache License 2.0")
 	}
 	for name := range all {
-		if !licence.MatchString(path.Base(name)) || name == "LICENSE" {
+		if !license.MatchString(path.Base(name)) || name == "LICENSE" {
 			continue
 		}
 		switch dir := path.Dir(name); {
 		case !strings.Contains(name, "/assets/"):
-			t.Errorf("%s: the project's one licence is LICENSE at the top", name)
+			t.Errorf("%s: the only license of the project is LICENSE in the root folder", name)
 		case !bytes.Contains(all["NOTICE"], []byte(dir)):
-			t.Errorf("%s: NOTICE does not name %s", name, dir)
+			t.Errorf("%s: NOTICE does not list %s", name, dir)
 		}
 	}
 }
 
-// foreign finds what a machine leaves behind in files: its own folders, and the servers it took packages from. The
-// patterns do not match themselves.
-var foreign = map[string]*regexp.Regexp{
-	"a folder of one machine": regexp.MustCompile(`(^|[^\w.$})\]])/(work|root|home/\w+)/`),
+// machineTraces matches traces of a developer's machine: absolute paths, and package servers. The patterns do not match
+// themselves.
+var machineTraces = map[string]*regexp.Regexp{
+	"a path of one machine": regexp.MustCompile(`(^|[^\w.$})\]])/(work|root|home/\w+)/`),
 	"a package server": regexp.MustCompile(
 		`\b(proxy\.golang|sum\.golang|registry\.npmjs|files\.pythonhosted|deb\.debian)\.org\b|\bpypi\.org\b`),
 }
 
-func TestNothingOfTheMachineIsLeft(t *testing.T) {
+func TestNoMachineTraces(t *testing.T) {
 	for name, content := range files(t) {
 		if strings.HasSuffix(name, "go.sum") || !utf8.Valid(content) {
 			continue
 		}
 		for i, line := range strings.Split(string(content), "\n") {
-			for what, pattern := range foreign {
+			for what, pattern := range machineTraces {
 				if hit := pattern.FindString(line); hit != "" {
-					t.Errorf("%s:%d holds %s: %q", name, i+1, what, hit)
+					t.Errorf("%s:%d contains %s: %q", name, i+1, what, hit)
 				}
 			}
 		}
 	}
 }
 
-func TestLockFilesNameNoServer(t *testing.T) {
+func TestLockFilesHaveNoRegistryURLs(t *testing.T) {
 	for name, content := range files(t) {
 		if filepath.Base(name) == "package-lock.json" && bytes.Contains(content, []byte(`"resolved": "http`)) {
-			t.Errorf("%s names the server its packages came from; make it again with "+
+			t.Errorf("%s contains the address of a package server; create it again with "+
 				"npm install --package-lock-only --omit-lockfile-registry-resolved", name)
 		}
 	}
 }
 
-func TestForeignPatternsFind(t *testing.T) {
+func TestMachineTracePatterns(t *testing.T) {
 	for name, tc := range map[string]struct {
 		line string
 		want bool
 	}{
-		"a home folder":                       {line: "see /" + "home/me/notes", want: true},
-		"the superuser's folder":              {line: `"/` + `root/.cache"`, want: true},
-		"a package server":                    {line: "https://pypi" + ".org/simple", want: true},
-		"a folder of the project":             {line: "./work/plan"},
-		"a path under a variable":             {line: "$HOME/work/x ${X}/work/x"},
-		"an address path that looks like one": {line: "http://localhost/home"},
-		"a Go module path":                    {line: "golang.org/x/vuln"},
+		"a home folder":                            {line: "see /" + "home/me/notes", want: true},
+		"the home folder of root":                  {line: `"/` + `root/.cache"`, want: true},
+		"a package server":                         {line: "https://pypi" + ".org/simple", want: true},
+		"a folder of the project":                  {line: "./work/plan"},
+		"a path under a variable":                  {line: "$HOME/work/x ${X}/work/x"},
+		"a URL path that looks like a home folder": {line: "http://localhost/home"},
+		"a Go module path":                         {line: "golang.org/x/vuln"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := false
-			for _, pattern := range foreign {
+			for _, pattern := range machineTraces {
 				got = got || pattern.MatchString(tc.line)
 			}
 			if got != tc.want {

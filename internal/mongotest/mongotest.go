@@ -1,11 +1,11 @@
-// Package mongotest runs a real server of MongoDB's protocol for the tests of a package: one for each test binary, on
-// loopback, with its data in a temporary folder that goes away with it.
+// Package mongotest runs a real server of MongoDB's protocol for the tests of a package: one per test binary, on loopback, with
+// its data in a temporary folder that is removed at the end.
 //
 //	func TestMain(m *testing.M) { os.Exit(mongotest.Main(m)) }
 //
-// The server is FerretDB with SQLite. It asks nobody for a password, and it has neither change streams nor reading at one
-// moment. It is built by the go command, from the module in the folder ferret, into .cache at the top of the repository:
-// that takes some minutes at first and about a second later.
+// The server is FerretDB with SQLite. It requires no password, and supports neither change streams nor snapshot reads. The go
+// command builds it from the module in the folder ferret into .cache in the root folder of the repository. The first build takes
+// some minutes, later ones about a second.
 package mongotest
 
 import (
@@ -28,21 +28,21 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 )
 
-// startTime is how long the server may take until it answers, or to end.
+// startTime is the timeout for the start and the end of the server.
 const startTime = time.Minute
 
-// server is the one that Main has started.
+// server is the server that Main has started.
 var server struct {
 	host   string // with the port
 	client *mongo.Client
 	next   atomic.Int64
 }
 
-// Main starts a server, runs the tests, stops the server, and returns the code to exit with.
+// Main starts a server, runs the tests, stops the server, and returns the exit code.
 func Main(m *testing.M) int {
 	stop, err := start()
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "a MongoDB for the tests: %v\n", err)
+		fmt.Fprintf(os.Stderr, "starting MongoDB for the tests: %v\n", err)
 		return 1
 	}
 	defer stop()
@@ -55,7 +55,7 @@ func Host() string { return server.host }
 // URI returns the address of a database of the server.
 func URI(database string) string { return "mongodb://" + server.host + "/" + database }
 
-// Database returns the name of a database that is not there yet, for one test.
+// Database returns the name of a new database for one test.
 func Database(testing.TB) string { return "test_" + strconv.FormatInt(server.next.Add(1), 10) }
 
 // Run runs a command in a database.
@@ -68,13 +68,13 @@ func Run(t testing.TB, database string, command bson.D) {
 	}
 }
 
-// Insert puts documents into a collection.
+// Insert inserts documents into a collection.
 func Insert(t testing.TB, database, collection string, documents ...any) {
 	t.Helper()
 	Run(t, database, bson.D{{Key: "insert", Value: collection}, {Key: "documents", Value: documents}})
 }
 
-// Update makes a change, such as {"$set": ...}, in the documents that a filter finds.
+// Update applies a change, such as {"$set": ...}, to the documents that match a filter.
 func Update(t testing.TB, database, collection string, filter, change any) {
 	t.Helper()
 	Run(t, database, bson.D{{Key: "update", Value: collection}, {Key: "updates", Value: bson.A{
@@ -82,7 +82,7 @@ func Update(t testing.TB, database, collection string, filter, change any) {
 	}}})
 }
 
-// Delete removes the documents that a filter finds.
+// Delete removes the documents that match a filter.
 func Delete(t testing.TB, database, collection string, filter any) {
 	t.Helper()
 	Run(t, database, bson.D{{Key: "delete", Value: collection}, {Key: "deletes", Value: bson.A{
@@ -97,7 +97,7 @@ func start() (stop func(), err error) {
 	}
 	folder, err := os.MkdirTemp("", "docsgate-mongo-")
 	if err != nil {
-		return nil, fmt.Errorf("making a folder: %w", err)
+		return nil, fmt.Errorf("creating a folder: %w", err)
 	}
 	remove := func() { _ = os.RemoveAll(folder) }
 	defer func() {
@@ -106,35 +106,35 @@ func start() (stop func(), err error) {
 		}
 	}()
 	var log bytes.Buffer
-	//nolint:gosec,noctx // build made the program, and halt ends it
+	//nolint:gosec,noctx // build created the program, and halt ends it
 	cmd := exec.Command(program, folder)
 	cmd.Stderr = &log
-	alive, err := cmd.StdinPipe() // the server ends with it, and so with this process, however that ends
+	alive, err := cmd.StdinPipe() // the server ends with it, and so with this process, even if that is killed
 	if err != nil {
-		return nil, fmt.Errorf("making a pipe: %w", err)
+		return nil, fmt.Errorf("creating a pipe: %w", err)
 	}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		return nil, fmt.Errorf("making a pipe: %w", err)
+		return nil, fmt.Errorf("creating a pipe: %w", err)
 	}
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("starting the server: %w", err)
 	}
 	halt := func() {
 		_ = alive.Close()
-		late := time.AfterFunc(startTime, func() { _ = cmd.Process.Kill() })
-		defer late.Stop()
+		timeout := time.AfterFunc(startTime, func() { _ = cmd.Process.Kill() })
+		defer timeout.Stop()
 		_ = cmd.Wait()
 	}
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
 		halt()
-		return nil, fmt.Errorf("the server ended at once: %w\n%s", err, log.String())
+		return nil, fmt.Errorf("the server ended immediately: %w\n%s", err, log.String())
 	}
 	server.host = strings.Trim(strings.TrimPrefix(strings.TrimSpace(line), "mongodb:"), "/")
 	if err := meet(); err != nil {
 		halt()
-		return nil, fmt.Errorf("the server does not answer: %w\n%s", err, log.String())
+		return nil, fmt.Errorf("the server does not respond: %w\n%s", err, log.String())
 	}
 	return func() {
 		ctx, cancel := context.WithTimeout(context.Background(), startTime)
@@ -156,7 +156,7 @@ func meet() error {
 	return client.Ping(ctx, nil)
 }
 
-// build makes the server's program. Test binaries that do so at the same time do not disturb each other.
+// build builds the server. Concurrent builds of several test binaries are safe.
 func build() (program string, err error) {
 	top, err := topFolder()
 	if err != nil {
@@ -164,24 +164,24 @@ func build() (program string, err error) {
 	}
 	folder := filepath.Join(top, ".cache", "mongotest")
 	if err := os.MkdirAll(folder, 0o755); err != nil {
-		return "", fmt.Errorf("making a folder: %w", err)
+		return "", fmt.Errorf("creating a folder: %w", err)
 	}
 	temp, err := os.MkdirTemp(folder, "build-")
 	if err != nil {
-		return "", fmt.Errorf("making a folder: %w", err)
+		return "", fmt.Errorf("creating a folder: %w", err)
 	}
 	defer os.RemoveAll(temp)
 	name := "server" + suffix()
-	//nolint:gosec,noctx // its folders are those of the repository, and it ends by itself
+	//nolint:gosec,noctx // its folders are in the repository, and it ends on its own
 	cmd := exec.Command("go", "build", "-trimpath", "-o", filepath.Join(temp, name), ".")
 	cmd.Dir = filepath.Join(top, "internal", "mongotest", "ferret")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("building it: %w\n%s", err, out)
+		return "", fmt.Errorf("building the server: %w\n%s", err, out)
 	}
 	program = filepath.Join(folder, name)
 	if err := os.Rename(filepath.Join(temp, name), program); err != nil {
-		return "", fmt.Errorf("putting it in its place: %w", err)
+		return "", fmt.Errorf("renaming the server: %w", err)
 	}
 	return program, nil
 }
@@ -193,11 +193,11 @@ func suffix() string {
 	return ""
 }
 
-// topFolder is the repository's: tests run in the folder of their package.
+// topFolder returns the root folder of the repository. Tests run in the folder of their package.
 func topFolder() (string, error) {
 	folder, err := os.Getwd()
 	if err != nil {
-		return "", fmt.Errorf("looking where this is: %w", err)
+		return "", fmt.Errorf("finding the working directory: %w", err)
 	}
 	for {
 		data, err := os.ReadFile(filepath.Join(folder, "go.mod"))
@@ -206,7 +206,7 @@ func topFolder() (string, error) {
 		}
 		parent := filepath.Dir(folder)
 		if parent == folder {
-			return "", errors.New("the tests do not run in docsgate's repository")
+			return "", errors.New("the working directory is not in docsgate's repository")
 		}
 		folder = parent
 	}

@@ -9,7 +9,7 @@ import (
 
 var quick = os.Kill
 
-// account is who runs the server: here nobody else than who runs the tests.
+// account is the account that runs the server: the current one.
 type account struct{}
 
 func unprivileged(string) (account, error) { return account{}, nil }

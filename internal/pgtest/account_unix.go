@@ -12,13 +12,13 @@ import (
 	"syscall"
 )
 
-// quick is the signal that ends a server at once but properly.
+// quick is the signal for PostgreSQL's fast shutdown.
 const quick = syscall.SIGINT
 
-// account is who runs the server: PostgreSQL refuses to be run by root.
+// account is the account that runs the server: PostgreSQL refuses to run as root.
 type account struct{ credential *syscall.Credential }
 
-// unprivileged returns this process's own account, or for root another one, to which it gives the folder.
+// unprivileged returns the current account. For root it returns another account and makes that the owner of the folder.
 func unprivileged(folder string) (account, error) {
 	if os.Geteuid() != 0 {
 		return account{}, nil
@@ -34,11 +34,11 @@ func unprivileged(folder string) (account, error) {
 			return account{}, fmt.Errorf("the account %s: %w", name, err)
 		}
 		if err := os.Chown(folder, int(uid), int(gid)); err != nil {
-			return account{}, fmt.Errorf("giving a folder to the account %s: %w", name, err)
+			return account{}, fmt.Errorf("changing the owner of a folder to %s: %w", name, err)
 		}
 		return account{&syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}, nil
 	}
-	return account{}, errors.New("PostgreSQL cannot run as root, and there is no account postgres or nobody to run it as")
+	return account{}, errors.New("PostgreSQL cannot run as root, and neither the account postgres nor nobody exists")
 }
 
 func (a account) apply(cmd *exec.Cmd) {

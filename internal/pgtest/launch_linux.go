@@ -6,12 +6,12 @@ import (
 	"syscall"
 )
 
-// launch starts a program that ends with this process, however that ends, and closes ended when the program has.
+// launch starts a program, and closes ended when it has ended. The program ends with this process, even if that is killed.
 func launch(cmd *exec.Cmd, ended chan<- struct{}) error {
 	cmd.SysProcAttr.Pdeathsig = syscall.SIGQUIT
 	started := make(chan error)
 	go func() {
-		runtime.LockOSThread() // the signal comes when the thread ends that started the program
+		runtime.LockOSThread() // the signal is sent when the thread that started the program ends
 		defer runtime.UnlockOSThread()
 		err := cmd.Start()
 		started <- err

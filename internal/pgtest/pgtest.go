@@ -1,12 +1,12 @@
-// Package pgtest runs a real PostgreSQL server for the tests of a package: one for each test binary, on loopback, with its
-// data in a temporary folder that goes away with it.
+// Package pgtest runs a real PostgreSQL server for the tests of a package: one per test binary, on loopback, with its data in a
+// temporary folder that is removed at the end.
 //
 //	func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
 //
-// Nobody needs a password but members of the role WithPassword.
+// Only members of the role WithPassword need a password.
 //
-// It needs the programs initdb, postgres and, for Standby, pg_basebackup, with the extension citext, which Debian has in the
-// package postgresql. Without them the tests fail and say so.
+// It needs the programs initdb, postgres and, for Standby, pg_basebackup, and the extension citext. Debian's package postgresql
+// contains them. Without them the tests fail with an error that says so.
 package pgtest
 
 import (
@@ -27,26 +27,26 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// WithPassword is the role whose members have to give a password.
+// WithPassword is the role whose members need a password.
 const WithPassword = "with_password"
 
-// startTime is how long the server may take until it answers.
+// startTime is the timeout for the start of the server.
 const startTime = time.Minute
 
-// server is the one that Main has started.
+// server is the server that Main has started.
 var server struct {
 	host string // with the port
 	next atomic.Int64
 
-	postgres, folder string // the program, and the folder in which the data's folder is
-	who              account
+	postgres, folder string // the program, and the parent of the data folder
+	account          account
 }
 
-// Main starts a server, runs the tests, stops the server, and returns the code to exit with.
+// Main starts a server, runs the tests, stops the server, and returns the exit code.
 func Main(m *testing.M) int {
 	stop, err := start()
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "a PostgreSQL for the tests: %v\n", err)
+		fmt.Fprintf(os.Stderr, "starting PostgreSQL for the tests: %v\n", err)
 		return 1
 	}
 	defer stop()
@@ -56,13 +56,12 @@ func Main(m *testing.M) int {
 // Host returns the server's address, a host and a port on loopback.
 func Host() string { return server.host }
 
-// URI returns the address of a database of the server for a user, who needs no password. user may be "postgres", the owner
-// of everything.
+// URI returns the address of a database of the server for a user, without a password. The user "postgres" is the superuser.
 func URI(user, database string) string {
 	return "postgres://" + user + "@" + server.host + "/" + database + "?sslmode=disable"
 }
 
-// Database makes an empty database for one test and returns its name. It is dropped with the server.
+// Database creates an empty database for one test and returns its name. It exists until the server stops.
 func Database(t testing.TB) string {
 	t.Helper()
 	name := "test_" + strconv.FormatInt(server.next.Add(1), 10)
@@ -70,7 +69,7 @@ func Database(t testing.TB) string {
 	return name
 }
 
-// Exec runs statements in a database as its owner.
+// Exec runs statements in a database as superuser.
 func Exec(t testing.TB, database, sql string) {
 	t.Helper()
 	if err := Try(t, URI("postgres", database), sql); err != nil {
@@ -78,7 +77,7 @@ func Exec(t testing.TB, database, sql string) {
 	}
 }
 
-// Try runs statements over a connection of their own, and returns what the server has against them.
+// Try runs statements over a new connection, and returns the error of the server.
 func Try(t testing.TB, uri, sql string) error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), startTime)
@@ -92,7 +91,7 @@ func Try(t testing.TB, uri, sql string) error {
 	return err
 }
 
-// start makes a data folder and runs a server on it.
+// start creates a data folder and starts a server.
 func start() (stop func(), err error) {
 	initdb, postgres, err := programs(debianPrograms)
 	if err != nil {
@@ -100,7 +99,7 @@ func start() (stop func(), err error) {
 	}
 	folder, err := os.MkdirTemp("", "docsgate-pg-")
 	if err != nil {
-		return nil, fmt.Errorf("making a folder: %w", err)
+		return nil, fmt.Errorf("creating a folder: %w", err)
 	}
 	remove := func() { _ = os.RemoveAll(folder) }
 	defer func() {
@@ -108,26 +107,26 @@ func start() (stop func(), err error) {
 			remove()
 		}
 	}()
-	who, err := unprivileged(folder)
+	account, err := unprivileged(folder)
 	if err != nil {
 		return nil, err
 	}
 	data := filepath.Join(folder, "data")
-	//nolint:gosec,noctx // the program was found by its name, and ends by itself
-	initialise := exec.Command(initdb, "-D", data, "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C", "--no-sync")
-	initialise.Dir = folder
-	who.apply(initialise)
-	if out, err := initialise.CombinedOutput(); err != nil {
+	//nolint:gosec,noctx // the program was found by its name, and ends on its own
+	cmd := exec.Command(initdb, "-D", data, "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C", "--no-sync")
+	cmd.Dir = folder
+	account.apply(cmd)
+	if out, err := cmd.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("initdb: %w\n%s", err, out)
 	}
 	rules := "host all +" + WithPassword + " 127.0.0.1/32 scram-sha-256\nhost all,replication all 127.0.0.1/32 trust\n"
 	if err := os.WriteFile(filepath.Join(data, "pg_hba.conf"), []byte(rules), 0o600); err != nil {
-		return nil, fmt.Errorf("writing the server's rules: %w", err)
+		return nil, fmt.Errorf("writing pg_hba.conf: %w", err)
 	}
 	if err := tlsFiles(folder); err != nil {
 		return nil, err
 	}
-	server.postgres, server.folder, server.who = postgres, folder, who
+	server.postgres, server.folder, server.account = postgres, folder, account
 	host, halt, err := run(data)
 	if err != nil {
 		return nil, err
@@ -135,14 +134,14 @@ func start() (stop func(), err error) {
 	server.host = host
 	if err := query(host, "CREATE ROLE "+WithPassword); err != nil {
 		halt()
-		return nil, fmt.Errorf("making a role: %w", err)
+		return nil, fmt.Errorf("creating a role: %w", err)
 	}
 	return func() { halt(); remove() }, nil
 }
 
-// run starts a server and waits until it answers.
+// run starts a server and waits until it responds.
 func run(data string) (host string, stop func(), err error) {
-	// Between the choice of a port and its use somebody else may take it.
+	// Another process may take the port between its choice and its use.
 	for range 5 {
 		if host, stop, err = try(data); err == nil {
 			break
@@ -164,7 +163,7 @@ func try(data string) (host string, stop func(), err error) {
 		"-c", "shared_buffers=64MB", "-c", "ssl=on", "-c", "ssl_cert_file="+filepath.Join(server.folder, "server.pem"),
 		"-c", "ssl_key_file="+filepath.Join(server.folder, "server.key"))
 	cmd.Dir, cmd.Stderr, cmd.Stdout = server.folder, &log, &log
-	server.who.apply(cmd)
+	server.account.apply(cmd)
 	ended := make(chan struct{})
 	if err := launch(cmd, ended); err != nil {
 		return "", nil, fmt.Errorf("starting postgres: %w", err)
@@ -186,17 +185,17 @@ func try(data string) (host string, stop func(), err error) {
 		}
 		select {
 		case <-ended:
-			return "", nil, fmt.Errorf("postgres ended at once:\n%s", log.String())
+			return "", nil, fmt.Errorf("postgres ended immediately:\n%s", log.String())
 		case <-time.After(50 * time.Millisecond):
 		}
 		if time.Now().After(deadline) {
 			stop()
-			return "", nil, fmt.Errorf("postgres does not answer: %w\n%s", err, log.String())
+			return "", nil, fmt.Errorf("postgres does not respond: %w\n%s", err, log.String())
 		}
 	}
 }
 
-// query runs a statement on a server as its owner.
+// query runs a statement on a server as superuser.
 func query(host, sql string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
@@ -209,10 +208,10 @@ func query(host, sql string) error {
 	return err
 }
 
-// debianPrograms are the folders where Debian keeps PostgreSQL's programs, one for each version.
+// debianPrograms matches the folders of PostgreSQL's programs on Debian, one for each version.
 const debianPrograms = "/usr/lib/postgresql/*/bin"
 
-// programs finds initdb and postgres: in the last of the folders that fit the pattern, or else in the path.
+// programs finds initdb and postgres: in the last folder that matches the pattern, else in PATH.
 func programs(pattern string) (initdb, postgres string, err error) {
 	folders, err := filepath.Glob(pattern) // sorted
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
 
-// Each test has a database of its own, on a server that does what DocsGPT needs.
+// Each test has its own database, on a server with the features that DocsGPT needs.
 func TestDatabase(t *testing.T) {
 	first, second := pgtest.Database(t), pgtest.Database(t)
 	pgtest.Exec(t, first, "CREATE EXTENSION citext; CREATE TABLE t (k citext UNIQUE); INSERT INTO t VALUES ('a')")

@@ -1,6 +1,6 @@
-// Command ferret is a server that speaks MongoDB's protocol: FerretDB with SQLite in the folder that is its argument, on a
-// loopback port of its own choice. It prints its address as the first line and ends when its standard input does, so that it never outlives the
-// tests which started it. It is a module of its own to keep the server out of docsgate's dependencies.
+// Command ferret is a server that speaks MongoDB's protocol: FerretDB with SQLite in the folder that is its argument, on a free
+// loopback port. It prints its address as the first line and ends when its standard input ends, so it never outlives the tests that
+// started it. It is a separate module to keep FerretDB out of docsgate's dependencies.
 package main
 
 import (
@@ -28,7 +28,7 @@ func run() error {
 	if len(os.Args) != 2 {
 		return errors.New("usage: ferret FOLDER")
 	}
-	// In memory it would answer nobody any more after two updates at once.
+	// With an in-memory database it stops responding after two concurrent updates.
 	data := url.URL{Scheme: "file", Path: strings.TrimSuffix(filepath.ToSlash(os.Args[1]), "/") + "/", RawQuery: "_pragma=synchronous(off)"}
 	server, err := ferretdb.New(&ferretdb.Config{
 		Listener:  ferretdb.ListenerConfig{TCP: "127.0.0.1:0"},
@@ -37,12 +37,12 @@ func run() error {
 		Logger:    slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})),
 	})
 	if err != nil {
-		return fmt.Errorf("making the server: %w", err)
+		return fmt.Errorf("creating the server: %w", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
 		defer cancel()
-		_, _ = io.Copy(io.Discard, os.Stdin) // its end is all that matters
+		_, _ = io.Copy(io.Discard, os.Stdin) // only its end matters
 	}()
 	go fmt.Println(server.MongoDBURI())
 	if err := server.Run(ctx); err != nil {

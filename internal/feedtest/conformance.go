@@ -13,9 +13,9 @@ import (
 	"github.com/docsgate/docsgate/keys"
 )
 
-// Database is a DocsGPT's database for one test. It begins without agents.
+// Database is the database of a DocsGPT for one test. It has no agents at the start.
 type Database interface {
-	// Host is where its server is: a host and a port.
+	// Host returns the address of its server, a host and a port.
 	Host() string
 
 	// Add adds the n-th agent.
@@ -24,47 +24,48 @@ type Database interface {
 	// Remove removes the n-th agent.
 	Remove(n int)
 
-	// Token is the key of the n-th agent.
+	// Token returns the key of the n-th agent.
 	Token(n int) string
 
-	// KeyID is the id of the n-th agent as a key of the gate.
+	// KeyID returns the id of the gate's key for the n-th agent.
 	KeyID(n int) string
 
-	// Feed returns a feed of it through a proxy. Zero options are what suits tests, a quick poll and much time.
+	// Feed returns a feed that reads it through a proxy. The defaults for zero options suit tests: a short poll interval and long
+	// timeouts.
 	Feed(via *Proxy, o Options) keys.Remote
 }
 
-// Options of a feed, as all of them have.
+// Options are the common options of feeds.
 type Options struct {
 	SnapshotPath            string
 	Poll, Patience, Timeout time.Duration
 }
 
-// LostAndBack loses a database that has the agent 1 under a gate, adds agent 2, and brings the database back: known keys go
-// on, others are neither accepted nor called wrong, and what has changed meanwhile counts, without anybody's help.
+// LostAndBack tests an outage of a database that contains agent 1, during which agent 2 is added. Known keys remain valid, other
+// tokens are neither accepted nor rejected as unknown, and after the outage the change is loaded automatically.
 func LostAndBack(t *testing.T, d Database, p *Proxy, f keys.Remote, lose func(g *Gate, change func())) *Gate {
 	t.Helper()
 	g := Run(t, f)
 	g.Watched()
-	g.Until(UnknownToken, keys.Unknown) // while all is well; a slow machine may have exceeded the feed's timeout for a moment
+	g.Until(UnknownToken, keys.Unknown) // before the outage; on a slow machine the feed's timeout may have been exceeded
 
 	lose(g, func() { d.Add(2) })
-	begun := time.Now()
+	start := time.Now()
 	g.Until(UnknownToken, keys.FeedAway)
-	t.Logf("noticed after %s", time.Since(begun).Round(time.Millisecond))
-	g.Want("a known key while the database is away", d.Token(1), keys.Allowed)
+	t.Logf("detected the outage after %s", time.Since(start).Round(time.Millisecond))
+	g.Want("a known key during the outage", d.Token(1), keys.Allowed)
 
-	away := f.Fresh()
+	before := f.Fresh()
 	p.Accept()
-	back := time.Now()
+	start = time.Now()
 	g.Until(d.Token(2), keys.Allowed, keys.Unknown)
-	t.Logf("back after %s", time.Since(back).Round(time.Millisecond))
+	t.Logf("recovered after %s", time.Since(start).Round(time.Millisecond))
 	g.Until(UnknownToken, keys.Unknown)
-	Eventually(t, "a newer confirmation", func() bool { return f.Fresh().After(away) })
+	Eventually(t, "a newer confirmation", func() bool { return f.Fresh().After(before) })
 	return g
 }
 
-// StartWithoutTheDatabase starts without the database: the snapshot serves, and says from when it is.
+// StartWithoutTheDatabase tests a start during an outage: the keys of the snapshot are used, and the error contains their age.
 func StartWithoutTheDatabase(t *testing.T, database func(t *testing.T) Database) {
 	t.Helper()
 	for _, c := range []struct {
@@ -72,7 +73,7 @@ func StartWithoutTheDatabase(t *testing.T, database func(t *testing.T) Database)
 		lose func(*Proxy)
 	}{
 		{"refused", (*Proxy).Refuse},
-		{"swallowed", (*Proxy).Swallow},
+		{"blackholed", (*Proxy).Swallow},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -87,10 +88,10 @@ func StartWithoutTheDatabase(t *testing.T, database func(t *testing.T) Database)
 			set, err := d.Feed(p, o).Load(t.Context())
 			stale := (*keys.Stale)(nil)
 			if !errors.As(err, &stale) || !stale.At.Equal(before.Fresh()) || len(set) != 1 {
-				t.Fatalf("Load: %d keys, %v; want one, kept from %s", len(set), err, before.Fresh())
+				t.Fatalf("Load: %d keys, %v; want one, cached at %s", len(set), err, before.Fresh())
 			}
 			g := Run(t, d.Feed(p, o))
-			g.Want("a kept key", d.Token(1), keys.Allowed)
+			g.Want("a cached key", d.Token(1), keys.Allowed)
 			g.Want("an unknown key", UnknownToken, keys.FeedAway)
 			d.Add(2)
 			d.Remove(1)
@@ -101,8 +102,8 @@ func StartWithoutTheDatabase(t *testing.T, database func(t *testing.T) Database)
 	}
 }
 
-// StartWithNothing starts without the database and without a snapshot: there are no keys then, but nobody is told that a key
-// is wrong. A server that refuses is not waited for.
+// StartWithNothing tests a start during an outage without a snapshot: there are no keys, but no token is rejected as unknown. The
+// feed does not wait for a server that refuses connections.
 func StartWithNothing(t *testing.T, d Database) {
 	t.Helper()
 	d.Add(1)
@@ -111,13 +112,14 @@ func StartWithNothing(t *testing.T, d Database) {
 	g := Run(t, d.Feed(p, Options{Timeout: time.Hour}))
 	g.Want("a key", d.Token(1), keys.FeedAway)
 	if got, want := g.Faults(), "refuses connections"; len(got) == 0 || !strings.Contains(got[0], want) {
-		t.Errorf("the faults %q do not say %q", got, want)
+		t.Errorf("the errors %q do not contain %q", got, want)
 	}
 	p.Accept()
 	g.Until(d.Token(1), keys.Allowed, keys.Unknown)
 }
 
-// PatienceEnds waits for the end of patience: then the last keys are forgotten until the database is back.
+// PatienceEnds tests an outage that is longer than the feed's maximum staleness: the cached keys are removed until the database is
+// available again.
 func PatienceEnds(t *testing.T, d Database) {
 	t.Helper()
 	d.Add(1)
@@ -128,13 +130,13 @@ func PatienceEnds(t *testing.T, d Database) {
 	p.Refuse()
 	g.Until(d.Token(1), keys.FeedAway, keys.Unknown)
 	if n := g.Store.Len(); n != 0 {
-		t.Errorf("%d keys are left", n)
+		t.Errorf("%d keys remain", n)
 	}
 	p.Accept()
 	g.Until(d.Token(1), keys.Allowed, keys.Unknown)
 }
 
-// SnapshotFollows looks whether the snapshot follows changes without a load.
+// SnapshotFollows tests that the snapshot includes changes that were applied without a full load.
 func SnapshotFollows(t *testing.T, d Database) {
 	t.Helper()
 	d.Add(1)
@@ -142,7 +144,7 @@ func SnapshotFollows(t *testing.T, d Database) {
 	o := Options{SnapshotPath: filepath.Join(t.TempDir(), "keys.snapshot")}
 	g := Run(t, d.Feed(p, o))
 	d.Remove(1)
-	d.Add(2) // after it: who has seen this one has seen both
+	d.Add(2) // a feed that has seen this change has seen both
 	g.Until(d.Token(2), keys.Allowed)
 	p.Refuse()
 	Eventually(t, "a snapshot with the change", func() bool {
@@ -154,9 +156,9 @@ func SnapshotFollows(t *testing.T, d Database) {
 	})
 }
 
-// ConversationsAreNoChange lets conversations go on in the agents 1 and 2, which is no change of a key and costs no load.
-// looks tells whether the feed looks at the database by itself soon.
-func ConversationsAreNoChange(t *testing.T, d Database, f keys.Remote, looks bool, goOn func(agent, n int)) {
+// ConversationsAreNoChange tests that conversations of agents 1 and 2 cause neither a change of a key nor a load. polls: the feed
+// polls the database.
+func ConversationsAreNoChange(t *testing.T, d Database, f keys.Remote, polls bool, converse func(agent, n int)) {
 	t.Helper()
 	d.Add(1)
 	d.Add(2)
@@ -164,14 +166,14 @@ func ConversationsAreNoChange(t *testing.T, d Database, f keys.Remote, looks boo
 	g.Watched()
 	before := g.Loads()
 	for n := range 10 {
-		looked := f.Fresh()
-		goOn(1+n%2, n)
-		if looks {
-			Eventually(t, "a look after it", func() bool { return f.Fresh().After(looked) })
+		confirmed := f.Fresh()
+		converse(1+n%2, n)
+		if polls {
+			Eventually(t, "the next poll", func() bool { return f.Fresh().After(confirmed) })
 		}
 	}
 	revision := g.Store.Revision()
-	d.Add(3) // what is noticed last
+	d.Add(3) // the last change
 	g.Until(d.Token(3), keys.Allowed)
 	if got := g.Loads() - before; got != 1 {
 		t.Errorf("%d loads for 10 conversations and a new agent, want 1", got)
@@ -181,8 +183,8 @@ func ConversationsAreNoChange(t *testing.T, d Database, f keys.Remote, looks boo
 	}
 }
 
-// ContextEndsEverything watches a feed, ends the context once ready has returned, and looks that nothing is left behind. ready
-// gets what the feed's watch tells. stop ends what else the test has started, and may be nil.
+// ContextEndsEverything watches a feed, cancels the context when ready has returned, and checks that no goroutine is leaked. ready
+// receives the notifications of the watch. stop ends everything else that the test has started, and may be nil.
 func ContextEndsEverything(t *testing.T, p *Proxy, f keys.Feed, ready func(changed <-chan struct{}), stop func()) {
 	t.Helper()
 	ignore := goleak.IgnoreCurrent()
@@ -198,7 +200,7 @@ func ContextEndsEverything(t *testing.T, p *Proxy, f keys.Feed, ready func(chang
 	}()
 	ready(changed)
 	cancel()
-	if err := outcome(t, "Watch", ended); err != nil {
+	if err := waitResult(t, "Watch", ended); err != nil {
 		t.Errorf("Watch: %v, want nil", err)
 	}
 	if _, err := f.Load(ctx); !errors.Is(err, context.Canceled) {
@@ -211,7 +213,7 @@ func ContextEndsEverything(t *testing.T, p *Proxy, f keys.Feed, ready func(chang
 	goleak.VerifyNone(t, ignore)
 }
 
-// LoadIsGivenUp ends the context of a load which the proxy does not answer.
+// LoadIsGivenUp cancels the context of a load whose connection is blackholed.
 func LoadIsGivenUp(t *testing.T, p *Proxy, f keys.Feed) {
 	t.Helper()
 	p.Swallow()
@@ -223,18 +225,18 @@ func LoadIsGivenUp(t *testing.T, p *Proxy, f keys.Feed) {
 	}()
 	Await(t, p.Swallowed())
 	cancel()
-	if err := outcome(t, "Load", ended); !errors.Is(err, context.Canceled) {
+	if err := waitResult(t, "Load", ended); !errors.Is(err, context.Canceled) {
 		t.Errorf("Load: %v", err)
 	}
 }
 
-func outcome(t *testing.T, what string, ended <-chan error) error {
+func waitResult(t *testing.T, what string, ended <-chan error) error {
 	t.Helper()
 	select {
 	case err := <-ended:
 		return err
 	case <-time.After(Patience):
-		t.Fatalf("%s has not ended", what)
+		t.Fatalf("%s did not end", what)
 		return nil
 	}
 }

@@ -1,5 +1,5 @@
-// Package feedtest holds what the tests of feeds that read another system's keys have in common: a gate of store, syncer and
-// verifier that follows a feed, a proxy that breaks connections, and the promises that every such feed keeps.
+// Package feedtest is a conformance test suite for feeds that read the keys of another system. It has a harness of store, syncer
+// and verifier that follows a feed, and a proxy that breaks connections.
 package feedtest
 
 import (
@@ -12,13 +12,13 @@ import (
 	"github.com/docsgate/docsgate/keys"
 )
 
-// Patience bounds everything that a test waits for. It is long enough for a machine on which much else is going on.
+// Patience is the timeout of everything that a test waits for. It is long enough for a busy machine.
 const Patience = time.Minute
 
-// UnknownToken is a token that no agent has.
+// UnknownToken is not the key of any agent.
 const UnknownToken = "nobody-has-this-one"
 
-// Gate is a feed with all that stands behind it. It is safe for concurrent use. Make one with Run.
+// Gate is a store, syncer and verifier that follow a feed. It is safe for concurrent use. Create one with Run.
 type Gate struct {
 	Store    *keys.Store
 	Verifier *keys.Verifier
@@ -26,11 +26,11 @@ type Gate struct {
 
 	t      testing.TB
 	mu     sync.Mutex // guards the following
-	loads  int        // that were applied
+	loads  int        // applied loads
 	faults []string
 }
 
-// Run brings a feed into a gate and keeps it there until the test ends.
+// Run follows a feed until the test ends.
 func Run(t testing.TB, f keys.Feed) *Gate {
 	t.Helper()
 	g := &Gate{t: t, Store: keys.NewStore()}
@@ -51,7 +51,7 @@ func Run(t testing.TB, f keys.Feed) *Gate {
 		select {
 		case <-ended:
 		case <-time.After(Patience):
-			t.Error("the syncer has not ended")
+			t.Error("the syncer did not end")
 		}
 		verifier.Close()
 	})
@@ -72,24 +72,24 @@ func (g *Gate) FeedFailed(_ string, err error, _ time.Time) {
 	g.faults = append(g.faults, err.Error())
 }
 
-// Loads returns how many loads were applied.
+// Loads returns the number of loads that were applied.
 func (g *Gate) Loads() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.loads
 }
 
-// Faults returns the texts of the failures that were reported.
+// Faults returns the messages of the reported errors.
 func (g *Gate) Faults() []string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return append([]string(nil), g.faults...)
 }
 
-// Reason is the decision on a token now.
+// Reason returns the current decision on a token.
 func (g *Gate) Reason(token string) keys.Reason { return g.Verifier.Verify(token, time.Now()).Reason }
 
-// Want compares the decision on a token with what it should be.
+// Want checks the current decision on a token.
 func (g *Gate) Want(what, token string, want keys.Reason) {
 	g.t.Helper()
 	if got := g.Reason(token); got != want {
@@ -97,27 +97,27 @@ func (g *Gate) Want(what, token string, want keys.Reason) {
 	}
 }
 
-// Watched waits until the feed is watched: its watch has compared everything, and a load has taken that in.
+// Watched waits until the feed is watched: its watch has compared all keys, and the following load is applied.
 func (g *Gate) Watched() {
 	g.t.Helper()
 	Eventually(g.t, "a watch", func() bool { return g.Loads() >= 2 })
 }
 
-// Until waits for a decision on a token. On the way there none of the others may be seen.
+// Until waits for a decision on a token. None of the decisions in never may occur before.
 func (g *Gate) Until(token string, want keys.Reason, never ...keys.Reason) {
 	g.t.Helper()
 	Eventually(g.t, fmt.Sprintf("a decision %q", want), func() bool {
 		got := g.Reason(token)
 		for _, n := range never {
 			if got == n {
-				g.t.Fatalf("decision %q on the way to %q", got, want)
+				g.t.Fatalf("decision %q before %q", got, want)
 			}
 		}
 		return got == want
 	})
 }
 
-// Agrees compares the gate's keys with those that a feed loads now.
+// Agrees compares the store's keys with those that the feed loads now.
 func (g *Gate) Agrees(f keys.Feed) {
 	g.t.Helper()
 	want := Load(g.t, f)
@@ -127,12 +127,12 @@ func (g *Gate) Agrees(f keys.Feed) {
 	for id, k := range want {
 		got := g.Store.Get(id)
 		if got == nil || got.Digest != k.Digest || got.Name != k.Name {
-			g.t.Errorf("key %s is not what the database says", id)
+			g.t.Errorf("key %s differs from the database", id)
 		}
 	}
 }
 
-// Load loads a feed, and returns its keys by their ids.
+// Load loads a feed and returns its keys by id.
 func Load(t testing.TB, f keys.Feed) map[string]keys.Key {
 	t.Helper()
 	set, err := f.Load(t.Context())
@@ -146,24 +146,24 @@ func Load(t testing.TB, f keys.Feed) map[string]keys.Key {
 	return all
 }
 
-// Eventually waits until something is done.
+// Eventually waits until done returns true.
 func Eventually(t testing.TB, what string, done func() bool) {
 	t.Helper()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	for deadline := time.Now().Add(Patience); !done(); <-tick.C {
 		if time.Now().After(deadline) {
-			t.Fatalf("there was never %s", what)
+			t.Fatalf("timed out waiting for %s", what)
 		}
 	}
 }
 
-// Await waits for something that happens to a connection.
+// Await waits for an event of a connection.
 func Await(t testing.TB, happened <-chan struct{}) {
 	t.Helper()
 	select {
 	case <-happened:
 	case <-time.After(Patience):
-		t.Fatal("the connection was never used")
+		t.Fatal("timed out waiting for the connection")
 	}
 }
