@@ -1,4 +1,4 @@
-// Command docsgate is Caddy with the docsgate module in it, and docsgate's own subcommands.
+// Command docsgate is Caddy with the docsgate modules and subcommands.
 //
 // All of Caddy's commands work: run, start, stop, reload, validate, adapt, list-modules and the rest.
 package main
@@ -14,7 +14,7 @@ import (
 
 func main() {
 	caddy.CustomBinaryName = "docsgate"
-	caddy.CustomLongDescription = "docsgate is Caddy with an API-key gate for DocsGPT in it. All of Caddy's commands work;\n" +
-		"docsgate's own are keys, adopt, doctor and demo. Try \"docsgate demo\"."
+	caddy.CustomLongDescription = "docsgate is Caddy with an API key gate for DocsGPT. It has all of Caddy's commands, and in\n" +
+		"addition keys, adopt, doctor and demo. Try \"docsgate demo\"."
 	caddycmd.Main()
 }

@@ -1,9 +1,9 @@
-// Command xcaddy-build builds Caddy with the modules that a manifest, xcaddy.toml, names. It is the xcaddy tool with a
-// file in place of flags, so that a build can be read, reviewed and repeated.
+// Command xcaddy-build builds Caddy with the modules in a manifest, xcaddy.toml. It is xcaddy with a file instead of flags, so that
+// a build can be reviewed and reproduced.
 //
 //	go run ./cmd/xcaddy-build [-config xcaddy.toml] [-output bin/caddy] [-race]
 //
-// GOOS, GOARCH and GOARM choose the machine to build for, as with the go command.
+// GOOS, GOARCH and GOARM select the target platform, as for the go command.
 package main
 
 import (
@@ -32,11 +32,11 @@ func main() {
 	}
 }
 
-// errUsage says that the command line is wrong and that the reader has been told so.
-var errUsage = errors.New("wrong usage")
+// errUsage means that the command line is invalid and that the error has been printed.
+var errUsage = errors.New("invalid usage")
 
-// run does one build as args say. Progress of the build goes to the standard streams of the process, because that is
-// where the xcaddy library sends it.
+// run does one build. The xcaddy library writes the progress of the build to the standard streams of the process, not to stdout
+// and stderr.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("xcaddy-build", flag.ContinueOnError)
 	flags.SetOutput(stderr)
@@ -49,7 +49,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return errUsage
 	}
 	if flags.NArg() > 0 {
-		fmt.Fprintf(stderr, "unexpected argument %q: xcaddy-build takes flags only\n", flags.Arg(0))
+		fmt.Fprintf(stderr, "unexpected argument %q: xcaddy-build accepts only flags\n", flags.Arg(0))
 		flags.Usage()
 		return errUsage
 	}
@@ -59,11 +59,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	if err := os.MkdirAll(filepath.Dir(*output), 0o755); err != nil {
-		return fmt.Errorf("making the folder for %s: %w", *output, err)
+		return fmt.Errorf("creating the folder for %s: %w", *output, err)
 	}
 	scratch, err := os.MkdirTemp("", "xcaddy-build-")
 	if err != nil {
-		return fmt.Errorf("making a scratch folder: %w", err)
+		return fmt.Errorf("creating a temporary folder: %w", err)
 	}
 	defer os.RemoveAll(scratch)
 	builder, err := manifest.Builder(scratch)

@@ -10,7 +10,7 @@ import (
 	"github.com/caddyserver/xcaddy"
 )
 
-// Manifest is the content of an xcaddy.toml: what a build of Caddy is made of.
+// Manifest is the content of an xcaddy.toml, which describes a build of Caddy.
 type Manifest struct {
 	// Caddy is the release to build, such as "v2.11.9". Required.
 	Caddy string `toml:"caddy"`
@@ -18,32 +18,31 @@ type Manifest struct {
 	// Modules are the packages to plug in; at least one.
 	Modules []Module `toml:"module"`
 
-	// Replacements put other code in a module's place, as replace lines in a go.mod do. May be empty.
+	// Replacements replace modules like the replace directives of a go.mod. May be empty.
 	Replacements []Replacement `toml:"replace"`
 }
 
-// Module is a package that is plugged in by a blank import.
+// Module is a package that is added by a blank import.
 type Module struct {
 	// Package is the import path. Required.
 	Package string `toml:"package"`
 
-	// Version is a release, branch or commit of the module that holds the package. Empty for a package of a replaced
-	// module, which has no version; required for all others, so that a build gives the same binary tomorrow.
+	// Version is a release, branch or commit of the module that contains the package. It is empty for a package of a replaced
+	// module, and required for all others, so that a build is reproducible.
 	Version string `toml:"version"`
 }
 
-// Replacement puts a folder or another module in the place of a module.
+// Replacement replaces a module with a folder or another module.
 type Replacement struct {
-	// Old is the path of the module that is replaced. Required.
+	// Old is the path of the replaced module. Required.
 	Old string `toml:"old"`
 
-	// New is a folder that starts with "." or "/", or another module as "path@version". Required. After ReadManifest a
-	// folder is an absolute path.
+	// New is a folder that starts with "." or "/", or a module as "path@version". Required. ReadManifest makes folders absolute.
 	New string `toml:"new"`
 }
 
-// ReadManifest reads and checks the manifest at path. Keys that it does not know are errors, and so are all things
-// that would make two builds of the same manifest differ. The error names every fault found, not only the first.
+// ReadManifest reads and validates the manifest at path. Unknown keys are errors, and so is everything that would make two builds
+// with the same manifest differ. The error lists all problems, not only the first.
 func ReadManifest(path string) (*Manifest, error) {
 	var m Manifest
 	meta, err := toml.DecodeFile(path, &m)
@@ -55,13 +54,13 @@ func ReadManifest(path string) (*Manifest, error) {
 		return nil, fmt.Errorf("reading build manifest %s: %w", path, err)
 	}
 
-	var faults []error
+	var errs []error
 	for _, key := range meta.Undecoded() {
-		faults = append(faults, fmt.Errorf("unknown key %q", key))
+		errs = append(errs, fmt.Errorf("unknown key %q", key))
 	}
-	faults = append(faults, m.check()...)
-	if len(faults) > 0 {
-		return nil, fmt.Errorf("build manifest %s: %w", path, errors.Join(faults...))
+	errs = append(errs, m.validate()...)
+	if len(errs) > 0 {
+		return nil, fmt.Errorf("build manifest %s: %w", path, errors.Join(errs...))
 	}
 
 	dir, err := filepath.Abs(filepath.Dir(path))
@@ -76,50 +75,50 @@ func ReadManifest(path string) (*Manifest, error) {
 	return &m, nil
 }
 
-// check returns every fault in the manifest's values.
-func (m *Manifest) check() []error {
-	var faults []error
-	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+// validate returns all errors in the manifest's values.
+func (m *Manifest) validate() []error {
+	var errs []error
+	errorf := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 
 	if !strings.HasPrefix(m.Caddy, "v") || strings.Count(m.Caddy, ".") != 2 {
-		fault("caddy = %q: give a release, such as \"v2.11.9\"", m.Caddy)
+		errorf("caddy = %q: specify a release, such as \"v2.11.9\"", m.Caddy)
 	}
 	replaced := make(map[string]bool)
 	for i, r := range m.Replacements {
 		switch {
 		case r.Old == "" || r.New == "":
-			fault("replace %d: needs both old (a module path) and new (a folder, or path@version)", i+1)
+			errorf("replace %d: needs both old (a module path) and new (a folder, or path@version)", i+1)
 		case replaced[r.Old]:
-			fault("replace %d: %s is replaced twice", i+1, r.Old)
+			errorf("replace %d: %s is replaced twice", i+1, r.Old)
 		case !isFolder(r.New) && !strings.Contains(r.New, "@"):
-			fault("replace %d: new = %q is neither a folder (start it with \"./\") nor path@version", i+1, r.New)
+			errorf("replace %d: new = %q is neither a folder (start it with \"./\") nor path@version", i+1, r.New)
 		}
 		replaced[r.Old] = true
 	}
 	if len(m.Modules) == 0 {
-		fault("no [[module]] is named, so the build would be plain Caddy")
+		errorf("no [[module]], so the build would be plain Caddy")
 	}
 	seen := make(map[string]bool)
 	for i, mod := range m.Modules {
 		old, isReplaced := m.replacementOf(mod.Package)
 		switch {
 		case mod.Package == "":
-			fault("module %d: needs a package (an import path)", i+1)
+			errorf("module %d: needs a package (an import path)", i+1)
 		case seen[mod.Package]:
-			fault("module %d: %s is named twice", i+1, mod.Package)
+			errorf("module %d: %s is specified twice", i+1, mod.Package)
 		case mod.Version == "" && !isReplaced:
-			fault("module %d: %s needs a version, such as \"v1.2.3\"", i+1, mod.Package)
+			errorf("module %d: %s needs a version, such as \"v1.2.3\"", i+1, mod.Package)
 		case mod.Version == "latest":
-			fault("module %d: %s: \"latest\" changes by itself; give a release", i+1, mod.Package)
+			errorf("module %d: %s: \"latest\" is not reproducible; specify a release", i+1, mod.Package)
 		case mod.Version != "" && isReplaced:
-			fault("module %d: %s has a version, but %s is replaced, so the version would not count", i+1, mod.Package, old)
+			errorf("module %d: %s has a version, but %s is replaced, so the version would be ignored", i+1, mod.Package, old)
 		}
 		seen[mod.Package] = true
 	}
-	return faults
+	return errs
 }
 
-// replacementOf returns the replaced module that pkg belongs to, if there is one.
+// replacementOf returns the replaced module that contains pkg, if any.
 func (m *Manifest) replacementOf(pkg string) (module string, ok bool) {
 	for _, r := range m.Replacements {
 		if pkg == r.Old || strings.HasPrefix(pkg, r.Old+"/") {
@@ -129,8 +128,8 @@ func (m *Manifest) replacementOf(pkg string) (module string, ok bool) {
 	return "", false
 }
 
-// Builder returns an xcaddy builder for the manifest. It writes the bundle of the replaced modules' packages into
-// scratch, a folder that must exist until the build has ended.
+// Builder returns an xcaddy builder for the manifest. It writes the bundle of the replaced modules' packages to the folder scratch,
+// which must exist until the build has ended.
 func (m *Manifest) Builder(scratch string) (*xcaddy.Builder, error) {
 	b := &xcaddy.Builder{CaddyVersion: m.Caddy}
 	var local bundle
@@ -148,13 +147,13 @@ func (m *Manifest) Builder(scratch string) (*xcaddy.Builder, error) {
 		if err := local.write(scratch); err != nil {
 			return nil, err
 		}
-		b.Plugins = append(b.Plugins, xcaddy.Dependency{PackagePath: bundleModule, Version: "v0.0.0"})
-		b.Replacements = append(b.Replacements, xcaddy.NewReplace(bundleModule, scratch))
+		b.Plugins = append(b.Plugins, xcaddy.Dependency{PackagePath: importModulePath, Version: "v0.0.0"})
+		b.Replacements = append(b.Replacements, xcaddy.NewReplace(importModulePath, scratch))
 	}
 	return b, nil
 }
 
-// isFolder tells a folder from a module path by the rule that go.mod has for replace lines.
+// isFolder reports whether s is a folder, not a module path, by the rule for replace directives in go.mod.
 func isFolder(s string) bool {
 	return s == "." || s == ".." || strings.HasPrefix(s, "./") || strings.HasPrefix(s, "../") || filepath.IsAbs(s)
 }

@@ -21,14 +21,14 @@ func TestBuilderBundlesPackagesOfReplacedModules(t *testing.T) {
 	for _, p := range b.Plugins {
 		plugins[p.PackagePath] = p.Version
 	}
-	if len(plugins) != 2 || plugins["example.com/limits"] != "v1.2.3" || plugins[bundleModule] == "" {
+	if len(plugins) != 2 || plugins["example.com/limits"] != "v1.2.3" || plugins[importModulePath] == "" {
 		t.Errorf("plugins are %v, want the released module and the bundle", plugins)
 	}
 	replaced := make(map[string]string)
 	for _, r := range b.Replacements {
 		replaced[r.Old.String()] = r.New.String()
 	}
-	if len(replaced) != 2 || replaced[bundleModule] != scratch || !filepath.IsAbs(replaced["example.com/gate"]) {
+	if len(replaced) != 2 || replaced[importModulePath] != scratch || !filepath.IsAbs(replaced["example.com/gate"]) {
 		t.Errorf("replacements are %v", replaced)
 	}
 
@@ -58,7 +58,7 @@ func TestBuilderWithoutReplacementsHasNoBundle(t *testing.T) {
 		t.Errorf("builder has plugins %v and replacements %v", b.Plugins, b.Replacements)
 	}
 	if left, err := os.ReadDir(scratch); err != nil || len(left) != 0 {
-		t.Errorf("scratch folder holds %v (%v), want nothing", left, err)
+		t.Errorf("temporary folder contains %v (%v), want nothing", left, err)
 	}
 }
 

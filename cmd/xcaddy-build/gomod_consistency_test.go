@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// goMod is what `go mod edit -json` tells about a go.mod.
+// goMod is the output of `go mod edit -json`.
 type goMod struct {
 	Module  struct{ Path string }
 	Require []struct{ Path, Version string }
@@ -42,7 +42,7 @@ func readGoMod(t *testing.T, dir string) goMod {
 	return mod
 }
 
-// version returns the version that the module's go.mod requires of the module that holds pkg, or "" for none.
+// version returns the required version of the module that contains pkg, or "" if it is not required.
 func (m goMod) version(pkg string) string {
 	for _, r := range m.Require {
 		if pkg == r.Path || strings.HasPrefix(pkg, r.Path+"/") {
@@ -52,7 +52,7 @@ func (m goMod) version(pkg string) string {
 	return ""
 }
 
-// top is the folder of the project's own manifest and go.mod.
+// top is the folder of the project's manifest and go.mod.
 var top = filepath.Join("..", "..")
 
 func projectManifest(t *testing.T) *Manifest {
@@ -64,7 +64,7 @@ func projectManifest(t *testing.T) *Manifest {
 	return m
 }
 
-func TestManifestAgreesWithGoMod(t *testing.T) {
+func TestManifestMatchesGoMod(t *testing.T) {
 	manifest, mod := projectManifest(t), readGoMod(t, top)
 
 	if want := mod.version("github.com/caddyserver/caddy/v2"); manifest.Caddy != want {
@@ -82,8 +82,7 @@ func TestManifestAgreesWithGoMod(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !slices.Contains(manifest.Replacements, Replacement{Old: mod.Module.Path, New: here}) {
-		t.Errorf("xcaddy.toml does not replace %s, go.mod's module, by this folder: it would build a released one",
-			mod.Module.Path)
+		t.Errorf("xcaddy.toml does not replace %s, go.mod's module, with this folder: it would build a release", mod.Module.Path)
 	}
 	for _, r := range mod.Replace {
 		if !slices.ContainsFunc(manifest.Replacements, func(m Replacement) bool { return m.Old == r.Old.Path }) {
@@ -98,8 +97,8 @@ func TestManifestAgreesWithGoMod(t *testing.T) {
 	}
 }
 
-// Both ways to build must give the same gate: cmd/docsgate by its imports, xcaddy by its manifest.
-func TestManifestAgreesWithCommand(t *testing.T) {
+// Both builds must contain the same modules: cmd/docsgate by its imports, xcaddy by its manifest.
+func TestManifestMatchesCommand(t *testing.T) {
 	file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(top, "cmd", "docsgate", "main.go"), nil,
 		parser.ImportsOnly)
 	if err != nil {
@@ -111,7 +110,7 @@ func TestManifestAgreesWithCommand(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// xcaddy puts in Caddy's standard modules by itself.
+		// xcaddy adds Caddy's standard modules automatically.
 		if spec.Name != nil && spec.Name.Name == "_" && !strings.HasPrefix(path, "github.com/caddyserver/caddy/v2/") {
 			imported = append(imported, path)
 		}
@@ -123,6 +122,6 @@ func TestManifestAgreesWithCommand(t *testing.T) {
 	slices.Sort(imported)
 	slices.Sort(named)
 	if !slices.Equal(imported, named) {
-		t.Errorf("cmd/docsgate plugs in %v, xcaddy.toml %v", imported, named)
+		t.Errorf("cmd/docsgate imports %v, xcaddy.toml lists %v", imported, named)
 	}
 }
