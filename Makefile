@@ -1,25 +1,26 @@
-# docsgate's tasks. `make help` lists them; `make demo` and `make test` are all that a fresh machine needs.
+# The tasks of docsgate. `make help` lists them. `make demo` needs only Go; `make test` checks or installs what it needs.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
-# One set of flags for all that compiles without the race detector, so that building, vetting and linting share one
-# build cache. It is the set that xcaddy uses: static, no paths of the machine, no databases that only Caddy's
-# certificate authority could use.
+# One set of flags for everything that compiles without the race detector, so that building, vetting and linting share the
+# build cache. They are those of xcaddy: static, without local paths, and without the databases that only Caddy's certificate
+# authority can use.
 TAGS        := nobadger,nomysql,nopgx
 BUILD_ENV   := CGO_ENABLED=0
 BUILD_FLAGS := -trimpath -tags=$(TAGS)
 LINT_ENV    := $(BUILD_ENV) GOFLAGS="$$(go env GOFLAGS) -trimpath"
 TOOL        := go tool -modfile=tools/go.mod
 
-# How long each fuzz target runs, and what `make demo` and `make bench` hand on.
+# FUZZTIME is the duration of each fuzz target, ARGS the arguments of `make demo`, `make bench` and `make e2e-docsgpt`, BENCH
+# the pattern of `make bench`.
 FUZZTIME ?= 10s
 ARGS     ?=
 BENCH    ?= .
 
-# The Python whose Flask the differential tests ask; scripts/provision.sh puts it there.
+# The Python with the Flask that the differential tests compare with; scripts/provision.sh installs it.
 export DOCSGATE_PYTHON ?= $(CURDIR)/.cache/venv/bin/python
 export DOCSGATE_BIN    ?= $(CURDIR)/bin/docsgate
 
@@ -30,16 +31,16 @@ help: ## List the tasks
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: ## Try it: gate, answers and a page with the widget, on this machine (needs only Go)
+demo: ## Run a demo of the gate with a fake DocsGPT and a page with the widget (needs only Go)
 	@$(BUILD_ENV) go run $(BUILD_FLAGS) ./cmd/docsgate demo $(ARGS)
 
 .PHONY: test
-test: provision fmt-check vet lint test-go xcaddy build fuzz vuln e2e e2e-docsgpt ## Everything: set-up, checks, all tests, end to end
+test: provision fmt-check vet lint test-go xcaddy build fuzz vuln e2e e2e-docsgpt ## Run all checks and tests, as continuous integration does
 	@printf '\nall steps of make test passed\n'
 
 .PHONY: provision
-provision: ## Install or name what the tests need (also runs before test-go, fuzz and e2e)
-	$(call heading,provision: what the tests need)
+provision: ## Check or install what the tests need (also runs before test-go, fuzz and e2e)
+	$(call heading,provision: requirements of the tests)
 	@scripts/provision.sh
 
 .PHONY: build
@@ -48,8 +49,8 @@ build: ## Build bin/docsgate
 	$(BUILD_ENV) go build $(BUILD_FLAGS) -ldflags='-w -s' -o bin/docsgate ./cmd/docsgate
 
 .PHONY: xcaddy
-xcaddy: build ## Build bin/caddy as xcaddy.toml says, and look into it
-	$(call heading,xcaddy: bin/caddy as xcaddy.toml says)
+xcaddy: build ## Build bin/caddy from xcaddy.toml, and check its modules
+	$(call heading,xcaddy: bin/caddy from xcaddy.toml)
 	go run ./cmd/xcaddy-build -config xcaddy.toml -output bin/caddy
 	scripts/check-modules.sh bin/caddy bin/docsgate
 
@@ -79,30 +80,30 @@ test-go: provision ## Run the Go tests with the race detector
 	go test -race -shuffle=on ./...
 
 .PHONY: fuzz
-fuzz: provision ## Run every fuzz target for FUZZTIME (10s) each
+fuzz: provision ## Run every fuzz target for FUZZTIME (10s)
 	$(call heading,fuzz: each target for $(FUZZTIME))
 	@FUZZTIME='$(FUZZTIME)' scripts/fuzz.sh
 
 .PHONY: vuln
-vuln: ## Look for known vulnerabilities in what the binaries reach
+vuln: ## Check the code and its dependencies for known vulnerabilities
 	$(call heading,govulncheck)
 	@$(LINT_ENV) scripts/vuln.sh -tags=$(TAGS)
 
 .PHONY: e2e
-e2e: provision build ## Run the widgets and SDKs in a real browser against bin/docsgate
+e2e: provision build ## Run the widgets in a browser, and SDKs, against bin/docsgate
 	$(call heading,end to end)
 	@scripts/e2e.sh
 
 .PHONY: e2e-docsgpt
-e2e-docsgpt: provision build ## Run a real DocsGPT with bin/docsgate in front, and the tests against both
+e2e-docsgpt: provision build ## Test bin/docsgate in front of a real DocsGPT
 	$(call heading,end to end with a real DocsGPT)
 	@scripts/e2e.sh node ../e2e-docsgpt/run.mjs $(ARGS)
 
 .PHONY: bench
-bench: ## Run the Go benchmarks (BENCH=pattern), and the comparison with plain Caddy (ARGS=...)
+bench: ## Run the Go benchmarks (BENCH=pattern) and the comparison with plain Caddy (ARGS=...)
 	go test -run='^$$' -bench='$(BENCH)' -benchmem ./...
 	go run ./bench $(ARGS)
 
 .PHONY: clean
-clean: ## Remove what the tasks made in this folder
+clean: ## Remove the files that the tasks created in this folder
 	rm -rf bin .cache e2e/node_modules

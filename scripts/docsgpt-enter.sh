@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# docsgpt-enter.sh INSTALLATION DATA USER COMMAND...: becomes the command, inside what docsgpt-install.sh made, as that
-# user. Where the installation is a system of its own, the folder DATA is /run-data in it. "-" stands for no folder, and
-# for the user who calls.
+# docsgpt-enter.sh INSTALLATION DATA USER COMMAND...: executes the command as USER inside an installation of
+# docsgpt-install.sh. If the installation is a root file system, the folder DATA is mounted there as /run-data. DATA "-" means
+# no folder, USER "-" the current user.
 #
-# Mounts are in a namespace of the command's own, so nothing stays mounted. Each step is an exec, so the command has the
-# process id of this script.
+# Mounts are in a private namespace, so they end with the command. Each step is an exec, so the command has the process id of
+# this script.
 set -euo pipefail
 installation=$1 data=$2 user=$3
 shift 3

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs the end-to-end tests of e2e/ against the binary that DOCSGATE_BIN names (default bin/docsgate). With arguments it
-# runs that command in e2e/ in their place; the tests of e2e-docsgpt/ use the same packages.
+# Runs the end-to-end tests of e2e/ against the binary in DOCSGATE_BIN (default bin/docsgate). With arguments it runs that
+# command in e2e/ instead: the tests of e2e-docsgpt/ use the same packages.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export DOCSGATE_BIN="${DOCSGATE_BIN:-$PWD/bin/docsgate}"
@@ -10,10 +10,10 @@ if [[ ! -x "$DOCSGATE_BIN" ]]; then
 fi
 
 cd e2e
-# The stamp is a copy of the lock file that node_modules was made from.
-if ! cmp -s package-lock.json node_modules/.made-from; then
+# The stamp is a copy of the lock file that node_modules was installed from.
+if ! cmp -s package-lock.json node_modules/.installed-from; then
 	npm ci --no-audit --no-fund
-	cp package-lock.json node_modules/.made-from
+	cp package-lock.json node_modules/.installed-from
 fi
 if (($# > 0)); then
 	exec "$@"

@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
-# Runs every fuzz target of the module for FUZZTIME (10s) each, and fails when there is none. A failing input is kept
-# by the go command under testdata/fuzz, where it is a test case from then on: commit it with the mend.
+# Runs every fuzz target of the module for FUZZTIME (10s) each, and fails if there are none. The go command saves a failing
+# input in testdata/fuzz, where it becomes a test case: commit it with the fix.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 fuzztime="${FUZZTIME:-10s}"
 
-# Only packages whose tests name a target are asked, because asking builds the test.
+# Listing the targets of a package builds its tests, so only packages whose tests contain one are listed.
 mapfile -t found < <(find . \( -name node_modules -o -name '.?*' \) -prune -o -name '*_test.go' -print0 |
 	xargs -0 grep -lE '^func Fuzz[A-Z0-9_]\w*\(' || true)
 mapfile -t packages < <(((${#found[@]})) && printf '%s\n' "${found[@]%/*}" | sort -u)
 if ((${#packages[@]} == 0)); then
-	echo "no fuzz target found: there should be some" >&2
+	echo "no fuzz targets found" >&2
 	exit 1
 fi
-written="$(cat "${found[@]}" | grep -cE '^func Fuzz[A-Z0-9_]\w*\(')"
+declared="$(cat "${found[@]}" | grep -cE '^func Fuzz[A-Z0-9_]\w*\(')"
 
 ran=0
 for package in "${packages[@]}"; do
@@ -22,8 +22,8 @@ for package in "${packages[@]}"; do
 	for target in "${targets[@]}"; do
 		printf -- '--- %s %s\n' "$package" "$target"
 		output="$(mktemp)"
-		# Once in a while the go command reports its own deadline as a failure of the target. That is no finding: it has
-		# no failing input. Such a run is done again; twice in a row is a failure.
+		# Occasionally the go command reports its own deadline as a failure of the target, without a failing input. Such a run
+		# is repeated once.
 		for try in 1 2; do
 			status=0
 			go test -run='^$' -fuzz="^$target\$" -fuzztime="$fuzztime" "$package" 2>&1 | tee "$output" || status=$?
@@ -31,7 +31,7 @@ for package in "${packages[@]}"; do
 				! grep -q 'context deadline exceeded' "$output"; then
 				break
 			fi
-			echo "the go command ran into its own deadline; once more"
+			echo "the go command exceeded its own deadline; retrying"
 		done
 		rm -f "$output"
 		((status == 0)) || exit "$status"
@@ -39,8 +39,8 @@ for package in "${packages[@]}"; do
 	done
 done
 
-if ((ran != written)); then
-	echo "$written fuzz targets are written, but the go command knows $ran: is one hidden by a build tag?" >&2
+if ((ran != declared)); then
+	echo "the sources declare $declared fuzz targets, but the go command ran $ran: is one excluded by a build tag?" >&2
 	exit 1
 fi
 echo "$ran fuzz targets ran for $fuzztime each"

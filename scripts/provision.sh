@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Checks that this machine has what the tests need. As root on Debian or Ubuntu it installs what lacks; elsewhere it
-# names it and ends with 1. It also keeps the Python environment of tests that ask a program in it, .cache/venv. When nothing
-# is to do it takes under a second.
+# Checks that this machine has all programs that the tests need. As root on Debian or Ubuntu it installs missing ones;
+# otherwise it lists them and exits with status 1. It also creates .cache/venv, the Python environment of the tests that need
+# one. If nothing is missing, it takes less than a second.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-missing=()   # what lacks, for people
-packages=()  # the Debian packages that hold it
+missing=()   # descriptions of the missing programs
+packages=()  # the Debian packages that contain them
 
-# lack NAME HOW [PACKAGE...]: notes that NAME lacks; HOW says how to get it where apt can't.
-lack() {
+# report_missing NAME HOW [PACKAGE...]: records that NAME is missing. HOW says how to get it without apt.
+report_missing() {
 	missing+=("$1: $2")
 	packages+=("${@:3}")
 }
@@ -19,7 +19,7 @@ have() { command -v "$1" >/dev/null 2>&1; }
 # at_least HAVE WANT: compares dotted versions.
 at_least() { [[ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" == "$2" ]]; }
 
-# find_python prints the first Python that is new enough and can make environments.
+# find_python prints the first Python that is new enough and has venv.
 find_python() {
 	local p
 	for p in python3 python3.14 python3.13 python3.12 python3.11 /usr/bin/python3; do
@@ -31,27 +31,27 @@ find_python() {
 	return 1
 }
 
-# have_postgres: the server's programs, which Debian keeps out of PATH.
+# have_postgres: the server's programs, which are not in PATH on Debian.
 have_postgres() { { have initdb && have postgres; } || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; }
 
-look() {
+check() {
 	missing=() packages=()
-	have git || lack git "your system's package" git
-	have gcc || have cc || lack "a C compiler" "gcc or clang (the race detector needs one)" gcc libc6-dev
+	have git || report_missing git "your system's package" git
+	have gcc || have cc || report_missing "a C compiler" "gcc or clang (the race detector needs one)" gcc libc6-dev
 	if ! have node || ! at_least "$(node -p process.versions.node 2>/dev/null || echo 0)" 20; then
-		lack "node 20 or later" "https://nodejs.org" nodejs
+		report_missing "node 20 or later" "https://nodejs.org" nodejs
 	fi
-	have curl || lack curl "your system's package" curl
-	have npm || lack npm "https://nodejs.org" npm
-	find_python >/dev/null || lack "python3 3.11 or later with venv" "https://www.python.org" python3 python3-venv
+	have curl || report_missing curl "your system's package" curl
+	have npm || report_missing npm "https://nodejs.org" npm
+	find_python >/dev/null || report_missing "python3 3.11 or later with venv" "https://www.python.org" python3 python3-venv
 	have chromium || have chromium-browser || have google-chrome ||
-		lack chromium "Chromium or Chrome from your system's packages" chromium fonts-liberation
-	have_postgres || lack postgresql "PostgreSQL's server programs, initdb and postgres" postgresql
+		report_missing chromium "Chromium or Chrome from your system's packages" chromium fonts-liberation
+	have_postgres || report_missing postgresql "PostgreSQL's server programs, initdb and postgres" postgresql
 	[[ -e /etc/ssl/certs/ca-certificates.crt || ! -e /etc/debian_version ]] ||
-		lack "root certificates" "the package ca-certificates" ca-certificates
+		report_missing "root certificates" "the package ca-certificates" ca-certificates
 }
 
-# Go comes first and is never installed from here: Debian's is too old.
+# Go is checked first and never installed: Debian's release is too old.
 want_go="$(awk '$1 == "go" { print $2; exit }' go.mod)"
 if ! have go; then
 	echo "go is missing: install Go $want_go or later from https://go.dev/dl/" >&2
@@ -63,31 +63,31 @@ if ! at_least "${have_go#go}" "$want_go"; then
 	exit 1
 fi
 
-look
+check
 if ((${#missing[@]} > 0)) && [[ "$(id -u)" == 0 ]] && have apt-get; then
 	echo "installing with apt-get: ${packages[*]}"
 	export DEBIAN_FRONTEND=noninteractive
-	if ! have_postgres; then # the tests start servers of their own: the package need not
+	if ! have_postgres; then # the tests start their own servers, so the package should not
 		mkdir -p /etc/postgresql-common/createcluster.d
 		echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.d/no-main-cluster.conf
 	fi
 	apt-get update -qq
 	apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
-	look
+	check
 fi
 if ((${#missing[@]} > 0)); then
 	{
-		echo "the tests need what this machine lacks (as root on Debian or Ubuntu, this script installs it):"
+		echo "the tests need these missing programs (as root on Debian or Ubuntu, this script installs them):"
 		printf '  %s\n' "${missing[@]}"
 	} >&2
 	exit 1
 fi
 
-# The stamp holds all that the environment depends on, so a change of any of it makes a new one.
+# The stamp contains everything that the environment depends on, so it is recreated after a change.
 python="$(find_python)"
 stamp="$("$python" -c 'import sys; print(sys.executable, sys.version)') $(cat scripts/python-requirements.txt)"
 if [[ "$(cat .cache/venv/stamp 2>/dev/null || true)" != "$stamp" ]]; then
-	echo "making .cache/venv (Flask and schemathesis, for the tests that ask them)"
+	echo "creating .cache/venv (Flask and schemathesis)"
 	rm -rf .cache/venv
 	mkdir -p .cache
 	"$python" -m venv .cache/venv

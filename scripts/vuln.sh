@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs govulncheck over the module; arguments go to it. A finding fails. When the vulnerability database can't be
-# had, say without network, that is said and nothing fails.
+# Runs govulncheck for the module, with the given arguments. It fails if there are findings. If the vulnerability database is
+# unreachable, for example without network, it prints a warning and succeeds.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
