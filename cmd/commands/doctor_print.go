@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -124,12 +125,17 @@ func printFindingsJSON(w io.Writer, r *doctor.Report) error {
 	for _, s := range []doctor.Severity{doctor.OK, doctor.Note, doctor.Unknown, doctor.Warning, doctor.Failure} {
 		counts[s] = r.Count(s)
 	}
-	e := json.NewEncoder(w)
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
-	return e.Encode(struct {
+	err := e.Encode(struct {
 		Version  int                     `json:"version"`
 		Counts   map[doctor.Severity]int `json:"counts"`
 		Findings []doctor.Finding        `json:"findings"`
 	}{1, counts, r.Findings})
+	if err == nil { // what was found may repeat some of an answer or a page
+		_, err = io.WriteString(w, escaped(b.Bytes()))
+	}
+	return err
 }

@@ -38,7 +38,7 @@ func exit(cmd *cobra.Command, err error) error {
 	if err == nil {
 		return nil
 	}
-	fmt.Fprintln(cmd.ErrOrStderr(), "Error:", err)
+	fmt.Fprintln(cmd.ErrOrStderr(), "Error:", visibleLines(err.Error()))
 	cmd.SilenceErrors = true
 	status := exitFailed
 	if f := (*failure)(nil); errors.As(err, &f) {

@@ -143,7 +143,7 @@ func (e *exported) copyKeys(in *jsontext.Decoder, out *bufio.Writer) error {
 		}
 		e.keys++
 		_, _ = out.WriteString(before) // its errors stay until Flush
-		if _, err := out.Write(value); err != nil {
+		if _, err := out.WriteString(escaped(value)); err != nil {
 			return err
 		}
 	}

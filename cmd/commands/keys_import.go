@@ -275,6 +275,11 @@ func (r *importReport) add(raw json.RawMessage) error {
 		r.keys++
 	}
 	var err error
+	if one.Token != "" {
+		if err = checkToken(one.Token, one.ID); err != nil {
+			return err
+		}
+	}
 	switch {
 	case r.json:
 		err = jsonLine(r.out, raw)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"net/http"
 	"strings"
@@ -53,13 +54,24 @@ func (f *taker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			fmt.Fprintf(w, `{"errors":[{"field":"keys[%d].expires","pointer":"/keys/%d/expires","message":"is over"}]}`, i, i)
 			return
 		}
-		all = append(all, imported{ID: k.ID, Name: k.Name, Token: "dgk_" + k.Name})
+		all = append(all, imported{ID: k.ID, Name: k.Name, Token: tokenLike(k.Name)})
 	}
 	answer := map[string]any{"imported": all}
 	if !in.Dry && len(f.sizes) == 1 {
 		answer["problem"] = f.problem
 	}
 	_ = json.NewEncoder(w).Encode(answer)
+}
+
+// tokenLike is a token in the form of a gate's that begins with a name.
+func tokenLike(name string) string {
+	const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	random := (name + strings.Repeat("0", 30))[:30]
+	sum := make([]byte, 6)
+	for n, i := crc32.ChecksumIEEE([]byte(random)), 5; i >= 0; n, i = n/62, i-1 {
+		sum[i] = base62[n%62]
+	}
+	return "dgk_" + random + string(sum)
 }
 
 func takeIn(t *testing.T, f *taker, keys []arrival, dry bool) (out, notes string, err error) {
@@ -164,13 +176,13 @@ func TestExportIsWhole(t *testing.T) {
 
 func TestTokensAreNotLostSilently(t *testing.T) {
 	report := importReport{out: brokenWriter{}}
-	if err := report.add(json.RawMessage(`{"id":"a","token":"dgk_x"}`)); err == nil || !strings.Contains(err.Error(), "rotate") {
+	if err := report.add(json.RawMessage(`{"id":"a","token":"`+tokenLike("x")+`"}`)); err == nil || !strings.Contains(err.Error(), "rotate") {
 		t.Error(err)
 	}
 	cmd := new(cobra.Command)
 	cmd.SetOut(brokenWriter{})
 	cmd.SetErr(io.Discard)
-	err := told(cmd, &keyAnswer{keyView: keyView{ID: "key_1", Token: "dgk_x"}}, false, "made")
+	err := told(cmd, &keyAnswer{keyView: keyView{ID: "key_1", Token: tokenLike("x")}}, false, "made")
 	if err == nil || !strings.Contains(err.Error(), "rotate") || strings.Contains(err.Error(), "dgk_") {
 		t.Error(err)
 	}

@@ -11,6 +11,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
+
+	"github.com/docsgate/docsgate/keys"
 )
 
 // docsGPTKey is the form of DocsGPT's own keys, which are secrets. An agent is named by a reference.
@@ -174,13 +176,26 @@ replaces goes on to count for the span of time given by --grace, at most 30 days
 	return cmd
 }
 
+// checkToken refuses a token that no gate has made: it would be printed as it is, on a terminal or into a pipe.
+func checkToken(token, id string) error {
+	if keys.Issued(token) {
+		return nil
+	}
+	return failf(exitUnreachable, "the token for the key %s has not the form of a gate's tokens, so it is not printed: look whether "+
+		"this is the right gate, and rotate the key",
+		visible(id))
+}
+
 // told prints a key's new token. If that fails the token is lost, which the error says.
 func told(cmd *cobra.Command, made *keyAnswer, asJSON bool, what string) error {
 	out := cmd.OutOrStdout()
 	if made.Token == "" {
 		return failf(exitUnreachable, "the gate gave no token for the key %s", visible(made.ID))
 	}
-	var err error
+	err := checkToken(made.Token, made.ID)
+	if err != nil {
+		return err
+	}
 	if asJSON {
 		err = jsonLine(out, made.raw)
 	} else {

@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -54,6 +55,15 @@ func visible(text string) string {
 		b.WriteString(leftToRight)
 	}
 	return b.String()
+}
+
+// visibleLines is visible for a text of several lines, such as an error that repeats some of an answer.
+func visibleLines(text string) string {
+	lines := strings.Split(text, "\n")
+	for i := range lines {
+		lines[i] = visible(lines[i])
+	}
+	return strings.Join(lines, "\n")
 }
 
 // hidden tells characters that are no text to look at. The joiners of scripts and emoji are.
@@ -163,10 +173,20 @@ func terminalWidth(w io.Writer) int {
 // jsonLine prints a JSON value on one line. Characters that would act on a terminal are escaped; inside of strings, the
 // only place where they can stand, that changes nothing.
 func jsonLine(w io.Writer, value []byte) error {
+	value = bytes.ReplaceAll(value, []byte("\n"), nil)
+	_, err := io.WriteString(w, escaped(value)+"\n")
+	return err
+}
+
+// escaped returns JSON in which characters that would act on a terminal are escaped; but not ends of lines between values.
+func escaped(value []byte) string {
 	var b strings.Builder
 	for _, r := range string(value) {
 		switch {
-		case r == '\n' || r == '\r':
+		case r == '\n':
+			b.WriteRune(r)
+		case r == '\r', r == '\t': // raw they stand between values only
+			b.WriteByte(' ')
 		case hidden(r):
 			for _, unit := range utf16.Encode([]rune{r}) {
 				fmt.Fprintf(&b, `\u%04x`, unit)
@@ -175,6 +195,5 @@ func jsonLine(w io.Writer, value []byte) error {
 			b.WriteRune(r)
 		}
 	}
-	_, err := io.WriteString(w, b.String()+"\n")
-	return err
+	return b.String()
 }
