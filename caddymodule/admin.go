@@ -55,8 +55,10 @@ func (a *App) openAdmin() {
 	for _, c := range a.consoles {
 		gateURL = c.Gate
 	}
+	desk := a.desk(gateURL)
+	desk.AnyAgent = true // who is here can change the configuration, and so list what they like
 	handler := api.New(api.Options{
-		Desk: a.desk(gateURL), Actor: adminActor, Format: "keys.db", Repeats: a.state.issued.memory.Repeats,
+		Desk: desk, Actor: adminActor, Format: "keys.db", Repeats: a.state.issued.memory.Repeats,
 		Log: func(r *http.Request, err error) {
 			a.logger.Error("keys on the admin endpoint", zap.String("path", r.URL.Path), zap.Error(err))
 		},

@@ -37,6 +37,11 @@ type Console struct {
 	// Where clients reach the gate, such as https://ask.example.com: the examples that the page shows use it.
 	Gate string `json:"gate,omitempty"`
 
+	// The references that keys made on the page and over its API may name as their agents, each one placeholder, {env.NAME} or
+	// {file.PATH}. Others are rejected. Default: none; keys of other feeds can be named by their ids without it, and a DocsGPT
+	// key can be given itself.
+	Agents []string `json:"agents,omitempty"`
+
 	// Further host names of this console. Only needed without other protection than a local listener, where only names
 	// of this machine are answered: else a web page could reach the console through a name that its owner points here.
 	Hosts []string `json:"hosts,omitempty"`
@@ -67,6 +72,7 @@ func parseConsole(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, err
 //	docsgate_console {
 //		admin_token {env.<name>}|{file.<path>}
 //		gate <url>
+//		agents {env.<name>}|{file.<path>}...
 //		hosts <names...>
 //	}
 func (c *Console) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
@@ -87,6 +93,13 @@ func (c *Console) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			if err = unmarshalOnce(d, &c.Gate); err == nil {
 				err = wrapAt(d, checkGateURL(c.Gate))
 			}
+		case "agents":
+			if len(c.Agents) > 0 {
+				return d.Err("agents stands twice: list all references on one line")
+			}
+			if err = unmarshalList(d, &c.Agents); err == nil {
+				err = wrapAt(d, checkAgents(c.Agents))
+			}
 		case "hosts":
 			if len(c.Hosts) > 0 {
 				return d.Err("hosts stands twice")
@@ -95,10 +108,20 @@ func (c *Console) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				return d.ArgErr()
 			}
 		default:
-			err = d.Errf("unrecognized docsgate_console option %q: known are admin_token, gate, hosts", d.Val())
+			err = d.Errf("unrecognized docsgate_console option %q: known are admin_token, gate, agents, hosts", d.Val())
 		}
 		if err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// checkAgents refuses what is no reference, without repeating it: it may be a key.
+func checkAgents(references []string) error {
+	for i, reference := range references {
+		if _, known := placeholderOf(reference); !known {
+			return fmt.Errorf("agents: number %d is no reference: write {env.NAME} or {file.PATH}, and the DocsGPT key there", i+1)
 		}
 	}
 	return nil
@@ -127,6 +150,9 @@ func (c *Console) Provision(ctx caddy.Context) error {
 		if err := checkGateURL(c.Gate); err != nil {
 			return err
 		}
+	}
+	if err := checkAgents(c.Agents); err != nil {
+		return err
 	}
 	if c.AdminToken != "" {
 		secret, err := resolveSecret(c.AdminToken)
@@ -159,8 +185,10 @@ const minAdminToken = 16
 
 // open makes the handler, when all gates of the configuration are known.
 func (c *Console) open() error {
+	desk := c.app.desk(c.Gate)
+	desk.Agents = c.Agents
 	handler, err := console.New(console.Options{
-		Desk: c.app.desk(c.Gate), Token: c.token, Loopback: c.local && c.token.IsZero(), Hosts: c.Hosts,
+		Desk: desk, Token: c.token, Loopback: c.local && c.token.IsZero(), Hosts: c.Hosts,
 		User: userOf, ClientIP: clientIPOf,
 		Feeds: c.app.feedNames, BackupName: "keys.db", Memory: c.app.state.issued.memory,
 		Fault: func(r *http.Request, err error) {

@@ -176,7 +176,7 @@ func TestExportIsWhole(t *testing.T) {
 
 func TestTokensAreNotLostSilently(t *testing.T) {
 	report := importReport{out: brokenWriter{}}
-	if err := report.add(json.RawMessage(`{"id":"a","token":"`+tokenLike("x")+`"}`)); err == nil || !strings.Contains(err.Error(), "rotate") {
+	if err := report.add(json.RawMessage(`{"id":"a","token":"` + tokenLike("x") + `"}`)); err == nil || !strings.Contains(err.Error(), "rotate") {
 		t.Error(err)
 	}
 	cmd := new(cobra.Command)

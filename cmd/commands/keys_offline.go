@@ -56,7 +56,7 @@ func openFile(ctx context.Context, path string) (_ *gate, err error) {
 	stop := reg.OnChange(func(ctx context.Context) error { return syncer.Sync(ctx, feed.Name()) })
 	who := "command line (" + osUser() + ")"
 	handler := api.New(api.Options{
-		Desk:  &view.Desk{Registry: reg, Catalog: listing, Store: store, Usage: meter, Feed: feed.Name()},
+		Desk:  &view.Desk{Registry: reg, Catalog: listing, Store: store, Usage: meter, Feed: feed.Name(), AnyAgent: true},
 		Actor: func(*http.Request) registry.Actor { return registry.Actor{Who: who, From: "local file"} },
 	})
 	local := &inProcess{handler: handler}

@@ -103,7 +103,7 @@ func (a *api) legacyCreate(w http.ResponseWriter, r *http.Request) error {
 	if source == "" {
 		source = "default"
 	}
-	made, err := a.Desk.Registry.Create(context.WithoutCancel(r.Context()), a.Actor(r), registry.Draft{
+	made, err := a.Desk.Create(context.WithoutCancel(r.Context()), a.Actor(r), registry.Draft{
 		Name: d.Name, Sources: []string{source},
 		Prompt: string(d.Prompt), Chunks: string(d.Chunks), Retriever: string(d.Retriever),
 	})

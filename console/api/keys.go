@@ -12,6 +12,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/docsgate/docsgate/console/view"
 	"github.com/docsgate/docsgate/keys"
 	"github.com/docsgate/docsgate/keys/catalog"
 	"github.com/docsgate/docsgate/keys/registry"
@@ -116,7 +117,7 @@ func (b *binding) read() (sources []string, faults []fault) {
 // pointers of those.
 func named(err error, single map[string]bool) error {
 	var faults []fault
-	if err != nil {
+	if err != nil && !errors.Is(err, view.ErrAgentNotListed) { // that is not about sources
 		collect(err, "", &faults)
 	}
 	for i := range faults {
@@ -158,7 +159,7 @@ func (a *api) createKey(w http.ResponseWriter, r *http.Request) error {
 		return invalid(faults)
 	}
 	return a.once(w, r, body, func(ctx context.Context) (*answer, error) {
-		made, err := a.Desk.Registry.Create(ctx, a.Actor(r), registry.Draft{
+		made, err := a.Desk.Create(ctx, a.Actor(r), registry.Draft{
 			Name: d.Name, Sources: sources, Agent: value(d.Agent), AgentKey: value(d.AgentKey),
 			NotBefore: d.NotBefore.Time, Expires: d.Expires.Time,
 			Prompt: d.Prompt, Chunks: d.Chunks, Retriever: d.Retriever,

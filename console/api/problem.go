@@ -10,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/docsgate/docsgate/console/view"
 	"github.com/docsgate/docsgate/keys/registry"
 )
 
@@ -93,7 +94,11 @@ func problemOf(err error) *problem {
 	var faults []fault
 	collect(err, "", &faults)
 	if len(faults) > 0 {
-		return invalid(faults)
+		p := invalid(faults)
+		if errors.Is(err, view.ErrAgentNotListed) {
+			p.Code = "agent_not_listed"
+		}
+		return p
 	}
 	var tooLarge *http.MaxBytesError
 	switch {

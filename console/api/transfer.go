@@ -103,7 +103,7 @@ func (a *api) importKeys(w http.ResponseWriter, r *http.Request) error {
 	if len(faults) > 0 {
 		return invalid(faults)
 	}
-	imported, err := a.Desk.Registry.Import(context.WithoutCancel(r.Context()), a.Actor(r), items, wanted.Dry)
+	imported, err := a.Desk.Import(context.WithoutCancel(r.Context()), a.Actor(r), items, wanted.Dry)
 	problem := ""
 	if errors.Is(err, registry.ErrNotInForce) && imported != nil {
 		problem = notInForce // in an answer, since the tokens must not be lost

@@ -65,6 +65,8 @@ var actionWords = map[registry.Action]string{
 	registry.ActionRevoked:  "Revoked",
 	registry.ActionExported: "Exported all keys",
 	registry.ActionBackedUp: "Backed up the store",
+	registry.ActionChecked:  "Checked an import",
+	registry.ActionRejected: "Rejected",
 }
 
 func actionWord(a registry.Action) string {

@@ -1,6 +1,7 @@
 package page
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"net/url"
@@ -19,7 +20,10 @@ type draft struct {
 	Binding                      string // "source" or "agent"
 	Picked                       []pick // DocsGPT's sources
 	Typed                        string // ids of sources, one a line
-	Agent                        string // a reference; a pasted key is never sent back
+	Agent                        string // a reference that was chosen; a pasted key is never sent back
+	AgentID                      string // the id of a key of another feed, typed
+	Listed, Others               []view.Agent
+	MoreAgents                   bool   // than Others has
 	NotBefore, Lifetime, Expires string // as they stand in the fields
 
 	Lifetimes []choice
@@ -53,6 +57,7 @@ func (p *Page) renderDraft(w http.ResponseWriter, r *http.Request, status int, d
 			p.Fault(r, err)
 		}
 	}
+	d.Listed, d.Others, d.MoreAgents = p.Desk.Offers()
 	left := slices.Clone(picked)
 	for _, source := range all {
 		at := slices.Index(left, source.ID)
@@ -75,8 +80,10 @@ func (p *Page) create(w http.ResponseWriter, r *http.Request) error {
 	wanted := registry.Draft{Name: d.Name}
 	d.Wrong = make(map[string]string)
 	if d.Binding == "agent" {
-		wanted.Agent, wanted.AgentKey = d.Agent, strings.TrimSpace(r.PostForm.Get("agent_key"))
+		wanted.Agent, wanted.AgentKey = cmp.Or(d.Agent, d.AgentID), strings.TrimSpace(r.PostForm.Get("agent_key"))
 		switch {
+		case d.Agent != "" && d.AgentID != "":
+			d.Wrong["agent"] = "Choose an agent or type the ID of a key, not both."
 		case wanted.Agent == "" && wanted.AgentKey == "":
 			d.Wrong["agent"] = "Name an agent, or paste its key below."
 		case wanted.Agent != "" && wanted.AgentKey != "":
@@ -100,7 +107,7 @@ func (p *Page) create(w http.ResponseWriter, r *http.Request) error {
 		return again(http.StatusUnprocessableEntity)
 	}
 	m, before, err := p.makeOnce(r, createPurpose, func() (*registry.Made, error) {
-		return p.Desk.Registry.Create(r.Context(), p.Actor(r), wanted)
+		return p.Desk.Create(r.Context(), p.Actor(r), wanted)
 	})
 	switch {
 	case errors.Is(err, errStale):
@@ -122,7 +129,7 @@ func (p *Page) create(w http.ResponseWriter, r *http.Request) error {
 
 func readDraft(f url.Values) (d draft, picked []string) {
 	d = draft{
-		Name: f.Get("name"), Binding: "source", Typed: f.Get("sources"), Agent: strings.TrimSpace(f.Get("agent")),
+		Name: f.Get("name"), Binding: "source", Typed: f.Get("sources"), Agent: strings.TrimSpace(f.Get("agent")), AgentID: strings.TrimSpace(f.Get("agent_id")),
 		NotBefore: strings.TrimSpace(f.Get("not_before")), Lifetime: f.Get("lifetime"), Expires: strings.TrimSpace(f.Get("expires")),
 	}
 	if f.Get("binding") == "agent" {

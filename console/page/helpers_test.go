@@ -31,6 +31,7 @@ func newWorld(t *testing.T, change ...func(*Options)) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
+	desk.Agents = []string{"{env.A}", "{env.BOT_KEY}"}
 	w := &world{T: t, desk: desk}
 	o := Options{
 		Desk:  &desk.Desk,

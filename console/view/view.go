@@ -29,6 +29,12 @@ type Desk struct {
 	// w as it comes. The status is the gate's. nil: that cannot be done here.
 	Ask func(ctx context.Context, token, question string, w io.Writer) (status int, err error)
 
+	// Agents are the placeholders, {env.NAME} or {file.PATH}, that keys made here may name as their agents; others are rejected,
+	// all with the same words. Ids of keys of other feeds may be named without.
+	Agents []string
+	// AnyAgent lets every placeholder be named: for those who can read the gate's environment and files by themselves.
+	AnyAgent bool
+
 	GateURL string // where clients reach the gate, such as "https://ask.example.com"; empty: not known
 }
 

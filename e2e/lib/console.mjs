@@ -72,6 +72,7 @@ http://${LOOPBACK}:${token} {
 	docsgate_console {
 		admin_token {env.E2E_ADMIN_TOKEN}
 		gate ${gate}
+		agents {env.E2E_AGENT_HANDBOOK}
 	}
 }
 http://${LOOPBACK}:${password} {
@@ -154,7 +155,7 @@ export async function createKey(testbed, page, { name, source, typed, agent, age
     await page.getByLabel('IDs of sources').fill(typed);
   }
   if (agent || agentKey) await page.getByRole('radio', { name: /^Agent/ }).check();
-  if (agent) await page.getByRole('textbox', { name: 'Agent', exact: true }).fill(agent);
+  if (agent) await page.getByRole('combobox', { name: 'Agent', exact: true }).selectOption(agent);
   if (agentKey) await page.getByLabel("or paste the agent's key").fill(agentKey);
   if (lifetime) await page.getByRole('radio', { name: lifetime }).check();
   await page.getByRole('button', { name: 'Create key' }).click();

@@ -227,6 +227,33 @@ describe('console', () => {
     }
   });
 
+  scenario('agents that can be chosen are those that are listed and keys of other feeds; no other is taken', async (open) => {
+    const page = await open();
+    await page.getByRole('link', { name: 'Create New' }).click();
+    await page.getByRole('radio', { name: /^Agent/ }).check();
+    const values = await page.locator('#agent option').evaluateAll((all) => all.map((option) => option.value));
+    assert.equal(values[1], '{env.E2E_AGENT_HANDBOOK}');
+    assert.ok(!values.some((value) => value.startsWith('{') && value !== '{env.E2E_AGENT_HANDBOOK}'), values.join(' '));
+    const count = await countOfKeys();
+    const said = new Set();
+    for (const reference of ['{file./etc/hostname}', '{file./not/there}', '{env.PATH}']) {
+      const response = await fetch(`${world.gate.console()}/v1/import`, {
+        method: 'POST',
+        headers: { Authorization: `Bearer ${world.keys.adminToken}`, 'Content-Type': 'application/json' },
+        body: JSON.stringify({ dry_run: true, keys: [{ name: 'x', agent: reference }] }),
+      });
+      said.add(`${response.status} ${await response.text()}`);
+      // A page that was tampered with.
+      await page.locator('#agent').evaluate((select, value) => select.add(new Option(value, value, true, true)), reference);
+      await page.getByRole('textbox', { name: 'Name' }).fill('Not listed');
+      await page.getByRole('button', { name: 'Create key' }).click();
+      await page.getByText('This reference is not listed in the configuration').waitFor();
+    }
+    assert.equal(said.size, 1, [...said].join('\n'));
+    assert.match([...said][0], /^422 .*agent_not_listed/);
+    assert.equal(await countOfKeys(), count);
+  });
+
   scenario('a key for an agent by its pasted key, which is not on any page', async (open) => {
     const page = await open();
     const { id, token } = await createKey(testbed, page, { name: 'Agent by its key', agentKey: testbed.keys.agents.handbook });

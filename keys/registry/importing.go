@@ -200,7 +200,7 @@ func (b *batch) id(ctx context.Context, c *checker, i int, in *Import, rec *Reco
 // Export calls yield for each record, in the order of their IDs, and writes an audit entry before the first. An error of
 // yield ends it.
 func (r *Registry) Export(ctx context.Context, by Actor, yield func(*Record) error) error {
-	if err := r.storage.Write(ctx, nil, []*Entry{r.entry(by, ActionExported, nil, "")}); err != nil {
+	if err := r.note(ctx, by, ActionExported, ""); err != nil {
 		return err
 	}
 	_, err := r.storage.All(ctx, yield)

@@ -93,4 +93,7 @@ const (
 	ActionRevoked  Action = "revoked"
 	ActionExported Action = "exported"
 	ActionBackedUp Action = "backed_up"
+
+	ActionChecked  Action = "import_checked" // a dry run: nothing was taken in
+	ActionRejected Action = "rejected"       // what was tried is in the detail
 )

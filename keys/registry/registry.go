@@ -198,7 +198,7 @@ func (r *Registry) Recall(ctx context.Context, name string) (string, error) {
 // Backup writes a copy of the storage, and an audit entry, which stands in the copy. Agents' keys are sealed in it: without
 // the file of the Sealer they cannot be opened.
 func (r *Registry) Backup(ctx context.Context, by Actor, w io.Writer) error {
-	if err := r.storage.Write(ctx, nil, []*Entry{r.entry(by, ActionBackedUp, nil, "")}); err != nil {
+	if err := r.note(ctx, by, ActionBackedUp, ""); err != nil {
 		return err
 	}
 	return r.storage.Backup(ctx, w)

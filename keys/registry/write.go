@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -128,6 +129,36 @@ func (r *Registry) entry(by Actor, action Action, rec *Record, detail string) *E
 	}
 	return e
 }
+
+// note writes an audit entry about the whole store.
+func (r *Registry) note(ctx context.Context, by Actor, action Action, detail string) error {
+	return r.storage.Write(ctx, nil, []*Entry{r.entry(by, action, nil, detail)})
+}
+
+// Checked writes an audit entry about a dry run of an import of so many keys: what it answers tells something of what is there.
+func (r *Registry) Checked(ctx context.Context, by Actor, count int) error {
+	return r.note(ctx, by, ActionChecked, fmt.Sprintf("keys in the import: %d", count))
+}
+
+// Rejected writes an audit entry about something that an actor may not do. what says what was tried, in words of the caller's,
+// and references are the agents that were named: only placeholders are repeated, at most five, and none that may hold a key.
+func (r *Registry) Rejected(ctx context.Context, by Actor, what string, references ...string) error {
+	shown := make([]string, 0, len(references))
+	for i, ref := range references {
+		if i == 5 {
+			shown = append(shown, fmt.Sprintf("%d more", len(references)-i))
+			break
+		}
+		if ref = strings.TrimSpace(ref); !placeholderPattern.MatchString(ref) || mayHoldKey.MatchString(ref) {
+			ref = "one that is not shown"
+		}
+		shown = append(shown, plain(ref))
+	}
+	return r.note(ctx, by, ActionRejected, what+": "+strings.Join(shown, ", "))
+}
+
+// mayHoldKey matches texts with a token of the gate in them, or a key of DocsGPT.
+var mayHoldKey = regexp.MustCompile(`(?i)dgk_[0-9a-z]{20}|[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}`)
 
 // plain makes a text of the outside fit for one line of the trail.
 func plain(s string) string {

@@ -66,7 +66,7 @@ func New(ctx context.Context, dir string, start time.Time, other Other) (*Desk, 
 	feed := reg.Feed()
 	d.Desk = view.Desk{
 		Registry: reg, Catalog: catalog.New(), Store: keys.NewStore(), Usage: meter, Feed: feed.Name(), Now: d.Clock.Now,
-		GateURL: "https://ask.example.com", Sources: sources, Ask: ask,
+		GateURL: "https://ask.example.com", Agents: []string{"{env.SUPPORT_AGENT_KEY}", "{file./run/secrets/sales_agent}"}, Sources: sources, Ask: ask,
 	}
 	d.Store.Listen(d.Catalog)
 	syncer := keys.NewSyncer(d.Store, []keys.Feed{feed, other}, nil)
