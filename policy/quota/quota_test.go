@@ -246,12 +246,14 @@ func TestASlowUploadOfTheSameKeyIsEvicted(t *testing.T) {
 
 func TestBytesInFilesAreBounded(t *testing.T) {
 	inBubble(t, Limits{Disk: Shares << 20}, func(t *testing.T, q *Quota) {
-		held := upload(t, q, "", 600<<10)
-		if err := held.Disk(1<<20 + 1); !errors.Is(err, ErrBusy) {
-			t.Errorf("more than the share: %v", err)
+		held, other := upload(t, q, "", 600<<10), upload(t, q, "", 1)
+		for _, c := range []*client{held, other} { // none is evicted where that would not be enough
+			if err := c.Disk(1<<20 + 1); !errors.Is(err, ErrBusy) {
+				t.Errorf("more than the share: %v", err)
+			}
 		}
 		held.goesOn(t)
-		other := upload(t, q, "", 1)
+		other.goesOn(t)
 		time.Sleep(3 * time.Second)
 		if err := other.Disk(600 << 10); err != nil {
 			t.Error(err)
