@@ -47,7 +47,7 @@ func (b *Body) Receive(q *Quota, source io.Reader, connection Connection) {
 func (b *Body) Read(p []byte) (int, error) {
 	n, err := b.source.Read(p)
 	b.read.Add(int64(n))
-	if err == io.EOF { //nolint:errorlint // readers return io.EOF itself
+	if err == io.EOF {
 		b.atEnd = true
 		return n, err
 	}
