@@ -42,7 +42,8 @@ func newGate(tb testing.TB) *caddymodule.Handler {
 			tb.Error(err)
 		}
 	})
-	module, err := caddy.ActiveContext().LoadModuleByID("http.handlers.docsgate", json.RawMessage(`{}`))
+	module, err := caddy.ActiveContext().LoadModuleByID("http.handlers.docsgate",
+		json.RawMessage(`{"max_history_entries": 100000, "max_history_size": 4194304}`))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -223,7 +224,8 @@ func (tc *handlerCase) check(b *testing.B, gate *caddymodule.Handler, next *next
 	if err := json.Unmarshal(next.body, &got); err != nil {
 		b.Fatal(err)
 	}
-	if got.API_Key != agentKey || got.Question != tc.scenario.question() || got.History != history(tc.scenario.History) ||
+	if got.API_Key != agentKey || got.Question != tc.scenario.question() ||
+		got.History != forwardedHistory(history(tc.scenario.History)) ||
 		bytes.Contains(next.body, []byte(goodToken)) {
 		b.Fatalf("the next handler got %.300q", next.body)
 	}

@@ -26,15 +26,18 @@ const (
 
 var proxyModes = []proxyMode{plain, own, via}
 
+// limits let the gate forward the complete history of the largest scenario.
+const limits = " {\n\t\tmax_history_entries 100000\n\t\tmax_history_size 4MiB\n\t}"
+
 func (p proxyMode) isValid() bool { return p == plain || p == own || p == via }
 
 // handlers returns the directives of the site.
 func (p proxyMode) handlers(upstream string) string {
 	switch p {
 	case own:
-		return "docsgate " + upstream
+		return "docsgate " + upstream + limits
 	case via:
-		return "docsgate\n\treverse_proxy " + upstream
+		return "docsgate" + limits + "\n\treverse_proxy " + upstream
 	default:
 		return "reverse_proxy " + upstream
 	}

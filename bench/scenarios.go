@@ -97,6 +97,12 @@ func findScenarios(list string) ([]scenario, error) {
 }
 
 // history returns the text of a conversation of at least n bytes as widgets send it: pairs of prompt and response, and the
+// forwardedHistory returns what the gate forwards of a history: without the current question, which has no response yet.
+func forwardedHistory(history string) string {
+	end := strings.LastIndex(history, `{"prompt":`)
+	return strings.TrimSuffix(history[:end], ",") + "]"
+}
+
 // question at the end.
 func history(n int) string {
 	type turn struct {

@@ -46,7 +46,8 @@ type stub struct {
 func newStub() *stub {
 	s := &stub{histories: map[string]bool{}}
 	for i := range scenarios {
-		s.histories[history(scenarios[i].History)] = true
+		sent := history(scenarios[i].History)
+		s.histories[sent], s.histories[forwardedHistory(sent)] = true, true
 	}
 	s.bodies.New = func() any { return new(bytes.Buffer) }
 	return s

@@ -35,6 +35,11 @@ func parseDirective(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, e
 //		allow <members...>                # further body members to let through
 //		max_body <size>                   # default: 4MiB
 //		max_upload <size>                 # default: 100MiB
+//		max_history_entries <number>      # default: 500
+//		max_history_size <size>           # default: 256KiB
+//		max_messages <number>             # default: 1000
+//		max_messages_size <size>          # default: 512KiB
+//		max_text_size <size>              # default: 256KiB
 //		dial_timeout <duration>           # default: 5s
 //		first_byte_timeout <duration>     # default: 10m
 //		idle_timeout <duration>           # default: 5m
@@ -65,7 +70,8 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		name := d.Val()
 		read, ok := options[name]
 		if !ok {
-			return d.Errf("unrecognized subdirective %q: known are endpoints, allow, max_body, max_upload, dial_timeout, "+
+			return d.Errf("unrecognized subdirective %q: known are endpoints, allow, max_body, max_upload, "+
+				"max_history_entries, max_history_size, max_messages, max_messages_size, max_text_size, dial_timeout, "+
 				"first_byte_timeout, idle_timeout, keep_alive, tls", name)
 		}
 		if seen[name] {
@@ -81,15 +87,20 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 
 // options are the subdirectives, each with what reads it.
 var options = map[string]func(*Handler, *caddyfile.Dispenser) error{
-	"endpoints":          (*Handler).unmarshalEndpoints,
-	"allow":              (*Handler).unmarshalAllow,
-	"max_body":           sizeOption("4MiB", func(h *Handler) *int64 { return &h.MaxBody }),
-	"max_upload":         sizeOption("100MiB", func(h *Handler) *int64 { return &h.MaxUpload }),
-	"dial_timeout":       durationOption(func(h *Handler) *caddy.Duration { return &h.DialTimeout }),
-	"first_byte_timeout": durationOption(func(h *Handler) *caddy.Duration { return &h.FirstByteTimeout }),
-	"idle_timeout":       durationOption(func(h *Handler) *caddy.Duration { return &h.IdleTimeout }),
-	"keep_alive":         durationOption(func(h *Handler) *caddy.Duration { return &h.KeepAlive }),
-	"tls":                (*Handler).unmarshalTLS,
+	"endpoints":           (*Handler).unmarshalEndpoints,
+	"allow":               (*Handler).unmarshalAllow,
+	"max_body":            sizeOption("4MiB", func(h *Handler) *int64 { return &h.MaxBody }),
+	"max_upload":          sizeOption("100MiB", func(h *Handler) *int64 { return &h.MaxUpload }),
+	"max_history_entries": countOption("500", func(h *Handler) *int { return &h.MaxHistoryEntries }),
+	"max_history_size":    sizeOption("256KiB", func(h *Handler) *int64 { return &h.MaxHistorySize }),
+	"max_messages":        countOption("1000", func(h *Handler) *int { return &h.MaxMessages }),
+	"max_messages_size":   sizeOption("512KiB", func(h *Handler) *int64 { return &h.MaxMessagesSize }),
+	"max_text_size":       sizeOption("256KiB", func(h *Handler) *int64 { return &h.MaxTextSize }),
+	"dial_timeout":        durationOption(func(h *Handler) *caddy.Duration { return &h.DialTimeout }),
+	"first_byte_timeout":  durationOption(func(h *Handler) *caddy.Duration { return &h.FirstByteTimeout }),
+	"idle_timeout":        durationOption(func(h *Handler) *caddy.Duration { return &h.IdleTimeout }),
+	"keep_alive":          durationOption(func(h *Handler) *caddy.Duration { return &h.KeepAlive }),
+	"tls":                 (*Handler).unmarshalTLS,
 }
 
 func (h *Handler) unmarshalEndpoints(d *caddyfile.Dispenser) error {

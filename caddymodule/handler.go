@@ -37,7 +37,8 @@ type Handler struct {
 	Endpoints []string `json:"endpoints,omitempty"`
 
 	// Names of further body members to let through to DocsGPT, such as attachments or passthrough; "message_parts"
-	// lets images and files in messages through. Those that would let a client leave its key's source are refused.
+	// lets images and files through that are in messages. Those that would let a client leave its key's source are
+	// refused.
 	Allow []string `json:"allow,omitempty"`
 
 	// The largest request body, in bytes. Default: 4 MiB.
@@ -46,6 +47,8 @@ type Handler struct {
 	// The largest upload, in bytes: a form with its files. Default: 100 MiB. Uploads over 256 KiB are written to the
 	// system's folder for temporary files while they come in.
 	MaxUpload int64 `json:"max_upload,omitempty"`
+
+	RequestLimits
 
 	// How long connecting to DocsGPT may take. Default: 5s. This and the following are for the gate's own
 	// forwarding: with the next handler, its settings count.
@@ -140,6 +143,7 @@ func (h *Handler) provisionRoutes() error {
 	if err != nil {
 		return err
 	}
+	routes.SetLimits(h.limits())
 	h.routes, h.meters = routes, map[string]meters{"none": newMeters("none")}
 	for _, e := range h.routes.Endpoints() {
 		h.meters[e.Name] = newMeters(e.Name)
@@ -214,6 +218,9 @@ func (h *Handler) Validate() error {
 	}
 	if h.MaxUpload < 0 {
 		return errors.New("max_upload is negative")
+	}
+	if err := h.limits().Validate(); err != nil {
+		return err
 	}
 	for _, d := range []caddy.Duration{h.DialTimeout, h.FirstByteTimeout, h.IdleTimeout, h.KeepAlive} {
 		if d < 0 {

@@ -279,7 +279,7 @@ func TestBodiesWithoutAKeyDoNotTakeAllMemory(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			g := prepare(t)
 			g.withHTTP2()
-			g.start(fmt.Sprintf(site, g.address, ""))
+			g.start(fmt.Sprintf(site, g.address, "max_text_size 2MiB"))
 			begin := `{"question":"` + strings.Repeat("x", 900<<10)
 			for protocol, client := range clients(t) {
 				t.Run(protocol, func(t *testing.T) {

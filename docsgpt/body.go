@@ -54,6 +54,10 @@ type parser struct {
 	reader  bytes.Buffer
 	decoder *jsontext.Decoder
 	names   [][]byte
+
+	text   []byte // of a nested value, see load
+	starts []int  // of the entries of a history in what is written
+	texts  []span // of the parts of a message in text
 }
 
 // Only the top level's names matter to the gate and are checked here; nested values are forwarded as they are.
@@ -78,6 +82,9 @@ func (p *parser) free() {
 	p.names = p.names[:0]
 	p.reader = bytes.Buffer{}
 	p.decoder.Reset(&p.reader)
+	if cap(p.text) > keptText || cap(p.starts) > keptText/8 {
+		p.text, p.starts = nil, nil
+	}
 	parsers.Put(p)
 }
 

@@ -130,7 +130,7 @@ func TestRewrite(t *testing.T) {
 		"the widget's question": {
 			endpoint: "stream", in: agent,
 			body: `{"question":"hi","history":"[{\"prompt\":\"hi\"}]","conversation_id":null,"model":"default","api_key":"T"}`,
-			want: `{"question":"hi","history":"[{\"prompt\":\"hi\"}]","conversation_id":null,"api_key":"agent-key"}`,
+			want: `{"question":"hi","history":"[]","conversation_id":null,"api_key":"agent-key"}`,
 		},
 		"the token comes first": {
 			endpoint: "stream", in: agent,
@@ -154,8 +154,8 @@ func TestRewrite(t *testing.T) {
 		},
 		"white space and escaped names": {
 			version: "0.12", endpoint: "answer", in: agent,
-			body: " {\n\t\"qu\\u0065stion\" : \"a b\" ,\r\n \"api_key\":\"T\" , \"history\" : [ 1.50 , {} ] } ",
-			want: `{"question":"a b","history":[ 1.50 , {} ],"api_key":"agent-key"}`,
+			body: " {\n\t\"qu\\u0065stion\" : \"a b\" ,\r\n \"api_key\":\"T\" , \"history\" : [ { \"response\" : \"\\u0062\" , \"prompt\":\"a\" } , {} ] } ",
+			want: `{"question":"a b","history":[{"prompt":"a","response":"\u0062"}],"api_key":"agent-key"}`,
 		},
 		"a source": {
 			endpoint: "stream", in: one,

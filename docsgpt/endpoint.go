@@ -90,6 +90,7 @@ type Endpoint struct {
 	Conversational bool
 
 	defaultHistory string
+	limits         *Limits
 }
 
 const (

@@ -31,14 +31,14 @@ const (
 	CheckIndex              // a whole number from 0 on
 	CheckRating             // "LIKE", "DISLIKE" or null
 	CheckMessages           // chat messages; what is not let through in them is dropped
-	CheckHistory            // null and an empty text count as absent
+	CheckHistory            // pairs of a question and an answer; null and an empty text count as absent
 	CheckTask               // a job that the gate gave to a key
 	CheckAttachments        // a list of attachments of the key's own
 	CheckSession            // a live transcription of the key's own; else the request is refused
 )
 
-// Member is a member of a request body that the gate lets through. Its value is forwarded byte for byte, but for members of
-// chat messages that DocsGPT is not to see.
+// Member is a member of a request body that the gate lets through. Its value is forwarded byte for byte, but for what is
+// inside of it and DocsGPT is not to see.
 type Member struct {
 	Name     string
 	Kinds    Kinds
@@ -48,6 +48,8 @@ type Member struct {
 	// Parts and Tools let chat messages hold more than text: contents of other kinds, and calls of tools with what came
 	// of them.
 	Parts, Tools bool
+
+	inner *layout // of a value with an inner structure that no check is for
 
 	// Missing tells a client that leaves out a required member more than its name, where that alone would not help.
 	Missing string
@@ -91,17 +93,17 @@ var (
 		{Name: "model", Kinds: KindString | KindNull},
 		{Name: "messages", Kinds: KindArray, Required: true, Check: CheckMessages},
 		{Name: "stream", Kinds: KindBool | KindNull},
-		{Name: "stream_options", Kinds: KindObject | KindNull},
+		{Name: "stream_options", Kinds: KindObject | KindNull, inner: structures["stream_options"]},
 		{Name: "temperature", Kinds: KindNumber | KindNull},
 		{Name: "top_p", Kinds: KindNumber | KindNull},
 		{Name: "max_tokens", Kinds: KindNumber | KindNull},
 		{Name: "max_completion_tokens", Kinds: KindNumber | KindNull},
 		{Name: "frequency_penalty", Kinds: KindNumber | KindNull},
 		{Name: "presence_penalty", Kinds: KindNumber | KindNull},
-		{Name: "stop", Kinds: KindString | KindArray | KindNull},
+		{Name: "stop", Kinds: KindString | KindArray | KindNull, inner: structures["stop"]},
 		{Name: "seed", Kinds: KindNumber | KindNull},
 		{Name: "n", Kinds: KindNumber | KindNull},
-		{Name: "response_format", Kinds: KindObject | KindNull},
+		{Name: "response_format", Kinds: KindObject | KindNull, inner: structures["response_format"]},
 	}
 )
 
@@ -155,7 +157,7 @@ func withAllowed(list []Member, names []string) []Member {
 		// A member that is there already goes on to be checked: most checks are about whose a thing is.
 		known := slices.ContainsFunc(list, func(m Member) bool { return m.Name == name })
 		if !known && name != MessageParts {
-			list = append(list, Member{Name: name, Kinds: anyKind})
+			list = append(list, Member{Name: name, Kinds: anyKind, inner: layoutOf(name)})
 		}
 	}
 	return list

@@ -1,14 +1,16 @@
 package docsgpt
 
 import (
-	"bytes"
 	"errors"
+	"fmt"
 	"slices"
-
-	"github.com/go-json-experiment/json/jsontext"
 )
 
-var errMessageParts = errors.New("messages may hold text only: images, files and other parts are not accepted")
+// Errors of messages. Their texts go to the client.
+var (
+	errMessageParts = errors.New("messages may hold text only: images, files and other parts are not accepted")
+	errMessage      = errors.New("each of the messages must be an object")
+)
 
 // Members of a message that DocsGPT gets to see. With calls of tools in its messages a request counts as one that goes on
 // after them: DocsGPT then hands the messages to the model as they are, a system message of the client's included, and
@@ -18,124 +20,123 @@ var (
 	toolMembers    = []string{"tool_calls", "tool_call_id"}
 )
 
+// The layouts of those that are not content.
+var (
+	roleLayout = oneOf("system", "developer", "user", "assistant", "tool", "function")
+	nameLayout = layout{kinds: textOrNull, longest: 256}
+)
+
 // passes tells whether a member of a message stays in it.
-func (m *Member) passes(name string) bool {
-	return slices.Contains(messageMembers, name) || m.Tools && slices.Contains(toolMembers, name)
+func (m *Member) passes(name []byte) bool {
+	return slices.Contains(messageMembers, string(name)) || m.Tools && slices.Contains(toolMembers, string(name))
 }
 
-// checkMessages tests that each message's content is text, unless the operator allows more, and takes everything out of
-// the messages that DocsGPT is not to see. Other parts (images, files) would be stored among the owner's attachments and
-// reach the model beside the source that the key is bound to.
-func (m *Member) checkMessages(raw []byte) error {
-	others := false
-	d := jsontext.NewDecoder(bytes.NewReader(raw))
-	if _, err := d.ReadToken(); err != nil {
-		return errSyntax
-	}
-	for d.PeekKind() != ']' {
-		if d.PeekKind() != '{' {
-			return errors.New("each of the messages must be an object")
-		}
-		if err := eachMember(d, func(name string) error {
-			others = others || !m.passes(name)
-			if name != "content" || m.Parts {
-				return d.SkipValue()
-			}
-			return checkContent(d)
-		}); err != nil {
-			return messageError(err)
-		}
-	}
-	if !others {
-		return nil
-	}
-	return m.keepPassing(raw)
+// messageReader reads chat messages and writes what DocsGPT gets of them.
+type messageReader struct {
+	reshaper
+	member *Member
+	limits *Limits
+	size   int // bytes of the texts so far
 }
 
-// keepPassing takes all members out of the messages that do not pass, in place: the room that is left is filled with
-// blanks. What stays is as it was, to the byte.
-func (m *Member) keepPassing(raw []byte) error {
-	d := jsontext.NewDecoder(bytes.NewReader(bytes.Clone(raw)))
-	if _, err := d.ReadToken(); err != nil {
-		return errSyntax
+// checkMessages tests the chat messages, and takes everything out of them in place that DocsGPT is not to see. Contents
+// that are lists of texts become one text: DocsGPT counts the tokens of texts, and cuts a conversation by them, but takes
+// a list for nothing. Other parts (images, files) would be stored among the owner's attachments and reach the model
+// beside the source that the key is bound to; they pass where the operator allows them.
+func (b *Body) checkMessages(f *field, l *Limits) error {
+	raw := b.buf[f.start:f.end]
+	p := newNested()
+	defer p.free()
+	p.load(raw)
+	r := messageReader{reshaper{p: p, out: append(raw[:0], '[')}, f.member, l, 0}
+	if err := r.read(); err != nil {
+		return nestedFailure(f.member.Name, err)
 	}
-	out := append(raw[:0], '[') // never longer than what was read: names in their shortest spelling, no blanks
-	for d.PeekKind() != ']' {
-		if len(out) > 1 {
-			out = append(out, ',')
-		}
-		out = append(out, '{')
-		begin := len(out)
-		if err := eachMember(d, func(name string) error {
-			value, err := d.ReadValue()
-			if err != nil || !m.passes(name) {
-				return err
-			}
-			if len(out) > begin {
-				out = append(out, ',')
-			}
-			out = append(append(append(out, '"'), name...), '"', ':')
-			out = append(out, value...)
-			return nil
-		}); err != nil {
-			return messageError(err)
-		}
-		out = append(out, '}')
+	f.end = f.start + r.finish(raw)
+	return nil
+}
+
+func (r *messageReader) read() error {
+	d := r.p.decoder
+	if err := r.p.bracket(); err != nil {
+		return err
 	}
-	out = append(out, ']')
-	for i := len(out); i < len(raw); i++ {
-		raw[i] = ' '
+	for i := 0; d.PeekKind() != ']'; i++ {
+		if kind := d.PeekKind(); kind != '{' && kind != 0 {
+			return errMessage
+		}
+		if i == r.limits.Messages {
+			return fmt.Errorf(`the member "messages" is too long: at most %d messages are accepted`, r.limits.Messages)
+		}
+		if i > 0 {
+			r.out = append(r.out, ',')
+		}
+		if err := r.message(); err != nil {
+			return inItem(err, i)
+		}
+	}
+	r.out = append(r.out, ']')
+	return r.p.bracket()
+}
+
+// message reads one message. Its members keep their order.
+func (r *messageReader) message() error {
+	r.out = append(r.out, '{')
+	begin := len(r.out)
+	err := r.p.each(func(name []byte) error {
+		if !r.member.passes(name) {
+			r.changed = true
+			return r.p.decoder.SkipValue()
+		}
+		if len(r.out) > begin {
+			r.out = append(r.out, ',')
+		}
+		r.out = append(append(append(r.out, '"'), name...), '"', ':')
+		at := len(r.out)
+		switch string(name) {
+		case "content":
+			return r.content()
+		case "role":
+			return inMember(r.value(&roleLayout), "role")
+		case "tool_calls":
+			if err := r.value(&callsLayout); err != nil {
+				return inMember(err, "tool_calls")
+			}
+			return inMember(r.count(len(r.out)-at), "tool_calls")
+		default:
+			return inMember(r.value(&nameLayout), string(name))
+		}
+	})
+	r.out = append(r.out, '}')
+	return err
+}
+
+// count adds to the size of the texts.
+func (r *messageReader) count(n int) error {
+	if n > r.limits.TextSize {
+		return fault("is too long: at most %d bytes are accepted", r.limits.TextSize)
+	}
+	if r.size += n; r.size > r.limits.MessagesSize {
+		return fmt.Errorf(`the member "messages" is too long: at most %d bytes of text are accepted`, r.limits.MessagesSize)
 	}
 	return nil
 }
 
-func checkContent(d *jsontext.Decoder) error {
-	switch d.PeekKind() {
-	case '"', 'n':
-		return d.SkipValue()
+func (r *messageReader) content() error {
+	switch r.p.decoder.PeekKind() {
 	case '[':
+		return r.parts()
+	case '"', 'n', 0:
 	default:
 		return errMessageParts
 	}
-	if _, err := d.ReadToken(); err != nil {
+	raw, err := r.p.value()
+	if err != nil {
 		return err
 	}
-	for d.PeekKind() != ']' {
-		if d.PeekKind() != '{' {
-			return errMessageParts
-		}
-		text := false
-		if err := eachMember(d, func(name string) error {
-			value, err := d.ReadValue()
-			switch name {
-			case "type":
-				text = string(value) == `"text"`
-			case "text":
-				if value.Kind() != '"' {
-					return errMessageParts
-				}
-			default:
-				return errMessageParts
-			}
-			return err
-		}); err != nil {
-			return err
-		}
-		if !text {
-			return errMessageParts
-		}
+	r.out = append(r.out, raw...)
+	if raw[0] == 'n' {
+		return nil
 	}
-	_, err := d.ReadToken()
-	return err
-}
-
-// messageError keeps our own sentence and hides the decoder's, which names offsets into a part of the body.
-func messageError(err error) error {
-	if errors.Is(err, errMessageParts) {
-		return err
-	}
-	if errors.Is(err, jsontext.ErrDuplicateName) {
-		return errDuplicate
-	}
-	return errSyntax
+	return inMember(r.count(len(raw)-2), "content")
 }

@@ -1,9 +1,6 @@
 package docsgpt
 
-import (
-	"strings"
-	"testing"
-)
+import "testing"
 
 // A conversation that stands in a message, and calls of tools that the gate does not let through, reach DocsGPT in
 // no spelling: with them a key goes on with conversations of others, or speaks to the model without prompt and source.
@@ -40,8 +37,8 @@ func TestMessagesKeepOnlyWhatTheyMay(t *testing.T) {
 			want: `[{"content":"a","role":"assistant"}]`,
 		},
 		"parts that the operator allows": {
-			allow: []string{MessageParts}, body: `[{"content":[{"type":"image_url"}],"docsgpt":{"conversation_id":"c"}}]`,
-			want: `[{"content":[{"type":"image_url"}]}]`,
+			allow: []string{MessageParts}, body: `[{"content":[{"type":"image_url","image_url":{"url":"data:,"}}],"docsgpt":{"conversation_id":"c"}}]`,
+			want: `[{"content":[{"type":"image_url","image_url":{"url":"data:,"}}]}]`,
 		},
 		"the member's own name allows nothing more": {
 			allow: []string{"messages"}, body: `[{"content":"q","docsgpt":{"conversation_id":"c"}}]`, want: `[{"content":"q"}]`,
@@ -56,8 +53,7 @@ func TestMessagesKeepOnlyWhatTheyMay(t *testing.T) {
 			if err := b.Check(e); err != nil {
 				t.Fatal(err)
 			}
-			blanks := len(c.body) - len(c.want)
-			want := `{"messages":` + c.want + strings.Repeat(" ", blanks) + `,"stream":true}`
+			want := `{"messages":` + c.want + `,"stream":true}`
 			if got := string(b.Rewrite(e, Injected{Agent: "agent-key"}, false)); got != want {
 				t.Errorf("got  %s\nwant %s", got, want)
 			}

@@ -17,7 +17,8 @@ type Injected struct {
 // BodySlack is how many bytes a buffer should have to spare so that [Body.Rewrite] needs no other one.
 const BodySlack = 512
 
-// Check tests the members of the body against what the endpoint allows. The error's text is meant for the client.
+// Check tests the members of the body against what the endpoint allows, down to the inner structure of their values, and
+// leaves of that what is let through. The error's text is meant for the client.
 func (b *Body) Check(e *Endpoint) error {
 	for i := range e.Members {
 		m := &e.Members[i]
@@ -29,12 +30,18 @@ func (b *Body) Check(e *Endpoint) error {
 			return fmt.Errorf("the member %q is missing", m.Name)
 		}
 	}
-	for _, f := range b.fields {
+	for i := range b.fields {
+		f := &b.fields[i]
 		raw := b.buf[f.start:f.end]
 		if f.member.Kinds&kindOf(raw) == 0 && (f.member.Check != CheckHistory || !isEmptyArray(raw)) {
 			return fmt.Errorf("the member %q has the wrong type", f.member.Name)
 		}
-		if err := b.check(f.member, raw); err != nil {
+		if f.member.Check != CheckHistory && f.member.Check != CheckMessages { // which have limits of their own
+			if err := e.limits.checkText(f.member, raw); err != nil {
+				return err
+			}
+		}
+		if err := b.check(f, e.limits); err != nil {
 			return err
 		}
 	}
@@ -50,7 +57,9 @@ func (b *Body) has(m *Member) bool {
 	return false
 }
 
-func (b *Body) check(m *Member, raw []byte) error {
+// check tests a value, and writes over it what is left of one with an inner structure.
+func (b *Body) check(f *field, l *Limits) error {
+	m, raw := f.member, b.buf[f.start:f.end]
 	switch m.Check {
 	case CheckConversation, CheckOwned:
 		if raw[0] == '"' {
@@ -70,7 +79,9 @@ func (b *Body) check(m *Member, raw []byte) error {
 			return fmt.Errorf(`the member %q must be "LIKE", "DISLIKE" or null`, m.Name)
 		}
 	case CheckMessages:
-		return m.checkMessages(raw)
+		return b.checkMessages(f, l)
+	case CheckHistory:
+		return b.checkHistory(f, l)
 	case CheckAttachments:
 		if raw[0] == 'n' {
 			return nil
@@ -82,13 +93,16 @@ func (b *Body) check(m *Member, raw []byte) error {
 			return errSyntax
 		}
 		b.session = string(text)
-	case CheckNothing, CheckHistory, CheckTask:
+	case CheckNothing, CheckTask:
+		if m.inner != nil {
+			return b.checkStructure(f, m.inner)
+		}
 	}
 	return nil
 }
 
-// Rewrite returns the body to forward: the allowed members in the client's order with their values byte for byte, and
-// what the gate injects. owned tells whether the conversation that the client named is this key's; else its member is
+// Rewrite returns the body to forward: the allowed members in the client's order with what [Body.Check] left of their
+// values, byte for byte, and what the gate injects. owned tells whether the conversation that the client named is this key's; else its member is
 // dropped. The result is built in the buffer that was parsed, so the Body must not be used afterwards.
 func (b *Body) Rewrite(e *Endpoint, in Injected, owned bool) []byte {
 	// Writing never passes reading: what has been written before a member is at most what the client needed for the

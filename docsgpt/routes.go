@@ -74,6 +74,7 @@ func NewRoutes(v *Version, groups []Group, allow []string) (*Routes, error) {
 			if slices.Contains(groups, GroupAttachments) {
 				withAttachments(&e)
 			}
+			e.limits = &DefaultLimits
 			routes.add(&e)
 		}
 		if !found {

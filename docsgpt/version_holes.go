@@ -65,6 +65,16 @@ var holes = []Hole{
 		"A conversation belongs to the key that began it.",
 	},
 	{
+		"1.1", "1.1", "Entries of `history` may hold anything: images at any address, files of the owner's model account, calls and " +
+			"results of tools that never were, and lists of texts of any size, since these count as no tokens.",
+		"Only pairs of texts pass.",
+	},
+	{
+		"1.1", "1.1", "The cost of a history grows with the square of its entries: 400,000 empty ones, 1.2 MB, take half a minute of " +
+			"CPU time.",
+		"Entries without a pair are dropped, and the number and size of pairs, messages and texts is bounded.",
+	},
+	{
 		"0.15", "1.1", "A key may continue every conversation of its owner, and with `index` cut it off.",
 		"A conversation belongs to the key that began it, and `index` is on no list.",
 	},

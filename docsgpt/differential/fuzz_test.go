@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // seeds are bodies that clients send, and bodies that readers of JSON are known to read differently.
@@ -33,6 +35,22 @@ var seeds = []string{
 		`{"role":"tool","tool_call_id":"1","content":"{}"}],"stream":false}`,
 	`{"messages":[ {"docs\u0067pt":{"a":1.50} , "n\u0061me":"x","content":"q"} , {"x":[]} ,{}]}`,
 	`{"messages":[{"docsgpt":1,"docsgpt":2,"content":"q"}]}`,
+
+	// Histories.
+	`{"question":"q","history":"[{\"prompt\":\"p\",\"response\":\"r\",\"sources\":[{\"a\":1}],\"feedback\":\"LIKE\"},{\"prompt\":\"q\"}]"}`,
+	`{"question":"q","history":" [ {\"response\":\"\\u00fc\\n\\\\\\\"\\/\" ,\"pr\\u006fmpt\":\"\u00fc\ud83d\ude00\"} ]\n"}`,
+	`{"question":"q","history":"[{\"prompt\":[{\"type\":\"image_url\"}],\"response\":\"r\"}]"}`,
+	`{"question":"q","history":"[{\"prompt\":\"p\",\"prompt\":\"q\",\"response\":\"r\"}]"}`,
+	`{"question":"q","history":"[{\"tool_calls\":[{}]},{},{\"prompt\":\"p\",\"response\":\"r\",\"thought\":\"t\"}]"}`,
+	`{"question":"q","history":"[{\"prompt\":\"p\",\"response\":\"r\"}][]"}`,
+	`{"question":"q","history":"[{\"prompt\":\"\\ud800\",\"response\":\"r\"}]"}`,
+	`{"question":"q","history":"[{\"prompt\":\"p\",\"response\":\"r\",\"x\":NaN}]"}`,
+	`{"question":"q","history":"\ufeff[]"}`,
+	`{"question":"q","history":"[]\u0000"}`,
+	`{"question":"q","history":"null"}`,
+	`{"question":"q","history":"{}"}`,
+	`{"question":"q","history":"{\"a\":1}"}`,
+	`{"question":"q","history":"` + strings.Repeat("[", 20000) + `"}`,
 
 	// Everything that widens.
 	`{"question":"q","api_key":"t","llm_params":{"extra_headers":{}},"client_tools":[],"multimodal_content":[],` +
@@ -123,6 +141,26 @@ func FuzzDifferential(f *testing.F) {
 	f.Fuzz(func(t *testing.T, client []byte) { check(t, client) })
 }
 
+// FuzzHistory is about what is inside of a history: as JSON text, and as a list.
+func FuzzHistory(f *testing.F) {
+	for _, seed := range []string{
+		`[]`, `null`, `{}`, `[{}]`, `[{"prompt":"p","response":"r"}]`, ` [ { "response" : "\u00fc" , "prompt" : "\"\\\/" } ] `,
+		`[{"prompt":"p","response":"r","sources":[{"a":[1,2.50]}],"tool_calls":[{"x":1}]},{"prompt":"q"},{"response":null}]`,
+		`[{"prompt":"p","response":["r"]}]`, `["a"]`, `[{"prompt":"p","prompt":"p","response":"r"}]`, `[NaN]`, "\ufeff[]", `[]x`,
+		`[{"prompt":"\ud83d\ude00\ud83d","response":"\udc00"}]`, "[{\"prompt\":\"\x00\",\"response\":\"\xff\"}]", `[{"prompt":"p","response":"r"},]`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, content []byte) {
+		text, err := jsontext.AppendQuote(nil, content)
+		if err != nil {
+			text = append(append([]byte{'"'}, content...), '"') // no UTF-8
+		}
+		check(t, []byte(`{"question":"q","history":`+string(text)+`}`))
+		check(t, []byte(`{"question":"q","history":`+string(content)+`}`))
+	})
+}
+
 // The seeds are only worth something if they reach every setup, and if some of them are refused everywhere.
 func TestSeedsReachEverySetup(t *testing.T) {
 	counts, refused := map[string]int{}, 0
@@ -148,27 +186,34 @@ func TestSeedsReachEverySetup(t *testing.T) {
 // A test of the test: the checks must find each fault that they are there for.
 func TestChecksFindFaults(t *testing.T) {
 	r := python(t)
-	client := `{"question":"q","history":[1.0],"conversation_id":"c","api_key":"t"}`
+	client := `{"question":"q","history":[{"prompt":"p","response":"r"}],"conversation_id":"c","api_key":"t","n":1.0}`
 	const agent = `"api_key":"5d0c\"\\/<ü\u2028🔑\u007f"`
 	const source = `"active_docs":"7d0c1f0e-2f4b-4c7a-9a55-0c9c2f1d7a10"`
 	for name, c := range map[string]struct{ setup, forwarded, fault string }{
-		"nothing wrong, agent": {"1.1 stream, agent, owned false", `{"question":"q","history":[1.0],` + agent + `}`, ""},
+		"nothing wrong, agent": {"1.1 stream, agent, owned false", `{"question":"q","history":[{"prompt":"p","response":"r"}],` + agent + `}`, ""},
 		"nothing wrong, source": {
-			"1.1 stream, 1 sources, owned true", `{"question":"q","history":[1.0],"conversation_id":"c",` + source + `}`, "",
+			"1.1 stream, 1 sources, owned true", `{"question":"q","history":[{"prompt":"p","response":"r"}],"conversation_id":"c",` + source + `}`, "",
 		},
-		"a number changed":     {"1.1 stream, agent, owned false", `{"question":"q","history":[1],` + agent + `}`, `member "history" is`},
-		"a member is lost":     {"1.1 stream, agent, owned false", `{"question":"q",` + agent + `}`, `member "history" is`},
-		"the client's key":     {"1.1 stream, agent, owned false", `{"question":"q","history":[1.0],"api_key":"t"}`, "not the agent's"},
-		"no key":               {"1.1 stream, agent, owned false", `{"question":"q","history":[1.0]}`, "not the agent's"},
-		"a key beside sources": {"1.1 stream, 1 sources, owned false", `{"question":"q","history":[1.0],"api_key":"t",` + source + `}`, "there is an api_key"},
-		"sources beside a key": {"1.1 stream, agent, owned false", `{"question":"q","history":[1.0],` + source + `,` + agent + `}`, "there are active_docs"},
-		"another source":       {"1.1 stream, 1 sources, owned false", `{"question":"q","history":[1.0],"active_docs":"x"}`, "not the source"},
-		"one of two sources":   {"1.1 stream, 2 sources, owned false", `{"question":"q","history":[1.0],` + source + `}`, "not the sources"},
+		"an answer changed": {
+			"1.1 stream, agent, owned false", `{"question":"q","history":[{"prompt":"p","response":"s"}],` + agent + `}`, "the history is",
+		},
+		"a number changed":     {"1.1 completions, agent, owned false", `{"messages":[],"n":1}`, `member "n" is`},
+		"a pair is lost":       {"1.1 stream, agent, owned false", `{"question":"q","history":[],` + agent + `}`, "the history is"},
+		"a pair too many":      {"1.1 stream, agent, owned false", `{"question":"q","history":[{"prompt":"p","response":"r"},{"prompt":"p","response":"r"}],` + agent + `}`, "the history is"},
+		"something in a pair":  {"1.1 stream, agent, owned false", `{"question":"q","history":[{"x":1,"prompt":"p","response":"r"}],` + agent + `}`, "more than pairs"},
+		"another kind":         {"1.1 stream, agent, owned false", `{"question":"q","history":"[{\"prompt\":\"p\",\"response\":\"r\"}]",` + agent + `}`, "the history is"},
+		"a member is lost":     {"1.1 stream, agent, owned false", `{"question":"q",` + agent + `}`, "is lost"},
+		"the client's key":     {"1.1 stream, agent, owned false", `{"question":"q","history":[{"prompt":"p","response":"r"}],"api_key":"t"}`, "not the agent's"},
+		"no key":               {"1.1 stream, agent, owned false", `{"question":"q","history":[{"prompt":"p","response":"r"}]}`, "not the agent's"},
+		"a key beside sources": {"1.1 stream, 1 sources, owned false", `{"question":"q","history":[{"prompt":"p","response":"r"}],"api_key":"t",` + source + `}`, "there is an api_key"},
+		"sources beside a key": {"1.1 stream, agent, owned false", `{"question":"q","history":[{"prompt":"p","response":"r"}],` + source + `,` + agent + `}`, "there are active_docs"},
+		"another source":       {"1.1 stream, 1 sources, owned false", `{"question":"q","history":[{"prompt":"p","response":"r"}],"active_docs":"x"}`, "not the source"},
+		"one of two sources":   {"1.1 stream, 2 sources, owned false", `{"question":"q","history":[{"prompt":"p","response":"r"}],` + source + `}`, "not the sources"},
 		"a foreign conversation": {
-			"1.1 stream, agent, owned false", `{"question":"q","history":[1.0],"conversation_id":"c",` + agent + `}`, "foreign conversation",
+			"1.1 stream, agent, owned false", `{"question":"q","history":[{"prompt":"p","response":"r"}],"conversation_id":"c",` + agent + `}`, "foreign conversation",
 		},
-		"a member too many": {"1.1 stream, agent, owned false", `{"question":"q","history":[1.0],"index":0,` + agent + `}`, "should not be there"},
-		"a member twice":    {"1.1 stream, agent, owned false", `{"question":"q","question":"q","history":[1.0],` + agent + `}`, "stands twice"},
+		"a member too many": {"1.1 stream, agent, owned false", `{"question":"q","history":[{"prompt":"p","response":"r"}],"index":0,` + agent + `}`, "should not be there"},
+		"a member twice":    {"1.1 stream, agent, owned false", `{"question":"q","question":"q","history":[{"prompt":"p","response":"r"}],` + agent + `}`, "stands twice"},
 		"no JSON":           {"1.1 stream, agent, owned false", `{"question":"q"`, "cannot read it"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -149,6 +149,8 @@ func (g *generator) fitting(name string) {
 	switch name {
 	case "question", "answer", "api_key", "model", "text", "session_id":
 		g.text()
+	case "history":
+		g.history()
 	case "conversation_id":
 		g.WriteString(one(g, []string{`"c"`, `"7d0c1f0e-2f4b-4c7a-9a55-0c9c2f1d7a10"`, `"\u0063"`, `""`, `"None"`, "null"}))
 	case "feedback":
@@ -178,6 +180,68 @@ func (g *generator) fitting(name string) {
 	default:
 		g.value(0)
 	}
+}
+
+// history writes a history, most often as text.
+func (g *generator) history() {
+	inner := &generator{Rand: g.Rand}
+	inner.space()
+	inner.array(g.IntN(4), inner.entry)
+	inner.space()
+	switch {
+	case g.in(6):
+		g.WriteString(inner.String())
+		return
+	case g.in(12):
+		g.WriteString(one(g, []string{`"null"`, `"{}"`, `"{\"a\":1}"`, `"1"`, `"\"[]\""`, `"[]]"`, `"\ufeff[]"`, `"[NaN]"`, `""`, "null"}))
+		return
+	}
+	g.WriteByte('"')
+	for _, c := range []byte(inner.String()) { // bytes, for not all of it is text
+		switch {
+		case c == '"' && g.in(8), c == '\\' && g.in(8), c < ' ', c < 0x80 && g.in(60):
+			fmt.Fprintf(g, one(g, []string{`\u%04x`, `\u%04X`}), c)
+		case c == '"' || c == '\\':
+			g.WriteByte('\\')
+			g.WriteByte(c)
+		default:
+			g.WriteByte(c)
+		}
+	}
+	g.WriteByte('"')
+}
+
+// entry writes an entry of a history; most are pairs with more beside them.
+func (g *generator) entry() {
+	if g.in(60) {
+		g.value(0)
+		return
+	}
+	names := []string{"prompt", "response"}
+	if g.in(6) {
+		names = names[:g.IntN(2)]
+	}
+	for range g.IntN(3) {
+		names = append(names, one(g, []string{
+			"sources", "feedback", "error", "thought", "metadata", "tool_calls", "Prompt", "response\x00", "x", "",
+		}))
+	}
+	if g.in(50) {
+		names = append(names, one(g, []string{"prompt", "response", "x"}))
+	}
+	g.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
+	g.object(len(names), func(i int) {
+		g.name(names[i])
+		g.colon()
+		switch {
+		case g.in(60), names[i] != "prompt" && names[i] != "response":
+			g.value(1)
+		case g.in(30):
+			g.WriteString("null")
+		default:
+			g.text()
+		}
+	})
 }
 
 func (g *generator) message() {

@@ -229,10 +229,15 @@ func kept(s setup, client, forwarded *view, wrong func(string, ...any)) (names [
 		if m.Check == docsgpt.CheckHistory && (want == "null" || want == `""` || want == "[]") {
 			sent = false // all count as absent
 		}
-		if m.Check == docsgpt.CheckMessages && sent {
-			want = client.Messages
+		if sent {
+			want = client.Cut[name]
 		}
 		got, there := forwarded.Members[name]
+		if m.Check == docsgpt.CheckHistory && sent && !unread {
+			keptHistory(client.History, forwarded.History, wrong)
+			names = append(names, name)
+			continue
+		}
 		switch {
 		case unread:
 		case sent && m.Check == docsgpt.CheckConversation && strings.HasPrefix(want, `"`) && !s.owned:
@@ -250,6 +255,26 @@ func kept(s setup, client, forwarded *view, wrong func(string, ...any)) (names [
 		names = append(names, name)
 	}
 	return names
+}
+
+// keptHistory checks that DocsGPT finds exactly the pairs of the client's history in what is forwarded.
+func keptHistory(client, forwarded *history, wrong func(string, ...any)) {
+	const none = "[]"
+	switch {
+	case forwarded == nil:
+		if client.Kind != "list" || client.Pairs != none { // a list without pairs is left out
+			wrong("the history %+v is lost", *client)
+		}
+	case client.Kind == "list" && client.Pairs == none:
+		if forwarded.Pairs != none { // the version's own
+			wrong("the history is %+v, but the client sent %+v", *forwarded, *client)
+		}
+	case forwarded.Kind != client.Kind || forwarded.Pairs != client.Pairs:
+		wrong("the history is %+v, but the client sent %+v", *forwarded, *client)
+	}
+	if forwarded != nil && !forwarded.OnlyPairs {
+		wrong("the history %+v holds more than pairs", *forwarded)
+	}
 }
 
 // defaultHistory is what versions get that fail without a history.

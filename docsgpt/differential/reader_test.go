@@ -128,6 +128,13 @@ type text struct {
 	Items []string // of a list
 }
 
+// history is what DocsGPT would make of a history.
+type history struct {
+	Kind      string // Python's name of the member's type
+	Pairs     string // as JSON in ASCII; "null": it cannot be read
+	OnlyPairs bool   `json:"only_pairs"` // there is nothing else in it
+}
+
 // view is what Python sees in a body.
 type view struct {
 	// Flask's own reading. Names are JSON strings in ASCII.
@@ -138,12 +145,13 @@ type view struct {
 	ActiveDocs   *text `json:"active_docs"`
 	Conversation *text `json:"conversation_id"`
 	TextOnly     bool  `json:"messages_are_text"`
+	History      *history
 
 	// The same bytes read without losing duplicates, order or digits.
 	StrictError string `json:"strict_error"`
 	Names       []string
 	Members     map[string]string
-	Messages    string // the member of that name, without what the gate takes out of each message
+	Cut         map[string]string // the members, without what the gate takes out of their values
 }
 
 func (r *reader) body(t testing.TB, body []byte) view {

@@ -84,13 +84,58 @@ def lossless(value):
     return json.dumps(value)
 
 
+def content_cut(content):
+    """The content of a chat message; texts in a list are put together as DocsGPT does."""
+    if isinstance(content, list) and not isinstance(content, Members):
+        return "\n".join(dict(part)["text"] for part in content)
+    return content
+
+
 def messages_cut(value):
     """Chat messages with nothing in them but what the gate lets through."""
     if not isinstance(value, list):
         return value
     return [
-        Members((k, v) for k, v in m if k in ("role", "content", "name")) if isinstance(m, Members) else m for m in value
+        Members((k, content_cut(v) if k == "content" else v) for k, v in m if k in ("role", "content", "name"))
+        if isinstance(m, Members)
+        else m
+        for m in value
     ]
+
+
+# The members of objects that the gate lets through.
+INNER = {
+    "stream_options": ("include_usage", "include_obfuscation"),
+    "response_format": ("type", "json_schema"),
+}
+
+
+def cut(name, value):
+    """A member's value with nothing in it but what the gate lets through."""
+    if name == "messages":
+        try:
+            return messages_cut(value)
+        except (KeyError, TypeError, ValueError):
+            return value  # none that the gate lets through
+    if name in INNER and isinstance(value, Members):
+        return Members((k, v) for k, v in value if k in INNER[name])
+    return value
+
+
+def pairs_of(value):
+    """The pairs of prompt and response that DocsGPT would find in a history, and whether there is nothing else in it.
+
+    None: it cannot be read.
+    """
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return None, False
+    entries = value if isinstance(value, list) else []
+    found = [e for e in entries if isinstance(e, dict) and all(isinstance(e.get(k), str) for k in ("prompt", "response"))]
+    only = isinstance(value, list) and len(found) == len(entries) and all(e.keys() == {"prompt", "response"} for e in found)
+    return [[e["prompt"], e["response"]] for e in found], only
 
 
 def lossless_or_deep(value):
@@ -102,11 +147,7 @@ def lossless_or_deep(value):
 
 def is_text(content):
     """Tells whether the content of a chat message is text and nothing else."""
-    if content is None or isinstance(content, str):
-        return True
-    return isinstance(content, list) and all(
-        isinstance(part, dict) and part.get("type") == "text" and part.keys() <= {"type", "text"} for part in content
-    )
+    return content is None or isinstance(content, str)
 
 
 def messages_are_text(data):
@@ -135,6 +176,9 @@ def read_body(body):
     if not answer["error"]:
         answer["kind"] = kind(data)
     if isinstance(data, dict):
+        if "history" in data:
+            pairs, only = pairs_of(data["history"])
+            answer["history"] = {"kind": kind(data["history"]), "pairs": json.dumps(pairs), "only_pairs": only}
         answer["keys"] = [json.dumps(name) for name in data]
         answer["messages_are_text"] = messages_are_text(data)
         for name in ("api_key", "active_docs", "conversation_id"):
@@ -154,7 +198,7 @@ def read_body(body):
     if isinstance(tagged, Members):
         answer["names"] = [json.dumps(name) for name, _ in tagged]
         answer["members"] = {json.dumps(name): lossless_or_deep(value) for name, value in tagged}
-        answer["messages"] = lossless_or_deep(messages_cut(dict(tagged).get("messages")))
+        answer["cut"] = {json.dumps(name): lossless_or_deep(cut(name, value)) for name, value in tagged}
     return answer
 
 

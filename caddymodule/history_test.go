@@ -1,0 +1,45 @@
+package caddymodule_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// What stands in a history reaches DocsGPT only as pairs of texts, and no more of them than the site allows, in both ways
+// to forward.
+func TestWhatDocsGPTGetsOfAHistory(t *testing.T) {
+	const limits = "\nmax_history_entries 2\nmax_history_size 1KiB\nmax_text_size 1KiB"
+	bothWays(t, limits, func(t *testing.T, g *gate) {
+		ask := func(history string) reply {
+			return g.send(http.MethodPost, "/stream", `{"question":"q","history":"`+history+`","api_key":"`+tokenAgent+`"}`)
+		}
+		pair := func(prompt, more string) string {
+			return `{\"prompt\":\"` + prompt + `\",` + more + `\"response\":\"r\"}`
+		}
+		r := ask(`[` + pair("1", "") + `,` + pair("2", "") + `,` + pair("3", `\"tool_calls\":[{\"result\":\"x\"}],`) + `,{\"prompt\":\"q\"}]`)
+		if r.status != http.StatusOK {
+			t.Fatalf("%d %s", r.status, r.body)
+		}
+		want := `{"question":"q","history":"[` + pair("2", "") + `,` + pair("3", "") + `]","api_key":"` + agentAlpha + `"}`
+		call := g.last()
+		if string(call.Body) != want || call.ContentLength != int64(len(want)) {
+			t.Errorf("got %s (%d bytes), want %s", call.Body, call.ContentLength, want)
+		}
+
+		for history, says := range map[string]string{
+			`[{\"prompt\":[{\"type\":\"image_url\"}],\"response\":\"r\"}]`: `history[0].prompt must be a string`,
+			`[NaN]`: `does not hold one valid JSON value`,
+		} {
+			if r := ask(history); !strings.Contains(r.body, says) || !strings.Contains(r.body, `"bad_request"`) {
+				t.Errorf("%s: got %d %s", history, r.status, r.body)
+			}
+		}
+		if r := g.ask("/stream", tokenAgent, strings.Repeat("x", 1025), ""); !strings.Contains(r.body, "at most 1024 bytes") {
+			t.Errorf("a long question: got %d %s", r.status, r.body)
+		}
+		if string(g.last().Body) != want {
+			t.Error("a rejected request reached DocsGPT")
+		}
+	})
+}

@@ -1,0 +1,240 @@
+package docsgpt
+
+import (
+	"slices"
+	"strings"
+)
+
+// layout is what a value with an inner structure may hold. Members of objects that are on no list are dropped, as those of
+// the body are.
+type layout struct {
+	kinds   Kinds
+	members []memberLayout // of an object; all others are dropped
+	every   *layout        // of an object whose names are the client's: each of its values
+	items   *layout        // of a list
+	free    bool           // an object or list may hold anything
+	most    int            // items of a list, members of an object with every; 0: as many as there are
+	longest int            // bytes of a string; 0: any
+	values  []string       // all that a string may be; nil: anything
+	check   func(text string) error
+}
+
+type memberLayout struct {
+	name     string
+	required bool
+	layout
+}
+
+func kindLayout(kinds Kinds) layout { return layout{kinds: kinds} }
+
+func oneOf(values ...string) layout { return layout{kinds: KindString, values: values} }
+
+const (
+	textOrNull = KindString | KindNull
+	boolOrNull = KindBool | KindNull
+	anyScalar  = KindString | KindNumber | KindBool | KindNull
+)
+
+// freeObject is one that DocsGPT or the model reads as a JSON schema.
+var freeObject = layout{kinds: KindObject | KindNull, free: true}
+
+var toolLayout = layout{kinds: KindObject, members: []memberLayout{
+	{"type", true, oneOf("function")},
+	{"function", true, layout{kinds: KindObject, members: []memberLayout{
+		{"name", true, layout{kinds: KindString, longest: 256}},
+		{"description", false, kindLayout(textOrNull)},
+		{"parameters", false, freeObject},
+		{"strict", false, kindLayout(boolOrNull)},
+	}}},
+}}
+
+// callsLayout is that of the member "tool_calls" of a message.
+var callsLayout = layout{kinds: KindArray | KindNull, most: 128, items: &layout{kinds: KindObject, members: []memberLayout{
+	{"id", false, layout{kinds: KindString, longest: 256}},
+	{"type", false, oneOf("function")},
+	{"index", false, kindLayout(KindNumber)},
+	{"function", false, layout{kinds: KindObject, members: []memberLayout{
+		{"name", false, layout{kinds: KindString, longest: 256}},
+		{"arguments", false, kindLayout(KindString)}, // JSON text that only the model reads
+	}}},
+}}}
+
+// structures are the layouts of members by their names, of those that pass by themselves and of those that an operator
+// may allow. What is allowed and not among these may be anything that is JSON, at most maxDepth deep, no name twice.
+var structures = map[string]*layout{
+	"stop": {kinds: KindString | KindArray | KindNull, most: 16, items: &layout{kinds: KindString}},
+	"stream_options": {kinds: KindObject | KindNull, members: []memberLayout{
+		{"include_usage", false, kindLayout(boolOrNull)},
+		{"include_obfuscation", false, kindLayout(boolOrNull)},
+	}},
+	"response_format": {kinds: KindObject | KindNull, members: []memberLayout{
+		{"type", true, oneOf("text", "json_object", "json_schema")},
+		{"json_schema", false, freeObject},
+	}},
+	"tools": {kinds: KindArray | KindNull, most: 128, items: &toolLayout},
+	"tool_choice": {kinds: KindString | KindObject | KindNull, values: []string{"none", "auto", "required"}, members: []memberLayout{
+		{"type", true, oneOf("function")},
+		{"function", true, layout{kinds: KindObject, members: []memberLayout{
+			{"name", true, layout{kinds: KindString, longest: 256}},
+		}}},
+	}},
+	"parallel_tool_calls": {kinds: boolOrNull},
+	"passthrough": {
+		kinds: KindObject | KindNull, most: 32, every: &layout{kinds: anyScalar, longest: 8 << 10},
+	},
+	"metadata":           {kinds: KindObject | KindNull, most: 16, every: &layout{kinds: KindString, longest: 4 << 10}},
+	"logit_bias":         {kinds: KindObject | KindNull, most: 1024, every: &layout{kinds: KindNumber}},
+	"attachments":        {kinds: KindArray | KindNull, most: maxAttachments, items: &layout{kinds: KindString, longest: 256}},
+	"json_schema":        {kinds: KindObject | KindNull, free: true},
+	"response_schema":    {kinds: KindObject | KindNull, free: true},
+	"json_schema_strict": {kinds: boolOrNull},
+	"json_object":        {kinds: boolOrNull},
+	"user":               {kinds: textOrNull, longest: 1 << 10},
+	"prompt_id":          {kinds: textOrNull, longest: 1 << 10},
+	"model_id":           {kinds: textOrNull, longest: 1 << 10},
+}
+
+// anything is the layout of a member that an operator allows and that is not known.
+var anything = &layout{kinds: anyKind, free: true}
+
+// layoutOf returns the layout of a member that an operator allows.
+func layoutOf(name string) *layout {
+	if shape := structures[name]; shape != nil {
+		return shape
+	}
+	return anything
+}
+
+// checkStructure tests a value against its layout and takes all out of it that is on no list, in place.
+func (b *Body) checkStructure(f *field, shape *layout) error {
+	raw := b.buf[f.start:f.end]
+	p := newNested()
+	defer p.free()
+	p.load(raw)
+	r := reshaper{p: p, out: raw[:0]}
+	if err := r.value(shape); err != nil {
+		return nestedFailure(f.member.Name, err)
+	}
+	f.end = f.start + r.finish(raw)
+	return nil
+}
+
+// reshaper reads a value and writes what its layout lets through. What it writes never outgrows what it has read.
+type reshaper struct {
+	p       *parser
+	out     []byte
+	changed bool // something was dropped
+}
+
+// finish returns how long the value is that was written over raw. A value of which nothing was dropped stays as it was,
+// to the byte.
+func (r *reshaper) finish(raw []byte) int {
+	if !r.changed {
+		return copy(raw, r.p.text)
+	}
+	return len(r.out)
+}
+
+func (r *reshaper) value(shape *layout) error {
+	switch kind := r.p.decoder.PeekKind(); {
+	case kind == 0:
+		_, err := r.p.value()
+		return err
+	case kind == '{' && shape.kinds&KindObject != 0 && !shape.free:
+		return r.object(shape)
+	case kind == '[' && shape.kinds&KindArray != 0 && !shape.free:
+		return r.list(shape)
+	}
+	raw, err := r.p.value()
+	if err != nil {
+		return err
+	}
+	kind := kindOf(raw)
+	if kind&shape.kinds == 0 {
+		return fault("has the wrong type")
+	}
+	if kind == KindString {
+		if err := shape.checkString(raw); err != nil {
+			return err
+		}
+	}
+	r.out = append(r.out, raw...)
+	return nil
+}
+
+func (l *layout) checkString(raw []byte) error {
+	if l.longest > 0 && len(raw)-2 > l.longest {
+		return fault("is too long: at most %d bytes are accepted", l.longest)
+	}
+	if l.values == nil && l.check == nil {
+		return nil
+	}
+	text, err := unquote(raw)
+	if err != nil {
+		return err
+	}
+	if l.values != nil && !slices.Contains(l.values, string(text)) {
+		return fault("must be one of %s", strings.Join(l.values, ", "))
+	}
+	if l.check != nil {
+		return l.check(string(text))
+	}
+	return nil
+}
+
+func (r *reshaper) list(shape *layout) error {
+	if err := r.p.bracket(); err != nil {
+		return err
+	}
+	r.out = append(r.out, '[')
+	for i := 0; r.p.decoder.PeekKind() != ']'; i++ {
+		if shape.most > 0 && i == shape.most {
+			return fault("is too long: at most %d are accepted", shape.most)
+		}
+		if i > 0 {
+			r.out = append(r.out, ',')
+		}
+		if err := r.value(shape.items); err != nil {
+			return inItem(err, i)
+		}
+	}
+	r.out = append(r.out, ']')
+	return r.p.bracket()
+}
+
+func (r *reshaper) object(shape *layout) error {
+	r.out = append(r.out, '{')
+	begin, count, seen := len(r.out), 0, uint64(0)
+	err := r.p.each(func(name []byte) error {
+		inner := shape.every
+		if inner == nil {
+			i := slices.IndexFunc(shape.members, func(m memberLayout) bool { return m.name == string(name) })
+			if i < 0 {
+				r.changed = true
+				return r.p.decoder.SkipValue()
+			}
+			inner, seen = &shape.members[i].layout, seen|1<<i
+		}
+		if count++; shape.most > 0 && count > shape.most {
+			return fault("has too many members: at most %d are accepted", shape.most)
+		}
+		if len(r.out) > begin {
+			r.out = append(r.out, ',')
+		}
+		r.out = append(appendText(r.out, string(name)), ':')
+		if shape.every != nil {
+			return within(r.value(inner), "["+show(string(name))+"]")
+		}
+		return inMember(r.value(inner), string(name))
+	})
+	if err != nil {
+		return err
+	}
+	for i, m := range shape.members {
+		if m.required && seen&(1<<i) == 0 {
+			return inMember(fault("is missing"), m.name)
+		}
+	}
+	r.out = append(r.out, '}')
+	return nil
+}
