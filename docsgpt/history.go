@@ -31,6 +31,12 @@ func (b *Body) checkHistory(f *field, l *Limits) error {
 	p := newNested()
 	defer p.free()
 	text := raw[0] == '"'
+	if text {
+		if n, ok := p.keepCompact(raw, l); ok {
+			f.end = f.start + n
+			return nil
+		}
+	}
 	if !text {
 		p.load(raw)
 	} else if err := p.loadText(raw); err != nil {
