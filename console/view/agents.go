@@ -29,7 +29,7 @@ func (e *notListedError) Error() string { return e.fields.Error() }
 func (e *notListedError) Unwrap() error { return e.fields }
 
 // Is reports whether the target is ErrAgentNotListed.
-func (*notListedError) Is(target error) bool { return target == ErrAgentNotListed } //nolint:errorlint // a sentinel
+func (*notListedError) Is(target error) bool { return target == ErrAgentNotListed }
 
 // mayName reports whether a key that is made here may name a text as its agent: a listed placeholder, or anything that is not
 // one, which can only be the id of a key.
