@@ -37,10 +37,15 @@ type Events struct {
 	// event, as a rule. It may be nil.
 	OnEvent func(event []byte) []byte
 
+	// RejectTools ends the stream with a [*ToolCallError] in place of the first event that reports a call of a tool of
+	// the account that answers. It holds for Verbatim streams too.
+	RejectTools bool
+
 	conversation string // that was told and not yet asked for
 
-	spoke bool // text of the answer came
-	ended bool
+	spoke    bool // text of the answer came
+	ended    bool
+	toolCall *ToolCallError // RejectTools: what ended the stream
 }
 
 // Spoke tells whether some of the answer's text came.
@@ -49,11 +54,15 @@ func (f *Events) Spoke() bool { return f.spoke }
 // Ended tells whether the event came that closes every complete stream: "end" or "error".
 func (f *Events) Ended() bool { return f.ended }
 
-// Filter appends to out the events that src completes, and keeps the rest for the next call.
+// Filter appends to out the events that src completes, and keeps the rest for the next call. With an error out holds the
+// events before the one that could not be passed on.
 func (f *Events) Filter(out, src []byte) ([]byte, error) {
 	if !f.started && !f.Verbatim && len(src) > 0 {
 		f.started = true
 		src = bytes.TrimPrefix(src, []byte("\ufeff"))
+	}
+	if f.toolCall != nil {
+		return out, f.toolCall
 	}
 	if len(f.pending) > 0 {
 		f.pending = append(f.pending, src...)
@@ -67,6 +76,10 @@ func (f *Events) Filter(out, src []byte) ([]byte, error) {
 			break
 		}
 		out = f.event(out, rest[:end])
+		if f.toolCall != nil {
+			f.pending = f.pending[:0]
+			return out, f.toolCall
+		}
 		rest, from = rest[end:], 0
 	}
 	if len(rest) > MaxEvent {
@@ -141,13 +154,19 @@ func lineEnd(s []byte, i int) (after int, ok bool) {
 
 // event appends the data lines of one event.
 func (f *Events) event(out, event []byte) []byte {
+	whole := event
 	if f.Verbatim {
+		if f.RejectTools {
+			if f.toolCall = findToolCallInEvent(event); f.toolCall != nil {
+				return out
+			}
+		}
 		if f.OnEvent != nil {
 			event = f.OnEvent(event)
 		}
 		return append(out, event...)
 	}
-	start := len(out)
+	start, lines := len(out), 0
 	for len(event) > 0 {
 		var line []byte
 		line, event = cutLine(event)
@@ -156,7 +175,14 @@ func (f *Events) event(out, event []byte) []byte {
 			continue
 		}
 		data = bytes.TrimPrefix(data, []byte(" "))
-		if f.look(data) == "error" {
+		lines++
+		kind := leadingType(data)
+		if f.RejectTools && mayReportTools(kind) {
+			if f.toolCall = FindToolCall(data); f.toolCall != nil {
+				return out[:start]
+			}
+		}
+		if f.look(kind, data) == "error" {
 			if f.spoke && len(out) == start {
 				out = append(out, f.Interrupted...)
 			}
@@ -165,6 +191,11 @@ func (f *Events) event(out, event []byte) []byte {
 		out = append(out, "data: "...)
 		out = append(out, data...)
 		out = append(out, '\n')
+	}
+	if lines > 1 && f.RejectTools {
+		if f.toolCall = findToolCallInEvent(whole); f.toolCall != nil {
+			return out[:start]
+		}
 	}
 	if len(out) > start {
 		out = append(out, '\n')
@@ -195,8 +226,12 @@ var longError = []byte(`{"type": "error"`)
 
 // look notices the events that matter to the gate, and returns the type of one that ends a stream. Quotes inside a JSON
 // string are escaped, so the words can only be found where they are names or whole values; most events are passed over
-// by that alone.
-func (f *Events) look(data []byte) string {
+// by that alone. kind is the data's leadingType.
+func (f *Events) look(kind, data []byte) string {
+	if string(kind) == "answer" { // most events are
+		f.spoke = true
+		return ""
+	}
 	if !f.spoke && bytes.Contains(data, []byte(`"answer"`)) {
 		f.spoke = true
 	}
@@ -207,11 +242,11 @@ func (f *Events) look(data []byte) string {
 		!bytes.Contains(data, []byte(`"id"`)) && !bytes.Contains(data, []byte(`"conversation_id"`)) {
 		return ""
 	}
-	kind, id, conversation := readTelling(data)
-	switch string(kind) {
+	told, id, conversation := readTelling(data)
+	switch string(told) {
 	case `"end"`, `"error"`:
 		f.ended = true
-		return string(kind[1 : len(kind)-1])
+		return string(told[1 : len(told)-1])
 	case `"id"`:
 		f.tell(id)
 	case `"message_id"`:

@@ -219,14 +219,17 @@ func relayedByTheStandard(stream []byte) string {
 
 func BenchmarkEvents(b *testing.B) {
 	stream := []byte(strings.Repeat("id: 12\ndata: {\"type\": \"answer\", \"answer\": \"some words \"}\n\n", 100))
-	var f Events
-	out := make([]byte, 0, 2*len(stream))
-	b.SetBytes(int64(len(stream)))
-	b.ReportAllocs()
-	for b.Loop() {
-		out, _ = f.Filter(out[:0], stream)
-	}
-	if len(out) == 0 {
-		b.Fatal("nothing came out")
+	for name, f := range map[string]*Events{"tools allowed": {}, "tools rejected": {RejectTools: true}} {
+		b.Run(name, func(b *testing.B) {
+			out := make([]byte, 0, 2*len(stream))
+			b.SetBytes(int64(len(stream)))
+			b.ReportAllocs()
+			for b.Loop() {
+				out, _ = f.Filter(out[:0], stream)
+			}
+			if len(out) == 0 {
+				b.Fatal("nothing came out")
+			}
+		})
 	}
 }

@@ -16,6 +16,7 @@ const (
 	CodeUpstreamTimeout     = "upstream_timeout"     // DocsGPT took too long
 	CodeUpstreamCut         = "upstream_cut"         // a stream ended before its end
 	CodeUpstreamLimit       = "upstream_limit"       // a limit in DocsGPT is reached
+	CodeToolsNotAllowed     = "tools_not_allowed"    // the model called a tool of the account that answers
 )
 
 // Sentences that more than one place uses.
@@ -51,6 +52,14 @@ func Cut() *Refusal {
 	return &Refusal{
 		Status: http.StatusBadGateway, Code: CodeUpstreamCut,
 		Message: "The answer was interrupted. Please try again.",
+	}
+}
+
+// ToolsNotAllowed is the refusal for an answer that reports a call of a tool which the operator has not allowed.
+func ToolsNotAllowed() *Refusal {
+	return &Refusal{
+		Status: http.StatusBadGateway, Code: CodeToolsNotAllowed, NoRetry: true,
+		Message: "This question cannot be answered here: the answer needs a tool that is not allowed.",
 	}
 }
 
