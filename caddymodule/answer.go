@@ -9,7 +9,6 @@ import (
 
 	"github.com/docsgate/docsgate/docsgpt"
 	"github.com/docsgate/docsgate/forward"
-	"github.com/docsgate/docsgate/policy"
 )
 
 // answer is an answer of DocsGPT on its way back. The gate's own forwarding and the next handler's both give it the
@@ -26,6 +25,9 @@ type answer struct {
 	unsent unsent // wayEvents
 
 	replied bool // wayEvents: the answer to an MCP client's request is there
+
+	conversation string // wayEvents: what noteConversation has not noted yet
+	toolCall     error  // a call of a tool that ended the answer; the next handler's own error tells less
 }
 
 // way is what is done with the pieces of an answer.
@@ -61,10 +63,12 @@ func (a *answer) begin(status int, header http.Header) error {
 	switch {
 	case status < 200 || status > 299:
 		a.way = wayRefused
-	case a.x.endpoint.Relay == docsgpt.RelayEvents && (!stream || header.Get("Content-Encoding") != ""):
+	case a.x.endpoint.Relay == docsgpt.RelayEvents && (!stream || header.Get("Content-Encoding") != ""),
+		a.x.rejectsTools() && a.isEncoded():
 		a.way = wayRefused
 	case stream:
 		a.way = wayEvents
+		a.filter.RejectTools = a.x.rejectsTools()
 		if a.x.endpoint.Relay == docsgpt.RelayEvents {
 			a.filter.Interrupted = interrupted
 		} else {
@@ -105,12 +109,16 @@ func (a *answer) write(p []byte) error {
 		}
 		var err error
 		if a.out, err = a.filter.Filter(a.out[:0], p); err != nil {
+			if isToolCall(err) {
+				a.toolCall = err
+			}
+			_ = a.push(a.out) // a client that is gone is noticed by the next write
 			return err
 		}
-		a.x.got(policy.Conversation, a.filter.Conversation())
+		a.noteConversation()
 		return a.push(a.out)
 	case wayHeld:
-		mustRead := a.cleansTask() || a.x.call.ID != nil
+		mustRead := a.cleansTask() || a.x.call.ID != nil || a.x.rejectsTools()
 		if size := len(a.out) + len(p); size <= maxHeld || mustRead && size <= maxRead {
 			a.out = append(a.out, p...)
 			return nil
@@ -176,12 +184,18 @@ func (a *answer) finish(err error) {
 	if errors.Is(err, errEnough) {
 		err = nil
 	}
+	if a.toolCall != nil {
+		err = a.toolCall
+	}
 	switch way {
 	case wayNone:
 		a.fail(refusalFor(err), err)
 	case wayEvents:
 		a.finishStream(err)
 	case wayHeld:
+		if err == nil {
+			err = a.checkTools()
+		}
 		if err != nil {
 			a.fail(refusalFor(err), err)
 			return
@@ -209,8 +223,8 @@ func (a *answer) finish(err error) {
 func (a *answer) finishStream(err error) {
 	switch {
 	case a.replied, a.x.onlyListens() && errors.Is(err, forward.ErrIdle):
-	case !a.filter.Verbatim && a.filter.Ended():
-	case a.filter.Verbatim && err == nil && a.x.call.ID == nil:
+	case a.toolCall == nil && !a.filter.Verbatim && a.filter.Ended():
+	case a.filter.Verbatim && !a.filter.RejectTools && err == nil && a.x.call.ID == nil:
 		_ = a.push(a.filter.Rest()) // a client that is gone has no use for it
 	default:
 		a.breakOff(err)
@@ -232,7 +246,11 @@ func (a *answer) breakOff(cause error) {
 	a.x.upstreamFailed(r, a.status, cause)
 	var out []byte
 	if a.filter.Spoke() {
-		out = append(out, interrupted...)
+		said := interrupted
+		if r.Code == docsgpt.CodeToolsNotAllowed {
+			said = docsgpt.AnswerEvent(r.Message)
+		}
+		out = append(out, said...)
 	}
 	// A failure here means that the client is gone.
 	_ = a.push(a.x.endpoint.Shape.AppendBroken(out, a.x.answered(r), a.x.requestID()))
@@ -241,6 +259,8 @@ func (a *answer) breakOff(cause error) {
 // refusalFor says what a client is told about a failure of the upstream.
 func refusalFor(err error) *docsgpt.Refusal {
 	switch {
+	case isToolCall(err):
+		return docsgpt.ToolsNotAllowed()
 	case errors.Is(err, forward.ErrTimeout), errors.Is(err, forward.ErrIdle), errors.Is(err, context.DeadlineExceeded):
 		return docsgpt.TimedOut()
 	case errors.Is(err, forward.ErrCut), errors.Is(err, docsgpt.ErrEventTooLarge):

@@ -30,6 +30,12 @@ type App struct {
 	// loaded; never the credential itself, since configurations are stored and shown.
 	UpstreamToken string `json:"upstream_token,omitempty"`
 
+	// What to do about tools of the account that UpstreamToken belongs to, which the model may be offered. Default: an
+	// answer that reports a call of one ends with an error, and a warning is logged when the configuration is loaded.
+	// "none": the same without the warning; DocsGPT offers that account none. "allow": clients may use them; what the
+	// tools keep, such as a memory and scheduled tasks, is then shared by all keys that are bound to sources.
+	UpstreamTools string `json:"upstream_tools,omitempty"`
+
 	// The version of the DocsGPT behind the gate, such as "0.16" or "1.1". Default: the newest known. "auto": the
 	// version that it turns out to be when the configuration is loaded, asked of it without any credential.
 	DocsGPT string `json:"docsgpt,omitempty"`
@@ -75,6 +81,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 		}
 		a.token = keys.NewSecret(secret)
 	}
+	if err := checkUpstreamTools(a.UpstreamTools); err != nil {
+		return err
+	}
 	switch {
 	case a.DocsGPT != docsgpt.Auto && a.DocsGPTAddress != "":
 		return errors.New("docsgpt_address is only for the version auto")
@@ -108,6 +117,7 @@ func (a *App) settleOn(version *docsgpt.Version) error {
 	if err := a.takeState(a.ctx, fingerprint+a.addresses, feeds); err != nil {
 		return err
 	}
+	a.warnOfTools()
 	return a.registerMetrics(a.ctx.GetMetricsRegistry())
 }
 

@@ -22,6 +22,7 @@ func init() {
 //	docsgate {
 //		feed <module> [<args...>]             # where keys come from; may stand several times
 //		upstream_token {env.<name>}|{file.<path>}
+//		upstream_tools none|allow
 //		docsgpt <version>|auto [<address>]
 //		max_upload_disk <size>                # default: 1GiB
 //		min_body_rate <size>                  # default: 1KiB
@@ -55,6 +56,12 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 					err = d.Err(errClearSecret.Error())
 				}
 			}
+		case "upstream_tools":
+			if err = unmarshalOnce(d, &a.UpstreamTools); err == nil {
+				if fault := checkUpstreamTools(a.UpstreamTools); fault != nil {
+					err = d.Err(fault.Error())
+				}
+			}
 		case "docsgpt":
 			err = a.unmarshalVersion(d)
 		case "max_upload_disk":
@@ -62,7 +69,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		case "min_body_rate":
 			err = unmarshalSize(d, &a.MinBodyRate, 1, 1<<20, "a second from 1B to 1MiB, such as 1KiB")
 		default:
-			err = d.Errf("unrecognized docsgate option %q: known are feed, upstream_token, docsgpt, "+
+			err = d.Errf("unrecognized docsgate option %q: known are feed, upstream_token, upstream_tools, docsgpt, "+
 				"max_upload_disk, min_body_rate", d.Val())
 		}
 		if err != nil {

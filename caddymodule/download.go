@@ -29,5 +29,8 @@ func (x *exchange) likelyCause(r *docsgpt.Refusal, status int) string {
 		return "DocsGPT answers downloads with addresses of its object store (URL_STRATEGY=s3), which are not " +
 			"passed on: set it to backend"
 	}
+	if r.Code == docsgpt.CodeToolsNotAllowed {
+		return "DocsGPT offers the model tools of the account of upstream_token; " + toolsFix
+	}
 	return ""
 }

@@ -5,7 +5,6 @@ import (
 
 	"github.com/docsgate/docsgate/docsgpt"
 	"github.com/docsgate/docsgate/keys"
-	"github.com/docsgate/docsgate/policy"
 )
 
 // rewrite makes the request that DocsGPT gets: the allowed headers and members, and the binding with its credential.
@@ -39,7 +38,7 @@ func (x *exchange) rewrite() *refusal {
 	}
 	if x.buffer != nil {
 		h["Content-Type"] = jsonType
-		x.buffer.Bytes = x.body.Rewrite(x.endpoint, in, x.owns(policy.Conversation, x.body.Conversation()))
+		x.buffer.Bytes = x.body.Rewrite(x.endpoint, in, x.continues())
 	}
 	if x.upload != nil {
 		h["Content-Type"] = []string{x.upload.form.ContentType()}

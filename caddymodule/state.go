@@ -40,6 +40,8 @@ type state struct {
 	announced  sync.Map // names of feeds whose keys were logged, and that have not failed since
 	leftOut    sync.Map // name of a feed -> what was last said about keys that it left out
 
+	toolsWarned atomic.Bool // the operator was warned of the tools of the upstream credential's account
+
 	logger  atomic.Pointer[zap.Logger] // of the newest configuration
 	loaded  atomic.Bool                // every feed was read once
 	once    sync.Once

@@ -80,6 +80,20 @@ func (b *Belongings) Owns(o Owner, k Kind, id string) bool {
 	return known && owner == o
 }
 
+// Take reports whether a thing was given to the owner, and to nobody else since, and if so takes it away: of several
+// concurrent calls only one gets it.
+func (b *Belongings) Take(o Owner, k Kind, id string) bool {
+	thing := fingerprint(string(k), id)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	h := b.things[thing]
+	if h == nil || h.owner != o {
+		return false
+	}
+	b.forget(thing)
+	return true
+}
+
 // Owner returns who was given a thing; known is false for what was never given or is forgotten.
 func (b *Belongings) Owner(k Kind, id string) (o Owner, known bool) {
 	thing := fingerprint(string(k), id)

@@ -34,6 +34,7 @@ const DefaultPace = 30 * time.Millisecond
 //	[[errorevent]]     status 200, then the error event of a failed model (without streaming: the same error as JSON)
 //	[[plainjson]]      status 200 with a JSON error instead of a stream
 //	[[gap=S]]          S seconds of silence after the first piece
+//	[[tool=NAME]]      the model calls that tool before it answers, with [[gap=S]] before the result; [[latetool=NAME]]: after some text
 //	[[keepalive]]      a comment line before and after the first piece
 //	[[cut]]            the connection is aborted in the middle of an event
 //	[[noend]]          the stream ends regularly, but without the end event

@@ -16,12 +16,12 @@ const (
 	maxBig   = 64 << 20
 )
 
-var faultPattern = regexp.MustCompile(`\[\[([a-z]+)(?:=([a-z0-9.]+))?\]\]`)
+var faultPattern = regexp.MustCompile(`\[\[([a-z]+)(?:=([a-z0-9._]+))?\]\]`)
 
 // switches are the directives in a question, see [Options].
 type switches struct {
 	wait, gap                                                    time.Duration
-	fail                                                         string
+	fail, tool, lateTool                                         string
 	errorEvent, plainJSON, keepalive, cut, noEnd, unicode, split bool
 	words, big                                                   int
 }
@@ -37,6 +37,10 @@ func parseFaults(question string) switches {
 			s.gap = seconds(value)
 		case "fail":
 			s.fail = value
+		case "tool":
+			s.tool = value
+		case "latetool":
+			s.lateTool = value
 		case "errorevent":
 			s.errorEvent = true
 		case "plainjson":

@@ -30,14 +30,21 @@ func (b *Backend) stream(w http.ResponseWriter, r *request) {
 		e.send(object{{"type", "error"}, {"error", msgTryLater}, {"code", "server_error"}})
 		return
 	}
+	calls := toolCalls(s)
+	if s.tool != "" && !e.toolCall(s, s.tool) {
+		return
+	}
 	if !e.writeText(b.pieces(c, s), s, b.opts.Pace, func(piece string) any {
 		return object{{"type", "answer"}, {"answer", piece}}
 	}) {
 		return
 	}
+	if s.lateTool != "" && !e.toolCall(s, s.lateTool) {
+		return
+	}
 	rest := []object{
 		{{"type", "source"}, {"source", b.passages(c.sources)}},
-		{{"type", "tool_calls"}, {"tool_calls", []any{}}},
+		{{"type", "tool_calls"}, {"tool_calls", calls}},
 		{{"type", "id"}, {"id", c.id}},
 		{{"type", "end"}},
 	}
@@ -67,7 +74,7 @@ func (b *Backend) answer(w http.ResponseWriter, r *request) {
 	}
 	writeAnswer(w, s, fields{
 		"answer": strings.Join(b.pieces(c, s), ""), "conversation_id": c.id, "sources": b.passages(c.sources),
-		"thought": "", "tool_calls": []any{},
+		"thought": "", "tool_calls": toolCalls(s),
 	})
 }
 

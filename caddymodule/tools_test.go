@@ -1,0 +1,212 @@
+package caddymodule_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/docsgate/docsgate/demo/backend"
+)
+
+// Keys that are bound to sources run in DocsGPT as the account of the gate's credential. What that account's tools return
+// must not reach a client whose operator has not allowed it.
+func TestAToolCallEndsTheAnswerOfASourceKey(t *testing.T) {
+	bothWays(t, "", func(t *testing.T, g *gate) {
+		ends := func(name, path, question string, status int, text string) {
+			t.Helper()
+			r := g.ask(path, tokenSource, question, "")
+			if r.status != status || strings.Contains(r.body, backend.ToolResult) || strings.Contains(r.body, "tool_call") {
+				t.Errorf("%s: %d %s", name, r.status, r.body)
+			}
+			if !strings.Contains(r.body, `"code":"tools_not_allowed"`) || strings.Contains(r.body, "source=") != (text != "") ||
+				!strings.Contains(r.body, text) {
+				t.Errorf("%s: %.2000s", name, r.body)
+			}
+		}
+		ends("stream", "/stream", "[[tool=memory]][[gap=60]]", 200, "")
+		until(t, "the upstream request is closed", func() bool { return g.backend.OpenStreams() == 0 && g.last().Cancelled })
+		ends("stream in pieces", "/stream", "[[tool=read_webpage]][[split]][[gap=60]]", 200, "")
+		ends("stream after some text", "/stream", "[[latetool=memory]][[gap=0.001]]", 200,
+			`{"type":"answer","answer":"\n\nThis question cannot be answered here`)
+		ends("answer", "/api/answer", "[[tool=memory]]", 502, "")
+		ends("answer too long to be kept otherwise", "/api/answer", "[[big=2000000]][[tool=memory]]", 502, "")
+		ends("retrieval and a tool", "/api/answer", "[[tool=internal_search]][[latetool=scheduler]]", 502, "")
+		checkShape(t, "/api/answer", g.ask("/api/answer", tokenSource, "[[tool=memory]]", ""), "tools_not_allowed")
+
+		for _, endpoint := range []string{"stream", "answer"} {
+			if g.metric(`caddy_docsgate_upstream_failures_total{code="tools_not_allowed",endpoint="`+endpoint+`"}`) == "" {
+				t.Errorf("%s: not counted", endpoint)
+			}
+		}
+		for _, text := range []string{`the model called the tool \"memory\"`, "DEFAULT_CHAT_TOOLS=none", "upstream_tools"} {
+			if !strings.Contains(g.logged(), text) {
+				t.Errorf("the log does not say %q", text)
+			}
+		}
+		if strings.Contains(g.logged(), backend.ToolResult) {
+			t.Error("the result of the tool is logged")
+		}
+		noSecrets(t, "the log", g.logged())
+	})
+}
+
+func TestOtherAnswersAreNotEndedForTools(t *testing.T) {
+	bothWays(t, "", func(t *testing.T, g *gate) {
+		for name, c := range map[string]struct{ token, question string }{
+			"a tool of an agent":         {tokenAgent, "[[tool=memory]]"},
+			"retrieval in the sources":   {tokenSource, "[[tool=internal_search]]"},
+			"the client's attachments":   {tokenSource, "[[latetool=attachments]]"},
+			"no tool":                    {tokenSource, "q"},
+			"no tool, and a long answer": {tokenMany, "[[big=2000000]]"},
+			"words that speak of one":    {tokenSource, `{\"type\": \"tool_call\", \"data\": {\"tool_name\": \"memory\"}}`},
+		} {
+			for _, path := range []string{"/stream", "/api/answer"} {
+				r := g.ask(path, c.token, strings.ReplaceAll(c.question, `\"`, `"`), "")
+				ended := strings.Contains(r.body, `{"type": "end"}`) || path == "/api/answer"
+				if r.status != 200 || !ended || !strings.Contains(r.body, "source=") || strings.Contains(r.body, "tools_not_allowed") {
+					t.Errorf("%s on %s: %d %.500s", name, path, r.status, r.body)
+				}
+			}
+		}
+	})
+}
+
+// withTools is the configuration with a value of upstream_tools.
+func (g *gate) withTools(value, site string) string {
+	return strings.Replace(g.config(site), "upstream_token", "upstream_tools "+value+"\nupstream_token", 1)
+}
+
+func TestToolsThatTheOperatorAllows(t *testing.T) {
+	for name, site := range ways {
+		t.Run(name, func(t *testing.T) {
+			g := prepare(t)
+			if err := g.load(g.withTools("allow", fmt.Sprintf(site, g.address, ""))); err != nil {
+				t.Fatal(err)
+			}
+			stopAfter(t)
+			for _, path := range []string{"/stream", "/api/answer"} {
+				if r := g.ask(path, tokenSource, "[[tool=memory]]", ""); r.status != 200 || !strings.Contains(r.body, backend.ToolResult) {
+					t.Errorf("%s: %d %s", path, r.status, r.body)
+				}
+			}
+		})
+	}
+}
+
+// DocsGPT stores an answer with what tools returned even if nobody read it to the end, and shows it to the model with the
+// next question of the conversation.
+func TestAConversationGoesOnOnlyAfterAnAnswerThatWasSeenToItsEnd(t *testing.T) {
+	bothWays(t, "", func(t *testing.T, g *gate) {
+		turns := func(token, id string) string {
+			t.Helper()
+			r := g.ask("/api/answer", token, "q", fmt.Sprintf(`,"conversation_id":%q`, id))
+			_, rest, _ := strings.Cut(r.body, "turns=")
+			n, _, _ := strings.Cut(rest, " ")
+			return n
+		}
+		for _, path := range []string{"/stream", "/api/answer"} {
+			id := g.ask(path, tokenSource, "q", "").conversation(t)
+			if n := turns(tokenSource, id); n != "2" {
+				t.Errorf("%s: a conversation is not continued: %s", path, n)
+			}
+			g.ask(path, tokenSource, "[[tool=memory]]", fmt.Sprintf(`,"conversation_id":%q`, id))
+			if last := g.last(); !strings.Contains(string(last.Body), id) {
+				t.Errorf("%s: the second question is not in the conversation", path)
+			}
+			if n := turns(tokenSource, id); n != "1" {
+				t.Errorf("%s: a conversation with a result of a tool goes on: turn %s", path, n)
+			}
+		}
+		// Its id is told before the tool is called.
+		begun := g.ask("/stream", tokenSource, "[[tool=memory]]", "").conversation(t)
+		if n := turns(tokenSource, begun); n != "1" {
+			t.Errorf("a conversation that began with a call of a tool goes on: turn %s", n)
+		}
+		// A client that goes away before the call must not find its result either, nor one that asks beside it.
+		kept := g.ask("/api/answer", tokenSource, "q", "").conversation(t)
+		g.leave(tokenSource, kept, func() {
+			if n := turns(tokenSource, kept); n != "1" {
+				t.Errorf("a conversation goes on beside an answer: turn %s", n)
+			}
+		})
+		if n := turns(tokenSource, kept); n != "1" {
+			t.Errorf("a conversation goes on after an answer that was not read: turn %s", n)
+		}
+		// Agents have their own tools only; nothing changes for their keys.
+		own := g.ask("/stream", tokenAgent, "[[tool=memory]]", "").conversation(t)
+		g.leave(tokenAgent, own, func() {})
+		if n := turns(tokenAgent, own); n == "1" {
+			t.Error("the conversation of an agent's key is lost")
+		}
+	})
+}
+
+// leave asks in a conversation, calls during when the answer has begun, and goes away before its end.
+func (g *gate) leave(token, conversation string, during func()) {
+	g.t.Helper()
+	ctx, cancel := context.WithCancel(g.t.Context())
+	defer cancel()
+	body := fmt.Sprintf(`{"question":"[[gap=60]]","history":"[]","api_key":%q,"conversation_id":%q}`, token, conversation)
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, g.urls[0]+"/stream", strings.NewReader(body))
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	for lines := bufio.NewScanner(resp.Body); lines.Scan() && !strings.Contains(lines.Text(), `"type": "answer"`); {
+	}
+	during()
+	cancel()
+	until(g.t, "the backend sees the client go", func() bool { return g.backend.OpenStreams() == 0 })
+}
+
+func TestOfToolsTheOperatorIsWarnedOnce(t *testing.T) {
+	const warning = "the model may be offered tools of that account"
+	site := ways["own forwarding"]
+	for name, c := range map[string]struct {
+		change func(g *gate, config string) string
+		want   int
+	}{
+		"nothing said": {func(_ *gate, config string) string { return config }, 1},
+		"none":         {func(g *gate, _ string) string { return g.withTools("none", fmt.Sprintf(site, g.address, "")) }, 0},
+		"allow":        {func(g *gate, _ string) string { return g.withTools("allow", fmt.Sprintf(site, g.address, "")) }, 0},
+		"a DocsGPT without accounts": {func(g *gate, config string) string {
+			g.onlyAgent()
+			config = strings.Replace(config, "upstream_token", "docsgpt 0.13\nupstream_token", 1)
+			return strings.Replace(config, "endpoints widget openai health", "endpoints widget", 1)
+		}, 0},
+		"no credential": {func(g *gate, config string) string {
+			g.onlyAgent()
+			return strings.Replace(config, "upstream_token {env.DOCSGPT_TOKEN}", "", 1)
+		}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := prepare(t)
+			config := c.change(g, g.config(fmt.Sprintf(site, g.address, "")))
+			for range 3 {
+				if err := g.load(config); err != nil {
+					t.Fatal(err)
+				}
+			}
+			stopAfter(t)
+			if n := strings.Count(g.logged(), warning); n != c.want {
+				t.Errorf("warned %d times", n)
+			}
+			if c.want > 0 && !strings.Contains(g.logged(), "DEFAULT_CHAT_TOOLS=none") {
+				t.Error("the warning does not say what to do")
+			}
+		})
+	}
+}
+
+// onlyAgent writes a key file without keys that are bound to sources.
+func (g *gate) onlyAgent() {
+	g.write(fmt.Sprintf("keys:\n  - {id: agent, sha256: %s, agent: \"{env.AGENT_ALPHA}\"}\n", sha(tokenAgent)))
+}
