@@ -26,9 +26,10 @@ type exam struct {
 	inside  *target // on this machine; nil: not known
 	named   bool    // outside was named by the operator
 
-	open      Known           // DocsGPT takes everybody for its owner
-	heads     []headers       // of the gate's answers, for CORS
-	elsewhere map[string]bool // paths of probes that do not come to the gate
+	open       Known           // DocsGPT takes everybody for its owner
+	heads      []headers       // of the gate's answers, for CORS
+	toolCalled bool            // the gate ended an answer for a call of a tool
+	elsewhere  map[string]bool // paths of probes that do not come to the gate
 }
 
 // Examine runs all checks for which there is enough known, one after the other. Cancelling ctx ends it early.
@@ -38,7 +39,7 @@ func Examine(ctx context.Context, f Facts, o Options) *Report {
 	}
 	x := &exam{
 		facts: f, opts: o, agent: "docsgate-doctor/" + rand.Text()[:12], origin: anyOrigin,
-		report: report{Report: Report{Findings: []Finding{}}, secrets: []string{o.Key}}, elsewhere: map[string]bool{},
+		report: report{Report: Report{Findings: []Finding{}}, secrets: []string{o.Key, f.Credential.Token}}, elsewhere: map[string]bool{},
 	}
 	if at, err := url.Parse(o.Page); err == nil && at.Host != "" {
 		x.origin = at.Scheme + "://" + at.Host // DocsGPT may know which pages an agent is for
@@ -46,7 +47,7 @@ func Examine(ctx context.Context, f Facts, o Options) *Report {
 	x.findGate()
 	for _, check := range []func(context.Context){
 		x.checkConfig, x.checkDocsGPT, x.checkExposure, x.checkBeside, x.checkKeys, x.checkDatabases, x.checkGate, x.checkErrors, x.checkKeyless,
-		x.checkClosed, x.checkKey, x.checkStream, x.checkCORS, x.checkCanary, x.checkLogs, x.checkAdmin,
+		x.checkClosed, x.checkKey, x.checkStream, x.checkCORS, x.checkCanary, x.checkTools, x.checkLogs, x.checkAdmin,
 		x.checkConsoles, x.checkTLS, x.checkPage,
 	} {
 		if ctx.Err() != nil {

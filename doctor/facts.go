@@ -28,6 +28,9 @@ type Facts struct {
 	// the configuration does not load.
 	Databases map[string]Database
 
+	// Credential is what the gate asks DocsGPT with for keys that are bound to sources.
+	Credential Credential
+
 	// Version is the configured version of DocsGPT: a name, "auto", or empty for the newest known.
 	Version string
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"github.com/docsgate/docsgate/docsgpt"
 )
 
 // streamQuestion asks for an answer that is long enough to be seen coming.
@@ -20,6 +22,11 @@ func (x *exam) checkStream(ctx context.Context) {
 	if err != nil {
 		x.fail("stream.answer",
 			fmt.Sprintf("A question with the key got no whole answer: %v.", err), "See the gate's log.")
+		return
+	}
+	if x.endedForTool(a) {
+		x.fail("stream.answer", "The answer to a question with the key ended with the code \""+docsgpt.CodeToolsNotAllowed+"\".",
+			"See what is found about tools.")
 		return
 	}
 	if r, refused := a.refusal(); refused || a.status != http.StatusOK {

@@ -29,6 +29,8 @@ type deployment struct {
 		Docsgate struct {
 			Feeds   []json.RawMessage `json:"feeds"`
 			DocsGPT string            `json:"docsgpt"`
+			Token   string            `json:"upstream_token"`
+			Tools   string            `json:"upstream_tools"`
 		} `json:"docsgate"`
 	} `json:"apps"`
 }

@@ -48,6 +48,10 @@ func (o *doctorOptions) facts(ctx context.Context) (doctor.Facts, error) {
 		f.Admin.Listen = caddy.DefaultAdminListen
 	}
 	f.Version = said.Apps.Docsgate.DocsGPT
+	f.Credential.Tools = said.Apps.Docsgate.Tools
+	if token := strings.TrimRight(replaced(said.Apps.Docsgate.Token), "\r\n"); !strings.ContainsAny(token, "{}") {
+		f.Credential.Token = token
+	}
 	f.Keys.Configured = len(said.Apps.Docsgate.Feeds)
 
 	loaded := load(config)

@@ -63,6 +63,7 @@ type ward struct {
 	open    bool          // the double has AUTH_TYPE unset
 	strict  bool          // the double answers the pages that it knows, and not the doctor's own
 	hidden  map[string]http.HandlerFunc
+	tokens  map[string][]string // access tokens of the double
 
 	options string // of docsgate
 	global  string // further global options
@@ -158,7 +159,7 @@ func (w *ward) startDocsGPT(host string) {
 		Sources: map[string]string{
 			ownSource: "manual", foreignSource: wardCanary,
 		},
-		Open: w.open, Pace: w.pace,
+		Open: w.open, Pace: w.pace, Tokens: w.tokens,
 	})
 	listener, err := net.Listen("tcp", host+":0")
 	if err != nil {
@@ -316,7 +317,7 @@ func (w *ward) examine() ([]doctor.Finding, error) {
 	cmd.SetOut(&out)
 	cmd.SetErr(&notes)
 	err := w.doctor.run(w.t.Context(), cmd)
-	for _, secret := range []string{wardToken, otherToken, wardAgent, bothAgent, wardAdmin} {
+	for _, secret := range []string{wardToken, otherToken, wardAgent, bothAgent, wardAdmin, wardAccess} {
 		if strings.Contains(out.String()+notes.String(), secret) {
 			w.t.Errorf("a secret is printed: %s", out.String())
 		}
