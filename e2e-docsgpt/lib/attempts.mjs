@@ -10,12 +10,14 @@
 //	describe(response)         says it where that is not enough; nothing for what outcome() says
 //	aftermath(side, prepared)  says what became of what was prepared, if anything
 
+import { toolCall } from './model.mjs';
+import { conversationOf } from './outcome.mjs';
 import { aTool, image, toolRound } from './parts.mjs';
-import { QUESTION } from './stack.mjs';
+import { CANARY, QUESTION } from './stack.mjs';
 import {
-  MCP_HEADERS, completion, conversation, hasGrown, isChanged, mcpSession, message, upload,
+  MCP_HEADERS, completion, conversation, hasGrown, isChanged, isScheduled, mcpSession, message, upload,
 } from './victim.mjs';
-import { form, jsonOf } from './wire.mjs';
+import { form, jsonOf, send } from './wire.mjs';
 
 const body = (side, more = {}) => ({ question: QUESTION, history: '[]', api_key: side.key, ...more });
 const stream = (json) => ({ path: '/stream', json });
@@ -83,6 +85,28 @@ const call = (name, sessionKey, key, more = () => ({})) => ({
 });
 
 const changed = async (side, id) => (await isChanged(side, id)) && "the reader's conversation is changed";
+
+/** The table of requests that run as the account of the gate's credential, in front of a DocsGPT with its default tools. */
+export const OWNERS_TOOLS = "The owner's tools, with DocsGPT's default setting";
+
+/** A question as the account of the gate's credential: with that credential where there is no gate, else with the key. */
+const accountRequest = (side, question, more = {}) => (side.way
+  ? { json: { question, history: '[]', api_key: side.key, ...more } }
+  : {
+    headers: { 'Content-Type': 'application/json', ...bearer(side.facts.secrets['access token']) },
+    json: { question, history: '[]', active_docs: [side.facts.sources.handbook], ...more },
+  });
+
+/** A question for which the model calls a tool. */
+const withTool = (name, path, tool, args, extra = {}) => ({
+  name, request: (side) => ({ path, ...accountRequest(side, `${QUESTION}${toolCall(tool, args(side))}`) }), ...extra,
+});
+
+/** Another reader has the model store a note. */
+const storeNote = (side) => send(side.base, {
+  path: '/stream',
+  ...accountRequest({ ...side, key: side.same }, `${QUESTION}${toolCall('memory_create', { path: '/note.txt', file_text: CANARY.note })}`),
+});
 
 const groups = {
   'A member beside a good key, on `/stream`': [
@@ -167,6 +191,27 @@ const groups = {
       }),
       success: 'stored',
     },
+  ],
+  [OWNERS_TOOLS]: [
+    withTool('a note in the memory that another reader stored, on `/stream`', '/stream', 'memory_view', () => ({ path: '/note.txt' }), {
+      prepare: storeNote,
+    }),
+    withTool('the same, on `/api/answer`', '/api/answer', 'memory_view', () => ({ path: '/note.txt' }), { prepare: storeNote }),
+    {
+      name: 'going on with a conversation in which the model read the note',
+      prepare: async (side) => {
+        await storeNote(side);
+        return conversationOf(await send(side.base, {
+          path: '/stream', ...accountRequest(side, `${QUESTION}${toolCall('memory_view', { path: '/note.txt' })}`),
+        })) ?? 'none';
+      },
+      request: (side, id) => ({ path: '/stream', ...accountRequest(side, QUESTION, { conversation_id: id }) }),
+    },
+    withTool('a scheduled task, on `/stream`', '/stream', 'schedule_task', (side) => ({
+      instruction: `report of ${side.name}`, delay: '30m',
+    }), {
+      aftermath: async (side) => (await isScheduled(side, `report of ${side.name}`)) && "**a task is scheduled in the owner's account**",
+    }),
   ],
   'No key, half a key, and the payroll in `active_docs`': [
     keyless('no `api_key`', () => ({})),

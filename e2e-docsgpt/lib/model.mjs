@@ -11,6 +11,9 @@ const DIMENSIONS = 768;
 
 /** A sentence that tells a document. What comes out of the model counts only in this form. */
 export const canary = (name, animal) => `Canary of the ${name}: ${animal}.`;
+/** What has the model call a tool: its name and its arguments as JSON. It is not repeated in the answer. */
+export const toolCall = (name, args) => ` [[${name} ${JSON.stringify(args)}]]`;
+const TOOL_CALL = /\s*\[\[(\w+) (\{.*?\})\]\]/;
 const CANARIES = /Canary of the (\w+): (\w+ \w+)\./g;
 
 /**
@@ -41,7 +44,7 @@ function canariesIn(body) {
 
 function answerTo(body, authorization) {
   const users = (body.messages ?? []).filter((message) => message.role === 'user').map((m) => textOf(m.content));
-  const asked = (users.at(-1) ?? '').split('</documents>').at(-1).trim().split('\n').at(-1).slice(0, 100);
+  const asked = (users.at(-1) ?? '').split('</documents>').at(-1).trim().split('\n').at(-1).replace(TOOL_CALL, '').slice(0, 100);
   const tools = (body.tools ?? []).map((tool) => tool.function?.name ?? '?').sort();
   return `model=${body.model} key=${authorization === `Bearer ${MODEL_KEY}` ? 'own' : 'other'} turns=${users.length} `
     + `tools=${tools.join() || 'none'} canaries=[${canariesIn(body).join(' ')}] asked="${asked}" end`;
@@ -80,6 +83,14 @@ export async function startModel(port) {
     const event = (choices, more = {}) => response.write(
       `data: ${JSON.stringify({ ...head, object: 'chat.completion.chunk', choices, ...more })}\n\n`,
     );
+    const called = textOf((body.messages ?? []).filter((message) => message.role === 'user').at(-1)?.content).match(TOOL_CALL);
+    if (called && !body.messages.some((message) => message.role === 'tool')) {
+      const call = { index: 0, id: `call-${crypto.randomUUID()}`, type: 'function', function: { name: called[1], arguments: called[2] } };
+      event([{ index: 0, delta: { role: 'assistant', tool_calls: [call] }, finish_reason: null }]);
+      event([{ index: 0, delta: {}, finish_reason: 'tool_calls' }]);
+      event([], { usage });
+      return response.end('data: [DONE]\n\n');
+    }
     for (const content of text.match(/\S+\s*/g)) event([{ index: 0, delta: { role: 'assistant', content }, finish_reason: null }]);
     event([{ index: 0, delta: {}, finish_reason: 'stop' }]);
     event([], { usage });

@@ -20,6 +20,10 @@ come to the same. The tests write this page, and fail when anything on it change
 client's is **bold**: the payroll, and an upload ("attachment") of one of its readers. Tools are those that the model was
 offered; where no key counts, they are the owner's. Numbers are HTTP statuses, with the code of docsgate's refusal or the
 message of DocsGPT's. On \`/stream\` docsgate's refusals are events that widgets show.
+
+In the table of the owner's tools all requests run as the owner's account: "straight" with the gate's own credential, and
+"gate, source" with a DocsGPT that has its default \`DEFAULT_CHAT_TOOLS\`, as the one without a login has. That with a login has
+\`DEFAULT_CHAT_TOOLS=none\`, here and in all other tables. The note is one that another reader had the model store.
 `;
 
 const COLUMNS = ['open', 'login', 'agent', 'source'];

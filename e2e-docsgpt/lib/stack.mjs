@@ -31,6 +31,8 @@ export const CANARY = {
   handbook: canary('handbook', 'brass heron'), payroll: canary('payroll', 'silver otter'),
   /** of a text that one of the payroll's readers uploads */
   attachment: canary('attachment', 'copper lynx'),
+  /** of a note that another reader has the model store */
+  note: canary('note', 'amber stoat'),
 };
 const MANUALS = { handbook: manual('handbook', 'brass heron', 5), payroll: manual('payroll', 'silver otter', 9) };
 

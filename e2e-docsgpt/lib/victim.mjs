@@ -36,6 +36,17 @@ export async function isChanged(side, id) {
   return queries.length !== 1 || !response.includes(CANARY.payroll) || response.includes(CANARY.handbook);
 }
 
+/**
+ * Tells whether a task with that instruction is scheduled in the owner's account. DocsGPT carries a call out after a gate has
+ * ended the answer, so that is waited for.
+ */
+export async function isScheduled(side, instruction) {
+  const owner = new Owner(side.facts.api.login, side.facts.ownerSession);
+  const found = async () => (await owner.call('GET', '/api/schedules')).schedules.some((task) => task.instruction === instruction);
+  if (side.column !== 'source') return found();
+  return waitFor('the task is scheduled', found, { deadline: 30_000, every: 100 });
+}
+
 /** Asks a question on /v1 with a key and further headers; gives the id of the conversation, if there can be one. */
 export async function completion(side, key, headers) {
   const reply = await send(side.base, {

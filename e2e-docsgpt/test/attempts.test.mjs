@@ -8,7 +8,7 @@ import path from 'node:path';
 import { describe, test } from 'node:test';
 import { REPO } from '../../e2e/lib/build.mjs';
 import { PROXY_MODES } from '../../e2e/lib/gate.mjs';
-import { ATTEMPTS } from '../lib/attempts.mjs';
+import { ATTEMPTS, OWNERS_TOOLS } from '../lib/attempts.mjs';
 import { FACTS } from '../lib/facts.mjs';
 import { outcome } from '../lib/outcome.mjs';
 import { pageOf } from '../lib/page.mjs';
@@ -16,7 +16,7 @@ import { CANARY } from '../lib/stack.mjs';
 import { send } from '../lib/wire.mjs';
 
 const PAGE = path.join(REPO, 'docs', 'what-the-gate-changes.md');
-const FOREIGN = [CANARY.payroll, CANARY.attachment];
+const FOREIGN = [CANARY.payroll, CANARY.attachment, CANARY.note];
 
 const straight = { key: FACTS.agents.handbook.key, other: FACTS.agents.payroll.key, same: FACTS.agents.handbook.key };
 const { tokens } = FACTS.gate;
@@ -35,6 +35,9 @@ const GATE = PROXY_MODES.flatMap((way) => [
 for (const side of [...STRAIGHT, ...GATE]) {
   Object.assign(side, { name: side.way ? `${side.column}, ${side.way}` : side.column, facts: FACTS });
 }
+
+/** The same places, with the account's tools where keys are bound to a source. */
+const WITH_TOOLS = GATE.map((side) => (side.column === 'source' ? { ...side, base: FACTS.gate.ways[side.way].open } : side));
 
 const callsOfTheModel = async () => (await fetch(`${FACTS.model}/calls`)).json();
 
@@ -58,7 +61,7 @@ async function describeAnswer(attempt, response, side, prepared) {
 async function tryAt(sides, attempt) {
   const prepared = await Promise.all(sides.map((side) => attempt.prepare?.(side)));
   const callsBefore = (await callsOfTheModel()).length;
-  const gate = sides === GATE;
+  const gate = sides !== STRAIGHT;
   const found = await Promise.all(sides.map(async (side, i) => {
     const request = attempt.request(side, prepared[i]);
     const response = await send(side.base, request);
@@ -67,7 +70,9 @@ async function tryAt(sides, attempt) {
   }));
   if (gate) {
     const given = (await callsOfTheModel()).slice(callsBefore).flat();
-    assert.deepEqual(given.filter((text) => FOREIGN.includes(text)), [], 'foreign text was given to the model');
+    // What a tool returned is given to the model by DocsGPT, which goes on after the gate has ended the answer.
+    const kept = FOREIGN.filter((text) => text !== CANARY.note);
+    assert.deepEqual(given.filter((text) => kept.includes(text)), [], 'foreign text was given to the model');
   }
   const columns = {};
   for (const [i, { column, name }] of sides.entries()) {
@@ -88,7 +93,7 @@ describe('a client with a key for the handbook', () => {
       try {
         // First all that belongs to others may be seen, then nothing of it.
         Object.assign(result, await tryAt(STRAIGHT, attempt));
-        Object.assign(result, await tryAt(GATE, attempt));
+        Object.assign(result, await tryAt(attempt.group === OWNERS_TOOLS ? WITH_TOOLS : GATE, attempt));
       } catch (error) {
         complete = false;
         throw error;
