@@ -45,7 +45,7 @@ func serveAdmin(w http.ResponseWriter, r *http.Request) error {
 		return caddy.APIError{HTTPStatus: http.StatusNotImplemented, Err: errors.New("this gate issues no keys: " +
 			"add to the docsgate options the line: feed store")}
 	}
-	http.StripPrefix(adminPath, *handler).ServeHTTP(w, r)
+	serveTracked(w, r, http.StripPrefix(adminPath, *handler))
 	return nil
 }
 

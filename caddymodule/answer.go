@@ -178,8 +178,12 @@ func (a *answer) finish(err error) {
 		openStreams.Dec()
 		defer a.unsent.take()
 	}
-	if a.x.r.Context().Err() != nil {
-		return // the client is gone
+	switch cause := a.x.aborted(); {
+	case cause == nil:
+	case !errors.Is(cause, errShuttingDown):
+		return // the client does not read it
+	case err != nil || way == wayRefused: // a handler may say in its own way that it was ended
+		err = cause
 	}
 	if errors.Is(err, errEnough) {
 		err = nil
@@ -211,7 +215,9 @@ func (a *answer) finish(err error) {
 			panic(http.ErrAbortHandler) // the only way left to tell the client that the answer is not whole
 		}
 	case wayRefused:
-		if r := docsgpt.Translate(a.x.endpoint, a.status, a.header, a.out); r != nil {
+		if errors.Is(err, errShuttingDown) {
+			a.fail(refusalFor(err), err)
+		} else if r := docsgpt.Translate(a.x.endpoint, a.status, a.header, a.out); r != nil {
 			a.x.upstreamFailed(r, a.status, err)
 			a.x.writeRefusal(r)
 		}
@@ -261,6 +267,8 @@ func refusalFor(err error) *docsgpt.Refusal {
 	switch {
 	case isToolCall(err):
 		return docsgpt.ToolsNotAllowed()
+	case errors.Is(err, errShuttingDown):
+		return &shuttingDown.Refusal
 	case errors.Is(err, forward.ErrTimeout), errors.Is(err, forward.ErrIdle), errors.Is(err, context.DeadlineExceeded):
 		return docsgpt.TimedOut()
 	case errors.Is(err, forward.ErrCut), errors.Is(err, docsgpt.ErrEventTooLarge):

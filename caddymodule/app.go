@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"sync/atomic"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
@@ -51,8 +52,13 @@ type App struct {
 	// How many bytes per second a request body must have, on average over any 30 seconds. Default: 1024.
 	MinBodyRate int64 `json:"min_body_rate,omitempty"`
 
+	// How long requests in flight go on when the process is to exit. Then streams end with an error event, and other
+	// requests with 503, whose code is shutting_down. A reload ends nothing. Default: 20s.
+	ShutdownGrace caddy.Duration `json:"shutdown_grace,omitempty"`
+
 	version *docsgpt.Version // nil until it is settled
 	detection
+	ending    ending
 	token     keys.Secret
 	poolKey   string
 	state     *state
@@ -74,6 +80,12 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 // version "auto" a handler may have to name the upstream first; then all of that happens while it is provisioned.
 func (a *App) Provision(ctx caddy.Context) error {
 	a.logger, a.ctx = ctx.Logger(), ctx
+	if a.ShutdownGrace == 0 {
+		a.ShutdownGrace = caddy.Duration(DefaultShutdownGrace)
+	}
+	if err := a.ending.provision(ctx, time.Duration(a.ShutdownGrace)); err != nil {
+		return err
+	}
 	if a.UpstreamToken != "" {
 		secret, err := resolveSecret(a.UpstreamToken)
 		if err != nil {
@@ -188,6 +200,9 @@ func (a *App) Start() error {
 		return err
 	}
 	a.rememberVersion()
+	if err := a.ending.start(a.ctx); err != nil {
+		return err
+	}
 	if a.state.issued != nil {
 		a.state.issued.rule(a.rules(a.state))
 		if err := a.state.syncer.Sync(a.ctx, a.state.issued.feed); err != nil {
@@ -213,6 +228,7 @@ func (a *App) Stop() error {
 
 // Cleanup lets the shared state go.
 func (a *App) Cleanup() error {
+	a.ending.cleanup()
 	if a.state == nil {
 		return nil
 	}

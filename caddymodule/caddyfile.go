@@ -44,6 +44,8 @@ func parseDirective(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, e
 //		first_byte_timeout <duration>     # default: 10m
 //		idle_timeout <duration>           # default: 5m
 //		keep_alive <duration>             # default: 4s
+//		client_write_timeout <duration>   # default: 30s
+//		client_min_rate <size>            # per second; default: 1KiB
 //		tls {
 //			ca_file <path>
 //			server_name <name>
@@ -72,7 +74,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		if !ok {
 			return d.Errf("unrecognized subdirective %q: known are endpoints, allow, max_body, max_upload, "+
 				"max_history_entries, max_history_size, max_messages, max_messages_size, max_text_size, dial_timeout, "+
-				"first_byte_timeout, idle_timeout, keep_alive, tls", name)
+				"first_byte_timeout, idle_timeout, keep_alive, client_write_timeout, client_min_rate, tls", name)
 		}
 		if seen[name] {
 			return d.Errf("%s stands twice", name)
@@ -87,20 +89,22 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 
 // options are the subdirectives, each with what reads it.
 var options = map[string]func(*Handler, *caddyfile.Dispenser) error{
-	"endpoints":           (*Handler).unmarshalEndpoints,
-	"allow":               (*Handler).unmarshalAllow,
-	"max_body":            sizeOption("4MiB", func(h *Handler) *int64 { return &h.MaxBody }),
-	"max_upload":          sizeOption("100MiB", func(h *Handler) *int64 { return &h.MaxUpload }),
-	"max_history_entries": countOption("500", func(h *Handler) *int { return &h.MaxHistoryEntries }),
-	"max_history_size":    sizeOption("256KiB", func(h *Handler) *int64 { return &h.MaxHistorySize }),
-	"max_messages":        countOption("1000", func(h *Handler) *int { return &h.MaxMessages }),
-	"max_messages_size":   sizeOption("512KiB", func(h *Handler) *int64 { return &h.MaxMessagesSize }),
-	"max_text_size":       sizeOption("256KiB", func(h *Handler) *int64 { return &h.MaxTextSize }),
-	"dial_timeout":        durationOption(func(h *Handler) *caddy.Duration { return &h.DialTimeout }),
-	"first_byte_timeout":  durationOption(func(h *Handler) *caddy.Duration { return &h.FirstByteTimeout }),
-	"idle_timeout":        durationOption(func(h *Handler) *caddy.Duration { return &h.IdleTimeout }),
-	"keep_alive":          durationOption(func(h *Handler) *caddy.Duration { return &h.KeepAlive }),
-	"tls":                 (*Handler).unmarshalTLS,
+	"endpoints":            (*Handler).unmarshalEndpoints,
+	"allow":                (*Handler).unmarshalAllow,
+	"max_body":             sizeOption("4MiB", func(h *Handler) *int64 { return &h.MaxBody }),
+	"max_upload":           sizeOption("100MiB", func(h *Handler) *int64 { return &h.MaxUpload }),
+	"max_history_entries":  countOption("500", func(h *Handler) *int { return &h.MaxHistoryEntries }),
+	"max_history_size":     sizeOption("256KiB", func(h *Handler) *int64 { return &h.MaxHistorySize }),
+	"max_messages":         countOption("1000", func(h *Handler) *int { return &h.MaxMessages }),
+	"max_messages_size":    sizeOption("512KiB", func(h *Handler) *int64 { return &h.MaxMessagesSize }),
+	"max_text_size":        sizeOption("256KiB", func(h *Handler) *int64 { return &h.MaxTextSize }),
+	"dial_timeout":         durationOption(func(h *Handler) *caddy.Duration { return &h.DialTimeout }),
+	"first_byte_timeout":   durationOption(func(h *Handler) *caddy.Duration { return &h.FirstByteTimeout }),
+	"idle_timeout":         durationOption(func(h *Handler) *caddy.Duration { return &h.IdleTimeout }),
+	"keep_alive":           durationOption(func(h *Handler) *caddy.Duration { return &h.KeepAlive }),
+	"client_write_timeout": durationOption(func(h *Handler) *caddy.Duration { return &h.ClientWriteTimeout }),
+	"client_min_rate":      (*Handler).unmarshalClientMinRate,
+	"tls":                  (*Handler).unmarshalTLS,
 }
 
 func (h *Handler) unmarshalEndpoints(d *caddyfile.Dispenser) error {
@@ -147,6 +151,19 @@ func sizeOption(example string, field func(*Handler) *int64) func(*Handler, *cad
 		*field(h) = int64(size)
 		return nil
 	}
+}
+
+func (h *Handler) unmarshalClientMinRate(d *caddyfile.Dispenser) error {
+	text := ""
+	if !d.AllArgs(&text) {
+		return d.ArgErr()
+	}
+	size, err := humanize.ParseBytes(text)
+	if err != nil || size < 1 || size > 1<<20 {
+		return d.Errf("client_min_rate %s: write a size for each second, from 1B to 1MiB, such as 1KiB", text)
+	}
+	h.ClientMinRate = int64(size)
+	return nil
 }
 
 func durationOption(field func(*Handler) *caddy.Duration) func(*Handler, *caddyfile.Dispenser) error {

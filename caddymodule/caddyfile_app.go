@@ -26,6 +26,7 @@ func init() {
 //		docsgpt <version>|auto [<address>]
 //		max_upload_disk <size>                # default: 1GiB
 //		min_body_rate <size>                  # default: 1KiB
+//		shutdown_grace <duration>             # default: 20s
 //	}
 func parseOption(d *caddyfile.Dispenser, existing any) (any, error) {
 	if existing != nil {
@@ -68,14 +69,32 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			err = unmarshalSize(d, &a.MaxUploadDisk, 1<<20, 1<<50, "from 1MiB to 1PiB, such as 2GiB")
 		case "min_body_rate":
 			err = unmarshalSize(d, &a.MinBodyRate, 1, 1<<20, "a second from 1B to 1MiB, such as 1KiB")
+		case "shutdown_grace":
+			err = a.unmarshalShutdownGrace(d)
 		default:
 			err = d.Errf("unrecognized docsgate option %q: known are feed, upstream_token, upstream_tools, docsgpt, "+
-				"max_upload_disk, min_body_rate", d.Val())
+				"max_upload_disk, min_body_rate, shutdown_grace", d.Val())
 		}
 		if err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+func (a *App) unmarshalShutdownGrace(d *caddyfile.Dispenser) error {
+	text := ""
+	if err := unmarshalOnce(d, &text); err != nil {
+		return err
+	}
+	if a.ShutdownGrace != 0 {
+		return d.Err("shutdown_grace stands twice")
+	}
+	duration, err := caddy.ParseDuration(text)
+	if err != nil || duration <= 0 {
+		return d.Errf("shutdown_grace %s: write a time above zero, such as 20s", text)
+	}
+	a.ShutdownGrace = caddy.Duration(duration)
 	return nil
 }
 

@@ -146,6 +146,7 @@ func checkGateURL(text string) error {
 // Provision reads the token and joins the app.
 func (c *Console) Provision(ctx caddy.Context) error {
 	c.logger = ctx.Logger()
+	keepConns(ctx)
 	if c.Gate != "" {
 		if err := checkGateURL(c.Gate); err != nil {
 			return err
@@ -235,7 +236,7 @@ func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.
 	if handler == nil {
 		return caddyhttp.Error(http.StatusServiceUnavailable, errors.New("the console is not ready"))
 	}
-	(*handler).ServeHTTP(w, r)
+	serveTracked(w, r, *handler)
 	return nil
 }
 

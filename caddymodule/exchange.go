@@ -19,7 +19,8 @@ import (
 // back; each step leaves in it what the following ones need.
 type exchange struct {
 	handler *Handler
-	w       http.ResponseWriter
+	w       http.ResponseWriter // client
+	client  clientWriter
 	r       *http.Request
 	next    caddyhttp.Handler
 	begun   time.Time
@@ -40,6 +41,11 @@ type exchange struct {
 	header   http.Header       // rewrite
 	rawQuery string            // rewrite
 	handed   handed            // forward, or hand
+
+	tracked tracked                 // track
+	ctx     context.Context         //nolint:containedctx // of the upstream request; startForwarding
+	stop    context.CancelCauseFunc // ends ctx
+	unwatch func() bool             // startForwarding; may be nil
 }
 
 func (x *exchange) serve() {
@@ -54,15 +60,23 @@ func (x *exchange) serve() {
 		answerOptions(x.w, x.r, x.resource.Methods())
 		return
 	}
+	if no := x.track(); no != nil {
+		x.refuse(no)
+		return
+	}
+	defer x.untrack()
 	for _, step := range steps {
 		if no := step(x); no != nil {
-			x.refuse(no)
+			x.refuse(x.whyRejected(no))
 			return
 		}
 	}
+	if no := x.startForwarding(); no != nil {
+		x.refuse(no)
+		return
+	}
 	x.meters().allowed.Inc()
 	x.countUse()
-	defer x.endWithConfiguration()()
 	switch {
 	case x.eachSource():
 		x.searchSources()
@@ -187,8 +201,6 @@ func (x *exchange) release() {
 
 // forward sends the request over the gate's own connections and relays the answer.
 func (x *exchange) forward() {
-	ctx, stop := context.WithCancelCause(x.r.Context())
-	defer stop(nil)
 	completeHeader(x.header, x.r)
 	up := x.handler.upstream
 	request := forward.Request{Method: x.endpoint.Method, Path: x.resource.Path, Query: x.rawQuery, Header: x.header}
@@ -198,7 +210,7 @@ func (x *exchange) forward() {
 	if x.upload != nil {
 		request.Body = x.upload.take()
 	}
-	resp, err := up.Send(ctx, stop, request)
+	resp, err := up.Send(x.ctx, x.stop, request)
 	a := &x.handed.answer
 	a.x = x
 	if err != nil {
@@ -207,7 +219,7 @@ func (x *exchange) forward() {
 	}
 	defer resp.Body.Close()
 	if err = a.begin(resp.StatusCode, resp.Header); err == nil {
-		err = forward.Relay(ctx, stop, resp.Body, up.IdleTimeout(), a.write)
+		err = forward.Relay(x.ctx, x.stop, resp.Body, up.IdleTimeout(), a.write)
 	}
 	a.finish(err)
 }

@@ -29,7 +29,7 @@ var errNoHandler = errors.New("no handler after docsgate answered: name an upstr
 
 // rewritten is the request for the next handler: the client's, with nothing of it left that the gate did not put there.
 func (x *exchange) rewritten() *http.Request {
-	r := x.r.WithContext(x.r.Context())
+	r := x.r.WithContext(x.ctx)
 	r.Method, r.Header = x.endpoint.Method, x.header
 	r.URL = &url.URL{Scheme: x.r.URL.Scheme, Host: x.r.URL.Host, Path: x.resource.Path, RawQuery: x.rawQuery}
 	shown := url.URL{Path: r.URL.Path, RawQuery: r.URL.RawQuery}

@@ -63,16 +63,22 @@ type Handler struct {
 	// How long an unused connection to DocsGPT is kept. Default: 4s, just below what DocsGPT's server keeps it.
 	KeepAlive caddy.Duration `json:"keep_alive,omitempty"`
 
+	// How long writing to a client may be blocked by it, in all, beyond what client_min_rate allows. Pauses of
+	// DocsGPT never count. Default: 30s.
+	ClientWriteTimeout caddy.Duration `json:"client_write_timeout,omitempty"`
+
+	// How fast a client that blocks writing must read, in bytes per second. Default: 1024.
+	ClientMinRate int64 `json:"client_min_rate,omitempty"`
+
 	// How to speak TLS with an upstream whose address begins with https.
 	TLS *UpstreamTLS `json:"tls,omitempty"`
 
-	app       *App
-	routes    *docsgpt.Routes
-	upstream  *forward.Upstream
-	logger    *zap.Logger
-	trouble   *trouble
-	listeners listeners
-	meters    map[string]meters
+	app      *App
+	routes   *docsgpt.Routes
+	upstream *forward.Upstream
+	logger   *zap.Logger
+	trouble  *trouble
+	meters   map[string]meters
 }
 
 // UpstreamTLS says how the gate speaks TLS with its upstream.
@@ -117,6 +123,12 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		h.MaxUpload = DefaultMaxUpload
 	}
 	h.app.largest.add(h)
+	if h.ClientWriteTimeout == 0 {
+		h.ClientWriteTimeout = caddy.Duration(DefaultClientWriteTimeout)
+	}
+	if h.ClientMinRate == 0 {
+		h.ClientMinRate = DefaultClientMinRate
+	}
 	if h.Upstream != "" {
 		var address string
 		if h.upstream, address, err = h.newUpstream(); err != nil {
@@ -127,9 +139,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		}
 		h.app.gates = append(h.app.gates, h)
 	}
-	if err := h.listeners.provision(ctx, h.Endpoints); err != nil {
-		return err
-	}
+	keepConns(ctx)
 	return h.app.whenSettled(h.provisionRoutes)
 }
 
@@ -222,7 +232,12 @@ func (h *Handler) Validate() error {
 	if err := h.limits().Validate(); err != nil {
 		return err
 	}
-	for _, d := range []caddy.Duration{h.DialTimeout, h.FirstByteTimeout, h.IdleTimeout, h.KeepAlive} {
+	if h.ClientMinRate < 0 {
+		return errors.New("client_min_rate is negative")
+	}
+	for _, d := range []caddy.Duration{
+		h.DialTimeout, h.FirstByteTimeout, h.IdleTimeout, h.KeepAlive, h.ClientWriteTimeout,
+	} {
 		if d < 0 {
 			return errors.New("a time is negative")
 		}
@@ -235,7 +250,6 @@ func (h *Handler) Cleanup() error {
 	if h.upstream != nil {
 		h.upstream.Close()
 	}
-	h.listeners.cleanup()
 	return nil
 }
 
@@ -244,7 +258,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if h.routes == nil { // requests may come in while a configuration is refused that has no version
 		return caddyhttp.Error(http.StatusServiceUnavailable, errNobodyToAsk)
 	}
-	x := exchange{handler: h, w: w, r: r, next: next, begun: time.Now()}
+	x := exchange{handler: h, r: r, next: next, begun: time.Now()}
+	x.client.ResponseWriter = w
+	x.w = &x.client
 	x.serve()
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -65,15 +66,16 @@ func keyFile() string {
 
 // gate is a running Caddy with the module, in front of a backend that is strict about DocsGPT's protocol.
 type gate struct {
-	t       *testing.T
-	dir     string
-	keys    string // path of the key file
-	log     string // path of all logs
-	backend *backend.Backend
-	address string // of the backend
-	urls    []string
-	global  string // further global options of the gate
-	servers string // further options of Caddy's servers
+	t        *testing.T
+	dir      string
+	keys     string // path of the key file
+	log      string // path of all logs
+	backend  *backend.Backend
+	address  string       // of the backend
+	upstream atomic.Int64 // requests in flight there
+	urls     []string
+	global   string // further global options of the gate
+	servers  string // further options of Caddy's servers
 }
 
 // ways are the two ways of forwarding, as the part of a site that follows its options.
@@ -109,7 +111,11 @@ func prepare(t *testing.T) *gate {
 		Tokens:  map[string][]string{access: nil},
 		Sources: map[string]string{sourceAlpha: "alpha", sourceBeta: "beta"},
 	})
-	server := httptest.NewServer(g.backend)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		g.upstream.Add(1)
+		defer g.upstream.Add(-1)
+		g.backend.ServeHTTP(w, r)
+	}))
 	t.Cleanup(server.Close)
 	g.address = strings.TrimPrefix(server.URL, "http://")
 	return g

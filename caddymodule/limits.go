@@ -60,6 +60,9 @@ func (a *App) Validate() error {
 	if a.MinBodyRate < 0 {
 		return errors.New("min_body_rate is negative")
 	}
+	if a.ShutdownGrace < 0 {
+		return errors.New("shutdown_grace is negative")
+	}
 	return nil
 }
 

@@ -33,6 +33,12 @@ var (
 			"means that the gate's own credential for DocsGPT is not valid there.",
 	}, []string{"endpoint", "code"})
 
+	abortedRequests = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: "caddy", Subsystem: "docsgate", Name: "aborted_requests_total",
+		Help: "Requests that ended before their response was complete, and not by DocsGPT, by endpoint and reason: " +
+			"client_disconnected, client_too_slow, shutting_down.",
+	}, []string{"endpoint", "reason"})
+
 	openStreams = prometheus.NewGauge(prometheus.GaugeOpts{
 		Namespace: "caddy", Subsystem: "docsgate", Name: "open_streams",
 		Help: "Streamed answers under way.",
@@ -43,7 +49,7 @@ var (
 // configuration has a registry of its own.
 func (a *App) registerMetrics(registry *prometheus.Registry) error {
 	all := []prometheus.Collector{
-		decisions, requestSeconds, verifySeconds, upstreamFailures, openStreams, stateCollector{a.state},
+		decisions, requestSeconds, verifySeconds, upstreamFailures, abortedRequests, openStreams, stateCollector{a.state},
 	}
 	for _, c := range all {
 		var already prometheus.AlreadyRegisteredError

@@ -47,8 +47,11 @@ func (x *exchange) rewriteSearch() *refusal {
 // out a source that cannot be searched, which is counted and logged; if none can, the client gets the first refusal.
 func (x *exchange) searchSources() {
 	parts := x.askSources(x.key.Binding.Sources)
-	if x.r.Context().Err() != nil {
-		return // the client is gone
+	if cause := x.aborted(); errors.Is(cause, errShuttingDown) {
+		x.writeRefusal(&shuttingDown.Refusal)
+		return
+	} else if cause != nil {
+		return // the client does not read it
 	}
 	var lists [][]docsgpt.Hit
 	var first *docsgpt.Refusal
@@ -138,7 +141,7 @@ type part struct {
 
 // sendSearch asks over the gate's own connections.
 func (x *exchange) sendSearch(p *part) error {
-	ctx, stop := context.WithCancelCause(x.r.Context())
+	ctx, stop := context.WithCancelCause(x.ctx)
 	defer stop(nil)
 	header := x.header.Clone()
 	completeHeader(header, x.r)

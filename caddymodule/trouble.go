@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"errors"
 	"net/http"
 	"sync"
 	"time"
@@ -53,6 +54,9 @@ func (t *trouble) due(what troubleOf, now time.Time) (skipped int, ok bool) {
 
 // upstreamFailed counts and logs what went wrong upstream. cause may be nil.
 func (x *exchange) upstreamFailed(r *docsgpt.Refusal, status int, cause error) {
+	if errors.Is(cause, errShuttingDown) {
+		return // no fault of the upstream
+	}
 	upstreamFailures.WithLabelValues(x.endpointName(), r.Code).Inc()
 	skipped, ok := x.handler.trouble.due(troubleOf{r.Code, x.keyID()}, time.Now())
 	if !ok {

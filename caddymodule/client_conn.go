@@ -1,0 +1,98 @@
+package caddymodule
+
+import (
+	"context"
+	"net"
+	"reflect"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+// clientConn is a client's connection. net/http reads one byte ahead while a handler runs, and stops there: a client
+// that sends a byte and then disconnects is not noticed before something is written to it. So the gate looks at the
+// socket by itself. It is safe for concurrent use.
+type clientConn struct {
+	net.Conn
+	socket  syscall.RawConn // nil: the socket is hidden in wrappers
+	tcp     bool
+	limited atomic.Bool // see limitUnsent
+}
+
+type clientConnKey struct{}
+
+// keepConns makes a server keep each connection in the context of its requests. Several handlers of one server share it.
+func keepConns(ctx caddy.Context) {
+	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok {
+		server.RegisterConnContext(withClientConn)
+	}
+}
+
+func withClientConn(ctx context.Context, c net.Conn) context.Context {
+	if clientConnOf(ctx) != nil {
+		return ctx
+	}
+	return context.WithValue(ctx, clientConnKey{}, newClientConn(c))
+}
+
+// clientConnOf returns nil where the server does not give connections to handlers, as with HTTP/3.
+func clientConnOf(ctx context.Context) *clientConn {
+	c, _ := ctx.Value(clientConnKey{}).(*clientConn)
+	return c
+}
+
+// maxWrappers is how many wrappers of a connection are looked through: TLS, and those of Caddy's listeners.
+const maxWrappers = 8
+
+func newClientConn(c net.Conn) *clientConn {
+	client := &clientConn{Conn: c}
+	for range maxWrappers {
+		if direct, ok := c.(syscall.Conn); ok {
+			if socket, err := direct.SyscallConn(); err == nil {
+				client.socket = socket
+				_, client.tcp = c.LocalAddr().(*net.TCPAddr)
+			}
+			return client
+		}
+		switch wrapper := c.(type) {
+		case interface{ NetConn() net.Conn }: // TLS
+			c = wrapper.NetConn()
+		case interface{ Raw() net.Conn }: // the PROXY protocol
+			c = wrapper.Raw()
+		default:
+			c = embeddedConn(c)
+		}
+		if c == nil {
+			return client
+		}
+	}
+	return client
+}
+
+// embeddedConn returns the connection that a struct embeds, or nil. Caddy's own wrappers have no method for it.
+func embeddedConn(c net.Conn) net.Conn {
+	v := reflect.ValueOf(c)
+	if v.Kind() == reflect.Pointer {
+		v = v.Elem()
+	}
+	if v.Kind() != reflect.Struct {
+		return nil
+	}
+	// An embedded pointer may be nil, so that its fields cannot be reached.
+	field, err := v.FieldByIndexErr(embeddedIndex(v.Type()))
+	if err != nil || !field.CanInterface() {
+		return nil
+	}
+	inner, _ := field.Interface().(net.Conn)
+	return inner
+}
+
+func embeddedIndex(t reflect.Type) []int {
+	field, ok := t.FieldByName("Conn")
+	if !ok {
+		return nil
+	}
+	return field.Index
+}
