@@ -18,6 +18,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/spf13/cobra"
 
+	"github.com/docsgate/docsgate/caddymodule"
 	"github.com/docsgate/docsgate/demo"
 	"github.com/docsgate/docsgate/keys"
 )
@@ -80,7 +81,7 @@ func setUpDemo(cmd *cobra.Command) {
 		if err := printDemo(cmd.OutOrStdout(), d.shown, d.pageURL, d.consoleURL); err != nil {
 			return fmt.Errorf("printing what to try: %w", err)
 		}
-		<-ctx.Done() // further interrupts change nothing: the end takes two seconds at most
+		<-ctx.Done() // further interrupts change nothing: the end takes some seconds at most
 		return nil
 	}
 }
@@ -203,7 +204,10 @@ func (d *runningDemo) startGate(c gateConfig) (port string, err error) {
 	if err := caddy.Load(config, true); err != nil {
 		return "", fmt.Errorf("starting the gate: %w", err)
 	}
-	d.undo = append(d.undo, func() { _ = caddy.Stop() })
+	d.undo = append(d.undo, func() {
+		caddymodule.Shutdown(0)
+		_ = caddy.Stop()
+	})
 	app, err := caddy.ActiveContext().App("http")
 	if err != nil {
 		return "", fmt.Errorf("looking for the gate's address: %w", err)
