@@ -29,6 +29,7 @@ var layers = map[string]struct {
 	"docsgpt":     {reach: slices.Concat(caddyModules, []string{"keys", "caddymodule"}), imports: []string{"encoding/json"}},
 	"forward":     {reach: slices.Concat(caddyModules, []string{"keys", "caddymodule"})},
 	"policy":      {reach: slices.Concat(caddyModules, []string{"caddymodule"})},
+	"inflight":    {reach: slices.Concat(caddyModules, []string{"keys", "docsgpt", "forward", "caddymodule"}), imports: []string{"net/http"}},
 	"console":     {reach: slices.Concat(caddyModules, []string{"docsgpt", "forward", "policy", "caddymodule"})},
 	"doctor":      {reach: slices.Concat(caddyModules, []string{"keys", "caddymodule"})},
 	"caddymodule": {reach: []string{"cmd", "demo"}},
