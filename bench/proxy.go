@@ -26,8 +26,9 @@ const (
 
 var proxyModes = []proxyMode{plain, own, via}
 
-// limits let the gate forward the complete history of the largest scenario.
-const limits = " {\n\t\tmax_history_entries 100000\n\t\tmax_history_size 4MiB\n\t}"
+// limits let the gate forward the complete history of the largest scenario, and one key have all the streams that are
+// open at a time.
+const limits = " {\n\t\tmax_history_entries 100000\n\t\tmax_history_size 4MiB\n\t\tmax_in_flight 4000\n\t\tmax_in_flight_per_key 4000\n\t}"
 
 func (p proxyMode) isValid() bool { return p == plain || p == own || p == via }
 

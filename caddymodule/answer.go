@@ -174,6 +174,7 @@ func (a *answer) writeHead() {
 func (a *answer) finish(err error) {
 	way := a.way
 	a.way = wayDone
+	a.x.noteEnd(err)
 	if way == wayEvents {
 		openStreams.Dec()
 		defer a.unsent.take()
@@ -222,6 +223,15 @@ func (a *answer) finish(err error) {
 			a.x.writeRefusal(r)
 		}
 	case wayDone:
+	}
+}
+
+// drop ends a stream that has no end, since the next handler has panicked. After finish it does nothing.
+func (a *answer) drop() {
+	if a.way == wayEvents {
+		a.way = wayDone
+		openStreams.Dec()
+		a.unsent.take()
 	}
 }
 

@@ -40,6 +40,8 @@ func parseDirective(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, e
 //		max_messages <number>             # default: 1000
 //		max_messages_size <size>          # default: 512KiB
 //		max_text_size <size>              # default: 256KiB
+//		max_in_flight <number>            # default: 64
+//		max_in_flight_per_key <number>    # default: 16
 //		dial_timeout <duration>           # default: 5s
 //		first_byte_timeout <duration>     # default: 10m
 //		idle_timeout <duration>           # default: 5m
@@ -73,8 +75,8 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		read, ok := options[name]
 		if !ok {
 			return d.Errf("unrecognized subdirective %q: known are endpoints, allow, max_body, max_upload, "+
-				"max_history_entries, max_history_size, max_messages, max_messages_size, max_text_size, dial_timeout, "+
-				"first_byte_timeout, idle_timeout, keep_alive, client_write_timeout, client_min_rate, tls", name)
+				"max_history_entries, max_history_size, max_messages, max_messages_size, max_text_size, max_in_flight, "+
+				"max_in_flight_per_key, dial_timeout, first_byte_timeout, idle_timeout, keep_alive, client_write_timeout, client_min_rate, tls", name)
 		}
 		if seen[name] {
 			return d.Errf("%s stands twice", name)
@@ -84,27 +86,32 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return err
 		}
 	}
+	if err := checkInFlight(h.MaxInFlight, h.MaxInFlightPerKey); err != nil {
+		return d.WrapErr(err)
+	}
 	return nil
 }
 
 // options are the subdirectives, each with what reads it.
 var options = map[string]func(*Handler, *caddyfile.Dispenser) error{
-	"endpoints":            (*Handler).unmarshalEndpoints,
-	"allow":                (*Handler).unmarshalAllow,
-	"max_body":             sizeOption("4MiB", func(h *Handler) *int64 { return &h.MaxBody }),
-	"max_upload":           sizeOption("100MiB", func(h *Handler) *int64 { return &h.MaxUpload }),
-	"max_history_entries":  countOption("500", func(h *Handler) *int { return &h.MaxHistoryEntries }),
-	"max_history_size":     sizeOption("256KiB", func(h *Handler) *int64 { return &h.MaxHistorySize }),
-	"max_messages":         countOption("1000", func(h *Handler) *int { return &h.MaxMessages }),
-	"max_messages_size":    sizeOption("512KiB", func(h *Handler) *int64 { return &h.MaxMessagesSize }),
-	"max_text_size":        sizeOption("256KiB", func(h *Handler) *int64 { return &h.MaxTextSize }),
-	"dial_timeout":         durationOption(func(h *Handler) *caddy.Duration { return &h.DialTimeout }),
-	"first_byte_timeout":   durationOption(func(h *Handler) *caddy.Duration { return &h.FirstByteTimeout }),
-	"idle_timeout":         durationOption(func(h *Handler) *caddy.Duration { return &h.IdleTimeout }),
-	"keep_alive":           durationOption(func(h *Handler) *caddy.Duration { return &h.KeepAlive }),
-	"client_write_timeout": durationOption(func(h *Handler) *caddy.Duration { return &h.ClientWriteTimeout }),
-	"client_min_rate":      (*Handler).unmarshalClientMinRate,
-	"tls":                  (*Handler).unmarshalTLS,
+	"endpoints":             (*Handler).unmarshalEndpoints,
+	"allow":                 (*Handler).unmarshalAllow,
+	"max_body":              sizeOption("4MiB", func(h *Handler) *int64 { return &h.MaxBody }),
+	"max_upload":            sizeOption("100MiB", func(h *Handler) *int64 { return &h.MaxUpload }),
+	"max_history_entries":   countOption("500", func(h *Handler) *int { return &h.MaxHistoryEntries }),
+	"max_history_size":      sizeOption("256KiB", func(h *Handler) *int64 { return &h.MaxHistorySize }),
+	"max_messages":          countOption("1000", func(h *Handler) *int { return &h.MaxMessages }),
+	"max_messages_size":     sizeOption("512KiB", func(h *Handler) *int64 { return &h.MaxMessagesSize }),
+	"max_text_size":         sizeOption("256KiB", func(h *Handler) *int64 { return &h.MaxTextSize }),
+	"max_in_flight":         countOption("64", func(h *Handler) *int { return &h.MaxInFlight }),
+	"max_in_flight_per_key": countOption("16", func(h *Handler) *int { return &h.MaxInFlightPerKey }),
+	"dial_timeout":          durationOption(func(h *Handler) *caddy.Duration { return &h.DialTimeout }),
+	"first_byte_timeout":    durationOption(func(h *Handler) *caddy.Duration { return &h.FirstByteTimeout }),
+	"idle_timeout":          durationOption(func(h *Handler) *caddy.Duration { return &h.IdleTimeout }),
+	"keep_alive":            durationOption(func(h *Handler) *caddy.Duration { return &h.KeepAlive }),
+	"client_write_timeout":  durationOption(func(h *Handler) *caddy.Duration { return &h.ClientWriteTimeout }),
+	"client_min_rate":       (*Handler).unmarshalClientMinRate,
+	"tls":                   (*Handler).unmarshalTLS,
 }
 
 func (h *Handler) unmarshalEndpoints(d *caddyfile.Dispenser) error {

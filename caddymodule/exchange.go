@@ -11,6 +11,7 @@ import (
 
 	"github.com/docsgate/docsgate/docsgpt"
 	"github.com/docsgate/docsgate/forward"
+	"github.com/docsgate/docsgate/inflight"
 	"github.com/docsgate/docsgate/keys"
 	"github.com/docsgate/docsgate/policy/quota"
 )
@@ -26,21 +27,23 @@ type exchange struct {
 	begun   time.Time
 	id      string // see requestID
 
-	resource *docsgpt.Resource // route; nil for an unknown path
-	endpoint *docsgpt.Endpoint // route
-	query    docsgpt.Query     // read
-	body     docsgpt.Body      // read; refers to buffer
-	buffer   *forward.Buffer   // read; nil where the endpoint has no body
-	upload   *upload           // read; nil where the body is no form
-	received quota.Body        // read; what the body uses
-	token    string            // read
-	key      *keys.Key         // identify; nil where the endpoint takes no token
-	oldToken bool              // identify; the token is one that another has replaced
-	call     docsgpt.Call      // decideMCP; zero elsewhere
-	session  string            // decideMCP; the client's, which is its key's own
-	header   http.Header       // rewrite
-	rawQuery string            // rewrite
-	handed   handed            // forward, or hand
+	resource  *docsgpt.Resource // route; nil for an unknown path
+	endpoint  *docsgpt.Endpoint // route
+	query     docsgpt.Query     // read
+	body      docsgpt.Body      // read; refers to buffer
+	buffer    *forward.Buffer   // read; nil where the endpoint has no body
+	upload    *upload           // read; nil where the body is no form
+	received  quota.Body        // read; what the body uses
+	token     string            // read
+	key       *keys.Key         // identify; nil where the endpoint takes no token
+	oldToken  bool              // identify; the token is one that another has replaced
+	call      docsgpt.Call      // decideMCP; zero elsewhere
+	session   string            // decideMCP; the client's, which is its key's own
+	header    http.Header       // rewrite
+	rawQuery  string            // rewrite
+	slot      inflight.Slot     // takeSlot
+	abandoned bool              // forward, or hand: DocsGPT may still work on what the gate has ended
+	handed    handed            // forward, or hand
 
 	tracked tracked                 // track
 	ctx     context.Context         //nolint:containedctx // of the upstream request; startForwarding
@@ -50,6 +53,7 @@ type exchange struct {
 
 func (x *exchange) serve() {
 	defer func() { x.meters().duration.Observe(time.Since(x.begun).Seconds()) }()
+	defer x.releaseSlot()
 	defer x.release()
 	addCORS(x.w.Header())
 	if no := x.route(); no != nil {
@@ -72,6 +76,10 @@ func (x *exchange) serve() {
 		}
 	}
 	if no := x.startForwarding(); no != nil {
+		x.refuse(no)
+		return
+	}
+	if no := x.takeSlot(); no != nil {
 		x.refuse(no)
 		return
 	}

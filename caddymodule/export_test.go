@@ -3,6 +3,8 @@ package caddymodule
 import (
 	"testing"
 	"time"
+
+	"github.com/docsgate/docsgate/inflight"
 )
 
 // Exiting makes the process be about to exit, for Caddy's events, until the test ends.
@@ -34,4 +36,19 @@ func Tracked() int {
 		n++
 	}
 	return n
+}
+
+// ForgetInFlight makes configurations that are loaded from now on count from nothing: answers that other tests have
+// abandoned count for a minute.
+func ForgetInFlight() { inFlight = new(inflight.Limiter) }
+
+// InFlight returns what is in flight, and what waits, at an upstream, by class.
+func InFlight(upstream string) map[string]inflight.Count {
+	counts := map[string]inflight.Count{}
+	for _, c := range inFlight.Counts() {
+		if c.Upstream == upstream {
+			counts[c.Class] = c
+		}
+	}
+	return counts
 }

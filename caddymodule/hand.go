@@ -16,12 +16,14 @@ import (
 func (x *exchange) hand() {
 	w := &x.handed
 	w.answer.x, w.header = x, http.Header{}
+	defer w.answer.drop()
 	err := serveNext(x.next, w, &w.begun, x.rewritten())
 	x.release()
 	if err == nil && !w.begun {
 		err = errNoHandler
 	}
 	w.answer.finish(err)
+	x.abandoned = x.abandoned || w.stopped
 }
 
 var errNoHandler = errors.New("no handler after docsgate answered: name an upstream in the directive, " +
@@ -60,6 +62,8 @@ type handed struct {
 	answer answer
 	header http.Header
 	begun  bool
+
+	stopped bool // the client takes nothing more, which makes the next handler end its request
 }
 
 // serveNext calls the next handler; begun tells whether it has begun to answer. reverse_proxy breaks off an answer that
@@ -109,6 +113,7 @@ func (w *handed) Write(p []byte) (int, error) {
 		w.WriteHeader(http.StatusOK)
 	}
 	if err := w.answer.write(p); err != nil && !errors.Is(err, errEnough) {
+		w.stopped = true
 		return 0, err
 	}
 	return len(p), nil

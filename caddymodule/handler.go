@@ -50,6 +50,15 @@ type Handler struct {
 
 	RequestLimits
 
+	// How many requests for answers may be in flight at this DocsGPT, over all keys; streams are in flight until they
+	// end. Default: 64, two thirds of the threads of a DocsGPT 0.19 or newer. Requests that are short have a share of
+	// their own, which follows from this: see docs/configuration.md.
+	MaxInFlight int `json:"max_in_flight,omitempty"`
+
+	// How many of these may be of one key; not more than max_in_flight. Default: 16, or max_in_flight where that is
+	// lower.
+	MaxInFlightPerKey int `json:"max_in_flight_per_key,omitempty"`
+
 	// How long connecting to DocsGPT may take. Default: 5s. This and the following are for the gate's own
 	// forwarding: with the next handler, its settings count.
 	DialTimeout caddy.Duration `json:"dial_timeout,omitempty"`
@@ -79,6 +88,7 @@ type Handler struct {
 	logger   *zap.Logger
 	trouble  *trouble
 	meters   map[string]meters
+	inFlight inFlightLimits
 }
 
 // UpstreamTLS says how the gate speaks TLS with its upstream.
@@ -129,6 +139,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if h.ClientMinRate == 0 {
 		h.ClientMinRate = DefaultClientMinRate
 	}
+	h.inFlight.provision(h.MaxInFlight, h.MaxInFlightPerKey)
 	if h.Upstream != "" {
 		var address string
 		if h.upstream, address, err = h.newUpstream(); err != nil {
@@ -178,6 +189,7 @@ func (h *Handler) newUpstream() (*forward.Upstream, string, error) {
 	if h.TLS != nil && address.URL.Scheme != "https" {
 		return nil, "", fmt.Errorf("upstream %q: the TLS settings are only for an address that begins with https", text)
 	}
+	h.inFlight.upstream = address.String()
 	settings, err := h.TLS.config()
 	if err != nil {
 		return nil, "", err
@@ -230,6 +242,9 @@ func (h *Handler) Validate() error {
 		return errors.New("max_upload is negative")
 	}
 	if err := h.limits().Validate(); err != nil {
+		return err
+	}
+	if err := checkInFlight(h.MaxInFlight, h.MaxInFlightPerKey); err != nil {
 		return err
 	}
 	if h.ClientMinRate < 0 {

@@ -49,7 +49,9 @@ var (
 // configuration has a registry of its own.
 func (a *App) registerMetrics(registry *prometheus.Registry) error {
 	all := []prometheus.Collector{
-		decisions, requestSeconds, verifySeconds, upstreamFailures, abortedRequests, openStreams, stateCollector{a.state},
+		decisions, requestSeconds, verifySeconds, upstreamFailures, abortedRequests, openStreams,
+		stateCollector{a.state},
+		inFlightCollector{inFlight},
 	}
 	for _, c := range all {
 		var already prometheus.AlreadyRegisteredError

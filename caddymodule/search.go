@@ -47,6 +47,7 @@ func (x *exchange) rewriteSearch() *refusal {
 // out a source that cannot be searched, which is counted and logged; if none can, the client gets the first refusal.
 func (x *exchange) searchSources() {
 	parts := x.askSources(x.key.Binding.Sources)
+	x.slot.Release() // before the client reads
 	if cause := x.aborted(); errors.Is(cause, errShuttingDown) {
 		x.writeRefusal(&shuttingDown.Refusal)
 		return

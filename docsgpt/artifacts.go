@@ -14,7 +14,7 @@ func (v *Version) artifactEndpoints() []Endpoint {
 		{Name: "artifact", Path: "/api/artifacts/{uuid}"},
 		{Name: "artifact_version", Path: "/api/artifacts/{uuid}/versions/{number}"},
 		{
-			Name: "artifact_download", Path: "/api/artifacts/{uuid}/download", Download: true,
+			Name: "artifact_download", Path: "/api/artifacts/{uuid}/download", Download: true, Class: ClassAnswer,
 			ResponseHeaders: []string{"Content-Disposition"},
 		},
 	}

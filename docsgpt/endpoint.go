@@ -54,6 +54,16 @@ const (
 	RelayEvents              // as whole "data:" events, since published widgets can read nothing else
 )
 
+// Class is for how long a request occupies DocsGPT.
+type Class uint8
+
+// The classes.
+const (
+	ClassShort  Class = iota // a thread, for some milliseconds to a few seconds
+	ClassAnswer              // a thread, for as long as a model, or the client of a file, takes: a minute and more
+	ClassListen              // a connection, for hours, but no thread
+)
+
 // Endpoint is one path of DocsGPT that the gate serves, with what holds for it in one version. It is read-only.
 type Endpoint struct {
 	Name    string // closed set, for metrics and logs: "stream", "answer", ...
@@ -63,6 +73,7 @@ type Endpoint struct {
 	Token   Place
 	Shape   Shape // of refusals
 	Relay   Relay
+	Class   Class
 	Body    BodyKind
 	Members []Member // of the body
 	Files   int      // of a form: how many files its field "file" may hold; where it may, there must be one
@@ -107,12 +118,12 @@ func (v *Version) endpoints() []Endpoint {
 	list := []Endpoint{
 		{
 			Name: "stream", Path: "/stream", Method: http.MethodPost, Group: GroupWidget, Body: BodyJSON, Shape: ShapeEvent,
-			Relay: RelayEvents, Members: chatMembers, Agents: true, Sources: true, Conversational: true,
+			Class: ClassAnswer, Relay: RelayEvents, Members: chatMembers, Agents: true, Sources: true, Conversational: true,
 			defaultHistory: v.StreamHistory,
 		},
 		{
 			Name: "answer", Path: "/api/answer", Method: http.MethodPost, Group: GroupWidget, Body: BodyJSON, Shape: ShapeJSON,
-			Members: answerMembers, Agents: true, Sources: true, Conversational: true, defaultHistory: v.AnswerHistory,
+			Class: ClassAnswer, Members: answerMembers, Agents: true, Sources: true, Conversational: true, defaultHistory: v.AnswerHistory,
 		},
 	}
 	if v.Search != SearchNone {
@@ -138,7 +149,7 @@ func (v *Version) endpoints() []Endpoint {
 	if v.OpenAI {
 		list = append(list, Endpoint{
 			Name: "completions", Path: "/v1/chat/completions", Method: http.MethodPost, Group: GroupOpenAI, Body: BodyJSON,
-			Token: PlaceBearer, Shape: ShapeOpenAI, Members: completionMembers, Agents: true, Refused: needsAgent,
+			Class: ClassAnswer, Token: PlaceBearer, Shape: ShapeOpenAI, Members: completionMembers, Agents: true, Refused: needsAgent,
 		})
 	}
 	if v.Models {

@@ -37,6 +37,7 @@ func (v *Version) mcpEndpoints() []Endpoint {
 	}
 	listen, end := say, say
 	listen.Name, listen.Method, listen.Body, listen.Members = "mcp_stream", http.MethodGet, BodyNone, nil
+	listen.Class = ClassListen
 	listen.RequestHeaders = []string{HeaderSession, headerProtocol, "Last-Event-Id"}
 	end.Name, end.Method, end.Body, end.Members = "mcp_end", http.MethodDelete, BodyNone, nil
 	return []Endpoint{say, listen, end}

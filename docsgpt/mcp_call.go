@@ -23,6 +23,14 @@ type Call struct {
 // Opens tells whether the call opens a session.
 func (c *Call) Opens() bool { return c.Method == "initialize" }
 
+// Class is for how long the call occupies DocsGPT.
+func (c *Call) Class() Class {
+	if c.Method == "tools/call" {
+		return ClassAnswer
+	}
+	return ClassShort
+}
+
 // searchTool is the one tool that DocsGPT has, and maxChunks how many hits may be asked of it.
 const (
 	searchTool = "search_docs"

@@ -45,6 +45,9 @@ func (v *Version) speechEndpoints() []Endpoint {
 		e := &list[i]
 		e.Method, e.Group, e.Shape = http.MethodPost, GroupSpeech, ShapeJSON
 		e.Agents, e.Sources, e.Refused = true, !keyed, needsAgent
+		if e.Name != "stt_live_start" { // all others wait for a model
+			e.Class = ClassAnswer
+		}
 	}
 	return list
 }

@@ -113,6 +113,9 @@ type Version struct {
 	Artifacts   ArtifactRule
 	Speech      SpeechRule
 
+	// FinishesAbandoned is set where DocsGPT goes on with an answer whose client has disconnected (0.17.1 and newer).
+	FinishesAbandoned bool
+
 	ArrayHistory bool // /api/answer takes "history" as an array, not as JSON text
 
 	// What a request without "history" gets, as JSON; empty where the version does without. Versions that need the
@@ -201,7 +204,7 @@ func modern(name string, m Mark, v Version) Version {
 	v.Name, v.Mark, v.SourceID, v.BadKey = name, m, SourceUUID, BadKeyEvent
 	v.Accounts, v.ManySources, v.Search, v.Limits = true, true, SearchKeyed, true
 	v.OpenAI, v.Models, v.Health = true, true, true
-	v.MCP, v.Attachments = true, AttachmentsAny
+	v.MCP, v.Attachments, v.FinishesAbandoned = true, AttachmentsAny, true
 	if v.Speech == SpeechNone {
 		v.Speech = SpeechBoth
 	}

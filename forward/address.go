@@ -14,6 +14,14 @@ type Address struct {
 	Socket string   // path of a unix socket; empty: TCP to URL.Host
 }
 
+// String returns the address in its one spelling: two that are the same upstream are the same text.
+func (a Address) String() string {
+	if a.Socket != "" {
+		return "unix/" + a.Socket
+	}
+	return a.URL.String()
+}
+
 // ParseAddress reads an upstream's address: "host:port", "http://host[:port][/path]", "https://host[:port][/path]" or
 // "unix//path/of/socket". The error says what is wrong with it; credentials in an address are refused and not shown.
 func ParseAddress(s string) (Address, error) {

@@ -38,7 +38,7 @@ func (l *Limiter) Acquire(ctx context.Context, slot *Slot, r Request, limits Lim
 // join counts a request as in flight, or makes it wait, which returns a waiter, or refuses it. The caller holds mu.
 func (l *Limiter) join(e *entry, weight int, limits Limits, mayWait bool) (*waiter, Decision) {
 	g := e.group
-	decision := Acquired
+	var decision Decision
 	switch {
 	case e.waiting.n > 0, e.inFlight+weight > limits.PerKey:
 		decision = KeyLimit

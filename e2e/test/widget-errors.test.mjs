@@ -60,6 +60,28 @@ describe('chat widget, errors', () => {
         });
       }
 
+      scenario('its key has too many answers in flight', async () => {
+        const chat = await widget();
+        await testbed.stub.reset();
+        const busy = Array.from({ length: 16 }, () => fetch(`${testbed.gate.url(mode)}/stream`, {
+          method: 'POST',
+          headers: { 'Content-Type': 'application/json' },
+          body: JSON.stringify({ question: `${QUESTION} [[wait=60]]`, api_key: testbed.keys.tokens.agent }),
+        }));
+        try {
+          await waitFor('all are with the backend', async () => (await testbed.stub.calls()).length === busy.length);
+          const sentence = assertErrorShown(await chat.ask(QUESTION));
+          assert.match(sentence, /try again in a few seconds/);
+          assert.doesNotMatch(sentence, BLAME);
+          assert.equal((await testbed.stub.calls()).length, busy.length, 'the question went to the backend');
+        } finally {
+          await testbed.stub.stop(); // which ends them
+          await Promise.allSettled(busy);
+          await testbed.stub.start();
+        }
+        assertAnswered(await chat.ask(QUESTION), testbed.keys);
+      });
+
       scenario('the backend is down, and comes back', async () => {
         const chat = await widget();
         await testbed.stub.stop();

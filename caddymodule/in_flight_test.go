@@ -1,0 +1,525 @@
+package caddymodule_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/docsgate/docsgate/caddymodule"
+)
+
+// holding is an upstream that answers questions with the word "hold" in them only when it is told to, and all others at
+// once.
+type holding struct {
+	*httptest.Server
+	finish chan struct{} // one for each held request
+}
+
+func hold(t *testing.T, g *gate) *holding {
+	h := &holding{finish: make(chan struct{})}
+	h.Server = httptest.NewServer(h)
+	t.Cleanup(h.Close)
+	t.Cleanup(h.CloseClientConnections)
+	g.address = strings.TrimPrefix(h.URL, "http://")
+	return h
+}
+
+func (h *holding) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	held := strings.Contains(string(body), "hold")
+	stream := r.URL.Path == "/stream"
+	if stream {
+		w.Header().Set("Content-Type", "text/event-stream")
+		fmt.Fprint(w, "data: {\"type\": \"answer\", \"answer\": \"begun\"}\n\n")
+		_ = http.NewResponseController(w).Flush()
+	} else {
+		w.Header().Set("Content-Type", "application/json")
+	}
+	if held {
+		select {
+		case <-h.finish:
+		case <-r.Context().Done():
+			return
+		}
+	}
+	switch {
+	case stream:
+		fmt.Fprint(w, "data: {\"type\": \"end\"}\n\n")
+	case strings.HasPrefix(r.URL.Path, "/api/sources/"):
+		fmt.Fprint(w, `{"chunks":[]}`)
+	case r.URL.Path == "/api/search":
+		fmt.Fprint(w, `[]`)
+	default:
+		fmt.Fprint(w, `{"answer":"done","object":"list","data":[]}`)
+	}
+}
+
+// asking is a request that is under way.
+type asking struct {
+	cancel context.CancelFunc
+	done   chan reply // gets the response when it was read whole
+}
+
+// question sends a question and returns when its stream has begun, or, on other paths, when the upstream has the request
+// counted.
+func (g *gate) question(url, path, token, question string) *asking {
+	g.t.Helper()
+	ctx, cancel := context.WithCancel(g.t.Context())
+	body := fmt.Sprintf(`{"question":%q,"api_key":%q}`, question, token)
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, url+path, strings.NewReader(body))
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	a := &asking{cancel: cancel, done: make(chan reply, 1)}
+	g.t.Cleanup(cancel)
+	begun := make(chan error, 1)
+	go func() {
+		resp, err := http.DefaultTransport.RoundTrip(r)
+		if err != nil {
+			begun <- err
+			return
+		}
+		defer resp.Body.Close()
+		in := bufio.NewReader(resp.Body)
+		_, err = in.Peek(1)
+		if err == nil && resp.StatusCode != http.StatusOK {
+			err = fmt.Errorf("status %d", resp.StatusCode)
+		}
+		begun <- err
+		text, _ := io.ReadAll(in)
+		a.done <- reply{resp.StatusCode, resp.Header, string(text)}
+	}()
+	if path == "/stream" {
+		if err := <-begun; err != nil {
+			g.t.Fatalf("a stream did not begin: %v", err)
+		}
+	}
+	return a
+}
+
+// inFlight is what the gate counts at its upstream.
+func (g *gate) inFlight(class string, own bool) int {
+	upstream := ""
+	if own {
+		upstream = "http://" + g.address
+	}
+	return caddymodule.InFlight(upstream)[class].InFlight
+}
+
+// holdingWays runs a test with each way of forwarding to an upstream that holds requests.
+func holdingWays(t *testing.T, options string, test func(t *testing.T, g *gate, h *holding, own bool)) {
+	t.Helper()
+	for name, site := range ways {
+		t.Run(name, func(t *testing.T) {
+			g := prepare(t)
+			h := hold(t, g)
+			g.start(fmt.Sprintf(site, g.address, options))
+			own := strings.HasPrefix(name, "own")
+			test(t, g, h, own)
+			until(t, "nothing is in flight", func() bool { return len(caddymodule.InFlight(map[bool]string{true: h.URL}[own])) == 0 })
+		})
+	}
+}
+
+// checkBusy checks a rejection because of the limits, on an endpoint whose clients read the shape of that path.
+func checkBusy(t *testing.T, path string, r reply, status int, code string) {
+	t.Helper()
+	if r.status != status || r.header.Get("Retry-After") != "5" {
+		t.Errorf("%s: status %d, want %d, Retry-After %q", path, r.status, status, r.header.Get("Retry-After"))
+	}
+	checkShape(t, path, r, code)
+	noSecrets(t, "the rejection", r.body)
+}
+
+// Each key has its share, all have theirs together, and what is short or another key's is served all the same.
+func TestInFlightLimits(t *testing.T) {
+	holdingWays(t, "max_in_flight 3\nmax_in_flight_per_key 2", func(t *testing.T, g *gate, h *holding, own bool) {
+		first := g.question(g.urls[0], "/stream", tokenAgent, "hold")
+		second := g.question(g.urls[0], "/api/answer", tokenAgent, "hold")
+		until(t, "both are counted", func() bool { return g.inFlight("answer", own) == 2 })
+		completion := `{"messages":[{"role":"user","content":"q"}]}`
+		for _, path := range []string{"/stream", "/api/answer"} {
+			checkBusy(t, path, g.ask(path, tokenAgent, "q", ""), http.StatusTooManyRequests, "too_many_streams")
+		}
+		busy := g.send(http.MethodPost, "/v1/chat/completions", completion, "Authorization", "Bearer "+tokenAgent)
+		checkBusy(t, "/v1/chat/completions", busy, http.StatusTooManyRequests, "too_many_streams")
+		if !strings.Contains(busy.body, `"type":"rate_limit_error"`) {
+			t.Errorf("%s", busy.body)
+		}
+
+		third := g.question(g.urls[0], "/stream", tokenSource, "hold")
+		checkBusy(t, "/stream", g.ask("/stream", tokenMany, "q", ""), http.StatusServiceUnavailable, "overloaded")
+		checkBusy(t, "/stream", g.ask("/stream", tokenAgent, "q", ""), http.StatusTooManyRequests, "too_many_streams")
+
+		// Answers starve nothing else.
+		for range 5 {
+			if r := g.ask("/api/search", tokenAgent, "q", ""); r.status != http.StatusOK {
+				t.Errorf("search: %d %s", r.status, r.body)
+			}
+		}
+		if r := g.ask("/api/search", tokenMany, "q", ""); r.status != http.StatusOK {
+			t.Errorf("search in sources: %d %s", r.status, r.body)
+		}
+		if r := g.send(http.MethodGet, "/v1/models", "", "Authorization", "Bearer "+tokenAgent); r.status != http.StatusOK {
+			t.Errorf("models: %d %s", r.status, r.body)
+		}
+		if r := g.send(http.MethodGet, "/api/health", ""); r.status != http.StatusOK {
+			t.Errorf("health: %d %s", r.status, r.body)
+		}
+		if n := g.metric(`caddy_docsgate_requests_in_flight{class="answer"} `); n < "3" {
+			t.Errorf("the gauge: %q", n)
+		}
+		for _, series := range []string{
+			`requests_in_flight{class="short"} `, `requests_in_flight{class="keyless"} `, `requests_in_flight{class="listen"} `,
+			`requests_waiting{class="short"} `, `decisions_total{endpoint="stream",reason="too_many_streams"} `,
+			`decisions_total{endpoint="completions",reason="too_many_streams"} `, `decisions_total{endpoint="stream",reason="overloaded"} `,
+		} {
+			if g.metric("caddy_docsgate_"+series) == "" {
+				t.Errorf("no metric %s", series)
+			}
+		}
+		if !strings.Contains(g.logged(), "too many requests in flight") {
+			t.Error("the operator is not told")
+		}
+
+		// One that ends makes room for another.
+		for range 3 {
+			h.finish <- struct{}{}
+		}
+		for _, a := range []*asking{first, second, third} {
+			if r := <-a.done; r.status != http.StatusOK {
+				t.Errorf("a held request: %d %s", r.status, r.body)
+			}
+		}
+		until(t, "they are over", func() bool { return g.inFlight("answer", own) == 0 })
+		if r := g.ask("/stream", tokenAgent, "q", ""); r.status != http.StatusOK {
+			t.Errorf("after that: %d %s", r.status, r.body)
+		}
+	})
+}
+
+// Whatever ends a request, its place is free again; and one that is rejected takes none.
+func TestInFlightIsReleased(t *testing.T) {
+	holdingWays(t, "max_in_flight 1", func(t *testing.T, g *gate, _ *holding, own bool) {
+		for name, send := range map[string]func() reply{
+			"answered":       func() reply { return g.ask("/stream", tokenAgent, "q", "") },
+			"a search":       func() reply { return g.ask("/api/search", tokenMany, "q", "") },
+			"health":         func() reply { return g.send(http.MethodGet, "/api/health", "") },
+			"unknown key":    func() reply { return g.ask("/stream", "unknown", "q", "") },
+			"expired key":    func() reply { return g.ask("/stream", tokenOld, "q", "") },
+			"not valid":      func() reply { return g.ask("/stream", tokenAgent, "q", `,"question":1`) },
+			"no binding":     func() reply { return g.send(http.MethodGet, "/v1/models", "", "Authorization", "Bearer "+tokenSource) },
+			"foreign":        func() reply { return g.ask("/stream", tokenAgent, "q", `,"conversation_id":"x"`) },
+			"wrong method":   func() reply { return g.send(http.MethodGet, "/stream", "") },
+			"unknown path":   func() reply { return g.send(http.MethodPost, "/api/user", "{}") },
+			"HEAD":           func() reply { return g.send(http.MethodHead, "/api/health", "") },
+			"OPTIONS":        func() reply { return g.send(http.MethodOptions, "/stream", "") },
+			"not searchable": func() reply { return g.ask("/api/search", tokenMany, strings.Repeat("x", 3000), "") },
+		} {
+			for range 4 {
+				if r := send(); r.status == http.StatusTooManyRequests || r.status == http.StatusServiceUnavailable {
+					t.Errorf("%s: %d %s", name, r.status, r.body)
+				}
+				for _, class := range []string{"answer", "short", "keyless"} {
+					until(t, name+" is over", func() bool { return g.inFlight(class, own) == 0 })
+				}
+			}
+		}
+	})
+}
+
+// A DocsGPT that is away, or breaks off, has nothing in flight.
+func TestInFlightOfAFailedUpstream(t *testing.T) {
+	holdingWays(t, "max_in_flight 1", func(t *testing.T, g *gate, h *holding, own bool) {
+		a := g.question(g.urls[0], "/stream", tokenAgent, "hold")
+		h.CloseClientConnections()
+		<-a.done
+		until(t, "the broken stream is over", func() bool { return g.inFlight("answer", own) == 0 })
+		h.Listener.Close()
+		h.CloseClientConnections()
+		for range 3 {
+			if r := g.ask("/stream", tokenAgent, "q", ""); r.status != http.StatusBadGateway {
+				t.Errorf("%d %s", r.status, r.body)
+			}
+			until(t, "it is over", func() bool { return g.inFlight("answer", own) == 0 })
+		}
+	})
+}
+
+// DocsGPT goes on with an answer whose client is gone, so that answer counts for a time. Before 0.17.1 it stops.
+func TestAbandonedAnswersCount(t *testing.T) {
+	for version, counts := range map[string]bool{"1.1": true, "0.17": true, "0.16": false} {
+		for name, site := range ways {
+			t.Run(version+", "+name, func(t *testing.T) {
+				g := prepare(t)
+				h := hold(t, g)
+				g.write(fmt.Sprintf("keys:\n  - {id: agent, sha256: %s, agent: \"{env.AGENT_ALPHA}\"}\n", sha(tokenAgent)))
+				upstream := ""
+				if strings.HasPrefix(name, "own") {
+					upstream = h.URL
+				}
+				site = strings.Replace(site, " openai health", "", 1)
+				config := g.config(fmt.Sprintf(site, g.address, "max_in_flight 1"))
+				if err := g.load(strings.Replace(config, "feed file", "docsgpt "+version+"\nfeed file", 1)); err != nil {
+					t.Fatal(err)
+				}
+				stopAfter(t)
+				a := g.question(g.urls[0], "/stream", tokenAgent, "hold")
+				a.cancel()
+				until(t, "the stream is over", func() bool { return g.metric("caddy_docsgate_open_streams ") == "0" })
+				if !counts {
+					until(t, "it does not count any more", func() bool { return len(caddymodule.InFlight(upstream)) == 0 })
+				} else if r := g.ask("/stream", tokenAgent, "q", ""); r.status != http.StatusTooManyRequests {
+					t.Errorf("%d %s", r.status, r.body)
+				}
+			})
+		}
+	}
+}
+
+// A burst of short requests waits a moment, and does not fail. A large one does not wait.
+func TestShortRequestsWait(t *testing.T) {
+	holdingWays(t, "max_in_flight 4", func(t *testing.T, g *gate, h *holding, own bool) {
+		upstream := map[bool]string{true: h.URL}[own]
+		var held []*asking
+		for range 2 { // two sources each: four requests to the upstream
+			held = append(held, g.question(g.urls[0], "/api/search", tokenMany, "hold"))
+		}
+		until(t, "they are counted", func() bool { return caddymodule.InFlight(upstream)["short"].InFlight == 4 })
+		waits := g.question(g.urls[0], "/api/search", tokenMany, "q")
+		until(t, "the next waits", func() bool { return caddymodule.InFlight(upstream)["short"].Waiting == 1 })
+		checkBusy(t, "/api/search", g.ask("/api/search", tokenMany, "q", `,"more":"`+strings.Repeat("x", 100_000)+`"`),
+			http.StatusTooManyRequests, "too_many_streams")
+		gone := g.question(g.urls[0], "/api/search", tokenMany, "q")
+		until(t, "one more waits", func() bool { return caddymodule.InFlight(upstream)["short"].Waiting == 2 })
+		gone.cancel()
+		until(t, "it does not wait any more", func() bool { return caddymodule.InFlight(upstream)["short"].Waiting == 1 })
+		for range 4 {
+			h.finish <- struct{}{}
+		}
+		for _, a := range append(held, waits) {
+			if r := <-a.done; r.status != http.StatusOK {
+				t.Errorf("%d %s", r.status, r.body)
+			}
+		}
+	})
+}
+
+// Two sites of one DocsGPT share the count, and each has its own limit.
+func TestSitesOfOneUpstreamCountTogether(t *testing.T) {
+	g := prepare(t)
+	h := hold(t, g)
+	site := "docsgate %s {\n\tmax_in_flight %d\n}\n"
+	g.start(fmt.Sprintf(site, g.address, 2), fmt.Sprintf(site, h.URL, 1))
+	g.question(g.urls[0], "/stream", tokenAgent, "hold")
+	body := `{"question":"q","api_key":"` + tokenSource + `"}`
+	if r := g.sendTo(g.urls[1], http.MethodPost, "/stream", body); r.status != http.StatusServiceUnavailable {
+		t.Errorf("the second site: %d %s", r.status, r.body)
+	}
+	if r := g.sendTo(g.urls[0], http.MethodPost, "/stream", body); r.status != http.StatusOK {
+		t.Errorf("the first site: %d %s", r.status, r.body)
+	}
+	h.finish <- struct{}{}
+}
+
+// What an old configuration has in flight counts for the new one, even if that has other feeds.
+func TestInFlightSurvivesReloads(t *testing.T) {
+	for name, site := range ways {
+		t.Run(name, func(t *testing.T) {
+			g := prepare(t)
+			h := hold(t, g)
+			config := strings.Replace(g.config(fmt.Sprintf(site, g.address, "max_in_flight 2")), "grace_period 1s", "", 1)
+			if err := g.load(config); err != nil {
+				t.Fatal(err)
+			}
+			stopAfter(t)
+			var held []*asking
+			for range 2 {
+				held = append(held, g.question(g.urls[0], "/stream", tokenAgent, "hold"))
+			}
+			for range 2 {
+				config = strings.Replace(config, "docsgate {\n", "docsgate {\n\tfeed file "+g.keys+"2\n", 1)
+				if strings.Count(config, "feed file") > 2 {
+					config = strings.Replace(config, "\tfeed file "+g.keys+"2\n", "", 2)
+				}
+				if err := os.WriteFile(g.keys+"2", []byte("keys: []\n"), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				if err := g.load(config); err != nil {
+					t.Fatal(err)
+				}
+				checkBusy(t, "/stream", g.ask("/stream", tokenAgent, "q", ""), http.StatusTooManyRequests, "too_many_streams")
+			}
+			for range held {
+				h.finish <- struct{}{}
+			}
+			for _, a := range held {
+				if r := <-a.done; !strings.Contains(r.body, `"end"`) {
+					t.Errorf("a stream of the old configuration was cut: %d %s", r.status, r.body)
+				}
+			}
+			until(t, "there is room again", func() bool { return g.ask("/stream", tokenAgent, "q", "").status == http.StatusOK })
+		})
+	}
+}
+
+// breaking is a next handler that fails as its text says.
+type breaking struct {
+	How string `json:"how,omitempty"`
+}
+
+func (breaking) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.test_breaking", New: func() caddy.Module { return new(breaking) }}
+}
+
+func (b breaking) ServeHTTP(w http.ResponseWriter, _ *http.Request, _ caddyhttp.Handler) error {
+	switch b.How {
+	case "panic":
+		panic("a bug")
+	case "abort":
+		panic(http.ErrAbortHandler)
+	case "late":
+		w.Header().Set("Content-Type", "text/event-stream")
+		_, _ = w.Write([]byte("data: {\"type\": \"answer\", \"answer\": \"begun\"}\n\n"))
+		panic("a bug")
+	case "error":
+		return caddyhttp.Error(http.StatusBadGateway, errors.New("broken"))
+	default:
+		return nil
+	}
+}
+
+func (b *breaking) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next()
+	if !d.AllArgs(&b.How) {
+		return d.ArgErr()
+	}
+	return nil
+}
+
+func init() {
+	caddy.RegisterModule(breaking{})
+	httpcaddyfile.RegisterHandlerDirective("test_breaking", func(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+		b := new(breaking)
+		return b, b.UnmarshalCaddyfile(h.Dispenser)
+	})
+	httpcaddyfile.RegisterDirectiveOrder("test_breaking", httpcaddyfile.After, "reverse_proxy")
+}
+
+// A next handler that breaks in any way leaves nothing in flight, and no stream open.
+func TestInFlightOfABrokenHandler(t *testing.T) {
+	for _, how := range []string{"panic", "abort", "late", "error", "nothing"} {
+		t.Run(how, func(t *testing.T) {
+			g := prepare(t)
+			g.start("docsgate {\nmax_in_flight 1\n}\ntest_breaking " + how + "\n")
+			for _, path := range []string{"/stream", "/api/answer", "/api/search"} {
+				token := tokenAgent
+				if path == "/api/search" {
+					token = tokenMany
+				}
+				body := fmt.Sprintf(`{"question":"q","api_key":%q}`, token)
+				for range 3 {
+					r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, g.urls[0]+path, strings.NewReader(body))
+					if err != nil {
+						t.Fatal(err)
+					}
+					r.Header.Set("Content-Type", "application/json")
+					if resp, err := http.DefaultTransport.RoundTrip(r); err == nil {
+						_, _ = io.Copy(io.Discard, resp.Body)
+						resp.Body.Close()
+						if resp.StatusCode == http.StatusTooManyRequests {
+							t.Fatalf("%s: status %d", path, resp.StatusCode)
+						}
+					}
+					until(t, "nothing is in flight", func() bool { return len(caddymodule.InFlight("")) == 0 })
+				}
+			}
+			if n := g.metric("caddy_docsgate_open_streams "); n != "0" {
+				t.Errorf("open streams: %s", n)
+			}
+		})
+	}
+}
+
+// Calls of tools are answers, all else that MCP clients say is short, and those who listen are counted by themselves.
+func TestInFlightOfMCPClients(t *testing.T) {
+	for name, site := range ways {
+		t.Run(name, func(t *testing.T) {
+			g := prepare(t)
+			site = strings.Replace(site, "openai health", "mcp", 1)
+			g.start(fmt.Sprintf(site, g.address, "max_in_flight 1"))
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			var sessions []string
+			for i := range 5 {
+				id := g.session(tokenAgent)
+				sessions = append(sessions, id)
+				r, err := http.NewRequestWithContext(ctx, http.MethodGet, g.urls[0]+"/mcp", nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				r.Header.Set("Accept", "text/event-stream")
+				r.Header.Set("Authorization", "Bearer "+tokenAgent)
+				r.Header.Set("Mcp-Session-Id", id)
+				resp, err := http.DefaultTransport.RoundTrip(r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer resp.Body.Close()
+				if want := []int{200, 200, 200, 200, http.StatusTooManyRequests}[i]; resp.StatusCode != want {
+					t.Errorf("listener %d: status %d", i, resp.StatusCode)
+				}
+			}
+			if r := g.message(tokenAgent, sessions[0], toolCall("reset")); r.status != http.StatusOK || r.rpc(t).Result == nil {
+				t.Errorf("a call: %d %s", r.status, r.body)
+			}
+			g.question(g.urls[0], "/stream", tokenAgent, "[[gap=60]]")
+			r := g.message(tokenAgent, sessions[0], toolCall("reset"))
+			checkRPC(t, "a call over the limit", r, http.StatusTooManyRequests, -32000, "too_many_streams")
+			if r := g.message(tokenAgent, sessions[0], toolsList); r.status != http.StatusOK || r.rpc(t).Result == nil {
+				t.Errorf("tools/list: %d %s", r.status, r.body)
+			}
+			g.session(tokenAgent)
+		})
+	}
+}
+
+// The directive's limits are checked when a configuration is loaded, wherever it comes from.
+func TestInFlightOptionsAreChecked(t *testing.T) {
+	for text, want := range map[string]string{
+		`{}`:                            "",
+		`{"max_in_flight": 8}`:          "",
+		`{"max_in_flight_per_key": 64}`: "",
+		`{"max_in_flight_per_key": 65}`: "max_in_flight_per_key 65 is above max_in_flight 64",
+		`{"max_in_flight": 8, "max_in_flight_per_key": 9}`: "max_in_flight_per_key 9 is above max_in_flight 8",
+		`{"max_in_flight": -1}`:                            "max_in_flight is negative",
+		`{"max_in_flight_per_key": -1}`:                    "max_in_flight_per_key is negative",
+		`{"max_in_flight": 1000001}`:                       "max_in_flight is above 1000000",
+	} {
+		var h caddymodule.Handler
+		if err := json.Unmarshal([]byte(text), &h); err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		if err := h.Validate(); err != nil {
+			got = err.Error()
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", text, got, want)
+		}
+	}
+}
