@@ -8,6 +8,10 @@ import { LOOPBACK } from '../../e2e/lib/net.mjs';
 export const MODEL = 'stand-in';
 export const MODEL_KEY = 'key-of-the-model';
 const DIMENSIONS = 768;
+/** What the ids of its own calls of tools begin with. */
+const CALLED = 'call-';
+/** The id of every file that DocsGPT stores in the model account. */
+const UPLOADED = 'file-uploaded';
 
 /** A sentence that tells a document. What comes out of the model counts only in this form. */
 export const canary = (name, animal) => `Canary of the ${name}: ${animal}.`;
@@ -18,9 +22,10 @@ const CANARIES = /Canary of the (\w+): (\w+ \w+)\./g;
 
 /**
  * What the model says: its name, whether it was called with DocsGPT's own key, how many turns of the user it saw, the
- * tools on offer, the canaries in all that it was given, and the last thing that it was asked.
+ * tools on offer, what it was given beside text, the canaries in all that it was given, and the last thing that it was
+ * asked.
  */
-export const ANSWER = /^model=(\S+) key=(\S+) turns=(\d+) tools=(\S+) canaries=\[(.*?)\] asked="([\s\S]*)" end$/;
+export const ANSWER = /^model=(\S+) key=(\S+) turns=(\d+) tools=(\S+) beside=(\S+) canaries=\[(.*?)\] asked="([\s\S]*)" end$/;
 
 /** Words are hashed to places and counted: texts with common words are close. */
 function embedding(text) {
@@ -42,12 +47,30 @@ function canariesIn(body) {
   return [...new Set([...JSON.stringify(body).matchAll(CANARIES)].map((found) => found[0]))].sort();
 }
 
+/**
+ * What the conversation holds beside text: kinds of parts, calls of tools that the model never made and their results,
+ * and very much text.
+ */
+function besideText(messages) {
+  const found = new Set();
+  for (const { role, content, tool_calls: calls, tool_call_id: id } of messages) {
+    if (role === 'tool' && !id?.startsWith(CALLED)) found.add('result');
+    if (calls?.some((call) => !call.id?.startsWith(CALLED))) found.add('call');
+    for (const part of Array.isArray(content) ? content : []) {
+      if (part.type === 'file') found.add(part.file?.file_id === UPLOADED ? 'uploaded' : 'file_id');
+      else if (part.type !== 'text') found.add(part.type);
+    }
+  }
+  if (JSON.stringify(messages).length > 300_000) found.add('much');
+  return [...found].sort();
+}
+
 function answerTo(body, authorization) {
   const users = (body.messages ?? []).filter((message) => message.role === 'user').map((m) => textOf(m.content));
   const asked = (users.at(-1) ?? '').split('</documents>').at(-1).trim().split('\n').at(-1).replace(TOOL_CALL, '').slice(0, 100);
   const tools = (body.tools ?? []).map((tool) => tool.function?.name ?? '?').sort();
   return `model=${body.model} key=${authorization === `Bearer ${MODEL_KEY}` ? 'own' : 'other'} turns=${users.length} `
-    + `tools=${tools.join() || 'none'} canaries=[${canariesIn(body).join(' ')}] asked="${asked}" end`;
+    + `tools=${tools.join() || 'none'} beside=${besideText(body.messages ?? []).join() || 'none'} canaries=[${canariesIn(body).join(' ')}] asked="${asked}" end`;
 }
 
 /** Starts it. */
@@ -63,6 +86,9 @@ export async function startModel(port) {
     // What was given to the model so far: the canaries of each call.
     if (request.url === '/calls') return reply(calls.map((call) => canariesIn(call)));
     if (request.method === 'GET') return reply({ object: 'list', data: [{ id: MODEL, object: 'model' }] });
+    if (request.url.split('?')[0].endsWith('/files')) {
+      return reply({ id: UPLOADED, object: 'file', bytes: 1, created_at: 0, filename: 'a.txt', purpose: 'assistants' });
+    }
     const body = JSON.parse(Buffer.concat(chunks).toString());
     if (request.url.split('?')[0].endsWith('/embeddings')) {
       const texts = [body.input].flat();
@@ -85,7 +111,7 @@ export async function startModel(port) {
     );
     const called = textOf((body.messages ?? []).filter((message) => message.role === 'user').at(-1)?.content).match(TOOL_CALL);
     if (called && !body.messages.some((message) => message.role === 'tool')) {
-      const call = { index: 0, id: `call-${crypto.randomUUID()}`, type: 'function', function: { name: called[1], arguments: called[2] } };
+      const call = { index: 0, id: `${CALLED}${crypto.randomUUID()}`, type: 'function', function: { name: called[1], arguments: called[2] } };
       event([{ index: 0, delta: { role: 'assistant', tool_calls: [call] }, finish_reason: null }]);
       event([{ index: 0, delta: {}, finish_reason: 'tool_calls' }]);
       event([], { usage });

@@ -29,13 +29,24 @@ export function conversationOf(response) {
     ?? events(response).find((e) => e.docsgpt?.conversation_id)?.docsgpt.conversation_id;
 }
 
+/** What the model was given beside text, in words. */
+const BESIDE = {
+  image_url: "the client's image address at the model",
+  file_id: 'a file of the model account',
+  uploaded: "the client's file is uploaded to the model account",
+  call: 'a call of a tool that never was',
+  result: 'a made-up result of a tool',
+  much: 'more than 300 kB of text at the model',
+};
+
 function saidByTheModel(answer) {
   const found = answer.match(ANSWER);
   if (!found) return `answers: ${answer.slice(0, 60)}`;
-  const [, model, key, turns, tools, canaries, asked] = found;
+  const [, model, key, turns, tools, beside, canaries, asked] = found;
   const remarks = [];
   if (turns !== '1') remarks.push(`${turns} questions in the conversation`);
   if (tools !== 'none') remarks.push(tools.includes(',') ? `${tools.split(',').length} tools` : '1 tool');
+  if (beside !== 'none') remarks.push(...beside.split(',').map((kind) => BESIDE[kind] ?? kind));
   if (model !== MODEL) remarks.push("the client's model");
   if (key !== 'own') remarks.push("the client's credential at the model");
   if (asked !== QUESTION) remarks.push("the client's prompt");
