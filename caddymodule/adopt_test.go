@@ -59,7 +59,7 @@ func TestAdoptedKeys(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			a := adopt(t)
 			site := fmt.Sprintf(site, a.address, "")
-			if err := a.load(a.config("poll 20ms", site)); err != nil {
+			if err := a.load(a.config("poll_interval 20ms", site)); err != nil {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { _ = caddy.Stop() })
@@ -75,12 +75,12 @@ func TestAdoptedKeys(t *testing.T) {
 			_, public := a.create(`{"name":"For the page","agent":"agent_` + agentOfAlpha + `"}`)
 			is("a token of the gate's own in its place", public, 200, "source=alpha")
 
-			if err := a.load(a.config("poll 20ms\noff agent_"+agentOfAlpha, site)); err != nil {
+			if err := a.load(a.config("poll_interval 20ms\nexclude_keys agent_"+agentOfAlpha, site)); err != nil {
 				t.Fatal(err)
 			}
 			is("DocsGPT's own key, switched off at the gate", agentAlpha, 401, "invalid_api_key")
 			is("the token that stands for it", public, 200, "source=alpha")
-			if err := a.load(a.config("poll 20ms", site)); err != nil {
+			if err := a.load(a.config("poll_interval 20ms", site)); err != nil {
 				t.Fatal(err)
 			}
 			is("DocsGPT's own key, switched on again", agentAlpha, 200, "source=alpha")
@@ -96,7 +96,7 @@ func TestAdoptedKeys(t *testing.T) {
 			})
 			is("a known key without the database", agentAlpha, 200, "source=alpha")
 			is("a token of the gate's own without the database", public, 200, "source=alpha")
-			if err := a.load(a.config("poll 20ms", site+"# changed\n")); err != nil {
+			if err := a.load(a.config("poll_interval 20ms", site+"# changed\n")); err != nil {
 				t.Errorf("a reload without the database: %v", err)
 			}
 			is("a known key after that reload", agentAlpha, 200, "source=alpha")
@@ -104,7 +104,7 @@ func TestAdoptedKeys(t *testing.T) {
 				t.Fatal(err)
 			}
 			before := len(a.logged())
-			if err := a.load(a.config("poll 20ms", site)); err != nil {
+			if err := a.load(a.config("poll_interval 20ms", site)); err != nil {
 				t.Fatalf("a start without the database: %v", err)
 			}
 			if said := a.logged()[before:]; !strings.Contains(said, "using the keys cached at 20") {
@@ -146,7 +146,7 @@ func TestAdoptedFromAnotherAddress(t *testing.T) {
 		}
 	}
 	site := fmt.Sprintf(ways["own forwarding"], a.address, "")
-	config := strings.Replace(a.config("poll 20ms", site), "{env.POSTGRES}", "{file."+file+"}", 1)
+	config := strings.Replace(a.config("poll_interval 20ms", site), "{env.POSTGRES}", "{file."+file+"}", 1)
 	uri(os.Getenv("POSTGRES"))
 	if err := a.load(config); err != nil {
 		t.Fatal(err)
@@ -170,7 +170,7 @@ func TestPlaintextWithADatabaseElsewhere(t *testing.T) {
 		"postgres://docsgpt:hunter2@db.invalid/docsgpt?sslmode=disable", "mongodb://docsgpt:hunter2@db.invalid/docsgpt",
 	} {
 		t.Setenv("POSTGRES", uri)
-		err := a.load(a.config("poll 20ms", site))
+		err := a.load(a.config("poll_interval 20ms", site))
 		if err == nil || !strings.Contains(err.Error(), "db.invalid") || !strings.Contains(err.Error(), "insecure_plaintext") ||
 			strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%s: %v", uri, err)

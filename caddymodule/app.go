@@ -39,14 +39,14 @@ type App struct {
 
 	// The version of the DocsGPT behind the gate, such as "0.16" or "1.1". Default: the newest known. "auto": the
 	// version that it turns out to be when the configuration is loaded, asked of it without any credential.
-	DocsGPT string `json:"docsgpt,omitempty"`
+	DocsGPT string `json:"docsgpt_version,omitempty"`
 
 	// With "auto", where the DocsGPT is that is asked. Default: the upstream of the first handler that names one.
 	DocsGPTAddress string `json:"docsgpt_address,omitempty"`
 
 	// How many bytes all uploads together may have in files, over all sites. A quarter is for uploads whose key is not
 	// known yet, which may stand after the file, and a quarter is the most that one key gets. Default: 1 GiB, or four
-	// times the largest max_upload. This and the following hold for the whole process.
+	// times the largest max_upload_size. This and the following hold for the whole process.
 	MaxUploadDisk int64 `json:"max_upload_disk,omitempty"`
 
 	// How many bytes per second a request body must have, on average over any 30 seconds. Default: 1024.
@@ -154,7 +154,7 @@ func (a *App) loadFeeds(ctx caddy.Context) ([]keys.Feed, error) {
 		}
 		if store, ok := module.(*StoreFeed); ok {
 			if a.storeFeed != nil {
-				return nil, errors.New("feed store stands twice: new keys could not tell where to go; write it once")
+				return nil, errors.New("feed store is already specified: the gate could not tell where new keys belong; specify it once")
 			}
 			a.storeFeed = store
 		}

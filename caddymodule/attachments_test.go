@@ -343,7 +343,7 @@ func TestUploadsOfOtherVersions(t *testing.T) {
 				"  - {id: object, sha256: %s, source: [\"0123456789abcdef01234567\"]}\n", sha(tokenAgent), sha(tokenSourceObject)))
 			config := g.config("docsgate " + g.address + " {\nendpoints attachments\n}\n")
 			number, _, _ := strings.Cut(version, ",")
-			if err := g.load(strings.Replace(config, "upstream_token", "docsgpt "+number+"\nupstream_token", 1)); err != nil {
+			if err := g.load(strings.Replace(config, "upstream_token", "docsgpt_version "+number+"\nupstream_token", 1)); err != nil {
 				t.Fatal(err)
 			}
 			r := g.sendForm("/api/store_attachment", filePart("a.txt"), keyPart(c.token))
@@ -362,7 +362,7 @@ const tokenSourceObject = "canary-token-object"
 
 func TestUploadLimits(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
-	fileWays(t, "max_upload 1MiB", func(t *testing.T, g *gate) {
+	fileWays(t, "max_upload_size 1MiB", func(t *testing.T, g *gate) {
 		big := part(`name="file"; filename="a.txt"`, strings.Repeat("x", 1<<20))
 		r := g.sendForm("/api/store_attachment", keyPart(tokenAgent), big)
 		if r.status != http.StatusRequestEntityTooLarge {

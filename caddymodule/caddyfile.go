@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -31,29 +32,27 @@ func parseDirective(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, e
 // UnmarshalCaddyfile sets up the handler from tokens:
 //
 //	docsgate [<matcher>] [<upstream>] {
-//		endpoints <groups...>             # see docs/configuration.md; default: widget
-//		allow <members...>                # further body members to let through
-//		max_body <size>                   # default: 4MiB
-//		max_upload <size>                 # default: 100MiB
-//		max_history_entries <number>      # default: 500
-//		max_history_size <size>           # default: 256KiB
-//		max_messages <number>             # default: 1000
-//		max_messages_size <size>          # default: 512KiB
-//		max_text_size <size>              # default: 256KiB
-//		max_in_flight <number>            # default: 64
-//		max_in_flight_per_key <number>    # default: 16
-//		dial_timeout <duration>           # default: 5s
-//		first_byte_timeout <duration>     # default: 10m
-//		idle_timeout <duration>           # default: 5m
-//		keep_alive <duration>             # default: 4s
-//		client_write_timeout <duration>   # default: 30s
-//		client_min_rate <size>            # per second; default: 1KiB
-//		tls {
-//			ca_file <path>
-//			server_name <name>
-//			certificate <certificate path> <key path>
-//			insecure_skip_verify
-//		}
+//		endpoints <groups...>                  # see docs/configuration.md; default: widget
+//		allow_fields <fields...>               # further body fields to let through
+//		max_body_size <size>                   # default: 4MiB
+//		max_upload_size <size>                 # default: 100MiB
+//		max_history_entries <number>           # default: 500
+//		max_history_size <size>                # default: 256KiB
+//		max_messages <number>                  # default: 1000
+//		max_messages_size <size>               # default: 512KiB
+//		max_text_size <size>                   # default: 256KiB
+//		max_in_flight <number>                 # default: 64
+//		max_in_flight_per_key <number>         # default: 16
+//		dial_timeout <duration>                # default: 5s
+//		response_header_timeout <duration>     # default: 10m
+//		stream_idle_timeout <duration>         # default: 5m
+//		keepalive <duration>                   # default: 4s
+//		client_write_timeout <duration>        # default: 30s
+//		client_min_rate <size>                 # per second; default: 1KiB
+//		tls_trust_pool <module> [<args...>]    # these four as in reverse_proxy's transport
+//		tls_client_auth <automate_name> | <cert_file> <key_file>
+//		tls_server_name <name>
+//		tls_insecure_skip_verify
 //	}
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
@@ -72,17 +71,15 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	seen := map[string]bool{}
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		name := d.Val()
-		read, ok := options[name]
-		if !ok {
-			return d.Errf("unrecognized subdirective %q: known are endpoints, allow, max_body, max_upload, "+
-				"max_history_entries, max_history_size, max_messages, max_messages_size, max_text_size, max_in_flight, "+
-				"max_in_flight_per_key, dial_timeout, first_byte_timeout, idle_timeout, keep_alive, client_write_timeout, client_min_rate, tls", name)
+		i := slices.IndexFunc(options, func(o option) bool { return o.name == name })
+		if i < 0 {
+			return unrecognized(d, optionNames()...)
 		}
 		if seen[name] {
-			return d.Errf("%s stands twice", name)
+			return alreadySpecified(d)
 		}
 		seen[name] = true
-		if err := read(h, d); err != nil {
+		if err := options[i].parse(h, d); err != nil {
 			return err
 		}
 	}
@@ -92,26 +89,43 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// options are the subdirectives, each with what reads it.
-var options = map[string]func(*Handler, *caddyfile.Dispenser) error{
-	"endpoints":             (*Handler).unmarshalEndpoints,
-	"allow":                 (*Handler).unmarshalAllow,
-	"max_body":              sizeOption("4MiB", func(h *Handler) *int64 { return &h.MaxBody }),
-	"max_upload":            sizeOption("100MiB", func(h *Handler) *int64 { return &h.MaxUpload }),
-	"max_history_entries":   countOption("500", func(h *Handler) *int { return &h.MaxHistoryEntries }),
-	"max_history_size":      sizeOption("256KiB", func(h *Handler) *int64 { return &h.MaxHistorySize }),
-	"max_messages":          countOption("1000", func(h *Handler) *int { return &h.MaxMessages }),
-	"max_messages_size":     sizeOption("512KiB", func(h *Handler) *int64 { return &h.MaxMessagesSize }),
-	"max_text_size":         sizeOption("256KiB", func(h *Handler) *int64 { return &h.MaxTextSize }),
-	"max_in_flight":         countOption("64", func(h *Handler) *int { return &h.MaxInFlight }),
-	"max_in_flight_per_key": countOption("16", func(h *Handler) *int { return &h.MaxInFlightPerKey }),
-	"dial_timeout":          durationOption(func(h *Handler) *caddy.Duration { return &h.DialTimeout }),
-	"first_byte_timeout":    durationOption(func(h *Handler) *caddy.Duration { return &h.FirstByteTimeout }),
-	"idle_timeout":          durationOption(func(h *Handler) *caddy.Duration { return &h.IdleTimeout }),
-	"keep_alive":            durationOption(func(h *Handler) *caddy.Duration { return &h.KeepAlive }),
-	"client_write_timeout":  durationOption(func(h *Handler) *caddy.Duration { return &h.ClientWriteTimeout }),
-	"client_min_rate":       (*Handler).unmarshalClientMinRate,
-	"tls":                   (*Handler).unmarshalTLS,
+// option is a subdirective with the function that parses it.
+type option struct {
+	name  string
+	parse func(*Handler, *caddyfile.Dispenser) error
+}
+
+// options are the subdirectives in the order of the documentation.
+var options = []option{
+	{"endpoints", (*Handler).unmarshalEndpoints},
+	{"allow_fields", (*Handler).unmarshalAllowFields},
+	{"max_body_size", sizeOption("4MiB", func(h *Handler) *int64 { return &h.MaxBody })},
+	{"max_upload_size", sizeOption("100MiB", func(h *Handler) *int64 { return &h.MaxUpload })},
+	{"max_history_entries", countOption("500", func(h *Handler) *int { return &h.MaxHistoryEntries })},
+	{"max_history_size", sizeOption("256KiB", func(h *Handler) *int64 { return &h.MaxHistorySize })},
+	{"max_messages", countOption("1000", func(h *Handler) *int { return &h.MaxMessages })},
+	{"max_messages_size", sizeOption("512KiB", func(h *Handler) *int64 { return &h.MaxMessagesSize })},
+	{"max_text_size", sizeOption("256KiB", func(h *Handler) *int64 { return &h.MaxTextSize })},
+	{"max_in_flight", countOption("64", func(h *Handler) *int { return &h.MaxInFlight })},
+	{"max_in_flight_per_key", countOption("16", func(h *Handler) *int { return &h.MaxInFlightPerKey })},
+	{"dial_timeout", durationOption(func(h *Handler) *caddy.Duration { return &h.DialTimeout })},
+	{"response_header_timeout", durationOption(func(h *Handler) *caddy.Duration { return &h.FirstByteTimeout })},
+	{"stream_idle_timeout", durationOption(func(h *Handler) *caddy.Duration { return &h.IdleTimeout })},
+	{"keepalive", durationOption(func(h *Handler) *caddy.Duration { return &h.KeepAlive })},
+	{"client_write_timeout", durationOption(func(h *Handler) *caddy.Duration { return &h.ClientWriteTimeout })},
+	{"client_min_rate", (*Handler).unmarshalClientMinRate},
+	{"tls_trust_pool", (*Handler).unmarshalTrustPool},
+	{"tls_client_auth", (*Handler).unmarshalClientAuth},
+	{"tls_server_name", (*Handler).unmarshalServerName},
+	{"tls_insecure_skip_verify", (*Handler).unmarshalInsecureSkipVerify},
+}
+
+func optionNames() []string {
+	names := make([]string, len(options))
+	for i, o := range options {
+		names[i] = o.name
+	}
+	return names
 }
 
 func (h *Handler) unmarshalEndpoints(d *caddyfile.Dispenser) error {
@@ -132,7 +146,7 @@ func (h *Handler) unmarshalEndpoints(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-func (h *Handler) unmarshalAllow(d *caddyfile.Dispenser) error {
+func (h *Handler) unmarshalAllowFields(d *caddyfile.Dispenser) error {
 	h.Allow = d.RemainingArgs()
 	if len(h.Allow) == 0 {
 		return d.ArgErr()
@@ -186,34 +200,6 @@ func durationOption(field func(*Handler) *caddy.Duration) func(*Handler, *caddyf
 		*field(h) = caddy.Duration(duration)
 		return nil
 	}
-}
-
-func (h *Handler) unmarshalTLS(d *caddyfile.Dispenser) error {
-	if d.NextArg() {
-		return d.ArgErr()
-	}
-	h.TLS = new(UpstreamTLS)
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		ok := false
-		switch d.Val() {
-		case "ca_file":
-			ok = d.AllArgs(&h.TLS.CAFile)
-		case "server_name":
-			ok = d.AllArgs(&h.TLS.ServerName)
-		case "certificate":
-			ok = d.AllArgs(&h.TLS.CertificateFile, &h.TLS.KeyFile)
-		case "insecure_skip_verify":
-			ok = len(d.RemainingArgs()) == 0
-			h.TLS.InsecureSkipVerify = true
-		default:
-			return d.Errf("unrecognized tls option %q: known are ca_file, server_name, certificate, "+
-				"insecure_skip_verify", d.Val())
-		}
-		if !ok {
-			return d.ArgErr()
-		}
-	}
-	return nil
 }
 
 var _ caddyfile.Unmarshaler = (*Handler)(nil)

@@ -20,10 +20,10 @@ func init() {
 // parseOption sets up the app from the global option:
 //
 //	docsgate {
-//		feed <module> [<args...>]             # where keys come from; may stand several times
+//		feed <module> [<args...>]             # where keys come from; may be specified several times
 //		upstream_token {env.<name>}|{file.<path>}
 //		upstream_tools none|allow
-//		docsgpt <version>|auto [<address>]
+//		docsgpt_version <version>|auto [<address>]
 //		max_upload_disk <size>                # default: 1GiB
 //		min_body_rate <size>                  # default: 1KiB
 //		shutdown_grace <duration>             # default: 20s
@@ -31,7 +31,7 @@ func init() {
 func parseOption(d *caddyfile.Dispenser, existing any) (any, error) {
 	if existing != nil {
 		d.Next() // so that the error names the second one's line
-		return nil, d.Err("the docsgate options stand twice: put them into one block")
+		return nil, d.Err("docsgate is already specified: put all its options into one block")
 	}
 	app := &App{}
 	if err := app.UnmarshalCaddyfile(d); err != nil {
@@ -63,7 +63,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 					err = d.Err(fault.Error())
 				}
 			}
-		case "docsgpt":
+		case "docsgpt_version":
 			err = a.unmarshalVersion(d)
 		case "max_upload_disk":
 			err = unmarshalSize(d, &a.MaxUploadDisk, 1<<20, 1<<50, "from 1MiB to 1PiB, such as 2GiB")
@@ -72,8 +72,8 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		case "shutdown_grace":
 			err = a.unmarshalShutdownGrace(d)
 		default:
-			err = d.Errf("unrecognized docsgate option %q: known are feed, upstream_token, upstream_tools, docsgpt, "+
-				"max_upload_disk, min_body_rate, shutdown_grace", d.Val())
+			err = unrecognized(d, "feed", "upstream_token", "upstream_tools", "docsgpt_version", "max_upload_disk", "min_body_rate",
+				"shutdown_grace")
 		}
 		if err != nil {
 			return err
@@ -83,12 +83,12 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 }
 
 func (a *App) unmarshalShutdownGrace(d *caddyfile.Dispenser) error {
+	if a.ShutdownGrace != 0 {
+		return alreadySpecified(d)
+	}
 	text := ""
 	if err := unmarshalOnce(d, &text); err != nil {
 		return err
-	}
-	if a.ShutdownGrace != 0 {
-		return d.Err("shutdown_grace stands twice")
 	}
 	duration, err := caddy.ParseDuration(text)
 	if err != nil || duration <= 0 {
@@ -101,7 +101,7 @@ func (a *App) unmarshalShutdownGrace(d *caddyfile.Dispenser) error {
 // unmarshalVersion reads the version, and with "auto" perhaps an address.
 func (a *App) unmarshalVersion(d *caddyfile.Dispenser) error {
 	if a.DocsGPT != "" {
-		return d.Err("docsgpt stands twice")
+		return alreadySpecified(d)
 	}
 	args := d.RemainingArgs()
 	if len(args) == 0 || len(args) > 1 && args[0] != docsgpt.Auto || len(args) > 2 {
@@ -110,7 +110,7 @@ func (a *App) unmarshalVersion(d *caddyfile.Dispenser) error {
 	a.DocsGPT = args[0]
 	switch {
 	case a.DocsGPT == "":
-		return d.Err("docsgpt is empty")
+		return d.Err("docsgpt_version is empty")
 	case a.DocsGPT != docsgpt.Auto:
 		if _, err := docsgpt.FindVersion(a.DocsGPT); err != nil {
 			return d.Err(err.Error())
@@ -159,11 +159,11 @@ func feedNames() string {
 	return names
 }
 
-// unmarshalOnce reads the one argument of an option that may stand once.
+// unmarshalOnce parses the one argument of an option that may be specified once.
 func unmarshalOnce(d *caddyfile.Dispenser, to *string) error {
 	option := d.Val()
 	if *to != "" {
-		return d.Errf("%s stands twice", option)
+		return alreadySpecified(d)
 	}
 	if !d.AllArgs(to) {
 		return d.ArgErr()
@@ -182,7 +182,7 @@ func unmarshalSize(d *caddyfile.Dispenser, to *int64, least, most uint64, exampl
 		return err
 	}
 	if *to != 0 {
-		return d.Errf("%s stands twice", option)
+		return d.Errf("%s is already specified", option)
 	}
 	size, err := humanize.ParseBytes(text)
 	if err != nil || size < least || size > most {

@@ -35,7 +35,7 @@ type Console struct {
 	AdminToken string `json:"admin_token,omitempty"`
 
 	// Where clients reach the gate, such as https://ask.example.com: the examples that the page shows use it.
-	Gate string `json:"gate,omitempty"`
+	Gate string `json:"public_url,omitempty"`
 
 	// The references that keys made on the page and over its API may name as their agents, each one placeholder, {env.NAME} or
 	// {file.PATH}. Others are rejected. Default: none; keys of other feeds can be named by their ids without it, and a DocsGPT
@@ -44,7 +44,7 @@ type Console struct {
 
 	// Further host names of this console. Only needed without other protection than a local listener, where only names
 	// of this machine are answered: else a web page could reach the console through a name that its owner points here.
-	Hosts []string `json:"hosts,omitempty"`
+	Hosts []string `json:"allowed_hosts,omitempty"`
 
 	app     *App
 	token   keys.Secret
@@ -71,9 +71,9 @@ func parseConsole(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, err
 //
 //	docsgate_console {
 //		admin_token {env.<name>}|{file.<path>}
-//		gate <url>
+//		public_url <url>
 //		agents {env.<name>}|{file.<path>}...
-//		hosts <names...>
+//		allowed_hosts <names...>
 //	}
 func (c *Console) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
@@ -89,26 +89,26 @@ func (c *Console) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 					err = d.Err(errClearSecret.Error())
 				}
 			}
-		case "gate":
+		case "public_url":
 			if err = unmarshalOnce(d, &c.Gate); err == nil {
 				err = wrapAt(d, checkGateURL(c.Gate))
 			}
 		case "agents":
 			if len(c.Agents) > 0 {
-				return d.Err("agents stands twice: list all references on one line")
+				return alreadySpecified(d)
 			}
 			if err = unmarshalList(d, &c.Agents); err == nil {
 				err = wrapAt(d, checkAgents(c.Agents))
 			}
-		case "hosts":
+		case "allowed_hosts":
 			if len(c.Hosts) > 0 {
-				return d.Err("hosts stands twice")
+				return alreadySpecified(d)
 			}
 			if c.Hosts = d.RemainingArgs(); len(c.Hosts) == 0 {
 				return d.ArgErr()
 			}
 		default:
-			err = d.Errf("unrecognized docsgate_console option %q: known are admin_token, gate, agents, hosts", d.Val())
+			err = unrecognized(d, "admin_token", "public_url", "agents", "allowed_hosts")
 		}
 		if err != nil {
 			return err
@@ -138,7 +138,7 @@ func checkGateURL(text string) error {
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" ||
 		u.Fragment != "" || u.Path != "" && u.Path != "/" {
-		return errors.New("gate is the address that clients ask, such as https://ask.example.com")
+		return errors.New("public_url is the address that clients ask, such as https://ask.example.com")
 	}
 	return nil
 }
@@ -207,8 +207,8 @@ func (c *Console) open() error {
 // refused logs who was not let in, not more than once for each address and reason in some seconds: it costs nothing to ask.
 func (c *Console) refused(no guard.Refusal) {
 	if skipped, ok := c.trouble.due(troubleOf{string(no.Reason), no.From}, time.Now()); ok {
-		c.logger.Warn("console: not let in", zap.String("reason", string(no.Reason)), zap.String("client_ip", no.From),
-			zap.Int("not_logged_before", skipped))
+		c.logger.Warn("admin request rejected", zap.String("reason", string(no.Reason)), zap.String("client_ip", no.From),
+			zap.Int("suppressed", skipped))
 	}
 }
 

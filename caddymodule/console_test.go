@@ -54,17 +54,18 @@ func TestConsoleRefusesToBeOpen(t *testing.T) {
 
 func TestConsoleSettings(t *testing.T) {
 	tests := map[string]struct{ block, want string }{
-		"no store":         {"{\nadmin_token {env.ADMIN}\n}", "feed store"},
-		"a short token":    {"{\nadmin_token {env.SHORT}\n}", "fewer than 16"},
-		"an empty token":   {"{\nadmin_token {env.NONE}\n}", "admin_token"},
-		"a clear token":    {"{\nadmin_token secret\n}", "must not stand here in clear"},
-		"gate with a path": {"{\ngate https://ask.example.com/x\n}", "gate is the address"},
-		"agents twice":     {"{\nagents {env.A}\nagents {env.B}\n}", "agents stands twice"},
-		"no agents":        {"{\nagents\n}", "wrong argument count"},
-		"an agent's key":   {"{\nagents {env.A} 0f0e0d0c-0b0a-0908-0706-050403020100\n}", "number 2 is no reference"},
-		"gate twice":       {"{\ngate http://a\ngate http://b\n}", "gate stands twice"},
-		"unknown":          {"{\nopen\n}", `unrecognized docsgate_console option "open"`},
-		"an argument":      {"x", "wrong argument count"},
+		"no store":        {"{\nadmin_token {env.ADMIN}\n}", "feed store"},
+		"a short token":   {"{\nadmin_token {env.SHORT}\n}", "fewer than 16"},
+		"an empty token":  {"{\nadmin_token {env.NONE}\n}", "admin_token"},
+		"a clear token":   {"{\nadmin_token secret\n}", "must not stand here in clear"},
+		"URL with a path": {"{\npublic_url https://ask.example.com/x\n}", "public_url is the address"},
+		"agents twice":    {"{\nagents {env.A}\nagents {env.B}\n}", "agents is already specified"},
+		"no agents":       {"{\nagents\n}", "wrong argument count"},
+		"an agent's key":  {"{\nagents {env.A} 0f0e0d0c-0b0a-0908-0706-050403020100\n}", "number 2 is no reference"},
+		"URL twice":       {"{\npublic_url http://a\npublic_url http://b\n}", "public_url is already specified"},
+		"a former name":   {"{\ngate http://a\n}", "unrecognized subdirective 'gate': it was renamed to public_url"},
+		"unknown":         {"{\nopen\n}", "unrecognized subdirective 'open': known are admin_token, public_url, agents, allowed_hosts"},
+		"an argument":     {"x", "wrong argument count"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -94,7 +95,7 @@ func TestConsoleLetsIn(t *testing.T) {
 		"no token":                {"{\nadmin_token {env.ADMIN}\n}", nil, 401, ""},
 		"local":                   {"", nil, 201, "loopback"},
 		"another host name":       {"", []string{"Host", "attacker.example"}, 403, ""},
-		"a name of its own":       {"{\nhosts keys.test\n}", []string{"Host", "keys.test"}, 201, "loopback"},
+		"a name of its own":       {"{\nallowed_hosts keys.test\n}", []string{"Host", "keys.test"}, 201, "loopback"},
 		"from another site":       {"", []string{"Origin", "https://attacker.example", "Sec-Fetch-Site", "cross-site"}, 403, ""},
 		"through a proxy":         {"", []string{"X-Forwarded-For", "203.0.113.7"}, 403, ""},
 		"basic_auth, right":       {"BASIC", []string{"Authorization", basic}, 201, "alice"},
@@ -140,7 +141,7 @@ func TestConsolePage(t *testing.T) {
 	i := issue(t)
 	t.Setenv("ADMIN", adminToken)
 	i.start(fmt.Sprintf(ways["own forwarding"], i.address, ""),
-		"docsgate_console {\nadmin_token {env.ADMIN}\ngate https://ask.example.com\n}\n")
+		"docsgate_console {\nadmin_token {env.ADMIN}\npublic_url https://ask.example.com\n}\n")
 	page := func(method, path, body string, headers ...string) reply {
 		return i.sendTo(i.urls[1], method, path, body, append([]string{
 			"Accept", "text/html", "Content-Type", "", "Content-Type", "application/x-www-form-urlencoded",

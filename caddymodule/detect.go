@@ -20,7 +20,7 @@ import (
 // detectTimeout is how long asking DocsGPT for its version may take altogether. Loading a configuration waits for it.
 const detectTimeout = 3 * time.Second
 
-var errNobodyToAsk = errors.New("docsgpt auto: there is no DocsGPT to ask, since no docsgate directive names an upstream: " +
+var errNobodyToAsk = errors.New("docsgpt_version auto: there is no DocsGPT to ask, since no docsgate directive names an upstream: " +
 	"write its address after auto, or its version in place of auto")
 
 // detection is what an app with the version "auto" knows before it has a version. The app stands above all sites and
@@ -36,11 +36,11 @@ type detection struct {
 func (a *App) settleByAddress() error {
 	text, err := caddy.NewReplacer().ReplaceOrErr(a.DocsGPTAddress, true, true)
 	if err != nil {
-		return fmt.Errorf("docsgpt auto: %w", err)
+		return fmt.Errorf("docsgpt_version auto: %w", err)
 	}
 	address, err := forward.ParseAddress(text)
 	if err != nil {
-		return fmt.Errorf("docsgpt auto: %w", err)
+		return fmt.Errorf("docsgpt_version auto: %w", err)
 	}
 	up := forward.New(forward.Config{Address: address, DialTimeout: detectTimeout})
 	defer up.Close()
@@ -54,7 +54,7 @@ func (a *App) settle(up *forward.Upstream, address string) error {
 	case a.DocsGPT != docsgpt.Auto || a.DocsGPTAddress != "" && a.asked != "" || a.asked == address:
 		return nil
 	case a.asked != "":
-		a.logger.Warn("docsgpt auto asks only the first upstream; if the DocsGPT of another one has another version, "+
+		a.logger.Warn("docsgpt_version auto asks only the first upstream; if the DocsGPT of another one has another version, "+
 			"give it a Caddy of its own", zap.String("asked", a.asked), zap.String("not_asked", address))
 		return nil
 	}
@@ -88,7 +88,7 @@ func (a *App) detect(up *forward.Upstream, address string) *docsgpt.Version {
 	upstream := zap.String("upstream", address)
 	found, err := docsgpt.Detect(func(path string) (int, []byte, error) { return ask(ctx, up, path) })
 	if err == nil {
-		a.logger.Info("found out the version of DocsGPT", upstream, zap.String("docsgpt", found.Version.Name),
+		a.logger.Info("detected DocsGPT version", upstream, zap.String("docsgpt", found.Version.Name),
 			zap.Strings("or", found.Alike), zap.String("from", found.From))
 		a.found = found.Version
 		return found.Version

@@ -58,10 +58,10 @@ func (d *described) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, `{"swagger":"2.0","paths":{%s},"info":{"title":"DocsGPT API"}}`, list)
 }
 
-// auto is a configuration with "docsgpt auto" whose storage is the test's own.
+// auto is a configuration with "docsgpt_version auto" whose storage is the test's own.
 func (g *gate) auto(more string, sites ...string) string {
 	config := strings.Replace(g.config(sites...), "admin off", "admin off\n\tstorage file_system "+g.dir+"/storage", 1)
-	return strings.Replace(config, "upstream_token", "docsgpt auto "+more+"\n\t\tupstream_token", 1)
+	return strings.Replace(config, "upstream_token", "docsgpt_version auto "+more+"\n\t\tupstream_token", 1)
 }
 
 // oldKeys is a key file for a DocsGPT before 0.17.
@@ -78,7 +78,7 @@ func TestAutoTakesTheUpstreamsVersion(t *testing.T) {
 		t.Fatal(err)
 	}
 	stopAfter(t)
-	if log := g.logged(); !strings.Contains(log, `found out the version of DocsGPT`) || !strings.Contains(log, `"docsgpt":"0.14"`) ||
+	if log := g.logged(); !strings.Contains(log, `detected DocsGPT version`) || !strings.Contains(log, `"docsgpt":"0.14"`) ||
 		!strings.Contains(log, "/api/create_agent among them") {
 		t.Errorf("the log does not say what was found, and from what:\n%s", log)
 	}

@@ -30,12 +30,12 @@ func init() {
 //
 //	feed docsgpt <uri> {
 //		owners <accounts...>
-//		ids <ids...>
-//		published
-//		shared
-//		off <ids...>
-//		patience <duration>
-//		poll <duration>
+//		agent_ids <ids...>
+//		only_published
+//		include_shared
+//		exclude_keys <ids...>
+//		max_stale <duration>
+//		poll_interval <duration>
 //		snapshot <path>|off
 //		insecure_plaintext
 //		database <name>                  # MongoDB
@@ -49,19 +49,19 @@ type DocsGPTFeed struct {
 	// Only agents of these accounts.
 	Owners []string `json:"owners,omitempty"`
 	// Only agents with these ids.
-	IDs []string `json:"ids,omitempty"`
+	IDs []string `json:"agent_ids,omitempty"`
 	// Only published agents. DocsGPT itself never looks at that.
-	Published bool `json:"published,omitempty"`
+	Published bool `json:"only_published,omitempty"`
 	// Also the keys that DocsGPT's /api/share makes for anybody who asks.
-	Shared bool `json:"shared,omitempty"`
+	Shared bool `json:"include_shared,omitempty"`
 
 	// Agents whose own keys are refused, by their ids: keys of the gate stand for them instead.
-	Off []string `json:"off,omitempty"`
+	Off []string `json:"exclude_keys,omitempty"`
 
 	// How long the last known keys count while the database is away. Default: 24h.
-	Patience caddy.Duration `json:"patience,omitempty"`
+	Patience caddy.Duration `json:"max_stale,omitempty"`
 	// The time between two looks at the database. Default: 500ms, or 30s where the trigger is installed.
-	Poll caddy.Duration `json:"poll,omitempty"`
+	Poll caddy.Duration `json:"poll_interval,omitempty"`
 
 	// The file that keeps the keys for a start without the database, encrypted; "off": none. Default: a file below
 	// docsgate in Caddy's data directory.
@@ -100,24 +100,24 @@ func (f *DocsGPTFeed) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		name := d.Val()
 		if seen[name] {
-			return d.Errf("%s stands twice", name)
+			return alreadySpecified(d)
 		}
 		seen[name] = true
 		var err error
 		switch name {
 		case "owners":
 			err = unmarshalList(d, &f.Owners)
-		case "ids":
+		case "agent_ids":
 			err = unmarshalList(d, &f.IDs)
-		case "published":
+		case "only_published":
 			err = unmarshalFlag(d, &f.Published)
-		case "shared":
+		case "include_shared":
 			err = unmarshalFlag(d, &f.Shared)
-		case "off":
+		case "exclude_keys":
 			err = unmarshalList(d, &f.Off)
-		case "patience":
+		case "max_stale":
 			err = unmarshalDuration(d, &f.Patience)
-		case "poll":
+		case "poll_interval":
 			err = unmarshalDuration(d, &f.Poll)
 		case "snapshot":
 			err = unmarshalOnce(d, &f.Snapshot)
@@ -130,8 +130,8 @@ func (f *DocsGPTFeed) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				err = d.Errf("collection %s: known are %s", f.Collection, strings.Join(mongoCollections, ", "))
 			}
 		default:
-			err = d.Errf("unrecognized option %q of the feed docsgpt: known are owners, ids, published, shared, off, "+
-				"patience, poll, snapshot, insecure_plaintext, database, collection", name)
+			err = unrecognized(d, "owners", "agent_ids", "only_published", "include_shared", "exclude_keys", "max_stale",
+				"poll_interval", "snapshot", "insecure_plaintext", "database", "collection")
 		}
 		if err != nil {
 			return err

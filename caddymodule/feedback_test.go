@@ -31,7 +31,7 @@ func TestFeedbackThatGoesNowhere(t *testing.T) {
 		t.Run(version, func(t *testing.T) {
 			g := prepare(t)
 			config := g.config(fmt.Sprintf(ways["own forwarding"], g.address, ""))
-			if err := g.load(strings.Replace(config, "upstream_token", "docsgpt "+version+"\nupstream_token", 1)); err != nil {
+			if err := g.load(strings.Replace(config, "upstream_token", "docsgpt_version "+version+"\nupstream_token", 1)); err != nil {
 				t.Fatal(err)
 			}
 			stopAfter(t)

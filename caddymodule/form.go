@@ -118,7 +118,7 @@ func (x *exchange) formRefusal(err error) *refusal {
 	case errors.Is(err, forward.ErrSpool):
 		if skipped, due := x.handler.trouble.due(troubleOf{notStored.Code, ""}, time.Now()); due {
 			x.handler.logger.Error("an upload cannot be stored; is there room in the folder for temporary files?",
-				zap.Int("not_logged_before", skipped), zap.Error(err))
+				zap.Int("suppressed", skipped), zap.Error(err))
 		}
 		return notStored
 	case errors.As(err, &form):

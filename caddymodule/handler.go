@@ -6,11 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
@@ -39,14 +39,14 @@ type Handler struct {
 	// Names of further body members to let through to DocsGPT, such as attachments or passthrough; "message_parts"
 	// lets images and files through that are in messages. Those that would let a client leave its key's source are
 	// refused.
-	Allow []string `json:"allow,omitempty"`
+	Allow []string `json:"allow_fields,omitempty"`
 
 	// The largest request body, in bytes. Default: 4 MiB.
-	MaxBody int64 `json:"max_body,omitempty"`
+	MaxBody int64 `json:"max_body_size,omitempty"`
 
 	// The largest upload, in bytes: a form with its files. Default: 100 MiB. Uploads over 256 KiB are written to the
 	// system's folder for temporary files while they come in.
-	MaxUpload int64 `json:"max_upload,omitempty"`
+	MaxUpload int64 `json:"max_upload_size,omitempty"`
 
 	RequestLimits
 
@@ -64,13 +64,13 @@ type Handler struct {
 	DialTimeout caddy.Duration `json:"dial_timeout,omitempty"`
 
 	// How long DocsGPT may take to begin an answer. Default: 10m, since models think for minutes.
-	FirstByteTimeout caddy.Duration `json:"first_byte_timeout,omitempty"`
+	FirstByteTimeout caddy.Duration `json:"response_header_timeout,omitempty"`
 
 	// How long a begun answer may be silent. Default: 5m.
-	IdleTimeout caddy.Duration `json:"idle_timeout,omitempty"`
+	IdleTimeout caddy.Duration `json:"stream_idle_timeout,omitempty"`
 
 	// How long an unused connection to DocsGPT is kept. Default: 4s, just below what DocsGPT's server keeps it.
-	KeepAlive caddy.Duration `json:"keep_alive,omitempty"`
+	KeepAlive caddy.Duration `json:"keepalive,omitempty"`
 
 	// How long writing to a client may be blocked by it, in all, beyond what client_min_rate allows. Pauses of
 	// DocsGPT never count. Default: 30s.
@@ -79,8 +79,9 @@ type Handler struct {
 	// How fast a client that blocks writing must read, in bytes per second. Default: 1024.
 	ClientMinRate int64 `json:"client_min_rate,omitempty"`
 
-	// How to speak TLS with an upstream whose address begins with https.
-	TLS *UpstreamTLS `json:"tls,omitempty"`
+	// TLS with an upstream whose address begins with https, as in reverse_proxy's http transport. handshake_timeout,
+	// renegotiation, except_ports and curves are accepted as well; dial_timeout also limits the handshake.
+	TLS *reverseproxy.TLSConfig `json:"tls,omitempty"`
 
 	app      *App
 	routes   *docsgpt.Routes
@@ -89,19 +90,6 @@ type Handler struct {
 	trouble  *trouble
 	meters   map[string]meters
 	inFlight inFlightLimits
-}
-
-// UpstreamTLS says how the gate speaks TLS with its upstream.
-type UpstreamTLS struct {
-	// A PEM file with the only certificate authorities to trust. Default: the system's.
-	CAFile string `json:"ca_file,omitempty"`
-	// The name in the upstream's certificate. Default: the host of its address.
-	ServerName string `json:"server_name,omitempty"`
-	// PEM files of a certificate, and its key, that the gate shows.
-	CertificateFile string `json:"certificate_file,omitempty"`
-	KeyFile         string `json:"key_file,omitempty"`
-	// Do not check the upstream's certificate. Whoever is between can then read the gate's credentials.
-	InsecureSkipVerify bool `json:"insecure_skip_verify,omitempty"`
 }
 
 // meters are the metrics of one endpoint, looked up once.
@@ -142,7 +130,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	h.inFlight.provision(h.MaxInFlight, h.MaxInFlightPerKey)
 	if h.Upstream != "" {
 		var address string
-		if h.upstream, address, err = h.newUpstream(); err != nil {
+		if h.upstream, address, err = h.newUpstream(ctx); err != nil {
 			return err
 		}
 		if err := h.app.settle(h.upstream, address); err != nil {
@@ -177,7 +165,7 @@ func newMeters(endpoint string) meters {
 }
 
 // newUpstream returns the upstream, and its address with placeholders replaced.
-func (h *Handler) newUpstream() (*forward.Upstream, string, error) {
+func (h *Handler) newUpstream(ctx caddy.Context) (*forward.Upstream, string, error) {
 	text, err := caddy.NewReplacer().ReplaceOrErr(h.Upstream, true, true)
 	if err != nil {
 		return nil, "", fmt.Errorf("upstream: %w", err)
@@ -190,9 +178,9 @@ func (h *Handler) newUpstream() (*forward.Upstream, string, error) {
 		return nil, "", fmt.Errorf("upstream %q: the TLS settings are only for an address that begins with https", text)
 	}
 	h.inFlight.upstream = address.String()
-	settings, err := h.TLS.config()
+	settings, err := h.tlsConfig(ctx)
 	if err != nil {
-		return nil, "", err
+		return nil, "", fmt.Errorf("upstream TLS: %w", err)
 	}
 	return forward.New(forward.Config{
 		Address:          address,
@@ -204,42 +192,25 @@ func (h *Handler) newUpstream() (*forward.Upstream, string, error) {
 	}), text, nil
 }
 
-// config returns the settings for crypto/tls; nil settings give nil.
-func (t *UpstreamTLS) config() (*tls.Config, error) {
-	if t == nil {
-		return nil, nil //nolint:nilnil // no settings are no configuration
+// tlsConfig returns the settings for crypto/tls, or nil for the defaults.
+func (h *Handler) tlsConfig(ctx caddy.Context) (*tls.Config, error) {
+	if h.TLS == nil {
+		return nil, nil //nolint:nilnil // nil is the default configuration
 	}
-	c := &tls.Config{
-		MinVersion: tls.VersionTLS12, ServerName: t.ServerName,
-		InsecureSkipVerify: t.InsecureSkipVerify, //nolint:gosec // the operator's choice, named as what it is
+	settings, err := h.TLS.MakeTLSClientConfig(ctx)
+	if err == nil && settings != nil && settings.RootCAs != nil && settings.RootCAs.Equal(x509.NewCertPool()) {
+		err = errors.New("tls_trust_pool has no certificate") // every handshake would fail
 	}
-	if t.CAFile != "" {
-		pem, err := os.ReadFile(t.CAFile)
-		if err != nil {
-			return nil, fmt.Errorf("upstream TLS: %w", err)
-		}
-		c.RootCAs = x509.NewCertPool()
-		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("upstream TLS: %s holds no certificate", t.CAFile)
-		}
-	}
-	if t.CertificateFile != "" || t.KeyFile != "" {
-		certificate, err := tls.LoadX509KeyPair(t.CertificateFile, t.KeyFile)
-		if err != nil {
-			return nil, fmt.Errorf("upstream TLS: %w", err)
-		}
-		c.Certificates = []tls.Certificate{certificate}
-	}
-	return c, nil
+	return settings, err
 }
 
 // Validate refuses settings that cannot be meant.
 func (h *Handler) Validate() error {
 	if h.MaxBody < 0 {
-		return errors.New("max_body is negative")
+		return errors.New("max_body_size is negative")
 	}
 	if h.MaxUpload < 0 {
-		return errors.New("max_upload is negative")
+		return errors.New("max_upload_size is negative")
 	}
 	if err := h.limits().Validate(); err != nil {
 		return err

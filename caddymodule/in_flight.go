@@ -161,7 +161,7 @@ func (x *exchange) takeSlot() *refusal {
 	if skipped, due := x.handler.trouble.due(troubleOf{no.Code, x.keyID()}, time.Now()); due {
 		x.handler.logger.Warn("too many requests in flight", zap.String("code", no.Code),
 			zap.String("class", inFlightNames[class]), zap.String("endpoint", x.endpointName()),
-			zap.String("key", x.keyID()), zap.Int("not_logged_before", skipped))
+			zap.String("key", x.keyID()), zap.Int("suppressed", skipped))
 	}
 	return no
 }

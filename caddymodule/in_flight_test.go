@@ -185,8 +185,8 @@ func TestInFlightLimits(t *testing.T) {
 		}
 		for _, series := range []string{
 			`requests_in_flight{class="short"} `, `requests_in_flight{class="keyless"} `, `requests_in_flight{class="listen"} `,
-			`requests_waiting{class="short"} `, `decisions_total{endpoint="stream",reason="too_many_streams"} `,
-			`decisions_total{endpoint="completions",reason="too_many_streams"} `, `decisions_total{endpoint="stream",reason="overloaded"} `,
+			`requests_waiting{class="short"} `, `auth_decisions_total{endpoint="stream",reason="too_many_streams"} `,
+			`auth_decisions_total{endpoint="completions",reason="too_many_streams"} `, `auth_decisions_total{endpoint="stream",reason="overloaded"} `,
 		} {
 			if g.metric("caddy_docsgate_"+series) == "" {
 				t.Errorf("no metric %s", series)
@@ -274,13 +274,13 @@ func TestAbandonedAnswersCount(t *testing.T) {
 				}
 				site = strings.Replace(site, " openai health", "", 1)
 				config := g.config(fmt.Sprintf(site, g.address, "max_in_flight 1"))
-				if err := g.load(strings.Replace(config, "feed file", "docsgpt "+version+"\nfeed file", 1)); err != nil {
+				if err := g.load(strings.Replace(config, "feed file", "docsgpt_version "+version+"\nfeed file", 1)); err != nil {
 					t.Fatal(err)
 				}
 				stopAfter(t)
 				a := g.question(g.urls[0], "/stream", tokenAgent, "hold")
 				a.cancel()
-				until(t, "the stream is over", func() bool { return g.metric("caddy_docsgate_open_streams ") == "0" })
+				until(t, "the stream is over", func() bool { return g.metric("caddy_docsgate_streams_in_flight ") == "0" })
 				if !counts {
 					until(t, "it does not count any more", func() bool { return len(caddymodule.InFlight(upstream)) == 0 })
 				} else if r := g.ask("/stream", tokenAgent, "q", ""); r.status != http.StatusTooManyRequests {
@@ -448,7 +448,7 @@ func TestInFlightOfABrokenHandler(t *testing.T) {
 					until(t, "nothing is in flight", func() bool { return len(caddymodule.InFlight("")) == 0 })
 				}
 			}
-			if n := g.metric("caddy_docsgate_open_streams "); n != "0" {
+			if n := g.metric("caddy_docsgate_streams_in_flight "); n != "0" {
 				t.Errorf("open streams: %s", n)
 			}
 		})

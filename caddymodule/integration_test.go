@@ -99,7 +99,7 @@ func TestWhatDocsGPTGets(t *testing.T) {
 }
 
 func TestRefusals(t *testing.T) {
-	bothWays(t, "max_body 1KiB", func(t *testing.T, g *gate) {
+	bothWays(t, "max_body_size 1KiB", func(t *testing.T, g *gate) {
 		question := func(token string) string { return `{"question":"q","api_key":` + token + `}` }
 		long := `{"question":"` + strings.Repeat("x", 1024) + `","api_key":"` + tokenAgent + `"}`
 		for name, c := range map[string]struct {
@@ -289,8 +289,8 @@ func TestStreamsEndReadably(t *testing.T) {
 			"[[unicode]]":    `{"type": "end"}`,
 			"[[big=100000]]": `{"type": "end"}`,
 			"[[errorevent]]": `"code": "server_error"}`,
-			"[[cut]]":        `"code":"upstream_cut"`,
-			"[[noend]]":      `"code":"upstream_cut"`,
+			"[[cut]]":        `"code":"upstream_truncated"`,
+			"[[noend]]":      `"code":"upstream_truncated"`,
 			"[[plainjson]]":  `"code":"upstream_error"`,
 		} {
 			t.Run(question, func(t *testing.T) {
@@ -379,7 +379,7 @@ func TestSlowUpstream(t *testing.T) {
 		t.Cleanup(server.Close)
 		return server.URL
 	}
-	g.start("docsgate "+silent(false)+" {\nfirst_byte_timeout 50ms\n}\n", "docsgate "+silent(true)+" {\nidle_timeout 50ms\n}\n")
+	g.start("docsgate "+silent(false)+" {\nresponse_header_timeout 50ms\n}\n", "docsgate "+silent(true)+" {\nstream_idle_timeout 50ms\n}\n")
 	body := `{"question":"q","api_key":"` + tokenAgent + `"}`
 	r := g.sendTo(g.urls[0], http.MethodPost, "/stream", body)
 	if r.status != http.StatusGatewayTimeout {
@@ -413,12 +413,12 @@ func TestStreamIsNotBufferedAndCancelled(t *testing.T) {
 		if !strings.Contains(lines.Text(), "demo") {
 			t.Fatalf("the first piece did not come while the backend is silent: %q", lines.Text())
 		}
-		if n := g.metric("caddy_docsgate_open_streams "); n != "1" {
+		if n := g.metric("caddy_docsgate_streams_in_flight "); n != "1" {
 			t.Errorf("open streams: %s", n)
 		}
 		cancel()
 		until(t, "the backend sees the client go", func() bool { return g.backend.OpenStreams() == 0 && g.last().Cancelled })
-		until(t, "the gauge is down", func() bool { return g.metric("caddy_docsgate_open_streams ") == "0" })
+		until(t, "the gauge is down", func() bool { return g.metric("caddy_docsgate_streams_in_flight ") == "0" })
 	})
 }
 
@@ -464,8 +464,8 @@ func TestKeysChangeWhileRunning(t *testing.T) {
 		until(t, "the fault is seen", func() bool {
 			return g.metric(`caddy_docsgate_feed_failures_total{feed="file:`+g.keys+`"}`) == "1"
 		})
-		if got := g.metric(`caddy_docsgate_feed_failing{feed="file:` + g.keys + `"}`); got != "1" {
-			t.Errorf("feed failing: %s", got)
+		if got := g.metric(`caddy_docsgate_feed_up{feed="file:` + g.keys + `"}`); got != "0" {
+			t.Errorf("feed up: %s", got)
 		}
 		if !works("canary-token-new") {
 			t.Error("a bad file took the good keys away")

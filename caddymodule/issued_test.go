@@ -191,7 +191,7 @@ func TestRefusedConfigurationKeepsStore(t *testing.T) {
 	i.start(site)
 	_, token := i.create(`{"name":"k","source":"` + sourceAlpha + `"}`)
 	bad := strings.Replace(i.config(site), "upstream_token", "feed store "+i.store+".2\n\t\tupstream_token", 1)
-	if err := i.load(bad); err == nil || !strings.Contains(err.Error(), "feed store stands twice") {
+	if err := i.load(bad); err == nil || !strings.Contains(err.Error(), "feed store is already specified") {
 		t.Errorf("two stores: %v", err)
 	}
 	if err := i.load(strings.Replace(i.config(site), i.keys, i.keys+".missing", 1)); err == nil {

@@ -196,7 +196,7 @@ func TestShutdownTellsEachClient(t *testing.T) {
 					}
 					response := g.startRequest(c.path, c.body, c.headers...)
 					if c.status == http.StatusOK {
-						until(t, "the stream has begun", func() bool { return g.metric("caddy_docsgate_open_streams ") == "1" })
+						until(t, "the stream has begun", func() bool { return g.metric("caddy_docsgate_streams_in_flight ") == "1" })
 					}
 					caddymodule.Exiting(t)
 					if err := caddy.Stop(); err != nil {

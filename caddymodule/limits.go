@@ -69,7 +69,7 @@ func (a *App) Validate() error {
 // checkBodies refuses a disk budget in whose shares the largest upload has no room.
 func (a *App) checkBodies() error {
 	if least := quota.Shares * a.largest.upload; a.MaxUploadDisk != 0 && a.MaxUploadDisk < least {
-		return fmt.Errorf("max_upload_disk is %s, but with a max_upload of %s it must be at least %s: "+
+		return fmt.Errorf("max_upload_disk is %s, but with a max_upload_size of %s it must be at least %s: "+
 			"a quarter of it is for uploads whose key is not known yet, and one key gets a quarter at most",
 			humanize.IBytes(uint64(a.MaxUploadDisk)), humanize.IBytes(uint64(a.largest.upload)), humanize.IBytes(uint64(least)))
 	}

@@ -278,7 +278,7 @@ func TestMCPUpstreamTrouble(t *testing.T) {
 		if r := g.message(tokenAgent, id, toolCall("[[errorevent]]")); strings.Contains(r.body, "psycopg") || !r.rpc(t).Result.IsError {
 			t.Errorf("DocsGPT's own words: %s", r.body)
 		}
-		for question, code := range map[string]string{"[[cut]]": "upstream_cut", "[[noend]]": "upstream_cut"} {
+		for question, code := range map[string]string{"[[cut]]": "upstream_truncated", "[[noend]]": "upstream_truncated"} {
 			m := g.message(tokenAgent, id, toolCall(question)).rpc(t)
 			if m.ID != "a" || m.Error == nil || m.Error.Data.Code != code {
 				t.Errorf("%s: %+v", question, m)
@@ -410,7 +410,7 @@ func TestMCPListeningEndsWithTheConfiguration(t *testing.T) {
 // Silence on such a stream is no trouble.
 func TestMCPListeningInSilence(t *testing.T) {
 	g := prepare(t)
-	g.start("docsgate " + g.address + " {\nendpoints mcp\nidle_timeout 500ms\n}\n")
+	g.start("docsgate " + g.address + " {\nendpoints mcp\nstream_idle_timeout 500ms\n}\n")
 	id := g.session(tokenAgent)
 	r := g.send(http.MethodGet, "/mcp", "", g.mcpHeaders(tokenAgent, id)...)
 	if r.status != http.StatusOK || strings.Contains(r.body, "data") {

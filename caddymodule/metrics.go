@@ -11,7 +11,7 @@ import (
 // path or host is one.
 var (
 	decisions = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Namespace: "caddy", Subsystem: "docsgate", Name: "decisions_total",
+		Namespace: "caddy", Subsystem: "docsgate", Name: "auth_decisions_total",
 		Help: "Requests by endpoint and by what was decided: allowed, or why not.",
 	}, []string{"endpoint", "reason"})
 
@@ -40,7 +40,7 @@ var (
 	}, []string{"endpoint", "reason"})
 
 	openStreams = prometheus.NewGauge(prometheus.GaugeOpts{
-		Namespace: "caddy", Subsystem: "docsgate", Name: "open_streams",
+		Namespace: "caddy", Subsystem: "docsgate", Name: "streams_in_flight",
 		Help: "Streamed answers under way.",
 	})
 )
@@ -70,10 +70,10 @@ var (
 	descKeys     = describe("keys", "Keys by state.", "state")
 	descCache    = describe("cache_lookups_total", "Look-ups of keys by where they ended.", "result")
 	descRevision = describe("store_revision", "Changes of the key store since the process began to use it.")
-	descAge      = describe("feed_age_seconds", "Time since a feed's keys were last read without a fault. They are read anew when they change.", "feed")
+	descLoaded   = describe("feed_last_success_timestamp_seconds", "Unix time of a feed's last successful load. A feed loads when its keys change.", "feed")
 	descFeedKeys = describe("feed_keys", "Keys that a feed gave.", "feed")
 	descFailures = describe("feed_failures_total", "Readings of a feed that failed.", "feed")
-	descFailing  = describe("feed_failing", "1 if a feed's last reading failed, so that its last good keys are in force.", "feed")
+	descFeedUp   = describe("feed_up", "1 if a feed's last load succeeded; 0 if it failed, so that its last good keys stay in force.", "feed")
 )
 
 // stateCollector reads a state when it is asked for metrics.
@@ -81,7 +81,7 @@ type stateCollector struct{ *state }
 
 // Describe implements prometheus.Collector.
 func (c stateCollector) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descKeys, descCache, descRevision, descAge, descFeedKeys, descFailures, descFailing} {
+	for _, d := range []*prometheus.Desc{descKeys, descCache, descRevision, descLoaded, descFeedKeys, descFailures, descFeedUp} {
 		out <- d
 	}
 }
@@ -105,14 +105,14 @@ func (c stateCollector) Collect(out chan<- prometheus.Metric) {
 	gauge(descRevision, float64(c.store.Revision()))
 	for _, feed := range c.syncer.Status() {
 		if !feed.LastSuccess.IsZero() {
-			gauge(descAge, now.Sub(feed.LastSuccess).Seconds(), feed.Name)
+			gauge(descLoaded, float64(feed.LastSuccess.UnixMilli())/1e3, feed.Name)
 		}
 		gauge(descFeedKeys, float64(feed.Keys), feed.Name)
 		counter(descFailures, feed.Failures, feed.Name)
-		failing := 0.0
+		up := 1.0
 		if feed.LastError != "" {
-			failing = 1
+			up = 0
 		}
-		gauge(descFailing, failing, feed.Name)
+		gauge(descFeedUp, up, feed.Name)
 	}
 }

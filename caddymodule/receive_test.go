@@ -217,7 +217,7 @@ func TestUploadsWithoutAKeyDoNotKeepOthersOut(t *testing.T) {
 			g := prepare(t)
 			g.withHTTP2()
 			g.global = "max_upload_disk 8MiB"
-			g.start(fmt.Sprintf(fileSite(site), g.address, "max_upload 2MiB"))
+			g.start(fmt.Sprintf(fileSite(site), g.address, "max_upload_size 2MiB"))
 			for protocol, client := range clients(t) {
 				for what, size := range map[string]int{"slots": 400 << 10, "the disk": 1900 << 10} {
 					t.Run(what+", "+protocol, func(t *testing.T) {
@@ -382,7 +382,7 @@ func TestConnectionsGoOnAfterABody(t *testing.T) {
 // A disk budget in which no upload has room is a mistake, and a configuration with another one takes the place of the first.
 func TestUploadBudget(t *testing.T) {
 	g := prepare(t)
-	site := fmt.Sprintf(fileSite(ways["own forwarding"]), g.address, "max_upload 2MiB")
+	site := fmt.Sprintf(fileSite(ways["own forwarding"]), g.address, "max_upload_size 2MiB")
 	g.global = "max_upload_disk 7MiB"
 	err := g.load(g.config(site))
 	if err == nil || !strings.Contains(err.Error(), "max_upload_disk is 7.0 MiB") || !strings.Contains(err.Error(), "at least 8.0 MiB") {

@@ -106,7 +106,7 @@ func (x *exchange) countAborted(cause error) {
 		return
 	}
 	line.Write(zap.String("endpoint", x.endpointName()), zap.String("reason", reason), zap.String("key", x.keyID()),
-		zap.String("client_ip", x.clientIP()), zap.String("request_id", x.requestID()), zap.Int("not_logged_before", skipped))
+		zap.String("client_ip", x.clientIP()), zap.String("request_id", x.requestID()), zap.Int("suppressed", skipped))
 }
 
 // onlyListens reports whether the client waits for nothing in particular: such a stream may be silent for hours, and its

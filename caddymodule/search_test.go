@@ -117,7 +117,7 @@ func TestSearchLeavesOutABrokenSource(t *testing.T) {
 func TestSearchWithSourcesOnOlderVersions(t *testing.T) {
 	g := prepare(t)
 	config := g.config(fmt.Sprintf(ways["own forwarding"], g.address, ""))
-	if err := g.load(strings.Replace(config, "upstream_token", "docsgpt 0.18\nupstream_token", 1)); err != nil {
+	if err := g.load(strings.Replace(config, "upstream_token", "docsgpt_version 0.18\nupstream_token", 1)); err != nil {
 		t.Fatal(err)
 	}
 	stopAfter(t)

@@ -241,7 +241,7 @@ func (s *state) logLeft(feed string, left []adopted.Left) {
 	if last, _ := s.leftOut.Swap(feed, strings.Join(words, "\n")); last == strings.Join(words, "\n") {
 		return
 	}
-	s.logger.Load().Info("keys not adopted", zap.String("feed", feed), zap.Int("keys", len(left)), zap.Strings("first", words))
+	s.logger.Load().Info("agent keys skipped", zap.String("feed", feed), zap.Int("keys", len(left)), zap.Strings("first", words))
 }
 
 // FeedFailed implements keys.Observer. A failure at the very start is the configuration's, which is refused with it; but not

@@ -179,7 +179,7 @@ func TestOfToolsTheOperatorIsWarnedOnce(t *testing.T) {
 		"allow":        {func(g *gate, _ string) string { return g.withTools("allow", fmt.Sprintf(site, g.address, "")) }, 0},
 		"a DocsGPT without accounts": {func(g *gate, config string) string {
 			g.onlyAgent()
-			config = strings.Replace(config, "upstream_token", "docsgpt 0.13\nupstream_token", 1)
+			config = strings.Replace(config, "upstream_token", "docsgpt_version 0.13\nupstream_token", 1)
 			return strings.Replace(config, "endpoints widget openai health", "endpoints widget", 1)
 		}, 0},
 		"no credential": {func(g *gate, config string) string {

@@ -64,7 +64,7 @@ func (x *exchange) upstreamFailed(r *docsgpt.Refusal, status int, cause error) {
 	}
 	fields := []zap.Field{
 		zap.String("endpoint", x.endpointName()), zap.String("code", r.Code), zap.String("key", x.keyID()),
-		zap.String("request_id", x.requestID()), zap.Int("not_logged_before", skipped),
+		zap.String("request_id", x.requestID()), zap.Int("suppressed", skipped),
 	}
 	if status != 0 {
 		fields = append(fields, zap.Int("upstream_status", status))

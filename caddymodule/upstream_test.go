@@ -45,9 +45,9 @@ func TestTLSUpstream(t *testing.T) {
 	}
 	site := "docsgate " + server.URL + " {\n%s\n}\n"
 	g.start(
-		fmt.Sprintf(site, "tls {\nca_file "+ca+"\nserver_name example.com\n}"),
+		fmt.Sprintf(site, "tls_trust_pool file "+ca+"\ntls_server_name example.com"),
 		fmt.Sprintf(site, ""),
-		fmt.Sprintf(site, "tls {\nca_file "+ca+"\nserver_name other.example.org\n}"),
+		fmt.Sprintf(site, "tls_trust_pool file "+ca+"\ntls_server_name other.example.org"),
 	)
 	body := `{"question":"q","api_key":"` + tokenAgent + `"}`
 	for i, want := range []int{http.StatusOK, http.StatusBadGateway, http.StatusBadGateway} {
@@ -55,7 +55,9 @@ func TestTLSUpstream(t *testing.T) {
 			t.Errorf("site %d: status %d, want %d: %s", i, r.status, want, r.body)
 		}
 	}
-	for _, bad := range []string{"tls {\nca_file " + g.keys + "\n}", "tls {\nca_file missing.pem\n}", "tls {\ncertificate a b\n}"} {
+	for _, bad := range []string{
+		"tls_trust_pool file " + g.keys, "tls_trust_pool file missing.pem", "tls_client_auth a b",
+	} {
 		if err := g.load(g.config(fmt.Sprintf(site, bad))); err == nil {
 			t.Errorf("%q was accepted", bad)
 		}

@@ -35,16 +35,16 @@ const pageHead = `# Versions of DocsGPT
 
 <!-- Made from the table in docsgpt/version.go. Write it anew with: go test ./docsgpt -run TestVersionsPage -update -->
 
-What the gate does for each version of DocsGPT, and what it knows of it. Name yours with ` + "`docsgpt VERSION`" + ` in the
+What the gate does for each version of DocsGPT, and what it knows of it. Name yours with ` + "`docsgpt_version VERSION`" + ` in the
 [global options](configuration.md), by its first two numbers: the newest one here that is not newer than yours. 0.8 means
 0.8.1; what is older has no keys of its own and must not stand behind the gate. Without the option the newest is assumed.
 
-## docsgpt auto
+## docsgpt_version auto
 
-With ` + "`docsgpt auto`" + ` the gate asks DocsGPT once, when the configuration is loaded: without a credential, with GET
+With ` + "`docsgpt_version auto`" + ` the gate asks DocsGPT once, when the configuration is loaded: without a credential, with GET
 only, for at most three seconds. The log says what was found, and from what. The first ` + "`docsgate`" + ` directive that
 names an upstream says whom to ask; where none does, since ` + "`reverse_proxy`" + ` forwards, write the address:
-` + "`docsgpt auto localhost:7091`" + `.
+` + "`docsgpt_version auto localhost:7091`" + `.
 
 A DocsGPT that does not answer, or cannot be told, is taken for the version that was found there last time (it is kept
 in Caddy's storage), and else for the newest one, with a warning in the log: the gate comes up before its DocsGPT, too.
@@ -87,7 +87,7 @@ func versionsPage() []byte {
 		}
 	})
 
-	page.WriteString("\n## Members\n\nWhat of a client's body, query or form is let through, beside its token. `allow` adds " +
+	page.WriteString("\n## Members\n\nWhat of a client's body, query or form is let through, beside its token. `allow_fields` adds " +
 		"members of JSON bodies, and the group\n`attachments` adds `attachments` to questions.\n\n")
 	table(&page, []string{"endpoint", "members"}, func(row func(...string)) {
 		for _, e := range allEndpoints() {
@@ -199,7 +199,7 @@ func allEndpoints() []Endpoint {
 	return all
 }
 
-// find returns the endpoint of that name as a configuration without "allow" serves it.
+// find returns the endpoint of that name as a configuration without "allow_fields" serves it.
 func find(v *Version, name string) *Endpoint {
 	for _, e := range v.endpoints() {
 		if e.Name != name {

@@ -77,7 +77,7 @@ func (x *exam) checkUpstream(ctx context.Context, u Upstream) {
 			return
 		}
 		x.unknown("docsgpt.version", fmt.Sprintf("The DocsGPT at %s does not tell its version: %v.", &u, err),
-			"Name the version in the docsgate options, such as: docsgpt 1.1")
+			"Name the version in the docsgate options, such as: docsgpt_version 1.1")
 	} else {
 		x.compareVersion(u, found)
 	}
@@ -103,7 +103,7 @@ func (x *exam) compareVersion(u Upstream, found docsgpt.Found) {
 	}
 	x.fail("docsgpt.version",
 		fmt.Sprintf("The DocsGPT at %s is version %s, but the gate is configured for %s.", &u, found, v.Name),
-		fmt.Sprintf("Write \"docsgpt %s\" or \"docsgpt auto\" into the docsgate options.", found.Version.Name))
+		fmt.Sprintf("Write \"docsgpt %s\" or \"docsgpt_version auto\" into the docsgate options.", found.Version.Name))
 }
 
 // checkWay tells whether others can read what the gate sends to DocsGPT.
@@ -118,7 +118,7 @@ func (x *exam) checkWay(u Upstream) {
 	case u.TLS != nil && u.TLS.InsecureSkipVerify:
 		x.warn("docsgpt.plain",
 			fmt.Sprintf("The certificate of the DocsGPT at %s is not checked, so whoever is between can read its keys.", &u),
-			"Give its authority with ca_file in place of insecure_skip_verify.")
+			"Name its authority with tls_trust_pool in place of tls_insecure_skip_verify.")
 	}
 }
 

@@ -28,7 +28,7 @@ type deployment struct {
 		} `json:"http"`
 		Docsgate struct {
 			Feeds   []json.RawMessage `json:"feeds"`
-			DocsGPT string            `json:"docsgpt"`
+			DocsGPT string            `json:"docsgpt_version"`
 			Token   string            `json:"upstream_token"`
 			Tools   string            `json:"upstream_tools"`
 		} `json:"docsgate"`
@@ -85,10 +85,13 @@ type configErrors struct {
 }
 
 type configUpstreamTLS struct {
-	CAFile          string `json:"ca_file"`
+	CA struct {
+		Provider string   `json:"provider"`
+		PEMFiles []string `json:"pem_files"`
+	} `json:"ca"`
 	ServerName      string `json:"server_name"`
-	CertificateFile string `json:"certificate_file"`
-	KeyFile         string `json:"key_file"`
+	CertificateFile string `json:"client_certificate_file"`
+	KeyFile         string `json:"client_certificate_key_file"`
 	Insecure        bool   `json:"insecure_skip_verify"`
 }
 
@@ -140,9 +143,13 @@ func (t *configUpstreamTLS) settings() *tls.Config {
 		return nil
 	}
 	c := &tls.Config{ServerName: t.ServerName, InsecureSkipVerify: t.Insecure} //nolint:gosec // as configured
-	if pem, err := os.ReadFile(t.CAFile); t.CAFile != "" && err == nil {
-		c.RootCAs = x509.NewCertPool()
-		c.RootCAs.AppendCertsFromPEM(pem)
+	for _, file := range t.CA.PEMFiles {
+		if pem, err := os.ReadFile(file); err == nil {
+			if c.RootCAs == nil {
+				c.RootCAs = x509.NewCertPool()
+			}
+			c.RootCAs.AppendCertsFromPEM(pem)
+		}
 	}
 	if t.CertificateFile != "" {
 		if certificate, err := tls.LoadX509KeyPair(t.CertificateFile, t.KeyFile); err == nil {

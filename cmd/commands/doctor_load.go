@@ -206,13 +206,13 @@ func keysOf(k *doctor.Keys, m metrics) {
 	})
 	m.each("caddy_docsgate_feed_keys", func(labels map[string]string, value float64) {
 		feed := doctor.Feed{Name: labels["feed"], Keys: int(value), Age: -1}
-		m.each("caddy_docsgate_feed_age_seconds", func(labels map[string]string, value float64) {
+		m.each("caddy_docsgate_feed_last_success_timestamp_seconds", func(labels map[string]string, value float64) {
 			if labels["feed"] == feed.Name {
-				feed.Age = time.Duration(value * float64(time.Second))
+				feed.Age = max(0, time.Since(time.UnixMilli(int64(value*1e3))))
 			}
 		})
-		m.each("caddy_docsgate_feed_failing", func(labels map[string]string, value float64) {
-			feed.Failing = feed.Failing || labels["feed"] == feed.Name && value > 0
+		m.each("caddy_docsgate_feed_up", func(labels map[string]string, value float64) {
+			feed.Failing = feed.Failing || labels["feed"] == feed.Name && value == 0
 		})
 		k.Feeds = append(k.Feeds, feed)
 	})

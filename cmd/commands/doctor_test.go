@@ -130,7 +130,7 @@ func TestDoctorFindsWhatIsBroken(t *testing.T) {
 		}, []string{"failure config.loads", "note config.running", "unknown docsgpt.reachable", "unknown feeds.readable", "unknown gate.answers"}},
 
 		// Keys.
-		{"no feed", func(w *ward) { w.options = "docsgpt 1.1" }, []string{
+		{"no feed", func(w *ward) { w.options = "docsgpt_version 1.1" }, []string{
 			"failure feeds.configured", "failure key.valid", "failure page.key", "unknown canary.foreign",
 		}},
 		{"no keys", func(w *ward) { w.writeFile("keys.yaml", "keys: []\n") }, []string{
@@ -139,7 +139,7 @@ func TestDoctorFindsWhatIsBroken(t *testing.T) {
 		{"a feed that fails", func(w *ward) {
 			w.after = func() {
 				w.writeFile("keys.yaml", "keys: {\n")
-				w.until(`caddy_docsgate_feed_failing{feed="file:` + w.path("keys.yaml") + `"} 1`)
+				w.until(`caddy_docsgate_feed_up{feed="file:` + w.path("keys.yaml") + `"} 0`)
 			}
 		}, []string{"failure config.loads", "failure feeds.readable"}},
 		{"a key that the gate does not know", func(w *ward) { w.writeFile("token", "another-token") }, []string{

@@ -242,7 +242,7 @@ ${way === forwarding ? '' : reverseProxy(upstream)}}
 	docsgate {
 		feed file keys.yaml
 		upstream_token {env.DOCSGPT_TOKEN}
-		docsgpt auto
+		docsgpt_version auto
 	}
 }
 ${sites.join('')}`);

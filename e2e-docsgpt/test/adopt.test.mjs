@@ -215,7 +215,7 @@ describe('what changes in DocsGPT', () => {
 });
 
 describe('which keys', () => {
-  test('what anybody makes by sharing a conversation counts with "shared" only', async (t) => {
+  test('what anybody makes by sharing a conversation counts with "include_shared" only', async (t) => {
     await gate.reload(feed('POSTGRES_URI'));
     const { conversation_id: conversation } = jsonOf(await ask(gate.open, handbook.key));
     const shared = await send(FACTS.api.open, {
@@ -233,19 +233,19 @@ describe('which keys', () => {
     const later = await newAgent('made after the shared one');
     await becomes(t, 'new', later.key, GOOD);
     assert.equal(await state(key), REFUSED, 'the gate has seen it, as it has the later one');
-    assert.match(gate.log(), new RegExp(`not adopted.*${id}`));
-    await gate.reload(feed('POSTGRES_URI', 'shared'));
+    assert.match(gate.log(), new RegExp(`agent keys skipped.*${id}`));
+    await gate.reload(feed('POSTGRES_URI', 'include_shared'));
     await assertAnswers(gate.login, key);
     await remove(id);
   });
 
-  test('of unpublished agents: they count, as with DocsGPT, but not with "published"', async (t) => {
+  test('of unpublished agents: they count, as with DocsGPT, but not with "only_published"', async (t) => {
     const agent = await newAgent('unpublished');
     await owner.setStatus(agent.id, 'draft');
     await gate.reload(feed('POSTGRES_URI'));
     assert.equal(await state(agent.key, FACTS.api.login), GOOD);
     await becomes(t, 'a draft', agent.key, GOOD);
-    await gate.reload(feed('POSTGRES_URI', 'published'));
+    await gate.reload(feed('POSTGRES_URI', 'only_published'));
     assert.equal(await state(agent.key), REFUSED);
     assert.equal(await state(handbook.key), GOOD);
     await owner.setStatus(agent.id, 'published');
@@ -280,7 +280,7 @@ describe('in the database', () => {
     const sql = await adopt('--print-trigger');
     try {
       // Nobody looks for changes within the time of this test.
-      await gate.reload(feed('POSTGRES_URI_OF_THE_ROLE', 'poll 1h'));
+      await gate.reload(feed('POSTGRES_URI_OF_THE_ROLE', 'poll_interval 1h'));
       const agent = await newAgent('trigger');
       await becomes(t, 'new', agent.key, GOOD);
       const next = await rotate(agent);

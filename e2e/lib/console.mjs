@@ -71,7 +71,7 @@ http://${LOOPBACK}:${token} {
 	log
 	docsgate_console {
 		admin_token {env.E2E_ADMIN_TOKEN}
-		gate ${gate}
+		public_url ${gate}
 		agents {env.E2E_AGENT_HANDBOOK}
 	}
 }
@@ -81,7 +81,7 @@ http://${LOOPBACK}:${password} {
 		${USER.username} ${PASSWORD_HASH}
 	}
 	docsgate_console {
-		gate https://ask.example.com
+		public_url https://ask.example.com
 	}
 }
 http://:${loopback} {

@@ -26,7 +26,7 @@ export async function startVersionGate({ program, dir, version, upstream }) {
 	default_bind ${LOOPBACK}
 	docsgate {
 		feed file keys.yaml
-		docsgpt ${version}
+		docsgpt_version ${version}
 	}
 }
 http://${LOOPBACK}:${ports[0]} {

@@ -193,7 +193,7 @@ describe('MCP SDK', () => {
       for (const question of ['[[cut]]', '[[noend]]']) {
         const error = await failure(() => search(client, question));
         assert.ok(error instanceof McpError, `${error.constructor.name}: ${error.message}`);
-        assert.equal(error.data.code, 'upstream_cut');
+        assert.equal(error.data.code, 'upstream_truncated');
       }
       const result = await search(client, '[[errorevent]]');
       assert.equal(result.isError, true);

@@ -1,0 +1,44 @@
+package caddymodule
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+)
+
+// renamed maps names that options had before the first release to their names now. Configurations of that time get an
+// error that says what to write.
+var renamed = map[string]string{
+	"allow":              "allow_fields",
+	"max_body":           "max_body_size",
+	"max_upload":         "max_upload_size",
+	"first_byte_timeout": "response_header_timeout",
+	"idle_timeout":       "stream_idle_timeout",
+	"keep_alive":         "keepalive",
+	"tls":                "tls_trust_pool, tls_client_auth, tls_server_name or tls_insecure_skip_verify",
+	"docsgpt":            "docsgpt_version",
+	"gate":               "public_url",
+	"hosts":              "allowed_hosts",
+	"ids":                "agent_ids",
+	"published":          "only_published",
+	"shared":             "include_shared",
+	"off":                "exclude_keys",
+	"patience":           "max_stale",
+	"poll":               "poll_interval",
+}
+
+// unrecognized returns the error for the subdirective under the cursor. known are those that exist in its block, in the
+// order in which the error lists them.
+func unrecognized(d *caddyfile.Dispenser, known ...string) error {
+	name := d.Val()
+	if now, ok := renamed[name]; ok && slices.Contains(known, strings.SplitN(now, ",", 2)[0]) {
+		return d.Errf("unrecognized subdirective '%s': it was renamed to %s", name, now)
+	}
+	return d.Errf("unrecognized subdirective '%s': known are %s", name, strings.Join(known, ", "))
+}
+
+// alreadySpecified returns the error for an option that may be specified once.
+func alreadySpecified(d *caddyfile.Dispenser) error {
+	return d.Errf("%s is already specified", d.Val())
+}
