@@ -2,8 +2,10 @@ package caddymodule
 
 import (
 	"errors"
+	"io"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/docsgate/docsgate/docsgpt"
@@ -41,7 +43,7 @@ func (x *exchange) receive() {
 }
 
 // InterruptRead implements quota.Connection. On HTTP/1 no further request can be read from the connection then, so its
-// response closes it; see leaveBody.
+// response closes it; see closeAfterResponse.
 func (x *exchange) InterruptRead() error {
 	return http.NewResponseController(x.w).SetReadDeadline(time.Unix(1, 0))
 }
@@ -64,22 +66,40 @@ func (x *exchange) notReceived(err error) *refusal {
 	}
 }
 
-// leaveTime is how long the rest of a body may take that is of no use, so that its client can read the response before
-// the connection is closed.
-const leaveTime = 5 * time.Second
+// How long the connection of a rejected request stays open for the rest of its body. The rest is read and discarded: closing a
+// connection with unread data resets it, and the client would lose the response.
+const (
+	lingerTime        = 5 * time.Second
+	lingerTimeStopped = time.Second // of a body that was evicted or too slow
+)
 
 var closeConnection = []string{"close"}
 
-// leaveBody is called before a response to a request whose body was perhaps not read to its end. On HTTP/1 the server
-// would first wait for the rest, or even for a body that the client sends only when it is told to go on, and the response
-// would wait with it.
-func (x *exchange) leaveBody() {
+// closeAfterResponse is called before an error response is written, and reports whether the client may still be sending its
+// body. On HTTP/1 the server would otherwise first wait for the rest of the body, or even for a body that the client sends only
+// after "100 Continue", and the response would wait with it.
+func (x *exchange) closeAfterResponse() (sending bool) {
 	if x.r.ProtoMajor != 1 || x.r.ContentLength == 0 || x.received.AtEnd() {
-		return
+		return false
 	}
 	x.w.Header()["Connection"] = closeConnection
-	if !x.received.Stopped() {
-		// Without deadlines the server's own settings decide.
-		_ = http.NewResponseController(x.w).SetReadDeadline(time.Now().Add(leaveTime))
+	return true
+}
+
+// linger discards the rest of the body after the response, for a bounded time. The server waits only a moment before it closes
+// the connection, and not at all where Caddy has wrapped the body.
+func (x *exchange) linger() {
+	x.release() // others may need what the body holds
+	wait := lingerTime
+	if x.received.Stopped() {
+		wait = lingerTimeStopped
 	}
+	rc := http.NewResponseController(x.w)
+	if rc.Flush() != nil || rc.SetReadDeadline(time.Now().Add(wait)) != nil {
+		return
+	}
+	if strings.EqualFold(x.r.Header.Get("Expect"), "100-continue") && !x.received.Begun() {
+		return // the client has not sent any of it
+	}
+	_, _ = io.Copy(io.Discard, x.r.Body) // whatever ends it, the connection is closed next
 }

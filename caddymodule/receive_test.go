@@ -395,3 +395,44 @@ func TestUploadBudget(t *testing.T) {
 		t.Errorf("%d %s", r.status, r.body)
 	}
 }
+
+// A client that sends its whole upload before it reads gets the error response, however large the upload is: the connection is
+// not reset under it.
+func TestAnErrorResponseReachesAClientThatIsStillSending(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	fileWays(t, "max_upload_size 1MiB", func(t *testing.T, g *gate) {
+		const size = 32 << 20 // more than the buffers of a loopback connection hold
+		for name, announced := range map[string]bool{"announced": true, "chunked": false} {
+			var conn net.Conn
+			dialer := net.Dialer{}
+			conn, err := dialer.DialContext(t.Context(), "tcp", strings.TrimPrefix(g.urls[0], "http://"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			head := "POST /api/store_attachment HTTP/1.1\r\nHost: " + strings.TrimPrefix(g.urls[0], "http://") +
+				"\r\nContent-Type: multipart/form-data; boundary=" + edge + "\r\n"
+			begin := keyPart(tokenAgent) + "--" + edge + "\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.txt\"\r\n\r\n"
+			if announced {
+				head += fmt.Sprintf("Content-Length: %d\r\n\r\n", size+len(begin))
+			} else {
+				head += "Transfer-Encoding: chunked\r\n\r\n" + fmt.Sprintf("%x\r\n", size+len(begin))
+			}
+			if _, err := io.WriteString(conn, head+begin); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			if _, err := io.CopyN(conn, &zeros{size}, size); err != nil {
+				t.Errorf("%s: sending: %v", name, err)
+			}
+			resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			if err != nil {
+				t.Errorf("%s: reading the response: %v", name, err)
+				continue
+			}
+			resp.Body.Close()
+			if resp.StatusCode != http.StatusRequestEntityTooLarge {
+				t.Errorf("%s: status %d", name, resp.StatusCode)
+			}
+		}
+	})
+}

@@ -76,8 +76,11 @@ func (x *exchange) refuse(no *refusal) {
 		line.Write(zap.String("endpoint", x.endpointName()), zap.String("reason", reason), zap.String("key", x.keyID()),
 			zap.String("client_ip", x.clientIP()), zap.String("request_id", x.requestID()))
 	}
-	x.leaveBody()
+	sending := x.closeAfterResponse()
 	x.writeRefusal(&no.Refusal)
+	if sending {
+		x.linger()
+	}
 }
 
 // writeRefusal writes a refusal, the gate's own or a translated one, in the shape of the endpoint. It is the one place

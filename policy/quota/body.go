@@ -64,6 +64,9 @@ func (b *Body) Read(p []byte) (int, error) {
 // AtEnd reports whether the body was read to its end.
 func (b *Body) AtEnd() bool { return b.atEnd }
 
+// Begun reports whether any of the body was read.
+func (b *Body) Begun() bool { return b.read.Load() > 0 }
+
 // Memory sets how many bytes the body uses in memory. The error is [ErrBusy], [ErrKeyShare], or why the body was
 // stopped; nothing is changed then. After [Body.End] it does nothing.
 func (b *Body) Memory(bytes int64) error {
