@@ -14,7 +14,7 @@ const (
 	CodeUpstreamError       = "upstream_error"       // DocsGPT failed
 	CodeUpstreamUnavailable = "upstream_unavailable" // DocsGPT cannot be reached
 	CodeUpstreamTimeout     = "upstream_timeout"     // DocsGPT took too long
-	CodeUpstreamCut         = "upstream_truncated"         // a stream ended before its end
+	CodeUpstreamCut         = "upstream_truncated"   // a stream ended before its end
 	CodeUpstreamLimit       = "upstream_limit"       // a limit in DocsGPT is reached
 	CodeToolsNotAllowed     = "tools_not_allowed"    // the model called a tool of the account that answers
 )
