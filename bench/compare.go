@@ -10,7 +10,7 @@ const perRequests = 10000
 
 // compare measures CPU time. All proxies run at the same time and are measured in turns, each round in another order, so that
 // other load on the machine affects all of them equally.
-func (w *world) compare(ctx context.Context, r *report) error {
+func (w *env) compare(ctx context.Context, r *report) error {
 	proxies := make([]*proxy, 0, len(proxyModes))
 	defer func() {
 		for _, p := range proxies {
@@ -52,7 +52,7 @@ func (w *world) compare(ctx context.Context, r *report) error {
 }
 
 // measure returns the CPU time of a proxy for some requests, in seconds.
-func (w *world) measure(ctx context.Context, p *proxy, k *scenario, requests int) (float64, error) {
+func (w *env) measure(ctx context.Context, p *proxy, k *scenario, requests int) (float64, error) {
 	before, err := p.cpu()
 	if err != nil {
 		return 0, err
@@ -62,7 +62,7 @@ func (w *world) measure(ctx context.Context, p *proxy, k *scenario, requests int
 		return 0, err
 	}
 	client.stop()
-	if err := pause(ctx, settle); err != nil {
+	if err := pause(ctx, quiesce); err != nil {
 		return 0, err
 	}
 	after, err := p.cpu()
@@ -74,12 +74,12 @@ const memoryRounds = 3
 
 // compareMemory measures the memory of an open stream: the growth of a new proxy's resident memory when many streams are opened
 // that have started and are idle. The proxy is warmed up with some requests.
-func (w *world) compareMemory(ctx context.Context, r *report) error {
+func (w *env) compareMemory(ctx context.Context, r *report) error {
 	rounds := min(w.options.rounds, memoryRounds)
 	progress("memory: %d rounds of %d open streams for each", rounds, w.options.streams)
 	f := figures{
 		Scenario: "memory", Description: "memory for each open stream", Requests: w.options.streams,
-		budgets: map[proxyMode]budget{own: {50e3, 35e3}, via: {}},
+		budgets: map[proxyMode]budget{builtin: {50e3, 35e3}, reverseProxy: {}},
 	}
 	for range rounds {
 		round := map[proxyMode]float64{}
@@ -97,7 +97,7 @@ func (w *world) compareMemory(ctx context.Context, r *report) error {
 }
 
 // memory returns the growth of a proxy with its open streams, in bytes.
-func (w *world) memory(ctx context.Context, kind proxyMode) (float64, error) {
+func (w *env) memory(ctx context.Context, kind proxyMode) (float64, error) {
 	p, err := w.startProxy(ctx, kind, false)
 	if err != nil {
 		return 0, err
@@ -115,7 +115,7 @@ func (w *world) memory(ctx context.Context, kind proxyMode) (float64, error) {
 		return 0, err
 	}
 	defer client.stop()
-	if err := pause(ctx, settle); err != nil {
+	if err := pause(ctx, quiesce); err != nil {
 		return 0, err
 	}
 	after, err := p.memory()

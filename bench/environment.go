@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// world is the shared environment of all measurements: the binary, the upstream and the keys.
-type world struct {
+// env is the shared environment of all measurements: the binary, the upstream and the keys.
+type env struct {
 	options  *options
 	dir      string // temporary folder, removed at the end
 	binary   string
@@ -21,8 +21,8 @@ type world struct {
 	unknown  uint64 // number of unknown tokens used so far
 }
 
-func openEnv(ctx context.Context, o *options) (_ *world, err error) {
-	w := &world{options: o}
+func openEnv(ctx context.Context, o *options) (_ *env, err error) {
+	w := &env{options: o}
 	defer func() {
 		if err != nil {
 			w.close()
@@ -54,7 +54,7 @@ func openEnv(ctx context.Context, o *options) (_ *world, err error) {
 	return w, err
 }
 
-func (w *world) close() {
+func (w *env) close() {
 	if w.upstream != nil {
 		w.upstream.process.stop()
 	}
@@ -89,12 +89,12 @@ func build(ctx context.Context, root, binary string) error {
 
 // send sends requests of a scenario through a proxy, and checks the responses and the requests at the upstream. The returned client
 // keeps its open streams until it is stopped.
-func (w *world) send(ctx context.Context, p *proxy, k *scenario, requests int) (*subprocess, error) {
+func (w *env) send(ctx context.Context, p *proxy, k *scenario, requests int) (*subprocess, error) {
 	before, err := w.upstream.counts()
 	if err != nil {
 		return nil, err
 	}
-	client, err := startLoad(ctx, plan{
+	client, err := startLoad(ctx, workload{
 		Address: p.address, Proxy: p.mode, Scenario: k.Name, Requests: requests,
 		Connections: min(w.options.connections, requests), FirstUnknown: w.unknown,
 	})
@@ -134,8 +134,8 @@ func checkCounts(p proxyMode, k *scenario, got counts, requests uint64) error {
 	return nil
 }
 
-// settle is the time that a proxy gets after the last response to finish its work.
-const settle = 50 * time.Millisecond
+// quiesce is the time that a proxy gets after the last response to finish its work.
+const quiesce = 50 * time.Millisecond
 
 func pause(ctx context.Context, d time.Duration) error {
 	select {

@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// plan is the workload of the load generator.
-type plan struct {
+// workload is the workload of the load generator.
+type workload struct {
 	Address      string
 	Proxy        proxyMode
 	Scenario     string
@@ -38,7 +38,7 @@ const requestTimeout = time.Minute
 // serveLoad implements the role of the load generator: it reads a workload, runs it and prints the outcome. For holdScenario it
 // opens one connection for each request, prints the outcome when all streams have started, and keeps them open until in ends.
 func serveLoad(ctx context.Context, in io.Reader, out io.Writer) error {
-	var p plan
+	var p workload
 	lines := bufio.NewReader(in)
 	line, err := lines.ReadBytes('\n')
 	if err != nil {
@@ -77,7 +77,7 @@ func findScenario(name string) (*scenario, error) {
 
 // load is a workload in progress.
 type load struct {
-	plan     plan
+	plan     workload
 	scenario *scenario
 	expect   expectation
 	next     atomic.Uint64

@@ -17,7 +17,7 @@ func TestChecksDetectMissingGate(t *testing.T) {
 			const requests = 2 * sampled
 			send := func(p proxyMode) outcome {
 				l := &load{
-					plan:     plan{Address: server.Listener.Addr().String(), Proxy: p, Requests: requests, Connections: 2},
+					plan:     workload{Address: server.Listener.Addr().String(), Proxy: p, Requests: requests, Connections: 2},
 					scenario: k,
 					expect:   k.expect(p),
 				}
@@ -33,11 +33,11 @@ func TestChecksDetectMissingGate(t *testing.T) {
 				t.Error(err)
 			}
 			before := s.counts()
-			got := send(own)
+			got := send(builtin)
 			if k.Path == "/stream" && got.Valid > 0 {
 				t.Errorf("as the gate: %d responses of the upstream were accepted", got.Valid)
 			}
-			if err := checkCounts(own, k, s.counts().minus(before), requests); err == nil {
+			if err := checkCounts(builtin, k, s.counts().minus(before), requests); err == nil {
 				t.Error("as the gate: the check accepted the client's token at the upstream")
 			}
 		})
@@ -73,11 +73,11 @@ func TestStubCounts(t *testing.T) {
 func TestSummarize(t *testing.T) {
 	for name, tc := range map[string]struct {
 		numbers []float64
-		want    spread
+		want    summary
 	}{
-		"one":           {[]float64{2}, spread{2, 2, 2}},
-		"an odd number": {[]float64{3, 1, 2}, spread{2, 1, 3}},
-		"an even one":   {[]float64{4, 1, 2, 3}, spread{2.5, 1, 4}},
+		"one":           {[]float64{2}, summary{2, 2, 2}},
+		"an odd number": {[]float64{3, 1, 2}, summary{2, 1, 3}},
+		"an even one":   {[]float64{4, 1, 2, 3}, summary{2.5, 1, 4}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := summarize(tc.numbers); got != tc.want {

@@ -16,7 +16,7 @@ const profileSeconds = 15
 // takeProfile writes profiles of one proxy for go tool pprof: a CPU profile and an allocation profile under the load of each
 // scenario, and a heap profile with many open streams. They come from Caddy's admin endpoint, which is off in the comparison.
 // Allocations are counted from the proxy's start.
-func (w *world) takeProfile(ctx context.Context) error {
+func (w *env) takeProfile(ctx context.Context) error {
 	p, err := w.startProxy(ctx, w.options.profile, true)
 	if err != nil {
 		return err

@@ -19,25 +19,25 @@ import (
 type proxyMode string
 
 const (
-	plain proxyMode = "plain"         // Caddy's reverse_proxy, without the gate
-	own   proxyMode = "builtin"       // the gate with built-in forwarding
-	via   proxyMode = "reverse_proxy" // the gate with reverse_proxy as the next handler
+	plain        proxyMode = "plain"         // Caddy's reverse_proxy, without the gate
+	builtin      proxyMode = "builtin"       // the gate with built-in forwarding
+	reverseProxy proxyMode = "reverse_proxy" // the gate with reverse_proxy as the next handler
 )
 
-var proxyModes = []proxyMode{plain, own, via}
+var proxyModes = []proxyMode{plain, builtin, reverseProxy}
 
 // limits let the gate forward the complete history of the largest scenario, and one key have all the streams that are
 // open at a time.
 const limits = " {\n\t\tmax_history_entries 100000\n\t\tmax_history_size 4MiB\n\t\tmax_in_flight 4000\n\t\tmax_in_flight_per_key 4000\n\t}"
 
-func (p proxyMode) isValid() bool { return p == plain || p == own || p == via }
+func (p proxyMode) isValid() bool { return p == plain || p == builtin || p == reverseProxy }
 
 // handlers returns the directives of the site.
 func (p proxyMode) handlers(upstream string) string {
 	switch p {
-	case own:
+	case builtin:
 		return "docsgate " + upstream + limits
-	case via:
+	case reverseProxy:
 		return "docsgate" + limits + "\n\treverse_proxy " + upstream
 	default:
 		return "reverse_proxy " + upstream
@@ -80,7 +80,7 @@ type proxy struct {
 }
 
 // startProxy starts a proxy in a new folder and waits until it accepts connections.
-func (w *world) startProxy(ctx context.Context, p proxyMode, admin bool) (*proxy, error) {
+func (w *env) startProxy(ctx context.Context, p proxyMode, admin bool) (*proxy, error) {
 	dir, err := os.MkdirTemp(w.dir, string(p)+"-")
 	if err != nil {
 		return nil, err

@@ -73,17 +73,17 @@ func saveJSON(figures any, dir, name string) error {
 	return nil
 }
 
-// spread is the median, minimum and maximum of some numbers.
-type spread struct{ median, low, high float64 }
+// summary is the median, minimum and maximum of some numbers.
+type summary struct{ median, low, high float64 }
 
-func summarize(numbers []float64) spread {
+func summarize(numbers []float64) summary {
 	s := slices.Sorted(slices.Values(numbers))
 	n := len(s)
-	return spread{(s[(n-1)/2] + s[n/2]) / 2, s[0], s[n-1]}
+	return summary{(s[(n-1)/2] + s[n/2]) / 2, s[0], s[n-1]}
 }
 
 // ratios returns the ratios of a proxy to plain Caddy in all rounds.
-func (f *figures) ratios(p proxyMode) spread {
+func (f *figures) ratios(p proxyMode) summary {
 	all := make([]float64, len(f.Rounds))
 	for i, round := range f.Rounds {
 		all[i] = round[p] / round[plain]
@@ -91,7 +91,7 @@ func (f *figures) ratios(p proxyMode) spread {
 	return summarize(all)
 }
 
-func (f *figures) values(p proxyMode) spread {
+func (f *figures) values(p proxyMode) summary {
 	all := make([]float64, len(f.Rounds))
 	for i, round := range f.Rounds {
 		all[i] = round[p]
@@ -125,7 +125,7 @@ func (b budget) text(format func(float64) string) string {
 }
 
 var proxyNames = map[proxyMode]string{
-	plain: "plain reverse_proxy", own: "gate, built-in forwarding", via: "gate, reverse_proxy",
+	plain: "plain reverse_proxy", builtin: "gate, built-in forwarding", reverseProxy: "gate, reverse_proxy",
 }
 
 // printLoad writes the table of CPU times as Markdown.
@@ -134,7 +134,7 @@ func (r *report) printLoad(out io.Writer) {
 	t := newTable(out, "CPU time relative to plain Caddy")
 	for i := range r.Load {
 		f := &r.Load[i]
-		for _, p := range []proxyMode{own, via} {
+		for _, p := range []proxyMode{builtin, reverseProxy} {
 			t.figure(f, p, f.ratios(p), ratio)
 		}
 	}
@@ -153,7 +153,7 @@ func (r *report) printMemory(out io.Writer) {
 func ratio(v float64) string     { return fmt.Sprintf("%.2f", v) }
 func kilobytes(v float64) string { return fmt.Sprintf("%.0f KB", v/1000) }
 
-func (s spread) text(format func(float64) string) string {
+func (s summary) text(format func(float64) string) string {
 	return fmt.Sprintf("%s [%s %s]", format(s.median), format(s.low), format(s.high))
 }
 
@@ -176,7 +176,7 @@ func (t *table) row(cells ...string) {
 	fmt.Fprintf(t.cells, "| %s\t|\n", strings.Join(cells, "\t| "))
 }
 
-func (t *table) figure(f *figures, p proxyMode, s spread, format func(float64) string) {
+func (t *table) figure(f *figures, p proxyMode, s summary, format func(float64) string) {
 	b := f.budgets[p]
 	t.row(f.Description, proxyNames[p], s.text(format), b.text(format), b.verdict(s.median))
 }

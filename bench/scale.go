@@ -87,7 +87,7 @@ func fillStore(ctx context.Context, path string, o *options) (_ []scaleWorkload,
 	now := time.Now().UTC().Truncate(time.Second)
 	for from := 0; from < o.keys; from += batchSize {
 		var records []*registry.Record
-		var entries []*registry.Entry
+		var entries []*registry.AuditEntry
 		for i := from; i < min(o.keys, from+batchSize); i++ {
 			r := &registry.Record{
 				ID: registry.NewID(), Name: fmt.Sprintf("Customer %07d", i), Created: now.Add(time.Duration(i-o.keys) * 30 * time.Second),
@@ -104,7 +104,7 @@ func fillStore(ctx context.Context, path string, o *options) (_ []scaleWorkload,
 				r.State = keys.State(1 + random.IntN(2))
 			}
 			records = append(records, r)
-			entries = append(entries, &registry.Entry{At: r.Created, Who: "bench", Action: registry.ActionCreated, Key: r.ID, Name: r.Name})
+			entries = append(entries, &registry.AuditEntry{At: r.Created, Who: "bench", Action: registry.ActionCreated, Key: r.ID, Name: r.Name})
 		}
 		if err := storage.Write(ctx, records, entries); err != nil {
 			return nil, err

@@ -14,7 +14,7 @@ import (
 
 	"github.com/docsgate/docsgate/keys"
 	"github.com/docsgate/docsgate/keys/boltstore"
-	"github.com/docsgate/docsgate/keys/catalog"
+	"github.com/docsgate/docsgate/keys/keyindex"
 	"github.com/docsgate/docsgate/keys/registry"
 	"github.com/docsgate/docsgate/keys/usage"
 )
@@ -40,19 +40,19 @@ type scaleRound struct {
 // scaleQueries are the measured list pages: the filters of the console, and the slowest searches.
 var scaleQueries = []struct {
 	name  string
-	query catalog.Query
+	query keyindex.Query
 	none  bool // no matches
 }{
 	{name: "newest keys"},
-	{name: "in the middle", query: catalog.Query{After: "middle"}},
-	{name: "expired keys", query: catalog.Query{State: keys.Expired}},
-	{name: "keys of one source", query: catalog.Query{Source: "7d0c0f36-6a0e-4a5e-9a39-000000000007"}},
-	{name: "text in one name", query: catalog.Query{Text: "customer 0000777"}},
-	{name: "text in every key", query: catalog.Query{Text: "CUSTOMER"}},
-	{name: "text in no key", query: catalog.Query{Text: "no key contains this"}, none: true},
-	{name: "text in no key, with a prefix of every id", query: catalog.Query{Text: "key_01z"}, none: true},
-	{name: "long text in no key, with a prefix of every source", query: catalog.Query{Text: "7d0c0f36-6a0e-4a5e-9a39-00000000" + strings.Repeat("x", 60)}, none: true},
-	{name: "one letter, active keys of one feed", query: catalog.Query{Text: "e", State: keys.Allowed, Feed: "feed"}},
+	{name: "in the middle", query: keyindex.Query{After: "middle"}},
+	{name: "expired keys", query: keyindex.Query{State: keys.Expired}},
+	{name: "keys of one source", query: keyindex.Query{Source: "7d0c0f36-6a0e-4a5e-9a39-000000000007"}},
+	{name: "text in one name", query: keyindex.Query{Text: "customer 0000777"}},
+	{name: "text in every key", query: keyindex.Query{Text: "CUSTOMER"}},
+	{name: "text in no key", query: keyindex.Query{Text: "no key contains this"}, none: true},
+	{name: "text in no key, with a prefix of every id", query: keyindex.Query{Text: "key_01z"}, none: true},
+	{name: "long text in no key, with a prefix of every source", query: keyindex.Query{Text: "7d0c0f36-6a0e-4a5e-9a39-00000000" + strings.Repeat("x", 60)}, none: true},
+	{name: "one letter, active keys of one feed", query: keyindex.Query{Text: "e", State: keys.Allowed, Feed: "feed"}},
 }
 
 // pageRounds is the number of requests for each page; the median is reported.
@@ -74,7 +74,7 @@ func serveKeys(ctx context.Context, in io.Reader, out io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, issued.Close()) }()
-	store, list, feed := keys.NewStore(), catalog.New(), issued.Feed()
+	store, list, feed := keys.NewStore(), keyindex.New(), issued.Feed()
 	syncer := keys.NewSyncer(store, []keys.Feed{feed}, nil)
 	if err := syncer.LoadAll(ctx); err != nil {
 		return err
@@ -99,7 +99,7 @@ func serveKeys(ctx context.Context, in io.Reader, out io.Writer) (err error) {
 		return err
 	}
 	begin := time.Now()
-	if _, err := issued.Revoke(ctx, registry.Actor{Who: "bench"}, w.ID); err != nil {
+	if _, err := issued.Revoke(ctx, registry.Actor{Name: "bench"}, w.ID); err != nil {
 		return err
 	}
 	if d := verifier.Verify(w.Token, time.Now()); d.Reason != keys.RevokedKey {
@@ -116,7 +116,7 @@ func serveKeys(ctx context.Context, in io.Reader, out io.Writer) (err error) {
 	return json.NewEncoder(out).Encode(round)
 }
 
-func measurePages(list *catalog.Catalog, w scaleWorkload, feed string) ([]float64, error) {
+func measurePages(list *keyindex.Index, w scaleWorkload, feed string) ([]float64, error) {
 	half, err := middleCursor(list, w.Keys)
 	if err != nil {
 		return nil, err
@@ -149,22 +149,22 @@ func measurePages(list *catalog.Catalog, w scaleWorkload, feed string) ([]float6
 }
 
 // useEachKey counts a request of each key and collects the counters to be saved.
-func useEachKey(ctx context.Context, storage registry.Storage, store *keys.Store, meter *usage.Meter) error {
+func useEachKey(ctx context.Context, storage registry.Storage, store *keys.Store, meter *usage.Counter) error {
 	_, err := storage.All(ctx, func(r *registry.Record) error {
 		if k := store.Get(r.ID); k != nil {
 			meter.Count(k.ID, false, time.Now())
 		}
 		return nil
 	})
-	meter.Changed()
+	meter.TakeDirty()
 	return err
 }
 
 // middleCursor returns the cursor of a page in the middle of the list.
-func middleCursor(list *catalog.Catalog, size int) (string, error) {
+func middleCursor(list *keyindex.Index, size int) (string, error) {
 	cursor := ""
 	for seen := 0; ; {
-		page, err := list.Page(catalog.Query{Now: time.Now(), After: cursor, Limit: 1000})
+		page, err := list.Page(keyindex.Query{Now: time.Now(), After: cursor, Limit: 1000})
 		if err != nil {
 			return "", err
 		}

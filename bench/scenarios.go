@@ -44,20 +44,20 @@ type budget struct{ Limit, Stretch float64 }
 var scenarios = []scenario{
 	{
 		Name: "widget", Description: "widget question, short stream", Path: "/stream", Requests: 10000,
-		Budgets: map[proxyMode]budget{own: {0.8, 0.45}, via: {1.15, 0}},
+		Budgets: map[proxyMode]budget{builtin: {0.8, 0.45}, reverseProxy: {1.15, 0}},
 	},
 	{
 		Name: "answer", Description: "question, JSON answer", Path: "/api/answer", Requests: 10000,
-		Budgets: map[proxyMode]budget{own: {0.8, 0.45}, via: {1.15, 0}},
+		Budgets: map[proxyMode]budget{builtin: {0.8, 0.45}, reverseProxy: {1.15, 0}},
 	},
 	{
 		Name: "history-32k", Description: "widget question, 32 KB history", Path: "/stream", History: 32 << 10,
 		Requests: 5000,
-		Budgets:  map[proxyMode]budget{own: {0.55, 0.45}},
+		Budgets:  map[proxyMode]budget{builtin: {0.55, 0.45}},
 	},
 	{
 		Name: "history-1m", Description: "widget question, 1 MB history", Path: "/stream", History: 1 << 20, Requests: 300,
-		Budgets: map[proxyMode]budget{own: {1, 0.8}},
+		Budgets: map[proxyMode]budget{builtin: {1, 0.8}},
 	},
 	{
 		Name: "events", Description: fmt.Sprintf("widget question, %d events 1 ms apart", slowEvents), Path: "/stream",
@@ -65,7 +65,7 @@ var scenarios = []scenario{
 	},
 	{
 		Name: "unknown", Description: "flood of unknown keys", Path: "/stream", UnknownTokens: true, Requests: 10000,
-		Budgets: map[proxyMode]budget{own: {0.25, 0.15}, via: {0.25, 0.15}},
+		Budgets: map[proxyMode]budget{builtin: {0.25, 0.15}, reverseProxy: {0.25, 0.15}},
 	},
 }
 

@@ -89,7 +89,7 @@ func (u *upstream) counts() (counts, error) {
 
 // startLoad runs a workload. The streams of holdScenario stay open until the subprocess is stopped. An invalid response is an
 // error.
-func startLoad(ctx context.Context, p plan) (*subprocess, error) {
+func startLoad(ctx context.Context, p workload) (*subprocess, error) {
 	c, err := startSubprocess(ctx, roleLoad)
 	if err != nil {
 		return nil, err

@@ -55,7 +55,7 @@ func (a *App) openAdmin() {
 	for _, c := range a.consoles {
 		gateURL = c.Gate
 	}
-	desk := a.desk(gateURL)
+	desk := a.keyService(gateURL)
 	desk.AnyAgent = true // who is here can change the configuration, and so list what they like
 	handler := api.New(api.Options{
 		Desk: desk, Actor: adminActor, Format: "keys.db", Repeats: a.state.issued.memory.Repeats,
@@ -69,12 +69,12 @@ func (a *App) openAdmin() {
 // adminActor is who uses the admin endpoint. The command line says for whom it acts; whoever gets this far could say
 // anything, and may do anything.
 func adminActor(r *http.Request) registry.Actor {
-	by := registry.Actor{Who: "admin endpoint", From: "admin endpoint"}
-	if who := r.Header.Get("Docsgate-Actor"); who != "" && len(who) <= 100 && keys.WellFormed(who) {
-		by.Who = "command line (" + who + ")"
+	by := registry.Actor{Name: "admin endpoint", RemoteAddr: "admin endpoint"}
+	if who := r.Header.Get("Docsgate-Actor"); who != "" && len(who) <= 100 && keys.IsValidToken(who) {
+		by.Name = "command line (" + who + ")"
 	}
 	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
-		by.From += ", " + host
+		by.RemoteAddr += ", " + host
 	}
 	return by
 }

@@ -32,7 +32,7 @@ type App struct {
 	UpstreamToken string `json:"upstream_token,omitempty"`
 
 	// What to do about tools of the account that UpstreamToken belongs to, which the model may be offered. Default: an
-	// answer that reports a call of one ends with an error, and a warning is logged when the configuration is loaded.
+	// response that reports a call of one ends with an error, and a warning is logged when the configuration is loaded.
 	// "none": the same without the warning; DocsGPT offers that account none. "allow": clients may use them; what the
 	// tools keep, such as a memory and scheduled tasks, is then shared by all keys that are bound to sources.
 	UpstreamTools string `json:"upstream_tools,omitempty"`
@@ -61,7 +61,7 @@ type App struct {
 	ending    ending
 	token     keys.Secret
 	poolKey   string
-	state     *state
+	state     *sharedState
 	storeFeed *StoreFeed // nil if no keys are issued here
 	addresses string     // digests of what the placeholders of feeds stand for; another address is another state
 	gates     []*Handler // those that forward by themselves
@@ -100,7 +100,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	case a.DocsGPT != docsgpt.Auto && a.DocsGPTAddress != "":
 		return errors.New("docsgpt_address is only for the version auto")
 	case a.DocsGPT == docsgpt.Auto && a.DocsGPTAddress != "":
-		return a.settleByAddress()
+		return a.resolveVersionAt()
 	case a.DocsGPT == docsgpt.Auto:
 		return nil
 	}
@@ -108,11 +108,11 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	return a.settleOn(version)
+	return a.setVersion(version)
 }
 
-// settleOn sets up all that depends on the version.
-func (a *App) settleOn(version *docsgpt.Version) error {
+// setVersion sets up all that depends on the version.
+func (a *App) setVersion(version *docsgpt.Version) error {
 	a.version = version
 	fingerprint, err := a.fingerprint()
 	if err != nil {
@@ -126,7 +126,7 @@ func (a *App) settleOn(version *docsgpt.Version) error {
 		a.logger.Warn("no feed is configured, so there are no keys and every request is refused; " +
 			"add a feed, such as: feed file keys.yaml")
 	}
-	if err := a.takeState(a.ctx, fingerprint+a.addresses, feeds); err != nil {
+	if err := a.acquireState(a.ctx, fingerprint+a.addresses, feeds); err != nil {
 		return err
 	}
 	a.warnOfTools()
@@ -141,7 +141,7 @@ func (a *App) loadFeeds(ctx caddy.Context) ([]keys.Feed, error) {
 	if err != nil {
 		return nil, err
 	}
-	facts := FeedContext{
+	facts := FeedDeps{
 		Resolve:      resolveSecret,
 		CheckSource:  a.version.CheckSource,
 		CheckSources: a.sourcesCheck(),
@@ -188,7 +188,7 @@ func (a *App) sourcesCheck() func(n int) error {
 // Start begins to watch the feeds. It refuses a console that would be open to the public.
 func (a *App) Start() error {
 	if a.state == nil {
-		return errNobodyToAsk
+		return errNoUpstream
 	}
 	if err := a.checkBodies(); err != nil {
 		return err
@@ -199,12 +199,12 @@ func (a *App) Start() error {
 	if err := a.checkConsoles(); err != nil {
 		return err
 	}
-	a.rememberVersion()
+	a.storeVersion()
 	if err := a.ending.start(a.ctx); err != nil {
 		return err
 	}
 	if a.state.issued != nil {
-		a.state.issued.rule(a.rules(a.state))
+		a.state.issued.installRules(a.rules(a.state))
 		if err := a.state.syncer.Sync(a.ctx, a.state.issued.feed); err != nil {
 			return err
 		}

@@ -49,15 +49,15 @@ func fileSite(site string) string {
 
 const edge = "a-boundary-of-a-client"
 
-// part is a part of a form, with what stands after "form-data; ".
-func part(disposition, content string) string {
+// sourceResult is a part of a form, with what stands after "form-data; ".
+func sourceResult(disposition, content string) string {
 	return "--" + edge + "\r\nContent-Disposition: form-data; " + disposition + "\r\n\r\n" + content + "\r\n"
 }
 
-func keyPart(token string) string { return part(`name="api_key"`, token) }
+func keyPart(token string) string { return sourceResult(`name="api_key"`, token) }
 
 func filePart(name string) string {
-	return part(`name="file"; filename="`+name+`"`, "content of "+name)
+	return sourceResult(`name="file"; filename="`+name+`"`, "content of "+name)
 }
 
 // sendForm sends a form of these parts.
@@ -122,7 +122,7 @@ func TestUploadWithTheKeyAnywhere(t *testing.T) {
 	fileWays(t, "", func(t *testing.T, g *gate) {
 		const path, file = "/api/store_attachment", "file[a.txt]=content of a.txt"
 		agent := file + "\napi_key[]=" + agentAlpha
-		other := part(`name="agent_id"`, "x") + part(`name="user"`, "y")
+		other := sourceResult(`name="agent_id"`, "x") + sourceResult(`name="user"`, "y")
 		for name, c := range map[string]struct {
 			path   string
 			parts  []string
@@ -162,9 +162,9 @@ func TestUploadWithTheKeyAnywhere(t *testing.T) {
 				path + "?api_key=" + tokenAgent + "&api%5Fkey=x", []string{filePart("a.txt")}, 400, "bad_request", "",
 			},
 			"no file":         {path, []string{keyPart(tokenAgent)}, 400, "bad_request", ""},
-			"a key as a file": {path, []string{filePart("a.txt"), part(`name="api_key"; filename="x"`, tokenAgent)}, 400, "bad_request", ""},
+			"a key as a file": {path, []string{filePart("a.txt"), sourceResult(`name="api_key"; filename="x"`, tokenAgent)}, 400, "bad_request", ""},
 			"two names in one part": {
-				path, []string{filePart("a.txt"), part(`name="x"; name="api_key"`, tokenAgent)}, 400, "bad_request", "",
+				path, []string{filePart("a.txt"), sourceResult(`name="x"; name="api_key"`, tokenAgent)}, 400, "bad_request", "",
 			},
 			"a type that DocsGPT does not read": {path, []string{filePart("a.mp4"), keyPart(tokenAgent)}, 400, "file_not_accepted", "-"},
 			"a bad agent key":                   {path, []string{filePart("a.txt"), keyPart(tokenStale)}, 502, "upstream_refused", "-"},
@@ -363,7 +363,7 @@ const tokenSourceObject = "canary-token-object"
 func TestUploadLimits(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	fileWays(t, "max_upload_size 1MiB", func(t *testing.T, g *gate) {
-		big := part(`name="file"; filename="a.txt"`, strings.Repeat("x", 1<<20))
+		big := sourceResult(`name="file"; filename="a.txt"`, strings.Repeat("x", 1<<20))
 		r := g.sendForm("/api/store_attachment", keyPart(tokenAgent), big)
 		if r.status != http.StatusRequestEntityTooLarge {
 			t.Errorf("announced: %d %s", r.status, r.body)
@@ -373,7 +373,7 @@ func TestUploadLimits(t *testing.T) {
 		if resp.status != http.StatusRequestEntityTooLarge {
 			t.Errorf("not announced: %d %s", resp.status, resp.body)
 		}
-		fits := part(`name="file"; filename="a.txt"`, strings.Repeat("x", 1<<20-1000))
+		fits := sourceResult(`name="file"; filename="a.txt"`, strings.Repeat("x", 1<<20-1000))
 		if r = g.sendForm("/api/store_attachment", fits, keyPart(tokenAgent)); r.status != http.StatusOK {
 			t.Errorf("below: %d %s", r.status, r.body)
 		}
@@ -418,7 +418,7 @@ func (z *zeros) Read(p []byte) (int, error) {
 
 // hugeForm is a form with a file of that size, made while it is read.
 func hugeForm(size int64) io.Reader {
-	head, tail, _ := strings.Cut(part(`name="file"; filename="a.txt"`, "|"), "|")
+	head, tail, _ := strings.Cut(sourceResult(`name="file"; filename="a.txt"`, "|"), "|")
 	return io.MultiReader(strings.NewReader(head), &zeros{size}, strings.NewReader(tail+keyPart(tokenAgent)+"--"+edge+"--\r\n"))
 }
 
@@ -446,7 +446,7 @@ func TestLargeUploadInConstantMemory(t *testing.T) {
 			}
 			<-got
 			const enough = 1 << 20
-			allocated := alloctest.LeastBytes(enough, func() {
+			allocated := alloctest.MinBytes(enough, func() {
 				if r := g.stream(t.Context(), hugeForm(size)); r.status != http.StatusOK {
 					t.Fatalf("%d %s", r.status, r.body)
 				}
@@ -496,7 +496,7 @@ func TestUploadsLeaveNothingBehind(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("TMPDIR", dir)
 	fileWays(t, "", func(t *testing.T, g *gate) {
-		large := part(`name="file"; filename="a.txt"`, strings.Repeat("x", 2<<20))
+		large := sourceResult(`name="file"; filename="a.txt"`, strings.Repeat("x", 2<<20))
 		for _, token := range []string{tokenAgent, "wrong"} {
 			g.sendForm("/api/store_attachment", large, keyPart(token))
 		}
@@ -535,7 +535,7 @@ func (w waiting) Read([]byte) (int, error) {
 func TestTooManyUploads(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	fileWaysWith(t, "min_body_rate 1B", "", func(t *testing.T, g *gate) {
-		begin := part(`name="file"; filename="a.txt"`, strings.Repeat("x", 600<<10))
+		begin := sourceResult(`name="file"; filename="a.txt"`, strings.Repeat("x", 600<<10))
 		ctx, stop := context.WithCancel(t.Context())
 		var crowd sync.WaitGroup
 		var r reply
@@ -575,7 +575,7 @@ func TestTooManyUploads(t *testing.T) {
 func TestUploadThatCannotBeStored(t *testing.T) {
 	fileWays(t, "", func(t *testing.T, g *gate) {
 		t.Setenv("TMPDIR", g.dir+"/missing")
-		r := g.sendForm("/api/store_attachment", part(`name="file"; filename="a.txt"`, strings.Repeat("x", 1<<20)), keyPart(tokenAgent))
+		r := g.sendForm("/api/store_attachment", sourceResult(`name="file"; filename="a.txt"`, strings.Repeat("x", 1<<20)), keyPart(tokenAgent))
 		if r.status != http.StatusServiceUnavailable {
 			t.Errorf("%d %s", r.status, r.body)
 		}

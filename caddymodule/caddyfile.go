@@ -11,7 +11,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"github.com/docsgate/docsgate/docsgpt"
-	"github.com/docsgate/docsgate/forward"
+	"github.com/docsgate/docsgate/upstream"
 )
 
 func init() {
@@ -60,7 +60,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		h.Upstream = d.Val()
 		// An address that is known now is checked now, where the error can name file and line.
 		if !strings.Contains(h.Upstream, "{") {
-			if _, err := forward.ParseAddress(h.Upstream); err != nil {
+			if _, err := upstream.ParseAddress(h.Upstream); err != nil {
 				return d.WrapErr(err)
 			}
 		}
@@ -109,9 +109,9 @@ var options = []option{
 	{"max_in_flight", countOption("64", func(h *Handler) *int { return &h.MaxInFlight })},
 	{"max_in_flight_per_key", countOption("16", func(h *Handler) *int { return &h.MaxInFlightPerKey })},
 	{"dial_timeout", durationOption(func(h *Handler) *caddy.Duration { return &h.DialTimeout })},
-	{"response_header_timeout", durationOption(func(h *Handler) *caddy.Duration { return &h.FirstByteTimeout })},
+	{"response_header_timeout", durationOption(func(h *Handler) *caddy.Duration { return &h.ResponseHeaderTimeout })},
 	{"stream_idle_timeout", durationOption(func(h *Handler) *caddy.Duration { return &h.IdleTimeout })},
-	{"keepalive", durationOption(func(h *Handler) *caddy.Duration { return &h.KeepAlive })},
+	{"keepalive", durationOption(func(h *Handler) *caddy.Duration { return &h.IdleConnTimeout })},
 	{"client_write_timeout", durationOption(func(h *Handler) *caddy.Duration { return &h.ClientWriteTimeout })},
 	{"client_min_rate", (*Handler).unmarshalClientMinRate},
 	{"tls_trust_pool", (*Handler).unmarshalTrustPool},
@@ -139,7 +139,7 @@ func (h *Handler) unmarshalEndpoints(d *caddyfile.Dispenser) error {
 			return d.Errf("endpoints names %q twice", name)
 		}
 		seen[name] = true
-		if !docsgpt.KnownGroup(docsgpt.Group(name)) {
+		if !docsgpt.ValidGroup(docsgpt.Group(name)) {
 			return d.Errf("unknown endpoint group %q: known are %s", name, docsgpt.GroupList())
 		}
 	}
@@ -147,11 +147,11 @@ func (h *Handler) unmarshalEndpoints(d *caddyfile.Dispenser) error {
 }
 
 func (h *Handler) unmarshalAllowFields(d *caddyfile.Dispenser) error {
-	h.Allow = d.RemainingArgs()
-	if len(h.Allow) == 0 {
+	h.AllowedFields = d.RemainingArgs()
+	if len(h.AllowedFields) == 0 {
 		return d.ArgErr()
 	}
-	for _, name := range h.Allow {
+	for _, name := range h.AllowedFields {
 		if err := docsgpt.CheckAllowed(name); err != nil {
 			return d.WrapErr(err)
 		}

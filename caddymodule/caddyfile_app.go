@@ -10,7 +10,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"github.com/docsgate/docsgate/docsgpt"
-	"github.com/docsgate/docsgate/forward"
+	"github.com/docsgate/docsgate/upstream"
 )
 
 func init() {
@@ -118,7 +118,7 @@ func (a *App) unmarshalVersion(d *caddyfile.Dispenser) error {
 	case len(args) == 2:
 		a.DocsGPTAddress = args[1]
 		if !strings.Contains(a.DocsGPTAddress, "{") {
-			if _, err := forward.ParseAddress(a.DocsGPTAddress); err != nil {
+			if _, err := upstream.ParseAddress(a.DocsGPTAddress); err != nil {
 				return d.WrapErr(err)
 			}
 		}

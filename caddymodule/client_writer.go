@@ -108,7 +108,7 @@ func (c *clientWriter) FlushError() error {
 	return c.end(start, 0, flush())
 }
 
-// begin is called before each write.
+// writeHeader is called before each write.
 func (c *clientWriter) begin() time.Time {
 	if c.credit > finalWrite && c.final.Load() {
 		c.credit = finalWrite

@@ -15,7 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/docsgate/docsgate/console"
-	"github.com/docsgate/docsgate/console/guard"
+	"github.com/docsgate/docsgate/console/auth"
 	"github.com/docsgate/docsgate/keys"
 )
 
@@ -50,7 +50,7 @@ type Console struct {
 	token   keys.Secret
 	local   bool                         // its server is reached from this machine only; set before it opens
 	handler atomic.Pointer[http.Handler] // nil until the app knows the version of DocsGPT
-	trouble trouble                      // with whom was not let in
+	trouble logSampler                   // with whom was not let in
 	logger  *zap.Logger
 }
 
@@ -171,7 +171,7 @@ func (c *Console) Provision(ctx caddy.Context) error {
 	}
 	c.app = app.(*App)
 	c.app.consoles = append(c.app.consoles, c)
-	return c.app.whenSettled(func() error {
+	return c.app.onVersionResolved(func() error {
 		if c.app.storeFeed == nil {
 			return errNoStore
 		}
@@ -186,16 +186,16 @@ const minAdminToken = 16
 
 // open makes the handler, when all gates of the configuration are known.
 func (c *Console) open() error {
-	desk := c.app.desk(c.Gate)
+	desk := c.app.keyService(c.Gate)
 	desk.Agents = c.Agents
 	handler, err := console.New(console.Options{
 		Desk: desk, Token: c.token, Loopback: c.local && c.token.IsZero(), Hosts: c.Hosts,
-		User: userOf, ClientIP: clientIPOf,
+		User: authenticatedUser, ClientIP: clientIPOf,
 		Feeds: c.app.feedNames, BackupName: "keys.db", Memory: c.app.state.issued.memory,
-		Fault: func(r *http.Request, err error) {
+		OnError: func(r *http.Request, err error) {
 			c.logger.Error("console", zap.String("path", r.URL.Path), zap.Error(err))
 		},
-		Refused: c.refused,
+		OnReject: c.logRejected,
 	})
 	if err != nil {
 		return err
@@ -204,17 +204,17 @@ func (c *Console) open() error {
 	return nil
 }
 
-// refused logs who was not let in, not more than once for each address and reason in some seconds: it costs nothing to ask.
-func (c *Console) refused(no guard.Refusal) {
-	if skipped, ok := c.trouble.due(troubleOf{string(no.Reason), no.From}, time.Now()); ok {
+// logRejected logs who was not let in, not more than once for each address and reason in some seconds: it costs nothing to ask.
+func (c *Console) logRejected(no auth.Refusal) {
+	if skipped, ok := c.trouble.allow(sampleKey{string(no.Reason), no.From}, time.Now()); ok {
 		c.logger.Warn("admin request rejected", zap.String("reason", string(no.Reason)), zap.String("client_ip", no.From),
 			zap.Int("suppressed", skipped))
 	}
 }
 
-// userOf returns who an authentication handler before the console let in. A gate there lets keys in, not people: it gives
+// authenticatedUser returns who an authentication handler before the console let in. A gate there lets keys in, not people: it gives
 // the key's ID as the user, for access logs.
-func userOf(r *http.Request) (name string, ok bool) {
+func authenticatedUser(r *http.Request) (name string, ok bool) {
 	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	if !ok {
 		return "", false

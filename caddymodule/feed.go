@@ -14,8 +14,8 @@ func init() {
 	caddy.RegisterModule(new(FileFeed))
 }
 
-// FeedContext is what the app tells a feed.
-type FeedContext struct {
+// FeedDeps is what the app tells a feed.
+type FeedDeps struct {
 	// Resolve returns what a placeholder {env.NAME} or {file.PATH} stands for.
 	Resolve func(placeholder string) (string, error)
 	// CheckSource returns a source id in the spelling that the configured DocsGPT understands, or an error.
@@ -28,7 +28,7 @@ type FeedContext struct {
 type FeedModule interface {
 	caddy.Module
 	// Feed returns the feed. It is called once a configuration, after provisioning.
-	Feed(FeedContext) (keys.Feed, error)
+	Feed(FeedDeps) (keys.Feed, error)
 }
 
 // FileFeed reads keys from a YAML or JSON file and keeps up with its changes. A bad change is logged once and leaves
@@ -58,7 +58,7 @@ func (f *FileFeed) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 }
 
 // Feed implements FeedModule.
-func (f *FileFeed) Feed(facts FeedContext) (keys.Feed, error) {
+func (f *FileFeed) Feed(facts FeedDeps) (keys.Feed, error) {
 	path, err := caddy.NewReplacer().ReplaceOrErr(f.Path, true, true)
 	if err != nil || path == "" {
 		return nil, errors.Join(errors.New("feed file: the path is missing"), err)

@@ -16,7 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/docsgate/docsgate/keys"
-	"github.com/docsgate/docsgate/keys/adopted"
+	"github.com/docsgate/docsgate/keys/docsgptkeys"
 	"github.com/docsgate/docsgate/keys/mongofeed"
 	"github.com/docsgate/docsgate/keys/pgfeed"
 )
@@ -56,10 +56,10 @@ type DocsGPTFeed struct {
 	Shared bool `json:"include_shared,omitempty"`
 
 	// Agents whose own keys are refused, by their ids: keys of the gate stand for them instead.
-	Off []string `json:"exclude_keys,omitempty"`
+	ExcludedKeys []string `json:"exclude_keys,omitempty"`
 
 	// How long the last known keys count while the database is away. Default: 24h.
-	Patience caddy.Duration `json:"max_stale,omitempty"`
+	MaxStale caddy.Duration `json:"max_stale,omitempty"`
 	// The time between two looks at the database. Default: 500ms, or 30s where the trigger is installed.
 	Poll caddy.Duration `json:"poll_interval,omitempty"`
 
@@ -67,7 +67,7 @@ type DocsGPTFeed struct {
 	// docsgate in Caddy's data directory.
 	Snapshot string `json:"snapshot,omitempty"`
 
-	// Allow connections that are not encrypted with a database on another machine: one whose host is not a loopback IP address,
+	// AllowedFields connections that are not encrypted with a database on another machine: one whose host is not a loopback IP address,
 	// "localhost" or a socket. Otherwise the database must have TLS there, with a certificate that is verified unless the
 	// address says sslmode=require, or tlsInsecure=true with MongoDB. Default: false.
 	InsecurePlaintext bool `json:"insecure_plaintext,omitempty"`
@@ -114,9 +114,9 @@ func (f *DocsGPTFeed) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		case "include_shared":
 			err = unmarshalFlag(d, &f.Shared)
 		case "exclude_keys":
-			err = unmarshalList(d, &f.Off)
+			err = unmarshalList(d, &f.ExcludedKeys)
 		case "max_stale":
-			err = unmarshalDuration(d, &f.Patience)
+			err = unmarshalDuration(d, &f.MaxStale)
 		case "poll_interval":
 			err = unmarshalDuration(d, &f.Poll)
 		case "snapshot":
@@ -200,7 +200,7 @@ func (f *DocsGPTFeed) Provision(ctx caddy.Context) error {
 }
 
 // Feed implements FeedModule.
-func (f *DocsGPTFeed) Feed(facts FeedContext) (keys.Feed, error) {
+func (f *DocsGPTFeed) Feed(facts FeedDeps) (keys.Feed, error) {
 	uri := f.URI
 	if _, ok := placeholderOf(uri); ok {
 		var err error
@@ -219,7 +219,7 @@ func (f *DocsGPTFeed) Feed(facts FeedContext) (keys.Feed, error) {
 }
 
 // connected is a feed that reaches its keys over a network.
-type connected interface{ Connection() adopted.Connection }
+type connected interface{ Connection() docsgptkeys.Connection }
 
 // warn logs that others may read along on the way to the database.
 func (f *DocsGPTFeed) warn(feed keys.Feed) {
@@ -229,9 +229,9 @@ func (f *DocsGPTFeed) warn(feed keys.Feed) {
 	}
 	message := ""
 	switch way := c.Connection(); way.Transport {
-	case adopted.Plaintext:
+	case docsgptkeys.Plaintext:
 		message = "the connection with DocsGPT's database is not encrypted, as insecure_plaintext allows: whoever is between can read every agent key"
-	case adopted.Unverified:
+	case docsgptkeys.Unverified:
 		message = "the certificate of DocsGPT's database is not verified, as its address says: whoever is between can read every agent key; " +
 			"write sslmode=verify-full into the address, or take tlsInsecure out of it"
 	default:
@@ -242,14 +242,14 @@ func (f *DocsGPTFeed) warn(feed keys.Feed) {
 
 // open makes the feed of the kind of database that the address names.
 func (f *DocsGPTFeed) open(uri keys.Secret) (keys.Feed, error) {
-	filter := adopted.Filter{Owners: f.Owners, IDs: f.IDs, Published: f.Published, Shared: f.Shared, Off: f.Off}
+	filter := docsgptkeys.Filter{Owners: f.Owners, IDs: f.IDs, OnlyPublished: f.Published, IncludeShared: f.Shared, Excluded: f.ExcludedKeys}
 	scheme, _, _ := strings.Cut(uri.Reveal(), ":")
 	switch strings.ToLower(scheme) {
 	case "mongodb", "mongodb+srv":
 		return mongofeed.New(mongofeed.Options{
 			URI: uri, Filter: filter, SnapshotPath: f.snapshotPath(uri), Database: f.Database, Collection: f.Collection,
 			InsecurePlaintext: f.InsecurePlaintext,
-			Poll:              time.Duration(f.Poll), Patience: time.Duration(f.Patience), Note: f.note,
+			Poll:              time.Duration(f.Poll), MaxStale: time.Duration(f.MaxStale), Note: f.logNotice,
 		})
 	case "postgres", "postgresql", "postgresql+psycopg", "postgresql+psycopg2":
 		if f.Database != "" || f.Collection != "" {
@@ -257,7 +257,7 @@ func (f *DocsGPTFeed) open(uri keys.Secret) (keys.Feed, error) {
 		}
 		return pgfeed.New(pgfeed.Options{
 			URI: uri, Filter: filter, SnapshotPath: f.snapshotPath(uri), InsecurePlaintext: f.InsecurePlaintext,
-			Poll: time.Duration(f.Poll), Patience: time.Duration(f.Patience), Note: f.note,
+			Poll: time.Duration(f.Poll), MaxStale: time.Duration(f.MaxStale), Note: f.logNotice,
 		})
 	default:
 		return nil, errors.New("the address must begin with postgres:// or mongodb://")
@@ -285,7 +285,7 @@ func (f *DocsGPTFeed) snapshotPath(uri keys.Secret) string {
 	}
 }
 
-func (f *DocsGPTFeed) note(text string) { f.logger.Warn(text) }
+func (f *DocsGPTFeed) logNotice(text string) { f.logger.Warn(text) }
 
 var (
 	_ FeedModule            = (*DocsGPTFeed)(nil)

@@ -32,9 +32,9 @@ type StoreFeed struct {
 	// directory. It is made if it does not exist.
 	Path string `json:"path,omitempty"`
 
-	path   string
-	held   *sharedRegistry
-	locked error // another process has the file open
+	path     string
+	registry *registryRef
+	locked   error // another process has the file open
 }
 
 // DefaultStorePath is where keys are kept if the configuration does not say.
@@ -75,7 +75,7 @@ func (f *StoreFeed) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("feed store: %w", err)
 	}
 	f.path = absolute
-	held, err := holdRegistry(ctx, absolute, ctx.Slogger())
+	held, err := acquireRegistry(ctx, absolute, ctx.Slogger())
 	switch {
 	case errors.Is(err, boltstore.ErrLocked):
 		// Beside a gate that runs, `validate` comes this far with the same configuration. Starting with it is refused.
@@ -83,42 +83,42 @@ func (f *StoreFeed) Provision(ctx caddy.Context) error {
 	case err != nil:
 		return fmt.Errorf("feed store: %w", err)
 	}
-	f.held = held
+	f.registry = held
 	return nil
 }
 
 // Feed implements FeedModule. It returns nil if another process has the file open.
-func (f *StoreFeed) Feed(FeedContext) (keys.Feed, error) {
-	if f.held == nil {
+func (f *StoreFeed) Feed(FeedDeps) (keys.Feed, error) {
+	if f.registry == nil {
 		return nil, nil //nolint:nilnil // App.Start refuses it
 	}
-	return f.held.Feed(), nil
+	return f.registry.Feed(), nil
 }
 
 // Cleanup lets the store go.
 func (f *StoreFeed) Cleanup() error {
-	if f.held == nil {
+	if f.registry == nil {
 		return nil
 	}
-	return f.held.release()
+	return f.registry.release()
 }
 
 // registries holds the open stores by path: two configurations share one while a reload goes on.
 var registries = caddy.NewUsagePool()
 
-// sharedRegistry is a registry of this process.
-type sharedRegistry struct {
+// registryRef is a registry of this process.
+type registryRef struct {
 	*registry.Registry
-	usage  *usage.Meter
-	memory *console.Memory // of its users
+	usage  *usage.Counter
+	memory *console.SharedState // of its users
 	path   string
 	ruled  atomic.Bool // rules were given to it once
 	stop   context.CancelFunc
 	saved  sync.WaitGroup
 }
 
-// holdRegistry opens the store at a path, or takes the open one. Each call needs one release.
-func holdRegistry(ctx context.Context, path string, logger *slog.Logger) (*sharedRegistry, error) {
+// acquireRegistry opens the store at a path, or takes the open one. Each call needs one release.
+func acquireRegistry(ctx context.Context, path string, logger *slog.Logger) (*registryRef, error) {
 	value, _, err := registries.LoadOrNew(path, func() (caddy.Destructor, error) {
 		storage, err := boltstore.Open(ctx, boltstore.Options{Path: path})
 		if err != nil {
@@ -131,7 +131,7 @@ func holdRegistry(ctx context.Context, path string, logger *slog.Logger) (*share
 		if err != nil {
 			return nil, errors.Join(err, storage.Close())
 		}
-		s := &sharedRegistry{Registry: reg, usage: meter, memory: console.NewMemory(), path: path}
+		s := &registryRef{Registry: reg, usage: meter, memory: console.NewMemory(), path: path}
 		var saving context.Context
 		saving, s.stop = context.WithCancel(context.Background())
 		s.saved.Go(func() { reg.Run(saving) })
@@ -140,16 +140,16 @@ func holdRegistry(ctx context.Context, path string, logger *slog.Logger) (*share
 	if err != nil {
 		return nil, err
 	}
-	return value.(*sharedRegistry), nil
+	return value.(*registryRef), nil
 }
 
-func (s *sharedRegistry) release() error {
+func (s *registryRef) release() error {
 	_, err := registries.Delete(s.path)
 	return err
 }
 
 // Destruct closes the store. It implements caddy.Destructor.
-func (s *sharedRegistry) Destruct() error {
+func (s *registryRef) Destruct() error {
 	s.stop()
 	s.saved.Wait()
 	return s.Close()

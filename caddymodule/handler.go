@@ -15,7 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/docsgate/docsgate/docsgpt"
-	"github.com/docsgate/docsgate/forward"
+	"github.com/docsgate/docsgate/upstream"
 )
 
 func init() {
@@ -23,7 +23,7 @@ func init() {
 }
 
 // DefaultMaxBody is the largest request body that is read by default, in bytes. Long conversations of widgets, which
-// send their whole history with each question, come near a megabyte.
+// delayedFlush their whole history with each question, come near a megabyte.
 const DefaultMaxBody = 4 << 20
 
 // Handler is the gate: it lets requests through to DocsGPT that carry a valid key, bound to that key's source, and
@@ -39,7 +39,7 @@ type Handler struct {
 	// Names of further body members to let through to DocsGPT, such as attachments or passthrough; "message_parts"
 	// lets images and files through that are in messages. Those that would let a client leave its key's source are
 	// refused.
-	Allow []string `json:"allow_fields,omitempty"`
+	AllowedFields []string `json:"allow_fields,omitempty"`
 
 	// The largest request body, in bytes. Default: 4 MiB.
 	MaxBody int64 `json:"max_body_size,omitempty"`
@@ -64,13 +64,13 @@ type Handler struct {
 	DialTimeout caddy.Duration `json:"dial_timeout,omitempty"`
 
 	// How long DocsGPT may take to begin an answer. Default: 10m, since models think for minutes.
-	FirstByteTimeout caddy.Duration `json:"response_header_timeout,omitempty"`
+	ResponseHeaderTimeout caddy.Duration `json:"response_header_timeout,omitempty"`
 
 	// How long a begun answer may be silent. Default: 5m.
 	IdleTimeout caddy.Duration `json:"stream_idle_timeout,omitempty"`
 
 	// How long an unused connection to DocsGPT is kept. Default: 4s, just below what DocsGPT's server keeps it.
-	KeepAlive caddy.Duration `json:"keepalive,omitempty"`
+	IdleConnTimeout caddy.Duration `json:"keepalive,omitempty"`
 
 	// How long writing to a client may be blocked by it, in all, beyond what client_min_rate allows. Pauses of
 	// DocsGPT never count. Default: 30s.
@@ -85,15 +85,15 @@ type Handler struct {
 
 	app      *App
 	routes   *docsgpt.Routes
-	upstream *forward.Upstream
+	upstream *upstream.Upstream
 	logger   *zap.Logger
-	trouble  *trouble
-	meters   map[string]meters
+	trouble  *logSampler
+	meters   map[string]endpointMetrics
 	inFlight inFlightLimits
 }
 
-// meters are the metrics of one endpoint, looked up once.
-type meters struct {
+// endpointMetrics are the metrics of one endpoint, looked up once.
+type endpointMetrics struct {
 	allowed  prometheus.Counter
 	duration prometheus.Observer
 }
@@ -105,7 +105,7 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 
 // Provision checks the settings and makes the connection pool; nothing is connected yet.
 func (h *Handler) Provision(ctx caddy.Context) error {
-	h.logger, h.trouble = ctx.Logger(), new(trouble)
+	h.logger, h.trouble = ctx.Logger(), new(logSampler)
 	app, err := ctx.App("docsgate")
 	if err != nil {
 		return err
@@ -133,13 +133,13 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		if h.upstream, address, err = h.newUpstream(ctx); err != nil {
 			return err
 		}
-		if err := h.app.settle(h.upstream, address); err != nil {
+		if err := h.app.resolveVersion(h.upstream, address); err != nil {
 			return err
 		}
 		h.app.gates = append(h.app.gates, h)
 	}
 	keepConns(ctx)
-	return h.app.whenSettled(h.provisionRoutes)
+	return h.app.onVersionResolved(h.provisionRoutes)
 }
 
 // provisionRoutes collects the endpoints, which depend on the version of DocsGPT.
@@ -148,29 +148,29 @@ func (h *Handler) provisionRoutes() error {
 	for i, name := range h.Endpoints {
 		groups[i] = docsgpt.Group(name)
 	}
-	routes, err := docsgpt.NewRoutes(h.app.version, groups, h.Allow)
+	routes, err := docsgpt.NewRoutes(h.app.version, groups, h.AllowedFields)
 	if err != nil {
 		return err
 	}
 	routes.SetLimits(h.limits())
-	h.routes, h.meters = routes, map[string]meters{"none": newMeters("none")}
+	h.routes, h.meters = routes, map[string]endpointMetrics{"none": newMeters("none")}
 	for _, e := range h.routes.Endpoints() {
 		h.meters[e.Name] = newMeters(e.Name)
 	}
 	return nil
 }
 
-func newMeters(endpoint string) meters {
-	return meters{decisions.WithLabelValues(endpoint, "allowed"), requestSeconds.WithLabelValues(endpoint)}
+func newMeters(endpoint string) endpointMetrics {
+	return endpointMetrics{decisions.WithLabelValues(endpoint, "allowed"), requestSeconds.WithLabelValues(endpoint)}
 }
 
 // newUpstream returns the upstream, and its address with placeholders replaced.
-func (h *Handler) newUpstream(ctx caddy.Context) (*forward.Upstream, string, error) {
+func (h *Handler) newUpstream(ctx caddy.Context) (*upstream.Upstream, string, error) {
 	text, err := caddy.NewReplacer().ReplaceOrErr(h.Upstream, true, true)
 	if err != nil {
 		return nil, "", fmt.Errorf("upstream: %w", err)
 	}
-	address, err := forward.ParseAddress(text)
+	address, err := upstream.ParseAddress(text)
 	if err != nil {
 		return nil, "", err
 	}
@@ -182,13 +182,13 @@ func (h *Handler) newUpstream(ctx caddy.Context) (*forward.Upstream, string, err
 	if err != nil {
 		return nil, "", fmt.Errorf("upstream TLS: %w", err)
 	}
-	return forward.New(forward.Config{
-		Address:          address,
-		DialTimeout:      time.Duration(h.DialTimeout),
-		FirstByteTimeout: time.Duration(h.FirstByteTimeout),
-		IdleTimeout:      time.Duration(h.IdleTimeout),
-		KeepAlive:        time.Duration(h.KeepAlive),
-		TLS:              settings,
+	return upstream.New(upstream.Config{
+		Address:               address,
+		DialTimeout:           time.Duration(h.DialTimeout),
+		ResponseHeaderTimeout: time.Duration(h.ResponseHeaderTimeout),
+		IdleTimeout:           time.Duration(h.IdleTimeout),
+		IdleConnTimeout:       time.Duration(h.IdleConnTimeout),
+		TLS:                   settings,
 	}), text, nil
 }
 
@@ -222,7 +222,7 @@ func (h *Handler) Validate() error {
 		return errors.New("client_min_rate is negative")
 	}
 	for _, d := range []caddy.Duration{
-		h.DialTimeout, h.FirstByteTimeout, h.IdleTimeout, h.KeepAlive, h.ClientWriteTimeout,
+		h.DialTimeout, h.ResponseHeaderTimeout, h.IdleTimeout, h.IdleConnTimeout, h.ClientWriteTimeout,
 	} {
 		if d < 0 {
 			return errors.New("a time is negative")
@@ -242,9 +242,9 @@ func (h *Handler) Cleanup() error {
 // ServeHTTP takes a request through the gate.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	if h.routes == nil { // requests may come in while a configuration is refused that has no version
-		return caddyhttp.Error(http.StatusServiceUnavailable, errNobodyToAsk)
+		return caddyhttp.Error(http.StatusServiceUnavailable, errNoUpstream)
 	}
-	x := exchange{handler: h, r: r, next: next, begun: time.Now()}
+	x := gatewayRequest{handler: h, r: r, next: next, begun: time.Now()}
 	x.client.ResponseWriter = w
 	x.w = &x.client
 	x.serve()

@@ -22,7 +22,7 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
 	"github.com/docsgate/docsgate/caddymodule"
-	"github.com/docsgate/docsgate/demo/backend"
+	"github.com/docsgate/docsgate/internal/docsgpttest"
 )
 
 // The tokens that clients present, and what DocsGPT knows. None of them may appear anywhere but in bodies.
@@ -70,7 +70,7 @@ type gate struct {
 	dir      string
 	keys     string // path of the key file
 	log      string // path of all logs
-	backend  *backend.Backend
+	backend  *docsgpttest.Backend
 	address  string       // of the backend
 	upstream atomic.Int64 // requests in flight there
 	urls     []string
@@ -107,7 +107,7 @@ func prepare(t *testing.T) *gate {
 	g := &gate{t: t, dir: t.TempDir()}
 	g.keys, g.log = filepath.Join(g.dir, "keys.yaml"), filepath.Join(g.dir, "log")
 	g.write(keyFile())
-	g.backend = backend.New(backend.Options{
+	g.backend = docsgpttest.New(docsgpttest.Options{
 		Keys:    map[string][]string{agentAlpha: {sourceAlpha}, agentBeta: {sourceBeta}},
 		Tokens:  map[string][]string{access: nil},
 		Sources: map[string]string{sourceAlpha: "alpha", sourceBeta: "beta"},
@@ -211,7 +211,7 @@ type reply struct {
 	body   string
 }
 
-// send sends a request to the first site. Headers come in pairs; a body makes it JSON unless a header says otherwise.
+// delayedFlush sends a request to the first site. Headers come in pairs; a body makes it JSON unless a header says otherwise.
 func (g *gate) send(method, path, body string, headers ...string) reply {
 	g.t.Helper()
 	return g.sendTo(g.urls[0], method, path, body, headers...)
@@ -256,7 +256,7 @@ func (g *gate) sendTo(url, method, path, body string, headers ...string) reply {
 	return reply{resp.StatusCode, resp.Header, string(text)}
 }
 
-// ask asks with a token; more is further members, each with a comma before it.
+// getUnauthenticated asks with a token; more is further members, each with a comma before it.
 func (g *gate) ask(path, token, question, more string) reply {
 	g.t.Helper()
 	return g.send(http.MethodPost, path, fmt.Sprintf(`{"question":%q,"history":"[]","api_key":%q%s}`, question, token, more))
@@ -275,7 +275,7 @@ func (r reply) conversation(t *testing.T) string {
 }
 
 // last is the last request that the backend got.
-func (g *gate) last() backend.Call {
+func (g *gate) last() docsgpttest.Call {
 	g.t.Helper()
 	calls := g.backend.Calls()
 	if len(calls) == 0 {

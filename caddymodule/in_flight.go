@@ -10,8 +10,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/docsgate/docsgate/docsgpt"
-	"github.com/docsgate/docsgate/forward"
 	"github.com/docsgate/docsgate/inflight"
+	"github.com/docsgate/docsgate/upstream"
 )
 
 // inFlight counts what is in flight at each upstream. It is one for the process: requests of a former configuration
@@ -69,9 +69,9 @@ func (l *inFlightLimits) provision(total, perKey int) {
 	}
 	l.limiter = inFlight
 	l.classes[classAnswer] = inflight.Limits{Total: total, PerKey: perKey}
-	short := max(total*3/8, searchesAtOnce)
+	short := max(total*3/8, maxConcurrentSearches)
 	l.classes[classShort] = inflight.Limits{
-		Total: short, PerKey: min(max(perKey/2, searchesAtOnce), short), Waiting: 4 * total, WaitingPerKey: 4 * perKey,
+		Total: short, PerKey: min(max(perKey/2, maxConcurrentSearches), short), Waiting: 4 * total, WaitingPerKey: 4 * perKey,
 	}
 	keyless := max(total/8, 2)
 	l.classes[classKeyless] = inflight.Limits{Total: keyless, PerKey: keyless, Waiting: total, WaitingPerKey: total}
@@ -102,17 +102,17 @@ var (
 	overloaded = refuseLater(http.StatusServiceUnavailable, "overloaded", "5",
 		"This service is busy. Please try again in a few seconds.")
 	// 499 is what Caddy notes for a client that has closed its connection; no client reads it.
-	goneWhileWaiting = refuseWith(499, "client_gone", "The client is gone.")
+	goneWhileWaiting = newError(499, "client_gone", "The client is gone.")
 )
 
-func refuseLater(status int, code, after, message string) *refusal {
-	no := refuseWith(status, code, message)
+func refuseLater(status int, code, after, message string) *apiError {
+	no := newError(status, code, message)
 	no.RetryAfter = after
 	return no
 }
 
 // inFlightClass returns the class of a request that is otherwise accepted.
-func (x *exchange) inFlightClass() inFlightClass {
+func (x *gatewayRequest) inFlightClass() inFlightClass {
 	class := x.endpoint.Class
 	if x.endpoint.Group == docsgpt.GroupMCP && x.endpoint.Body == docsgpt.BodyJSON {
 		class = x.call.Class()
@@ -131,18 +131,18 @@ func (x *exchange) inFlightClass() inFlightClass {
 
 // takeSlot counts a request, which is accepted otherwise, as in flight, or rejects it because too many are. A short one
 // waits a moment for its turn.
-func (x *exchange) takeSlot() *refusal {
+func (x *gatewayRequest) takeSlot() *apiError {
 	class := x.inFlightClass()
 	limits := &x.handler.inFlight
 	request := inflight.Request{Upstream: limits.upstream, Class: inFlightNames[class], Key: x.keyID()}
-	if x.eachSource() {
-		request.Weight = min(len(x.key.Binding.Sources), searchesAtOnce)
+	if x.isFanOut() {
+		request.Weight = min(len(x.key.Binding.Sources), maxConcurrentSearches)
 	}
 	wait := shortWait
 	if x.buffer != nil && cap(x.buffer.Bytes) > maxWaitingBody {
 		wait = 0
 	}
-	var no *refusal
+	var no *apiError
 	switch limits.limiter.Acquire(x.ctx, &x.slot, request, limits.classes[class], wait) {
 	case inflight.Acquired:
 		return nil
@@ -158,7 +158,7 @@ func (x *exchange) takeSlot() *refusal {
 	case inflight.TotalLimit:
 		no = overloaded
 	}
-	if skipped, due := x.handler.trouble.due(troubleOf{no.Code, x.keyID()}, time.Now()); due {
+	if skipped, due := x.handler.trouble.allow(sampleKey{no.Code, x.keyID()}, time.Now()); due {
 		x.handler.logger.Warn("too many requests in flight", zap.String("code", no.Code),
 			zap.String("class", inFlightNames[class]), zap.String("endpoint", x.endpointName()),
 			zap.String("key", x.keyID()), zap.Int("suppressed", skipped))
@@ -168,15 +168,15 @@ func (x *exchange) takeSlot() *refusal {
 
 // noteEnd notes how the response of the upstream ended: regularly (nil), or why not. A short request is over then, even
 // if its client does not read the response.
-func (x *exchange) noteEnd(err error) {
+func (x *gatewayRequest) noteEnd(err error) {
 	switch {
-	case err == nil, errors.Is(err, errEnough):
+	case err == nil, errors.Is(err, errStopReading):
 		if x.endpoint.Class == docsgpt.ClassShort {
 			x.slot.Release()
 		}
 	case x.aborted() != nil:
 		x.abandoned = true
-	case errors.Is(err, forward.ErrCut), errors.Is(err, forward.ErrUnavailable), errors.Is(err, errNoHandler):
+	case errors.Is(err, upstream.ErrTruncated), errors.Is(err, upstream.ErrUnavailable), errors.Is(err, errNoHandler):
 	default: // it was the gate that ended it: the upstream takes too long, or the client takes nothing
 		x.abandoned = true
 	}
@@ -184,7 +184,7 @@ func (x *exchange) noteEnd(err error) {
 
 // releaseSlot ends being in flight. It comes after the connection to the upstream was closed, or is free for the next
 // request.
-func (x *exchange) releaseSlot() {
+func (x *gatewayRequest) releaseSlot() {
 	if x.abandoned && x.endpoint.Class == docsgpt.ClassAnswer && !x.endpoint.Download &&
 		x.handler.app.version.FinishesAbandoned {
 		x.slot.ReleaseAfter(abandonedHold)

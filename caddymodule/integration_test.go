@@ -417,7 +417,7 @@ func TestStreamIsNotBufferedAndCancelled(t *testing.T) {
 			t.Errorf("open streams: %s", n)
 		}
 		cancel()
-		until(t, "the backend sees the client go", func() bool { return g.backend.OpenStreams() == 0 && g.last().Cancelled })
+		until(t, "the backend sees the client go", func() bool { return g.backend.OpenStreams() == 0 && g.last().Canceled })
 		until(t, "the gauge is down", func() bool { return g.metric("caddy_docsgate_streams_in_flight ") == "0" })
 	})
 }

@@ -14,7 +14,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/docsgate/docsgate/demo/backend"
+	"github.com/docsgate/docsgate/internal/docsgpttest"
 )
 
 const (
@@ -310,7 +310,7 @@ func TestMCPUpstreamTrouble(t *testing.T) {
 // listenerGone reports whether the backend has done with the client that listened: from then on another one may.
 func (g *gate) listenerGone() bool {
 	return g.backend.OpenStreams() == 0 &&
-		slices.ContainsFunc(g.backend.Calls(), func(c backend.Call) bool { return c.Method == http.MethodGet && c.Cancelled })
+		slices.ContainsFunc(g.backend.Calls(), func(c docsgpttest.Call) bool { return c.Method == http.MethodGet && c.Canceled })
 }
 
 // The stream on which a client listens begins at once, stays open, and ends on both sides when either ends it.

@@ -77,7 +77,7 @@ var (
 )
 
 // stateCollector reads a state when it is asked for metrics.
-type stateCollector struct{ *state }
+type stateCollector struct{ *sharedState }
 
 // Describe implements prometheus.Collector.
 func (c stateCollector) Describe(out chan<- *prometheus.Desc) {

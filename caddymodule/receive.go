@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/docsgate/docsgate/docsgpt"
-	"github.com/docsgate/docsgate/forward"
 	"github.com/docsgate/docsgate/policy/quota"
+	"github.com/docsgate/docsgate/upstream"
 )
 
 // bodies counts the request bodies of the whole process, over all sites and configurations: they share its memory and
@@ -18,24 +18,24 @@ import (
 var bodies = quota.New(quota.Limits{})
 
 var (
-	tooBusy = &refusal{Refusal: docsgpt.Refusal{
+	errTooManyUploads = &apiError{Error: docsgpt.Error{
 		Status: http.StatusServiceUnavailable, Code: "busy", RetryAfter: "10",
 		Message: "Too many files or long requests are being sent. Please try again in a moment.",
 	}}
-	evicted = &refusal{Refusal: tooBusy.Refusal, reason: "evicted"}
+	errEvicted = &apiError{Error: errTooManyUploads.Error, reason: "evicted"}
 
-	keyBusy = &refusal{Refusal: docsgpt.Refusal{
+	errKeyBusy = &apiError{Error: docsgpt.Error{
 		Status: http.StatusTooManyRequests, Code: "too_many_uploads", RetryAfter: "10",
 		Message: "Too many files or long requests are being sent with this API key. Please try again in a moment.",
 	}}
-	tooSlow = &refusal{Refusal: docsgpt.Refusal{
+	errBodyTooSlow = &apiError{Error: docsgpt.Error{
 		Status: http.StatusRequestTimeout, Code: "body_too_slow", RetryAfter: "10",
 		Message: "The request came in too slowly. Please try again with a better connection.",
 	}}
 )
 
 // receive begins to count the request's body. Its key is known only where it is found by the head.
-func (x *exchange) receive() {
+func (x *gatewayRequest) receive() {
 	x.received.Receive(bodies, x.r.Body, x)
 	if x.key != nil {
 		_ = x.received.Own(x.key.ID) // it uses nothing yet
@@ -44,23 +44,23 @@ func (x *exchange) receive() {
 
 // InterruptRead implements quota.Connection. On HTTP/1 no further request can be read from the connection then, so its
 // response closes it; see closeAfterResponse.
-func (x *exchange) InterruptRead() error {
+func (x *gatewayRequest) InterruptRead() error {
 	return http.NewResponseController(x.w).SetReadDeadline(time.Unix(1, 0))
 }
 
-// notReceived tells why a body was not read to its end.
-func (x *exchange) notReceived(err error) *refusal {
+// bodyError tells why a body was not read to its end.
+func (x *gatewayRequest) bodyError(err error) *apiError {
 	switch {
-	case errors.Is(err, forward.ErrTooLarge), isBodyLimit(err):
-		return tooLarge
+	case errors.Is(err, upstream.ErrTooLarge), isBodyLimit(err):
+		return errBodyTooLarge
 	case errors.Is(err, quota.ErrBusy):
-		return tooBusy
+		return errTooManyUploads
 	case errors.Is(err, quota.ErrEvicted):
-		return evicted
+		return errEvicted
 	case errors.Is(err, quota.ErrKeyShare):
-		return keyBusy
+		return errKeyBusy
 	case errors.Is(err, quota.ErrTooSlow), errors.Is(err, os.ErrDeadlineExceeded): // the gate's limit, or Caddy's
-		return tooSlow
+		return errBodyTooSlow
 	default:
 		return unreadable
 	}
@@ -78,7 +78,7 @@ var closeConnection = []string{"close"}
 // closeAfterResponse is called before an error response is written, and reports whether the client may still be sending its
 // body. On HTTP/1 the server would otherwise first wait for the rest of the body, or even for a body that the client sends only
 // after "100 Continue", and the response would wait with it.
-func (x *exchange) closeAfterResponse() (sending bool) {
+func (x *gatewayRequest) closeAfterResponse() (sending bool) {
 	if x.r.ProtoMajor != 1 || x.r.ContentLength == 0 || x.received.AtEnd() {
 		return false
 	}
@@ -88,7 +88,7 @@ func (x *exchange) closeAfterResponse() (sending bool) {
 
 // linger discards the rest of the body after the response, for a bounded time. The server waits only a moment before it closes
 // the connection, and not at all where Caddy has wrapped the body.
-func (x *exchange) linger() {
+func (x *gatewayRequest) linger() {
 	x.release() // others may need what the body holds
 	wait := lingerTime
 	if x.received.Stopped() {

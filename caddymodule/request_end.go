@@ -12,7 +12,7 @@ import (
 )
 
 // track begins to track the request, before its body is read.
-func (x *exchange) track() *refusal {
+func (x *gatewayRequest) track() *apiError {
 	x.tracked.w, x.tracked.conn, x.tracked.http1 = &x.client, clientConnOf(x.r.Context()), x.r.ProtoMajor == 1
 	if !requests.add(&x.tracked) {
 		return shuttingDown
@@ -21,7 +21,7 @@ func (x *exchange) track() *refusal {
 }
 
 // whyRejected returns why a request is rejected whose body could not be read: perhaps the process is shutting down.
-func (x *exchange) whyRejected(no *refusal) *refusal {
+func (x *gatewayRequest) whyRejected(no *apiError) *apiError {
 	if requests.cause(&x.tracked) != nil {
 		return shuttingDown
 	}
@@ -30,7 +30,7 @@ func (x *exchange) whyRejected(no *refusal) *refusal {
 
 // startForwarding makes the context of the upstream request. It ends when the client disconnects or reads too slowly, when
 // the process shuts down and, if the client only listens, when the configuration ends.
-func (x *exchange) startForwarding() *refusal {
+func (x *gatewayRequest) startForwarding() *apiError {
 	x.ctx, x.stop = context.WithCancelCause(x.r.Context())
 	if !requests.read(&x.tracked, x.stop) {
 		return shuttingDown
@@ -39,15 +39,15 @@ func (x *exchange) startForwarding() *refusal {
 		x.tracked.conn.limitUnsent()
 	}
 	x.client.limit(x.r, time.Duration(x.handler.ClientWriteTimeout), x.handler.ClientMinRate)
-	if x.onlyListens() {
+	if x.isServerStream() {
 		// Caddy would wait for it forever: it has no end of its own. Its client comes again.
-		x.unwatch = context.AfterFunc(x.handler.app.ending, func() { x.stop(errEnding) })
+		x.unwatch = context.AfterFunc(x.handler.app.ending, func() { x.stop(errConfigUnloaded) })
 	}
 	return nil
 }
 
 // untrack ends what track and startForwarding began, and counts a request that was aborted.
-func (x *exchange) untrack() {
+func (x *gatewayRequest) untrack() {
 	requests.remove(&x.tracked)
 	if x.stop == nil {
 		return
@@ -62,13 +62,13 @@ func (x *exchange) untrack() {
 }
 
 // aborted returns why the request ends before its response is complete, of errClientSlow, errDisconnected, errShuttingDown
-// and errEnding; nil: it does not.
-func (x *exchange) aborted() error {
+// and errConfigUnloaded; nil: it does not.
+func (x *gatewayRequest) aborted() error {
 	if x.client.slow.Load() {
 		return errClientSlow
 	}
 	cause := context.Cause(x.ctx)
-	for _, known := range []error{errDisconnected, errShuttingDown, errEnding} {
+	for _, known := range []error{errDisconnected, errShuttingDown, errConfigUnloaded} {
 		if errors.Is(cause, known) {
 			return known
 		}
@@ -80,7 +80,7 @@ func (x *exchange) aborted() error {
 }
 
 // countAborted counts and logs the end of a request that is not the upstream's.
-func (x *exchange) countAborted(cause error) {
+func (x *gatewayRequest) countAborted(cause error) {
 	reason := ""
 	switch {
 	case errors.Is(cause, errClientSlow):
@@ -101,7 +101,7 @@ func (x *exchange) countAborted(cause error) {
 	if line == nil {
 		return
 	}
-	skipped, due := x.handler.trouble.due(troubleOf{reason, x.keyID()}, time.Now())
+	skipped, due := x.handler.trouble.allow(sampleKey{reason, x.keyID()}, time.Now())
 	if !due {
 		return
 	}
@@ -109,9 +109,9 @@ func (x *exchange) countAborted(cause error) {
 		zap.String("client_ip", x.clientIP()), zap.String("request_id", x.requestID()), zap.Int("suppressed", skipped))
 }
 
-// onlyListens reports whether the client waits for nothing in particular: such a stream may be silent for hours, and its
+// isServerStream reports whether the client waits for nothing in particular: such a stream may be silent for hours, and its
 // client comes again when it ends.
-func (x *exchange) onlyListens() bool {
+func (x *gatewayRequest) isServerStream() bool {
 	return x.endpoint.Group == docsgpt.GroupMCP && x.endpoint.Method == http.MethodGet
 }
 

@@ -8,20 +8,20 @@ import (
 )
 
 // rewrite makes the request that DocsGPT gets: the allowed headers and members, and the binding with its credential.
-func (x *exchange) rewrite() *refusal {
+func (x *gatewayRequest) rewrite() *apiError {
 	h := make(http.Header, 12)
 	docsgpt.CopyRequestHeaders(h, x.r.Header, x.endpoint)
 	keepForwarded(h, x.r)
 	h["Accept-Encoding"] = identity
 	x.header = h
 	if x.endpoint.Download {
-		h["Accept"] = anything
+		h["Accept"] = acceptAny
 	}
 	if x.key == nil {
-		x.rewriteKeyless()
+		x.rewriteTaskStatus()
 		return nil
 	}
-	var in docsgpt.Injected
+	var in docsgpt.Binding
 	if b := x.key.Binding; b.Kind() == keys.AgentBinding {
 		in.Agent = b.Agent.Reveal()
 		if x.endpoint.Token == docsgpt.PlaceBearer || x.endpoint.AgentBearer {
@@ -33,7 +33,7 @@ func (x *exchange) rewrite() *refusal {
 			h["Authorization"] = []string{"Bearer " + x.handler.app.token.Reveal()}
 		}
 	}
-	if x.eachSource() {
+	if x.isFanOut() {
 		return x.rewriteSearch()
 	}
 	if x.buffer != nil {
@@ -56,7 +56,7 @@ func (x *exchange) rewrite() *refusal {
 }
 
 var (
-	identity = []string{"identity"}
-	jsonType = []string{"application/json"}
-	anything = []string{"*/*"} // one that asks for JSON would get the address of a file instead of it
+	identity  = []string{"identity"}
+	jsonType  = []string{"application/json"}
+	acceptAny = []string{"*/*"} // one that asks for JSON would get the address of a file instead of it
 )

@@ -26,7 +26,7 @@ const (
 // shutdown is the end of the process: its three moments.
 type shutdown struct{ drain, end, close *time.Timer }
 
-// begin begins the end of the process: after delay requests are rejected, those in flight go on for grace.
+// writeHeader begins the end of the process: after delay requests are rejected, those in flight go on for grace.
 func (k *tracker) begin(delay, grace time.Duration) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -103,7 +103,7 @@ func (k *tracker) resume(grace time.Duration) {
 }
 
 // shuttingDown rejects a request, or ends its response, because the process exits.
-var shuttingDown = &refusal{Refusal: docsgpt.Refusal{
+var shuttingDown = &apiError{Error: docsgpt.Error{
 	Status: http.StatusServiceUnavailable, Code: "shutting_down", RetryAfter: "5",
 	Message: "The service is being restarted. Please try again in a moment.",
 }}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/docsgate/docsgate/docsgpt"
 	"github.com/docsgate/docsgate/keys"
-	"github.com/docsgate/docsgate/policy"
+	"github.com/docsgate/docsgate/ownership"
 )
 
 // The values of the option upstream_tools, beside the default: an empty text.
@@ -44,8 +44,8 @@ func (a *App) warnOfTools() {
 
 // rejectsTools reports whether the answer must not come from tools of the account that DocsGPT runs the request as.
 // Requests of agent bindings have the tools of their agent only.
-func (x *exchange) rejectsTools() bool {
-	return x.key != nil && x.endpoint.Conversational && x.key.Binding.Kind() == keys.SourceBinding &&
+func (x *gatewayRequest) rejectsTools() bool {
+	return x.key != nil && x.endpoint.CreatesConversation && x.key.Binding.Kind() == keys.SourceBinding &&
 		x.handler.app.UpstreamTools != toolsAllow
 }
 
@@ -54,38 +54,38 @@ func (x *exchange) rejectsTools() bool {
 // DocsGPT finishes and stores an answer that nobody reads any more, with what tools returned, and the next question in
 // that conversation shows it to the model. So where tools are rejected, a conversation belongs to its key only between
 // answers that were seen to their end: it is taken away here, and given back by noteConversation or learn.
-func (x *exchange) continues() bool {
+func (x *gatewayRequest) continues() bool {
 	id := x.body.Conversation()
 	if !x.rejectsTools() {
-		return x.owns(policy.Conversation, id)
+		return x.owns(ownership.Conversation, id)
 	}
-	return id != "" && x.handler.app.state.belongings.Take(ownerOf(x.key), policy.Conversation, id)
+	return id != "" && x.handler.app.state.belongings.Take(ownerFor(x.key), ownership.Conversation, id)
 }
 
 // noteConversation notes the conversation that a stream told, before the client learns of it or at the end, see
 // continues.
-func (a *answer) noteConversation() {
+func (a *response) noteConversation() {
 	id := a.filter.Conversation()
 	if !a.filter.RejectTools {
-		a.x.got(policy.Conversation, id)
+		a.x.recordOwnership(ownership.Conversation, id)
 		return
 	}
 	if id != "" {
 		a.conversation = id
 	}
-	if a.filter.Ended() {
-		a.x.got(policy.Conversation, a.conversation)
+	if a.filter.Done() {
+		a.x.recordOwnership(ownership.Conversation, a.conversation)
 	}
 }
 
 // isEncoded reports whether an answer that must be looked at is compressed, though DocsGPT was asked not to.
-func (a *answer) isEncoded() bool {
+func (a *response) isEncoded() bool {
 	encoding := a.header.Get("Content-Encoding")
 	return encoding != "" && encoding != "identity"
 }
 
 // checkTools looks at a whole JSON answer.
-func (a *answer) checkTools() error {
+func (a *response) checkTools() error {
 	if !a.x.rejectsTools() {
 		return nil
 	}

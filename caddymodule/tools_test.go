@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/docsgate/docsgate/demo/backend"
+	"github.com/docsgate/docsgate/internal/docsgpttest"
 )
 
 // Keys that are bound to sources run in DocsGPT as the account of the gate's credential. What that account's tools return
@@ -18,7 +18,7 @@ func TestAToolCallEndsTheAnswerOfASourceKey(t *testing.T) {
 		ends := func(name, path, question string, status int, text string) {
 			t.Helper()
 			r := g.ask(path, tokenSource, question, "")
-			if r.status != status || strings.Contains(r.body, backend.ToolResult) || strings.Contains(r.body, "tool_call") {
+			if r.status != status || strings.Contains(r.body, docsgpttest.ToolResult) || strings.Contains(r.body, "tool_call") {
 				t.Errorf("%s: %d %s", name, r.status, r.body)
 			}
 			if !strings.Contains(r.body, `"code":"tools_not_allowed"`) || strings.Contains(r.body, "source=") != (text != "") ||
@@ -27,7 +27,7 @@ func TestAToolCallEndsTheAnswerOfASourceKey(t *testing.T) {
 			}
 		}
 		ends("stream", "/stream", "[[tool=memory]][[gap=60]]", 200, "")
-		until(t, "the upstream request is closed", func() bool { return g.backend.OpenStreams() == 0 && g.last().Cancelled })
+		until(t, "the upstream request is closed", func() bool { return g.backend.OpenStreams() == 0 && g.last().Canceled })
 		ends("stream in pieces", "/stream", "[[tool=read_webpage]][[split]][[gap=60]]", 200, "")
 		ends("stream after some text", "/stream", "[[latetool=memory]][[gap=0.001]]", 200,
 			`{"type":"answer","answer":"\n\nThis question cannot be answered here`)
@@ -46,7 +46,7 @@ func TestAToolCallEndsTheAnswerOfASourceKey(t *testing.T) {
 				t.Errorf("the log does not say %q", text)
 			}
 		}
-		if strings.Contains(g.logged(), backend.ToolResult) {
+		if strings.Contains(g.logged(), docsgpttest.ToolResult) {
 			t.Error("the result of the tool is logged")
 		}
 		noSecrets(t, "the log", g.logged())
@@ -88,7 +88,7 @@ func TestToolsThatTheOperatorAllows(t *testing.T) {
 			}
 			stopAfter(t)
 			for _, path := range []string{"/stream", "/api/answer"} {
-				if r := g.ask(path, tokenSource, "[[tool=memory]]", ""); r.status != 200 || !strings.Contains(r.body, backend.ToolResult) {
+				if r := g.ask(path, tokenSource, "[[tool=memory]]", ""); r.status != 200 || !strings.Contains(r.body, docsgpttest.ToolResult) {
 					t.Errorf("%s: %d %s", path, r.status, r.body)
 				}
 			}

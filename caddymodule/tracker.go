@@ -15,9 +15,9 @@ const watchInterval = time.Second
 
 // Why the gate ends a request before its response is complete.
 var (
-	errDisconnected = errors.New("the client disconnected")
-	errShuttingDown = errors.New("the process is shutting down")
-	errEnding       = errors.New("the configuration ends")
+	errDisconnected   = errors.New("the client disconnected")
+	errShuttingDown   = errors.New("the process is shutting down")
+	errConfigUnloaded = errors.New("the configuration ends")
 )
 
 // tracker knows all requests in flight, of every gate of the process: those of an old configuration, too, which go on

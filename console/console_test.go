@@ -13,9 +13,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/docsgate/docsgate/console/view"
+	"github.com/docsgate/docsgate/console/keyservice"
 	"github.com/docsgate/docsgate/keys"
-	"github.com/docsgate/docsgate/keys/catalog"
+	"github.com/docsgate/docsgate/keys/keyindex"
 	"github.com/docsgate/docsgate/keys/registry"
 	"github.com/docsgate/docsgate/keys/registry/memstorage"
 	"github.com/docsgate/docsgate/keys/usage"
@@ -24,7 +24,7 @@ import (
 const adminToken = "admin-token-of-the-test"
 
 // newDesk returns a desk over keys in memory, without any.
-func newDesk(t *testing.T) *view.Desk {
+func newDesk(t *testing.T) *keyservice.Service {
 	t.Helper()
 	meter := usage.NewMeter()
 	reg, err := registry.New(registry.Options{Storage: memstorage.New(), Usage: meter})
@@ -32,7 +32,7 @@ func newDesk(t *testing.T) *view.Desk {
 		t.Fatal(err)
 	}
 	feed := reg.Feed()
-	d := &view.Desk{Registry: reg, Catalog: catalog.New(), Store: keys.NewStore(), Usage: meter, Feed: feed.Name()}
+	d := &keyservice.Service{Registry: reg, Catalog: keyindex.New(), Store: keys.NewStore(), Usage: meter, Feed: feed.Name()}
 	d.Store.Listen(d.Catalog)
 	syncer := keys.NewSyncer(d.Store, []keys.Feed{feed}, nil)
 	if err := syncer.LoadAll(t.Context()); err != nil {

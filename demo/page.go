@@ -12,7 +12,7 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/docsgate/docsgate/demo/backend"
+	"github.com/docsgate/docsgate/internal/docsgpttest"
 )
 
 //go:embed assets
@@ -42,7 +42,7 @@ type Page struct {
 	CrossSourceBody string
 	// Backend is the built-in backend, whose last request is shown. nil: the upstream is a DocsGPT, and the page does not show
 	// what it receives.
-	Backend *backend.Backend
+	Backend *docsgpttest.Backend
 	// Secrets maps strings that must not be shown to their replacements.
 	Secrets map[string]string
 }
@@ -115,7 +115,7 @@ func (p Page) serveLast(w http.ResponseWriter, _ *http.Request) {
 }
 
 // describe returns the text of a request, with secrets replaced.
-func (p Page) describe(call backend.Call) string {
+func (p Page) describe(call docsgpttest.Call) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s\n", call.Method, call.Path)
 	for _, name := range shownHeaders {

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/docsgate/docsgate/demo/backend"
+	"github.com/docsgate/docsgate/internal/docsgpttest"
 )
 
 const (
@@ -21,7 +21,7 @@ const (
 	source   = "6f1c2a7e-2d0b-4b1e-9a53-1f6f2f0d8c11"
 )
 
-func testPage(b *backend.Backend) Page {
+func testPage(b *docsgpttest.Backend) Page {
 	return Page{
 		GateURL: gate, Upstream: "http://127.0.0.1:7091", Token: token, Binding: `the source "handbook"`,
 		Commands:        []Command{{Title: "Ask", Shows: "An <answer>.", Text: "curl " + gate + `/stream -d '{"a":"b"}'`}},
@@ -48,7 +48,7 @@ func newHandler(t *testing.T, p Page) http.Handler {
 }
 
 func TestPageContent(t *testing.T) {
-	w := get(t, newHandler(t, testPage(backend.New(backend.Options{}))), "/")
+	w := get(t, newHandler(t, testPage(docsgpttest.New(docsgpttest.Options{}))), "/")
 	page := w.Body.String()
 	for _, want := range []string{
 		"<code>" + token + "</code>", "<code>" + gate + "</code>", "the source &#34;handbook&#34;", "An &lt;answer&gt;.",
@@ -128,7 +128,7 @@ func TestWidgetChecksum(t *testing.T) {
 }
 
 func TestLastRequestHidesSecrets(t *testing.T) {
-	b := backend.New(backend.Options{Keys: map[string][]string{agentKey: {source}}, Sources: map[string]string{source: "handbook"}})
+	b := docsgpttest.New(docsgpttest.Options{Keys: map[string][]string{agentKey: {source}}, Sources: map[string]string{source: "handbook"}})
 	h := newHandler(t, testPage(b))
 	last := func() string {
 		t.Helper()

@@ -22,7 +22,7 @@ func (v *Version) artifactEndpoints() []Endpoint {
 		e := &list[i]
 		e.Method, e.Group, e.Token, e.Shape = http.MethodGet, GroupArtifacts, PlaceQuery, ShapeJSON
 		e.AgentQuery, e.AgentBearer = v.Artifacts == ArtifactsQuery, v.Artifacts == ArtifactsBearer
-		e.Agents, e.Refused = true, needsAgent
+		e.Agents, e.UnsupportedMessage = true, needsAgent
 		e.Params = []Param{conversation}
 		if e.Download {
 			e.Params = append(e.Params, Param{Name: "version", Check: CheckIndex})

@@ -11,7 +11,7 @@ import (
 // maxFiles is how many files one upload may have.
 const maxFiles = 16
 
-const needsSource = "In this DocsGPT uploads work only with a key that is bound to sources; this key is bound to an agent."
+const errNeedsSource = "In this DocsGPT uploads work only with a key that is bound to sources; this key is bound to an agent."
 
 // attachmentEndpoints are uploads and what becomes of them. Clients ask for that without their key, so a task's id is
 // what is checked.
@@ -22,33 +22,33 @@ func (v *Version) attachmentEndpoints() []Endpoint {
 	return []Endpoint{
 		{
 			Name: "store_attachment", Path: "/api/store_attachment", Method: http.MethodPost, Group: GroupAttachments,
-			Token: PlaceForm, Shape: ShapeJSON, Body: BodyForm, Members: []Member{}, Files: maxFiles,
-			Agents: v.Attachments == AttachmentsAny, Sources: true, Refused: needsSource,
+			Token: PlaceForm, Shape: ShapeJSON, Body: BodyForm, Members: []Field{}, Files: maxFiles,
+			Agents: v.Attachments == AttachmentsAny, Sources: true, UnsupportedMessage: errNeedsSource,
 		},
 		{
 			Name: "task_status", Path: "/api/task_status", Method: http.MethodGet, Group: GroupAttachments,
-			Token: PlaceNone, Shape: ShapeJSON, Params: []Param{{Name: "task_id", Required: true, Check: CheckTask}},
+			Token: TokenNone, Shape: ShapeJSON, Params: []Param{{Name: "task_id", Required: true, Check: CheckTask}},
 		},
 	}
 }
 
 // withAttachments lets a chat name attachments, which are checked even where an operator allows that name.
 func withAttachments(e *Endpoint) {
-	if e.Group != GroupWidget || !e.Conversational {
+	if e.Group != GroupWidget || !e.CreatesConversation {
 		return
 	}
-	e.Members = slices.DeleteFunc(slices.Clone(e.Members), func(m Member) bool { return m.Name == "attachments" })
-	e.Members = append(e.Members, Member{Name: "attachments", Kinds: KindArray | KindNull, Check: CheckAttachments})
+	e.Members = slices.DeleteFunc(slices.Clone(e.Members), func(m Field) bool { return m.Name == "attachments" })
+	e.Members = append(e.Members, Field{Name: "attachments", Kinds: KindArray | KindNull, Check: CheckAttachments})
 }
 
-// Made are the ids of what DocsGPT made for a request.
-type Made struct{ Tasks, Attachments, Sessions []string }
+// CreatedIDs are the ids of what DocsGPT made for a request.
+type CreatedIDs struct{ Tasks, Attachments, Sessions []string }
 
-// MadeOf returns what an answer of an endpoint for uploads or speech says that was made: the tasks and attachments of
+// ParseCreatedIDs returns what an answer of an endpoint for uploads or speech says that was made: the tasks and attachments of
 // an upload of one or several files, the attachment of a finished task, a live transcription. Anything else says
 // nothing.
-func MadeOf(answer []byte) Made {
-	var m Made
+func ParseCreatedIDs(answer []byte) CreatedIDs {
+	var m CreatedIDs
 	d := jsontext.NewDecoder(bytes.NewReader(answer))
 	if d.PeekKind() == '{' {
 		_ = m.read(d, 0) // a broken answer says what was read of it
@@ -57,8 +57,8 @@ func MadeOf(answer []byte) Made {
 }
 
 // read reads an object. The ids stand at the top, in the objects of the list "tasks", or in the object "result".
-func (m *Made) read(d *jsontext.Decoder, depth int) error {
-	return eachMember(d, func(name string) error {
+func (m *CreatedIDs) read(d *jsontext.Decoder, depth int) error {
+	return forEachField(d, func(name string) error {
 		switch {
 		case depth == 0 && name == "result" && d.PeekKind() == '{':
 			return m.read(d, 1)
@@ -83,7 +83,7 @@ func (m *Made) read(d *jsontext.Decoder, depth int) error {
 	})
 }
 
-func (m *Made) readList(d *jsontext.Decoder) error {
+func (m *CreatedIDs) readList(d *jsontext.Decoder) error {
 	if _, err := d.ReadToken(); err != nil {
 		return err
 	}
@@ -100,13 +100,13 @@ func (m *Made) readList(d *jsontext.Decoder) error {
 // stored file; the result of a task that failed may be the text of an exception.
 var taskResult = []string{"attachment_id", "current", "filename", "mime_type", "status", "token_count"}
 
-// CleanTask returns DocsGPT's answer about a task with nothing in it but what an uploader needs: the status, and what
+// RedactTask returns DocsGPT's answer about a task with nothing in it but what an uploader needs: the status, and what
 // the attachment is. What cannot be read is left out.
-func CleanTask(answer []byte) []byte {
+func RedactTask(answer []byte) []byte {
 	status, result := []byte(`"PENDING"`), []byte("null")
 	d := jsontext.NewDecoder(bytes.NewReader(answer))
 	if d.PeekKind() == '{' {
-		_ = eachMember(d, func(name string) error {
+		_ = forEachField(d, func(name string) error {
 			if name == "result" && d.PeekKind() == '{' {
 				var err error
 				result, err = cleanResult(d)
@@ -129,7 +129,7 @@ func CleanTask(answer []byte) []byte {
 
 func cleanResult(d *jsontext.Decoder) ([]byte, error) {
 	out := []byte{'{'}
-	err := eachMember(d, func(name string) error {
+	err := forEachField(d, func(name string) error {
 		value, err := d.ReadValue()
 		if err == nil && slices.Contains(taskResult, name) {
 			out = append(appendName(out, name), value...)

@@ -24,7 +24,7 @@ func TestMadeOf(t *testing.T) {
 		"broken":            {`{"task_id":"t","result":{`, []string{"t"}, nil, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := MadeOf([]byte(c.answer))
+			got := ParseCreatedIDs([]byte(c.answer))
 			if !slices.Equal(got.Tasks, c.tasks) || !slices.Equal(got.Attachments, c.attachments) || !slices.Equal(got.Sessions, c.sessions) {
 				t.Errorf("got %+v", got)
 			}
@@ -48,7 +48,7 @@ func TestCleanTask(t *testing.T) {
 		"no JSON":                  {`<html>`, `{"status":"PENDING","result":null}`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := string(CleanTask([]byte(c.answer))); got != c.want+"\n" {
+			if got := string(RedactTask([]byte(c.answer))); got != c.want+"\n" {
 				t.Errorf("got %s, want %s", got, c.want)
 			}
 		})
@@ -64,14 +64,14 @@ func TestAttachmentsInChats(t *testing.T) {
 	for name, c := range map[string]struct {
 		groups []Group
 		allow  []string
-		want   Check
+		want   Validator
 		member bool
 	}{
 		"not open":            {[]Group{GroupWidget}, nil, 0, false},
 		"open":                {[]Group{GroupWidget, GroupAttachments}, nil, CheckAttachments, true},
 		"open first":          {[]Group{GroupAttachments, GroupWidget}, nil, CheckAttachments, true},
 		"open and allowed":    {[]Group{GroupWidget, GroupAttachments}, []string{"attachments"}, CheckAttachments, true},
-		"allowed by a person": {[]Group{GroupWidget}, []string{"attachments"}, CheckNothing, true},
+		"allowed by a person": {[]Group{GroupWidget}, []string{"attachments"}, NoValidation, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			routes, err := NewRoutes(version, c.groups, c.allow)
@@ -79,10 +79,10 @@ func TestAttachmentsInChats(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, e := range routes.Endpoints() {
-				if !e.Conversational || e.Group != GroupWidget {
+				if !e.CreatesConversation || e.Group != GroupWidget {
 					continue
 				}
-				i := slices.IndexFunc(e.Members, func(m Member) bool { return m.Name == "attachments" })
+				i := slices.IndexFunc(e.Members, func(m Field) bool { return m.Name == "attachments" })
 				if (i >= 0) != c.member || i >= 0 && e.Members[i].Check != c.want {
 					t.Errorf("%s: %+v", e.Name, e.Members)
 				}

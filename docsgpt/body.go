@@ -32,7 +32,7 @@ type span struct{ start, end int }
 
 // field is an allowed member that the body has.
 type field struct {
-	member *Member
+	member *Field
 	span
 }
 
@@ -40,7 +40,7 @@ type field struct {
 type Body struct {
 	buf    []byte
 	fields []field // in the client's order; most often in few
-	few    [8]field
+	inline [8]field
 	token  span // of api_key; zero when absent
 
 	conversation      string // of a member with a conversation check
@@ -93,7 +93,7 @@ func (p *parser) free() {
 // decoded. The error's text is meant for the client. b takes over buf.
 func (b *Body) Parse(e *Endpoint, buf []byte) error {
 	*b = Body{buf: buf}
-	b.fields = b.few[:0]
+	b.fields = b.inline[:0]
 	p := newParser(buf)
 	defer p.free()
 	return b.parse(p, e)

@@ -31,7 +31,7 @@ func endpoint(t testing.TB, version, name string, allow ...string) *Endpoint {
 
 // buffer copies a text with room to spare, as the gate reads a body.
 func buffer(text string) []byte {
-	return append(make([]byte, 0, len(text)+BodySlack), text...)
+	return append(make([]byte, 0, len(text)+RewriteHeadroom), text...)
 }
 
 func TestParseRefusesWhatPythonReadsDifferently(t *testing.T) {
@@ -117,12 +117,12 @@ func TestTokenIsANonEmptyString(t *testing.T) {
 const source = "7d0c1f0e-2f4b-4c7a-9a55-0c9c2f1d7a10"
 
 func TestRewrite(t *testing.T) {
-	agent := Injected{Agent: "agent-key"}
-	one := Injected{Sources: []string{source}}
-	two := Injected{Sources: []string{source, "b"}}
+	agent := Binding{Agent: "agent-key"}
+	one := Binding{Sources: []string{source}}
+	two := Binding{Sources: []string{source, "b"}}
 	for name, c := range map[string]struct {
 		version, endpoint string
-		in                Injected
+		in                Binding
 		body, want        string
 		owned             bool
 		allow             []string
@@ -236,7 +236,7 @@ func TestCheckNamesTheFault(t *testing.T) {
 		"rating":               {"feedback", `{"feedback":"EVIL","conversation_id":"c","question_index":0}`, `the member "feedback" must be "LIKE", "DISLIKE" or null`},
 		"negative index":       {"feedback", `{"feedback":"LIKE","conversation_id":"c","question_index":-1}`, `the member "question_index" must be a whole number from 0 on`},
 		"broken index":         {"feedback", `{"feedback":"LIKE","conversation_id":"c","question_index":0.5}`, `the member "question_index" must be a whole number from 0 on`},
-		"old widget's rating":  {"feedback", `{"question":"q","answer":"a","feedback":"LIKE"}`, `the member "conversation_id" is missing: ` + rateOne},
+		"old widget's rating":  {"feedback", `{"question":"q","answer":"a","feedback":"LIKE"}`, `the member "conversation_id" is missing: ` + feedbackIndexMessage},
 		"messages are missing": {"completions", `{}`, `the member "messages" is missing`},
 		"a message is text":    {"completions", `{"messages":["q"]}`, "each of the messages must be an object"},
 		"an image":             {"completions", `{"messages":[{"content":[{"type":"image_url","image_url":{"url":"x"}}]}]}`, errMessageParts.Error()},

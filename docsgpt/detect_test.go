@@ -72,7 +72,7 @@ func TestEveryVersionIsFoundOut(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if found.Version.Name != name && !slices.Contains(found.Alike, name) {
+			if found.Version.Name != name && !slices.Contains(found.Ambiguous, name) {
 				t.Errorf("taken for %s, from %s", found, found.From)
 			}
 			if found.From == "" {

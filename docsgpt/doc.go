@@ -10,5 +10,5 @@
 //	Body.Rewrite     the one body that is forwarded: allowed members as they came, the binding in the gate's own words
 //	Events           the stream on its way back: whole data events for widgets
 //	Translate        an upstream error in words that the endpoint's clients can read
-//	Shape.Append     any refusal in that same shape
+//	Shape.AppendError     any refusal in that same shape
 package docsgpt

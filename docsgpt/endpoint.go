@@ -23,16 +23,16 @@ func Groups() []Group {
 	return []Group{GroupWidget, GroupOpenAI, GroupMCP, GroupAttachments, GroupArtifacts, GroupSpeech, GroupHealth}
 }
 
-// Place is where an endpoint's clients put their token.
-type Place uint8
+// TokenLocation is where an endpoint's clients put their token.
+type TokenLocation uint8
 
 // The places. Everywhere else a token counts as absent.
 const (
-	PlaceBody   Place = iota // the member "api_key" of the JSON body
-	PlaceBearer              // Authorization: Bearer
-	PlaceNone                // the endpoint takes no token
-	PlaceForm                // the field "api_key" of a form, or the query parameter of that name; one of them, once
-	PlaceQuery               // the query parameter "api_key", or Authorization: Bearer; one of them, once
+	PlaceBody   TokenLocation = iota // the member "api_key" of the JSON body
+	PlaceBearer                      // Authorization: Bearer
+	TokenNone                        // the endpoint takes no token
+	PlaceForm                        // the field "api_key" of a form, or the query parameter of that name; one of them, once
+	PlaceQuery                       // the query parameter "api_key", or Authorization: Bearer; one of them, once
 )
 
 // BodyKind is what a request's body is.
@@ -50,8 +50,8 @@ type Relay uint8
 
 // The ways of relaying.
 const (
-	RelayAsIs   Relay = iota // untouched
-	RelayEvents              // as whole "data:" events, since published widgets can read nothing else
+	RelayVerbatim Relay = iota // untouched
+	RelayEvents                // as whole "data:" events, since published widgets can read nothing else
 )
 
 // Class is for how long a request occupies DocsGPT.
@@ -70,14 +70,14 @@ type Endpoint struct {
 	Path    string // canonical; segments {uuid} and {number} stand for any such
 	Method  string
 	Group   Group
-	Token   Place
-	Shape   Shape // of refusals
+	Token   TokenLocation
+	Shape   ErrorFormat // of refusals
 	Relay   Relay
 	Class   Class
 	Body    BodyKind
-	Members []Member // of the body
-	Files   int      // of a form: how many files its field "file" may hold; where it may, there must be one
-	Params  []Param  // of the query; all others are dropped
+	Members []Field // of the body
+	Files   int     // of a form: how many files its field "file" may hold; where it may, there must be one
+	Params  []Param // of the query; all others are dropped
 
 	// AgentQuery and AgentBearer are set where DocsGPT takes the agent's key in the query or in the header
 	// Authorization, though clients put theirs elsewhere.
@@ -90,15 +90,15 @@ type Endpoint struct {
 	RequestHeaders, ResponseHeaders []string
 
 	// Agents and Sources tell which kinds of binding work here; Refused is the sentence for the other kind.
-	Agents, Sources bool
-	Refused         string
+	Agents, Sources    bool
+	UnsupportedMessage string
 
-	// EachSource is set where DocsGPT takes no credential of an account, but can be asked about each source of a key by
+	// FanOut is set where DocsGPT takes no credential of an account, but can be asked about each source of a key by
 	// itself, at [SourceSearchPath].
-	EachSource bool
+	FanOut bool
 
-	// Conversational is set where a request makes or continues a conversation.
-	Conversational bool
+	// CreatesConversation is set where a request makes or continues a conversation.
+	CreatesConversation bool
 
 	defaultHistory string
 	limits         *Limits
@@ -118,30 +118,30 @@ func (v *Version) endpoints() []Endpoint {
 	list := []Endpoint{
 		{
 			Name: "stream", Path: "/stream", Method: http.MethodPost, Group: GroupWidget, Body: BodyJSON, Shape: ShapeEvent,
-			Class: ClassAnswer, Relay: RelayEvents, Members: chatMembers, Agents: true, Sources: true, Conversational: true,
+			Class: ClassAnswer, Relay: RelayEvents, Members: chatMembers, Agents: true, Sources: true, CreatesConversation: true,
 			defaultHistory: v.StreamHistory,
 		},
 		{
 			Name: "answer", Path: "/api/answer", Method: http.MethodPost, Group: GroupWidget, Body: BodyJSON, Shape: ShapeJSON,
-			Class: ClassAnswer, Members: answerMembers, Agents: true, Sources: true, Conversational: true, defaultHistory: v.AnswerHistory,
+			Class: ClassAnswer, Members: answerMembers, Agents: true, Sources: true, CreatesConversation: true, defaultHistory: v.AnswerHistory,
 		},
 	}
 	if v.Search != SearchNone {
 		list = append(list, Endpoint{
 			Name: "search", Path: "/api/search", Method: http.MethodPost, Group: GroupWidget, Body: BodyJSON, Shape: ShapeJSON,
-			Members: searchMembers, Agents: true, Sources: v.Search == SearchAny || v.SourceSearch, Refused: needsAgent,
-			EachSource: v.Search == SearchKeyed && v.SourceSearch,
+			Members: searchMembers, Agents: true, Sources: v.Search == SearchAny || v.SourceSearch, UnsupportedMessage: needsAgent,
+			FanOut: v.Search == SearchKeyed && v.SourceSearch,
 		})
 	}
 	feedback := Endpoint{
 		Name: "feedback", Path: "/api/feedback", Method: http.MethodPost, Group: GroupWidget, Body: BodyJSON, Shape: ShapeJSON,
-		Refused: noFeedback,
+		UnsupportedMessage: noFeedback,
 	}
 	switch v.Feedback {
 	case FeedbackOpen:
 		feedback.Members, feedback.Agents, feedback.Sources = openFeedbackMembers, true, true
 	case FeedbackKeyed:
-		feedback.Members, feedback.Agents, feedback.Refused = keyedFeedbackMembers, true, needsAgent
+		feedback.Members, feedback.Agents, feedback.UnsupportedMessage = keyedFeedbackMembers, true, needsAgent
 	case FeedbackNone:
 		feedback.Members = openFeedbackMembers
 	}
@@ -149,13 +149,13 @@ func (v *Version) endpoints() []Endpoint {
 	if v.OpenAI {
 		list = append(list, Endpoint{
 			Name: "completions", Path: "/v1/chat/completions", Method: http.MethodPost, Group: GroupOpenAI, Body: BodyJSON,
-			Class: ClassAnswer, Token: PlaceBearer, Shape: ShapeOpenAI, Members: completionMembers, Agents: true, Refused: needsAgent,
+			Class: ClassAnswer, Token: PlaceBearer, Shape: ShapeOpenAI, Members: completionMembers, Agents: true, UnsupportedMessage: needsAgent,
 		})
 	}
 	if v.Models {
 		list = append(list, Endpoint{
 			Name: "models", Path: "/v1/models", Method: http.MethodGet, Group: GroupOpenAI,
-			Token: PlaceBearer, Shape: ShapeOpenAI, Agents: true, Refused: needsAgent,
+			Token: PlaceBearer, Shape: ShapeOpenAI, Agents: true, UnsupportedMessage: needsAgent,
 		})
 	}
 	list = append(list, v.mcpEndpoints()...)
@@ -164,7 +164,7 @@ func (v *Version) endpoints() []Endpoint {
 	list = append(list, v.speechEndpoints()...)
 	if v.Health {
 		list = append(list, Endpoint{
-			Name: "health", Path: "/api/health", Method: http.MethodGet, Group: GroupHealth, Token: PlaceNone,
+			Name: "health", Path: "/api/health", Method: http.MethodGet, Group: GroupHealth, Token: TokenNone,
 			Shape: ShapeJSON,
 		})
 	}

@@ -31,7 +31,7 @@ func TestFindTakesTheCanonicalPathAndLeadingSlashes(t *testing.T) {
 	} {
 		got := ""
 		if r := all.Find(path); r != nil {
-			got = r.First().Name
+			got = r.DefaultEndpoint().Name
 		}
 		if got != want {
 			t.Errorf("%q: got %q, want %q", path, got, want)
@@ -52,7 +52,7 @@ func TestFindMatchesPatternsWhole(t *testing.T) {
 	} {
 		got, forwarded := "", ""
 		if r := all.Find(path); r != nil {
-			got, forwarded = r.First().Name, r.Path
+			got, forwarded = r.DefaultEndpoint().Name, r.Path
 		}
 		if canonical := "/" + strings.TrimLeft(path, "/"); got != want || want != "" && forwarded != canonical {
 			t.Errorf("%s: got %q at %q, want %q", path, got, forwarded, want)
@@ -151,7 +151,7 @@ func TestEveryVersionIsComplete(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, e := range v.endpoints() {
-			if (!e.Agents || !e.Sources) && e.Token != PlaceNone && !strings.HasSuffix(e.Refused, ".") {
+			if (!e.Agents || !e.Sources) && e.Token != TokenNone && !strings.HasSuffix(e.UnsupportedMessage, ".") {
 				t.Errorf("%s %s: a binding is refused without a sentence", name, e.Name)
 			}
 			if e.Body != BodyNone && e.Members == nil {
@@ -159,7 +159,7 @@ func TestEveryVersionIsComplete(t *testing.T) {
 			}
 			for _, m := range e.Members {
 				bound := m.Name == "conversation_id" && (m.Check == CheckConversation || m.Check == CheckOwned)
-				if slices.Contains(Never(), m.Name) && !bound {
+				if slices.Contains(ForbiddenFields(), m.Name) && !bound {
 					t.Errorf("%s %s lets %s through", name, e.Name, m.Name)
 				}
 			}

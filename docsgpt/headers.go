@@ -5,7 +5,7 @@ import "net/http"
 // requestHeaders are the client's headers that DocsGPT gets to see, in canonical spelling. All others are dropped:
 // DocsGPT reads sessions, idempotency and an internal key from headers, in several spellings, and an Authorization
 // header beside a key makes it forget the key. Origin and Referer stay as they came, since newer versions can bind
-// agents to web origins.
+// agentVersion to web origins.
 var requestHeaders = []string{"Accept", "Accept-Language", "Origin", "Referer", "User-Agent", "Traceparent", "Tracestate"}
 
 // responseHeaders are DocsGPT's headers that the client gets to see.

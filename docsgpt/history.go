@@ -25,7 +25,7 @@ type pair struct{ prompt, response []byte }
 // What is left is written over the value, which it never outgrows: each pair is at most as long as its entry was.
 func (b *Body) checkHistory(f *field, l *Limits) error {
 	raw := b.buf[f.start:f.end]
-	if dropped(f.member, raw, false) {
+	if shouldDrop(f.member, raw, false) {
 		return nil
 	}
 	p := newNested()

@@ -28,7 +28,7 @@ func forwardedHistory(t testing.TB, e *Endpoint, history string) (string, error)
 	if err := b.Check(e); err != nil {
 		return "", err
 	}
-	got := string(b.Rewrite(e, Injected{Agent: "k"}, false))
+	got := string(b.Rewrite(e, Binding{Agent: "k"}, false))
 	got = strings.TrimSuffix(strings.TrimPrefix(got, "{"), `"question":"q","api_key":"k"}`)
 	return strings.TrimSuffix(strings.TrimPrefix(got, `"history":`), ","), nil
 }
@@ -221,7 +221,7 @@ func BenchmarkHistory(b *testing.B) {
 		history := `[` + strings.TrimSuffix(strings.Repeat(c.turn+",", c.size/len(c.turn)), ",") + `]`
 		body := []byte(`{"question":"q","history":` + inText(history) + `,"api_key":"T"}`)
 		b.Run(c.name, func(b *testing.B) {
-			buf := make([]byte, 0, len(body)+BodySlack)
+			buf := make([]byte, 0, len(body)+RewriteHeadroom)
 			b.SetBytes(int64(len(body)))
 			b.ReportAllocs()
 			for b.Loop() {
@@ -232,7 +232,7 @@ func BenchmarkHistory(b *testing.B) {
 				if err := body1.Check(e); err != nil {
 					b.Fatal(err)
 				}
-				body1.Rewrite(e, Injected{Agent: "k"}, false)
+				body1.Rewrite(e, Binding{Agent: "k"}, false)
 			}
 		})
 	}

@@ -223,7 +223,7 @@ func (r *reshaper) object(shape *layout) error {
 		}
 		r.out = append(appendText(r.out, string(name)), ':')
 		if shape.every != nil {
-			return within(r.value(inner), "["+show(string(name))+"]")
+			return within(r.value(inner), "["+quoteID(string(name))+"]")
 		}
 		return inMember(r.value(inner), string(name))
 	})

@@ -59,7 +59,7 @@ func (r *Routes) SetLimits(l Limits) {
 }
 
 // checkText bounds a member that is a text, or an object or a list of them. raw has quotes or brackets.
-func (l *Limits) checkText(m *Member, raw []byte) error {
+func (l *Limits) checkText(m *Field, raw []byte) error {
 	if len(raw)-2 <= l.TextSize {
 		return nil
 	}

@@ -16,7 +16,7 @@ const (
 
 // mcpMembers are those of a JSON-RPC request or notification. Answers, which a client would send to a request of the
 // server, have no method and are refused: DocsGPT asks its clients nothing.
-var mcpMembers = []Member{
+var mcpMembers = []Field{
 	{Name: "jsonrpc", Kinds: KindString, Required: true},
 	{Name: "id", Kinds: KindString | KindNumber},
 	{Name: "method", Kinds: KindString, Required: true},
@@ -32,7 +32,7 @@ func (v *Version) mcpEndpoints() []Endpoint {
 	}
 	say := Endpoint{
 		Name: "mcp", Path: "/mcp/", Method: http.MethodPost, Group: GroupMCP, Token: PlaceBearer, Shape: ShapeRPC,
-		Body: BodyJSON, Members: mcpMembers, Agents: true, Refused: needsAgent,
+		Body: BodyJSON, Members: mcpMembers, Agents: true, UnsupportedMessage: needsAgent,
 		RequestHeaders: []string{HeaderSession, headerProtocol}, ResponseHeaders: []string{HeaderSession},
 	}
 	listen, end := say, say
@@ -50,29 +50,29 @@ const (
 )
 
 // NoSession is the refusal for a session that is unknown, over, or not the key's own.
-func NoSession() *Refusal {
-	return &Refusal{Status: http.StatusNotFound, Code: "session_not_found", Message: sentenceNoSession}
+func NoSession() *Error {
+	return &Error{Status: http.StatusNotFound, Code: "session_not_found", Message: sentenceNoSession}
 }
 
 // NeedsSession is the refusal for a request that names no session and does not open one.
-func NeedsSession() *Refusal {
-	return &Refusal{Status: http.StatusBadRequest, Code: "session_missing", Message: sentenceNeedSession}
+func NeedsSession() *Error {
+	return &Error{Status: http.StatusBadRequest, Code: "session_missing", Message: sentenceNeedSession}
 }
 
 // translateMCP turns an HTTP error of DocsGPT's MCP server into a refusal; nil where it means what it means elsewhere.
 // The server does not look at the credential before a tool is called, so a 400 says nothing about it.
-func translateMCP(status int, said saying) *Refusal {
+func translateMCP(status int, said upstreamError) *Error {
 	switch {
 	case status == http.StatusNotFound && strings.Contains(said.text, "ession"):
 		return NoSession()
 	case status == http.StatusBadRequest:
-		return &Refusal{Status: status, Code: "bad_request", Message: sentenceNotAccepted}
+		return &Error{Status: status, Code: "bad_request", Message: sentenceNotAccepted}
 	case status == http.StatusMethodNotAllowed:
-		return &Refusal{Status: status, Code: "method_not_allowed", Message: "This method is not allowed here."}
+		return &Error{Status: status, Code: "method_not_allowed", Message: "This method is not allowed here."}
 	case status == http.StatusConflict:
-		return &Refusal{Status: status, Code: "conflict", Message: "This session is listening already."}
+		return &Error{Status: status, Code: "conflict", Message: "This session is listening already."}
 	case status == http.StatusNotAcceptable:
-		return &Refusal{
+		return &Error{
 			Status: status, Code: "not_acceptable",
 			Message: "The header Accept must name application/json and text/event-stream.",
 		}
@@ -85,7 +85,7 @@ func translateMCP(status int, said saying) *Refusal {
 // exception texts. Else the refusal is nil, and the message goes on as it is.
 //
 // DocsGPT looks at the agent's key only when the tool is called, and says with HTTP 200 that it does not take it.
-func TranslateMessage(message []byte) (*Refusal, []byte) {
+func TranslateMessage(message []byte) (*Error, []byte) {
 	// Quotes inside a JSON string are escaped, so these can only be names or whole values.
 	if !bytes.Contains(message, []byte(`"error"`)) && !bytes.Contains(message, []byte(`"isError"`)) {
 		return nil, message
@@ -100,10 +100,10 @@ func TranslateMessage(message []byte) (*Refusal, []byte) {
 	if d.PeekKind() != '{' {
 		return nil, message
 	}
-	if err := eachMember(d, func(name string) error {
+	if err := forEachField(d, func(name string) error {
 		switch {
 		case name == "error" && d.PeekKind() == '{':
-			return eachMember(d, func(name string) error {
+			return forEachField(d, func(name string) error {
 				value, err := d.ReadValue()
 				if name == "code" && value.Kind() == '0' {
 					m.number = value.Clone()
@@ -111,7 +111,7 @@ func TranslateMessage(message []byte) (*Refusal, []byte) {
 				return err
 			})
 		case name == "result" && d.PeekKind() == '{':
-			return eachMember(d, func(name string) error {
+			return forEachField(d, func(name string) error {
 				value, err := d.ReadValue()
 				switch name {
 				case "isError":
@@ -137,7 +137,7 @@ func TranslateMessage(message []byte) (*Refusal, []byte) {
 		r := refusalOfTool(m.text)
 		return r, appendToolError(nil, m.id, r.Message)
 	case m.number != nil:
-		r := &Refusal{Code: CodeUpstreamError, Message: sentenceTrouble, ID: m.id}
+		r := &Error{Code: CodeUpstreamError, Message: msgUpstreamError, ID: m.id}
 		switch string(m.number) {
 		case "-32600", "-32601", "-32602":
 			r.Code, r.Message = "bad_request", sentenceNotAccepted
@@ -148,8 +148,8 @@ func TranslateMessage(message []byte) (*Refusal, []byte) {
 }
 
 // refusalOfTool tells what a tool's error means.
-func refusalOfTool(text string) *Refusal {
-	r := &Refusal{Code: CodeUpstreamError, Message: sentenceTrouble}
+func refusalOfTool(text string) *Error {
+	r := &Error{Code: CodeUpstreamError, Message: msgUpstreamError}
 	switch {
 	case strings.Contains(text, "Invalid API key"), strings.Contains(text, "Missing Bearer token"):
 		r.Code = CodeUpstreamRefused
@@ -171,7 +171,7 @@ func appendToolError(out []byte, id jsontext.Value, sentence string) []byte {
 }
 
 // appendRPCError appends a JSON-RPC error with a code of that protocol.
-func appendRPCError(out []byte, r *Refusal, number []byte, requestID string) []byte {
+func appendRPCError(out []byte, r *Error, number []byte, requestID string) []byte {
 	out = appendID(out, r.ID)
 	out = append(out, `,"error":{"code":`...)
 	out = append(out, number...)
@@ -196,7 +196,7 @@ func appendID(out, id []byte) []byte {
 }
 
 // rpcCode is the code that JSON-RPC, or the MCP servers that are most in use, have for a refusal.
-func rpcCode(r *Refusal) int64 {
+func rpcCode(r *Error) int64 {
 	switch {
 	case r.Code == "method_not_found":
 		return -32601
@@ -213,13 +213,13 @@ func rpcCode(r *Refusal) int64 {
 	}
 }
 
-// Replies tells whether a server-sent event for an MCP client answers a request, and is not only a notification.
-func Replies(event []byte) bool {
+// IsResponse tells whether a server-sent event for an MCP client answers a request, and is not only a notification.
+func IsResponse(event []byte) bool {
 	return bytes.Contains(event, []byte(`"result"`)) || bytes.Contains(event, []byte(`"error"`))
 }
 
 // TranslateEvent is [TranslateMessage] for a server-sent event; data lines are all that it looks at.
-func TranslateEvent(event []byte) (*Refusal, []byte) {
+func TranslateEvent(event []byte) (*Error, []byte) {
 	if !bytes.Contains(event, []byte(`"error"`)) && !bytes.Contains(event, []byte(`"isError":true`)) &&
 		!bytes.Contains(event, []byte(`"isError": true`)) {
 		return nil, event

@@ -45,12 +45,12 @@ func FuzzCall(f *testing.F) {
 			return
 		}
 		if no := b.CheckCall(&call); no != nil {
-			if answer := ShapeRPC.Append(nil, no, "r"); !jsontext.Value(answer).IsValid() {
+			if answer := ShapeRPC.AppendError(nil, no, "r"); !jsontext.Value(answer).IsValid() {
 				t.Errorf("%q is refused with %s", text, answer)
 			}
 			return
 		}
-		forwarded := b.Rewrite(e, Injected{Agent: "a"}, false)
+		forwarded := b.Rewrite(e, Binding{Agent: "a"}, false)
 		if !jsontext.Value(forwarded).IsValid() { // strict: no name twice, at any depth
 			t.Fatalf("%q is forwarded as %q", text, forwarded)
 		}

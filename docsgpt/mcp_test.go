@@ -35,7 +35,7 @@ func passCall(e *Endpoint, text string) (forwarded, refused string) {
 	if no := b.CheckCall(&call); no != nil {
 		return "", no.Code
 	}
-	return string(b.Rewrite(e, Injected{Agent: "upstream"}, false)), ""
+	return string(b.Rewrite(e, Binding{Agent: "upstream"}, false)), ""
 }
 
 func TestCallsThatPass(t *testing.T) {
@@ -120,15 +120,15 @@ func TestTranslateEvent(t *testing.T) {
 		"a name in the answer":  {event(`{"jsonrpc":"2.0","id":"a","result":{"structuredContent":{"error":"x"},"isError":false}}`), "", ""},
 		"a comment":             {": ping \"error\"\r\n\r\n", "", ""},
 		"no JSON":               {event(`{"error"`), "", ""},
-		"a key unknown":         {failed("Invalid API key"), CodeUpstreamRefused, sentenceTrouble},
-		"no key":                {failed("Missing Bearer token"), CodeUpstreamRefused, sentenceTrouble},
+		"a key unknown":         {failed("Invalid API key"), CodeUpstreamRefused, msgUpstreamError},
+		"no key":                {failed("Missing Bearer token"), CodeUpstreamRefused, msgUpstreamError},
 		"an origin":             {failed("This origin is not allowed to use this agent's API key."), "origin_not_allowed", sentenceOrigin},
 		"a limit":               {failed("Exceeding usage limit"), CodeUpstreamLimit, sentenceLimit},
-		"an exception":          {failed("connection to 10.0.0.7 failed"), CodeUpstreamError, sentenceTrouble},
-		"lines end in LF":       {strings.ReplaceAll(failed("Invalid API key"), "\r", ""), CodeUpstreamRefused, sentenceTrouble},
-		"data in several lines": {"data: {\"id\":\"a\",\ndata: \"result\":{\"isError\":true}}\n\n", CodeUpstreamError, sentenceTrouble},
+		"an exception":          {failed("connection to 10.0.0.7 failed"), CodeUpstreamError, msgUpstreamError},
+		"lines end in LF":       {strings.ReplaceAll(failed("Invalid API key"), "\r", ""), CodeUpstreamRefused, msgUpstreamError},
+		"data in several lines": {"data: {\"id\":\"a\",\ndata: \"result\":{\"isError\":true}}\n\n", CodeUpstreamError, msgUpstreamError},
 		"params not understood": {event(`{"jsonrpc":"2.0","id":"a","error":{"code":-32602,"message":"secret"}}`), "bad_request", sentenceNotAccepted},
-		"an inner error":        {event(`{"jsonrpc":"2.0","id":"a","error":{"code":0,"message":"secret","data":"trace"}}`), CodeUpstreamError, sentenceTrouble},
+		"an inner error":        {event(`{"jsonrpc":"2.0","id":"a","error":{"code":0,"message":"secret","data":"trace"}}`), CodeUpstreamError, msgUpstreamError},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, got := TranslateEvent([]byte(c.event))

@@ -15,7 +15,7 @@ func forwardedMembers(t testing.TB, e *Endpoint, members string) (string, error)
 	if err := b.Check(e); err != nil {
 		return "", err
 	}
-	got := string(b.Rewrite(e, Injected{Agent: "k"}, false))
+	got := string(b.Rewrite(e, Binding{Agent: "k"}, false))
 	got = strings.TrimSuffix(strings.TrimPrefix(got, "{"), "}")
 	return strings.TrimSuffix(got, `,"api_key":"k"`), nil
 }
@@ -263,7 +263,7 @@ func BenchmarkMessages(b *testing.B) {
 	} {
 		body := []byte(`{"model":"m",` + messages + `[` + strings.TrimSuffix(strings.Repeat(c.turn+",", 32<<10/len(c.turn)), ",") + `]}`)
 		b.Run(c.name, func(b *testing.B) {
-			buf := make([]byte, 0, len(body)+BodySlack)
+			buf := make([]byte, 0, len(body)+RewriteHeadroom)
 			b.SetBytes(int64(len(body)))
 			b.ReportAllocs()
 			for b.Loop() {
@@ -274,7 +274,7 @@ func BenchmarkMessages(b *testing.B) {
 				if err := parsed.Check(e); err != nil {
 					b.Fatal(err)
 				}
-				parsed.Rewrite(e, Injected{}, false)
+				parsed.Rewrite(e, Binding{}, false)
 			}
 		})
 	}

@@ -26,15 +26,15 @@ var (
 	nameLayout = layout{kinds: textOrNull, longest: 256}
 )
 
-// passes tells whether a member of a message stays in it.
-func (m *Member) passes(name []byte) bool {
+// isAllowed tells whether a member of a message stays in it.
+func (m *Field) isAllowed(name []byte) bool {
 	return slices.Contains(messageMembers, string(name)) || m.Tools && slices.Contains(toolMembers, string(name))
 }
 
 // messageReader reads chat messages and writes what DocsGPT gets of them.
 type messageReader struct {
 	reshaper
-	member *Member
+	member *Field
 	limits *Limits
 	size   int // bytes of the texts so far
 }
@@ -84,7 +84,7 @@ func (r *messageReader) message() error {
 	r.out = append(r.out, '{')
 	begin := len(r.out)
 	err := r.p.each(func(name []byte) error {
-		if !r.member.passes(name) {
+		if !r.member.isAllowed(name) {
 			r.changed = true
 			return r.p.decoder.SkipValue()
 		}

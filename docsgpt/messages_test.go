@@ -54,7 +54,7 @@ func TestMessagesKeepOnlyWhatTheyMay(t *testing.T) {
 				t.Fatal(err)
 			}
 			want := `{"messages":` + c.want + `,"stream":true}`
-			if got := string(b.Rewrite(e, Injected{Agent: "agent-key"}, false)); got != want {
+			if got := string(b.Rewrite(e, Binding{Agent: "agent-key"}, false)); got != want {
 				t.Errorf("got  %s\nwant %s", got, want)
 			}
 		})

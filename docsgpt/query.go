@@ -11,7 +11,7 @@ import (
 type Param struct {
 	Name     string
 	Required bool
-	Check    Check // CheckOwned: a conversation of the key's own; CheckTask: a task that was given to a key; CheckIndex
+	Check    Validator // CheckOwned: a conversation of the key's own; CheckTask: a task that was given to a key; CheckIndex
 }
 
 // Errors of a query. Their texts go to the client.
@@ -42,7 +42,7 @@ func ParseQuery(e *Endpoint, raw string) (Query, error) {
 	for raw != "" {
 		var pair string
 		pair, raw, _ = strings.Cut(raw, "&")
-		name, value, err := cutPair(pair)
+		name, value, err := parsePair(pair)
 		if err != nil {
 			return q, err
 		}
@@ -74,9 +74,9 @@ func ParseQuery(e *Endpoint, raw string) (Query, error) {
 	return q, nil
 }
 
-// cutPair decodes one parameter. What Python reads in another way (a semicolon, a broken escape, bytes that are no
+// parsePair decodes one parameter. What Python reads in another way (a semicolon, a broken escape, bytes that are no
 // UTF-8) is an error.
-func cutPair(pair string) (name, value string, err error) {
+func parsePair(pair string) (name, value string, err error) {
 	name, value, _ = strings.Cut(pair, "=")
 	if strings.Contains(pair, ";") {
 		return "", "", errQuery
@@ -91,7 +91,7 @@ func cutPair(pair string) (name, value string, err error) {
 }
 
 // Value returns the parameter with that check, or an empty text.
-func (q *Query) Value(e *Endpoint, c Check) string {
+func (q *Query) Value(e *Endpoint, c Validator) string {
 	for i, p := range e.Params {
 		if p.Check == c {
 			return q.values[i]

@@ -8,16 +8,16 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Injected is what the gate puts into a body in place of what the client chose: an agent's key, or sources.
-type Injected struct {
+// Binding is what the gate puts into a body in place of what the client chose: an agent's key, or sources.
+type Binding struct {
 	Agent   string   // the DocsGPT key that is swapped in; empty with Sources
 	Sources []string // canonical source ids
 }
 
-// BodySlack is how many bytes a buffer should have to spare so that [Body.Rewrite] needs no other one.
-const BodySlack = 512
+// RewriteHeadroom is how many bytes a buffer should have to spare so that [Body.Rewrite] needs no other one.
+const RewriteHeadroom = 512
 
-// Check tests the members of the body against what the endpoint allows, down to the inner structure of their values, and
+// Validator tests the members of the body against what the endpoint allows, down to the inner structure of their values, and
 // leaves of that what is let through. The error's text is meant for the client.
 func (b *Body) Check(e *Endpoint) error {
 	for i := range e.Members {
@@ -48,7 +48,7 @@ func (b *Body) Check(e *Endpoint) error {
 	return nil
 }
 
-func (b *Body) has(m *Member) bool {
+func (b *Body) has(m *Field) bool {
 	for _, f := range b.fields {
 		if f.member == m {
 			return true
@@ -93,7 +93,7 @@ func (b *Body) check(f *field, l *Limits) error {
 			return errSyntax
 		}
 		b.session = string(text)
-	case CheckNothing, CheckTask:
+	case NoValidation, CheckTask:
 		if m.inner != nil {
 			return b.checkStructure(f, m.inner)
 		}
@@ -104,14 +104,14 @@ func (b *Body) check(f *field, l *Limits) error {
 // Rewrite returns the body to forward: the allowed members in the client's order with what [Body.Check] left of their
 // values, byte for byte, and what the gate injects. owned tells whether the conversation that the client named is this key's; else its member is
 // dropped. The result is built in the buffer that was parsed, so the Body must not be used afterwards.
-func (b *Body) Rewrite(e *Endpoint, in Injected, owned bool) []byte {
+func (b *Body) Rewrite(e *Endpoint, in Binding, owned bool) []byte {
 	// Writing never passes reading: what has been written before a member is at most what the client needed for the
 	// same members, with names in their shortest spelling. append moves overlapping bytes correctly.
 	src := b.buf
 	out := append(b.buf[:0], '{')
 	history := e.defaultHistory != ""
 	for _, f := range b.fields {
-		if dropped(f.member, src[f.start:f.end], owned) {
+		if shouldDrop(f.member, src[f.start:f.end], owned) {
 			continue
 		}
 		if f.member.Name == "history" {
@@ -166,9 +166,9 @@ func (b *Body) readAttachments(raw []byte) error {
 	return nil
 }
 
-// dropped tells whether an allowed member stays behind for its value: a conversation of others, and a history that says
+// shouldDrop tells whether an allowed member stays behind for its value: a conversation of others, and a history that says
 // nothing, in the spellings that older clients have for that and DocsGPT does not understand.
-func dropped(m *Member, raw []byte, owned bool) bool {
+func shouldDrop(m *Field, raw []byte, owned bool) bool {
 	switch m.Check {
 	case CheckConversation:
 		return raw[0] == '"' && !owned
@@ -199,8 +199,8 @@ func appendText(out []byte, s string) []byte {
 	return quoted
 }
 
-// eachMember reads an object and calls do with each name; do must read the value.
-func eachMember(d *jsontext.Decoder, do func(name string) error) error {
+// forEachField reads an object and calls do with each name; do must read the value.
+func forEachField(d *jsontext.Decoder, do func(name string) error) error {
 	if _, err := d.ReadToken(); err != nil {
 		return err
 	}

@@ -7,14 +7,14 @@ import (
 	"strings"
 )
 
-// Resource is a path that is served, with what may be done there. It is read-only.
-type Resource struct {
+// Route is a path that is served, with what may be done there. It is read-only.
+type Route struct {
 	Path      string // canonical: what is forwarded
 	endpoints []*Endpoint
 }
 
 // Endpoint returns the endpoint for a method, or nil.
-func (r *Resource) Endpoint(method string) *Endpoint {
+func (r *Route) Endpoint(method string) *Endpoint {
 	for _, e := range r.endpoints {
 		if e.Method == method {
 			return e
@@ -23,11 +23,11 @@ func (r *Resource) Endpoint(method string) *Endpoint {
 	return nil
 }
 
-// First returns the resource's first endpoint. Its shape is that of refusals before the method is known to be served.
-func (r *Resource) First() *Endpoint { return r.endpoints[0] }
+// DefaultEndpoint returns the resource's first endpoint. Its shape is that of refusals before the method is known to be served.
+func (r *Route) DefaultEndpoint() *Endpoint { return r.endpoints[0] }
 
 // Methods returns the methods that are served, with OPTIONS, in the form of the header Allow.
-func (r *Resource) Methods() string {
+func (r *Route) Methods() string {
 	methods := make([]string, 0, len(r.endpoints)+1)
 	for _, e := range r.endpoints {
 		methods = append(methods, e.Method)
@@ -37,8 +37,8 @@ func (r *Resource) Methods() string {
 
 // Routes are the endpoints that one configuration serves. They are immutable and safe for concurrent use.
 type Routes struct {
-	byPath   map[string]*Resource
-	patterns []*Resource
+	byPath   map[string]*Route
+	patterns []*Route
 }
 
 // aliases are spellings of a path that DocsGPT serves only in some versions, or not at all, but clients use.
@@ -57,9 +57,9 @@ func NewRoutes(v *Version, groups []Group, allow []string) (*Routes, error) {
 			return nil, err
 		}
 	}
-	routes := &Routes{byPath: map[string]*Resource{}}
+	routes := &Routes{byPath: map[string]*Route{}}
 	for _, group := range groups {
-		if !KnownGroup(group) {
+		if !ValidGroup(group) {
 			return nil, fmt.Errorf("unknown endpoint group %q: known are %s", group, GroupList())
 		}
 		found := false
@@ -86,23 +86,23 @@ func NewRoutes(v *Version, groups []Group, allow []string) (*Routes, error) {
 
 func (r *Routes) add(e *Endpoint) {
 	resource, pattern := r.byPath[e.Path], strings.Contains(e.Path, "{")
-	if i := slices.IndexFunc(r.patterns, func(p *Resource) bool { return p.Path == e.Path }); i >= 0 {
+	if i := slices.IndexFunc(r.patterns, func(p *Route) bool { return p.Path == e.Path }); i >= 0 {
 		resource = r.patterns[i]
 	}
 	switch {
 	case resource != nil:
 	case pattern:
-		resource = &Resource{Path: e.Path}
+		resource = &Route{Path: e.Path}
 		r.patterns = append(r.patterns, resource)
 	default:
-		resource = &Resource{Path: e.Path}
+		resource = &Route{Path: e.Path}
 		r.byPath[e.Path] = resource
 	}
 	resource.endpoints = append(resource.endpoints, e)
 }
 
-// KnownGroup tells whether there is a group of that name.
-func KnownGroup(g Group) bool { return slices.Contains(Groups(), g) }
+// ValidGroup tells whether there is a group of that name.
+func ValidGroup(g Group) bool { return slices.Contains(Groups(), g) }
 
 // GroupList names the groups, for messages.
 func GroupList() string {
@@ -116,7 +116,7 @@ func GroupList() string {
 // Find returns what DocsGPT would serve for a decoded URL path, or nil. Like DocsGPT it takes repeated leading slashes
 // for one (a widget whose host ends in a slash sends "//stream"); any other spelling that is not the canonical one
 // finds nothing.
-func (r *Routes) Find(path string) *Resource {
+func (r *Routes) Find(path string) *Route {
 	if path == "" || path[0] != '/' {
 		return nil
 	}
@@ -131,7 +131,7 @@ func (r *Routes) Find(path string) *Resource {
 	}
 	for _, resource := range r.patterns {
 		if matches(resource.Path, path) {
-			return &Resource{Path: path, endpoints: resource.endpoints}
+			return &Route{Path: path, endpoints: resource.endpoints}
 		}
 	}
 	return nil

@@ -26,8 +26,8 @@ var (
 	errLongQuestion = errors.New("the question is too long to search for: 2000 characters are the most")
 )
 
-// Hit is a result of a search.
-type Hit struct {
+// Result is a result of a search.
+type Result struct {
 	Text, Title, Source string
 
 	kind  scoreKind
@@ -38,15 +38,15 @@ type Hit struct {
 type scoreKind uint8
 
 const (
-	scoreNone   scoreKind = iota // no score, or of a kind that is not known: only the rank counts
-	scoreNearer                  // a distance: less is better
-	scoreAlike                   // a similarity: more is better
-	scoreFused                   // made of ranks: more is better, and comparable only with its like
+	scoreNone       scoreKind = iota // no score, or of a kind that is not known: only the rank counts
+	scoreDistance                    // a distance: less is better
+	scoreSimilarity                  // a similarity: more is better
+	scoreFused                       // made of ranks: more is better, and comparable only with its like
 )
 
 // scoreKinds are DocsGPT's names of them.
 var scoreKinds = map[string]scoreKind{
-	"l2_distance": scoreNearer, "cosine_similarity": scoreAlike, "rrf": scoreFused,
+	"l2_distance": scoreDistance, "cosine_similarity": scoreSimilarity, "rrf": scoreFused,
 }
 
 // SourceSearchPath is where a source is searched by itself. The id must be one that [Version.CheckSource] gave.
@@ -80,14 +80,14 @@ var errNoSearch = errors.New("the upstream's answer is no result of a search")
 
 // ReadHits reads the answer to a search of one source: its hits in the order of their ranks. Hits that name no source
 // get the one that was searched, as in DocsGPT's own /api/search.
-func ReadHits(body []byte, source string) ([]Hit, error) {
-	var hits []Hit
+func ReadHits(body []byte, source string) ([]Result, error) {
+	var hits []Result
 	found := false
 	d := jsontext.NewDecoder(bytes.NewReader(body))
 	if d.PeekKind() != '{' {
 		return nil, errNoSearch
 	}
-	err := eachMember(d, func(name string) error {
+	err := forEachField(d, func(name string) error {
 		if name != "chunks" || d.PeekKind() != '[' {
 			return d.SkipValue()
 		}
@@ -111,11 +111,11 @@ func ReadHits(body []byte, source string) ([]Hit, error) {
 	return hits, nil
 }
 
-func readHit(d *jsontext.Decoder, source string) (Hit, error) {
-	var hit Hit
+func readHit(d *jsontext.Decoder, source string) (Result, error) {
+	var hit Result
 	var file, kind string
 	scored := false
-	err := eachMember(d, func(name string) error {
+	err := forEachField(d, func(name string) error {
 		if name == "score" && d.PeekKind() == '0' {
 			token, err := d.ReadToken()
 			if err != nil {
@@ -158,20 +158,20 @@ func readHit(d *jsontext.Decoder, source string) (Hit, error) {
 }
 
 // better tells whether a belongs before b, of the same kind.
-func (a *Hit) better(b *Hit) bool {
-	if a.kind == scoreNearer {
+func (a *Result) better(b *Result) bool {
+	if a.kind == scoreDistance {
 		return a.score < b.score
 	}
 	return a.score > b.score
 }
 
-// sameText is how much of two hits must be equal for them to be one, in bytes.
-const sameText = 200
+// dedupPrefix is how much of two hits must be equal for them to be one, in bytes.
+const dedupPrefix = 200
 
 // MergeHits makes one list of several sources', each in the order of its ranks, with at most [SearchLimit] hits. Scores
 // decide if all are of one kind that can be compared; else each source in turn gives its next. No source's order is
 // changed, and a text that is there already is left out.
-func MergeHits(lists [][]Hit) []Hit {
+func MergeHits(lists [][]Result) []Result {
 	byScore, kind, first := true, scoreNone, true
 	for _, list := range lists {
 		for i := range list {
@@ -183,16 +183,16 @@ func MergeHits(lists [][]Hit) []Hit {
 	}
 	next := make([]int, len(lists))
 	seen := map[string]bool{}
-	var merged []Hit
+	var merged []Result
 	for turn := 0; len(merged) < SearchLimit; {
-		from := pick(lists, next, turn, byScore)
+		from := nextList(lists, next, turn, byScore)
 		if from < 0 {
 			break
 		}
 		hit := lists[from][next[from]]
 		next[from]++
 		turn = from + 1
-		start := hit.Text[:min(len(hit.Text), sameText)]
+		start := hit.Text[:min(len(hit.Text), dedupPrefix)]
 		if !seen[start] {
 			seen[start] = true
 			merged = append(merged, hit)
@@ -201,8 +201,8 @@ func MergeHits(lists [][]Hit) []Hit {
 	return merged
 }
 
-// pick returns the list whose next hit comes next: of the best score, or the first one from turn on; -1: none is left.
-func pick(lists [][]Hit, next []int, turn int, byScore bool) int {
+// nextList returns the list whose next hit comes next: of the best score, or the first one from turn on; -1: none is left.
+func nextList(lists [][]Result, next []int, turn int, byScore bool) int {
 	best := -1
 	for i := range lists {
 		at := (turn + i) % len(lists)
@@ -221,7 +221,7 @@ func pick(lists [][]Hit, next []int, turn int, byScore bool) int {
 }
 
 // AppendHits appends the hits in the shape of /api/search.
-func AppendHits(out []byte, hits []Hit) []byte {
+func AppendHits(out []byte, hits []Result) []byte {
 	out = append(out, '[')
 	for i, hit := range hits {
 		if i > 0 {

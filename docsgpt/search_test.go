@@ -41,7 +41,7 @@ func TestHitsOfSeveralSourcesAreOneList(t *testing.T) {
 		"a score that no float holds":                {[][]byte{found(near, "a=1e999"), found(near, "b=1")}, "a b"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var lists [][]Hit
+			var lists [][]Result
 			for _, answer := range c.lists {
 				hits, err := ReadHits(answer, "id")
 				if err != nil {

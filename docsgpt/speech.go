@@ -3,15 +3,15 @@ package docsgpt
 import "net/http"
 
 var (
-	speechFields = []Member{{Name: "language"}}
-	chunkFields  = []Member{
+	speechFields = []Field{{Name: "language"}}
+	chunkFields  = []Field{
 		{Name: "session_id", Required: true, Check: CheckSession},
 		{Name: "chunk_index", Required: true, Check: CheckIndex},
 		{Name: "is_silence"},
 	}
-	liveMembers   = []Member{{Name: "language", Kinds: KindString | KindNull}}
-	finishMembers = []Member{{Name: "session_id", Kinds: KindString, Required: true, Check: CheckSession}}
-	ttsMembers    = []Member{{Name: "text", Kinds: KindString, Required: true}}
+	liveMembers   = []Field{{Name: "language", Kinds: KindString | KindNull}}
+	finishMembers = []Field{{Name: "session_id", Kinds: KindString, Required: true, Check: CheckSession}}
+	ttsMembers    = []Field{{Name: "text", Kinds: KindString, Required: true}}
 )
 
 // speechEndpoints are speech to text, at once or live, and back. Before 1.0 DocsGPT speaks for anybody; at the gate a
@@ -44,7 +44,7 @@ func (v *Version) speechEndpoints() []Endpoint {
 	for i := range list {
 		e := &list[i]
 		e.Method, e.Group, e.Shape = http.MethodPost, GroupSpeech, ShapeJSON
-		e.Agents, e.Sources, e.Refused = true, !keyed, needsAgent
+		e.Agents, e.Sources, e.UnsupportedMessage = true, !keyed, needsAgent
 		if e.Name != "stt_live_start" { // all others wait for a model
 			e.Class = ClassAnswer
 		}

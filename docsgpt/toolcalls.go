@@ -154,7 +154,7 @@ func readToolReport(object []byte) (r toolReport, ok bool) {
 	if d.PeekKind() != '{' {
 		return r, false
 	}
-	err := eachMember(d, func(name string) error {
+	err := forEachField(d, func(name string) error {
 		value, err := d.ReadValue()
 		if err != nil {
 			return err
@@ -205,7 +205,7 @@ func checkCall(call jsontext.Value) *ToolCallError {
 	if d.PeekKind() != '{' {
 		return &ToolCallError{}
 	}
-	err := eachMember(d, func(name string) error {
+	err := forEachField(d, func(name string) error {
 		value, err := d.ReadValue()
 		if err != nil {
 			return err

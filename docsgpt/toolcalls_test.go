@@ -60,7 +60,7 @@ var plainEvents = []string{
 
 func TestACallOfTheAccountsToolsEndsTheStreamBeforeIt(t *testing.T) {
 	const before, after = "data: {\"type\": \"answer\", \"answer\": \"a\"}\n\n", "data: {\"type\": \"answer\", \"answer\": \"b\"}\n\n"
-	long := `{"type": "tool_call", "data": {"arguments": {"text": "` + strings.Repeat("x", 3*maxTelling) + `"}, "tool_name": "memory"}}`
+	long := `{"type": "tool_call", "data": {"arguments": {"text": "` + strings.Repeat("x", 3*maxInspectedEvent) + `"}, "tool_name": "memory"}}`
 	deep := `{"type": "tool_call", "data": {"tool_name": "internal_search", "arguments": ` + strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000) + `}}`
 	for _, event := range append(toolEvents, long, deep) {
 		for _, spelled := range []string{
@@ -70,7 +70,7 @@ func TestACallOfTheAccountsToolsEndsTheStreamBeforeIt(t *testing.T) {
 		} {
 			for _, verbatim := range []bool{false, true} {
 				for _, size := range []int{1, 7, 1 << 20} {
-					f := Events{RejectTools: true, Verbatim: verbatim}
+					f := SSEFilter{RejectTools: true, Verbatim: verbatim}
 					out, err := filterInPieces(&f, before+spelled+after, size)
 					var call *ToolCallError
 					if !errors.As(err, &call) {
@@ -85,7 +85,7 @@ func TestACallOfTheAccountsToolsEndsTheStreamBeforeIt(t *testing.T) {
 				}
 			}
 		}
-		f := Events{}
+		f := SSEFilter{}
 		if _, err := f.Filter(nil, []byte("data: "+event+"\n\n")); err != nil {
 			t.Errorf("%s: rejected where tools are allowed: %v", event, err)
 		}
@@ -93,7 +93,7 @@ func TestACallOfTheAccountsToolsEndsTheStreamBeforeIt(t *testing.T) {
 }
 
 // filterInPieces feeds a stream in pieces of a size, and stops at the first error.
-func filterInPieces(f *Events, stream string, size int) (out []byte, err error) {
+func filterInPieces(f *SSEFilter, stream string, size int) (out []byte, err error) {
 	for rest := []byte(stream); len(rest) > 0; {
 		n := min(len(rest), size)
 		if out, err = f.Filter(out, rest[:n]); err != nil {
@@ -106,7 +106,7 @@ func filterInPieces(f *Events, stream string, size int) (out []byte, err error) 
 
 // A JSON parser that reads the lines of an event together sees one object.
 func TestACallOfAToolOverSeveralLinesIsNoticed(t *testing.T) {
-	f := Events{RejectTools: true}
+	f := SSEFilter{RejectTools: true}
 	out, err := f.Filter(nil, []byte("data: {\"type\":\ndata: \"tool\\u005fcall\", \"data\":\ndata: {\"tool_name\": \"memory\"}}\n\n"))
 	if call := (*ToolCallError)(nil); !errors.As(err, &call) || call.Tool != "memory" || len(out) > 0 {
 		t.Errorf("%q, %v", out, err)
@@ -117,7 +117,7 @@ func TestRetrievalIsNoCallOfTheAccountsTools(t *testing.T) {
 	for _, event := range plainEvents {
 		stream := "data: " + event + "\n\n"
 		for _, size := range []int{1, 1 << 20} {
-			f := Events{RejectTools: true}
+			f := SSEFilter{RejectTools: true}
 			if out, err := filterInPieces(&f, stream, size); err != nil || string(out) != stream {
 				t.Errorf("%s: %q, %v", event, out, err)
 			}
@@ -164,7 +164,7 @@ func FuzzToolCalls(f *testing.F) {
 	}
 	f.Add([]byte("data: {\"type\":\ndata: \"tool_call\"}\n\n"), uint16(3))
 	f.Fuzz(func(t *testing.T, stream []byte, cut uint16) {
-		whole, pieces := Events{RejectTools: true}, Events{RejectTools: true}
+		whole, pieces := SSEFilter{RejectTools: true}, SSEFilter{RejectTools: true}
 		want, wantErr := whole.Filter(nil, stream)
 		got, gotErr := filterInPieces(&pieces, string(stream), int(cut)%64+1)
 		if bytes.HasPrefix(stream, []byte("\xef")) {

@@ -35,14 +35,14 @@ const (
 	SearchKeyed                   // a key only (0.16 and newer)
 )
 
-// BadKey is how a version's /stream says that it does not know a key. The gate translates all of them alike.
-type BadKey uint8
+// InvalidKeyResponse is how a version's /stream says that it does not know a key. The gate translates all of them alike.
+type InvalidKeyResponse uint8
 
 // The ways that released versions have.
 const (
-	BadKeyPage  BadKey = iota // 500 and an HTML page (0.8, 0.9)
-	BadKeyNamed               // 401 and an event that says so (0.10 to 0.13)
-	BadKeyEvent               // 400 and an event of no telling (0.14 and newer)
+	BadKeyPage  InvalidKeyResponse = iota // 500 and an HTML page (0.8, 0.9)
+	BadKeyNamed                           // 401 and an event that says so (0.10 to 0.13)
+	BadKeyEvent                           // 400 and an event of no telling (0.14 and newer)
 )
 
 // Dialect is what a version's /stream looks like: always "data:" lines of JSON, which end with an event of the type
@@ -53,11 +53,11 @@ type Dialect struct {
 	Keepalives bool // comment lines in silences, which they cannot read either
 }
 
-// Mark tells a version from the one before it by what anybody may ask its server. The zero value: nothing does.
-type Mark struct {
-	Post string // a path that is there and takes only POST: a GET of it is answered with 405
-	Has  string // a path that is in the server's description of itself, /swagger.json (0.11 and newer)
-	Gone string // one that is not there any more
+// Fingerprint tells a version from the one before it by what anybody may ask its server. The zero value: nothing does.
+type Fingerprint struct {
+	Post       string // a path that is there and takes only POST: a GET of it is answered with 405
+	Has        string // a path that is in the server's description of itself, /swagger.json (0.11 and newer)
+	AbsentPath string // one that is not there any more
 }
 
 // AttachmentRule is whose files a version's /api/store_attachment takes.
@@ -95,7 +95,7 @@ const (
 // follows from these fields; nothing compares version numbers.
 type Version struct {
 	Name string // "1.1"
-	Mark Mark
+	Mark Fingerprint
 
 	SourceID    SourceForm
 	ManySources bool // active_docs may be a list
@@ -118,11 +118,11 @@ type Version struct {
 
 	ArrayHistory bool // /api/answer takes "history" as an array, not as JSON text
 
-	// What a request without "history" gets, as JSON; empty where the version does without. Versions that need the
+	// Description a request without "history" gets, as JSON; empty where the version does without. Versions that need the
 	// member fail without it.
 	StreamHistory, AnswerHistory string
 
-	BadKey  BadKey
+	BadKey  InvalidKeyResponse
 	Limits  bool // agents have limits, whose refusals are JSON on every endpoint
 	Dialect Dialect
 }
@@ -137,57 +137,57 @@ const Auto = "auto"
 const noHistory = `"[]"`
 
 var versions = []Version{
-	early("0.8", BadKeyPage, Mark{Post: "/api/create_api_key"}),
-	early("0.9", BadKeyPage, Mark{}),
-	early("0.10", BadKeyNamed, Mark{Post: "/api/share"}),
-	middle("0.11", Mark{Has: "/api/get_message_analytics"}, Version{ArrayHistory: true, StreamHistory: noHistory}),
-	middle("0.12", Mark{Has: "/api/tts"}, Version{ArrayHistory: true, StreamHistory: noHistory, Speech: SpeechOut}),
-	middle("0.13", Mark{Has: "/api/get_tools"}, Version{
+	legacyVersion("0.8", BadKeyPage, Fingerprint{Post: "/api/create_api_key"}),
+	legacyVersion("0.9", BadKeyPage, Fingerprint{}),
+	legacyVersion("0.10", BadKeyNamed, Fingerprint{Post: "/api/share"}),
+	mongoVersion("0.11", Fingerprint{Has: "/api/get_message_analytics"}, Version{ArrayHistory: true, StreamHistory: noHistory}),
+	mongoVersion("0.12", Fingerprint{Has: "/api/tts"}, Version{ArrayHistory: true, StreamHistory: noHistory, Speech: SpeechOut}),
+	mongoVersion("0.13", Fingerprint{Has: "/api/get_tools"}, Version{
 		Feedback: FeedbackNone, StreamHistory: noHistory, AnswerHistory: noHistory, Speech: SpeechOut,
 	}),
-	agents("0.14", Mark{Has: "/api/create_agent"}, Version{AnswerHistory: noHistory, Attachments: AttachmentsAccount}),
-	agents("0.15", Mark{Has: "/api/mcp_server/save"}, Version{ManySources: true, Search: SearchNone, Limits: true}),
-	agents("0.16", Mark{Has: "/api/stt"}, Version{
+	agentVersion("0.14", Fingerprint{Has: "/api/create_agent"}, Version{AnswerHistory: noHistory, Attachments: AttachmentsAccount}),
+	agentVersion("0.15", Fingerprint{Has: "/api/mcp_server/save"}, Version{ManySources: true, Search: SearchNone, Limits: true}),
+	agentVersion("0.16", Fingerprint{Has: "/api/stt"}, Version{
 		ManySources: true, Search: SearchKeyed, OpenAI: true, Health: true, Limits: true,
 		Speech: SpeechBoth,
 	}),
-	modern("0.17", Mark{Has: "/api/stt", Gone: "/api/delete_by_ids"}, Version{}),
-	modern("0.18", Mark{Has: "/api/teams"}, Version{}),
-	modern("0.19", Mark{Has: "/api/artifacts"}, Version{SourceSearch: true, Dialect: kept, Artifacts: ArtifactsQuery}),
-	modern("0.20", Mark{}, Version{
-		SourceSearch: true, Feedback: FeedbackKeyed, Dialect: kept, Artifacts: ArtifactsQuery,
+	postgresVersion("0.17", Fingerprint{Has: "/api/stt", AbsentPath: "/api/delete_by_ids"}, Version{}),
+	postgresVersion("0.18", Fingerprint{Has: "/api/teams"}, Version{}),
+	postgresVersion("0.19", Fingerprint{Has: "/api/artifacts"}, Version{SourceSearch: true, Dialect: keepalives, Artifacts: ArtifactsQuery}),
+	postgresVersion("0.20", Fingerprint{}, Version{
+		SourceSearch: true, Feedback: FeedbackKeyed, Dialect: keepalives, Artifacts: ArtifactsQuery,
 	}),
-	modern("0.21", Mark{Has: "/api/artifacts", Gone: "/api/artifacts/{artifact_id}/download"}, Version{
-		SourceSearch: true, Feedback: FeedbackKeyed, Dialect: kept, Artifacts: ArtifactsQuery,
+	postgresVersion("0.21", Fingerprint{Has: "/api/artifacts", AbsentPath: "/api/artifacts/{artifact_id}/download"}, Version{
+		SourceSearch: true, Feedback: FeedbackKeyed, Dialect: keepalives, Artifacts: ArtifactsQuery,
 	}),
-	modern("1.0", Mark{Has: "/api/user/tokens"}, Version{
-		SourceSearch: true, Feedback: FeedbackKeyed, Dialect: kept, Artifacts: ArtifactsBearer, Speech: SpeechKeyed,
+	postgresVersion("1.0", Fingerprint{Has: "/api/user/tokens"}, Version{
+		SourceSearch: true, Feedback: FeedbackKeyed, Dialect: keepalives, Artifacts: ArtifactsBearer, Speech: SpeechKeyed,
 	}),
-	modern("1.1", Mark{Has: "/api/sources/defaults"}, Version{
-		SourceSearch: true, Feedback: FeedbackKeyed, Dialect: kept, Artifacts: ArtifactsBearer, Speech: SpeechKeyed,
+	postgresVersion("1.1", Fingerprint{Has: "/api/sources/defaults"}, Version{
+		SourceSearch: true, Feedback: FeedbackKeyed, Dialect: keepalives, Artifacts: ArtifactsBearer, Speech: SpeechKeyed,
 	}),
 }
 
 // The dialects since events have types.
 var (
-	typed    = Dialect{Typed: true}
-	numbered = Dialect{Typed: true, Numbered: true}
-	kept     = Dialect{Typed: true, Numbered: true, Keepalives: true}
+	typed      = Dialect{Typed: true}
+	numbered   = Dialect{Typed: true, Numbered: true}
+	keepalives = Dialect{Typed: true, Numbered: true, Keepalives: true}
 )
 
-// early is a version without accounts whose sources are paths.
-func early(name string, key BadKey, m Mark) Version {
+// legacyVersion is a version without accounts whose sources are paths.
+func legacyVersion(name string, key InvalidKeyResponse, m Fingerprint) Version {
 	return Version{Name: name, Mark: m, SourceID: SourcePath, ArrayHistory: true, BadKey: key}
 }
 
-// middle is a version without accounts whose sources are documents of MongoDB.
-func middle(name string, m Mark, v Version) Version {
+// mongoVersion is a version without accounts whose sources are documents of MongoDB.
+func mongoVersion(name string, m Fingerprint, v Version) Version {
 	v.Name, v.Mark, v.SourceID, v.BadKey = name, m, SourceObjectID, BadKeyNamed
 	return v
 }
 
-// agents is a version with accounts whose keys, in MongoDB, are those of agents.
-func agents(name string, m Mark, v Version) Version {
+// agentVersion is a version with accounts whose keys, in MongoDB, are those of agents.
+func agentVersion(name string, m Fingerprint, v Version) Version {
 	v.Name, v.Mark, v.SourceID, v.BadKey = name, m, SourceObjectID, BadKeyEvent
 	v.Accounts, v.Feedback, v.Dialect = true, FeedbackNone, typed
 	if v.Attachments == AttachmentsNone {
@@ -199,8 +199,8 @@ func agents(name string, m Mark, v Version) Version {
 	return v
 }
 
-// modern is a version whose keys and sources are in PostgreSQL.
-func modern(name string, m Mark, v Version) Version {
+// postgresVersion is a version whose keys and sources are in PostgreSQL.
+func postgresVersion(name string, m Fingerprint, v Version) Version {
 	v.Name, v.Mark, v.SourceID, v.BadKey = name, m, SourceUUID, BadKeyEvent
 	v.Accounts, v.ManySources, v.Search, v.Limits = true, true, SearchKeyed, true
 	v.OpenAI, v.Models, v.Health = true, true, true

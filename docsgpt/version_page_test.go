@@ -102,8 +102,8 @@ func versionsPage() []byte {
 
 	page.WriteString("\n## Known holes that the gate closes\n\n")
 	table(&page, []string{"versions", "DocsGPT", "the gate"}, func(row func(...string)) {
-		for _, h := range holes {
-			row(fromTo(h.First, h.Last), h.What, h.Closed)
+		for _, h := range vulnerabilities {
+			row(fromTo(h.First, h.Last), h.Description, h.Mitigation)
 		}
 	})
 	return page.Bytes()
@@ -121,8 +121,8 @@ func markOf(i int) string {
 	switch {
 	case m.Post != "":
 		return "`" + m.Post + "` takes only POST, and there is no `/swagger.json`"
-	case m.Gone != "":
-		return "`/swagger.json` has `" + m.Has + "` and not `" + m.Gone + "`"
+	case m.AbsentPath != "":
+		return "`/swagger.json` has `" + m.Has + "` and not `" + m.AbsentPath + "`"
 	case m.Has != "":
 		return "`/swagger.json` has `" + m.Has + "`"
 	default:
@@ -138,7 +138,7 @@ var (
 		FeedbackOpen: "taken", FeedbackNone: "refused by the gate: only for people who are signed in",
 		FeedbackKeyed: "taken from widget 0.5 on, for agent bindings",
 	}
-	badKeys = map[BadKey]string{
+	badKeys = map[InvalidKeyResponse]string{
 		BadKeyPage: "500, a page", BadKeyNamed: "401, an event", BadKeyEvent: "400, an event",
 	}
 )
@@ -220,7 +220,7 @@ func find(v *Version, name string) *Endpoint {
 
 func bindingsOf(e *Endpoint) string {
 	switch {
-	case e.Token == PlaceNone:
+	case e.Token == TokenNone:
 		return "no key"
 	case e.Agents && e.Sources:
 		return "agent, source"
@@ -271,17 +271,17 @@ func fromTo(first, last string) string {
 
 func TestHolesNameVersions(t *testing.T) {
 	names := VersionNames()
-	for _, h := range holes {
+	for _, h := range vulnerabilities {
 		if first, last := slices.Index(names, h.First), slices.Index(names, h.Last); first < 0 || last < first {
-			t.Errorf("%s to %s: %s", h.First, h.Last, h.What)
+			t.Errorf("%s to %s: %s", h.First, h.Last, h.Description)
 		}
-		if !strings.HasSuffix(h.What, ".") || !strings.HasSuffix(h.Closed, ".") || strings.Contains(h.What+h.Closed, "|") {
-			t.Errorf("not a sentence: %s %s", h.What, h.Closed)
+		if !strings.HasSuffix(h.Description, ".") || !strings.HasSuffix(h.Mitigation, ".") || strings.Contains(h.Description+h.Mitigation, "|") {
+			t.Errorf("not a sentence: %s %s", h.Description, h.Mitigation)
 		}
 	}
 	for i := range versions {
-		if found := versions[i].Holes(); len(found) == 0 || len(found) == len(holes) {
-			t.Errorf("%s has %d of %d holes", versions[i].Name, len(found), len(holes))
+		if found := versions[i].Holes(); len(found) == 0 || len(found) == len(vulnerabilities) {
+			t.Errorf("%s has %d of %d holes", versions[i].Name, len(found), len(vulnerabilities))
 		}
 	}
 }

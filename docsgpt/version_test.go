@@ -33,7 +33,7 @@ func TestFeedbackOfEachVersion(t *testing.T) {
 	}
 	try := func(e *Endpoint, source bool, body string) string {
 		if works := e.Agents && !source || e.Sources && source; !works {
-			return e.Refused
+			return e.UnsupportedMessage
 		}
 		var b Body
 		if err := b.Parse(e, []byte(body)); err != nil {
@@ -85,7 +85,7 @@ func TestVersionsAreInOrderAndDifferent(t *testing.T) {
 		if i > 0 && order(t, v.Name) <= order(t, versions[i-1].Name) {
 			t.Errorf("%s comes after %s", v.Name, versions[i-1].Name)
 		}
-		if v.Mark == (Mark{}) && i == 0 {
+		if v.Mark == (Fingerprint{}) && i == 0 {
 			t.Error("nothing tells the oldest version from what is no DocsGPT")
 		}
 		if v.Dialect.Numbered && !v.Dialect.Typed || v.Dialect.Keepalives && !v.Dialect.Numbered {

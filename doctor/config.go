@@ -10,19 +10,19 @@ import (
 )
 
 // checkConfig tells whether the configuration loads, has a gate, and is the one that runs.
-func (x *exam) checkConfig(context.Context) {
+func (x *runner) checkConfig(context.Context) {
 	f := &x.facts
 	if f.Config == "" {
 		return
 	}
-	if f.Trouble != nil {
-		x.fail("config.loads", fmt.Sprintf("The configuration %s does not load: %v.", f.Config, f.Trouble),
+	if f.ConfigError != nil {
+		x.fail("config.loads", fmt.Sprintf("The configuration %s does not load: %v.", f.Config, f.ConfigError),
 			"Correct what the error names; \"docsgate validate\" shows it again.")
 	} else {
 		x.ok("config.loads", "The configuration "+f.Config+" loads.")
 	}
 	switch {
-	case len(f.Gates) == 0 && f.Trouble != nil: // it may not have got that far
+	case len(f.Gates) == 0 && f.ConfigError != nil: // it may not have got that far
 	case len(f.Gates) == 0:
 		x.fail("config.gate", "No site of the configuration has a docsgate directive, so nothing is guarded.",
 			"Put \"docsgate localhost:7091\" into the site that clients reach.")
@@ -61,13 +61,13 @@ func (s *Site) String() string {
 }
 
 // checkKeys tells about the feeds and the keys.
-func (x *exam) checkKeys(context.Context) {
+func (x *runner) checkKeys(context.Context) {
 	k := &x.facts.Keys
 	if x.facts.Config == "" && !k.FromGate {
 		return
 	}
 	switch {
-	case k.Configured == 0 && x.facts.Trouble != nil:
+	case k.Configured == 0 && x.facts.ConfigError != nil:
 		return
 	case k.Configured == 0:
 		x.fail("feeds.configured", "The configuration has no feed, so there are no keys and every request is refused.",

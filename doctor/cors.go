@@ -18,7 +18,7 @@ const corsMend = "Let the gate alone write CORS headers: remove those that anoth
 	"adds or takes away."
 
 // checkCORS tells whether browsers let a page read what it gets. The headers are those of all answers so far.
-func (x *exam) checkCORS(ctx context.Context) {
+func (x *runner) checkCORS(ctx context.Context) {
 	if x.outside == nil {
 		return
 	}
@@ -27,7 +27,7 @@ func (x *exam) checkCORS(ctx context.Context) {
 	}
 	bad := false
 	for _, h := range x.heads {
-		if strings.HasPrefix(h.request, "GET ") && x.gate != nil && x.gate.Partly {
+		if strings.HasPrefix(h.request, "GET ") && x.gate != nil && x.gate.Conditional {
 			continue
 		}
 		if fault := allowFault(h.header, x.origin); fault != "" {
@@ -57,7 +57,7 @@ func allowFault(h http.Header, origin string) string {
 	return ""
 }
 
-func (x *exam) preflight(ctx context.Context, path string) {
+func (x *runner) preflight(ctx context.Context, path string) {
 	a, err := x.outside.send(ctx, x.agent, request{method: http.MethodOptions, path: path, header: http.Header{
 		"Origin": {x.origin}, "Access-Control-Request-Method": {"POST"},
 		"Access-Control-Request-Headers": {"authorization,content-type"},

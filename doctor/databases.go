@@ -9,7 +9,7 @@ import (
 )
 
 // checkDatabases tells whether others can read the keys on their way from DocsGPT's database.
-func (x *exam) checkDatabases(context.Context) {
+func (x *runner) checkDatabases(context.Context) {
 	for _, feed := range slices.Sorted(maps.Keys(x.facts.Databases)) {
 		c := x.facts.Databases[feed]
 		hosts := strings.Join(c.Hosts, ", ")

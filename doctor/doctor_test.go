@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/docsgate/docsgate/forward"
+	"github.com/docsgate/docsgate/upstream"
 )
 
 func TestJudgeTellsOnlyWhatIsCertain(t *testing.T) {
@@ -37,7 +37,7 @@ func TestJudgeTellsOnlyWhatIsCertain(t *testing.T) {
 		{"long silence, then a word", timing{first: 9 * s, last: 9 * s, pieces: 1, events: 3}, nil, Unknown},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if got := judge(c.outside, c.inside); got.severity != c.want {
+			if got := classifyBuffering(c.outside, c.inside); got.severity != c.want {
 				t.Errorf("%s: %s", got.severity, got.what)
 			}
 		})
@@ -70,11 +70,11 @@ func TestFindWidgetReadsSettingsAsPagesHaveThem(t *testing.T) {
 }
 
 func TestAPageWithHTTPSMustNotAskAGateWithout(t *testing.T) {
-	x := &exam{opts: Options{URL: "http://ask.example.com"}}
+	x := &runner{opts: Options{URL: "http://ask.example.com"}}
 	at, _ := url.Parse("https://docs.example.com/")
 	x.checkPageHosts(at, []string{"http://ask.example.com"})
 	x.checkPageHosts(at, []string{"http://localhost:8080"}) // browsers allow that; it is another server
-	if x.worst("page.mixed") != Failure || len(x.Findings) != 2 || x.Findings[1].ID != "page.host" {
+	if x.worst("page.mixed_content") != Failure || len(x.Findings) != 2 || x.Findings[1].ID != "page.host" {
 		t.Errorf("found %+v", x.Findings)
 	}
 }
@@ -85,7 +85,7 @@ func TestAWidgetMayAskAnyNameOfTheSite(t *testing.T) {
 	for host, want := range map[string]Severity{
 		"https://ask.example.com": OK, "https://ask.example.org": OK, "https://ask.example.org:7091": Failure, "https://ask.example.net": Failure,
 	} {
-		x := &exam{opts: Options{URL: "https://ask.example.com"}, facts: Facts{Gates: []Gate{two}}}
+		x := &runner{opts: Options{URL: "https://ask.example.com"}, facts: Input{Gates: []Gate{two}}}
 		x.findGate()
 		x.checkPageHosts(at, []string{host})
 		if got := x.worst("page.host"); got != want {
@@ -98,9 +98,9 @@ func TestAWidgetMayAskAnyNameOfTheSite(t *testing.T) {
 func TestAnEmptyAnswerIsToldToBeThatOfAnotherName(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer server.Close()
-	r := Examine(t.Context(), Facts{}, Options{URL: server.URL})
+	r := Examine(t.Context(), Input{}, Options{URL: server.URL})
 	at := slices.IndexFunc(r.Findings, func(f Finding) bool { return f.ID == "gate.answers" && f.Severity == Failure })
-	if at < 0 || !strings.Contains(r.Findings[at].Mend, "Host header") {
+	if at < 0 || !strings.Contains(r.Findings[at].Fix, "Host header") {
 		t.Errorf("%+v", r.Findings)
 	}
 }
@@ -133,24 +133,24 @@ func TestTheWayToDocsGPT(t *testing.T) {
 		"http://docsgpt.example.com:7091": Warning, "https://docsgpt.example.com": "", "http://10.0.0.3:7091": "", "backend:7091": "",
 		"unix//run/docsgpt.sock": "",
 	} {
-		parsed, err := forward.ParseAddress(address)
+		parsed, err := upstream.ParseAddress(address)
 		if err != nil {
 			t.Fatal(err)
 		}
-		x := new(exam)
-		x.checkWay(Upstream{Address: parsed})
-		if got := x.worst("docsgpt.plain"); got != want {
+		x := new(runner)
+		x.checkPlaintext(Upstream{Address: parsed})
+		if got := x.worst("docsgpt.plaintext"); got != want {
 			t.Errorf("%s: %q", address, got)
 		}
 	}
 }
 
 func TestDocsGPTOnAnotherMachineNeedsItsOutsideAddress(t *testing.T) {
-	parsed, err := forward.ParseAddress("http://192.0.2.9:7091")
+	parsed, err := upstream.ParseAddress("http://192.0.2.9:7091")
 	if err != nil {
 		t.Fatal(err)
 	}
-	x := &exam{facts: Facts{Gates: []Gate{{Upstreams: []Upstream{{Address: parsed}}}}}, opts: Options{Local: []string{"192.0.2.2"}}}
+	x := &runner{facts: Input{Gates: []Gate{{Upstreams: []Upstream{{Address: parsed}}}}}, opts: Options{Local: []string{"192.0.2.2"}}}
 	x.checkExposure(t.Context())
 	if x.worst("backend.exposed") != Unknown {
 		t.Errorf("found %+v", x.Findings)
@@ -173,7 +173,7 @@ func TestHoldsPutsPiecesOfAnAnswerTogether(t *testing.T) {
 		"nothing":        {"", false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := (&reply{body: []byte(c.body)}).holds("Walrus 7391"); got != c.want {
+			if got := (&response{body: []byte(c.body)}).holds("Walrus 7391"); got != c.want {
 				t.Errorf("%t", got)
 			}
 		})
@@ -202,7 +202,7 @@ func TestAllowFault(t *testing.T) {
 func TestSecretsAreTakenOutOfSentences(t *testing.T) {
 	r := report{secrets: []string{"", "dgk_secret"}}
 	r.fail("page.host", "asks http://dgk_secret/", "replace dgk_secret")
-	if f := r.Findings[0]; strings.Contains(f.What+f.Mend, "secret") {
+	if f := r.Findings[0]; strings.Contains(f.Summary+f.Fix, "secret") {
 		t.Errorf("%+v", f)
 	}
 }
@@ -266,10 +266,10 @@ func TestPlainHTTPIsJudgedByWhatClientsSee(t *testing.T) {
 		{"this machine only", "", []Gate{{Site: Site{Listen: []string{"127.0.0.1:8080"}, TLS: No}}}, OK},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			x := &exam{facts: Facts{Gates: c.gates}, opts: Options{URL: c.url}}
+			x := &runner{facts: Input{Gates: c.gates}, opts: Options{URL: c.url}}
 			x.findGate()
 			x.checkTLS(t.Context())
-			if got := x.worst("tls.plain"); got != c.want {
+			if got := x.worst("tls.plaintext"); got != c.want {
 				t.Errorf("%q, with %+v", got, x.Findings)
 			}
 		})
@@ -277,13 +277,13 @@ func TestPlainHTTPIsJudgedByWhatClientsSee(t *testing.T) {
 }
 
 func TestACertificateThatIsNotCheckedIsNoProtection(t *testing.T) {
-	parsed, err := forward.ParseAddress("https://docsgpt.example.com")
+	parsed, err := upstream.ParseAddress("https://docsgpt.example.com")
 	if err != nil {
 		t.Fatal(err)
 	}
-	x := new(exam)
-	x.checkWay(Upstream{Address: parsed, TLS: &tls.Config{InsecureSkipVerify: true}})
-	if x.worst("docsgpt.plain") != Warning {
+	x := new(runner)
+	x.checkPlaintext(Upstream{Address: parsed, TLS: &tls.Config{InsecureSkipVerify: true}})
+	if x.worst("docsgpt.plaintext") != Warning {
 		t.Errorf("found %+v", x.Findings)
 	}
 }

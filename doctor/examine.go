@@ -13,10 +13,10 @@ import (
 	"time"
 )
 
-// exam is one examination.
-type exam struct {
+// runner is one examination.
+type runner struct {
 	report
-	facts Facts
+	facts Input
 	opts  Options
 
 	agent   string  // User-Agent of all requests, different each time
@@ -26,18 +26,18 @@ type exam struct {
 	inside  *target // on this machine; nil: not known
 	named   bool    // outside was named by the operator
 
-	open       Known           // DocsGPT takes everybody for its owner
+	open       Tristate        // DocsGPT takes everybody for its owner
 	heads      []headers       // of the gate's answers, for CORS
 	toolCalled bool            // the gate ended an answer for a call of a tool
 	elsewhere  map[string]bool // paths of probes that do not come to the gate
 }
 
 // Examine runs all checks for which there is enough known, one after the other. Cancelling ctx ends it early.
-func Examine(ctx context.Context, f Facts, o Options) *Report {
-	if o.Patience == 0 {
-		o.Patience = 90 * time.Second
+func Examine(ctx context.Context, f Input, o Options) *Report {
+	if o.Timeout == 0 {
+		o.Timeout = 90 * time.Second
 	}
-	x := &exam{
+	x := &runner{
 		facts: f, opts: o, agent: "docsgate-doctor/" + rand.Text()[:12], origin: anyOrigin,
 		report: report{Report: Report{Findings: []Finding{}}, secrets: []string{o.Key, f.Credential.Token}}, elsewhere: map[string]bool{},
 	}
@@ -46,7 +46,7 @@ func Examine(ctx context.Context, f Facts, o Options) *Report {
 	}
 	x.findGate()
 	for _, check := range []func(context.Context){
-		x.checkConfig, x.checkDocsGPT, x.checkExposure, x.checkBeside, x.checkKeys, x.checkDatabases, x.checkGate, x.checkErrors, x.checkKeyless,
+		x.checkConfig, x.checkDocsGPT, x.checkExposure, x.checkBypass, x.checkKeys, x.checkDatabases, x.checkGate, x.checkErrors, x.checkKeyless,
 		x.checkClosed, x.checkKey, x.checkStream, x.checkCORS, x.checkCanary, x.checkTools, x.checkLogs, x.checkAdmin,
 		x.checkConsoles, x.checkTLS, x.checkPage,
 	} {
@@ -61,14 +61,14 @@ func Examine(ctx context.Context, f Facts, o Options) *Report {
 
 // areas are the areas of findings, in the order in which they are told.
 var areas = []string{
-	"config", "docsgpt", "backend", "feeds", "gate", "key", "stream", "cors", "errors", "canary", "log", "admin",
+	"config", "docsgpt", "backend", "feeds", "gate", "key", "stream", "cors", "errors", "isolation", "log", "admin",
 	"console", "tls", "page",
 }
 
 func areaOrder(f Finding) int { return slices.Index(areas, f.Area()) }
 
 // findGate finds the gate that clients reach at the URL, and how it is reached on this machine.
-func (x *exam) findGate() {
+func (x *runner) findGate() {
 	host := ""
 	if u, err := url.Parse(x.opts.URL); err == nil {
 		host = u.Hostname()
@@ -114,7 +114,7 @@ func (s *Site) local() *target {
 		scheme = "https"
 	}
 	for _, text := range s.Listen {
-		network, address, port, ok := dialable(text)
+		network, address, port, ok := dialAddress(text)
 		if !ok {
 			continue
 		}
@@ -128,8 +128,8 @@ func (s *Site) local() *target {
 	return nil
 }
 
-// dialable is what to connect with for an address that Caddy listens at.
-func dialable(listen string) (network, address, port string, ok bool) {
+// dialAddress is what to connect with for an address that Caddy listens at.
+func dialAddress(listen string) (network, address, port string, ok bool) {
 	network = "tcp"
 	if before, after, found := strings.Cut(listen, "/"); found {
 		network, listen = before, after
@@ -149,7 +149,7 @@ func dialable(listen string) (network, address, port string, ok bool) {
 }
 
 // ask sends a request to the gate as a page in a browser does, and remembers what the answer lets that page read.
-func (x *exam) ask(ctx context.Context, q request) (*reply, error) {
+func (x *runner) ask(ctx context.Context, q request) (*response, error) {
 	h := http.Header{"Origin": {x.origin}}
 	for name, values := range q.header {
 		h[name] = values
@@ -163,6 +163,6 @@ func (x *exam) ask(ctx context.Context, q request) (*reply, error) {
 }
 
 // opens tells whether a group of endpoints may be open.
-func (x *exam) opens(group string) bool {
+func (x *runner) opens(group string) bool {
 	return x.gate == nil || len(x.gate.Endpoints) == 0 || slices.Contains(x.gate.Endpoints, group)
 }

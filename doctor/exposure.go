@@ -12,7 +12,7 @@ import (
 
 // checkExposure tells whether DocsGPT can be reached past the gate: at the other addresses of this machine, if it runs
 // here, and at those that the operator names.
-func (x *exam) checkExposure(ctx context.Context) {
+func (x *runner) checkExposure(ctx context.Context) {
 	tried := 0
 	for _, u := range x.upstreams() {
 		host, port := hostPort(u)
@@ -51,7 +51,7 @@ func (x *exam) checkExposure(ctx context.Context) {
 }
 
 // tryBackend asks an address whether DocsGPT is there, in clear or with whichever certificate.
-func (x *exam) tryBackend(ctx context.Context, address string) {
+func (x *runner) tryBackend(ctx context.Context, address string) {
 	anyone := &tls.Config{InsecureSkipVerify: true} //nolint:gosec // nothing that is secret goes there
 	for _, base := range []string{"http://" + address, "https://" + address} {
 		if done := x.tryAt(ctx, newTarget(base, anyone), address); done {
@@ -61,7 +61,7 @@ func (x *exam) tryBackend(ctx context.Context, address string) {
 }
 
 // tryAt returns true if there is no need to ask in another way.
-func (x *exam) tryAt(ctx context.Context, t *target, address string) bool {
+func (x *runner) tryAt(ctx context.Context, t *target, address string) bool {
 	for _, path := range []string{"/api/health", "/swagger.json", "/api/config"} {
 		a, err := t.send(ctx, x.agent, request{method: http.MethodGet, path: path})
 		var unconnected *net.OpError
@@ -78,7 +78,7 @@ func (x *exam) tryAt(ctx context.Context, t *target, address string) bool {
 			continue
 		}
 		// A gate that opens the group "health" answers the first path as DocsGPT does.
-		if b, err := t.send(ctx, x.agent, request{method: http.MethodGet, path: nothing}); err == nil {
+		if b, err := t.send(ctx, x.agent, request{method: http.MethodGet, path: unservedPath}); err == nil {
 			if _, gates := b.refusal(); gates {
 				return true
 			}
@@ -96,7 +96,7 @@ func (x *exam) tryAt(ctx context.Context, t *target, address string) bool {
 }
 
 // local are the addresses of this machine that others may reach.
-func (x *exam) local() []string {
+func (x *runner) local() []string {
 	if x.opts.Local != nil {
 		return x.opts.Local
 	}
@@ -111,7 +111,7 @@ func (x *exam) local() []string {
 }
 
 // isHere tells whether a host is this machine.
-func (x *exam) isHere(host string) bool {
+func (x *runner) isHere(host string) bool {
 	if isLoopback(host) {
 		return true
 	}

@@ -22,12 +22,12 @@ type Finding struct {
 	// ID names the check, such as "backend.exposed". The part before the dot is its area. IDs are stable.
 	ID       string   `json:"id"`
 	Severity Severity `json:"severity"`
-	// What is a sentence about how it is.
-	What string `json:"what"`
-	// Mend is a sentence about what to do; empty where nothing is to be done.
-	Mend string `json:"mend,omitempty"`
-	// More is where to read on: a page of the documentation.
-	More string `json:"more"`
+	// Summary is a sentence about how it is.
+	Summary string `json:"summary"`
+	// Fix is a sentence about what to do; empty where nothing is to be done.
+	Fix string `json:"fix,omitempty"`
+	// DocsURL is where to read on: a page of the documentation.
+	DocsURL string `json:"docs_url"`
 }
 
 // Area is the part of the ID before the dot.
@@ -63,8 +63,8 @@ type report struct {
 
 func (r *report) add(id string, s Severity, what, mend string) {
 	f := Finding{
-		ID: id, Severity: s, What: r.clean(what), Mend: r.clean(mend),
-		More: page + "#" + strings.ReplaceAll(id, ".", ""), // as headings are linked to
+		ID: id, Severity: s, Summary: r.clean(what), Fix: r.clean(mend),
+		DocsURL: page + "#" + strings.ReplaceAll(id, ".", ""), // as headings are linked to
 	}
 	if !slices.Contains(r.Findings, f) {
 		r.Findings = append(r.Findings, f)

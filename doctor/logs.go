@@ -14,7 +14,7 @@ import (
 
 // checkLogs tells whether logs keep keys out: by what the configuration says, and by what stands in a log file after a
 // request with a made-up key.
-func (x *exam) checkLogs(ctx context.Context) {
+func (x *runner) checkLogs(ctx context.Context) {
 	if x.facts.Config == "" {
 		return
 	}
@@ -48,7 +48,7 @@ func (x *exam) checkLogs(ctx context.Context) {
 const logPatience = 3 * time.Second
 
 // checkLogFiles sends a made-up key in the places that Caddy does not take out by itself, and looks into the files.
-func (x *exam) checkLogFiles(ctx context.Context) {
+func (x *runner) checkLogFiles(ctx context.Context) {
 	var files []*tail
 	for _, l := range x.facts.Logs {
 		if l.File == "" {
@@ -61,13 +61,13 @@ func (x *exam) checkLogFiles(ctx context.Context) {
 	}
 	if len(files) == 0 || x.outside == nil {
 		if len(x.facts.Logs) > 0 && x.outside != nil {
-			x.unknown("log.written",
+			x.unknown("log.leak",
 				"No log goes to a file that can be read here, so it could not be seen what is written.",
 				"Send a request with a made-up key in ?api_key=, and look for it where the logs go.")
 		}
 		return
 	}
-	token := madeUp()
+	token := randomToken()
 	for _, q := range []request{
 		{method: http.MethodGet, path: "/v1/models", header: http.Header{"X-Api-Key": {token}}},
 		{method: http.MethodGet, path: "/v1/models", header: http.Header{"Api-Key": {token}}},
@@ -80,24 +80,24 @@ func (x *exam) checkLogFiles(ctx context.Context) {
 		}
 	}
 	// The last request is marked, so that it is known when all of them are written.
-	end := madeUp()
+	end := randomToken()
 	_, _ = x.outside.send(ctx, x.agent+" "+end, request{method: http.MethodGet, path: "/v1/models"})
 	waitFor(ctx, files, end)
 	seen := false
 	for _, t := range files {
 		switch {
 		case t.holds(token):
-			x.fail("log.written",
+			x.fail("log.leak",
 				fmt.Sprintf("A key that a client sent in a header or in the address was written to %s.", t.path),
 				"Take over the log filters of the sample Caddyfile, remove the keys from this file, and replace those that stood in it.")
 			seen = true
 		case t.holds(end):
-			x.ok("log.written", fmt.Sprintf("Requests are written to %s without their keys.", t.path))
+			x.ok("log.leak", fmt.Sprintf("Requests are written to %s without their keys.", t.path))
 			seen = true
 		}
 	}
 	if !seen {
-		x.unknown("log.written", "The requests of this examination were written to none of the log files.",
+		x.unknown("log.leak", "The requests of this examination were written to none of the log files.",
 			"See whether the running gate has this configuration and logs these requests.")
 	}
 }

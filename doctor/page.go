@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// What published widgets ask, and with which keys, if their page does not say. They belong to the cloud of DocsGPT's makers.
+// Summary published widgets ask, and with which keys, if their page does not say. They belong to the cloud of DocsGPT's makers.
 const (
 	defaultHost = "gptcloud.arc53.com"
 	chatDemoKey = "74039c6d-bff7-44ce-ae55-2973cbf13837"
@@ -20,7 +20,7 @@ const (
 const maxScripts = 12
 
 // checkPage looks for the widget in a page: whom it asks, and with which key.
-func (x *exam) checkPage(ctx context.Context) {
+func (x *runner) checkPage(ctx context.Context) {
 	if x.opts.Page == "" {
 		return
 	}
@@ -58,7 +58,7 @@ func (x *exam) checkPage(ctx context.Context) {
 	x.checkPageKeys(ctx, w.keys)
 }
 
-func (x *exam) fetch(ctx context.Context, at *url.URL) ([]byte, error) {
+func (x *runner) fetch(ctx context.Context, at *url.URL) ([]byte, error) {
 	for range 4 {
 		link := *at
 		link.User, link.Fragment = nil, ""
@@ -81,7 +81,7 @@ func (x *exam) fetch(ctx context.Context, at *url.URL) ([]byte, error) {
 	return nil, fmt.Errorf("it leads on and on")
 }
 
-func (x *exam) checkPageHosts(at *url.URL, hosts []string) {
+func (x *runner) checkPageHosts(at *url.URL, hosts []string) {
 	if len(hosts) == 0 {
 		x.fail("page.host",
 			"The page sets no apiHost, so the widget asks the cloud of DocsGPT's makers.",
@@ -101,7 +101,7 @@ func (x *exam) checkPageHosts(at *url.URL, hosts []string) {
 			x.fail("page.host",
 				"The widget asks "+name+", the cloud of DocsGPT's makers.", "Set apiHost to the gate's address.")
 		case at.Scheme == "https" && u.Scheme == "http" && !isLoopback(u.Hostname()):
-			x.fail("page.mixed", "The page is served with HTTPS and its widget asks "+name+", which browsers block.",
+			x.fail("page.mixed_content", "The page is served with HTTPS and its widget asks "+name+", which browsers block.",
 				"Serve the gate with HTTPS, and write https in apiHost.")
 		case !x.isGate(u):
 			x.fail("page.host", "The widget asks "+name+", which is not the gate.", "Set apiHost to the gate's address.")
@@ -112,7 +112,7 @@ func (x *exam) checkPageHosts(at *url.URL, hosts []string) {
 }
 
 // isGate tells whether an address is one that the gate is known to have. If none is known, any may be.
-func (x *exam) isGate(u *url.URL) bool {
+func (x *runner) isGate(u *url.URL) bool {
 	if x.opts.URL != "" {
 		mine, err := url.Parse(x.opts.URL)
 		named := x.gate != nil && len(x.gate.Hosts) > 0 && x.gate.serves(u.Hostname()) // its site may have several names
@@ -139,7 +139,7 @@ func portOf(u *url.URL) string {
 	return map[string]string{"http": "80", "https": "443"}[u.Scheme]
 }
 
-func (x *exam) checkPageKeys(ctx context.Context, keys []string) {
+func (x *runner) checkPageKeys(ctx context.Context, keys []string) {
 	if len(keys) == 0 {
 		x.fail("page.key",
 			"The page sets no apiKey, so the widget uses the demo key of its package.",
@@ -158,7 +158,7 @@ func (x *exam) checkPageKeys(ctx context.Context, keys []string) {
 				"It could not be told whether the gate takes the page's key.", "See what is found about the gate.")
 			continue
 		}
-		switch x.knows(ctx, key) {
+		switch x.probeKey(ctx, key) {
 		case Yes:
 			x.ok("page.key", "The gate takes the page's key.")
 		case No:

@@ -13,7 +13,7 @@ import (
 const streamQuestion = "Please tell in about ten sentences what you can help with."
 
 // checkStream asks a question and tells whether the answer comes as it is written, or only when it is whole.
-func (x *exam) checkStream(ctx context.Context) {
+func (x *runner) checkStream(ctx context.Context) {
 	q := x.streamRequest()
 	if x.opts.Key == "" || x.outside == nil || x.worst("key.valid") == Failure || q.path == "" {
 		return
@@ -44,9 +44,9 @@ func (x *exam) checkStream(ctx context.Context) {
 }
 
 // streamRequest asks where answers are streamed. Its path is empty if that is nowhere.
-func (x *exam) streamRequest() request {
+func (x *runner) streamRequest() request {
 	for _, p := range x.openProbes() {
-		q := request{method: http.MethodPost, path: p.path, patience: x.opts.Patience}
+		q := request{method: http.MethodPost, path: p.path, patience: x.opts.Timeout}
 		switch p.path {
 		case "/stream":
 			q.body = map[string]any{"question": streamQuestion, "history": "[]", "api_key": x.opts.Key}
@@ -63,14 +63,14 @@ func (x *exam) streamRequest() request {
 }
 
 // checkBuffering compares how the answer comes to clients with how it comes out of the gate, if that can be asked.
-func (x *exam) checkBuffering(ctx context.Context, outside timing) {
-	verdict := judge(outside, nil)
+func (x *runner) checkBuffering(ctx context.Context, outside timing) {
+	verdict := classifyBuffering(outside, nil)
 	if verdict.severity != OK && x.named && x.inside != nil {
 		if a, err := x.inside.send(ctx, x.agent, x.streamRequest()); err == nil && a.status == http.StatusOK {
 			if again, err := x.ask(ctx, x.streamRequest()); err == nil && again.timing.spread() > outside.spread() {
 				outside = again.timing // the better of two
 			}
-			verdict = judge(outside, &a.timing)
+			verdict = classifyBuffering(outside, &a.timing)
 		}
 	}
 	x.add("stream.buffered", verdict.severity, verdict.what, verdict.mend)
@@ -92,9 +92,9 @@ const (
 const bufferMend = "Switch buffering and compression off for the gate's answers in the server in between (nginx: proxy_buffering off), or " +
 	"take it away."
 
-// judge tells from when an answer came whether something holds it back. inside is the same without what is in between;
+// classifyBuffering tells from when an answer came whether something holds it back. inside is the same without what is in between;
 // nil: not known. What cannot be told is unknown: short answers, and models that do not stream, look alike.
-func judge(outside timing, inside *timing) verdict {
+func classifyBuffering(outside timing, inside *timing) verdict {
 	held := outside.first.Round(100 * time.Millisecond)
 	switch {
 	case outside.counted && outside.events > 2:

@@ -23,7 +23,7 @@ const toolsMend = "Set DEFAULT_CHAT_TOOLS=none in DocsGPT, and give upstream_tok
 
 // checkTools tells whether the model may be offered tools of the account that questions with source-bound keys run as. It
 // costs nothing: it asks DocsGPT for the list of that account's tools, and looks at the answers that other checks got.
-func (x *exam) checkTools(ctx context.Context) {
+func (x *runner) checkTools(ctx context.Context) {
 	c := x.facts.Credential
 	v, err := docsgpt.FindVersion(x.facts.Version)
 	switch {
@@ -58,7 +58,7 @@ func (x *exam) checkTools(ctx context.Context) {
 }
 
 // toolsAt returns the names of the tools that DocsGPT offers the model in chats of the credential's account, sorted.
-func (x *exam) toolsAt(ctx context.Context, u Upstream) ([]string, error) {
+func (x *runner) toolsAt(ctx context.Context, u Upstream) ([]string, error) {
 	a, err := u.target().send(ctx, x.agent, request{
 		method: http.MethodGet, path: "/api/get_tools", header: bearer(x.facts.Credential.Token),
 	})
@@ -97,7 +97,7 @@ func (x *exam) toolsAt(ctx context.Context, u Upstream) ([]string, error) {
 }
 
 // endedForTool reports whether the gate ended an answer for a call of a tool, and remembers it. a may be nil.
-func (x *exam) endedForTool(a *reply) bool {
+func (x *runner) endedForTool(a *response) bool {
 	ended := a != nil && bytes.Contains(a.body, []byte(`"code":"`+docsgpt.CodeToolsNotAllowed+`"`))
 	x.toolCalled = x.toolCalled || ended
 	return ended

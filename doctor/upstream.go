@@ -31,7 +31,7 @@ func (u *Upstream) String() string {
 }
 
 // upstreams are those of all gates, each once.
-func (x *exam) upstreams() []Upstream {
+func (x *runner) upstreams() []Upstream {
 	var all []Upstream
 	for _, g := range x.facts.Gates {
 		for _, u := range g.Upstreams {
@@ -44,7 +44,7 @@ func (x *exam) upstreams() []Upstream {
 }
 
 // checkDocsGPT tells whether DocsGPT answers, which version it is, and whom it takes for its owner.
-func (x *exam) checkDocsGPT(ctx context.Context) {
+func (x *runner) checkDocsGPT(ctx context.Context) {
 	for _, g := range x.facts.Gates {
 		if len(g.Upstreams) == 0 {
 			x.unknown("docsgpt.reachable",
@@ -57,7 +57,7 @@ func (x *exam) checkDocsGPT(ctx context.Context) {
 	}
 }
 
-func (x *exam) checkUpstream(ctx context.Context, u Upstream) {
+func (x *runner) checkUpstream(ctx context.Context, u Upstream) {
 	t := u.target()
 	found, err := docsgpt.Detect(func(path string) (int, []byte, error) {
 		a, err := t.send(ctx, x.agent, request{method: http.MethodGet, path: path})
@@ -82,11 +82,11 @@ func (x *exam) checkUpstream(ctx context.Context, u Upstream) {
 		x.compareVersion(u, found)
 	}
 	x.ok("docsgpt.reachable", fmt.Sprintf("DocsGPT answers at %s.", &u))
-	x.checkWay(u)
+	x.checkPlaintext(u)
 	x.checkOpen(ctx, u, t)
 }
 
-func (x *exam) compareVersion(u Upstream, found docsgpt.Found) {
+func (x *runner) compareVersion(u Upstream, found docsgpt.Detection) {
 	configured := x.facts.Version
 	if configured == docsgpt.Auto {
 		x.ok("docsgpt.version",
@@ -97,7 +97,7 @@ func (x *exam) compareVersion(u Upstream, found docsgpt.Found) {
 	if err != nil {
 		return // the configuration does not load
 	}
-	if v.Name == found.Version.Name || slices.Contains(found.Alike, v.Name) {
+	if v.Name == found.Version.Name || slices.Contains(found.Ambiguous, v.Name) {
 		x.ok("docsgpt.version", fmt.Sprintf("The DocsGPT at %s is version %s, as configured.", &u, found))
 		return
 	}
@@ -106,17 +106,17 @@ func (x *exam) compareVersion(u Upstream, found docsgpt.Found) {
 		fmt.Sprintf("Write \"docsgpt %s\" or \"docsgpt_version auto\" into the docsgate options.", found.Version.Name))
 }
 
-// checkWay tells whether others can read what the gate sends to DocsGPT.
-func (x *exam) checkWay(u Upstream) {
+// checkPlaintext tells whether others can read what the gate sends to DocsGPT.
+func (x *runner) checkPlaintext(u Upstream) {
 	a := u.Address
 	switch {
 	case a.Socket != "":
 	case a.URL.Scheme == "http" && publicHost(a.URL.Hostname()):
-		x.warn("docsgpt.plain",
+		x.warn("docsgpt.plaintext",
 			fmt.Sprintf("The gate speaks with the DocsGPT at %s over plain http, and its keys go along.", &u),
 			"Use an https address, or a private network.")
 	case u.TLS != nil && u.TLS.InsecureSkipVerify:
-		x.warn("docsgpt.plain",
+		x.warn("docsgpt.plaintext",
 			fmt.Sprintf("The certificate of the DocsGPT at %s is not checked, so whoever is between can read its keys.", &u),
 			"Name its authority with tls_trust_pool in place of tls_insecure_skip_verify.")
 	}
@@ -124,8 +124,8 @@ func (x *exam) checkWay(u Upstream) {
 
 // checkOpen tells whether DocsGPT takes requests without a credential for its owner's. It reads only; the paths exist
 // since 0.14 and 0.17, and before nobody was asked for anything.
-func (x *exam) checkOpen(ctx context.Context, u Upstream, t *target) {
-	open := Known(0)
+func (x *runner) checkOpen(ctx context.Context, u Upstream, t *target) {
+	open := Tristate(0)
 	a, err := t.send(ctx, x.agent, request{method: http.MethodGet, path: "/api/config"})
 	var said struct {
 		Requires *bool `json:"requires_auth"`
@@ -143,14 +143,14 @@ func (x *exam) checkOpen(ctx context.Context, u Upstream, t *target) {
 	x.open = max(x.open, open)
 	switch open {
 	case Yes:
-		x.warn("docsgpt.open",
+		x.warn("docsgpt.unauthenticated",
 			fmt.Sprintf("The DocsGPT at %s has AUTH_TYPE unset: whoever reaches its port is its owner, with "+
 				"every source, key and setting.", &u),
 			"Set AUTH_TYPE in DocsGPT, or make sure that only the gate reaches that port.")
 	case No:
-		x.ok("docsgpt.open", fmt.Sprintf("The DocsGPT at %s asks for a login or a key.", &u))
+		x.ok("docsgpt.unauthenticated", fmt.Sprintf("The DocsGPT at %s asks for a login or a key.", &u))
 	default:
-		x.unknown("docsgpt.open",
+		x.unknown("docsgpt.unauthenticated",
 			fmt.Sprintf("It could not be told whether the DocsGPT at %s takes everybody for its owner.", &u),
 			"See that AUTH_TYPE is set in its environment.")
 	}

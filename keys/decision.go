@@ -6,19 +6,19 @@ type Reason string
 
 // The reasons.
 const (
-	Allowed     Reason = "allowed"
-	NoToken     Reason = "no_token"        // the token is empty
-	Malformed   Reason = "malformed_token" // cannot be a token; see WellFormed
-	BadChecksum Reason = "bad_checksum"    // has the format of an issued token but a wrong checksum: never issued
-	Unknown     Reason = "unknown_token"   // no key has this token
-	DisabledKey Reason = "disabled"        // by the operator
-	RevokedKey  Reason = "revoked"         // by the operator, permanently
-	UnusableKey Reason = "unusable"        // the key's binding is unavailable at the moment
-	Replaced    Reason = "replaced_token"  // a previous token whose grace period is over
-	NotYetValid Reason = "not_yet_valid"   // before the key's NotBefore
-	Expired     Reason = "expired"         // at or after the key's Expires
-	FeedAway    Reason = "feed_away"       // no known key has this token, but a feed that may have it is unavailable
-	NotReady    Reason = "store_not_ready" // not all feeds have been loaded yet, so no token can be decided on
+	Allowed         Reason = "allowed"
+	NoToken         Reason = "no_token"        // the token is empty
+	Malformed       Reason = "malformed_token" // cannot be a token; see IsValidToken
+	BadChecksum     Reason = "bad_checksum"    // has the format of an issued token but a wrong checksum: never issued
+	UnknownToken    Reason = "unknown_token"   // no key has this token
+	DisabledKey     Reason = "disabled"        // by the operator
+	RevokedKey      Reason = "revoked"         // by the operator, permanently
+	UnusableKey     Reason = "unusable"        // the key's binding is unavailable at the moment
+	TokenRotated    Reason = "replaced_token"  // a previous token whose grace period is over
+	NotYetValid     Reason = "not_yet_valid"   // before the key's NotBefore
+	Expired         Reason = "expired"         // at or after the key's Expires
+	FeedUnavailable Reason = "feed_away"       // no known key has this token, but a feed that may have it is unavailable
+	NotReady        Reason = "store_not_ready" // not all feeds have been loaded yet, so no token can be decided on
 )
 
 // Decision is the outcome of verifying a token. The zero Decision does not allow the request.
@@ -28,7 +28,7 @@ type Decision struct {
 	Key    *Key
 	Reason Reason
 
-	Old bool // a previous token of the key was presented
+	UsedPreviousToken bool // a previous token of the key was presented
 }
 
 // Allowed reports whether the request may proceed.

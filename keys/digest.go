@@ -61,8 +61,8 @@ func (d Digest) LogValue() slog.Value { return slog.StringValue(redacted) }
 // collision of these 64 bits gains nothing, since the whole digest is compared wherever hash is used.
 func (d *Digest) hash() uint64 { return binary.BigEndian.Uint64(d[:8]) }
 
-// WellFormed reports whether s can be a token at all: 1 to 512 bytes of printable ASCII without spaces (0x21 to 0x7e).
-func WellFormed(s string) bool {
+// IsValidToken reports whether s can be a token at all: 1 to 512 bytes of printable ASCII without spaces (0x21 to 0x7e).
+func IsValidToken(s string) bool {
 	if s == "" || len(s) > maxTokenBytes {
 		return false
 	}

@@ -10,8 +10,8 @@
 // The [Syncer] loads every feed and passes all its records to the [Store]. The store compares them with the previous records of
 // the feed and writes only the differences, in one transaction: a reader sees either the whole change or none of it. Two
 // records with the same ID or the same token are a conflict: nothing of the set is applied, and the last good keys stay. A feed
-// that cannot be read leaves its keys unchanged. A feed that knows what has changed in it (a [Tracker]) passes only the changes
-// once it has been loaded. If such a feed, or a feed that another system maintains (a [Remote]), has provided keys before, a
+// that cannot be read leaves its keys unchanged. A feed that knows what has changed in it (a [DeltaFeed]) passes only the changes
+// once it has been loaded. If such a feed, or a feed that another system maintains (a [RemoteFeed]), has provided keys before, a
 // conflict affects only the conflicting keys and everything else is applied: a revocation must not wait until a conflict is
 // resolved. A [Listener] of the store is notified of every change, for example the index that the console searches (package
 // catalog).

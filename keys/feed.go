@@ -20,8 +20,8 @@ type Feed interface {
 	Watch(ctx context.Context, changed func()) error
 }
 
-// Tracker is a feed that knows what has changed in it, so that the cost of a change does not grow with the number of keys.
-type Tracker interface {
+// DeltaFeed is a feed that knows what has changed in it, so that the cost of a change does not grow with the number of keys.
+type DeltaFeed interface {
 	Feed
 
 	// Changes returns what has changed since the last call of Load or Changes. If ok is false, the changes are unknown and Load
@@ -29,36 +29,36 @@ type Tracker interface {
 	Changes(ctx context.Context) (delta Delta, ok bool, err error)
 }
 
-// Remote is a feed of keys that another system maintains and that may be unavailable. During an outage its last good keys
+// RemoteFeed is a feed of keys that another system maintains and that may be unavailable. During an outage its last good keys
 // remain valid, and an unknown token is neither accepted nor called wrong. If Load can only return cached keys, it returns them
 // with a *Stale error. Watch returns an error as soon as the connection to the other system is lost.
-type Remote interface {
+type RemoteFeed interface {
 	Feed
 
-	// Fresh returns when the other system last confirmed that the loaded keys are current and complete; zero if it never did.
-	Fresh() time.Time
+	// LastConfirmed returns when the other system last confirmed that the loaded keys are current and complete; zero if it never did.
+	LastConfirmed() time.Time
 
-	// Patience returns how long the last good keys remain valid during an outage. After that they are removed until the system
+	// MaxStale returns how long the last good keys remain valid during an outage. After that they are removed until the system
 	// is available again.
-	Patience() time.Duration
+	MaxStale() time.Duration
 }
 
-// Stale is the error of a load that returned cached keys, because the Remote is unavailable.
-type Stale struct {
-	At  time.Time // when the keys were last confirmed; zero: nothing was cached, so there are no keys
-	Err error     // why the current keys could not be read
+// StaleError is the error of a load that returned cached keys, because the Remote is unavailable.
+type StaleError struct {
+	AsOf time.Time // when the keys were last confirmed; zero: nothing was cached, so there are no keys
+	Err  error     // why the current keys could not be read
 }
 
 // Error implements error.
-func (s *Stale) Error() string {
-	if s.At.IsZero() {
+func (s *StaleError) Error() string {
+	if s.AsOf.IsZero() {
 		return "no keys are loaded, since none were cached: " + s.Err.Error()
 	}
-	return "using the keys cached at " + s.At.UTC().Format(time.RFC3339) + ": " + s.Err.Error()
+	return "using the keys cached at " + s.AsOf.UTC().Format(time.RFC3339) + ": " + s.Err.Error()
 }
 
 // Unwrap returns Err.
-func (s *Stale) Unwrap() error { return s.Err }
+func (s *StaleError) Unwrap() error { return s.Err }
 
 // Observer is notified of the results of loads. Calls for the same feed are never concurrent; calls for different feeds may be.
 type Observer interface {

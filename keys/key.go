@@ -53,10 +53,10 @@ type State uint8
 
 // The states of a key.
 const (
-	Active   State = iota // the zero value: the key is valid within its time bounds
-	Disabled              // the key is rejected until it is enabled again
-	Revoked               // the key is rejected permanently
-	Unusable              // the key is rejected while its binding is unavailable, for example because a variable is not set
+	Active             State = iota // the zero value: the key is valid within its time bounds
+	Disabled                        // the key is rejected until it is enabled again
+	Revoked                         // the key is rejected permanently
+	BindingUnavailable              // the key is rejected while its binding is unavailable, for example because a variable is not set
 )
 
 // String returns the state as a word: "active", "disabled", "revoked" or "unusable".
@@ -66,7 +66,7 @@ func (s State) String() string {
 		return "active"
 	case Revoked:
 		return "revoked"
-	case Unusable:
+	case BindingUnavailable:
 		return "unusable"
 	default:
 		return "disabled"
@@ -85,8 +85,8 @@ func ParseState(s string) (State, error) {
 	}
 }
 
-// OldToken is a previous token: it was replaced by a rotation and stays valid during the grace period.
-type OldToken struct {
+// PreviousToken is a previous token: it was replaced by a rotation and stays valid during the grace period.
+type PreviousToken struct {
 	Digest Digest
 	Until  time.Time // exclusive: the token is no longer valid at this time
 }
@@ -103,35 +103,35 @@ type Key struct {
 	// The key is valid from NotBefore until just before Expires. A zero time means no bound.
 	NotBefore, Expires time.Time
 
-	Old     []OldToken // previous tokens; their digests are unique across all feeds, too
-	Hint    string     // last four characters of the token, see Hint; empty if the feed does not know them
-	Created time.Time  // zero if the feed does not know it
-	Facts   *Facts     // DocsGPT's settings of the agent; nil if the feed does not know them
+	PreviousTokens []PreviousToken // previous tokens; their digests are unique across all feeds, too
+	Hint           string          // last four characters of the token, see Hint; empty if the feed does not know them
+	Created        time.Time       // zero if the feed does not know it
+	Facts          *AgentInfo      // DocsGPT's settings of the agent; nil if the feed does not know them
 
 	Feed string // name of the key's feed; set by the store
 }
 
-// Facts holds DocsGPT's settings of the agent that a key belongs to. DocsGPT enforces them; here they are shown to people and
+// AgentInfo holds DocsGPT's settings of the agent that a key belongs to. DocsGPT enforces them; here they are shown to people and
 // available to policies. They never change once stored.
-type Facts struct {
+type AgentInfo struct {
 	Owner   string   // account that the agent belongs to
 	Status  string   // as DocsGPT spells it, such as "published" or "draft"; empty if the agent has none
 	Sources []string // IDs of the agent's sources
 
 	RequestsPerDay, TokensPerDay int // 0: no limit
 
-	// Origins are the web origins that may use the agent. Only meaningful if OnlyOrigins is set.
-	Origins     []string
-	OnlyOrigins bool
+	// Origins are the web origins that may use the agent. Only meaningful if RestrictOrigins is set.
+	Origins         []string
+	RestrictOrigins bool
 }
 
-func (f *Facts) same(o *Facts) bool {
+func (f *AgentInfo) same(o *AgentInfo) bool {
 	if f == nil || o == nil {
 		return f == o
 	}
 	return f.Owner == o.Owner && f.Status == o.Status && slices.Equal(f.Sources, o.Sources) &&
 		f.RequestsPerDay == o.RequestsPerDay && f.TokensPerDay == o.TokensPerDay &&
-		slices.Equal(f.Origins, o.Origins) && f.OnlyOrigins == o.OnlyOrigins
+		slices.Equal(f.Origins, o.Origins) && f.RestrictOrigins == o.RestrictOrigins
 }
 
 // check returns an error if the key violates an invariant of the store, whatever the feed let through.
@@ -145,7 +145,7 @@ func (k *Key) check() error {
 		return fmt.Errorf("key %s must be bound to either sources or an agent", k.ID)
 	case slices.Contains(k.Binding.Sources, ""):
 		return fmt.Errorf("key %s is bound to a source without an id", k.ID)
-	case slices.ContainsFunc(k.Old, func(o OldToken) bool { return o.Digest.IsZero() }):
+	case slices.ContainsFunc(k.PreviousTokens, func(o PreviousToken) bool { return o.Digest.IsZero() }):
 		return fmt.Errorf("key %s has a previous token without a digest", k.ID)
 	case k.repeatsDigest():
 		return fmt.Errorf("key %s has the same token more than once", k.ID)
@@ -156,9 +156,9 @@ func (k *Key) check() error {
 
 // repeatsDigest reports whether two of the key's tokens are the same.
 func (k *Key) repeatsDigest() bool {
-	for i := range k.Old {
-		d := k.Old[i].Digest
-		if d == k.Digest || slices.ContainsFunc(k.Old[:i], func(o OldToken) bool { return o.Digest == d }) {
+	for i := range k.PreviousTokens {
+		d := k.PreviousTokens[i].Digest
+		if d == k.Digest || slices.ContainsFunc(k.PreviousTokens[:i], func(o PreviousToken) bool { return o.Digest == d }) {
 			return true
 		}
 	}
@@ -179,8 +179,8 @@ func (k *Key) digests(yield func(*Digest) bool) {
 	if !yield(&k.Digest) {
 		return
 	}
-	for i := range k.Old {
-		if !yield(&k.Old[i].Digest) {
+	for i := range k.PreviousTokens {
+		if !yield(&k.PreviousTokens[i].Digest) {
 			return
 		}
 	}
@@ -191,24 +191,24 @@ func (k *Key) has(d *Digest) bool {
 	if k.Digest == *d {
 		return true
 	}
-	return slices.ContainsFunc(k.Old, func(o OldToken) bool { return o.Digest == *d })
+	return slices.ContainsFunc(k.PreviousTokens, func(o PreviousToken) bool { return o.Digest == *d })
 }
 
-// same reports whether two keys are equal in every field, so that the stored one can stay.
-func (k *Key) same(o *Key) bool {
+// equal reports whether two keys are equal in every field, so that the stored one can stay.
+func (k *Key) equal(o *Key) bool {
 	return k.ID == o.ID && k.Name == o.Name && k.Digest == o.Digest && k.State == o.State && k.Feed == o.Feed &&
 		k.NotBefore.Equal(o.NotBefore) && k.Expires.Equal(o.Expires) && k.Created.Equal(o.Created) && k.Hint == o.Hint && k.Facts.same(o.Facts) &&
-		slices.EqualFunc(k.Old, o.Old, func(a, b OldToken) bool { return a.Digest == b.Digest && a.Until.Equal(b.Until) }) &&
+		slices.EqualFunc(k.PreviousTokens, o.PreviousTokens, func(a, b PreviousToken) bool { return a.Digest == b.Digest && a.Until.Equal(b.Until) }) &&
 		k.Binding.Agent.Equal(o.Binding.Agent) && slices.Equal(k.Binding.Sources, o.Binding.Sources)
 }
 
-// Standing returns the status of the key at a time, whichever token is presented: Allowed, DisabledKey, RevokedKey,
+// Status returns the status of the key at a time, whichever token is presented: Allowed, DisabledKey, RevokedKey,
 // UnusableKey, NotYetValid or Expired.
-func (k *Key) Standing(now time.Time) Reason {
+func (k *Key) Status(now time.Time) Reason {
 	switch {
 	case k.State == Revoked:
 		return RevokedKey
-	case k.State == Unusable:
+	case k.State == BindingUnavailable:
 		return UnusableKey
 	case k.State != Active:
 		return DisabledKey
@@ -224,18 +224,18 @@ func (k *Key) Standing(now time.Time) Reason {
 // decide returns the decision on one of the key's tokens at a time.
 func (k *Key) decide(d *Digest, now time.Time) Decision {
 	if k.Digest == *d {
-		return Decision{Key: k, Reason: k.Standing(now)}
+		return Decision{Key: k, Reason: k.Status(now)}
 	}
-	for i := range k.Old {
-		if o := &k.Old[i]; o.Digest == *d {
-			reason := k.Standing(now)
+	for i := range k.PreviousTokens {
+		if o := &k.PreviousTokens[i]; o.Digest == *d {
+			reason := k.Status(now)
 			if reason == Allowed && !now.Before(o.Until) {
-				reason = Replaced
+				reason = TokenRotated
 			}
-			return Decision{Key: k, Reason: reason, Old: true}
+			return Decision{Key: k, Reason: reason, UsedPreviousToken: true}
 		}
 	}
-	return Decision{Reason: Unknown}
+	return Decision{Reason: UnknownToken}
 }
 
 // record is a stored key. The key never changes; retired is set once, when the record is removed from the store.

@@ -26,7 +26,7 @@ func TestBindingKind(t *testing.T) {
 }
 
 func TestStateString(t *testing.T) {
-	for s, word := range map[State]string{Active: "active", Disabled: "disabled", Revoked: "revoked", Unusable: "unusable"} {
+	for s, word := range map[State]string{Active: "active", Disabled: "disabled", Revoked: "revoked", BindingUnavailable: "unusable"} {
 		if s.String() != word {
 			t.Errorf("state %d reads %q, want %q", s, s, word)
 		}
@@ -51,7 +51,7 @@ func TestKeyEquality(t *testing.T) {
 	base := func() Key {
 		k := sourceKey("a")
 		k.NotBefore, k.Expires, k.Feed = noon, noon.Add(time.Hour), "f"
-		k.Old = []OldToken{oldToken("c", noon)}
+		k.PreviousTokens = []PreviousToken{oldToken("c", noon)}
 		return k
 	}
 	changes := map[string]func(*Key){
@@ -67,16 +67,16 @@ func TestKeyEquality(t *testing.T) {
 		"Feed":           func(k *Key) { k.Feed = "g" },
 		"Created":        func(k *Key) { k.Created = noon },
 		"Hint":           func(k *Key) { k.Hint = "aB3d" },
-		"previous token": func(k *Key) { k.Old = []OldToken{oldToken("a", noon)} },
-		"grace period":   func(k *Key) { k.Old = []OldToken{oldToken("c", noon.Add(1))} },
+		"previous token": func(k *Key) { k.PreviousTokens = []PreviousToken{oldToken("a", noon)} },
+		"grace period":   func(k *Key) { k.PreviousTokens = []PreviousToken{oldToken("c", noon.Add(1))} },
 	}
 	for name, change := range changes {
 		t.Run(name, func(t *testing.T) {
 			a, b := base(), base()
-			if !a.same(&b) {
+			if !a.equal(&b) {
 				t.Fatal("equal keys are reported as different")
 			}
-			if change(&b); a.same(&b) || b.same(&a) {
+			if change(&b); a.equal(&b) || b.equal(&a) {
 				t.Error("the change is not detected")
 			}
 		})
@@ -84,7 +84,7 @@ func TestKeyEquality(t *testing.T) {
 	t.Run("the same time in another zone is no change", func(t *testing.T) {
 		a, b := base(), base()
 		b.NotBefore = noon.In(time.FixedZone("x", 3600))
-		if !a.same(&b) {
+		if !a.equal(&b) {
 			t.Error("reported as a change")
 		}
 	})

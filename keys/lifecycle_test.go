@@ -6,15 +6,15 @@ import (
 )
 
 // oldToken returns a previous token of a key.
-func oldToken(id string, until time.Time) OldToken {
-	return OldToken{Digest: DigestOf(tokenOf(id) + "-old"), Until: until}
+func oldToken(id string, until time.Time) PreviousToken {
+	return PreviousToken{Digest: DigestOf(tokenOf(id) + "-old"), Until: until}
 }
 
 // A previous token is valid until its grace period ends. The status of the key takes precedence, for all its tokens.
 func TestVerifyPreviousTokens(t *testing.T) {
 	rotated := func(change func(*Key)) Key {
 		k := sourceKey("a")
-		k.Old = []OldToken{oldToken("a", noon), {Digest: DigestOf("older"), Until: noon.Add(-time.Hour)}}
+		k.PreviousTokens = []PreviousToken{oldToken("a", noon), {Digest: DigestOf("older"), Until: noon.Add(-time.Hour)}}
 		change(&k)
 		return k
 	}
@@ -25,12 +25,12 @@ func TestVerifyPreviousTokens(t *testing.T) {
 		now, older Reason // of the previous token and of the one before it
 		current    Reason
 	}{
-		"in its grace period":            {rotated(func(*Key) {}), before, Allowed, Replaced, Allowed},
-		"at the end of the grace period": {rotated(func(*Key) {}), after, Replaced, Replaced, Allowed},
+		"in its grace period":            {rotated(func(*Key) {}), before, Allowed, TokenRotated, Allowed},
+		"at the end of the grace period": {rotated(func(*Key) {}), after, TokenRotated, TokenRotated, Allowed},
 		"long ago":                       {rotated(func(*Key) {}), noon.Add(-2 * time.Hour), Allowed, Allowed, Allowed},
 		"disabled":                       {rotated(func(k *Key) { k.State = Disabled }), before, DisabledKey, DisabledKey, DisabledKey},
 		"revoked":                        {rotated(func(k *Key) { k.State = Revoked }), after, RevokedKey, RevokedKey, RevokedKey},
-		"unusable":                       {rotated(func(k *Key) { k.State, k.Binding = Unusable, Binding{} }), before, UnusableKey, UnusableKey, UnusableKey},
+		"unusable":                       {rotated(func(k *Key) { k.State, k.Binding = BindingUnavailable, Binding{} }), before, UnusableKey, UnusableKey, UnusableKey},
 		"unknown state":                  {rotated(func(k *Key) { k.State = 77 }), before, DisabledKey, DisabledKey, DisabledKey},
 		"expired":                        {rotated(func(k *Key) { k.Expires = before }), before, Expired, Expired, Expired},
 		"not yet valid":                  {rotated(func(k *Key) { k.NotBefore = after }), before, NotYetValid, NotYetValid, NotYetValid},
@@ -43,8 +43,8 @@ func TestVerifyPreviousTokens(t *testing.T) {
 					tokenOf("a"): tc.current, tokenOf("a") + "-old": tc.now, "older": tc.older,
 				} {
 					d := v.Verify(token, tc.at)
-					if d.Reason != want || d.Key == nil || d.Key.ID != "a" || d.Old != (token != tokenOf("a")) || d.Allowed() != (want == Allowed) {
-						t.Errorf("%s: %q of key %v, old %v; want %q", token, d.Reason, d.Key, d.Old, want)
+					if d.Reason != want || d.Key == nil || d.Key.ID != "a" || d.UsedPreviousToken != (token != tokenOf("a")) || d.Allowed() != (want == Allowed) {
+						t.Errorf("%s: %q of key %v, old %v; want %q", token, d.Reason, d.Key, d.UsedPreviousToken, want)
 					}
 				}
 				v.settle()
@@ -76,10 +76,10 @@ func TestBadChecksumCausesNoLookup(t *testing.T) {
 // Only an unusable key may have no binding, and no key may have the same token twice.
 func TestKeyCheck(t *testing.T) {
 	unusable, twice, twiceOld, zero := sourceKey("a"), sourceKey("a"), sourceKey("a"), sourceKey("a")
-	unusable.State, unusable.Binding = Unusable, Binding{}
-	twice.Old = []OldToken{{Digest: twice.Digest, Until: noon}}
-	twiceOld.Old = []OldToken{oldToken("a", noon), oldToken("a", noon.Add(1))}
-	zero.Old = []OldToken{{Until: noon}}
+	unusable.State, unusable.Binding = BindingUnavailable, Binding{}
+	twice.PreviousTokens = []PreviousToken{{Digest: twice.Digest, Until: noon}}
+	twiceOld.PreviousTokens = []PreviousToken{oldToken("a", noon), oldToken("a", noon.Add(1))}
+	zero.PreviousTokens = []PreviousToken{{Until: noon}}
 	cases := map[string]struct {
 		key  Key
 		want string
@@ -93,7 +93,7 @@ func TestKeyCheck(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for method, write := range map[string]func(*Store) error{
 				"Replace": func(s *Store) error { _, err := s.Replace("f", []Key{tc.key}); return err },
-				"Apply":   func(s *Store) error { _, err := s.Apply("f", Delta{Put: []Key{tc.key}}); return err },
+				"Apply":   func(s *Store) error { _, err := s.Apply("f", Delta{Upserted: []Key{tc.key}}); return err },
 			} {
 				s := NewStore()
 				err := write(s)
@@ -110,7 +110,7 @@ func TestKeyCheck(t *testing.T) {
 
 func TestCountsRevokedAndUnusable(t *testing.T) {
 	revoked, unusable := sourceKey("a"), sourceKey("b")
-	revoked.State, unusable.State, unusable.Binding = Revoked, Unusable, Binding{}
+	revoked.State, unusable.State, unusable.Binding = Revoked, BindingUnavailable, Binding{}
 	got := readyStore(t, revoked, unusable, sourceKey("c")).Counts(noon)
 	if got["revoked"] != 1 || got["unusable"] != 1 || got["active"] != 1 || got["disabled"] != 0 || len(got) != 6 {
 		t.Errorf("counts %v", got)

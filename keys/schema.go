@@ -31,7 +31,7 @@ type entry struct {
 	rec  *record
 }
 
-func slotOf(hash uint64) uint16 { return uint16(hash & (1<<slotBits - 1)) }
+func bucketIndex(hash uint64) uint16 { return uint16(hash & (1<<slotBits - 1)) }
 
 // schema returns the schema of the tables; memdb.NewMemDB checks it.
 func schema() *memdb.DBSchema {

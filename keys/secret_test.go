@@ -125,7 +125,7 @@ func TestParseDigest(t *testing.T) {
 func TestDigestOfDoesNotAllocate(t *testing.T) {
 	for _, size := range []int{0, 36, 40, 512} {
 		token := strings.Repeat("x", size)
-		if n := alloctest.Least(100, func() { DigestOf(token) }); n != 0 {
+		if n := alloctest.MinAllocs(100, func() { DigestOf(token) }); n != 0 {
 			t.Errorf("%d bytes: %v allocations", size, n)
 		}
 	}

@@ -19,15 +19,15 @@ type Store struct {
 	revision atomic.Uint64
 	ready    atomic.Bool
 
-	awayMu sync.Mutex
-	down   map[string]bool // names of unavailable feeds; guarded by awayMu
-	unsure atomic.Bool     // len(down) > 0, for readers without the lock
+	downMu      sync.Mutex
+	down        map[string]bool // names of unavailable feeds; guarded by downMu
+	anyFeedDown atomic.Bool     // len(down) > 0, for readers without the lock
 
-	writing   sync.Mutex // held during a change of keys, so that listeners are called in order
+	writeMu   sync.Mutex // held during a change of keys, so that listeners are called in order
 	listeners []Listener // guarded by writing
 
 	countsMu sync.Mutex // guards counts
-	counts   tally
+	counts   stateCounts
 }
 
 // NewStore returns an empty store that is not ready.
@@ -48,8 +48,8 @@ type Listener interface {
 
 // Listen calls l with all existing keys, and from then on for each change.
 func (s *Store) Listen(l Listener) {
-	s.writing.Lock()
-	defer s.writing.Unlock()
+	s.writeMu.Lock()
+	defer s.writeMu.Unlock()
 	all := make([]*Key, 0, s.Len())
 	each(s.db.Txn(false), func(rec *record) { all = append(all, &rec.Key) })
 	l.KeysChanged(nil, all)
@@ -81,11 +81,11 @@ func (s *Store) Revision() uint64 { return s.revision.Load() }
 // SetReady sets whether the keys are complete enough to decide on tokens. A new store is not ready.
 func (s *Store) SetReady(ready bool) { s.ready.Store(ready) }
 
-// SetAway sets whether a feed is unavailable, so that it may have keys that are not known here. While any feed is unavailable,
+// SetFeedUnavailable sets whether a feed is unavailable, so that it may have keys that are not known here. While any feed is unavailable,
 // no token is rejected as unknown.
-func (s *Store) SetAway(feed string, unavailable bool) {
-	s.awayMu.Lock()
-	defer s.awayMu.Unlock()
+func (s *Store) SetFeedUnavailable(feed string, unavailable bool) {
+	s.downMu.Lock()
+	defer s.downMu.Unlock()
 	if s.down == nil {
 		s.down = map[string]bool{}
 	}
@@ -94,7 +94,7 @@ func (s *Store) SetAway(feed string, unavailable bool) {
 	} else {
 		delete(s.down, feed)
 	}
-	s.unsure.Store(len(s.down) > 0)
+	s.anyFeedDown.Store(len(s.down) > 0)
 }
 
 // Ready returns the value of the last SetReady.
@@ -102,7 +102,7 @@ func (s *Store) Ready() bool { return s.ready.Load() }
 
 func (s *Store) byDigest(txn *memdb.Txn, d *Digest) *record {
 	hash := d.hash()
-	for _, e := range entries(txn, tableDigests, slotOf(hash)) {
+	for _, e := range entries(txn, tableDigests, bucketIndex(hash)) {
 		if e.hash == hash && e.rec.has(d) {
 			return e.rec
 		}
@@ -112,7 +112,7 @@ func (s *Store) byDigest(txn *memdb.Txn, d *Digest) *record {
 
 func (s *Store) byID(txn *memdb.Txn, id string) *record {
 	hash := maphash.String(s.idSeed, id)
-	for _, e := range entries(txn, tableIDs, slotOf(hash)) {
+	for _, e := range entries(txn, tableIDs, bucketIndex(hash)) {
 		if e.hash == hash && e.rec.ID == id {
 			return e.rec
 		}
@@ -143,9 +143,9 @@ func each(txn *memdb.Txn, f func(*record)) {
 	}
 }
 
-// tally is a cached count of keys by status. It is valid for one revision of the store, and until the first key reaches a time
+// stateCounts is a cached count of keys by status. It is valid for one revision of the store, and until the first key reaches a time
 // bound.
-type tally struct {
+type stateCounts struct {
 	valid    bool
 	revision uint64
 	from     time.Time
@@ -153,7 +153,7 @@ type tally struct {
 	byStatus map[Reason]int
 }
 
-func (t *tally) isCurrent(revision uint64, now time.Time) bool {
+func (t *stateCounts) isCurrent(revision uint64, now time.Time) bool {
 	return t.valid && t.revision == revision && !now.Before(t.from) && (t.until.IsZero() || now.Before(t.until))
 }
 
@@ -169,19 +169,19 @@ func (s *Store) Counts(now time.Time) map[string]int {
 	}
 	c := s.counts.byStatus
 	return map[string]int{
-		Active.String():     c[Allowed],
-		Disabled.String():   c[DisabledKey],
-		Revoked.String():    c[RevokedKey],
-		Unusable.String():   c[UnusableKey],
-		string(NotYetValid): c[NotYetValid],
-		string(Expired):     c[Expired],
+		Active.String():             c[Allowed],
+		Disabled.String():           c[DisabledKey],
+		Revoked.String():            c[RevokedKey],
+		BindingUnavailable.String(): c[UnusableKey],
+		string(NotYetValid):         c[NotYetValid],
+		string(Expired):             c[Expired],
 	}
 }
 
-func (s *Store) count(revision uint64, now time.Time) tally {
-	t := tally{valid: true, revision: revision, from: now, byStatus: make(map[Reason]int, 4)}
+func (s *Store) count(revision uint64, now time.Time) stateCounts {
+	t := stateCounts{valid: true, revision: revision, from: now, byStatus: make(map[Reason]int, 4)}
 	each(s.db.Txn(false), func(rec *record) {
-		t.byStatus[rec.Standing(now)]++
+		t.byStatus[rec.Status(now)]++
 		for _, bound := range [...]time.Time{rec.NotBefore, rec.Expires} {
 			if bound.After(now) && (t.until.IsZero() || bound.Before(t.until)) {
 				t.until = bound

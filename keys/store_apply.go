@@ -12,8 +12,8 @@ import (
 
 // Delta is what has changed in a feed: new or modified keys, and the IDs of deleted keys. No ID may be in it twice.
 type Delta struct {
-	Put  []Key
-	Gone []string
+	Upserted []Key
+	Deleted  []string
 }
 
 // Apply applies a delta of a feed in one transaction. Its cost depends on the size of the delta, not on the number of keys. IDs
@@ -23,17 +23,17 @@ type Delta struct {
 // stored record is outdated. Everything else is applied, because a revocation must not wait for another key. The error is then
 // a *Refused: it lists every such key by its ID, one per line, without digests.
 func (s *Store) Apply(feed string, delta Delta) (Change, error) {
-	s.writing.Lock()
-	defer s.writing.Unlock()
+	s.writeMu.Lock()
+	defer s.writeMu.Unlock()
 	txn := s.db.Txn(true)
 	defer txn.Abort()
 
-	w := &deltaWrite{
+	w := &deltaTxn{
 		store: s, txn: txn, feed: feed,
-		owner: make(map[Digest]string, len(delta.Put)), pending: make(map[string]bool, len(delta.Put)+len(delta.Gone)),
+		owner: make(map[Digest]string, len(delta.Upserted)), pending: make(map[string]bool, len(delta.Upserted)+len(delta.Deleted)),
 	}
-	for i := range delta.Put {
-		w.pending[delta.Put[i].ID] = true
+	for i := range delta.Upserted {
+		w.pending[delta.Upserted[i].ID] = true
 	}
 	var conflicts []error
 	rejected := map[string]bool{}
@@ -41,15 +41,15 @@ func (s *Store) Apply(feed string, delta Delta) (Change, error) {
 		conflicts = append(conflicts, err)
 		rejected[id] = true
 	}
-	for _, id := range delta.Gone {
+	for _, id := range delta.Deleted {
 		if pending, repeated := w.pending[id]; repeated && !pending {
 			continue
 		}
 		w.pending[id] = false
-		w.takeAway(id)
+		w.delete(id)
 	}
-	for i := range delta.Put {
-		k := &delta.Put[i]
+	for i := range delta.Upserted {
+		k := &delta.Upserted[i]
 		if !w.pending[k.ID] {
 			reject(k.ID, fmt.Errorf("key %s: the id is used more than once", k.ID))
 			continue
@@ -57,44 +57,44 @@ func (s *Store) Apply(feed string, delta Delta) (Change, error) {
 		w.pending[k.ID] = false
 		if err := w.put(k); err != nil {
 			reject(k.ID, err)
-			w.takeAway(k.ID)
+			w.delete(k.ID)
 		}
 	}
 	s.apply(txn, w.diff)
 	if len(conflicts) > 0 {
-		return w.diff.change, &Refused{ids: rejected, err: errors.Join(conflicts...)}
+		return w.diff.change, &ConflictError{ids: rejected, err: errors.Join(conflicts...)}
 	}
 	return w.diff.change, nil
 }
 
 // deltaTo returns the delta that turns the stored keys of a feed into set.
 func (s *Store) deltaTo(feed string, set []Key) Delta {
-	delta := Delta{Put: set}
+	delta := Delta{Upserted: set}
 	stays := make(map[string]struct{}, len(set))
 	for i := range set {
 		stays[set[i].ID] = struct{}{}
 	}
 	each(s.db.Txn(false), func(rec *record) {
 		if _, ok := stays[rec.ID]; !ok && rec.Feed == feed {
-			delta.Gone = append(delta.Gone, rec.ID)
+			delta.Deleted = append(delta.Deleted, rec.ID)
 		}
 	})
 	return delta
 }
 
-// deltaWrite is the state of applying one delta.
-type deltaWrite struct {
+// deltaTxn is the state of applying one delta.
+type deltaTxn struct {
 	store *Store
 	txn   *memdb.Txn
 	feed  string
-	diff  difference
+	diff  changeSet
 
 	owner   map[Digest]string // ID of the delta's key that owns a digest
 	pending map[string]bool   // all IDs of the delta: true until that key was processed
 }
 
-// takeAway adds the removal of a key to the changes, if the feed has it.
-func (w *deltaWrite) takeAway(id string) {
+// delete adds the removal of a key to the changes, if the feed has it.
+func (w *deltaTxn) delete(id string) {
 	if old := w.store.byID(w.txn, id); old != nil && old.Feed == w.feed {
 		w.diff.change.Removed++
 		w.diff.out = append(w.diff.out, old)
@@ -102,7 +102,7 @@ func (w *deltaWrite) takeAway(id string) {
 }
 
 // put is Store.add for a key of a delta. It also checks for conflicts within the feed, most of whose keys are not in the delta.
-func (w *deltaWrite) put(k *Key) error {
+func (w *deltaTxn) put(k *Key) error {
 	if err := k.check(); err != nil {
 		return err
 	}
@@ -127,27 +127,27 @@ func (w *deltaWrite) put(k *Key) error {
 	return nil
 }
 
-// difference is the set of changes of a write: out is removed from the tables and in is added. An updated key is in both.
-type difference struct {
+// changeSet is the set of changes of a write: out is removed from the tables and in is added. An updated key is in both.
+type changeSet struct {
 	out, in []*record
 	change  Change
 }
 
-func (s *Store) apply(txn *memdb.Txn, diff difference) {
+func (s *Store) apply(txn *memdb.Txn, diff changeSet) {
 	if diff.change.IsZero() {
 		return
 	}
 	// Copy the caller's slices. Not done for each key in Store.add: between the garbage of its lookups each of these small
 	// copies would keep a piece of memory of four times its size alive, about 30 bytes per key for a million keys.
 	for _, rec := range diff.in {
-		rec.Binding.Sources, rec.Old = slices.Clone(rec.Binding.Sources), slices.Clone(rec.Old)
+		rec.Binding.Sources, rec.PreviousTokens = slices.Clone(rec.Binding.Sources), slices.Clone(rec.PreviousTokens)
 	}
-	rewrite(txn, tableDigests, diff, func(r *record, yield func(uint64)) {
+	rebuildBuckets(txn, tableDigests, diff, func(r *record, yield func(uint64)) {
 		for d := range r.digests {
 			yield(d.hash())
 		}
 	})
-	rewrite(txn, tableIDs, diff, func(r *record, yield func(uint64)) { yield(maphash.String(s.idSeed, r.ID)) })
+	rebuildBuckets(txn, tableIDs, diff, func(r *record, yield func(uint64)) { yield(maphash.String(s.idSeed, r.ID)) })
 	// The order matters. The revision is incremented after the commit: a reader loads the revision before the lookup, so a
 	// negative result from the old keys is never cached under the new revision. The old records are marked as retired before
 	// this function returns, so no cache returns one of them afterwards.
@@ -176,8 +176,8 @@ type bucketEdit struct {
 	remove bool
 }
 
-// rewrite rebuilds each bucket that the difference affects once, on a copy: readers may still use the old one.
-func rewrite(txn *memdb.Txn, table string, diff difference, hashes func(r *record, yield func(uint64))) {
+// rebuildBuckets rebuilds each bucket that the difference affects once, on a copy: readers may still use the old one.
+func rebuildBuckets(txn *memdb.Txn, table string, diff changeSet, hashes func(r *record, yield func(uint64))) {
 	edits := make([]bucketEdit, 0, len(diff.out)+len(diff.in))
 	for _, rec := range diff.out {
 		hashes(rec, func(hash uint64) { edits = append(edits, bucketEdit{entry: entry{hash, rec}, remove: true}) })
@@ -185,14 +185,14 @@ func rewrite(txn *memdb.Txn, table string, diff difference, hashes func(r *recor
 	for _, rec := range diff.in {
 		hashes(rec, func(hash uint64) { edits = append(edits, bucketEdit{entry: entry{hash, rec}}) })
 	}
-	slices.SortFunc(edits, func(a, b bucketEdit) int { return cmp.Compare(slotOf(a.hash), slotOf(b.hash)) })
+	slices.SortFunc(edits, func(a, b bucketEdit) int { return cmp.Compare(bucketIndex(a.hash), bucketIndex(b.hash)) })
 	for len(edits) > 0 {
-		slot := slotOf(edits[0].hash)
+		slot := bucketIndex(edits[0].hash)
 		n := 1
-		for n < len(edits) && slotOf(edits[n].hash) == slot {
+		for n < len(edits) && bucketIndex(edits[n].hash) == slot {
 			n++
 		}
-		must(put(txn, table, rebuildBucket(slot, entries(txn, table, slot), edits[:n])))
+		mustNotFail(put(txn, table, rebuildBucket(slot, entries(txn, table, slot), edits[:n])))
 		edits = edits[n:]
 	}
 }
@@ -227,9 +227,9 @@ func put(txn *memdb.Txn, table string, b *bucket) error {
 	return txn.Insert(table, b)
 }
 
-// must panics on errors that only a bug in this package can cause: a table that is not in the schema, or an object that is not
+// mustNotFail panics on errors that only a bug in this package can cause: a table that is not in the schema, or an object that is not
 // a bucket. The deferred Abort ends the transaction.
-func must(err error) {
+func mustNotFail(err error) {
 	if err != nil {
 		panic(fmt.Sprintf("writing the key store: %v", err))
 	}

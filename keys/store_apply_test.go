@@ -15,7 +15,7 @@ func withTokens(id string, tokens ...string) Key {
 	k := sourceKey(id)
 	k.Digest = DigestOf(tokens[0])
 	for _, token := range tokens[1:] {
-		k.Old = append(k.Old, OldToken{Digest: DigestOf(token), Until: noon})
+		k.PreviousTokens = append(k.PreviousTokens, PreviousToken{Digest: DigestOf(token), Until: noon})
 	}
 	return k
 }
@@ -41,72 +41,72 @@ func TestApply(t *testing.T) {
 		errs   []string
 	}{
 		"nothing":                        {Delta{}, Change{}, "1=a 2=a 3=b 4=c 5=- 9=other", nil},
-		"the same again":                 {Delta{Put: []Key{withTokens("a", "1", "2"), withTokens("b", "3")}}, Change{}, "1=a 2=a 3=b 4=c 5=- 9=other", nil},
-		"one more":                       {Delta{Put: []Key{withTokens("d", "5")}}, Change{Added: 1}, "1=a 2=a 3=b 4=c 5=d 9=other", nil},
-		"one gone":                       {Delta{Gone: []string{"a"}}, Change{Removed: 1}, "1=- 2=- 3=b 4=c 5=- 9=other", nil},
-		"gone twice, and unknown":        {Delta{Gone: []string{"a", "a", "unknown", ""}}, Change{Removed: 1}, "1=- 2=- 3=b 4=c 5=- 9=other", nil},
-		"gone, of another feed":          {Delta{Gone: []string{"other"}}, Change{}, "1=a 2=a 3=b 4=c 5=- 9=other", nil},
-		"rotated":                        {Delta{Put: []Key{withTokens("b", "5", "3")}}, Change{Updated: 1}, "1=a 2=a 3=b 4=c 5=b 9=other", nil},
-		"a previous token is removed":    {Delta{Put: []Key{withTokens("a", "1")}}, Change{Updated: 1}, "1=a 2=- 3=b 4=c 5=- 9=other", nil},
-		"previous token becomes current": {Delta{Put: []Key{withTokens("a", "2", "1")}}, Change{Updated: 1}, "1=a 2=a 3=b 4=c 5=- 9=other", nil},
+		"the same again":                 {Delta{Upserted: []Key{withTokens("a", "1", "2"), withTokens("b", "3")}}, Change{}, "1=a 2=a 3=b 4=c 5=- 9=other", nil},
+		"one more":                       {Delta{Upserted: []Key{withTokens("d", "5")}}, Change{Added: 1}, "1=a 2=a 3=b 4=c 5=d 9=other", nil},
+		"one gone":                       {Delta{Deleted: []string{"a"}}, Change{Removed: 1}, "1=- 2=- 3=b 4=c 5=- 9=other", nil},
+		"gone twice, and unknown":        {Delta{Deleted: []string{"a", "a", "unknown", ""}}, Change{Removed: 1}, "1=- 2=- 3=b 4=c 5=- 9=other", nil},
+		"gone, of another feed":          {Delta{Deleted: []string{"other"}}, Change{}, "1=a 2=a 3=b 4=c 5=- 9=other", nil},
+		"rotated":                        {Delta{Upserted: []Key{withTokens("b", "5", "3")}}, Change{Updated: 1}, "1=a 2=a 3=b 4=c 5=b 9=other", nil},
+		"a previous token is removed":    {Delta{Upserted: []Key{withTokens("a", "1")}}, Change{Updated: 1}, "1=a 2=- 3=b 4=c 5=- 9=other", nil},
+		"previous token becomes current": {Delta{Upserted: []Key{withTokens("a", "2", "1")}}, Change{Updated: 1}, "1=a 2=a 3=b 4=c 5=- 9=other", nil},
 		"two keys swap tokens": {
-			Delta{Put: []Key{withTokens("b", "4"), withTokens("c", "3")}}, Change{Updated: 2}, "1=a 2=a 3=c 4=b 5=- 9=other", nil,
+			Delta{Upserted: []Key{withTokens("b", "4"), withTokens("c", "3")}}, Change{Updated: 2}, "1=a 2=a 3=c 4=b 5=- 9=other", nil,
 		},
 		"three keys rotate tokens, including previous ones": {
-			Delta{Put: []Key{withTokens("a", "3", "4"), withTokens("b", "1"), withTokens("c", "2")}},
+			Delta{Upserted: []Key{withTokens("a", "3", "4"), withTokens("b", "1"), withTokens("c", "2")}},
 			Change{Updated: 3},
 			"1=b 2=c 3=a 4=a 5=- 9=other", nil,
 		},
 		"the token of a deleted key": {
-			Delta{Put: []Key{withTokens("b", "5", "2")}, Gone: []string{"a"}}, Change{Updated: 1, Removed: 1}, "1=- 2=b 3=- 4=c 5=b 9=other", nil,
+			Delta{Upserted: []Key{withTokens("b", "5", "2")}, Deleted: []string{"a"}}, Change{Updated: 1, Removed: 1}, "1=- 2=b 3=- 4=c 5=b 9=other", nil,
 		},
 		"the token of a key that stays": {
-			Delta{Put: []Key{withTokens("b", "1"), withTokens("d", "5")}, Gone: []string{"c"}},
+			Delta{Upserted: []Key{withTokens("b", "1"), withTokens("d", "5")}, Deleted: []string{"c"}},
 			Change{Added: 1, Removed: 2},
 			"1=a 2=a 3=- 4=- 5=d 9=other",
 			[]string{"key b: same token as key a"},
 		},
 		"a previous token of a key that stays": {
-			Delta{Put: []Key{withTokens("d", "5", "2")}}, Change{}, "1=a 2=a 3=b 4=c 5=- 9=other", []string{"key d: same token as key a"},
+			Delta{Upserted: []Key{withTokens("d", "5", "2")}}, Change{}, "1=a 2=a 3=b 4=c 5=- 9=other", []string{"key d: same token as key a"},
 		},
 		"the token of a key that is in the delta and keeps it": {
-			Delta{Put: []Key{withTokens("b", "1"), withTokens("a", "1", "2")}},
+			Delta{Upserted: []Key{withTokens("b", "1"), withTokens("a", "1", "2")}},
 			Change{Updated: 1, Removed: 1},
 			"1=b 2=- 3=- 4=c 5=- 9=other",
 			[]string{"key a: same token as key b"},
 		},
 		"the token of a key that keeps it and is earlier in the delta": {
-			Delta{Put: []Key{withTokens("a", "1", "2"), withTokens("b", "1")}},
+			Delta{Upserted: []Key{withTokens("a", "1", "2"), withTokens("b", "1")}},
 			Change{Removed: 1},
 			"1=a 2=a 3=- 4=c 5=- 9=other",
 			[]string{"key b: same token as key a"},
 		},
 		"the token of a rejected key": {
-			Delta{Put: []Key{{ID: "a", Digest: DigestOf("1")}, withTokens("d", "1")}},
+			Delta{Upserted: []Key{{ID: "a", Digest: DigestOf("1")}, withTokens("d", "1")}},
 			Change{Added: 1, Removed: 1},
 			"1=d 2=- 3=b 4=c 5=- 9=other",
 			[]string{"key a must be bound to either sources or an agent"},
 		},
 		"two new keys with the same token": {
-			Delta{Put: []Key{withTokens("d", "5"), withTokens("e", "6", "5")}},
+			Delta{Upserted: []Key{withTokens("d", "5"), withTokens("e", "6", "5")}},
 			Change{Added: 1},
 			"1=a 2=a 3=b 4=c 5=d 9=other",
 			[]string{"key e: same token as key d"},
 		},
 		"duplicate id": {
-			Delta{Put: []Key{withTokens("d", "5"), withTokens("d", "6")}},
+			Delta{Upserted: []Key{withTokens("d", "5"), withTokens("d", "6")}},
 			Change{Added: 1},
 			"1=a 2=a 3=b 4=c 5=d 9=other",
 			[]string{"key d: the id is used more than once"},
 		},
 		"put and gone": {
-			Delta{Put: []Key{withTokens("a", "5")}, Gone: []string{"a"}},
+			Delta{Upserted: []Key{withTokens("a", "5")}, Deleted: []string{"a"}},
 			Change{Removed: 1},
 			"1=- 2=- 3=b 4=c 5=- 9=other",
 			[]string{"key a: the id is used more than once"},
 		},
 		"conflicts with another feed": {
-			Delta{Put: []Key{withTokens("other", "5"), withTokens("b", "6", "9"), withTokens("d", "9"), withTokens("e", "5")}},
+			Delta{Upserted: []Key{withTokens("other", "5"), withTokens("b", "6", "9"), withTokens("d", "9"), withTokens("e", "5")}},
 			Change{Added: 1, Removed: 1},
 			"1=a 2=a 3=- 4=c 5=e 9=other",
 			[]string{
@@ -115,7 +115,7 @@ func TestApply(t *testing.T) {
 			},
 		},
 		"empty key": {
-			Delta{Put: []Key{{}, withTokens("d", "5")}}, Change{Added: 1}, "1=a 2=a 3=b 4=c 5=d 9=other", []string{"a key has no id"},
+			Delta{Upserted: []Key{{}, withTokens("d", "5")}}, Change{Added: 1}, "1=a 2=a 3=b 4=c 5=d 9=other", []string{"a key has no id"},
 		},
 	}
 	for name, tc := range cases {
@@ -185,18 +185,18 @@ func TestApplyTakesEffectImmediately(t *testing.T) {
 	v := newVerifier(t, store, CacheConfig{})
 	revoked, rotated := sourceKey("a"), sourceKey("a")
 	revoked.State = Revoked
-	rotated.Digest, rotated.Old = DigestOf("new"), []OldToken{{Digest: DigestOf(tokenOf("a")), Until: noon}}
+	rotated.Digest, rotated.PreviousTokens = DigestOf("new"), []PreviousToken{{Digest: DigestOf(tokenOf("a")), Until: noon}}
 	steps := []struct {
 		name     string
 		delta    Delta
 		old, new Reason // of the key's first token and of the token after the rotation
 	}{
-		{"at first", Delta{}, Allowed, Unknown},
-		{"rotated", Delta{Put: []Key{rotated}}, Replaced, Allowed},
-		{"revoked", Delta{Put: []Key{revoked}}, RevokedKey, Unknown},
-		{"gone", Delta{Gone: []string{"a"}}, Unknown, Unknown},
-		{"back", Delta{Put: []Key{sourceKey("a")}}, Allowed, Unknown},
-		{"in conflict", Delta{Put: []Key{withTokens("a", tokenOf("b"))}}, Unknown, Unknown},
+		{"at first", Delta{}, Allowed, UnknownToken},
+		{"rotated", Delta{Upserted: []Key{rotated}}, TokenRotated, Allowed},
+		{"revoked", Delta{Upserted: []Key{revoked}}, RevokedKey, UnknownToken},
+		{"gone", Delta{Deleted: []string{"a"}}, UnknownToken, UnknownToken},
+		{"back", Delta{Upserted: []Key{sourceKey("a")}}, Allowed, UnknownToken},
+		{"in conflict", Delta{Upserted: []Key{withTokens("a", tokenOf("b"))}}, UnknownToken, UnknownToken},
 	}
 	for _, step := range steps {
 		_, err := store.Apply("test", step.delta)
@@ -217,12 +217,12 @@ func TestApplyTakesEffectImmediately(t *testing.T) {
 // Modifying a delta after Apply does not affect the store.
 func TestApplyCopiesItsInput(t *testing.T) {
 	s := NewStore()
-	delta := Delta{Put: []Key{withTokens("a", "1", "2")}}
+	delta := Delta{Upserted: []Key{withTokens("a", "1", "2")}}
 	if _, err := s.Apply("f", delta); err != nil {
 		t.Fatal(err)
 	}
-	delta.Put[0].Binding.Sources[0], delta.Put[0].Old[0].Until = "changed", time.Time{}
-	if k := s.Get("a"); k.Binding.Sources[0] != sourceID || !k.Old[0].Until.Equal(noon) {
+	delta.Upserted[0].Binding.Sources[0], delta.Upserted[0].PreviousTokens[0].Until = "changed", time.Time{}
+	if k := s.Get("a"); k.Binding.Sources[0] != sourceID || !k.PreviousTokens[0].Until.Equal(noon) {
 		t.Errorf("the stored key has changed: %+v", k)
 	}
 }
@@ -277,23 +277,23 @@ func TestListenersSeeEveryChange(t *testing.T) {
 				k.Digest = DigestOf(fmt.Sprint("token-", r.IntN(80))) // the writers cause conflicts with each other
 				k.Name, k.State = fmt.Sprint(r.IntN(3)), State(r.IntN(3))
 				for range r.IntN(3) {
-					k.Old = append(k.Old, OldToken{Digest: DigestOf(fmt.Sprint("token-", r.IntN(80))), Until: noon})
+					k.PreviousTokens = append(k.PreviousTokens, PreviousToken{Digest: DigestOf(fmt.Sprint("token-", r.IntN(80))), Until: noon})
 				}
 				return k
 			}
 			for step := range steps {
 				var delta Delta
 				for range r.IntN(6) {
-					delta.Put = append(delta.Put, key())
+					delta.Upserted = append(delta.Upserted, key())
 				}
 				for range r.IntN(3) {
-					delta.Gone = append(delta.Gone, key().ID)
+					delta.Deleted = append(delta.Deleted, key().ID)
 				}
 				switch {
 				case step%10 > 0:
 					_, _ = store.Apply(feed, delta) // conflicts are part of the test
 				case step%50 > 0:
-					_, _ = store.Replace(feed, delta.Put)
+					_, _ = store.Replace(feed, delta.Upserted)
 				default:
 					store.Remove(feed)
 				}
@@ -327,15 +327,15 @@ func TestApplyMatchesModel(t *testing.T) {
 				for _, i := range r.Perm(25)[:r.IntN(6)] { // no duplicate IDs
 					id := fmt.Sprint("key-", i)
 					if r.IntN(4) == 0 {
-						delta.Gone = append(delta.Gone, id)
+						delta.Deleted = append(delta.Deleted, id)
 						continue
 					}
 					k := sourceKey(id)
 					k.Digest = digest()
 					if old := digest(); old != k.Digest && r.IntN(2) == 0 {
-						k.Old = []OldToken{{Digest: old, Until: noon}}
+						k.PreviousTokens = []PreviousToken{{Digest: old, Until: noon}}
 					}
-					delta.Put = append(delta.Put, k)
+					delta.Upserted = append(delta.Upserted, k)
 				}
 				before := len(model)
 				conflicts := applyToModel(model, delta)
@@ -348,7 +348,7 @@ func TestApplyMatchesModel(t *testing.T) {
 				}
 				for id, want := range model {
 					want.Feed = "f"
-					if got := store.Get(id); got == nil || !got.same(&want) {
+					if got := store.Get(id); got == nil || !got.equal(&want) {
 						t.Fatalf("key %s is %+v, want %+v", id, got, want)
 					}
 				}
@@ -360,13 +360,13 @@ func TestApplyMatchesModel(t *testing.T) {
 
 // applyToModel first removes all keys that are in the delta, then adds those whose tokens are free, one by one.
 func applyToModel(model map[string]Key, delta Delta) (conflicts int) {
-	for _, id := range delta.Gone {
+	for _, id := range delta.Deleted {
 		delete(model, id)
 	}
-	for i := range delta.Put {
-		delete(model, delta.Put[i].ID)
+	for i := range delta.Upserted {
+		delete(model, delta.Upserted[i].ID)
 	}
-	for _, k := range delta.Put {
+	for _, k := range delta.Upserted {
 		used := false
 		for _, other := range model {
 			for d := range k.digests {
@@ -392,7 +392,7 @@ func BenchmarkApply(b *testing.B) {
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
 				changed[0].Name = fmt.Sprint("Key ", i)
-				if c, err := store.Apply("test", Delta{Put: changed}); err != nil || c.Updated != 1 {
+				if c, err := store.Apply("test", Delta{Upserted: changed}); err != nil || c.Updated != 1 {
 					b.Fatal(c, err)
 				}
 			}

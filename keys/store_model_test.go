@@ -34,8 +34,8 @@ var (
 
 func (m *model) Name() string                              { return m.name }
 func (m *model) Watch(ctx context.Context, _ func()) error { <-ctx.Done(); return nil }
-func (m *model) Fresh() time.Time                          { return m.confirmed }
-func (m *model) Patience() time.Duration                   { return modelMaxStale }
+func (m *model) LastConfirmed() time.Time                  { return m.confirmed }
+func (m *model) MaxStale() time.Duration                   { return modelMaxStale }
 
 func (m *model) Load(ctx context.Context) ([]Key, error) {
 	switch {
@@ -45,7 +45,7 @@ func (m *model) Load(ctx context.Context) ([]Key, error) {
 		if m.reported == nil {
 			m.reported = m.cached
 		}
-		return slices.Collect(maps.Values(m.cached)), &Stale{At: m.confirmed, Err: m.failing}
+		return slices.Collect(maps.Values(m.cached)), &StaleError{AsOf: m.confirmed, Err: m.failing}
 	case m.failing != nil:
 		return nil, m.failing
 	}
@@ -68,13 +68,13 @@ func (m *model) delta(ctx context.Context) (d Delta, ok bool, err error) {
 		return Delta{}, false, nil
 	}
 	for id, k := range m.truth {
-		if old, exists := m.reported[id]; !exists || !old.same(&k) {
-			d.Put = append(d.Put, k)
+		if old, exists := m.reported[id]; !exists || !old.equal(&k) {
+			d.Upserted = append(d.Upserted, k)
 		}
 	}
 	for id := range m.reported {
 		if _, exists := m.truth[id]; !exists {
-			d.Gone = append(d.Gone, id)
+			d.Deleted = append(d.Deleted, id)
 		}
 	}
 	m.read()
@@ -253,7 +253,7 @@ func (ops *opSequence) check() {
 		token := poolToken(n)
 		d := ops.verifier.Verify(token, time.Now())
 		if d.Key == nil {
-			if (d.Reason == FeedAway) != ops.store.unsure.Load() || d.Reason != FeedAway && d.Reason != Unknown {
+			if (d.Reason == FeedUnavailable) != ops.store.anyFeedDown.Load() || d.Reason != FeedUnavailable && d.Reason != UnknownToken {
 				ops.t.Errorf("token %d: %s", n, d.Reason)
 			}
 			continue
@@ -262,7 +262,7 @@ func (ops *opSequence) check() {
 		switch {
 		case !exists || reported.Digest != DigestOf(token):
 			ops.t.Errorf("token %d is %s as key %s of %s, which has not reported such a key", n, d.Reason, d.Key.ID, d.Key.Feed)
-		case reported.Standing(time.Now()) != d.Reason:
+		case reported.Status(time.Now()) != d.Reason:
 			ops.t.Errorf("token %d is %s as key %s of %s, which says %s", n, d.Reason, d.Key.ID, d.Key.Feed, reported.State)
 		}
 	}

@@ -21,8 +21,8 @@ func (c Change) IsZero() bool { return c == Change{} }
 // to another feed. In that case nothing is applied, and the error lists every such key by its ID, one per line, without
 // digests.
 func (s *Store) Replace(feed string, set []Key) (Change, error) {
-	s.writing.Lock()
-	defer s.writing.Unlock()
+	s.writeMu.Lock()
+	defer s.writeMu.Unlock()
 	txn := s.db.Txn(true)
 	defer txn.Abort()
 
@@ -41,9 +41,9 @@ func (s *Store) Remove(feed string) Change {
 }
 
 // compare returns the changes that Replace has to make.
-func (s *Store) compare(txn *memdb.Txn, feed string, set []Key) (difference, error) {
+func (s *Store) compare(txn *memdb.Txn, feed string, set []Key) (changeSet, error) {
 	var (
-		diff     difference
+		diff     changeSet
 		errs     []error
 		byID     = make(map[string]struct{}, len(set))
 		byDigest = make(map[Digest]int, len(set))
@@ -70,7 +70,7 @@ func (s *Store) compare(txn *memdb.Txn, feed string, set []Key) (difference, err
 		}
 	}
 	if len(errs) > 0 {
-		return difference{}, errors.Join(errs...)
+		return changeSet{}, errors.Join(errs...)
 	}
 	each(txn, func(rec *record) {
 		if rec.Feed != feed {
@@ -85,11 +85,11 @@ func (s *Store) compare(txn *memdb.Txn, feed string, set []Key) (difference, err
 }
 
 // add adds one valid key of a feed to the changes. An error means that the key is in conflict with a key of another feed.
-func (s *Store) add(txn *memdb.Txn, feed string, k *Key, diff *difference) error {
+func (s *Store) add(txn *memdb.Txn, feed string, k *Key, diff *changeSet) error {
 	rec := &record{Key: *k}
 	rec.Feed = feed
 	old := s.byID(txn, k.ID)
-	if old != nil && rec.same(&old.Key) {
+	if old != nil && rec.equal(&old.Key) {
 		return nil
 	}
 	var errs []error

@@ -11,8 +11,8 @@ import (
 
 // How long Run waits before it retries a failed feed. The wait doubles from the minimum to the maximum.
 const (
-	firstRetry = 5 * time.Second
-	lastRetry  = time.Minute
+	minBackoff = 5 * time.Second
+	maxBackoff = time.Minute
 
 	minRemoteBackoff = 500 * time.Millisecond // another system may become available at any moment
 	maxRemoteBackoff = 15 * time.Second
@@ -28,17 +28,17 @@ type Syncer struct {
 
 // feedState is a feed and its state.
 type feedState struct {
-	feed Feed
-	wake chan struct{} // contains a value when a load is due
-	back chan struct{} // contains a value when a load succeeded after a failure, so that Watch is called again
+	feed      Feed
+	wake      chan struct{} // contains a value when a load is due
+	recovered chan struct{} // contains a value when a load succeeded after a failure, so that Watch is called again
 
-	given atomic.Bool // the feed has provided keys at least once, if only cached ones
+	hasKeys atomic.Bool // the feed has provided keys at least once, if only cached ones
 
 	loading       sync.Mutex // held during a load, so that loads are not concurrent; guards the following fields
 	lastLoadError string     // empty after a success
 	tracked       bool       // the store has all keys of the last Load or Changes except conflicts
 	conflicts     []Key      // keys of that load that the store has rejected
-	kept          bool       // the last load returned cached keys
+	fromCache     bool       // the last load returned cached keys
 
 	mu     sync.Mutex // guards status
 	status FeedStatus
@@ -49,7 +49,7 @@ func NewSyncer(store *Store, feeds []Feed, o Observer) *Syncer {
 	s := &Syncer{store: store, observer: o}
 	for _, f := range feeds {
 		s.feeds = append(s.feeds, &feedState{
-			feed: f, wake: make(chan struct{}, 1), back: make(chan struct{}, 1), status: FeedStatus{Name: f.Name()},
+			feed: f, wake: make(chan struct{}, 1), recovered: make(chan struct{}, 1), status: FeedStatus{Name: f.Name()},
 		})
 	}
 	return s
@@ -99,7 +99,7 @@ func (s *Syncer) Sync(ctx context.Context, feed string) error {
 		if f.feed.Name() == feed {
 			err := s.load(ctx, f)
 			if err != nil && ctx.Err() != nil {
-				f.due()
+				f.requestLoad()
 			}
 			return err
 		}
@@ -129,7 +129,7 @@ func (s *Syncer) load(ctx context.Context, f *feedState) error {
 	f.status.Keys += change.Added - change.Removed // even after an error: a delta may have been applied partially
 	if err == nil {
 		if f.status.LastError != "" {
-			signal(f.back)
+			signal(f.recovered)
 		}
 		f.status.LastSuccess, f.status.LastError = now, ""
 	}
@@ -141,17 +141,17 @@ func (s *Syncer) load(ctx context.Context, f *feedState) error {
 	if ctxErr := ctx.Err(); ctxErr != nil && err != nil {
 		return ctxErr // canceled by the caller: the feed did not fail
 	}
-	if stale := (*Stale)(nil); errors.As(err, &stale) {
-		s.keptKeys(f, stale)
+	if stale := (*StaleError)(nil); errors.As(err, &stale) {
+		s.useCached(f, stale)
 		return nil
 	}
 	if err != nil {
 		s.failed(f, err, &f.lastLoadError)
 		return err
 	}
-	s.store.SetAway(f.feed.Name(), false)
+	s.store.SetFeedUnavailable(f.feed.Name(), false)
 	f.lastLoadError = ""
-	f.given.Store(true)
+	f.hasKeys.Store(true)
 	if s.observer != nil {
 		s.observer.FeedLoaded(f.feed.Name(), count, change, now)
 	}
@@ -166,7 +166,7 @@ func (s *Syncer) failed(f *feedState, err error, last *string) {
 	f.status.Failures++
 	f.status.LastFailure, f.status.LastError = now, text
 	f.mu.Unlock()
-	s.missed(f, err, now)
+	s.handleOutage(f, err, now)
 	if *last != text && s.observer != nil {
 		s.observer.FeedFailed(f.feed.Name(), err, now)
 	}
@@ -175,7 +175,7 @@ func (s *Syncer) failed(f *feedState, err error, last *string) {
 
 func (s *Syncer) readyIfComplete() {
 	for _, f := range s.feeds {
-		if !f.given.Load() {
+		if !f.hasKeys.Load() {
 			return
 		}
 	}
@@ -186,7 +186,7 @@ func (s *Syncer) readyIfComplete() {
 func (s *Syncer) retryOthers(changed *feedState) {
 	for _, f := range s.feeds {
 		if f != changed && f.failing() {
-			f.due()
+			f.requestLoad()
 		}
 	}
 }
@@ -197,19 +197,19 @@ func (s *Syncer) retryOthers(changed *feedState) {
 func (s *Syncer) Run(ctx context.Context) {
 	var wg sync.WaitGroup
 	for _, f := range s.feeds {
-		wg.Go(func() { s.watch(ctx, f) })
-		wg.Go(func() { s.follow(ctx, f) })
+		wg.Go(func() { s.watchLoop(ctx, f) })
+		wg.Go(func() { s.loadLoop(ctx, f) })
 	}
 	wg.Wait()
 }
 
-// watch calls Watch of one feed and restarts it after an error.
-func (s *Syncer) watch(ctx context.Context, f *feedState) {
+// watchLoop calls Watch of one feed and restarts it after an error.
+func (s *Syncer) watchLoop(ctx context.Context, f *feedState) {
 	var last string
 	shortest, longest := f.backoffLimits()
 	for wait := shortest; ; wait = min(2*wait, longest) {
 		begun := time.Now()
-		err := f.feed.Watch(ctx, f.due)
+		err := f.feed.Watch(ctx, f.requestLoad)
 		if ctx.Err() != nil {
 			return
 		}
@@ -225,15 +225,15 @@ func (s *Syncer) watch(ctx context.Context, f *feedState) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-f.back: // a load has succeeded, so no change was missed
+		case <-f.recovered: // a load has succeeded, so no change was missed
 		case <-time.After(wait):
-			f.due() // changes may have been missed
+			f.requestLoad() // changes may have been missed
 		}
 	}
 }
 
-// follow loads one feed whenever a load is due.
-func (s *Syncer) follow(ctx context.Context, f *feedState) {
+// loadLoop loads one feed whenever a load is due.
+func (s *Syncer) loadLoop(ctx context.Context, f *feedState) {
 	shortest, longest := f.backoffLimits()
 	wait := shortest
 	retry := time.NewTimer(wait)
@@ -256,7 +256,7 @@ func (s *Syncer) follow(ctx context.Context, f *feedState) {
 	}
 }
 
-func (f *feedState) due() { signal(f.wake) } // a pending load will include this change, too
+func (f *feedState) requestLoad() { signal(f.wake) } // a pending load will include this change, too
 
 // signal sends a value to a channel with buffer size 1, unless it already contains one.
 func signal(c chan<- struct{}) {

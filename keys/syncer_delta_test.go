@@ -88,7 +88,7 @@ func TestSyncDeltaFeed(t *testing.T) {
 	renamed := sourceKey("a")
 	renamed.Name = "other"
 
-	f.change(Delta{Put: []Key{renamed, sourceKey("c")}, Gone: []string{"b"}}, renamed, sourceKey("c"))
+	f.change(Delta{Upserted: []Key{renamed, sourceKey("c")}, Deleted: []string{"b"}}, renamed, sourceKey("c"))
 	sync("a delta", "changes ", "f: 2 keys {Added:1 Updated:1 Removed:1}", "a", "c")
 	if store.Get("a").Name != "other" {
 		t.Error("the update is missing")
@@ -99,7 +99,7 @@ func TestSyncDeltaFeed(t *testing.T) {
 	f.give(nil, renamed, sourceKey("c"), sourceKey("d"))
 	sync("unknown changes", "changes load ", "f: 3 keys {Added:1 Updated:0 Removed:0}", "a", "c", "d")
 	f.cannot = false
-	f.change(Delta{Gone: []string{"d"}}, renamed, sourceKey("c"))
+	f.change(Delta{Deleted: []string{"d"}}, renamed, sourceKey("c"))
 	sync("known changes again", "changes ", "f: 2 keys {Added:0 Updated:0 Removed:1}", "a", "c")
 
 	f.err = errors.New("unavailable")
@@ -130,12 +130,12 @@ func TestDeltaFeedConflictDoesNotBlockOthers(t *testing.T) {
 	const want = "key taken: the id is also used in feed g\nkey taken: same token as key taken of feed g"
 	revoked, other := sourceKey("a"), sourceKey("b")
 	revoked.State, other.State = Revoked, Revoked
-	f.change(Delta{Put: []Key{sourceKey("taken"), revoked}}, sourceKey("taken"), revoked, sourceKey("b"))
+	f.change(Delta{Upserted: []Key{sourceKey("taken"), revoked}}, sourceKey("taken"), revoked, sourceKey("b"))
 	if err := s.Sync(t.Context(), "f"); err == nil || err.Error() != want || store.Get("a").State != Revoked {
 		t.Errorf("error %v, key a is %v", err, store.Get("a").State)
 	}
 	for range 2 {
-		f.change(Delta{Put: []Key{other}}, sourceKey("taken"), revoked, other)
+		f.change(Delta{Upserted: []Key{other}}, sourceKey("taken"), revoked, other)
 		if err := s.Sync(t.Context(), "f"); err == nil || err.Error() != want || store.Get("b").State != Revoked {
 			t.Errorf("during the conflict: error %v, key b is %v", err, store.Get("b").State)
 		}
@@ -199,7 +199,7 @@ func TestConcurrentSync(t *testing.T) {
 			for i := range each {
 				k := sourceKey(fmt.Sprintf("key-%d-%d", w, i))
 				f.mu.Lock()
-				f.delta.Put = append(f.delta.Put, k)
+				f.delta.Upserted = append(f.delta.Upserted, k)
 				f.mu.Unlock()
 				if err := s.Sync(t.Context(), "f"); err != nil {
 					done <- err
@@ -235,7 +235,7 @@ func TestConflictsAreRetriedWithLatestState(t *testing.T) {
 	expectConflicts := func(ids ...string) {
 		t.Helper()
 		err := s.Sync(t.Context(), "f")
-		r, ok := errors.AsType[*Refused](err)
+		r, ok := errors.AsType[*ConflictError](err)
 		if ok != (len(ids) > 0) || err != nil && !ok {
 			t.Fatalf("error %v, want one for %q", err, ids)
 		}
@@ -245,11 +245,11 @@ func TestConflictsAreRetriedWithLatestState(t *testing.T) {
 			}
 		}
 	}
-	f.change(Delta{Put: []Key{sourceKey("w"), sourceKey("x"), sourceKey("y"), sourceKey("z")}})
+	f.change(Delta{Upserted: []Key{sourceKey("w"), sourceKey("x"), sourceKey("y"), sourceKey("z")}})
 	expectConflicts("x", "y", "z")
 	other := sourceKey("y")
 	other.State = Disabled
-	f.change(Delta{Put: []Key{other}, Gone: []string{"z"}})
+	f.change(Delta{Upserted: []Key{other}, Deleted: []string{"z"}})
 	expectConflicts("x", "y")
 	g.give(nil)
 	if err := s.Sync(t.Context(), "g"); err != nil {
@@ -265,8 +265,8 @@ func TestConflictsAreRetriedWithLatestState(t *testing.T) {
 // fakeRemote is a Remote that is available whenever a test says so.
 type fakeRemote struct{ fakeFeed }
 
-func (*fakeRemote) Fresh() time.Time        { return time.Now() }
-func (*fakeRemote) Patience() time.Duration { return time.Hour }
+func (*fakeRemote) LastConfirmed() time.Time { return time.Now() }
+func (*fakeRemote) MaxStale() time.Duration  { return time.Hour }
 
 // A remote feed with a conflicting key has been read: an unknown token is rejected as unknown, unless it could be the token of
 // that key.
@@ -277,8 +277,8 @@ func TestRemoteFeedConflictIsNotAnOutage(t *testing.T) {
 		conflicting Key
 		want        Reason
 	}{
-		"its token is known":   {conflicting: sameToken, want: Unknown},
-		"its token is unknown": {conflicting: sameID, want: FeedAway},
+		"its token is known":   {conflicting: sameToken, want: UnknownToken},
+		"its token is unknown": {conflicting: sameID, want: FeedUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
 			remote := &fakeRemote{fakeFeed: fakeFeed{name: "remote"}}
@@ -296,15 +296,15 @@ func TestRemoteFeedConflictIsNotAnOutage(t *testing.T) {
 					t.Errorf("a token that no key has: %s, want %s", d.Reason, want)
 				}
 			}
-			reason(Unknown)
+			reason(UnknownToken)
 			remote.give(nil, tc.conflicting)
 			if err := s.Sync(t.Context(), "remote"); err == nil {
 				t.Fatal("no conflict")
 			}
 			reason(tc.want)
-			remote.give(&Stale{At: time.Now(), Err: errors.New("unavailable")}, tc.conflicting)
+			remote.give(&StaleError{AsOf: time.Now(), Err: errors.New("unavailable")}, tc.conflicting)
 			_ = s.Sync(t.Context(), "remote")
-			reason(FeedAway)
+			reason(FeedUnavailable)
 			remote.give(nil, tc.conflicting)
 			_ = s.Sync(t.Context(), "remote")
 			reason(tc.want)
@@ -312,7 +312,7 @@ func TestRemoteFeedConflictIsNotAnOutage(t *testing.T) {
 			if err := errors.Join(s.Sync(t.Context(), "g"), s.Sync(t.Context(), "remote")); err != nil {
 				t.Fatal(err)
 			}
-			reason(Unknown)
+			reason(UnknownToken)
 		})
 	}
 }

@@ -9,7 +9,7 @@ import (
 // its tokens rejected as unknown, even if it is verified during the change.
 func TestVerifyDuringFeedOutageTransitions(t *testing.T) {
 	s := NewStore()
-	s.SetAway("remote", true)
+	s.SetFeedUnavailable("remote", true)
 	s.SetReady(true)
 	v := newVerifier(t, s, CacheConfig{})
 	done := make(chan struct{})
@@ -22,7 +22,7 @@ func TestVerifyDuringFeedOutageTransitions(t *testing.T) {
 					return
 				default:
 				}
-				if d := v.Verify(tokenOf("a"), noon); d.Reason != Allowed && d.Reason != FeedAway {
+				if d := v.Verify(tokenOf("a"), noon); d.Reason != Allowed && d.Reason != FeedUnavailable {
 					t.Errorf("decision %s", d.Reason)
 					return
 				}
@@ -31,8 +31,8 @@ func TestVerifyDuringFeedOutageTransitions(t *testing.T) {
 	}
 	for range 20_000 {
 		mustReplace(t, s, "remote", sourceKey("a"))
-		s.SetAway("remote", false)
-		s.SetAway("remote", true)
+		s.SetFeedUnavailable("remote", false)
+		s.SetFeedUnavailable("remote", true)
 		s.Remove("remote")
 	}
 	close(done)

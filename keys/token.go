@@ -39,18 +39,18 @@ func NewToken() string {
 	return token.String()
 }
 
-// Issued reports whether the text has the format of the gate's own tokens and a valid checksum. It does not say whether a key
+// HasValidChecksum reports whether the text has the format of the gate's own tokens and a valid checksum. It does not say whether a key
 // with this token exists.
-func Issued(token string) bool { return hasTokenFormat(token) && checksumMatches(token) }
+func HasValidChecksum(token string) bool { return hasTokenFormat(token) && checksumMatches(token) }
 
-// Mistyped reports whether the text has the format of the gate's own tokens but an invalid checksum: such a token was never
+// HasBadChecksum reports whether the text has the format of the gate's own tokens but an invalid checksum: such a token was never
 // issued.
-func Mistyped(token string) bool { return hasTokenFormat(token) && !checksumMatches(token) }
+func HasBadChecksum(token string) bool { return hasTokenFormat(token) && !checksumMatches(token) }
 
 // Hint returns the last four characters of one of the gate's own tokens, by which people tell tokens apart, or "" for any other
 // text. They are part of the checksum, so the random part stays secret.
 func Hint(token string) string {
-	if !Issued(token) {
+	if !HasValidChecksum(token) {
 		return ""
 	}
 	return token[tokenLength-4:]

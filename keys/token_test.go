@@ -17,8 +17,8 @@ var knownTokens = []string{
 
 func TestTokenVectors(t *testing.T) {
 	for _, token := range knownTokens {
-		if !Issued(token) || Mistyped(token) || Hint(token) != token[36:] || !WellFormed(token) {
-			t.Errorf("%s: issued %v, mistyped %v, hint %q", token, Issued(token), Mistyped(token), Hint(token))
+		if !HasValidChecksum(token) || HasBadChecksum(token) || Hint(token) != token[36:] || !IsValidToken(token) {
+			t.Errorf("%s: issued %v, mistyped %v, hint %q", token, HasValidChecksum(token), HasBadChecksum(token), Hint(token))
 		}
 	}
 }
@@ -48,8 +48,8 @@ func TestInvalidTokens(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			if Issued(tc.token) || Mistyped(tc.token) != tc.mistyped || Hint(tc.token) != "" {
-				t.Errorf("%s: issued %v, mistyped %v, hint %q", tc.token, Issued(tc.token), Mistyped(tc.token), Hint(tc.token))
+			if HasValidChecksum(tc.token) || HasBadChecksum(tc.token) != tc.mistyped || Hint(tc.token) != "" {
+				t.Errorf("%s: issued %v, mistyped %v, hint %q", tc.token, HasValidChecksum(tc.token), HasBadChecksum(tc.token), Hint(tc.token))
 			}
 		})
 	}
@@ -63,7 +63,7 @@ func TestNewToken(t *testing.T) {
 	var counts [randomLength][256]int
 	for range n {
 		token := NewToken()
-		if !form.MatchString(token) || !Issued(token) || Hint(token) != token[len(token)-4:] {
+		if !form.MatchString(token) || !HasValidChecksum(token) || Hint(token) != token[len(token)-4:] {
 			t.Fatalf("bad token %s", token)
 		}
 		if seen[token] {
@@ -98,7 +98,7 @@ func FuzzTokenFormat(f *testing.F) {
 	}
 	f.Add("dgk_")
 	f.Fuzz(func(t *testing.T, token string) {
-		issued, mistyped := Issued(token), Mistyped(token)
+		issued, mistyped := HasValidChecksum(token), HasBadChecksum(token)
 		if issued && mistyped {
 			t.Error("both issued and mistyped")
 		}
@@ -110,7 +110,7 @@ func FuzzTokenFormat(f *testing.F) {
 		}
 		if mistyped {
 			check := checksum(token[len(TokenPrefix) : len(TokenPrefix)+randomLength])
-			if corrected := token[:len(TokenPrefix)+randomLength] + string(check[:]); !Issued(corrected) || corrected == token {
+			if corrected := token[:len(TokenPrefix)+randomLength] + string(check[:]); !HasValidChecksum(corrected) || corrected == token {
 				t.Errorf("%s corrected to %s", token, corrected)
 			}
 		}

@@ -34,22 +34,22 @@ func (v *Verifier) Verify(token string, now time.Time) Decision {
 		return Decision{Reason: NotReady}
 	case token == "":
 		return Decision{Reason: NoToken}
-	case !WellFormed(token):
+	case !IsValidToken(token):
 		return Decision{Reason: Malformed}
-	case Mistyped(token):
+	case HasBadChecksum(token):
 		return Decision{Reason: BadChecksum}
 	}
 	// A constant-time comparison is unnecessary: the timing reveals something about a digest, from which the token cannot be
 	// found.
 	digest := DigestOf(token)
-	feedDown := v.store.unsure.Load()
+	feedDown := v.store.anyFeedDown.Load()
 	rec := v.find(&digest)
 	if rec == nil {
 		// Checked before and after the lookup: in between, a feed with this token may have become available or unavailable.
-		if feedDown || v.store.unsure.Load() {
-			return Decision{Reason: FeedAway}
+		if feedDown || v.store.anyFeedDown.Load() {
+			return Decision{Reason: FeedUnavailable}
 		}
-		return Decision{Reason: Unknown}
+		return Decision{Reason: UnknownToken}
 	}
 	return rec.decide(&digest, now)
 }
@@ -61,13 +61,13 @@ func (v *Verifier) find(d *Digest) *record {
 	}
 	revision := v.store.Revision() // before the lookup: see Store.apply
 	switch rec, known := c.get(d, revision); known {
-	case isKnown:
+	case hit:
 		v.hits.Add(1)
 		return rec
-	case isUnknown:
+	case negativeHit:
 		v.negativeHits.Add(1)
 		return nil
-	case nothingKnown:
+	case miss:
 	}
 	v.misses.Add(1)
 	rec := v.store.byDigest(v.store.db.Txn(false), d)

@@ -46,9 +46,9 @@ func BenchmarkVerify(b *testing.B) {
 		v.settle()
 	}, func(i int) string { return tokens[i%1000] })
 	run("store only", Allowed, (*Verifier).Close, func(i int) string { return tokens[i%n] })
-	run("same unknown", Unknown, warm(unknown[0]), func(int) string { return unknown[0] })
-	run("unknown", Unknown, func(*Verifier) {}, func(i int) string { return unknown[i%len(unknown)] })
-	run("unknown, store only", Unknown, (*Verifier).Close, func(i int) string { return unknown[i%len(unknown)] })
+	run("same unknown", UnknownToken, warm(unknown[0]), func(int) string { return unknown[0] })
+	run("unknown", UnknownToken, func(*Verifier) {}, func(i int) string { return unknown[i%len(unknown)] })
+	run("unknown, store only", UnknownToken, (*Verifier).Close, func(i int) string { return unknown[i%len(unknown)] })
 	run("malformed", Malformed, func(*Verifier) {}, func(int) string { return "not a token" })
 
 	b.Run("hit, in parallel", func(b *testing.B) {

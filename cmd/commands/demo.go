@@ -147,11 +147,11 @@ func (d *runningDemo) start(ctx context.Context, o demoOptions) error {
 	if consolePort, err = tryPort("--console-port", "127.0.0.1", consolePort); err != nil {
 		return err
 	}
-	var u *upstream
+	var u *demoUpstream
 	if o.docsgpt == "" {
-		u, err = builtIn(dir)
+		u, err = startFake(dir)
 	} else {
-		u, err = running(ctx, o)
+		u, err = connectExisting(ctx, o)
 	}
 	if err != nil {
 		return err
@@ -175,7 +175,7 @@ func (d *runningDemo) start(ctx context.Context, o demoOptions) error {
 	d.shown = demo.Page{
 		GateURL: gateURL, ConsoleURL: d.consoleURL, Upstream: u.address, Token: token, Binding: u.binding,
 		Commands:        tries(gateURL, token, u),
-		CrossSourceBody: theft(token, u.other), Backend: u.backend, Secrets: u.secrets,
+		CrossSourceBody: crossSourceFields(token, u.other), Backend: u.backend, Secrets: u.secrets,
 	}
 	handler, err := demo.Handler(d.shown)
 	if err != nil {

@@ -25,15 +25,15 @@ func bodyOf(members ...any) string {
 	return "{" + b.String() + "}"
 }
 
-// theft asks for another source in every way that a version of DocsGPT or of its widget knows.
-func theft(token, other string) string {
+// crossSourceFields asks for another source in every way that a version of DocsGPT or of its widget knows.
+func crossSourceFields(token, other string) string {
 	return bodyOf("question", "Who earns what?", "history", "[]", "api_key", token,
 		"active_docs", other, "selectDocs", other, "selectedDocs", other, "source", other, "sources", []string{other},
 		"extra_source_ids", []string{other}, "retriever", "classic")
 }
 
 // tries are the commands that the demo prints and shows on its page.
-func tries(gate, token string, u *upstream) []demo.Command {
+func tries(gate, token string, u *demoUpstream) []demo.Command {
 	curl := func(flags, path, body string) string {
 		return fmt.Sprintf("curl %s %s%s -H 'Content-Type: application/json' -d '%s'", flags, gate, path, body)
 	}
@@ -47,7 +47,7 @@ func tries(gate, token string, u *upstream) []demo.Command {
 	return []demo.Command{
 		{Title: "Ask", Text: curl("-sS", "/api/answer", ask)},
 		{Title: "Ask, and see the answer being written", Text: curl("-sSN", "/stream", ask)},
-		{Title: "Try to take another source", Shows: stays, Text: curl("-sS", "/api/answer", theft(token, u.other))},
+		{Title: "Try to take another source", Shows: stays, Text: curl("-sS", "/api/answer", crossSourceFields(token, u.other))},
 		{Title: "Try it without a key", Shows: refused, Text: curl("-sS", "/api/answer",
 			bodyOf("question", "Who earns what?", "history", "[]", "active_docs", u.other))},
 	}

@@ -17,7 +17,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/docsgate/docsgate/demo/backend"
+	"github.com/docsgate/docsgate/internal/docsgpttest"
 )
 
 // begin starts a demo on free ports and stops it with the test. Its files go into a folder of the test.
@@ -185,7 +185,7 @@ func joined(t *testing.T, stream string) (said string) {
 // A DocsGPT that already runs is used with either kind of binding.
 func TestDemoWithADocsGPT(t *testing.T) {
 	const agentKey, accessToken = "11111111-2222-3333-4444-555555555555", "dgpt_pat_of-the-test"
-	docsgpt := httptest.NewServer(backend.New(backend.Options{
+	docsgpt := httptest.NewServer(docsgpttest.New(docsgpttest.Options{
 		Label:   "other",
 		Keys:    map[string][]string{agentKey: {handbookID}},
 		Tokens:  map[string][]string{accessToken: {handbookID}},
@@ -379,7 +379,7 @@ func TestAddresses(t *testing.T) {
 
 // The stolen request is one JSON object with the page's key and the other source in it, and fits into single quotes.
 func TestTheft(t *testing.T) {
-	body := theft("dgk_x", payrollID)
+	body := crossSourceFields("dgk_x", payrollID)
 	var members map[string]any
 	if err := json.Unmarshal([]byte(body), &members); err != nil {
 		t.Fatal(err)

@@ -13,8 +13,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/docsgate/docsgate/demo/backend"
 	"github.com/docsgate/docsgate/docsgpt"
+	"github.com/docsgate/docsgate/internal/docsgpttest"
 )
 
 // The sources of the built-in backend.
@@ -23,34 +23,34 @@ const (
 	payrollID  = "c0a9e4d2-7b36-4f58-8e1d-52b7a3d96e42"
 )
 
-// upstream is the DocsGPT of the demo.
-type upstream struct {
+// demoUpstream is the DocsGPT of the demo.
+type demoUpstream struct {
 	address string // with a scheme
 	binding string // what the key is bound to, for people
 	other   string // the id of a source that the key is not bound to
 	config  gateConfig
-	backend *backend.Backend  // nil: not the built-in one
-	secrets map[string]string // what must not be shown, with what stands in its place
-	server  *http.Server      // of the built-in backend; nil: none
+	backend *docsgpttest.Backend // nil: not the built-in one
+	secrets map[string]string    // what must not be shown, with what stands in its place
+	server  *http.Server         // of the built-in backend; nil: none
 }
 
 // close stops the built-in backend at once.
-func (u *upstream) close() {
+func (u *demoUpstream) close() {
 	if u.server != nil {
 		_ = u.server.Close()
 	}
 }
 
-// builtIn starts the built-in backend on a free port of the loopback interface. Its agent key is in a file in dir,
+// startFake starts the built-in backend on a free port of the loopback interface. Its agent key is in a file in dir,
 // because the gate takes no secret in clear.
-func builtIn(dir string) (*upstream, error) {
+func startFake(dir string) (*demoUpstream, error) {
 	handbookKey, payrollKey, accessToken := randomKey(), randomKey(), "dgpt_pat_"+rand.Text() // the token of the gate's account
-	b := backend.New(backend.Options{
+	b := docsgpttest.New(docsgpttest.Options{
 		Label:   "demo",
 		Keys:    map[string][]string{handbookKey: {handbookID}, payrollKey: {payrollID}},
 		Tokens:  map[string][]string{accessToken: nil},
 		Sources: map[string]string{handbookID: "handbook", payrollID: "secret payroll"},
-		Pace:    backend.DefaultPace,
+		Delay:   docsgpttest.DefaultDelay,
 	})
 	keyFile := filepath.Join(dir, "agent.key")
 	if err := os.WriteFile(keyFile, []byte(handbookKey), 0o600); err != nil {
@@ -66,7 +66,7 @@ func builtIn(dir string) (*upstream, error) {
 	}
 	server := &http.Server{Handler: b, ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = server.Serve(listener) }()
-	return &upstream{
+	return &demoUpstream{
 		address: "http://" + listener.Addr().String(),
 		binding: `the source "handbook" (` + handbookID + ")",
 		other:   payrollID,
@@ -87,9 +87,9 @@ func randomKey() string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
-// running is a DocsGPT that already runs.
-func running(ctx context.Context, o demoOptions) (*upstream, error) {
-	u := &upstream{other: randomKey()}
+// connectExisting is a DocsGPT that already runs.
+func connectExisting(ctx context.Context, o demoOptions) (*demoUpstream, error) {
+	u := &demoUpstream{other: randomKey()}
 	switch agentSet := os.Getenv(o.agentKeyEnv) != ""; {
 	case o.source != "":
 		newest, err := docsgpt.FindVersion("")

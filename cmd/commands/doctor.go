@@ -16,12 +16,12 @@ import (
 	"github.com/docsgate/docsgate/doctor"
 )
 
-// exitUnexamined is the exit status of "docsgate doctor" if nothing could be examined. It is promised in its help.
-const exitUnexamined = 3
+// exitNothingChecked is the exit status of "docsgate doctor" if nothing could be examined. It is promised in its help.
+const exitNothingChecked = 3
 
 // doctorOptions are the flags of the doctor.
 type doctorOptions struct {
-	gateFlags
+	connFlags
 	doctor.Options
 	keyFile  string
 	keyStdin bool
@@ -71,13 +71,13 @@ func setUpDoctor(cmd *cobra.Command) {
 	flags.StringVar(&o.Page, "page", "", "Address of the page that the widget is on")
 	flags.StringArrayVar(&o.Backends, "backend", nil, "An address, host:port, at which DocsGPT must not answer; may be repeated")
 	flags.BoolVar(&o.json, "json", false, "Print the findings as JSON")
-	cmd.SetFlagErrorFunc(flagFault)
+	cmd.SetFlagErrorFunc(flagError)
 	cmd.Args = arguments(0, 0, "the doctor takes flags only; see --help")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 		defer stop()
 		err := o.run(ctx, cmd)
-		if errors.Is(err, errSick) { // all was said
+		if errors.Is(err, errFindings) { // all was said
 			cmd.SilenceErrors = true
 			return err
 		}
@@ -87,21 +87,21 @@ func setUpDoctor(cmd *cobra.Command) {
 
 func (o *doctorOptions) run(ctx context.Context, cmd *cobra.Command) error {
 	if err := o.check(); err != nil {
-		return &failure{exitUsage, err}
+		return &exitError{exitUsage, err}
 	}
 	if err := o.readKey(cmd); err != nil {
-		return &failure{exitUsage, err}
+		return &exitError{exitUsage, err}
 	}
 	facts, err := o.facts(ctx)
 	if err != nil {
 		return err
 	}
 	if facts.Config == "" && o.URL == "" && o.Page == "" && len(o.Backends) == 0 {
-		return failf(exitUnexamined, "there is nothing to examine: name the configuration with --config, or the gate with --url")
+		return failf(exitNothingChecked, "there is nothing to examine: name the configuration with --config, or the gate with --url")
 	}
 	report := doctor.Examine(ctx, facts, o.Options)
 	if err := ctx.Err(); err != nil {
-		return failf(exitUnexamined, "the examination was interrupted")
+		return failf(exitNothingChecked, "the examination was interrupted")
 	}
 	out := cmd.OutOrStdout()
 	if o.json {
@@ -113,13 +113,13 @@ func (o *doctorOptions) run(ctx context.Context, cmd *cobra.Command) error {
 		return fmt.Errorf("printing the findings: %w", err)
 	}
 	if report.Count(doctor.Failure) > 0 {
-		return errSick
+		return errFindings
 	}
 	return nil
 }
 
-// errSick ends the command with status 1, as every error does that is not told another.
-var errSick = errors.New("there are failures")
+// errFindings ends the command with status 1, as every error does that is not told another.
+var errFindings = errors.New("there are failures")
 
 // check refuses what cannot be meant.
 func (o *doctorOptions) check() error {

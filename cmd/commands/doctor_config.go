@@ -106,7 +106,7 @@ func parseDeployment(config []byte) (*deployment, error) {
 // handlers are those that the doctor looks at.
 type handlers struct {
 	gates    []doctor.Gate
-	beside   []doctor.Beside
+	beside   []doctor.Bypass
 	consoles []doctor.Console
 }
 
@@ -121,9 +121,9 @@ func (d *deployment) handlers(tls map[string]bool) (all handlers) {
 		if tls != nil {
 			site.TLS = doctor.KnownBool(tls[name])
 		}
-		f := finder{server: server, left: maxRoutes, open: !choosesClients(server)}
-		f.routes(server.Routes, spot{site: site})
-		f.routes(server.Errors.Routes, spot{site: site})
+		f := routeWalker{server: server, left: maxRoutes, open: !choosesClients(server)}
+		f.routes(server.Routes, routeContext{site: site})
+		f.routes(server.Errors.Routes, routeContext{site: site})
 		all.gates = append(all.gates, f.gates...)
 		all.beside = append(all.beside, f.beside...)
 		all.consoles = append(all.consoles, f.consoles...)

@@ -17,7 +17,7 @@ func TestTheDoctorKnowsTheWayToTheDatabase(t *testing.T) {
 		`","insecure_plaintext":true,"snapshot":"off`: {Transport: doctor.Plaintext, Hosts: []string{"db.invalid"}},
 		``: {Transport: doctor.Verified, Hosts: []string{"db.invalid"}},
 	} {
-		got := load(fmt.Appendf(nil, feed, options))
+		got := dryRun(fmt.Appendf(nil, feed, options))
 		if all := got.databases["docsgpt:db.invalid:5432/docsgpt"]; !reflect.DeepEqual(all, want) {
 			t.Errorf("%s: %+v, want %+v; %v", options, all, want, got.err)
 		}

@@ -48,8 +48,8 @@ func TestDoctorRefusesWhatCannotBeMeant(t *testing.T) {
 		status int
 		fault  string
 	}{
-		{"nothing to examine", func(*doctorOptions) {}, exitUnexamined, "nothing to examine"},
-		{"a configuration that is not there", func(o *doctorOptions) { o.config = "nowhere/Caddyfile" }, exitUnexamined, "nowhere"},
+		{"nothing to examine", func(*doctorOptions) {}, exitNothingChecked, "nothing to examine"},
+		{"a configuration that is not there", func(o *doctorOptions) { o.config = "nowhere/Caddyfile" }, exitNothingChecked, "nowhere"},
 		{"an address without a scheme", func(o *doctorOptions) { o.URL = "ask.example.com" }, exitUsage, "--url"},
 		{"a password in an address", func(o *doctorOptions) { o.URL = "https://me:secret-of-mine@ask.example.com" }, exitUsage, "--url"},
 		{"a query", func(o *doctorOptions) { o.URL = "https://ask.example.com?api_key=secret-of-mine" }, exitUsage, "--url"},
@@ -69,7 +69,7 @@ func TestDoctorRefusesWhatCannotBeMeant(t *testing.T) {
 			cmd := new(cobra.Command)
 			cmd.SetIn(strings.NewReader(""))
 			err := o.run(t.Context(), cmd)
-			var failed *failure
+			var failed *exitError
 			if !errors.As(err, &failed) || failed.status != c.status || !strings.Contains(err.Error(), c.fault) {
 				t.Errorf("%v", err)
 			}
@@ -82,8 +82,8 @@ func TestDoctorRefusesWhatCannotBeMeant(t *testing.T) {
 
 func TestDoctorPrintsForPeople(t *testing.T) {
 	r := &doctor.Report{Findings: []doctor.Finding{
-		{ID: "gate.answers", Severity: doctor.OK, What: "It answers.", More: "docs/doctor.md#gateanswers"},
-		{ID: "gate.keyless", Severity: doctor.Failure, What: "It " + strings.Repeat("lets in ", 20) + "\x1b[31mall.", Mend: "Shut it.", More: "docs/doctor.md#gatekeyless"},
+		{ID: "gate.answers", Severity: doctor.OK, Summary: "It answers.", DocsURL: "docs/doctor.md#gateanswers"},
+		{ID: "gate.unauthenticated_access", Severity: doctor.Failure, Summary: "It " + strings.Repeat("lets in ", 20) + "\x1b[31mall.", Fix: "Shut it.", DocsURL: "docs/doctor.md#gateunauthenticated_access"},
 	}}
 	var plain, coloured bytes.Buffer
 	if err := errors.Join(printFindings(&plain, r, false), printFindings(&coloured, r, true)); err != nil {
@@ -91,14 +91,14 @@ func TestDoctorPrintsForPeople(t *testing.T) {
 	}
 	for _, want := range []string{
 		"The gate\n  ok       It answers.\n  failure  It lets in", "\n           To mend it: Shut it.\n",
-		"(gate.keyless, see docs/doctor.md#gatekeyless)", "\n1 failure, 1 check found nothing wrong.\n",
+		"(gate.unauthenticated_access, see docs/doctor.md#gateunauthenticated_access)", "\n1 failure, 1 check found nothing wrong.\n",
 	} {
 		if !strings.Contains(plain.String(), want) {
 			t.Errorf("%q is not in\n%s", want, plain.String())
 		}
 	}
 	for line := range strings.Lines(plain.String()) {
-		if len(line) > foldAt+1 {
+		if len(line) > wrapWidth+1 {
 			t.Errorf("too wide: %s", line)
 		}
 	}

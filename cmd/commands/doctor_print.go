@@ -16,7 +16,7 @@ import (
 // titles of the areas of findings.
 var titles = map[string]string{
 	"config": "Configuration", "docsgpt": "DocsGPT", "backend": "DocsGPT's port", "feeds": "Keys", "gate": "The gate",
-	"key": "The key", "stream": "Streaming", "cors": "CORS", "errors": "Errors", "canary": "The foreign source", "log": "Logs",
+	"key": "The key", "stream": "Streaming", "cors": "CORS", "errors": "Errors", "isolation": "The foreign source", "log": "Logs",
 	"admin": "Admin endpoint", "console": "Console", "tls": "HTTPS", "page": "The page",
 }
 
@@ -47,12 +47,12 @@ func printFindings(w io.Writer, r *doctor.Report, colours bool) error {
 			}
 			fmt.Fprintln(&b, title)
 		}
-		fmt.Fprintf(&b, "  %s  %s\n", badge(f.Severity, colours), fold(visible(f.What), "           "))
-		if f.Mend != "" {
-			fmt.Fprintf(&b, "           %s\n", fold("To mend it: "+visible(f.Mend), "           "))
+		fmt.Fprintf(&b, "  %s  %s\n", badge(f.Severity, colours), wrap(sanitize(f.Summary), "           "))
+		if f.Fix != "" {
+			fmt.Fprintf(&b, "           %s\n", wrap("To mend it: "+sanitize(f.Fix), "           "))
 		}
 		if f.Severity != doctor.OK {
-			fmt.Fprintf(&b, "           (%s, see %s)\n", f.ID, f.More)
+			fmt.Fprintf(&b, "           (%s, see %s)\n", f.ID, f.DocsURL)
 		}
 	}
 	fmt.Fprintf(&b, "\n%s\n", summary(r))
@@ -68,18 +68,18 @@ func badge(s doctor.Severity, coloured bool) string {
 	return word
 }
 
-// foldAt is how wide lines are, in characters.
-const foldAt = 110
+// wrapWidth is how wide lines are, in characters.
+const wrapWidth = 110
 
-// fold breaks a text into lines; those after the first begin with indent.
-func fold(text, indent string) string {
+// wrap breaks a text into lines; those after the first begin with indent.
+func wrap(text, indent string) string {
 	var b strings.Builder
 	width := len(indent)
 	for i, word := range strings.Fields(text) {
 		n := len([]rune(word))
 		switch {
 		case i == 0:
-		case width+1+n > foldAt:
+		case width+1+n > wrapWidth:
 			b.WriteString("\n" + indent)
 			width = len(indent)
 		default:

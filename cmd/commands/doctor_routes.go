@@ -7,31 +7,31 @@ import (
 	"strings"
 
 	"github.com/docsgate/docsgate/doctor"
-	"github.com/docsgate/docsgate/forward"
+	"github.com/docsgate/docsgate/upstream"
 )
 
-// spot is where in a server a handler stands.
-type spot struct {
+// routeContext is where in a server a handler stands.
+type routeContext struct {
 	site   doctor.Site
 	partly bool // only some requests of the site come here
 	under  int  // how many matchers they have passed
 	auth   bool // an authentication handler was before
 }
 
-// finder walks the routes of a server, in the order in which requests take them.
-type finder struct {
+// routeWalker walks the routes of a server, in the order in which requests take them.
+type routeWalker struct {
 	server   *configServer
 	depth    int  // of routes in routes
 	left     int  // routes that may still be walked
 	open     bool // nobody is chosen by an address
 	gates    []doctor.Gate
-	beside   []doctor.Beside
+	beside   []doctor.Bypass
 	consoles []doctor.Console
-	waiting  []waiting
+	waiting  []pendingGate
 }
 
-// waiting is a gate that hands its requests to the next handler: its upstreams are those of the reverse_proxy to come.
-type waiting struct {
+// pendingGate is a gate that hands its requests to the next handler: its upstreams are those of the reverse_proxy to come.
+type pendingGate struct {
 	gate  int // its place in the list
 	under int // how many matchers it is behind, of those that still hold
 }
@@ -42,7 +42,7 @@ const (
 	maxRoutes = 10_000
 )
 
-func (f *finder) routes(list []configRoute, at spot) {
+func (f *routeWalker) routes(list []configRoute, at routeContext) {
 	groups := map[string][]int{} // gates in routes of a group, of which a request takes only one
 	for i := range list {
 		r := &list[i]
@@ -52,7 +52,7 @@ func (f *finder) routes(list []configRoute, at spot) {
 		held := f.hold(groups[r.Group])
 		first := len(f.gates)
 		at.auth = f.route(r, at)
-		f.leave(first, at.under, r.Terminal)
+		f.exitRoute(first, at.under, r.Terminal)
 		f.waiting = append(f.waiting, held...)
 		for n := first; r.Group != "" && n < len(f.gates); n++ {
 			groups[r.Group] = append(groups[r.Group], n)
@@ -61,8 +61,8 @@ func (f *finder) routes(list []configRoute, at spot) {
 }
 
 // hold takes gates out of those that wait, and returns them.
-func (f *finder) hold(gates []int) (held []waiting) {
-	f.waiting = slices.DeleteFunc(f.waiting, func(w waiting) bool {
+func (f *routeWalker) hold(gates []int) (held []pendingGate) {
+	f.waiting = slices.DeleteFunc(f.waiting, func(w pendingGate) bool {
 		out := slices.Contains(gates, w.gate)
 		if out {
 			held = append(held, w)
@@ -72,9 +72,9 @@ func (f *finder) hold(gates []int) (held []waiting) {
 	return held
 }
 
-// leave says of the gates from first on that the route that they stand in is over. After a terminal one nothing comes.
-func (f *finder) leave(first, under int, terminal bool) {
-	f.waiting = slices.DeleteFunc(f.waiting, func(w waiting) bool { return terminal && w.gate >= first })
+// exitRoute says of the gates from first on that the route that they stand in is over. After a terminal one nothing comes.
+func (f *routeWalker) exitRoute(first, under int, terminal bool) {
+	f.waiting = slices.DeleteFunc(f.waiting, func(w pendingGate) bool { return terminal && w.gate >= first })
 	for i := range f.waiting {
 		f.waiting[i].under = min(f.waiting[i].under, under)
 	}
@@ -82,7 +82,7 @@ func (f *finder) leave(first, under int, terminal bool) {
 
 // route returns whether what follows is behind authentication. Like the gate itself it takes one for some requests for
 // enough: the console asks again, with each request, whether it took place.
-func (f *finder) route(r *configRoute, at spot) bool {
+func (f *routeWalker) route(r *configRoute, at routeContext) bool {
 	at = at.matched(r.Match)
 	for _, raw := range r.Handle {
 		var h configHandler
@@ -112,7 +112,7 @@ func (f *finder) route(r *configRoute, at spot) bool {
 	return at.auth
 }
 
-func (f *finder) nested(list []configRoute, at spot) {
+func (f *routeWalker) nested(list []configRoute, at routeContext) {
 	if f.depth < maxDepth {
 		f.depth++
 		f.routes(list, at)
@@ -121,7 +121,7 @@ func (f *finder) nested(list []configRoute, at spot) {
 }
 
 // sometimes walks routes that are taken after an error, or after some answers.
-func (f *finder) sometimes(lists []configErrors, at spot) {
+func (f *routeWalker) sometimes(lists []configErrors, at routeContext) {
 	at.partly = true
 	at.under++
 	for _, l := range lists {
@@ -130,7 +130,7 @@ func (f *finder) sometimes(lists []configErrors, at spot) {
 }
 
 // matched is the place behind a matcher: fewer hosts, or fewer requests.
-func (p spot) matched(sets []map[string]json.RawMessage) spot {
+func (p routeContext) matched(sets []map[string]json.RawMessage) routeContext {
 	var hosts []string
 	all := len(sets) > 0
 	if all {
@@ -154,8 +154,8 @@ func (p spot) matched(sets []map[string]json.RawMessage) spot {
 	return p
 }
 
-func (f *finder) gate(h *configHandler, at spot) {
-	g := doctor.Gate{Site: at.site, Endpoints: h.Endpoints, Partly: at.partly}
+func (f *routeWalker) gate(h *configHandler, at routeContext) {
+	g := doctor.Gate{Site: at.site, Endpoints: h.Endpoints, Conditional: at.partly}
 	if len(g.Endpoints) == 0 {
 		g.Endpoints = []string{"widget"}
 	}
@@ -163,8 +163,8 @@ func (f *finder) gate(h *configHandler, at spot) {
 		g.LogsCredentials, g.Traces = f.server.Logs.Credentials, f.server.Logs.Trace
 	}
 	if h.Upstream == "" {
-		f.waiting = append(f.waiting, waiting{gate: len(f.gates), under: at.under})
-	} else if address, err := forward.ParseAddress(replaced(h.Upstream)); err == nil {
+		f.waiting = append(f.waiting, pendingGate{gate: len(f.gates), under: at.under})
+	} else if address, err := upstream.ParseAddress(replaced(h.Upstream)); err == nil {
 		g.Upstreams = []doctor.Upstream{{Address: address, TLS: h.TLS.settings()}}
 	}
 	f.gates = append(f.gates, g)
@@ -172,7 +172,7 @@ func (f *finder) gate(h *configHandler, at spot) {
 
 // forwards gives the gates before a reverse_proxy its upstreams, and those of the reverse_proxy that takes over from some
 // of its answers. If some requests only come here, further ones may follow.
-func (f *finder) forwards(h *configHandler, at spot) {
+func (f *routeWalker) forwards(h *configHandler, at routeContext) {
 	if h.Rewrite.Method != "" { // it asks somebody else first, as forward_auth does
 		f.sometimes(h.HandleResponse, at)
 		return
@@ -184,7 +184,7 @@ func (f *finder) forwards(h *configHandler, at spot) {
 			dial = "https://" + dial
 			settings = &tls.Config{InsecureSkipVerify: h.Transport.TLS.Insecure} //nolint:gosec // as configured
 		}
-		if address, err := forward.ParseAddress(dial); err == nil {
+		if address, err := upstream.ParseAddress(dial); err == nil {
 			all = append(all, doctor.Upstream{Address: address, TLS: settings})
 		}
 	}
@@ -193,8 +193,8 @@ func (f *finder) forwards(h *configHandler, at spot) {
 		g.Upstreams = append(g.Upstreams, all...)
 	}
 	if len(f.waiting) == 0 && f.open {
-		f.beside = append(f.beside, doctor.Beside{Site: at.site, Upstreams: all})
+		f.beside = append(f.beside, doctor.Bypass{Site: at.site, Upstreams: all})
 	}
 	f.sometimes(h.HandleResponse, at)
-	f.waiting = slices.DeleteFunc(f.waiting, func(w waiting) bool { return at.under <= w.under })
+	f.waiting = slices.DeleteFunc(f.waiting, func(w pendingGate) bool { return at.under <= w.under })
 }

@@ -57,7 +57,7 @@ func TestDoctorFindsGatesAndTheirUpstreams(t *testing.T) {
 			var all []string
 			for _, g := range d.handlers(nil).gates {
 				text := upstreamsOf(g)
-				if g.Partly {
+				if g.Conditional {
 					text += ", partly"
 				}
 				all = append(all, text)
@@ -140,7 +140,7 @@ func TestDoctorKnowsTheExamples(t *testing.T) {
 			d := adapted(t, string(bytes.TrimSpace(text)))
 			gates := d.handlers(nil).gates
 			for _, g := range gates {
-				if len(g.Upstreams) == 0 || g.Partly {
+				if len(g.Upstreams) == 0 || g.Conditional {
 					t.Errorf("%+v", g)
 				}
 			}

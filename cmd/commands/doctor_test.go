@@ -37,7 +37,7 @@ func examineAll(t *testing.T, all []breakage) {
 			}
 			for _, f := range findings {
 				if t.Failed() {
-					t.Logf("%s %s: %s %s", f.Severity, f.ID, f.What, f.Mend)
+					t.Logf("%s %s: %s %s", f.Severity, f.ID, f.Summary, f.Fix)
 				}
 			}
 		})
@@ -97,19 +97,19 @@ func TestDoctorFindsWhatIsBroken(t *testing.T) {
 
 		// DocsGPT.
 		{"DocsGPT is away", func(w *ward) { w.docsgpt = "127.0.0.1:" + w.free() }, []string{
-			"failure docsgpt.reachable", "failure stream.answer", "unknown canary.foreign",
+			"failure docsgpt.reachable", "failure stream.answer", "unknown isolation.canary",
 		}},
 		{"something else is there", func(w *ward) {
 			w.hidden["/swagger.json"], w.hidden["/api/health"] = notFound, notFound
 		}, []string{"failure docsgpt.reachable"}},
 		{"another version", func(w *ward) { w.hidden["/swagger.json"] = describedAs("/api/user/tokens") }, []string{"failure docsgpt.version"}},
 		{"a version that hides", func(w *ward) { w.hidden["/swagger.json"] = notFound }, []string{"unknown docsgpt.version"}},
-		{"AUTH_TYPE unset", func(w *ward) { w.open = true }, []string{"warning docsgpt.open"}},
+		{"AUTH_TYPE unset", func(w *ward) { w.open = true }, []string{"warning docsgpt.unauthenticated"}},
 		{"AUTH_TYPE unset, seen by a list", func(w *ward) {
 			w.hidden["/api/config"] = notFound
 			w.hidden["/api/get_conversations"] = func(out http.ResponseWriter, _ *http.Request) { sendJSON(out, "[]") }
-		}, []string{"warning docsgpt.open"}},
-		{"AUTH_TYPE hidden", func(w *ward) { w.hidden["/api/config"] = notFound }, []string{"unknown docsgpt.open"}},
+		}, []string{"warning docsgpt.unauthenticated"}},
+		{"AUTH_TYPE hidden", func(w *ward) { w.hidden["/api/config"] = notFound }, []string{"unknown docsgpt.unauthenticated"}},
 		{"its port open on this machine", func(w *ward) { w.doctor.Local = []string{"127.0.0.1"} }, []string{"failure backend.exposed"}},
 		{"its port open outside", func(w *ward) {
 			w.startDocsGPT("127.0.0.1")
@@ -131,10 +131,10 @@ func TestDoctorFindsWhatIsBroken(t *testing.T) {
 
 		// Keys.
 		{"no feed", func(w *ward) { w.options = "docsgpt_version 1.1" }, []string{
-			"failure feeds.configured", "failure key.valid", "failure page.key", "unknown canary.foreign",
+			"failure feeds.configured", "failure key.valid", "failure page.key", "unknown isolation.canary",
 		}},
 		{"no keys", func(w *ward) { w.writeFile("keys.yaml", "keys: []\n") }, []string{
-			"failure key.valid", "failure page.key", "unknown canary.foreign", "warning feeds.keys",
+			"failure key.valid", "failure page.key", "unknown isolation.canary", "warning feeds.keys",
 		}},
 		{"a feed that fails", func(w *ward) {
 			w.after = func() {
@@ -143,7 +143,7 @@ func TestDoctorFindsWhatIsBroken(t *testing.T) {
 			}
 		}, []string{"failure config.loads", "failure feeds.readable"}},
 		{"a key that the gate does not know", func(w *ward) { w.writeFile("token", "another-token") }, []string{
-			"failure key.valid", "unknown canary.foreign",
+			"failure key.valid", "unknown isolation.canary",
 		}},
 	})
 }

@@ -80,7 +80,7 @@ func TestDoctorShowsNoCredentialOfTheGate(t *testing.T) {
 	w.start()
 	findings, _ := w.examine()
 	for _, f := range findings {
-		if f.ID == "docsgpt.tools" && f.What != "" {
+		if f.ID == "docsgpt.tools" && f.Summary != "" {
 			return
 		}
 	}

@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/docsgate/docsgate/demo/backend"
+	"github.com/docsgate/docsgate/internal/docsgpttest"
 )
 
 const exitToken = "token-of-the-exit-test"
@@ -75,7 +75,7 @@ func TestTheProcessExits(t *testing.T) {
 	for _, reload := range []bool{false, true} {
 		t.Run(fmt.Sprintf("reload %v", reload), func(t *testing.T) {
 			dir := t.TempDir()
-			b := backend.New(backend.Options{Keys: map[string][]string{"agent": nil}})
+			b := docsgpttest.New(docsgpttest.Options{Keys: map[string][]string{"agent": nil}})
 			server := httptest.NewServer(b)
 			defer server.Close()
 			port, err := freePort()

@@ -33,9 +33,9 @@ key is not in a state for it; 5 the gate or the store cannot be reached.`,
   $ docsgate keys rotate "Docs site" --grace 7d | wrangler secret put DOCSGPT_KEY
   $ docsgate keys revoke key_01k9s8q7v3t2m6n4x5c8b7a9ze`
 			// What stands here by mistake may be a token, so it is not repeated.
-			cmd.Args = wrongUse(refuseArguments("name one of the commands of \"keys\"; see --help"))
+			cmd.Args = usageError(refuseArguments("name one of the commands of \"keys\"; see --help"))
 			cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
-			cmd.SetFlagErrorFunc(flagFault)
+			cmd.SetFlagErrorFunc(flagError)
 			cmd.AddCommand(hashCommand(), createCommand(), listCommand(), showCommand(), rotateCommand(),
 				stateCommand(disabling), stateCommand(enabling), revokeCommand(),
 				importCommand(), exportCommand(), auditCommand(), backupCommand())

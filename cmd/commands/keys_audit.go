@@ -32,7 +32,7 @@ type auditEntry struct {
 
 func auditCommand() *cobra.Command {
 	var (
-		where       gateFlags
+		where       connFlags
 		limit       int
 		all, asJSON bool
 	)
@@ -57,7 +57,7 @@ With --json each entry is one line of JSON, in the form of the API.`,
 		}
 		return nil
 	}
-	cmd.RunE = where.run(func(ctx context.Context, g *gate, cmd *cobra.Command, args []string) error {
+	cmd.RunE = where.run(func(ctx context.Context, g *client, cmd *cobra.Command, args []string) error {
 		query := url.Values{}
 		if len(args) > 0 {
 			k, err := g.find(ctx, args[0])

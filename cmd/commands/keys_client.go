@@ -39,9 +39,9 @@ type keyView struct {
 	Rotated  *time.Time `json:"rotated"`
 	Before   *time.Time `json:"not_before"`
 	Expires  *time.Time `json:"expires"`
-	OldUntil *time.Time `json:"old_token_until"`
+	OldUntil *time.Time `json:"previous_token_expires"`
 	Used     *time.Time `json:"last_used"`
-	OldUsed  *time.Time `json:"old_token_last_used"`
+	OldUsed  *time.Time `json:"previous_token_last_used"`
 	Requests []uint64   `json:"requests_24h"`
 	Token    string     `json:"token"` // only of a key that was just made or rotated
 }
@@ -71,7 +71,7 @@ type problem struct {
 }
 
 // run is a command that works on a gate. Its error decides the exit status; an interrupt ends ctx.
-func (f *gateFlags) run(body func(ctx context.Context, g *gate, cmd *cobra.Command, args []string) error) func(
+func (f *connFlags) run(body func(ctx context.Context, g *client, cmd *cobra.Command, args []string) error) func(
 	*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
 		ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
@@ -90,7 +90,7 @@ func (f *gateFlags) run(body func(ctx context.Context, g *gate, cmd *cobra.Comma
 
 // call makes a request and reads the JSON of its answer into out. in nil: without a body. A request with an idempotency key
 // is made again if the connection broke.
-func (g *gate) call(ctx context.Context, method, path string, in any, idempotent string, out any) error {
+func (g *client) call(ctx context.Context, method, path string, in any, idempotent string, out any) error {
 	var body []byte
 	if in != nil {
 		var err error
@@ -98,10 +98,10 @@ func (g *gate) call(ctx context.Context, method, path string, in any, idempotent
 			return err
 		}
 	}
-	data, err := g.once(ctx, method, path, body, idempotent)
-	if broken := (*brokenError)(nil); errors.As(err, &broken) && ctx.Err() == nil &&
+	data, err := g.doOnce(ctx, method, path, body, idempotent)
+	if broken := (*uncertainError)(nil); errors.As(err, &broken) && ctx.Err() == nil &&
 		(idempotent != "" || method == http.MethodGet) {
-		data, err = g.once(ctx, method, path, body, idempotent)
+		data, err = g.doOnce(ctx, method, path, body, idempotent)
 	}
 	if err != nil {
 		return err
@@ -112,13 +112,13 @@ func (g *gate) call(ctx context.Context, method, path string, in any, idempotent
 	return nil
 }
 
-// brokenError is a request of which it is not known whether it was carried out.
-type brokenError struct{ err error }
+// uncertainError is a request of which it is not known whether it was carried out.
+type uncertainError struct{ err error }
 
-func (e *brokenError) Error() string { return e.err.Error() }
-func (e *brokenError) Unwrap() error { return e.err }
+func (e *uncertainError) Error() string { return e.err.Error() }
+func (e *uncertainError) Unwrap() error { return e.err }
 
-func (g *gate) once(ctx context.Context, method, path string, body []byte, idempotent string) ([]byte, error) {
+func (g *client) doOnce(ctx context.Context, method, path string, body []byte, idempotent string) ([]byte, error) {
 	resp, err := g.send(ctx, method, path, body, idempotent)
 	if err != nil {
 		return nil, err
@@ -127,22 +127,22 @@ func (g *gate) once(ctx context.Context, method, path string, body []byte, idemp
 	data, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswerBytes+1))
 	switch {
 	case err != nil:
-		return nil, g.broken(err)
+		return nil, g.wrapTransportError(err)
 	case len(data) > maxAnswerBytes:
 		return nil, fmt.Errorf("%s gave an answer of more than %d bytes", g.name, maxAnswerBytes)
 	}
 	return data, nil
 }
 
-func (g *gate) broken(err error) error {
+func (g *client) wrapTransportError(err error) error {
 	if u := (*url.Error)(nil); errors.As(err, &u) {
 		err = u.Err // the rest repeats the address
 	}
-	return &failure{exitUnreachable, &brokenError{fmt.Errorf("the connection with %s broke: %w", g.name, err)}}
+	return &exitError{exitUnreachable, &uncertainError{fmt.Errorf("the connection with %s broke: %w", g.name, err)}}
 }
 
 // send makes a request. The answer is a good one; its body is to be closed.
-func (g *gate) send(ctx context.Context, method, path string, body []byte, idempotent string) (*http.Response, error) {
+func (g *client) send(ctx context.Context, method, path string, body []byte, idempotent string) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, g.base+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
@@ -159,7 +159,7 @@ func (g *gate) send(ctx context.Context, method, path string, body []byte, idemp
 	}
 	resp, err := g.client.Do(req)
 	if err != nil {
-		return nil, g.broken(err)
+		return nil, g.wrapTransportError(err)
 	}
 	if resp.StatusCode/100 == 2 {
 		return resp, nil
@@ -167,13 +167,13 @@ func (g *gate) send(ctx context.Context, method, path string, body []byte, idemp
 	defer resp.Body.Close()
 	data, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
 	if err != nil {
-		return nil, g.broken(err)
+		return nil, g.wrapTransportError(err)
 	}
 	return nil, g.refusal(resp, data)
 }
 
 // refusal is the error that an answer stands for.
-func (g *gate) refusal(resp *http.Response, body []byte) error {
+func (g *client) refusal(resp *http.Response, body []byte) error {
 	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	var p problem
 	if kind != "application/problem+json" || json.Unmarshal(body, &p) != nil {
@@ -199,16 +199,16 @@ func (g *gate) refusal(resp *http.Response, body []byte) error {
 		http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
 		status = exitRefused
 	}
-	return &failure{status, &p}
+	return &exitError{status, &p}
 }
 
 // Error tells the problem in lines for a terminal.
 func (p *problem) Error() string {
 	if len(p.Errors) == 0 {
 		if p.Detail == "" {
-			return visible(p.Title)
+			return sanitize(p.Title)
 		}
-		return visible(p.Detail)
+		return sanitize(p.Detail)
 	}
 	lines := make([]string, 0, len(p.Errors)+1) // the detail tells nothing else
 	if len(p.Errors) > 1 {
@@ -219,9 +219,9 @@ func (p *problem) Error() string {
 		if strings.Count(e.Pointer, "/") > 1 || where == "" {
 			where = e.Pointer
 		}
-		line := visible(e.Message)
+		line := sanitize(e.Message)
 		if where != "" {
-			line = visible(where) + ": " + line
+			line = sanitize(where) + ": " + line
 		}
 		if len(p.Errors) > 1 {
 			line = "  " + line

@@ -16,7 +16,7 @@ import (
 
 // served returns a gate that a handler answers for, over the loopback interface, where connections can break. Nothing of it
 // is left after the test.
-func served(t *testing.T, h http.HandlerFunc) *gate {
+func served(t *testing.T, h http.HandlerFunc) *client {
 	t.Helper()
 	before := goleak.IgnoreCurrent()
 	t.Cleanup(func() { goleak.VerifyNone(t, before) })
@@ -36,7 +36,7 @@ func statusOf(err error) int {
 	if err == nil {
 		return 0
 	}
-	if f := (*failure)(nil); errors.As(err, &f) {
+	if f := (*exitError)(nil); errors.As(err, &f) {
 		return f.status
 	}
 	return exitFailed
@@ -186,7 +186,7 @@ func TestInProcess(t *testing.T) {
 		}
 	})
 	mux.HandleFunc("GET /silent", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
-	local := &inProcess{handler: mux}
+	local := &handlerTransport{handler: mux}
 	client := &http.Client{Transport: local}
 	request := func(ctx context.Context, method, path, body string) (*http.Response, error) {
 		req, err := http.NewRequestWithContext(ctx, method, "http://localhost"+path, strings.NewReader(body))

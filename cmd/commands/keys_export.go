@@ -16,7 +16,7 @@ import (
 
 func exportCommand() *cobra.Command {
 	var (
-		where gateFlags
+		where connFlags
 		force bool
 	)
 	cmd := &cobra.Command{
@@ -31,7 +31,7 @@ Keys that are bound to a sealed DocsGPT key cannot be exported. They are left ou
   $ docsgate keys export | jq '.keys | length'`,
 		Args: arguments(0, 1, "name one file, or none for the standard output"),
 	}
-	cmd.RunE = where.run(func(ctx context.Context, g *gate, cmd *cobra.Command, args []string) error {
+	cmd.RunE = where.run(func(ctx context.Context, g *client, cmd *cobra.Command, args []string) error {
 		var left exported
 		fetch := func(w io.Writer) (err error) {
 			left, err = g.export(ctx, w)
@@ -49,7 +49,7 @@ Keys that are bound to a sealed DocsGPT key cannot be exported. They are left ou
 		notes := cmd.ErrOrStderr()
 		fmt.Fprintf(notes, "%s exported.\n", plural(left.keys, "key", "keys"))
 		if len(left.out) > 0 {
-			fmt.Fprintf(notes, "Left out, since their DocsGPT key is sealed in the store: %s\n", visible(strings.Join(left.out, ", ")))
+			fmt.Fprintf(notes, "Left out, since their DocsGPT key is sealed in the store: %s\n", sanitize(strings.Join(left.out, ", ")))
 		}
 		return nil
 	})
@@ -66,7 +66,7 @@ type exported struct {
 }
 
 // export writes the keys as a key file, one a line. It takes out what no key file has, and notices an answer that breaks off.
-func (g *gate) export(ctx context.Context, w io.Writer) (done exported, err error) {
+func (g *client) export(ctx context.Context, w io.Writer) (done exported, err error) {
 	resp, err := g.send(ctx, http.MethodGet, "/v1/export", nil, "")
 	if err != nil {
 		return done, err
@@ -102,7 +102,7 @@ func (e *exported) copy(in *jsontext.Decoder, out *bufio.Writer) error {
 			if err := e.copyKeys(in, out); err != nil {
 				return err
 			}
-		case "not_exported":
+		case "skipped":
 			if err := json.UnmarshalDecode(in, &e.out); err != nil {
 				return err
 			}

@@ -66,7 +66,7 @@ func syncFolder(path string) error {
 
 func backupCommand() *cobra.Command {
 	var (
-		where gateFlags
+		where connFlags
 		force bool
 	)
 	cmd := &cobra.Command{
@@ -81,7 +81,7 @@ DocsGPT keys that agents are bound to are sealed in it. What opens them is the f
 		Example: `  $ docsgate keys backup "/backup/keys-$(date +%F).db"`,
 		Args:    arguments(1, 1, "name the file to write the copy to"),
 	}
-	cmd.RunE = where.run(func(ctx context.Context, g *gate, cmd *cobra.Command, args []string) error {
+	cmd.RunE = where.run(func(ctx context.Context, g *client, cmd *cobra.Command, args []string) error {
 		err := writeWhole(args[0], force, func(w io.Writer) error { return g.download(ctx, "/v1/backup", w) })
 		if err == nil {
 			fmt.Fprintf(cmd.ErrOrStderr(), "The store is copied to %s.\n", args[0])
@@ -95,15 +95,15 @@ DocsGPT keys that agents are bound to are sealed in it. What opens them is the f
 }
 
 // download copies the body of an answer, which may be of any length. An answer without one is no good.
-func (g *gate) download(ctx context.Context, path string, w io.Writer) error {
+func (g *client) download(ctx context.Context, path string, w io.Writer) error {
 	resp, err := g.send(ctx, http.MethodGet, path, nil, "")
 	if err != nil {
 		return err
 	}
 	defer resp.Body.Close()
-	n, err := io.Copy(w, &marked{resp.Body})
+	n, err := io.Copy(w, &readErrReader{resp.Body})
 	if broken := (*readError)(nil); errors.As(err, &broken) {
-		return g.broken(broken.err)
+		return g.wrapTransportError(broken.err)
 	}
 	if err == nil && n == 0 {
 		return failf(exitUnreachable, "%s gave an empty answer", g.name)
@@ -111,8 +111,8 @@ func (g *gate) download(ctx context.Context, path string, w io.Writer) error {
 	return err
 }
 
-// marked tells errors of reading from those of writing what was read.
-type marked struct{ io.Reader }
+// readErrReader tells errors of reading from those of writing what was read.
+type readErrReader struct{ io.Reader }
 
 // readError is an error of reading.
 type readError struct{ err error }
@@ -120,7 +120,7 @@ type readError struct{ err error }
 func (e *readError) Error() string { return e.err.Error() }
 
 // Read implements io.Reader.
-func (m *marked) Read(p []byte) (int, error) {
+func (m *readErrReader) Read(p []byte) (int, error) {
 	n, err := m.Reader.Read(p)
 	if err != nil && !errors.Is(err, io.EOF) {
 		err = &readError{err}

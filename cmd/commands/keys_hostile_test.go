@@ -21,7 +21,7 @@ var hostileAnswers = map[string]string{
 	"a key": `{"id":%H,"name":%H,"feed":%H,"issued":true,"binding":"agent","agent":%H,"sources":[%H],"key":%H,"state":%H,"problem":%H,` +
 		`"requests_24h":[1,2],"token":%T,"keys":[{"id":%H,"name":%H,"state":%H,"agent":%H,"binding":"agent","token":%H}],"total":1,` +
 		`"entries":[{"seq":1,"at":"2026-01-01T00:00:00Z","who":%H,"from":%H,"action":%H,"key":%H,"name":%H,"detail":%H}],` +
-		`"imported":[{"id":%H,"name":%H,"token":%T}],"not_exported":[%H],"sources_":[{"id":%H,"name":%H}]}`,
+		`"imported":[{"id":%H,"name":%H,"token":%T}],"skipped":[%H],"sources_":[{"id":%H,"name":%H}]}`,
 	"a key with odd times": `{"id":"key_1","token":%T,"created":%H,"keys":[{"created":%H}],"total":1,"entries":[{"at":%H}],"imported":[{"id":7}]}`,
 	"no JSON":              `{"id":` + hostile + `}`,
 	"members of its own":   `{%H:%H,"keys":{%H:1}}`,
@@ -76,7 +76,7 @@ func TestHostileServers(t *testing.T) {
 						t.Errorf("%s, %s: nothing is printed", kind, line)
 					}
 					for _, r := range strings.ReplaceAll(all, "\n", "") {
-						if hidden(r) {
+						if isNonPrinting(r) {
 							t.Errorf("%s, %s%s: %U reaches the terminal: %q", kind, line, format, r, all)
 							break
 						}

@@ -26,8 +26,8 @@ const (
 	maxImportBytes = 65 << 20
 )
 
-// arrival is a key to be taken in, as the API takes it.
-type arrival struct {
+// importItem is a key to be taken in, as the API takes it.
+type importItem struct {
 	ID        string     `json:"id,omitempty"`
 	Name      string     `json:"name,omitempty"`
 	Sources   []string   `json:"sources,omitempty"`
@@ -55,7 +55,7 @@ type imported struct {
 
 func importCommand() *cobra.Command {
 	var (
-		where          gateFlags
+		where          connFlags
 		format, agents string
 		dry, asJSON    bool
 	)
@@ -99,12 +99,12 @@ All keys are checked before the first one is taken in; with --dry-run that is al
 		data, err = readImport(cmd.InOrStdin(), args[0])
 		return exit(cmd, err)
 	}
-	cmd.RunE = where.run(func(ctx context.Context, g *gate, cmd *cobra.Command, _ []string) error {
+	cmd.RunE = where.run(func(ctx context.Context, g *client, cmd *cobra.Command, _ []string) error {
 		keys, err := g.parseImport(ctx, data, format, agents == "key", cmd.ErrOrStderr())
 		if err != nil {
 			return err
 		}
-		return g.takeIn(ctx, cmd, keys, dry, asJSON)
+		return g.importKeys(ctx, cmd, keys, dry, asJSON)
 	})
 	flags := cmd.Flags()
 	flags.StringVar(&format, "format", "", "Format of the file: "+strings.Join(importFormats(), ", ")+"; if it is not said, the file tells")
@@ -134,8 +134,8 @@ func readImport(stdin io.Reader, path string) ([]byte, error) {
 	return data, nil
 }
 
-// takeIn imports keys, batch by batch. All are checked before the first is written, so that mostly all or none get in.
-func (g *gate) takeIn(ctx context.Context, cmd *cobra.Command, keys []arrival, dry, asJSON bool) error {
+// importKeys imports keys, batch by batch. All are checked before the first is written, so that mostly all or none get in.
+func (g *client) importKeys(ctx context.Context, cmd *cobra.Command, keys []importItem, dry, asJSON bool) error {
 	notes := cmd.ErrOrStderr()
 	if len(keys) == 0 {
 		fmt.Fprintln(notes, "There are no keys in the file.")
@@ -156,27 +156,27 @@ func (g *gate) takeIn(ctx context.Context, cmd *cobra.Command, keys []arrival, d
 		}
 		if dry {
 			fmt.Fprintf(notes, "%s would be imported, %s in the store already. Nothing was changed.\n",
-				plural(check.keys, "key", "keys"), areOrIs(check.existing))
+				plural(check.keys, "key", "keys"), isAre(check.existing))
 			return nil
 		}
 	}
 	err = g.takeBatches(ctx, batches, false, &report)
-	fmt.Fprintf(notes, "%s imported, %s in the store already.\n", plural(report.keys, "key", "keys"), areOrIs(report.existing))
+	fmt.Fprintf(notes, "%s imported, %s in the store already.\n", plural(report.keys, "key", "keys"), isAre(report.existing))
 	if report.tokens > 0 {
 		fmt.Fprintf(notes, "%s new; they are shown this once, the gate does not keep them.\n",
 			plural(report.tokens, "token is", "tokens are"))
 	}
 	if report.problem != "" {
-		fmt.Fprintf(notes, "Not all of these keys can be used yet: %s\n", visible(report.problem))
+		fmt.Fprintf(notes, "Not all of these keys can be used yet: %s\n", sanitize(report.problem))
 	}
-	if broken := (*brokenError)(nil); errors.As(err, &broken) {
+	if broken := (*uncertainError)(nil); errors.As(err, &broken) {
 		return fmt.Errorf("%w\nMore keys may have been imported, with tokens that nobody has seen: see \"keys list\", and rotate "+
 			"those", err)
 	}
 	return err
 }
 
-func areOrIs(n int) string {
+func isAre(n int) string {
 	if n == 1 {
 		return "1 is"
 	}
@@ -185,12 +185,12 @@ func areOrIs(n int) string {
 
 // batch is the keys of one request, also as JSON.
 type batch struct {
-	keys []arrival
+	keys []importItem
 	body []json.RawMessage
 }
 
 // split cuts keys into batches that the gate takes at once.
-func split(keys []arrival) (batches []batch, err error) {
+func split(keys []importItem) (batches []batch, err error) {
 	size := 0
 	for i := range keys {
 		one, err := json.Marshal(&keys[i])
@@ -207,7 +207,7 @@ func split(keys []arrival) (batches []batch, err error) {
 	return batches, nil
 }
 
-func (g *gate) takeBatches(ctx context.Context, batches []batch, dry bool, report *importReport) error {
+func (g *client) takeBatches(ctx context.Context, batches []batch, dry bool, report *importReport) error {
 	for _, b := range batches {
 		in := struct {
 			Keys []json.RawMessage `json:"keys"`
@@ -218,7 +218,7 @@ func (g *gate) takeBatches(ctx context.Context, batches []batch, dry bool, repor
 			Problem  string            `json:"problem"`
 		}
 		if err := g.call(ctx, http.MethodPost, "/v1/import", in, "", &answer); err != nil {
-			return b.blame(err)
+			return b.attributeErrors(err)
 		}
 		if answer.Problem != "" {
 			report.problem = answer.Problem
@@ -234,8 +234,8 @@ func (g *gate) takeBatches(ctx context.Context, batches []batch, dry bool, repor
 
 var ofKey = regexp.MustCompile(`^keys\[(\d+)\]`)
 
-// blame makes the faults of a batch name keys by their place in the file.
-func (b *batch) blame(err error) error {
+// attributeErrors makes the faults of a batch name keys by their place in the file.
+func (b *batch) attributeErrors(err error) error {
 	p := (*problem)(nil)
 	if !errors.As(err, &p) {
 		return err
@@ -285,7 +285,7 @@ func (r *importReport) add(raw json.RawMessage) error {
 		err = jsonLine(r.out, raw)
 	case one.Token != "":
 		// The name stands last: it is the only one whose width varies.
-		_, err = fmt.Fprintf(r.out, "%s  %s  %s\n", visible(one.ID), one.Token, visible(one.Name))
+		_, err = fmt.Fprintf(r.out, "%s  %s  %s\n", sanitize(one.ID), one.Token, sanitize(one.Name))
 	}
 	if one.Token != "" {
 		r.tokens++

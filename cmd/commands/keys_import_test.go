@@ -33,8 +33,8 @@ func (f *taker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer f.mu.Unlock()
 	f.bytes = max(f.bytes, len(body))
 	var in struct {
-		Keys []arrival `json:"keys"`
-		Dry  bool      `json:"dry_run"`
+		Keys []importItem `json:"keys"`
+		Dry  bool         `json:"dry_run"`
 	}
 	if err := json.Unmarshal(body, &in); err != nil {
 		panic(err)
@@ -74,23 +74,23 @@ func tokenLike(name string) string {
 	return "dgk_" + random + string(sum)
 }
 
-func takeIn(t *testing.T, f *taker, keys []arrival, dry bool) (out, notes string, err error) {
+func takeIn(t *testing.T, f *taker, keys []importItem, dry bool) (out, notes string, err error) {
 	t.Helper()
 	g := served(t, f.ServeHTTP)
 	var stdout, stderr strings.Builder
 	cmd := new(cobra.Command)
 	cmd.SetOut(&stdout)
 	cmd.SetErr(&stderr)
-	err = g.takeIn(t.Context(), cmd, keys, dry, false)
+	err = g.importKeys(t.Context(), cmd, keys, dry, false)
 	f.mu.Lock() // a handler that broke off may not have returned yet
 	defer f.mu.Unlock()
 	return stdout.String(), stderr.String(), err
 }
 
-func arrivals(n int, name string) []arrival {
-	all := make([]arrival, n)
+func arrivals(n int, name string) []importItem {
+	all := make([]importItem, n)
 	for i := range all {
-		all[i] = arrival{ID: fmt.Sprintf("id%d", i), Name: fmt.Sprintf("%s%d", name, i), place: fmt.Sprintf("line %d", i+1)}
+		all[i] = importItem{ID: fmt.Sprintf("id%d", i), Name: fmt.Sprintf("%s%d", name, i), place: fmt.Sprintf("line %d", i+1)}
 	}
 	return all
 }
@@ -153,7 +153,7 @@ func TestImportInBatches(t *testing.T) {
 
 // A key file that breaks off is not taken for a whole one.
 func TestExportIsWhole(t *testing.T) {
-	const whole = `{"keys":[{"id":"a"},{"id":"b","x":[1,{"y":2}]}],"not_exported":["c","d"],"more":{}}`
+	const whole = `{"keys":[{"id":"a"},{"id":"b","x":[1,{"y":2}]}],"skipped":["c","d"],"more":{}}`
 	for i := range len(whole) + 1 {
 		g := served(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, whole[:i]) })
 		var out strings.Builder
@@ -182,7 +182,7 @@ func TestTokensAreNotLostSilently(t *testing.T) {
 	cmd := new(cobra.Command)
 	cmd.SetOut(brokenWriter{})
 	cmd.SetErr(io.Discard)
-	err := told(cmd, &keyAnswer{keyView: keyView{ID: "key_1", Token: tokenLike("x")}}, false, "made")
+	err := printToken(cmd, &keyAnswer{keyView: keyView{ID: "key_1", Token: tokenLike("x")}}, false, "made")
 	if err == nil || !strings.Contains(err.Error(), "rotate") || strings.Contains(err.Error(), "dgk_") {
 		t.Error(err)
 	}

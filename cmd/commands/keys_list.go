@@ -18,7 +18,7 @@ var keyStates = []string{"active", "disabled", "not_yet_valid", "expired", "revo
 
 func listCommand() *cobra.Command {
 	var (
-		where                      gateFlags
+		where                      connFlags
 		text, state, source, feeds string
 		limit                      int
 		all, asJSON                bool
@@ -46,7 +46,7 @@ With --json each key is one line of JSON, in the form of the API.`,
 		}
 		return nil
 	}
-	cmd.RunE = where.run(func(ctx context.Context, g *gate, cmd *cobra.Command, _ []string) error {
+	cmd.RunE = where.run(func(ctx context.Context, g *client, cmd *cobra.Command, _ []string) error {
 		query := url.Values{}
 		for name, value := range map[string]string{"q": text, "state": state, "source": source, "feed": feeds} {
 			if value != "" {
@@ -70,7 +70,7 @@ With --json each key is one line of JSON, in the form of the API.`,
 			if k.Expires != nil {
 				expires = k.Expires.UTC().Format(time.DateOnly)
 			}
-			rows.add(k.ID, k.Name, k.State, k.Masked, boundTo(&k.keyView), ago(k.Used, now), number(sum(k.Requests)), expires)
+			rows.add(k.ID, k.Name, k.State, k.Masked, boundTo(&k.keyView), relativeTime(k.Used, now), number(sum(k.Requests)), expires)
 			return nil
 		})
 		if err != nil {
@@ -118,7 +118,7 @@ func boundTo(k *keyView) string {
 
 func showCommand() *cobra.Command {
 	var (
-		where  gateFlags
+		where  connFlags
 		asJSON bool
 	)
 	cmd := &cobra.Command{
@@ -132,7 +132,7 @@ hour that is under way.`,
 		Args:              arguments(1, 1, "name one key by its ID or name"),
 		ValidArgsFunction: where.completeKeys(),
 	}
-	cmd.RunE = where.run(func(ctx context.Context, g *gate, cmd *cobra.Command, args []string) error {
+	cmd.RunE = where.run(func(ctx context.Context, g *client, cmd *cobra.Command, args []string) error {
 		k, err := g.find(ctx, args[0])
 		if err != nil {
 			return err
@@ -153,13 +153,13 @@ func printKey(cmd *cobra.Command, k *keyAnswer, asJSON bool) error {
 	now := time.Now()
 	used := "never"
 	if k.Used != nil {
-		used = moment(k.Used) + " (" + ago(k.Used, now) + ")"
+		used = moment(k.Used) + " (" + relativeTime(k.Used, now) + ")"
 	}
 	old := ""
 	if k.OldUntil != nil && k.State != "revoked" {
 		old = "counts until " + moment(k.OldUntil) + ", "
 		if k.OldUsed != nil {
-			old += "last used " + moment(k.OldUsed) + " (" + ago(k.OldUsed, now) + ")"
+			old += "last used " + moment(k.OldUsed) + " (" + relativeTime(k.OldUsed, now) + ")"
 		} else {
 			old += "not used"
 		}
@@ -192,14 +192,14 @@ func printKey(cmd *cobra.Command, k *keyAnswer, asJSON bool) error {
 	} {
 		if fact[1] != "" {
 			// Only the first column is aligned, so the width of the second does not matter.
-			fmt.Fprintf(w, "%s:\t%s\n", fact[0], visible(fact[1]))
+			fmt.Fprintf(w, "%s:\t%s\n", fact[0], sanitize(fact[1]))
 		}
 	}
 	return w.Flush()
 }
 
 // change makes one of the changes that take no more than a key, and prints the key as it is then.
-func (g *gate) change(ctx context.Context, id, verb string) (*keyAnswer, error) {
+func (g *client) change(ctx context.Context, id, verb string) (*keyAnswer, error) {
 	var k keyAnswer
 	err := g.call(ctx, http.MethodPost, keyPath(id)+"/"+verb, nil, "", &k)
 	return &k, err

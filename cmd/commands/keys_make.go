@@ -18,8 +18,8 @@ import (
 // docsGPTKey is the form of DocsGPT's own keys, which are secrets. An agent is named by a reference.
 var docsGPTKey = regexp.MustCompile(`^[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$`)
 
-// draft is a key to be made, as the API takes it.
-type draft struct {
+// createRequest is a key to be made, as the API takes it.
+type createRequest struct {
 	Name      string     `json:"name"`
 	Sources   []string   `json:"sources,omitempty"`
 	Agent     string     `json:"agent,omitempty"`
@@ -33,8 +33,8 @@ type draft struct {
 
 func createCommand() *cobra.Command {
 	var (
-		where              gateFlags
-		d                  draft
+		where              connFlags
+		d                  createRequest
 		notBefore, expires string
 		fromStdin, asJSON  bool
 	)
@@ -59,12 +59,12 @@ If the connection with the gate breaks, the same request is made once more; that
   $ docsgate keys create --name CI --source ID --json | jq -r .token`,
 		Args: arguments(0, 0, "name the key with --name; a source goes behind --source"),
 	}
-	cmd.RunE = where.run(func(ctx context.Context, g *gate, cmd *cobra.Command, _ []string) error {
+	cmd.RunE = where.run(func(ctx context.Context, g *client, cmd *cobra.Command, _ []string) error {
 		var made keyAnswer
 		if err := g.call(ctx, http.MethodPost, "/v1/keys", d, uuid.NewString(), &made); err != nil {
 			return err
 		}
-		return told(cmd, &made, asJSON, "made")
+		return printToken(cmd, &made, asJSON, "made")
 	})
 	where.creates = true
 	cmd.PreRunE = func(cmd *cobra.Command, _ []string) (err error) {
@@ -92,7 +92,7 @@ If the connection with the gate breaks, the same request is made once more; that
 			if m.text == "" {
 				continue
 			}
-			at, err := parseMoment(m.text, now)
+			at, err := parseTime(m.text, now)
 			if err != nil {
 				return failf(exitUsage, "--%s: %w", m.flag, err)
 			}
@@ -101,7 +101,7 @@ If the connection with the gate breaks, the same request is made once more; that
 		if fromStdin {
 			d.AgentKey, err = readSecret(cmd.InOrStdin(), cmd.ErrOrStderr(), theAgentKey)
 			if err != nil {
-				return &failure{exitUsage, err}
+				return &exitError{exitUsage, err}
 			}
 		}
 		return nil
@@ -124,7 +124,7 @@ If the connection with the gate breaks, the same request is made once more; that
 
 func rotateCommand() *cobra.Command {
 	var (
-		where  gateFlags
+		where  connFlags
 		grace  string
 		asJSON bool
 	)
@@ -141,17 +141,17 @@ replaces goes on to count for the span of time given by --grace, at most 30 days
 		ValidArgsFunction: where.completeKeys("active", "disabled", "expired", "not_yet_valid"),
 	}
 	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
-		if _, err := parseSpan(grace); err != nil {
+		if _, err := parseDuration(grace); err != nil {
 			return exit(cmd, failf(exitUsage, "--grace: %w", err))
 		}
 		return nil
 	}
-	cmd.RunE = where.run(func(ctx context.Context, g *gate, cmd *cobra.Command, args []string) error {
+	cmd.RunE = where.run(func(ctx context.Context, g *client, cmd *cobra.Command, args []string) error {
 		k, err := g.find(ctx, args[0])
 		if err != nil {
 			return err
 		}
-		span, err := parseSpan(grace)
+		span, err := parseDuration(grace)
 		if err != nil {
 			return err
 		}
@@ -160,14 +160,14 @@ replaces goes on to count for the span of time given by --grace, at most 30 days
 			Grace string `json:"grace"`
 		}{span.String()}
 		err = g.call(ctx, http.MethodPost, keyPath(k.ID)+"/rotate", in, uuid.NewString(), &made)
-		if broken := (*brokenError)(nil); errors.As(err, &broken) {
+		if broken := (*uncertainError)(nil); errors.As(err, &broken) {
 			return fmt.Errorf("%w\nThe key may have a new token now, which nobody has seen: see \"keys show %s\", and rotate it "+
-				"again", err, visible(k.ID))
+				"again", err, sanitize(k.ID))
 		}
 		if err != nil {
 			return err
 		}
-		return told(cmd, &made, asJSON, "rotated")
+		return printToken(cmd, &made, asJSON, "rotated")
 	})
 	cmd.Flags().StringVar(&grace, "grace", "0s", "How long the old token counts yet, such as 24h or 7d")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "Print the key, with the token, as one line of JSON")
@@ -178,19 +178,19 @@ replaces goes on to count for the span of time given by --grace, at most 30 days
 
 // checkToken refuses a token that no gate has made: it would be printed as it is, on a terminal or into a pipe.
 func checkToken(token, id string) error {
-	if keys.Issued(token) {
+	if keys.HasValidChecksum(token) {
 		return nil
 	}
 	return failf(exitUnreachable, "the token for the key %s has not the form of a gate's tokens, so it is not printed: look whether "+
 		"this is the right gate, and rotate the key",
-		visible(id))
+		sanitize(id))
 }
 
-// told prints a key's new token. If that fails the token is lost, which the error says.
-func told(cmd *cobra.Command, made *keyAnswer, asJSON bool, what string) error {
+// printToken prints a key's new token. If that fails the token is lost, which the error says.
+func printToken(cmd *cobra.Command, made *keyAnswer, asJSON bool, what string) error {
 	out := cmd.OutOrStdout()
 	if made.Token == "" {
-		return failf(exitUnreachable, "the gate gave no token for the key %s", visible(made.ID))
+		return failf(exitUnreachable, "the gate gave no token for the key %s", sanitize(made.ID))
 	}
 	err := checkToken(made.Token, made.ID)
 	if err != nil {
@@ -202,7 +202,7 @@ func told(cmd *cobra.Command, made *keyAnswer, asJSON bool, what string) error {
 		_, err = io.WriteString(out, made.Token+"\n")
 	}
 	notes := cmd.ErrOrStderr()
-	fmt.Fprintf(notes, "Key %s (%s) is %s.\n", visible(made.ID), visible(made.Name), what)
+	fmt.Fprintf(notes, "Key %s (%s) is %s.\n", sanitize(made.ID), sanitize(made.Name), what)
 	if err != nil {
 		return fmt.Errorf("printing the token: %w. It cannot be shown again: rotate the key for another one", err)
 	}
@@ -211,7 +211,7 @@ func told(cmd *cobra.Command, made *keyAnswer, asJSON bool, what string) error {
 		fmt.Fprintf(notes, "The old token counts until %s.\n", moment(made.OldUntil))
 	}
 	if made.Problem != "" {
-		fmt.Fprintf(notes, "It cannot be used yet: %s\n", visible(made.Problem))
+		fmt.Fprintf(notes, "It cannot be used yet: %s\n", sanitize(made.Problem))
 	}
 	return nil
 }

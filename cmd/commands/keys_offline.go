@@ -13,16 +13,16 @@ import (
 	"sync"
 
 	"github.com/docsgate/docsgate/console/api"
-	"github.com/docsgate/docsgate/console/view"
+	"github.com/docsgate/docsgate/console/keyservice"
 	"github.com/docsgate/docsgate/keys"
 	"github.com/docsgate/docsgate/keys/boltstore"
-	"github.com/docsgate/docsgate/keys/catalog"
+	"github.com/docsgate/docsgate/keys/keyindex"
 	"github.com/docsgate/docsgate/keys/registry"
 	"github.com/docsgate/docsgate/keys/usage"
 )
 
 // openFile opens a store that no gate has open, and gives it an API of its own.
-func openFile(ctx context.Context, path string) (_ *gate, err error) {
+func openFile(ctx context.Context, path string) (_ *client, err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, failf(exitUnreachable, "making the folder of the store: %w", err)
 	}
@@ -45,9 +45,9 @@ func openFile(ctx context.Context, path string) (_ *gate, err error) {
 		}
 	}()
 	// What placeholders stand for is known only to the gate, whose environment and files they name.
-	reg.SetRules(registry.Rules{Resolve: func(placeholder string) (string, error) { return placeholder, nil }})
+	reg.SetRules(registry.Policy{Resolve: func(placeholder string) (string, error) { return placeholder, nil }})
 
-	store, listing, feed := keys.NewStore(), catalog.New(), reg.Feed()
+	store, listing, feed := keys.NewStore(), keyindex.New(), reg.Feed()
 	store.Listen(listing)
 	syncer := keys.NewSyncer(store, []keys.Feed{feed}, nil)
 	if err := syncer.LoadAll(ctx); err != nil {
@@ -56,11 +56,11 @@ func openFile(ctx context.Context, path string) (_ *gate, err error) {
 	stop := reg.OnChange(func(ctx context.Context) error { return syncer.Sync(ctx, feed.Name()) })
 	who := "command line (" + osUser() + ")"
 	handler := api.New(api.Options{
-		Desk:  &view.Desk{Registry: reg, Catalog: listing, Store: store, Usage: meter, Feed: feed.Name(), AnyAgent: true},
-		Actor: func(*http.Request) registry.Actor { return registry.Actor{Who: who, From: "local file"} },
+		Desk:  &keyservice.Service{Registry: reg, Catalog: listing, Store: store, Usage: meter, Feed: feed.Name(), AnyAgent: true},
+		Actor: func(*http.Request) registry.Actor { return registry.Actor{Name: who, RemoteAddr: "local file"} },
 	})
-	local := &inProcess{handler: handler}
-	return &gate{
+	local := &handlerTransport{handler: handler}
+	return &client{
 		client: &http.Client{Transport: local},
 		base:   "http://localhost",
 		name:   "the store " + path,
@@ -86,14 +86,14 @@ func osUser() string {
 	}, name)
 }
 
-// inProcess is a transport to a handler in this process. Answers are streamed.
-type inProcess struct {
+// handlerTransport is a transport to a handler in this process. Answers are streamed.
+type handlerTransport struct {
 	handler http.Handler
 	running sync.WaitGroup
 }
 
 // RoundTrip implements http.RoundTripper.
-func (p *inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
+func (p *handlerTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	served := r.Clone(r.Context())
 	served.RequestURI = r.URL.RequestURI()
 	if served.Body == nil {
@@ -131,7 +131,7 @@ func (p *inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// pipeWriter is the http.ResponseWriter of an inProcess.
+// pipeWriter is the http.ResponseWriter of an handlerTransport.
 type pipeWriter struct {
 	header http.Header
 	body   *io.PipeWriter

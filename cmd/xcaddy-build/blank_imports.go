@@ -12,18 +12,18 @@ import (
 // server for it.
 const importModulePath = "docsgate-bundle.invalid"
 
-// bundle is a module that contains only blank imports of packages of replaced modules, and requires these modules.
+// importModule is a module that contains only blank imports of packages of replaced modules, and requires these modules.
 //
 // It is necessary because xcaddy does not add the module of such a package to go.mod, so the go command asks the module proxy, and
 // then the repository's server, which module contains the package. That fails for a private repository or a restricted proxy, and
 // is pointless, because the code is in a local folder. The go.mod of a bundle contains the module.
-type bundle struct {
+type importModule struct {
 	packages []string // import paths
 	modules  []string // the replaced modules that contain them, without duplicates
 }
 
 // add adds a package and the replaced module that contains it.
-func (b *bundle) add(pkg, module string) {
+func (b *importModule) add(pkg, module string) {
 	b.packages = append(b.packages, pkg)
 	for _, m := range b.modules {
 		if m == module {
@@ -34,7 +34,7 @@ func (b *bundle) add(pkg, module string) {
 }
 
 // write writes the bundle to dir, which must exist.
-func (b *bundle) write(dir string) error {
+func (b *importModule) write(dir string) error {
 	var mod, imports strings.Builder
 	// Since Go 1.17 the module graph is pruned, which keeps the versions of the replaced module's go.mod.
 	fmt.Fprintf(&mod, "module %s\n\ngo 1.21\n\n", importModulePath)

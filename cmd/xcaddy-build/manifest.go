@@ -132,7 +132,7 @@ func (m *Manifest) replacementOf(pkg string) (module string, ok bool) {
 // which must exist until the build has ended.
 func (m *Manifest) Builder(scratch string) (*xcaddy.Builder, error) {
 	b := &xcaddy.Builder{CaddyVersion: m.Caddy}
-	var local bundle
+	var local importModule
 	for _, mod := range m.Modules {
 		if old, ok := m.replacementOf(mod.Package); ok {
 			local.add(mod.Package, old)

@@ -20,7 +20,7 @@ type trail struct {
 func TestAgentsThatAreNotListed(t *testing.T) {
 	w := newWorld(t)
 	var looked []string
-	defer w.desk.Registry.Rule(registry.Rules{Resolve: func(placeholder string) (string, error) {
+	defer w.desk.Registry.PushRules(registry.Policy{Resolve: func(placeholder string) (string, error) {
 		looked = append(looked, placeholder)
 		return "66666666-7777-8888-9999-000000000000", nil
 	}})()

@@ -1,5 +1,5 @@
 // Package api is the gate's REST API for keys, and the calls for keys that older versions of DocsGPT had themselves. It
-// checks no credential: a console/guard or Caddy's admin endpoint stands before it. What it can do is told by its OpenAPI
+// checks no credential: a console/auth or Caddy's admin endpoint stands before it. What it can do is told by its OpenAPI
 // document, which it serves.
 package api
 
@@ -11,13 +11,13 @@ import (
 	"strings"
 	"time"
 
-	"github.com/docsgate/docsgate/console/view"
+	"github.com/docsgate/docsgate/console/keyservice"
 	"github.com/docsgate/docsgate/keys/registry"
 )
 
 // Options configure the API.
 type Options struct {
-	Desk *view.Desk // required; its Registry, Catalog and Store, too
+	Desk *keyservice.Service // required; its Registry, Catalog and Store, too
 
 	// Actor tells who makes a request, for the audit trail. nil: "api", from the connection's address.
 	Actor func(*http.Request) registry.Actor
@@ -29,8 +29,8 @@ type Options struct {
 	// nobody hears of them.
 	Log func(r *http.Request, err error)
 
-	Repeats *Repeats         // nil: the API's own
-	Now     func() time.Time // nil: time.Now
+	Repeats *IdempotencyCache // nil: the API's own
+	Now     func() time.Time  // nil: time.Now
 }
 
 // api is the handlers of all routes.
@@ -71,13 +71,13 @@ var routes = []route{
 // New returns the API's handler. It expects the paths of the routes at its root; strip what it is mounted under.
 func New(o Options) http.Handler {
 	if o.Repeats == nil {
-		o.Repeats = new(Repeats)
+		o.Repeats = new(IdempotencyCache)
 	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	if o.Actor == nil {
-		o.Actor = func(r *http.Request) registry.Actor { return registry.Actor{Who: "api", From: remoteIP(r)} }
+		o.Actor = func(r *http.Request) registry.Actor { return registry.Actor{Name: "api", RemoteAddr: remoteIP(r)} }
 	}
 	if o.Format == "" {
 		o.Format = "docsgate-keys.backup"
@@ -93,9 +93,9 @@ func New(o Options) http.Handler {
 	return a
 }
 
-// Owns reports whether a path is one of the API's, whether or not anything is there, so that other paths can be somebody
+// IsAPIPath reports whether a path is one of the API's, whether or not anything is there, so that other paths can be somebody
 // else's.
-func Owns(path string) bool {
+func IsAPIPath(path string) bool {
 	return path == "/openapi.json" || strings.HasPrefix(path, "/v1/") || strings.HasPrefix(path, "/api/")
 }
 
@@ -109,15 +109,15 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if _, pattern := a.mux.Handler(r); pattern == "" {
-		a.fail(w, r, a.whyNot(r), nil)
+		a.fail(w, r, a.routeError(r), nil)
 		return
 	}
 	a.mux.ServeHTTP(w, r)
 }
 
-// whyNot asks the mux why it has no route for a request: it knows which methods a path allows.
-func (a *api) whyNot(r *http.Request) *problem {
-	answer := &deaf{header: make(http.Header)}
+// routeError asks the mux why it has no route for a request: it knows which methods a path allows.
+func (a *api) routeError(r *http.Request) *problem {
+	answer := &headerRecorder{header: make(http.Header)}
 	a.mux.ServeHTTP(answer, r)
 	allow := answer.header.Get("Allow")
 	if answer.status != http.StatusMethodNotAllowed || allow == "" {
@@ -128,15 +128,15 @@ func (a *api) whyNot(r *http.Request) *problem {
 	return p
 }
 
-// deaf keeps status and header of an answer only.
-type deaf struct {
+// headerRecorder keeps status and header of an answer only.
+type headerRecorder struct {
 	header http.Header
 	status int
 }
 
-func (d *deaf) Header() http.Header         { return d.header }
-func (d *deaf) Write(b []byte) (int, error) { return len(b), nil }
-func (d *deaf) WriteHeader(status int)      { d.status = status }
+func (d *headerRecorder) Header() http.Header         { return d.header }
+func (d *headerRecorder) Write(b []byte) (int, error) { return len(b), nil }
+func (d *headerRecorder) WriteHeader(status int)      { d.status = status }
 
 // fail answers with an error. One that is not a client's fault is logged, and the client learns nothing of it.
 func (a *api) fail(w http.ResponseWriter, r *http.Request, err error, write func(http.ResponseWriter, *problem)) {

@@ -66,10 +66,10 @@ func checkContentType(h http.Header) error {
 // nothing, invalid UTF-8 and anything after the object are errors that name the place.
 func decode(body []byte, into any, options ...json.Options) error {
 	if !utf8.Valid(body) {
-		return newProblem(http.StatusBadRequest, "bad_json", "The body is not valid UTF-8.")
+		return newProblem(http.StatusBadRequest, "invalid_json", "The body is not valid UTF-8.")
 	}
 	if len(bytes.TrimSpace(body)) == 0 {
-		return newProblem(http.StatusBadRequest, "bad_json", "The body is empty: send a JSON object.")
+		return newProblem(http.StatusBadRequest, "invalid_json", "The body is empty: send a JSON object.")
 	}
 	options = append([]json.Options{json.RejectUnknownMembers(true), json.WithUnmarshalers(noNulls)}, options...)
 	err := json.Unmarshal(body, into, options...)
@@ -78,21 +78,21 @@ func decode(body []byte, into any, options ...json.Options) error {
 	}
 	if syntax := (*jsontext.SyntacticError)(nil); errors.As(err, &syntax) {
 		if errors.Is(syntax.Err, jsontext.ErrDuplicateName) {
-			p := newProblem(http.StatusBadRequest, "bad_json", fieldOf(syntax.JSONPointer)+" stands in the body twice.")
-			p.Errors = []fault{{fieldOf(syntax.JSONPointer), string(syntax.JSONPointer), "stands here twice"}}
+			p := newProblem(http.StatusBadRequest, "invalid_json", fieldOf(syntax.JSONPointer)+" stands in the body twice.")
+			p.Errors = []fieldError{{fieldOf(syntax.JSONPointer), string(syntax.JSONPointer), "stands here twice"}}
 			return p
 		}
-		return newProblem(http.StatusBadRequest, "bad_json",
+		return newProblem(http.StatusBadRequest, "invalid_json",
 			fmt.Sprintf("The body is not JSON: look at byte %d.", syntax.ByteOffset))
 	}
 	if semantic := (*json.SemanticError)(nil); errors.As(err, &semantic) {
-		return invalid([]fault{{fieldOf(semantic.JSONPointer), string(semantic.JSONPointer), why(semantic)}})
+		return invalid([]fieldError{{fieldOf(semantic.JSONPointer), string(semantic.JSONPointer), describeError(semantic)}})
 	}
 	return fmt.Errorf("reading a body: %w", err)
 }
 
-// why says what is wrong with a value, without repeating it: it could be a secret in the wrong place.
-func why(e *json.SemanticError) string {
+// describeError says what is wrong with a value, without repeating it: it could be a secret in the wrong place.
+func describeError(e *json.SemanticError) string {
 	var own *valueError
 	switch {
 	case errors.Is(e.Err, json.ErrUnknownName):
@@ -102,10 +102,10 @@ func why(e *json.SemanticError) string {
 	case e.GoType == nil:
 		return "cannot be read"
 	}
-	return mustBe(e.GoType)
+	return expectedType(e.GoType)
 }
 
-func mustBe(t reflect.Type) string {
+func expectedType(t reflect.Type) string {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
@@ -136,7 +136,7 @@ type nullable interface{ nullable() }
 var noNulls = json.UnmarshalFromFunc(func(dec *jsontext.Decoder, into any) error {
 	if dec.PeekKind() == 'n' {
 		if _, ok := into.(nullable); !ok {
-			return &valueError{mustBe(reflect.TypeOf(into)) + ", not null"}
+			return &valueError{expectedType(reflect.TypeOf(into)) + ", not null"}
 		}
 	}
 	return errors.ErrUnsupported
@@ -160,16 +160,16 @@ func (m *moment) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	return &valueError{"must be a time such as 2027-01-31T00:00:00Z, after 1970"}
 }
 
-// change is a new value for a bound in time; null takes the bound away.
-type change struct {
+// optionalTime is a new value for a bound in time; null takes the bound away.
+type optionalTime struct {
 	set bool
 	to  moment
 }
 
-func (*change) nullable() {}
+func (*optionalTime) nullable() {}
 
 // UnmarshalJSONFrom implements json.UnmarshalerFrom.
-func (c *change) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+func (c *optionalTime) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	c.set = true
 	if dec.PeekKind() == 'n' {
 		return dec.SkipValue()
@@ -178,7 +178,7 @@ func (c *change) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 }
 
 // time is nil if nothing is to change.
-func (c *change) time() *time.Time {
+func (c *optionalTime) time() *time.Time {
 	if !c.set {
 		return nil
 	}
@@ -209,7 +209,7 @@ func (o *oneOrMore) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 func query(r *http.Request, known ...string) (url.Values, error) {
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return nil, newProblem(http.StatusBadRequest, "bad_parameter", "The query of the URL is malformed.")
+		return nil, newProblem(http.StatusBadRequest, "invalid_parameter", "The query of the URL is malformed.")
 	}
 	for name, v := range values {
 		switch {

@@ -26,15 +26,15 @@ const (
 	repeatTime      = 10 * time.Minute // how long one is
 )
 
-// answer is what a call that makes a token ends with.
-type answer struct {
+// storedResponse is what a call that makes a token ends with.
+type storedResponse struct {
 	status   int
 	location string // header; may be empty
 	key      string // ID of the key
 	body     []byte // JSON, with the token
 }
 
-func (n *answer) write(w http.ResponseWriter) {
+func (n *storedResponse) write(w http.ResponseWriter) {
 	if n.location != "" {
 		w.Header().Set("Location", n.location)
 	}
@@ -43,33 +43,33 @@ func (n *answer) write(w http.ResponseWriter) {
 	_, _ = w.Write(n.body) // a client that is gone can ask again
 }
 
-// Repeats are the requests that may be repeated, with their answers, which hold tokens, for 10 minutes. The zero Repeats has
+// IdempotencyCache are the requests that may be repeated, with their answers, which hold tokens, for 10 minutes. The zero Repeats has
 // none. APIs for one registry may share them. Safe for concurrent use.
-type Repeats struct {
+type IdempotencyCache struct {
 	mu    sync.Mutex
-	byID  map[string]*repeat // by their names
-	order []*repeat          // the oldest first
+	byID  map[string]*idempotencyEntry // by their names
+	order []*idempotencyEntry          // the oldest first
 }
 
-// repeat is one such request.
-type repeat struct {
+// idempotencyEntry is one such request.
+type idempotencyEntry struct {
 	name        string
 	fingerprint string        // of the body
 	done        chan struct{} // closed when there is an outcome
 
-	answer *answer // nil: it failed and left nothing behind. Guarded by Repeats.mu once done is closed.
+	answer *storedResponse // nil: it failed and left nothing behind. Guarded by Repeats.mu once done is closed.
 	timer  *time.Timer
 }
 
 // begin returns the request of a name, and whether it is the caller's to do.
-func (s *Repeats) begin(name, fingerprint string) (entry *repeat, mine bool, err error) {
+func (s *IdempotencyCache) begin(name, fingerprint string) (entry *idempotencyEntry, mine bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if entry, ok := s.byID[name]; ok {
 		return entry, false, nil
 	}
 	if len(s.byID) >= maxRepeats {
-		oldest := slices.IndexFunc(s.order, func(e *repeat) bool { return e.answer != nil })
+		oldest := slices.IndexFunc(s.order, func(e *idempotencyEntry) bool { return e.answer != nil })
 		if oldest < 0 {
 			p := newProblem(http.StatusServiceUnavailable, "busy", "Too many keys are being made at once. Try again.")
 			p.header = http.Header{"Retry-After": {"1"}}
@@ -77,9 +77,9 @@ func (s *Repeats) begin(name, fingerprint string) (entry *repeat, mine bool, err
 		}
 		s.forget(s.order[oldest])
 	}
-	entry = &repeat{name: name, fingerprint: fingerprint, done: make(chan struct{})}
+	entry = &idempotencyEntry{name: name, fingerprint: fingerprint, done: make(chan struct{})}
 	if s.byID == nil {
-		s.byID = make(map[string]*repeat)
+		s.byID = make(map[string]*idempotencyEntry)
 	}
 	s.byID[name] = entry
 	s.order = append(s.order, entry)
@@ -87,13 +87,13 @@ func (s *Repeats) begin(name, fingerprint string) (entry *repeat, mine bool, err
 }
 
 // end notes the outcome; nil forgets the request, so that it can be tried again.
-func (s *Repeats) end(entry *repeat, outcome *answer) {
+func (s *IdempotencyCache) end(entry *idempotencyEntry, outcome *storedResponse) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if outcome == nil {
 		s.forget(entry)
 	} else {
-		entry.answer = &answer{outcome.status, outcome.location, outcome.key, bytes.Clone(outcome.body)}
+		entry.answer = &storedResponse{outcome.status, outcome.location, outcome.key, bytes.Clone(outcome.body)}
 		entry.timer = time.AfterFunc(repeatTime, func() {
 			s.mu.Lock()
 			defer s.mu.Unlock()
@@ -104,7 +104,7 @@ func (s *Repeats) end(entry *repeat, outcome *answer) {
 }
 
 // of returns a copy of the answer, or nil if it failed or is forgotten.
-func (s *Repeats) of(entry *repeat) *answer {
+func (s *IdempotencyCache) of(entry *idempotencyEntry) *storedResponse {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if entry.answer == nil {
@@ -116,12 +116,12 @@ func (s *Repeats) of(entry *repeat) *answer {
 }
 
 // forget wipes what is kept of a request. The caller holds mu.
-func (s *Repeats) forget(entry *repeat) {
+func (s *IdempotencyCache) forget(entry *idempotencyEntry) {
 	if s.byID[entry.name] != entry {
 		return
 	}
 	delete(s.byID, entry.name)
-	s.order = slices.DeleteFunc(s.order, func(e *repeat) bool { return e == entry })
+	s.order = slices.DeleteFunc(s.order, func(e *idempotencyEntry) bool { return e == entry })
 	if entry.timer != nil {
 		entry.timer.Stop()
 	}
@@ -134,13 +134,13 @@ func (s *Repeats) forget(entry *repeat) {
 var errReused = newProblem(http.StatusUnprocessableEntity, "idempotency_key_reused",
 	"This Idempotency-Key came with another body before. Each request needs its own; only a repetition has the same.")
 
-// once does what makes a token, and answers. If the request has an Idempotency-Key it is done once, however often it comes.
-func (a *api) once(
-	w http.ResponseWriter, r *http.Request, body []byte, do func(context.Context) (*answer, error),
+// idempotent does what makes a token, and answers. If the request has an Idempotency-Key it is done once, however often it comes.
+func (a *api) idempotent(
+	w http.ResponseWriter, r *http.Request, body []byte, do func(context.Context) (*storedResponse, error),
 ) error {
 	// What is begun is brought to its end: a client that has hung up may repeat its request.
 	ctx := context.WithoutCancel(r.Context())
-	name, err := a.repeatName(r)
+	name, err := a.idempotencyKey(r)
 	if err != nil {
 		return err
 	}
@@ -159,7 +159,7 @@ func (a *api) once(
 		case err != nil:
 			return err
 		case mine:
-			return a.first(ctx, w, r, entry, do)
+			return a.execute(ctx, w, r, entry, do)
 		case entry.fingerprint != fingerprint:
 			return errReused
 		}
@@ -177,57 +177,57 @@ func (a *api) once(
 	}
 }
 
-// first does a request that is not known in memory. It may be known to the storage, from longer ago. What it keeps is noted
+// execute does a request that is not known in memory. It may be known to the storage, from longer ago. What it keeps is noted
 // before the key is made, too: after a crash in between nobody knows, and a second key would be made behind the client's
 // back.
-func (a *api) first(
-	ctx context.Context, w http.ResponseWriter, r *http.Request, entry *repeat, do func(context.Context) (*answer, error),
+func (a *api) execute(
+	ctx context.Context, w http.ResponseWriter, r *http.Request, entry *idempotencyEntry, do func(context.Context) (*storedResponse, error),
 ) (err error) {
-	var outcome *answer
+	var outcome *storedResponse
 	defer func() { a.Repeats.end(entry, outcome) }()
 
-	kept, err := a.Desk.Registry.Recall(ctx, entry.name)
+	kept, err := a.Desk.Registry.GetIdempotencyRecord(ctx, entry.name)
 	if err != nil {
 		return err
 	}
 	if kept != "" {
-		return longAgo(kept, entry.fingerprint)
+		return expiredResult(kept, entry.fingerprint)
 	}
-	if err := a.Desk.Registry.Remember(ctx, entry.name, entry.fingerprint); err != nil {
+	if err := a.Desk.Registry.PutIdempotencyRecord(ctx, entry.name, entry.fingerprint); err != nil {
 		return err
 	}
 	made, err := do(ctx)
 	if err != nil {
-		return errors.Join(err, a.Desk.Registry.Remember(ctx, entry.name, ""))
+		return errors.Join(err, a.Desk.Registry.PutIdempotencyRecord(ctx, entry.name, ""))
 	}
 	outcome = made
 	// The key is made and the client needs its token, so it gets it even if a repetition will hear less.
-	if err := a.Desk.Registry.Remember(ctx, entry.name, entry.fingerprint+" "+made.key); err != nil {
+	if err := a.Desk.Registry.PutIdempotencyRecord(ctx, entry.name, entry.fingerprint+" "+made.key); err != nil {
 		a.log(r, err)
 	}
 	made.write(w)
 	return nil
 }
 
-// longAgo is the answer to a repetition of a request whose token is gone.
-func longAgo(kept, fingerprint string) error {
+// expiredResult is the answer to a repetition of a request whose token is gone.
+func expiredResult(kept, fingerprint string) error {
 	before, key, _ := strings.Cut(kept, " ")
 	if before != fingerprint {
 		return errReused
 	}
 	if key == "" {
-		return newProblem(http.StatusConflict, "already_begun", "This request came before and was not brought to its end. "+
+		return newProblem(http.StatusConflict, "idempotency_key_in_doubt", "This request came before and was not brought to its end. "+
 			"Look whether the key is there. If so, rotate it to get a token; else send the request with a new Idempotency-Key.")
 	}
-	p := newProblem(http.StatusConflict, "already_done", "This request came before: it was for the key "+key+
+	p := newProblem(http.StatusConflict, "idempotency_key_completed", "This request came before: it was for the key "+key+
 		". Its token was shown then and cannot be shown again. If it was lost, rotate the key with a new Idempotency-Key.")
 	p.Key = key
 	return p
 }
 
-// repeatName is under what a request is kept, or "" if it has no Idempotency-Key. It depends on who asks and for what, so
+// idempotencyKey is under what a request is kept, or "" if it has no Idempotency-Key. It depends on who asks and for what, so
 // that nobody gets another's token.
-func (a *api) repeatName(r *http.Request) (string, error) {
+func (a *api) idempotencyKey(r *http.Request) (string, error) {
 	values := r.Header.Values(repeatHeader)
 	if len(values) == 0 {
 		return "", nil
@@ -237,6 +237,6 @@ func (a *api) repeatName(r *http.Request) (string, error) {
 		strings.ContainsFunc(value, func(c rune) bool { return c < 0x21 || c > 0x7e }) {
 		return "", badParameter(repeatHeader, "must stand there once, with 1 to 255 printable ASCII characters")
 	}
-	sum := sha256.Sum256([]byte(strings.Join([]string{a.Actor(r).Who, r.Method, r.URL.Path, value}, "\x00")))
+	sum := sha256.Sum256([]byte(strings.Join([]string{a.Actor(r).Name, r.Method, r.URL.Path, value}, "\x00")))
 	return "repeat:" + hex.EncodeToString(sum[:]), nil
 }

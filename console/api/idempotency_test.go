@@ -60,7 +60,7 @@ func TestALateRepetitionIsToldWhichKeyItWas(t *testing.T) {
 		w.call("POST", "/v1/keys", newKey, "Idempotency-Key", "one").want(http.StatusCreated)
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
-		p := w.call("POST", "/v1/keys", newKey, "Idempotency-Key", "one").problem(http.StatusConflict, "already_done")
+		p := w.call("POST", "/v1/keys", newKey, "Idempotency-Key", "one").problem(http.StatusConflict, "idempotency_key_completed")
 		if p.Key != made.ID || !strings.Contains(p.Detail, made.ID) || !strings.Contains(p.Detail, "rotate") {
 			t.Errorf("%+v", p)
 		}
@@ -76,7 +76,7 @@ func TestARepetitionAfterARestartIsToldWhichKeyItWas(t *testing.T) {
 	w := newWorld(t)
 	made := w.call("POST", "/v1/keys", newKey, "Idempotency-Key", "one").want(http.StatusCreated).key()
 	w.open()
-	if p := w.call("POST", "/v1/keys", newKey, "Idempotency-Key", "one").problem(http.StatusConflict, "already_done"); p.Key != made.ID {
+	if p := w.call("POST", "/v1/keys", newKey, "Idempotency-Key", "one").problem(http.StatusConflict, "idempotency_key_completed"); p.Key != made.ID {
 		t.Errorf("%+v", p)
 	}
 	if n := w.total(); n != 1 {
@@ -89,14 +89,14 @@ func TestARequestThatWasNotBroughtToItsEnd(t *testing.T) {
 	w := newWorld(t)
 	r := httptest.NewRequestWithContext(t.Context(), "POST", "/v1/keys", http.NoBody)
 	r.Header.Set("Idempotency-Key", "one")
-	name, err := w.api.repeatName(r)
+	name, err := w.api.idempotencyKey(r)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.desk.Registry.Remember(t.Context(), name, fmt.Sprintf("%x", sha256.Sum256([]byte(newKey)))); err != nil {
+	if err := w.desk.Registry.PutIdempotencyRecord(t.Context(), name, fmt.Sprintf("%x", sha256.Sum256([]byte(newKey)))); err != nil {
 		t.Fatal(err)
 	}
-	w.call("POST", "/v1/keys", newKey, "Idempotency-Key", "one").problem(http.StatusConflict, "already_begun")
+	w.call("POST", "/v1/keys", newKey, "Idempotency-Key", "one").problem(http.StatusConflict, "idempotency_key_in_doubt")
 }
 
 func TestARefusedRequestCanBeSentAgain(t *testing.T) {
@@ -107,7 +107,7 @@ func TestARefusedRequestCanBeSentAgain(t *testing.T) {
 
 func TestEveryoneHasNamesOfTheirOwn(t *testing.T) {
 	w := newWorld(t, func(o *Options) {
-		o.Actor = func(r *http.Request) registry.Actor { return registry.Actor{Who: r.Header.Get("X-Who")} }
+		o.Actor = func(r *http.Request) registry.Actor { return registry.Actor{Name: r.Header.Get("X-Who")} }
 	})
 	a := w.call("POST", "/v1/keys", newKey, "Idempotency-Key", "one", "X-Who", "alice").want(http.StatusCreated).key()
 	b := w.call("POST", "/v1/keys", newKey, "Idempotency-Key", "one", "X-Who", "bob").want(http.StatusCreated).key()
@@ -143,14 +143,14 @@ func TestRepetitionsAtTheSameTimeMakeOneKey(t *testing.T) {
 
 // The memory is bounded: the oldest answer goes first, and is wiped.
 func TestTooManyRepetitions(t *testing.T) {
-	s := &Repeats{}
-	var first *repeat
+	s := &IdempotencyCache{}
+	var first *idempotencyEntry
 	for i := range maxRepeats + 1 {
 		entry, mine, err := s.begin(fmt.Sprint(i), "f")
 		if err != nil || !mine {
 			t.Fatal(mine, err)
 		}
-		s.end(entry, &answer{body: []byte("token")})
+		s.end(entry, &storedResponse{body: []byte("token")})
 		if i == 0 {
 			first = entry
 		}
@@ -158,7 +158,7 @@ func TestTooManyRepetitions(t *testing.T) {
 	if len(s.byID) != maxRepeats || len(s.order) != maxRepeats || s.of(first) != nil {
 		t.Errorf("%d are kept", len(s.byID))
 	}
-	pending := &Repeats{}
+	pending := &IdempotencyCache{}
 	for i := range maxRepeats {
 		if _, _, err := pending.begin(fmt.Sprint(i), "f"); err != nil {
 			t.Fatal(err)
@@ -172,7 +172,7 @@ func TestTooManyRepetitions(t *testing.T) {
 func TestBadIdempotencyKeys(t *testing.T) {
 	w := newWorld(t)
 	for _, name := range []string{"", "a b", strings.Repeat("x", 256), "ä"} {
-		p := w.call("POST", "/v1/keys", newKey, "Idempotency-Key", name).problem(http.StatusBadRequest, "bad_parameter")
+		p := w.call("POST", "/v1/keys", newKey, "Idempotency-Key", name).problem(http.StatusBadRequest, "invalid_parameter")
 		if p.Errors[0].Field != "Idempotency-Key" {
 			t.Errorf("%+v", p)
 		}

@@ -3,7 +3,7 @@ package api
 import (
 	"time"
 
-	"github.com/docsgate/docsgate/console/view"
+	"github.com/docsgate/docsgate/console/keyservice"
 	"github.com/docsgate/docsgate/keys"
 )
 
@@ -25,9 +25,9 @@ type keyJSON struct {
 	Rotated       *time.Time `json:"rotated,omitempty"`
 	NotBefore     *time.Time `json:"not_before,omitempty"`
 	Expires       *time.Time `json:"expires,omitempty"`
-	OldTokenUntil *time.Time `json:"old_token_until,omitempty"`
+	OldTokenUntil *time.Time `json:"previous_token_expires,omitempty"`
 	LastUsed      *time.Time `json:"last_used,omitempty"`
-	OldLastUsed   *time.Time `json:"old_token_last_used,omitempty"`
+	OldLastUsed   *time.Time `json:"previous_token_last_used,omitempty"`
 
 	Prompt    string `json:"prompt_id,omitempty"`
 	Chunks    string `json:"chunks,omitempty"`
@@ -37,20 +37,20 @@ type keyJSON struct {
 	Token    string   `json:"token,omitempty"` // only in the one answer that it is made for
 }
 
-func keyOf(k *view.Key) keyJSON {
+func keyOf(k *keyservice.Key) keyJSON {
 	return keyJSON{
 		ID: k.ID, Name: k.Name, Feed: k.Feed, Issued: k.Issued, Binding: k.Binding, Sources: k.Sources, Agent: k.Agent,
 		Masked: k.Masked, State: k.State, Problem: k.Problem,
-		Created: known(k.Created), Changed: known(k.Changed), Rotated: known(k.Rotated),
-		NotBefore: known(k.NotBefore), Expires: known(k.Expires), OldTokenUntil: known(k.OldUntil),
-		LastUsed: known(k.Use.LastUsed), OldLastUsed: known(k.Use.OldLastUsed),
+		Created: timeOrNil(k.Created), Changed: timeOrNil(k.Changed), Rotated: timeOrNil(k.Rotated),
+		NotBefore: timeOrNil(k.NotBefore), Expires: timeOrNil(k.Expires), OldTokenUntil: timeOrNil(k.OldUntil),
+		LastUsed: timeOrNil(k.Use.LastUsed), OldLastUsed: timeOrNil(k.Use.OldLastUsed),
 		Prompt: k.Prompt, Chunks: k.Chunks, Retriever: k.Retriever,
 		Requests: k.Use.Requests[:],
 	}
 }
 
-// known is nil for a time that is not known.
-func known(t time.Time) *time.Time {
+// timeOrNil is nil for a time that is not known.
+func timeOrNil(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil
 	}

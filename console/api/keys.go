@@ -12,9 +12,9 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/docsgate/docsgate/console/view"
+	"github.com/docsgate/docsgate/console/keyservice"
 	"github.com/docsgate/docsgate/keys"
-	"github.com/docsgate/docsgate/keys/catalog"
+	"github.com/docsgate/docsgate/keys/keyindex"
 	"github.com/docsgate/docsgate/keys/registry"
 )
 
@@ -39,7 +39,7 @@ func (a *api) listKeys(w http.ResponseWriter, r *http.Request) error {
 	if utf8.RuneCountInString(values.Get("q")) > maxText {
 		return badParameter("q", fmt.Sprintf("has at most %d characters", maxText))
 	}
-	q := catalog.Query{
+	q := keyindex.Query{
 		Text: values.Get("q"), Source: values.Get("source"), Feed: values.Get("feed"),
 		Limit: int(limit), After: values.Get("cursor"), Now: a.Now(),
 	}
@@ -87,15 +87,15 @@ type binding struct {
 }
 
 // read returns the sources, and what is wrong with the members beyond their content: that is the registry's to say.
-func (b *binding) read() (sources []string, faults []fault) {
+func (b *binding) read() (sources []string, faults []fieldError) {
 	first := ""
 	member := func(name string, given, empty bool) {
 		switch {
 		case !given:
 		case empty:
-			faults = append(faults, fault{name, "/" + name, "is empty"})
+			faults = append(faults, fieldError{name, "/" + name, "is empty"})
 		case first != "":
-			faults = append(faults, fault{
+			faults = append(faults, fieldError{
 				name, "/" + name,
 				"stands beside " + first + ": a key is bound to either sources, agent or agent_key",
 			})
@@ -113,12 +113,12 @@ func (b *binding) read() (sources []string, faults []fault) {
 	return b.Sources, faults
 }
 
-// named turns an error about "sources" into one about "source" where that is the member of the body. single has the JSON
+// renameField turns an error about "sources" into one about "source" where that is the member of the body. single has the JSON
 // pointers of those.
-func named(err error, single map[string]bool) error {
-	var faults []fault
-	if err != nil && !errors.Is(err, view.ErrAgentNotListed) { // that is not about sources
-		collect(err, "", &faults)
+func renameField(err error, single map[string]bool) error {
+	var faults []fieldError
+	if err != nil && !errors.Is(err, keyservice.ErrAgentNotListed) { // that is not about sources
+		collectFieldErrors(err, "", &faults)
 	}
 	for i := range faults {
 		if f := &faults[i]; single[f.Pointer] {
@@ -131,8 +131,8 @@ func named(err error, single map[string]bool) error {
 	return invalid(faults)
 }
 
-// draft is the body that makes a key.
-type draft struct {
+// createKeyRequest is the body that makes a key.
+type createKeyRequest struct {
 	binding
 	Name      string `json:"name"`
 	NotBefore moment `json:"not_before"`
@@ -150,7 +150,7 @@ func (a *api) createKey(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	var d draft
+	var d createKeyRequest
 	if err := decode(body, &d); err != nil {
 		return err
 	}
@@ -158,14 +158,14 @@ func (a *api) createKey(w http.ResponseWriter, r *http.Request) error {
 	if faults != nil {
 		return invalid(faults)
 	}
-	return a.once(w, r, body, func(ctx context.Context) (*answer, error) {
-		made, err := a.Desk.Create(ctx, a.Actor(r), registry.Draft{
+	return a.idempotent(w, r, body, func(ctx context.Context) (*storedResponse, error) {
+		made, err := a.Desk.Create(ctx, a.Actor(r), registry.CreateRequest{
 			Name: d.Name, Sources: sources, Agent: value(d.Agent), AgentKey: value(d.AgentKey),
 			NotBefore: d.NotBefore.Time, Expires: d.Expires.Time,
 			Prompt: d.Prompt, Chunks: d.Chunks, Retriever: d.Retriever,
 		})
 		// Relative to the request, since what the API is mounted under is not known here.
-		return a.withToken(r, http.StatusCreated, "keys/", made, named(err, map[string]bool{"/sources": d.Source != nil}))
+		return a.withToken(r, http.StatusCreated, "keys/", made, renameField(err, map[string]bool{"/sources": d.Source != nil}))
 	})
 }
 
@@ -179,31 +179,31 @@ func value(s *string) string {
 // withToken is the one answer that a new token is in. That of a key which is stored but not in force yet must not be lost
 // either: then the answer says so.
 func (a *api) withToken(
-	r *http.Request, status int, folder string, made *registry.Made, err error,
-) (*answer, error) {
-	if err != nil && (made == nil || !errors.Is(err, registry.ErrNotInForce)) {
+	r *http.Request, status int, folder string, made *registry.CreateResult, err error,
+) (*storedResponse, error) {
+	if err != nil && (made == nil || !errors.Is(err, registry.ErrNotApplied)) {
 		return nil, err
 	}
-	shown := a.Desk.Of(&made.Record)
+	shown := a.Desk.FromRecord(&made.Record)
 	key := keyOf(&shown)
 	key.Token = made.Token.Reveal()
 	if err != nil {
 		key.Problem = notInForce
 		a.log(r, err)
 	}
-	done := &answer{status: status, key: made.Record.ID, body: encode(key)}
+	done := &storedResponse{status: status, key: made.Record.ID, body: encode(key)}
 	if folder != "" {
 		done.location = folder + url.PathEscape(made.Record.ID)
 	}
 	return done, nil
 }
 
-// edit is the body that changes a key.
-type edit struct {
-	Name      *string `json:"name"`
-	NotBefore change  `json:"not_before"`
-	Expires   change  `json:"expires"`
-	State     *string `json:"state"`
+// updateKeyRequest is the body that changes a key.
+type updateKeyRequest struct {
+	Name      *string      `json:"name"`
+	NotBefore optionalTime `json:"not_before"`
+	Expires   optionalTime `json:"expires"`
+	State     *string      `json:"state"`
 }
 
 func (a *api) changeKey(w http.ResponseWriter, r *http.Request) error {
@@ -214,20 +214,20 @@ func (a *api) changeKey(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	var e edit
+	var e updateKeyRequest
 	if err := decode(body, &e); err != nil {
 		return err
 	}
-	wanted := registry.Edit{Name: e.Name, NotBefore: e.NotBefore.time(), Expires: e.Expires.time()}
+	wanted := registry.UpdateRequest{Name: e.Name, NotBefore: e.NotBefore.time(), Expires: e.Expires.time()}
 	if e.State != nil {
 		state, err := keys.ParseState(*e.State)
 		if err != nil {
-			return invalid([]fault{{"state", "/state", `must be "active" or "disabled"; there is /revoke for revoking`}})
+			return invalid([]fieldError{{"state", "/state", `must be "active" or "disabled"; there is /revoke for revoking`}})
 		}
 		wanted.State = &state
 	}
 	return a.changed(w, r, func(ctx context.Context, id string) (*registry.Record, error) {
-		return a.Desk.Registry.Change(ctx, a.Actor(r), id, wanted)
+		return a.Desk.Registry.Update(ctx, a.Actor(r), id, wanted)
 	})
 }
 
@@ -244,7 +244,7 @@ func (a *api) setState(w http.ResponseWriter, r *http.Request, state keys.State)
 		return err
 	}
 	return a.changed(w, r, func(ctx context.Context, id string) (*registry.Record, error) {
-		return a.Desk.Registry.Change(ctx, a.Actor(r), id, registry.Edit{State: &state})
+		return a.Desk.Registry.Update(ctx, a.Actor(r), id, registry.UpdateRequest{State: &state})
 	})
 }
 
@@ -277,15 +277,15 @@ func (a *api) changed(
 	// Whoever hangs up does not undo half of it.
 	record, err := do(context.WithoutCancel(r.Context()), id)
 	if err != nil {
-		return a.explain(id, err)
+		return a.notFoundOrReadOnly(id, err)
 	}
-	key := a.Desk.Of(record)
+	key := a.Desk.FromRecord(record)
 	writeJSON(w, http.StatusOK, keyOf(&key))
 	return nil
 }
 
-// explain tells a key of another feed, which the registry does not know, from one that is nowhere.
-func (a *api) explain(id string, err error) error {
+// notFoundOrReadOnly tells a key of another feed, which the registry does not know, from one that is nowhere.
+func (a *api) notFoundOrReadOnly(id string, err error) error {
 	if !errors.Is(err, registry.ErrNotFound) {
 		return err
 	}
@@ -293,12 +293,12 @@ func (a *api) explain(id string, err error) error {
 	if key == nil || key.Feed == a.Desk.Feed {
 		return err
 	}
-	return newProblem(http.StatusConflict, "other_feed",
+	return newProblem(http.StatusConflict, "read_only_feed",
 		"The key comes from the feed "+key.Feed+" and can only be changed there, not here.")
 }
 
-// rotation is the body that gives a key a new token.
-type rotation struct {
+// rotateKeyRequest is the body that gives a key a new token.
+type rotateKeyRequest struct {
 	Grace *string `json:"grace"`
 }
 
@@ -310,20 +310,20 @@ func (a *api) rotateKey(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	var wanted rotation
+	var wanted rotateKeyRequest
 	if body != nil {
 		if err := decode(body, &wanted); err != nil {
 			return err
 		}
 	}
-	grace, err := graceOf(wanted.Grace)
+	grace, err := parseGrace(wanted.Grace)
 	if err != nil {
 		return err
 	}
-	return a.once(w, r, body, func(ctx context.Context) (*answer, error) {
+	return a.idempotent(w, r, body, func(ctx context.Context) (*storedResponse, error) {
 		id := r.PathValue("id")
 		made, err := a.Desk.Registry.Rotate(ctx, a.Actor(r), id, grace)
-		return a.withToken(r, http.StatusOK, "", made, a.explain(id, err))
+		return a.withToken(r, http.StatusOK, "", made, a.notFoundOrReadOnly(id, err))
 	})
 }
 
@@ -331,8 +331,8 @@ func (a *api) rotateKey(w http.ResponseWriter, r *http.Request) error {
 var gracePattern = regexp.MustCompile(`^((30|[12]?[0-9])d|720h(0m0s)?|` +
 	`(7[01][0-9]|[1-6]?[0-9]{1,2})h([0-5]?[0-9]m([0-5]?[0-9]s)?)?|[1-3]?[0-9]{1,4}m([0-5]?[0-9]s)?|[0-9]{1,6}s)$`)
 
-// graceOf reads a length of time; nil: none.
-func graceOf(text *string) (time.Duration, error) {
+// parseGrace reads a length of time; nil: none.
+func parseGrace(text *string) (time.Duration, error) {
 	if text == nil {
 		return 0, nil
 	}
@@ -343,5 +343,5 @@ func graceOf(text *string) (time.Duration, error) {
 		}
 		return time.ParseDuration(*text)
 	}
-	return 0, invalid([]fault{{"grace", "/grace", "must be a length of time such as 24h, 1h30m or 7d, at most 30d"}})
+	return 0, invalid([]fieldError{{"grace", "/grace", "must be a length of time such as 24h, 1h30m or 7d, at most 30d"}})
 }

@@ -19,7 +19,7 @@ func TestLifeOfAKey(t *testing.T) {
 	w := newWorld(t)
 	answer := w.call("POST", "/v1/keys", newKey).want(http.StatusCreated)
 	made := answer.key()
-	if !keys.Issued(made.Token) || made.Masked != "dgk_..."+keys.Hint(made.Token) || made.State != "active" || !made.Issued ||
+	if !keys.HasValidChecksum(made.Token) || made.Masked != "dgk_..."+keys.Hint(made.Token) || made.State != "active" || !made.Issued ||
 		made.Binding != "source" || len(made.Requests) != 24 || made.Created == nil {
 		t.Errorf("the new key is %s", answer.Body)
 	}
@@ -122,12 +122,12 @@ func TestWhatIsWrongIsNamed(t *testing.T) {
 		status             int
 		code, pointer      string
 	}{
-		"no JSON":           {"POST", "/v1/keys", `{"name":`, 400, "bad_json", ""},
-		"two documents":     {"POST", "/v1/keys", newKey + newKey, 400, "bad_json", ""},
-		"only blanks":       {"POST", "/v1/keys", " \n", 400, "bad_json", ""},
-		"a name twice":      {"POST", "/v1/keys", `{"name":"a","name":"b","source":"s"}`, 400, "bad_json", "/name"},
-		"no UTF-8":          {"POST", "/v1/keys", "{\"name\":\"\xff\",\"source\":\"s\"}", 400, "bad_json", ""},
-		"half a surrogate":  {"POST", "/v1/keys", `{"name":"\ud800","source":"s"}`, 400, "bad_json", ""},
+		"no JSON":           {"POST", "/v1/keys", `{"name":`, 400, "invalid_json", ""},
+		"two documents":     {"POST", "/v1/keys", newKey + newKey, 400, "invalid_json", ""},
+		"only blanks":       {"POST", "/v1/keys", " \n", 400, "invalid_json", ""},
+		"a name twice":      {"POST", "/v1/keys", `{"name":"a","name":"b","source":"s"}`, 400, "invalid_json", "/name"},
+		"no UTF-8":          {"POST", "/v1/keys", "{\"name\":\"\xff\",\"source\":\"s\"}", 400, "invalid_json", ""},
+		"half a surrogate":  {"POST", "/v1/keys", `{"name":"\ud800","source":"s"}`, 400, "invalid_json", ""},
 		"a list":            {"POST", "/v1/keys", `[]`, 422, "invalid", ""},
 		"null":              {"POST", "/v1/keys", `null`, 422, "invalid", ""},
 		"an unknown member": {"POST", "/v1/keys", `{"name":"a","source":"s","expiry":"x"}`, 422, "invalid", "/expiry"},
@@ -176,7 +176,7 @@ func TestWhatIsWrongIsNamed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			path := strings.ReplaceAll(tc.path, "ID", made.ID)
 			p := w.call(tc.method, path, tc.body).problem(tc.status, tc.code)
-			if tc.pointer != "" && !slices.ContainsFunc(p.Errors, func(f fault) bool { return f.Pointer == tc.pointer }) {
+			if tc.pointer != "" && !slices.ContainsFunc(p.Errors, func(f fieldError) bool { return f.Pointer == tc.pointer }) {
 				t.Errorf("the errors are %+v, none for %s", p.Errors, tc.pointer)
 			}
 		})
@@ -271,11 +271,11 @@ func TestListing(t *testing.T) {
 		"?state=on": "state", "?state=": "state", "?sate=active": "sate", "?state=active&state=expired": "state", "?cursor=x": "cursor",
 		"?q=" + strings.Repeat("x", 201): "q", "?q=%ff": "q",
 	} {
-		if p := w.call("GET", "/v1/keys"+query, "").problem(http.StatusBadRequest, "bad_parameter"); p.Errors[0].Field != field {
+		if p := w.call("GET", "/v1/keys"+query, "").problem(http.StatusBadRequest, "invalid_parameter"); p.Errors[0].Field != field {
 			t.Errorf("%.30s: the fault is of %s", query, p.Errors[0].Field)
 		}
 	}
-	w.call("GET", "/v1/keys?q=%zz", "").problem(http.StatusBadRequest, "bad_parameter")
+	w.call("GET", "/v1/keys?q=%zz", "").problem(http.StatusBadRequest, "invalid_parameter")
 }
 
 func TestKeysOfOtherFeedsAreOnlyShown(t *testing.T) {
@@ -289,7 +289,7 @@ func TestKeysOfOtherFeedsAreOnlyShown(t *testing.T) {
 		if method == "PATCH" {
 			below, body = "", `{"name":"x"}`
 		}
-		p := w.call(method, "/v1/keys/from-file"+below, body).problem(http.StatusConflict, "other_feed")
+		p := w.call(method, "/v1/keys/from-file"+below, body).problem(http.StatusConflict, "read_only_feed")
 		if !strings.Contains(p.Detail, "file:keys.yaml") {
 			t.Errorf("%s: %s", call, p.Detail)
 		}
@@ -341,12 +341,12 @@ func TestStoredButNotInForce(t *testing.T) {
 	made := w.makeKey()
 	w.desk.Registry.OnChange(func(ctx context.Context) error { return errors.New("the store is in the way") })
 	got := w.call("POST", "/v1/keys", newKey).want(http.StatusCreated).key()
-	if !keys.Issued(got.Token) || got.Problem == "" {
+	if !keys.HasValidChecksum(got.Token) || got.Problem == "" {
 		t.Errorf("%+v", got)
 	}
-	w.call("POST", "/v1/keys/"+made.ID+"/revoke", "").problem(http.StatusServiceUnavailable, "not_in_force")
+	w.call("POST", "/v1/keys/"+made.ID+"/revoke", "").problem(http.StatusServiceUnavailable, "apply_pending")
 	taken := decoded[importAnswer](w.call("POST", "/v1/import", `{"keys":[{"name":"New","source":"a"}]}`).want(http.StatusOK))
-	if !keys.Issued(taken.Imported[0].Token) || taken.Problem == "" {
+	if !keys.HasValidChecksum(taken.Imported[0].Token) || taken.Problem == "" {
 		t.Errorf("%+v", taken)
 	}
 	if len(w.logged) != 3 {
@@ -365,7 +365,7 @@ func TestGrace(t *testing.T) {
 		"30m15s": 30*time.Minute + 15*time.Second, "719h59m59s": registry.MaxGrace - time.Second, "43d": -1, "721h": -1, "720h1m": -1,
 		"1.5h": -1, "+1h": -1, "-1h": -1, "0": -1, "1w": -1, "d": -1, "1h ": -1, "43201m": -1,
 	} {
-		if got, err := graceOf(&text); (err != nil) != (want < 0) || err == nil && got != want {
+		if got, err := parseGrace(&text); (err != nil) != (want < 0) || err == nil && got != want {
 			t.Errorf("%q: %s, %v", text, got, err)
 		}
 	}

@@ -10,26 +10,26 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
-	"github.com/docsgate/docsgate/console/view"
+	"github.com/docsgate/docsgate/console/keyservice"
 	"github.com/docsgate/docsgate/keys/registry"
 )
 
 // problem is an error as a client is told of it: RFC 9457, with a stable code, and what is wrong field by field.
 type problem struct {
-	Type   string  `json:"type"`
-	Title  string  `json:"title"`
-	Status int     `json:"status"`
-	Detail string  `json:"detail"`
-	Code   string  `json:"code"`
-	Errors []fault `json:"errors,omitempty"`
-	Key    string  `json:"key,omitempty"` // ID of the key that it is about, where the request does not name it
+	Type   string       `json:"type"`
+	Title  string       `json:"title"`
+	Status int          `json:"status"`
+	Detail string       `json:"detail"`
+	Code   string       `json:"code"`
+	Errors []fieldError `json:"errors,omitempty"`
+	Key    string       `json:"key,omitempty"` // ID of the key that it is about, where the request does not name it
 
 	header http.Header // for the answer
 	cause  error       // for the log
 }
 
-// fault is what is wrong with one member of the body, named by its JSON pointer, too, or with a parameter or header.
-type fault struct {
+// fieldError is what is wrong with one member of the body, named by its JSON pointer, too, or with a parameter or header.
+type fieldError struct {
 	Field   string `json:"field"`
 	Pointer string `json:"pointer,omitempty"`
 	Message string `json:"message"`
@@ -56,13 +56,13 @@ const notInForce = "The change is stored, but not in force yet. The gate tries a
 
 // badParameter is the problem of a query parameter or header.
 func badParameter(name, message string) *problem {
-	p := newProblem(http.StatusBadRequest, "bad_parameter", name+" "+message+".")
-	p.Errors = []fault{{Field: name, Message: message}}
+	p := newProblem(http.StatusBadRequest, "invalid_parameter", name+" "+message+".")
+	p.Errors = []fieldError{{Field: name, Message: message}}
 	return p
 }
 
 // invalid is the problem of a body that is JSON but does not say what it should.
-func invalid(faults []fault) *problem {
+func invalid(faults []fieldError) *problem {
 	var detail strings.Builder
 	for i, f := range faults {
 		if i == 3 && len(faults) > 4 {
@@ -91,11 +91,11 @@ func problemOf(err error) *problem {
 	if p := (*problem)(nil); errors.As(err, &p) {
 		return p
 	}
-	var faults []fault
-	collect(err, "", &faults)
+	var faults []fieldError
+	collectFieldErrors(err, "", &faults)
 	if len(faults) > 0 {
 		p := invalid(faults)
-		if errors.Is(err, view.ErrAgentNotListed) {
+		if errors.Is(err, keyservice.ErrAgentNotListed) {
 			p.Code = "agent_not_listed"
 		}
 		return p
@@ -109,17 +109,17 @@ func problemOf(err error) *problem {
 		return errNoKey
 	case errors.Is(err, registry.ErrRevoked):
 		return errRevoked
-	case errors.Is(err, registry.ErrNotInForce):
-		p := newProblem(http.StatusServiceUnavailable, "not_in_force", notInForce)
+	case errors.Is(err, registry.ErrNotApplied):
+		p := newProblem(http.StatusServiceUnavailable, "apply_pending", notInForce)
 		p.cause = err
 		return p
 	case errors.Is(err, registry.ErrConflict):
 		return newProblem(http.StatusConflict, "conflict",
 			"Somebody else changed the key at the same time. Look at it and try again.")
-	case errors.Is(err, registry.ErrTaken):
-		return newProblem(http.StatusConflict, "taken", "The id or the token belongs to another key.")
+	case errors.Is(err, registry.ErrExists):
+		return newProblem(http.StatusConflict, "already_exists", "The id or the token belongs to another key.")
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		p := newProblem(http.StatusServiceUnavailable, "gave_up", "The request was given up before it was done.")
+		p := newProblem(http.StatusServiceUnavailable, "deadline_exceeded", "The request was given up before it was done.")
 		p.cause = err
 		return p
 	default:
@@ -127,25 +127,25 @@ func problemOf(err error) *problem {
 	}
 }
 
-// collect gathers the faults in a tree of errors. pointer leads to the object whose fields they name.
-func collect(err error, pointer jsontext.Pointer, faults *[]fault) {
+// collectFieldErrors gathers the faults in a tree of errors. pointer leads to the object whose fields they name.
+func collectFieldErrors(err error, pointer jsontext.Pointer, faults *[]fieldError) {
 	switch e := err.(type) { //nolint:errorlint // it walks through the whole tree itself
 	case *registry.ImportError:
 		pointer = pointer.AppendToken("keys").AppendToken(fmt.Sprint(e.Index))
 		before := len(*faults)
-		collect(e.Err, pointer, faults)
+		collectFieldErrors(e.Err, pointer, faults)
 		if len(*faults) == before { // the item as a whole is at fault, say for its token
-			*faults = append(*faults, fault{fieldOf(pointer), string(pointer), e.Err.Error()})
+			*faults = append(*faults, fieldError{fieldOf(pointer), string(pointer), e.Err.Error()})
 		}
 	case *registry.FieldError:
 		pointer = pointer.AppendToken(e.Field)
-		*faults = append(*faults, fault{Field: fieldOf(pointer), Pointer: string(pointer), Message: e.Message})
+		*faults = append(*faults, fieldError{Field: fieldOf(pointer), Pointer: string(pointer), Message: e.Message})
 	case interface{ Unwrap() []error }:
 		for _, inner := range e.Unwrap() {
-			collect(inner, pointer, faults)
+			collectFieldErrors(inner, pointer, faults)
 		}
 	case interface{ Unwrap() error }:
-		collect(e.Unwrap(), pointer, faults)
+		collectFieldErrors(e.Unwrap(), pointer, faults)
 	}
 }
 

@@ -14,8 +14,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/docsgate/docsgate/console/guard"
-	"github.com/docsgate/docsgate/console/view"
+	"github.com/docsgate/docsgate/console/auth"
+	"github.com/docsgate/docsgate/console/keyservice"
 	"github.com/docsgate/docsgate/keys"
 	"github.com/docsgate/docsgate/keys/registry"
 )
@@ -42,10 +42,10 @@ func TestSchemathesis(t *testing.T) {
 	const token = "an-admin-token-for-tests"
 	var logged sync.Mutex
 	w := newWorld(t, func(o *Options) {
-		o.Desk.Sources = func(context.Context) ([]view.Source, error) {
-			return []view.Source{{ID: "7d0c1f0e-2f4b-4c7a-9a55-0c9c2f1d7a10", Name: "Handbook"}}, nil
+		o.Desk.Sources = func(context.Context) ([]keyservice.Source, error) {
+			return []keyservice.Source{{ID: "7d0c1f0e-2f4b-4c7a-9a55-0c9c2f1d7a10", Name: "Handbook"}}, nil
 		}
-		o.Actor, o.Desk.AnyAgent = guard.ActorOf, true // made-up references fit the document
+		o.Actor, o.Desk.AnyAgent = auth.ActorOf, true // made-up references fit the document
 		o.Log = func(r *http.Request, err error) {
 			logged.Lock()
 			defer logged.Unlock()
@@ -58,20 +58,20 @@ func TestSchemathesis(t *testing.T) {
 		for i := range items {
 			items[i] = registry.Import{ID: fmt.Sprintf("ready-%d", batch*len(items)+i), Sources: []string{"default"}}
 		}
-		if _, err := w.desk.Registry.Import(t.Context(), registry.Actor{Who: "test"}, items, false); err != nil {
+		if _, err := w.desk.Registry.Import(t.Context(), registry.Actor{Name: "test"}, items, false); err != nil {
 			t.Fatal(err)
 		}
 	}
 	// Each request comes from another address: some show wrong tokens on purpose, and must not slow down the others.
 	var clients atomic.Int64
-	before, err := guard.New(guard.Options{
+	before, err := auth.New(auth.Options{
 		Token:    keys.NewSecret(token),
 		ClientIP: func(*http.Request) string { return fmt.Sprintf("2001:db8:%x::1", clients.Add(1)%0xffff) },
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(before.Wrap(w.api))
+	server := httptest.NewServer(before.Handler(w.api))
 	defer server.Close()
 
 	config, err := filepath.Abs(filepath.Join("testdata", "schemathesis.toml"))

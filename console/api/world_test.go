@@ -13,9 +13,9 @@ import (
 
 	"github.com/go-json-experiment/json"
 
-	"github.com/docsgate/docsgate/console/view"
+	"github.com/docsgate/docsgate/console/keyservice"
 	"github.com/docsgate/docsgate/keys"
-	"github.com/docsgate/docsgate/keys/catalog"
+	"github.com/docsgate/docsgate/keys/keyindex"
 	"github.com/docsgate/docsgate/keys/registry"
 	"github.com/docsgate/docsgate/keys/registry/memstorage"
 	"github.com/docsgate/docsgate/keys/usage"
@@ -42,7 +42,7 @@ func (fileFeed) Watch(ctx context.Context, _ func()) error {
 type world struct {
 	t       testing.TB
 	api     *api
-	desk    *view.Desk
+	desk    *keyservice.Service
 	storage *memstorage.Storage
 	logged  []string
 	answers *schemas // what answers are held against
@@ -67,7 +67,7 @@ func (w *world) open(options ...func(*Options)) {
 	}
 	store := keys.NewStore()
 	feed := reg.Feed()
-	reg.SetRules(registry.Rules{
+	reg.SetRules(registry.Policy{
 		CheckSource: func(id string) (string, error) {
 			if strings.HasPrefix(id, "bad") {
 				return "", errors.New("this is no source id")
@@ -87,14 +87,14 @@ func (w *world) open(options ...func(*Options)) {
 			return ""
 		},
 	})
-	cat := catalog.New()
+	cat := keyindex.New()
 	store.Listen(cat)
 	syncer := keys.NewSyncer(store, []keys.Feed{feed, fileFeed{}}, nil)
 	if err := syncer.LoadAll(w.t.Context()); err != nil {
 		w.t.Fatal(err)
 	}
 	reg.OnChange(func(ctx context.Context) error { return syncer.Sync(ctx, feed.Name()) })
-	w.desk = &view.Desk{Registry: reg, Catalog: cat, Store: store, Usage: meter, Feed: feed.Name(), Agents: []string{"{env.A}", "{env.AGENT}", "{env.DOCSGPT_AGENT_KEY}"}}
+	w.desk = &keyservice.Service{Registry: reg, Catalog: cat, Store: store, Usage: meter, Feed: feed.Name(), Agents: []string{"{env.A}", "{env.AGENT}", "{env.DOCSGPT_AGENT_KEY}"}}
 	o := Options{Desk: w.desk, Format: "keys.db", Log: func(_ *http.Request, err error) {
 		w.logged = append(w.logged, err.Error())
 	}}

@@ -42,7 +42,7 @@ func find(routes *docsgpt.Routes, method, target string) (e *docsgpt.Endpoint, o
 		return nil, true
 	}
 	if e = found.Endpoint(method); e == nil {
-		e = found.First()
+		e = found.DefaultEndpoint()
 	}
 	return e, true
 }

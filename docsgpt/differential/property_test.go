@@ -14,7 +14,7 @@ import (
 type setup struct {
 	name     string
 	endpoint *docsgpt.Endpoint
-	in       docsgpt.Injected
+	in       docsgpt.Binding
 	owned    bool // the conversation that the client names is its own
 }
 
@@ -43,13 +43,13 @@ var setups = func() []setup {
 			if e.Body != docsgpt.BodyJSON {
 				continue
 			}
-			var bindings []docsgpt.Injected
+			var bindings []docsgpt.Binding
 			if e.Agents {
-				bindings = append(bindings, docsgpt.Injected{Agent: agentKey})
+				bindings = append(bindings, docsgpt.Binding{Agent: agentKey})
 			}
 			if e.Sources {
 				for _, ids := range sources {
-					bindings = append(bindings, docsgpt.Injected{Sources: ids})
+					bindings = append(bindings, docsgpt.Binding{Sources: ids})
 				}
 			}
 			for _, in := range bindings {
@@ -113,7 +113,7 @@ func check(t testing.TB, client []byte) (through []string) {
 	var original *view
 	seen := map[string]view{} // by forwarded body; most setups forward the same
 	for _, s := range setups {
-		p, ok := gate(s, client, docsgpt.BodySlack)
+		p, ok := gate(s, client, docsgpt.RewriteHeadroom)
 		if tight, again := gate(s, client, 0); again != ok || !bytes.Equal(tight.forwarded, p.forwarded) {
 			t.Errorf("%s: the room behind the body makes a difference: %q, %q", s.name, p.forwarded, tight.forwarded)
 		}

@@ -10,8 +10,8 @@ import path from 'node:path';
 import { REPO, gateBinary } from '../../e2e/lib/build.mjs';
 import { PROXY_MODES, logFilters } from '../../e2e/lib/gate.mjs';
 import { LOOPBACK, freePorts, isListening } from '../../e2e/lib/net.mjs';
-import { MODEL, MODEL_KEY, canary, startModel } from './model.mjs';
-import { Owner, session } from './owner.mjs';
+import { MODEL, MODEL_KEY, canary, startModel } from './fake-llm.mjs';
+import { Owner, session } from './docsgpt-client.mjs';
 
 const ENTER = path.join(REPO, 'scripts', 'docsgpt-enter.sh');
 /** Who asks without a session is this user, so both APIs have the same owner. */

@@ -8,12 +8,12 @@ import path from 'node:path';
 import { describe, test } from 'node:test';
 import { REPO } from '../../e2e/lib/build.mjs';
 import { PROXY_MODES } from '../../e2e/lib/gate.mjs';
-import { ATTEMPTS, OWNERS_TOOLS } from '../lib/attempts.mjs';
-import { FACTS } from '../lib/facts.mjs';
-import { outcome } from '../lib/outcome.mjs';
-import { pageOf } from '../lib/page.mjs';
+import { ATTEMPTS, OWNERS_TOOLS } from '../lib/attack-cases.mjs';
+import { FACTS } from '../lib/stack-info.mjs';
+import { outcome } from '../lib/classify-response.mjs';
+import { pageOf } from '../lib/render-report.mjs';
 import { CANARY } from '../lib/stack.mjs';
-import { send } from '../lib/wire.mjs';
+import { send } from '../lib/raw-http.mjs';
 
 const PAGE = path.join(REPO, 'docs', 'what-the-gate-changes.md');
 const FOREIGN = [CANARY.payroll, CANARY.attachment, CANARY.note];

@@ -5,11 +5,11 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { PROXY_MODES } from '../../e2e/lib/gate.mjs';
 import { waitFor } from '../../e2e/lib/wait-for.mjs';
-import { FACTS } from '../lib/facts.mjs';
-import { answerOf, conversationOf, documentsIn } from '../lib/outcome.mjs';
+import { FACTS } from '../lib/stack-info.mjs';
+import { answerOf, conversationOf, documentsIn } from '../lib/classify-response.mjs';
 import { Client, OpenAI, StreamableHTTPClientTransport } from '../lib/sdk.mjs';
 import { CANARY, QUESTION } from '../lib/stack.mjs';
-import { events, form, jsonOf, send } from '../lib/wire.mjs';
+import { events, form, jsonOf, send } from '../lib/raw-http.mjs';
 
 const { tokens, ways } = FACTS.gate;
 /** Keys, with the document that each is for. Those bound to sources use a personal access token upstream. */

@@ -8,8 +8,8 @@ import { WIDGET_VERSIONS } from '../../e2e/lib/widget-packages.mjs';
 import { PROXY_MODES } from '../../e2e/lib/gate.mjs';
 import { serveSite } from '../../e2e/lib/widget-site.mjs';
 import { mountWidget } from '../../e2e/lib/widget.mjs';
-import { FACTS } from '../lib/facts.mjs';
-import { documentsIn } from '../lib/outcome.mjs';
+import { FACTS } from '../lib/stack-info.mjs';
+import { documentsIn } from '../lib/classify-response.mjs';
 import { QUESTION } from '../lib/stack.mjs';
 
 const { tokens, ways } = FACTS.gate;

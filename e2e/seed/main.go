@@ -73,7 +73,7 @@ func run(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, r.Close()) }() // saves the usage counters
 	// References are resolved later, by the gate.
-	r.SetRules(registry.Rules{Resolve: func(string) (string, error) { return "known-to-the-gate", nil }})
+	r.SetRules(registry.Policy{Resolve: func(string) (string, error) { return "known-to-the-gate", nil }})
 	for _, k := range s.Keys {
 		at = now.Add(-k.Days * day)
 		if err := k.write(ctx, r, meter, now, &at); err != nil {
@@ -84,9 +84,9 @@ func run(ctx context.Context) (err error) {
 }
 
 // write creates a key and applies the steps in Then. Each step halves the time between the previous one and now.
-func (k *key) write(ctx context.Context, r *registry.Registry, meter *usage.Meter, now time.Time, at *time.Time) error {
-	by := registry.Actor{Who: k.By, From: "192.0.2.7"}
-	d := registry.Draft{Name: k.Name, Sources: k.Sources, Agent: k.Agent}
+func (k *key) write(ctx context.Context, r *registry.Registry, meter *usage.Counter, now time.Time, at *time.Time) error {
+	by := registry.Actor{Name: k.By, RemoteAddr: "192.0.2.7"}
+	d := registry.CreateRequest{Name: k.Name, Sources: k.Sources, Agent: k.Agent}
 	if k.Expires != 0 {
 		d.Expires = now.Add(k.Expires * day)
 	}
@@ -107,7 +107,7 @@ func (k *key) write(ctx context.Context, r *registry.Registry, meter *usage.Mete
 			meter.Count(id, true, now.Add(-20*time.Minute))
 		case "disable":
 			state := keys.Disabled
-			_, err = r.Change(ctx, by, id, registry.Edit{State: &state})
+			_, err = r.Update(ctx, by, id, registry.UpdateRequest{State: &state})
 		case "revoke":
 			_, err = r.Revoke(ctx, by, id)
 		default:

@@ -22,7 +22,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/docsgate/docsgate/demo/backend"
+	"github.com/docsgate/docsgate/internal/docsgpttest"
 )
 
 func main() {
@@ -46,8 +46,8 @@ func run(listen string, open bool, delay time.Duration) error {
 	if err := json.NewDecoder(os.Stdin).Decode(&config); err != nil {
 		return fmt.Errorf("reading the keys from standard input: %w", err)
 	}
-	b := backend.New(backend.Options{
-		Label: config.Label, Keys: config.Keys, Tokens: config.Tokens, Sources: config.Sources, Open: open, Pace: delay,
+	b := docsgpttest.New(docsgpttest.Options{
+		Label: config.Label, Keys: config.Keys, Tokens: config.Tokens, Sources: config.Sources, Open: open, Delay: delay,
 	})
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -85,7 +85,7 @@ func run(listen string, open bool, delay time.Duration) error {
 }
 
 // calls serves the recorded requests of b.
-func calls(b *backend.Backend) http.Handler {
+func calls(b *docsgpttest.Backend) http.Handler {
 	type call struct {
 		Method   string      `json:"method"`
 		Path     string      `json:"path"`
@@ -98,7 +98,7 @@ func calls(b *backend.Backend) http.Handler {
 	mux.HandleFunc("GET /_calls", func(w http.ResponseWriter, _ *http.Request) {
 		list := []call{}
 		for _, c := range b.Calls() {
-			list = append(list, call{c.Method, c.Path, c.RawQuery, c.Header, string(c.Body), c.Cancelled})
+			list = append(list, call{c.Method, c.Path, c.RawQuery, c.Header, string(c.Body), c.Canceled})
 		}
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(list) // the test detects a truncated response

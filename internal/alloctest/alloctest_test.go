@@ -23,16 +23,16 @@ func TestLeast(t *testing.T) {
 			}
 		}
 	})
-	if n := alloctest.Least(10, func() { sink = make([]byte, 100) }); n < 1 {
+	if n := alloctest.MinAllocs(10, func() { sink = make([]byte, 100) }); n < 1 {
 		t.Errorf("%v allocations, want at least 1", n)
 	}
 	close(stop)
 	others.Wait()
-	if n := alloctest.Least(10, func() {}); n != 0 {
+	if n := alloctest.MinAllocs(10, func() {}); n != 0 {
 		t.Errorf("%v allocations of an empty function", n)
 	}
 	calls := 0
-	if n := alloctest.Least(10, func() {
+	if n := alloctest.MinAllocs(10, func() {
 		if calls++; calls < 50 { // like those of another goroutine
 			sink = make([]byte, 100)
 		}
@@ -49,14 +49,14 @@ func TestLeastBytes(t *testing.T) {
 			sink = make([]byte, 1<<20)
 		}
 	}
-	if n := alloctest.LeastBytes(1<<16, once); n > 1<<16 || calls < 2 {
+	if n := alloctest.MinBytes(1<<16, once); n > 1<<16 || calls < 2 {
 		t.Errorf("%d bytes in %d calls", n, calls)
 	}
-	if n := alloctest.LeastBytes(1<<16, func() { sink = make([]byte, 1<<20) }); n < 1<<20 {
+	if n := alloctest.MinBytes(1<<16, func() { sink = make([]byte, 1<<20) }); n < 1<<20 {
 		t.Errorf("%d bytes, want at least 1 MiB", n)
 	}
 	calls = 0
-	if alloctest.LeastBytes(1<<24, func() { calls++ }); calls != 1 {
+	if alloctest.MinBytes(1<<24, func() { calls++ }); calls != 1 {
 		t.Errorf("%d calls, although the first was sufficient", calls)
 	}
 }

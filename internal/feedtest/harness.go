@@ -12,14 +12,14 @@ import (
 	"github.com/docsgate/docsgate/keys"
 )
 
-// Patience is the timeout of everything that a test waits for. It is long enough for a busy machine.
-const Patience = time.Minute
+// Timeout is the timeout of everything that a test waits for. It is long enough for a busy machine.
+const Timeout = time.Minute
 
 // UnknownToken is not the key of any agent.
 const UnknownToken = "nobody-has-this-one"
 
-// Gate is a store, syncer and verifier that follow a feed. It is safe for concurrent use. Create one with Run.
-type Gate struct {
+// Harness is a store, syncer and verifier that follow a feed. It is safe for concurrent use. Create one with Run.
+type Harness struct {
 	Store    *keys.Store
 	Verifier *keys.Verifier
 	Syncer   *keys.Syncer
@@ -27,13 +27,13 @@ type Gate struct {
 	t      testing.TB
 	mu     sync.Mutex // guards the following
 	loads  int        // applied loads
-	faults []string
+	errors []string
 }
 
 // Run follows a feed until the test ends.
-func Run(t testing.TB, f keys.Feed) *Gate {
+func Run(t testing.TB, f keys.Feed) *Harness {
 	t.Helper()
-	g := &Gate{t: t, Store: keys.NewStore()}
+	g := &Harness{t: t, Store: keys.NewStore()}
 	verifier, err := keys.NewVerifier(g.Store, keys.CacheConfig{})
 	if err != nil {
 		t.Fatalf("NewVerifier: %v", err)
@@ -50,7 +50,7 @@ func Run(t testing.TB, f keys.Feed) *Gate {
 		cancel()
 		select {
 		case <-ended:
-		case <-time.After(Patience):
+		case <-time.After(Timeout):
 			t.Error("the syncer did not end")
 		}
 		verifier.Close()
@@ -59,52 +59,54 @@ func Run(t testing.TB, f keys.Feed) *Gate {
 }
 
 // FeedLoaded implements keys.Observer.
-func (g *Gate) FeedLoaded(string, int, keys.Change, time.Time) {
+func (g *Harness) FeedLoaded(string, int, keys.Change, time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.loads++
 }
 
 // FeedFailed implements keys.Observer.
-func (g *Gate) FeedFailed(_ string, err error, _ time.Time) {
+func (g *Harness) FeedFailed(_ string, err error, _ time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.faults = append(g.faults, err.Error())
+	g.errors = append(g.errors, err.Error())
 }
 
 // Loads returns the number of loads that were applied.
-func (g *Gate) Loads() int {
+func (g *Harness) Loads() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.loads
 }
 
-// Faults returns the messages of the reported errors.
-func (g *Gate) Faults() []string {
+// Errors returns the messages of the reported errors.
+func (g *Harness) Errors() []string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return append([]string(nil), g.faults...)
+	return append([]string(nil), g.errors...)
 }
 
 // Reason returns the current decision on a token.
-func (g *Gate) Reason(token string) keys.Reason { return g.Verifier.Verify(token, time.Now()).Reason }
+func (g *Harness) Reason(token string) keys.Reason {
+	return g.Verifier.Verify(token, time.Now()).Reason
+}
 
 // Want checks the current decision on a token.
-func (g *Gate) Want(what, token string, want keys.Reason) {
+func (g *Harness) Want(what, token string, want keys.Reason) {
 	g.t.Helper()
 	if got := g.Reason(token); got != want {
 		g.t.Errorf("%s: %s, want %s", what, got, want)
 	}
 }
 
-// Watched waits until the feed is watched: its watch has compared all keys, and the following load is applied.
-func (g *Gate) Watched() {
+// WaitWatched waits until the feed is watched: its watch has compared all keys, and the following load is applied.
+func (g *Harness) WaitWatched() {
 	g.t.Helper()
 	Eventually(g.t, "a watch", func() bool { return g.Loads() >= 2 })
 }
 
-// Until waits for a decision on a token. None of the decisions in never may occur before.
-func (g *Gate) Until(token string, want keys.Reason, never ...keys.Reason) {
+// WaitFor waits for a decision on a token. None of the decisions in never may occur before.
+func (g *Harness) WaitFor(token string, want keys.Reason, never ...keys.Reason) {
 	g.t.Helper()
 	Eventually(g.t, fmt.Sprintf("a decision %q", want), func() bool {
 		got := g.Reason(token)
@@ -117,8 +119,8 @@ func (g *Gate) Until(token string, want keys.Reason, never ...keys.Reason) {
 	})
 }
 
-// Agrees compares the store's keys with those that the feed loads now.
-func (g *Gate) Agrees(f keys.Feed) {
+// AssertInSync compares the store's keys with those that the feed loads now.
+func (g *Harness) AssertInSync(f keys.Feed) {
 	g.t.Helper()
 	want := Load(g.t, f)
 	if g.Store.Len() != len(want) {
@@ -151,7 +153,7 @@ func Eventually(t testing.TB, what string, done func() bool) {
 	t.Helper()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(Patience); !done(); <-tick.C {
+	for deadline := time.Now().Add(Timeout); !done(); <-tick.C {
 		if time.Now().After(deadline) {
 			t.Fatalf("timed out waiting for %s", what)
 		}
@@ -163,7 +165,7 @@ func Await(t testing.TB, happened <-chan struct{}) {
 	t.Helper()
 	select {
 	case <-happened:
-	case <-time.After(Patience):
+	case <-time.After(Timeout):
 		t.Fatal("timed out waiting for the connection")
 	}
 }

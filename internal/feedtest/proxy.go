@@ -58,8 +58,8 @@ func (p *Proxy) Addr() string {
 	return p.addr
 }
 
-// Swallowed returns a channel that receives a value when data was blackholed.
-func (p *Proxy) Swallowed() <-chan struct{} { return p.blackholed }
+// Blackholed returns a channel that receives a value when data was blackholed.
+func (p *Proxy) Blackholed() <-chan struct{} { return p.blackholed }
 
 // Close resets all connections, stops listening, and waits until all goroutines of the proxy have ended.
 func (p *Proxy) Close() {
@@ -112,8 +112,8 @@ func (p *Proxy) Refuse() {
 	p.cutAll()
 }
 
-// Swallow keeps connections open and accepts new ones, but forwards no data.
-func (p *Proxy) Swallow() {
+// Blackhole keeps connections open and accepts new ones, but forwards no data.
+func (p *Proxy) Blackhole() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.pass = make(chan struct{})

@@ -132,7 +132,7 @@ func start() (stop func(), err error) {
 		return nil, fmt.Errorf("the server ended immediately: %w\n%s", err, log.String())
 	}
 	server.host = strings.Trim(strings.TrimPrefix(strings.TrimSpace(line), "mongodb:"), "/")
-	if err := meet(); err != nil {
+	if err := waitReady(); err != nil {
 		halt()
 		return nil, fmt.Errorf("the server does not respond: %w\n%s", err, log.String())
 	}
@@ -145,7 +145,7 @@ func start() (stop func(), err error) {
 	}, nil
 }
 
-func meet() error {
+func waitReady() error {
 	client, err := mongo.Connect(options.Client().ApplyURI("mongodb://" + server.host).SetServerSelectionTimeout(startTime))
 	if err != nil {
 		return fmt.Errorf("connecting: %w", err)

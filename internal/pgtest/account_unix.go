@@ -12,8 +12,8 @@ import (
 	"syscall"
 )
 
-// quick is the signal for PostgreSQL's fast shutdown.
-const quick = syscall.SIGINT
+// fastShutdown is the signal for PostgreSQL's fast shutdown.
+const fastShutdown = syscall.SIGINT
 
 // account is the account that runs the server: PostgreSQL refuses to run as root.
 type account struct{ credential *syscall.Credential }

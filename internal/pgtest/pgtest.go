@@ -169,7 +169,7 @@ func try(data string) (host string, stop func(), err error) {
 		return "", nil, fmt.Errorf("starting postgres: %w", err)
 	}
 	stop = func() {
-		_ = cmd.Process.Signal(quick)
+		_ = cmd.Process.Signal(fastShutdown)
 		select {
 		case <-ended:
 		case <-time.After(10 * time.Second):

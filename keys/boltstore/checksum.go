@@ -9,7 +9,7 @@ import (
 // The buckets. Their positions in this list are the field numbers of their counts in the state, so new buckets must be
 // appended.
 const (
-	inMeta = iota
+	bucketMeta = iota
 	bucketRecords
 	bucketDigests
 	bucketRevisions
@@ -36,23 +36,23 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 const checksumLength = 4
 
-// seal returns the value of a row: its body after a checksum of key and body.
-func seal(key, body []byte) []byte {
+// addChecksum returns the value of a row: its body after a checksum of key and body.
+func addChecksum(key, body []byte) []byte {
 	value := make([]byte, checksumLength, checksumLength+len(body))
 	binary.LittleEndian.PutUint32(value, crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, body))
 	return append(value, body...)
 }
 
-var errSum = errors.New("the checksum is wrong")
+var errChecksum = errors.New("the checksum is wrong")
 
-// unseal verifies the checksum of a row and returns its body, which is a part of value.
-func unseal(key, value []byte) ([]byte, error) {
+// verifyChecksum verifies the checksum of a row and returns its body, which is a part of value.
+func verifyChecksum(key, value []byte) ([]byte, error) {
 	if len(value) < checksumLength {
-		return nil, errSum
+		return nil, errChecksum
 	}
 	body := value[checksumLength:]
 	if binary.LittleEndian.Uint32(value) != crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, body) {
-		return nil, errSum
+		return nil, errChecksum
 	}
 	return body, nil
 }
@@ -60,7 +60,7 @@ func unseal(key, value []byte) ([]byte, error) {
 // number returns the key of a row whose key is a number.
 func number(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
 
-// ofKey returns the key of an entry in the bucket audit_by_key. IDs contain no NUL.
-func ofKey(id string, seq uint64) []byte {
+// auditKey returns the key of an entry in the bucket audit_by_key. IDs contain no NUL.
+func auditKey(id string, seq uint64) []byte {
 	return binary.BigEndian.AppendUint64(append([]byte(id), 0), seq)
 }

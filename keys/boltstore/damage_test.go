@@ -34,7 +34,7 @@ func dump(ctx context.Context, s *Store) (text string, err error) {
 		return err
 	})
 	entries, errAudit := s.Audit(ctx, "", 0, 10_000)
-	note, errNote := s.Recall(ctx, "note")
+	note, errNote := s.GetIdempotencyRecord(ctx, "note")
 	fmt.Fprintln(&b, revision, entries, note)
 	errUse := s.Use(ctx, func(r usage.Row) error { _, err := fmt.Fprintln(&b, r); return err })
 	return b.String(), errors.Join(errAll, errChanges, errAudit, errNote, errUse)
@@ -69,7 +69,7 @@ func TestFlippedBits(t *testing.T) {
 		if _, err := file.WriteAt(flipped, int64(at)); err != nil {
 			t.Fatal(err)
 		}
-		switch err := inspect(t.Context(), file); { // the first step of Open
+		switch err := verifyFile(t.Context(), file); { // the first step of Open
 		case err == nil:
 			harmless++
 			s, err := Open(t.Context(), Options{Path: path})
@@ -140,7 +140,7 @@ func TestDamageWhileOpen(t *testing.T) {
 func TestInconsistentRows(t *testing.T) {
 	path, _ := newStoreFile(t, 3)
 	digest := record(1).Digest
-	editFile(t, path, putRow(bucketDigests, digest[:], seal(digest[:], []byte(record(2).ID))))
+	editFile(t, path, putRow(bucketDigests, digest[:], addChecksum(digest[:], []byte(record(2).ID))))
 	s := openStore(t, path)
 	if _, err := s.ByDigest(t.Context(), digest); !errors.Is(err, ErrDamaged) {
 		t.Errorf("error %v, want %v", err, ErrDamaged)
@@ -164,7 +164,7 @@ func TestBackup(t *testing.T) {
 			default:
 			}
 			r := record(n)
-			if err := s.Write(t.Context(), []*registry.Record{r}, []*registry.Entry{entry(r, registry.ActionCreated)}); err != nil {
+			if err := s.Write(t.Context(), []*registry.Record{r}, []*registry.AuditEntry{entry(r, registry.ActionCreated)}); err != nil {
 				t.Errorf("writing: %v", err)
 			}
 		}

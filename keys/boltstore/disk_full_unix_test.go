@@ -60,7 +60,7 @@ func helperProcessDiskFull() int {
 	for ; failed < 3; stored++ {
 		r := record(stored)
 		r.Prompt = strings.Repeat("x", 20_000)
-		if err := s.Write(ctx, []*registry.Record{r}, []*registry.Entry{entry(r, registry.ActionCreated)}); err != nil {
+		if err := s.Write(ctx, []*registry.Record{r}, []*registry.AuditEntry{entry(r, registry.ActionCreated)}); err != nil {
 			if failed++; failed == 1 {
 				fmt.Println(err)
 			}
@@ -80,7 +80,7 @@ func helperProcessDiskFull() int {
 	}
 	for range 100 {
 		r := record(stored)
-		if err := s.Write(ctx, []*registry.Record{r}, []*registry.Entry{entry(r, registry.ActionCreated)}); err != nil {
+		if err := s.Write(ctx, []*registry.Record{r}, []*registry.AuditEntry{entry(r, registry.ActionCreated)}); err != nil {
 			return helperProcessFailed(fmt.Errorf("without the limit: %w", err))
 		}
 		stored++

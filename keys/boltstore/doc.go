@@ -9,7 +9,7 @@
 //	records       ID                    registry.Record
 //	digests       digest                ID of the record that has this token, current or previous
 //	revisions     revision              ID of the record whose last write has it: one row per record
-//	audit         seq                   registry.Entry
+//	audit         seq                   registry.AuditEntry
 //	audit_by_key  ID NUL seq            empty
 //	notes         name                  idempotency record: the text passed to Remember, and the time
 //	notes_by_age  Unix seconds, name    empty

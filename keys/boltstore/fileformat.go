@@ -34,7 +34,7 @@ const (
 	maxPageSize  = 1 << 24
 )
 
-var order = binary.NativeEndian
+var byteOrder = binary.NativeEndian
 
 // metaPage is the content of one of the two meta pages.
 type metaPage struct {
@@ -43,8 +43,8 @@ type metaPage struct {
 	txid                 uint64
 }
 
-// image is the file during a walk.
-type image struct {
+// dbFile is the file during a walk.
+type dbFile struct {
 	file io.ReaderAt
 	metaPage
 	seen    []uint64 // bitmap of the visited pages
@@ -52,7 +52,7 @@ type image struct {
 }
 
 // openImage reads and verifies the meta pages.
-func openImage(file io.ReaderAt, size int64) (*image, error) {
+func openImage(file io.ReaderAt, size int64) (*dbFile, error) {
 	first, err := readMeta(file, 0)
 	if err != nil {
 		// The page size is unknown. Most machines use one of these.
@@ -67,7 +67,7 @@ func openImage(file io.ReaderAt, size int64) (*image, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: page 1: %w", ErrDamaged, err)
 	}
-	m := &image{file: file, metaPage: first}
+	m := &dbFile{file: file, metaPage: first}
 	if second.txid > first.txid {
 		m.metaPage = second
 	}
@@ -89,20 +89,20 @@ func readMeta(file io.ReaderAt, at int64) (m metaPage, err error) {
 	b := page[pageHeader:]
 	sum := fnv.New64a()
 	_, _ = sum.Write(b[:metaSize-8])
-	switch version := order.Uint32(b[4:]); {
-	case order.Uint32(b) != metaMagic:
+	switch version := byteOrder.Uint32(b[4:]); {
+	case byteOrder.Uint32(b) != metaMagic:
 		return m, fmt.Errorf("%w: the file is not a bbolt file, or its beginning is overwritten", ErrDamaged)
-	case order.Uint64(b[metaSize-8:]) != sum.Sum64():
+	case byteOrder.Uint64(b[metaSize-8:]) != sum.Sum64():
 		return m, fmt.Errorf("%w: the checksum of a meta page is wrong", ErrDamaged)
 	case version != metaVersion:
 		return m, fmt.Errorf("%w: the file has version %d of bbolt's format, not %d", ErrNewer, version, metaVersion)
 	}
 	m = metaPage{
-		pageSize: uint64(order.Uint32(b[8:])),
-		root:     order.Uint64(b[16:]),
-		freelist: order.Uint64(b[32:]),
-		next:     order.Uint64(b[40:]),
-		txid:     order.Uint64(b[48:]),
+		pageSize: uint64(byteOrder.Uint32(b[8:])),
+		root:     byteOrder.Uint64(b[16:]),
+		freelist: byteOrder.Uint64(b[32:]),
+		next:     byteOrder.Uint64(b[40:]),
+		txid:     byteOrder.Uint64(b[48:]),
 	}
 	if m.pageSize < 512 || m.pageSize > maxPageSize || m.pageSize&(m.pageSize-1) != 0 {
 		return m, fmt.Errorf("%w: invalid page size %d", ErrDamaged, m.pageSize)
@@ -111,7 +111,7 @@ func readMeta(file io.ReaderAt, at int64) (m metaPage, err error) {
 }
 
 // page reads a page and its overflow pages into the buffer of a depth.
-func (m *image) page(id uint64, depth int) ([]byte, error) {
+func (m *dbFile) page(id uint64, depth int) ([]byte, error) {
 	if depth >= maxDepth {
 		return nil, fmt.Errorf("%w: page %d is nested too deeply", ErrDamaged, id)
 	}
@@ -125,12 +125,12 @@ func (m *image) page(id uint64, depth int) ([]byte, error) {
 	if _, err := m.file.ReadAt(b, int64(id*m.pageSize)); err != nil {
 		return nil, fmt.Errorf("reading page %d: %w", id, err)
 	}
-	more := uint64(order.Uint32(b[12:]))
-	if order.Uint64(b) != id || more >= m.next-id {
+	more := uint64(byteOrder.Uint32(b[12:]))
+	if byteOrder.Uint64(b) != id || more >= m.next-id {
 		return nil, fmt.Errorf("%w: the header of page %d is wrong", ErrDamaged, id)
 	}
 	for p := id; p <= id+more; p++ {
-		if err := m.reach(p); err != nil {
+		if err := m.markVisited(p); err != nil {
 			return nil, err
 		}
 	}
@@ -144,8 +144,8 @@ func (m *image) page(id uint64, depth int) ([]byte, error) {
 	return b, nil
 }
 
-// reach marks a page as visited, whether in use or free. Each page may be visited only once, so every walk ends.
-func (m *image) reach(id uint64) error {
+// markVisited marks a page as visited, whether in use or free. Each page may be visited only once, so every walk ends.
+func (m *dbFile) markVisited(id uint64) error {
 	if bit := uint64(1) << (id % 64); m.seen[id/64]&bit == 0 {
 		m.seen[id/64] |= bit
 		return nil
@@ -160,28 +160,28 @@ type row struct {
 }
 
 // walk calls visit for each row of the tree with a root page, in order.
-func (m *image) walk(id uint64, depth int, visit func(row) error) error {
-	w := &walker{image: m, visit: visit}
+func (m *dbFile) walk(id uint64, depth int, visit func(row) error) error {
+	w := &walker{dbFile: m, visit: visit}
 	return w.tree(id, depth, nil, nil)
 }
 
 // walkBucket is like walk, for a bucket's value.
-func (m *image) walkBucket(value []byte, visit func(row) error) error {
+func (m *dbFile) walkBucket(value []byte, visit func(row) error) error {
 	if len(value) < bucketSize {
 		return fmt.Errorf("%w: a bucket is too short", ErrDamaged)
 	}
-	if root := order.Uint64(value); root != 0 {
+	if root := byteOrder.Uint64(value); root != 0 {
 		return m.walk(root, 0, visit)
 	}
-	w := &walker{image: m, visit: visit}
-	if page := value[bucketSize:]; len(page) < pageHeader || order.Uint16(page[8:]) != flagLeaf {
+	w := &walker{dbFile: m, visit: visit}
+	if page := value[bucketSize:]; len(page) < pageHeader || byteOrder.Uint16(page[8:]) != flagLeaf {
 		return fmt.Errorf("%w: an inlined bucket has no leaf page", ErrDamaged)
 	}
 	return w.leaf(0, value[bucketSize:], nil, nil)
 }
 
 type walker struct {
-	*image
+	*dbFile
 	visit func(row) error
 	last  []byte // the previous key
 	any   bool
@@ -193,14 +193,14 @@ func (w *walker) tree(id uint64, depth int, low, high []byte) error {
 	if err != nil {
 		return err
 	}
-	switch order.Uint16(page[8:]) {
+	switch byteOrder.Uint16(page[8:]) {
 	case flagLeaf:
 		return w.leaf(id, page, low, high)
 	case flagBranch:
 	default:
 		return fmt.Errorf("%w: page %d has the wrong type", ErrDamaged, id)
 	}
-	count := int(order.Uint16(page[10:]))
+	count := int(byteOrder.Uint16(page[10:]))
 	if count == 0 {
 		return fmt.Errorf("%w: page %d is empty", ErrDamaged, id)
 	}
@@ -209,7 +209,7 @@ func (w *walker) tree(id uint64, depth int, low, high []byte) error {
 		if e+elementSize > len(page) {
 			return nil, fmt.Errorf("%w: page %d has too many elements", ErrDamaged, id)
 		}
-		return piece(id, page, e, order.Uint32(page[e:]), order.Uint32(page[e+4:]))
+		return pageSlice(id, page, e, byteOrder.Uint32(page[e:]), byteOrder.Uint32(page[e+4:]))
 	}
 	from, err := key(0)
 	for i := 0; i < count && err == nil; i++ {
@@ -222,25 +222,25 @@ func (w *walker) tree(id uint64, depth int, low, high []byte) error {
 		if !between(from, low, high) || to != nil && bytes.Compare(from, to) >= 0 {
 			return fmt.Errorf("%w: page %d is out of order", ErrDamaged, id)
 		}
-		err = w.tree(order.Uint64(page[pageHeader+i*elementSize+8:]), depth+1, from, to)
+		err = w.tree(byteOrder.Uint64(page[pageHeader+i*elementSize+8:]), depth+1, from, to)
 		from = to
 	}
 	return err
 }
 
 func (w *walker) leaf(id uint64, page, low, high []byte) error {
-	for i := range int(order.Uint16(page[10:])) {
+	for i := range int(byteOrder.Uint16(page[10:])) {
 		e := pageHeader + i*elementSize
 		if e+elementSize > len(page) {
 			return fmt.Errorf("%w: page %d has too many elements", ErrDamaged, id)
 		}
-		flags, at := order.Uint32(page[e:]), order.Uint32(page[e+4:])
-		keySize, valueSize := order.Uint32(page[e+8:]), order.Uint32(page[e+12:])
-		key, err := piece(id, page, e, at, keySize)
+		flags, at := byteOrder.Uint32(page[e:]), byteOrder.Uint32(page[e+4:])
+		keySize, valueSize := byteOrder.Uint32(page[e+8:]), byteOrder.Uint32(page[e+12:])
+		key, err := pageSlice(id, page, e, at, keySize)
 		if err != nil {
 			return err
 		}
-		value, err := piece(id, page, e+int(keySize), at, valueSize)
+		value, err := pageSlice(id, page, e+int(keySize), at, valueSize)
 		if err != nil {
 			return err
 		}
@@ -258,8 +258,8 @@ func (w *walker) leaf(id uint64, page, low, high []byte) error {
 	return nil
 }
 
-// piece returns size bytes of a page, starting at an offset from a position in it.
-func piece(id uint64, page []byte, from int, offset, size uint32) ([]byte, error) {
+// pageSlice returns size bytes of a page, starting at an offset from a position in it.
+func pageSlice(id uint64, page []byte, from int, offset, size uint32) ([]byte, error) {
 	start := uint64(from) + uint64(offset)
 	if start+uint64(size) > uint64(len(page)) {
 		return nil, fmt.Errorf("%w: page %d refers beyond its end", ErrDamaged, id)
@@ -271,8 +271,8 @@ func between(key, low, high []byte) bool {
 	return (low == nil || bytes.Compare(low, key) <= 0) && (high == nil || bytes.Compare(key, high) < 0)
 }
 
-// free verifies the freelist, after all other pages were visited.
-func (m *image) free() error {
+// checkFreelist verifies the freelist, after all other pages were visited.
+func (m *dbFile) checkFreelist() error {
 	if m.freelist == noFreelist {
 		return nil
 	}
@@ -280,22 +280,22 @@ func (m *image) free() error {
 	if err != nil {
 		return err
 	}
-	if order.Uint16(page[8:]) != flagFreelist {
+	if byteOrder.Uint16(page[8:]) != flagFreelist {
 		return fmt.Errorf("%w: page %d has the wrong type", ErrDamaged, m.freelist)
 	}
-	count, list := uint64(order.Uint16(page[10:])), page[pageHeader:]
+	count, list := uint64(byteOrder.Uint16(page[10:])), page[pageHeader:]
 	if count == 0xFFFF && len(list) >= 8 {
-		count, list = order.Uint64(list), list[8:]
+		count, list = byteOrder.Uint64(list), list[8:]
 	}
 	if count > uint64(len(list)/8) {
 		return fmt.Errorf("%w: the freelist is too long", ErrDamaged)
 	}
 	for i := range count {
-		id := order.Uint64(list[i*8:])
+		id := byteOrder.Uint64(list[i*8:])
 		if id < 2 || id >= m.next {
 			return fmt.Errorf("%w: invalid page %d of %d in the freelist", ErrDamaged, id, m.next)
 		}
-		if err := m.reach(id); err != nil {
+		if err := m.markVisited(id); err != nil {
 			return err
 		}
 	}

@@ -55,8 +55,8 @@ func record(n int) *registry.Record {
 	}
 }
 
-func entry(r *registry.Record, action registry.Action) *registry.Entry {
-	return &registry.Entry{At: testTime, Who: "alice", From: "192.0.2.1", Action: action, Key: r.ID, Name: r.Name}
+func entry(r *registry.Record, action registry.Action) *registry.AuditEntry {
+	return &registry.AuditEntry{At: testTime, Who: "alice", From: "192.0.2.1", Action: action, Key: r.ID, Name: r.Name}
 }
 
 // fill writes n records with one audit entry each.
@@ -65,7 +65,7 @@ func fill(t testing.TB, s *Store, n int) {
 	const batch = 1000
 	for from := 0; from < n; from += batch {
 		var records []*registry.Record
-		var entries []*registry.Entry
+		var entries []*registry.AuditEntry
 		for i := from; i < min(n, from+batch); i++ {
 			r := record(i)
 			records, entries = append(records, r), append(entries, entry(r, registry.ActionCreated))

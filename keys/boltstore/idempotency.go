@@ -9,9 +9,9 @@ import (
 )
 
 const (
-	// noteAge is how long an idempotency record is stored. Expired records are removed with the next write of an idempotency
+	// idempotencyTTL is how long an idempotency record is stored. Expired records are removed with the next write of an idempotency
 	// record or of usage, which happens every minute if the gate is in use.
-	noteAge = 24 * time.Hour
+	idempotencyTTL = 24 * time.Hour
 
 	maxNotesDeleted = 1000 // per write
 	maxNoteName     = 4096
@@ -19,13 +19,13 @@ const (
 
 var errNoteName = errors.New("the name of an idempotency record must have 1 to 4096 bytes")
 
-// Remember implements registry.Storage. The record expires after 24 hours.
-func (s *Store) Remember(ctx context.Context, name, text string) error {
+// PutIdempotencyRecord implements registry.Storage. The record expires after 24 hours.
+func (s *Store) PutIdempotencyRecord(ctx context.Context, name, text string) error {
 	if name == "" || len(name) > maxNoteName {
 		return errNoteName
 	}
 	now := s.now()
-	return s.update(ctx, func(t *writing) error {
+	return s.update(ctx, func(t *writeTx) error {
 		old, err := t.get(bucketNotes, []byte(name))
 		if err != nil {
 			return err
@@ -43,12 +43,12 @@ func (s *Store) Remember(ctx context.Context, name, text string) error {
 	})
 }
 
-// Recall implements registry.Storage.
-func (s *Store) Recall(ctx context.Context, name string) (text string, err error) {
+// GetIdempotencyRecord implements registry.Storage.
+func (s *Store) GetIdempotencyRecord(ctx context.Context, name string) (text string, err error) {
 	if name == "" || len(name) > maxNoteName {
 		return "", errNoteName
 	}
-	err = s.view(ctx, func(t *reading) error {
+	err = s.view(ctx, func(t *readTx) error {
 		body, err := bodyOf(t.tx.Bucket(bucketNames[bucketNotes]), bucketNotes, []byte(name))
 		if err != nil || body == nil {
 			return err
@@ -57,7 +57,7 @@ func (s *Store) Recall(ctx context.Context, name string) (text string, err error
 		if err != nil {
 			return rowError(bucketNotes, nil, err)
 		}
-		if s.now().Sub(at) < noteAge {
+		if s.now().Sub(at) < idempotencyTTL {
 			text = found
 		}
 		return nil
@@ -71,8 +71,8 @@ func byAge(at time.Time, name string) []byte {
 }
 
 // deleteExpiredNotes removes expired idempotency records.
-func (s *Store) deleteExpiredNotes(t *writing) error {
-	limit := byAge(s.now().Add(-noteAge), "")
+func (s *Store) deleteExpiredNotes(t *writeTx) error {
+	limit := byAge(s.now().Add(-idempotencyTTL), "")
 	var old [][]byte
 	c := t.buckets[bucketNotesByAge].Cursor()
 	for key, _ := c.First(); key != nil && len(old) < maxNotesDeleted; key, _ = c.Next() {

@@ -16,7 +16,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
 
-	"github.com/docsgate/docsgate/keys/durable"
+	"github.com/docsgate/docsgate/internal/atomicfile"
 )
 
 // lockTimeout is how long Open waits for another process to release the file. That is enough for a restart, but not if a gate
@@ -35,7 +35,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	s, err := open(ctx, path, o)
 	if err != nil {
-		return nil, fmt.Errorf("opening the key store %s: %w", path, advise(err))
+		return nil, fmt.Errorf("opening the key store %s: %w", path, withHint(err))
 	}
 	return s, nil
 }
@@ -67,8 +67,8 @@ func open(ctx context.Context, path string, o Options) (*Store, error) {
 	return newStore(path, h, o), nil
 }
 
-// advise adds advice to an error.
-func advise(err error) error {
+// withHint adds advice to an error.
+func withHint(err error) error {
 	switch {
 	case errors.Is(err, ErrLocked):
 		return fmt.Errorf("%w; ask the running gate (docsgate keys ... --address), or stop it first", err)
@@ -90,7 +90,7 @@ func inspectLocked(ctx context.Context, path string) error {
 	h, err := openBolt(path, true)
 	switch {
 	case err == nil:
-		return errors.Join(inspect(ctx, h.file), h.close())
+		return errors.Join(verifyFile(ctx, h.file), h.close())
 	case errors.Is(err, ErrLocked):
 		return err
 	}
@@ -99,7 +99,7 @@ func inspectLocked(ctx context.Context, path string) error {
 	if openErr != nil {
 		return err
 	}
-	return cmp.Or(errors.Join(inspect(ctx, file), file.Close()), err)
+	return cmp.Or(errors.Join(verifyFile(ctx, file), file.Close()), err)
 }
 
 // create creates an empty store. The file gets its final name only when it is complete and synced. A file that another process
@@ -131,33 +131,33 @@ func create(path string) (err error) {
 				return err
 			}
 		}
-		meta := tx.Bucket(bucketNames[inMeta])
+		meta := tx.Bucket(bucketNames[bucketMeta])
 		return errors.Join(
-			meta.Put(rowFormat, seal(rowFormat, formatBody(formatMajor, formatMinor))),
-			meta.Put(rowState, seal(rowState, new(state).body())))
+			meta.Put(rowFormat, addChecksum(rowFormat, formatBody(formatMajor, formatMinor))),
+			meta.Put(rowState, addChecksum(rowState, new(state).body())))
 	})
 	if err := errors.Join(err, h.close()); err != nil {
 		return err
 	}
-	if err := durable.Name(temp.Name(), path); err != nil {
+	if err := atomicfile.LinkNoReplace(temp.Name(), path); err != nil {
 		return err
 	}
-	return durable.SyncFolder(dir)
+	return atomicfile.SyncFolder(dir)
 }
 
-// handle is an open bbolt file.
-type handle struct {
+// boltFile is an open bbolt file.
+type boltFile struct {
 	db   *bolt.DB
 	file *os.File // the file that db uses
 }
 
-func (h handle) close() error { return h.db.Close() }
+func (h boltFile) close() error { return h.db.Close() }
 
-// grow is the step by which the file grows. bbolt's default of 16 MiB is a lot for a few keys.
-const grow = 1 << 20
+// allocSize is the step by which the file grows. bbolt's default of 16 MiB is a lot for a few keys.
+const allocSize = 1 << 20
 
 // openBolt opens a file with bbolt, with an exclusive lock or, for reading only, with a shared one.
-func openBolt(path string, readOnly bool) (h handle, err error) {
+func openBolt(path string, readOnly bool) (h boltFile, err error) {
 	options := &bolt.Options{
 		Timeout:      lockTimeout,
 		ReadOnly:     readOnly,
@@ -171,19 +171,19 @@ func openBolt(path string, readOnly bool) (h handle, err error) {
 		},
 	}
 	if !readOnly {
-		options.InitialMmapSize = reserve()
+		options.InitialMmapSize = initialMmapSize()
 	}
 	open := func() (err error) {
 		h.db, err = bolt.Open(path, 0o600, options)
 		return err
 	}
-	if err = guard(new(bool), open); errors.Is(err, syscall.ENOMEM) && options.InitialMmapSize > 0 {
+	if err = recoverFault(new(bool), open); errors.Is(err, syscall.ENOMEM) && options.InitialMmapSize > 0 {
 		options.InitialMmapSize = 0 // address space is limited
-		err = guard(new(bool), open)
+		err = recoverFault(new(bool), open)
 	}
 	switch p := (*panicError)(nil); {
 	case err == nil:
-		h.db.AllocSize = grow
+		h.db.AllocSize = allocSize
 		return h, nil
 	case errors.As(err, &p):
 		err = fmt.Errorf("%w: %w", ErrDamaged, err)
@@ -197,13 +197,13 @@ func openBolt(path string, readOnly bool) (h handle, err error) {
 	if h.file != nil {
 		_ = h.file.Close() // after a panic bbolt has not closed the file, which would stay locked
 	}
-	return handle{}, err
+	return boltFile{}, err
 }
 
-// reserve returns the size of the initial mapping. When the file outgrows it, bbolt waits for all readers before it maps the
+// initialMmapSize returns the size of the initial mapping. When the file outgrows it, bbolt waits for all readers before it maps the
 // file again, so a client that downloads an export slowly would block all writes. Address space is free on 64-bit systems.
 // Windows would extend the file to that size.
-func reserve() int {
+func initialMmapSize() int {
 	if strconv.IntSize < 64 || runtime.GOOS == "windows" {
 		return 0
 	}

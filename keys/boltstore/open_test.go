@@ -33,7 +33,7 @@ func newStoreFile(t *testing.T, n int) (path string, content []byte) {
 			t.Fatal(err)
 		}
 	}
-	if err := errors.Join(s.Remember(t.Context(), "note", "text"), s.Close()); err != nil {
+	if err := errors.Join(s.PutIdempotencyRecord(t.Context(), "note", "text"), s.Close()); err != nil {
 		t.Fatal(err)
 	}
 	return path, readFile(t, path)
@@ -84,7 +84,7 @@ func TestOpenRejectsFiles(t *testing.T) {
 		msg    string
 	}{
 		"newer major version": {want: ErrNewer, msg: "format 2.7, but this version of docsgate supports 1.0; the file was not modified", damage: func(t *testing.T, path string, _ []byte) {
-			editFile(t, path, putRow(inMeta, rowFormat, seal(rowFormat, formatBody(2, 7))))
+			editFile(t, path, putRow(bucketMeta, rowFormat, addChecksum(rowFormat, formatBody(2, 7))))
 		}},
 		"newer major version with unknown rows and buckets": {want: ErrNewer, msg: "format 9.0", damage: func(t *testing.T, path string, _ []byte) {
 			editFile(t, path, func(tx *bolt.Tx) error {
@@ -93,7 +93,7 @@ func TestOpenRejectsFiles(t *testing.T) {
 						return err
 					}
 				}
-				return errors.Join(putRow(inMeta, rowState, []byte("x"))(tx), putRow(inMeta, rowFormat, seal(rowFormat, formatBody(9, 0)))(tx))
+				return errors.Join(putRow(bucketMeta, rowState, []byte("x"))(tx), putRow(bucketMeta, rowFormat, addChecksum(rowFormat, formatBody(9, 0)))(tx))
 			})
 		}},
 		"empty": {want: ErrDamaged, msg: "the file is empty", damage: func(t *testing.T, path string, _ []byte) {

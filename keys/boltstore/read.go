@@ -12,7 +12,7 @@ import (
 
 // All implements registry.Storage. Each record is newly allocated, so yield may retain it.
 func (s *Store) All(ctx context.Context, yield func(*registry.Record) error) (revision uint64, err error) {
-	err = s.view(ctx, func(t *reading) error {
+	err = s.view(ctx, func(t *readTx) error {
 		self, err := t.state()
 		if err != nil {
 			return err
@@ -24,7 +24,7 @@ func (s *Store) All(ctx context.Context, yield func(*registry.Record) error) (re
 			if err != nil {
 				return rowError(bucketRecords, id, err)
 			}
-			return t.hand(func() error { return yield(r) })
+			return t.callBack(func() error { return yield(r) })
 		})
 	})
 	return revision, err
@@ -32,7 +32,7 @@ func (s *Store) All(ctx context.Context, yield func(*registry.Record) error) (re
 
 // Changes implements registry.Storage. The records are in the order of their last writes.
 func (s *Store) Changes(ctx context.Context, after uint64, yield func(*registry.Record) error) (revision uint64, err error) {
-	err = s.view(ctx, func(t *reading) error {
+	err = s.view(ctx, func(t *readTx) error {
 		self, err := t.state()
 		if err != nil {
 			return err
@@ -48,15 +48,15 @@ func (s *Store) Changes(ctx context.Context, after uint64, yield func(*registry.
 			if len(key) != 8 || binary.BigEndian.Uint64(key) != r.Revision {
 				return rowError(bucketRevisions, key, fmt.Errorf("the record of key %q has revision %d", id, r.Revision))
 			}
-			return t.hand(func() error { return yield(r) })
+			return t.callBack(func() error { return yield(r) })
 		})
 	})
 	return revision, err
 }
 
-// Count implements registry.Counter.
+// Count implements registry.SizedStorage.
 func (s *Store) Count(ctx context.Context) (n int, err error) {
-	err = s.view(ctx, func(t *reading) error {
+	err = s.view(ctx, func(t *readTx) error {
 		self, err := t.state()
 		n = int(self.counts[bucketRecords])
 		return err
@@ -64,10 +64,10 @@ func (s *Store) Count(ctx context.Context) (n int, err error) {
 	return n, err
 }
 
-var _ registry.Counter = (*Store)(nil)
+var _ registry.SizedStorage = (*Store)(nil)
 
-func (t *reading) state() (state, error) {
-	body, err := bodyOf(t.tx.Bucket(bucketNames[inMeta]), inMeta, rowState)
+func (t *readTx) state() (state, error) {
+	body, err := bodyOf(t.tx.Bucket(bucketNames[bucketMeta]), bucketMeta, rowState)
 	if err != nil {
 		return state{}, err
 	}
@@ -75,14 +75,14 @@ func (t *reading) state() (state, error) {
 }
 
 // each calls f for the rows of a bucket, starting at a key; nil means the first row.
-func (t *reading) each(ctx context.Context, bucket int, from []byte, f func(key, body []byte) error) error {
+func (t *readTx) each(ctx context.Context, bucket int, from []byte, f func(key, body []byte) error) error {
 	c := t.tx.Bucket(bucketNames[bucket]).Cursor()
 	n := 0
 	for key, value := c.Seek(from); key != nil; key, value = c.Next() {
 		if n++; n%1000 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		body, err := unseal(key, value)
+		body, err := verifyChecksum(key, value)
 		if err != nil {
 			return rowError(bucket, key, err)
 		}
@@ -94,7 +94,7 @@ func (t *reading) each(ctx context.Context, bucket int, from []byte, f func(key,
 }
 
 // Audit implements registry.Storage.
-func (s *Store) Audit(ctx context.Context, key string, before uint64, limit int) (entries []registry.Entry, err error) {
+func (s *Store) Audit(ctx context.Context, key string, before uint64, limit int) (entries []registry.AuditEntry, err error) {
 	if err := checkID(key); err != nil {
 		return nil, err
 	}
@@ -105,7 +105,7 @@ func (s *Store) Audit(ctx context.Context, key string, before uint64, limit int)
 	if key != "" {
 		bucket, prefix = bucketAuditByKey, append([]byte(key), 0)
 	}
-	err = s.view(ctx, func(t *reading) error {
+	err = s.view(ctx, func(t *readTx) error {
 		audit := t.tx.Bucket(bucketNames[bucketAudit])
 		c := t.tx.Bucket(bucketNames[bucket]).Cursor()
 		// Seek finds the row itself, or the next one, or none if it is beyond the last one. In each case the previous row is
@@ -116,7 +116,7 @@ func (s *Store) Audit(ctx context.Context, key string, before uint64, limit int)
 		}
 		for at, value := step(); len(entries) < limit && len(at) == len(prefix)+8 && bytes.HasPrefix(at, prefix); at, value = c.Prev() {
 			number := at[len(prefix):]
-			if _, err := unseal(at, value); err != nil {
+			if _, err := verifyChecksum(at, value); err != nil {
 				return rowError(bucket, at, err)
 			}
 			body, err := bodyOf(audit, bucketAudit, number)
@@ -137,25 +137,25 @@ func (s *Store) Audit(ctx context.Context, key string, before uint64, limit int)
 // Backup implements registry.Storage: it writes a file that Open accepts. Concurrent writes are possible; the file grows a
 // little more than usual, since the pages of the backup's snapshot cannot be reused.
 func (s *Store) Backup(ctx context.Context, w io.Writer) error {
-	return s.view(ctx, func(t *reading) error {
-		to := &handing{ctx: ctx, t: t, w: w}
+	return s.view(ctx, func(t *readTx) error {
+		to := &backupWriter{ctx: ctx, t: t, w: w}
 		_, err := t.tx.WriteTo(to)
 		return err
 	})
 }
 
-// handing is a writer that passes a backup to the caller's writer.
-type handing struct {
+// backupWriter is a writer that passes a backup to the caller's writer.
+type backupWriter struct {
 	ctx context.Context
-	t   *reading
+	t   *readTx
 	w   io.Writer
 }
 
-func (h *handing) Write(b []byte) (n int, err error) {
+func (h *backupWriter) Write(b []byte) (n int, err error) {
 	if err := h.ctx.Err(); err != nil {
 		return 0, err
 	}
-	err = h.t.hand(func() error {
+	err = h.t.callBack(func() error {
 		n, err = h.w.Write(b)
 		return err
 	})

@@ -134,7 +134,7 @@ func (d *decoder) record(id, body []byte) (r *registry.Record, unknown []byte, e
 		r.Sources = make([]string, 0, sources) // must not be reallocated, since spans point into it
 	}
 	if olds > 0 {
-		r.Old = make([]keys.OldToken, 0, olds)
+		r.Old = make([]keys.PreviousToken, 0, olds)
 	}
 	if err := fields(body, func(f field) error {
 		known, err := d.field(r, f)
@@ -170,7 +170,7 @@ func (d *decoder) field(r *registry.Record, f field) (known bool, err error) {
 	case recHint:
 		d.put(&r.Hint, f.bytes)
 	case recOld:
-		var o keys.OldToken
+		var o keys.PreviousToken
 		err = fields(f.bytes, func(f field) error {
 			switch f.number {
 			case oldDigest:
@@ -210,7 +210,7 @@ func (d *decoder) field(r *registry.Record, f field) (known bool, err error) {
 }
 
 // appendEntry appends the body of an audit entry. The Seq is the key of the row.
-func appendEntry(b []byte, e *registry.Entry) []byte {
+func appendEntry(b []byte, e *registry.AuditEntry) []byte {
 	b = appendTime(b, entryAt, e.At)
 	b = appendText(b, entryWho, e.Who)
 	b = appendText(b, entryFrom, e.From)
@@ -220,8 +220,8 @@ func appendEntry(b []byte, e *registry.Entry) []byte {
 	return appendText(b, entryDetail, e.Detail)
 }
 
-func decodeEntry(seq uint64, body []byte) (registry.Entry, error) {
-	e := registry.Entry{Seq: seq}
+func decodeEntry(seq uint64, body []byte) (registry.AuditEntry, error) {
+	e := registry.AuditEntry{Seq: seq}
 	err := fields(body, func(f field) error {
 		switch f.number {
 		case entryAt:

@@ -16,7 +16,7 @@ import (
 const maxID = 1024
 
 // Write implements registry.Storage.
-func (s *Store) Write(ctx context.Context, records []*registry.Record, entries []*registry.Entry) error {
+func (s *Store) Write(ctx context.Context, records []*registry.Record, entries []*registry.AuditEntry) error {
 	if len(records) == 0 && len(entries) == 0 {
 		return ctx.Err()
 	}
@@ -34,8 +34,8 @@ func (s *Store) Write(ctx context.Context, records []*registry.Record, entries [
 		}
 	}
 	var revision, seq uint64 // before the first record
-	err := s.update(ctx, func(t *writing) error {
-		changes, err := plan(t, records)
+	err := s.update(ctx, func(t *writeTx) error {
+		changes, err := checkWrite(t, records)
 		if err != nil {
 			return err
 		}
@@ -47,7 +47,7 @@ func (s *Store) Write(ctx context.Context, records []*registry.Record, entries [
 			t.self.seq++
 			t.put(bucketAudit, number(t.self.seq), appendEntry(nil, e))
 			if e.Key != "" {
-				t.put(bucketAuditByKey, ofKey(e.Key, t.self.seq), nil)
+				t.put(bucketAuditByKey, auditKey(e.Key, t.self.seq), nil)
 			}
 		}
 		return nil
@@ -71,26 +71,26 @@ func checkID(id string) error {
 	return nil
 }
 
-// change is the set of changes that storing one record requires.
-type change struct {
+// recordChange is the set of changes that storing one record requires.
+type recordChange struct {
 	before  uint64        // current revision; 0: the record is new
 	dropped []keys.Digest // digests that it no longer has
 	unknown []byte        // fields of a newer minor version
 }
 
-// plan returns the changes that storing the records requires, or an error if they cannot be stored. It does not modify the
+// checkWrite returns the changes that storing the records requires, or an error if they cannot be stored. It does not modify the
 // store.
-func plan(t *writing, records []*registry.Record) ([]change, error) {
+func checkWrite(t *writeTx, records []*registry.Record) ([]recordChange, error) {
 	var (
 		d       decoder
-		changes = make([]change, len(records))
+		changes = make([]recordChange, len(records))
 		ids     = make(map[string]bool, len(records))
 		freed   = make(map[keys.Digest]bool)
 		owners  = make(map[keys.Digest]string, len(records))
 	)
 	for i, r := range records {
 		if ids[r.ID] {
-			return nil, fmt.Errorf("key %s: the record is specified twice: %w", r.ID, registry.ErrTaken)
+			return nil, fmt.Errorf("key %s: the record is specified twice: %w", r.ID, registry.ErrExists)
 		}
 		ids[r.ID] = true
 		body, err := t.get(bucketRecords, []byte(r.ID))
@@ -103,7 +103,7 @@ func plan(t *writing, records []*registry.Record) ([]change, error) {
 		case body == nil:
 			return nil, fmt.Errorf("key %s: the record does not exist: %w", r.ID, registry.ErrConflict)
 		case r.Revision == 0:
-			return nil, fmt.Errorf("key %s: %w", r.ID, registry.ErrTaken)
+			return nil, fmt.Errorf("key %s: %w", r.ID, registry.ErrExists)
 		}
 		old, unknown, err := d.record([]byte(r.ID), body)
 		if err != nil {
@@ -112,7 +112,7 @@ func plan(t *writing, records []*registry.Record) ([]change, error) {
 		if old.Revision != r.Revision {
 			return nil, fmt.Errorf("key %s: %w", r.ID, registry.ErrConflict)
 		}
-		changes[i] = change{before: old.Revision, unknown: append([]byte(nil), unknown...)}
+		changes[i] = recordChange{before: old.Revision, unknown: append([]byte(nil), unknown...)}
 		for digest := range digestsOf(old) {
 			if !has(r, digest) {
 				changes[i].dropped = append(changes[i].dropped, digest)
@@ -128,7 +128,7 @@ func plan(t *writing, records []*registry.Record) ([]change, error) {
 			}
 			other, used := owners[digest]
 			if used && other != r.ID || owner != "" && owner != r.ID && !freed[digest] {
-				return nil, fmt.Errorf("key %s: the token: %w", r.ID, registry.ErrTaken)
+				return nil, fmt.Errorf("key %s: the token: %w", r.ID, registry.ErrExists)
 			}
 			owners[digest] = r.ID
 		}
@@ -137,7 +137,7 @@ func plan(t *writing, records []*registry.Record) ([]change, error) {
 }
 
 // apply stores a record with the next revision. Digests that it no longer has may already belong to another record.
-func (c *change) apply(t *writing, r *registry.Record) {
+func (c *recordChange) apply(t *writeTx, r *registry.Record) {
 	stored := *r
 	t.self.revision++
 	stored.Revision = t.self.revision
@@ -187,7 +187,7 @@ func ownerOf(digests *bolt.Bucket, digest keys.Digest) (string, error) {
 
 // Get implements registry.Storage.
 func (s *Store) Get(ctx context.Context, id string) (r *registry.Record, err error) {
-	err = s.view(ctx, func(t *reading) error {
+	err = s.view(ctx, func(t *readTx) error {
 		r, err = t.record([]byte(id))
 		return err
 	})
@@ -196,7 +196,7 @@ func (s *Store) Get(ctx context.Context, id string) (r *registry.Record, err err
 
 // ByDigest implements registry.Storage.
 func (s *Store) ByDigest(ctx context.Context, digest keys.Digest) (r *registry.Record, err error) {
-	err = s.view(ctx, func(t *reading) error {
+	err = s.view(ctx, func(t *readTx) error {
 		id, err := bodyOf(t.tx.Bucket(bucketNames[bucketDigests]), bucketDigests, digest[:])
 		switch {
 		case err != nil:
@@ -215,7 +215,7 @@ func (s *Store) ByDigest(ctx context.Context, digest keys.Digest) (r *registry.R
 	return r, nil
 }
 
-func (t *reading) record(id []byte) (*registry.Record, error) {
+func (t *readTx) record(id []byte) (*registry.Record, error) {
 	body, err := bodyOf(t.tx.Bucket(bucketNames[bucketRecords]), bucketRecords, id)
 	switch {
 	case err != nil:

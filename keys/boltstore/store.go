@@ -32,10 +32,10 @@ type Options struct {
 // not wait for writes. Callbacks must not call Close.
 type Store struct {
 	path string
-	db   handle
+	db   boltFile
 	now  func() time.Time
 
-	queue  chan *job
+	queue  chan *writeOp
 	writer chan struct{} // closed when the writer goroutine has ended
 
 	mu     sync.Mutex // guards closed, and orders use.Add before use.Wait
@@ -53,12 +53,12 @@ type brokenError struct{ error }
 
 func (b *brokenError) Unwrap() error { return b.error }
 
-func newStore(path string, h handle, o Options) *Store {
-	s := &Store{path: path, db: h, now: o.Now, queue: make(chan *job, maxBatch), writer: make(chan struct{})}
+func newStore(path string, h boltFile, o Options) *Store {
+	s := &Store{path: path, db: h, now: o.Now, queue: make(chan *writeOp, maxBatch), writer: make(chan struct{})}
 	if s.now == nil {
 		s.now = time.Now
 	}
-	s.close = sync.OnceValue(s.shut)
+	s.close = sync.OnceValue(s.closeLocked)
 	go s.write()
 	return s
 }
@@ -76,7 +76,7 @@ func (s *Store) Watch(ctx context.Context, _ func()) error {
 // Closing again has no effect.
 func (s *Store) Close() error { return s.close() }
 
-func (s *Store) shut() error {
+func (s *Store) closeLocked() error {
 	s.mu.Lock()
 	s.closed = true
 	s.mu.Unlock()
@@ -93,8 +93,8 @@ func (s *Store) shut() error {
 	return nil
 }
 
-// enter begins a call. If it returns nil, leave must be called.
-func (s *Store) enter(ctx context.Context) error {
+// acquire begins a call. If it returns nil, leave must be called.
+func (s *Store) acquire(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -110,37 +110,37 @@ func (s *Store) enter(ctx context.Context) error {
 	return nil
 }
 
-func (s *Store) leave() { s.use.Done() }
+func (s *Store) release() { s.use.Done() }
 
-// fail makes the store reject all further calls, since the content of the file is unknown.
-func (s *Store) fail(err error) error {
+// markBroken makes the store reject all further calls, since the content of the file is unknown.
+func (s *Store) markBroken(err error) error {
 	s.broken.CompareAndSwap(nil, &brokenError{fmt.Errorf("the key store %s is unavailable until docsgate is restarted: %w", s.path, err)})
 	return s.broken.Load()
 }
 
-// reading is a read transaction.
-type reading struct {
-	tx      *bolt.Tx
-	err     error // error of a callback
-	outside bool  // a callback is running
+// readTx is a read transaction.
+type readTx struct {
+	tx         *bolt.Tx
+	err        error // error of a callback
+	inCallback bool  // a callback is running
 }
 
-// hand calls a callback.
-func (t *reading) hand(f func() error) error {
-	t.outside = true
+// callBack calls a callback.
+func (t *readTx) callBack(f func() error) error {
+	t.inCallback = true
 	t.err = f()
-	t.outside = false
+	t.inCallback = false
 	return t.err
 }
 
 // view runs a read transaction. The error of a callback is returned unchanged.
-func (s *Store) view(ctx context.Context, f func(t *reading) error) error {
-	if err := s.enter(ctx); err != nil {
+func (s *Store) view(ctx context.Context, f func(t *readTx) error) error {
+	if err := s.acquire(ctx); err != nil {
 		return err
 	}
-	defer s.leave()
-	t := new(reading)
-	err := guard(&t.outside, func() error {
+	defer s.release()
+	t := new(readTx)
+	err := recoverFault(&t.inCallback, func() error {
 		return s.db.db.View(func(tx *bolt.Tx) error {
 			t.tx = tx
 			return f(t)
@@ -149,16 +149,16 @@ func (s *Store) view(ctx context.Context, f func(t *reading) error) error {
 	if t.err != nil {
 		return t.err
 	}
-	return s.judge(err)
+	return s.wrapError(err)
 }
 
-// judge adds context and advice to an error of bbolt or of this package. After a panic the store rejects all further calls.
-func (s *Store) judge(err error) error {
+// wrapError adds context and advice to an error of bbolt or of this package. After a panic the store rejects all further calls.
+func (s *Store) wrapError(err error) error {
 	switch p := (*panicError)(nil); {
 	case errors.As(err, &p):
-		return s.fail(fmt.Errorf("%w: %w; restore a backup", ErrDamaged, err))
+		return s.markBroken(fmt.Errorf("%w: %w; restore a backup", ErrDamaged, err))
 	case errors.Is(err, ErrDamaged):
-		return fmt.Errorf("the key store %s: %w", s.path, advise(err))
+		return fmt.Errorf("the key store %s: %w", s.path, withHint(err))
 	default:
 		return err
 	}
@@ -169,9 +169,9 @@ type panicError struct{ reason any }
 
 func (p *panicError) Error() string { return fmt.Sprint("reading the file failed: ", p.reason) }
 
-// guard converts a panic or an access to unmapped memory into an error: a damaged page can cause either in bbolt. While outside
+// recoverFault converts a panic or an access to unmapped memory into an error: a damaged page can cause either in bbolt. While outside
 // is true, a panic comes from a callback and is not recovered.
-func guard(outside *bool, f func() error) (err error) {
+func recoverFault(outside *bool, f func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if *outside {

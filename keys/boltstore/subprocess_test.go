@@ -61,11 +61,11 @@ func helperProcessWriter() int {
 				r := record(n)
 				for i := 1; i <= 2; i++ {
 					if i == 2 {
-						r.Old = append(r.Old, keys.OldToken{Digest: r.Digest, Until: testTime})
+						r.Old = append(r.Old, keys.PreviousToken{Digest: r.Digest, Until: testTime})
 						r.Digest = keys.DigestOf(fmt.Sprint("new token ", n))
 					}
 					r.Chunks = strconv.Itoa(i)
-					if err := s.Write(ctx, []*registry.Record{r}, []*registry.Entry{entry(r, registry.ActionChanged)}); err != nil {
+					if err := s.Write(ctx, []*registry.Record{r}, []*registry.AuditEntry{entry(r, registry.ActionChanged)}); err != nil {
 						failed <- err
 						return
 					}
@@ -80,7 +80,7 @@ func helperProcessWriter() int {
 			for n := range rows {
 				rows[n] = usage.Row{ID: record(n).ID, LastUsed: int64(i)}
 			}
-			if err := errors.Join(s.SaveUse(ctx, rows), s.Remember(ctx, fmt.Sprint("note ", i), "text")); err != nil {
+			if err := errors.Join(s.SaveUse(ctx, rows), s.PutIdempotencyRecord(ctx, fmt.Sprint("note ", i), "text")); err != nil {
 				failed <- err
 				return
 			}

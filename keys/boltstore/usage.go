@@ -25,7 +25,7 @@ func (s *Store) SaveUse(ctx context.Context, rows []usage.Row) error {
 	rows = slices.Clone(rows)
 	slices.SortStableFunc(rows, func(a, b usage.Row) int { return strings.Compare(a.ID, b.ID) }) // so that neighbors share pages
 	for chunk := range slices.Chunk(rows, useRows) {
-		if err := s.update(ctx, func(t *writing) error {
+		if err := s.update(ctx, func(t *writeTx) error {
 			for i := range chunk {
 				t.put(bucketUse, []byte(chunk[i].ID), useBody(&chunk[i]))
 			}
@@ -39,13 +39,13 @@ func (s *Store) SaveUse(ctx context.Context, rows []usage.Row) error {
 
 // Use implements registry.Storage.
 func (s *Store) Use(ctx context.Context, yield func(usage.Row) error) error {
-	return s.view(ctx, func(t *reading) error {
+	return s.view(ctx, func(t *readTx) error {
 		return t.each(ctx, bucketUse, nil, func(id, body []byte) error {
 			r, err := decodeUse(id, body)
 			if err != nil {
 				return rowError(bucketUse, id, err)
 			}
-			return t.hand(func() error { return yield(r) })
+			return t.callBack(func() error { return yield(r) })
 		})
 	})
 }

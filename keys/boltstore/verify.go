@@ -8,8 +8,8 @@ import (
 	"os"
 )
 
-// inspect reads the whole file and returns an error if it cannot be used. It does not modify the file.
-func inspect(ctx context.Context, file *os.File) error {
+// verifyFile reads the whole file and returns an error if it cannot be used. It does not modify the file.
+func verifyFile(ctx context.Context, file *os.File) error {
 	info, err := file.Stat()
 	if err != nil {
 		return err
@@ -19,7 +19,7 @@ func inspect(ctx context.Context, file *os.File) error {
 		return err
 	}
 	// The walk reads in random order. One sequential read first brings the file into the page cache at the speed of the disk.
-	if _, err := io.CopyBuffer(discard{}, within{ctx, io.NewSectionReader(file, 0, info.Size())}, make([]byte, 1<<20)); err != nil {
+	if _, err := io.CopyBuffer(discard{}, ctxReader{ctx, io.NewSectionReader(file, 0, info.Size())}, make([]byte, 1<<20)); err != nil {
 		return fmt.Errorf("reading the file: %w", err)
 	}
 	buckets := make(map[string][]byte)
@@ -32,12 +32,12 @@ func inspect(ctx context.Context, file *os.File) error {
 	}); err != nil {
 		return err
 	}
-	self, err := m.inspectMeta(buckets[string(bucketNames[inMeta])])
+	self, err := m.inspectMeta(buckets[string(bucketNames[bucketMeta])])
 	if err != nil {
 		return err
 	}
 	for i, name := range bucketNames {
-		if i == inMeta {
+		if i == bucketMeta {
 			continue
 		}
 		value := buckets[string(name)]
@@ -58,18 +58,18 @@ func inspect(ctx context.Context, file *os.File) error {
 		}
 		delete(buckets, string(name))
 	}
-	delete(buckets, string(bucketNames[inMeta]))
+	delete(buckets, string(bucketNames[bucketMeta]))
 	for name, value := range buckets { // buckets of a newer minor version: only their pages are verified
 		if err := m.walkBucket(value, func(row) error { return nil }); err != nil {
 			return fmt.Errorf("bucket %q: %w", name, err)
 		}
 	}
-	return m.free()
+	return m.checkFreelist()
 }
 
 // inspectMeta verifies the bucket meta first, since all other checks depend on the format. A store of any major version has a
 // bucket with this name, with the row format in it.
-func (m *image) inspectMeta(bucket []byte) (state, error) {
+func (m *dbFile) inspectMeta(bucket []byte) (state, error) {
 	if bucket == nil {
 		return state{}, fmt.Errorf("%w: the file is a bbolt file of another program", ErrDamaged)
 	}
@@ -80,14 +80,14 @@ func (m *image) inspectMeta(bucket []byte) (state, error) {
 	)
 	if err := m.walkBucket(bucket, func(r row) error {
 		rows[string(r.key)] = bytes.Clone(r.value)
-		if err := checkRow(inMeta, r); err != nil && string(r.key) == format {
+		if err := checkRow(bucketMeta, r); err != nil && string(r.key) == format {
 			return err
 		}
 		return nil
 	}); err != nil {
 		return self, err
 	}
-	body, err := unseal(rowFormat, rows[format])
+	body, err := verifyChecksum(rowFormat, rows[format])
 	if err != nil {
 		return self, fmt.Errorf("%w: the format version is unreadable", ErrDamaged)
 	}
@@ -99,15 +99,15 @@ func (m *image) inspectMeta(bucket []byte) (state, error) {
 		return self, fmt.Errorf("%w: the file has format %d.%d, but this version of docsgate supports %d.%d", ErrNewer, major, minor, formatMajor, formatMinor)
 	}
 	for key, value := range rows {
-		if _, err := unseal([]byte(key), value); err != nil {
-			return self, rowError(inMeta, []byte(key), err)
+		if _, err := verifyChecksum([]byte(key), value); err != nil {
+			return self, rowError(bucketMeta, []byte(key), err)
 		}
 	}
-	if body, err = unseal(rowState, rows[string(rowState)]); err == nil {
+	if body, err = verifyChecksum(rowState, rows[string(rowState)]); err == nil {
 		self, err = decodeState(body)
 	}
 	if err != nil {
-		return self, rowError(inMeta, rowState, err)
+		return self, rowError(bucketMeta, rowState, err)
 	}
 	return self, nil
 }
@@ -116,7 +116,7 @@ func checkRow(bucket int, r row) error {
 	if r.bucket {
 		return fmt.Errorf("%w: a bucket contains another bucket", ErrDamaged)
 	}
-	if _, err := unseal(r.key, r.value); err != nil {
+	if _, err := verifyChecksum(r.key, r.value); err != nil {
 		return rowError(bucket, r.key, err)
 	}
 	return nil
@@ -137,13 +137,13 @@ func rowError(bucket int, key []byte, err error) error {
 	}
 }
 
-// within is a reader that stops when its context ends.
-type within struct {
+// ctxReader is a reader that stops when its context ends.
+type ctxReader struct {
 	ctx context.Context
 	r   io.Reader
 }
 
-func (w within) Read(b []byte) (int, error) {
+func (w ctxReader) Read(b []byte) (int, error) {
 	if err := w.ctx.Err(); err != nil {
 		return 0, err
 	}

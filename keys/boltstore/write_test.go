@@ -31,7 +31,7 @@ func queued(t *testing.T, s *Store, jobs []func() error) []error {
 	begun, release := make(chan struct{}), make(chan struct{})
 	first := make(chan error, 1)
 	go func() {
-		first <- s.update(context.Background(), func(*writing) error { close(begun); <-release; return nil })
+		first <- s.update(context.Background(), func(*writeTx) error { close(begun); <-release; return nil })
 	}()
 	<-begun
 	type result struct {
@@ -74,7 +74,7 @@ func TestQueuedWritesShareTransaction(t *testing.T) {
 	rejected := 0
 	for i, err := range queued(t, s, jobs) {
 		switch {
-		case errors.Is(err, registry.ErrTaken) && (i%8 == 7 || i == 0):
+		case errors.Is(err, registry.ErrExists) && (i%8 == 7 || i == 0):
 			rejected++
 		case err != nil:
 			t.Errorf("write %d: %v", i, err)
@@ -96,7 +96,7 @@ func TestFailedWriteDoesNotAffectBatch(t *testing.T) {
 	}
 	const bad = 4
 	jobs[bad] = func() error {
-		return s.update(t.Context(), func(w *writing) error {
+		return s.update(t.Context(), func(w *writeTx) error {
 			w.put(bucketNotes, []byte("half"), nil)
 			w.put(bucketNotes, make([]byte, bolt.MaxKeySize+1), nil) // bbolt rejects it
 			return nil
@@ -110,7 +110,7 @@ func TestFailedWriteDoesNotAffectBatch(t *testing.T) {
 	if n, err := count(t.Context(), s); err != nil || n != len(jobs)-1 {
 		t.Errorf("%d records, want %d; %v", n, len(jobs)-1, err)
 	}
-	if err := s.view(t.Context(), func(r *reading) error {
+	if err := s.view(t.Context(), func(r *readTx) error {
 		if r.tx.Bucket(bucketNames[bucketNotes]).Get([]byte("half")) != nil {
 			t.Error("half of the bad write is stored")
 		}
@@ -232,7 +232,7 @@ func TestIdempotencyRecordsExpire(t *testing.T) {
 	}
 	defer s.Close()
 	rows := func() (n uint64) {
-		if err := s.view(t.Context(), func(r *reading) error {
+		if err := s.view(t.Context(), func(r *readTx) error {
 			self, err := r.state()
 			n = self.counts[bucketNotes]
 			return err
@@ -243,13 +243,13 @@ func TestIdempotencyRecordsExpire(t *testing.T) {
 	}
 	recall := func(name, want string) {
 		t.Helper()
-		if got, err := s.Recall(t.Context(), name); err != nil || got != want {
+		if got, err := s.GetIdempotencyRecord(t.Context(), name); err != nil || got != want {
 			t.Errorf("record %s is %q, want %q; %v", name, got, want, err)
 		}
 	}
 	remember := func(name string) {
 		t.Helper()
-		if err := s.Remember(t.Context(), name, "text of "+name); err != nil {
+		if err := s.PutIdempotencyRecord(t.Context(), name, "text of "+name); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -290,11 +290,11 @@ func TestNewerMinorVersion(t *testing.T) {
 		}
 		add := func(bucket int, key []byte) error {
 			b := tx.Bucket(bucketNames[bucket])
-			body, err := unseal(key, b.Get(key))
-			return errors.Join(err, b.Put(key, seal(key, append(bytes.Clone(body), addition...))))
+			body, err := verifyChecksum(key, b.Get(key))
+			return errors.Join(err, b.Put(key, addChecksum(key, append(bytes.Clone(body), addition...))))
 		}
-		return errors.Join(newBucket.Put([]byte("a"), []byte("b")), add(bucketRecords, id), add(inMeta, rowState),
-			putRow(inMeta, rowFormat, seal(rowFormat, formatBody(formatMajor, 99)))(tx))
+		return errors.Join(newBucket.Put([]byte("a"), []byte("b")), add(bucketRecords, id), add(bucketMeta, rowState),
+			putRow(bucketMeta, rowFormat, addChecksum(rowFormat, formatBody(formatMajor, 99)))(tx))
 	})
 	s := openStore(t, path)
 	for range 2 {
@@ -314,7 +314,7 @@ func TestNewerMinorVersion(t *testing.T) {
 		if string(tx.Bucket([]byte("new")).Get([]byte("a"))) != "b" {
 			t.Error("the new bucket is missing")
 		}
-		for bucket, key := range map[int][]byte{bucketRecords: id, inMeta: rowState} {
+		for bucket, key := range map[int][]byte{bucketRecords: id, bucketMeta: rowState} {
 			if value := tx.Bucket(bucketNames[bucket]).Get(key); bytes.Count(value, addition) != 1 {
 				t.Errorf("row %s has the new field %d times", key, bytes.Count(value, addition))
 			}

@@ -48,14 +48,14 @@ var (
 	placeholderPattern = regexp.MustCompile(`^\{(env\.[A-Za-z_][A-Za-z0-9_]*|file\.[^{}\pC]+)\}$`)
 
 	fileFields   = []string{"keys"}
-	exportFields = []string{"keys", "not_exported"}
+	exportFields = []string{"keys", "skipped"}
 	recordFields = []string{"id", "name", "sha256", "token", "source", "agent", "state", "not_before", "expires"}
 )
 
-// checker decodes nodes to keys and collects all faults.
-type checker struct {
+// decoder decodes nodes to keys and collects all faults.
+type decoder struct {
 	options *Options
-	faults  Faults
+	faults  ErrorList
 	ids     map[string]int // line of each id
 	digests map[keys.Digest]owner
 
@@ -69,11 +69,11 @@ type owner struct {
 	line int
 }
 
-func (c *checker) fault(at position, format string, args ...any) {
-	c.faults = append(c.faults, Fault{Line: at.line, Column: at.column, Message: fmt.Sprintf(format, args...)})
+func (c *decoder) errorf(at position, format string, args ...any) {
+	c.faults = append(c.faults, Error{Line: at.line, Column: at.column, Message: fmt.Sprintf(format, args...)})
 }
 
-func (c *checker) file(root *node) []keys.Key {
+func (c *decoder) file(root *node) []keys.Key {
 	if root.kind != mapNode {
 		c.wrongKind(root, notMapping)
 		return nil
@@ -85,10 +85,10 @@ func (c *checker) file(root *node) []keys.Key {
 	list := c.fields(root, known, "the only field of the file is keys")["keys"]
 	switch {
 	case list == nil:
-		c.fault(root.position, noKeys)
+		c.errorf(root.position, noKeys)
 		return nil
 	case list.kind == nullNode:
-		c.fault(list.position, nullKeys)
+		c.errorf(list.position, nullKeys)
 		return nil
 	case list.kind != listNode:
 		c.wrongKind(list, keysNoList)
@@ -109,7 +109,7 @@ func (c *checker) file(root *node) []keys.Key {
 }
 
 // record decodes one key. The key is incomplete if there are faults.
-func (c *checker) record(n *node) keys.Key {
+func (c *decoder) record(n *node) keys.Key {
 	m := c.fields(n, recordFields, "the fields of a key are "+strings.Join(recordFields, ", "))
 	var k keys.Key
 	k.ID = c.id(n, m["id"])
@@ -118,7 +118,7 @@ func (c *checker) record(n *node) keys.Key {
 		if text, ok := c.text(name, "name"); ok && text != "" {
 			k.Name = text
 			if utf8.RuneCountInString(text) > maxNameRunes || strings.ContainsFunc(text, unicode.IsControl) {
-				c.fault(name.position, badName)
+				c.errorf(name.position, badName)
 			}
 		}
 	}
@@ -128,21 +128,21 @@ func (c *checker) record(n *node) keys.Key {
 		if text, ok := c.text(state, "state"); ok {
 			var err error
 			if k.State, err = keys.ParseState(text); err != nil {
-				c.fault(state.position, badState)
+				c.errorf(state.position, badState)
 			}
 		}
 	}
 	k.NotBefore = c.time(m["not_before"], "not_before")
 	k.Expires = c.time(m["expires"], "expires")
 	if !k.NotBefore.IsZero() && !k.Expires.IsZero() && !k.Expires.After(k.NotBefore) {
-		c.fault(m["expires"].position, "expires must be after not_before (line %d)", m["not_before"].line)
+		c.errorf(m["expires"].position, "expires must be after not_before (line %d)", m["not_before"].line)
 	}
 	return k
 }
 
-func (c *checker) id(record, n *node) string {
+func (c *decoder) id(record, n *node) string {
 	if n == nil {
-		c.fault(record.position, noID)
+		c.errorf(record.position, noID)
 		return ""
 	}
 	id, ok := c.text(n, "id")
@@ -150,25 +150,25 @@ func (c *checker) id(record, n *node) string {
 		return ""
 	}
 	if !idPattern.MatchString(id) {
-		c.fault(n.position, badID)
+		c.errorf(n.position, badID)
 		return ""
 	}
 	if line, used := c.ids[id]; used {
-		c.fault(n.position, "id %s is already used on line %d: give this key another id", id, line)
+		c.errorf(n.position, "id %s is already used on line %d: give this key another id", id, line)
 	} else {
 		c.ids[id] = n.line
 	}
 	return id
 }
 
-func (c *checker) digest(record, sum, token *node, id string) (d keys.Digest) {
+func (c *decoder) digest(record, sum, token *node, id string) (d keys.Digest) {
 	n := sum
 	switch {
 	case sum == nil && token == nil:
-		c.fault(record.position, noDigest)
+		c.errorf(record.position, noDigest)
 		return d
 	case sum != nil && token != nil:
-		c.fault(later(sum, token), twoDigests)
+		c.errorf(later(sum, token), twoDigests)
 		return d
 	case sum != nil:
 		text, ok := c.text(sum, "sha256")
@@ -177,7 +177,7 @@ func (c *checker) digest(record, sum, token *node, id string) (d keys.Digest) {
 		}
 		var err error
 		if d, err = keys.ParseDigest(text); err != nil || d.IsZero() {
-			c.fault(sum.position, badDigest)
+			c.errorf(sum.position, badDigest)
 			return d
 		}
 	default:
@@ -189,7 +189,7 @@ func (c *checker) digest(record, sum, token *node, id string) (d keys.Digest) {
 		d = keys.DigestOf(text)
 	}
 	if first, used := c.digests[d]; used {
-		c.fault(n.position, "same token as %s: each key must have its own token", first)
+		c.errorf(n.position, "same token as %s: each key must have its own token", first)
 	} else {
 		c.digests[d] = owner{id: id, line: n.line}
 	}
@@ -203,12 +203,12 @@ func (o owner) String() string {
 	return fmt.Sprintf("key %s on line %d", o.id, o.line)
 }
 
-func (c *checker) binding(record, source, agent *node) (b keys.Binding) {
+func (c *decoder) binding(record, source, agent *node) (b keys.Binding) {
 	switch {
 	case source == nil && agent == nil:
-		c.fault(record.position, noBinding)
+		c.errorf(record.position, noBinding)
 	case source != nil && agent != nil:
-		c.fault(later(source, agent), twoBindings)
+		c.errorf(later(source, agent), twoBindings)
 	case source != nil:
 		b.Sources = c.sources(source)
 	default:
@@ -223,13 +223,13 @@ func (c *checker) binding(record, source, agent *node) (b keys.Binding) {
 	return b
 }
 
-func (c *checker) sources(n *node) []string {
+func (c *decoder) sources(n *node) []string {
 	items := []*node{n}
 	if n.kind == listNode {
 		items = n.items
 	}
 	if len(items) == 0 {
-		c.fault(n.position, noSources)
+		c.errorf(n.position, noSources)
 		return nil
 	}
 	ids := make([]string, 0, len(items))
@@ -240,27 +240,27 @@ func (c *checker) sources(n *node) []string {
 			continue
 		}
 		if i := slices.Index(ids, id); i >= 0 {
-			c.fault(item.position, "the source id is already specified on line %d: remove this one", lines[i])
+			c.errorf(item.position, "the source id is already specified on line %d: remove this one", lines[i])
 			continue
 		}
 		ids, lines = append(ids, id), append(lines, item.line)
 	}
 	if check := c.options.CheckSources; check != nil && len(ids) == len(items) {
 		if err := check(len(ids)); err != nil {
-			c.fault(n.position, "source: %v", err)
+			c.errorf(n.position, "source: %v", err)
 		}
 	}
 	return ids
 }
 
 // source decodes one source ID and returns its canonical form.
-func (c *checker) source(n *node) (string, bool) {
+func (c *decoder) source(n *node) (string, bool) {
 	id, ok := c.text(n, "a source id")
 	if !ok {
 		return "", false
 	}
 	if id == "" || len(id) > maxSourceBytes || strings.ContainsFunc(id, unicode.IsControl) {
-		c.fault(n.position, badSource)
+		c.errorf(n.position, badSource)
 		return "", false
 	}
 	if c.options.CheckSource == nil {
@@ -269,9 +269,9 @@ func (c *checker) source(n *node) (string, bool) {
 	canonical, err := c.options.CheckSource(id)
 	switch {
 	case err != nil:
-		c.fault(n.position, "source id: %v", err)
+		c.errorf(n.position, "source id: %v", err)
 	case canonical == "":
-		c.fault(n.position, badSource)
+		c.errorf(n.position, badSource)
 	}
 	return canonical, err == nil && canonical != ""
 }

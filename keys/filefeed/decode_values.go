@@ -9,23 +9,23 @@ import (
 )
 
 // fields returns the fields of a mapping by name. all lists the valid names, for the fault of an unrecognized field.
-func (c *checker) fields(n *node, known []string, all string) map[string]*node {
+func (c *decoder) fields(n *node, known []string, all string) map[string]*node {
 	values := make(map[string]*node, len(n.fields))
 	for _, m := range n.fields {
 		switch {
 		case m.key == aliasNode || m.key == scalarNode && m.name == "<<":
-			c.fault(m.position, noAlias)
+			c.errorf(m.position, noAlias)
 		case m.key == tagNode:
-			c.fault(m.position, noTag)
+			c.errorf(m.position, noTag)
 		case m.key != textNode || !slices.Contains(known, m.name):
 			// The fault contains the name only if it is similar to a valid one: it could be a pasted secret.
-			if near := nearest(m.name, known); near != "" {
-				c.fault(m.position, "unrecognized field %q: did you mean %q?", m.name, near)
+			if near := suggest(m.name, known); near != "" {
+				c.errorf(m.position, "unrecognized field %q: did you mean %q?", m.name, near)
 			} else {
-				c.fault(m.position, "unrecognized field: %s", all)
+				c.errorf(m.position, "unrecognized field: %s", all)
 			}
 		case values[m.name] != nil:
-			c.fault(m.position, "%s is already specified on line %d", m.name, values[m.name].line)
+			c.errorf(m.position, "%s is already specified on line %d", m.name, values[m.name].line)
 		default:
 			values[m.name] = m.value
 		}
@@ -33,23 +33,23 @@ func (c *checker) fields(n *node, known []string, all string) map[string]*node {
 	return values
 }
 
-// nearest returns the known name that a misspelled name was most likely meant to be, or "".
-func nearest(name string, known []string) string {
+// suggest returns the known name that a misspelled name was most likely meant to be, or "".
+func suggest(name string, known []string) string {
 	if len(name) > 16 {
 		return ""
 	}
 	name = strings.ToLower(strings.ReplaceAll(name, "-", "_"))
 	best, bestDistance := "", 0
 	for _, k := range known {
-		if d := distance(name, k); d <= max(1, len(k)/3) && (best == "" || d < bestDistance) {
+		if d := levenshtein(name, k); d <= max(1, len(k)/3) && (best == "" || d < bestDistance) {
 			best, bestDistance = k, d
 		}
 	}
 	return best
 }
 
-// distance returns the Levenshtein distance of a and b.
-func distance(a, b string) int {
+// levenshtein returns the Levenshtein distance of a and b.
+func levenshtein(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j
@@ -69,7 +69,7 @@ func distance(a, b string) int {
 }
 
 // wrongKind reports a value of the wrong kind.
-func (c *checker) wrongKind(n *node, message string) {
+func (c *decoder) wrongKind(n *node, message string) {
 	switch n.kind {
 	case aliasNode:
 		message = noAlias
@@ -77,18 +77,18 @@ func (c *checker) wrongKind(n *node, message string) {
 		message = noTag
 	default:
 	}
-	c.fault(n.position, "%s", message)
+	c.errorf(n.position, "%s", message)
 }
 
 // text decodes a value that must be text.
-func (c *checker) text(n *node, what string) (string, bool) {
+func (c *decoder) text(n *node, what string) (string, bool) {
 	switch n.kind {
 	case textNode:
 		return n.text, true
 	case nullNode:
-		c.fault(n.position, "%s has no value: specify one", what)
+		c.errorf(n.position, "%s has no value: specify one", what)
 	case timeNode, scalarNode:
-		c.fault(n.position, "%s must be text: put it in quotes", what)
+		c.errorf(n.position, "%s must be text: put it in quotes", what)
 	default:
 		c.wrongKind(n, what+" must be text")
 	}
@@ -97,20 +97,20 @@ func (c *checker) text(n *node, what string) (string, bool) {
 
 // placeholder decodes a value that must be a single placeholder. Any other value is considered the secret itself, so it is not
 // part of the fault; inClear is the message.
-func (c *checker) placeholder(n *node, what, plaintextMessage string) (string, bool) {
+func (c *decoder) placeholder(n *node, what, plaintextMessage string) (string, bool) {
 	switch n.kind {
 	case mapNode:
 		// Without quotes YAML parses {env.X} as a mapping.
 		if len(n.fields) == 1 && n.fields[0].value.kind == nullNode {
 			if p := "{" + n.fields[0].name + "}"; placeholderPattern.MatchString(p) {
-				c.fault(n.position, `write it in quotes: "%s"`, p)
+				c.errorf(n.position, `write it in quotes: "%s"`, p)
 				return "", false
 			}
 		}
-		c.fault(n.position, "%s must be a placeholder in quotes, such as \"{env.NAME}\"", what)
+		c.errorf(n.position, "%s must be a placeholder in quotes, such as \"{env.NAME}\"", what)
 		return "", false
 	case timeNode, scalarNode:
-		c.fault(n.position, "%s", plaintextMessage)
+		c.errorf(n.position, "%s", plaintextMessage)
 		return "", false
 	default: // c.text reports the fault
 	}
@@ -119,17 +119,17 @@ func (c *checker) placeholder(n *node, what, plaintextMessage string) (string, b
 	case !ok:
 		return "", false
 	case text == "":
-		c.fault(n.position, "%s has no value: specify one", what)
+		c.errorf(n.position, "%s has no value: specify one", what)
 		return "", false
 	case !placeholderPattern.MatchString(text):
-		c.fault(n.position, "%s", plaintextMessage)
+		c.errorf(n.position, "%s", plaintextMessage)
 		return "", false
 	}
 	return text, true
 }
 
 // secret decodes a placeholder and resolves it.
-func (c *checker) secret(n *node, what, plaintextMessage string) (string, bool) {
+func (c *decoder) secret(n *node, what, plaintextMessage string) (string, bool) {
 	text, ok := c.placeholder(n, what, plaintextMessage)
 	if !ok {
 		return "", false
@@ -139,12 +139,12 @@ func (c *checker) secret(n *node, what, plaintextMessage string) (string, bool) 
 	switch {
 	case err != nil || value == "":
 		if strings.HasPrefix(text, "{env.") {
-			c.fault(n.position, "%s has no value: set the variable where the gate is started", text)
+			c.errorf(n.position, "%s has no value: set the variable where the gate is started", text)
 		} else {
-			c.fault(n.position, "%s has no value: the file must exist, be readable and not be empty", text)
+			c.errorf(n.position, "%s has no value: the file must exist, be readable and not be empty", text)
 		}
-	case !keys.WellFormed(value):
-		c.fault(n.position, "the value of %s is not a valid token: a token has 1 to 512 printable ASCII characters and no spaces", text)
+	case !keys.IsValidToken(value):
+		c.errorf(n.position, "the value of %s is not a valid token: a token has 1 to 512 printable ASCII characters and no spaces", text)
 	default:
 		return value, true
 	}
@@ -164,7 +164,7 @@ var timeLayouts = []string{
 }
 
 // time decodes a time bound. The zero time means no bound, so times before 1970 are rejected.
-func (c *checker) time(n *node, what string) time.Time {
+func (c *decoder) time(n *node, what string) time.Time {
 	if n == nil {
 		return time.Time{}
 	}
@@ -175,9 +175,9 @@ func (c *checker) time(n *node, what string) time.Time {
 				return t.UTC()
 			}
 		}
-		c.fault(n.position, "%s must be a time such as 2026-01-01T00:00:00Z, or a date", what)
+		c.errorf(n.position, "%s must be a time such as 2026-01-01T00:00:00Z, or a date", what)
 	case nullNode:
-		c.fault(n.position, "%s has no value: specify one", what)
+		c.errorf(n.position, "%s has no value: specify one", what)
 	default:
 		c.wrongKind(n, what+" must be a time such as 2026-01-01T00:00:00Z, or a date")
 	}

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Fault is one error in a key file. The message says how to fix it.
-type Fault struct {
+// Error is one error in a key file. The message says how to fix it.
+type Error struct {
 	Path    string // path of the file, as configured
 	Line    int    // starts at 1; 0 if the fault concerns the whole file
 	Column  int    // starts at 1; 0 if unknown
@@ -16,18 +16,18 @@ type Fault struct {
 }
 
 // Error returns "path:line: message", or "path: message" if there is no line.
-func (f Fault) Error() string {
+func (f Error) Error() string {
 	if f.Line == 0 {
 		return f.Path + ": " + f.Message
 	}
 	return f.Path + ":" + strconv.Itoa(f.Line) + ": " + f.Message
 }
 
-// Faults contains all faults of a key file, sorted by line. As an error it is never empty.
-type Faults []Fault
+// ErrorList contains all faults of a key file, sorted by line. As an error it is never empty.
+type ErrorList []Error
 
 // Error returns the faults, one per line.
-func (fs Faults) Error() string {
+func (fs ErrorList) Error() string {
 	lines := make([]string, len(fs))
 	for i, f := range fs {
 		lines[i] = f.Error()
@@ -36,7 +36,7 @@ func (fs Faults) Error() string {
 }
 
 // Unwrap returns all faults, for errors.As.
-func (fs Faults) Unwrap() []error {
+func (fs ErrorList) Unwrap() []error {
 	errs := make([]error, len(fs))
 	for i, f := range fs {
 		errs[i] = f
@@ -44,8 +44,8 @@ func (fs Faults) Unwrap() []error {
 	return errs
 }
 
-func (fs Faults) sort() {
-	slices.SortStableFunc(fs, func(a, b Fault) int {
+func (fs ErrorList) sort() {
+	slices.SortStableFunc(fs, func(a, b Error) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
 }

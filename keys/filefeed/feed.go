@@ -51,13 +51,13 @@ type Feed struct {
 	options Options
 
 	mu   sync.Mutex // guards last
-	last content    // state that was last loaded or reported; zero if there was none
+	last fileState  // state that was last loaded or reported; zero if there was none
 }
 
 var _ keys.Feed = (*Feed)(nil)
 
-// content identifies a state of the file, including an unreadable one.
-type content struct {
+// fileState identifies a state of the file, including an unreadable one.
+type fileState struct {
 	known    bool
 	readable bool
 	sum      [sha256.Size]byte
@@ -75,7 +75,7 @@ func New(o Options) (*Feed, error) {
 		o.Poll = defaultPoll
 	}
 	if o.Resolve == nil {
-		o.Resolve = resolveHere
+		o.Resolve = resolveLocal
 	}
 	return &Feed{options: o}, nil
 }
@@ -91,7 +91,7 @@ func (f *Feed) Load(ctx context.Context) ([]keys.Key, error) {
 	data, err := f.read()
 	f.setLast(stateOf(data, err))
 	if err != nil {
-		return nil, Faults{{Path: f.options.Path, Message: err.Error()}}
+		return nil, ErrorList{{Path: f.options.Path, Message: err.Error()}}
 	}
 	set, faults := parse(data, &f.options)
 	if len(faults) > 0 {
@@ -141,21 +141,21 @@ func withoutPath(err error) error {
 	return err
 }
 
-func stateOf(data []byte, err error) content {
+func stateOf(data []byte, err error) fileState {
 	if err != nil {
-		return content{known: true}
+		return fileState{known: true}
 	}
-	return content{known: true, readable: true, sum: sha256.Sum256(data)}
+	return fileState{known: true, readable: true, sum: sha256.Sum256(data)}
 }
 
-func (f *Feed) setLast(c content) {
+func (f *Feed) setLast(c fileState) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.last = c
 }
 
-// resolveHere resolves placeholders from the environment and the files of this process.
-func resolveHere(placeholder string) (string, error) {
+// resolveLocal resolves placeholders from the environment and the files of this process.
+func resolveLocal(placeholder string) (string, error) {
 	name := strings.Trim(placeholder, "{}")
 	if name, ok := strings.CutPrefix(name, "env."); ok {
 		return os.Getenv(name), nil
@@ -179,15 +179,15 @@ func invalidUTF8(data []byte) int {
 }
 
 // parse parses the content of a key file. It returns either faults, without a path, or valid keys.
-func parse(data []byte, o *Options) ([]keys.Key, Faults) {
-	c := checker{options: o}
+func parse(data []byte, o *Options) ([]keys.Key, ErrorList) {
+	c := decoder{options: o}
 	return c.parse(data)
 }
 
-func (c *checker) parse(data []byte) ([]keys.Key, Faults) {
+func (c *decoder) parse(data []byte) ([]keys.Key, ErrorList) {
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")) // byte order mark that some editors write
 	if i := invalidUTF8(data); i >= 0 {
-		return nil, Faults{{Line: 1 + bytes.Count(data[:i], []byte("\n")), Message: notUTF8}}
+		return nil, ErrorList{{Line: 1 + bytes.Count(data[:i], []byte("\n")), Message: notUTF8}}
 	}
 	read := parseYAML
 	if looksLikeJSON(data) {
@@ -195,7 +195,7 @@ func (c *checker) parse(data []byte) ([]keys.Key, Faults) {
 	}
 	root, fault := read(data)
 	if fault != nil {
-		return nil, Faults{*fault}
+		return nil, ErrorList{*fault}
 	}
 	c.ids, c.digests = map[string]int{}, map[keys.Digest]owner{}
 	set := c.file(root)

@@ -46,7 +46,7 @@ func TestLoadUnreadableFiles(t *testing.T) {
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			_, err := newFeed(t, Options{Path: tc.path}).Load(t.Context())
-			var faults Faults
+			var faults ErrorList
 			if !errors.As(err, &faults) || len(faults) != 1 {
 				t.Fatalf("error %v, want one fault", err)
 			}
@@ -69,7 +69,7 @@ func TestLoadErrorsContainPath(t *testing.T) {
 	if err.Error() != want {
 		t.Errorf("error:\n%v\nwant:\n%s", err, want)
 	}
-	var fault Fault
+	var fault Error
 	if !errors.As(err, &fault) || fault.Line != 3 || fault.Column != 13 {
 		t.Errorf("first fault %+v, want line 3, column 13", fault)
 	}

@@ -44,7 +44,7 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-func checkFaults(t *testing.T, data []byte, faults Faults) {
+func checkFaults(t *testing.T, data []byte, faults ErrorList) {
 	t.Helper()
 	lines := 1 + bytes.Count(data, []byte("\n")) + bytes.Count(data, []byte("\r")) +
 		bytes.Count(data, []byte("\u0085")) + bytes.Count(data, []byte("\u2028")) + bytes.Count(data, []byte("\u2029"))

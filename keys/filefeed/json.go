@@ -28,7 +28,7 @@ type jsonParser struct {
 
 // parseJSON parses exactly one JSON value. Duplicate names are accepted here, so that they are reported as faults of the
 // record, with a line.
-func parseJSON(data []byte) (*node, *Fault) {
+func parseJSON(data []byte) (*node, *Error) {
 	p := &jsonParser{
 		dec:  jsontext.NewDecoder(bytes.NewBuffer(data), jsontext.AllowDuplicateNames(true)),
 		data: data,
@@ -45,7 +45,7 @@ func parseJSON(data []byte) (*node, *Fault) {
 		return nil, p.fault(err)
 	default:
 		at := p.begin(raw)
-		return nil, &Fault{Line: at.line, Column: at.column, Message: oneDocument}
+		return nil, &Error{Line: at.line, Column: at.column, Message: oneDocument}
 	}
 }
 
@@ -143,9 +143,9 @@ func (p *jsonParser) moveTo(offset int) position {
 	return p.at
 }
 
-// fault returns the position of the syntax error. The library's message is not included, since it may contain parts of the
+// errorf returns the position of the syntax error. The library's message is not included, since it may contain parts of the
 // file.
-func (p *jsonParser) fault(err error) *Fault {
+func (p *jsonParser) fault(err error) *Error {
 	offset := len(p.data)
 	if se := (*jsontext.SyntacticError)(nil); errors.As(err, &se) {
 		offset = int(se.ByteOffset)
@@ -155,5 +155,5 @@ func (p *jsonParser) fault(err error) *Fault {
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
 		message = "unexpected end of the JSON: a closing quote or bracket is missing"
 	}
-	return &Fault{Line: at.line, Column: at.column, Message: message}
+	return &Error{Line: at.line, Column: at.column, Message: message}
 }

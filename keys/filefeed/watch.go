@@ -9,9 +9,9 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// settleTime is how long the file must be unchanged before a change is reported. Otherwise a file that is written in place
+// debounce is how long the file must be unchanged before a change is reported. Otherwise a file that is written in place
 // would be read while it is incomplete.
-const settleTime = 100 * time.Millisecond
+const debounce = 100 * time.Millisecond
 
 // Watch calls changed when the content of the file differs from the content last loaded or reported, until ctx ends; then it
 // returns nil. A file that is removed or becomes unreadable is reported once, too. File system events make detection fast;
@@ -41,7 +41,7 @@ type watcher struct {
 	errors chan error
 
 	info      os.FileInfo // at the last poll
-	candidate content     // changed state that was seen once
+	candidate fileState   // changed state that was seen once
 }
 
 func (w *watcher) run(ctx context.Context) {
@@ -51,8 +51,8 @@ func (w *watcher) run(ctx context.Context) {
 	defer settle.Stop()
 	pending := true // settle is running
 	check := func(always bool) {
-		if w.look(always) && !pending {
-			settle.Reset(settleTime)
+		if w.poll(always) && !pending {
+			settle.Reset(debounce)
 			pending = true
 		}
 	}
@@ -89,38 +89,38 @@ func (w *watcher) follow() {
 	}
 }
 
-// look compares the content with the last known one. It reports a change that it sees for the second time, and returns again =
+// poll compares the content with the last known one. It reports a change that it sees for the second time, and returns again =
 // true for a change that it sees for the first time. Unless always is set, it does not read the file if the file info is
 // unchanged: other files of the directory may be written constantly.
-func (w *watcher) look(always bool) (again bool) {
+func (w *watcher) poll(always bool) (again bool) {
 	info, _ := os.Stat(w.feed.options.Path)
-	if !always && sameStamp(info, w.info) {
+	if !always && sameFileInfo(info, w.info) {
 		return false
 	}
 	w.info = info
 	current := stateOf(w.feed.read())
 	if w.feed.isLast(current) {
-		w.candidate = content{}
+		w.candidate = fileState{}
 		return false
 	}
 	if current != w.candidate {
 		w.candidate = current
 		return true
 	}
-	w.candidate = content{}
+	w.candidate = fileState{}
 	w.feed.setLast(current)
 	w.changed()
 	return false
 }
 
-func sameStamp(a, b os.FileInfo) bool {
+func sameFileInfo(a, b os.FileInfo) bool {
 	if a == nil || b == nil {
 		return a == nil && b == nil
 	}
 	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
 }
 
-func (f *Feed) isLast(c content) bool {
+func (f *Feed) isLast(c fileState) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.last == c

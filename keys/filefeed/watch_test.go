@@ -198,7 +198,7 @@ func TestWatchReportsOnlyChangedContent(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.wait(t)
-	if !w.isLast(content{known: true}) {
+	if !w.isLast(fileState{known: true}) {
 		t.Error("the same content was reported twice")
 	}
 }

@@ -20,12 +20,12 @@ const emptyFile = "the file is empty: it requires at least \"keys: []\"; with a 
 const oneDocument = `a key file must be a single document: remove this and the rest, or move its keys into the list above`
 
 // parseYAML parses exactly one YAML document.
-func parseYAML(data []byte) (*node, *Fault) {
+func parseYAML(data []byte) (*node, *Error) {
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	var doc yaml.Node
 	switch err := dec.Decode(&doc); {
 	case errors.Is(err, io.EOF):
-		return nil, &Fault{Line: 1, Column: 1, Message: emptyFile}
+		return nil, &Error{Line: 1, Column: 1, Message: emptyFile}
 	case err != nil:
 		return nil, yamlFault(data, err)
 	}
@@ -35,14 +35,14 @@ func parseYAML(data []byte) (*node, *Fault) {
 	case err != nil:
 		return nil, yamlFault(data, err)
 	default:
-		return nil, &Fault{Line: next.Line, Column: next.Column, Message: oneDocument}
+		return nil, &Error{Line: next.Line, Column: next.Column, Message: oneDocument}
 	}
 	if len(doc.Content) != 1 {
-		return nil, &Fault{Line: 1, Column: 1, Message: emptyFile}
+		return nil, &Error{Line: 1, Column: 1, Message: emptyFile}
 	}
 	root := fromYAML(doc.Content[0])
 	if root.kind == nullNode {
-		return nil, &Fault{Line: 1, Column: 1, Message: emptyFile}
+		return nil, &Error{Line: 1, Column: 1, Message: emptyFile}
 	}
 	return root, nil
 }
@@ -94,13 +94,13 @@ var (
 
 // yamlFault converts an error of the library, which is a fixed text preceded by a line number. Only the text of an unknown
 // anchor contains a part of the file, and a value that starts with "*" may be a pasted secret.
-func yamlFault(data []byte, err error) *Fault {
+func yamlFault(data []byte, err error) *Error {
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
 	if m := unknownAnchor.FindStringSubmatch(text); m != nil {
 		before, _, _ := bytes.Cut(data, []byte("*"+m[1]))
-		return &Fault{Line: 1 + bytes.Count(before, []byte("\n")), Message: noAlias}
+		return &Error{Line: 1 + bytes.Count(before, []byte("\n")), Message: noAlias}
 	}
-	f := &Fault{Line: 1}
+	f := &Error{Line: 1}
 	if m := yamlLine.FindStringSubmatch(text); m != nil {
 		f.Line, _ = strconv.Atoi(m[1]) // digits
 		text = text[len(m[0]):]

@@ -77,8 +77,8 @@ func list(v any) ([]any, bool) {
 	}
 }
 
-// yes reports whether a boolean setting is true, in any of its representations.
-func yes(v any) bool {
+// parseBool reports whether a boolean setting is true, in any of its representations.
+func parseBool(v any) bool {
 	switch v := v.(type) {
 	case bool:
 		return v
@@ -103,33 +103,33 @@ func parseTime(v any) time.Time {
 	switch n := v.(type) {
 	case json.Number: // milliseconds
 		if ms, err := n.Int64(); err == nil {
-			return sane(time.UnixMilli(ms))
+			return validTime(time.UnixMilli(ms))
 		}
 	case map[string]any:
 		s, _ := text(n)
 		if ms, err := json.Number(s).Int64(); err == nil {
-			return sane(time.UnixMilli(ms))
+			return validTime(time.UnixMilli(ms))
 		}
 	case string:
 		for _, layout := range timeLayouts {
 			if t, err := time.Parse(layout, n); err == nil {
-				return sane(t)
+				return validTime(t)
 			}
 		}
 	}
 	return time.Time{}
 }
 
-// born returns the creation time in an ObjectId.
-func born(id string) time.Time {
+// objectIDTime returns the creation time in an ObjectId.
+func objectIDTime(id string) time.Time {
 	raw, err := hex.DecodeString(id)
 	if err != nil || len(raw) != 12 {
 		return time.Time{}
 	}
-	return sane(time.Unix(int64(raw[0])<<24|int64(raw[1])<<16|int64(raw[2])<<8|int64(raw[3]), 0))
+	return validTime(time.Unix(int64(raw[0])<<24|int64(raw[1])<<16|int64(raw[2])<<8|int64(raw[3]), 0))
 }
 
-func sane(t time.Time) time.Time {
+func validTime(t time.Time) time.Time {
 	if t.Unix() <= 0 || t.Year() > 9999 {
 		return time.Time{}
 	}

@@ -19,7 +19,7 @@ var idPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
 
 func readKeyFile(data []byte, o Options) (*Result, error) {
 	if o.Agents {
-		return nil, &Fault{"", "the bindings of keys are specified in the key file itself"}
+		return nil, &ParseError{"", "the bindings of keys are specified in the key file itself"}
 	}
 	entries, err := filefeed.Entries(data, filefeed.Options{Resolve: o.Resolve})
 	if err != nil {
@@ -27,7 +27,7 @@ func readKeyFile(data []byte, o Options) (*Result, error) {
 	}
 	result := &Result{Format: KeyFile}
 	for _, e := range entries {
-		item := Item{Place: fmt.Sprintf("line %d", e.Line), Key: registry.Import{
+		item := Item{Location: fmt.Sprintf("line %d", e.Line), Key: registry.Import{
 			ID: e.Key.ID, Sources: e.Key.Binding.Sources, Agent: e.Agent, Digest: e.Key.Digest, State: e.Key.State,
 			NotBefore: e.Key.NotBefore, Expires: e.Key.Expires,
 		}}
@@ -37,31 +37,31 @@ func readKeyFile(data []byte, o Options) (*Result, error) {
 	return result, nil
 }
 
-// reader converts rows to items.
-type reader struct {
+// converter converts rows to items.
+type converter struct {
 	options Options
 	result  Result
 	faults  []error
 }
 
-func (r *reader) fault(at *row, format string, args ...any) {
-	r.faults = append(r.faults, &Fault{at.place, fmt.Sprintf(format, args...)})
+func (r *converter) fault(at *row, format string, args ...any) {
+	r.faults = append(r.faults, &ParseError{at.place, fmt.Sprintf(format, args...)})
 }
 
-func (r *reader) skip(at *row, name, format string, args ...any) {
-	r.result.Skipped = append(r.result.Skipped, Skip{at.place, name, fmt.Sprintf(format, args...)})
+func (r *converter) skip(at *row, name, format string, args ...any) {
+	r.result.Skipped = append(r.result.Skipped, Skipped{at.place, name, fmt.Sprintf(format, args...)})
 }
 
 // item returns an item with the fields that all formats have in common.
-func (r *reader) item(at *row, id string, created time.Time) Item {
-	it := Item{Place: at.place, Key: registry.Import{Created: created}}
-	if idPattern.MatchString(id) && !keys.Issued(id) {
+func (r *converter) item(at *row, id string, created time.Time) Item {
+	it := Item{Location: at.place, Key: registry.Import{Created: created}}
+	if idPattern.MatchString(id) && !keys.HasValidChecksum(id) {
 		it.Key.ID = id
 	}
 	name, _ := text(at.values["name"])
 	it.setName(name)
-	it.Key.Prompt, it.Key.Chunks = note(at.values["prompt_id"]), note(at.values["chunks"])
-	it.Key.Retriever = note(at.values["retriever"])
+	it.Key.Prompt, it.Key.Chunks = truncate(at.values["prompt_id"]), truncate(at.values["chunks"])
+	it.Key.Retriever = truncate(at.values["retriever"])
 	return it
 }
 
@@ -74,7 +74,7 @@ func (it *Item) setName(name string) {
 	it.Key.Name = shortened
 }
 
-func note(v any) string {
+func truncate(v any) string {
 	s, _ := text(v)
 	return singleLine(s)
 }
@@ -94,9 +94,9 @@ func singleLine(s string) string {
 }
 
 // apiKey converts one item of /api/get_api_keys.
-func (r *reader) apiKey(at *row) {
+func (r *converter) apiKey(at *row) {
 	id, _ := text(at.values["id"])
-	it := r.item(at, id, born(id))
+	it := r.item(at, id, objectIDTime(id))
 	if r.options.Agents {
 		r.fault(at, "this list contains only the ends of keys, so keys cannot be bound to themselves")
 		return
@@ -123,7 +123,7 @@ func (r *reader) apiKey(at *row) {
 }
 
 // sourcesNamed returns the IDs of the sources that a text may refer to.
-func (r *reader) sourcesNamed(text string) (ids []string) {
+func (r *converter) sourcesNamed(text string) (ids []string) {
 	for _, s := range r.options.Sources {
 		if s.ID == text {
 			return []string{s.ID}
@@ -136,7 +136,7 @@ func (r *reader) sourcesNamed(text string) (ids []string) {
 }
 
 // mongo converts a document of api_keys or agents.
-func (r *reader) mongo(at *row) {
+func (r *converter) mongo(at *row) {
 	id, ok := text(at.values["_id"])
 	if !ok {
 		r.fault(at, "_id is not an ObjectId")
@@ -144,7 +144,7 @@ func (r *reader) mongo(at *row) {
 	}
 	created := parseTime(at.values["createdAt"])
 	if created.IsZero() {
-		created = born(id)
+		created = objectIDTime(id)
 	}
 	// A non-empty list takes precedence over the single source, as in DocsGPT.
 	sources, err := sourcesOf(at.values["sources"])
@@ -159,7 +159,7 @@ func (r *reader) mongo(at *row) {
 }
 
 // postgres converts a row of agents.
-func (r *reader) postgres(at *row) {
+func (r *converter) postgres(at *row) {
 	if _, exists := at.values["key"]; !exists {
 		r.fault(at, "the column key is missing: select it, too")
 		return
@@ -201,7 +201,7 @@ func sourcesOf(v any) ([]string, error) {
 }
 
 // take completes an item from a database, which contains the key in plaintext.
-func (r *reader) take(at *row, it Item, sources []string) {
+func (r *converter) take(at *row, it Item, sources []string) {
 	key, isText := at.values["key"].(string)
 	switch {
 	case at.values["key"] == nil || isText && key == "":
@@ -213,10 +213,10 @@ func (r *reader) take(at *row, it Item, sources []string) {
 	case strings.Contains(key, "..."):
 		r.skip(at, it.Key.Name, "its key is masked: read the database itself")
 		return
-	case !keys.WellFormed(key):
+	case !keys.IsValidToken(key):
 		r.skip(at, it.Key.Name, "its key is not a valid token: a token has 1 to 512 printable ASCII characters and no spaces")
 		return
-	case keys.Mistyped(key):
+	case keys.HasBadChecksum(key):
 		r.skip(at, it.Key.Name, "its key has the format of the gate's own tokens but a wrong checksum")
 		return
 	}
@@ -231,7 +231,7 @@ func (r *reader) take(at *row, it Item, sources []string) {
 		return
 	}
 	it.Key.Sources = sources
-	if yes(at.values["limited_token_mode"]) || yes(at.values["limited_request_mode"]) {
+	if parseBool(at.values["limited_token_mode"]) || parseBool(at.values["limited_request_mode"]) {
 		it.Notes = append(it.Notes, "DocsGPT's usage limits of this agent do not apply to a key that is bound to sources")
 	}
 	if restricted(at.values["config"]) {
@@ -246,11 +246,11 @@ func restricted(v any) bool {
 	if s, isText := v.(string); isText && json.Unmarshal([]byte(s), &config) == nil {
 		ok = true
 	}
-	return ok && yes(config["restrict_origins"])
+	return ok && parseBool(config["restrict_origins"])
 }
 
 // notes adds the notes that apply to all items.
-func (r *reader) notes() {
+func (r *converter) notes() {
 	if len(r.result.Items) == 0 {
 		return
 	}

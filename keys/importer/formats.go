@@ -54,7 +54,7 @@ func readRows(data []byte) ([]row, error) {
 	case looksLikeCSV(trimmed):
 		return readCSV(data)
 	default:
-		return nil, &Fault{"line 1", "the input is neither a JSON list, nor JSON objects, one per line, nor CSV with a header that " +
+		return nil, &ParseError{"line 1", "the input is neither a JSON list, nor JSON objects, one per line, nor CSV with a header that " +
 			"contains the column key; with psql use the options -At"}
 	}
 }
@@ -77,14 +77,14 @@ func readJSON(data []byte) ([]row, error) {
 			place = lines.place(skipSpace(data, dec.InputOffset()))
 		}
 		if n > maxRows {
-			return nil, &Fault{place, tooMany}
+			return nil, &ParseError{place, tooMany}
 		}
 		var values map[string]any
 		switch err := dec.Decode(&values); {
 		case err != nil:
 			return nil, notJSON(data, place, err)
 		case values == nil:
-			return nil, &Fault{place, "null is not a key: remove it"}
+			return nil, &ParseError{place, "null is not a key: remove it"}
 		}
 		rows = append(rows, row{place, values})
 	}
@@ -95,7 +95,7 @@ func readJSON(data []byte) ([]row, error) {
 		return nil, notJSON(data, lineAt(data, int64(len(data))), err)
 	}
 	if at := skipSpace(data, dec.InputOffset()); at < int64(len(data)) {
-		return nil, &Fault{lineAt(data, at), "unexpected text after the list: remove it"}
+		return nil, &ParseError{lineAt(data, at), "unexpected text after the list: remove it"}
 	}
 	return rows, nil
 }
@@ -108,18 +108,18 @@ func notJSON(data []byte, place string, err error) error {
 	)
 	switch {
 	case errors.As(err, &kind):
-		return &Fault{place, "not a JSON object"}
+		return &ParseError{place, "not a JSON object"}
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
-		return &Fault{lineAt(data, int64(len(data))), "unexpected end of the JSON: a closing quote or bracket is missing"}
+		return &ParseError{lineAt(data, int64(len(data))), "unexpected end of the JSON: a closing quote or bracket is missing"}
 	case errors.As(err, &syntax):
-		return &Fault{lineAt(data, brokenAt(data)), "invalid JSON: look for a missing or surplus comma, quote or bracket"}
+		return &ParseError{lineAt(data, errorOffset(data)), "invalid JSON: look for a missing or surplus comma, quote or bracket"}
 	default:
-		return &Fault{place, "invalid JSON"}
+		return &ParseError{place, "invalid JSON"}
 	}
 }
 
-// brokenAt returns the offset of the syntax error in data. The standard library's offset is relative to the start of a value.
-func brokenAt(data []byte) int64 {
+// errorOffset returns the offset of the syntax error in data. The standard library's offset is relative to the start of a value.
+func errorOffset(data []byte) int64 {
 	dec := jsontext.NewDecoder(bytes.NewReader(data), jsontext.AllowDuplicateNames(true))
 	for {
 		if _, err := dec.ReadToken(); err != nil {
@@ -166,7 +166,7 @@ func readCSV(data []byte) ([]row, error) {
 	columns := make(map[string]bool, len(header))
 	for i, name := range header {
 		if header[i] = strings.TrimSpace(name); columns[header[i]] {
-			return nil, &Fault{"line 1", fmt.Sprintf("column %d has the same name as another column", i+1)}
+			return nil, &ParseError{"line 1", fmt.Sprintf("column %d has the same name as another column", i+1)}
 		}
 		columns[header[i]] = true
 	}
@@ -181,7 +181,7 @@ func readCSV(data []byte) ([]row, error) {
 		}
 		line, _ := r.FieldPos(0)
 		if len(rows) == maxRows {
-			return nil, &Fault{fmt.Sprintf("line %d", line), tooMany}
+			return nil, &ParseError{fmt.Sprintf("line %d", line), tooMany}
 		}
 		values := make(map[string]any, len(record))
 		for i, text := range record {
@@ -197,15 +197,15 @@ func badCSV(err error) error {
 		if errors.Is(pe.Err, csv.ErrFieldCount) {
 			message = "the number of columns differs from the header"
 		}
-		return &Fault{fmt.Sprintf("line %d", pe.Line), message}
+		return &ParseError{fmt.Sprintf("line %d", pe.Line), message}
 	}
-	return &Fault{"", "invalid CSV"}
+	return &ParseError{"", "invalid CSV"}
 }
 
 // detect returns the format of rows, by the names of their fields.
 func detect(rows []row) (Format, error) {
 	if len(rows) == 0 {
-		return "", &Fault{"", "the input contains no keys"}
+		return "", &ParseError{"", "the input contains no keys"}
 	}
 	has := func(names ...string) bool {
 		return slices.ContainsFunc(rows, func(r row) bool {
@@ -222,6 +222,6 @@ func detect(rows []row) (Format, error) {
 	case has("id") && has("key") && has("source"):
 		return APIKeys, nil
 	default:
-		return "", &Fault{"", "the format cannot be detected: specify it, one of " + words(Formats())}
+		return "", &ParseError{"", "the format cannot be detected: specify it, one of " + words(Formats())}
 	}
 }

@@ -72,15 +72,15 @@ type Source struct{ ID, Name string }
 type Result struct {
 	Format  Format
 	Items   []Item
-	Skipped []Skip
+	Skipped []Skipped
 	Notes   []string // notes for users that apply to all items
 }
 
 // Item is a key that can be imported.
 type Item struct {
-	Key   registry.Import
-	Place string   // position in the input, such as "line 3" or "item 7"
-	Notes []string // notes for users about what is not imported
+	Key      registry.Import
+	Location string   // position in the input, such as "line 3" or "item 7"
+	Notes    []string // notes for users about what is not imported
 }
 
 // Imports returns the keys of all items.
@@ -92,17 +92,17 @@ func (r *Result) Imports() []registry.Import {
 	return all
 }
 
-// Skip is an entry of the input that cannot be imported as a key.
-type Skip struct {
+// Skipped is an entry of the input that cannot be imported as a key.
+type Skipped struct {
 	Place, Name string
 	Reason      string // for users
 }
 
-// Fault is a parse error. Its texts do not contain keys.
-type Fault struct{ Place, Message string }
+// ParseError is a parse error. Its texts do not contain keys.
+type ParseError struct{ Place, Message string }
 
 // Error implements error.
-func (f *Fault) Error() string {
+func (f *ParseError) Error() string {
 	if f.Place == "" {
 		return f.Message
 	}
@@ -110,21 +110,21 @@ func (f *Fault) Error() string {
 }
 
 // Parse parses keys. If format is empty, it is detected. With an error the result is nil. The error joins values of type
-// *Fault; for a KeyFile it is of type filefeed.Faults.
+// *Fault; for a KeyFile it is of type filefeed.ErrorList.
 func Parse(r io.Reader, format Format, o Options) (*Result, error) {
 	data, err := io.ReadAll(io.LimitReader(r, maxBytes+1))
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("reading the keys: %w", err)
 	case len(data) > maxBytes:
-		return nil, &Fault{"", "the input is larger than 64 MiB: split it"}
+		return nil, &ParseError{"", "the input is larger than 64 MiB: split it"}
 	}
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")) // byte order mark that some editors write
 	switch {
 	case !utf8.Valid(data):
-		return nil, &Fault{"", "the input is not UTF-8: save it with that encoding"}
+		return nil, &ParseError{"", "the input is not UTF-8: save it with that encoding"}
 	case len(bytes.TrimSpace(data)) == 0:
-		return nil, &Fault{"", "the input is empty"}
+		return nil, &ParseError{"", "the input is empty"}
 	}
 	if format == KeyFile || format == "" && looksLikeKeyFile(data) {
 		return readKeyFile(data, o)
@@ -138,16 +138,16 @@ func Parse(r io.Reader, format Format, o Options) (*Result, error) {
 			return nil, err
 		}
 	}
-	read := map[Format]func(*reader, *row){
-		APIKeys: (*reader).apiKey, MongoKeys: (*reader).mongo, MongoAgents: (*reader).mongo, PostgresAgents: (*reader).postgres,
+	read := map[Format]func(*converter, *row){
+		APIKeys: (*converter).apiKey, MongoKeys: (*converter).mongo, MongoAgents: (*converter).mongo, PostgresAgents: (*converter).postgres,
 	}[format]
 	if read == nil {
-		return nil, &Fault{"", fmt.Sprintf("unknown format: the formats are %s", words(Formats()))}
+		return nil, &ParseError{"", fmt.Sprintf("unknown format: the formats are %s", words(Formats()))}
 	}
-	conv := reader{options: o, result: Result{Format: format}}
+	conv := converter{options: o, result: Result{Format: format}}
 	for i := range rows {
 		if read(&conv, &rows[i]); len(conv.faults) >= maxFaults {
-			conv.faults = append(conv.faults, &Fault{"", "the rest was not checked: fix these faults first"})
+			conv.faults = append(conv.faults, &ParseError{"", "the rest was not checked: fix these faults first"})
 			break
 		}
 	}

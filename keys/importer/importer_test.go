@@ -34,7 +34,7 @@ func show(r *importer.Result) string {
 	fmt.Fprintf(&b, "%s\n", r.Format)
 	for _, it := range r.Items {
 		k := it.Key
-		fmt.Fprintf(&b, "%s: id=%s name=%s", it.Place, k.ID, k.Name)
+		fmt.Fprintf(&b, "%s: id=%s name=%s", it.Location, k.ID, k.Name)
 		if len(k.Sources) > 0 {
 			fmt.Fprintf(&b, " sources=%s", strings.Join(k.Sources, ","))
 		}
@@ -101,7 +101,7 @@ line 3: id=docs-site name=Docs sources=SRCA,SRCB token=A expires=2027-01-01T00:0
 line 8: id=agent name=agent agent={env.AGENT} token=B disabled
 `},
 		{"export", importer.Options{}, `{"keys":[
-{"id":"docs-site","name":"Docs","sha256":"DIGEST","source":["SRCA"],"state":"active"}],"not_exported":["key_x"]}`, `key-file
+{"id":"docs-site","name":"Docs","sha256":"DIGEST","source":["SRCA"],"state":"active"}],"skipped":["key_x"]}`, `key-file
 line 2: id=docs-site name=Docs sources=SRCA token=A
 `},
 		{"get_api_keys of 0.8 to 0.10, where sources are paths", importer.Options{}, `[
@@ -290,11 +290,11 @@ func FuzzParse(f *testing.F) {
 					bindings++
 				}
 			}
-			if bindings != 1 || it.Place == "" || slices.Contains(k.Sources, "") {
-				t.Errorf("%s: %d bindings", it.Place, bindings)
+			if bindings != 1 || it.Location == "" || slices.Contains(k.Sources, "") {
+				t.Errorf("%s: %d bindings", it.Location, bindings)
 			}
 			if k.Digest.IsZero() != (result.Format == importer.APIKeys) {
-				t.Errorf("%s: unexpected or missing token", it.Place)
+				t.Errorf("%s: unexpected or missing token", it.Location)
 			}
 		}
 		for _, s := range result.Skipped {

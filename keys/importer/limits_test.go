@@ -32,7 +32,7 @@ func TestParseTakesLinearTime(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r, err := importer.Parse(strings.NewReader(c.in), "", importer.Options{})
-			if err != nil || len(r.Items) != c.items || r.Items[c.items-1].Place != c.place {
+			if err != nil || len(r.Items) != c.items || r.Items[c.items-1].Location != c.place {
 				t.Fatalf("%+v, %v", r, err)
 			}
 		})

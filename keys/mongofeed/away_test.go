@@ -19,22 +19,22 @@ import (
 func TestDatabaseLostAndBack(t *testing.T) {
 	for _, c := range []struct {
 		name string
-		lose func(t *testing.T, p *feedtest.Proxy, g *feedtest.Gate, change func())
+		lose func(t *testing.T, p *feedtest.Proxy, g *feedtest.Harness, change func())
 	}{
-		{"refused while nothing happens", func(_ *testing.T, p *feedtest.Proxy, _ *feedtest.Gate, change func()) { p.Refuse(); change() }},
-		{"cut in the middle of a poll", func(t *testing.T, p *feedtest.Proxy, _ *feedtest.Gate, change func()) {
+		{"refused while nothing happens", func(_ *testing.T, p *feedtest.Proxy, _ *feedtest.Harness, change func()) { p.Refuse(); change() }},
+		{"cut in the middle of a poll", func(t *testing.T, p *feedtest.Proxy, _ *feedtest.Harness, change func()) {
 			cut := p.CutAfter(30_000)
 			change()
 			feedtest.Await(t, cut)
 		}},
-		{"cut in the middle of a snapshot", func(t *testing.T, p *feedtest.Proxy, g *feedtest.Gate, change func()) {
-			p.Swallow()
-			g.Until(feedtest.UnknownToken, keys.FeedAway)
+		{"cut in the middle of a snapshot", func(t *testing.T, p *feedtest.Proxy, g *feedtest.Harness, change func()) {
+			p.Blackhole()
+			g.WaitFor(feedtest.UnknownToken, keys.FeedUnavailable)
 			change()
 			p.Accept()
 			feedtest.Await(t, p.CutAfter(60_000))
 		}},
-		{"swallowed without a word", func(_ *testing.T, p *feedtest.Proxy, _ *feedtest.Gate, change func()) { p.Swallow(); change() }},
+		{"swallowed without a word", func(_ *testing.T, p *feedtest.Proxy, _ *feedtest.Harness, change func()) { p.Blackhole(); change() }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -44,8 +44,8 @@ func TestDatabaseLostAndBack(t *testing.T) {
 			p := feedtest.NewProxy(t, mongotest.Host())
 			o := options(t, through(p, d.name))
 			o.Poll, o.Timeout = 0, 3*time.Second
-			g := feedtest.LostAndBack(t, d, p, newFeed(t, o), func(g *feedtest.Gate, change func()) { c.lose(t, p, g, change) })
-			faults := g.Faults()
+			g := feedtest.TestOutage(t, d, p, newFeed(t, o), func(g *feedtest.Harness, change func()) { c.lose(t, p, g, change) })
+			faults := g.Errors()
 			if len(faults) == 0 {
 				t.Error("no fault was reported")
 			}
@@ -59,14 +59,14 @@ func TestDatabaseLostAndBack(t *testing.T) {
 }
 
 func TestStartWithoutTheDatabase(t *testing.T) {
-	feedtest.StartWithoutTheDatabase(t, func(t *testing.T) feedtest.Database { return newDatabase(t) })
+	feedtest.TestColdStartSnapshot(t, func(t *testing.T) feedtest.Database { return newDatabase(t) })
 }
 
-func TestStartWithNothing(t *testing.T) { feedtest.StartWithNothing(t, newDatabase(t)) }
+func TestStartWithNothing(t *testing.T) { feedtest.TestColdStartNoSnapshot(t, newDatabase(t)) }
 
-func TestPatienceEnds(t *testing.T) { feedtest.PatienceEnds(t, newDatabase(t)) }
+func TestPatienceEnds(t *testing.T) { feedtest.TestMaxStale(t, newDatabase(t)) }
 
-func TestSnapshotFollows(t *testing.T) { feedtest.SnapshotFollows(t, newDatabase(t)) }
+func TestSnapshotFollows(t *testing.T) { feedtest.TestSnapshotUpdated(t, newDatabase(t)) }
 
 // A DNS that is away is like a database that is away, and is not asked before the database is needed.
 func TestStartWithoutTheDNS(t *testing.T) {
@@ -82,7 +82,7 @@ func TestStartWithoutTheDNS(t *testing.T) {
 		t.Error("the DNS was asked by New")
 	}
 	set, err := f.Load(t.Context())
-	stale := (*keys.Stale)(nil)
+	stale := (*keys.StaleError)(nil)
 	if !errors.As(err, &stale) || !strings.Contains(err.Error(), "DNS") || len(set) != 0 {
 		t.Errorf("Load: %d keys, %v", len(set), err)
 	}
@@ -100,12 +100,12 @@ func TestContextEndsEverything(t *testing.T) {
 	}{
 		{"polling", false, func(*testing.T, *feedtest.Proxy, string) {}},
 		{"in a poll that is not answered", false, func(t *testing.T, p *feedtest.Proxy, _ string) {
-			p.Swallow()
-			feedtest.Await(t, p.Swallowed())
+			p.Blackhole()
+			feedtest.Await(t, p.Blackholed())
 		}},
 		{"waiting for a change stream", true, func(*testing.T, *feedtest.Proxy, string) {}},
 		{"while a load connects to nobody", false, func(t *testing.T, p *feedtest.Proxy, uri string) {
-			feedtest.LoadIsGivenUp(t, p, newFeed(t, options(t, uri)))
+			feedtest.TestLoadCanceled(t, p, newFeed(t, options(t, uri)))
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -116,7 +116,7 @@ func TestContextEndsEverything(t *testing.T) {
 			if c.streamed {
 				uri = r.uri()
 			}
-			feedtest.ContextEndsEverything(t, p, newFeed(t, options(t, uri)), func(changed <-chan struct{}) {
+			feedtest.TestContextCanceled(t, p, newFeed(t, options(t, uri)), func(changed <-chan struct{}) {
 				feedtest.Await(t, changed)
 				c.ready(t, p, uri)
 			}, r.stop)

@@ -15,7 +15,7 @@ import (
 
 // Whatever changes in an agent, its key is the new one soon, and no other key is touched.
 func TestEveryChangeIsNoticed(t *testing.T) {
-	facts := func(g *feedtest.Gate) keys.Facts { return *g.Store.Get(keyID(1)).Facts }
+	facts := func(g *feedtest.Harness) keys.AgentInfo { return *g.Store.Get(keyID(1)).Facts }
 	change := func(fields ...bson.E) func(*testing.T, string) {
 		return func(t *testing.T, database string) {
 			mongotest.Update(t, database, mongofeed.Agents, byID(1), set(fields...))
@@ -24,51 +24,53 @@ func TestEveryChangeIsNoticed(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		change func(t *testing.T, database string)
-		seen   func(g *feedtest.Gate) bool
+		seen   func(g *feedtest.Harness) bool
 	}{
 		{
 			"inserted", func(t *testing.T, database string) { mongotest.Insert(t, database, mongofeed.Agents, agent(3)) },
-			func(g *feedtest.Gate) bool { return g.Reason(agentKey(3)) == keys.Allowed },
+			func(g *feedtest.Harness) bool { return g.Reason(agentKey(3)) == keys.Allowed },
 		},
 		{
 			"deleted", func(t *testing.T, database string) { mongotest.Delete(t, database, mongofeed.Agents, byID(1)) },
-			func(g *feedtest.Gate) bool { return g.Reason(agentKey(1)) == keys.Unknown },
+			func(g *feedtest.Harness) bool { return g.Reason(agentKey(1)) == keys.UnknownToken },
 		},
 		{
 			"rotated", change(is("key", "rotated")),
-			func(g *feedtest.Gate) bool {
-				return g.Reason("rotated") == keys.Allowed && g.Reason(agentKey(1)) == keys.Unknown
+			func(g *feedtest.Harness) bool {
+				return g.Reason("rotated") == keys.Allowed && g.Reason(agentKey(1)) == keys.UnknownToken
 			},
 		},
-		{"key taken away", change(is("key", "")), func(g *feedtest.Gate) bool { return g.Reason(agentKey(1)) == keys.Unknown }},
+		{"key taken away", change(is("key", "")), func(g *feedtest.Harness) bool { return g.Reason(agentKey(1)) == keys.UnknownToken }},
 		{
 			"key made an object", change(is("key", bson.D{is("ne", nil)})),
-			func(g *feedtest.Gate) bool { return g.Reason(agentKey(1)) == keys.Unknown },
+			func(g *feedtest.Harness) bool { return g.Reason(agentKey(1)) == keys.UnknownToken },
 		},
 		{
 			"key given to another agent", func(t *testing.T, database string) {
 				mongotest.Update(t, database, mongofeed.Agents, byID(1), set(is("key", "")))
 				mongotest.Update(t, database, mongofeed.Agents, byID(2), set(is("key", agentKey(1))))
 			},
-			func(g *feedtest.Gate) bool {
+			func(g *feedtest.Harness) bool {
 				d := g.Verifier.Verify(agentKey(1), time.Now())
 				return d.Allowed() && d.Key.ID == keyID(2)
 			},
 		},
-		{"renamed", change(is("name", "New")), func(g *feedtest.Gate) bool { return g.Store.Get(keyID(1)).Name == "New" }},
-		{"unpublished", change(is("status", "draft")), func(g *feedtest.Gate) bool { return facts(g).Status == "draft" }},
+		{"renamed", change(is("name", "New")), func(g *feedtest.Harness) bool { return g.Store.Get(keyID(1)).Name == "New" }},
+		{"unpublished", change(is("status", "draft")), func(g *feedtest.Harness) bool { return facts(g).Status == "draft" }},
 		{
 			"limited", change(is("limited_request_mode", "True"), is("request_limit", int32(3))),
-			func(g *feedtest.Gate) bool { return facts(g).RequestsPerDay == 3 },
+			func(g *feedtest.Harness) bool { return facts(g).RequestsPerDay == 3 },
 		},
-		{"other owner", change(is("user", "ann")), func(g *feedtest.Gate) bool { return facts(g).Owner == "ann" }},
+		{"other owner", change(is("user", "ann")), func(g *feedtest.Harness) bool { return facts(g).Owner == "ann" }},
 		{
 			"given other sources", change(is("sources", bson.A{"one", "default"})),
-			func(g *feedtest.Gate) bool { return len(facts(g).Sources) == 2 },
+			func(g *feedtest.Harness) bool { return len(facts(g).Sources) == 2 },
 		},
 		{
 			"all deleted at once", func(t *testing.T, database string) { mongotest.Run(t, database, bson.D{is("drop", mongofeed.Agents)}) },
-			func(g *feedtest.Gate) bool { return g.Reason(agentKey(1)) == keys.Unknown && g.Store.Len() == 0 },
+			func(g *feedtest.Harness) bool {
+				return g.Reason(agentKey(1)) == keys.UnknownToken && g.Store.Len() == 0
+			},
 		},
 		{
 			"the first agent after an upgrade from api_keys", func(t *testing.T, database string) {
@@ -76,8 +78,8 @@ func TestEveryChangeIsNoticed(t *testing.T) {
 				mongotest.Insert(t, database, mongofeed.APIKeys, bson.D{is("_id", agentID(7)), is("key", "old")})
 				mongotest.Insert(t, database, mongofeed.Agents, agent(3))
 			},
-			func(g *feedtest.Gate) bool {
-				return g.Reason(agentKey(3)) == keys.Allowed && g.Reason("old") == keys.Unknown
+			func(g *feedtest.Harness) bool {
+				return g.Reason(agentKey(3)) == keys.Allowed && g.Reason("old") == keys.UnknownToken
 			},
 		},
 	} {
@@ -88,7 +90,7 @@ func TestEveryChangeIsNoticed(t *testing.T) {
 			o := options(t, mongotest.URI(database))
 			o.Poll = 0 // the default
 			g := feedtest.Run(t, newFeed(t, o))
-			g.Watched()
+			g.WaitWatched()
 			if c.seen(g) {
 				t.Fatal("it is seen before it has happened")
 			}
@@ -104,7 +106,7 @@ func TestEveryChangeIsNoticed(t *testing.T) {
 func TestConversationsAreNoChange(t *testing.T) {
 	d := newDatabase(t)
 	f := newFeed(t, options(t, mongotest.URI(d.name)))
-	feedtest.ConversationsAreNoChange(t, d, f, true, func(agent, n int) {
+	feedtest.TestIgnoresUnrelatedWrites(t, d, f, true, func(agent, n int) {
 		now := time.Unix(1_800_000_000+int64(n), 0)
 		mongotest.Update(t, d.name, mongofeed.Agents, byID(agent), set(is("lastUsedAt", now), is("updatedAt", now)))
 	})
@@ -131,6 +133,6 @@ func TestManyChanges(t *testing.T) {
 		}
 	}
 	mongotest.Insert(t, database, mongofeed.Agents, agent(1))
-	g.Until(agentKey(1), keys.Allowed)
-	g.Agrees(newFeed(t, o))
+	g.WaitFor(agentKey(1), keys.Allowed)
+	g.AssertInSync(newFeed(t, o))
 }

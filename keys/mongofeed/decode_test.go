@@ -6,7 +6,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 
 	"github.com/docsgate/docsgate/keys"
-	"github.com/docsgate/docsgate/keys/adopted"
+	"github.com/docsgate/docsgate/keys/docsgptkeys"
 )
 
 // Whatever a server sends, reading it does no harm, and a store takes what becomes of it.
@@ -29,16 +29,16 @@ func FuzzDecode(f *testing.F) {
 		f.Add(raw)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		matters(data)
+		isKeyChange(data)
 		if _, err := idOf(nil, Agents, data); err != nil {
 			return
 		}
 		d := decode(data)
 		shown := d.agent.Left("").ID
-		if again := (&adopted.Agent{ID: shown}).Left("").ID; shown != again {
+		if again := (&docsgptkeys.Agent{ID: shown}).Left("").ID; shown != again {
 			t.Error("what is shown is not shown as it is")
 		}
-		set, _ := adopted.Keys([]adopted.Agent{d.agent}, adopted.Filter{Shared: true})
+		set, _ := docsgptkeys.Keys([]docsgptkeys.Agent{d.agent}, docsgptkeys.Filter{IncludeShared: true})
 		if _, err := keys.NewStore().Replace("f", set); err != nil {
 			t.Fatalf("a store does not take it: %v", err)
 		}

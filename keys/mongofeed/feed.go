@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"github.com/docsgate/docsgate/keys"
-	"github.com/docsgate/docsgate/keys/adopted"
+	"github.com/docsgate/docsgate/keys/docsgptkeys"
 )
 
 // The collections that DocsGPT keeps keys in, as values of Options.Collection.
@@ -56,7 +56,7 @@ type Options struct {
 	InsecurePlaintext bool
 
 	// Filter says which agents are adopted.
-	Filter adopted.Filter
+	Filter docsgptkeys.Filter
 
 	// SnapshotPath is the file that keeps the keys for the time that the database is away; empty: none. Two more files are
 	// beside it, with ".secret" and ".confirmed" at the end of their names.
@@ -65,8 +65,8 @@ type Options struct {
 	// Poll is the time between two looks at a database that has no change streams. Default: 500 ms.
 	Poll time.Duration
 
-	// Patience is how long the last keys count while the database is away. Default: 24 h.
-	Patience time.Duration
+	// MaxStale is how long the last keys count while the database is away. Default: 24 h.
+	MaxStale time.Duration
 
 	// Timeout is how long the database may take to be connected or to answer one question. Reading all records may take
 	// twelve times as long. Default: 5 s.
@@ -82,33 +82,33 @@ type Feed struct {
 	options Options
 	address address
 	seed    maphash.Seed // of marks: nobody can prepare records whose marks are the same
-	memory  *adopted.Memory
+	memory  *docsgptkeys.AgentCache
 
 	reading chan struct{} // holds one value while the database is read; guards the following
-	seen    *seen         // nil: nothing was read yet
+	seen    *lastSnapshot // nil: nothing was read yet
 	passes  uint64        // so far
 
-	watching  atomic.Bool // a watch has compared everything, and still has its connection
-	unstreamy sync.Once   // change streams that cannot be used were noted
+	watching      atomic.Bool // a watch has compared everything, and still has its connection
+	noStreamsOnce sync.Once   // change streams that cannot be used were noted
 
-	mu  sync.Mutex     // guards odd
-	odd []adopted.Left // records that are not even agents
+	mu        sync.Mutex            // guards odd
+	malformed []docsgptkeys.Skipped // records that are not even agents
 }
 
 var (
-	_ keys.Tracker = (*Feed)(nil)
-	_ keys.Remote  = (*Feed)(nil)
+	_ keys.DeltaFeed  = (*Feed)(nil)
+	_ keys.RemoteFeed = (*Feed)(nil)
 )
 
 // New returns a feed. The database is not touched yet. The error does not show the address.
 func New(o Options) (*Feed, error) {
 	switch {
-	case o.Poll < 0 || o.Patience < 0 || o.Timeout < 0:
+	case o.Poll < 0 || o.MaxStale < 0 || o.Timeout < 0:
 		return nil, errors.New("poll, patience and timeout of a DocsGPT feed cannot be negative")
 	case !slices.Contains([]string{"", Agents, APIKeys, Both}, o.Collection):
 		return nil, fmt.Errorf("the collection of a DocsGPT feed is %s, %s or %s", Agents, APIKeys, Both)
 	}
-	o.Poll, o.Patience = cmp.Or(o.Poll, defaultPoll), cmp.Or(o.Patience, defaultPatience)
+	o.Poll, o.MaxStale = cmp.Or(o.Poll, defaultPoll), cmp.Or(o.MaxStale, defaultPatience)
 	o.Timeout = cmp.Or(o.Timeout, defaultTimeout)
 	if o.Note == nil {
 		o.Note = func(string) {}
@@ -119,7 +119,7 @@ func New(o Options) (*Feed, error) {
 	}
 	o.URI = keys.Secret{} // it is in address now
 	f := &Feed{options: o, address: address, seed: maphash.MakeSeed(), reading: make(chan struct{}, 1)}
-	f.memory = adopted.NewMemory(adopted.MemoryOptions{
+	f.memory = docsgptkeys.NewMemory(docsgptkeys.MemoryOptions{
 		Feed: address.name, Filter: o.Filter, SnapshotPath: o.SnapshotPath, Note: o.Note,
 	})
 	return f, nil
@@ -129,27 +129,27 @@ func New(o Options) (*Feed, error) {
 func (f *Feed) Name() string { return f.address.name }
 
 // Connection returns how the database is reached. It does not change.
-func (f *Feed) Connection() adopted.Connection { return f.address.connection }
+func (f *Feed) Connection() docsgptkeys.Connection { return f.address.connection }
 
-// Fresh implements keys.Remote.
-func (f *Feed) Fresh() time.Time { return f.memory.Fresh() }
+// LastConfirmed implements keys.RemoteFeed.
+func (f *Feed) LastConfirmed() time.Time { return f.memory.LastConfirmed() }
 
-// Patience implements keys.Remote.
-func (f *Feed) Patience() time.Duration { return f.options.Patience }
+// MaxStale implements keys.RemoteFeed.
+func (f *Feed) MaxStale() time.Duration { return f.options.MaxStale }
 
-// Left returns the records that have a key and were not adopted at the last reading, sorted by ID.
-func (f *Feed) Left() []adopted.Left {
+// Skipped returns the records that have a key and were not adopted at the last reading, sorted by ID.
+func (f *Feed) Skipped() []docsgptkeys.Skipped {
 	f.mu.Lock()
-	left := slices.Concat(f.memory.Left(), f.odd)
+	left := slices.Concat(f.memory.Skipped(), f.malformed)
 	f.mu.Unlock()
-	slices.SortStableFunc(left, func(a, b adopted.Left) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortStableFunc(left, func(a, b docsgptkeys.Skipped) int { return cmp.Compare(a.ID, b.ID) })
 	return left
 }
 
 // Load reads all records. While the database is away it returns the last keys, from memory or from the snapshot, with a
-// *keys.Stale error. What an operator has to mend, such as a wrong password, is an error without keys.
+// *keys.StaleError error. What an operator has to mend, such as a wrong password, is an error without keys.
 func (f *Feed) Load(ctx context.Context) ([]keys.Key, error) {
-	if err := f.begin(ctx); err != nil {
+	if err := f.lock(ctx); err != nil {
 		return nil, err
 	}
 	defer f.end()
@@ -162,15 +162,15 @@ func (f *Feed) Load(ctx context.Context) ([]keys.Key, error) {
 	if ctxErr := ctx.Err(); ctxErr != nil {
 		return nil, ctxErr
 	}
-	err, away := explain(err, f.options.Timeout)
+	err, away := classifyError(err, f.options.Timeout)
 	if away {
-		return f.memory.Kept(err)
+		return f.memory.Cached(err)
 	}
 	return nil, err
 }
 
 // readAll reads all records over a connection of its own.
-func (f *Feed) readAll(ctx context.Context) ([]adopted.Agent, time.Time, error) {
+func (f *Feed) readAll(ctx context.Context) ([]docsgptkeys.Agent, time.Time, error) {
 	ctx, l, err := f.connect(ctx)
 	if err != nil {
 		return nil, time.Time{}, err
@@ -178,15 +178,15 @@ func (f *Feed) readAll(ctx context.Context) ([]adopted.Agent, time.Time, error) 
 	defer l.close()
 	agents, at, err := f.readFull(ctx, l)
 	if err != nil {
-		err = l.why(err)
+		err = l.cause(err)
 	}
 	return agents, at, err
 }
 
-// Changes implements keys.Tracker: what the watch has read since the last call. Without a watch that has compared
+// Changes implements keys.DeltaFeed: what the watch has read since the last call. Without a watch that has compared
 // everything it cannot tell.
 func (f *Feed) Changes(ctx context.Context) (keys.Delta, bool, error) {
-	if err := f.begin(ctx); err != nil {
+	if err := f.lock(ctx); err != nil {
 		return keys.Delta{}, false, err
 	}
 	defer f.end()
@@ -196,8 +196,8 @@ func (f *Feed) Changes(ctx context.Context) (keys.Delta, bool, error) {
 	return f.memory.Changes(), true, nil
 }
 
-// begin waits until nobody else reads the database, so that what is read last is the newest.
-func (f *Feed) begin(ctx context.Context) error {
+// lock waits until nobody else reads the database, so that what is read last is the newest.
+func (f *Feed) lock(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}

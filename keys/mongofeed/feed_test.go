@@ -13,7 +13,7 @@ import (
 	"github.com/docsgate/docsgate/internal/feedtest"
 	"github.com/docsgate/docsgate/internal/mongotest"
 	"github.com/docsgate/docsgate/keys"
-	"github.com/docsgate/docsgate/keys/adopted"
+	"github.com/docsgate/docsgate/keys/docsgptkeys"
 	"github.com/docsgate/docsgate/keys/mongofeed"
 )
 
@@ -23,7 +23,7 @@ func TestLoadOfEveryVersion(t *testing.T) {
 	for _, c := range []struct {
 		name, collection string
 		doc              bson.D
-		want             keys.Facts
+		want             keys.AgentInfo
 	}{
 		{
 			"0.8", mongofeed.APIKeys,
@@ -31,14 +31,14 @@ func TestLoadOfEveryVersion(t *testing.T) {
 				is("_id", agentID(1)), is("name", "Docs"), is("key", agentKey(1)), is("source", "local/my docs/"), is("user", "local"),
 				is("prompt_id", "default"), is("chunks", "2"),
 			},
-			keys.Facts{Owner: "local", Sources: []string{"local/my docs/"}},
+			keys.AgentInfo{Owner: "local", Sources: []string{"local/my docs/"}},
 		},
 		{
 			"0.10, the built-in source", mongofeed.APIKeys,
 			bson.D{
 				is("_id", agentID(1)), is("name", "Docs"), is("key", agentKey(1)), is("source", "default"), is("user", "local"),
 			},
-			keys.Facts{Owner: "local", Sources: []string{"default"}},
+			keys.AgentInfo{Owner: "local", Sources: []string{"default"}},
 		},
 		{
 			"0.12", mongofeed.APIKeys,
@@ -46,14 +46,14 @@ func TestLoadOfEveryVersion(t *testing.T) {
 				is("_id", agentID(1)), is("name", "Docs"), is("key", agentKey(1)), is("source", dbRef(source)), is("user", "local"),
 				is("retriever", "classic"), is("chunks", "2"),
 			},
-			keys.Facts{Owner: "local", Sources: []string{source.Hex()}},
+			keys.AgentInfo{Owner: "local", Sources: []string{source.Hex()}},
 		},
 		{
 			"0.13, without a source", mongofeed.APIKeys,
 			bson.D{
 				is("_id", agentID(1)), is("name", "Docs"), is("key", agentKey(1)), is("user", "ann"), is("retriever", "classic"),
 			},
-			keys.Facts{Owner: "ann"},
+			keys.AgentInfo{Owner: "ann"},
 		},
 		{
 			"0.14", mongofeed.Agents,
@@ -61,18 +61,18 @@ func TestLoadOfEveryVersion(t *testing.T) {
 				is("_id", agentID(1)), is("user", "ann"), is("name", "Docs"), is("source", dbRef(source)), is("chunks", "2"),
 				is("tools", bson.A{}), is("status", "draft"), is("key", agentKey(1)), is("lastUsedAt", nil),
 			},
-			keys.Facts{Owner: "ann", Status: "draft", Sources: []string{source.Hex()}},
+			keys.AgentInfo{Owner: "ann", Status: "draft", Sources: []string{source.Hex()}},
 		},
 		{
 			"0.14, no source", mongofeed.Agents,
 			agent(1, is("name", "Docs"), is("source", "")),
-			keys.Facts{Owner: "local", Status: "published"},
+			keys.AgentInfo{Owner: "local", Status: "published"},
 		},
 		{
 			"0.15, several sources and limits", mongofeed.Agents, agent(1, is("name", "Docs"), is("source", ""),
 				is("sources", bson.A{dbRef(source), "default", dbRef(second), dbRef(source)}),
 				is("limited_request_mode", true), is("request_limit", int32(7)), is("limited_token_mode", "True"), is("token_limit", int64(8))),
-			keys.Facts{
+			keys.AgentInfo{
 				Owner: "local", Status: "published", Sources: []string{source.Hex(), "default", second.Hex()},
 				RequestsPerDay: 7, TokensPerDay: 8,
 			},
@@ -81,7 +81,7 @@ func TestLoadOfEveryVersion(t *testing.T) {
 			"0.16, the list of sources wins", mongofeed.Agents, agent(1, is("name", "Docs"), is("source", "default"),
 				is("sources", bson.A{dbRef(second)}), is("limited_request_mode", "False"), is("limited_token_mode", true), is("token_limit", nil),
 				is("folder_id", nil), is("workflow", nil)),
-			keys.Facts{Owner: "local", Status: "published", Sources: []string{second.Hex()}, TokensPerDay: 50000},
+			keys.AgentInfo{Owner: "local", Status: "published", Sources: []string{second.Hex()}, TokensPerDay: 50000},
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -112,7 +112,7 @@ func referring(t *testing.T, doc bson.D) bool {
 }
 
 // check holds for the one key of a database.
-func check(t *testing.T, uri string, want keys.Facts) {
+func check(t *testing.T, uri string, want keys.AgentInfo) {
 	t.Helper()
 	g := feedtest.Run(t, newFeed(t, options(t, uri)))
 	if got := g.Reason(agentKey(1)); got != keys.Allowed {
@@ -136,7 +136,7 @@ func TestOnlyTheStoredSpelling(t *testing.T) {
 	mongotest.Insert(t, database, mongofeed.Agents, agent(1, is("key", "Abc-Kelvin")), agent(2, is("key", "abc-Kelvin")))
 	g := feedtest.Run(t, newFeed(t, options(t, mongotest.URI(database))))
 	for token, want := range map[string]keys.Reason{
-		"Abc-Kelvin": keys.Allowed, "abc-Kelvin": keys.Allowed, "ABC-KELVIN": keys.Unknown, "abc-kelvin": keys.Unknown,
+		"Abc-Kelvin": keys.Allowed, "abc-Kelvin": keys.Allowed, "ABC-KELVIN": keys.UnknownToken, "abc-kelvin": keys.UnknownToken,
 	} {
 		if got := g.Reason(token); got != want {
 			t.Errorf("%q: %s, want %s", token, got, want)
@@ -202,7 +202,7 @@ func TestCollections(t *testing.T) {
 			if got != c.want || len(all) != len(c.want) {
 				t.Errorf("adopted %q (%d), want %q", got, len(all), c.want)
 			}
-			if left := f.Left(); len(left) != c.left {
+			if left := f.Skipped(); len(left) != c.left {
 				t.Errorf("left out: %+v, want %d", left, c.left)
 			}
 		})
@@ -232,7 +232,7 @@ func TestOddRecords(t *testing.T) {
 	if len(all) != len(usable) {
 		t.Errorf("%d keys, want %d", len(all), len(usable))
 	}
-	for id, want := range map[string]keys.Facts{
+	for id, want := range map[string]keys.AgentInfo{
 		keyID(20): {Status: ""}, keyID(21): {Owner: "local", Status: "published", RequestsPerDay: 12, TokensPerDay: 50000},
 		keyID(22): {}, "agent_short-id": {},
 	} {
@@ -241,7 +241,7 @@ func TestOddRecords(t *testing.T) {
 			t.Errorf("%s: %+v, want %+v", id, k.Facts, want)
 		}
 	}
-	left := f.Left()
+	left := f.Skipped()
 	if len(left) != len(odd) {
 		t.Errorf("%d records left out, want %d: %+v", len(left), len(odd), left)
 	}
@@ -250,7 +250,7 @@ func TestOddRecords(t *testing.T) {
 			t.Errorf("left out without id, name or reason: %+v", l)
 		}
 	}
-	if i := slices.IndexFunc(left, func(l adopted.Left) bool { return l.ID == agentID(1).Hex() }); i < 0 || !strings.Contains(left[i].Reason, "not a string") {
+	if i := slices.IndexFunc(left, func(l docsgptkeys.Skipped) bool { return l.ID == agentID(1).Hex() }); i < 0 || !strings.Contains(left[i].Reason, "not a string") {
 		t.Errorf("the record with an operator for a key: %+v", left)
 	}
 }
@@ -262,14 +262,14 @@ func TestFilters(t *testing.T) {
 		agent(3, is("user", "bob"), is("key", "c")), agent(4, is("user", "bob"), is("key", "d"), is("name", "D (shared)")))
 	for _, c := range []struct {
 		name   string
-		filter adopted.Filter
+		filter docsgptkeys.Filter
 		want   string // their tokens
 	}{
-		{"none: all but shared ones", adopted.Filter{}, "abc"},
-		{"owner", adopted.Filter{Owners: []string{"ann"}}, "ab"},
-		{"published", adopted.Filter{Published: true}, "ac"},
-		{"shared, too", adopted.Filter{Shared: true}, "abcd"},
-		{"ids", adopted.Filter{IDs: []string{strings.ToUpper(agentID(2).Hex()), keyID(3)}}, "bc"},
+		{"none: all but shared ones", docsgptkeys.Filter{}, "abc"},
+		{"owner", docsgptkeys.Filter{Owners: []string{"ann"}}, "ab"},
+		{"published", docsgptkeys.Filter{OnlyPublished: true}, "ac"},
+		{"shared, too", docsgptkeys.Filter{IncludeShared: true}, "abcd"},
+		{"ids", docsgptkeys.Filter{IDs: []string{strings.ToUpper(agentID(2).Hex()), keyID(3)}}, "bc"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			o := options(t, mongotest.URI(database))
@@ -284,7 +284,7 @@ func TestFilters(t *testing.T) {
 			if got != c.want {
 				t.Errorf("adopted %q, want %q", got, c.want)
 			}
-			if got, want := len(f.Left()), 4-len(c.want); got != want {
+			if got, want := len(f.Skipped()), 4-len(c.want); got != want {
 				t.Errorf("%d agents left out, want %d", got, want)
 			}
 		})
@@ -300,7 +300,7 @@ func TestMissingDatabase(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "no such database") || set != nil {
 		t.Fatalf("Load: %d keys, %v", len(set), err)
 	}
-	if stale := (*keys.Stale)(nil); errors.As(err, &stale) {
+	if stale := (*keys.StaleError)(nil); errors.As(err, &stale) {
 		t.Errorf("it passes for a database that is away: %v", err)
 	}
 	if watched := f.Watch(t.Context(), func() { t.Error("something is said to have changed") }); watched == nil || watched.Error() != err.Error() {

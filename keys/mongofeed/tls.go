@@ -9,27 +9,27 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 	"go.mongodb.org/mongo-driver/v2/x/mongo/driver/connstring"
 
-	"github.com/docsgate/docsgate/keys/adopted"
+	"github.com/docsgate/docsgate/keys/docsgptkeys"
 )
 
 // connectionOf tells how the servers of an address are reached. Those that the DNS names (srv) have TLS by default, and count
 // as other machines.
-func connectionOf(cs *connstring.ConnString, srv bool) adopted.Connection {
-	c := adopted.Connection{Transport: adopted.Local}
+func connectionOf(cs *connstring.ConnString, srv bool) docsgptkeys.Connection {
+	c := docsgptkeys.Connection{Transport: docsgptkeys.Local}
 	encrypted := cs.SSL || srv && !cs.SSLSet
 	for _, at := range cs.Hosts {
 		host := hostOf(at)
-		if !srv && adopted.IsLocal(host) {
+		if !srv && docsgptkeys.IsLocal(host) {
 			continue
 		}
 		c.Hosts = append(c.Hosts, host)
 		switch {
 		case !encrypted:
-			c.Transport = adopted.Plaintext
+			c.Transport = docsgptkeys.Plaintext
 		case cs.SSLInsecure:
-			c.Transport = adopted.Unverified
+			c.Transport = docsgptkeys.Unverified
 		default:
-			c.Transport = adopted.Verified
+			c.Transport = docsgptkeys.Verified
 		}
 	}
 	return c
@@ -47,7 +47,7 @@ func errPlaintext(host string) error {
 	return fmt.Errorf("the address of DocsGPT's database has no TLS, and %s is another machine, so that whoever is between could read "+
 		"all keys: switch TLS on in the server and write tls=true into the address (with tlsCAFile=/path/of/ca.pem, if no public "+
 		"authority has signed its certificate); or, if nobody else can be between the two, as in a compose file's own network, write %s "+
-		"into the feed's block", host, adopted.AllowPlaintext)
+		"into the feed's block", host, docsgptkeys.AllowPlaintext)
 }
 
 // homeDialer connects with servers on this machine only. The address names no others; but servers of a replica set name each
@@ -61,7 +61,7 @@ var _ options.ContextDialer = (*homeDialer)(nil)
 
 // DialContext implements options.ContextDialer.
 func (d *homeDialer) DialContext(ctx context.Context, network, at string) (net.Conn, error) {
-	if host := hostOf(at); network != "unix" && !adopted.IsLocal(host) {
+	if host := hostOf(at); network != "unix" && !docsgptkeys.IsLocal(host) {
 		d.away.Store(&host)
 		return nil, &memberError{host}
 	}
@@ -75,5 +75,5 @@ type memberError struct{ host string }
 func (e *memberError) Error() string {
 	return fmt.Sprintf("DocsGPT's database is a replica set that names its servers by other names than the address (%s), and without "+
 		"TLS the gate connects with this machine only: write tls=true, or directConnection=true, into the address; or, if nobody else "+
-		"can be between the two, %s into the feed's block", e.host, adopted.AllowPlaintext)
+		"can be between the two, %s into the feed's block", e.host, docsgptkeys.AllowPlaintext)
 }

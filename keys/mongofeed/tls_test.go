@@ -7,34 +7,34 @@ import (
 	"time"
 
 	"github.com/docsgate/docsgate/keys"
-	"github.com/docsgate/docsgate/keys/adopted"
+	"github.com/docsgate/docsgate/keys/docsgptkeys"
 	"github.com/docsgate/docsgate/keys/mongofeed"
 )
 
 // Servers on other machines are connected with TLS, or the operator has said that they need none.
 func TestWhichAddressesNeedTLS(t *testing.T) {
-	for uri, want := range map[string]adopted.Transport{
-		"mongodb://127.0.0.1/db":                              adopted.Local,
-		"mongodb://[::1]:5/db":                                adopted.Local,
-		"mongodb://localhost:27017,127.0.0.2/db":              adopted.Local,
-		"mongodb://%2Ftmp%2Fmongodb-27017.sock/db":            adopted.Local,
-		"mongodb://u:p@mongo/db":                              adopted.Plaintext,
-		"mongodb://u:p@host.docker.internal/db":               adopted.Plaintext,
-		"mongodb://u:p@localhost,10.0.0.5/db":                 adopted.Plaintext,
-		"mongodb://u:p@db.example.com/db?tls=false":           adopted.Plaintext,
-		"mongodb://u:p@db.example.com/db?ssl=false":           adopted.Plaintext,
-		"mongodb+srv://u:p@cluster.example.com/db?tls=false":  adopted.Plaintext,
-		"mongodb://u:p@db.example.com/db?tls=true":            adopted.Verified,
-		"mongodb://u:p@db.example.com/db?ssl=true":            adopted.Verified,
-		"mongodb+srv://u:p@cluster.example.com/db":            adopted.Verified,
-		"mongodb://u:p@mongo/db?tls=true&tlsInsecure=true":    adopted.Unverified,
-		"mongodb+srv://u:p@c.example.com/db?tlsInsecure=true": adopted.Unverified,
+	for uri, want := range map[string]docsgptkeys.Transport{
+		"mongodb://127.0.0.1/db":                              docsgptkeys.Local,
+		"mongodb://[::1]:5/db":                                docsgptkeys.Local,
+		"mongodb://localhost:27017,127.0.0.2/db":              docsgptkeys.Local,
+		"mongodb://%2Ftmp%2Fmongodb-27017.sock/db":            docsgptkeys.Local,
+		"mongodb://u:p@mongo/db":                              docsgptkeys.Plaintext,
+		"mongodb://u:p@host.docker.internal/db":               docsgptkeys.Plaintext,
+		"mongodb://u:p@localhost,10.0.0.5/db":                 docsgptkeys.Plaintext,
+		"mongodb://u:p@db.example.com/db?tls=false":           docsgptkeys.Plaintext,
+		"mongodb://u:p@db.example.com/db?ssl=false":           docsgptkeys.Plaintext,
+		"mongodb+srv://u:p@cluster.example.com/db?tls=false":  docsgptkeys.Plaintext,
+		"mongodb://u:p@db.example.com/db?tls=true":            docsgptkeys.Verified,
+		"mongodb://u:p@db.example.com/db?ssl=true":            docsgptkeys.Verified,
+		"mongodb+srv://u:p@cluster.example.com/db":            docsgptkeys.Verified,
+		"mongodb://u:p@mongo/db?tls=true&tlsInsecure=true":    docsgptkeys.Unverified,
+		"mongodb+srv://u:p@c.example.com/db?tlsInsecure=true": docsgptkeys.Unverified,
 	} {
 		f, err := mongofeed.New(mongofeed.Options{URI: keys.NewSecret(uri)})
-		if (err == nil) != (want != adopted.Plaintext) {
+		if (err == nil) != (want != docsgptkeys.Plaintext) {
 			t.Errorf("%s: %v", uri, err)
 		}
-		if err != nil && (!strings.Contains(err.Error(), "tls=true") || !strings.Contains(err.Error(), adopted.AllowPlaintext)) {
+		if err != nil && (!strings.Contains(err.Error(), "tls=true") || !strings.Contains(err.Error(), docsgptkeys.AllowPlaintext)) {
 			t.Errorf("%s: the error does not say what to write: %v", uri, err)
 		}
 		if f == nil {
@@ -57,11 +57,11 @@ func TestServersThatAReplicaSetNames(t *testing.T) {
 	o := options(t, r.uri())
 	o.Timeout = 2 * time.Second
 	set, err := newFeed(t, o).Load(t.Context())
-	stale := (*keys.Stale)(nil)
+	stale := (*keys.StaleError)(nil)
 	if err == nil || errors.As(err, &stale) || len(set) != 0 {
 		t.Fatalf("Load: %d keys, %v", len(set), err)
 	}
-	for _, want := range []string{"mongo1.invalid", "tls=true", "directConnection=true", adopted.AllowPlaintext} {
+	for _, want := range []string{"mongo1.invalid", "tls=true", "directConnection=true", docsgptkeys.AllowPlaintext} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("the error does not name %s: %v", want, err)
 		}

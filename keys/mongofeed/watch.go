@@ -9,12 +9,12 @@ const (
 	// streamedPoll is the time between two looks at a database that says itself when there is something new.
 	streamedPoll = 30 * time.Second
 
-	// pollShare bounds the load: a look that takes long is followed by a pause of four times that.
-	pollShare = 4
+	// backoffFactor bounds the load: a look that takes long is followed by a pause of four times that.
+	backoffFactor = 4
 
-	// restTime is the shortest time between two looks, however often the database asks for one, and between two questions for
+	// minInterval is the shortest time between two looks, however often the database asks for one, and between two questions for
 	// changes.
-	restTime = 100 * time.Millisecond
+	minInterval = 100 * time.Millisecond
 )
 
 // Watch calls changed once it has compared all records, and then whenever some have changed, until ctx ends; then it
@@ -26,7 +26,7 @@ func (f *Feed) Watch(ctx context.Context, changed func()) error {
 	if ctx.Err() != nil {
 		return nil
 	}
-	told, _ := explain(err, f.options.Timeout)
+	told, _ := classifyError(err, f.options.Timeout)
 	return told
 }
 
@@ -36,11 +36,11 @@ func (f *Feed) watch(ctx context.Context, changed func()) error {
 		return err
 	}
 	defer l.close()
-	return l.why(f.follow(ctx, l, changed))
+	return l.cause(f.follow(ctx, l, changed))
 }
 
 // follow reads and waits until that goes wrong.
-func (f *Feed) follow(ctx context.Context, l *link, changed func()) error {
+func (f *Feed) follow(ctx context.Context, l *conn, changed func()) error {
 	s, err := f.openStreams(ctx, l) // before all is read, so that nothing is missed in between
 	if err != nil {
 		return err
@@ -48,7 +48,7 @@ func (f *Feed) follow(ctx context.Context, l *link, changed func()) error {
 	defer func() { s.close() }()
 	for first := true; ; first = false {
 		begun := time.Now()
-		pending, err := f.look(ctx, l, first)
+		pending, err := f.poll(ctx, l, first)
 		if err != nil {
 			return err
 		}
@@ -65,9 +65,9 @@ func (f *Feed) follow(ctx context.Context, l *link, changed func()) error {
 	}
 }
 
-// look reads what has changed, or all, and tells whether there is something to give out.
-func (f *Feed) look(ctx context.Context, l *link, all bool) (pending bool, err error) {
-	if err := f.begin(ctx); err != nil {
+// poll reads what has changed, or all, and tells whether there is something to give out.
+func (f *Feed) poll(ctx context.Context, l *conn, all bool) (pending bool, err error) {
+	if err := f.lock(ctx); err != nil {
 		return false, err
 	}
 	defer f.end()
@@ -78,36 +78,36 @@ func (f *Feed) look(ctx context.Context, l *link, all bool) (pending bool, err e
 	if err != nil {
 		return false, err
 	}
-	return f.memory.Compare(agents, at), nil
+	return f.memory.Diff(agents, at), nil
 }
 
 // wait returns when the next look is due; took is how long the last one has taken. An error says that the connection is
 // lost. It returns the streams to wait for next.
-func (f *Feed) wait(ctx context.Context, l *link, s streams, took time.Duration) (streams, error) {
+func (f *Feed) wait(ctx context.Context, l *conn, s streams, took time.Duration) (streams, error) {
 	if len(s) == 0 {
-		return nil, pause(ctx, max(f.options.Poll, pollShare*took))
+		return nil, pause(ctx, max(f.options.Poll, backoffFactor*took))
 	}
-	if err := pause(ctx, max(restTime, pollShare*took)); err != nil { // what comes meanwhile stays in the streams
+	if err := pause(ctx, max(minInterval, backoffFactor*took)); err != nil { // what comes meanwhile stays in the streams
 		return s, err
 	}
 	for deadline := time.Now().Add(max(streamedPoll, f.options.Poll)); time.Now().Before(deadline); {
 		begun := time.Now()
-		heard, err := f.hear(ctx, s)
+		heard, err := f.pollStreams(ctx, s)
 		switch {
 		case err != nil:
 			return s, err
-		case heard == ended:
+		case heard == statusClosed:
 			// The collection was dropped or renamed.
 			s.close()
 			return f.openStreams(ctx, l)
 		case heard == change:
 			return s, nil
-		case heard == silence:
+		case heard == statusIdle:
 			f.memory.Confirm(begun)
 			f.memory.Save(false)
 		}
 		// A server need not wait, and where there are many conversations there is always something to tell.
-		if err := pause(ctx, restTime-time.Since(begun)); err != nil {
+		if err := pause(ctx, minInterval-time.Since(begun)); err != nil {
 			return s, err
 		}
 	}

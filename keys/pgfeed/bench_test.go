@@ -17,7 +17,7 @@ var benchSchema string
 var sizes = []int{100, 100_000}
 
 // feedOf makes a database with so many agents, each of some 500 bytes, and a feed of it that has read them.
-func feedOf(b *testing.B, agents int) (*Feed, string, *link) {
+func feedOf(b *testing.B, agents int) (*Feed, string, *conn) {
 	b.Helper()
 	database := pgtest.Database(b)
 	pgtest.Exec(b, database, benchSchema+fmt.Sprintf(`

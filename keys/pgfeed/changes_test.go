@@ -29,72 +29,74 @@ func in(t testing.TB, mode, uri string) pgfeed.Options {
 // Whatever changes in an agent, its key is the new one soon, and no other key is touched.
 func TestEveryChangeIsNoticed(t *testing.T) {
 	source := uuid(2, 1)
-	facts := func(g *feedtest.Gate) keys.Facts { return *g.Store.Get("agent_" + agentID(1)).Facts }
+	facts := func(g *feedtest.Harness) keys.AgentInfo { return *g.Store.Get("agent_" + agentID(1)).Facts }
 	for _, mode := range modes {
 		for _, c := range []struct {
 			name, sql string
-			seen      func(g *feedtest.Gate) bool
+			seen      func(g *feedtest.Harness) bool
 		}{
-			{"inserted", insert(3), func(g *feedtest.Gate) bool { return g.Reason(agentKey(3)) == keys.Allowed }},
+			{"inserted", insert(3), func(g *feedtest.Harness) bool { return g.Reason(agentKey(3)) == keys.Allowed }},
 			{
 				"deleted", "DELETE FROM agents WHERE id = '" + agentID(1) + "'",
-				func(g *feedtest.Gate) bool { return g.Reason(agentKey(1)) == keys.Unknown },
+				func(g *feedtest.Harness) bool { return g.Reason(agentKey(1)) == keys.UnknownToken },
 			},
 			{
 				"rotated", "UPDATE agents SET key = 'rotated' WHERE id = '" + agentID(1) + "'",
-				func(g *feedtest.Gate) bool {
-					return g.Reason("rotated") == keys.Allowed && g.Reason(agentKey(1)) == keys.Unknown
+				func(g *feedtest.Harness) bool {
+					return g.Reason("rotated") == keys.Allowed && g.Reason(agentKey(1)) == keys.UnknownToken
 				},
 			},
 			{
-				"respelt", "UPDATE agents SET key = upper(key::text) WHERE id = '" + agentID(1) + "'", func(g *feedtest.Gate) bool {
-					return g.Reason(strings.ToUpper(agentKey(1))) == keys.Allowed && g.Reason(agentKey(1)) == keys.Unknown
+				"respelt", "UPDATE agents SET key = upper(key::text) WHERE id = '" + agentID(1) + "'", func(g *feedtest.Harness) bool {
+					return g.Reason(strings.ToUpper(agentKey(1))) == keys.Allowed && g.Reason(agentKey(1)) == keys.UnknownToken
 				},
 			},
 			{
 				"key taken away", "UPDATE agents SET key = NULL WHERE id = '" + agentID(1) + "'",
-				func(g *feedtest.Gate) bool { return g.Reason(agentKey(1)) == keys.Unknown },
+				func(g *feedtest.Harness) bool { return g.Reason(agentKey(1)) == keys.UnknownToken },
 			},
 			{
 				"key given to another agent", "UPDATE agents SET key = NULL WHERE id = '" + agentID(1) + "'; UPDATE agents SET key = '" +
 					agentKey(1) + "' WHERE id = '" + agentID(2) + "'",
-				func(g *feedtest.Gate) bool {
+				func(g *feedtest.Harness) bool {
 					d := g.Verifier.Verify(agentKey(1), time.Now())
 					return d.Allowed() && d.Key.ID == "agent_"+agentID(2)
 				},
 			},
 			{
 				"renamed", "UPDATE agents SET name = 'New' WHERE id = '" + agentID(1) + "'",
-				func(g *feedtest.Gate) bool { return g.Store.Get("agent_"+agentID(1)).Name == "New" },
+				func(g *feedtest.Harness) bool { return g.Store.Get("agent_"+agentID(1)).Name == "New" },
 			},
 			{
 				"unpublished", "UPDATE agents SET status = 'draft' WHERE id = '" + agentID(1) + "'",
-				func(g *feedtest.Gate) bool { return facts(g).Status == "draft" },
+				func(g *feedtest.Harness) bool { return facts(g).Status == "draft" },
 			},
 			{
 				"limited", "UPDATE agents SET limited_request_mode = true, request_limit = 3 WHERE id = '" + agentID(1) + "'",
-				func(g *feedtest.Gate) bool { return facts(g).RequestsPerDay == 3 },
+				func(g *feedtest.Harness) bool { return facts(g).RequestsPerDay == 3 },
 			},
 			{
 				"other owner", "UPDATE agents SET user_id = 'ann' WHERE id = '" + agentID(1) + "'",
-				func(g *feedtest.Gate) bool { return facts(g).Owner == "ann" },
+				func(g *feedtest.Harness) bool { return facts(g).Owner == "ann" },
 			},
 			{
 				"tied to origins", `UPDATE agents SET config = '{"restrict_origins": true, "allowed_origins": []}' WHERE id = '` +
 					agentID(1) + "'",
-				func(g *feedtest.Gate) bool { return facts(g).OnlyOrigins },
+				func(g *feedtest.Harness) bool { return facts(g).RestrictOrigins },
 			},
 			{
 				"given a source", "UPDATE agents SET extra_source_ids = '{" + uuid(9, 9) + "}' WHERE id = '" + agentID(1) + "'",
-				func(g *feedtest.Gate) bool { return len(facts(g).Sources) == 2 },
+				func(g *feedtest.Harness) bool { return len(facts(g).Sources) == 2 },
 			},
 			{
 				"source deleted", "DELETE FROM sources WHERE id = '" + source + "'",
-				func(g *feedtest.Gate) bool { return len(facts(g).Sources) == 0 },
+				func(g *feedtest.Harness) bool { return len(facts(g).Sources) == 0 },
 			},
 			{
 				"all deleted at once", "TRUNCATE agents",
-				func(g *feedtest.Gate) bool { return g.Reason(agentKey(1)) == keys.Unknown && g.Store.Len() == 0 },
+				func(g *feedtest.Harness) bool {
+					return g.Reason(agentKey(1)) == keys.UnknownToken && g.Store.Len() == 0
+				},
 			},
 		} {
 			t.Run(mode.name+"/"+c.name, func(t *testing.T) {
@@ -104,7 +106,7 @@ func TestEveryChangeIsNoticed(t *testing.T) {
 					"INSERT INTO sources (id, user_id, name) VALUES ('"+source+"', 'local', 's'); UPDATE agents SET source_id = '"+
 					source+"' WHERE id = '"+agentID(1)+"'")
 				g := feedtest.Run(t, newFeed(t, in(t, mode.name, pgtest.URI("postgres", database))))
-				g.Watched()
+				g.WaitWatched()
 				if c.seen(g) {
 					t.Fatal("it is seen before it has happened")
 				}
@@ -129,7 +131,7 @@ func TestConversationsAreNoChange(t *testing.T) {
 			if polls {
 				o.Poll = 20 * time.Millisecond
 			}
-			feedtest.ConversationsAreNoChange(t, d, newFeed(t, o), polls, func(agent, _ int) {
+			feedtest.TestIgnoresUnrelatedWrites(t, d, newFeed(t, o), polls, func(agent, _ int) {
 				pgtest.Exec(t, d.name, "UPDATE agents SET last_used_at = now() WHERE id = '"+agentID(agent)+"'")
 			})
 		})
@@ -158,8 +160,8 @@ func TestManyChanges(t *testing.T) {
 				}[n%4])
 			}
 			pgtest.Exec(t, database, insert(1))
-			g.Until(agentKey(1), keys.Allowed)
-			g.Agrees(newFeed(t, options(t, uri)))
+			g.WaitFor(agentKey(1), keys.Allowed)
+			g.AssertInSync(newFeed(t, options(t, uri)))
 		})
 	}
 }
@@ -182,10 +184,10 @@ func TestTriggerIsVerified(t *testing.T) {
 			}
 			pgtest.Exec(t, database, insert(1))
 			g := feedtest.Run(t, newFeed(t, options(t, pgtest.URI("postgres", database))))
-			g.Until(agentKey(1), keys.Allowed)
-			g.Watched()
+			g.WaitFor(agentKey(1), keys.Allowed)
+			g.WaitWatched()
 			pgtest.Exec(t, database, "UPDATE agents SET config = '{\"restrict_origins\": true}'")
-			feedtest.Eventually(t, "the change", func() bool { return g.Store.Get("agent_" + agentID(1)).Facts.OnlyOrigins })
+			feedtest.Eventually(t, "the change", func() bool { return g.Store.Get("agent_" + agentID(1)).Facts.RestrictOrigins })
 		})
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/docsgate/docsgate/keys"
-	"github.com/docsgate/docsgate/keys/adopted"
+	"github.com/docsgate/docsgate/keys/docsgptkeys"
 )
 
 // The defaults of Options, and times that are none.
@@ -40,7 +40,7 @@ type Options struct {
 	InsecurePlaintext bool
 
 	// Filter says which agents are adopted.
-	Filter adopted.Filter
+	Filter docsgptkeys.Filter
 
 	// SnapshotPath is the file that keeps the keys for the time that the database is away; empty: none. Two more files are
 	// beside it, with ".secret" and ".confirmed" at the end of their names.
@@ -50,8 +50,8 @@ type Options struct {
 	// or every Poll if that is longer, is enough.
 	Poll time.Duration
 
-	// Patience is how long the last keys count while the database is away. Default: 24 h.
-	Patience time.Duration
+	// MaxStale is how long the last keys count while the database is away. Default: 24 h.
+	MaxStale time.Duration
 
 	// Timeout is how long the database may take to be connected or to answer one question. Reading all agents may take
 	// twelve times as long. Default: 5 s.
@@ -67,29 +67,29 @@ type Feed struct {
 	options Options
 	address address
 	seed    int64 // of marks: nobody can prepare rows whose marks are the same
-	memory  *adopted.Memory
+	memory  *docsgptkeys.AgentCache
 
 	reading  chan struct{} // holds one value while the database is read; guards the following
-	seen     seen
+	seen     lastSnapshot
 	denied   bool        // that a right is missing was noted
 	watching atomic.Bool // a watch has compared everything, and still has its connection
 }
 
 var (
-	_ keys.Tracker = (*Feed)(nil)
-	_ keys.Remote  = (*Feed)(nil)
+	_ keys.DeltaFeed  = (*Feed)(nil)
+	_ keys.RemoteFeed = (*Feed)(nil)
 )
 
 // New returns a feed. The database is not touched yet. The error does not show the address.
 func New(o Options) (*Feed, error) {
 	switch {
-	case o.Poll < 0 || o.Patience < 0 || o.Timeout < 0:
+	case o.Poll < 0 || o.MaxStale < 0 || o.Timeout < 0:
 		return nil, errors.New("poll, patience and timeout of a DocsGPT feed cannot be negative")
 	case o.Poll == 0:
 		o.Poll = defaultPoll
 	}
-	if o.Patience == 0 {
-		o.Patience = defaultPatience
+	if o.MaxStale == 0 {
+		o.MaxStale = defaultPatience
 	}
 	if o.Timeout == 0 {
 		o.Timeout = defaultTimeout
@@ -107,7 +107,7 @@ func New(o Options) (*Feed, error) {
 	f := &Feed{
 		options: o, address: address, seed: int64(binary.BigEndian.Uint64(seed[:])), reading: make(chan struct{}, 1),
 	}
-	f.memory = adopted.NewMemory(adopted.MemoryOptions{
+	f.memory = docsgptkeys.NewMemory(docsgptkeys.MemoryOptions{
 		Feed: address.name, Filter: o.Filter, SnapshotPath: o.SnapshotPath, Note: o.Note,
 	})
 	return f, nil
@@ -117,19 +117,19 @@ func New(o Options) (*Feed, error) {
 func (f *Feed) Name() string { return f.address.name }
 
 // Connection returns how the database is reached. It does not change.
-func (f *Feed) Connection() adopted.Connection { return f.address.connection }
+func (f *Feed) Connection() docsgptkeys.Connection { return f.address.connection }
 
-// Fresh implements keys.Remote.
-func (f *Feed) Fresh() time.Time { return f.memory.Fresh() }
+// LastConfirmed implements keys.RemoteFeed.
+func (f *Feed) LastConfirmed() time.Time { return f.memory.LastConfirmed() }
 
-// Patience implements keys.Remote.
-func (f *Feed) Patience() time.Duration { return f.options.Patience }
+// MaxStale implements keys.RemoteFeed.
+func (f *Feed) MaxStale() time.Duration { return f.options.MaxStale }
 
-// Left returns the agents that have a key and were not adopted at the last reading, sorted by ID.
-func (f *Feed) Left() []adopted.Left { return f.memory.Left() }
+// Skipped returns the agents that have a key and were not adopted at the last reading, sorted by ID.
+func (f *Feed) Skipped() []docsgptkeys.Skipped { return f.memory.Skipped() }
 
 // Load reads all agents. While the database is away it returns the last ones, from memory or from the snapshot, with a
-// *keys.Stale error. What an operator has to mend, such as a wrong password, is an error without keys.
+// *keys.StaleError error. What an operator has to mend, such as a wrong password, is an error without keys.
 func (f *Feed) Load(ctx context.Context) ([]keys.Key, error) {
 	if err := f.begin(ctx); err != nil {
 		return nil, err
@@ -144,15 +144,15 @@ func (f *Feed) Load(ctx context.Context) ([]keys.Key, error) {
 	if ctxErr := ctx.Err(); ctxErr != nil {
 		return nil, ctxErr
 	}
-	err, away := explain(err, f.options.Timeout)
+	err, away := classifyError(err, f.options.Timeout)
 	if away {
-		return f.memory.Kept(err)
+		return f.memory.Cached(err)
 	}
 	return nil, err
 }
 
 // readAll reads all agents over a connection of its own.
-func (f *Feed) readAll(ctx context.Context) ([]adopted.Agent, time.Time, error) {
+func (f *Feed) readAll(ctx context.Context) ([]docsgptkeys.Agent, time.Time, error) {
 	l, err := f.connect(ctx)
 	if err != nil {
 		return nil, time.Time{}, err
@@ -161,7 +161,7 @@ func (f *Feed) readAll(ctx context.Context) ([]adopted.Agent, time.Time, error) 
 	return f.readFull(ctx, l)
 }
 
-// Changes implements keys.Tracker: what the watch has read since the last call. Without a watch that has compared
+// Changes implements keys.DeltaFeed: what the watch has read since the last call. Without a watch that has compared
 // everything it cannot tell.
 func (f *Feed) Changes(ctx context.Context) (keys.Delta, bool, error) {
 	if err := f.begin(ctx); err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/docsgate/docsgate/internal/feedtest"
 	"github.com/docsgate/docsgate/internal/pgtest"
 	"github.com/docsgate/docsgate/keys"
-	"github.com/docsgate/docsgate/keys/adopted"
+	"github.com/docsgate/docsgate/keys/docsgptkeys"
 	"github.com/docsgate/docsgate/keys/pgfeed"
 )
 
@@ -26,16 +26,16 @@ func TestLoadOfEveryVersion(t *testing.T) {
 		       ('%[4]s', 'bob', 'Draft', 'draft', NULL, NULL, '{}', false, 9, false, 9),
 		       ('%[5]s', 'bob', 'Empty', 'draft', '', NULL, '{}', false, NULL, false, NULL);`,
 		source, extra, agentID(1), agentID(2), agentID(3))
-	want := func() keys.Facts {
-		return keys.Facts{Owner: "ann", Status: "published", Sources: []string{source, extra}, RequestsPerDay: 7, TokensPerDay: 50000}
+	want := func() keys.AgentInfo {
+		return keys.AgentInfo{Owner: "ann", Status: "published", Sources: []string{source, extra}, RequestsPerDay: 7, TokensPerDay: 50000}
 	}
 	withOrigins := want()
-	withOrigins.OnlyOrigins, withOrigins.Origins = true, []string{"https://a.example"}
+	withOrigins.RestrictOrigins, withOrigins.Origins = true, []string{"https://a.example"}
 	broken := want()
-	broken.OnlyOrigins = true
+	broken.RestrictOrigins = true
 	for _, c := range []struct {
 		name, schema string
-		want         keys.Facts
+		want         keys.AgentInfo
 	}{
 		{"0.17", schema017, want()},
 		{"1.1", schema017 + added11, want()},
@@ -93,14 +93,14 @@ func TestFilters(t *testing.T) {
 		('%s', 'bob', 'D (shared)', 'published', 'd')`, agentID(1), agentID(2), agentID(3), agentID(4)))
 	for _, c := range []struct {
 		name   string
-		filter adopted.Filter
+		filter docsgptkeys.Filter
 		want   string // their tokens
 	}{
-		{"none: all but shared ones", adopted.Filter{}, "abc"},
-		{"owner", adopted.Filter{Owners: []string{"ann"}}, "ab"},
-		{"published", adopted.Filter{Published: true}, "ac"},
-		{"shared, too", adopted.Filter{Shared: true}, "abcd"},
-		{"ids", adopted.Filter{IDs: []string{strings.ToUpper(agentID(2)), "agent_" + agentID(3)}}, "bc"},
+		{"none: all but shared ones", docsgptkeys.Filter{}, "abc"},
+		{"owner", docsgptkeys.Filter{Owners: []string{"ann"}}, "ab"},
+		{"published", docsgptkeys.Filter{OnlyPublished: true}, "ac"},
+		{"shared, too", docsgptkeys.Filter{IncludeShared: true}, "abcd"},
+		{"ids", docsgptkeys.Filter{IDs: []string{strings.ToUpper(agentID(2)), "agent_" + agentID(3)}}, "bc"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			o := options(t, pgtest.URI("postgres", database))
@@ -115,7 +115,7 @@ func TestFilters(t *testing.T) {
 			if got != c.want {
 				t.Errorf("adopted %q, want %q", got, c.want)
 			}
-			if got, want := len(f.Left()), 4-len(c.want); got != want {
+			if got, want := len(f.Skipped()), 4-len(c.want); got != want {
 				t.Errorf("%d agents left out, want %d", got, want)
 			}
 		})
@@ -158,7 +158,7 @@ func TestErrorsForPeople(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Fatalf("Load: %v, want an error with %q", err, c.want)
 			}
-			if stale := (*keys.Stale)(nil); errors.As(err, &stale) || set != nil {
+			if stale := (*keys.StaleError)(nil); errors.As(err, &stale) || set != nil {
 				t.Errorf("an operator's mistake passes for a database that is away: %v", err)
 			}
 			watched := f.Watch(t.Context(), func() { t.Error("something is said to have changed") })
@@ -231,9 +231,9 @@ func TestGrants(t *testing.T) {
 			" user='" + strings.ReplaceAll(role, "'", `\'`) + "'"
 		f := newFeed(t, options(t, uri))
 		g := feedtest.Run(t, f)
-		g.Until(agentKey(1), keys.Allowed)
+		g.WaitFor(agentKey(1), keys.Allowed)
 		pgtest.Exec(t, database, insert(2))
-		g.Until(agentKey(2), keys.Allowed)
+		g.WaitFor(agentKey(2), keys.Allowed)
 		for _, c := range []string{
 			"SELECT incoming_webhook_token FROM agents", "SELECT tools FROM agents", "SELECT * FROM agents", "SELECT name FROM sources",
 			"UPDATE agents SET name = name", "DELETE FROM agents",

@@ -10,10 +10,10 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// visible asks which transactions the server shows; empty: it cannot tell. The function is older than pg_current_snapshot, and
+// snapshotSQL asks which transactions the server shows; empty: it cannot tell. The function is older than pg_current_snapshot, and
 // every version has it. A standby server leaves out of it which transactions are not over, so that it stays the same when one
 // of them ends.
-const visible = "SELECT CASE WHEN pg_is_in_recovery() THEN '' ELSE txid_current_snapshot()::text END"
+const snapshotSQL = "SELECT CASE WHEN pg_is_in_recovery() THEN '' ELSE txid_current_snapshot()::text END"
 
 // groupOf is the group of a row.
 const groupOf = "(uuid_hash(id) & 1023)"
@@ -21,10 +21,10 @@ const groupOf = "(uuid_hash(id) & 1023)"
 // inGroups takes the rows of some groups.
 const inGroups = " AND " + groupOf + " = ANY($1::int[])"
 
-// needed are the columns without which there are no keys, or filters cannot be kept; wanted those that are facts only.
+// requiredColumns are the columns without which there are no keys, or filters cannot be kept; wanted those that are facts only.
 var (
-	needed = []string{"id", "key", "user_id", "name", "status"}
-	wanted = []string{
+	requiredColumns = []string{"id", "key", "user_id", "name", "status"}
+	optionalColumns = []string{
 		"source_id", "extra_source_ids", "limited_request_mode", "request_limit", "limited_token_mode", "token_limit", optional,
 	}
 )
@@ -32,8 +32,8 @@ var (
 // optional is the column that came in 0.21. A role whose rights are older goes on without it.
 const optional = "config"
 
-// version is the system column that tells one version of a row from the next.
-const version = "xmin"
+// xminColumn is the system column that tells one version of a row from the next.
+const xminColumn = "xmin"
 
 // table is what DocsGPT's version has.
 type table struct {
@@ -60,7 +60,7 @@ func discover(ctx context.Context, tx pgx.Tx) (*table, error) {
 		JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 		JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND NOT a.attisdropped
 		WHERE c.oid = to_regclass('agents') AND a.attname = ANY($1)
-		ORDER BY a.attname::text COLLATE "C"`, slices.Concat(needed, wanted, []string{version}))
+		ORDER BY a.attname::text COLLATE "C"`, slices.Concat(requiredColumns, optionalColumns, []string{xminColumn}))
 	if err != nil {
 		return nil, fmt.Errorf("looking at DocsGPT's tables: %w", err)
 	}
@@ -85,7 +85,7 @@ func discover(ctx context.Context, tx pgx.Tx) (*table, error) {
 		return nil, errNoTable
 	case len(t.denied) > 0 && !slices.Equal(t.denied, []string{optional}):
 		return nil, deniedError{columns: t.denied}
-	case !t.has(needed...):
+	case !t.has(requiredColumns...):
 		return nil, errForeignTable
 	}
 	return t, nil
@@ -141,7 +141,7 @@ func (t *table) agents(condition string) string {
 	return "SELECT " + strings.Join(list, ", ") + " FROM " + t.name + " WHERE key IS NOT NULL AND key::text <> ''" + condition
 }
 
-// marks returns the query for the marks of the groups: how many rows there are, and a sum over ids and versions of rows. It
+// bucketChecksums returns the query for the marks of the groups: how many rows there are, and a sum over ids and versions of rows. It
 // does not look at what stands in the rows, which takes three times as long; a row that was written with the same values is
 // read again and found to be the same.
 func (t *table) marks() string {

@@ -40,9 +40,9 @@ func TestStandby(t *testing.T) {
 	end := begin(t, database, "INSERT INTO other VALUES (1)")
 	rotate := begin(t, database, "UPDATE agents SET key = 'rotated' WHERE id = '"+agentID(1)+"'")
 	pgtest.Exec(t, database, insert(3))
-	g.Until(agentKey(3), keys.Allowed)
+	g.WaitFor(agentKey(3), keys.Allowed)
 	rotate()
-	g.Until("rotated", keys.Allowed)
-	g.Until(agentKey(1), keys.Unknown, keys.Allowed)
+	g.WaitFor("rotated", keys.Allowed)
+	g.WaitFor(agentKey(1), keys.UnknownToken, keys.Allowed)
 	end()
 }

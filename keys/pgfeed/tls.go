@@ -7,7 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"github.com/docsgate/docsgate/keys/adopted"
+	"github.com/docsgate/docsgate/keys/docsgptkeys"
 )
 
 // secure makes a configuration protect the connections with other machines, and tells how they are protected then. Those with
@@ -17,14 +17,14 @@ import (
 // their texts: the attempts to connect, in their order, each with TLS or without. A mode that leaves it to the server whether
 // there is TLS (prefer, which is the library's default, and allow) has an attempt of both kinds, and means that somebody
 // between the two can choose plaintext. There only TLS is left, with the server's certificate verified, host name included.
-func secure(config *pgconn.Config, plaintext bool) (adopted.Connection, error) {
+func secure(config *pgconn.Config, plaintext bool) (docsgptkeys.Connection, error) {
 	attempts := slices.Concat([]*pgconn.FallbackConfig{{
 		Host: config.Host, Port: config.Port, TLSConfig: config.TLSConfig,
 	}}, config.Fallbacks)
-	connection := adopted.Connection{Transport: adopted.Local}
+	connection := docsgptkeys.Connection{Transport: docsgptkeys.Local}
 	var kept []*pgconn.FallbackConfig
 	for _, a := range attempts {
-		if adopted.IsLocal(a.Host) {
+		if docsgptkeys.IsLocal(a.Host) {
 			kept = append(kept, a)
 			continue
 		}
@@ -68,19 +68,19 @@ func verified(c *tls.Config, host string) *tls.Config {
 
 // transport is how an attempt to connect with another machine is protected. What sslmode=verify-ca verifies is worth nothing
 // with the system's authorities: they sign a certificate for everybody.
-func transport(c *tls.Config) adopted.Transport {
+func transport(c *tls.Config) docsgptkeys.Transport {
 	switch {
 	case c == nil:
-		return adopted.Plaintext
+		return docsgptkeys.Plaintext
 	case !c.InsecureSkipVerify, c.VerifyPeerCertificate != nil && c.RootCAs != nil:
-		return adopted.Verified
+		return docsgptkeys.Verified
 	default:
-		return adopted.Unverified
+		return docsgptkeys.Unverified
 	}
 }
 
 func errDisabled(host string) error {
 	return fmt.Errorf("the address of DocsGPT's database switches TLS off (sslmode=disable) for %s, which is another machine, so that "+
 		"whoever is between could read all keys: take sslmode=disable out of the address, or, if nobody else can be between the two, "+
-		"write %s into the feed's block", host, adopted.AllowPlaintext)
+		"write %s into the feed's block", host, docsgptkeys.AllowPlaintext)
 }

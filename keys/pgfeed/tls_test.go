@@ -17,7 +17,7 @@ import (
 	"github.com/docsgate/docsgate/internal/pgtest"
 	"github.com/docsgate/docsgate/internal/tlstest"
 	"github.com/docsgate/docsgate/keys"
-	"github.com/docsgate/docsgate/keys/adopted"
+	"github.com/docsgate/docsgate/keys/docsgptkeys"
 	"github.com/docsgate/docsgate/keys/pgfeed"
 )
 
@@ -168,7 +168,7 @@ func TestSomebodyBetween(t *testing.T) {
 				f.LeadTo(m.addr)
 				set, err := f.Load(t.Context())
 				if !slices.Contains(c.readBy, way) {
-					if stale := (*keys.Stale)(nil); err == nil || errors.As(err, &stale) && c.options != "&sslnegotiation=direct" {
+					if stale := (*keys.StaleError)(nil); err == nil || errors.As(err, &stale) && c.options != "&sslnegotiation=direct" {
 						t.Errorf("Load: %d keys, %v", len(set), err)
 					}
 					if c.options != "&sslnegotiation=direct" && (err == nil || !strings.Contains(err.Error(), "no trusted TLS connection")) {
@@ -182,7 +182,7 @@ func TestSomebodyBetween(t *testing.T) {
 				if err != nil || len(set) != 1 || !m.has(agentKey(1)) {
 					t.Errorf("Load: %d keys, %v; the key was read along: %t", len(set), err, m.has(agentKey(1)))
 				}
-				if got := f.Connection().Transport; got != adopted.Plaintext && got != adopted.Unverified {
+				if got := f.Connection().Transport; got != docsgptkeys.Plaintext && got != docsgptkeys.Unverified {
 					t.Errorf("the connection is called %s", got)
 				}
 			})
@@ -204,7 +204,7 @@ func TestSomebodyBetweenAndTheEnvironment(t *testing.T) {
 				f.LeadTo(m.addr)
 				_, err = f.Load(t.Context())
 			}
-			if err == nil || m.has(agentKey(1)) || m.has(database) || !strings.Contains(err.Error(), adopted.AllowPlaintext) {
+			if err == nil || m.has(agentKey(1)) || m.has(database) || !strings.Contains(err.Error(), docsgptkeys.AllowPlaintext) {
 				t.Errorf("the key was read along: %t, %v", m.has(agentKey(1)), err)
 			}
 		})
@@ -231,7 +231,7 @@ func TestServersOnOtherMachines(t *testing.T) {
 			if c.trouble == "" && (err != nil || len(set) != 1) || c.trouble != "" && (err == nil || !strings.Contains(err.Error(), c.trouble)) {
 				t.Errorf("Load: %d keys, %v", len(set), err)
 			}
-			if got := f.Connection(); got.Transport != adopted.Verified || got.Hosts[0] != strings.Split(c.host, ",")[0] {
+			if got := f.Connection(); got.Transport != docsgptkeys.Verified || got.Hosts[0] != strings.Split(c.host, ",")[0] {
 				t.Errorf("the connection is called %+v", got)
 			}
 		})
@@ -253,16 +253,16 @@ func TestWhichHostsNeedTLS(t *testing.T) {
 				continue
 			}
 			if err != nil {
-				for _, want := range []string{adopted.AllowPlaintext, "sslmode=disable"} {
+				for _, want := range []string{docsgptkeys.AllowPlaintext, "sslmode=disable"} {
 					if !strings.Contains(err.Error(), want) {
 						t.Errorf("%q: the error does not name %s: %v", host, want, err)
 					}
 				}
 				continue
 			}
-			want := map[string]adopted.Transport{"prefer": adopted.Verified, "require": adopted.Unverified}[mode]
+			want := map[string]docsgptkeys.Transport{"prefer": docsgptkeys.Verified, "require": docsgptkeys.Unverified}[mode]
 			if local {
-				want = adopted.Local
+				want = docsgptkeys.Local
 			}
 			if got := f.Connection().Transport; got != want {
 				t.Errorf("%q with %s: the connection is called %s, want %s", host, mode, got, want)

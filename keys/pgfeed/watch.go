@@ -36,7 +36,7 @@ func (f *Feed) Watch(ctx context.Context, changed func()) error {
 	if ctx.Err() != nil {
 		return nil
 	}
-	told, _ := explain(err, f.options.Timeout)
+	told, _ := classifyError(err, f.options.Timeout)
 	return told
 }
 
@@ -52,7 +52,7 @@ func (f *Feed) watch(ctx context.Context, changed func()) error {
 	}
 	for first := true; ; first = false {
 		begun := time.Now()
-		pending, err := f.look(ctx, l, first)
+		pending, err := f.poll(ctx, l, first)
 		if err != nil {
 			return err
 		}
@@ -69,15 +69,15 @@ func (f *Feed) watch(ctx context.Context, changed func()) error {
 	}
 }
 
-// look reads what has changed, or all if that is due, and tells whether there is something to give out.
-func (f *Feed) look(ctx context.Context, l *link, all bool) (pending bool, err error) {
+// poll reads what has changed, or all if that is due, and tells whether there is something to give out.
+func (f *Feed) poll(ctx context.Context, l *conn, all bool) (pending bool, err error) {
 	if err := f.begin(ctx); err != nil {
 		return false, err
 	}
 	defer f.end()
 	if !all && f.seen.marks != nil && time.Since(f.seen.full) < recheckEvery {
 		pending, err := f.readChanged(ctx, l)
-		if !errors.Is(err, errOtherColumns) {
+		if !errors.Is(err, errSchemaChanged) {
 			return pending, err
 		}
 	}
@@ -85,17 +85,17 @@ func (f *Feed) look(ctx context.Context, l *link, all bool) (pending bool, err e
 	if err != nil {
 		return false, err
 	}
-	return f.memory.Compare(agents, at), nil
+	return f.memory.Diff(agents, at), nil
 }
 
 // wait returns when the next look is due; took is how long the last one has taken. An error says that the connection is
 // lost. It returns whether notifications can still be trusted.
-func (f *Feed) wait(ctx context.Context, l *link, notified bool, took time.Duration) (bool, error) {
+func (f *Feed) wait(ctx context.Context, l *conn, notified bool, took time.Duration) (bool, error) {
 	if !notified {
 		deadline := time.Now().Add(max(f.options.Poll, pollShare*took))
 		for {
 			// Whoever waits at the connection hears at once when it is lost.
-			if heard, err := hear(ctx, l, time.Until(deadline)); err != nil || !heard {
+			if heard, err := waitForNotification(ctx, l, time.Until(deadline)); err != nil || !heard {
 				return false, err
 			}
 		}
@@ -113,12 +113,12 @@ func (f *Feed) wait(ctx context.Context, l *link, notified bool, took time.Durat
 		if left <= 0 {
 			return f.triggered(ctx, l)
 		}
-		heard, err := hear(ctx, l, min(left, pingEvery))
+		heard, err := waitForNotification(ctx, l, min(left, pingEvery))
 		switch {
 		case err != nil:
 			return false, err
 		case heard:
-			forget(ctx, l)
+			drainNotifications(ctx, l)
 			return true, nil
 		}
 		if err := f.ping(ctx, l); err != nil {
@@ -127,8 +127,8 @@ func (f *Feed) wait(ctx context.Context, l *link, notified bool, took time.Durat
 	}
 }
 
-// hear waits for a notification for a while. An error says that the connection is lost, or that ctx has ended.
-func hear(ctx context.Context, l *link, d time.Duration) (heard bool, err error) {
+// waitForNotification waits for a notification for a while. An error says that the connection is lost, or that ctx has ended.
+func waitForNotification(ctx context.Context, l *conn, d time.Duration) (heard bool, err error) {
 	limited, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
 	_, err = l.pg.WaitForNotification(limited)
@@ -144,8 +144,8 @@ func hear(ctx context.Context, l *link, d time.Duration) (heard bool, err error)
 	}
 }
 
-// forget drops the notifications that have come in: one look answers all of them.
-func forget(ctx context.Context, l *link) {
+// drainNotifications drops the notifications that have come in: one look answers all of them.
+func drainNotifications(ctx context.Context, l *conn) {
 	ended, cancel := context.WithCancel(ctx)
 	cancel()
 	for {
@@ -156,7 +156,7 @@ func forget(ctx context.Context, l *link) {
 }
 
 // ping makes sure that the connection is there.
-func (f *Feed) ping(ctx context.Context, l *link) error {
+func (f *Feed) ping(ctx context.Context, l *conn) error {
 	ctx, cancel := context.WithTimeout(ctx, f.options.Timeout)
 	defer cancel()
 	if err := l.pg.Ping(ctx); err != nil {

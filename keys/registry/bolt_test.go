@@ -38,17 +38,17 @@ func TestLifeOnDisk(t *testing.T) {
 		return r, verifier
 	}
 	r, verifier := open()
-	made := func(m *registry.Made, err error) (id, token string) {
+	made := func(m *registry.CreateResult, err error) (id, token string) {
 		t.Helper()
 		if err != nil {
 			t.Fatal(err)
 		}
 		return m.Record.ID, m.Token.Reveal()
 	}
-	id, first := made(r.Create(t.Context(), alice, registry.Draft{Name: "a", Sources: []string{sourceID}}))
+	id, first := made(r.Create(t.Context(), alice, registry.CreateRequest{Name: "a", Sources: []string{sourceID}}))
 	_, second := made(r.Rotate(t.Context(), alice, id, time.Hour))
-	_, agent := made(r.Create(t.Context(), alice, registry.Draft{Name: "b", AgentKey: agentKey}))
-	gone, third := made(r.Create(t.Context(), alice, registry.Draft{Name: "c", Sources: []string{sourceID}}))
+	_, agent := made(r.Create(t.Context(), alice, registry.CreateRequest{Name: "b", AgentKey: agentKey}))
+	gone, third := made(r.Create(t.Context(), alice, registry.CreateRequest{Name: "c", Sources: []string{sourceID}}))
 	if _, err := r.Revoke(t.Context(), alice, gone); err != nil {
 		t.Fatal(err)
 	}

@@ -10,8 +10,8 @@ import (
 	"github.com/docsgate/docsgate/keys"
 )
 
-// Draft is a key to be made.
-type Draft struct {
+// CreateRequest is a key to be made.
+type CreateRequest struct {
 	Name                      string   // required
 	Sources                   []string // exactly one of Sources, Agent, AgentKey
 	Agent                     string   // a reference: {env.NAME}, {file.PATH}, or the ID of a key of another feed
@@ -20,16 +20,16 @@ type Draft struct {
 	Prompt, Chunks, Retriever string
 }
 
-// Made is a key and its token, which exists only here.
-type Made struct {
+// CreateResult is a key and its token, which exists only here.
+type CreateResult struct {
 	Record Record
 	Token  keys.Secret
 }
 
-// Create makes a key. Errors join *FieldErrors if the draft is at fault. With ErrNotInForce there is a key.
-func (r *Registry) Create(ctx context.Context, by Actor, d Draft) (*Made, error) {
-	rules, _ := r.inForce()
-	c := checker{rules: rules, now: r.moment()}
+// Create makes a key. Errors join *FieldErrors if the draft is at fault. With ErrNotApplied there is a key.
+func (r *Registry) Create(ctx context.Context, by Actor, d CreateRequest) (*CreateResult, error) {
+	rules, _ := r.currentRules()
+	c := validator{rules: rules, now: r.moment()}
 	rec := &Record{ID: NewID(), State: keys.Active, Created: c.now, Changed: c.now}
 	rec.Name = c.name(d.Name)
 	agentKey := r.bind(&c, rec, d.Sources, d.Agent, d.AgentKey)
@@ -50,15 +50,15 @@ func (r *Registry) Create(ctx context.Context, by Actor, d Draft) (*Made, error)
 	if err := r.seal(ctx, rec, agentKey); err != nil {
 		return nil, err
 	}
-	err := r.put(ctx, []*Record{rec}, r.entry(by, ActionCreated, rec, rec.terms()))
-	if err != nil && !errors.Is(err, ErrNotInForce) {
+	err := r.put(ctx, []*Record{rec}, r.entry(by, ActionCreated, rec, rec.describe()))
+	if err != nil && !errors.Is(err, ErrNotApplied) {
 		return nil, err
 	}
-	return &Made{Record: *rec, Token: keys.NewSecret(token)}, err
+	return &CreateResult{Record: *rec, Token: keys.NewSecret(token)}, err
 }
 
 // bind sets the binding of a record, all but an agent's key, which it returns: it is sealed when nothing else is wrong.
-func (r *Registry) bind(c *checker, rec *Record, sources []string, agent, agentKey string) (key keys.Secret) {
+func (r *Registry) bind(c *validator, rec *Record, sources []string, agent, agentKey string) (key keys.Secret) {
 	if !c.oneBinding(sources, agent, agentKey) {
 		return key
 	}
@@ -78,7 +78,7 @@ func (r *Registry) seal(ctx context.Context, rec *Record, key keys.Secret) error
 	if key.IsZero() {
 		return nil
 	}
-	if err := r.secretIsHere(ctx); err != nil {
+	if err := r.checkSecretFile(ctx); err != nil {
 		return err
 	}
 	var err error
@@ -86,9 +86,9 @@ func (r *Registry) seal(ctx context.Context, rec *Record, key keys.Secret) error
 	return err
 }
 
-// secretIsHere refuses to make a new secret while there are keys that were sealed with another: then that one was lost on
+// checkSecretFile refuses to make a new secret while there are keys that were sealed with another: then that one was lost on
 // the way, say when the storage was restored without it, and a new one would stand in its place.
-func (r *Registry) secretIsHere(ctx context.Context) error {
+func (r *Registry) checkSecretFile(ctx context.Context) error {
 	if r.sealer.file.Exists() {
 		return nil
 	}
@@ -102,8 +102,8 @@ func (r *Registry) secretIsHere(ctx context.Context) error {
 	return err
 }
 
-// terms says in words what a key is bound to and when it counts.
-func (r *Record) terms() string {
+// describe says in words what a key is bound to and when it counts.
+func (r *Record) describe() string {
 	var b strings.Builder
 	switch {
 	case len(r.Sources) == 1:
@@ -121,10 +121,10 @@ func (r *Record) terms() string {
 		fmt.Fprintf(&b, "agent %s", r.Agent.Reference())
 	}
 	if !r.NotBefore.IsZero() {
-		fmt.Fprintf(&b, ", from %s", when(r.NotBefore))
+		fmt.Fprintf(&b, ", from %s", formatTime(r.NotBefore))
 	}
 	if !r.Expires.IsZero() {
-		fmt.Fprintf(&b, ", expires %s", when(r.Expires))
+		fmt.Fprintf(&b, ", expires %s", formatTime(r.Expires))
 	}
 	if r.State != keys.Active {
 		fmt.Fprintf(&b, ", %s", r.State)
@@ -132,8 +132,8 @@ func (r *Record) terms() string {
 	return b.String()
 }
 
-// when writes a bound in time.
-func when(t time.Time) string {
+// formatTime writes a bound in time.
+func formatTime(t time.Time) string {
 	if t.IsZero() {
 		return "never"
 	}

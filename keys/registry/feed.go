@@ -12,10 +12,10 @@ import (
 // recheckEvery is how often a watched feed looks whether references stand for something else now.
 const recheckEvery = 30 * time.Second
 
-// maxRoom is for how many keys room is made before they are there.
-const maxRoom = 1 << 22
+// maxPrealloc is for how many keys room is made before they are there.
+const maxPrealloc = 1 << 22
 
-// Feed returns the registry's keys as a feed, a keys.Tracker. Each call gives a feed with a position of its own. Its name
+// Feed returns the registry's keys as a feed, a keys.DeltaFeed. Each call gives a feed with a position of its own. Its name
 // is the storage's.
 //
 // A key whose binding cannot be known is Unusable, and counts again once it can. A feed looks again after SetRules and
@@ -28,14 +28,14 @@ type feed struct {
 
 	mu        sync.Mutex // guards the following
 	loaded    bool
-	revision  uint64 // of the storage, at the position
-	rounds    rounds // at the position
-	count     int    // keys at the last load
-	referrers referrers
+	revision  uint64      // of the storage, at the position
+	rounds    generations // at the position
+	count     int         // keys at the last load
+	referrers dependents
 	odd       map[string]struct{} // ids of keys whose sources the rules refuse or spell in another way
 }
 
-var _ keys.Tracker = (*feed)(nil)
+var _ keys.DeltaFeed = (*feed)(nil)
 
 // Name implements keys.Feed.
 func (f *feed) Name() string { return f.registry.storage.Name() }
@@ -47,7 +47,7 @@ func (f *feed) Load(ctx context.Context) ([]keys.Key, error) {
 	f.loaded = false
 	p := f.newPass()
 	p.block = new(strings.Builder)
-	f.referrers, f.odd = referrers{}, map[string]struct{}{}
+	f.referrers, f.odd = dependents{}, map[string]struct{}{}
 	set := make([]keys.Key, 0, f.size(ctx))
 	revision, err := f.registry.storage.All(ctx, func(rec *Record) error {
 		set = append(set, p.key(rec))
@@ -56,28 +56,28 @@ func (f *feed) Load(ctx context.Context) ([]keys.Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	f.referrers.settle(p.agents.known)
+	f.referrers.update(p.agents.known)
 	f.loaded, f.revision, f.rounds, f.count = true, revision, p.rounds, len(set)
 	return set, nil
 }
 
-// Counter is a Storage that knows how many records it has without reading them all, so that room for them can be made.
-type Counter interface {
+// SizedStorage is a Storage that knows how many records it has without reading them all, so that room for them can be made.
+type SizedStorage interface {
 	// Count returns the number of records.
 	Count(ctx context.Context) (int, error)
 }
 
 // size is about how many keys there are.
 func (f *feed) size(ctx context.Context) int {
-	if c, ok := f.registry.storage.(Counter); ok {
+	if c, ok := f.registry.storage.(SizedStorage); ok {
 		if n, err := c.Count(ctx); err == nil {
-			return min(n, maxRoom)
+			return min(n, maxPrealloc)
 		}
 	}
 	return f.count
 }
 
-// Changes implements keys.Tracker.
+// Changes implements keys.DeltaFeed.
 func (f *feed) Changes(ctx context.Context) (delta keys.Delta, ok bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -90,7 +90,7 @@ func (f *feed) Changes(ctx context.Context) (delta keys.Delta, ok bool, err erro
 	put := func(rec *Record) error {
 		if !seen[rec.ID] {
 			seen[rec.ID] = true
-			delta.Put = append(delta.Put, p.key(rec))
+			delta.Upserted = append(delta.Upserted, p.key(rec))
 		}
 		return nil
 	}
@@ -99,14 +99,14 @@ func (f *feed) Changes(ctx context.Context) (delta keys.Delta, ok bool, err erro
 		return keys.Delta{}, false, err
 	}
 	if p.rounds.rules != f.rounds.rules {
-		if err := f.judgeSources(ctx, p, put); err != nil {
+		if err := f.recheckSources(ctx, p, put); err != nil {
 			return keys.Delta{}, false, err
 		}
 	}
 	if p.rounds.recheck != f.rounds.recheck {
 		f.referrers.resolve(p.agents)
 	}
-	for _, id := range f.referrers.settle(p.agents.known) {
+	for _, id := range f.referrers.update(p.agents.known) {
 		if seen[id] {
 			continue
 		}
@@ -120,9 +120,9 @@ func (f *feed) Changes(ctx context.Context) (delta keys.Delta, ok bool, err erro
 	return delta, true, nil
 }
 
-// judgeSources goes through all keys after the rules have changed. Only those for which that makes a difference are put:
+// recheckSources goes through all keys after the rules have changed. Only those for which that makes a difference are put:
 // mostly none, so that it takes no memory to speak of.
-func (f *feed) judgeSources(ctx context.Context, p *pass, put func(*Record) error) error {
+func (f *feed) recheckSources(ctx context.Context, p *loadPass, put func(*Record) error) error {
 	before := f.odd
 	f.odd = map[string]struct{}{}
 	_, err := f.registry.storage.All(ctx, func(rec *Record) error {
@@ -130,7 +130,7 @@ func (f *feed) judgeSources(ctx context.Context, p *pass, put func(*Record) erro
 			return nil
 		}
 		_, was := before[rec.ID]
-		_, same, err := p.rules.bound(rec.Sources)
+		_, same, err := p.rules.canonicalSources(rec.Sources)
 		if err != nil || !same {
 			f.odd[rec.ID] = struct{}{} // also where it has been put already, since it was written lately
 		} else if !was {
@@ -157,7 +157,7 @@ func (f *feed) Watch(ctx context.Context, changed func()) error {
 			case <-ctx.Done():
 				return
 			case <-tick.C:
-				if f.moved() {
+				if f.referencesChanged() {
 					changed()
 				}
 			}
@@ -166,8 +166,8 @@ func (f *feed) Watch(ctx context.Context, changed func()) error {
 	return f.registry.storage.Watch(ctx, changed)
 }
 
-// moved looks whether a reference stands for something else than at the last load. Then the next call of Changes rechecks.
-func (f *feed) moved() bool {
+// referencesChanged looks whether a reference stands for something else than at the last load. Then the next call of Changes rechecks.
+func (f *feed) referencesChanged() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	p := f.newPass()
@@ -181,11 +181,11 @@ func (f *feed) moved() bool {
 	return false
 }
 
-// pass is one look at records with the rules of one moment.
-type pass struct {
+// loadPass is one look at records with the rules of one moment.
+type loadPass struct {
 	feed   *feed
-	rules  Rules
-	rounds rounds
+	rules  Policy
+	rounds generations
 	agents resolver
 	texts  map[string]string // one copy of the id of each source
 	block  *strings.Builder  // texts of several keys; nil if each key gets a text of its own
@@ -194,16 +194,16 @@ type pass struct {
 // blockSize is how many bytes of texts stand in one piece. It stays as long as one of the keys.
 const blockSize = 4096
 
-func (f *feed) newPass() *pass {
-	rules, rounds := f.registry.inForce()
-	return &pass{
+func (f *feed) newPass() *loadPass {
+	rules, rounds := f.registry.currentRules()
+	return &loadPass{
 		feed: f, rules: rules, rounds: rounds, texts: map[string]string{},
-		agents: resolver{registry: f.registry, rules: &rules, known: map[string]outcome{}},
+		agents: resolver{registry: f.registry, rules: &rules, known: map[string]resolution{}},
 	}
 }
 
 // key is what a record means, in as little memory as it takes.
-func (p *pass) key(rec *Record) keys.Key {
+func (p *loadPass) key(rec *Record) keys.Key {
 	k, _, odd := p.agents.key(rec)
 	if ref := p.agents.reference(rec, k.State); ref != "" {
 		p.feed.referrers.add(ref, rec.ID)
@@ -238,7 +238,7 @@ func (p *pass) key(rec *Record) keys.Key {
 
 // text returns copies of texts in one piece of memory, or of a block when all keys are loaded: for a million keys that is some
 // millions of pieces less.
-func (p *pass) text(a, b, c string) (string, string, string) {
+func (p *loadPass) text(a, b, c string) (string, string, string) {
 	n := len(a) + len(b) + len(c)
 	block := p.block
 	if block == nil || n > blockSize/8 {
@@ -257,7 +257,7 @@ func (p *pass) text(a, b, c string) (string, string, string) {
 }
 
 // usedID returns the text of an id that the meter has, if the key was used: after a restart that is there already.
-func (p *pass) usedID(id string) (same string, known bool) {
+func (p *loadPass) usedID(id string) (same string, known bool) {
 	if p.feed.registry.usage == nil {
 		return "", false
 	}

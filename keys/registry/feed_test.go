@@ -21,13 +21,13 @@ import (
 // tracked is a feed whose changes are in a map, as a store has them.
 type tracked struct {
 	t    *testing.T
-	feed keys.Tracker
+	feed keys.DeltaFeed
 	keys map[string]keys.Key
 }
 
 func track(t *testing.T, f keys.Feed) *tracked {
 	t.Helper()
-	feed, ok := f.(keys.Tracker)
+	feed, ok := f.(keys.DeltaFeed)
 	if !ok {
 		t.Fatal("the feed is no tracker")
 	}
@@ -56,7 +56,7 @@ func (tr *tracked) changes() []string {
 		tr.t.Fatalf("changes: %t, %v", ok, err)
 	}
 	ids := map[string]bool{}
-	for _, k := range delta.Put {
+	for _, k := range delta.Upserted {
 		if ids[k.ID] {
 			tr.t.Errorf("key %s stands twice in the delta", k.ID)
 		}
@@ -78,9 +78,9 @@ type world struct{ env, other atomic.Value }
 
 func (w *world) set(v *atomic.Value, s string) { v.Store(s) }
 
-func (w *world) rules() registry.Rules {
+func (w *world) rules() registry.Policy {
 	get := func(v *atomic.Value) string { s, _ := v.Load().(string); return s }
-	return registry.Rules{
+	return registry.Policy{
 		Resolve: func(string) (string, error) { return get(&w.env), nil },
 		AgentOf: func(string) (keys.Secret, bool) { s := get(&w.other); return keys.NewSecret(s), s != "" },
 	}
@@ -95,7 +95,7 @@ func TestFeedTellsChangesAndNothingElse(t *testing.T) {
 	d.rotate(a, time.Hour)
 	tr.want("one new, one rotated", tr.changes(), a, b)
 	tr.want("nothing again", tr.changes())
-	if k := tr.keys[a]; len(k.Old) != 1 || k.Name != "docs site" || k.Hint == "" || !slices.Equal(k.Binding.Sources, []string{sourceID}) {
+	if k := tr.keys[a]; len(k.PreviousTokens) != 1 || k.Name != "docs site" || k.Hint == "" || !slices.Equal(k.Binding.Sources, []string{sourceID}) {
 		t.Errorf("key %+v", k)
 	}
 	// A feed has a position of its own.
@@ -112,7 +112,7 @@ func TestFeedIsTheSameHoweverItIsRead(t *testing.T) {
 	d.SetRules(w.rules())
 	tr := track(t, d.Feed())
 	for i := range 20 {
-		id, _ := d.create(func(draft *registry.Draft) {
+		id, _ := d.create(func(draft *registry.CreateRequest) {
 			if i%2 == 0 {
 				draft.Sources, draft.Agent = nil, "{env.AGENT}"
 			}
@@ -145,7 +145,7 @@ func TestReferencesThatVanishAndComeBack(t *testing.T) {
 			}
 			w.set(value, agentKey)
 			d.SetRules(w.rules())
-			agent := func(draft *registry.Draft) { draft.Sources, draft.Agent = nil, ref }
+			agent := func(draft *registry.CreateRequest) { draft.Sources, draft.Agent = nil, ref }
 			a, _ := d.create(agent)
 			b, _ := d.create(agent)
 			revoked, _ := d.create(agent)
@@ -154,7 +154,7 @@ func TestReferencesThatVanishAndComeBack(t *testing.T) {
 			if _, err := d.Revoke(t.Context(), alice, revoked); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := d.Change(t.Context(), alice, disabled, registry.Edit{State: pointer(keys.Disabled)}); err != nil {
+			if _, err := d.Update(t.Context(), alice, disabled, registry.UpdateRequest{State: pointer(keys.Disabled)}); err != nil {
 				t.Fatal(err)
 			}
 			tr := track(t, d.Feed())
@@ -165,7 +165,7 @@ func TestReferencesThatVanishAndComeBack(t *testing.T) {
 			tr.want("before the recheck", tr.changes())
 			d.Recheck()
 			tr.want("vanished", tr.changes(), a, b)
-			if k := tr.keys[a]; k.State != keys.Unusable || !k.Binding.Agent.IsZero() {
+			if k := tr.keys[a]; k.State != keys.BindingUnavailable || !k.Binding.Agent.IsZero() {
 				t.Errorf("state %s", k.State)
 			}
 			rec, err := d.Get(t.Context(), a)
@@ -202,10 +202,10 @@ func TestReferencesThatVanishAndComeBack(t *testing.T) {
 
 func TestNewRulesJudgeSourcesAnew(t *testing.T) {
 	d := newDesk(t)
-	fine, _ := d.create(func(draft *registry.Draft) { draft.Sources = []string{"1"} })
-	upper, _ := d.create(func(draft *registry.Draft) { draft.Sources = []string{"2", "AB"} })
-	bad, _ := d.create(func(draft *registry.Draft) { draft.Sources = []string{"local/docs/"} })
-	many, _ := d.create(func(draft *registry.Draft) { draft.Sources = []string{"1", "2", "3"} })
+	fine, _ := d.create(func(draft *registry.CreateRequest) { draft.Sources = []string{"1"} })
+	upper, _ := d.create(func(draft *registry.CreateRequest) { draft.Sources = []string{"2", "AB"} })
+	bad, _ := d.create(func(draft *registry.CreateRequest) { draft.Sources = []string{"local/docs/"} })
+	many, _ := d.create(func(draft *registry.CreateRequest) { draft.Sources = []string{"1", "2", "3"} })
 	tr := track(t, d.Feed())
 	d.SetRules(strict())
 	tr.want("strict rules", tr.changes(), upper, bad, many)
@@ -213,7 +213,7 @@ func TestNewRulesJudgeSourcesAnew(t *testing.T) {
 		t.Errorf("sources %v", got)
 	}
 	for _, id := range []string{bad, many} {
-		if tr.keys[id].State != keys.Unusable {
+		if tr.keys[id].State != keys.BindingUnavailable {
 			t.Errorf("state %s", tr.keys[id].State)
 		}
 	}
@@ -224,7 +224,7 @@ func TestNewRulesJudgeSourcesAnew(t *testing.T) {
 	if err != nil || !slices.Equal(rec.Sources, []string{"2", "AB"}) {
 		t.Errorf("the record has changed: %v, %v", rec, err)
 	}
-	d.SetRules(registry.Rules{})
+	d.SetRules(registry.Policy{})
 	tr.want("no rules", tr.changes(), upper, bad, many)
 	if tr.keys[bad].State != keys.Active || !slices.Equal(tr.keys[upper].Binding.Sources, []string{"2", "AB"}) {
 		t.Error("the keys are not what they were")
@@ -232,11 +232,11 @@ func TestNewRulesJudgeSourcesAnew(t *testing.T) {
 
 	// The same for a key that was written at the same time as the rules were changed.
 	d.SetRules(strict())
-	if _, err := d.Change(t.Context(), alice, bad, registry.Edit{Name: pointer("renamed")}); err != nil {
+	if _, err := d.Update(t.Context(), alice, bad, registry.UpdateRequest{Name: pointer("renamed")}); err != nil {
 		t.Fatal(err)
 	}
 	tr.want("strict rules and a change", tr.changes(), upper, bad, many)
-	d.SetRules(registry.Rules{})
+	d.SetRules(registry.Policy{})
 	tr.want("no rules again", tr.changes(), upper, bad, many)
 	if tr.keys[bad].State != keys.Active {
 		t.Errorf("the key that was changed is %s", tr.keys[bad].State)
@@ -271,7 +271,7 @@ func TestWatchHearsOfEverything(t *testing.T) {
 		w := &world{}
 		w.set(&w.env, agentKey)
 		d.SetRules(w.rules())
-		id, _ := d.create(func(draft *registry.Draft) { draft.Sources, draft.Agent = nil, "{env.AGENT}" })
+		id, _ := d.create(func(draft *registry.CreateRequest) { draft.Sources, draft.Agent = nil, "{env.AGENT}" })
 		tr := track(t, d.Feed())
 		ctx, cancel := context.WithCancel(t.Context())
 		var calls atomic.Int32
@@ -319,7 +319,7 @@ func TestUseIsSavedAndRestored(t *testing.T) {
 			if _, err := registry.New(registry.Options{Storage: storage, Usage: m}); err != nil {
 				t.Fatal(err)
 			}
-			use := m.Of("a", time.Now())
+			use := m.Get("a", time.Now())
 			return use.Requests[usage.Hours-1] + use.Requests[usage.Hours-2]
 		}
 		ctx, cancel := context.WithCancel(t.Context())

@@ -19,7 +19,7 @@ import (
 
 var (
 	noon  = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	alice = registry.Actor{Who: "alice", From: "192.0.2.7"}
+	alice = registry.Actor{Name: "alice", RemoteAddr: "192.0.2.7"}
 )
 
 const (
@@ -35,7 +35,7 @@ type desk struct {
 	sealPath string
 	store    *keys.Store
 	verifier *keys.Verifier
-	usage    *usage.Meter
+	usage    *usage.Counter
 
 	mu      sync.Mutex
 	time    time.Time
@@ -98,9 +98,9 @@ func (d *desk) hide(secret string) string {
 }
 
 // create makes a key bound to a source.
-func (d *desk) create(change ...func(*registry.Draft)) (id, token string) {
+func (d *desk) create(change ...func(*registry.CreateRequest)) (id, token string) {
 	d.t.Helper()
-	draft := registry.Draft{Name: "docs site", Sources: []string{sourceID}}
+	draft := registry.CreateRequest{Name: "docs site", Sources: []string{sourceID}}
 	for _, f := range change {
 		f(&draft)
 	}
@@ -130,7 +130,7 @@ func (d *desk) want(token string, reason keys.Reason) {
 }
 
 // trail is the audit trail in words, the oldest first.
-func (d *desk) trail() []registry.Entry {
+func (d *desk) trail() []registry.AuditEntry {
 	d.t.Helper()
 	entries, err := d.Audit(d.t.Context(), "", 0, 10000)
 	if err != nil {
@@ -140,7 +140,7 @@ func (d *desk) trail() []registry.Entry {
 	return entries
 }
 
-func (d *desk) last() registry.Entry {
+func (d *desk) last() registry.AuditEntry {
 	d.t.Helper()
 	all := d.trail()
 	if len(all) == 0 {

@@ -42,12 +42,12 @@ func (m *model) want(token string, now time.Time) keys.Reason {
 	}
 	for _, o := range m.old {
 		if o.text == token && standing == keys.Allowed && !now.Before(o.until) {
-			return keys.Replaced
+			return keys.TokenRotated
 		}
 	}
 	for _, g := range m.gone {
 		if g == token {
-			return keys.Unknown
+			return keys.UnknownToken
 		}
 	}
 	return standing
@@ -116,8 +116,8 @@ func (d *desk) step(random *rand.Rand, m *model) string {
 	d.t.Helper()
 	ctx, now := d.t.Context(), d.now()
 	expired := !m.expires.IsZero() && !now.Before(m.expires)
-	edit := func(e registry.Edit, change func()) {
-		_, err := d.Change(ctx, alice, m.id, e)
+	edit := func(e registry.UpdateRequest, change func()) {
+		_, err := d.Update(ctx, alice, m.id, e)
 		switch {
 		case m.state == keys.Revoked && !errors.Is(err, registry.ErrRevoked), m.state != keys.Revoked && err != nil:
 			d.t.Fatal(err)
@@ -131,10 +131,10 @@ func (d *desk) step(random *rand.Rand, m *model) string {
 	}
 	switch random.IntN(9) {
 	case 0:
-		edit(registry.Edit{State: pointer(keys.Disabled)}, func() { m.state = keys.Disabled })
+		edit(registry.UpdateRequest{State: pointer(keys.Disabled)}, func() { m.state = keys.Disabled })
 		return "disable"
 	case 1:
-		edit(registry.Edit{State: pointer(keys.Active)}, func() { m.state = keys.Active })
+		edit(registry.UpdateRequest{State: pointer(keys.Active)}, func() { m.state = keys.Active })
 		return "enable"
 	case 2, 3:
 		grace := time.Duration(random.IntN(4)) * time.Hour
@@ -161,11 +161,11 @@ func (d *desk) step(random *rand.Rand, m *model) string {
 		return "rotate with " + grace.String()
 	case 4:
 		bound := now.Add(time.Duration(random.IntN(5)-1) * time.Hour)
-		edit(registry.Edit{Expires: &bound, NotBefore: &time.Time{}}, func() { m.expires, m.notBefore = bound, time.Time{} })
+		edit(registry.UpdateRequest{Expires: &bound, NotBefore: &time.Time{}}, func() { m.expires, m.notBefore = bound, time.Time{} })
 		return "expires"
 	case 5:
 		bound := now.Add(time.Duration(random.IntN(3)-1) * time.Hour)
-		edit(registry.Edit{NotBefore: &bound, Expires: &time.Time{}}, func() { m.notBefore, m.expires = bound, time.Time{} })
+		edit(registry.UpdateRequest{NotBefore: &bound, Expires: &time.Time{}}, func() { m.notBefore, m.expires = bound, time.Time{} })
 		return "not before"
 	case 6:
 		if random.IntN(4) > 0 {

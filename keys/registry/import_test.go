@@ -107,7 +107,7 @@ func TestImportIsAllOrNone(t *testing.T) {
 		{ID: strings.Repeat("d", 129), Sources: []string{sourceID}},
 		{ID: token, Sources: []string{sourceID}},
 		{ID: "e"},
-		{ID: "f", Sources: []string{sourceID}, State: keys.Unusable, Name: "a\nb"},
+		{ID: "f", Sources: []string{sourceID}, State: keys.BindingUnavailable, Name: "a\nb"},
 	}, false)
 	var got []string
 	joined, ok := err.(interface{ Unwrap() []error })
@@ -190,7 +190,7 @@ func TestNothingThatIsDoneShowsASecret(t *testing.T) {
 	sealedID, _ := sealed(d)
 	d.rotate(id, time.Hour)
 	d.rotate(sealedID, 0)
-	if _, err := d.Change(t.Context(), alice, id, registry.Edit{Name: pointer("other"), Expires: pointer(noon.Add(time.Hour))}); err != nil {
+	if _, err := d.Update(t.Context(), alice, id, registry.UpdateRequest{Name: pointer("other"), Expires: pointer(noon.Add(time.Hour))}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := d.Revoke(t.Context(), alice, sealedID); err != nil {

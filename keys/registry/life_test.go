@@ -14,7 +14,7 @@ import (
 
 func TestCreatedKeyCountsAtOnce(t *testing.T) {
 	d := newDesk(t)
-	made, err := d.Create(t.Context(), alice, registry.Draft{
+	made, err := d.Create(t.Context(), alice, registry.CreateRequest{
 		Name: "  docs \u05d0\u05d1 \U0001F600 ", Sources: []string{sourceID}, Expires: noon.Add(time.Hour).In(time.FixedZone("x", 3600)),
 		Prompt: "default", Chunks: "2", Retriever: "classic",
 	})
@@ -24,7 +24,7 @@ func TestCreatedKeyCountsAtOnce(t *testing.T) {
 	token := d.hide(made.Token.Reveal())
 	d.want(token, keys.Allowed)
 	got := made.Record
-	if !keys.Issued(token) || got.Digest != keys.DigestOf(token) || got.Hint != token[len(token)-4:] {
+	if !keys.HasValidChecksum(token) || got.Digest != keys.DigestOf(token) || got.Hint != token[len(token)-4:] {
 		t.Error("the token is not one of the gate's own, or the record is not its record")
 	}
 	if !strings.HasPrefix(got.ID, "key_") || len(got.ID) != 30 || strings.ToLower(got.ID) != got.ID {
@@ -53,7 +53,7 @@ func TestATokenInThePlaceOfAnIDIsNotRepeated(t *testing.T) {
 		"Get":    func() error { _, err := d.Get(t.Context(), token); return err },
 		"Revoke": func() error { _, err := d.Revoke(t.Context(), alice, token); return err },
 		"Rotate": func() error { _, err := d.Rotate(t.Context(), alice, token, 0); return err },
-		"Change": func() error { _, err := d.Change(t.Context(), alice, token, registry.Edit{}); return err },
+		"Change": func() error { _, err := d.Update(t.Context(), alice, token, registry.UpdateRequest{}); return err },
 	} {
 		if err := call(); !errors.Is(err, registry.ErrNotFound) || strings.Contains(err.Error(), token) {
 			t.Errorf("%s: %v", what, err)
@@ -87,7 +87,7 @@ func TestDisableEnableRevoke(t *testing.T) {
 	for _, s := range steps {
 		before := len(d.trail())
 		for range 2 { // the second time nothing changes, and nothing is written
-			rec, err := d.Change(t.Context(), alice, id, registry.Edit{State: &s.state})
+			rec, err := d.Update(t.Context(), alice, id, registry.UpdateRequest{State: &s.state})
 			if err != nil || rec.State != s.state {
 				t.Fatalf("%s: %v", s.name, err)
 			}
@@ -106,7 +106,7 @@ func TestDisableEnableRevoke(t *testing.T) {
 	if all := d.trail(); len(all) != 4 || all[3].Action != registry.ActionRevoked {
 		t.Errorf("entries %+v", all)
 	}
-	if _, err := d.Change(t.Context(), alice, id, registry.Edit{State: pointer(keys.Active)}); !errors.Is(err, registry.ErrRevoked) {
+	if _, err := d.Update(t.Context(), alice, id, registry.UpdateRequest{State: pointer(keys.Active)}); !errors.Is(err, registry.ErrRevoked) {
 		t.Errorf("enabling a revoked key: %v", err)
 	}
 	if _, err := d.Rotate(t.Context(), alice, id, 0); !errors.Is(err, registry.ErrRevoked) {
@@ -120,7 +120,7 @@ func TestDisableEnableRevoke(t *testing.T) {
 func TestOneEditIsOneEntry(t *testing.T) {
 	d := newDesk(t)
 	id, token := d.create()
-	rec, err := d.Change(t.Context(), alice, id, registry.Edit{
+	rec, err := d.Update(t.Context(), alice, id, registry.UpdateRequest{
 		Name: pointer("new name"), State: pointer(keys.Disabled), NotBefore: pointer(noon.Add(time.Hour)),
 		Expires: pointer(noon.Add(2 * time.Hour)),
 	})
@@ -131,7 +131,7 @@ func TestOneEditIsOneEntry(t *testing.T) {
 	if e := d.last(); e.Action != registry.ActionChanged || e.Detail != want || len(d.trail()) != 2 {
 		t.Errorf("entry %+v", e)
 	}
-	if _, err := d.Change(t.Context(), alice, id, registry.Edit{
+	if _, err := d.Update(t.Context(), alice, id, registry.UpdateRequest{
 		State: pointer(keys.Active), NotBefore: &time.Time{}, Expires: pointer(noon),
 	}); err != nil {
 		t.Fatal(err)
@@ -148,20 +148,20 @@ func TestRotationKeepsOldTokensForTheirOwnTime(t *testing.T) {
 	for _, token := range []string{first, second, third} {
 		d.want(token, keys.Allowed)
 	}
-	if got := d.verifier.Verify(second, d.now()); !got.Old || got.Key.ID != id {
+	if got := d.verifier.Verify(second, d.now()); !got.UsedPreviousToken || got.Key.ID != id {
 		t.Error("the store does not tell that the second token is an old one")
 	}
 	d.pass(30 * time.Minute)
-	d.want(first, keys.Replaced)
+	d.want(first, keys.TokenRotated)
 	d.want(second, keys.Allowed)
 	d.pass(90 * time.Minute)
-	d.want(second, keys.Replaced)
+	d.want(second, keys.TokenRotated)
 	d.want(third, keys.Allowed)
-	rec, err := d.Change(t.Context(), alice, id, registry.Edit{Name: pointer("x")})
+	rec, err := d.Update(t.Context(), alice, id, registry.UpdateRequest{Name: pointer("x")})
 	if err != nil || len(rec.Old) != 0 {
 		t.Errorf("tokens that are over stay in the record: %d, %v", len(rec.Old), err)
 	}
-	d.want(first, keys.Unknown)
+	d.want(first, keys.UnknownToken)
 	if rec.ID != id || rec.Hint != third[len(third)-4:] || !rec.Rotated.Equal(noon.Add(30*time.Minute)) {
 		t.Errorf("record %+v", rec)
 	}
@@ -173,8 +173,8 @@ func TestRotationWithoutGraceEndsAllOldTokens(t *testing.T) {
 	id, first := d.create()
 	second := d.rotate(id, registry.MaxGrace)
 	third := d.rotate(id, 0)
-	d.want(first, keys.Unknown)
-	d.want(second, keys.Unknown)
+	d.want(first, keys.UnknownToken)
+	d.want(second, keys.UnknownToken)
 	d.want(third, keys.Allowed)
 	if e := d.last(); e.Action != registry.ActionRotated || e.Detail != "the old token ended at once" {
 		t.Errorf("entry %+v", e)
@@ -191,7 +191,7 @@ func TestAtMostFiveOldTokens(t *testing.T) {
 	for i, token := range all {
 		want := keys.Allowed
 		if i < 2 {
-			want = keys.Unknown
+			want = keys.UnknownToken
 		}
 		d.want(token, want)
 	}
@@ -210,8 +210,8 @@ func TestAtMostFiveOldTokens(t *testing.T) {
 
 func TestRotationOfDisabledAndExpiredKeys(t *testing.T) {
 	d := newDesk(t)
-	id, old := d.create(func(draft *registry.Draft) { draft.Expires = noon.Add(time.Hour) })
-	if _, err := d.Change(t.Context(), alice, id, registry.Edit{State: pointer(keys.Disabled)}); err != nil {
+	id, old := d.create(func(draft *registry.CreateRequest) { draft.Expires = noon.Add(time.Hour) })
+	if _, err := d.Update(t.Context(), alice, id, registry.UpdateRequest{State: pointer(keys.Disabled)}); err != nil {
 		t.Fatal(err)
 	}
 	token := d.rotate(id, time.Hour)
@@ -234,24 +234,24 @@ func TestHookThatFailsLosesNoToken(t *testing.T) {
 	d := newDesk(t)
 	broken := errors.New("the store is gone")
 	stop := d.OnChange(func(context.Context) error { return broken })
-	made, err := d.Create(t.Context(), alice, registry.Draft{Name: "a", Sources: []string{sourceID}})
-	if !errors.Is(err, registry.ErrNotInForce) || !errors.Is(err, broken) || made == nil || made.Token.IsZero() {
+	made, err := d.Create(t.Context(), alice, registry.CreateRequest{Name: "a", Sources: []string{sourceID}})
+	if !errors.Is(err, registry.ErrNotApplied) || !errors.Is(err, broken) || made == nil || made.Token.IsZero() {
 		t.Fatalf("made %v, %v", made, err)
 	}
 	again, err := d.Rotate(t.Context(), alice, made.Record.ID, 0)
-	if !errors.Is(err, registry.ErrNotInForce) || again == nil || again.Token.IsZero() {
+	if !errors.Is(err, registry.ErrNotApplied) || again == nil || again.Token.IsZero() {
 		t.Fatalf("rotated %v, %v", again, err)
 	}
 	rec, err := d.Revoke(t.Context(), alice, made.Record.ID)
-	if !errors.Is(err, registry.ErrNotInForce) || rec == nil || rec.State != keys.Revoked {
+	if !errors.Is(err, registry.ErrNotApplied) || rec == nil || rec.State != keys.Revoked {
 		t.Fatalf("revoked %v, %v", rec, err)
 	}
 	items, err := d.Import(t.Context(), alice, []registry.Import{{Name: "b", Sources: []string{sourceID}}}, false)
-	if !errors.Is(err, registry.ErrNotInForce) || len(items) != 1 || items[0].Token.IsZero() {
+	if !errors.Is(err, registry.ErrNotApplied) || len(items) != 1 || items[0].Token.IsZero() {
 		t.Fatalf("imported %v, %v", items, err)
 	}
 	stop()
-	if _, err := d.Create(t.Context(), alice, registry.Draft{Name: "a", Sources: []string{sourceID}}); err != nil {
+	if _, err := d.Create(t.Context(), alice, registry.CreateRequest{Name: "a", Sources: []string{sourceID}}); err != nil {
 		t.Errorf("a hook that was stopped is called: %v", err)
 	}
 }
@@ -265,7 +265,7 @@ func TestRepeatingAChangeTellsWhetherItIsInForce(t *testing.T) {
 		},
 		"disable": func(d *desk, id string) error {
 			disabled := keys.Disabled
-			_, err := d.Change(d.t.Context(), alice, id, registry.Edit{State: &disabled})
+			_, err := d.Update(d.t.Context(), alice, id, registry.UpdateRequest{State: &disabled})
 			return err
 		},
 		"import": func(d *desk, _ string) error {
@@ -281,7 +281,7 @@ func TestRepeatingAChangeTellsWhetherItIsInForce(t *testing.T) {
 			id, _ := d.create()
 			stop := d.OnChange(func(context.Context) error { return errors.New("the store is gone") })
 			for i := range 2 {
-				if err := change(d, id); !errors.Is(err, registry.ErrNotInForce) {
+				if err := change(d, id); !errors.Is(err, registry.ErrNotApplied) {
 					t.Errorf("call %d: %v", i+1, err)
 				}
 			}
@@ -306,7 +306,7 @@ func TestHookOutlivesItsCaller(t *testing.T) {
 		inForce = ctx.Err()
 		return nil
 	})
-	if _, err := d.Create(ctx, alice, registry.Draft{Name: "a", Sources: []string{sourceID}}); err != nil || inForce != nil {
+	if _, err := d.Create(ctx, alice, registry.CreateRequest{Name: "a", Sources: []string{sourceID}}); err != nil || inForce != nil {
 		t.Errorf("%v, %v", err, inForce)
 	}
 }
@@ -316,7 +316,7 @@ func TestWriteThatFailsChangesNothing(t *testing.T) {
 	id, token := d.create()
 	full := errors.New("the disk is full")
 	d.storage.Fail(full)
-	if made, err := d.Create(t.Context(), alice, registry.Draft{Name: "a", Sources: []string{sourceID}}); !errors.Is(err, full) || made != nil {
+	if made, err := d.Create(t.Context(), alice, registry.CreateRequest{Name: "a", Sources: []string{sourceID}}); !errors.Is(err, full) || made != nil {
 		t.Errorf("create: %v, %v", made, err)
 	}
 	if made, err := d.Rotate(t.Context(), alice, id, 0); !errors.Is(err, full) || made != nil {
@@ -333,8 +333,8 @@ func TestWriteThatFailsChangesNothing(t *testing.T) {
 
 func TestTextsOfTheOutsideAreOneLineInTheTrail(t *testing.T) {
 	d := newDesk(t)
-	by := registry.Actor{Who: "mallory\nadmin\x1b[31m\xff", From: strings.Repeat("a", 1000)}
-	if _, err := d.Create(t.Context(), by, registry.Draft{Name: "a", Sources: []string{sourceID}}); err != nil {
+	by := registry.Actor{Name: "mallory\nadmin\x1b[31m\xff", RemoteAddr: strings.Repeat("a", 1000)}
+	if _, err := d.Create(t.Context(), by, registry.CreateRequest{Name: "a", Sources: []string{sourceID}}); err != nil {
 		t.Fatal(err)
 	}
 	if e := d.last(); e.Who != "mallory admin [31m\uFFFD" || len(e.From) != 200 {

@@ -26,14 +26,14 @@ func TestConcurrentChangesOfOneKey(t *testing.T) {
 			for range 20 {
 				var err error
 				if worker%2 == 0 {
-					var made *registry.Made
+					var made *registry.CreateResult
 					if made, err = d.Rotate(t.Context(), alice, id, time.Hour); err == nil {
 						mu.Lock()
 						tokens = append(tokens, made.Token.Reveal())
 						mu.Unlock()
 					}
 				} else {
-					_, err = d.Change(t.Context(), alice, id, registry.Edit{Name: pointer(registry.NewID())})
+					_, err = d.Update(t.Context(), alice, id, registry.UpdateRequest{Name: pointer(registry.NewID())})
 				}
 				if err != nil {
 					t.Error(err)
@@ -87,14 +87,14 @@ func TestRevokeWinsOverRotations(t *testing.T) {
 			if _, err := d.Revoke(t.Context(), alice, id); err != nil {
 				t.Error(err)
 			}
-			if reason := d.reason(first); reason != keys.RevokedKey && reason != keys.Unknown {
+			if reason := d.reason(first); reason != keys.RevokedKey && reason != keys.UnknownToken {
 				t.Errorf("right after revoking the first token is %s", reason)
 			}
 		})
 		all.Wait()
 		close(tokens)
 		for token := range tokens {
-			if reason := d.reason(token); reason != keys.RevokedKey && reason != keys.Unknown {
+			if reason := d.reason(token); reason != keys.RevokedKey && reason != keys.UnknownToken {
 				t.Errorf("a token of a revoked key is %s", reason)
 			}
 		}

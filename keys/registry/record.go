@@ -14,9 +14,9 @@ type Record struct {
 	Sources []string // the source binding, in canonical spelling; empty with an agent binding
 	Agent   Agent    // the agent binding; zero with a source binding
 
-	Digest keys.Digest     // of the token
-	Hint   string          // the token's last four characters; empty if the token is not one of the gate's own
-	Old    []keys.OldToken // tokens that were replaced, the newest first; those whose time is over are dropped now and then
+	Digest keys.Digest          // of the token
+	Hint   string               // the token's last four characters; empty if the token is not one of the gate's own
+	Old    []keys.PreviousToken // tokens that were replaced, the newest first; those whose time is over are dropped now and then
 
 	State              keys.State // Active, Disabled or Revoked
 	NotBefore, Expires time.Time  // zero: no bound
@@ -63,12 +63,12 @@ func (a Agent) Reference() string {
 
 // Actor is who makes a change.
 type Actor struct {
-	Who  string // such as "admin token", "alice" (of basic_auth), "command line"
-	From string // such as an IP address, "admin endpoint" or "local file"
+	Name       string // such as "admin token", "alice" (of basic_auth), "command line"
+	RemoteAddr string // such as an IP address, "admin endpoint" or "local file"
 }
 
-// Entry is one entry of the audit trail. It holds no token, digest or secret.
-type Entry struct {
+// AuditEntry is one entry of the audit trail. It holds no token, digest or secret.
+type AuditEntry struct {
 	Seq    uint64 // grows by one with each entry
 	At     time.Time
 	Who    string

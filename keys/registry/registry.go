@@ -23,14 +23,14 @@ const MaxGrace = 30 * 24 * time.Hour
 type Options struct {
 	Storage Storage // required; Close closes it
 	Sealer  *Sealer // seals agents' keys; nil: Draft.AgentKey is refused
-	Usage   *usage.Meter
+	Usage   *usage.Counter
 	Now     func() time.Time // nil: time.Now
 	Log     *slog.Logger     // what Run could not save; nil: nothing is logged
 }
 
-// Rules are what the configuration in force says about keys; several configurations may use one registry: one after the
+// Policy are what the configuration in force says about keys; several configurations may use one registry: one after the
 // other, and for a while at the same time. The zero Rules accept everything and resolve nothing.
-type Rules struct {
+type Policy struct {
 	CheckSource  func(id string) (string, error)              // returns the canonical spelling
 	CheckSources func(n int) error                            // whether a key may be bound to n sources
 	Resolve      func(placeholder string) (string, error)     // of {env.NAME} and {file.PATH}
@@ -43,23 +43,23 @@ var (
 	// ErrRevoked says that a revoked key cannot be changed or rotated.
 	ErrRevoked = errors.New("the key is revoked for ever: make a new one")
 
-	// ErrNotInForce says that the change is stored, but a function of OnChange failed, so that it may not count yet. The
+	// ErrNotApplied says that the change is stored, but a function of OnChange failed, so that it may not count yet. The
 	// call that returns it returns its result, too: a token that was made must not be lost.
-	ErrNotInForce = errors.New("the change is stored, but not in force yet")
+	ErrNotApplied = errors.New("the change is stored, but not in force yet")
 )
 
 // Registry is safe for concurrent use.
 type Registry struct {
 	storage Storage
 	sealer  *Sealer
-	usage   *usage.Meter
+	usage   *usage.Counter
 	now     func() time.Time
 	log     *slog.Logger
 
 	mu       sync.Mutex // guards the following
-	rules    Rules      // where there are no others
-	others   []*Rules   // of Rule, the newest last
-	rounds   rounds
+	rules    Policy     // where there are no others
+	others   []*Policy  // of Rule, the newest last
+	rounds   generations
 	hooks    map[int]func(context.Context) error
 	watchers map[int]func()
 	next     int // the next key in hooks and watchers
@@ -70,8 +70,8 @@ type Registry struct {
 	saveFault string     // the last one, so that it is logged once; guarded by saving
 }
 
-// rounds tell feeds what has happened since they looked last. Numbers begin at 1.
-type rounds struct {
+// generations tell feeds what has happened since they looked last. Numbers begin at 1.
+type generations struct {
 	rules   uint64 // grows with SetRules and Rule
 	recheck uint64 // grows whenever references may stand for something else
 }
@@ -82,7 +82,7 @@ func New(o Options) (*Registry, error) {
 		return nil, errors.New("a registry needs a storage")
 	}
 	r := &Registry{
-		storage: o.Storage, sealer: o.Sealer, usage: o.Usage, now: o.Now, log: o.Log, rounds: rounds{1, 1},
+		storage: o.Storage, sealer: o.Sealer, usage: o.Usage, now: o.Now, log: o.Log, rounds: generations{1, 1},
 		hooks: map[int]func(context.Context) error{}, watchers: map[int]func(){},
 	}
 	if r.now == nil {
@@ -95,19 +95,19 @@ func New(o Options) (*Registry, error) {
 }
 
 // SetRules puts rules in force for the writes from now on and for feeds, as long as there are none of Rule.
-func (r *Registry) SetRules(rules Rules) {
+func (r *Registry) SetRules(rules Policy) {
 	r.rule(func() { r.rules = rules })
 }
 
-// Rule puts rules in force until they are withdrawn: then those come back that were in force before, unless there are newer
+// PushRules puts rules in force until they are withdrawn: then those come back that were in force before, unless there are newer
 // ones or they were withdrawn, too. So a configuration that is refused in the end leaves nothing behind. withdraw may be
 // called more than once.
-func (r *Registry) Rule(rules Rules) (withdraw func()) {
+func (r *Registry) PushRules(rules Policy) (withdraw func()) {
 	mine := &rules
 	r.rule(func() { r.others = append(r.others, mine) })
 	return func() {
 		r.rule(func() {
-			r.others = slices.DeleteFunc(r.others, func(o *Rules) bool { return o == mine })
+			r.others = slices.DeleteFunc(r.others, func(o *Policy) bool { return o == mine })
 		})
 	}
 }
@@ -162,8 +162,8 @@ func (r *Registry) watch(changed func()) (stop func()) {
 	}
 }
 
-// inForce returns the rules and the rounds they belong to.
-func (r *Registry) inForce() (Rules, rounds) {
+// currentRules returns the rules and the rounds they belong to.
+func (r *Registry) currentRules() (Policy, generations) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if n := len(r.others); n > 0 {
@@ -181,18 +181,18 @@ func (r *Registry) Get(ctx context.Context, id string) (*Record, error) {
 }
 
 // Audit is Storage.Audit.
-func (r *Registry) Audit(ctx context.Context, key string, before uint64, limit int) ([]Entry, error) {
+func (r *Registry) Audit(ctx context.Context, key string, before uint64, limit int) ([]AuditEntry, error) {
 	return r.storage.Audit(ctx, key, before, limit)
 }
 
-// Remember is Storage.Remember.
-func (r *Registry) Remember(ctx context.Context, name, text string) error {
-	return r.storage.Remember(ctx, name, text)
+// PutIdempotencyRecord is Storage.PutIdempotencyRecord.
+func (r *Registry) PutIdempotencyRecord(ctx context.Context, name, text string) error {
+	return r.storage.PutIdempotencyRecord(ctx, name, text)
 }
 
-// Recall is Storage.Recall.
-func (r *Registry) Recall(ctx context.Context, name string) (string, error) {
-	return r.storage.Recall(ctx, name)
+// GetIdempotencyRecord is Storage.GetIdempotencyRecord.
+func (r *Registry) GetIdempotencyRecord(ctx context.Context, name string) (string, error) {
+	return r.storage.GetIdempotencyRecord(ctx, name)
 }
 
 // Backup writes a copy of the storage, and an audit entry, which stands in the copy. Agents' keys are sealed in it: without

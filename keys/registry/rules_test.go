@@ -11,8 +11,8 @@ import (
 )
 
 // refusing are rules that refuse every source, and name themselves when they do.
-func refusing(name string) registry.Rules {
-	return registry.Rules{CheckSource: func(string) (string, error) { return "", errors.New(name) }}
+func refusing(name string) registry.Policy {
+	return registry.Policy{CheckSource: func(string) (string, error) { return "", errors.New(name) }}
 }
 
 // Several configurations use one registry for a while. In force are the newest rules that nobody has withdrawn, whichever
@@ -24,7 +24,7 @@ func TestRulesThatAreWithdrawn(t *testing.T) {
 	inForce := func(what, want string) {
 		t.Helper()
 		tr.changes()
-		if got := tr.keys[id].State; (got == keys.Unusable) != (want != "") {
+		if got := tr.keys[id].State; (got == keys.BindingUnavailable) != (want != "") {
 			t.Errorf("%s: the key is %s", what, got)
 		}
 		rec, err := d.Get(t.Context(), id)
@@ -36,13 +36,13 @@ func TestRulesThatAreWithdrawn(t *testing.T) {
 		}
 	}
 	inForce("without rules", "")
-	first := d.Rule(refusing("first"))
+	first := d.PushRules(refusing("first"))
 	inForce("the first", "first")
-	refused := d.Rule(registry.Rules{})
+	refused := d.PushRules(registry.Policy{})
 	inForce("one that is refused in the end", "")
 	refused()
 	inForce("the first again", "first")
-	second := d.Rule(refusing("second"))
+	second := d.PushRules(refusing("second"))
 	inForce("the second", "second")
 	first()
 	inForce("the first has ended", "second")
@@ -60,7 +60,7 @@ func TestRulesThatAreWithdrawn(t *testing.T) {
 func TestKeysOfOtherFeedsAreListenedTo(t *testing.T) {
 	d := newDesk(t)
 	d.store.Listen(d.Registry)
-	d.SetRules(registry.Rules{AgentOf: func(id string) (keys.Secret, bool) {
+	d.SetRules(registry.Policy{AgentOf: func(id string) (keys.Secret, bool) {
 		k := d.store.Get(id)
 		if k == nil || k.Binding.Kind() != keys.AgentBinding {
 			return keys.Secret{}, false
@@ -75,7 +75,7 @@ func TestKeysOfOtherFeedsAreListenedTo(t *testing.T) {
 		}
 	}
 	replace(other)
-	id, _ := d.create(func(draft *registry.Draft) { draft.Sources, draft.Agent = nil, other.ID })
+	id, _ := d.create(func(draft *registry.CreateRequest) { draft.Sources, draft.Agent = nil, other.ID })
 
 	tr := track(t, d.Feed())
 	var calls atomic.Int32
@@ -98,7 +98,7 @@ func TestKeysOfOtherFeedsAreListenedTo(t *testing.T) {
 		}
 	}
 	d.store.Remove("docsgpt")
-	heard("taken away", true, keys.Unusable)
+	heard("taken away", true, keys.BindingUnavailable)
 	replace(other)
 	heard("there again", true, keys.Active)
 	other.Binding.Agent = keys.NewSecret("another")

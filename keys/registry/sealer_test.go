@@ -18,7 +18,7 @@ import (
 func sealed(d *desk) (id, token string) {
 	d.t.Helper()
 	d.hide(agentKey)
-	return d.create(func(draft *registry.Draft) { draft.Sources, draft.AgentKey = nil, agentKey })
+	return d.create(func(draft *registry.CreateRequest) { draft.Sources, draft.AgentKey = nil, agentKey })
 }
 
 func TestAgentKeyIsSealed(t *testing.T) {
@@ -107,7 +107,7 @@ func TestSecretThatIsMissingWrongOrOpen(t *testing.T) {
 			}
 			// Nothing is sealed with anything else than the right secret, which is not made anew.
 			if c.name != "of another store" {
-				if _, err := d.Create(t.Context(), alice, registry.Draft{Name: "a", AgentKey: agentKey}); err == nil {
+				if _, err := d.Create(t.Context(), alice, registry.CreateRequest{Name: "a", AgentKey: agentKey}); err == nil {
 					t.Error("a key was sealed with another secret")
 				} else {
 					d.searched("the error", err.Error())
@@ -120,7 +120,7 @@ func TestSecretThatIsMissingWrongOrOpen(t *testing.T) {
 			if got := tr.changes(); !slices.Contains(got, id) || tr.keys[id].State != keys.Active {
 				t.Errorf("with the right secret back changed %v", got)
 			}
-			if _, err := d.Change(t.Context(), alice, id, registry.Edit{Name: pointer("touched")}); err != nil {
+			if _, err := d.Update(t.Context(), alice, id, registry.UpdateRequest{Name: pointer("touched")}); err != nil {
 				t.Fatal(err)
 			}
 			d.want(token, keys.Allowed)
@@ -157,7 +157,7 @@ func TestWithoutASealerNoAgentKeyIsTaken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.Create(t.Context(), alice, registry.Draft{Name: "a", AgentKey: agentKey}); len(fields(err)) != 1 {
+	if _, err := r.Create(t.Context(), alice, registry.CreateRequest{Name: "a", AgentKey: agentKey}); len(fields(err)) != 1 {
 		t.Errorf("create: %v", err)
 	}
 	id, _ := sealed(d)
@@ -165,7 +165,7 @@ func TestWithoutASealerNoAgentKeyIsTaken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if k, problem := r.Key(rec); k.State != keys.Unusable || problem == "" {
+	if k, problem := r.Key(rec); k.State != keys.BindingUnavailable || problem == "" {
 		t.Errorf("state %s, problem %q", k.State, problem)
 	}
 }
@@ -179,7 +179,7 @@ func TestTwoThatMakeTheSecretAtOnce(t *testing.T) {
 			all.Go(func() {
 				r, err := registry.New(registry.Options{Storage: d.storage, Sealer: registry.NewSealer(d.sealPath)})
 				if err == nil {
-					_, err = r.Create(t.Context(), alice, registry.Draft{Name: "a", AgentKey: agentKey})
+					_, err = r.Create(t.Context(), alice, registry.CreateRequest{Name: "a", AgentKey: agentKey})
 				}
 				if err != nil {
 					t.Error(err)

@@ -13,7 +13,7 @@ import (
 var (
 	ErrNotFound = errors.New("there is no such key")
 	ErrConflict = errors.New("the key was changed by somebody else in the meantime")
-	ErrTaken    = errors.New("the id or the token belongs to another key")
+	ErrExists   = errors.New("the id or the token belongs to another key")
 )
 
 // Storage keeps records, the audit trail and the use of keys durably. It is safe for concurrent use. The texts of its
@@ -37,21 +37,21 @@ type Storage interface {
 	ByDigest(ctx context.Context, d keys.Digest) (*Record, error)
 
 	// Write stores records and audit entries together: when it returns nil all of it is durable, else nothing is stored.
-	// A record with revision 0 is new: its ID must be free (ErrTaken). Any other must still have that revision in the
-	// storage (ErrConflict). A digest, current or old, that belongs to another record is ErrTaken. Revision of the records
+	// A record with revision 0 is new: its ID must be free (ErrExists). Any other must still have that revision in the
+	// storage (ErrConflict). A digest, current or old, that belongs to another record is ErrExists. Revision of the records
 	// and Seq of the entries are set by Write.
-	Write(ctx context.Context, records []*Record, entries []*Entry) error
+	Write(ctx context.Context, records []*Record, entries []*AuditEntry) error
 
 	// Audit returns entries, the newest first: at most limit, those with a Seq below before (0: from the newest), and of
 	// one key only if key is not empty.
-	Audit(ctx context.Context, key string, before uint64, limit int) ([]Entry, error)
+	Audit(ctx context.Context, key string, before uint64, limit int) ([]AuditEntry, error)
 
-	// Remember stores a short text under a name for later. It serves repeated requests (Idempotency-Key).
-	Remember(ctx context.Context, name, text string) error
+	// PutIdempotencyRecord stores a short text under a name for later. It serves repeated requests (Idempotency-Key).
+	PutIdempotencyRecord(ctx context.Context, name, text string) error
 
-	// Recall returns a text that was remembered, or "" if there is none or it is older than its storage keeps such (at
+	// GetIdempotencyRecord returns a text that was remembered, or "" if there is none or it is older than its storage keeps such (at
 	// least 24 hours).
-	Recall(ctx context.Context, name string) (string, error)
+	GetIdempotencyRecord(ctx context.Context, name string) (string, error)
 
 	// SaveUse stores the use of keys, replacing what was known of them.
 	SaveUse(ctx context.Context, rows []usage.Row) error

@@ -13,8 +13,8 @@ import (
 )
 
 // OnChange registers a function that each write calls before it returns, after it is durable, so that the write is in force
-// when its caller hears of it. The function's error is returned by the write, which stays: see ErrNotInForce; but not a
-// *keys.Refused for other keys than those that were written. Its context does not end with that of the write. Writes that
+// when its caller hears of it. The function's error is returned by the write, which stays: see ErrNotApplied; but not a
+// *keys.ConflictError for other keys than those that were written. Its context does not end with that of the write. Writes that
 // happen at once call it at once.
 func (r *Registry) OnChange(f func(context.Context) error) (stop func()) {
 	r.mu.Lock()
@@ -29,16 +29,16 @@ func (r *Registry) OnChange(f func(context.Context) error) (stop func()) {
 	}
 }
 
-// put stores records and entries and puts them in force. An error that is ErrNotInForce comes after they were stored.
-func (r *Registry) put(ctx context.Context, records []*Record, entries ...*Entry) error {
+// put stores records and entries and puts them in force. An error that is ErrNotApplied comes after they were stored.
+func (r *Registry) put(ctx context.Context, records []*Record, entries ...*AuditEntry) error {
 	if err := r.storage.Write(ctx, records, entries); err != nil {
 		return err
 	}
-	return r.announce(ctx, records...)
+	return r.notifyHooks(ctx, records...)
 }
 
-// announce puts in force what was stored.
-func (r *Registry) announce(ctx context.Context, records ...*Record) error {
+// notifyHooks puts in force what was stored.
+func (r *Registry) notifyHooks(ctx context.Context, records ...*Record) error {
 	r.mu.Lock()
 	hooks := make([]func(context.Context) error, 0, len(r.hooks))
 	for _, f := range r.hooks {
@@ -49,24 +49,24 @@ func (r *Registry) announce(ctx context.Context, records ...*Record) error {
 	ctx = context.WithoutCancel(ctx)
 	var errs []error
 	for _, f := range hooks {
-		if err := f(ctx); err != nil && !othersOnly(err, records) {
+		if err := f(ctx); err != nil && !affectsOnlyOthers(err, records) {
 			errs = append(errs, err)
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("%w: %w", ErrNotInForce, err)
+		return fmt.Errorf("%w: %w", ErrNotApplied, err)
 	}
 	return nil
 }
 
-// othersOnly tells whether all of the records are in force in spite of an error.
-func othersOnly(err error, records []*Record) bool {
-	refused, partly := errors.AsType[*keys.Refused](err)
+// affectsOnlyOthers tells whether all of the records are in force in spite of an error.
+func affectsOnlyOthers(err error, records []*Record) bool {
+	refused, partly := errors.AsType[*keys.ConflictError](err)
 	return partly && !slices.ContainsFunc(records, func(rec *Record) bool { return refused.Has(rec.ID) })
 }
 
-// attempts is how often a change is tried again when others change the same key at the same time.
-const attempts = 10
+// maxRetries is how often a change is tried again when others change the same key at the same time.
+const maxRetries = 10
 
 // update changes one key. change gets a record of its own, and says what it did to it; with no action nothing is written.
 func (r *Registry) update(
@@ -80,7 +80,7 @@ func (r *Registry) update(
 		return nil, err
 	}
 	// Also without a change: somebody else's, or an earlier call's, may not be in force yet, and who asks for it relies on it.
-	return rec, r.announce(ctx, rec)
+	return rec, r.notifyHooks(ctx, rec)
 }
 
 // retry is for those who were in each other's way: they go on one by one.
@@ -89,7 +89,7 @@ func (r *Registry) retry(
 ) (rec *Record, err error) {
 	r.retrying.Lock()
 	defer r.retrying.Unlock()
-	for range attempts {
+	for range maxRetries {
 		if rec, err = r.tryUpdate(ctx, by, id, change); !errors.Is(err, ErrConflict) {
 			break
 		}
@@ -115,15 +115,15 @@ func (r *Registry) tryUpdate(
 	}
 	rec.Changed = r.moment()
 	rec.dropOld(rec.Changed)
-	if err := r.storage.Write(ctx, []*Record{rec}, []*Entry{r.entry(by, action, rec, detail)}); err != nil {
+	if err := r.storage.Write(ctx, []*Record{rec}, []*AuditEntry{r.entry(by, action, rec, detail)}); err != nil {
 		return nil, err
 	}
 	return rec, nil
 }
 
 // entry is what the audit trail is told. rec is nil for what concerns the whole store.
-func (r *Registry) entry(by Actor, action Action, rec *Record, detail string) *Entry {
-	e := &Entry{At: r.moment(), Who: plain(by.Who), From: plain(by.From), Action: action, Detail: detail}
+func (r *Registry) entry(by Actor, action Action, rec *Record, detail string) *AuditEntry {
+	e := &AuditEntry{At: r.moment(), Who: sanitize(by.Name), From: sanitize(by.RemoteAddr), Action: action, Detail: detail}
 	if rec != nil {
 		e.Key, e.Name = rec.ID, rec.Name
 	}
@@ -132,7 +132,7 @@ func (r *Registry) entry(by Actor, action Action, rec *Record, detail string) *E
 
 // note writes an audit entry about the whole store.
 func (r *Registry) note(ctx context.Context, by Actor, action Action, detail string) error {
-	return r.storage.Write(ctx, nil, []*Entry{r.entry(by, action, nil, detail)})
+	return r.storage.Write(ctx, nil, []*AuditEntry{r.entry(by, action, nil, detail)})
 }
 
 // Checked writes an audit entry about a dry run of an import of so many keys: what it answers tells something of what is there.
@@ -152,7 +152,7 @@ func (r *Registry) Rejected(ctx context.Context, by Actor, what string, referenc
 		if ref = strings.TrimSpace(ref); !placeholderPattern.MatchString(ref) || mayHoldKey.MatchString(ref) {
 			ref = "one that is not shown"
 		}
-		shown = append(shown, plain(ref))
+		shown = append(shown, sanitize(ref))
 	}
 	return r.note(ctx, by, ActionRejected, what+": "+strings.Join(shown, ", "))
 }
@@ -160,8 +160,8 @@ func (r *Registry) Rejected(ctx context.Context, by Actor, what string, referenc
 // mayHoldKey matches texts with a token of the gate in them, or a key of DocsGPT.
 var mayHoldKey = regexp.MustCompile(`(?i)dgk_[0-9a-z]{20}|[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}`)
 
-// plain makes a text of the outside fit for one line of the trail.
-func plain(s string) string {
+// sanitize makes a text of the outside fit for one line of the trail.
+func sanitize(s string) string {
 	s = strings.Map(func(c rune) rune {
 		if unicode.IsControl(c) {
 			return ' '
@@ -175,12 +175,12 @@ func plain(s string) string {
 }
 
 // taken asks whether another feed has an id or a token already. Either may be zero.
-func (rules *Rules) taken(id string, d keys.Digest) error {
+func (rules *Policy) taken(id string, d keys.Digest) error {
 	if rules.Taken == nil || id == "" && d.IsZero() {
 		return nil
 	}
 	if feed := rules.Taken(id, d); feed != "" {
-		return fmt.Errorf("%w, of feed %s", ErrTaken, feed)
+		return fmt.Errorf("%w, of feed %s", ErrExists, feed)
 	}
 	return nil
 }

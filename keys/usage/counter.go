@@ -23,7 +23,7 @@ type counter struct {
 	state     atomic.Uint32 // the newest hour with requests shifted left by 1, plus 1 if the counter is in its shard's list of changes
 	last, old atomic.Int32  // see Row.LastUsed, OldLastUsed
 	requests  atomic.Uint32 // in the newest hour
-	busy      *hours        // used instead of past if a number does not fit there
+	overflow  *hours        // used instead of past if a number does not fit there
 	past      [Hours - 1]uint8
 }
 
@@ -32,8 +32,8 @@ type hours [Hours - 1]uint32
 
 func (c *counter) newest() int32 { return int32(c.state.Load() >> 1) }
 
-// noted reports whether the counter is in its shard's list of changes.
-func (c *counter) noted() bool { return c.state.Load()&1 == 1 }
+// dirty reports whether the counter is in its shard's list of changes.
+func (c *counter) dirty() bool { return c.state.Load()&1 == 1 }
 
 // setState sets the newest hour, and whether the counter is in the list of changes. The caller holds the lock.
 func (c *counter) setState(newest int32, dirty bool) {
@@ -44,9 +44,9 @@ func (c *counter) setState(newest int32, dirty bool) {
 	c.state.Store(state)
 }
 
-// hit counts one request if its hour is the newest one; otherwise the caller must use hitOther. If the window is advanced
+// tryIncrement counts one request if its hour is the newest one; otherwise the caller must use hitOther. If the window is advanced
 // concurrently, the request may be counted in the next hour.
-func (c *counter) hit(hour int32) bool {
+func (c *counter) tryIncrement(hour int32) bool {
 	if c.newest() != hour {
 		return false
 	}
@@ -56,7 +56,7 @@ func (c *counter) hit(hour int32) bool {
 
 // hitOther counts one request in any hour. The caller holds the lock.
 func (c *counter) hitOther(hour int32) {
-	c.moveTo(hour)
+	c.advance(hour)
 	if hour == c.newest() {
 		c.requests.Add(1)
 	} else {
@@ -64,10 +64,10 @@ func (c *counter) hitOther(hour int32) {
 	}
 }
 
-// moveTo advances the window so that it contains an hour. If the clock was set back by less than the window, the hour is
+// advance advances the window so that it contains an hour. If the clock was set back by less than the window, the hour is
 // already in it. If the clock was set back further, it was wrong before, and the counts are discarded. The caller holds the
 // lock.
-func (c *counter) moveTo(hour int32) {
+func (c *counter) advance(hour int32) {
 	newest := c.newest()
 	switch {
 	case hour > newest && hour-newest < Hours:
@@ -79,35 +79,35 @@ func (c *counter) moveTo(hour int32) {
 		return
 	default:
 		c.requests.Store(0)
-		c.past, c.busy = [Hours - 1]uint8{}, nil
+		c.past, c.overflow = [Hours - 1]uint8{}, nil
 	}
-	c.setState(hour, c.noted())
-	if c.busy != nil && slices.Max(c.busy[:]) <= math.MaxUint8 {
-		for i, n := range c.busy {
+	c.setState(hour, c.dirty())
+	if c.overflow != nil && slices.Max(c.overflow[:]) <= math.MaxUint8 {
+		for i, n := range c.overflow {
 			c.past[i] = uint8(n)
 		}
-		c.busy = nil
+		c.overflow = nil
 	}
 }
 
 // before returns the requests in an hour of the window before the newest hour. The caller holds the lock.
 func (c *counter) before(hour int32) uint32 {
-	if c.busy != nil {
-		return c.busy[hour%(Hours-1)]
+	if c.overflow != nil {
+		return c.overflow[hour%(Hours-1)]
 	}
 	return uint32(c.past[hour%(Hours-1)])
 }
 
 // set sets the requests in such an hour. The caller holds the lock.
 func (c *counter) set(hour int32, n uint32) {
-	if c.busy == nil && n > math.MaxUint8 {
-		c.busy = new(hours)
+	if c.overflow == nil && n > math.MaxUint8 {
+		c.overflow = new(hours)
 		for i, n := range c.past {
-			c.busy[i] = uint32(n)
+			c.overflow[i] = uint32(n)
 		}
 	}
-	if c.busy != nil {
-		c.busy[hour%(Hours-1)] = n
+	if c.overflow != nil {
+		c.overflow[hour%(Hours-1)] = n
 	} else {
 		c.past[hour%(Hours-1)] = uint8(n)
 	}
@@ -139,7 +139,7 @@ func (c *counter) row() Row {
 // restore sets the counter to a stored row. The caller holds the lock.
 func (c *counter) restore(r Row) {
 	newest := clamp(r.Hour)
-	c.setState(newest, c.noted())
+	c.setState(newest, c.dirty())
 	c.requests.Store(r.Requests[Hours-1])
 	for i, n := range r.Requests[:Hours-1] {
 		if h := newest - Hours + 1 + int32(i); h >= 0 {

@@ -50,8 +50,8 @@ func (t *table) find(hash uint64, id string) *counter {
 	}
 }
 
-// with adds a counter and returns it with the table: t itself, or a larger copy. The caller holds the lock of the shard.
-func (t *table) with(id string, hash func(id string) uint64) (*table, *counter) {
+// insert adds a counter and returns it with the table: t itself, or a larger copy. The caller holds the lock of the shard.
+func (t *table) insert(id string, hash func(id string) uint64) (*table, *counter) {
 	if 4*(int(t.used)+1) > 3*len(t.slots) {
 		bigger := newTable(2 * len(t.slots))
 		for i := range t.slabs {

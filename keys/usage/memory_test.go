@@ -15,7 +15,7 @@ import (
 func TestCountDoesNotAllocate(t *testing.T) {
 	m := NewMeter()
 	m.Count("key-1", false, noon)
-	if n := alloctest.Least(1000, func() { m.Count("key-1", true, noon) }); n > 0 {
+	if n := alloctest.MinAllocs(1000, func() { m.Count("key-1", true, noon) }); n > 0 {
 		t.Errorf("%v allocations", n)
 	}
 }
@@ -54,7 +54,7 @@ func TestMemoryPerKey(t *testing.T) {
 				m.Count(id, i%2 == 0, noon.Add(time.Duration(5*i)*time.Hour))
 			}
 		}
-		m.Changed()
+		m.TakeDirty()
 		sizes = append(sizes, (heap()-before)/n)
 		runtime.KeepAlive(m)
 	}
@@ -76,19 +76,19 @@ func TestBusyHourIsReleasedAfterADay(t *testing.T) {
 			m.Count("a", false, noon.Add(time.Duration(i)*time.Hour))
 		}
 		want := requests(map[int]uint32{0: times})
-		if got := m.Of("a", noon.Add(time.Duration(i)*time.Hour)).Requests; got[Hours-1] != want[Hours-1] || i > 1 && got[Hours-i] != 70_000 {
+		if got := m.Get("a", noon.Add(time.Duration(i)*time.Hour)).Requests; got[Hours-1] != want[Hours-1] || i > 1 && got[Hours-i] != 70_000 {
 			t.Errorf("hour %d: %v", i, got)
 		}
 	}
 	busy := func() bool {
 		hash := m.hash("a")
-		return m.shardOf(hash).counters.Load().find(hash, "a").busy != nil
+		return m.shardOf(hash).counters.Load().find(hash, "a").overflow != nil
 	}
 	if !busy() {
 		t.Error("the large number was stored without busy")
 	}
 	m.Count("a", false, noon.Add((Hours+1)*time.Hour))
-	if got := m.Of("a", noon.Add((Hours+1)*time.Hour)).Requests; busy() || got != [Hours]uint32(slices.Repeat([]uint32{1}, Hours)) {
+	if got := m.Get("a", noon.Add((Hours+1)*time.Hour)).Requests; busy() || got != [Hours]uint32(slices.Repeat([]uint32{1}, Hours)) {
 		t.Errorf("a day later: %v", got)
 	}
 }
@@ -127,9 +127,9 @@ func BenchmarkChanged(b *testing.B) {
 	for i := range 10000 {
 		m.Count(fmt.Sprint("key-", i), false, noon)
 	}
-	rows := m.Changed()
+	rows := m.TakeDirty()
 	for b.Loop() {
-		m.Unsaved(rows)
-		rows = m.Changed()
+		m.MarkDirty(rows)
+		rows = m.TakeDirty()
 	}
 }

@@ -13,9 +13,9 @@ import (
 // since its usage was saved.
 const shards = 64
 
-// Meter counts the use of keys. It is safe for concurrent use, and Count does not wait long for locks of other keys. It uses
+// Counter counts the use of keys. It is safe for concurrent use, and Count does not wait long for locks of other keys. It uses
 // about 75 bytes of memory per used key, and 96 more during the day after an hour with more than 255 requests.
-type Meter struct {
+type Counter struct {
 	seed   maphash.Seed
 	shards [shards]shard
 }
@@ -29,27 +29,27 @@ type shard struct {
 }
 
 // NewMeter returns an empty Meter.
-func NewMeter() *Meter {
-	m := &Meter{seed: maphash.MakeSeed()}
+func NewMeter() *Counter {
+	m := &Counter{seed: maphash.MakeSeed()}
 	for i := range m.shards {
 		m.shards[i].counters.Store(newTable(firstTable))
 	}
 	return m
 }
 
-func (m *Meter) hash(id string) uint64 { return maphash.String(m.seed, id) }
+func (m *Counter) hash(id string) uint64 { return maphash.String(m.seed, id) }
 
 // shardOf selects a shard by the upper bits; the tables use the lower ones.
-func (m *Meter) shardOf(hash uint64) *shard { return &m.shards[hash>>32%shards] }
+func (m *Counter) shardOf(hash uint64) *shard { return &m.shards[hash>>32%shards] }
 
 // Count counts one request of a key. old means that the request used a previous token.
-func (m *Meter) Count(id string, old bool, now time.Time) {
+func (m *Counter) Count(id string, old bool, now time.Time) {
 	seconds := now.Unix()
 	inHour, inMinute := clamp(seconds/hour), clamp(seconds/minute)
 	hash := m.hash(id)
 	s := m.shardOf(hash)
 	c := s.counters.Load().find(hash, id)
-	if c == nil || !c.hit(inHour) {
+	if c == nil || !c.tryIncrement(inHour) {
 		s.mu.Lock()
 		c = s.counter(m, hash, id)
 		c.hitOther(inHour)
@@ -64,11 +64,11 @@ func (m *Meter) Count(id string, old bool, now time.Time) {
 }
 
 // counter returns the counter of a key, and creates it if necessary. The caller holds the lock.
-func (s *shard) counter(m *Meter, hash uint64, id string) *counter {
+func (s *shard) counter(m *Counter, hash uint64, id string) *counter {
 	t := s.counters.Load()
 	c := t.find(hash, id)
 	if c == nil {
-		t, c = t.with(id, m.hash)
+		t, c = t.insert(id, m.hash)
 		s.counters.Store(t)
 	}
 	return c
@@ -77,35 +77,35 @@ func (s *shard) counter(m *Meter, hash uint64, id string) *counter {
 // noteChange is called after a count. Changed clears the counter's flag before it reads the counter, so a count after that
 // finds no flag and is added to the list again.
 func (s *shard) noteChange(c *counter) {
-	if c.noted() {
+	if c.dirty() {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !c.noted() {
+	if !c.dirty() {
 		c.setState(c.newest(), true)
 		s.changed = append(s.changed, c)
 	}
 }
 
-// Of returns the usage of a key at the time now.
-func (m *Meter) Of(id string, now time.Time) Use {
+// Get returns the usage of a key at the time now.
+func (m *Counter) Get(id string, now time.Time) Stats {
 	hash := m.hash(id)
 	s := m.shardOf(hash)
 	c := s.counters.Load().find(hash, id)
 	if c == nil {
-		return Use{}
+		return Stats{}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return Use{
+	return Stats{
 		LastUsed: timeOf(c.last.Load()), OldLastUsed: timeOf(c.old.Load()), Requests: c.window(clamp(now.Unix() / hour)),
 	}
 }
 
-// Changed returns the rows that have changed since the last call, sorted by ID, so that they can be saved. A concurrent count
+// TakeDirty returns the rows that have changed since the last call, sorted by ID, so that they can be saved. A concurrent count
 // is in these rows or in those of the next call. If saving fails, the caller returns the rows with Unsaved.
-func (m *Meter) Changed() []Row {
+func (m *Counter) TakeDirty() []Row {
 	var rows []Row
 	for i := range m.shards {
 		s := &m.shards[i]
@@ -121,8 +121,8 @@ func (m *Meter) Changed() []Row {
 	return rows
 }
 
-// Unsaved adds the keys of rows to the list of changes again. Their next rows also contain the requests counted since then.
-func (m *Meter) Unsaved(rows []Row) {
+// MarkDirty adds the keys of rows to the list of changes again. Their next rows also contain the requests counted since then.
+func (m *Counter) MarkDirty(rows []Row) {
 	for i := range rows {
 		hash := m.hash(rows[i].ID)
 		s := m.shardOf(hash)
@@ -133,7 +133,7 @@ func (m *Meter) Unsaved(rows []Row) {
 }
 
 // ID returns the Meter's copy of an ID, if it has one, so that callers that store IDs need not store a second copy.
-func (m *Meter) ID(id string) (same string, known bool) {
+func (m *Counter) ID(id string) (same string, known bool) {
 	hash := m.hash(id)
 	if c := m.shardOf(hash).counters.Load().find(hash, id); c != nil {
 		return c.id, true
@@ -142,7 +142,7 @@ func (m *Meter) ID(id string) (same string, known bool) {
 }
 
 // Restore sets a key's usage to a stored row. It must be called before the first Count.
-func (m *Meter) Restore(r Row) {
+func (m *Counter) Restore(r Row) {
 	hash := m.hash(r.ID)
 	s := m.shardOf(hash)
 	s.mu.Lock()

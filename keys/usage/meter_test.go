@@ -59,10 +59,10 @@ func TestRequestsByHour(t *testing.T) {
 			for _, before := range tc.counted {
 				m.Count("a", false, ago(before))
 			}
-			if got, want := m.Of("a", ago(tc.now)).Requests, requests(tc.want); got != want {
+			if got, want := m.Get("a", ago(tc.now)).Requests, requests(tc.want); got != want {
 				t.Errorf("requests %v, want %v", got, want)
 			}
-			if m.Of("b", noon) != (Use{}) {
+			if m.Get("b", noon) != (Stats{}) {
 				t.Error("another key was used, too")
 			}
 		})
@@ -87,7 +87,7 @@ func TestLastUsed(t *testing.T) {
 			for i, before := range tc.counted {
 				m.Count("a", i%2 == 1, ago(before))
 			}
-			if got := m.Of("a", noon); !got.LastUsed.Equal(tc.last) || !got.OldLastUsed.Equal(tc.old) {
+			if got := m.Get("a", noon); !got.LastUsed.Equal(tc.last) || !got.OldLastUsed.Equal(tc.old) {
 				t.Errorf("used %v and %v, want %v and %v", got.LastUsed, got.OldLastUsed, tc.last, tc.old)
 			}
 		})
@@ -100,7 +100,7 @@ func TestRestore(t *testing.T) {
 	before.Count("a", false, ago(20*time.Hour))
 	before.Count("a", true, ago(time.Hour))
 	before.Count("a", false, noon)
-	rows := before.Changed()
+	rows := before.TakeDirty()
 	if len(rows) != 1 {
 		t.Fatalf("rows %v", rows)
 	}
@@ -116,18 +116,18 @@ func TestRestore(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := NewMeter()
 			m.Restore(rows[0])
-			if rows := m.Changed(); len(rows) != 0 {
+			if rows := m.TakeDirty(); len(rows) != 0 {
 				t.Errorf("restored rows are reported as changed: %v", rows)
 			}
 			now := noon.Add(tc.later)
-			got := m.Of("a", now)
+			got := m.Get("a", now)
 			if got.Requests != requests(tc.want) || !got.LastUsed.Equal(noon) || !got.OldLastUsed.Equal(ago(time.Hour)) {
 				t.Errorf("use %+v", got)
 			}
 			m.Count("a", false, now)
 			want := requests(tc.want)
 			want[Hours-1]++
-			if got := m.Of("a", now).Requests; got != want {
+			if got := m.Get("a", now).Requests; got != want {
 				t.Errorf("after one more request: %v, want %v", got, want)
 			}
 		})
@@ -138,7 +138,7 @@ func TestRestore(t *testing.T) {
 			r.ID = fmt.Sprint(i)
 			m.Restore(r)
 			m.Count(r.ID, true, noon)
-			if n := m.Of(r.ID, noon).Requests[Hours-1]; n != 1 {
+			if n := m.Get(r.ID, noon).Requests[Hours-1]; n != 1 {
 				t.Errorf("row %d: %d requests", i, n)
 			}
 		}
@@ -148,7 +148,7 @@ func TestRestore(t *testing.T) {
 func TestChanged(t *testing.T) {
 	m := NewMeter()
 	ids := func() (ids []string) {
-		for _, r := range m.Changed() {
+		for _, r := range m.TakeDirty() {
 			ids = append(ids, r.ID)
 		}
 		return ids
@@ -168,7 +168,7 @@ func TestChanged(t *testing.T) {
 	m.Count("b", true, noon)
 	expect("one more", "b")
 	m.Count("c", false, noon)
-	m.Unsaved([]Row{{ID: "c"}, {ID: "a"}, {ID: "gone"}})
+	m.MarkDirty([]Row{{ID: "c"}, {ID: "a"}, {ID: "gone"}})
 	expect("two keys that could not be saved, one of them used since", "a", "c")
 }
 
@@ -212,7 +212,7 @@ func TestMeterMatchesReference(t *testing.T) {
 			m, model := NewMeter(), newNaive()
 			saved := map[string]Row{}
 			save := func() {
-				rows := m.Changed()
+				rows := m.TakeDirty()
 				for _, row := range rows {
 					if !model.changed[row.ID] {
 						t.Errorf("key %s was not used", row.ID)
@@ -225,7 +225,7 @@ func TestMeterMatchesReference(t *testing.T) {
 				}
 				clear(model.changed)
 				if r.IntN(3) == 0 {
-					m.Unsaved(rows)
+					m.MarkDirty(rows)
 					for _, row := range rows {
 						model.changed[row.ID] = true
 					}
@@ -245,7 +245,7 @@ func TestMeterMatchesReference(t *testing.T) {
 					save()
 				case 6:
 					save()
-					m.Changed() // including what save has returned
+					m.TakeDirty() // including what save has returned
 					clear(model.changed)
 					m = NewMeter()
 					for _, row := range saved {
@@ -264,8 +264,8 @@ func TestMeterMatchesReference(t *testing.T) {
 				if now.After(newest) {
 					newest = now
 				}
-				got := m.Of(id, newest)
-				want := Use{Requests: model.window(id, newest.Unix()/3600)}
+				got := m.Get(id, newest)
+				want := Stats{Requests: model.window(id, newest.Unix()/3600)}
 				if at := model.last[id]; at > 0 {
 					want.LastUsed = time.Unix(at*60, 0).UTC()
 				}
@@ -307,9 +307,9 @@ func TestConcurrentCountsLoseNothing(t *testing.T) {
 	}()
 	saved := map[string]Row{}
 	take := func(keep bool) {
-		rows := m.Changed()
+		rows := m.TakeDirty()
 		if !keep {
-			m.Unsaved(rows)
+			m.MarkDirty(rows)
 			return
 		}
 		for _, row := range rows {
@@ -322,7 +322,7 @@ func TestConcurrentCountsLoseNothing(t *testing.T) {
 			counting = false
 		default:
 			take(i%3 > 0)
-			m.Of("key-1", noon)
+			m.Get("key-1", noon)
 		}
 	}
 	take(true)

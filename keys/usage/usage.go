@@ -8,8 +8,8 @@ import "time"
 // Hours is the number of hours for which requests are counted.
 const Hours = 24
 
-// Use is the usage of one key.
-type Use struct {
+// Stats is the usage of one key.
+type Stats struct {
 	LastUsed    time.Time // last use of the current token, truncated to the minute; zero: never used or not known
 	OldLastUsed time.Time // last use of a previous token, truncated to the minute; zero: never used
 

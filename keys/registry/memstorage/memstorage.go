@@ -19,7 +19,7 @@ type Storage struct {
 	mu       sync.Mutex // guards the following
 	records  map[string]registry.Record
 	digests  map[keys.Digest]string // to the ID
-	entries  []registry.Entry
+	entries  []registry.AuditEntry
 	notes    map[string]string
 	use      map[string]usage.Row
 	revision uint64
@@ -58,7 +58,7 @@ func (s *Storage) Touched() {
 // Name implements registry.Storage.
 func (s *Storage) Name() string { return "store:memory" }
 
-// Count implements registry.Counter.
+// Count implements registry.SizedStorage.
 func (s *Storage) Count(context.Context) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -126,7 +126,7 @@ func (s *Storage) ByDigest(ctx context.Context, d keys.Digest) (*registry.Record
 }
 
 // Write implements registry.Storage.
-func (s *Storage) Write(ctx context.Context, records []*registry.Record, entries []*registry.Entry) error {
+func (s *Storage) Write(ctx context.Context, records []*registry.Record, entries []*registry.AuditEntry) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -167,7 +167,7 @@ func (s *Storage) check(records []*registry.Record) error {
 		old, exists := s.records[rec.ID]
 		switch {
 		case rec.Revision == 0 && exists, ids[rec.ID]:
-			return registry.ErrTaken
+			return registry.ErrExists
 		case rec.Revision != 0 && (!exists || old.Revision != rec.Revision):
 			return registry.ErrConflict
 		}
@@ -176,7 +176,7 @@ func (s *Storage) check(records []*registry.Record) error {
 			owner, stored := s.digests[d]
 			other, written := taken[d]
 			if stored && owner != rec.ID || written && other != rec.ID {
-				return registry.ErrTaken
+				return registry.ErrExists
 			}
 			taken[d] = rec.ID
 		}
@@ -193,10 +193,10 @@ func digests(r *registry.Record) []keys.Digest {
 }
 
 // Audit implements registry.Storage.
-func (s *Storage) Audit(ctx context.Context, key string, before uint64, limit int) ([]registry.Entry, error) {
+func (s *Storage) Audit(ctx context.Context, key string, before uint64, limit int) ([]registry.AuditEntry, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var found []registry.Entry
+	var found []registry.AuditEntry
 	for _, e := range slices.Backward(s.entries) {
 		if (key == "" || e.Key == key) && (before == 0 || e.Seq < before) && len(found) < limit {
 			found = append(found, e)
@@ -205,16 +205,16 @@ func (s *Storage) Audit(ctx context.Context, key string, before uint64, limit in
 	return found, ctx.Err()
 }
 
-// Remember implements registry.Storage.
-func (s *Storage) Remember(_ context.Context, name, text string) error {
+// PutIdempotencyRecord implements registry.Storage.
+func (s *Storage) PutIdempotencyRecord(_ context.Context, name, text string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.notes[name] = text
 	return s.fault
 }
 
-// Recall implements registry.Storage.
-func (s *Storage) Recall(_ context.Context, name string) (string, error) {
+// GetIdempotencyRecord implements registry.Storage.
+func (s *Storage) GetIdempotencyRecord(_ context.Context, name string) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.notes[name], nil

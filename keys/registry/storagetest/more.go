@@ -17,7 +17,7 @@ import (
 )
 
 func audit(t *testing.T, s registry.Storage) {
-	want := make([]*registry.Entry, 25)
+	want := make([]*registry.AuditEntry, 25)
 	for i := range want {
 		want[i] = entry(fmt.Sprintf("key_%d", i%3), registry.ActionRotated)
 		want[i].Detail = fmt.Sprintf("the %d. change", i)
@@ -34,7 +34,7 @@ func audit(t *testing.T, s registry.Storage) {
 		}
 	}
 	slices.Reverse(want)
-	got, before := []registry.Entry(nil), uint64(0)
+	got, before := []registry.AuditEntry(nil), uint64(0)
 	for {
 		page := entries(t, s, "", before, 10)
 		if len(page) == 0 {
@@ -51,7 +51,7 @@ func audit(t *testing.T, s registry.Storage) {
 	}
 }
 
-func wantEntries(t *testing.T, got []registry.Entry, want []*registry.Entry) {
+func wantEntries(t *testing.T, got []registry.AuditEntry, want []*registry.AuditEntry) {
 	t.Helper()
 	if len(got) != len(want) {
 		t.Fatalf("%d entries, want %d", len(got), len(want))
@@ -69,10 +69,10 @@ func wantEntries(t *testing.T, got []registry.Entry, want []*registry.Entry) {
 
 func auditOfKey(t *testing.T, s registry.Storage) {
 	ids := []string{"key_1", "key_", "key_11", "key_1", "key_2", "", "key_1"}
-	byID := make(map[string][]*registry.Entry)
+	byID := make(map[string][]*registry.AuditEntry)
 	for _, id := range ids {
 		e := entry(id, registry.ActionChanged)
-		if err := s.Write(t.Context(), nil, []*registry.Entry{e}); err != nil {
+		if err := s.Write(t.Context(), nil, []*registry.AuditEntry{e}); err != nil {
 			t.Fatal(err)
 		}
 		byID[id] = slices.Insert(byID[id], 0, e)
@@ -89,14 +89,14 @@ func auditOfKey(t *testing.T, s registry.Storage) {
 
 func notes(t *testing.T, s registry.Storage) {
 	recall := func(name string) string {
-		text, err := s.Recall(t.Context(), name)
+		text, err := s.GetIdempotencyRecord(t.Context(), name)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return text
 	}
 	for _, n := range [][2]string{{"a", "one"}, {"b", "two"}, {"a", "three"}, {"a/b", "four"}} {
-		if err := s.Remember(t.Context(), n[0], n[1]); err != nil {
+		if err := s.PutIdempotencyRecord(t.Context(), n[0], n[1]); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -162,13 +162,13 @@ func parallelWrites(t *testing.T, s registry.Storage) {
 				r := record(fmt.Sprintf("key_%02d_%02d", w, i))
 				if i%5 == 4 { // a bad one in between is nobody else's fault
 					r.Digest = digest(fmt.Sprintf("token of key_%02d_00", w))
-					if err := s.Write(t.Context(), []*registry.Record{r}, nil); !errors.Is(err, registry.ErrTaken) {
-						t.Errorf("a taken token: error %v, want %v", err, registry.ErrTaken)
+					if err := s.Write(t.Context(), []*registry.Record{r}, nil); !errors.Is(err, registry.ErrExists) {
+						t.Errorf("a taken token: error %v, want %v", err, registry.ErrExists)
 					}
 					continue
 				}
 				e := entry(r.ID, registry.ActionCreated)
-				if err := s.Write(t.Context(), []*registry.Record{r}, []*registry.Entry{e}); err != nil {
+				if err := s.Write(t.Context(), []*registry.Record{r}, []*registry.AuditEntry{e}); err != nil {
 					t.Errorf("a good write: %v", err)
 				}
 				// Whoever has its answer finds its write.
@@ -282,11 +282,11 @@ func calls(ctx context.Context, s registry.Storage) map[string]error {
 	_, get := s.Get(ctx, "key_a")
 	_, byDigest := s.ByDigest(ctx, digest("a"))
 	_, audit := s.Audit(ctx, "", 0, 10)
-	_, recall := s.Recall(ctx, "note")
+	_, recall := s.GetIdempotencyRecord(ctx, "note")
 	return map[string]error{
 		"All": all, "Changes": changes, "Get": get, "ByDigest": byDigest, "Audit": audit, "Recall": recall,
 		"Write":    s.Write(ctx, []*registry.Record{record("key_a")}, nil),
-		"Remember": s.Remember(ctx, "note", "text"),
+		"Remember": s.PutIdempotencyRecord(ctx, "note", "text"),
 		"SaveUse":  s.SaveUse(ctx, []usage.Row{{ID: "key_a"}}),
 		"Use":      s.Use(ctx, func(usage.Row) error { return nil }),
 		"Backup":   s.Backup(ctx, io.Discard),
@@ -333,12 +333,12 @@ func hostile(t *testing.T, s registry.Storage) {
 		r.Name, r.Sources, r.Prompt = text, []string{text, "other"}, text
 		e := entry(r.ID, registry.ActionChanged)
 		e.Who, e.From, e.Name, e.Detail = text, text, text, text
-		if err := s.Write(t.Context(), []*registry.Record{r}, []*registry.Entry{e}); err != nil {
+		if err := s.Write(t.Context(), []*registry.Record{r}, []*registry.AuditEntry{e}); err != nil {
 			t.Errorf("a name of %.20q: %v", text, err)
 			continue
 		}
 		wantSame(t, get(t, s, r.ID), r)
-		wantEntries(t, entries(t, s, r.ID, 0, 10), []*registry.Entry{e})
+		wantEntries(t, entries(t, s, r.ID, 0, 10), []*registry.AuditEntry{e})
 	}
 }
 

@@ -67,13 +67,13 @@ func record(id string) *registry.Record {
 	}
 }
 
-func entry(id string, action registry.Action) *registry.Entry {
-	return &registry.Entry{At: start, Who: "alice", From: "192.0.2.1", Action: action, Key: id, Name: "name of " + id}
+func entry(id string, action registry.Action) *registry.AuditEntry {
+	return &registry.AuditEntry{At: start, Who: "alice", From: "192.0.2.1", Action: action, Key: id, Name: "name of " + id}
 }
 
 func write(t *testing.T, s registry.Storage, records ...*registry.Record) {
 	t.Helper()
-	entries := make([]*registry.Entry, len(records))
+	entries := make([]*registry.AuditEntry, len(records))
 	for i, r := range records {
 		entries[i] = entry(r.ID, registry.ActionChanged)
 	}
@@ -112,7 +112,7 @@ func changed(t *testing.T, s registry.Storage, after uint64) (ids []string, revi
 	return ids, revision
 }
 
-func entries(t *testing.T, s registry.Storage, key string, before uint64, limit int) []registry.Entry {
+func entries(t *testing.T, s registry.Storage, key string, before uint64, limit int) []registry.AuditEntry {
 	t.Helper()
 	found, err := s.Audit(t.Context(), key, before, limit)
 	if err != nil {
@@ -140,7 +140,7 @@ func wantSame(t *testing.T, got, want *registry.Record) {
 		}
 		*times[0], *times[1] = time.Time{}, time.Time{}
 	}
-	if !slices.EqualFunc(g.Old, w.Old, func(a, b keys.OldToken) bool { return a.Digest == b.Digest && a.Until.Equal(b.Until) }) {
+	if !slices.EqualFunc(g.Old, w.Old, func(a, b keys.PreviousToken) bool { return a.Digest == b.Digest && a.Until.Equal(b.Until) }) {
 		t.Errorf("record %s: other old tokens than before", w.ID)
 	}
 	g.Old, w.Old = nil, nil
@@ -176,7 +176,7 @@ func full() *registry.Record {
 	r := record("key_full")
 	r.Sources = []string{"7d0c1f0e-2f4b-4c7a-9a55-0c9c2f1d7a10", "default"}
 	r.Hint, r.State = "a1B2", keys.Disabled
-	r.Old = []keys.OldToken{{Digest: digest("old 1"), Until: start.Add(time.Hour)}, {Digest: digest("old 2")}}
+	r.Old = []keys.PreviousToken{{Digest: digest("old 1"), Until: start.Add(time.Hour)}, {Digest: digest("old 2")}}
 	r.NotBefore, r.Expires = time.Unix(0, 0), time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
 	r.Rotated = start.Add(time.Minute)
 	r.Prompt, r.Chunks, r.Retriever = "default", "2", "classic"
@@ -256,16 +256,16 @@ func takenDigest(t *testing.T, s registry.Storage) {
 	for name, token := range map[string]string{"current": "token of key_full", "old": "old 1"} {
 		current, old := record("key_other"), record("key_other")
 		current.Digest = digest(token)
-		old.Old = []keys.OldToken{{Digest: digest(token)}}
+		old.Old = []keys.PreviousToken{{Digest: digest(token)}}
 		for place, r := range map[string]*registry.Record{"current": current, "old": old} {
-			if err := s.Write(t.Context(), []*registry.Record{r}, nil); !errors.Is(err, registry.ErrTaken) {
-				t.Errorf("another's %s token as %s: error %v, want %v", name, place, err, registry.ErrTaken)
+			if err := s.Write(t.Context(), []*registry.Record{r}, nil); !errors.Is(err, registry.ErrExists) {
+				t.Errorf("another's %s token as %s: error %v, want %v", name, place, err, registry.ErrExists)
 			}
 		}
 	}
 	a, b := record("key_a"), record("key_b")
 	b.Digest = a.Digest
-	wantError(t, s.Write(t.Context(), []*registry.Record{a, b}, nil), registry.ErrTaken)
+	wantError(t, s.Write(t.Context(), []*registry.Record{a, b}, nil), registry.ErrExists)
 	if found, _ := all(t, s); len(found) != 1 {
 		t.Errorf("%d records, want 1", len(found))
 	}
@@ -289,10 +289,10 @@ func takenID(t *testing.T, s registry.Storage) {
 	write(t, s, record("key_a"))
 	again := record("key_a")
 	again.Digest = digest("another")
-	wantError(t, s.Write(t.Context(), []*registry.Record{again}, nil), registry.ErrTaken)
+	wantError(t, s.Write(t.Context(), []*registry.Record{again}, nil), registry.ErrExists)
 	b, twice := record("key_b"), record("key_b")
 	twice.Digest = digest("another")
-	wantError(t, s.Write(t.Context(), []*registry.Record{b, twice}, nil), registry.ErrTaken)
+	wantError(t, s.Write(t.Context(), []*registry.Record{b, twice}, nil), registry.ErrExists)
 	_, err := s.Get(t.Context(), "key_b")
 	wantError(t, err, registry.ErrNotFound)
 }
@@ -316,7 +316,7 @@ func allOrNothing(t *testing.T, s registry.Storage) {
 	changedA.Name = "changed"
 	stale.ID, stale.Digest = "key_b", b.Digest // a revision, but there is no such key
 	e := entry("key_a", registry.ActionChanged)
-	wantError(t, s.Write(t.Context(), []*registry.Record{&changedA, newC, &stale}, []*registry.Entry{e}), registry.ErrConflict)
+	wantError(t, s.Write(t.Context(), []*registry.Record{&changedA, newC, &stale}, []*registry.AuditEntry{e}), registry.ErrConflict)
 	if changedA.Revision != a.Revision || newC.Revision != 0 || e.Seq != 0 {
 		t.Error("the refused write has set a revision or a sequence")
 	}

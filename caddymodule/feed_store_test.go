@@ -1,0 +1,212 @@
+package caddymodule_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+// issuing is a gate with a store, and Caddy's admin endpoint on a socket.
+type issuing struct {
+	*gate
+	store string // path
+	admin string // path of the socket
+}
+
+// issue prepares such a gate. It is not started yet.
+func issue(t *testing.T) *issuing {
+	t.Helper()
+	// Names of sockets are short, and those of test directories are not.
+	dir, err := os.MkdirTemp("", "dg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	g := prepare(t)
+	return &issuing{gate: g, store: filepath.Join(g.dir, "store", "keys.db"), admin: filepath.Join(dir, "admin")}
+}
+
+func (i *issuing) config(sites ...string) string {
+	text := strings.Replace(i.gate.config(sites...), "feed file", "feed store "+i.store+"\n\t\tfeed file", 1)
+	return strings.Replace(text, "admin off", "admin unix/"+i.admin, 1)
+}
+
+// start loads a configuration; it ends with the test.
+func (i *issuing) start(sites ...string) {
+	i.t.Helper()
+	if err := i.load(i.config(sites...)); err != nil {
+		i.t.Fatal(err)
+	}
+	i.t.Cleanup(func() { _ = caddy.Stop() })
+}
+
+// call calls the API on the admin endpoint, and decodes the answer into a map.
+func (i *issuing) call(method, path, body string) (int, map[string]any) {
+	i.t.Helper()
+	client := http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", i.admin)
+		},
+	}}
+	r, err := http.NewRequestWithContext(i.t.Context(), method, "http://127.0.0.1/docsgate"+path, strings.NewReader(body))
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	if body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	r.Header.Set("Docsgate-Actor", "alice")
+	resp, err := client.Do(r)
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	var answer map[string]any
+	if err := json.Unmarshal(text, &answer); err != nil {
+		i.t.Fatalf("%s %s: %d %s", method, path, resp.StatusCode, text)
+	}
+	return resp.StatusCode, answer
+}
+
+// create makes a key and returns its ID and token.
+func (i *issuing) create(body string) (id, token string) {
+	i.t.Helper()
+	status, made := i.call(http.MethodPost, "/v1/keys", body)
+	if status != http.StatusCreated {
+		i.t.Fatalf("%d %v", status, made)
+	}
+	return made["id"].(string), made["token"].(string)
+}
+
+func TestIssuedKeys(t *testing.T) {
+	for name, site := range ways {
+		t.Run(name, func(t *testing.T) {
+			i := issue(t)
+			site := fmt.Sprintf(site, i.address, "")
+			i.start(site)
+			expect := func(what, token string, status int, said string) {
+				t.Helper()
+				if r := i.ask("/api/answer", token, "Q", ""); r.status != status || !strings.Contains(r.body, said) {
+					t.Errorf("%s: %d %s, want %d with %s", what, r.status, r.body, status, said)
+				}
+			}
+			id, token := i.create(`{"name":"A page","source":"` + strings.ToUpper(sourceAlpha) + `"}`)
+			expect("a new key with a source", token, 200, "source=alpha")
+			agentID, agentToken := i.create(`{"name":"An agent","agent":"{env.AGENT_BETA}"}`)
+			expect("a new key with an agent by reference", agentToken, 200, "source=beta")
+			_, sealedToken := i.create(`{"name":"A pasted one","agent_key":"` + agentAlpha + `"}`)
+			expect("a new key with a pasted agent", sealedToken, 200, "source=alpha")
+			_, adopted := i.create(`{"name":"For another feed's agent","agent":"agent"}`)
+			expect("a new key with the agent of another feed's key", adopted, 200, "source=alpha")
+			expect("a mistyped token", token[:len(token)-1]+"!", 401, "invalid_api_key")
+
+			_, rotated := i.call(http.MethodPost, "/v1/keys/"+id+"/rotate", `{"grace":"1h"}`)
+			second := rotated["token"].(string)
+			expect("the new token", second, 200, "source=alpha")
+			expect("the old one within its grace", token, 200, "source=alpha")
+			if _, key := i.call(http.MethodGet, "/v1/keys/"+id, ""); key["previous_token_last_used"] == nil ||
+				key["last_used"] == nil || key["id"] != id {
+				t.Errorf("the use of both tokens is not told: %v", key)
+			}
+
+			if err := i.load(i.config(site + "# another configuration\n")); err != nil {
+				t.Fatal(err)
+			}
+			expect("after a reload", second, 200, "source=alpha")
+			i.call(http.MethodPost, "/v1/keys/"+id+"/disable", "")
+			expect("a disabled key", second, 401, "invalid_api_key")
+			i.call(http.MethodPost, "/v1/keys/"+id+"/enable", "")
+			expect("an enabled key", second, 200, "source=alpha")
+			i.call(http.MethodPost, "/v1/keys/"+id+"/revoke", "")
+			expect("a revoked key", second, 401, "invalid_api_key")
+			expect("its old token", token, 401, "invalid_api_key")
+
+			if status, said := i.call(http.MethodPost, "/v1/keys/source/revoke", ""); status != http.StatusConflict ||
+				!strings.Contains(fmt.Sprint(said), "file:") {
+				t.Errorf("revoking a key of the file: %d %v", status, said)
+			}
+			if _, trail := i.call(http.MethodGet, "/v1/audit?key="+id, ""); !strings.Contains(fmt.Sprint(trail), "alice") {
+				t.Errorf("the audit trail does not say who: %v", trail)
+			}
+
+			// Everything is there again after the process has let go of the file.
+			if err := caddy.Stop(); err != nil {
+				t.Fatal(err)
+			}
+			i.start(site)
+			expect("after a restart", agentToken, 200, "source=beta")
+			expect("a sealed agent after a restart", sealedToken, 200, "source=alpha")
+			expect("a revoked key after a restart", second, 401, "invalid_api_key")
+			if _, key := i.call(http.MethodGet, "/v1/keys/"+agentID, ""); key["last_used"] == nil {
+				t.Errorf("a restart forgot the use of a key: %v", key)
+			}
+			t.Setenv("AGENT_BETA", "")
+			if err := i.load(i.config(site + "# with a variable gone\n")); err != nil {
+				t.Fatal(err)
+			}
+			expect("a key whose agent cannot be read now", agentToken, 503, "not_configured")
+			if _, key := i.call(http.MethodGet, "/v1/keys/"+agentID, ""); key["state"] != "unusable" ||
+				!strings.Contains(fmt.Sprint(key["problem"]), "AGENT_BETA") {
+				t.Errorf("it does not say what is wrong: %v", key)
+			}
+			logged := i.logged()
+			noSecrets(t, "the log", logged)
+			for _, made := range []string{token, second, agentToken, sealedToken, adopted} {
+				if strings.Contains(logged, made) || strings.Contains(logged, sha(made)) {
+					t.Error("a token or its digest was logged")
+				}
+			}
+			stored, err := os.ReadFile(i.store)
+			if err != nil {
+				t.Fatal(err)
+			}
+			noSecrets(t, "the store", string(stored))
+			for _, made := range []string{token, second, agentToken, sealedToken, adopted} {
+				if strings.Contains(string(stored), made) {
+					t.Error("a token stands in the store")
+				}
+			}
+		})
+	}
+}
+
+// A configuration that cannot start leaves the store to the one that runs.
+func TestRefusedConfigurationKeepsStore(t *testing.T) {
+	i := issue(t)
+	site := fmt.Sprintf(ways["own forwarding"], i.address, "")
+	i.start(site)
+	_, token := i.create(`{"name":"k","source":"` + sourceAlpha + `"}`)
+	bad := strings.Replace(i.config(site), "upstream_token", "feed store "+i.store+".2\n\t\tupstream_token", 1)
+	if err := i.load(bad); err == nil || !strings.Contains(err.Error(), "feed store is already specified") {
+		t.Errorf("two stores: %v", err)
+	}
+	if err := i.load(strings.Replace(i.config(site), i.keys, i.keys+".missing", 1)); err == nil {
+		t.Error("a configuration without its key file was loaded")
+	}
+	if r := i.ask("/api/answer", token, "Q", ""); r.status != 200 {
+		t.Errorf("the key of the running configuration: %d %s", r.status, r.body)
+	}
+	if _, second := i.create(`{"name":"l","source":"` + sourceBeta + `"}`); i.ask("/api/answer", second, "Q", "").status != 200 {
+		t.Error("a key that was made after a refused configuration does not count")
+	}
+}
+
+func (i *issuing) stop() {
+	if err := caddy.Stop(); err != nil {
+		i.t.Error(err)
+	}
+}

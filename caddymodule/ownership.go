@@ -1,0 +1,51 @@
+package caddymodule
+
+import (
+	"github.com/docsgate/docsgate/docsgpt"
+	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/ownership"
+)
+
+// authorizeResources tells whether what the request names was given to its key. A conversation that was not is left out
+// when the request is rewritten, where it makes sense without one.
+func (x *gatewayRequest) authorizeResources() *apiError {
+	if x.body.NeedsConversation() && !x.owns(ownership.Conversation, x.body.Conversation()) {
+		return errConversationNotFound
+	}
+	if id := x.query.Value(x.endpoint, docsgpt.CheckOwned); id != "" && !x.owns(ownership.Conversation, id) {
+		return errConversationNotFound
+	}
+	for _, id := range x.body.Attachments() {
+		if !x.owns(ownership.Attachment, id) {
+			return errAttachmentNotFound
+		}
+	}
+	session := x.body.Session()
+	if x.upload != nil {
+		session = x.upload.form.Value(docsgpt.CheckSession)
+	}
+	if session != "" && !x.owns(liveSession, session) {
+		return errSessionNotFound
+	}
+	return nil
+}
+
+// ownerFor names a key and what it is bound to.
+func ownerFor(key *keys.Key) ownership.Owner {
+	b := key.Binding
+	if b.Kind() == keys.AgentBinding {
+		return ownership.OwnerOf(key.ID, "agent", b.Agent.Reveal())
+	}
+	return ownership.OwnerOf(append([]string{key.ID, "source"}, b.Sources...)...)
+}
+
+func (x *gatewayRequest) owns(kind ownership.Kind, id string) bool {
+	return id != "" && x.key != nil && x.handler.app.state.belongings.Owns(ownerFor(x.key), kind, id)
+}
+
+// recordOwnership notes that DocsGPT made something for this key, or went on with it.
+func (x *gatewayRequest) recordOwnership(kind ownership.Kind, id string) {
+	if x.key != nil && id != "" {
+		x.handler.app.state.belongings.Assign(ownerFor(x.key), kind, id)
+	}
+}

@@ -1,0 +1,82 @@
+package caddymodule
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/docsgate/docsgate/docsgpt"
+	"github.com/docsgate/docsgate/upstream"
+)
+
+// parseHead reads and parses the query, and finds the client's token where it is not in the body.
+func (x *gatewayRequest) parseHead() *apiError {
+	e := x.endpoint
+	if e.Params != nil || e.Token == docsgpt.PlaceQuery || e.Token == docsgpt.PlaceForm {
+		var err error
+		if x.query, err = docsgpt.ParseQuery(e, x.r.URL.RawQuery); err != nil {
+			return badRequest(err)
+		}
+	}
+	switch e.Token {
+	case docsgpt.PlaceBearer:
+		x.token, _ = docsgpt.BearerToken(x.r.Header)
+	case docsgpt.PlaceQuery:
+		bearer, ok := docsgpt.BearerToken(x.r.Header)
+		if ok && x.query.HasToken {
+			return errMultipleTokens
+		}
+		x.token = bearer + x.query.Token
+	case docsgpt.PlaceBody, docsgpt.PlaceForm, docsgpt.TokenNone:
+	}
+	return nil
+}
+
+// parseBody reads and parses the body, and finds the client's token in it.
+func (x *gatewayRequest) parseBody() *apiError {
+	switch x.endpoint.Body {
+	case docsgpt.BodyJSON:
+		return x.readJSON()
+	case docsgpt.BodyForm:
+		return x.readForm()
+	case docsgpt.BodyNone:
+	}
+	return nil
+}
+
+func (x *gatewayRequest) readJSON() *apiError {
+	e := x.endpoint
+	if !docsgpt.IsJSON(x.r.Header) || !isIdentityEncoding(x.r.Header) {
+		return notJSON
+	}
+	x.receive()
+	buffer, err := upstream.ReadBody(&x.received, x.r.ContentLength, x.handler.MaxBody, docsgpt.RewriteHeadroom, &x.received)
+	if stopped := x.received.End(); err == nil && stopped != nil {
+		buffer.Release()
+		err = stopped
+	}
+	if err != nil {
+		return x.bodyError(err)
+	}
+	x.buffer = buffer
+	if err := x.body.Parse(e, buffer.Bytes); err != nil {
+		return badRequest(err)
+	}
+	if e.Token == docsgpt.PlaceBody {
+		x.token, _ = x.body.Token()
+	}
+	return nil
+}
+
+// isIdentityEncoding tells whether the body is sent as it is. DocsGPT ignores the header and would read other bytes than
+// the gate.
+func isIdentityEncoding(h http.Header) bool {
+	values := h["Content-Encoding"]
+	return len(values) == 0 || len(values) == 1 && strings.EqualFold(values[0], "identity")
+}
+
+// isBodyLimit tells whether Caddy's request_body directive limited the body.
+func isBodyLimit(err error) bool {
+	var limit *http.MaxBytesError
+	return errors.As(err, &limit)
+}

@@ -1,0 +1,126 @@
+package caddymodule
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/go-json-experiment/json"
+
+	"github.com/docsgate/docsgate/docsgpt"
+)
+
+// streamPath is where the widget asks.
+const streamPath = "/stream"
+
+// testQueryFunc asks a question as the widget would: through a gate of this process, or else through the address that clients use.
+// It returns nil if there is neither.
+func (a *App) testQueryFunc(gateURL string) func(ctx context.Context, token, question string, w io.Writer) (int, error) {
+	i := slices.IndexFunc(a.gates, func(h *Handler) bool {
+		return slices.Contains(h.Endpoints, string(docsgpt.GroupWidget))
+	})
+	switch {
+	case i >= 0:
+		return a.gates[i].testQuery
+	case gateURL != "":
+		return func(ctx context.Context, token, question string, w io.Writer) (int, error) {
+			return testQueryRemote(ctx, gateURL, token, question, w)
+		}
+	}
+	return nil
+}
+
+// widgetQuestion is the body that the widget sends.
+func widgetQuestion(token, question string) ([]byte, error) {
+	return json.Marshal(map[string]any{
+		"question": question, "history": "[]", "conversation_id": nil, "model": "default", "api_key": token,
+	})
+}
+
+// testQuery takes a question through this very gate.
+func (h *Handler) testQuery(ctx context.Context, token, question string, w io.Writer) (int, error) {
+	body, err := widgetQuestion(token, question)
+	if err != nil {
+		return 0, err
+	}
+	ctx = context.WithValue(ctx, caddy.ReplacerCtxKey, caddy.NewReplacer())
+	ctx = context.WithValue(ctx, caddyhttp.VarsCtxKey, map[string]any{})
+	ctx = context.WithValue(ctx, caddyhttp.ExtraLogFieldsCtxKey, new(caddyhttp.ExtraLogFields))
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, streamPath, bytes.NewReader(body))
+	if err != nil {
+		return 0, err
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.RequestURI, r.RemoteAddr = streamPath, "127.0.0.1:0"
+	out := &testQueryWriter{w: w, header: http.Header{}}
+	err = h.ServeHTTP(out, r, caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return errNoHandler }))
+	if err == nil {
+		err = out.err
+	}
+	return out.status, err
+}
+
+// testQueryWriter is the response writer of a question that is tried.
+type testQueryWriter struct {
+	w      io.Writer
+	header http.Header
+	status int
+	err    error // of w
+}
+
+// Header implements http.ResponseWriter.
+func (t *testQueryWriter) Header() http.Header { return t.header }
+
+// WriteHeader implements http.ResponseWriter.
+func (t *testQueryWriter) WriteHeader(status int) {
+	if t.status == 0 && status >= 200 {
+		t.status = status
+	}
+}
+
+// Write implements http.ResponseWriter.
+func (t *testQueryWriter) Write(p []byte) (int, error) {
+	t.WriteHeader(http.StatusOK)
+	n, err := t.w.Write(p)
+	if err != nil {
+		t.err = err
+	}
+	return n, err
+}
+
+// Flush implements http.Flusher: whoever reads gets each piece at once anyway.
+func (t *testQueryWriter) Flush() {}
+
+// testQueryRemote takes a question to a gate that is reached over the network.
+func testQueryRemote(ctx context.Context, gateURL, token, question string, w io.Writer) (int, error) {
+	body, err := widgetQuestion(token, question)
+	if err != nil {
+		return 0, err
+	}
+	address := strings.TrimSuffix(gateURL, "/") + streamPath
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))
+	if err != nil {
+		return 0, err
+	}
+	r.Header.Set("Content-Type", "application/json")
+	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error {
+		return http.ErrUseLastResponse // the token is for this address only
+	}}
+	resp, err := client.Do(r)
+	if err != nil {
+		if cause := (*url.Error)(nil); errors.As(err, &cause) {
+			err = cause.Err
+		}
+		return 0, err
+	}
+	defer resp.Body.Close()
+	_, err = io.Copy(w, resp.Body)
+	return resp.StatusCode, err
+}

@@ -1,0 +1,51 @@
+package commands
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+)
+
+// Only where nobody listens the commands may turn to the store's file.
+func TestNobodyListens(t *testing.T) {
+	folder := t.TempDir()
+	file := filepath.Join(folder, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	port, err := freePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cases := map[string]bool{
+		"127.0.0.1:" + port:                   true,
+		"no-such-host.invalid:2019":           false,
+		"unix/" + filepath.Join(file, "sock"): false, // no folder
+	}
+	if runtime.GOOS != "windows" {
+		left := filepath.Join(folder, "left") // by a gate that was killed
+		l, err := net.ListenUnix("unix", &net.UnixAddr{Name: left, Net: "unix"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.SetUnlinkOnClose(false)
+		_ = l.Close()
+		cases["unix/"+left] = true
+		cases["unix/"+left+"|0600"] = true
+		cases["unix/"+filepath.Join(folder, "none")] = true
+	}
+	for address, nobody := range cases {
+		t.Run(address, func(t *testing.T) {
+			g, err := dial(t.Context(), address)
+			if err == nil {
+				_ = g.close()
+				t.Fatal("somebody listens")
+			}
+			if isConnRefused(err) != nobody {
+				t.Error(err)
+			}
+		})
+	}
+}

@@ -1,0 +1,113 @@
+package commands
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/docsgate/docsgate/keys/filefeed"
+	"github.com/docsgate/docsgate/keys/importer"
+)
+
+// importFormats are the words for --format.
+func importFormats() (words []string) {
+	for _, f := range importer.Formats() {
+		words = append(words, string(f))
+	}
+	return words
+}
+
+// importHelp describes the formats for the help.
+func importHelp() string {
+	var b strings.Builder
+	for _, f := range importer.Formats() {
+		about := map[importer.Format]string{
+			importer.KeyFile:        `the key file of "feed file", YAML or JSON, such as "keys export" writes`,
+			importer.APIKeys:        "the answer of /api/get_api_keys of DocsGPT 0.8 to 0.13",
+			importer.MongoKeys:      "api_keys of DocsGPT 0.8 to 0.13, from mongoexport",
+			importer.MongoAgents:    "agents of DocsGPT 0.14 to 0.16, from mongoexport",
+			importer.PostgresAgents: "agents of DocsGPT 0.17 and later: rows as JSON, or CSV with a header",
+		}[f]
+		fmt.Fprintf(&b, "  %-16s %s\n", f, about)
+	}
+	return b.String()
+}
+
+// parseImport reads keys, and says on notes what does not come along.
+func (g *client) parseImport(ctx context.Context, data []byte, format string, agents bool, notes io.Writer) ([]importItem, error) {
+	options := importer.Options{Agents: agents}
+	var known struct {
+		Sources []source `json:"sources"`
+	}
+	// Not every gate can tell. Names of sources are then taken for IDs.
+	if err := g.call(ctx, http.MethodGet, "/v1/sources", nil, "", &known); err == nil {
+		for _, s := range known.Sources {
+			options.Sources = append(options.Sources, importer.Source(s))
+		}
+	}
+	result, err := importer.Parse(bytes.NewReader(data), importer.Format(format), options)
+	if err != nil {
+		lines := strings.Split(err.Error(), "\n")
+		if faults := filefeed.ErrorList(nil); errors.As(err, &faults) {
+			lines = nil
+			for _, f := range faults {
+				where := ""
+				if f.Line > 0 {
+					where = fmt.Sprintf("line %d: ", f.Line)
+				}
+				lines = append(lines, where+f.Message)
+			}
+		}
+		for i := range lines {
+			lines[i] = sanitize(lines[i])
+		}
+		return nil, failf(exitRefused, "reading the keys: %s", strings.Join(lines, "\n  "))
+	}
+	for _, n := range result.Notes {
+		fmt.Fprintln(notes, "Note:", sanitize(n))
+	}
+	for _, s := range result.Skipped {
+		fmt.Fprintf(notes, "Skipped: %s: %s\n", sanitize(describe(s.Place, s.Name)), sanitize(s.Reason))
+	}
+	all := make([]importItem, 0, len(result.Items))
+	for i := range result.Items {
+		item := &result.Items[i]
+		for _, n := range item.Notes {
+			fmt.Fprintf(notes, "Note: %s: %s\n", sanitize(describe(item.Location, item.Key.Name)), sanitize(n))
+		}
+		all = append(all, toImportItem(item))
+	}
+	return all, nil
+}
+
+// describe names something that was read.
+func describe(place, name string) string {
+	if name == "" {
+		return place
+	}
+	return place + " (" + name + ")"
+}
+
+func toImportItem(item *importer.Item) importItem {
+	k := &item.Key
+	known := func(at time.Time) *time.Time {
+		if at.IsZero() {
+			return nil
+		}
+		return &at
+	}
+	a := importItem{
+		ID: k.ID, Name: k.Name, Sources: k.Sources, Agent: k.Agent, AgentKey: k.AgentKey, State: k.State.String(),
+		NotBefore: known(k.NotBefore), Expires: known(k.Expires), Created: known(k.Created),
+		Prompt: k.Prompt, Chunks: k.Chunks, Retriever: k.Retriever, place: describe(item.Location, k.Name),
+	}
+	if !k.Digest.IsZero() {
+		a.SHA256 = k.Digest.Hex()
+	}
+	return a
+}

@@ -1,0 +1,101 @@
+package commands
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"unicode"
+)
+
+func TestVisible(t *testing.T) {
+	for _, c := range []struct{ name, in, out string }{
+		{"text stays", "Docs site", "Docs site"},
+		{"other scripts and emoji stay", "日本語 café 👩‍👩‍👧 🇩🇪", "日本語 café 👩‍👩‍👧 🇩🇪"},
+		{"markup is text", "<script>alert(1)</script>", "<script>alert(1)</script>"},
+		{"an escape sequence does not reach the terminal", "a\x1b[2Jb", "a<U+001B>[2Jb"},
+		{"nor one of the 8-bit controls", "a\u009b2Jb", "a<U+009B>2Jb"},
+		{"a line end makes no line", "a\nb\r\nc", "a<U+000A>b<U+000D><U+000A>c"},
+		{"a tab is a blank", "a\tb", "a b"},
+		{"line separators make no line", "a\u2028b\u2029", "a<U+2028>b<U+2029>"},
+		{"the direction is not overridden", "a\u202ecod.exe", "a<U+202E>cod.exe"},
+		{"isolates and marks show", "\u2066a\u2069\u200e\u200f\u061c", "<U+2066>a<U+2069><U+200E><U+200F><U+061C>"},
+		{"what shows as nothing shows", "a\u200bb\ufeff\u00ad\u3164", "a<U+200B>b<U+FEFF><U+00AD><U+3164>"},
+		{"tags show", "a\U000e0041", "a<U+E0041>"},
+		{"text from right to left ends before the next cell", "שלום", "שלום\u200e"},
+		{"what is no UTF-8 shows as bytes", "a\xffb\xc3", "a<FF>b<C3>"},
+		{"a replacement character stays", "a\ufffd", "a\ufffd"},
+		{"private characters show", "\ue000\uffff", "<U+E000><U+FFFF>"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := sanitize(c.in); got != c.out {
+				t.Errorf("%q, not %q", got, c.out)
+			}
+		})
+	}
+}
+
+// Whatever the cells hold, the table has one line a row, columns begin in one place, and no line is wider than the terminal.
+func TestTableHoldsHostileCells(t *testing.T) {
+	names := []string{
+		"plain", "", "<script>", strings.Repeat("long ", 2000), strings.Repeat("漢", 300), "a\nb\nc", "\x1b]0;title\a\x1b[31m",
+		"\u202eright to left", "שלום עולם " + strings.Repeat("שלום ", 100), "👩‍👩‍👧 family", "e\u0301\u0301\u0301", "\xff\xfe",
+		strings.Repeat("\u200d", 100), "tab\there",
+	}
+	for _, room := range []int{0, 200, 80, 40, 10, 1} {
+		rows := table{heading: []string{"ID", "NAME", "STATE"}}
+		for _, name := range names {
+			rows.add("key_1", name, "active")
+		}
+		var out strings.Builder
+		if err := rows.fit(&out, room); err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
+		if len(lines) != len(names)+1 {
+			t.Fatalf("%d lines in %d columns", len(lines), room)
+		}
+		column := widths.StringWidth(lines[0][:max(0, strings.Index(lines[0], "STATE"))])
+		for i, line := range lines {
+			if w := widths.StringWidth(line); room > 0 && w > room {
+				t.Errorf("%d columns for %d: %q", w, room, line)
+			}
+			if room == 0 || room >= 40 {
+				before, _, found := strings.Cut(line, "active")
+				if i > 0 && (!found || widths.StringWidth(before) != column) {
+					t.Errorf("in %d columns the state begins at %d, not %d: %q", room, widths.StringWidth(before), column, line)
+				}
+			}
+			for _, r := range line {
+				if unicode.IsControl(r) || r == '\u202e' {
+					t.Errorf("%U reaches the terminal", r)
+				}
+			}
+		}
+	}
+}
+
+// JSON lines say the same as the JSON they are made of, on one line, and do nothing to a terminal.
+func TestJSONLine(t *testing.T) {
+	name := "a\x1b\u009b\u202e\u2028\U000e0041\u200b שלום <b>"
+	in, err := json.MarshalIndent(map[string]any{"name": name, "n": 1}, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	if err := jsonLine(&out, in); err != nil {
+		t.Fatal(err)
+	}
+	line, more, _ := strings.Cut(out.String(), "\n")
+	if more != "" {
+		t.Errorf("more than one line: %q", out.String())
+	}
+	for _, r := range line {
+		if isNonPrinting(r) {
+			t.Errorf("%U is not escaped", r)
+		}
+	}
+	var back struct{ Name string }
+	if err := json.Unmarshal([]byte(line), &back); err != nil || back.Name != name {
+		t.Errorf("%q %v", back.Name, err)
+	}
+}

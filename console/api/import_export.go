@@ -1,0 +1,248 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/keys/registry"
+)
+
+// maxImportKeys is how many keys one import may hold.
+const maxImportKeys = 1000
+
+// importedKey is a key in the body of an import.
+type importedKey struct {
+	binding
+	ID        *string `json:"id"`
+	Name      *string `json:"name"`
+	SHA256    *string `json:"sha256"`
+	State     *string `json:"state"`
+	NotBefore moment  `json:"not_before"`
+	Expires   moment  `json:"expires"`
+	Created   moment  `json:"created"`
+	Prompt    string  `json:"prompt_id"`
+	Chunks    string  `json:"chunks"`
+	Retriever string  `json:"retriever"`
+}
+
+func (k *importedKey) item(i int, faults *[]fieldError) registry.Import {
+	wrong := func(field, message string) {
+		*faults = append(*faults, fieldError{
+			Field: fmt.Sprintf("keys[%d].%s", i, field), Pointer: fmt.Sprintf("/keys/%d/%s", i, field), Message: message,
+		})
+	}
+	sources, bad := k.read()
+	for _, f := range bad {
+		wrong(f.Field, f.Message)
+	}
+	item := registry.Import{
+		ID: value(k.ID), Name: value(k.Name), Sources: sources, Agent: value(k.Agent), AgentKey: value(k.AgentKey),
+		NotBefore: k.NotBefore.Time, Expires: k.Expires.Time, Created: k.Created.Time,
+		Prompt: k.Prompt, Chunks: k.Chunks, Retriever: k.Retriever,
+	}
+	if k.ID != nil && *k.ID == "" {
+		wrong("id", "is empty: leave it out for a new one")
+	}
+	if k.Name != nil && strings.TrimSpace(*k.Name) == "" {
+		wrong("name", "is empty: leave it out to take the id")
+	}
+	if k.SHA256 != nil {
+		var err error
+		if item.Digest, err = keys.ParseDigest(*k.SHA256); err != nil || item.Digest.IsZero() {
+			wrong("sha256", "must be 64 hexadecimal digits, the SHA-256 of the token")
+		}
+	}
+	if k.State != nil {
+		switch *k.State {
+		case "active":
+		case "disabled":
+			item.State = keys.Disabled
+		case "revoked":
+			item.State = keys.Revoked
+		default:
+			wrong("state", `must be "active", "disabled" or "revoked"`)
+		}
+	}
+	return item
+}
+
+func (a *api) importKeys(w http.ResponseWriter, r *http.Request) error {
+	if _, err := query(r); err != nil {
+		return err
+	}
+	body, err := readBody(w, r, maxImport, false)
+	if err != nil {
+		return err
+	}
+	var wanted struct {
+		Keys []importedKey `json:"keys"`
+		Dry  bool          `json:"dry_run"`
+	}
+	if err := decode(body, &wanted); err != nil {
+		return err
+	}
+	if n := len(wanted.Keys); n < 1 || n > maxImportKeys {
+		return invalid([]fieldError{{"keys", "/keys", fmt.Sprintf("must hold 1 to %d keys", maxImportKeys)}})
+	}
+	var faults []fieldError
+	items := make([]registry.Import, len(wanted.Keys))
+	single := map[string]bool{}
+	for i := range wanted.Keys {
+		items[i] = wanted.Keys[i].item(i, &faults)
+		if wanted.Keys[i].Source != nil {
+			single[fmt.Sprintf("/keys/%d/sources", i)] = true
+		}
+	}
+	if len(faults) > 0 {
+		return invalid(faults)
+	}
+	imported, err := a.Desk.Import(context.WithoutCancel(r.Context()), a.Actor(r), items, wanted.Dry)
+	problem := ""
+	if errors.Is(err, registry.ErrNotApplied) && imported != nil {
+		problem = notInForce // in an answer, since the tokens must not be lost
+		a.log(r, err)
+	} else if err != nil {
+		return renameField(err, single)
+	}
+	type one struct {
+		ID       string `json:"id,omitempty"`
+		Name     string `json:"name"`
+		Token    string `json:"token,omitempty"`
+		Existing string `json:"existing,omitempty"`
+	}
+	answer := struct {
+		Imported []one  `json:"imported"`
+		Dry      bool   `json:"dry_run,omitempty"`
+		Problem  string `json:"problem,omitempty"`
+	}{make([]one, len(imported)), wanted.Dry, problem}
+	for i := range imported {
+		in := &imported[i]
+		answer.Imported[i] = one{in.Record.ID, in.Record.Name, in.Token.Reveal(), in.Existing}
+	}
+	writeJSON(w, http.StatusOK, answer)
+	return nil
+}
+
+// exportedKey is a key as the key file of `feed file` has it.
+type exportedKey struct {
+	ID        string     `json:"id"`
+	Name      string     `json:"name"`
+	SHA256    string     `json:"sha256"`
+	Source    []string   `json:"source,omitempty"`
+	Agent     string     `json:"agent,omitempty"`
+	State     string     `json:"state"`
+	NotBefore *time.Time `json:"not_before,omitempty"`
+	Expires   *time.Time `json:"expires,omitempty"`
+}
+
+// exportKeys answers with a key file. Keys that it cannot hold are listed instead: sealed agents, and agents of keys of
+// other feeds. Revoked keys are left out: a token that is not in the file is refused as well.
+func (a *api) exportKeys(w http.ResponseWriter, r *http.Request) error {
+	if _, err := query(r); err != nil {
+		return err
+	}
+	out := a.stream(w, r, "application/json", "keys.json")
+	left := []string{}
+	separator := "{\"keys\":[\n"
+	err := a.Desk.Registry.Export(r.Context(), a.Actor(r), func(k *registry.Record) error {
+		if k.State == keys.Revoked {
+			return nil
+		}
+		if len(k.Sources) == 0 && k.Agent.Placeholder == "" {
+			left = append(left, k.ID)
+			return nil
+		}
+		_, err := out.Write(append([]byte(separator), encode(exportedKey{
+			ID: k.ID, Name: k.Name, SHA256: k.Digest.Hex(), Source: k.Sources, Agent: k.Agent.Placeholder,
+			State: k.State.String(), NotBefore: timeOrNil(k.NotBefore), Expires: timeOrNil(k.Expires),
+		})...))
+		separator = ","
+		return err
+	})
+	if err != nil {
+		return out.broken(err)
+	}
+	if separator != "," {
+		_, _ = out.Write([]byte(separator))
+	}
+	end := []byte("]")
+	if len(left) > 0 {
+		end = append([]byte("],\"skipped\":"), encode(left)...)
+	}
+	_, _ = out.Write(append(end, "}\n"...)) // a client that is gone has no use for it
+	return nil
+}
+
+func (a *api) backup(w http.ResponseWriter, r *http.Request) error {
+	if _, err := query(r); err != nil {
+		return err
+	}
+	out := a.stream(w, r, "application/octet-stream", a.Format)
+	if err := a.Desk.Registry.Backup(r.Context(), a.Actor(r), out); err != nil {
+		return out.broken(err)
+	}
+	_, _ = out.Write(nil) // an empty backup has a header, too
+	return nil
+}
+
+// stream is the body of an answer that is written piece by piece. The header goes out with the first.
+type stream struct {
+	w      http.ResponseWriter
+	header http.Header
+	begun  bool
+	log    func(error)
+}
+
+// stream begins an answer that browsers save as a file.
+func (a *api) stream(w http.ResponseWriter, r *http.Request, contentType, file string) *stream {
+	return &stream{
+		w: w,
+		header: http.Header{
+			"Content-Type":        {contentType},
+			"Content-Disposition": {mime.FormatMediaType("attachment", map[string]string{"filename": file})},
+		},
+		log: func(err error) {
+			if r.Context().Err() == nil {
+				a.log(r, err)
+			}
+		},
+	}
+}
+
+// Write implements io.Writer.
+func (s *stream) Write(b []byte) (int, error) {
+	if !s.begun {
+		s.begun = true
+		for name, values := range s.header {
+			s.w.Header()[name] = values
+		}
+		s.w.WriteHeader(http.StatusOK)
+	}
+	n, err := s.w.Write(b)
+	if err != nil {
+		return n, errors.Join(errClientClosed, err)
+	}
+	return n, nil
+}
+
+var errClientClosed = errors.New("the client hung up")
+
+var _ io.Writer = (*stream)(nil)
+
+// broken ends an answer that went wrong: before its begin with the error, after that so that nobody takes it for whole.
+func (s *stream) broken(err error) error {
+	if !s.begun {
+		return err
+	}
+	if !errors.Is(err, errClientClosed) {
+		s.log(err)
+	}
+	panic(http.ErrAbortHandler)
+}

@@ -1,0 +1,203 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/docsgate/docsgate/console/keyservice"
+	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/keys/keyindex"
+	"github.com/docsgate/docsgate/keys/registry"
+)
+
+// The calls that DocsGPT 0.8.1 to 0.13 had for keys, application/api/user/routes.py there, for scripts and web apps of that
+// time. The answers are those of 0.11 and later; what older web apps look for stands beside it. As there, members that are
+// not known do not matter.
+
+// writeLegacy answers with an error as DocsGPT did: people find the text in "message" or "error".
+func writeLegacy(w http.ResponseWriter, p *problem) {
+	answer := struct {
+		Success bool   `json:"success"`
+		Message string `json:"message,omitempty"`
+		Error   string `json:"error,omitempty"`
+	}{}
+	status := p.Status
+	switch p.Code {
+	case "legacy":
+		answer.Message = p.Detail
+	case "invalid", "invalid_json", "invalid_parameter", "already_exists":
+		status = http.StatusBadRequest
+		answer.Error = p.Detail
+	default:
+		answer.Error = p.Detail
+	}
+	writeJSON(w, status, answer)
+}
+
+func legacyProblem(status int, message string) *problem { return newProblem(status, "legacy", message) }
+
+// scalar is a text, or a number as it was written.
+type scalar string
+
+// UnmarshalJSONFrom implements json.UnmarshalerFrom.
+func (s *scalar) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+	token, err := dec.ReadToken()
+	if err != nil {
+		return err
+	}
+	switch token.Kind() {
+	case '"', '0':
+		*s = scalar(token.String())
+		return nil
+	default:
+		return &valueError{"must be text or a number"}
+	}
+}
+
+// nullableString is a text that may be null, which means the same as nothing.
+type nullableString string
+
+func (*nullableString) nullable() {}
+
+// legacyBody reads a body in which members are required.
+func legacyBody(w http.ResponseWriter, r *http.Request, into any, required ...string) error {
+	body, err := readBody(w, r, maxBody, false)
+	if err != nil {
+		return err
+	}
+	var given map[string]jsontext.Value
+	if err := decode(body, &given, json.WithUnmarshalers(nil)); err != nil {
+		return err
+	}
+	var missing []string
+	for _, name := range required {
+		if _, ok := given[name]; !ok {
+			missing = append(missing, name)
+		}
+	}
+	if missing != nil {
+		return legacyProblem(http.StatusBadRequest, "Missing fields: "+strings.Join(missing, ", "))
+	}
+	return decode(body, into, json.RejectUnknownMembers(false))
+}
+
+func (a *api) legacyCreate(w http.ResponseWriter, r *http.Request) error {
+	var d struct {
+		Name      string         `json:"name"`
+		Source    nullableString `json:"source"`
+		Prompt    scalar         `json:"prompt_id"`
+		Chunks    scalar         `json:"chunks"`
+		Retriever nullableString `json:"retriever"`
+	}
+	if err := legacyBody(w, r, &d, "name", "prompt_id", "chunks"); err != nil {
+		return err
+	}
+	// Without a source the key was for the index that DocsGPT is delivered with. Whether the version in use has one is
+	// for the registry's rules to say.
+	source := string(d.Source)
+	if source == "" {
+		source = "default"
+	}
+	made, err := a.Desk.Create(context.WithoutCancel(r.Context()), a.Actor(r), registry.CreateRequest{
+		Name: d.Name, Sources: []string{source},
+		Prompt: string(d.Prompt), Chunks: string(d.Chunks), Retriever: string(d.Retriever),
+	})
+	if made != nil && errors.Is(err, registry.ErrNotApplied) {
+		a.log(r, err) // the token must not be lost
+	} else if err != nil {
+		return renameField(err, map[string]bool{"/sources": true})
+	}
+	writeJSON(w, http.StatusCreated, struct {
+		ID  string `json:"id"`
+		Key string `json:"key"`
+	}{made.Record.ID, made.Token.Reveal()})
+	return nil
+}
+
+// legacyList answers with all keys that the gate has issued and that are not revoked, which is what deleting one does.
+func (a *api) legacyList(w http.ResponseWriter, r *http.Request) error {
+	type one struct {
+		ID        string `json:"id"`
+		Name      string `json:"name"`
+		Key       string `json:"key"`
+		Source    string `json:"source"`
+		Prompt    string `json:"prompt_id"`
+		Chunks    string `json:"chunks"`
+		Retriever string `json:"retriever"`
+	}
+	out := a.stream(w, r, "application/json", "")
+	out.header.Del("Content-Disposition")
+	separator := "["
+	for q := (keyindex.Query{Feed: a.Desk.Feed, Now: a.Now(), Limit: maxLimit}); ; {
+		page, next, _, err := a.Desk.List(q)
+		if err == nil {
+			err = r.Context().Err()
+		}
+		if err != nil {
+			return out.broken(err)
+		}
+		for i := range page {
+			k := &page[i]
+			if k.State == keys.Revoked.String() {
+				continue
+			}
+			_, err := out.Write(append([]byte(separator), encode(one{
+				k.ID, k.Name, maskedOf(k), strings.Join(k.Sources, ", "), k.Prompt, k.Chunks, k.Retriever,
+			})...))
+			if err != nil {
+				return out.broken(err)
+			}
+			separator = ","
+		}
+		if next == "" {
+			break
+		}
+		q.After = next
+	}
+	if separator == "[" {
+		_, _ = out.Write([]byte("["))
+	}
+	_, _ = out.Write([]byte("]\n")) // a client that is gone has no use for it
+	return nil
+}
+
+// maskedOf is never empty: web apps of that time cut it into pieces.
+func maskedOf(k *keyservice.Key) string {
+	if k.Masked == "" {
+		return "..."
+	}
+	return k.Masked
+}
+
+// legacyDelete revokes a key, which ends it for ever and keeps its trail.
+func (a *api) legacyDelete(w http.ResponseWriter, r *http.Request) error {
+	var d struct {
+		ID string `json:"id"`
+	}
+	if err := legacyBody(w, r, &d, "id"); err != nil {
+		return err
+	}
+	ctx := context.WithoutCancel(r.Context())
+	key, err := a.Desk.Registry.Get(ctx, d.ID)
+	if err == nil && key.State != keys.Revoked {
+		_, err = a.Desk.Registry.Revoke(ctx, a.Actor(r), d.ID)
+	} else if err == nil {
+		err = registry.ErrNotFound
+	}
+	if errors.Is(err, registry.ErrNotFound) {
+		return legacyProblem(http.StatusNotFound, "API Key not found")
+	}
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, struct {
+		Success bool   `json:"success"`
+		Status  string `json:"status"` // what the web apps of 0.8.1 to 0.10 look at
+	}{true, "ok"})
+	return nil
+}

@@ -1,0 +1,109 @@
+package auth
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+)
+
+// refusal is why a request may not pass, and what its sender is told.
+type refusal struct {
+	reason     Reason
+	status     int
+	code       string
+	text       string
+	retryAfter time.Duration
+}
+
+var (
+	noCredential = &refusal{
+		reason: NoCredential, status: http.StatusUnauthorized, code: "unauthorized",
+		text: "This needs the admin token, as Authorization: Bearer TOKEN.",
+	}
+	wrongToken = &refusal{
+		reason: WrongToken, status: http.StatusUnauthorized, code: "unauthorized", text: "This is not the admin token.",
+	}
+	otherSite = &refusal{
+		reason: CrossSite, status: http.StatusForbidden, code: "cross_site_request",
+		text: "The page of another site sent this request, so it was not carried out.",
+	}
+	forwarded = &refusal{
+		reason: Forwarded, status: http.StatusForbidden, code: "proxied_request",
+		text: "A proxy passed this request on, so nobody can tell that it comes from this machine. " +
+			"Give the console an admin token, or an authentication in front.",
+	}
+	notLocal = &refusal{
+		reason: NotLocal, status: http.StatusForbidden, code: "not_loopback",
+		text: "The console is open on this machine only. Give it an admin token, or an authentication in front, " +
+			"to use it from elsewhere.",
+	}
+	foreignHost = &refusal{
+		reason: HostNotAllowed, status: http.StatusForbidden, code: "host_not_allowed",
+		text: "The console is not known under this name. Call it localhost or by its loopback address, " +
+			"or add the name to its configuration.",
+	}
+)
+
+func errRateLimited(wait time.Duration) *refusal {
+	return &refusal{
+		reason: Throttled, status: http.StatusTooManyRequests, code: "too_many_failures",
+		text: "Too many wrong tokens came from there. Wait " + seconds(wait) + " seconds.", retryAfter: wait,
+	}
+}
+
+// seconds is a time in whole seconds, as Retry-After has it.
+func seconds(d time.Duration) string { return strconv.Itoa(int(d.Seconds())) }
+
+func (g *Authenticator) report(r *http.Request, no *refusal) {
+	if g.Report != nil {
+		g.Report(Refusal{Reason: no.reason, From: g.from(r)})
+	}
+}
+
+// refuse answers a request that may not pass. Browsers that have not signed in are led to where they can.
+func (g *Authenticator) refuse(w http.ResponseWriter, r *http.Request, no *refusal) {
+	g.report(r, no)
+	h := w.Header()
+	if no.retryAfter > 0 {
+		h.Set("Retry-After", seconds(no.retryAfter))
+	}
+	switch {
+	case g.API(r):
+		if no.status == http.StatusUnauthorized {
+			h.Set("WWW-Authenticate", `Bearer realm="docsgate"`)
+		}
+		h.Set("Content-Type", "application/problem+json")
+		w.WriteHeader(no.status)
+		body, _ := json.Marshal(map[string]any{ // texts and a number: it cannot fail
+			"type": "about:blank", "title": http.StatusText(no.status), "status": no.status, "detail": no.text, "code": no.code,
+		})
+		_, _ = w.Write(append(body, '\n')) // a client that is gone has no use for it
+	case no.reason == NoCredential && g.CanSignIn():
+		to := g.Base + "/login"
+		if r.Method == http.MethodGet && r.URL.RequestURI() != "/" {
+			to += "?back=" + url.QueryEscape(g.Base+r.URL.RequestURI())
+		}
+		http.Redirect(w, r, to, http.StatusSeeOther)
+	case g.Refuse != nil:
+		g.Refuse(w, r, no.status, no.text)
+	default:
+		h.Set("Content-Type", "text/plain; charset=utf-8")
+		w.WriteHeader(no.status)
+		_, _ = w.Write([]byte(no.text + "\n"))
+	}
+}
+
+// setSecurityHeaders sets the headers of all answers. A page may set others: its own policy, or that it can be kept. The policy on
+// referrers must not be stricter: without a referrer browsers leave out the origin of forms too, by which those of other
+// sites are told.
+func setSecurityHeaders(h http.Header) {
+	h.Set("Content-Security-Policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("Referrer-Policy", "same-origin")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Cache-Control", "no-store")
+}

@@ -1,0 +1,154 @@
+package auth
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/docsgate/docsgate/keys"
+)
+
+const (
+	sessionTime      = 12 * time.Hour
+	maxSessions      = 1000
+	cookieName       = "docsgate"
+	secureCookieName = "__Host-" + cookieName // browsers take it only over TLS, for this one host and all of it
+)
+
+// Sessions are the browsers that have signed in. The zero Sessions has none. Guards may share one, at a time or one after the
+// other: a session is good for the admin token that it was begun with, and for no other. Safe for concurrent use.
+type Sessions struct {
+	mu    sync.Mutex
+	until map[[sha256.Size]byte]time.Time // by sessionKey
+}
+
+// sessionKey does not tell what a cookie holds, and is another for another admin token.
+func sessionKey(token keys.Digest, cookie string) [sha256.Size]byte {
+	return sha256.Sum256(append(token[:], cookie...))
+}
+
+// begin returns the content of a new cookie.
+func (s *Sessions) begin(token keys.Digest, now time.Time) string {
+	var raw [32]byte
+	_, _ = rand.Read(raw[:]) // never fails: the process ends instead
+	value := base64.RawURLEncoding.EncodeToString(raw[:])
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.until == nil {
+		s.until = map[[sha256.Size]byte]time.Time{}
+	}
+	if len(s.until) >= maxSessions {
+		s.evict(now)
+	}
+	s.until[sessionKey(token, value)] = now.Add(sessionTime)
+	return value
+}
+
+// evict forgets the sessions that are over, or else the oldest. The caller holds mu.
+func (s *Sessions) evict(now time.Time) {
+	var oldest [sha256.Size]byte
+	var first time.Time
+	for d, until := range s.until {
+		if !now.Before(until) {
+			delete(s.until, d)
+		} else if first.IsZero() || until.Before(first) {
+			oldest, first = d, until
+		}
+	}
+	if len(s.until) >= maxSessions {
+		delete(s.until, oldest)
+	}
+}
+
+func (s *Sessions) has(token keys.Digest, value string, now time.Time) bool {
+	d := sessionKey(token, value)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	until, ok := s.until[d]
+	if ok && !now.Before(until) {
+		delete(s.until, d)
+		return false
+	}
+	return ok
+}
+
+func (s *Sessions) end(token keys.Digest, value string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.until, sessionKey(token, value))
+}
+
+// SignInError is why somebody was not let in: the status, and a sentence for them.
+type SignInError struct {
+	Status     int
+	Text       string
+	RetryAfter time.Duration // with status 429; else 0
+}
+
+// Error implements error.
+func (e *SignInError) Error() string { return e.Text }
+
+// CanSignIn reports whether there is an admin token to sign in with.
+func (g *Authenticator) CanSignIn() bool { return !g.token.IsZero() }
+
+// SignIn checks an admin token and, if it is right, lets the browser in with a cookie for 12 hours. Any error is a
+// *SignInError. With 429 the answer has got the header Retry-After.
+func (g *Authenticator) SignIn(w http.ResponseWriter, r *http.Request, token string) error {
+	if !g.CanSignIn() {
+		return &SignInError{Status: http.StatusForbidden, Text: "There is no admin token to sign in with."}
+	}
+	if no := g.check(g.from(r), token); no != nil {
+		g.report(r, no)
+		text := "This is not the admin token."
+		if no.retryAfter > 0 {
+			text = no.text
+			w.Header().Set("Retry-After", seconds(no.retryAfter))
+		}
+		return &SignInError{Status: no.status, Text: text, RetryAfter: no.retryAfter}
+	}
+	if old, err := r.Cookie(nameOf(r)); err == nil {
+		g.Sessions.end(g.token, old.Value)
+	}
+	http.SetCookie(w, cookieFor(r, g.Sessions.begin(g.token, g.Now()), int(sessionTime.Seconds())))
+	return nil
+}
+
+// SignOut ends the browser's session and takes its cookie back.
+func (g *Authenticator) SignOut(w http.ResponseWriter, r *http.Request) {
+	if old, err := r.Cookie(nameOf(r)); err == nil {
+		g.Sessions.end(g.token, old.Value)
+	}
+	http.SetCookie(w, cookieFor(r, "", -1))
+}
+
+// SignedIn reports whether a request comes with the cookie of a session.
+func (g *Authenticator) SignedIn(r *http.Request) bool { return g.signedIn(r) }
+
+func (g *Authenticator) signedIn(r *http.Request) bool {
+	if g.token.IsZero() {
+		return false
+	}
+	for _, cookie := range r.CookiesNamed(nameOf(r)) {
+		if g.Sessions.has(g.token, cookie.Value, g.Now()) {
+			return true
+		}
+	}
+	return false
+}
+
+func nameOf(r *http.Request) string {
+	if r.TLS != nil {
+		return secureCookieName
+	}
+	return cookieName
+}
+
+func cookieFor(r *http.Request, value string, maxAge int) *http.Cookie {
+	return &http.Cookie{ //nolint:gosec // Secure wherever there is TLS; without, a browser would not send it back
+		Name: nameOf(r), Value: value, Path: "/", MaxAge: maxAge,
+		HttpOnly: true, Secure: r.TLS != nil, SameSite: http.SameSiteStrictMode,
+	}
+}

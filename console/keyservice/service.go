@@ -1,0 +1,124 @@
+package keyservice
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/keys/keyindex"
+	"github.com/docsgate/docsgate/keys/registry"
+)
+
+// List returns one page of keys. A zero q.Now is the time now. It reads one record of the registry for each key on the page
+// that the gate issued.
+func (d *Service) List(q keyindex.Query) (page []Key, next string, total int, err error) {
+	if q.Now.IsZero() {
+		q.Now = d.now()
+	}
+	found, err := d.Catalog.Page(q)
+	if err != nil {
+		return nil, "", 0, err
+	}
+	page = make([]Key, 0, len(found.Keys))
+	for _, k := range found.Keys {
+		page = append(page, d.of(context.Background(), k, q.Now))
+	}
+	return page, found.Next, found.Total, nil
+}
+
+// Show returns a key of any feed, or registry.ErrNotFound.
+func (d *Service) Show(ctx context.Context, id string) (Key, error) {
+	// The registry first: what it says is at least as new as the store.
+	rec, err := d.Registry.Get(ctx, id)
+	if err == nil {
+		return d.FromRecord(rec), nil
+	}
+	if k := d.Store.Get(id); k != nil && k.Feed != d.Feed {
+		return d.known(k, d.now()), nil
+	}
+	return Key{}, err
+}
+
+// maxID is more than any key's ID has.
+const maxID = 200
+
+// Audit is Registry.Audit, and returns nothing for a text that cannot be the ID of a key.
+func (d *Service) Audit(ctx context.Context, key string, before uint64, limit int) ([]registry.AuditEntry, error) {
+	if len(key) > maxID || strings.ContainsRune(key, 0) {
+		return nil, nil
+	}
+	return d.Registry.Audit(ctx, key, before, limit)
+}
+
+// FromRecord is the view of a record that the registry has just returned.
+func (d *Service) FromRecord(r *registry.Record) Key { return d.issued(r, d.now()) }
+
+// of is the view of a key in the catalog.
+func (d *Service) of(ctx context.Context, k *keys.Key, now time.Time) Key {
+	if k.Feed == d.Feed {
+		if rec, err := d.Registry.Get(ctx, k.ID); err == nil {
+			return d.issued(rec, now)
+		}
+	}
+	return d.known(k, now)
+}
+
+// issued is the view of a record.
+func (d *Service) issued(r *registry.Record, now time.Time) Key {
+	k, problem := d.Registry.Key(r)
+	k.Feed = d.Feed
+	v := d.known(&k, now)
+	v.Issued, v.Problem = true, problem
+	v.Binding, v.Agent = keys.SourceBinding.String(), r.Agent.Reference()
+	if !r.Agent.IsZero() {
+		v.Binding = keys.AgentBinding.String()
+	}
+	v.Changed, v.Rotated = r.Changed, r.Rotated
+	v.Prompt, v.Chunks, v.Retriever = r.Prompt, r.Chunks, r.Retriever
+	return v
+}
+
+// known is the view of what every feed tells of a key.
+func (d *Service) known(k *keys.Key, now time.Time) Key {
+	v := Key{
+		ID: k.ID, Name: k.Name, Feed: k.Feed, Issued: k.Feed == d.Feed, Binding: k.Binding.Kind().String(),
+		Sources: k.SourceIDs(), Masked: Mask(k.Hint), State: StateOf(k.Status(now)),
+		Created: k.Created, NotBefore: k.NotBefore, Expires: k.Expires,
+	}
+	if k.State == keys.BindingUnavailable {
+		v.Problem = "what the key is bound to cannot be known at the moment"
+	}
+	for _, o := range k.PreviousTokens {
+		if k.State != keys.Revoked && now.Before(o.Until) && o.Until.After(v.OldUntil) {
+			v.OldUntil = o.Until
+		}
+	}
+	if d.Usage != nil {
+		v.Use = d.Usage.Get(k.ID, now)
+	}
+	return v
+}
+
+func (d *Service) now() time.Time {
+	if d.Now != nil {
+		return d.Now()
+	}
+	return time.Now()
+}
+
+// Mask is what is shown of a token of which the hint is known: "dgk_...a1B2"; without a hint nothing.
+func Mask(hint string) string {
+	if hint == "" {
+		return ""
+	}
+	return keys.TokenPrefix + "..." + hint
+}
+
+// StateOf is the word for what a key is at a time, as Key.State has it.
+func StateOf(standing keys.Reason) string {
+	if standing == keys.Allowed {
+		return keys.Active.String()
+	}
+	return string(standing)
+}

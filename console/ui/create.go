@@ -1,0 +1,175 @@
+package ui
+
+import (
+	"cmp"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/docsgate/docsgate/console/keyservice"
+	"github.com/docsgate/docsgate/keys/registry"
+)
+
+// createForm is the form for a new key: what was typed, and what is wrong with it.
+type createForm struct {
+	Nonce                        string
+	Name                         string
+	Binding                      string         // "source" or "agent"
+	Picked                       []sourceOption // DocsGPT's sources
+	Typed                        string         // ids of sources, one a line
+	Agent                        string         // a reference that was chosen; a pasted key is never sent back
+	AgentID                      string         // the id of a key of another feed, typed
+	Listed, Others               []keyservice.Agent
+	MoreAgents                   bool   // than Others has
+	NotBefore, Lifetime, Expires string // as they stand in the fields
+
+	Lifetimes []choice
+	Wrong     map[string]string // by field
+	Unlisted  string            // why there is nothing to pick from, for people; empty: there is, or never was
+	Alert     string            // why the form is shown again; empty: it is not
+}
+
+// sourceOption is a source to pick.
+type sourceOption struct {
+	keyservice.Source
+	On bool
+}
+
+// Err returns what is wrong with a field.
+func (d createForm) Err(field string) string { return d.Wrong[field] }
+
+const createPurpose = "create"
+
+func (p *Page) newKey(w http.ResponseWriter, r *http.Request) error {
+	p.renderDraft(w, r, http.StatusOK, createForm{Binding: "source", Lifetime: "never"}, r.URL.Query()["source"])
+	return nil
+}
+
+func (p *Page) renderDraft(w http.ResponseWriter, r *http.Request, status int, d createForm, picked []string) {
+	d.Nonce, d.Lifetimes = p.Forms.issue(createPurpose), lifetimes
+	all, err := p.sources.get(r.Context())
+	if err != nil {
+		d.Unlisted = "DocsGPT's list of sources could not be had, so type their ids. The log of the gate says why."
+		if p.Fault != nil {
+			p.Fault(r, err)
+		}
+	}
+	d.Listed, d.Others, d.MoreAgents = p.Desk.Offers()
+	left := slices.Clone(picked)
+	for _, source := range all {
+		at := slices.Index(left, source.ID)
+		if at >= 0 {
+			left = slices.Delete(left, at, at+1)
+		}
+		d.Picked = append(d.Picked, sourceOption{Source: source, On: at >= 0})
+	}
+	if len(left) > 0 { // picked from a list that has become another
+		d.Typed = strings.TrimSpace(strings.Join(append(left, d.Typed), "\n"))
+	}
+	p.render(w, r, status, "new", "Create New", d)
+}
+
+func (p *Page) create(w http.ResponseWriter, r *http.Request) error {
+	if err := parseForm(r); err != nil {
+		return err
+	}
+	d, picked := readDraft(r.PostForm)
+	wanted := registry.CreateRequest{Name: d.Name}
+	d.Wrong = make(map[string]string)
+	if d.Binding == "agent" {
+		wanted.Agent, wanted.AgentKey = cmp.Or(d.Agent, d.AgentID), strings.TrimSpace(r.PostForm.Get("agent_key"))
+		switch {
+		case d.Agent != "" && d.AgentID != "":
+			d.Wrong["agent"] = "Choose an agent or type the ID of a key, not both."
+		case wanted.Agent == "" && wanted.AgentKey == "":
+			d.Wrong["agent"] = "Name an agent, or paste its key below."
+		case wanted.Agent != "" && wanted.AgentKey != "":
+			d.Wrong["agent"] = "Name an agent or paste its key, not both."
+		}
+	} else {
+		wanted.Sources = lines(strings.Join(append(slices.Clone(picked), d.Typed), "\n"))
+		if len(wanted.Sources) == 0 {
+			d.Wrong["sources"] = "Choose at least one source."
+		}
+	}
+	wanted.NotBefore, wanted.Expires = d.times(p.now())
+	if strings.TrimSpace(d.Name) == "" {
+		d.Wrong["name"] = "Give the key a name, such as the site that it is for."
+	}
+	again := func(status int) error {
+		p.renderDraft(w, r, status, d, picked)
+		return nil
+	}
+	if len(d.Wrong) > 0 {
+		return again(http.StatusUnprocessableEntity)
+	}
+	m, before, err := p.createOnce(r, createPurpose, func() (*registry.CreateResult, error) {
+		return p.Desk.Create(r.Context(), p.Actor(r), wanted)
+	})
+	switch {
+	case errors.Is(err, errExpiredForm):
+		d.Alert = "This form is too old, so nothing was made. Look in the list whether the key is there already; if not, " +
+			"send the form again."
+		return again(http.StatusConflict)
+	case before != "":
+		p.renderDuplicate(w, r, before, false)
+		return nil
+	case m == nil:
+		if d.Wrong = fieldErrors(err); len(d.Wrong) > 0 {
+			return again(http.StatusUnprocessableEntity)
+		}
+		return err
+	}
+	p.renderMade(w, r, http.StatusCreated, m, false, err)
+	return nil
+}
+
+func readDraft(f url.Values) (d createForm, picked []string) {
+	d = createForm{
+		Name: f.Get("name"), Binding: "source", Typed: f.Get("sources"), Agent: strings.TrimSpace(f.Get("agent")), AgentID: strings.TrimSpace(f.Get("agent_id")),
+		NotBefore: strings.TrimSpace(f.Get("not_before")), Lifetime: f.Get("lifetime"), Expires: strings.TrimSpace(f.Get("expires")),
+	}
+	if f.Get("binding") == "agent" {
+		d.Binding = "agent"
+	}
+	if _, ok := chosen(lifetimes, d.Lifetime); !ok {
+		d.Lifetime = "never"
+	}
+	return d, f["source"]
+}
+
+// times reads the bounds, and notes what is wrong with them.
+func (d *createForm) times(now time.Time) (notBefore, expires time.Time) {
+	var ok bool
+	if notBefore, ok = fromField(d.NotBefore); !ok {
+		d.Wrong["not_before"] = badTime
+	}
+	lifetime, _ := chosen(lifetimes, d.Lifetime)
+	switch {
+	case lifetime.span > 0:
+		from := now
+		if notBefore.After(now) {
+			from = notBefore
+		}
+		expires = from.Add(lifetime.span).Truncate(time.Second)
+	case lifetime.Value == customChoice && d.Expires == "":
+		d.Wrong["expires"] = "Give the day and time of its end."
+	case lifetime.Value == customChoice:
+		if expires, ok = fromField(d.Expires); !ok {
+			d.Wrong["expires"] = badTime
+		}
+	}
+	// Without JavaScript a date can be typed without its choice being made; it must not be lost silently.
+	if lifetime.Value != customChoice && d.Expires != "" {
+		d.Wrong["expires"] = `For an end at this date choose "Until a date", or clear the date.`
+	}
+	if d.Wrong["expires"] == "" && !expires.IsZero() && !expires.After(now) {
+		d.Wrong["expires"] = "This time has passed already."
+	}
+	return notBefore, expires
+}
+
+const badTime = "Give a day and a time like 2027-01-31T09:00, in UTC."

@@ -1,0 +1,102 @@
+package ui
+
+import (
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/docsgate/docsgate/keys/registry"
+)
+
+// fieldErrors returns what an error says about fields, by the fields' names. It is empty if the error is about others too.
+func fieldErrors(err error) map[string]string {
+	wrong := make(map[string]string)
+	if err == nil || !collect(err, wrong) {
+		return nil
+	}
+	return wrong
+}
+
+func collect(err error, wrong map[string]string) bool {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, one := range joined.Unwrap() {
+			if !collect(one, wrong) {
+				return false
+			}
+		}
+		return true
+	}
+	var field *registry.FieldError
+	if !errors.As(err, &field) {
+		return false
+	}
+	if wrong[field.Field] == "" {
+		wrong[field.Field] = toSentence(field.Message)
+	}
+	return true
+}
+
+// toSentence begins a message with a capital letter and ends it with a full stop.
+func toSentence(text string) string {
+	if text == "" {
+		return text
+	}
+	if c := text[0]; 'a' <= c && c <= 'z' {
+		text = string(c-'a'+'A') + text[1:]
+	}
+	if !strings.ContainsAny(text[len(text)-1:], ".!?") {
+		text += "."
+	}
+	return text
+}
+
+// lines returns the lines of a field that are not blank, without repeats.
+func lines(text string) []string {
+	var all []string
+	seen := make(map[string]bool)
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSpace(line); line != "" && !seen[line] {
+			seen[line] = true
+			all = append(all, line)
+		}
+	}
+	return all
+}
+
+// choice is one of several to choose from.
+type choice struct {
+	Value, Label string
+	span         time.Duration
+}
+
+const customChoice = "own"
+
+const day = 24 * time.Hour
+
+// lifetimes are how long a new key may live.
+var lifetimes = []choice{
+	{"never", "No end", 0},
+	{"30d", "30 days", 30 * day},
+	{"90d", "90 days", 90 * day},
+	{"1y", "1 year", 365 * day},
+	{customChoice, "Until a date", 0},
+}
+
+// graces are how long a replaced token may go on to count.
+var graces = []choice{
+	{"0", "Not at all", 0},
+	{"1h", "1 hour", time.Hour},
+	{"24h", "24 hours", day},
+	{"7d", "7 days", 7 * day},
+	{"30d", "30 days", 30 * day},
+	{customChoice, "Custom", 0},
+}
+
+func chosen(among []choice, value string) (choice, bool) {
+	for _, c := range among {
+		if c.Value == value {
+			return c, true
+		}
+	}
+	return choice{}, false
+}

@@ -1,0 +1,11 @@
+package ui
+
+import (
+	"testing"
+	"testing/synctest"
+)
+
+// Pages come and go with configurations, and must leave nothing behind that runs.
+func TestFormsLeaveNothingRunning(t *testing.T) {
+	synctest.Test(t, func(*testing.T) { NewForms(nil) })
+}

@@ -1,0 +1,145 @@
+package ui
+
+import (
+	"html"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/docsgate/docsgate/console/ui/internal/fixtures"
+	"github.com/docsgate/docsgate/keys/registry"
+)
+
+var start = time.Date(2026, 11, 23, 14, 30, 0, 0, time.UTC)
+
+// world is a page over keys in memory.
+type world struct {
+	*testing.T
+	desk   *fixtures.Desk
+	page   *Page
+	faults []error
+}
+
+// newWorld makes a page. Its keys are those of the other feed only.
+func newWorld(t *testing.T, change ...func(*Options)) *world {
+	t.Helper()
+	desk, err := fixtures.New(t.Context(), t.TempDir(), start, fixtures.FileKeys(start))
+	if err != nil {
+		t.Fatal(err)
+	}
+	desk.Agents = []string{"{env.A}", "{env.BOT_KEY}"}
+	w := &world{T: t, desk: desk}
+	o := Options{
+		Desk:  &desk.Service,
+		Actor: func(*http.Request) registry.Actor { return fixtures.TestActor },
+		User:  func(*http.Request) string { return "alice" },
+		Feeds: func() []string { return []string{desk.Feed, fixtures.ReadOnlyFeed{}.Name()} },
+		Fault: func(_ *http.Request, err error) { w.faults = append(w.faults, err) },
+	}
+	for _, f := range change {
+		f(&o)
+	}
+	w.page = New(o)
+	return w
+}
+
+// in is the same world for a part of a test.
+func (w *world) in(t *testing.T) *world { return &world{T: t, desk: w.desk, page: w.page} }
+
+// answer is an answer of the page.
+type answer struct {
+	*httptest.ResponseRecorder
+	body string
+}
+
+func (w *world) do(r *http.Request) answer {
+	rec := httptest.NewRecorder()
+	w.page.ServeHTTP(rec, r)
+	return answer{rec, rec.Body.String()}
+}
+
+func (w *world) get(path string) answer {
+	return w.do(httptest.NewRequest(http.MethodGet, path, nil))
+}
+
+// post sends a form, given as pairs.
+func (w *world) post(path string, pairs ...string) answer {
+	form := url.Values{}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		form.Add(pairs[i], pairs[i+1])
+	}
+	r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(form.Encode()))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	return w.do(r)
+}
+
+// want checks a status and that texts are there as a reader sees them.
+func (w *world) want(a answer, status int, texts ...string) {
+	w.Helper()
+	if a.Code != status {
+		w.Fatalf("status %d, want %d:\n%s", a.Code, status, a.body)
+	}
+	seen := text(a.body)
+	for _, one := range texts {
+		if !strings.Contains(seen, one) {
+			w.Errorf("the page does not say %q:\n%s", one, seen)
+		}
+	}
+}
+
+var (
+	tags   = regexp.MustCompile(`<[^>]*>`)
+	blanks = regexp.MustCompile(`\s+`)
+	tokens = regexp.MustCompile(`dgk_[0-9A-Za-z]{36}`)
+)
+
+// text is what stands between the tags of a page.
+func text(page string) string {
+	return blanks.ReplaceAllString(html.UnescapeString(tags.ReplaceAllString(page, "")), " ")
+}
+
+// field returns the value of the input of a name in a page.
+func (w *world) field(page, name string) string {
+	w.Helper()
+	m := regexp.MustCompile(`<input[^>]* name="` + name + `" value="([^"]*)"`).FindStringSubmatch(page)
+	if m == nil {
+		w.Fatalf("there is no field %s:\n%s", name, page)
+	}
+	return html.UnescapeString(m[1])
+}
+
+// make makes a key through the form and returns its id and token.
+func (w *world) make(pairs ...string) (id, token string) {
+	w.Helper()
+	a := w.post("/new", append([]string{"nonce", w.field(w.get("/new").body, "nonce")}, pairs...)...)
+	w.want(a, http.StatusCreated)
+	token = tokens.FindString(a.body)
+	id = regexp.MustCompile(`/keys/(key_[0-9a-z]{26})`).FindStringSubmatch(a.body)[1]
+	return id, token
+}
+
+func (w *world) makeUsual() (id, token string) {
+	w.Helper()
+	return w.make("name", "Docs site", "binding", "source", "sources", "handbook", "lifetime", "never")
+}
+
+// count is the number of keys that were issued.
+func (w *world) count() int {
+	n := 0
+	for _, k := range w.desk.Store.Counts(w.desk.Clock.At) {
+		n += k
+	}
+	return n - 2 // those of the other feed
+}
+
+func mustURL(text string) *url.URL {
+	u, err := url.Parse(text)
+	if err != nil {
+		panic(err)
+	}
+	return u
+}

@@ -1,0 +1,167 @@
+package ui
+
+import (
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/docsgate/docsgate/console/keyservice"
+	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/keys/registry"
+)
+
+// keyPage is the body of the page of one key.
+type keyPage struct {
+	Row    row
+	Edit   edit
+	Trail  []registry.AuditEntry
+	More   bool // there are older entries
+	Notice string
+}
+
+// edit is the form for what can be changed of a key. It carries what the fields were filled with, so that only what was
+// really changed is stored.
+type edit struct {
+	Name, NotBefore, Expires          string
+	WasName, WasNotBefore, WasExpires string
+	Wrong                             map[string]string
+}
+
+// Err returns what is wrong with a field.
+func (e edit) Err(field string) string { return e.Wrong[field] }
+
+// notices are what a page says once something was done, by the word in its address.
+var notices = map[string]string{
+	"changed":  "The changes are stored and in force.",
+	"same":     "Nothing was changed.",
+	"disabled": "The key is disabled: from now on it is refused.",
+	"enabled":  "The key is enabled again.",
+	"revoked":  "The key is revoked: from now on it is refused, for ever.",
+}
+
+const trailOnPage = 20
+
+func (p *Page) show(w http.ResponseWriter, r *http.Request) error {
+	k, err := p.Desk.Show(r.Context(), r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	e := edit{Name: k.Name, NotBefore: toField(k.NotBefore), Expires: toField(k.Expires)}
+	e.WasName, e.WasNotBefore, e.WasExpires = e.Name, e.NotBefore, e.Expires
+	return p.renderKey(w, r, http.StatusOK, k, e)
+}
+
+func (p *Page) renderKey(w http.ResponseWriter, r *http.Request, status int, k keyservice.Key, e edit) error {
+	b := keyPage{Row: p.rowOf(k, p.sources.load(r.Context())), Edit: e, Notice: notices[r.URL.Query().Get("done")]}
+	if k.Issued {
+		trail, err := p.Desk.Registry.Audit(r.Context(), k.ID, 0, trailOnPage+1)
+		if err != nil {
+			return err
+		}
+		b.More = len(trail) > trailOnPage
+		b.Trail = trail[:min(len(trail), trailOnPage)]
+	}
+	p.render(w, r, status, "key", k.Name, b)
+	return nil
+}
+
+func (p *Page) change(w http.ResponseWriter, r *http.Request) error {
+	if err := parseForm(r); err != nil {
+		return err
+	}
+	k, err := p.issued(r)
+	if err != nil {
+		return err
+	}
+	get := func(name string) string { return r.PostForm.Get(name) }
+	e := edit{
+		Name: get("name"), NotBefore: strings.TrimSpace(get("not_before")), Expires: strings.TrimSpace(get("expires")),
+		WasName: get("was_name"), WasNotBefore: get("was_not_before"), WasExpires: get("was_expires"),
+		Wrong: make(map[string]string),
+	}
+	var change registry.UpdateRequest
+	if e.Name != e.WasName {
+		change.Name = &e.Name
+	}
+	change.NotBefore = e.time("not_before", e.NotBefore, e.WasNotBefore)
+	change.Expires = e.time("expires", e.Expires, e.WasExpires)
+	if len(e.Wrong) > 0 {
+		return p.renderKey(w, r, http.StatusUnprocessableEntity, k, e)
+	}
+	if change == (registry.UpdateRequest{}) {
+		p.redirect(w, r, keyPath(k.ID), "same")
+		return nil
+	}
+	if _, err = p.Desk.Registry.Update(r.Context(), p.Actor(r), k.ID, change); err != nil {
+		if e.Wrong = fieldErrors(err); len(e.Wrong) > 0 {
+			return p.renderKey(w, r, http.StatusUnprocessableEntity, k, e)
+		}
+		return err
+	}
+	p.redirect(w, r, keyPath(k.ID), "changed")
+	return nil
+}
+
+// time returns what a field was changed to; nil: it was not, or it is wrong, which is noted.
+func (e *edit) time(field, text, was string) *time.Time {
+	// A browser may leave out the seconds of what it was given.
+	if text == was || text+":00" == was {
+		return nil
+	}
+	t, ok := fromField(text)
+	if !ok {
+		e.Wrong[field] = badTime
+		return nil
+	}
+	return &t
+}
+
+// issued returns the key that a request is about, which must be one that can be changed here.
+func (p *Page) issued(r *http.Request) (keyservice.Key, error) {
+	k, err := p.Desk.Show(r.Context(), r.PathValue("id"))
+	if err == nil && !k.Issued {
+		err = &refusal{http.StatusConflict, "This key comes from another feed. It can only be changed where it is written."}
+	}
+	return k, err
+}
+
+func (p *Page) disable(w http.ResponseWriter, r *http.Request) error {
+	return p.setState(w, r, keys.Disabled, "disabled")
+}
+
+func (p *Page) enable(w http.ResponseWriter, r *http.Request) error {
+	return p.setState(w, r, keys.Active, "enabled")
+}
+
+func (p *Page) setState(w http.ResponseWriter, r *http.Request, state keys.State, done string) error {
+	k, err := p.issued(r)
+	if err != nil {
+		return err
+	}
+	if _, err := p.Desk.Registry.Update(r.Context(), p.Actor(r), k.ID, registry.UpdateRequest{State: &state}); err != nil {
+		return err
+	}
+	p.redirect(w, r, keyPath(k.ID), done)
+	return nil
+}
+
+func (p *Page) askRevoke(w http.ResponseWriter, r *http.Request) error {
+	k, err := p.issued(r)
+	if err != nil {
+		return err
+	}
+	p.render(w, r, http.StatusOK, "revoke", "Revoke "+k.Name, p.rowOf(k, p.sources.load(r.Context())))
+	return nil
+}
+
+func (p *Page) revoke(w http.ResponseWriter, r *http.Request) error {
+	k, err := p.issued(r)
+	if err != nil {
+		return err
+	}
+	if _, err := p.Desk.Registry.Revoke(r.Context(), p.Actor(r), k.ID); err != nil {
+		return err
+	}
+	p.redirect(w, r, keyPath(k.ID), "revoked")
+	return nil
+}

@@ -1,0 +1,155 @@
+package ui
+
+import (
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/dustin/go-humanize"
+
+	"github.com/docsgate/docsgate/console/keyservice"
+	"github.com/docsgate/docsgate/keys/usage"
+)
+
+// row is a key as pages show it.
+type row struct {
+	keyservice.Key
+	Bound []bindingItem // what it is bound to; one element for an agent
+	Plot  sparkline
+}
+
+// bindingItem is one thing that a key is bound to.
+type bindingItem struct {
+	Name string // of the source in DocsGPT, or words for an agent; empty: there is only the ID
+	ID   string // of the source, or the reference of an agent
+}
+
+// More is the number of sources beyond the first.
+func (r row) More() int { return len(r.Bound) - 1 }
+
+// All lists what the key is bound to, one a line.
+func (r row) All() string {
+	var lines strings.Builder
+	for i, b := range r.Bound {
+		if i == 20 {
+			fmt.Fprintf(&lines, "and %d more", len(r.Bound)-i)
+			break
+		}
+		if b.ID == "" {
+			lines.WriteString(b.Name)
+		} else if b.Name != "" {
+			fmt.Fprintf(&lines, "%s (%s)\n", b.Name, b.ID)
+		} else {
+			fmt.Fprintf(&lines, "%s\n", b.ID)
+		}
+	}
+	return strings.TrimSpace(lines.String())
+}
+
+// OldUsed tells whether a replaced token still counts and has been used since it was replaced.
+func (r row) OldUsed() bool {
+	return !r.OldUntil.IsZero() && !r.Use.OldLastUsed.IsZero() && !r.Use.OldLastUsed.Before(r.Rotated.Truncate(time.Minute))
+}
+
+// Editable tells whether the key may be changed.
+func (r row) Editable() bool { return r.Issued && r.State != "revoked" }
+
+func (p *Page) rowOf(k keyservice.Key, names map[string]string) row {
+	r := row{Key: k, Plot: plotOf(k.Use.Requests, p.now())}
+	for _, id := range k.Sources {
+		r.Bound = append(r.Bound, bindingItem{Name: names[id], ID: id})
+	}
+	if k.Binding == "agent" {
+		r.Bound = []bindingItem{boundTo(k.Agent)}
+	}
+	return r
+}
+
+// boundTo tells of an agent by its reference.
+func boundTo(reference string) bindingItem {
+	switch reference {
+	case "":
+		return bindingItem{Name: "not told here"}
+	case "sealed":
+		return bindingItem{Name: "pasted, kept sealed"}
+	default:
+		return bindingItem{ID: reference}
+	}
+}
+
+// stateWord is the word for a state.
+func stateWord(state string) string {
+	switch state {
+	case "active":
+		return "Active"
+	case "disabled":
+		return "Disabled"
+	case "not_yet_valid":
+		return "Not yet valid"
+	case "expired":
+		return "Expired"
+	case "revoked":
+		return "Revoked"
+	default:
+		return "Unusable"
+	}
+}
+
+// invisible tells whether nothing of a text would be seen on a page.
+func invisible(text string) bool {
+	return strings.IndexFunc(text, func(c rune) bool {
+		return unicode.IsGraphic(c) && !unicode.IsSpace(c) && !unicode.Is(unicode.Cf, c) &&
+			!unicode.Is(unicode.Other_Default_Ignorable_Code_Point, c) && !unicode.Is(unicode.Mn, c) && c != '\u2800'
+	}) < 0
+}
+
+// sparkline is the use of a key over the last 24 hours.
+type sparkline struct {
+	Bars  []bar
+	Total int
+	Words string // the same as text
+	Peak  int
+}
+
+// bar is one hour: X and the height in a box of 96 by 24.
+type bar struct {
+	X, Y, Height int
+	Count        int
+	Hour         string // "14:00"
+}
+
+const plotHeight = 24
+
+func plotOf(requests [usage.Hours]uint32, now time.Time) sparkline {
+	p := sparkline{Bars: make([]bar, 0, len(requests))}
+	peak := uint32(0)
+	busiest := ""
+	hour := now.UTC().Truncate(time.Hour).Add(-(usage.Hours - 1) * time.Hour)
+	for i, n := range requests {
+		p.Total += int(n)
+		label := hour.Add(time.Duration(i) * time.Hour).Format("15:04")
+		if n > peak {
+			peak, busiest = n, label
+		}
+		p.Bars = append(p.Bars, bar{X: i * 4, Count: int(n), Hour: label})
+	}
+	p.Peak = int(peak)
+	for i := range p.Bars {
+		b := &p.Bars[i]
+		if b.Count > 0 { // a single request is seen beside a thousand
+			b.Height = max(2, int(int64(b.Count)*plotHeight/int64(peak)))
+		}
+		b.Y = plotHeight - b.Height
+	}
+	switch p.Total {
+	case 0:
+		p.Words = "No requests in the last 24 hours"
+	case 1:
+		p.Words = fmt.Sprintf("1 request in the last 24 hours, in the hour from %s UTC", busiest)
+	default:
+		p.Words = fmt.Sprintf("%s requests in the last 24 hours; the most, %s, in the hour from %s UTC",
+			humanize.Comma(int64(p.Total)), humanize.Comma(int64(peak)), busiest)
+	}
+	return p
+}

@@ -1,0 +1,50 @@
+package ui
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+)
+
+// SignInError is why somebody was not let in: the status, and a sentence for them. An Options.SignIn may return it; any
+// other error means a wrong token.
+type SignInError struct {
+	Status int
+	Text   string
+}
+
+// Error implements error.
+func (e *SignInError) Error() string { return e.Text }
+
+// loginForm is the body of the login page.
+type loginForm struct {
+	Wrong string
+	Back  string // where to go then
+}
+
+func (p *Page) login(w http.ResponseWriter, r *http.Request) error {
+	p.render(w, r, http.StatusOK, "login", "Sign in", loginForm{Back: p.localPath(r.URL.Query().Get("back"))})
+	return nil
+}
+
+func (p *Page) signIn(w http.ResponseWriter, r *http.Request) error {
+	if err := parseForm(r); err != nil {
+		return err
+	}
+	back := p.localPath(r.PostForm.Get("back"))
+	err := p.SignIn(w, r, strings.TrimSpace(r.PostForm.Get("token")))
+	if err == nil {
+		http.Redirect(w, r, back, http.StatusSeeOther) //nolint:gosec // localPath let nothing but a path through
+		return nil
+	}
+	why := &SignInError{http.StatusUnauthorized, "This is not the admin token."}
+	errors.As(err, &why)
+	p.render(w, r, why.Status, "login", "Sign in", loginForm{Wrong: why.Text, Back: back})
+	return nil
+}
+
+func (p *Page) signOut(w http.ResponseWriter, r *http.Request) error {
+	p.SignOut(w, r)
+	p.redirect(w, r, "/login", "")
+	return nil
+}

@@ -1,0 +1,56 @@
+package ui
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"unicode/utf8"
+)
+
+const maxQuestion = 4000 // characters
+
+// try asks a question with a token, both from the form's body, and hands on the stream of the answer as it comes. The last
+// event is the page's own: {"type":"done","status":...} with the gate's status, and an error if there was none from the gate.
+func (p *Page) try(w http.ResponseWriter, r *http.Request) error {
+	if p.Desk.TestQuery == nil {
+		return &refusal{http.StatusNotFound, "Questions cannot be asked from here."}
+	}
+	if err := parseForm(r); err != nil {
+		return err
+	}
+	token, question := strings.TrimSpace(r.PostForm.Get("token")), strings.TrimSpace(r.PostForm.Get("question"))
+	if token == "" || question == "" || utf8.RuneCountInString(question) > maxQuestion {
+		return &refusal{http.StatusUnprocessableEntity, "Ask a question of at most 4,000 characters, with a token."}
+	}
+	w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
+	w.Header().Set("X-Accel-Buffering", "no")
+	status, err := p.Desk.TestQuery(r.Context(), token, question, &flushWriter{w, http.NewResponseController(w)})
+	last := struct {
+		Type   string `json:"type"`
+		Status int    `json:"status"`
+		Error  string `json:"error,omitempty"`
+	}{Type: "done", Status: status}
+	if err != nil && r.Context().Err() == nil {
+		last.Error = "The gate could not be asked, or the answer broke off."
+		if p.Fault != nil {
+			p.Fault(r, err)
+		}
+	}
+	event, _ := json.Marshal(last) // it always can be
+	_, _ = w.Write([]byte("\n\ndata: " + string(event) + "\n\n"))
+	return nil
+}
+
+// flushWriter sends each piece on at once.
+type flushWriter struct {
+	http.ResponseWriter
+	control *http.ResponseController
+}
+
+func (f *flushWriter) Write(b []byte) (int, error) {
+	n, err := f.ResponseWriter.Write(b)
+	if err == nil {
+		_ = f.control.Flush() // where it cannot be done the answer comes in one piece
+	}
+	return n, err
+}

@@ -1,0 +1,102 @@
+package ui
+
+import (
+	"errors"
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/docsgate/docsgate/console/keyservice"
+	"github.com/docsgate/docsgate/keys/registry"
+)
+
+// rotation is the form for a new token.
+type rotation struct {
+	Row          row
+	Nonce        string
+	Grace        string // one of the choices
+	Amount, Unit string // of an own grace: a number, and "h" or "d"
+	Choices      []choice
+	Wrong        string
+	Alert        string
+}
+
+func rotatePurpose(id string) string { return "rotate " + id }
+
+func (p *Page) askRotate(w http.ResponseWriter, r *http.Request) error {
+	k, err := p.issued(r)
+	if err != nil {
+		return err
+	}
+	p.renderRotation(w, r, http.StatusOK, k, rotation{Grace: "24h", Unit: "d"})
+	return nil
+}
+
+func (p *Page) renderRotation(w http.ResponseWriter, r *http.Request, status int, k keyservice.Key, o rotation) {
+	o.Row, o.Nonce, o.Choices = p.rowOf(k, p.sources.load(r.Context())), p.Forms.issue(rotatePurpose(k.ID)), graces
+	p.render(w, r, status, "rotate", "Rotate "+k.Name, o)
+}
+
+func (p *Page) rotate(w http.ResponseWriter, r *http.Request) error {
+	if err := parseForm(r); err != nil {
+		return err
+	}
+	k, err := p.issued(r)
+	if err != nil {
+		return err
+	}
+	o := rotation{Grace: r.PostForm.Get("grace"), Amount: r.PostForm.Get("amount"), Unit: r.PostForm.Get("unit")}
+	grace, wrong := o.span()
+	if o.Wrong = wrong; wrong != "" {
+		p.renderRotation(w, r, http.StatusUnprocessableEntity, k, o)
+		return nil
+	}
+	m, before, err := p.createOnce(r, rotatePurpose(k.ID), func() (*registry.CreateResult, error) {
+		return p.Desk.Registry.Rotate(r.Context(), p.Actor(r), k.ID, grace)
+	})
+	switch {
+	case errors.Is(err, errExpiredForm):
+		o.Alert = "This form is too old, so nothing was done. Look at the key: if it was rotated already, there is no need to do it again."
+		p.renderRotation(w, r, http.StatusConflict, k, o)
+		return nil
+	case before != "":
+		p.renderDuplicate(w, r, before, true)
+		return nil
+	case m == nil:
+		wrong := fieldErrors(err)
+		if len(wrong) == 0 {
+			return err
+		}
+		for _, text := range wrong {
+			o.Wrong = text
+		}
+		p.renderRotation(w, r, http.StatusUnprocessableEntity, k, o)
+		return nil
+	}
+	p.renderMade(w, r, http.StatusOK, m, true, err)
+	return nil
+}
+
+// span returns the chosen grace, or what is wrong with it.
+func (o *rotation) span() (grace time.Duration, wrong string) {
+	c, ok := chosen(graces, o.Grace)
+	if !ok {
+		return 0, "Choose how long the old token still counts."
+	}
+	if c.Value != customChoice {
+		if o.Amount != "" { // typed without the choice having been made
+			return 0, `For a time of your own choose "Custom", or clear the number.`
+		}
+		return c.span, ""
+	}
+	unit := time.Hour
+	if o.Unit == "d" {
+		unit = day
+	}
+	n, err := strconv.ParseFloat(o.Amount, 64)
+	if err != nil || math.IsNaN(n) || n < 0 || n*unit.Hours() > registry.MaxGrace.Hours() {
+		return 0, "Give a number of hours or days, 30 days at most."
+	}
+	return time.Duration(n * float64(unit)).Truncate(time.Second), ""
+}

@@ -1,0 +1,105 @@
+package ui
+
+import (
+	"encoding/json"
+	"strings"
+)
+
+const placeholderGate = "https://ask.example.com"
+
+// snippet is ready-made code that uses a token.
+type snippet struct {
+	ID    string // for elements of the page
+	Title string
+	Note  string
+	Code  string
+}
+
+// snippets are the ways to use a token of a gate. OpenAI's clients work with agents only.
+func snippets(gate, token string, agent bool) []snippet {
+	fill := strings.NewReplacer("GATE_URL", strings.TrimRight(gate, "/"), "YOUR_KEY", token,
+		"GATE_JS", quoted(strings.TrimRight(gate, "/")), "KEY_JS", quoted(token)).Replace
+	all := []snippet{
+		{
+			"html", "Widget", "Take dist/modern/browser.js out of the npm package docsgpt 0.5.1 and put it on your site, here " +
+				"as /docsgpt-0.5.1.js. Everybody can read the key in the page; that is what it is for.",
+			`<div id="app"></div>
+<script src="/docsgpt-0.5.1.js" type="module"></script>
+<script type="module">
+  renderDocsGPTWidget("app", {
+    apiHost: GATE_JS,
+    apiKey: KEY_JS,
+    title: "Ask the manual",
+    showSources: true,
+  });
+</script>`,
+		},
+		{"react", "React", "With the npm package docsgpt 0.5.1.", `import { DocsGPTWidget } from "docsgpt";
+
+export const Ask = () => (
+  <DocsGPTWidget
+    apiHost=GATE_JS
+    apiKey=KEY_JS
+    title="Ask the manual"
+    showSources={true}
+  />
+);`},
+		{"curl", "curl", "The answer comes as a stream of events.", `curl -sSN GATE_URL/stream \
+  -H 'Content-Type: application/json' \
+  -d '{"question": "How do I begin?", "history": "[]", "api_key": "YOUR_KEY"}'`},
+		{
+			"docsgpt", "DocsGPT API", "As in DocsGPT's API guide: the whole answer at once, with its sources.",
+			`const response = await fetch("GATE_URL/api/answer", {
+  method: "POST",
+  headers: { "Content-Type": "application/json" },
+  body: JSON.stringify({
+    question: "How do I begin?",
+    api_key: KEY_JS,
+  }),
+});
+const { answer, sources } = await response.json();`,
+		},
+	}
+	if agent {
+		all = append(
+			all,
+			snippet{"openai-js", "OpenAI (JavaScript)", openAINote, `import OpenAI from "openai";
+
+const client = new OpenAI({
+  baseURL: "GATE_URL/v1",
+  apiKey: KEY_JS,
+});
+const answer = await client.chat.completions.create({
+  model: "docsgpt",
+  messages: [{ role: "user", content: "How do I begin?" }],
+});
+console.log(answer.choices[0].message.content);`},
+			snippet{"openai-python", "OpenAI (Python)", openAINote, `from openai import OpenAI
+
+client = OpenAI(
+    base_url="GATE_URL/v1",
+    api_key=KEY_JS,
+)
+answer = client.chat.completions.create(
+    model="docsgpt",
+    messages=[{"role": "user", "content": "How do I begin?"}],
+)
+print(answer.choices[0].message.content)`},
+		)
+	}
+	for i := range all {
+		all[i].Code = fill(all[i].Code)
+	}
+	return all
+}
+
+const openAINote = `The gate must serve "endpoints openai". Any model name will do: the agent decides.`
+
+// quoted writes a text as a literal of JavaScript, which is also one of Python and, here, an attribute of JSX.
+func quoted(text string) string {
+	b, err := json.Marshal(text)
+	if err != nil {
+		return `""` // a string can always be written
+	}
+	return string(b)
+}

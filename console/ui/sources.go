@@ -1,0 +1,97 @@
+package ui
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/docsgate/docsgate/console/keyservice"
+)
+
+const (
+	sourcesKept  = time.Minute     // how long a list of sources is good for a form
+	sourcesWait  = 4 * time.Second // how long a form waits for DocsGPT
+	namesTimeout = time.Second     // how long other pages do
+	sourcesRetry = 20 * time.Second
+)
+
+// sources knows the names of DocsGPT's sources, so that not every page waits for DocsGPT.
+type sources struct {
+	list func(context.Context) ([]keyservice.Source, error) // nil: they cannot be known
+	now  func() time.Time
+
+	asking sync.Mutex // held while DocsGPT is asked, so that it is asked once at a time
+	mu     sync.Mutex // guards the rest
+	all    []keyservice.Source
+	names  map[string]string
+	at     time.Time // of all
+	failed time.Time // of the last failure
+	err    error
+}
+
+// load returns names by id, for a page that shows keys and would rather leave names out than wait for long. The map must
+// not be changed.
+func (s *sources) load(ctx context.Context) map[string]string {
+	if s.list == nil {
+		return nil
+	}
+	if _, _, fresh := s.last(); !fresh && s.asking.TryLock() {
+		s.asking.Unlock()
+		done := make(chan struct{})
+		go func() { // the answer serves the next page, if not this one
+			defer close(done)
+			_, _ = s.get(context.WithoutCancel(ctx)) // get remembers the error
+		}()
+		wait := time.NewTimer(namesTimeout)
+		defer wait.Stop()
+		select {
+		case <-done:
+		case <-wait.C:
+		case <-ctx.Done():
+		}
+	}
+	return s.known()
+}
+
+// known returns the names by id that were heard of last. It never waits.
+func (s *sources) known() map[string]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.names
+}
+
+// get returns the sources, asking DocsGPT if need be. With an error there is nothing to pick from.
+func (s *sources) get(ctx context.Context) ([]keyservice.Source, error) {
+	if s.list == nil {
+		return nil, nil
+	}
+	s.asking.Lock()
+	defer s.asking.Unlock()
+	if all, err, fresh := s.last(); fresh {
+		return all, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, sourcesWait)
+	defer cancel()
+	all, err := s.list(ctx)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err = err; err != nil {
+		s.failed = s.now()
+		return nil, err
+	}
+	s.all, s.at = all, s.now()
+	s.names = make(map[string]string, len(all))
+	for _, one := range all {
+		s.names[one.ID] = one.Name
+	}
+	return all, nil
+}
+
+func (s *sources) last() (all []keyservice.Source, err error, fresh bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return nil, s.err, s.now().Sub(s.failed) < sourcesRetry
+	}
+	return s.all, nil, s.names != nil && s.now().Sub(s.at) < sourcesKept
+}

@@ -1,0 +1,61 @@
+package ui
+
+import (
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+)
+
+// Moment is a time as pages show it.
+type Moment struct {
+	Words   string // "3 minutes ago", "in 2 weeks"
+	Exact   string // "2027-01-31 09:05 UTC", for people
+	Machine string // RFC 3339
+}
+
+// IsZero reports whether there is no time.
+func (m Moment) IsZero() bool { return m.Machine == "" }
+
+func momentOf(t, now time.Time) Moment {
+	if t.IsZero() {
+		return Moment{}
+	}
+	words := strings.TrimSpace(humanize.RelTime(t, now, "", ""))
+	switch {
+	case words == "now" || now.Sub(t).Abs() < time.Minute:
+		words = "just now"
+		if t.After(now) {
+			words = "in a moment"
+		}
+	case t.After(now):
+		words = "in " + words
+	default:
+		words += " ago"
+	}
+	t = t.UTC()
+	return Moment{Words: words, Exact: t.Format("2006-01-02 15:04 UTC"), Machine: t.Format(time.RFC3339)}
+}
+
+// fieldTime is the form of a field for a day and a time, in UTC. Browsers leave out seconds that are zero.
+const fieldTime = "2006-01-02T15:04:05"
+
+func toField(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(fieldTime)
+}
+
+// fromField reads such a field. The empty text gives the zero time.
+func fromField(text string) (time.Time, bool) {
+	if text == "" {
+		return time.Time{}, true
+	}
+	for _, layout := range [...]string{fieldTime, "2006-01-02T15:04", "2006-01-02 15:04", "2006-01-02"} {
+		if t, err := time.ParseInLocation(layout, text, time.UTC); err == nil {
+			return t, true
+		}
+	}
+	return time.Time{}, false
+}

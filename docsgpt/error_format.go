@@ -1,0 +1,138 @@
+package docsgpt
+
+import (
+	"net/http"
+	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// ErrorFormat is the form of a refusal that an endpoint's clients can read.
+type ErrorFormat uint8
+
+// The shapes.
+const (
+	// ShapeJSON is one object: error, message, code, request_id. The first two hold the same sentence, since some
+	// clients read the one and some the other.
+	ShapeJSON ErrorFormat = iota
+	// ShapeEvent is one server-sent event of type "error". Published widgets look at neither status nor content
+	// type; of all the forms tried this is the only one that they show as a sentence and recover from.
+	ShapeEvent
+	// ShapeOpenAI is {"error": {message, type, code, request_id}}.
+	ShapeOpenAI
+	// ShapeRPC is a JSON-RPC error: {"jsonrpc", "id", "error": {code, message, "data": {code, request_id}}}.
+	ShapeRPC
+	// ShapeOAuth is {"error", "error_description", code, request_id}, for clients that look for a place to sign in.
+	ShapeOAuth
+)
+
+// Error is an answer that the gate gives instead of DocsGPT's. Message is a plain sentence for people, without any
+// detail that would help an attacker; Code is stable and for programs.
+type Error struct {
+	Status  int
+	Code    string
+	Message string
+
+	RetryAfter string // value of the header Retry-After; empty: none
+	Permanent  bool   // tells clients of the OpenAI family not to try again
+	ID         []byte // id, as raw JSON, of the JSON-RPC request that is refused; empty: none is known
+}
+
+// ContentType is the media type of a refusal in this shape.
+func (s ErrorFormat) ContentType() string {
+	if s == ShapeEvent {
+		return "text/event-stream; charset=utf-8"
+	}
+	return "application/json"
+}
+
+// AppendError appends the refusal's body in this shape.
+func (s ErrorFormat) AppendError(out []byte, r *Error, requestID string) []byte {
+	switch s {
+	case ShapeEvent:
+		out = append(out, `data: {"type":"error","error":`...)
+		out = appendText(out, r.Message)
+		out = appendRest(out, r, requestID)
+		return append(out, "}\n\n"...)
+	case ShapeOpenAI:
+		out = append(out, `{"error":{"message":`...)
+		out = appendText(out, r.Message)
+		out = append(out, `,"type":`...)
+		out = appendText(out, openAIType(r.Status))
+		out = append(out, `,"param":null`...)
+		out = appendRest(out, r, requestID)
+		return append(out, "}}\n"...)
+	case ShapeRPC:
+		return append(appendRPCError(out, r, strconv.AppendInt(nil, rpcCode(r), 10), requestID), '\n')
+	case ShapeOAuth:
+		out = append(out, `{"error":"invalid_request","error_description":`...)
+		out = appendText(out, r.Message)
+		out = appendRest(out, r, requestID)
+		return append(out, "}\n"...)
+	default:
+		out = append(out, `{"error":`...)
+		out = appendText(out, r.Message)
+		out = append(out, `,"message":`...)
+		out = appendText(out, r.Message)
+		out = appendRest(out, r, requestID)
+		return append(out, "}\n"...)
+	}
+}
+
+func appendRest(out []byte, r *Error, requestID string) []byte {
+	out = append(out, `,"code":`...)
+	out = appendText(out, r.Code)
+	out = append(out, `,"request_id":`...)
+	return appendText(out, requestID)
+}
+
+// AppendStreamError appends the event that ends a stream which has begun and cannot go on, so that the client is not left
+// waiting. It must follow a whole event.
+func (s ErrorFormat) AppendStreamError(out []byte, r *Error, requestID string) []byte {
+	if s == ShapeRPC {
+		if len(r.ID) == 0 {
+			return out // nobody waits for an answer, and clients come again
+		}
+		out = append(out, "event: message\ndata: "...)
+		out = s.AppendError(out, r, requestID)
+		return append(out, '\n')
+	}
+	if s == ShapeOpenAI {
+		out = append(out, "data: "...)
+		out = s.AppendError(out, r, requestID)
+		return append(out, '\n')
+	}
+	return ShapeEvent.AppendError(out, r, requestID)
+}
+
+// TextEvent returns the event of the stream that adds a sentence to the answer's text, in a paragraph of its own.
+func TextEvent(sentence string) []byte {
+	out := append([]byte(nil), `data: {"type":"answer","answer":`...)
+	out = appendText(out, "\n\n"+sentence)
+	return append(out, "}\n\n"...)
+}
+
+// openAIType is the error type that OpenAI's own API has for a status.
+func openAIType(status int) string {
+	switch {
+	case status == http.StatusUnauthorized:
+		return "authentication_error"
+	case status == http.StatusForbidden:
+		return "permission_error"
+	case status == http.StatusTooManyRequests:
+		return "rate_limit_error"
+	case status >= 500:
+		return "server_error"
+	default:
+		return "invalid_request_error"
+	}
+}
+
+// textOf returns the text of a JSON string; ok is false for every other kind.
+func textOf(raw jsontext.Value) (text string, ok bool) {
+	if raw.Kind() != '"' {
+		return "", false
+	}
+	unquoted, err := unquote(raw)
+	return string(unquoted), err == nil
+}

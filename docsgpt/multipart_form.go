@@ -1,0 +1,277 @@
+package docsgpt
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"mime/multipart"
+	"net/textproto"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// Limits of a form. Uploads of widgets have two parts.
+const (
+	maxParts       = 32
+	maxFieldBytes  = 64 << 10 // of all fields together, also of those that are dropped
+	maxPartHeaders = 8 << 10  // of one part
+)
+
+// fileField is the name of the fields that hold files.
+const fileField = "file"
+
+// FormError says what is wrong with a form. Its text is meant for the client.
+type FormError string
+
+// Error implements error.
+func (e FormError) Error() string { return string(e) }
+
+// Errors of a form.
+const (
+	errForm       FormError = "the body is not valid multipart/form-data"
+	errPart       FormError = "a part of the form is not plain form data"
+	errParts      FormError = "the form has too many parts"
+	errFields     FormError = "the fields of the form are too large"
+	errFieldTwice FormError = "a field stands twice in the form"
+	errFieldText  FormError = "a field of the form is not text in UTF-8"
+	errFileName   FormError = "a file has no usable name"
+	errFiles      FormError = "the form has too many files"
+)
+
+// Form is a form that has been read. Its files are written already, in the form that is forwarded; its fields wait for
+// [Form.Finish]. It is for one goroutine.
+type Form struct {
+	endpoint  *Endpoint
+	out       *bufio.Writer
+	parts     *multipart.Writer
+	count     int // of parts
+	files     int
+	remaining int // for fields
+	fields    []formField
+	token     string
+	hasToken  bool
+	admit     func(token string) error
+}
+
+type formField struct {
+	member *Field
+	value  string
+}
+
+// FormBoundary returns the boundary of a form from a request's Content-Type headers; ok is false unless they say
+// multipart/form-data, once, with one plain boundary.
+func FormBoundary(contentType []string) (boundary string, ok bool) {
+	if len(contentType) != 1 {
+		return "", false
+	}
+	media, rest, more := strings.Cut(contentType[0], ";")
+	if !strings.EqualFold(strings.Trim(media, " "), "multipart/form-data") {
+		return "", false
+	}
+	for more {
+		var name, value string
+		if name, value, rest, more, ok = cutParameter(rest); !ok {
+			return "", false
+		}
+		switch {
+		case name == "boundary" && boundary == "":
+			boundary = value
+		case name == "charset" && strings.EqualFold(value, "utf-8"):
+		default:
+			return "", false
+		}
+	}
+	if len(boundary) > 70 || strings.Trim(boundary, boundaryChars) != "" || strings.HasSuffix(boundary, " ") {
+		return "", false
+	}
+	return boundary, boundary != ""
+}
+
+// boundaryChars are those of RFC 2046.
+const boundaryChars = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ'()+_,-./:=? "
+
+// ReadForm reads a form for an endpoint and writes its files to out, each as a part of a new form under a boundary of
+// the gate's own. Fields that the endpoint does not know, and files under other names than "file", are dropped. All
+// that readers of forms are known to read in different ways is an error. admit is called before the first file is
+// read, if the client's token is known by then; its error ends the reading. A form's memory does not depend on the
+// size of its files.
+//
+// The error is a [FormError], admit's, or what reading or writing gave, wrapped.
+func ReadForm(e *Endpoint, boundary string, body io.Reader, out io.Writer, admit func(token string) error) (*Form, error) {
+	f := &Form{endpoint: e, out: bufio.NewWriterSize(out, 32<<10), remaining: maxFieldBytes, admit: admit}
+	f.parts = multipart.NewWriter(f.out)
+	in := newPartReader(body, boundary)
+	if err := in.begin(); err != nil {
+		return nil, err
+	}
+	for {
+		header, err := in.next()
+		if err != nil {
+			return nil, err
+		}
+		if header == nil {
+			return f, nil
+		}
+		if err := f.read(in, header); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// read reads one part.
+func (f *Form) read(part io.Reader, h textproto.MIMEHeader) error {
+	if f.count++; f.count > maxParts {
+		return errParts
+	}
+	d, err := partDisposition(h)
+	if err != nil {
+		return err
+	}
+	switch {
+	case d.name == fileField && f.endpoint.Files > 0:
+		if !d.isFile {
+			return errPart
+		}
+		return f.readFile(part, d.filename, fileType(h))
+	case (d.isFile || !plainText(h)) && f.isKnownField(d.name):
+		return errPart
+	case d.name == "api_key":
+		if f.hasToken {
+			return errFieldTwice
+		}
+		f.hasToken = true
+		f.token, err = f.readText(part)
+		return err
+	}
+	for i := range f.endpoint.Members {
+		if m := &f.endpoint.Members[i]; m.Name == d.name {
+			return f.readField(part, m)
+		}
+	}
+	if d.isFile {
+		_, err = io.Copy(io.Discard, part)
+		return err
+	}
+	_, err = f.readBytes(part)
+	return err
+}
+
+// isKnownField tells whether a field of that name is not dropped.
+func (f *Form) isKnownField(name string) bool {
+	return name == "api_key" || slices.ContainsFunc(f.endpoint.Members, func(m Field) bool { return m.Name == name })
+}
+
+func (f *Form) readField(part io.Reader, m *Field) error {
+	for _, other := range f.fields {
+		if other.member == m {
+			return errFieldTwice
+		}
+	}
+	value, err := f.readText(part)
+	f.fields = append(f.fields, formField{m, value})
+	return err
+}
+
+// readText reads a field that the gate uses.
+func (f *Form) readText(part io.Reader) (string, error) {
+	value, err := f.readBytes(part)
+	if err == nil && !utf8.Valid(value) {
+		err = errFieldText
+	}
+	return string(value), err
+}
+
+func (f *Form) readBytes(part io.Reader) ([]byte, error) {
+	value, err := io.ReadAll(io.LimitReader(part, int64(f.remaining)+1))
+	if f.remaining -= len(value); f.remaining < 0 {
+		return nil, errFields
+	}
+	return value, err
+}
+
+func (f *Form) readFile(part io.Reader, filename, media string) error {
+	if f.files++; f.files > f.endpoint.Files {
+		return errFiles
+	}
+	if f.files == 1 && f.hasToken {
+		if err := f.admit(f.token); err != nil {
+			return err
+		}
+	}
+	name, ok := safeFilename(filename)
+	if !ok {
+		return errFileName
+	}
+	out, err := f.parts.CreatePart(textproto.MIMEHeader{
+		"Content-Disposition": {`form-data; name="` + fileField + `"; filename="` + name + `"`},
+		"Content-Type":        {media},
+	})
+	if err == nil {
+		_, err = io.Copy(out, part)
+	}
+	return err
+}
+
+// Token returns the client's token; ok is false where the form has no field "api_key".
+func (f *Form) Token() (token string, ok bool) { return f.token, f.hasToken }
+
+// Value returns the field with that check, or an empty text.
+func (f *Form) Value(c Validator) string {
+	for _, field := range f.fields {
+		if field.member.Check == c {
+			return field.value
+		}
+	}
+	return ""
+}
+
+// Validator tests that all is there that the endpoint needs. The error's text is meant for the client.
+func (f *Form) Check() error {
+	if f.endpoint.Files > 0 && f.files == 0 {
+		return FormError(`the file is missing: send it in the field "file"`)
+	}
+	for i := range f.endpoint.Members {
+		m := &f.endpoint.Members[i]
+		if m.Required && f.value(m) == "" {
+			return FormError(fmt.Sprintf("the field %q is missing", m.Name))
+		}
+		if m.Check == CheckIndex && !isDigits(f.value(m)) {
+			return FormError(fmt.Sprintf("the field %q must be a whole number from 0 on", m.Name))
+		}
+	}
+	return nil
+}
+
+func (f *Form) value(m *Field) string {
+	for _, field := range f.fields {
+		if field.member == m {
+			return field.value
+		}
+	}
+	return ""
+}
+
+// Finish writes the fields that are forwarded, with the agent's key where there is one, and ends the new form.
+func (f *Form) Finish(agent string) error {
+	for _, field := range f.fields {
+		if err := f.parts.WriteField(field.member.Name, field.value); err != nil {
+			return fmt.Errorf("writing a form: %w", err)
+		}
+	}
+	if agent != "" {
+		if err := f.parts.WriteField("api_key", agent); err != nil {
+			return fmt.Errorf("writing a form: %w", err)
+		}
+	}
+	if err := f.parts.Close(); err != nil {
+		return fmt.Errorf("writing a form: %w", err)
+	}
+	if err := f.out.Flush(); err != nil {
+		return fmt.Errorf("writing a form: %w", err)
+	}
+	return nil
+}
+
+// ContentType is that of the new form.
+func (f *Form) ContentType() string { return f.parts.FormDataContentType() }

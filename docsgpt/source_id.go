@@ -1,0 +1,88 @@
+package docsgpt
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// otherVersion is for ids that are right for another version: without the option docsgpt the gate expects the newest.
+const otherVersion = "if yours is another version, add to the docsgate options the line: docsgpt VERSION"
+
+// CheckSource returns a source id in the one spelling that this version understands, or an error that tells what it
+// should look like. Ids go into requests that run with the gate's own credential, and old versions use them as
+// directory names, so nothing but the exact form passes.
+func (v *Version) CheckSource(id string) (string, error) {
+	switch v.SourceID {
+	case SourceUUID:
+		if !isUUID(id) {
+			return "", fmt.Errorf("%s is no source id of DocsGPT %s: it should be a UUID such as "+
+				"7d0c1f0e-2f4b-4c7a-9a55-0c9c2f1d7a10; %s", quoteID(id), v.Name, otherVersion)
+		}
+		return strings.ToLower(id), nil
+	case SourceObjectID:
+		if len(id) != 24 || !isHex(id) {
+			return "", fmt.Errorf("%s is no source id of DocsGPT %s: it should be 24 hexadecimal digits such as "+
+				"65f1c0ffee5eed0123456789; %s", quoteID(id), v.Name, otherVersion)
+		}
+		return strings.ToLower(id), nil
+	default:
+		if !isSourcePath(id) {
+			return "", fmt.Errorf("%s is no source of DocsGPT %s: it should be \"default\" or \"local/NAME/\"; %s",
+				quoteID(id), v.Name, otherVersion)
+		}
+		return id, nil
+	}
+}
+
+// CheckSources tells whether one key may be bound to n sources with this version.
+func (v *Version) CheckSources(n int) error {
+	switch {
+	case n < 1:
+		return errors.New("no source is named")
+	case n > 1 && !v.ManySources:
+		return fmt.Errorf("DocsGPT %s answers from one source at a time: name one", v.Name)
+	}
+	return nil
+}
+
+// quoteID quotes an id for a message, cut to a readable length.
+func quoteID(id string) string {
+	if len(id) > 60 {
+		id = id[:60] + "..."
+	}
+	return fmt.Sprintf("%q", id)
+}
+
+func isHex(s string) bool {
+	for _, c := range []byte(s) {
+		if !('0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F') {
+			return false
+		}
+	}
+	return true
+}
+
+func isUUID(s string) bool {
+	return len(s) == 36 && s[8] == '-' && s[13] == '-' && s[18] == '-' && s[23] == '-' &&
+		isHex(s[:8]) && isHex(s[9:13]) && isHex(s[14:18]) && isHex(s[19:23]) && isHex(s[24:])
+}
+
+// isSourcePath accepts the built-in index and indexes of uploaded documents. A first segment of another name would
+// choose a retriever (web search among them) instead of a source, and ".." leaves the index directory.
+func isSourcePath(s string) bool {
+	if s == "default" {
+		return true
+	}
+	name, ok := strings.CutPrefix(s, "local/")
+	name, slash := strings.CutSuffix(name, "/")
+	if !ok || !slash || name == "" || len(name) > 200 || name == "." || name == ".." {
+		return false
+	}
+	for _, c := range name {
+		if c < 0x20 || c == 0x7f || c == '/' || c == '\\' || c == 0xfffd {
+			return false
+		}
+	}
+	return true
+}

@@ -1,3 +1,0 @@
-// Package house contains only tests of the whole repository: the layering of packages, the length of files, licenses, and traces
-// of the developer's machine.
-package house

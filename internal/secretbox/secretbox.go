@@ -1,0 +1,142 @@
+// Package secretbox encrypts data that must not be stored in plaintext, with AES-256-GCM and a secret in a separate file.
+package secretbox
+
+import (
+	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"sync"
+
+	"github.com/docsgate/docsgate/internal/atomicfile"
+)
+
+const (
+	secretBytes  = 32
+	maxFileBytes = 4096
+
+	// MarkBytes is the length of the key ID of a secret.
+	MarkBytes = 4
+)
+
+// Kind is the purpose of a secret file. Secrets of one kind are rejected as another.
+type Kind struct {
+	Prefix  string // first word of the file, before the base64 encoded secret
+	Mark    string // domain of the key ID: it is hashed together with the secret
+	Damaged string // advice for users if the file is damaged
+}
+
+// File is a file that contains a secret. It is created when a secret is first needed, and never overwritten. It is safe for
+// concurrent use, even by several processes. Create one with New.
+type File struct {
+	Path string
+	kind Kind
+
+	mu     sync.Mutex // guards the following
+	info   os.FileInfo
+	secret *Secret // secret of the file that info describes
+}
+
+// New returns the File at path. It does not access the file system.
+func New(path string, kind Kind) *File { return &File{Path: path, kind: kind} }
+
+// Exists reports whether the file exists.
+func (f *File) Exists() bool {
+	_, err := os.Lstat(f.Path)
+	return err == nil
+}
+
+// Secret returns the secret in the file. The file is read again only if it has changed. If the file does not exist, the error
+// wraps fs.ErrNotExist. Errors are meant for users and contain nothing of the file's content.
+func (f *File) Secret() (*Secret, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	info, err := os.Stat(f.Path)
+	if err != nil {
+		return nil, fmt.Errorf("reading the secret: %w", err)
+	}
+	if f.secret != nil && os.SameFile(info, f.info) && info.ModTime().Equal(f.info.ModTime()) && info.Size() == f.info.Size() &&
+		info.Mode() == f.info.Mode() {
+		return f.secret, nil
+	}
+	switch {
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("the secret %s is not a regular file", f.Path)
+	case othersMayRead(info):
+		return nil, fmt.Errorf("the secret %s is readable by other users: chmod 600 %s", f.Path, f.Path)
+	}
+	data, err := atomicfile.Read(f.Path, maxFileBytes)
+	if err != nil {
+		return nil, fmt.Errorf("reading the secret: %w", err)
+	}
+	text, ok := strings.CutPrefix(strings.TrimSpace(string(data)), f.kind.Prefix)
+	raw, err := base64.StdEncoding.DecodeString(strings.TrimSpace(text))
+	if !ok || err != nil || len(raw) != secretBytes {
+		return nil, fmt.Errorf("the secret %s is damaged: %s", f.Path, f.kind.Damaged)
+	}
+	secret, err := f.kind.secret(raw)
+	if err != nil {
+		return nil, err
+	}
+	f.info, f.secret = info, secret
+	return secret, nil
+}
+
+// SecretOrNew is like Secret, but creates the file if it does not exist.
+func (f *File) SecretOrNew() (*Secret, error) {
+	secret, err := f.Secret()
+	if !errors.Is(err, fs.ErrNotExist) {
+		return secret, err
+	}
+	var raw [secretBytes]byte
+	_, _ = rand.Read(raw[:]) // never fails: the process crashes instead
+	// If another process has created the file meanwhile, its secret is used.
+	if err := atomicfile.WriteNew(f.Path, []byte(f.kind.Prefix+" "+base64.StdEncoding.EncodeToString(raw[:])+"\n")); err != nil {
+		return nil, fmt.Errorf("creating the secret: %w", err)
+	}
+	return f.Secret()
+}
+
+// Secret encrypts and decrypts.
+type Secret struct {
+	aead cipher.AEAD
+	id   [MarkBytes]byte
+}
+
+func (k Kind) secret(raw []byte) (*Secret, error) {
+	block, err := aes.NewCipher(raw)
+	if err != nil {
+		return nil, fmt.Errorf("creating the cipher: %w", err)
+	}
+	aead, err := cipher.NewGCMWithRandomNonce(block)
+	if err != nil {
+		return nil, fmt.Errorf("creating the cipher: %w", err)
+	}
+	s := &Secret{aead: aead}
+	sum := sha256.Sum256(append([]byte(k.Mark), raw...))
+	copy(s.id[:], sum[:])
+	return s, nil
+}
+
+// KeyID returns the key ID of the secret, which only identifies it. The caller owns the slice.
+func (s *Secret) KeyID() []byte { return bytes.Clone(s.id[:]) }
+
+// HasKeyID reports whether the secret has this key ID.
+func (s *Secret) HasKeyID(id []byte) bool { return bytes.Equal(id, s.id[:]) }
+
+// Seal encrypts plain and appends the result to head. additional is authenticated: Open fails without it.
+func (s *Secret) Seal(head, plain, additional []byte) []byte {
+	return s.aead.Seal(head, nil, plain, additional) //nolint:gosec // no nonce: this kind of AEAD generates it
+}
+
+// Open decrypts and verifies sealed. The error contains no details.
+func (s *Secret) Open(sealed, additional []byte) ([]byte, error) {
+	return s.aead.Open(nil, nil, sealed, additional)
+}

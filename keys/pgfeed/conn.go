@@ -1,0 +1,95 @@
+package pgfeed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// closeTime is how long saying good-bye may take.
+const closeTime = 200 * time.Millisecond
+
+// conn is one connection to the database that can be cut at once: the library leaves one whose request was given up to a
+// goroutine that goes on for up to 15 s.
+type conn struct {
+	pg *pgx.Conn
+
+	mu     sync.Mutex // guards the following
+	raw    []net.Conn
+	closed bool
+	sealed bool // there is a connection, and there shall be no other one
+}
+
+// connect connects to the database.
+func (f *Feed) connect(ctx context.Context) (*conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(f.address.hosts)*f.options.Timeout)
+	defer cancel()
+	l := &conn{}
+	config := f.address.config.Copy()
+	dial := config.DialFunc
+	config.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if err := l.denyCancelDial(); err != nil {
+			return nil, err
+		}
+		raw, err := dial(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		return l.keep(raw)
+	}
+	pg, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		l.cut()
+		return nil, fmt.Errorf("connecting to DocsGPT's database: %w", err)
+	}
+	l.mu.Lock()
+	l.pg, l.sealed = pg, true
+	l.mu.Unlock()
+	return l, nil
+}
+
+// denyCancelDial refuses the second connection that the library would make to cancel a request: the server's own time limit does
+// that, and the connection would outlive what it is for.
+func (l *conn) denyCancelDial() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.sealed || l.closed {
+		return errors.New("the connection is being closed")
+	}
+	return nil
+}
+
+func (l *conn) keep(raw net.Conn) (net.Conn, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return nil, errors.Join(net.ErrClosed, raw.Close())
+	}
+	l.raw = append(l.raw, raw)
+	return raw, nil
+}
+
+// close ends the connection, properly if that is quick, and waits until nothing of it is left.
+func (l *conn) close() {
+	if !l.pg.IsClosed() {
+		ctx, cancel := context.WithTimeout(context.Background(), closeTime)
+		_ = l.pg.Close(ctx) // nothing was written, so nothing is lost
+		cancel()
+	}
+	l.cut()
+	<-l.pg.PgConn().CleanupDone()
+}
+
+func (l *conn) cut() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
+	for _, raw := range l.raw {
+		_ = raw.Close()
+	}
+}

@@ -1,0 +1,196 @@
+package upstream
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"testing"
+)
+
+func TestNewBufferHasRoom(t *testing.T) {
+	for _, size := range []int{0, 1, smallBuffer, smallBuffer + 1, 2 * smallBuffer, 1 << 20, largeBuffer, largeBuffer + 1} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			for range 3 { // the later ones may come from a pool
+				b := NewBuffer(size)
+				if len(b.Bytes) != 0 || cap(b.Bytes) < size {
+					t.Errorf("length %d, capacity %d", len(b.Bytes), cap(b.Bytes))
+				}
+				b.Bytes = append(b.Bytes, "left behind"...)
+				b.Release()
+			}
+		})
+	}
+}
+
+func TestReleasedBuffersAreUsedAgain(t *testing.T) {
+	for name, c := range map[string]struct {
+		size int
+		want bool
+	}{
+		"small":     {100, true},
+		"large":     {1 << 20, true},
+		"too large": {largeBuffer + 1, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			// A pool promises nothing about one buffer, so many are tried.
+			again := 0
+			for range 100 {
+				first := NewBuffer(c.size)
+				first.Release()
+				second := NewBuffer(c.size)
+				if second == first {
+					again++
+				}
+				second.Release()
+			}
+			if (again > 0) != c.want {
+				t.Errorf("%d of 100 buffers were used again", again)
+			}
+		})
+	}
+}
+
+// Buffers that are a bit larger than small ones go back to the pool in which such ones are looked for.
+func TestNoSizeIsAlwaysMadeAnew(t *testing.T) {
+	for _, size := range []int{smallBuffer + 1, smallBuffer + 5000, 2 * smallBuffer} {
+		if b := NewBuffer(size); cap(b.Bytes) <= maxPooledSmall {
+			t.Errorf("one for %d bytes has room for %d, so it is kept among the small ones", size, cap(b.Bytes))
+		}
+	}
+}
+
+// fill takes buffers from the pools and writes into them, which damages bytes that were given back too early.
+func fill(size int) {
+	for range 8 {
+		b := NewBuffer(size)
+		b.Bytes = append(b.Bytes, bytes.Repeat([]byte("#"), size)...)
+		defer b.Release()
+	}
+}
+
+func TestReadersKeepTheBuffer(t *testing.T) {
+	for _, size := range []int{100, smallBuffer, 100_000} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			want := bytes.Repeat([]byte("question"), size/8)
+			b := NewBuffer(size)
+			b.Bytes = append(b.Bytes, want...)
+			first, second := b.Reader(), b.Reader()
+			b.Release()
+			fill(size)
+			got, err := io.ReadAll(first)
+			if err != nil || !bytes.Equal(got, want) {
+				t.Errorf("the first reader gives %.40q..., %v", got, err)
+			}
+			if err := first.Close(); err != nil {
+				t.Error(err)
+			}
+			fill(size)
+			if got, err = io.ReadAll(second); err != nil || !bytes.Equal(got, want) {
+				t.Errorf("the second reader gives %.40q..., %v", got, err)
+			}
+			if refs := b.refs.Load(); refs != 1 {
+				t.Errorf("the buffer is held %d times, want once, by the second reader", refs)
+			}
+			if err := second.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestClosingAReaderTwiceReleasesOnce(t *testing.T) {
+	b := NewBuffer(10)
+	r := b.Reader()
+	for range 3 {
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if refs := b.refs.Load(); refs != 1 {
+		t.Errorf("the buffer is held %d times, want once, by its maker", refs)
+	}
+	b.Release()
+}
+
+// Whoever still sends a body that was closed must not send what the next request has written into the same memory.
+func TestAClosedReaderReadsNothing(t *testing.T) {
+	spool := NewSpool(nil)
+	if _, err := spool.Write([]byte("question")); err != nil {
+		t.Fatal(err)
+	}
+	defer spool.Release()
+	buffer := NewBuffer(10)
+	buffer.Bytes = append(buffer.Bytes, "question"...)
+	defer buffer.Release()
+	for name, r := range map[string]io.ReadCloser{"buffer": buffer.Reader(), "spool": spool.Open()} {
+		t.Run(name, func(t *testing.T) {
+			some := make([]byte, 3)
+			if n, err := r.Read(some); n != 3 || err != nil || string(some) != "que" {
+				t.Errorf("read %q, %v", some[:n], err)
+			}
+			if err := r.Close(); err != nil {
+				t.Error(err)
+			}
+			if n, err := r.Read(some); n != 0 || err == nil || errors.Is(err, io.EOF) {
+				t.Errorf("read %q, %v from a closed reader", some[:n], err)
+			}
+		})
+	}
+}
+
+func TestManyReadersAtOnce(t *testing.T) {
+	var all sync.WaitGroup
+	for i := range 8 {
+		all.Go(func() {
+			for round := range 200 {
+				want := bytes.Repeat([]byte{byte('a' + i)}, 50+100*round)
+				b := NewBuffer(len(want))
+				b.Bytes = append(b.Bytes, want...)
+				for range 3 {
+					r := b.Reader()
+					all.Go(func() {
+						if got, err := io.ReadAll(r); err != nil || !bytes.Equal(got, want) {
+							t.Errorf("got %.40q..., %v", got, err)
+						}
+						r.Close()
+						r.Close()
+					})
+				}
+				b.Release()
+			}
+		})
+	}
+	all.Wait()
+}
+
+func TestBufferSizes(t *testing.T) {
+	before, last := 0, -1
+	for bytes := 1; bytes <= largeBuffer; bytes += 509 {
+		size, place := bufferSize(bytes)
+		if size < bytes || size > smallBuffer && bytes > maxPooledSmall && size > bytes+bytes/4 {
+			t.Fatalf("%d bytes: a buffer of %d", bytes, size)
+		}
+		if size < before || place < last || (size == before) != (place == last) && bytes > 1 || place >= sizes {
+			t.Fatalf("%d bytes: size %d, place %d", bytes, size, place)
+		}
+		before, last = size, place
+	}
+	if _, place := bufferSize(largeBuffer); place != sizes-1 {
+		t.Errorf("the largest one that is kept has place %d", place)
+	}
+	if _, place := bufferSize(largeBuffer + 1); place < sizes {
+		t.Errorf("one that is not kept has place %d", place)
+	}
+	// What is kept is found again, and a larger one is not taken for it.
+	for _, bytes := range []int{1, smallBuffer + 1, maxPooledSmall, maxPooledSmall + 1, 20 << 10, 20<<10 + 1, 1 << 20, largeBuffer} {
+		b := NewBuffer(bytes)
+		size, place := bufferSize(bytes)
+		if cap(b.Bytes) < bytes || place >= 0 && (cap(b.Bytes) < size || cap(b.Bytes) > size+8) {
+			t.Errorf("%d bytes: a buffer of %d, not %d", bytes, cap(b.Bytes), size)
+		}
+		b.Bytes = make([]byte, 0, cap(b.Bytes)+1) // as one that was rewritten in place of the buffer
+		b.Release()
+	}
+}
