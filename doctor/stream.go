@@ -31,7 +31,7 @@ func (x *runner) checkStream(ctx context.Context) {
 	}
 	if r, refused := a.refusal(); refused || a.status != http.StatusOK {
 		x.fail("stream.answer", fmt.Sprintf("A question with the key was refused: status %d, code %q.", a.status, r.Code),
-			"Look the code up in docs/configuration.md under \"What a refusal looks like\".")
+			"Look the code up in docs/configuration.md under \"Error responses\".")
 		return
 	}
 	if a.media() != "text/event-stream" || a.timing.events == 0 {
