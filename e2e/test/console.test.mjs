@@ -234,12 +234,12 @@ describe('console', () => {
     const values = await page.locator('#agent option').evaluateAll((all) => all.map((option) => option.value));
     assert.equal(values[1], '{env.E2E_AGENT_HANDBOOK}');
     assert.ok(!values.some((value) => value.startsWith('{') && value !== '{env.E2E_AGENT_HANDBOOK}'), values.join(' '));
-    const count = await countOfKeys();
+    const count = await countKeys();
     const said = new Set();
     for (const reference of ['{file./etc/hostname}', '{file./not/there}', '{env.PATH}']) {
-      const response = await fetch(`${world.gate.console()}/v1/import`, {
+      const response = await fetch(`${testbed.gate.console()}/v1/import`, {
         method: 'POST',
-        headers: { Authorization: `Bearer ${world.keys.adminToken}`, 'Content-Type': 'application/json' },
+        headers: { Authorization: `Bearer ${testbed.keys.adminToken}`, 'Content-Type': 'application/json' },
         body: JSON.stringify({ dry_run: true, keys: [{ name: 'x', agent: reference }] }),
       });
       said.add(`${response.status} ${await response.text()}`);
@@ -251,7 +251,7 @@ describe('console', () => {
     }
     assert.equal(said.size, 1, [...said].join('\n'));
     assert.match([...said][0], /^422 .*agent_not_listed/);
-    assert.equal(await countOfKeys(), count);
+    assert.equal(await countKeys(), count);
   });
 
   scenario('a key for an agent by its pasted key, which is not on any page', async (open) => {
