@@ -160,7 +160,7 @@ func TestIssuedKeys(t *testing.T) {
 			}
 			expect("a key whose agent cannot be read now", agentToken, 503, "not_configured")
 			if _, key := i.call(http.MethodGet, "/v1/keys/"+agentID, ""); key["state"] != "unusable" ||
-				!strings.Contains(fmt.Sprint(key["problem"]), "AGENT_BETA") {
+				!strings.Contains(fmt.Sprint(key["unusable_reason"]), "AGENT_BETA") {
 				t.Errorf("it does not say what is wrong: %v", key)
 			}
 			logged := i.logged()

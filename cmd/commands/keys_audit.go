@@ -15,7 +15,7 @@ import (
 // auditPage is one page of the audit trail.
 type auditPage struct {
 	Entries []json.RawMessage `json:"entries"`
-	Next    uint64            `json:"next"`
+	Next    uint64            `json:"next_cursor"`
 }
 
 // auditEntry is one entry of it.
@@ -98,7 +98,7 @@ With --json each entry is one line of JSON, in the form of the API.`,
 				}
 				break
 			}
-			query.Set("before", strconv.FormatUint(page.Next, 10))
+			query.Set("cursor", strconv.FormatUint(page.Next, 10))
 		}
 		if asJSON {
 			return nil

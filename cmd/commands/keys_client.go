@@ -31,9 +31,9 @@ type keyView struct {
 	Binding  string     `json:"binding"`
 	Sources  []string   `json:"sources"`
 	Agent    string     `json:"agent"`
-	Masked   string     `json:"key"`
+	Masked   string     `json:"masked_token"`
 	State    string     `json:"state"`
-	Problem  string     `json:"problem"`
+	Problem  string     `json:"unusable_reason"`
 	Created  *time.Time `json:"created"`
 	Changed  *time.Time `json:"changed"`
 	Rotated  *time.Time `json:"rotated"`

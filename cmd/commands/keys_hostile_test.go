@@ -18,7 +18,7 @@ const hostile = "x\x1b[2J\x1b]0;title\x07\u009b31m\x7f\u202e\u2066"
 
 // hostileAnswers are what a server may answer to any command, with such text in every place. %T is a token.
 var hostileAnswers = map[string]string{
-	"a key": `{"id":%H,"name":%H,"feed":%H,"issued":true,"binding":"agent","agent":%H,"sources":[%H],"key":%H,"state":%H,"problem":%H,` +
+	"a key": `{"id":%H,"name":%H,"feed":%H,"issued":true,"binding":"agent","agent":%H,"sources":[%H],"masked_token":%H,"state":%H,"unusable_reason":%H,` +
 		`"requests_24h":[1,2],"token":%T,"keys":[{"id":%H,"name":%H,"state":%H,"agent":%H,"binding":"agent","token":%H}],"total":1,` +
 		`"entries":[{"seq":1,"at":"2026-01-01T00:00:00Z","who":%H,"from":%H,"action":%H,"key":%H,"name":%H,"detail":%H}],` +
 		`"imported":[{"id":%H,"name":%H,"token":%T}],"skipped":[%H],"sources_":[{"id":%H,"name":%H}]}`,

@@ -215,7 +215,7 @@ func (g *client) takeBatches(ctx context.Context, batches []batch, dry bool, rep
 		}{b.body, dry}
 		var answer struct {
 			Imported []json.RawMessage `json:"imported"`
-			Problem  string            `json:"problem"`
+			Problem  string            `json:"unusable_reason"`
 		}
 		if err := g.call(ctx, http.MethodPost, "/v1/import", in, "", &answer); err != nil {
 			return b.attributeErrors(err)

@@ -58,7 +58,7 @@ func (f *taker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	answer := map[string]any{"imported": all}
 	if !in.Dry && len(f.sizes) == 1 {
-		answer["problem"] = f.problem
+		answer["unusable_reason"] = f.problem
 	}
 	_ = json.NewEncoder(w).Encode(answer)
 }

@@ -55,7 +55,7 @@ const pageLimit = 1000
 // keyPage is one page of a list.
 type keyPage struct {
 	Keys  []*keyAnswer `json:"keys"`
-	Next  string       `json:"next"`
+	Next  string       `json:"next_cursor"`
 	Total int          `json:"total"`
 }
 

@@ -12,7 +12,7 @@ import (
 
 type trail struct {
 	Entries []entryJSON `json:"entries"`
-	Next    uint64      `json:"next"`
+	Next    uint64      `json:"next_cursor"`
 }
 
 // A reference that the configuration does not list is rejected with the same words whatever it stands for, before anything

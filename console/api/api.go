@@ -123,7 +123,7 @@ func (a *api) routeError(r *http.Request) *problem {
 	if answer.status != http.StatusMethodNotAllowed || allow == "" {
 		return errNoRoute
 	}
-	p := newProblem(http.StatusMethodNotAllowed, "method_not_allowed", "This path takes "+allow+".")
+	p := newProblem(http.StatusMethodNotAllowed, "method_not_allowed", "This path allows "+allow+".")
 	p.header = http.Header{"Allow": {allow}}
 	return p
 }

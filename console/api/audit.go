@@ -25,7 +25,7 @@ type entryJSON struct {
 }
 
 func (a *api) listAudit(w http.ResponseWriter, r *http.Request) error {
-	values, err := query(r, "key", "before", "limit")
+	values, err := query(r, "key", "cursor", "limit")
 	if err != nil {
 		return err
 	}
@@ -33,7 +33,7 @@ func (a *api) listAudit(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	before, err := number(values, "before", 0, maxSeq)
+	before, err := number(values, "cursor", 0, maxSeq)
 	if err != nil {
 		return err
 	}
@@ -44,7 +44,7 @@ func (a *api) listAudit(w http.ResponseWriter, r *http.Request) error {
 	}
 	answer := struct {
 		Entries []entryJSON `json:"entries"`
-		Next    uint64      `json:"next,omitzero"`
+		Next    uint64      `json:"next_cursor,omitzero"`
 	}{Entries: []entryJSON{}}
 	for i, e := range entries {
 		if i == int(limit) {
@@ -65,11 +65,11 @@ func (a *api) listSources(w http.ResponseWriter, r *http.Request) error {
 	}
 	if a.Desk.Sources == nil {
 		return newProblem(http.StatusNotImplemented, "not_configured",
-			"The gate cannot list DocsGPT's sources: it has no credential for it. Name sources by their ids.")
+			"The gate has no credential to list DocsGPT's sources. Specify sources by ID.")
 	}
 	found, err := a.Desk.Sources(r.Context())
 	if err != nil {
-		p := newProblem(http.StatusBadGateway, "upstream_failed", "The sources cannot be listed: "+err.Error())
+		p := newProblem(http.StatusBadGateway, "upstream_failed", "Listing the sources failed: "+err.Error())
 		p.cause = err
 		return p
 	}

@@ -32,7 +32,7 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64, optional bool
 		return nil, err
 	}
 	if err != nil {
-		return nil, newProblem(http.StatusBadRequest, "bad_request", "The body could not be read to its end.")
+		return nil, newProblem(http.StatusBadRequest, "bad_request", "The request body is incomplete.")
 	}
 	if optional && len(body) == 0 {
 		return nil, nil
@@ -78,12 +78,12 @@ func decode(body []byte, into any, options ...json.Options) error {
 	}
 	if syntax := (*jsontext.SyntacticError)(nil); errors.As(err, &syntax) {
 		if errors.Is(syntax.Err, jsontext.ErrDuplicateName) {
-			p := newProblem(http.StatusBadRequest, "invalid_json", fieldOf(syntax.JSONPointer)+" stands in the body twice.")
-			p.Errors = []fieldError{{fieldOf(syntax.JSONPointer), string(syntax.JSONPointer), "stands here twice"}}
+			p := newProblem(http.StatusBadRequest, "invalid_json", fieldOf(syntax.JSONPointer)+" is specified more than once.")
+			p.Errors = []fieldError{{fieldOf(syntax.JSONPointer), string(syntax.JSONPointer), "is specified more than once"}}
 			return p
 		}
 		return newProblem(http.StatusBadRequest, "invalid_json",
-			fmt.Sprintf("The body is not JSON: look at byte %d.", syntax.ByteOffset))
+			fmt.Sprintf("The body is not valid JSON: syntax error at byte %d.", syntax.ByteOffset))
 	}
 	if semantic := (*json.SemanticError)(nil); errors.As(err, &semantic) {
 		return invalid([]fieldError{{fieldOf(semantic.JSONPointer), string(semantic.JSONPointer), describeError(semantic)}})
@@ -96,11 +96,11 @@ func describeError(e *json.SemanticError) string {
 	var own *valueError
 	switch {
 	case errors.Is(e.Err, json.ErrUnknownName):
-		return "is not known here"
+		return "is not a known field"
 	case errors.As(e.Err, &own):
 		return own.message
 	case e.GoType == nil:
-		return "cannot be read"
+		return "is invalid"
 	}
 	return expectedType(e.GoType)
 }
@@ -214,11 +214,11 @@ func query(r *http.Request, known ...string) (url.Values, error) {
 	for name, v := range values {
 		switch {
 		case len(known) == 0:
-			return nil, badParameter(name, "is not known: there are no parameters here")
+			return nil, badParameter(name, "is not a known parameter; this endpoint has none")
 		case !slices.Contains(known, name):
-			return nil, badParameter(name, "is not known: there are "+strings.Join(known, ", "))
+			return nil, badParameter(name, "is not a known parameter; valid parameters are "+strings.Join(known, ", "))
 		case len(v) > 1:
-			return nil, badParameter(name, "stands there twice")
+			return nil, badParameter(name, "is specified more than once")
 		case !utf8.ValidString(v[0]):
 			return nil, badParameter(name, "is not valid UTF-8")
 		}

@@ -71,7 +71,7 @@ func (s *IdempotencyCache) begin(name, fingerprint string) (entry *idempotencyEn
 	if len(s.byID) >= maxRepeats {
 		oldest := slices.IndexFunc(s.order, func(e *idempotencyEntry) bool { return e.answer != nil })
 		if oldest < 0 {
-			p := newProblem(http.StatusServiceUnavailable, "busy", "Too many keys are being made at once. Try again.")
+			p := newProblem(http.StatusServiceUnavailable, "busy", "Too many keys are being created concurrently. Try again.")
 			p.header = http.Header{"Retry-After": {"1"}}
 			return nil, false, p
 		}
@@ -132,7 +132,7 @@ func (s *IdempotencyCache) forget(entry *idempotencyEntry) {
 }
 
 var errReused = newProblem(http.StatusUnprocessableEntity, "idempotency_key_reused",
-	"This Idempotency-Key came with another body before. Each request needs its own; only a repetition has the same.")
+	"This Idempotency-Key was already used with another body. Use a new one for each request; repeat it only to retry the same request.")
 
 // idempotent does what makes a token, and answers. If the request has an Idempotency-Key it is done once, however often it comes.
 func (a *api) idempotent(
@@ -216,11 +216,11 @@ func expiredResult(kept, fingerprint string) error {
 		return errReused
 	}
 	if key == "" {
-		return newProblem(http.StatusConflict, "idempotency_key_in_doubt", "This request came before and was not brought to its end. "+
-			"Look whether the key is there. If so, rotate it to get a token; else send the request with a new Idempotency-Key.")
+		return newProblem(http.StatusConflict, "idempotency_key_in_doubt", "This request was received before, and its outcome is unknown. "+
+			"Check whether the key exists. If it does, rotate it to get a token; otherwise retry with a new Idempotency-Key.")
 	}
-	p := newProblem(http.StatusConflict, "idempotency_key_completed", "This request came before: it was for the key "+key+
-		". Its token was shown then and cannot be shown again. If it was lost, rotate the key with a new Idempotency-Key.")
+	p := newProblem(http.StatusConflict, "idempotency_key_completed", "This request was already completed, for the key "+key+
+		". Its token was returned then and cannot be returned again. If it was lost, rotate the key with a new Idempotency-Key.")
 	p.Key = key
 	return p
 }
@@ -235,7 +235,7 @@ func (a *api) idempotencyKey(r *http.Request) (string, error) {
 	value := values[0]
 	if len(values) > 1 || value == "" || len(value) > maxRepeatHeader ||
 		strings.ContainsFunc(value, func(c rune) bool { return c < 0x21 || c > 0x7e }) {
-		return "", badParameter(repeatHeader, "must stand there once, with 1 to 255 printable ASCII characters")
+		return "", badParameter(repeatHeader, "must be specified once, with 1 to 255 printable ASCII characters")
 	}
 	sum := sha256.Sum256([]byte(strings.Join([]string{a.Actor(r).Name, r.Method, r.URL.Path, value}, "\x00")))
 	return "repeat:" + hex.EncodeToString(sum[:]), nil

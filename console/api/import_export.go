@@ -48,10 +48,10 @@ func (k *importedKey) item(i int, faults *[]fieldError) registry.Import {
 		Prompt: k.Prompt, Chunks: k.Chunks, Retriever: k.Retriever,
 	}
 	if k.ID != nil && *k.ID == "" {
-		wrong("id", "is empty: leave it out for a new one")
+		wrong("id", "is empty: omit it to have one generated")
 	}
 	if k.Name != nil && strings.TrimSpace(*k.Name) == "" {
-		wrong("name", "is empty: leave it out to take the id")
+		wrong("name", "is empty: omit it to use the id")
 	}
 	if k.SHA256 != nil {
 		var err error
@@ -120,7 +120,7 @@ func (a *api) importKeys(w http.ResponseWriter, r *http.Request) error {
 	answer := struct {
 		Imported []one  `json:"imported"`
 		Dry      bool   `json:"dry_run,omitempty"`
-		Problem  string `json:"problem,omitempty"`
+		Problem  string `json:"unusable_reason,omitempty"`
 	}{make([]one, len(imported)), wanted.Dry, problem}
 	for i := range imported {
 		in := &imported[i]

@@ -21,7 +21,7 @@ type importAnswer struct {
 		Existing string `json:"existing"`
 	} `json:"imported"`
 	Dry     bool   `json:"dry_run"`
-	Problem string `json:"problem"`
+	Problem string `json:"unusable_reason"`
 }
 
 func TestImport(t *testing.T) {
@@ -146,7 +146,7 @@ func TestAudit(t *testing.T) {
 		Entries []struct {
 			Action string `json:"action"`
 		} `json:"entries"`
-		Next uint64 `json:"next"`
+		Next uint64 `json:"next_cursor"`
 	}
 	var actions []string
 	for before := ""; ; {
@@ -161,7 +161,7 @@ func TestAudit(t *testing.T) {
 		if got.Next == 0 {
 			break
 		}
-		before = fmt.Sprintf("&before=%d", got.Next)
+		before = fmt.Sprintf("&cursor=%d", got.Next)
 	}
 	if want := []string{"backed_up", "exported", "changed", "created"}; !slices.Equal(actions, want) {
 		t.Errorf("%v, want %v", actions, want)
@@ -169,7 +169,7 @@ func TestAudit(t *testing.T) {
 	if n := strings.Count(w.call("GET", "/v1/audit?key="+made.ID, "").want(200).Body, `"seq"`); n != 2 {
 		t.Errorf("%d entries of the key", n)
 	}
-	w.call("GET", "/v1/audit?before=0", "").problem(http.StatusBadRequest, "invalid_parameter")
+	w.call("GET", "/v1/audit?cursor=0", "").problem(http.StatusBadRequest, "invalid_parameter")
 }
 
 func TestSources(t *testing.T) {

@@ -16,9 +16,9 @@ type keyJSON struct {
 	Binding string   `json:"binding"`
 	Sources []string `json:"sources,omitempty"`
 	Agent   string   `json:"agent,omitempty"`
-	Masked  string   `json:"key,omitempty"`
+	Masked  string   `json:"masked_token,omitempty"`
 	State   string   `json:"state"`
-	Problem string   `json:"problem,omitempty"`
+	Problem string   `json:"unusable_reason,omitempty"`
 
 	Created       *time.Time `json:"created,omitempty"`
 	Changed       *time.Time `json:"changed,omitempty"`

@@ -52,11 +52,11 @@ func (a *api) listKeys(w http.ResponseWriter, r *http.Request) error {
 	}
 	page, next, total, err := a.Desk.List(q)
 	if err != nil {
-		return badParameter("cursor", "is none: take it from next of the page before, with the same filters")
+		return badParameter("cursor", "is invalid: use next_cursor of the previous page, with the same filters")
 	}
 	answer := struct {
 		Keys  []keyJSON `json:"keys"`
-		Next  string    `json:"next,omitempty"`
+		Next  string    `json:"next_cursor,omitempty"`
 		Total int       `json:"total"`
 	}{Keys: make([]keyJSON, len(page)), Next: next, Total: total}
 	for i := range page {
@@ -97,7 +97,7 @@ func (b *binding) read() (sources []string, faults []fieldError) {
 		case first != "":
 			faults = append(faults, fieldError{
 				name, "/" + name,
-				"stands beside " + first + ": a key is bound to either sources, agent or agent_key",
+				"cannot be combined with " + first + ": a key is bound to either sources, agent or agent_key",
 			})
 		default:
 			first = name
@@ -222,7 +222,7 @@ func (a *api) changeKey(w http.ResponseWriter, r *http.Request) error {
 	if e.State != nil {
 		state, err := keys.ParseState(*e.State)
 		if err != nil {
-			return invalid([]fieldError{{"state", "/state", `must be "active" or "disabled"; there is /revoke for revoking`}})
+			return invalid([]fieldError{{"state", "/state", `must be "active" or "disabled"; to revoke the key, use /revoke`}})
 		}
 		wanted.State = &state
 	}
@@ -294,7 +294,7 @@ func (a *api) notFoundOrReadOnly(id string, err error) error {
 		return err
 	}
 	return newProblem(http.StatusConflict, "read_only_feed",
-		"The key comes from the feed "+key.Feed+" and can only be changed there, not here.")
+		"The key comes from the feed "+key.Feed+" and is read-only here. Change it in its feed.")
 }
 
 // rotateKeyRequest is the body that gives a key a new token.
@@ -343,5 +343,5 @@ func parseGrace(text *string) (time.Duration, error) {
 		}
 		return time.ParseDuration(*text)
 	}
-	return 0, invalid([]fieldError{{"grace", "/grace", "must be a length of time such as 24h, 1h30m or 7d, at most 30d"}})
+	return 0, invalid([]fieldError{{"grace", "/grace", "must be a duration such as 24h, 1h30m or 7d, at most 30d"}})
 }

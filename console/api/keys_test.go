@@ -229,7 +229,7 @@ func TestBodiesAreJSONAndNotTooLarge(t *testing.T) {
 // listing is a page of keys.
 type listing struct {
 	Keys  []keyJSON `json:"keys"`
-	Next  string    `json:"next"`
+	Next  string    `json:"next_cursor"`
 	Total int       `json:"total"`
 }
 

@@ -46,13 +46,13 @@ func newProblem(status int, code, detail string) *problem {
 }
 
 var (
-	errNoRoute = newProblem(http.StatusNotFound, "not_found", "There is nothing here. /openapi.json lists what there is.")
+	errNoRoute = newProblem(http.StatusNotFound, "not_found", "There is no such endpoint. /openapi.json describes the API.")
 	errNoKey   = newProblem(http.StatusNotFound, "key_not_found", "There is no such key.")
 	errRevoked = newProblem(http.StatusConflict, "revoked",
-		"The key is revoked, which is for ever. Make a new key instead.")
+		"The key is revoked permanently. Create a new key instead.")
 )
 
-const notInForce = "The change is stored, but not in force yet. The gate tries again by itself; its log says why it could not."
+const notInForce = "The change is stored, but the gate could not apply it yet. It retries automatically; its log has the reason."
 
 // badParameter is the problem of a query parameter or header.
 func badParameter(name, message string) *problem {
@@ -81,7 +81,7 @@ func invalid(faults []fieldError) *problem {
 
 // internal is a fault of the server.
 func internal(cause error) *problem {
-	p := newProblem(http.StatusInternalServerError, "internal", "Something went wrong here. The log of the server says what.")
+	p := newProblem(http.StatusInternalServerError, "internal", "An internal error occurred. The log of the gate has the reason.")
 	p.cause = cause
 	return p
 }
@@ -115,11 +115,11 @@ func problemOf(err error) *problem {
 		return p
 	case errors.Is(err, registry.ErrConflict):
 		return newProblem(http.StatusConflict, "conflict",
-			"Somebody else changed the key at the same time. Look at it and try again.")
+			"The key was changed concurrently. Check it and try again.")
 	case errors.Is(err, registry.ErrExists):
 		return newProblem(http.StatusConflict, "already_exists", "The id or the token belongs to another key.")
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		p := newProblem(http.StatusServiceUnavailable, "deadline_exceeded", "The request was given up before it was done.")
+		p := newProblem(http.StatusServiceUnavailable, "deadline_exceeded", "The request was canceled, or timed out, before it was completed.")
 		p.cause = err
 		return p
 	default:

@@ -16,8 +16,8 @@ import (
 var ErrAgentNotListed = errors.New("the agent is not listed in the configuration")
 
 // notListed has the same words for every placeholder, whatever it stands for: whoever asks must not learn what exists.
-const notListed = "this reference is not listed in the configuration: the option agents of docsgate_console lists those that can be " +
-	"named here. The id of a key of another feed needs no listing"
+const notListed = "this reference is not listed in the configuration: add it to the agents of docsgate_console. " +
+	"The id of a key of another feed can be used without being listed"
 
 // notListedError is ErrAgentNotListed with the fields.
 type notListedError struct{ fields error }

@@ -87,7 +87,7 @@ func (d *Service) known(k *keys.Key, now time.Time) Key {
 		Created: k.Created, NotBefore: k.NotBefore, Expires: k.Expires,
 	}
 	if k.State == keys.BindingUnavailable {
-		v.Problem = "what the key is bound to cannot be known at the moment"
+		v.Problem = "the binding of the key is currently unavailable"
 	}
 	for _, o := range k.PreviousTokens {
 		if k.State != keys.Revoked && now.Before(o.Until) && o.Until.After(v.OldUntil) {
