@@ -144,19 +144,19 @@ func TestSignInMakeAndCall(t *testing.T) {
 	}
 }
 
-func TestRefusalsArePages(t *testing.T) {
+func TestRejectionsArePages(t *testing.T) {
 	b := open(t, Options{Desk: newDesk(t), Loopback: true})
 	if resp, page := b.do(http.MethodGet, "/", ""); resp.StatusCode != http.StatusOK || !strings.Contains(page, "No keys yet") {
 		t.Errorf("status %d on a loopback address", resp.StatusCode)
 	}
 	resp, page := b.do(http.MethodGet, "/", "", "X-Forwarded-For", "192.0.2.1")
-	if resp.StatusCode != http.StatusForbidden || !strings.Contains(page, "Not allowed") ||
+	if resp.StatusCode != http.StatusForbidden || !strings.Contains(page, "Access denied") ||
 		!strings.Contains(resp.Header.Get("Content-Security-Policy"), "script-src 'self'") {
 		t.Errorf("status %d through a proxy:\n%s", resp.StatusCode, page)
 	}
 }
 
-func TestUnprotectedConsoleIsRefused(t *testing.T) {
+func TestUnprotectedConsoleIsRejected(t *testing.T) {
 	for name, o := range map[string]Options{
 		"nothing protects it": {Desk: newDesk(t)},
 		"a token too short":   {Desk: newDesk(t), Token: keys.NewSecret("short")},

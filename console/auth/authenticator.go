@@ -90,15 +90,15 @@ type Authenticator struct {
 // New returns a guard. The error says what the options lack.
 func New(o Options) (*Authenticator, error) {
 	if o.Token.IsZero() && o.User == nil && !o.Loopback {
-		return nil, errors.New("nothing protects the console: give it an admin token, put an authentication in front, " +
-			"or let it listen on a loopback address or a unix socket only")
+		return nil, errors.New("the console is not protected: configure an admin token, put an authentication handler before it, " +
+			"or listen on a loopback address or a unix socket only")
 	}
 	if !o.Token.IsZero() && len(o.Token.Reveal()) < minToken {
-		return nil, fmt.Errorf("the admin token is too short: it needs %d characters or more, say those of "+
+		return nil, fmt.Errorf("the admin token is too short: use at least %d characters, for example from "+
 			"`openssl rand -hex 20`", minToken)
 	}
 	if !o.Token.IsZero() && !keys.IsValidToken(o.Token.Reveal()) {
-		return nil, errors.New("the admin token has at most 512 printable ASCII characters, no blanks")
+		return nil, errors.New("the admin token must be at most 512 printable ASCII characters without spaces")
 	}
 	g := &Authenticator{Options: o, hosts: map[string]bool{}, origins: http.NewCrossOriginProtection(), throttle: newThrottle()}
 	if !o.Token.IsZero() {

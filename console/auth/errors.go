@@ -20,36 +20,36 @@ type refusal struct {
 var (
 	noCredential = &refusal{
 		reason: NoCredential, status: http.StatusUnauthorized, code: "unauthorized",
-		text: "This needs the admin token, as Authorization: Bearer TOKEN.",
+		text: "The admin token is required, as Authorization: Bearer TOKEN.",
 	}
 	wrongToken = &refusal{
 		reason: WrongToken, status: http.StatusUnauthorized, code: "unauthorized", text: "This is not the admin token.",
 	}
 	otherSite = &refusal{
 		reason: CrossSite, status: http.StatusForbidden, code: "cross_site_request",
-		text: "The page of another site sent this request, so it was not carried out.",
+		text: "The request came from a page of another site and was rejected.",
 	}
 	forwarded = &refusal{
 		reason: Forwarded, status: http.StatusForbidden, code: "proxied_request",
-		text: "A proxy passed this request on, so nobody can tell that it comes from this machine. " +
-			"Give the console an admin token, or an authentication in front.",
+		text: "The request came through a proxy, so its origin on this machine cannot be verified. " +
+			"Configure an admin token, or an authentication handler before the console.",
 	}
 	notLocal = &refusal{
 		reason: NotLocal, status: http.StatusForbidden, code: "not_loopback",
-		text: "The console is open on this machine only. Give it an admin token, or an authentication in front, " +
-			"to use it from elsewhere.",
+		text: "The console accepts requests from this machine only. To use it from elsewhere, configure an admin token, " +
+			"or an authentication handler before it.",
 	}
 	foreignHost = &refusal{
 		reason: HostNotAllowed, status: http.StatusForbidden, code: "host_not_allowed",
-		text: "The console is not known under this name. Call it localhost or by its loopback address, " +
-			"or add the name to its configuration.",
+		text: "The console does not accept this host name. Use localhost or a loopback address, " +
+			"or add the name to allowed_hosts in its configuration.",
 	}
 )
 
 func errRateLimited(wait time.Duration) *refusal {
 	return &refusal{
 		reason: Throttled, status: http.StatusTooManyRequests, code: "too_many_failures",
-		text: "Too many wrong tokens came from there. Wait " + seconds(wait) + " seconds.", retryAfter: wait,
+		text: "Too many wrong tokens from this address. Wait " + seconds(wait) + " seconds.", retryAfter: wait,
 	}
 }
 

@@ -98,7 +98,7 @@ func (g *Authenticator) CanSignIn() bool { return !g.token.IsZero() }
 // *SignInError. With 429 the answer has got the header Retry-After.
 func (g *Authenticator) SignIn(w http.ResponseWriter, r *http.Request, token string) error {
 	if !g.CanSignIn() {
-		return &SignInError{Status: http.StatusForbidden, Text: "There is no admin token to sign in with."}
+		return &SignInError{Status: http.StatusForbidden, Text: "No admin token is configured, so there is no sign-in."}
 	}
 	if no := g.check(g.from(r), token); no != nil {
 		g.report(r, no)

@@ -51,7 +51,7 @@ func TestMoreAgentsThanAreOffered(t *testing.T) {
 		t.Fatal(err)
 	}
 	form := w.get("/new")
-	w.want(form, http.StatusOK, "Type the ID of another key")
+	w.want(form, http.StatusOK, "Enter the ID of another key")
 	if n := strings.Count(form.body, `<option value="agent_`); n != 200 && n != 199 {
 		t.Errorf("%d are offered", n)
 	}
@@ -62,5 +62,5 @@ func TestNoAgentsToChoose(t *testing.T) {
 	w := newWorld(t)
 	w.desk.Agents = nil
 	w.desk.Store.Remove(fixtures.ReadOnlyFeed{}.Name())
-	w.want(w.get("/new"), http.StatusOK, "There is none to choose", "docsgate_console")
+	w.want(w.get("/new"), http.StatusOK, "No agents are listed.", "docsgate_console")
 }

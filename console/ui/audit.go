@@ -63,9 +63,9 @@ var actionWords = map[registry.Action]string{
 	registry.ActionEnabled:  "Enabled",
 	registry.ActionDisabled: "Disabled",
 	registry.ActionRevoked:  "Revoked",
-	registry.ActionExported: "Exported all keys",
+	registry.ActionExported: "Exported keys",
 	registry.ActionBackedUp: "Backed up the store",
-	registry.ActionChecked:  "Checked an import",
+	registry.ActionChecked:  "Import dry run",
 	registry.ActionRejected: "Rejected",
 }
 

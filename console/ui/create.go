@@ -52,7 +52,7 @@ func (p *Page) renderDraft(w http.ResponseWriter, r *http.Request, status int, d
 	d.Nonce, d.Lifetimes = p.Forms.issue(createPurpose), lifetimes
 	all, err := p.sources.get(r.Context())
 	if err != nil {
-		d.Unlisted = "DocsGPT's list of sources could not be had, so type their ids. The log of the gate says why."
+		d.Unlisted = "The list of sources could not be loaded from DocsGPT. Enter source IDs instead. The log of the gate has the reason."
 		if p.Fault != nil {
 			p.Fault(r, err)
 		}
@@ -69,7 +69,7 @@ func (p *Page) renderDraft(w http.ResponseWriter, r *http.Request, status int, d
 	if len(left) > 0 { // picked from a list that has become another
 		d.Typed = strings.TrimSpace(strings.Join(append(left, d.Typed), "\n"))
 	}
-	p.render(w, r, status, "new", "Create New", d)
+	p.render(w, r, status, "new", "Create key", d)
 }
 
 func (p *Page) create(w http.ResponseWriter, r *http.Request) error {
@@ -83,11 +83,11 @@ func (p *Page) create(w http.ResponseWriter, r *http.Request) error {
 		wanted.Agent, wanted.AgentKey = cmp.Or(d.Agent, d.AgentID), strings.TrimSpace(r.PostForm.Get("agent_key"))
 		switch {
 		case d.Agent != "" && d.AgentID != "":
-			d.Wrong["agent"] = "Choose an agent or type the ID of a key, not both."
+			d.Wrong["agent"] = "Choose an agent or enter the ID of a key, not both."
 		case wanted.Agent == "" && wanted.AgentKey == "":
-			d.Wrong["agent"] = "Name an agent, or paste its key below."
+			d.Wrong["agent"] = "Choose an agent, or paste its key below."
 		case wanted.Agent != "" && wanted.AgentKey != "":
-			d.Wrong["agent"] = "Name an agent or paste its key, not both."
+			d.Wrong["agent"] = "Choose an agent or paste its key, not both."
 		}
 	} else {
 		wanted.Sources = lines(strings.Join(append(slices.Clone(picked), d.Typed), "\n"))
@@ -97,7 +97,7 @@ func (p *Page) create(w http.ResponseWriter, r *http.Request) error {
 	}
 	wanted.NotBefore, wanted.Expires = d.times(p.now())
 	if strings.TrimSpace(d.Name) == "" {
-		d.Wrong["name"] = "Give the key a name, such as the site that it is for."
+		d.Wrong["name"] = "Enter a name, such as the site that uses the key."
 	}
 	again := func(status int) error {
 		p.renderDraft(w, r, status, d, picked)
@@ -111,8 +111,8 @@ func (p *Page) create(w http.ResponseWriter, r *http.Request) error {
 	})
 	switch {
 	case errors.Is(err, errExpiredForm):
-		d.Alert = "This form is too old, so nothing was made. Look in the list whether the key is there already; if not, " +
-			"send the form again."
+		d.Alert = "This form has expired, so no key was created. Check whether the list already has the key; if not, " +
+			"submit the form again."
 		return again(http.StatusConflict)
 	case before != "":
 		p.renderDuplicate(w, r, before, false)
@@ -156,7 +156,7 @@ func (d *createForm) times(now time.Time) (notBefore, expires time.Time) {
 		}
 		expires = from.Add(lifetime.span).Truncate(time.Second)
 	case lifetime.Value == customChoice && d.Expires == "":
-		d.Wrong["expires"] = "Give the day and time of its end."
+		d.Wrong["expires"] = "Enter the date and time at which the key expires."
 	case lifetime.Value == customChoice:
 		if expires, ok = fromField(d.Expires); !ok {
 			d.Wrong["expires"] = badTime
@@ -164,12 +164,12 @@ func (d *createForm) times(now time.Time) (notBefore, expires time.Time) {
 	}
 	// Without JavaScript a date can be typed without its choice being made; it must not be lost silently.
 	if lifetime.Value != customChoice && d.Expires != "" {
-		d.Wrong["expires"] = `For an end at this date choose "Until a date", or clear the date.`
+		d.Wrong["expires"] = `To use this date, choose "On a date", or clear the date.`
 	}
 	if d.Wrong["expires"] == "" && !expires.IsZero() && !expires.After(now) {
-		d.Wrong["expires"] = "This time has passed already."
+		d.Wrong["expires"] = "This time is in the past."
 	}
 	return notBefore, expires
 }
 
-const badTime = "Give a day and a time like 2027-01-31T09:00, in UTC."
+const badTime = "Enter a date and time in UTC, such as 2027-01-31T09:00."

@@ -22,7 +22,7 @@ func TestTokenIsShownOnce(t *testing.T) {
 	nonce := w.field(w.get("/new").body, "nonce")
 	form := []string{"nonce", nonce, "name", "Docs site", "binding", "source", "source", "66a1f0c2d4b5e6f708192a3b", "lifetime", "90d"}
 	a := w.post("/new", form...)
-	w.want(a, http.StatusCreated, "Docs site", "It is shown this once", "renderDocsGPTWidget", "https://ask.example.com/stream")
+	w.want(a, http.StatusCreated, "Docs site", "It is shown only once", "renderDocsGPTWidget", "https://ask.example.com/stream")
 	token := tokens.FindString(a.body)
 	if !keys.HasValidChecksum(token) || w.desk.Store.Lookup(keys.DigestOf(token)) == nil {
 		t.Fatal("the token that is shown is none that counts")
@@ -40,7 +40,7 @@ func TestTokenIsShownOnce(t *testing.T) {
 	}
 
 	again := w.post("/new", form...)
-	w.want(again, http.StatusConflict, "This key was made already")
+	w.want(again, http.StatusConflict, "This key was already created")
 	id := w.desk.Store.Lookup(keys.DigestOf(token)).ID
 	if w.count() != 1 || !strings.Contains(again.body, `href="/keys/`+id+`"`) {
 		t.Errorf("%d keys after a reload", w.count())
@@ -75,7 +75,7 @@ func TestNothingLeadsAwayFromTheTokenWithoutAScript(t *testing.T) {
 func TestSnippetsFitTheBinding(t *testing.T) {
 	w := newWorld(t, func(o *Options) { o.Desk.GateURL = "" })
 	a := w.post("/new", "nonce", w.field(w.get("/new").body, "nonce"), "name", "Agent", "binding", "agent", "agent", "{env.A}")
-	w.want(a, http.StatusCreated, "import OpenAI", "from openai import", "The address of the gate is not known here")
+	w.want(a, http.StatusCreated, "import OpenAI", "from openai import", "The public URL of the gate is not configured.")
 	a = w.post("/new", "nonce", w.field(w.get("/new").body, "nonce"), "name", "Source", "sources", "handbook")
 	w.want(a, http.StatusCreated)
 	if strings.Contains(a.body, "import OpenAI") {
@@ -89,17 +89,17 @@ func TestWrongFields(t *testing.T) {
 		field string
 		says  string
 	}{
-		"no name":                {[]string{"name", "  ", "sources", "a"}, "name", "Give the key a name"},
+		"no name":                {[]string{"name", "  ", "sources", "a"}, "name", "Enter a name"},
 		"a long name":            {[]string{"name", strings.Repeat("x", 201), "sources", "a"}, "name", "200"},
 		"no source":              {[]string{"name", "x"}, "sources", "Choose at least one source."},
 		"a source that can't be": {[]string{"name", "x", "sources", strings.Repeat("s", 10_000)}, "sources", "256"},
-		"no agent":               {[]string{"name", "x", "binding", "agent"}, "agent", "Name an agent"},
+		"no agent":               {[]string{"name", "x", "binding", "agent"}, "agent", "Choose an agent"},
 		"two agents":             {[]string{"name", "x", "binding", "agent", "agent", "{env.A}", "agent_key", "k"}, "agent", "not both"},
-		"an end in the past":     {[]string{"name", "x", "sources", "a", "lifetime", "own", "expires", "2020-01-01T00:00"}, "expires", "passed"},
+		"an end in the past":     {[]string{"name", "x", "sources", "a", "lifetime", "own", "expires", "2020-01-01T00:00"}, "expires", "in the past"},
 		"an end that is no time": {[]string{"name", "x", "sources", "a", "lifetime", "own", "expires", "soon"}, "expires", "in UTC"},
-		"an end without its day": {[]string{"name", "x", "sources", "a", "lifetime", "own"}, "expires", "Give the day"},
+		"an end without its day": {[]string{"name", "x", "sources", "a", "lifetime", "own"}, "expires", "Enter the date"},
 		"a day without its choice": {
-			[]string{"name", "x", "sources", "a", "lifetime", "never", "expires", "2030-01-01T00:00"}, "expires", "Until a date",
+			[]string{"name", "x", "sources", "a", "lifetime", "never", "expires", "2030-01-01T00:00"}, "expires", "On a date",
 		},
 		"a beginning that is none": {[]string{"name", "x", "sources", "a", "not_before", "soon"}, "not_before", "in UTC"},
 		"an end before the beginning": {
@@ -109,7 +109,7 @@ func TestWrongFields(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			a := w.post("/new", append([]string{"nonce", w.field(w.get("/new").body, "nonce")}, tc.form...)...)
-			w.want(a, http.StatusUnprocessableEntity, "The key was not made", tc.says)
+			w.want(a, http.StatusUnprocessableEntity, "The key was not created", tc.says)
 			if tc.field != "" && !strings.Contains(a.body, `id="`+tc.field+`-error"`) {
 				t.Errorf("the message does not stand at the field %s", tc.field)
 			}
@@ -134,7 +134,7 @@ func TestPastedKeyIsNeverSentBack(t *testing.T) {
 	w.want(a, http.StatusUnprocessableEntity)
 	form[1] = "Pasted"
 	b := w.post("/new", append([]string{"nonce", w.field(a.body, "nonce")}, form...)...)
-	w.want(b, http.StatusCreated, "pasted, kept sealed")
+	w.want(b, http.StatusCreated, "pasted, stored encrypted")
 	for _, page := range []string{a.body, b.body, w.get("/").body, w.get("/audit").body} {
 		if strings.Contains(page, secret) {
 			t.Error("the pasted key stands in a page")
@@ -157,7 +157,7 @@ func TestNonce(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := w.in(t)
 			a := w.post("/new", "nonce", nonce, "name", "Kept & shown", "sources", "handbook")
-			w.want(a, http.StatusConflict, "This form is too old, so nothing was made.")
+			w.want(a, http.StatusConflict, "This form has expired, so no key was created.")
 			if w.count() != 1 || !strings.Contains(a.body, `value="Kept &amp; shown"`) {
 				t.Errorf("%d keys, or the form is empty", w.count())
 			}
@@ -165,7 +165,7 @@ func TestNonce(t *testing.T) {
 		})
 	}
 	w.desk.Clock.At = start.Add(nonceLife + time.Minute)
-	w.want(w.post("/new", "nonce", good, "name", "Late", "sources", "x"), http.StatusConflict, "too old")
+	w.want(w.post("/new", "nonce", good, "name", "Late", "sources", "x"), http.StatusConflict, "has expired")
 }
 
 func TestFormSentManyTimesAtOnceMakesOneKey(t *testing.T) {
@@ -208,11 +208,11 @@ func TestTokenIsNotLostWhenItIsNotInForceYet(t *testing.T) {
 	defer stop()
 	nonce := w.field(w.get("/new").body, "nonce")
 	a := w.post("/new", "nonce", nonce, "name", "x", "sources", "y")
-	w.want(a, http.StatusCreated, "could not bring it into force yet")
+	w.want(a, http.StatusCreated, "could not apply it yet")
 	if tokens.FindString(a.body) == "" || len(w.faults) != 1 {
 		t.Errorf("no token, or no word of it: %v", w.faults)
 	}
-	w.want(w.post("/new", "nonce", nonce, "name", "x", "sources", "y"), http.StatusConflict, "made already")
+	w.want(w.post("/new", "nonce", nonce, "name", "x", "sources", "y"), http.StatusConflict, "already created")
 }
 
 func TestSourcesToPick(t *testing.T) {
@@ -224,8 +224,8 @@ func TestSourcesToPick(t *testing.T) {
 			return []keyservice.Source{{ID: "a1", Name: "Handbook"}, {ID: "a2"}}, fail
 		}
 	})
-	w.want(w.get("/new"), http.StatusOK, "could not be had, so type their ids", "IDs of sources, one a line")
-	w.want(w.get("/new"), http.StatusOK, "could not be had, so type their ids")
+	w.want(w.get("/new"), http.StatusOK, "could not be loaded from DocsGPT. Enter source IDs instead.", "Source IDs, one per line")
+	w.want(w.get("/new"), http.StatusOK, "could not be loaded from DocsGPT. Enter source IDs instead.")
 	if asked != 1 {
 		t.Errorf("asked %d times, want once for a while", asked)
 	}

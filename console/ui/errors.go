@@ -1,60 +1,67 @@
 package ui
 
 import (
+	"context"
 	"errors"
 	"net/http"
 
 	"github.com/docsgate/docsgate/keys/registry"
 )
 
-// refusal is an error that is shown as a page of its own.
-type refusal struct {
+// pageError is an error that is shown as its own page.
+type pageError struct {
 	status int
-	text   string // a sentence or two for people
+	text   string // one or two sentences
 }
 
-func (e *refusal) Error() string { return e.text }
+func (e *pageError) Error() string { return e.text }
 
-// refused makes the errors of the layers below into what is shown.
-func refused(err error) (shown *refusal, fault bool) {
-	var own *refusal
+// pageErrorOf returns the page for an error. Statuses are those of the API for the same error. fault reports whether the error
+// is a failure of the gate, which has to be logged.
+func pageErrorOf(err error) (shown *pageError, fault bool) {
+	var own *pageError
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &own):
 		return own, false
 	case errors.Is(err, registry.ErrNotFound):
-		return &refusal{http.StatusNotFound, "There is no key with this ID. It may be a key of a file that has been taken out."}, false
+		return &pageError{http.StatusNotFound, "There is no key with this ID. It may have been removed from its feed."}, false
 	case errors.Is(err, registry.ErrConflict):
-		return &refusal{http.StatusConflict, "Somebody else has changed this key in the meantime. Nothing was stored: look " +
-			"at the key again, and repeat the change if it is still wanted."}, false
+		return &pageError{http.StatusConflict, "The key was changed concurrently. Nothing was stored. Check the key, and repeat the " +
+			"change if it is still needed."}, false
 	case errors.Is(err, registry.ErrRevoked):
-		return &refusal{http.StatusConflict, "This key is revoked, so nothing of it can be changed any more."}, false
+		return &pageError{http.StatusConflict, "This key is revoked permanently and cannot be changed. Create a new key instead."}, false
 	case errors.Is(err, registry.ErrNotApplied):
-		return &refusal{http.StatusServiceUnavailable, "The change is stored, but could not be brought into force yet. It will be, " +
-			"as soon as that works again; the log of the gate says what is wrong."}, true
+		return &pageError{http.StatusServiceUnavailable, "The change is stored, but the gate could not apply it yet. " +
+			"It retries automatically; its log has the reason."}, true
+	case errors.Is(err, registry.ErrExists):
+		return &pageError{http.StatusConflict, "Another key has this ID or token. Nothing was stored."}, false
 	case errors.As(err, &tooLarge):
-		return &refusal{http.StatusRequestEntityTooLarge, "What was sent is too long."}, false
+		return &pageError{http.StatusRequestEntityTooLarge, "The form is too large."}, false
 	}
 	if wrong := fieldErrors(err); len(wrong) > 0 {
 		text := ""
 		for _, message := range wrong {
 			text += message + " "
 		}
-		return &refusal{http.StatusUnprocessableEntity, text}, false
+		return &pageError{http.StatusUnprocessableEntity, text}, false
 	}
-	// Errors of the store are written for operators, who are the only ones to see this page, and hold no secret.
-	return &refusal{http.StatusInternalServerError, "It did not work: " + err.Error() + "."}, true
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return &pageError{http.StatusServiceUnavailable, "The request was canceled, or timed out, before it was completed."}, true
+	}
+	// Errors of the store are written for operators, the only users of this page, and contain no secret.
+	return &pageError{http.StatusInternalServerError, "The request failed: " + err.Error() + "."}, true
 }
 
-// answer makes a handler of one that can fail.
-func (p *Page) answer(handle func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
+// handler returns an http.HandlerFunc that shows the error of handle as a page.
+func (p *Page) handler(handle func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 		err := handle(w, r)
 		if err == nil {
 			return
 		}
-		shown, fault := refused(err)
+		shown, fault := pageErrorOf(err)
 		if fault && p.Fault != nil {
 			p.Fault(r, err)
 		}
@@ -62,11 +69,11 @@ func (p *Page) answer(handle func(http.ResponseWriter, *http.Request) error) htt
 	}
 }
 
-// maxForm is the most bytes that a form may have; a name of 200 characters and a thousand sources fit.
+// maxForm is the maximum size of a form in bytes. A name of 200 characters and a thousand source IDs fit.
 const maxForm = 1 << 20
 
-// Refuse answers with a page that says why there is nothing else. It is also for whoever stands before the page. The text
-// is one or two sentences; if it is empty, there is one for each status that a console answers with.
+// Refuse responds with an error page. It also serves the handlers before the Page, such as the authenticator. The text is one
+// or two sentences; if it is empty, the page has the default text of the status.
 func (p *Page) Refuse(w http.ResponseWriter, r *http.Request, status int, text string) {
 	setSecurityHeaders(w.Header())
 	if text == "" {
@@ -83,17 +90,17 @@ func usualTitle(status int) string {
 	case http.StatusNotFound:
 		return "Not found"
 	case http.StatusUnauthorized:
-		return "Please sign in"
+		return "Sign-in required"
 	case http.StatusForbidden:
-		return "Not allowed"
+		return "Access denied"
 	case http.StatusMethodNotAllowed:
-		return "Not possible here"
+		return "Method not allowed"
 	case http.StatusConflict:
 		return "Nothing was changed"
 	case http.StatusTooManyRequests:
 		return "Too many attempts"
 	case http.StatusUnprocessableEntity, http.StatusBadRequest:
-		return "That cannot be right"
+		return "Invalid request"
 	default:
 		return http.StatusText(status)
 	}
@@ -104,12 +111,12 @@ func usualText(status int) string {
 	case http.StatusNotFound:
 		return "There is nothing at this address."
 	case http.StatusUnauthorized:
-		return "This page is for those who may manage keys."
+		return "Only key administrators can use this page."
 	case http.StatusForbidden:
-		return "The request did not come from this page itself, or from an address that may use it."
+		return "The request came from another site, or from an address that may not use the console."
 	case http.StatusTooManyRequests:
-		return "There were too many attempts that failed. Please wait a minute and try again."
+		return "There were too many failed attempts. Wait a minute and try again."
 	default:
-		return "It did not work. The log of the gate says more."
+		return "The request failed. The log of the gate has the reason."
 	}
 }

@@ -75,16 +75,16 @@ const day = 24 * time.Hour
 
 // lifetimes are how long a new key may live.
 var lifetimes = []choice{
-	{"never", "No end", 0},
+	{"never", "Never", 0},
 	{"30d", "30 days", 30 * day},
 	{"90d", "90 days", 90 * day},
 	{"1y", "1 year", 365 * day},
-	{customChoice, "Until a date", 0},
+	{customChoice, "On a date", 0},
 }
 
 // graces are how long a replaced token may go on to count.
 var graces = []choice{
-	{"0", "Not at all", 0},
+	{"0", "None", 0},
 	{"1h", "1 hour", time.Hour},
 	{"24h", "24 hours", day},
 	{"7d", "7 days", 7 * day},

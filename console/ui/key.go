@@ -32,11 +32,11 @@ func (e edit) Err(field string) string { return e.Wrong[field] }
 
 // notices are what a page says once something was done, by the word in its address.
 var notices = map[string]string{
-	"changed":  "The changes are stored and in force.",
+	"changed":  "The changes are saved and in effect.",
 	"same":     "Nothing was changed.",
-	"disabled": "The key is disabled: from now on it is refused.",
+	"disabled": "The key is disabled. New requests with it are rejected; responses in flight continue to their end.",
 	"enabled":  "The key is enabled again.",
-	"revoked":  "The key is revoked: from now on it is refused, for ever.",
+	"revoked":  "The key is revoked permanently. New requests with it are rejected; responses in flight continue to their end.",
 }
 
 const trailOnPage = 20
@@ -120,7 +120,7 @@ func (e *edit) time(field, text, was string) *time.Time {
 func (p *Page) issued(r *http.Request) (keyservice.Key, error) {
 	k, err := p.Desk.Show(r.Context(), r.PathValue("id"))
 	if err == nil && !k.Issued {
-		err = &refusal{http.StatusConflict, "This key comes from another feed. It can only be changed where it is written."}
+		err = &pageError{http.StatusConflict, "This key comes from another feed. It is read-only here; change it in its feed."}
 	}
 	return k, err
 }

@@ -70,9 +70,9 @@ func (p *Page) rowOf(k keyservice.Key, names map[string]string) row {
 func boundTo(reference string) bindingItem {
 	switch reference {
 	case "":
-		return bindingItem{Name: "not told here"}
+		return bindingItem{Name: "unknown"}
 	case "sealed":
-		return bindingItem{Name: "pasted, kept sealed"}
+		return bindingItem{Name: "pasted, stored encrypted"}
 	default:
 		return bindingItem{ID: reference}
 	}

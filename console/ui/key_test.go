@@ -43,7 +43,7 @@ func TestChange(t *testing.T) {
 
 	w.leadsTo(w.edit(id), "/keys/"+id+"?done=same")
 	w.leadsTo(w.edit(id, "name", "New <name>"), "/keys/"+id+"?done=changed")
-	w.want(w.get("/keys/"+id+"?done=changed"), 200, "The changes are stored and in force.", "New <name>", `name, was "Docs site"`)
+	w.want(w.get("/keys/"+id+"?done=changed"), 200, "The changes are saved and in effect.", "New <name>", `name, was "Docs site"`)
 	w.leadsTo(w.edit(id, "expires", "2027-02-03T04:05"), "/keys/"+id+"?done=changed")
 	k := w.desk.Store.Get(id)
 	if k.Name != "New <name>" || k.Digest != before.Digest || !k.Expires.Equal(time.Date(2027, 2, 3, 4, 5, 0, 0, time.UTC)) {
@@ -107,7 +107,7 @@ func TestStates(t *testing.T) {
 func TestKeysOfOtherFeedsAreReadOnly(t *testing.T) {
 	w := newWorld(t)
 	a := w.get("/keys/status-page")
-	w.want(a, 200, "It can be looked at here, and changed only where it is written.", "file:keys.yaml")
+	w.want(a, 200, "It is read-only here. Change it in its feed.", "file:keys.yaml")
 	if strings.Contains(a.body, "Save changes") || strings.Contains(a.body, "/keys/status-page/") {
 		t.Error("it is offered to be changed")
 	}
@@ -138,7 +138,7 @@ func TestRotate(t *testing.T) {
 		"far too long":         {[]string{"grace", "own", "amount", "1e300", "unit", "d"}, 0, "30 days at most"},
 		"less than nothing":    {[]string{"grace", "own", "amount", "-1", "unit", "d"}, 0, "30 days at most"},
 		"no number":            {[]string{"grace", "own", "amount", "NaN", "unit", "d"}, 0, "30 days at most"},
-		"no choice":            {nil, 0, "Choose how long"},
+		"no choice":            {nil, 0, "Choose a grace period"},
 		"a number, not chosen": {[]string{"grace", "24h", "amount", "3"}, 0, `choose "Custom"`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -153,7 +153,7 @@ func TestRotate(t *testing.T) {
 				}
 				return
 			}
-			w.want(a, http.StatusOK, "A new token for Docs site", "It is shown this once")
+			w.want(a, http.StatusOK, "A new token for Docs site", "It is shown only once")
 			token := tokens.FindString(a.body)
 			if k := w.desk.Store.Lookup(keys.DigestOf(token)); token == old || k == nil || k.ID != id {
 				t.Error("there is no new token of the same key")
@@ -167,7 +167,7 @@ func TestRotate(t *testing.T) {
 			case tc.grace > 0 && (len(was) != 1 || !was[0].Until.Equal(start.Add(tc.grace))):
 				t.Errorf("the old token counts until %v", was)
 			}
-			w.want(w.post("/keys/"+id+"/rotate", form...), http.StatusConflict, "This key was rotated already")
+			w.want(w.post("/keys/"+id+"/rotate", form...), http.StatusConflict, "This key was already rotated")
 			if w.desk.Store.Lookup(keys.DigestOf(token)) == nil {
 				t.Error("a reload rotated the key once more")
 			}
@@ -182,18 +182,18 @@ func TestOldTokenStillUsed(t *testing.T) {
 	w := newWorld(t)
 	id, _ := w.makeUsual()
 	w.post("/keys/"+id+"/rotate", "nonce", w.page.Forms.issue(rotatePurpose(id)), "grace", "7d")
-	w.want(w.get("/keys/"+id), 200, "It has not been used since the new one was made.")
+	w.want(w.get("/keys/"+id), 200, "It has not been used since the rotation.")
 	w.desk.Usage.Count(id, true, start.Add(time.Hour))
 	w.desk.Clock.At = start.Add(90 * time.Minute)
 	w.want(w.get("/keys/"+id), 200, "It is still used, last 30 minutes ago.")
-	w.want(w.get("/"), 200, "old still used")
+	w.want(w.get("/"), 200, "previous token still used")
 }
 
 func TestProblemOfAKey(t *testing.T) {
 	w := newWorld(t)
 	id, _ := w.make("name", "Bot", "binding", "agent", "agent", "{env.BOT_KEY}")
 	w.desk.Registry.SetRules(registry.Policy{})
-	w.want(w.get("/keys/"+id), 200, "This key is refused.", "Unusable")
+	w.want(w.get("/keys/"+id), 200, "This key is rejected.", "Unusable")
 }
 
 func TestAuditTrail(t *testing.T) {
@@ -224,6 +224,6 @@ func TestAuditTrail(t *testing.T) {
 	if a := w.get("/audit?key=" + other); strings.Count(a.body, "<li>") != 1 || !strings.Contains(a.body, "Other") {
 		t.Error("the trail of one key is not its own")
 	}
-	w.want(w.get("/audit?before=1"), 200, "There are no entries further back.")
+	w.want(w.get("/audit?before=1"), 200, "There are no older entries.")
 	w.want(w.get("/audit?before=nonsense&key=none"), 200, "There are no entries.")
 }

@@ -71,7 +71,7 @@ func (p *Page) list(w http.ResponseWriter, r *http.Request) error {
 	}
 	found, next, total, err := p.Desk.List(q)
 	if err != nil {
-		return &refusal{http.StatusBadRequest, "This page of the list is not there any more. Go back to its beginning."}
+		return &pageError{http.StatusBadRequest, "This page of the list no longer exists. Go back to the first page."}
 	}
 	at := 0
 	if n, err := strconv.Atoi(query.Get("at")); err == nil && q.After != "" && n > 0 && n+len(found) <= total {

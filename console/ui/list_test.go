@@ -39,7 +39,7 @@ func TestList(t *testing.T) {
 		"by feed":             {"feed=file:keys.yaml", []string{"status-page"}, []string{"Mobile app"}},
 		"by all at once":      {"q=mobile&state=active&source=66a1f0c2d4b5e6f708192a3d", []string{"Mobile app"}, []string{"status-page"}},
 		"by a state unknown":  {"state=odd", []string{"13 keys"}, nil},
-		"without a result":    {"q=nobody", []string{"No key fits this search", "Clear the search"}, []string{"Mobile app"}},
+		"without a result":    {"q=nobody", []string{"No keys match your search", "Clear the search"}, []string{"Mobile app"}},
 		"with text not UTF-8": {"q=%ff%fe", []string{"13 keys"}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -53,7 +53,7 @@ func TestList(t *testing.T) {
 			}
 		})
 	}
-	w.want(w.get("/?after=nonsense"), http.StatusBadRequest, "Go back to its beginning")
+	w.want(w.get("/?after=nonsense"), http.StatusBadRequest, "Go back to the first page")
 }
 
 func TestPages(t *testing.T) {

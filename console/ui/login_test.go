@@ -109,7 +109,7 @@ func TestTry(t *testing.T) {
 		t.Errorf("a refusal is %q", a.body)
 	}
 	a = w.post("/try", "token", "t", "question", "break")
-	if !strings.Contains(a.body, "\n\ndata: "+`{"type":"done","status":200,"error":"The gate could not be asked`) || len(w.faults) != 1 {
+	if !strings.Contains(a.body, "\n\ndata: "+`{"type":"done","status":200,"error":"The gate could not be reached`) || len(w.faults) != 1 {
 		t.Errorf("a broken stream is %q, faults %v", a.body, w.faults)
 	}
 	gotToken = ""

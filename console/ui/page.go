@@ -59,15 +59,15 @@ func New(o Options) *Page {
 		"POST /try":               p.try,
 		"POST /theme":             p.setTheme,
 	} {
-		p.mux.HandleFunc(pattern, p.answer(handle))
+		p.mux.HandleFunc(pattern, p.handler(handle))
 	}
 	p.mux.HandleFunc("GET /assets/{name}", p.serveAsset)
 	if o.SignIn != nil {
-		p.mux.HandleFunc("GET /login", p.answer(p.login))
-		p.mux.HandleFunc("POST /login", p.answer(p.signIn))
+		p.mux.HandleFunc("GET /login", p.handler(p.login))
+		p.mux.HandleFunc("POST /login", p.handler(p.signIn))
 	}
 	if o.SignOut != nil {
-		p.mux.HandleFunc("POST /logout", p.answer(p.signOut))
+		p.mux.HandleFunc("POST /logout", p.handler(p.signOut))
 	}
 	return p
 }
@@ -96,7 +96,7 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch allow := rec.header.Get("Allow"); {
 	case rec.status == http.StatusMethodNotAllowed:
 		w.Header().Set("Allow", allow)
-		p.Refuse(w, r, rec.status, "This page cannot be called in that way.")
+		p.Refuse(w, r, rec.status, "This page does not support that method.")
 	case rec.header.Get("Location") != "": // a path that was not spelled in the usual way
 		w.Header().Set("Location", p.Base+rec.header.Get("Location"))
 		w.WriteHeader(rec.status)

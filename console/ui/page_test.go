@@ -36,7 +36,7 @@ func TestEveryPageIsStrict(t *testing.T) {
 		"the list":               {"/", 200},
 		"a search":               {"/?q=docs&state=active", 200},
 		"a search for nothing":   {"/?q=no-such-key", 200},
-		"Create New":             {"/new", 200},
+		"Create key":             {"/new", 200},
 		"a key":                  {"/keys/" + id, 200},
 		"a key of another feed":  {"/keys/status-page", 200},
 		"rotating":               {"/keys/" + id + "/rotate", 200},
@@ -107,7 +107,7 @@ func TestMethods(t *testing.T) {
 		if a.Code != http.StatusMethodNotAllowed || a.Header().Get("Allow") != allow {
 			t.Errorf("DELETE %s: status %d, Allow %q", path, a.Code, a.Header().Get("Allow"))
 		}
-		if !strings.Contains(a.body, "Not possible here") {
+		if !strings.Contains(a.body, "Method not allowed") {
 			t.Errorf("DELETE %s: no page of the usual look", path)
 		}
 	}
@@ -118,7 +118,7 @@ func TestFormsAreWantedAsForms(t *testing.T) {
 	r := httptest.NewRequest(http.MethodPost, "/new", strings.NewReader(`{"name":"x"}`))
 	r.Header.Set("Content-Type", "application/json")
 	w.want(w.do(r), http.StatusUnsupportedMediaType)
-	w.want(w.post("/new", "name", strings.Repeat("x", maxForm)), http.StatusRequestEntityTooLarge, "too long")
+	w.want(w.post("/new", "name", strings.Repeat("x", maxForm)), http.StatusRequestEntityTooLarge, "too large")
 	if w.count() != 0 {
 		t.Error("a key was made")
 	}
@@ -164,7 +164,7 @@ func TestHostileNamesAreText(t *testing.T) {
 		}
 	}
 	list := w.get("/")
-	w.want(list, 200, `<script>document.title = "broken"</script>`, "(a name that cannot be seen)")
+	w.want(list, 200, `<script>document.title = "broken"</script>`, "(invisible name)")
 	if !strings.Contains(list.body, "<bdi>\u202eevil reversed name") {
 		t.Error("a name that turns the direction of text is not isolated")
 	}

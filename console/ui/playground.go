@@ -13,14 +13,14 @@ const maxQuestion = 4000 // characters
 // event is the page's own: {"type":"done","status":...} with the gate's status, and an error if there was none from the gate.
 func (p *Page) try(w http.ResponseWriter, r *http.Request) error {
 	if p.Desk.TestQuery == nil {
-		return &refusal{http.StatusNotFound, "Questions cannot be asked from here."}
+		return &pageError{http.StatusNotFound, "This console cannot send questions."}
 	}
 	if err := parseForm(r); err != nil {
 		return err
 	}
 	token, question := strings.TrimSpace(r.PostForm.Get("token")), strings.TrimSpace(r.PostForm.Get("question"))
 	if token == "" || question == "" || utf8.RuneCountInString(question) > maxQuestion {
-		return &refusal{http.StatusUnprocessableEntity, "Ask a question of at most 4,000 characters, with a token."}
+		return &pageError{http.StatusUnprocessableEntity, "Enter a token, and a question of at most 4,000 characters."}
 	}
 	w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
 	w.Header().Set("X-Accel-Buffering", "no")
@@ -31,7 +31,7 @@ func (p *Page) try(w http.ResponseWriter, r *http.Request) error {
 		Error  string `json:"error,omitempty"`
 	}{Type: "done", Status: status}
 	if err != nil && r.Context().Err() == nil {
-		last.Error = "The gate could not be asked, or the answer broke off."
+		last.Error = "The gate could not be reached, or the answer is incomplete."
 		if p.Fault != nil {
 			p.Fault(r, err)
 		}

@@ -95,7 +95,7 @@ func (p *Page) render(w http.ResponseWriter, r *http.Request, status int, name, 
 		if p.Fault != nil {
 			p.Fault(r, err)
 		}
-		http.Error(w, "The page could not be made. The log of the gate says more.", http.StatusInternalServerError)
+		http.Error(w, "The page could not be rendered. The log of the gate has the reason.", http.StatusInternalServerError)
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
@@ -163,10 +163,10 @@ func parseForm(r *http.Request) error {
 		if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
 			return err
 		}
-		return &refusal{http.StatusBadRequest, "The form could not be read: " + err.Error() + "."}
+		return &pageError{http.StatusBadRequest, "The form could not be read: " + err.Error() + "."}
 	}
 	if kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); strings.TrimSpace(kind) != "application/x-www-form-urlencoded" {
-		return &refusal{http.StatusUnsupportedMediaType, "Only forms of this page are taken here."}
+		return &pageError{http.StatusUnsupportedMediaType, "The content type must be application/x-www-form-urlencoded."}
 	}
 	return nil
 }

@@ -57,7 +57,7 @@ func (p *Page) rotate(w http.ResponseWriter, r *http.Request) error {
 	})
 	switch {
 	case errors.Is(err, errExpiredForm):
-		o.Alert = "This form is too old, so nothing was done. Look at the key: if it was rotated already, there is no need to do it again."
+		o.Alert = "This form has expired, so the key was not rotated. Check the key first: if it is already rotated, do not rotate it again."
 		p.renderRotation(w, r, http.StatusConflict, k, o)
 		return nil
 	case before != "":
@@ -82,11 +82,11 @@ func (p *Page) rotate(w http.ResponseWriter, r *http.Request) error {
 func (o *rotation) span() (grace time.Duration, wrong string) {
 	c, ok := chosen(graces, o.Grace)
 	if !ok {
-		return 0, "Choose how long the old token still counts."
+		return 0, "Choose a grace period for the previous token."
 	}
 	if c.Value != customChoice {
 		if o.Amount != "" { // typed without the choice having been made
-			return 0, `For a time of your own choose "Custom", or clear the number.`
+			return 0, `To use this number, choose "Custom", or clear the number.`
 		}
 		return c.span, ""
 	}
@@ -96,7 +96,7 @@ func (o *rotation) span() (grace time.Duration, wrong string) {
 	}
 	n, err := strconv.ParseFloat(o.Amount, 64)
 	if err != nil || math.IsNaN(n) || n < 0 || n*unit.Hours() > registry.MaxGrace.Hours() {
-		return 0, "Give a number of hours or days, 30 days at most."
+		return 0, "Enter a number of hours or days, 30 days at most."
 	}
 	return time.Duration(n * float64(unit)).Truncate(time.Second), ""
 }

@@ -22,7 +22,7 @@ func snippets(gate, token string, agent bool) []snippet {
 	all := []snippet{
 		{
 			"html", "Widget", "Take dist/modern/browser.js out of the npm package docsgpt 0.5.1 and put it on your site, here " +
-				"as /docsgpt-0.5.1.js. Everybody can read the key in the page; that is what it is for.",
+				"as /docsgpt-0.5.1.js. Visitors can read the key in the source of the page; that is by design.",
 			`<div id="app"></div>
 <script src="/docsgpt-0.5.1.js" type="module"></script>
 <script type="module">
@@ -44,11 +44,11 @@ export const Ask = () => (
     showSources={true}
   />
 );`},
-		{"curl", "curl", "The answer comes as a stream of events.", `curl -sSN GATE_URL/stream \
+		{"curl", "curl", "The response is a stream of events.", `curl -sSN GATE_URL/stream \
   -H 'Content-Type: application/json' \
   -d '{"question": "How do I begin?", "history": "[]", "api_key": "YOUR_KEY"}'`},
 		{
-			"docsgpt", "DocsGPT API", "As in DocsGPT's API guide: the whole answer at once, with its sources.",
+			"docsgpt", "DocsGPT API", "As in DocsGPT's API guide: the complete answer in one response, with its sources.",
 			`const response = await fetch("GATE_URL/api/answer", {
   method: "POST",
   headers: { "Content-Type": "application/json" },
@@ -93,7 +93,7 @@ print(answer.choices[0].message.content)`},
 	return all
 }
 
-const openAINote = `The gate must serve "endpoints openai". Any model name will do: the agent decides.`
+const openAINote = `The gate must serve "endpoints openai". Any model name works: the agent determines the model.`
 
 // quoted writes a text as a literal of JavaScript, which is also one of Python and, here, an attribute of JSX.
 func quoted(text string) string {

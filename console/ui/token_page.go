@@ -66,7 +66,7 @@ func (p *Page) renderDuplicate(w http.ResponseWriter, r *http.Request, id string
 	if k, err := p.Desk.Show(r.Context(), id); err == nil {
 		name = k.Name
 	}
-	p.render(w, r, http.StatusConflict, "duplicate_submission", "Done already", struct {
+	p.render(w, r, http.StatusConflict, "duplicate_submission", "Already submitted", struct {
 		ID, Name string
 		Rotated  bool
 	}{id, name, rotated})

@@ -147,12 +147,12 @@ export function addSecret(testbed, token, name) {
  * @returns {Promise<{name: string, token: string, id: string}>}
  */
 export async function createKey(testbed, page, { name, source, typed, agent, agentKey, lifetime }) {
-  await page.getByRole('link', { name: 'Create New' }).click();
+  await page.getByRole('link', { name: 'Create key' }).click();
   await page.getByRole('textbox', { name: 'Name' }).fill(name);
   if (source) await page.getByRole('checkbox', { name: source }).check();
   if (typed) {
-    await page.getByText('Type ids of other sources').click();
-    await page.getByLabel('IDs of sources').fill(typed);
+    await page.getByText('Enter other source IDs').click();
+    await page.getByLabel('Source IDs').fill(typed);
   }
   if (agent || agentKey) await page.getByRole('radio', { name: /^Agent/ }).check();
   if (agent) await page.getByRole('combobox', { name: 'Agent', exact: true }).selectOption(agent);

@@ -83,7 +83,7 @@ describe('appearance of the console', () => {
       .filter((a) => a.textContent.length < 26 && a.scrollWidth > a.clientWidth).map((a) => a.textContent));
     assert.deepEqual(cut, [], 'names that are truncated in favor of the sparkline');
     await page.goto(`${testbed.gate.console('password')}/?q=nothing+like+this`);
-    await page.getByText('No key fits this search').waitFor();
+    await page.getByText('No keys match your search').waitFor();
     await assertAppearance(page);
   });
 
@@ -99,7 +99,7 @@ describe('appearance of the console', () => {
       await page.getByRole('textbox', { name: 'Name' }).fill('First');
       await page.getByRole('checkbox', { name: 'Handbook' }).check();
       await page.getByRole('button', { name: 'Create key' }).click();
-      await page.getByText('The address of the gate is not known here').waitFor();
+      await page.getByText('The public URL of the gate is not configured.').waitFor();
       await shownKey(testbed, page, 'First');
       await assertAppearance(page);
       assertNoConsoleErrors(page);
@@ -118,10 +118,10 @@ describe('appearance of the console', () => {
   inside('the form for a new key, and its validation errors', '/new', async (page) => {
     await assertAppearance(page);
     await page.getByRole('radio', { name: /^Agent/ }).check();
-    await page.getByRole('radio', { name: 'Until a date' }).check();
-    await page.getByText('Begin later').click();
+    await page.getByRole('radio', { name: 'On a date' }).check();
+    await page.getByText('Activate later').click();
     await page.getByRole('button', { name: 'Create key' }).click();
-    await page.getByText('The key was not made').waitFor();
+    await page.getByText('The key was not created').waitFor();
     await assertAppearance(page);
   });
 
@@ -133,7 +133,7 @@ describe('appearance of the console', () => {
     await page.getByText('Sources: Handbook').waitFor();
     await assertAppearance(page);
     await page.reload();
-    await page.getByText('This key was made already').waitFor();
+    await page.getByText('This key was already created').waitFor();
     await assertAppearance(page);
   });
 
@@ -152,7 +152,7 @@ describe('appearance of the console', () => {
   });
 
   inside('a key of a file, the whole audit trail, and a page that does not exist', '/keys/status-page', async (page) => {
-    await page.getByText('changed only where it is written').waitFor();
+    await page.getByText('It is read-only here.').waitFor();
     await assertAppearance(page);
     await page.getByRole('link', { name: 'Audit trail' }).click();
     await assertAppearance(page);
@@ -167,7 +167,7 @@ describe('appearance of the console', () => {
     await page.reload();
     const titles = await page.locator('.keys .name a').evaluateAll((links) => links.map((a) => a.title));
     assert.deepEqual(HOSTILE.filter((name) => !titles.includes(name)), []);
-    await page.getByText('(a name that cannot be seen)').first().waitFor();
+    await page.getByText('(invisible name)').first().waitFor();
     await page.getByText(HOSTILE[0], { exact: true }).waitFor();
     await assertAppearance(page, ['light']);
     await page.getByRole('link', { name: 'Audit trail' }).click();
@@ -203,14 +203,14 @@ describe('appearance of the console', () => {
       field.removeAttribute('maxlength');
       field.value = text;
     }, long);
-    await page.getByText('Type ids of other sources').click();
-    await page.getByLabel('IDs of sources').fill(`${HOSTILE.join('\n')}\n${long}`);
+    await page.getByText('Enter other source IDs').click();
+    await page.getByLabel('Source IDs').fill(`${HOSTILE.join('\n')}\n${long}`);
     await page.getByRole('button', { name: 'Create key' }).click();
     await page.getByText('At most 200 characters, these are 10002.').waitFor();
     await assertAppearance(page, ['light']);
     await page.getByRole('textbox', { name: 'Name' }).fill('Short');
     await page.getByRole('button', { name: 'Create key' }).click();
-    await page.getByText('The key was not made').waitFor();
+    await page.getByText('The key was not created').waitFor();
     assert.match(await page.locator('#sources-error').innerText(), /source/i);
     await assertAppearance(page, ['light']);
 
@@ -218,7 +218,7 @@ describe('appearance of the console', () => {
     await page.getByRole('searchbox', { name: 'Search' }).fill(HOSTILE[0]);
     await page.getByText('1 key', { exact: true }).waitFor();
     await page.goto(`${testbed.gate.console('password')}/?q=${encodeURIComponent(long)}&source=${encodeURIComponent(HOSTILE[1])}`);
-    await page.getByText('No key fits this search').waitFor();
+    await page.getByText('No keys match your search').waitFor();
     await assertAppearance(page, ['light']);
   });
 });

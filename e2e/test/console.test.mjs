@@ -82,7 +82,7 @@ describe('console', () => {
     await page.getByLabel('Source', { exact: true }).fill(testbed.keys.sources.payroll);
     await page.getByText('7 keys', { exact: true }).waitFor();
     await page.getByLabel('State', { exact: true }).selectOption('revoked');
-    await page.getByText('No key fits this search').waitFor();
+    await page.getByText('No keys match your search').waitFor();
     const marked = page.getByRole('navigation', { name: 'Keys by state' }).locator('[aria-current]');
     assert.match(await marked.innerText(), /Revoked/);
     await page.getByLabel('State', { exact: true }).selectOption('');
@@ -93,7 +93,7 @@ describe('console', () => {
     await page.getByText('7 keys', { exact: true }).waitFor();
 
     await page.getByRole('link', { name: 'Bound to a source' }).click();
-    await page.getByText('It can be looked at here, and changed only where it is written.').waitFor();
+    await page.getByText('It is read-only here. Change it in its feed.').waitFor();
     for (const name of ['Rotate', 'Disable', 'Revoke', 'Save changes']) {
       assert.equal(await page.getByRole('button', { name }).or(page.getByRole('link', { name })).count(), 0, name);
     }
@@ -143,7 +143,7 @@ describe('console', () => {
 
     const keys = await countKeys();
     await page.reload(); // submits the form again
-    await page.getByRole('heading', { name: 'This key was made already' }).waitFor();
+    await page.getByRole('heading', { name: 'This key was already created' }).waitFor();
     assert.equal(await countKeys(), keys, 'a second key was created');
     assert.ok(!(await page.content()).includes(token));
 
@@ -229,7 +229,7 @@ describe('console', () => {
 
   scenario('agents that can be chosen are those that are listed and keys of other feeds; no other is taken', async (open) => {
     const page = await open();
-    await page.getByRole('link', { name: 'Create New' }).click();
+    await page.getByRole('link', { name: 'Create key' }).click();
     await page.getByRole('radio', { name: /^Agent/ }).check();
     const values = await page.locator('#agent option').evaluateAll((all) => all.map((option) => option.value));
     assert.equal(values[1], '{env.E2E_AGENT_HANDBOOK}');
@@ -312,20 +312,20 @@ describe('console', () => {
     assert.notEqual(second.token, first.token);
 
     const list = await open();
-    await rowOf(list, 'Turned').getByText('old still counts').waitFor();
+    await rowOf(list, 'Turned').getByText('previous token still valid').waitFor();
     for (const mode of PROXY_MODES) {
       for (const { token } of [first, second]) assertFromHandbook((await question(testbed, token, mode)).answer, testbed.keys);
     }
     await list.reload();
-    await rowOf(list, 'Turned').getByText('old still used').waitFor();
+    await rowOf(list, 'Turned').getByText('previous token still used').waitFor();
 
     await page.getByRole('link', { name: /go to the key/ }).click();
     await page.getByText('It is still used').waitFor();
     await page.getByRole('link', { name: 'Rotate' }).click();
     await page.getByText('is still used').waitFor();
-    await page.getByRole('radio', { name: 'Not at all' }).check();
+    await page.getByRole('radio', { name: 'None' }).check();
     await page.getByRole('button', { name: 'Rotate key' }).click();
-    await page.getByText('is refused from now on').waitFor();
+    await page.getByText('no longer valid').waitFor();
     const third = await shownKey(testbed, page, 'Turned');
     assert.equal((await question(testbed, second.token)).status, 401);
     assert.equal((await question(testbed, third.token)).status, 200);
@@ -343,7 +343,7 @@ describe('console', () => {
     assert.equal((await question(testbed, token)).status, 200);
     await page.getByLabel('Expires (UTC)').fill('');
     await page.getByRole('button', { name: 'Save changes' }).click();
-    await page.getByText('The changes are stored and in force.').waitFor();
+    await page.getByText('The changes are saved and in effect.').waitFor();
     await page.getByRole('heading', { name: 'Changed' }).first().waitFor();
     await page.getByText('Not yet valid').waitFor();
     assert.equal((await question(testbed, token)).status, 401);
@@ -374,7 +374,7 @@ describe('console', () => {
     const entries = page.getByRole('main').getByRole('listitem');
     assert.match(await entries.filter({ hasText: 'By alice' }).innerText(), /^Created[^]*alice\s+from 127\.0\.0\.1/);
     await entries.filter({ hasText: 'Told of' }).first().getByTitle('Entries of this key only').click();
-    await page.getByText('Only of the key').waitFor();
+    await page.getByText('Entries of the key').waitFor();
     const texts = await entries.allInnerTexts();
     assert.deepEqual(texts.map((text) => text.split(/\s/)[0]), ['Revoked', 'Rotated', 'Enabled', 'Disabled', 'Created']);
     for (const text of texts) assert.match(text, /admin token\s+from 127\.0\.0\.1/);
@@ -395,14 +395,14 @@ describe('console', () => {
       assert.fail(`Tab does not reach ${wanted}; the focus is on ${await focused()}`);
     };
     await page.getByRole('heading', { name: 'Keys' }).waitFor();
-    await tabTo(/^Create New$/);
+    await tabTo(/^Create key$/);
     await page.keyboard.press('Enter');
-    await page.getByRole('heading', { name: 'Create New' }).waitFor();
+    await page.getByRole('heading', { name: 'Create key' }).waitFor();
     await waitFor('the cursor is in the first field', async () => await focused() === 'Name');
     await page.keyboard.type('By keyboard');
     await tabTo(/^handbook/);
     await page.keyboard.press('Space');
-    await tabTo(/^No end/);
+    await tabTo(/^Never/);
     await page.keyboard.press('ArrowRight');
     await page.keyboard.press('Enter');
     const { token } = await shownKey(testbed, page, 'By keyboard');

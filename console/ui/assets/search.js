@@ -29,7 +29,7 @@ async function search() {
     history.replaceState(null, "", address);
   } catch (error) {
     if (error.name !== "AbortError") {
-      document.getElementById("found").textContent = "The console could not be reached. This is the list as it was before.";
+      document.getElementById("found").textContent = "The console could not be reached. The list may be out of date.";
     }
   }
 }

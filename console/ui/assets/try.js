@@ -53,10 +53,10 @@ async function ask(question) {
   let refused = "";
   const response = await fetch(form.action, { method: "POST", body: new URLSearchParams({ token, question }) });
   if (response.redirected) {
-    throw new Error("You are not signed in any more. Reload this page to sign in.");
+    throw new Error("Your session has ended. Reload this page to sign in.");
   }
   if (!response.ok || !response.body) {
-    throw new Error(`The console answered with status ${response.status}.`);
+    throw new Error(`The console responded with status ${response.status}.`);
   }
   for await (const event of events(response.body)) {
     if (event.type === "answer") {
@@ -64,9 +64,9 @@ async function ask(question) {
     } else if (event.type === "source") {
       names(event.source).forEach((name) => from.add(name));
     } else if (event.type === "error") {
-      refused = String(event.error ?? "The gate refused the question.");
+      refused = String(event.error ?? "The gate rejected the question.");
     } else if (event.type === "done") {
-      refused ||= event.error ?? (event.status >= 400 ? "The gate refused the question." : "");
+      refused ||= event.error ?? (event.status >= 400 ? "The gate rejected the question." : "");
       if (refused && event.status >= 400) {
         refused = `${refused} (status ${event.status})`;
       }
