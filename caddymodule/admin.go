@@ -58,8 +58,8 @@ func (a *App) openAdmin() {
 	desk := a.keyService(gateURL)
 	desk.AnyAgent = true // who is here can change the configuration, and so list what they like
 	handler := api.New(api.Options{
-		Desk: desk, Actor: adminActor, Format: "keys.db", Repeats: a.state.issued.memory.Repeats,
-		Log: func(r *http.Request, err error) {
+		Service: desk, Actor: adminActor, Format: "keys.db", IdempotencyCache: a.state.issued.memory.IdempotencyCache,
+		OnError: func(r *http.Request, err error) {
 			a.logger.Error("keys on the admin endpoint", zap.String("path", r.URL.Path), zap.Error(err))
 		},
 	})

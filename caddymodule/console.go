@@ -189,9 +189,9 @@ func (c *Console) open() error {
 	desk := c.app.keyService(c.Gate)
 	desk.Agents = c.Agents
 	handler, err := console.New(console.Options{
-		Desk: desk, Token: c.token, Loopback: c.local && c.token.IsZero(), Hosts: c.Hosts,
+		Service: desk, Token: c.token, Loopback: c.local && c.token.IsZero(), Hosts: c.Hosts,
 		User: authenticatedUser, ClientIP: clientIPOf,
-		Feeds: c.app.feedNames, BackupName: "keys.db", Memory: c.app.state.issued.memory,
+		Feeds: c.app.feedNames, BackupName: "keys.db", SharedState: c.app.state.issued.memory,
 		OnError: func(r *http.Request, err error) {
 			c.logger.Error("console", zap.String("path", r.URL.Path), zap.Error(err))
 		},
@@ -205,7 +205,7 @@ func (c *Console) open() error {
 }
 
 // logRejected logs who was not let in, not more than once for each address and reason in some seconds: it costs nothing to ask.
-func (c *Console) logRejected(no auth.Refusal) {
+func (c *Console) logRejected(no auth.Rejection) {
 	if skipped, ok := c.trouble.allow(sampleKey{string(no.Reason), no.From}, time.Now()); ok {
 		c.logger.Warn("admin request rejected", zap.String("reason", string(no.Reason)), zap.String("client_ip", no.From),
 			zap.Int("suppressed", skipped))

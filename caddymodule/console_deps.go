@@ -11,7 +11,7 @@ func (a *App) keyService(gateURL string) *keyservice.Service {
 		return nil
 	}
 	d := &keyservice.Service{
-		Registry: a.state.issued.Registry, Catalog: a.state.catalog, Store: a.state.store, Usage: a.state.usage,
+		Registry: a.state.issued.Registry, Index: a.state.catalog, Store: a.state.store, Usage: a.state.usage,
 		Feed: a.state.issued.feed, GateURL: gateURL, TestQuery: a.testQueryFunc(gateURL),
 	}
 	if a.canListSources() {

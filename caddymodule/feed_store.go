@@ -131,7 +131,7 @@ func acquireRegistry(ctx context.Context, path string, logger *slog.Logger) (*re
 		if err != nil {
 			return nil, errors.Join(err, storage.Close())
 		}
-		s := &registryRef{Registry: reg, usage: meter, memory: console.NewMemory(), path: path}
+		s := &registryRef{Registry: reg, usage: meter, memory: console.NewSharedState(), path: path}
 		var saving context.Context
 		saving, s.stop = context.WithCancel(context.Background())
 		s.saved.Go(func() { reg.Run(saving) })

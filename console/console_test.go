@@ -32,8 +32,8 @@ func newDesk(t *testing.T) *keyservice.Service {
 		t.Fatal(err)
 	}
 	feed := reg.Feed()
-	d := &keyservice.Service{Registry: reg, Catalog: keyindex.New(), Store: keys.NewStore(), Usage: meter, Feed: feed.Name()}
-	d.Store.Listen(d.Catalog)
+	d := &keyservice.Service{Registry: reg, Index: keyindex.New(), Store: keys.NewStore(), Usage: meter, Feed: feed.Name()}
+	d.Store.Listen(d.Index)
 	syncer := keys.NewSyncer(d.Store, []keys.Feed{feed}, nil)
 	if err := syncer.LoadAll(t.Context()); err != nil {
 		t.Fatal(err)
@@ -93,7 +93,7 @@ func (b *browser) submit(path string, form url.Values, headers ...string) (*http
 
 func TestSignInMakeAndCall(t *testing.T) {
 	desk := newDesk(t)
-	b := open(t, Options{Desk: desk, Token: keys.NewSecret(adminToken)})
+	b := open(t, Options{Service: desk, Token: keys.NewSecret(adminToken)})
 
 	if resp, page := b.do(http.MethodGet, "/new", ""); resp.Request.URL.Path != "/login" || !strings.Contains(page, "Admin token") {
 		t.Fatalf("without signing in: %s\n%s", resp.Request.URL, page)
@@ -125,7 +125,7 @@ func TestSignInMakeAndCall(t *testing.T) {
 		t.Errorf("the audit trail says %+v, %v", entries, err)
 	}
 
-	program := open(t, Options{Desk: desk, Token: keys.NewSecret(adminToken)})
+	program := open(t, Options{Service: desk, Token: keys.NewSecret(adminToken)})
 	resp, text := program.do(http.MethodGet, "/v1/keys/"+key.ID, "", "Authorization", "Bearer "+adminToken)
 	var told struct{ ID, Name string }
 	if err := json.Unmarshal([]byte(text), &told); err != nil || resp.StatusCode != http.StatusOK || told.Name != "Site" {
@@ -145,7 +145,7 @@ func TestSignInMakeAndCall(t *testing.T) {
 }
 
 func TestRejectionsArePages(t *testing.T) {
-	b := open(t, Options{Desk: newDesk(t), Loopback: true})
+	b := open(t, Options{Service: newDesk(t), Loopback: true})
 	if resp, page := b.do(http.MethodGet, "/", ""); resp.StatusCode != http.StatusOK || !strings.Contains(page, "No keys yet") {
 		t.Errorf("status %d on a loopback address", resp.StatusCode)
 	}
@@ -158,8 +158,8 @@ func TestRejectionsArePages(t *testing.T) {
 
 func TestUnprotectedConsoleIsRejected(t *testing.T) {
 	for name, o := range map[string]Options{
-		"nothing protects it": {Desk: newDesk(t)},
-		"a token too short":   {Desk: newDesk(t), Token: keys.NewSecret("short")},
+		"nothing protects it": {Service: newDesk(t)},
+		"a token too short":   {Service: newDesk(t), Token: keys.NewSecret("short")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := New(o); err == nil {

@@ -56,8 +56,8 @@ func openFile(ctx context.Context, path string) (_ *client, err error) {
 	stop := reg.OnChange(func(ctx context.Context) error { return syncer.Sync(ctx, feed.Name()) })
 	who := "command line (" + osUser() + ")"
 	handler := api.New(api.Options{
-		Desk:  &keyservice.Service{Registry: reg, Catalog: listing, Store: store, Usage: meter, Feed: feed.Name(), AnyAgent: true},
-		Actor: func(*http.Request) registry.Actor { return registry.Actor{Name: who, RemoteAddr: "local file"} },
+		Service: &keyservice.Service{Registry: reg, Index: listing, Store: store, Usage: meter, Feed: feed.Name(), AnyAgent: true},
+		Actor:   func(*http.Request) registry.Actor { return registry.Actor{Name: who, RemoteAddr: "local file"} },
 	})
 	local := &handlerTransport{handler: handler}
 	return &client{

@@ -17,7 +17,7 @@ import (
 
 // Options configure the API.
 type Options struct {
-	Desk *keyservice.Service // required; its Registry, Catalog and Store, too
+	Service *keyservice.Service // required; its Registry, Catalog and Store, too
 
 	// Actor tells who makes a request, for the audit trail. nil: "api", from the connection's address.
 	Actor func(*http.Request) registry.Actor
@@ -25,12 +25,12 @@ type Options struct {
 	// Format is the name of the file that a backup is, such as "keys.db". Empty: "docsgate-keys.backup".
 	Format string
 
-	// Log hears of faults of the server: the client is only told that there was one. The error holds no secret. nil:
+	// OnError hears of faults of the server: the client is only told that there was one. The error holds no secret. nil:
 	// nobody hears of them.
-	Log func(r *http.Request, err error)
+	OnError func(r *http.Request, err error)
 
-	Repeats *IdempotencyCache // nil: the API's own
-	Now     func() time.Time  // nil: time.Now
+	IdempotencyCache *IdempotencyCache // nil: the API's own
+	Now              func() time.Time  // nil: time.Now
 }
 
 // api is the handlers of all routes.
@@ -51,7 +51,7 @@ var routes = []route{
 	{"GET /v1/keys", (*api).listKeys, nil},
 	{"POST /v1/keys", (*api).createKey, nil},
 	{"GET /v1/keys/{id}", (*api).showKey, nil},
-	{"PATCH /v1/keys/{id}", (*api).changeKey, nil},
+	{"PATCH /v1/keys/{id}", (*api).updateKey, nil},
 	{"POST /v1/keys/{id}/rotate", (*api).rotateKey, nil},
 	{"POST /v1/keys/{id}/disable", (*api).disableKey, nil},
 	{"POST /v1/keys/{id}/enable", (*api).enableKey, nil},
@@ -70,8 +70,8 @@ var routes = []route{
 
 // New returns the API's handler. It expects the paths of the routes at its root; strip what it is mounted under.
 func New(o Options) http.Handler {
-	if o.Repeats == nil {
-		o.Repeats = new(IdempotencyCache)
+	if o.IdempotencyCache == nil {
+		o.IdempotencyCache = new(IdempotencyCache)
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -154,8 +154,8 @@ func (a *api) fail(w http.ResponseWriter, r *http.Request, err error, write func
 }
 
 func (a *api) log(r *http.Request, err error) {
-	if a.Log != nil {
-		a.Log(r, err)
+	if a.OnError != nil {
+		a.OnError(r, err)
 	}
 }
 

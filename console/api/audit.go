@@ -38,7 +38,7 @@ func (a *api) listAudit(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	// One more than asked for tells whether there is a next page.
-	entries, err := a.Desk.Audit(r.Context(), values.Get("key"), before, int(limit)+1)
+	entries, err := a.Service.Audit(r.Context(), values.Get("key"), before, int(limit)+1)
 	if err != nil {
 		return err
 	}
@@ -63,11 +63,11 @@ func (a *api) listSources(w http.ResponseWriter, r *http.Request) error {
 	if _, err := query(r); err != nil {
 		return err
 	}
-	if a.Desk.Sources == nil {
+	if a.Service.Sources == nil {
 		return newProblem(http.StatusNotImplemented, "not_configured",
 			"The gate has no credential to list DocsGPT's sources. Specify sources by ID.")
 	}
-	found, err := a.Desk.Sources(r.Context())
+	found, err := a.Service.Sources(r.Context())
 	if err != nil {
 		p := newProblem(http.StatusBadGateway, "upstream_failed", "Listing the sources failed: "+err.Error())
 		p.cause = err

@@ -214,13 +214,13 @@ func query(r *http.Request, known ...string) (url.Values, error) {
 	for name, v := range values {
 		switch {
 		case len(known) == 0:
-			return nil, badParameter(name, "is not a known parameter; this endpoint has none")
+			return nil, invalidParameter(name, "is not a known parameter; this endpoint has none")
 		case !slices.Contains(known, name):
-			return nil, badParameter(name, "is not a known parameter; valid parameters are "+strings.Join(known, ", "))
+			return nil, invalidParameter(name, "is not a known parameter; valid parameters are "+strings.Join(known, ", "))
 		case len(v) > 1:
-			return nil, badParameter(name, "is specified more than once")
+			return nil, invalidParameter(name, "is specified more than once")
 		case !utf8.ValidString(v[0]):
-			return nil, badParameter(name, "is not valid UTF-8")
+			return nil, invalidParameter(name, "is not valid UTF-8")
 		}
 	}
 	return values, nil
@@ -233,7 +233,7 @@ func number(values url.Values, name string, missing, most uint64) (uint64, error
 	}
 	n, err := strconv.ParseUint(values.Get(name), 10, 64)
 	if err != nil || n < 1 || n > most {
-		return 0, badParameter(name, fmt.Sprintf("must be a number from 1 to %d", most))
+		return 0, invalidParameter(name, fmt.Sprintf("must be a number from 1 to %d", most))
 	}
 	return n, nil
 }

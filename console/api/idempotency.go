@@ -18,12 +18,12 @@ import (
 // it missed. That answer is in memory only, so after that, or after a restart, it is told which key was made: the storage
 // keeps that, but no token.
 const (
-	repeatHeader = "Idempotency-Key"
-	repeatedMark = "Idempotency-Replayed"
+	idempotencyHeader = "Idempotency-Key"
+	replayedHeader    = "Idempotency-Replayed"
 
-	maxRepeatHeader = 255
-	maxRepeats      = 1000             // answers in memory
-	repeatTime      = 10 * time.Minute // how long one is
+	maxIdempotencyKey = 255
+	maxStored         = 1000             // answers in memory
+	storedFor         = 10 * time.Minute // how long one is
 )
 
 // storedResponse is what a call that makes a token ends with.
@@ -68,7 +68,7 @@ func (s *IdempotencyCache) begin(name, fingerprint string) (entry *idempotencyEn
 	if entry, ok := s.byID[name]; ok {
 		return entry, false, nil
 	}
-	if len(s.byID) >= maxRepeats {
+	if len(s.byID) >= maxStored {
 		oldest := slices.IndexFunc(s.order, func(e *idempotencyEntry) bool { return e.answer != nil })
 		if oldest < 0 {
 			p := newProblem(http.StatusServiceUnavailable, "busy", "Too many keys are being created concurrently. Try again.")
@@ -94,7 +94,7 @@ func (s *IdempotencyCache) end(entry *idempotencyEntry, outcome *storedResponse)
 		s.forget(entry)
 	} else {
 		entry.answer = &storedResponse{outcome.status, outcome.location, outcome.key, bytes.Clone(outcome.body)}
-		entry.timer = time.AfterFunc(repeatTime, func() {
+		entry.timer = time.AfterFunc(storedFor, func() {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			s.forget(entry)
@@ -154,7 +154,7 @@ func (a *api) idempotent(
 	sum := sha256.Sum256(body)
 	fingerprint := hex.EncodeToString(sum[:])
 	for {
-		entry, mine, err := a.Repeats.begin(name, fingerprint)
+		entry, mine, err := a.IdempotencyCache.begin(name, fingerprint)
 		switch {
 		case err != nil:
 			return err
@@ -168,8 +168,8 @@ func (a *api) idempotent(
 		case <-r.Context().Done():
 			return r.Context().Err()
 		}
-		if outcome := a.Repeats.of(entry); outcome != nil {
-			w.Header().Set(repeatedMark, "true")
+		if outcome := a.IdempotencyCache.of(entry); outcome != nil {
+			w.Header().Set(replayedHeader, "true")
 			outcome.write(w)
 			return nil
 		}
@@ -184,25 +184,25 @@ func (a *api) execute(
 	ctx context.Context, w http.ResponseWriter, r *http.Request, entry *idempotencyEntry, do func(context.Context) (*storedResponse, error),
 ) (err error) {
 	var outcome *storedResponse
-	defer func() { a.Repeats.end(entry, outcome) }()
+	defer func() { a.IdempotencyCache.end(entry, outcome) }()
 
-	kept, err := a.Desk.Registry.GetIdempotencyRecord(ctx, entry.name)
+	kept, err := a.Service.Registry.GetIdempotencyRecord(ctx, entry.name)
 	if err != nil {
 		return err
 	}
 	if kept != "" {
 		return expiredResult(kept, entry.fingerprint)
 	}
-	if err := a.Desk.Registry.PutIdempotencyRecord(ctx, entry.name, entry.fingerprint); err != nil {
+	if err := a.Service.Registry.PutIdempotencyRecord(ctx, entry.name, entry.fingerprint); err != nil {
 		return err
 	}
 	made, err := do(ctx)
 	if err != nil {
-		return errors.Join(err, a.Desk.Registry.PutIdempotencyRecord(ctx, entry.name, ""))
+		return errors.Join(err, a.Service.Registry.PutIdempotencyRecord(ctx, entry.name, ""))
 	}
 	outcome = made
 	// The key is made and the client needs its token, so it gets it even if a repetition will hear less.
-	if err := a.Desk.Registry.PutIdempotencyRecord(ctx, entry.name, entry.fingerprint+" "+made.key); err != nil {
+	if err := a.Service.Registry.PutIdempotencyRecord(ctx, entry.name, entry.fingerprint+" "+made.key); err != nil {
 		a.log(r, err)
 	}
 	made.write(w)
@@ -228,14 +228,14 @@ func expiredResult(kept, fingerprint string) error {
 // idempotencyKey is under what a request is kept, or "" if it has no Idempotency-Key. It depends on who asks and for what, so
 // that nobody gets another's token.
 func (a *api) idempotencyKey(r *http.Request) (string, error) {
-	values := r.Header.Values(repeatHeader)
+	values := r.Header.Values(idempotencyHeader)
 	if len(values) == 0 {
 		return "", nil
 	}
 	value := values[0]
-	if len(values) > 1 || value == "" || len(value) > maxRepeatHeader ||
+	if len(values) > 1 || value == "" || len(value) > maxIdempotencyKey ||
 		strings.ContainsFunc(value, func(c rune) bool { return c < 0x21 || c > 0x7e }) {
-		return "", badParameter(repeatHeader, "must be specified once, with 1 to 255 printable ASCII characters")
+		return "", invalidParameter(idempotencyHeader, "must be specified once, with 1 to 255 printable ASCII characters")
 	}
 	sum := sha256.Sum256([]byte(strings.Join([]string{a.Actor(r).Name, r.Method, r.URL.Path, value}, "\x00")))
 	return "repeat:" + hex.EncodeToString(sum[:]), nil

@@ -56,7 +56,7 @@ func TestALateRepetitionIsToldWhichKeyItWas(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		made := w.call("POST", "/v1/keys", newKey, "Idempotency-Key", "one").want(http.StatusCreated).key()
-		time.Sleep(repeatTime - time.Second)
+		time.Sleep(storedFor - time.Second)
 		w.call("POST", "/v1/keys", newKey, "Idempotency-Key", "one").want(http.StatusCreated)
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
@@ -66,7 +66,7 @@ func TestALateRepetitionIsToldWhichKeyItWas(t *testing.T) {
 		}
 		w.call("POST", "/v1/keys", newKey+" ", "Idempotency-Key", "one").
 			problem(http.StatusUnprocessableEntity, "idempotency_key_reused")
-		if n := len(w.api.Repeats.byID) + len(w.api.Repeats.order); n != 0 {
+		if n := len(w.api.IdempotencyCache.byID) + len(w.api.IdempotencyCache.order); n != 0 {
 			t.Errorf("%d requests are still in memory", n)
 		}
 	})
@@ -145,7 +145,7 @@ func TestRepetitionsAtTheSameTimeMakeOneKey(t *testing.T) {
 func TestTooManyRepetitions(t *testing.T) {
 	s := &IdempotencyCache{}
 	var first *idempotencyEntry
-	for i := range maxRepeats + 1 {
+	for i := range maxStored + 1 {
 		entry, mine, err := s.begin(fmt.Sprint(i), "f")
 		if err != nil || !mine {
 			t.Fatal(mine, err)
@@ -155,11 +155,11 @@ func TestTooManyRepetitions(t *testing.T) {
 			first = entry
 		}
 	}
-	if len(s.byID) != maxRepeats || len(s.order) != maxRepeats || s.of(first) != nil {
+	if len(s.byID) != maxStored || len(s.order) != maxStored || s.of(first) != nil {
 		t.Errorf("%d are kept", len(s.byID))
 	}
 	pending := &IdempotencyCache{}
-	for i := range maxRepeats {
+	for i := range maxStored {
 		if _, _, err := pending.begin(fmt.Sprint(i), "f"); err != nil {
 			t.Fatal(err)
 		}

@@ -103,10 +103,10 @@ func (a *api) importKeys(w http.ResponseWriter, r *http.Request) error {
 	if len(faults) > 0 {
 		return invalid(faults)
 	}
-	imported, err := a.Desk.Import(context.WithoutCancel(r.Context()), a.Actor(r), items, wanted.Dry)
+	imported, err := a.Service.Import(context.WithoutCancel(r.Context()), a.Actor(r), items, wanted.Dry)
 	problem := ""
 	if errors.Is(err, registry.ErrNotApplied) && imported != nil {
-		problem = notInForce // in an answer, since the tokens must not be lost
+		problem = applyPending // in an answer, since the tokens must not be lost
 		a.log(r, err)
 	} else if err != nil {
 		return renameField(err, single)
@@ -151,7 +151,7 @@ func (a *api) exportKeys(w http.ResponseWriter, r *http.Request) error {
 	out := a.stream(w, r, "application/json", "keys.json")
 	left := []string{}
 	separator := "{\"keys\":[\n"
-	err := a.Desk.Registry.Export(r.Context(), a.Actor(r), func(k *registry.Record) error {
+	err := a.Service.Registry.Export(r.Context(), a.Actor(r), func(k *registry.Record) error {
 		if k.State == keys.Revoked {
 			return nil
 		}
@@ -167,7 +167,7 @@ func (a *api) exportKeys(w http.ResponseWriter, r *http.Request) error {
 		return err
 	})
 	if err != nil {
-		return out.broken(err)
+		return out.abort(err)
 	}
 	if separator != "," {
 		_, _ = out.Write([]byte(separator))
@@ -185,8 +185,8 @@ func (a *api) backup(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	out := a.stream(w, r, "application/octet-stream", a.Format)
-	if err := a.Desk.Registry.Backup(r.Context(), a.Actor(r), out); err != nil {
-		return out.broken(err)
+	if err := a.Service.Registry.Backup(r.Context(), a.Actor(r), out); err != nil {
+		return out.abort(err)
 	}
 	_, _ = out.Write(nil) // an empty backup has a header, too
 	return nil
@@ -194,10 +194,10 @@ func (a *api) backup(w http.ResponseWriter, r *http.Request) error {
 
 // stream is the body of an answer that is written piece by piece. The header goes out with the first.
 type stream struct {
-	w      http.ResponseWriter
-	header http.Header
-	begun  bool
-	log    func(error)
+	w       http.ResponseWriter
+	header  http.Header
+	started bool
+	log     func(error)
 }
 
 // stream begins an answer that browsers save as a file.
@@ -218,8 +218,8 @@ func (a *api) stream(w http.ResponseWriter, r *http.Request, contentType, file s
 
 // Write implements io.Writer.
 func (s *stream) Write(b []byte) (int, error) {
-	if !s.begun {
-		s.begun = true
+	if !s.started {
+		s.started = true
 		for name, values := range s.header {
 			s.w.Header()[name] = values
 		}
@@ -236,9 +236,9 @@ var errClientClosed = errors.New("the client hung up")
 
 var _ io.Writer = (*stream)(nil)
 
-// broken ends an answer that went wrong: before its begin with the error, after that so that nobody takes it for whole.
-func (s *stream) broken(err error) error {
-	if !s.begun {
+// abort ends an answer that went wrong: before its begin with the error, after that so that nobody takes it for whole.
+func (s *stream) abort(err error) error {
+	if !s.started {
 		return err
 	}
 	if !errors.Is(err, errClientClosed) {

@@ -9,25 +9,25 @@ import (
 
 // keyJSON is a key in an answer.
 type keyJSON struct {
-	ID      string   `json:"id"`
-	Name    string   `json:"name"`
-	Feed    string   `json:"feed"`
-	Issued  bool     `json:"issued"`
-	Binding string   `json:"binding"`
-	Sources []string `json:"sources,omitempty"`
-	Agent   string   `json:"agent,omitempty"`
-	Masked  string   `json:"masked_token,omitempty"`
-	State   string   `json:"state"`
-	Problem string   `json:"unusable_reason,omitempty"`
+	ID             string   `json:"id"`
+	Name           string   `json:"name"`
+	Feed           string   `json:"feed"`
+	Issued         bool     `json:"issued"`
+	Binding        string   `json:"binding"`
+	Sources        []string `json:"sources,omitempty"`
+	Agent          string   `json:"agent,omitempty"`
+	Masked         string   `json:"masked_token,omitempty"`
+	State          string   `json:"state"`
+	UnusableReason string   `json:"unusable_reason,omitempty"`
 
-	Created       *time.Time `json:"created,omitempty"`
-	Changed       *time.Time `json:"changed,omitempty"`
-	Rotated       *time.Time `json:"rotated,omitempty"`
-	NotBefore     *time.Time `json:"not_before,omitempty"`
-	Expires       *time.Time `json:"expires,omitempty"`
-	OldTokenUntil *time.Time `json:"previous_token_expires,omitempty"`
-	LastUsed      *time.Time `json:"last_used,omitempty"`
-	OldLastUsed   *time.Time `json:"previous_token_last_used,omitempty"`
+	Created               *time.Time `json:"created,omitempty"`
+	Changed               *time.Time `json:"changed,omitempty"`
+	Rotated               *time.Time `json:"rotated,omitempty"`
+	NotBefore             *time.Time `json:"not_before,omitempty"`
+	Expires               *time.Time `json:"expires,omitempty"`
+	PreviousTokenExpires  *time.Time `json:"previous_token_expires,omitempty"`
+	LastUsed              *time.Time `json:"last_used,omitempty"`
+	PreviousTokenLastUsed *time.Time `json:"previous_token_last_used,omitempty"`
 
 	Prompt    string `json:"prompt_id,omitempty"`
 	Chunks    string `json:"chunks,omitempty"`
@@ -37,13 +37,13 @@ type keyJSON struct {
 	Token    string   `json:"token,omitempty"` // only in the one answer that it is made for
 }
 
-func keyOf(k *keyservice.Key) keyJSON {
+func newKeyJSON(k *keyservice.Key) keyJSON {
 	return keyJSON{
 		ID: k.ID, Name: k.Name, Feed: k.Feed, Issued: k.Issued, Binding: k.Binding, Sources: k.Sources, Agent: k.Agent,
-		Masked: k.Masked, State: k.State, Problem: k.Problem,
+		Masked: k.Masked, State: k.State, UnusableReason: k.UnusableReason,
 		Created: timeOrNil(k.Created), Changed: timeOrNil(k.Changed), Rotated: timeOrNil(k.Rotated),
-		NotBefore: timeOrNil(k.NotBefore), Expires: timeOrNil(k.Expires), OldTokenUntil: timeOrNil(k.OldUntil),
-		LastUsed: timeOrNil(k.Use.LastUsed), OldLastUsed: timeOrNil(k.Use.OldLastUsed),
+		NotBefore: timeOrNil(k.NotBefore), Expires: timeOrNil(k.Expires), PreviousTokenExpires: timeOrNil(k.PreviousTokenExpires),
+		LastUsed: timeOrNil(k.Use.LastUsed), PreviousTokenLastUsed: timeOrNil(k.Use.OldLastUsed),
 		Prompt: k.Prompt, Chunks: k.Chunks, Retriever: k.Retriever,
 		Requests: k.Use.Requests[:],
 	}

@@ -37,7 +37,7 @@ func (a *api) listKeys(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if utf8.RuneCountInString(values.Get("q")) > maxText {
-		return badParameter("q", fmt.Sprintf("has at most %d characters", maxText))
+		return invalidParameter("q", fmt.Sprintf("has at most %d characters", maxText))
 	}
 	q := keyindex.Query{
 		Text: values.Get("q"), Source: values.Get("source"), Feed: values.Get("feed"),
@@ -46,13 +46,13 @@ func (a *api) listKeys(w http.ResponseWriter, r *http.Request) error {
 	if values.Has("state") {
 		reason, ok := states[values.Get("state")]
 		if !ok {
-			return badParameter("state", "must be active, disabled, not_yet_valid, expired, revoked or unusable")
+			return invalidParameter("state", "must be active, disabled, not_yet_valid, expired, revoked or unusable")
 		}
 		q.State = reason
 	}
-	page, next, total, err := a.Desk.List(q)
+	page, next, total, err := a.Service.List(q)
 	if err != nil {
-		return badParameter("cursor", "is invalid: use next_cursor of the previous page, with the same filters")
+		return invalidParameter("cursor", "is invalid: use next_cursor of the previous page, with the same filters")
 	}
 	answer := struct {
 		Keys  []keyJSON `json:"keys"`
@@ -60,7 +60,7 @@ func (a *api) listKeys(w http.ResponseWriter, r *http.Request) error {
 		Total int       `json:"total"`
 	}{Keys: make([]keyJSON, len(page)), Next: next, Total: total}
 	for i := range page {
-		answer.Keys[i] = keyOf(&page[i])
+		answer.Keys[i] = newKeyJSON(&page[i])
 	}
 	writeJSON(w, http.StatusOK, answer)
 	return nil
@@ -70,11 +70,11 @@ func (a *api) showKey(w http.ResponseWriter, r *http.Request) error {
 	if _, err := query(r); err != nil {
 		return err
 	}
-	key, err := a.Desk.Show(r.Context(), r.PathValue("id"))
+	key, err := a.Service.Show(r.Context(), r.PathValue("id"))
 	if err != nil {
 		return err
 	}
-	writeJSON(w, http.StatusOK, keyOf(&key))
+	writeJSON(w, http.StatusOK, newKeyJSON(&key))
 	return nil
 }
 
@@ -159,7 +159,7 @@ func (a *api) createKey(w http.ResponseWriter, r *http.Request) error {
 		return invalid(faults)
 	}
 	return a.idempotent(w, r, body, func(ctx context.Context) (*storedResponse, error) {
-		made, err := a.Desk.Create(ctx, a.Actor(r), registry.CreateRequest{
+		made, err := a.Service.Create(ctx, a.Actor(r), registry.CreateRequest{
 			Name: d.Name, Sources: sources, Agent: value(d.Agent), AgentKey: value(d.AgentKey),
 			NotBefore: d.NotBefore.Time, Expires: d.Expires.Time,
 			Prompt: d.Prompt, Chunks: d.Chunks, Retriever: d.Retriever,
@@ -184,11 +184,11 @@ func (a *api) withToken(
 	if err != nil && (made == nil || !errors.Is(err, registry.ErrNotApplied)) {
 		return nil, err
 	}
-	shown := a.Desk.FromRecord(&made.Record)
-	key := keyOf(&shown)
+	shown := a.Service.FromRecord(&made.Record)
+	key := newKeyJSON(&shown)
 	key.Token = made.Token.Reveal()
 	if err != nil {
-		key.Problem = notInForce
+		key.UnusableReason = applyPending
 		a.log(r, err)
 	}
 	done := &storedResponse{status: status, key: made.Record.ID, body: encode(key)}
@@ -206,7 +206,7 @@ type updateKeyRequest struct {
 	State     *string      `json:"state"`
 }
 
-func (a *api) changeKey(w http.ResponseWriter, r *http.Request) error {
+func (a *api) updateKey(w http.ResponseWriter, r *http.Request) error {
 	if _, err := query(r); err != nil {
 		return err
 	}
@@ -226,8 +226,8 @@ func (a *api) changeKey(w http.ResponseWriter, r *http.Request) error {
 		}
 		wanted.State = &state
 	}
-	return a.changed(w, r, func(ctx context.Context, id string) (*registry.Record, error) {
-		return a.Desk.Registry.Update(ctx, a.Actor(r), id, wanted)
+	return a.respondUpdated(w, r, func(ctx context.Context, id string) (*registry.Record, error) {
+		return a.Service.Registry.Update(ctx, a.Actor(r), id, wanted)
 	})
 }
 
@@ -240,25 +240,25 @@ func (a *api) enableKey(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (a *api) setState(w http.ResponseWriter, r *http.Request, state keys.State) error {
-	if err := noBody(w, r); err != nil {
+	if err := requireEmptyBody(w, r); err != nil {
 		return err
 	}
-	return a.changed(w, r, func(ctx context.Context, id string) (*registry.Record, error) {
-		return a.Desk.Registry.Update(ctx, a.Actor(r), id, registry.UpdateRequest{State: &state})
+	return a.respondUpdated(w, r, func(ctx context.Context, id string) (*registry.Record, error) {
+		return a.Service.Registry.Update(ctx, a.Actor(r), id, registry.UpdateRequest{State: &state})
 	})
 }
 
 func (a *api) revokeKey(w http.ResponseWriter, r *http.Request) error {
-	if err := noBody(w, r); err != nil {
+	if err := requireEmptyBody(w, r); err != nil {
 		return err
 	}
-	return a.changed(w, r, func(ctx context.Context, id string) (*registry.Record, error) {
-		return a.Desk.Registry.Revoke(ctx, a.Actor(r), id)
+	return a.respondUpdated(w, r, func(ctx context.Context, id string) (*registry.Record, error) {
+		return a.Service.Registry.Revoke(ctx, a.Actor(r), id)
 	})
 }
 
-// noBody is for calls that take no arguments: an empty object is fine, anything else would be overlooked.
-func noBody(w http.ResponseWriter, r *http.Request) error {
+// requireEmptyBody is for calls that take no arguments: an empty object is fine, anything else would be overlooked.
+func requireEmptyBody(w http.ResponseWriter, r *http.Request) error {
 	if _, err := query(r); err != nil {
 		return err
 	}
@@ -269,8 +269,8 @@ func noBody(w http.ResponseWriter, r *http.Request) error {
 	return decode(body, &struct{}{})
 }
 
-// changed makes a change of the key that the path names, and answers with the key.
-func (a *api) changed(
+// respondUpdated makes a change of the key that the path names, and answers with the key.
+func (a *api) respondUpdated(
 	w http.ResponseWriter, r *http.Request, do func(ctx context.Context, id string) (*registry.Record, error),
 ) error {
 	id := r.PathValue("id")
@@ -279,8 +279,8 @@ func (a *api) changed(
 	if err != nil {
 		return a.notFoundOrReadOnly(id, err)
 	}
-	key := a.Desk.FromRecord(record)
-	writeJSON(w, http.StatusOK, keyOf(&key))
+	key := a.Service.FromRecord(record)
+	writeJSON(w, http.StatusOK, newKeyJSON(&key))
 	return nil
 }
 
@@ -289,8 +289,8 @@ func (a *api) notFoundOrReadOnly(id string, err error) error {
 	if !errors.Is(err, registry.ErrNotFound) {
 		return err
 	}
-	key := a.Desk.Store.Get(id)
-	if key == nil || key.Feed == a.Desk.Feed {
+	key := a.Service.Store.Get(id)
+	if key == nil || key.Feed == a.Service.Feed {
 		return err
 	}
 	return newProblem(http.StatusConflict, "read_only_feed",
@@ -322,7 +322,7 @@ func (a *api) rotateKey(w http.ResponseWriter, r *http.Request) error {
 	}
 	return a.idempotent(w, r, body, func(ctx context.Context) (*storedResponse, error) {
 		id := r.PathValue("id")
-		made, err := a.Desk.Registry.Rotate(ctx, a.Actor(r), id, grace)
+		made, err := a.Service.Registry.Rotate(ctx, a.Actor(r), id, grace)
 		return a.withToken(r, http.StatusOK, "", made, a.notFoundOrReadOnly(id, err))
 	})
 }

@@ -63,10 +63,10 @@ func TestLifeOfAKey(t *testing.T) {
 	}
 
 	rotated := w.call("POST", path+"/rotate", `{"grace":"7d"}`).want(http.StatusOK).key()
-	if rotated.ID != made.ID || rotated.Token == made.Token || rotated.OldTokenUntil == nil {
+	if rotated.ID != made.ID || rotated.Token == made.Token || rotated.PreviousTokenExpires == nil {
 		t.Errorf("rotated to %+v", rotated)
 	}
-	if d := time.Until(*rotated.OldTokenUntil); d > 7*24*time.Hour || d < 7*24*time.Hour-time.Hour {
+	if d := time.Until(*rotated.PreviousTokenExpires); d > 7*24*time.Hour || d < 7*24*time.Hour-time.Hour {
 		t.Errorf("the old token counts for %s", d)
 	}
 	if a, b := w.standing(made.Token), w.standing(rotated.Token); a != keys.Allowed || b != keys.Allowed {
@@ -341,7 +341,7 @@ func TestStoredButNotInForce(t *testing.T) {
 	made := w.makeKey()
 	w.desk.Registry.OnChange(func(ctx context.Context) error { return errors.New("the store is in the way") })
 	got := w.call("POST", "/v1/keys", newKey).want(http.StatusCreated).key()
-	if !keys.HasValidChecksum(got.Token) || got.Problem == "" {
+	if !keys.HasValidChecksum(got.Token) || got.UnusableReason == "" {
 		t.Errorf("%+v", got)
 	}
 	w.call("POST", "/v1/keys/"+made.ID+"/revoke", "").problem(http.StatusServiceUnavailable, "apply_pending")

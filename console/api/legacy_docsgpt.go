@@ -103,7 +103,7 @@ func (a *api) legacyCreate(w http.ResponseWriter, r *http.Request) error {
 	if source == "" {
 		source = "default"
 	}
-	made, err := a.Desk.Create(context.WithoutCancel(r.Context()), a.Actor(r), registry.CreateRequest{
+	made, err := a.Service.Create(context.WithoutCancel(r.Context()), a.Actor(r), registry.CreateRequest{
 		Name: d.Name, Sources: []string{source},
 		Prompt: string(d.Prompt), Chunks: string(d.Chunks), Retriever: string(d.Retriever),
 	})
@@ -133,13 +133,13 @@ func (a *api) legacyList(w http.ResponseWriter, r *http.Request) error {
 	out := a.stream(w, r, "application/json", "")
 	out.header.Del("Content-Disposition")
 	separator := "["
-	for q := (keyindex.Query{Feed: a.Desk.Feed, Now: a.Now(), Limit: maxLimit}); ; {
-		page, next, _, err := a.Desk.List(q)
+	for q := (keyindex.Query{Feed: a.Service.Feed, Now: a.Now(), Limit: maxLimit}); ; {
+		page, next, _, err := a.Service.List(q)
 		if err == nil {
 			err = r.Context().Err()
 		}
 		if err != nil {
-			return out.broken(err)
+			return out.abort(err)
 		}
 		for i := range page {
 			k := &page[i]
@@ -150,7 +150,7 @@ func (a *api) legacyList(w http.ResponseWriter, r *http.Request) error {
 				k.ID, k.Name, maskedOf(k), strings.Join(k.Sources, ", "), k.Prompt, k.Chunks, k.Retriever,
 			})...))
 			if err != nil {
-				return out.broken(err)
+				return out.abort(err)
 			}
 			separator = ","
 		}
@@ -183,9 +183,9 @@ func (a *api) legacyDelete(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	ctx := context.WithoutCancel(r.Context())
-	key, err := a.Desk.Registry.Get(ctx, d.ID)
+	key, err := a.Service.Registry.Get(ctx, d.ID)
 	if err == nil && key.State != keys.Revoked {
-		_, err = a.Desk.Registry.Revoke(ctx, a.Actor(r), d.ID)
+		_, err = a.Service.Registry.Revoke(ctx, a.Actor(r), d.ID)
 	} else if err == nil {
 		err = registry.ErrNotFound
 	}

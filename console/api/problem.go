@@ -52,10 +52,10 @@ var (
 		"The key is revoked permanently. Create a new key instead.")
 )
 
-const notInForce = "The change is stored, but the gate could not apply it yet. It retries automatically; its log has the reason."
+const applyPending = "The change is stored, but the gate could not apply it yet. It retries automatically; its log has the reason."
 
-// badParameter is the problem of a query parameter or header.
-func badParameter(name, message string) *problem {
+// invalidParameter is the problem of a query parameter or header.
+func invalidParameter(name, message string) *problem {
 	p := newProblem(http.StatusBadRequest, "invalid_parameter", name+" "+message+".")
 	p.Errors = []fieldError{{Field: name, Message: message}}
 	return p
@@ -110,7 +110,7 @@ func problemOf(err error) *problem {
 	case errors.Is(err, registry.ErrRevoked):
 		return errRevoked
 	case errors.Is(err, registry.ErrNotApplied):
-		p := newProblem(http.StatusServiceUnavailable, "apply_pending", notInForce)
+		p := newProblem(http.StatusServiceUnavailable, "apply_pending", applyPending)
 		p.cause = err
 		return p
 	case errors.Is(err, registry.ErrConflict):

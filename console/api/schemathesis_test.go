@@ -42,11 +42,11 @@ func TestSchemathesis(t *testing.T) {
 	const token = "an-admin-token-for-tests"
 	var logged sync.Mutex
 	w := newWorld(t, func(o *Options) {
-		o.Desk.Sources = func(context.Context) ([]keyservice.Source, error) {
+		o.Service.Sources = func(context.Context) ([]keyservice.Source, error) {
 			return []keyservice.Source{{ID: "7d0c1f0e-2f4b-4c7a-9a55-0c9c2f1d7a10", Name: "Handbook"}}, nil
 		}
-		o.Actor, o.Desk.AnyAgent = auth.ActorOf, true // made-up references fit the document
-		o.Log = func(r *http.Request, err error) {
+		o.Actor, o.Service.AnyAgent = auth.ActorOf, true // made-up references fit the document
+		o.OnError = func(r *http.Request, err error) {
 			logged.Lock()
 			defer logged.Unlock()
 			t.Errorf("%s %s: fault of the server: %v", r.Method, r.URL, err)

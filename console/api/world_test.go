@@ -94,8 +94,8 @@ func (w *world) open(options ...func(*Options)) {
 		w.t.Fatal(err)
 	}
 	reg.OnChange(func(ctx context.Context) error { return syncer.Sync(ctx, feed.Name()) })
-	w.desk = &keyservice.Service{Registry: reg, Catalog: cat, Store: store, Usage: meter, Feed: feed.Name(), Agents: []string{"{env.A}", "{env.AGENT}", "{env.DOCSGPT_AGENT_KEY}"}}
-	o := Options{Desk: w.desk, Format: "keys.db", Log: func(_ *http.Request, err error) {
+	w.desk = &keyservice.Service{Registry: reg, Index: cat, Store: store, Usage: meter, Feed: feed.Name(), Agents: []string{"{env.A}", "{env.AGENT}", "{env.DOCSGPT_AGENT_KEY}"}}
+	o := Options{Service: w.desk, Format: "keys.db", OnError: func(_ *http.Request, err error) {
 		w.logged = append(w.logged, err.Error())
 	}}
 	for _, set := range options {

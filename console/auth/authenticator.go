@@ -18,8 +18,8 @@ import (
 	"github.com/docsgate/docsgate/keys/registry"
 )
 
-// minToken is the fewest characters of an admin token.
-const minToken = 16
+// minTokenLength is the fewest characters of an admin token.
+const minTokenLength = 16
 
 // Options configure a Guard. At least one of Token, User and Loopback is needed.
 type Options struct {
@@ -38,26 +38,26 @@ type Options struct {
 	// matter to Loopback only: a page of another site can make its own name stand for this machine.
 	Hosts []string
 
-	// Open reports whether a page request is for what a browser needs before anybody has signed in, such as the login page.
+	// IsPublic reports whether a page request is for what a browser needs before anybody has signed in, such as the login page.
 	// nil: none is.
-	Open func(*http.Request) bool
+	IsPublic func(*http.Request) bool
 
-	// API reports whether a request is a program's, which gets problems as JSON. nil: paths below /v1/ and /api/,
+	// IsAPI reports whether a request is a program's, which gets problems as JSON. nil: paths below /v1/ and /api/,
 	// /openapi.json, and requests that accept JSON but no HTML.
-	API func(*http.Request) bool
+	IsAPI func(*http.Request) bool
 
-	// Refuse answers a page request that is refused. nil: with a line of text.
-	Refuse func(w http.ResponseWriter, r *http.Request, status int, text string)
+	// ErrorPage answers a page request that is refused. nil: with a line of text.
+	ErrorPage func(w http.ResponseWriter, r *http.Request, status int, text string)
 
 	Sessions *Sessions                  // nil: the guard's own
 	Base     string                     // what stands before the console's paths, for the way to its login page
 	ClientIP func(*http.Request) string // nil: the address at the other end of the connection
-	Report   func(Refusal)              // hears of every refusal, for logs and metrics; nil: nobody does
+	OnReject func(Rejection)            // hears of every refusal, for logs and metrics; nil: nobody does
 	Now      func() time.Time           // nil: time.Now
 }
 
-// Refusal is a request that was refused.
-type Refusal struct {
+// Rejection is a request that was refused.
+type Rejection struct {
 	Reason Reason
 	From   string // IP address of the client; may be empty
 }
@@ -71,8 +71,8 @@ const (
 	WrongToken     Reason = "wrong_token"
 	Throttled      Reason = "throttled"          // too many wrong tokens came from there
 	CrossSite      Reason = "cross_site_request" // the page of another site sent it
-	Forwarded      Reason = "proxied_request"    // a proxy passed it on, so it may come from anywhere
-	NotLocal       Reason = "not_loopback"       // one end of the connection is not on this machine
+	Proxied        Reason = "proxied_request"    // a proxy passed it on, so it may come from anywhere
+	NotLoopback    Reason = "not_loopback"       // one end of the connection is not on this machine
 	HostNotAllowed Reason = "host_not_allowed"   // it asks for a name that the console does not have
 )
 
@@ -93,14 +93,14 @@ func New(o Options) (*Authenticator, error) {
 		return nil, errors.New("the console is not protected: configure an admin token, put an authentication handler before it, " +
 			"or listen on a loopback address or a unix socket only")
 	}
-	if !o.Token.IsZero() && len(o.Token.Reveal()) < minToken {
+	if !o.Token.IsZero() && len(o.Token.Reveal()) < minTokenLength {
 		return nil, fmt.Errorf("the admin token is too short: use at least %d characters, for example from "+
-			"`openssl rand -hex 20`", minToken)
+			"`openssl rand -hex 20`", minTokenLength)
 	}
 	if !o.Token.IsZero() && !keys.IsValidToken(o.Token.Reveal()) {
 		return nil, errors.New("the admin token must be at most 512 printable ASCII characters without spaces")
 	}
-	g := &Authenticator{Options: o, hosts: map[string]bool{}, origins: http.NewCrossOriginProtection(), throttle: newThrottle()}
+	g := &Authenticator{Options: o, hosts: map[string]bool{}, origins: http.NewCrossOriginProtection(), throttle: newLimiter()}
 	if !o.Token.IsZero() {
 		g.token = keys.DigestOf(o.Token.Reveal())
 		g.Token = keys.Secret{}
@@ -114,11 +114,11 @@ func New(o Options) (*Authenticator, error) {
 	if g.Now == nil {
 		g.Now = time.Now
 	}
-	if g.Open == nil {
-		g.Open = func(*http.Request) bool { return false }
+	if g.IsPublic == nil {
+		g.IsPublic = func(*http.Request) bool { return false }
 	}
-	if g.API == nil {
-		g.API = isAPIRequest
+	if g.IsAPI == nil {
+		g.IsAPI = isAPIRequest
 	}
 	return g, nil
 }
@@ -138,7 +138,7 @@ func (g *Authenticator) Handler(next http.Handler) http.Handler {
 		setSecurityHeaders(w.Header())
 		actor, no := g.authenticate(r)
 		if no != nil {
-			g.refuse(w, r, no)
+			g.reject(w, r, no)
 			return
 		}
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), actorKey{}, actor)))
@@ -146,8 +146,8 @@ func (g *Authenticator) Handler(next http.Handler) http.Handler {
 }
 
 // authenticate says who makes a request, or why it may not pass.
-func (g *Authenticator) authenticate(r *http.Request) (registry.Actor, *refusal) {
-	from := g.from(r)
+func (g *Authenticator) authenticate(r *http.Request) (registry.Actor, *rejection) {
+	from := g.clientIP(r)
 	if presented, ok := bearer(r); ok && !g.token.IsZero() {
 		// No page of another site can make a browser send this header, so nothing else is to be looked at.
 		if no := g.check(from, presented); no != nil {
@@ -166,20 +166,20 @@ func (g *Authenticator) authenticate(r *http.Request) (registry.Actor, *refusal)
 	if g.signedIn(r) {
 		return registry.Actor{Name: "admin token", RemoteAddr: from}, nil
 	}
-	no := noCredential
+	no := errNoCredential
 	if g.Loopback {
 		if no = g.checkLoopback(r); no == nil {
 			return registry.Actor{Name: "loopback", RemoteAddr: from}, nil
 		}
 	}
-	if !g.API(r) && g.Open(r) {
+	if !g.IsAPI(r) && g.IsPublic(r) {
 		return registry.Actor{RemoteAddr: from}, nil
 	}
 	return registry.Actor{}, no
 }
 
 // check compares a token with the admin token. Wrong ones are counted.
-func (g *Authenticator) check(from, presented string) *refusal {
+func (g *Authenticator) check(from, presented string) *rejection {
 	g.checking.Lock()
 	defer g.checking.Unlock()
 	now := g.Now()
@@ -189,22 +189,22 @@ func (g *Authenticator) check(from, presented string) *refusal {
 	d := keys.DigestOf(presented)
 	if subtle.ConstantTimeCompare(d[:], g.token[:]) != 1 {
 		g.throttle.failed(from, now)
-		return wrongToken
+		return errWrongToken
 	}
 	return nil
 }
 
 // checkCSRF tells whether the page of another site sent a request. Those for programs are not to be linked to either.
-func (g *Authenticator) checkCSRF(r *http.Request) *refusal {
+func (g *Authenticator) checkCSRF(r *http.Request) *rejection {
 	site := r.Header.Get("Sec-Fetch-Site")
-	if g.origins.Check(r) != nil || g.API(r) && (site == "cross-site" || site == "same-site") {
-		return otherSite
+	if g.origins.Check(r) != nil || g.IsAPI(r) && (site == "cross-site" || site == "same-site") {
+		return errCrossSite
 	}
 	return nil
 }
 
-// from is the address of the client.
-func (g *Authenticator) from(r *http.Request) string {
+// clientIP is the address of the client.
+func (g *Authenticator) clientIP(r *http.Request) string {
 	if g.ClientIP != nil {
 		return g.ClientIP(r)
 	}

@@ -23,14 +23,14 @@ type door struct {
 	t        testing.TB
 	guard    *Authenticator
 	now      time.Time
-	reported []Refusal
+	reported []Rejection
 	passed   []string // who, from
 }
 
 func newDoor(t testing.TB, set func(*Options)) *door {
 	t.Helper()
 	d := &door{t: t, now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
-	o := Options{Now: func() time.Time { return d.now }, Report: func(r Refusal) { d.reported = append(d.reported, r) }}
+	o := Options{Now: func() time.Time { return d.now }, OnReject: func(r Rejection) { d.reported = append(d.reported, r) }}
 	set(&o)
 	var err error
 	if d.guard, err = New(o); err != nil {
@@ -253,7 +253,7 @@ func TestSessions(t *testing.T) {
 	if rec := d.knock(request("GET", "/v1/keys", with(&forged))); rec.Code != 401 {
 		t.Errorf("a forged cookie: status %d", rec.Code)
 	}
-	d.now = d.now.Add(sessionTime - time.Second)
+	d.now = d.now.Add(sessionTTL - time.Second)
 	if rec := d.knock(request("GET", "/", with(cookie))); rec.Code != 204 {
 		t.Errorf("before its end: status %d", rec.Code)
 	}
@@ -284,20 +284,20 @@ func TestSessionsAreBounded(t *testing.T) {
 	s := &Sessions{}
 	var token keys.Digest
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
-	first := s.begin(token, now)
+	first := s.create(token, now)
 	var last string
 	for i := range maxSessions {
-		last = s.begin(token, now.Add(time.Duration(i+1)*time.Second))
+		last = s.create(token, now.Add(time.Duration(i+1)*time.Second))
 	}
-	if len(s.until) != maxSessions || s.has(token, first, now) || !s.has(token, last, now) {
-		t.Errorf("%d sessions; the first is there: %v, the last: %v", len(s.until), s.has(token, first, now), s.has(token, last, now))
+	if len(s.expires) != maxSessions || s.has(token, first, now) || !s.has(token, last, now) {
+		t.Errorf("%d sessions; the first is there: %v, the last: %v", len(s.expires), s.has(token, first, now), s.has(token, last, now))
 	}
 }
 
 func TestBrowsersAreLedToTheLogin(t *testing.T) {
 	open := func(r *http.Request) bool { return r.URL.Path == "/login" }
 	html := header("Accept", "text/html,application/xhtml+xml,application/json;q=0.1")
-	d := newDoor(t, func(o *Options) { withToken(o); o.Open, o.Base = open, "/console" })
+	d := newDoor(t, func(o *Options) { withToken(o); o.IsPublic, o.Base = open, "/console" })
 	rec := d.knock(request("GET", "/keys/key_1?x=1&y=2", html))
 	to, err := url.Parse(rec.Header().Get("Location"))
 	if rec.Code != http.StatusSeeOther || err != nil || to.Path != "/console/login" || to.Query().Get("back") != "/console/keys/key_1?x=1&y=2" {
@@ -316,7 +316,7 @@ func TestBrowsersAreLedToTheLogin(t *testing.T) {
 	var refused string
 	d = newDoor(t, func(o *Options) {
 		onLoopback(o)
-		o.Refuse = func(w http.ResponseWriter, _ *http.Request, status int, text string) {
+		o.ErrorPage = func(w http.ResponseWriter, _ *http.Request, status int, text string) {
 			refused = text
 			w.WriteHeader(status)
 		}

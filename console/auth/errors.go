@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// refusal is why a request may not pass, and what its sender is told.
-type refusal struct {
+// rejection is why a request may not pass, and what its sender is told.
+type rejection struct {
 	reason     Reason
 	status     int
 	code       string
@@ -18,36 +18,36 @@ type refusal struct {
 }
 
 var (
-	noCredential = &refusal{
+	errNoCredential = &rejection{
 		reason: NoCredential, status: http.StatusUnauthorized, code: "unauthorized",
 		text: "The admin token is required, as Authorization: Bearer TOKEN.",
 	}
-	wrongToken = &refusal{
+	errWrongToken = &rejection{
 		reason: WrongToken, status: http.StatusUnauthorized, code: "unauthorized", text: "This is not the admin token.",
 	}
-	otherSite = &refusal{
+	errCrossSite = &rejection{
 		reason: CrossSite, status: http.StatusForbidden, code: "cross_site_request",
 		text: "The request came from a page of another site and was rejected.",
 	}
-	forwarded = &refusal{
-		reason: Forwarded, status: http.StatusForbidden, code: "proxied_request",
+	errProxied = &rejection{
+		reason: Proxied, status: http.StatusForbidden, code: "proxied_request",
 		text: "The request came through a proxy, so its origin on this machine cannot be verified. " +
 			"Configure an admin token, or an authentication handler before the console.",
 	}
-	notLocal = &refusal{
-		reason: NotLocal, status: http.StatusForbidden, code: "not_loopback",
+	errNotLoopback = &rejection{
+		reason: NotLoopback, status: http.StatusForbidden, code: "not_loopback",
 		text: "The console accepts requests from this machine only. To use it from elsewhere, configure an admin token, " +
 			"or an authentication handler before it.",
 	}
-	foreignHost = &refusal{
+	errHostNotAllowed = &rejection{
 		reason: HostNotAllowed, status: http.StatusForbidden, code: "host_not_allowed",
 		text: "The console does not accept this host name. Use localhost or a loopback address, " +
 			"or add the name to allowed_hosts in its configuration.",
 	}
 )
 
-func errRateLimited(wait time.Duration) *refusal {
-	return &refusal{
+func errRateLimited(wait time.Duration) *rejection {
+	return &rejection{
 		reason: Throttled, status: http.StatusTooManyRequests, code: "too_many_failures",
 		text: "Too many wrong tokens from this address. Wait " + seconds(wait) + " seconds.", retryAfter: wait,
 	}
@@ -56,21 +56,21 @@ func errRateLimited(wait time.Duration) *refusal {
 // seconds is a time in whole seconds, as Retry-After has it.
 func seconds(d time.Duration) string { return strconv.Itoa(int(d.Seconds())) }
 
-func (g *Authenticator) report(r *http.Request, no *refusal) {
-	if g.Report != nil {
-		g.Report(Refusal{Reason: no.reason, From: g.from(r)})
+func (g *Authenticator) report(r *http.Request, no *rejection) {
+	if g.OnReject != nil {
+		g.OnReject(Rejection{Reason: no.reason, From: g.clientIP(r)})
 	}
 }
 
-// refuse answers a request that may not pass. Browsers that have not signed in are led to where they can.
-func (g *Authenticator) refuse(w http.ResponseWriter, r *http.Request, no *refusal) {
+// reject answers a request that may not pass. Browsers that have not signed in are led to where they can.
+func (g *Authenticator) reject(w http.ResponseWriter, r *http.Request, no *rejection) {
 	g.report(r, no)
 	h := w.Header()
 	if no.retryAfter > 0 {
 		h.Set("Retry-After", seconds(no.retryAfter))
 	}
 	switch {
-	case g.API(r):
+	case g.IsAPI(r):
 		if no.status == http.StatusUnauthorized {
 			h.Set("WWW-Authenticate", `Bearer realm="docsgate"`)
 		}
@@ -86,8 +86,8 @@ func (g *Authenticator) refuse(w http.ResponseWriter, r *http.Request, no *refus
 			to += "?back=" + url.QueryEscape(g.Base+r.URL.RequestURI())
 		}
 		http.Redirect(w, r, to, http.StatusSeeOther)
-	case g.Refuse != nil:
-		g.Refuse(w, r, no.status, no.text)
+	case g.ErrorPage != nil:
+		g.ErrorPage(w, r, no.status, no.text)
 	default:
 		h.Set("Content-Type", "text/plain; charset=utf-8")
 		w.WriteHeader(no.status)

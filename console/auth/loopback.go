@@ -8,15 +8,15 @@ import (
 )
 
 // checkLoopback says why a request cannot be trusted to come from this machine, and from somebody who means it; nil if it can.
-func (g *Authenticator) checkLoopback(r *http.Request) *refusal {
+func (g *Authenticator) checkLoopback(r *http.Request) *rejection {
 	// What a proxy passes on comes from this machine, too, wherever the client is. Not all proxies say so: nginx adds no
 	// header by itself, but spoke HTTP/1.0 for decades, which no browser does.
 	if r.ProtoMajor == 1 && r.ProtoMinor == 0 {
-		return forwarded
+		return errProxied
 	}
 	for name := range r.Header {
 		if isForwardingHeader(name) {
-			return forwarded
+			return errProxied
 		}
 	}
 	switch local := r.Context().Value(http.LocalAddrContextKey).(type) {
@@ -26,13 +26,13 @@ func (g *Authenticator) checkLoopback(r *http.Request) *refusal {
 		here, err := netip.ParseAddrPort(local.String())
 		there, ok := remoteIP(r)
 		if err != nil || !ok || !here.Addr().Unmap().IsLoopback() || !there.IsLoopback() {
-			return notLocal
+			return errNotLoopback
 		}
 	default:
-		return notLocal
+		return errNotLoopback
 	}
 	if !g.isAllowedHost(r.Host) {
-		return foreignHost
+		return errHostNotAllowed
 	}
 	return nil
 }

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	sessionTime      = 12 * time.Hour
+	sessionTTL       = 12 * time.Hour
 	maxSessions      = 1000
 	cookieName       = "docsgate"
 	secureCookieName = "__Host-" + cookieName // browsers take it only over TLS, for this one host and all of it
@@ -21,8 +21,8 @@ const (
 // Sessions are the browsers that have signed in. The zero Sessions has none. Guards may share one, at a time or one after the
 // other: a session is good for the admin token that it was begun with, and for no other. Safe for concurrent use.
 type Sessions struct {
-	mu    sync.Mutex
-	until map[[sha256.Size]byte]time.Time // by sessionKey
+	mu      sync.Mutex
+	expires map[[sha256.Size]byte]time.Time // by sessionKey
 }
 
 // sessionKey does not tell what a cookie holds, and is another for another admin token.
@@ -30,20 +30,20 @@ func sessionKey(token keys.Digest, cookie string) [sha256.Size]byte {
 	return sha256.Sum256(append(token[:], cookie...))
 }
 
-// begin returns the content of a new cookie.
-func (s *Sessions) begin(token keys.Digest, now time.Time) string {
+// create returns the content of a new cookie.
+func (s *Sessions) create(token keys.Digest, now time.Time) string {
 	var raw [32]byte
 	_, _ = rand.Read(raw[:]) // never fails: the process ends instead
 	value := base64.RawURLEncoding.EncodeToString(raw[:])
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.until == nil {
-		s.until = map[[sha256.Size]byte]time.Time{}
+	if s.expires == nil {
+		s.expires = map[[sha256.Size]byte]time.Time{}
 	}
-	if len(s.until) >= maxSessions {
+	if len(s.expires) >= maxSessions {
 		s.evict(now)
 	}
-	s.until[sessionKey(token, value)] = now.Add(sessionTime)
+	s.expires[sessionKey(token, value)] = now.Add(sessionTTL)
 	return value
 }
 
@@ -51,15 +51,15 @@ func (s *Sessions) begin(token keys.Digest, now time.Time) string {
 func (s *Sessions) evict(now time.Time) {
 	var oldest [sha256.Size]byte
 	var first time.Time
-	for d, until := range s.until {
+	for d, until := range s.expires {
 		if !now.Before(until) {
-			delete(s.until, d)
+			delete(s.expires, d)
 		} else if first.IsZero() || until.Before(first) {
 			oldest, first = d, until
 		}
 	}
-	if len(s.until) >= maxSessions {
-		delete(s.until, oldest)
+	if len(s.expires) >= maxSessions {
+		delete(s.expires, oldest)
 	}
 }
 
@@ -67,9 +67,9 @@ func (s *Sessions) has(token keys.Digest, value string, now time.Time) bool {
 	d := sessionKey(token, value)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	until, ok := s.until[d]
+	until, ok := s.expires[d]
 	if ok && !now.Before(until) {
-		delete(s.until, d)
+		delete(s.expires, d)
 		return false
 	}
 	return ok
@@ -78,7 +78,7 @@ func (s *Sessions) has(token keys.Digest, value string, now time.Time) bool {
 func (s *Sessions) end(token keys.Digest, value string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.until, sessionKey(token, value))
+	delete(s.expires, sessionKey(token, value))
 }
 
 // SignInError is why somebody was not let in: the status, and a sentence for them.
@@ -100,7 +100,7 @@ func (g *Authenticator) SignIn(w http.ResponseWriter, r *http.Request, token str
 	if !g.CanSignIn() {
 		return &SignInError{Status: http.StatusForbidden, Text: "No admin token is configured, so there is no sign-in."}
 	}
-	if no := g.check(g.from(r), token); no != nil {
+	if no := g.check(g.clientIP(r), token); no != nil {
 		g.report(r, no)
 		text := "This is not the admin token."
 		if no.retryAfter > 0 {
@@ -109,16 +109,16 @@ func (g *Authenticator) SignIn(w http.ResponseWriter, r *http.Request, token str
 		}
 		return &SignInError{Status: no.status, Text: text, RetryAfter: no.retryAfter}
 	}
-	if old, err := r.Cookie(nameOf(r)); err == nil {
+	if old, err := r.Cookie(cookieNameFor(r)); err == nil {
 		g.Sessions.end(g.token, old.Value)
 	}
-	http.SetCookie(w, cookieFor(r, g.Sessions.begin(g.token, g.Now()), int(sessionTime.Seconds())))
+	http.SetCookie(w, cookieFor(r, g.Sessions.create(g.token, g.Now()), int(sessionTTL.Seconds())))
 	return nil
 }
 
 // SignOut ends the browser's session and takes its cookie back.
 func (g *Authenticator) SignOut(w http.ResponseWriter, r *http.Request) {
-	if old, err := r.Cookie(nameOf(r)); err == nil {
+	if old, err := r.Cookie(cookieNameFor(r)); err == nil {
 		g.Sessions.end(g.token, old.Value)
 	}
 	http.SetCookie(w, cookieFor(r, "", -1))
@@ -131,7 +131,7 @@ func (g *Authenticator) signedIn(r *http.Request) bool {
 	if g.token.IsZero() {
 		return false
 	}
-	for _, cookie := range r.CookiesNamed(nameOf(r)) {
+	for _, cookie := range r.CookiesNamed(cookieNameFor(r)) {
 		if g.Sessions.has(g.token, cookie.Value, g.Now()) {
 			return true
 		}
@@ -139,7 +139,7 @@ func (g *Authenticator) signedIn(r *http.Request) bool {
 	return false
 }
 
-func nameOf(r *http.Request) string {
+func cookieNameFor(r *http.Request) string {
 	if r.TLS != nil {
 		return secureCookieName
 	}
@@ -148,7 +148,7 @@ func nameOf(r *http.Request) string {
 
 func cookieFor(r *http.Request, value string, maxAge int) *http.Cookie {
 	return &http.Cookie{ //nolint:gosec // Secure wherever there is TLS; without, a browser would not send it back
-		Name: nameOf(r), Value: value, Path: "/", MaxAge: maxAge,
+		Name: cookieNameFor(r), Value: value, Path: "/", MaxAge: maxAge,
 		HttpOnly: true, Secure: r.TLS != nil, SameSite: http.SameSiteStrictMode,
 	}
 }

@@ -11,32 +11,32 @@ import (
 
 // How many wrong tokens are taken from one place, and from all: so many at once, then one in each span of time.
 const (
-	perClientBurst = 10
-	placeEvery     = 6 * time.Second
-	allBurst       = 200
-	allEvery       = time.Second
+	perClientBurst    = 10
+	perClientInterval = 6 * time.Second
+	globalBurst       = 200
+	globalInterval    = time.Second
 
-	maxPlaces = 10_000 // that are remembered
+	maxClients = 10_000 // that are remembered
 )
 
 // limiter counts wrong tokens by where they come from. Once too many came from everywhere, a place has only one try left,
 // which is enough for those who know the token. It is to be used by one at a time.
 type limiter struct {
-	places *lru.Cache[string, *rate.Limiter]
-	all    *rate.Limiter
+	clients *lru.Cache[string, *rate.Limiter]
+	all     *rate.Limiter
 }
 
-func newThrottle() *limiter {
-	places, err := lru.New[string, *rate.Limiter](maxPlaces)
+func newLimiter() *limiter {
+	places, err := lru.New[string, *rate.Limiter](maxClients)
 	if err != nil {
 		panic(err) // only for a size below one
 	}
-	return &limiter{places: places, all: rate.NewLimiter(rate.Every(allEvery), allBurst)}
+	return &limiter{clients: places, all: rate.NewLimiter(rate.Every(globalInterval), globalBurst)}
 }
 
 // wait is how long a place has to wait before a token from it is looked at; 0: it is looked at now.
 func (t *limiter) wait(from string, now time.Time) time.Duration {
-	place, known := t.places.Get(clientPrefix(from))
+	place, known := t.clients.Get(clientPrefix(from))
 	if !known {
 		return 0
 	}
@@ -48,16 +48,16 @@ func (t *limiter) wait(from string, now time.Time) time.Duration {
 	if lack <= 0 {
 		return 0
 	}
-	return time.Duration(math.Ceil(lack*placeEvery.Seconds())) * time.Second
+	return time.Duration(math.Ceil(lack*perClientInterval.Seconds())) * time.Second
 }
 
 // failed counts a wrong token.
 func (t *limiter) failed(from string, now time.Time) {
 	name := clientPrefix(from)
-	place, known := t.places.Get(name)
+	place, known := t.clients.Get(name)
 	if !known {
-		place = rate.NewLimiter(rate.Every(placeEvery), perClientBurst)
-		t.places.Add(name, place)
+		place = rate.NewLimiter(rate.Every(perClientInterval), perClientBurst)
+		t.clients.Add(name, place)
 	}
 	place.AllowN(now, 1)
 	t.all.AllowN(now, 1)

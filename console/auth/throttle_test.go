@@ -61,27 +61,27 @@ func TestGuessingFromManyPlacesIsSlow(t *testing.T) {
 	attempt := func(i int, token string) int {
 		return d.knock(request("GET", "/v1/keys", bearing(token), from(fmt.Sprintf("2001:db8:%x::1", i)))).Code
 	}
-	for i := range allBurst {
+	for i := range globalBurst {
 		attempt(i, "wrong")
 	}
-	if got := attempt(allBurst+1, adminToken); got != 204 {
+	if got := attempt(globalBurst+1, adminToken); got != 204 {
 		t.Errorf("the token from a new address: status %d", got)
 	}
-	if first, second := attempt(allBurst+2, "wrong"), attempt(allBurst+2, "wrong"); first != 401 || second != 429 {
+	if first, second := attempt(globalBurst+2, "wrong"), attempt(globalBurst+2, "wrong"); first != 401 || second != 429 {
 		t.Errorf("two attempts from a new address: status %d, %d", first, second)
 	}
-	if got := attempt(allBurst+1, adminToken); got != 204 {
+	if got := attempt(globalBurst+1, adminToken); got != 204 {
 		t.Errorf("the token again: status %d", got)
 	}
 }
 
 func TestThrottleRemembersSoMuchAndNoMore(t *testing.T) {
-	throttle := newThrottle()
+	throttle := newLimiter()
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
-	for i := range maxPlaces + 10 {
+	for i := range maxClients + 10 {
 		throttle.failed(fmt.Sprintf("10.%d.%d.%d", i>>16, i>>8&255, i&255), now)
 	}
-	if n := throttle.places.Len(); n != maxPlaces {
+	if n := throttle.clients.Len(); n != maxClients {
 		t.Errorf("%d places are remembered", n)
 	}
 }

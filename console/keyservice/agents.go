@@ -31,9 +31,9 @@ func (e *notListedError) Unwrap() error { return e.fields }
 // Is reports whether the target is ErrAgentNotListed.
 func (*notListedError) Is(target error) bool { return target == ErrAgentNotListed }
 
-// mayName reports whether a key that is made here may name a text as its agent: a listed placeholder, or anything that is not
+// isAllowedAgent reports whether a key that is made here may name a text as its agent: a listed placeholder, or anything that is not
 // one, which can only be the id of a key.
-func (d *Service) mayName(agent string) bool {
+func (d *Service) isAllowedAgent(agent string) bool {
 	agent = strings.TrimSpace(agent)
 	return d.AnyAgent || !strings.HasPrefix(agent, "{") || slices.Contains(d.Agents, agent)
 }
@@ -41,7 +41,7 @@ func (d *Service) mayName(agent string) bool {
 // Create is Registry.Create for users of this desk: a placeholder that is not listed is ErrAgentNotListed, before anything else
 // is looked at, and leaves an audit entry.
 func (d *Service) Create(ctx context.Context, by registry.Actor, draft registry.CreateRequest) (*registry.CreateResult, error) {
-	if !d.mayName(draft.Agent) {
+	if !d.isAllowedAgent(draft.Agent) {
 		if err := d.Registry.Rejected(ctx, by, "a key for an agent that is not listed", draft.Agent); err != nil {
 			return nil, err
 		}
@@ -56,7 +56,7 @@ func (d *Service) Import(ctx context.Context, by registry.Actor, items []registr
 	var faults []error
 	var agents []string
 	for i := range items {
-		if !d.mayName(items[i].Agent) {
+		if !d.isAllowedAgent(items[i].Agent) {
 			faults = append(faults, &registry.ImportError{
 				Index: i, Err: &registry.FieldError{Field: "agent", Message: notListed},
 			})
@@ -88,8 +88,8 @@ type Agent struct {
 }
 
 const (
-	agentsOffered = 200  // keys of other feeds at most
-	agentsSought  = 5000 // among so many keys of all feeds, the newest
+	maxOffered = 200  // keys of other feeds at most
+	maxScanned = 5000 // among so many keys of all feeds, the newest
 )
 
 // Offers returns agents to choose from: those that are listed, and keys of other feeds that have an agent. more reports whether
@@ -100,7 +100,7 @@ func (d *Service) Offers() (listed, others []Agent, more bool) {
 	}
 	q := keyindex.Query{Now: d.now(), Limit: 1000}
 	for seen := 0; ; {
-		page, err := d.Catalog.Page(q)
+		page, err := d.Index.Page(q)
 		if err != nil {
 			return listed, others, true
 		}
@@ -108,12 +108,12 @@ func (d *Service) Offers() (listed, others []Agent, more bool) {
 			if k.Feed == d.Feed || k.Binding.Kind() != keys.AgentBinding {
 				continue
 			}
-			if len(others) == agentsOffered {
+			if len(others) == maxOffered {
 				return listed, others, true
 			}
 			others = append(others, Agent{Reference: k.ID, Name: k.Name})
 		}
-		if seen += len(page.Keys); page.Next == "" || seen >= agentsSought {
+		if seen += len(page.Keys); page.Next == "" || seen >= maxScanned {
 			return listed, others, page.Next != ""
 		}
 		q.After = page.Next

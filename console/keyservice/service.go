@@ -16,13 +16,13 @@ func (d *Service) List(q keyindex.Query) (page []Key, next string, total int, er
 	if q.Now.IsZero() {
 		q.Now = d.now()
 	}
-	found, err := d.Catalog.Page(q)
+	found, err := d.Index.Page(q)
 	if err != nil {
 		return nil, "", 0, err
 	}
 	page = make([]Key, 0, len(found.Keys))
 	for _, k := range found.Keys {
-		page = append(page, d.of(context.Background(), k, q.Now))
+		page = append(page, d.fromIndex(context.Background(), k, q.Now))
 	}
 	return page, found.Next, found.Total, nil
 }
@@ -35,7 +35,7 @@ func (d *Service) Show(ctx context.Context, id string) (Key, error) {
 		return d.FromRecord(rec), nil
 	}
 	if k := d.Store.Get(id); k != nil && k.Feed != d.Feed {
-		return d.known(k, d.now()), nil
+		return d.fromKey(k, d.now()), nil
 	}
 	return Key{}, err
 }
@@ -52,24 +52,24 @@ func (d *Service) Audit(ctx context.Context, key string, before uint64, limit in
 }
 
 // FromRecord is the view of a record that the registry has just returned.
-func (d *Service) FromRecord(r *registry.Record) Key { return d.issued(r, d.now()) }
+func (d *Service) FromRecord(r *registry.Record) Key { return d.fromIssued(r, d.now()) }
 
-// of is the view of a key in the catalog.
-func (d *Service) of(ctx context.Context, k *keys.Key, now time.Time) Key {
+// fromIndex is the view of a key in the catalog.
+func (d *Service) fromIndex(ctx context.Context, k *keys.Key, now time.Time) Key {
 	if k.Feed == d.Feed {
 		if rec, err := d.Registry.Get(ctx, k.ID); err == nil {
-			return d.issued(rec, now)
+			return d.fromIssued(rec, now)
 		}
 	}
-	return d.known(k, now)
+	return d.fromKey(k, now)
 }
 
-// issued is the view of a record.
-func (d *Service) issued(r *registry.Record, now time.Time) Key {
+// fromIssued is the view of a record.
+func (d *Service) fromIssued(r *registry.Record, now time.Time) Key {
 	k, problem := d.Registry.Key(r)
 	k.Feed = d.Feed
-	v := d.known(&k, now)
-	v.Issued, v.Problem = true, problem
+	v := d.fromKey(&k, now)
+	v.Issued, v.UnusableReason = true, problem
 	v.Binding, v.Agent = keys.SourceBinding.String(), r.Agent.Reference()
 	if !r.Agent.IsZero() {
 		v.Binding = keys.AgentBinding.String()
@@ -79,19 +79,19 @@ func (d *Service) issued(r *registry.Record, now time.Time) Key {
 	return v
 }
 
-// known is the view of what every feed tells of a key.
-func (d *Service) known(k *keys.Key, now time.Time) Key {
+// fromKey is the view of what every feed tells of a key.
+func (d *Service) fromKey(k *keys.Key, now time.Time) Key {
 	v := Key{
 		ID: k.ID, Name: k.Name, Feed: k.Feed, Issued: k.Feed == d.Feed, Binding: k.Binding.Kind().String(),
 		Sources: k.SourceIDs(), Masked: Mask(k.Hint), State: StateOf(k.Status(now)),
 		Created: k.Created, NotBefore: k.NotBefore, Expires: k.Expires,
 	}
 	if k.State == keys.BindingUnavailable {
-		v.Problem = "the binding of the key is currently unavailable"
+		v.UnusableReason = "the binding of the key is currently unavailable"
 	}
 	for _, o := range k.PreviousTokens {
-		if k.State != keys.Revoked && now.Before(o.Until) && o.Until.After(v.OldUntil) {
-			v.OldUntil = o.Until
+		if k.State != keys.Revoked && now.Before(o.Until) && o.Until.After(v.PreviousTokenExpires) {
+			v.PreviousTokenExpires = o.Until
 		}
 	}
 	if d.Usage != nil {

@@ -15,7 +15,7 @@ import (
 // Service is all that a console works with.
 type Service struct {
 	Registry *registry.Registry // keys that the gate issued; they can be changed
-	Catalog  *keyindex.Index    // keys of all feeds
+	Index    *keyindex.Index    // keys of all feeds
 	Store    *keys.Store
 	Usage    *usage.Counter
 	Feed     string           // the name of the registry's feed in Store; keys of other feeds can only be looked at
@@ -53,10 +53,10 @@ type Key struct {
 
 	Masked                    string    // "dgk_...a1B2"; empty if nothing of the token is known
 	State                     string    // "active", "disabled", "not_yet_valid", "expired", "revoked" or "unusable"
-	Problem                   string    // why an unusable key is, for people; else empty
+	UnusableReason            string    // why an unusable key is, for people; else empty
 	Created, Changed, Rotated time.Time // zero: not known, never
 	NotBefore, Expires        time.Time // zero: no bound
-	OldUntil                  time.Time // until when a replaced token counts yet; zero: there is none
+	PreviousTokenExpires      time.Time // until when a replaced token counts yet; zero: there is none
 	Prompt, Chunks, Retriever string
 
 	Use usage.Stats

@@ -48,7 +48,7 @@ func newDesk(t *testing.T) *desk {
 	store, list := keys.NewStore(), keyindex.New()
 	store.Listen(list)
 	feed := r.Feed()
-	d.Service = &keyservice.Service{Registry: r, Catalog: list, Store: store, Usage: usage.NewMeter(), Feed: feed.Name(), Now: now}
+	d.Service = &keyservice.Service{Registry: r, Index: list, Store: store, Usage: usage.NewMeter(), Feed: feed.Name(), Now: now}
 	r.OnChange(func(ctx context.Context) error {
 		set, err := feed.Load(ctx)
 		if err != nil {
@@ -121,7 +121,7 @@ func TestAKeyLooksTheSameWhereverItIsShown(t *testing.T) {
 	}
 	k := listed["site"]
 	if k.Masked != "dgk_..."+rec.Hint || k.State != "active" || k.Binding != "source" || !slices.Equal(k.Sources, []string{"s1"}) ||
-		k.Feed != "store:memory" || !k.OldUntil.Equal(noon.Add(time.Hour)) || !k.Rotated.Equal(noon) || k.Prompt != "p" ||
+		k.Feed != "store:memory" || !k.PreviousTokenExpires.Equal(noon.Add(time.Hour)) || !k.Rotated.Equal(noon) || k.Prompt != "p" ||
 		!k.Use.OldLastUsed.Equal(noon) || k.Use.Requests[usage.Hours-1] != 1 {
 		t.Errorf("site: %+v", k)
 	}
@@ -172,8 +172,8 @@ func TestStatesInWords(t *testing.T) {
 	d.time = noon.Add(time.Hour)
 	listed := d.all()
 	for _, c := range cases {
-		if got := listed[c.name]; got.State != c.want || got.Problem != "" {
-			t.Errorf("%s: %s, problem %q", c.name, got.State, got.Problem)
+		if got := listed[c.name]; got.State != c.want || got.UnusableReason != "" {
+			t.Errorf("%s: %s, problem %q", c.name, got.State, got.UnusableReason)
 		}
 	}
 }
@@ -183,7 +183,7 @@ func TestAnUnusableKeyTellsWhy(t *testing.T) {
 	made := d.create(registry.CreateRequest{Name: "env", Agent: "{env.AGENT}"})
 	d.env = ""
 	k, err := d.Show(t.Context(), made.Record.ID)
-	if err != nil || k.State != "unusable" || !strings.Contains(k.Problem, "{env.AGENT} has no value") || k.Binding != "agent" {
+	if err != nil || k.State != "unusable" || !strings.Contains(k.UnusableReason, "{env.AGENT} has no value") || k.Binding != "agent" {
 		t.Errorf("%+v, %v", k, err)
 	}
 }
@@ -195,8 +195,8 @@ func TestOldTokensThatAreOverAreNotTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.time = noon.Add(time.Hour)
-	if k, err := d.Show(t.Context(), made.Record.ID); err != nil || !k.OldUntil.IsZero() {
-		t.Errorf("%v, %v", k.OldUntil, err)
+	if k, err := d.Show(t.Context(), made.Record.ID); err != nil || !k.PreviousTokenExpires.IsZero() {
+		t.Errorf("%v, %v", k.PreviousTokenExpires, err)
 	}
 }
 

@@ -10,8 +10,8 @@ import (
 
 const entriesPerPage = 100
 
-// trail is the body of the audit trail, of all keys or of one.
-type trail struct {
+// auditPage is the body of the audit trail, of all keys or of one.
+type auditPage struct {
 	Entries      []registry.AuditEntry
 	Key, Name    string // of the one key; empty: of all
 	Older, First string // links; empty: none
@@ -23,8 +23,8 @@ func (p *Page) audit(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		before = 0
 	}
-	t := trail{Key: clean(query.Get("key"))}
-	if t.Entries, err = p.Desk.Audit(r.Context(), t.Key, before, entriesPerPage+1); err != nil {
+	t := auditPage{Key: clean(query.Get("key"))}
+	if t.Entries, err = p.Service.Audit(r.Context(), t.Key, before, entriesPerPage+1); err != nil {
 		return err
 	}
 	link := func(before uint64) string {

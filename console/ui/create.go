@@ -26,7 +26,7 @@ type createForm struct {
 	MoreAgents                   bool   // than Others has
 	NotBefore, Lifetime, Expires string // as they stand in the fields
 
-	Lifetimes []choice
+	Lifetimes []formOption
 	Wrong     map[string]string // by field
 	Unlisted  string            // why there is nothing to pick from, for people; empty: there is, or never was
 	Alert     string            // why the form is shown again; empty: it is not
@@ -44,20 +44,20 @@ func (d createForm) Err(field string) string { return d.Wrong[field] }
 const createPurpose = "create"
 
 func (p *Page) newKey(w http.ResponseWriter, r *http.Request) error {
-	p.renderDraft(w, r, http.StatusOK, createForm{Binding: "source", Lifetime: "never"}, r.URL.Query()["source"])
+	p.renderCreateForm(w, r, http.StatusOK, createForm{Binding: "source", Lifetime: "never"}, r.URL.Query()["source"])
 	return nil
 }
 
-func (p *Page) renderDraft(w http.ResponseWriter, r *http.Request, status int, d createForm, picked []string) {
-	d.Nonce, d.Lifetimes = p.Forms.issue(createPurpose), lifetimes
+func (p *Page) renderCreateForm(w http.ResponseWriter, r *http.Request, status int, d createForm, picked []string) {
+	d.Nonce, d.Lifetimes = p.FormNonces.issue(createPurpose), lifetimes
 	all, err := p.sources.get(r.Context())
 	if err != nil {
 		d.Unlisted = "The list of sources could not be loaded from DocsGPT. Enter source IDs instead. The log of the gate has the reason."
-		if p.Fault != nil {
-			p.Fault(r, err)
+		if p.OnError != nil {
+			p.OnError(r, err)
 		}
 	}
-	d.Listed, d.Others, d.MoreAgents = p.Desk.Offers()
+	d.Listed, d.Others, d.MoreAgents = p.Service.Offers()
 	left := slices.Clone(picked)
 	for _, source := range all {
 		at := slices.Index(left, source.ID)
@@ -76,7 +76,7 @@ func (p *Page) create(w http.ResponseWriter, r *http.Request) error {
 	if err := parseForm(r); err != nil {
 		return err
 	}
-	d, picked := readDraft(r.PostForm)
+	d, picked := parseCreateForm(r.PostForm)
 	wanted := registry.CreateRequest{Name: d.Name}
 	d.Wrong = make(map[string]string)
 	if d.Binding == "agent" {
@@ -100,14 +100,14 @@ func (p *Page) create(w http.ResponseWriter, r *http.Request) error {
 		d.Wrong["name"] = "Enter a name, such as the site that uses the key."
 	}
 	again := func(status int) error {
-		p.renderDraft(w, r, status, d, picked)
+		p.renderCreateForm(w, r, status, d, picked)
 		return nil
 	}
 	if len(d.Wrong) > 0 {
 		return again(http.StatusUnprocessableEntity)
 	}
 	m, before, err := p.createOnce(r, createPurpose, func() (*registry.CreateResult, error) {
-		return p.Desk.Create(r.Context(), p.Actor(r), wanted)
+		return p.Service.Create(r.Context(), p.Actor(r), wanted)
 	})
 	switch {
 	case errors.Is(err, errExpiredForm):
@@ -123,11 +123,11 @@ func (p *Page) create(w http.ResponseWriter, r *http.Request) error {
 		}
 		return err
 	}
-	p.renderMade(w, r, http.StatusCreated, m, false, err)
+	p.renderToken(w, r, http.StatusCreated, m, false, err)
 	return nil
 }
 
-func readDraft(f url.Values) (d createForm, picked []string) {
+func parseCreateForm(f url.Values) (d createForm, picked []string) {
 	d = createForm{
 		Name: f.Get("name"), Binding: "source", Typed: f.Get("sources"), Agent: strings.TrimSpace(f.Get("agent")), AgentID: strings.TrimSpace(f.Get("agent_id")),
 		NotBefore: strings.TrimSpace(f.Get("not_before")), Lifetime: f.Get("lifetime"), Expires: strings.TrimSpace(f.Get("expires")),
@@ -135,7 +135,7 @@ func readDraft(f url.Values) (d createForm, picked []string) {
 	if f.Get("binding") == "agent" {
 		d.Binding = "agent"
 	}
-	if _, ok := chosen(lifetimes, d.Lifetime); !ok {
+	if _, ok := findOption(lifetimes, d.Lifetime); !ok {
 		d.Lifetime = "never"
 	}
 	return d, f["source"]
@@ -144,10 +144,10 @@ func readDraft(f url.Values) (d createForm, picked []string) {
 // times reads the bounds, and notes what is wrong with them.
 func (d *createForm) times(now time.Time) (notBefore, expires time.Time) {
 	var ok bool
-	if notBefore, ok = fromField(d.NotBefore); !ok {
-		d.Wrong["not_before"] = badTime
+	if notBefore, ok = parseField(d.NotBefore); !ok {
+		d.Wrong["not_before"] = errTimeFormat
 	}
-	lifetime, _ := chosen(lifetimes, d.Lifetime)
+	lifetime, _ := findOption(lifetimes, d.Lifetime)
 	switch {
 	case lifetime.span > 0:
 		from := now
@@ -158,8 +158,8 @@ func (d *createForm) times(now time.Time) (notBefore, expires time.Time) {
 	case lifetime.Value == customChoice && d.Expires == "":
 		d.Wrong["expires"] = "Enter the date and time at which the key expires."
 	case lifetime.Value == customChoice:
-		if expires, ok = fromField(d.Expires); !ok {
-			d.Wrong["expires"] = badTime
+		if expires, ok = parseField(d.Expires); !ok {
+			d.Wrong["expires"] = errTimeFormat
 		}
 	}
 	// Without JavaScript a date can be typed without its choice being made; it must not be lost silently.
@@ -172,4 +172,4 @@ func (d *createForm) times(now time.Time) (notBefore, expires time.Time) {
 	return notBefore, expires
 }
 
-const badTime = "Enter a date and time in UTC, such as 2027-01-31T09:00."
+const errTimeFormat = "Enter a date and time in UTC, such as 2027-01-31T09:00."

@@ -73,7 +73,7 @@ func TestNothingLeadsAwayFromTheTokenWithoutAScript(t *testing.T) {
 }
 
 func TestSnippetsFitTheBinding(t *testing.T) {
-	w := newWorld(t, func(o *Options) { o.Desk.GateURL = "" })
+	w := newWorld(t, func(o *Options) { o.Service.GateURL = "" })
 	a := w.post("/new", "nonce", w.field(w.get("/new").body, "nonce"), "name", "Agent", "binding", "agent", "agent", "{env.A}")
 	w.want(a, http.StatusCreated, "import OpenAI", "from openai import", "The public URL of the gate is not configured.")
 	a = w.post("/new", "nonce", w.field(w.get("/new").body, "nonce"), "name", "Source", "sources", "handbook")
@@ -150,8 +150,8 @@ func TestNonce(t *testing.T) {
 		"none":              "",
 		"one made up":       strings.Repeat("A", len(good)),
 		"one changed":       string(good[0]^1) + good[1:],
-		"of another form":   w.page.Forms.issue(rotatePurpose(id)),
-		"of another page":   newWorld(t).page.Forms.issue(createPurpose),
+		"of another form":   w.page.FormNonces.issue(rotatePurpose(id)),
+		"of another page":   newWorld(t).page.FormNonces.issue(createPurpose),
 		"one with an addon": good + "A",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -164,7 +164,7 @@ func TestNonce(t *testing.T) {
 			w.want(w.post("/new", "nonce", w.field(a.body, "nonce"), "name", "", "sources", "x"), http.StatusUnprocessableEntity)
 		})
 	}
-	w.desk.Clock.At = start.Add(nonceLife + time.Minute)
+	w.desk.Clock.At = start.Add(nonceTTL + time.Minute)
 	w.want(w.post("/new", "nonce", good, "name", "Late", "sources", "x"), http.StatusConflict, "has expired")
 }
 
@@ -219,7 +219,7 @@ func TestSourcesToPick(t *testing.T) {
 	asked := 0
 	fail := errors.New("no answer")
 	w := newWorld(t, func(o *Options) {
-		o.Desk.Sources = func(context.Context) ([]keyservice.Source, error) {
+		o.Service.Sources = func(context.Context) ([]keyservice.Source, error) {
 			asked++
 			return []keyservice.Source{{ID: "a1", Name: "Handbook"}, {ID: "a2"}}, fail
 		}

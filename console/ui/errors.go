@@ -62,8 +62,8 @@ func (p *Page) handler(handle func(http.ResponseWriter, *http.Request) error) ht
 			return
 		}
 		shown, fault := pageErrorOf(err)
-		if fault && p.Fault != nil {
-			p.Fault(r, err)
+		if fault && p.OnError != nil {
+			p.OnError(r, err)
 		}
 		p.Refuse(w, r, shown.status, shown.text)
 	}
@@ -77,15 +77,15 @@ const maxForm = 1 << 20
 func (p *Page) Refuse(w http.ResponseWriter, r *http.Request, status int, text string) {
 	setSecurityHeaders(w.Header())
 	if text == "" {
-		text = usualText(status)
+		text = defaultText(status)
 	}
-	p.render(w, r, status, "error", usualTitle(status), struct {
+	p.render(w, r, status, "error", defaultTitle(status), struct {
 		Status int
 		Text   string
 	}{status, text})
 }
 
-func usualTitle(status int) string {
+func defaultTitle(status int) string {
 	switch status {
 	case http.StatusNotFound:
 		return "Not found"
@@ -106,7 +106,7 @@ func usualTitle(status int) string {
 	}
 }
 
-func usualText(status int) string {
+func defaultText(status int) string {
 	switch status {
 	case http.StatusNotFound:
 		return "There is nothing at this address."

@@ -63,8 +63,8 @@ func lines(text string) []string {
 	return all
 }
 
-// choice is one of several to choose from.
-type choice struct {
+// formOption is one of several to choose from.
+type formOption struct {
 	Value, Label string
 	span         time.Duration
 }
@@ -74,7 +74,7 @@ const customChoice = "own"
 const day = 24 * time.Hour
 
 // lifetimes are how long a new key may live.
-var lifetimes = []choice{
+var lifetimes = []formOption{
 	{"never", "Never", 0},
 	{"30d", "30 days", 30 * day},
 	{"90d", "90 days", 90 * day},
@@ -83,7 +83,7 @@ var lifetimes = []choice{
 }
 
 // graces are how long a replaced token may go on to count.
-var graces = []choice{
+var graces = []formOption{
 	{"0", "None", 0},
 	{"1h", "1 hour", time.Hour},
 	{"24h", "24 hours", day},
@@ -92,11 +92,11 @@ var graces = []choice{
 	{customChoice, "Custom", 0},
 }
 
-func chosen(among []choice, value string) (choice, bool) {
+func findOption(among []formOption, value string) (formOption, bool) {
 	for _, c := range among {
 		if c.Value == value {
 			return c, true
 		}
 	}
-	return choice{}, false
+	return formOption{}, false
 }

@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	nonceLife = 12 * time.Hour // how long a form may stay open
-	nonceMost = 100_000        // forms that are remembered as sent
+	nonceTTL  = 12 * time.Hour // how long a form may stay open
+	maxNonces = 100_000        // forms that are remembered as sent
 
 	nonceRandom = 16
 	nonceHead   = nonceRandom + 8 // then the time it was made at
@@ -33,12 +33,12 @@ type FormNonces struct {
 	used   *lru.Cache[string, string]
 }
 
-// NewForms returns forms none of which has been sent. now nil: time.Now.
-func NewForms(now func() time.Time) *FormNonces {
+// NewFormNonces returns forms none of which has been sent. now nil: time.Now.
+func NewFormNonces(now func() time.Time) *FormNonces {
 	if now == nil {
 		now = time.Now
 	}
-	used, err := lru.New[string, string](nonceMost)
+	used, err := lru.New[string, string](maxNonces)
 	if err != nil {
 		panic(err) // only for a size below one
 	}
@@ -71,7 +71,7 @@ func (n *FormNonces) once(ctx context.Context, nonce, purpose string, do func() 
 		return "", errExpiredForm
 	}
 	made := time.Unix(int64(binary.BigEndian.Uint64(raw[nonceRandom:nonceHead])), 0)
-	if age := n.now().Sub(made); age > nonceLife {
+	if age := n.now().Sub(made); age > nonceTTL {
 		return "", errExpiredForm
 	}
 	select { // a form that is sent twice at once: the second waits for the first

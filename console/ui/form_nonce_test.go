@@ -7,5 +7,5 @@ import (
 
 // Pages come and go with configurations, and must leave nothing behind that runs.
 func TestFormsLeaveNothingRunning(t *testing.T) {
-	synctest.Test(t, func(*testing.T) { NewForms(nil) })
+	synctest.Test(t, func(*testing.T) { NewFormNonces(nil) })
 }

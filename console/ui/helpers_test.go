@@ -34,11 +34,11 @@ func newWorld(t *testing.T, change ...func(*Options)) *world {
 	desk.Agents = []string{"{env.A}", "{env.BOT_KEY}"}
 	w := &world{T: t, desk: desk}
 	o := Options{
-		Desk:  &desk.Service,
-		Actor: func(*http.Request) registry.Actor { return fixtures.TestActor },
-		User:  func(*http.Request) string { return "alice" },
-		Feeds: func() []string { return []string{desk.Feed, fixtures.ReadOnlyFeed{}.Name()} },
-		Fault: func(_ *http.Request, err error) { w.faults = append(w.faults, err) },
+		Service: &desk.Service,
+		Actor:   func(*http.Request) registry.Actor { return fixtures.TestActor },
+		User:    func(*http.Request) string { return "alice" },
+		Feeds:   func() []string { return []string{desk.Feed, fixtures.ReadOnlyFeed{}.Name()} },
+		OnError: func(_ *http.Request, err error) { w.faults = append(w.faults, err) },
 	}
 	for _, f := range change {
 		f(&o)

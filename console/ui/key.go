@@ -13,22 +13,22 @@ import (
 // keyPage is the body of the page of one key.
 type keyPage struct {
 	Row    row
-	Edit   edit
+	Edit   editForm
 	Trail  []registry.AuditEntry
 	More   bool // there are older entries
 	Notice string
 }
 
-// edit is the form for what can be changed of a key. It carries what the fields were filled with, so that only what was
+// editForm is the form for what can be changed of a key. It carries what the fields were filled with, so that only what was
 // really changed is stored.
-type edit struct {
+type editForm struct {
 	Name, NotBefore, Expires          string
 	WasName, WasNotBefore, WasExpires string
 	Wrong                             map[string]string
 }
 
 // Err returns what is wrong with a field.
-func (e edit) Err(field string) string { return e.Wrong[field] }
+func (e editForm) Err(field string) string { return e.Wrong[field] }
 
 // notices are what a page says once something was done, by the word in its address.
 var notices = map[string]string{
@@ -42,19 +42,19 @@ var notices = map[string]string{
 const trailOnPage = 20
 
 func (p *Page) show(w http.ResponseWriter, r *http.Request) error {
-	k, err := p.Desk.Show(r.Context(), r.PathValue("id"))
+	k, err := p.Service.Show(r.Context(), r.PathValue("id"))
 	if err != nil {
 		return err
 	}
-	e := edit{Name: k.Name, NotBefore: toField(k.NotBefore), Expires: toField(k.Expires)}
+	e := editForm{Name: k.Name, NotBefore: formatField(k.NotBefore), Expires: formatField(k.Expires)}
 	e.WasName, e.WasNotBefore, e.WasExpires = e.Name, e.NotBefore, e.Expires
 	return p.renderKey(w, r, http.StatusOK, k, e)
 }
 
-func (p *Page) renderKey(w http.ResponseWriter, r *http.Request, status int, k keyservice.Key, e edit) error {
+func (p *Page) renderKey(w http.ResponseWriter, r *http.Request, status int, k keyservice.Key, e editForm) error {
 	b := keyPage{Row: p.rowOf(k, p.sources.load(r.Context())), Edit: e, Notice: notices[r.URL.Query().Get("done")]}
 	if k.Issued {
-		trail, err := p.Desk.Registry.Audit(r.Context(), k.ID, 0, trailOnPage+1)
+		trail, err := p.Service.Registry.Audit(r.Context(), k.ID, 0, trailOnPage+1)
 		if err != nil {
 			return err
 		}
@@ -65,7 +65,7 @@ func (p *Page) renderKey(w http.ResponseWriter, r *http.Request, status int, k k
 	return nil
 }
 
-func (p *Page) change(w http.ResponseWriter, r *http.Request) error {
+func (p *Page) update(w http.ResponseWriter, r *http.Request) error {
 	if err := parseForm(r); err != nil {
 		return err
 	}
@@ -74,7 +74,7 @@ func (p *Page) change(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	get := func(name string) string { return r.PostForm.Get(name) }
-	e := edit{
+	e := editForm{
 		Name: get("name"), NotBefore: strings.TrimSpace(get("not_before")), Expires: strings.TrimSpace(get("expires")),
 		WasName: get("was_name"), WasNotBefore: get("was_not_before"), WasExpires: get("was_expires"),
 		Wrong: make(map[string]string),
@@ -92,7 +92,7 @@ func (p *Page) change(w http.ResponseWriter, r *http.Request) error {
 		p.redirect(w, r, keyPath(k.ID), "same")
 		return nil
 	}
-	if _, err = p.Desk.Registry.Update(r.Context(), p.Actor(r), k.ID, change); err != nil {
+	if _, err = p.Service.Registry.Update(r.Context(), p.Actor(r), k.ID, change); err != nil {
 		if e.Wrong = fieldErrors(err); len(e.Wrong) > 0 {
 			return p.renderKey(w, r, http.StatusUnprocessableEntity, k, e)
 		}
@@ -103,14 +103,14 @@ func (p *Page) change(w http.ResponseWriter, r *http.Request) error {
 }
 
 // time returns what a field was changed to; nil: it was not, or it is wrong, which is noted.
-func (e *edit) time(field, text, was string) *time.Time {
+func (e *editForm) time(field, text, was string) *time.Time {
 	// A browser may leave out the seconds of what it was given.
 	if text == was || text+":00" == was {
 		return nil
 	}
-	t, ok := fromField(text)
+	t, ok := parseField(text)
 	if !ok {
-		e.Wrong[field] = badTime
+		e.Wrong[field] = errTimeFormat
 		return nil
 	}
 	return &t
@@ -118,7 +118,7 @@ func (e *edit) time(field, text, was string) *time.Time {
 
 // issued returns the key that a request is about, which must be one that can be changed here.
 func (p *Page) issued(r *http.Request) (keyservice.Key, error) {
-	k, err := p.Desk.Show(r.Context(), r.PathValue("id"))
+	k, err := p.Service.Show(r.Context(), r.PathValue("id"))
 	if err == nil && !k.Issued {
 		err = &pageError{http.StatusConflict, "This key comes from another feed. It is read-only here; change it in its feed."}
 	}
@@ -138,14 +138,14 @@ func (p *Page) setState(w http.ResponseWriter, r *http.Request, state keys.State
 	if err != nil {
 		return err
 	}
-	if _, err := p.Desk.Registry.Update(r.Context(), p.Actor(r), k.ID, registry.UpdateRequest{State: &state}); err != nil {
+	if _, err := p.Service.Registry.Update(r.Context(), p.Actor(r), k.ID, registry.UpdateRequest{State: &state}); err != nil {
 		return err
 	}
 	p.redirect(w, r, keyPath(k.ID), done)
 	return nil
 }
 
-func (p *Page) askRevoke(w http.ResponseWriter, r *http.Request) error {
+func (p *Page) revokeConfirm(w http.ResponseWriter, r *http.Request) error {
 	k, err := p.issued(r)
 	if err != nil {
 		return err
@@ -159,7 +159,7 @@ func (p *Page) revoke(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if _, err := p.Desk.Registry.Revoke(r.Context(), p.Actor(r), k.ID); err != nil {
+	if _, err := p.Service.Registry.Revoke(r.Context(), p.Actor(r), k.ID); err != nil {
 		return err
 	}
 	p.redirect(w, r, keyPath(k.ID), "revoked")

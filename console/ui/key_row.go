@@ -47,27 +47,27 @@ func (r row) All() string {
 	return strings.TrimSpace(lines.String())
 }
 
-// OldUsed tells whether a replaced token still counts and has been used since it was replaced.
-func (r row) OldUsed() bool {
-	return !r.OldUntil.IsZero() && !r.Use.OldLastUsed.IsZero() && !r.Use.OldLastUsed.Before(r.Rotated.Truncate(time.Minute))
+// PreviousTokenUsed tells whether a replaced token still counts and has been used since it was replaced.
+func (r row) PreviousTokenUsed() bool {
+	return !r.PreviousTokenExpires.IsZero() && !r.Use.OldLastUsed.IsZero() && !r.Use.OldLastUsed.Before(r.Rotated.Truncate(time.Minute))
 }
 
 // Editable tells whether the key may be changed.
 func (r row) Editable() bool { return r.Issued && r.State != "revoked" }
 
 func (p *Page) rowOf(k keyservice.Key, names map[string]string) row {
-	r := row{Key: k, Plot: plotOf(k.Use.Requests, p.now())}
+	r := row{Key: k, Plot: sparklineOf(k.Use.Requests, p.now())}
 	for _, id := range k.Sources {
 		r.Bound = append(r.Bound, bindingItem{Name: names[id], ID: id})
 	}
 	if k.Binding == "agent" {
-		r.Bound = []bindingItem{boundTo(k.Agent)}
+		r.Bound = []bindingItem{agentItem(k.Agent)}
 	}
 	return r
 }
 
-// boundTo tells of an agent by its reference.
-func boundTo(reference string) bindingItem {
+// agentItem tells of an agent by its reference.
+func agentItem(reference string) bindingItem {
 	switch reference {
 	case "":
 		return bindingItem{Name: "unknown"}
@@ -121,7 +121,7 @@ type bar struct {
 
 const plotHeight = 24
 
-func plotOf(requests [usage.Hours]uint32, now time.Time) sparkline {
+func sparklineOf(requests [usage.Hours]uint32, now time.Time) sparkline {
 	p := sparkline{Bars: make([]bar, 0, len(requests))}
 	peak := uint32(0)
 	busiest := ""

@@ -12,7 +12,7 @@ import (
 	"github.com/docsgate/docsgate/keys/registry"
 )
 
-// edit sends the form on a key's page, with some of its fields changed.
+// editForm sends the form on a key's page, with some of its fields changed.
 func (w *world) edit(id string, pairs ...string) answer {
 	w.Helper()
 	page := w.get("/keys/" + id).body
@@ -56,7 +56,7 @@ func TestChange(t *testing.T) {
 	}
 
 	w.want(w.edit(id, "name", ""), http.StatusUnprocessableEntity, "give the key a name"[1:])
-	w.want(w.edit(id, "expires", "whenever"), http.StatusUnprocessableEntity, badTime)
+	w.want(w.edit(id, "expires", "whenever"), http.StatusUnprocessableEntity, errTimeFormat)
 	if got := w.get("/keys/" + id + "?done=<script>"); strings.Contains(text(got.body), "<script>") {
 		t.Error("a page repeats what its address says")
 	}
@@ -98,7 +98,7 @@ func TestStates(t *testing.T) {
 	for _, again := range []answer{
 		w.post("/keys/" + id + "/enable"),
 		w.post("/keys/"+id, "was_name", "", "name", "x"),
-		w.post("/keys/"+id+"/rotate", "grace", "0", "nonce", w.page.Forms.issue(rotatePurpose(id))),
+		w.post("/keys/"+id+"/rotate", "grace", "0", "nonce", w.page.FormNonces.issue(rotatePurpose(id))),
 	} {
 		w.want(again, http.StatusConflict, "This key is revoked")
 	}
@@ -181,7 +181,7 @@ func TestRotate(t *testing.T) {
 func TestOldTokenStillUsed(t *testing.T) {
 	w := newWorld(t)
 	id, _ := w.makeUsual()
-	w.post("/keys/"+id+"/rotate", "nonce", w.page.Forms.issue(rotatePurpose(id)), "grace", "7d")
+	w.post("/keys/"+id+"/rotate", "nonce", w.page.FormNonces.issue(rotatePurpose(id)), "grace", "7d")
 	w.want(w.get("/keys/"+id), 200, "It has not been used since the rotation.")
 	w.desk.Usage.Count(id, true, start.Add(time.Hour))
 	w.desk.Clock.At = start.Add(90 * time.Minute)

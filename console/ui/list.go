@@ -69,7 +69,7 @@ func (p *Page) list(w http.ResponseWriter, r *http.Request) error {
 	if q.State == "" {
 		l.State = ""
 	}
-	found, next, total, err := p.Desk.List(q)
+	found, next, total, err := p.Service.List(q)
 	if err != nil {
 		return &pageError{http.StatusBadRequest, "This page of the list no longer exists. Go back to the first page."}
 	}
@@ -89,7 +89,7 @@ func (p *Page) list(w http.ResponseWriter, r *http.Request) error {
 		l.First = l.link()
 	}
 	l.Searching = l.Text != "" || l.State != "" || l.Source != "" || l.Feed != ""
-	l.count(p.Desk.Store.Counts(p.now()))
+	l.count(p.Service.Store.Counts(p.now()))
 	if p.Feeds != nil {
 		l.Feeds = p.Feeds()
 	}

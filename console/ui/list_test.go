@@ -18,7 +18,7 @@ func TestEmptyListInvites(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{T: t, desk: desk, page: New(Options{Desk: &desk.Service, Actor: func(*http.Request) registry.Actor { return fixtures.TestActor }})}
+	w := &world{T: t, desk: desk, page: New(Options{Service: &desk.Service, Actor: func(*http.Request) registry.Actor { return fixtures.TestActor }})}
 	w.want(w.get("/"), 200, "No keys yet", "Create the first key")
 }
 
@@ -114,15 +114,15 @@ func TestInvisible(t *testing.T) {
 
 func TestPlot(t *testing.T) {
 	var requests [usage.Hours]uint32
-	if p := plotOf(requests, start); p.Words != "No requests in the last 24 hours" || p.Bars[0].Height != 0 {
+	if p := sparklineOf(requests, start); p.Words != "No requests in the last 24 hours" || p.Bars[0].Height != 0 {
 		t.Errorf("%+v", p)
 	}
 	requests[23] = 1
-	if p := plotOf(requests, start); p.Words != "1 request in the last 24 hours, in the hour from 14:00 UTC" {
+	if p := sparklineOf(requests, start); p.Words != "1 request in the last 24 hours, in the hour from 14:00 UTC" {
 		t.Errorf("%q", p.Words)
 	}
 	requests[0] = 4_000_000_000
-	p := plotOf(requests, start)
+	p := sparklineOf(requests, start)
 	if p.Bars[0].Height != plotHeight || p.Bars[0].Y != 0 || p.Bars[23].Height != 2 || p.Bars[0].Hour != "15:00" {
 		t.Errorf("%+v", p.Bars)
 	}

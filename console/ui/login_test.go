@@ -84,7 +84,7 @@ func TestRefuse(t *testing.T) {
 func TestTry(t *testing.T) {
 	var gotToken, gotQuestion string
 	w := newWorld(t, func(o *Options) {
-		o.Desk.TestQuery = func(_ context.Context, token, question string, to io.Writer) (int, error) {
+		o.Service.TestQuery = func(_ context.Context, token, question string, to io.Writer) (int, error) {
 			gotToken, gotQuestion = token, question
 			switch question {
 			case "refuse":
@@ -120,6 +120,6 @@ func TestTry(t *testing.T) {
 	if gotToken != "" {
 		t.Error("a token was taken from the address")
 	}
-	w.page.Desk.TestQuery = nil
+	w.page.Service.TestQuery = nil
 	w.want(w.post("/try", "token", "t", "question", "q"), http.StatusNotFound)
 }

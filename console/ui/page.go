@@ -10,9 +10,9 @@ import (
 
 // Options configure a Page.
 type Options struct {
-	Desk  *keyservice.Service
-	Actor func(*http.Request) registry.Actor // who makes a change
-	User  func(*http.Request) string         // who is signed in, as the page shows it; nil or "": nothing is shown
+	Service *keyservice.Service
+	Actor   func(*http.Request) registry.Actor // who makes a change
+	User    func(*http.Request) string         // who is signed in, as the page shows it; nil or "": nothing is shown
 
 	// SignIn checks an admin token and, if it is right, lets the browser in with a cookie. nil: nobody has to sign in here,
 	// and there is no login page.
@@ -21,10 +21,10 @@ type Options struct {
 	// SignOut takes that cookie back. nil: there is no way to sign out.
 	SignOut func(w http.ResponseWriter, r *http.Request)
 
-	Forms *FormNonces                    // that were sent; nil: the page's own
-	Base  string                         // what stands before the paths of the console, such as "/console"; "": nothing
-	Feeds func() []string                // names of all feeds, to filter by; nil: there is no such filter
-	Fault func(r *http.Request, e error) // hears of every error that is not the browser's; nil: nobody does
+	FormNonces *FormNonces                    // that were sent; nil: the page's own
+	Base       string                         // what stands before the paths of the console, such as "/console"; "": nothing
+	Feeds      func() []string                // names of all feeds, to filter by; nil: there is no such filter
+	OnError    func(r *http.Request, e error) // hears of every error that is not the browser's; nil: nobody does
 }
 
 // Page serves the web page. It is safe for concurrent use. Who may see it, and from where forms may come, is decided by
@@ -38,22 +38,22 @@ type Page struct {
 // New returns the page. Desk and Actor are required.
 func New(o Options) *Page {
 	p := &Page{Options: o, mux: http.NewServeMux()}
-	if p.Forms == nil {
-		p.Forms = NewForms(p.now)
+	if p.FormNonces == nil {
+		p.FormNonces = NewFormNonces(p.now)
 	}
-	p.sources = &sources{list: o.Desk.Sources, now: p.now}
+	p.sources = &sources{list: o.Service.Sources, now: p.now}
 	for pattern, handle := range map[string]func(http.ResponseWriter, *http.Request) error{
 		"GET /{$}":                p.list,
 		"POST /{$}":               p.search,
 		"GET /new":                p.newKey,
 		"POST /new":               p.create,
 		"GET /keys/{id}":          p.show,
-		"POST /keys/{id}":         p.change,
+		"POST /keys/{id}":         p.update,
 		"POST /keys/{id}/disable": p.disable,
 		"POST /keys/{id}/enable":  p.enable,
-		"GET /keys/{id}/rotate":   p.askRotate,
+		"GET /keys/{id}/rotate":   p.rotateConfirm,
 		"POST /keys/{id}/rotate":  p.rotate,
-		"GET /keys/{id}/revoke":   p.askRevoke,
+		"GET /keys/{id}/revoke":   p.revokeConfirm,
 		"POST /keys/{id}/revoke":  p.revoke,
 		"GET /audit":              p.audit,
 		"POST /try":               p.try,
@@ -119,8 +119,8 @@ func setSecurityHeaders(h http.Header) {
 }
 
 func (p *Page) now() time.Time {
-	if p.Desk.Now != nil {
-		return p.Desk.Now()
+	if p.Service.Now != nil {
+		return p.Service.Now()
 	}
 	return time.Now()
 }

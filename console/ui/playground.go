@@ -12,7 +12,7 @@ const maxQuestion = 4000 // characters
 // try asks a question with a token, both from the form's body, and hands on the stream of the answer as it comes. The last
 // event is the page's own: {"type":"done","status":...} with the gate's status, and an error if there was none from the gate.
 func (p *Page) try(w http.ResponseWriter, r *http.Request) error {
-	if p.Desk.TestQuery == nil {
+	if p.Service.TestQuery == nil {
 		return &pageError{http.StatusNotFound, "This console cannot send questions."}
 	}
 	if err := parseForm(r); err != nil {
@@ -24,7 +24,7 @@ func (p *Page) try(w http.ResponseWriter, r *http.Request) error {
 	}
 	w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
 	w.Header().Set("X-Accel-Buffering", "no")
-	status, err := p.Desk.TestQuery(r.Context(), token, question, &flushWriter{w, http.NewResponseController(w)})
+	status, err := p.Service.TestQuery(r.Context(), token, question, &flushWriter{w, http.NewResponseController(w)})
 	last := struct {
 		Type   string `json:"type"`
 		Status int    `json:"status"`
@@ -32,8 +32,8 @@ func (p *Page) try(w http.ResponseWriter, r *http.Request) error {
 	}{Type: "done", Status: status}
 	if err != nil && r.Context().Err() == nil {
 		last.Error = "The gate could not be reached, or the answer is incomplete."
-		if p.Fault != nil {
-			p.Fault(r, err)
+		if p.OnError != nil {
+			p.OnError(r, err)
 		}
 	}
 	event, _ := json.Marshal(last) // it always can be

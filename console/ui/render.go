@@ -15,8 +15,8 @@ import (
 	"github.com/docsgate/docsgate/keys/registry"
 )
 
-// views are the pages by name, each with the frame and the parts that all have.
-var views = loadViews()
+// templates are the pages by name, each with the frame and the parts that all have.
+var templates = loadViews()
 
 func loadViews() map[string]*template.Template {
 	common := template.Must(template.New("").Funcs(functions).ParseFS(files, "templates/layout.html", "templates/*partials.html"))
@@ -40,16 +40,16 @@ var functions = template.FuncMap{
 	"asset":     func(file string) string { return "/assets/" + assetsByFile[file].name },
 	"closed":    balanceBidi,
 	"comma":     func(n int) string { return humanize.Comma(int64(n)) },
-	"entries":   func(f frame, list []registry.AuditEntry, keys bool) entryList { return entryList{f, list, keys} },
-	"fault":     func(id, text string) fieldFault { return fieldFault{id, text} },
+	"entries":   func(f layoutData, list []registry.AuditEntry, keys bool) entryList { return entryList{f, list, keys} },
+	"fault":     func(id, text string) fieldError { return fieldError{id, text} },
 	"invisible": invisible,
 	"keyPath":   keyPath,
 	"short":     short,
 	"word":      stateWord,
 }
 
-// frame is what every page is given.
-type frame struct {
+// layoutData is what every page is given.
+type layoutData struct {
 	Title  string // of the page, without the name of the program
 	Base   string
 	Here   string // path of the page, without the base
@@ -64,19 +64,19 @@ type frame struct {
 
 // entryList is what the list of audit entries is made of.
 type entryList struct {
-	frame
+	layoutData
 	List []registry.AuditEntry
 	Keys bool // the entries are of several keys, so each names its own
 }
 
-// fieldFault is what is wrong with a field, by the field's id in the page.
-type fieldFault struct{ ID, Text string }
+// fieldError is what is wrong with a field, by the field's id in the page.
+type fieldError struct{ ID, Text string }
 
 // When is a time for people. The zero time gives a zero Moment.
-func (f frame) When(t time.Time) Moment { return momentOf(t, f.now) }
+func (f layoutData) When(t time.Time) Moment { return momentOf(t, f.now) }
 
 func (p *Page) render(w http.ResponseWriter, r *http.Request, status int, name, title string, body any) {
-	f := frame{
+	f := layoutData{
 		Title: title, Base: p.Base, Here: r.URL.Path, Theme: themeOf(r), Body: body, now: p.now(),
 		Inside: name != "login" && status != http.StatusUnauthorized && status != http.StatusForbidden &&
 			status != http.StatusTooManyRequests,
@@ -91,9 +91,9 @@ func (p *Page) render(w http.ResponseWriter, r *http.Request, status int, name, 
 		}
 	}
 	var page bytes.Buffer // whole pages only
-	if err := views[name].ExecuteTemplate(&page, "layout", f); err != nil {
-		if p.Fault != nil {
-			p.Fault(r, err)
+	if err := templates[name].ExecuteTemplate(&page, "layout", f); err != nil {
+		if p.OnError != nil {
+			p.OnError(r, err)
 		}
 		http.Error(w, "The page could not be rendered. The log of the gate has the reason.", http.StatusInternalServerError)
 		return

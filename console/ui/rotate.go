@@ -11,30 +11,30 @@ import (
 	"github.com/docsgate/docsgate/keys/registry"
 )
 
-// rotation is the form for a new token.
-type rotation struct {
+// rotateForm is the form for a new token.
+type rotateForm struct {
 	Row          row
 	Nonce        string
 	Grace        string // one of the choices
 	Amount, Unit string // of an own grace: a number, and "h" or "d"
-	Choices      []choice
+	Choices      []formOption
 	Wrong        string
 	Alert        string
 }
 
 func rotatePurpose(id string) string { return "rotate " + id }
 
-func (p *Page) askRotate(w http.ResponseWriter, r *http.Request) error {
+func (p *Page) rotateConfirm(w http.ResponseWriter, r *http.Request) error {
 	k, err := p.issued(r)
 	if err != nil {
 		return err
 	}
-	p.renderRotation(w, r, http.StatusOK, k, rotation{Grace: "24h", Unit: "d"})
+	p.renderRotation(w, r, http.StatusOK, k, rotateForm{Grace: "24h", Unit: "d"})
 	return nil
 }
 
-func (p *Page) renderRotation(w http.ResponseWriter, r *http.Request, status int, k keyservice.Key, o rotation) {
-	o.Row, o.Nonce, o.Choices = p.rowOf(k, p.sources.load(r.Context())), p.Forms.issue(rotatePurpose(k.ID)), graces
+func (p *Page) renderRotation(w http.ResponseWriter, r *http.Request, status int, k keyservice.Key, o rotateForm) {
+	o.Row, o.Nonce, o.Choices = p.rowOf(k, p.sources.load(r.Context())), p.FormNonces.issue(rotatePurpose(k.ID)), graces
 	p.render(w, r, status, "rotate", "Rotate "+k.Name, o)
 }
 
@@ -46,14 +46,14 @@ func (p *Page) rotate(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	o := rotation{Grace: r.PostForm.Get("grace"), Amount: r.PostForm.Get("amount"), Unit: r.PostForm.Get("unit")}
+	o := rotateForm{Grace: r.PostForm.Get("grace"), Amount: r.PostForm.Get("amount"), Unit: r.PostForm.Get("unit")}
 	grace, wrong := o.span()
 	if o.Wrong = wrong; wrong != "" {
 		p.renderRotation(w, r, http.StatusUnprocessableEntity, k, o)
 		return nil
 	}
 	m, before, err := p.createOnce(r, rotatePurpose(k.ID), func() (*registry.CreateResult, error) {
-		return p.Desk.Registry.Rotate(r.Context(), p.Actor(r), k.ID, grace)
+		return p.Service.Registry.Rotate(r.Context(), p.Actor(r), k.ID, grace)
 	})
 	switch {
 	case errors.Is(err, errExpiredForm):
@@ -74,13 +74,13 @@ func (p *Page) rotate(w http.ResponseWriter, r *http.Request) error {
 		p.renderRotation(w, r, http.StatusUnprocessableEntity, k, o)
 		return nil
 	}
-	p.renderMade(w, r, http.StatusOK, m, true, err)
+	p.renderToken(w, r, http.StatusOK, m, true, err)
 	return nil
 }
 
 // span returns the chosen grace, or what is wrong with it.
-func (o *rotation) span() (grace time.Duration, wrong string) {
-	c, ok := chosen(graces, o.Grace)
+func (o *rotateForm) span() (grace time.Duration, wrong string) {
+	c, ok := findOption(graces, o.Grace)
 	if !ok {
 		return 0, "Choose a grace period for the previous token."
 	}

@@ -9,10 +9,10 @@ import (
 )
 
 const (
-	sourcesKept  = time.Minute     // how long a list of sources is good for a form
-	sourcesWait  = 4 * time.Second // how long a form waits for DocsGPT
-	namesTimeout = time.Second     // how long other pages do
-	sourcesRetry = 20 * time.Second
+	sourcesTTL     = time.Minute     // how long a list of sources is good for a form
+	sourcesTimeout = 4 * time.Second // how long a form waits for DocsGPT
+	namesTimeout   = time.Second     // how long other pages do
+	sourcesRetry   = 20 * time.Second
 )
 
 // sources knows the names of DocsGPT's sources, so that not every page waits for DocsGPT.
@@ -70,7 +70,7 @@ func (s *sources) get(ctx context.Context) ([]keyservice.Source, error) {
 	if all, err, fresh := s.last(); fresh {
 		return all, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, sourcesWait)
+	ctx, cancel := context.WithTimeout(ctx, sourcesTimeout)
 	defer cancel()
 	all, err := s.list(ctx)
 	s.mu.Lock()
@@ -93,5 +93,5 @@ func (s *sources) last() (all []keyservice.Source, err error, fresh bool) {
 	if s.err != nil {
 		return nil, s.err, s.now().Sub(s.failed) < sourcesRetry
 	}
-	return s.all, nil, s.names != nil && s.now().Sub(s.at) < sourcesKept
+	return s.all, nil, s.names != nil && s.now().Sub(s.at) < sourcesTTL
 }

@@ -40,15 +40,15 @@ func momentOf(t, now time.Time) Moment {
 // fieldTime is the form of a field for a day and a time, in UTC. Browsers leave out seconds that are zero.
 const fieldTime = "2006-01-02T15:04:05"
 
-func toField(t time.Time) string {
+func formatField(t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}
 	return t.UTC().Format(fieldTime)
 }
 
-// fromField reads such a field. The empty text gives the zero time.
-func fromField(text string) (time.Time, bool) {
+// parseField reads such a field. The empty text gives the zero time.
+func parseField(text string) (time.Time, bool) {
 	if text == "" {
 		return time.Time{}, true
 	}

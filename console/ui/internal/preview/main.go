@@ -38,11 +38,11 @@ func serve(listen, data string, login bool) error {
 		return err
 	}
 	o := ui.Options{
-		Desk:  &d.Service,
-		Actor: func(*http.Request) registry.Actor { return fixtures.TestActor },
-		User:  func(*http.Request) string { return fixtures.TestActor.Name },
-		Feeds: func() []string { return []string{d.Feed, fixtures.ReadOnlyFeed{}.Name()} },
-		Fault: func(_ *http.Request, err error) { log.Print(err) },
+		Service: &d.Service,
+		Actor:   func(*http.Request) registry.Actor { return fixtures.TestActor },
+		User:    func(*http.Request) string { return fixtures.TestActor.Name },
+		Feeds:   func() []string { return []string{d.Feed, fixtures.ReadOnlyFeed{}.Name()} },
+		OnError: func(_ *http.Request, err error) { log.Print(err) },
 	}
 	if login {
 		o.SignIn = func(_ http.ResponseWriter, _ *http.Request, token string) error {
