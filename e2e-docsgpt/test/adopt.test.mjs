@@ -204,7 +204,7 @@ describe('what changes in DocsGPT', () => {
     const next = await rotate(agent);
     await becomes(t, 'rotated, the new one', next, GOOD);
     await becomes(t, 'rotated, the token', token, GOOD);
-    await gate.reload(feed('POSTGRES_URI', `off ${agent.id}`));
+    await gate.reload(feed('POSTGRES_URI', `exclude_keys ${agent.id}`));
     assert.equal(await state(next), REFUSED);
     assert.equal(await state(next, FACTS.api.login), GOOD, 'DocsGPT knows nothing of it');
     await assertAnswers(gate.login, token);
