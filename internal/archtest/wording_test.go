@@ -38,11 +38,10 @@ var wordingRules = []wordingRule{
 
 func phrase(pattern string) *regexp.Regexp { return regexp.MustCompile(`(?i)\b` + pattern + `\b`) }
 
-// wordingUnedited are folders whose texts do not follow the rules yet.
+// wordingUnedited are folders and pages whose texts do not follow the rules yet.
 var wordingUnedited = []string{
-	"bench/", "caddymodule/", "cmd/", "console/", "demo/", "docs/api.md", "docs/cli.md", "docs/console.md", "docs/doctor.md",
-	"docsgpt/", "doctor/", "e2e/", "e2e-docsgpt/", "inflight/", "internal/docsgpttest/", "internal/feedtest/", "internal/mongotest/",
-	"internal/pgtest/", "internal/tlstest/", "internal/alloctest/", "keys/", "ownership/", "policy/", "upstream/",
+	"caddymodule/", "cmd/", "console/", "docs/cli.md", "docs/doctor.md", "docsgpt/", "doctor/", "inflight/", "keys/mongofeed/",
+	"keys/pgfeed/", "keys/registry/", "ownership/", "policy/", "upstream/",
 }
 
 // wordingExempt are generated texts and texts of others.
@@ -103,7 +102,7 @@ func proseOf(t *testing.T, name string, content []byte) map[string]string {
 		}
 		ast.Inspect(file, func(n ast.Node) bool {
 			if literal, ok := n.(*ast.BasicLit); ok && literal.Kind == token.STRING {
-				if text, err := strconv.Unquote(literal.Value); err == nil {
+				if text, err := strconv.Unquote(literal.Value); err == nil && strings.Contains(text, " ") {
 					texts[fset.Position(literal.Pos()).String()] = prose(text)
 				}
 			}

@@ -38,7 +38,7 @@ func unprivileged(folder string) (account, error) {
 		}
 		return account{&syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}, nil
 	}
-	return account{}, errors.New("PostgreSQL cannot run as root, and neither the account postgres nor nobody exists")
+	return account{}, errors.New("PostgreSQL cannot run as root; create one of the accounts \"postgres\" and \"nobody\"")
 }
 
 func (a account) apply(cmd *exec.Cmd) {

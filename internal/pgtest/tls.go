@@ -15,7 +15,7 @@ const TLSName = "db.docsgpt.test"
 // takes connections with and without TLS.
 func CAFile() string { return filepath.Join(server.folder, "ca.pem") }
 
-// tlsFiles writes a certificate and its key for the server, which only takes a key that nobody else reads.
+// tlsFiles writes a certificate and its key for the server, which accepts only a key that other users cannot read.
 func tlsFiles(folder string) error {
 	authority, err := tlstest.New(TLSName)
 	if err != nil {

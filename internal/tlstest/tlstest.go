@@ -1,4 +1,4 @@
-// Package tlstest makes authorities that nobody trusts, and certificates that they have signed, for tests.
+// Package tlstest creates untrusted certificate authorities, and certificates that they have signed, for tests.
 package tlstest
 
 import (
