@@ -8,42 +8,42 @@ import (
 	"strings"
 )
 
-// checkBypass tells whether another site of the same Caddy leads to DocsGPT past the gate. Authentication and matchers of
-// that site do their work here too: it is asked, without a credential, for what only DocsGPT's owner may see.
+// checkBypass checks whether another site of the same Caddy proxies to DocsGPT without the gate. It requests, without a credential,
+// paths that only DocsGPT's owner may read, so that authentication and matchers of that site take effect.
 func (x *runner) checkBypass(ctx context.Context) {
-	asked := map[string]bool{}
-	for i := range x.facts.Beside {
-		b := &x.facts.Beside[i]
+	checked := map[string]bool{}
+	for i := range x.input.Bypasses {
+		b := &x.input.Bypasses[i]
 		name, t := b.String(), b.local()
-		if t == nil || b.onlyHere() || asked[name] || x.isGateSite(name) || !x.leadsToDocsGPT(b) {
+		if t == nil || b.isLocal() || checked[name] || x.isGateSite(name) || !x.leadsToDocsGPT(b) {
 			continue
 		}
-		asked[name] = true
+		checked[name] = true
 		for _, c := range adminPaths {
 			a, err := t.send(ctx, x.agent, request{method: http.MethodGet, path: c.path})
 			if err != nil {
-				break // it does not run, or not here
+				break // the site does not run, or not here
 			}
-			if !c.isIn(a) {
+			if !c.matches(a) {
 				continue
 			}
 			if c.owners {
 				x.fail("backend.exposed",
-					fmt.Sprintf("The site %s leads to DocsGPT past the gate, and whoever asks there is DocsGPT's owner.", name),
-					"Put basic_auth or another authentication before its reverse_proxy, as docs/clients/webapp.md shows, or remove it.")
+					fmt.Sprintf("The site %s bypasses the gate, and DocsGPT treats its requests as its owner's.", name),
+					"Add basic_auth or another authentication before its reverse_proxy, as docs/clients/webapp.md shows, or remove the site.")
 			} else {
 				x.note("backend.exposed",
-					fmt.Sprintf("The site %s leads to DocsGPT past the gate; DocsGPT itself asks for a login there.", name),
-					"Leave it so if that is DocsGPT's web app. Keys that the gate issued or switched off mean nothing there.")
+					fmt.Sprintf("The site %s bypasses the gate; DocsGPT requires a login there.", name),
+					"Keep the site if it serves DocsGPT's web app; otherwise remove it. The gate's keys and limits do not apply there.")
 			}
 			break
 		}
 	}
 }
 
-// isGateSite tells whether a gate stands on the site: what comes past it there is told by other checks.
+// isGateSite reports whether a site has a gate. Other checks cover paths of such a site that bypass its gate.
 func (x *runner) isGateSite(name string) bool {
-	return slices.ContainsFunc(x.facts.Gates, func(g Gate) bool { return g.String() == name })
+	return slices.ContainsFunc(x.input.Gates, func(g Gate) bool { return g.String() == name })
 }
 
 func (x *runner) leadsToDocsGPT(b *Bypass) bool {
@@ -53,7 +53,7 @@ func (x *runner) leadsToDocsGPT(b *Bypass) bool {
 	})
 }
 
-// sameServer tells whether two upstreams are one server, as far as their addresses say so.
+// sameServer reports whether two upstreams have the same address. All loopback names and addresses are the same.
 func sameServer(u, v Upstream) bool {
 	if u.Address.Socket != "" || v.Address.Socket != "" {
 		return u.Address.Socket == v.Address.Socket

@@ -9,36 +9,36 @@ import (
 	"time"
 )
 
-// checkConfig tells whether the configuration loads, has a gate, and is the one that runs.
+// checkConfig checks that the configuration loads and has a gate, and whether the running gate uses it.
 func (x *runner) checkConfig(context.Context) {
-	f := &x.facts
+	f := &x.input
 	if f.Config == "" {
 		return
 	}
 	if f.ConfigError != nil {
 		x.fail("config.loads", fmt.Sprintf("The configuration %s does not load: %v.", f.Config, f.ConfigError),
-			"Correct what the error names; \"docsgate validate\" shows it again.")
+			"Correct the error; check the result with \"docsgate validate\".")
 	} else {
 		x.ok("config.loads", "The configuration "+f.Config+" loads.")
 	}
 	switch {
-	case len(f.Gates) == 0 && f.ConfigError != nil: // it may not have got that far
+	case len(f.Gates) == 0 && f.ConfigError != nil: // the error may hide the gate
 	case len(f.Gates) == 0:
-		x.fail("config.gate", "No site of the configuration has a docsgate directive, so nothing is guarded.",
-			"Put \"docsgate localhost:7091\" into the site that clients reach.")
+		x.fail("config.gate", "No site of the configuration has a docsgate directive, so nothing is protected.",
+			"Add \"docsgate localhost:7091\" to the site that clients use.")
 	default:
-		x.ok("config.gate", fmt.Sprintf("The gate stands on %s.", siteList(f.Gates)))
+		x.ok("config.gate", fmt.Sprintf("The configuration has a gate on %s.", siteList(f.Gates)))
 	}
 	switch f.Running {
 	case RunningThis:
-		x.ok("config.running", "The running gate has this configuration.")
+		x.ok("config.running", "The running gate uses this configuration.")
 	case RunningOther:
-		x.note("config.running", "The gate that runs has another configuration than this file.",
-			"Reload it with \"docsgate reload\", or name the file that it runs with.")
+		x.note("config.running", "The running gate uses another configuration than this file.",
+			"Reload the gate with \"docsgate reload\", or pass its configuration with --config.")
 	case NotRunning:
 		x.note("config.running",
-			"Nothing answers on the admin endpoint, so no gate seems to run with this configuration.",
-			"Start it with \"docsgate run\", and examine it then.")
+			"The admin endpoint does not accept connections, so no gate seems to run with this configuration.",
+			"Start the gate with \"docsgate run\", and run the doctor again.")
 	case RunningUnknown:
 	}
 }
@@ -52,7 +52,7 @@ func siteList(gates []Gate) string {
 	return strings.Join(slices.Compact(all), ", ")
 }
 
-// String names the site for people.
+// String returns the hosts of the site, or without hosts its listener addresses.
 func (s *Site) String() string {
 	if len(s.Hosts) > 0 {
 		return strings.Join(s.Hosts, ", ")
@@ -60,36 +60,36 @@ func (s *Site) String() string {
 	return strings.Join(s.Listen, ", ")
 }
 
-// checkKeys tells about the feeds and the keys.
+// checkKeys checks that the feeds can be read and that there are active keys.
 func (x *runner) checkKeys(context.Context) {
-	k := &x.facts.Keys
-	if x.facts.Config == "" && !k.FromGate {
+	k := &x.input.Keys
+	if x.input.Config == "" && !k.FromGate {
 		return
 	}
 	switch {
-	case k.Configured == 0 && x.facts.ConfigError != nil:
+	case k.Configured == 0 && x.input.ConfigError != nil:
 		return
 	case k.Configured == 0:
-		x.fail("feeds.configured", "The configuration has no feed, so there are no keys and every request is refused.",
-			"Add one to the docsgate options, such as: feed file keys.yaml")
+		x.fail("feeds.configured", "The configuration has no feed, so there are no keys and the gate rejects every request.",
+			"Add a feed to the docsgate options, such as \"feed file keys.yaml\".")
 		return
-	case k.Trouble != nil:
-		x.unknown("feeds.readable", fmt.Sprintf("Nothing is known of the keys: %v.", k.Trouble),
-			"Mend the configuration first, or start the gate.")
+	case k.Err != nil:
+		x.unknown("feeds.readable", fmt.Sprintf("The state of the keys is unknown: %v.", k.Err),
+			"Fix the configuration first, or start the gate.")
 		return
 	}
-	where := "loaded for this examination"
+	where := "loaded by the doctor"
 	if k.FromGate {
-		where = "as the running gate has them"
+		where = "as reported by the running gate"
 	}
 	for _, feed := range k.Feeds {
 		if feed.Failing {
 			x.fail("feeds.readable",
-				fmt.Sprintf("The last reading of the feed %s failed; what it gave %s ago is in force (%s).",
-					feed.Name, age(feed.Age), number(feed.Keys, "key")), "See the gate's log for the reason, and mend the file or the database.")
+				fmt.Sprintf("The last load of the feed %s failed; the gate uses its state of %s ago (%s).",
+					feed.Name, age(feed.Age), number(feed.Keys, "key")), "Find the reason in the gate's log, and fix the file or the database.")
 			continue
 		}
-		x.ok("feeds.readable", fmt.Sprintf("The feed %s gives %s, read without a fault %s ago (%s).",
+		x.ok("feeds.readable", fmt.Sprintf("The feed %s has %s, loaded successfully %s ago (%s).",
 			feed.Name, number(feed.Keys, "key"), age(feed.Age), where))
 	}
 	states := slices.Sorted(maps.Keys(k.States))
@@ -102,30 +102,30 @@ func (x *runner) checkKeys(context.Context) {
 	switch all := strings.Join(counts, ", "); {
 	case k.States["active"] == 0 && all == "":
 		x.warn("feeds.keys",
-			"There are no keys, so every request is refused.",
-			"Make one with \"docsgate keys create\", or add one to a feed.")
+			"There are no keys, so the gate rejects every request.",
+			"Create a key with \"docsgate keys create\", or add one to a feed.")
 	case k.States["active"] == 0:
 		x.warn("feeds.keys",
-			"No key is active, so every request is refused: "+all+".",
-			"Make or enable one; \"docsgate keys list\" shows them.")
+			"No key is active, so the gate rejects every request. Keys by state: "+all+".",
+			"Create or enable a key; \"docsgate keys list\" lists them.")
 	case k.States["unusable"] > 0:
-		x.warn("feeds.keys", "The binding of "+number(k.States["unusable"], "key")+" cannot be read, and questions with such a key get "+
-			"503. Keys by state: "+all+".",
-			"\"docsgate keys list --state unusable\" names them, and \"docsgate keys show\" says why.")
+		x.warn("feeds.keys", "The binding of "+number(k.States["unusable"], "key")+" cannot be resolved, so the gate responds to requests with "+
+			"such a key with status 503. Keys by state: "+all+".",
+			"List them with \"docsgate keys list --state unusable\", and find the reason with \"docsgate keys show\".")
 	default:
 		x.ok("feeds.keys", "Keys by state: "+all+".")
 	}
 }
 
-// number is a number of things for people.
-func number(n int, thing string) string {
+// number returns a count with its noun, such as "1 key" or "2 keys".
+func number(n int, noun string) string {
 	if n == 1 {
-		return "1 " + thing
+		return "1 " + noun
 	}
-	return fmt.Sprintf("%d %ss", n, thing)
+	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-// age is a time for people.
+// age returns a rounded duration; negative means unknown.
 func age(d time.Duration) string {
 	switch {
 	case d < 0:

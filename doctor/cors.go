@@ -7,17 +7,17 @@ import (
 	"strings"
 )
 
-// headers are those of an answer to a request that named an origin.
-type headers struct {
+// corsResponse is the header of a response to a request with an Origin.
+type corsResponse struct {
 	request string
 	status  int
 	header  http.Header
 }
 
-const corsMend = "Let the gate alone write CORS headers: remove those that another server, or a header directive in Caddy, " +
-	"adds or takes away."
+const corsFix = "Let only the gate set CORS headers: remove the settings of another server, or the header directives in Caddy, " +
+	"that add or delete them."
 
-// checkCORS tells whether browsers let a page read what it gets. The headers are those of all answers so far.
+// checkCORS checks that browsers let a page read the responses. It uses the headers of all responses of the previous checks.
 func (x *runner) checkCORS(ctx context.Context) {
 	if x.outside == nil {
 		return
@@ -26,33 +26,33 @@ func (x *runner) checkCORS(ctx context.Context) {
 		x.preflight(ctx, p.path)
 	}
 	bad := false
-	for _, h := range x.heads {
+	for _, h := range x.corsResponses {
 		if strings.HasPrefix(h.request, "GET ") && x.gate != nil && x.gate.Conditional {
 			continue
 		}
-		if fault := allowFault(h.header, x.origin); fault != "" {
+		if problem := allowProblem(h.header, x.origin); problem != "" {
 			bad = true
-			x.fail("cors.answers", fmt.Sprintf("The answer to %s (status %d) %s.", h.request, h.status, fault), corsMend)
-			break // one of them says it
+			x.fail("cors.answers", fmt.Sprintf("The response to %s (status %d) %s.", h.request, h.status, problem), corsFix)
+			break // one finding is enough
 		}
 	}
-	if !bad && len(x.heads) > 0 {
-		x.ok("cors.answers", "Pages can read all of "+number(len(x.heads), "answer")+", refusals among them.")
+	if !bad && len(x.corsResponses) > 0 {
+		x.ok("cors.answers", "Pages can read all of "+number(len(x.corsResponses), "response")+", including error responses.")
 	}
 }
 
-// allowFault says what is wrong with who may read an answer; empty: nothing.
-func allowFault(h http.Header, origin string) string {
+// allowProblem says why a page of an origin cannot read a response; empty: it can.
+func allowProblem(h http.Header, origin string) string {
 	values := h.Values("Access-Control-Allow-Origin")
 	switch {
 	case len(values) == 0:
-		return "has no Access-Control-Allow-Origin, so browsers keep it from the page"
+		return "has no Access-Control-Allow-Origin, so browsers block it"
 	case len(values) > 1 || strings.Contains(values[0], ","):
-		return "has Access-Control-Allow-Origin more than once, so browsers keep it from the page"
+		return "has more than one Access-Control-Allow-Origin, so browsers block it"
 	case values[0] == "*" && h.Get("Access-Control-Allow-Credentials") == "true":
-		return "allows credentials from every origin, which browsers refuse"
+		return "allows credentials from every origin, so browsers block it"
 	case values[0] != "*" && values[0] != origin:
-		return "allows only another origin than the one that asked"
+		return "allows only another origin than the one of the request"
 	}
 	return ""
 }
@@ -65,28 +65,28 @@ func (x *runner) preflight(ctx context.Context, path string) {
 	if err != nil {
 		return
 	}
-	fault := allowFault(a.header, x.origin)
+	problem := allowProblem(a.header, x.origin)
 	switch {
 	case a.status == http.StatusNotFound && (x.gate == nil || len(x.gate.Endpoints) == 0):
-		return // not open
+		return // the endpoint is not open
 	case a.status < 200 || a.status > 299:
-		fault = fmt.Sprintf("has status %d, so browsers never send the question", a.status)
-	case fault != "":
+		problem = fmt.Sprintf("has status %d, so browsers do not send the request", a.status)
+	case problem != "":
 	case !lists(a.header, "Access-Control-Allow-Headers", "content-type"):
-		fault = "does not allow the header Content-Type, so browsers never send the question"
+		problem = "does not allow the header Content-Type, so browsers do not send the request"
 	case !lists(a.header, "Access-Control-Allow-Headers", "authorization"):
-		fault = "does not allow the header Authorization, so browsers never send the question of an OpenAI client"
+		problem = "does not allow the header Authorization, so browsers do not send requests of OpenAI clients"
 	case !lists(a.header, "Access-Control-Allow-Methods", "post"):
-		fault = "does not allow POST, so browsers never send the question"
+		problem = "does not allow POST, so browsers do not send the request"
 	}
-	if fault != "" {
-		x.fail("cors.preflight", fmt.Sprintf("The answer to a browser's preflight on %s %s.", path, fault), corsMend)
+	if problem != "" {
+		x.fail("cors.preflight", fmt.Sprintf("The response to a CORS preflight on %s %s.", path, problem), corsFix)
 		return
 	}
-	x.ok("cors.preflight", fmt.Sprintf("A browser's preflight on %s is answered.", path))
+	x.ok("cors.preflight", fmt.Sprintf("CORS preflights on %s succeed.", path))
 }
 
-// lists tells whether a header names a value. A star names all but Authorization.
+// lists reports whether a header lists a value. "*" stands for all values but Authorization.
 func lists(h http.Header, name, value string) bool {
 	for _, line := range h.Values(name) {
 		for part := range strings.SplitSeq(line, ",") {

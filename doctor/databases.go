@@ -8,31 +8,31 @@ import (
 	"strings"
 )
 
-// checkDatabases tells whether others can read the keys on their way from DocsGPT's database.
+// checkDatabases checks that the connections to DocsGPT's databases, which carry agent keys, are encrypted and verified.
 func (x *runner) checkDatabases(context.Context) {
-	for _, feed := range slices.Sorted(maps.Keys(x.facts.Databases)) {
-		c := x.facts.Databases[feed]
+	for _, feed := range slices.Sorted(maps.Keys(x.input.Databases)) {
+		c := x.input.Databases[feed]
 		hosts := strings.Join(c.Hosts, ", ")
-		found := x.note
+		report := x.note
 		if slices.ContainsFunc(c.Hosts, publicHost) {
-			found = x.warn
+			report = x.warn
 		}
 		switch c.Transport {
 		case Plaintext:
-			found("feeds.plain",
-				fmt.Sprintf("The connection with the database of the feed %s at %s is not encrypted, and every agent key goes along.", feed, hosts),
-				"Switch TLS on in the database, and take insecure_plaintext out of the feed's block. Within one compose file's own network, "+
-					"where nobody else can be between, it may stay.")
+			report("feeds.plaintext",
+				fmt.Sprintf("The connection to the database of the feed %s at %s is not encrypted, so anyone on the network path can read every agent key.", feed, hosts),
+				"Enable TLS in the database, and remove insecure_plaintext from the feed's block. It is acceptable inside the private network "+
+					"of one compose file.")
 		case Unverified:
-			found("feeds.plain",
-				fmt.Sprintf("The certificate of the database of the feed %s at %s is not verified, so whoever is between can read every "+
-					"agent key.", feed, hosts),
-				"With PostgreSQL take sslmode out of the address, or write sslmode=verify-full; with MongoDB take tlsInsecure out of it. Name "+
-					"the certificate's authority with sslrootcert or tlsCAFile if it is none of the public ones.")
+			report("feeds.plaintext",
+				fmt.Sprintf("The certificate of the database of the feed %s at %s is not verified, so an attacker on the network path can read "+
+					"every agent key.", feed, hosts),
+				"For PostgreSQL, remove sslmode from the address or set sslmode=verify-full; for MongoDB, remove tlsInsecure. If the "+
+					"certificate authority is not a public one, name it with sslrootcert or tlsCAFile.")
 		case Verified:
-			x.ok("feeds.plain", fmt.Sprintf("The connection with the database of the feed %s is encrypted, and its certificate is verified.", feed))
+			x.ok("feeds.plaintext", fmt.Sprintf("The connection to the database of the feed %s is encrypted, and its certificate is verified.", feed))
 		case Local:
-			x.ok("feeds.plain", fmt.Sprintf("The database of the feed %s is on this machine.", feed))
+			x.ok("feeds.plaintext", fmt.Sprintf("The database of the feed %s is on this machine.", feed))
 		}
 	}
 }

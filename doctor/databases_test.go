@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestTheWayToTheDatabase(t *testing.T) {
+func TestDatabaseTransport(t *testing.T) {
 	for _, c := range []struct {
 		transport Transport
 		hosts     string
@@ -20,11 +20,11 @@ func TestTheWayToTheDatabase(t *testing.T) {
 		{Plaintext, "postgres", Note, "not encrypted"},
 		{Plaintext, "postgres db.example.com", Warning, "postgres, db.example.com"},
 	} {
-		x := &runner{facts: Input{Databases: map[string]Database{
+		x := &runner{input: Input{Databases: map[string]Database{
 			"docsgpt:x/docsgpt": {Transport: c.transport, Hosts: strings.Fields(c.hosts)},
 		}}}
 		x.checkDatabases(t.Context())
-		if len(x.Findings) != 1 || x.worst("feeds.plain") != c.want || !strings.Contains(x.Findings[0].Summary, c.says) {
+		if len(x.Findings) != 1 || x.worst("feeds.plaintext") != c.want || !strings.Contains(x.Findings[0].Summary, c.says) {
 			t.Errorf("%s to %s: %+v", c.transport, c.hosts, x.Findings)
 		}
 	}

@@ -1,5 +1,5 @@
-// Package doctor examines a deployment of the gate, from outside and from inside, and says what is wrong with it and how
-// to mend it. What a configuration says comes in as plain values, see [Input]; the rest it finds out with requests.
+// Package doctor checks a deployment of the gate, from inside and from outside, and reports problems and their fixes. The caller
+// passes the contents of the configuration as plain values, see [Input]; the checks send requests for everything else.
 //
-// It changes nothing. Its requests are refused by a gate that is whole, but for a few questions when it is given a key.
+// The checks do not modify the deployment. A correct gate rejects their requests, except for a few questions if a key is given.
 package doctor

@@ -16,7 +16,7 @@ import (
 	"github.com/docsgate/docsgate/upstream"
 )
 
-func TestJudgeTellsOnlyWhatIsCertain(t *testing.T) {
+func TestClassifyBuffering(t *testing.T) {
 	const s = time.Second
 	for _, c := range []struct {
 		name    string
@@ -26,8 +26,8 @@ func TestJudgeTellsOnlyWhatIsCertain(t *testing.T) {
 	}{
 		{"grows", timing{first: s, last: 3 * s, pieces: 20, events: 20}, nil, OK},
 		{"grows, by HTTP/1.0 without a length", timing{first: s, last: 2 * s, pieces: 3, events: 3}, nil, OK},
-		{"known length", timing{first: s, last: s, pieces: 1, events: 20, counted: true}, nil, Failure},
-		{"a refusal has a length", timing{first: s, last: s, pieces: 1, events: 1, counted: true}, nil, Unknown},
+		{"known length", timing{first: s, last: s, pieces: 1, events: 20, hasLength: true}, nil, Failure},
+		{"a refusal has a length", timing{first: s, last: s, pieces: 1, events: 1, hasLength: true}, nil, Unknown},
 		{"quick", timing{first: s / 10, last: s / 10, pieces: 1, events: 30}, nil, Unknown},
 		{"quick in both places", timing{first: s, last: s, pieces: 1, events: 30}, &timing{first: s, last: s + s/10, pieces: 5}, Unknown},
 		{"held back", timing{first: 4 * s, last: 4 * s, pieces: 1, events: 30}, &timing{first: s, last: 4 * s, pieces: 30}, Failure},
@@ -38,13 +38,13 @@ func TestJudgeTellsOnlyWhatIsCertain(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if got := classifyBuffering(c.outside, c.inside); got.severity != c.want {
-				t.Errorf("%s: %s", got.severity, got.what)
+				t.Errorf("%s: %s", got.severity, got.summary)
 			}
 		})
 	}
 }
 
-func TestFindWidgetReadsSettingsAsPagesHaveThem(t *testing.T) {
+func TestFindWidget(t *testing.T) {
 	const host, key = "https://ask.example.com", "dgk_x"
 	for _, c := range []struct {
 		name, page  string
@@ -69,7 +69,7 @@ func TestFindWidgetReadsSettingsAsPagesHaveThem(t *testing.T) {
 	}
 }
 
-func TestAPageWithHTTPSMustNotAskAGateWithout(t *testing.T) {
+func TestPageMixedContent(t *testing.T) {
 	x := &runner{opts: Options{URL: "http://ask.example.com"}}
 	at, _ := url.Parse("https://docs.example.com/")
 	x.checkPageHosts(at, []string{"http://ask.example.com"})
@@ -79,13 +79,13 @@ func TestAPageWithHTTPSMustNotAskAGateWithout(t *testing.T) {
 	}
 }
 
-func TestAWidgetMayAskAnyNameOfTheSite(t *testing.T) {
+func TestPageHostOtherSiteName(t *testing.T) {
 	at, _ := url.Parse("https://docs.example.com/")
 	two := Gate{Site: Site{Hosts: []string{"ask.example.com", "ask.example.org"}, Listen: []string{":443"}, TLS: Yes}}
 	for host, want := range map[string]Severity{
 		"https://ask.example.com": OK, "https://ask.example.org": OK, "https://ask.example.org:7091": Failure, "https://ask.example.net": Failure,
 	} {
-		x := &runner{opts: Options{URL: "https://ask.example.com"}, facts: Input{Gates: []Gate{two}}}
+		x := &runner{opts: Options{URL: "https://ask.example.com"}, input: Input{Gates: []Gate{two}}}
 		x.findGate()
 		x.checkPageHosts(at, []string{host})
 		if got := x.worst("page.host"); got != want {
@@ -95,7 +95,7 @@ func TestAWidgetMayAskAnyNameOfTheSite(t *testing.T) {
 }
 
 // That is how Caddy answers for names that no site has: the gate is there, and another name was asked for.
-func TestAnEmptyAnswerIsToldToBeThatOfAnotherName(t *testing.T) {
+func TestGateEmptyResponse(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer server.Close()
 	r := Examine(t.Context(), Input{}, Options{URL: server.URL})
@@ -117,18 +117,18 @@ func TestPublicHost(t *testing.T) {
 	}
 }
 
-func TestOnlyHere(t *testing.T) {
+func TestListensLocally(t *testing.T) {
 	for listen, want := range map[string]bool{
 		"localhost:2019": true, "127.0.0.1:8080": true, "[::1]:80": true, "tcp/127.0.0.9:80": true, "unix//run/x.sock|0600": true,
 		"localhost": true, ":8080": false, "0.0.0.0:80": false, "tcp/:443": false, "192.0.2.1:80": false, "example.com:80": false,
 	} {
-		if got := onlyHere(listen); got != want {
+		if got := listensLocally(listen); got != want {
 			t.Errorf("%s: %t", listen, got)
 		}
 	}
 }
 
-func TestTheWayToDocsGPT(t *testing.T) {
+func TestUpstreamPlaintext(t *testing.T) {
 	for address, want := range map[string]Severity{
 		"http://docsgpt.example.com:7091": Warning, "https://docsgpt.example.com": "", "http://10.0.0.3:7091": "", "backend:7091": "",
 		"unix//run/docsgpt.sock": "",
@@ -145,19 +145,19 @@ func TestTheWayToDocsGPT(t *testing.T) {
 	}
 }
 
-func TestDocsGPTOnAnotherMachineNeedsItsOutsideAddress(t *testing.T) {
+func TestExposureRemoteDocsGPT(t *testing.T) {
 	parsed, err := upstream.ParseAddress("http://192.0.2.9:7091")
 	if err != nil {
 		t.Fatal(err)
 	}
-	x := &runner{facts: Input{Gates: []Gate{{Upstreams: []Upstream{{Address: parsed}}}}}, opts: Options{Local: []string{"192.0.2.2"}}}
+	x := &runner{input: Input{Gates: []Gate{{Upstreams: []Upstream{{Address: parsed}}}}}, opts: Options{Local: []string{"192.0.2.2"}}}
 	x.checkExposure(t.Context())
 	if x.worst("backend.exposed") != Unknown {
 		t.Errorf("found %+v", x.Findings)
 	}
 }
 
-func TestHoldsPutsPiecesOfAnAnswerTogether(t *testing.T) {
+func TestResponseContains(t *testing.T) {
 	for name, c := range map[string]struct {
 		body string
 		want bool
@@ -173,14 +173,14 @@ func TestHoldsPutsPiecesOfAnAnswerTogether(t *testing.T) {
 		"nothing":        {"", false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := (&response{body: []byte(c.body)}).holds("Walrus 7391"); got != c.want {
+			if got := (&response{body: []byte(c.body)}).contains("Walrus 7391"); got != c.want {
 				t.Errorf("%t", got)
 			}
 		})
 	}
 }
 
-func TestAllowFault(t *testing.T) {
+func TestAllowProblem(t *testing.T) {
 	for name, c := range map[string]struct {
 		header http.Header
 		fault  bool
@@ -193,13 +193,13 @@ func TestAllowFault(t *testing.T) {
 		"another":           {http.Header{"Access-Control-Allow-Origin": {"https://example.com"}}, true},
 		"with credentials":  {http.Header{"Access-Control-Allow-Origin": {"*"}, "Access-Control-Allow-Credentials": {"true"}}, true},
 	} {
-		if got := allowFault(c.header, anyOrigin); (got != "") != c.fault {
+		if got := allowProblem(c.header, anyOrigin); (got != "") != c.fault {
 			t.Errorf("%s: %q", name, got)
 		}
 	}
 }
 
-func TestSecretsAreTakenOutOfSentences(t *testing.T) {
+func TestFindingsRedactSecrets(t *testing.T) {
 	r := report{secrets: []string{"", "dgk_secret"}}
 	r.fail("page.host", "asks http://dgk_secret/", "replace dgk_secret")
 	if f := r.Findings[0]; strings.Contains(f.Summary+f.Fix, "secret") {
@@ -214,7 +214,7 @@ func TestEveryFindingIsDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	var used []string
-	inCode := regexp.MustCompile(`x\.(?:ok|note|unknown|warn|fail|add)\("([a-z]+\.[a-z]+)"`)
+	inCode := regexp.MustCompile(`x\.(?:ok|note|unknown|warn|fail|add)\("([a-z]+\.[a-z_]+)"`)
 	for _, name := range sources {
 		text, err := os.ReadFile(name)
 		if err != nil {
@@ -232,7 +232,7 @@ func TestEveryFindingIsDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	var told []string
-	for _, m := range regexp.MustCompile(`(?m)^### ([a-z.]+)$`).FindAllSubmatch(text, -1) {
+	for _, m := range regexp.MustCompile(`(?m)^### ([a-z._]+)$`).FindAllSubmatch(text, -1) {
 		told = append(told, string(m[1]))
 	}
 	slices.Sort(used)
@@ -248,7 +248,7 @@ func TestEveryFindingIsDocumented(t *testing.T) {
 	}
 }
 
-func TestPlainHTTPIsJudgedByWhatClientsSee(t *testing.T) {
+func TestTLSPlaintext(t *testing.T) {
 	behind := Gate{Site: Site{Listen: []string{":8080"}, TLS: No}}
 	named := Gate{Site: Site{Hosts: []string{"ask.example.com"}, Listen: []string{":80"}, TLS: No}}
 	for _, c := range []struct {
@@ -266,7 +266,7 @@ func TestPlainHTTPIsJudgedByWhatClientsSee(t *testing.T) {
 		{"this machine only", "", []Gate{{Site: Site{Listen: []string{"127.0.0.1:8080"}, TLS: No}}}, OK},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			x := &runner{facts: Input{Gates: c.gates}, opts: Options{URL: c.url}}
+			x := &runner{input: Input{Gates: c.gates}, opts: Options{URL: c.url}}
 			x.findGate()
 			x.checkTLS(t.Context())
 			if got := x.worst("tls.plaintext"); got != c.want {
@@ -276,7 +276,7 @@ func TestPlainHTTPIsJudgedByWhatClientsSee(t *testing.T) {
 	}
 }
 
-func TestACertificateThatIsNotCheckedIsNoProtection(t *testing.T) {
+func TestUpstreamUnverifiedCertificate(t *testing.T) {
 	parsed, err := upstream.ParseAddress("https://docsgpt.example.com")
 	if err != nil {
 		t.Fatal(err)

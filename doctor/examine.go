@@ -13,41 +13,41 @@ import (
 	"time"
 )
 
-// runner is one examination.
+// runner runs the checks once, and collects their findings.
 type runner struct {
 	report
-	facts Input
+	input Input
 	opts  Options
 
-	agent   string  // User-Agent of all requests, different each time
-	origin  string  // the web page that they claim to come from
-	gate    *Gate   // the one that is asked; nil: not known
-	outside *target // as clients reach it; nil: not known
-	inside  *target // on this machine; nil: not known
-	named   bool    // outside was named by the operator
+	agent   string  // User-Agent of all requests, different in each run
+	origin  string  // Origin of requests to the gate
+	gate    *Gate   // the gate that is checked; nil: unknown
+	outside *target // the gate as clients reach it; nil: unknown
+	inside  *target // the gate on this machine; nil: unknown
+	named   bool    // outside is from Options.URL
 
-	open       Tristate        // DocsGPT takes everybody for its owner
-	heads      []headers       // of the gate's answers, for CORS
-	toolCalled bool            // the gate ended an answer for a call of a tool
-	elsewhere  map[string]bool // paths of probes that do not come to the gate
+	unauthenticated Tristate        // DocsGPT treats requests without a credential as its owner's
+	corsResponses   []corsResponse  // of the gate, for checkCORS
+	toolCalled      bool            // the gate aborted an answer because the model called a tool
+	notRouted       map[string]bool // paths of probes that are not routed to the gate
 }
 
-// Examine runs all checks for which there is enough known, one after the other. Cancelling ctx ends it early.
-func Examine(ctx context.Context, f Input, o Options) *Report {
+// Examine runs, in sequence, all checks for which in and o have enough information. Canceling ctx skips the remaining checks.
+func Examine(ctx context.Context, in Input, o Options) *Report {
 	if o.Timeout == 0 {
 		o.Timeout = 90 * time.Second
 	}
 	x := &runner{
-		facts: f, opts: o, agent: "docsgate-doctor/" + rand.Text()[:12], origin: anyOrigin,
-		report: report{Report: Report{Findings: []Finding{}}, secrets: []string{o.Key, f.Credential.Token}}, elsewhere: map[string]bool{},
+		input: in, opts: o, agent: "docsgate-doctor/" + rand.Text()[:12], origin: anyOrigin,
+		report: report{Report: Report{Findings: []Finding{}}, secrets: []string{o.Key, in.Credential.Token}}, notRouted: map[string]bool{},
 	}
 	if at, err := url.Parse(o.Page); err == nil && at.Host != "" {
-		x.origin = at.Scheme + "://" + at.Host // DocsGPT may know which pages an agent is for
+		x.origin = at.Scheme + "://" + at.Host // DocsGPT may allow an agent on certain origins only
 	}
 	x.findGate()
 	for _, check := range []func(context.Context){
-		x.checkConfig, x.checkDocsGPT, x.checkExposure, x.checkBypass, x.checkKeys, x.checkDatabases, x.checkGate, x.checkErrors, x.checkKeyless,
-		x.checkClosed, x.checkKey, x.checkStream, x.checkCORS, x.checkCanary, x.checkTools, x.checkLogs, x.checkAdmin,
+		x.checkConfig, x.checkDocsGPT, x.checkExposure, x.checkBypass, x.checkKeys, x.checkDatabases, x.checkGate, x.checkErrors, x.checkUnauthenticated,
+		x.checkAdminPaths, x.checkKey, x.checkStream, x.checkCORS, x.checkCanary, x.checkTools, x.checkLogs, x.checkAdmin,
 		x.checkConsoles, x.checkTLS, x.checkPage,
 	} {
 		if ctx.Err() != nil {
@@ -59,7 +59,7 @@ func Examine(ctx context.Context, f Input, o Options) *Report {
 	return &x.Report
 }
 
-// areas are the areas of findings, in the order in which they are told.
+// areas are the areas of findings, in the order of the report.
 var areas = []string{
 	"config", "docsgpt", "backend", "feeds", "gate", "key", "stream", "cors", "errors", "isolation", "log", "admin",
 	"console", "tls", "page",
@@ -67,14 +67,14 @@ var areas = []string{
 
 func areaOrder(f Finding) int { return slices.Index(areas, f.Area()) }
 
-// findGate finds the gate that clients reach at the URL, and how it is reached on this machine.
+// findGate sets the gate to check, the one that serves Options.URL if that is set, and how it is reached from inside and outside.
 func (x *runner) findGate() {
 	host := ""
 	if u, err := url.Parse(x.opts.URL); err == nil {
 		host = u.Hostname()
 	}
-	for i := range x.facts.Gates {
-		g := &x.facts.Gates[i]
+	for i := range x.input.Gates {
+		g := &x.input.Gates[i]
 		if x.gate == nil || !x.gate.serves(host) && g.serves(host) {
 			x.gate = g
 		}
@@ -100,7 +100,8 @@ func (s *Site) serves(host string) bool {
 	return len(s.Hosts) == 0
 }
 
-// local is the site as this machine reaches it, or nil. Its certificate is not checked there: nothing leaves the machine.
+// local returns the site as reached from this machine, or nil if that is unknown. Its certificate is not verified, because the
+// connection does not leave the machine.
 func (s *Site) local() *target {
 	host := "127.0.0.1"
 	for _, h := range s.Hosts {
@@ -123,12 +124,12 @@ func (s *Site) local() *target {
 			authority = net.JoinHostPort(host, port)
 		}
 		return newTarget(scheme+"://"+authority,
-			&tls.Config{InsecureSkipVerify: true}, network, address) //nolint:gosec // it goes to this machine only
+			&tls.Config{InsecureSkipVerify: true}, network, address) //nolint:gosec // connects to this machine only
 	}
 	return nil
 }
 
-// dialAddress is what to connect with for an address that Caddy listens at.
+// dialAddress returns the network, address and port to dial for a listener address in Caddy's notation.
 func dialAddress(listen string) (network, address, port string, ok bool) {
 	network = "tcp"
 	if before, after, found := strings.Cut(listen, "/"); found {
@@ -148,7 +149,7 @@ func dialAddress(listen string) (network, address, port string, ok bool) {
 	return "tcp", net.JoinHostPort(host, port), port, true
 }
 
-// ask sends a request to the gate as a page in a browser does, and remembers what the answer lets that page read.
+// ask sends a request to the gate with an Origin, as a page in a browser does, and records the response for checkCORS.
 func (x *runner) ask(ctx context.Context, q request) (*response, error) {
 	h := http.Header{"Origin": {x.origin}}
 	for name, values := range q.header {
@@ -157,12 +158,12 @@ func (x *runner) ask(ctx context.Context, q request) (*response, error) {
 	q.header = h
 	a, err := x.outside.send(ctx, x.agent, q)
 	if err == nil {
-		x.heads = append(x.heads, headers{q.method + " " + q.path, a.status, a.header})
+		x.corsResponses = append(x.corsResponses, corsResponse{q.method + " " + q.path, a.status, a.header})
 	}
 	return a, err
 }
 
-// opens tells whether a group of endpoints may be open.
+// opens reports whether a group of endpoints is open, or may be because the configuration is unknown.
 func (x *runner) opens(group string) bool {
 	return x.gate == nil || len(x.gate.Endpoints) == 0 || slices.Contains(x.gate.Endpoints, group)
 }

@@ -10,21 +10,21 @@ import (
 	"strings"
 )
 
-// checkExposure tells whether DocsGPT can be reached past the gate: at the other addresses of this machine, if it runs
-// here, and at those that the operator names.
+// checkExposure checks that DocsGPT is not reachable without the gate: at the non-loopback addresses of this machine if it runs
+// here, and at the addresses of Options.Backends.
 func (x *runner) checkExposure(ctx context.Context) {
 	tried := 0
 	for _, u := range x.upstreams() {
 		host, port := hostPort(u)
 		if u.Address.Socket != "" {
-			x.ok("backend.exposed", fmt.Sprintf("The DocsGPT at %s listens to a socket, which no network reaches.", &u))
+			x.ok("backend.exposed", fmt.Sprintf("The DocsGPT at %s listens on a unix socket, which is not reachable from a network.", &u))
 			continue
 		}
 		if !x.isHere(host) {
 			if len(x.opts.Backends) == 0 {
 				x.unknown("backend.exposed",
-					fmt.Sprintf("DocsGPT is not on this machine (%s), so it could not be told who else reaches it.", &u),
-					"Name its addresses as the outside would reach them with --backend, such as --backend ask.example.com:7091.")
+					fmt.Sprintf("DocsGPT is on another machine (%s), so whether other clients can reach it is unknown.", &u),
+					"Pass its public addresses with --backend, such as --backend ask.example.com:7091.")
 			}
 			continue
 		}
@@ -34,8 +34,8 @@ func (x *runner) checkExposure(ctx context.Context) {
 		}
 		if tried == 0 {
 			x.unknown("backend.exposed",
-				"This machine has no other address than its loopback one, so it could not be told who else reaches DocsGPT.",
-				"Name its addresses as the outside would reach them with --backend.")
+				"This machine has only loopback addresses, so whether other clients can reach DocsGPT is unknown.",
+				"Pass its public addresses with --backend.")
 		}
 	}
 	for _, address := range x.opts.Backends {
@@ -46,27 +46,27 @@ func (x *runner) checkExposure(ctx context.Context) {
 		x.tryBackend(ctx, address)
 	}
 	if tried > 0 && x.worst("backend.exposed") == "" {
-		x.ok("backend.exposed", "DocsGPT does not answer at "+number(tried, "other place")+".")
+		x.ok("backend.exposed", fmt.Sprintf("DocsGPT does not answer without the gate (addresses tried: %d).", tried))
 	}
 }
 
-// tryBackend asks an address whether DocsGPT is there, in clear or with whichever certificate.
+// tryBackend checks whether DocsGPT answers at an address, over HTTP or over HTTPS with any certificate.
 func (x *runner) tryBackend(ctx context.Context, address string) {
-	anyone := &tls.Config{InsecureSkipVerify: true} //nolint:gosec // nothing that is secret goes there
+	anyCertificate := &tls.Config{InsecureSkipVerify: true} //nolint:gosec // no secret is sent
 	for _, base := range []string{"http://" + address, "https://" + address} {
-		if done := x.tryAt(ctx, newTarget(base, anyone), address); done {
+		if done := x.tryAt(ctx, newTarget(base, anyCertificate), address); done {
 			return
 		}
 	}
 }
 
-// tryAt returns true if there is no need to ask in another way.
+// tryAt reports whether the result is final; if not, another scheme may succeed.
 func (x *runner) tryAt(ctx context.Context, t *target, address string) bool {
 	for _, path := range []string{"/api/health", "/swagger.json", "/api/config"} {
 		a, err := t.send(ctx, x.agent, request{method: http.MethodGet, path: path})
-		var unconnected *net.OpError
+		var dialErr *net.OpError
 		switch {
-		case errors.As(err, &unconnected) && unconnected.Op == "dial":
+		case errors.As(err, &dialErr) && dialErr.Op == "dial":
 			return true
 		case err != nil:
 			return false
@@ -74,28 +74,28 @@ func (x *runner) tryAt(ctx context.Context, t *target, address string) bool {
 		if a.status != http.StatusOK || a.media() != "application/json" {
 			continue
 		}
-		if _, gates := a.refusal(); gates {
+		if _, isGate := a.errorResponse(); isGate {
 			continue
 		}
 		// A gate that opens the group "health" answers the first path as DocsGPT does.
 		if b, err := t.send(ctx, x.agent, request{method: http.MethodGet, path: unservedPath}); err == nil {
-			if _, gates := b.refusal(); gates {
+			if _, isGate := b.errorResponse(); isGate {
 				return true
 			}
 		}
-		who := ": whoever reaches it can try keys past the gate, without its limits and its log"
-		if x.open == Yes {
-			who = ", and it takes everybody for its owner, so the gate guards nothing from those who reach it"
+		consequence := ": clients can use DocsGPT keys there without the limits and the log of the gate"
+		if x.unauthenticated == Yes {
+			consequence = " and treats every request as its owner's, so clients that reach it do not need the gate"
 		}
-		x.fail("backend.exposed", fmt.Sprintf("DocsGPT answers at %s, past the gate%s.", address, who),
-			"Let its port listen to this machine only, in a compose file \"127.0.0.1:7091:7091\", or remove the port's line if the "+
-				"gate runs in the same compose file.")
+		x.fail("backend.exposed", fmt.Sprintf("DocsGPT answers at %s without the gate%s.", address, consequence),
+			"Publish its port on this machine only, in a compose file with \"127.0.0.1:7091:7091\"; if the gate is a service of the same "+
+				"compose file, remove the port.")
 		return true
 	}
 	return false
 }
 
-// local are the addresses of this machine that others may reach.
+// local returns the addresses of this machine that other machines may reach.
 func (x *runner) local() []string {
 	if x.opts.Local != nil {
 		return x.opts.Local
@@ -110,7 +110,7 @@ func (x *runner) local() []string {
 	return all
 }
 
-// isHere tells whether a host is this machine.
+// isHere reports whether a host is this machine.
 func (x *runner) isHere(host string) bool {
 	if isLoopback(host) {
 		return true

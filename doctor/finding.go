@@ -5,16 +5,16 @@ import (
 	"strings"
 )
 
-// Severity tells how bad a finding is.
+// Severity is the severity of a finding.
 type Severity string
 
-// The severities, the mildest first.
+// The severities, in ascending order.
 const (
-	OK      Severity = "ok"      // examined, and as it should be
+	OK      Severity = "ok"      // checked, and correct
 	Note    Severity = "note"    // worth knowing
-	Unknown Severity = "unknown" // could not be told
-	Warning Severity = "warning" // weakens the deployment, or may be meant
-	Failure Severity = "failure" // does not work, or lets somebody in
+	Unknown Severity = "unknown" // could not be checked
+	Warning Severity = "warning" // weakens the deployment, or may be intended
+	Failure Severity = "failure" // does not work, or is insecure
 )
 
 // Finding is the result of one check of one thing.
@@ -22,26 +22,26 @@ type Finding struct {
 	// ID names the check, such as "backend.exposed". The part before the dot is its area. IDs are stable.
 	ID       string   `json:"id"`
 	Severity Severity `json:"severity"`
-	// Summary is a sentence about how it is.
+	// Summary says what was found, in one or two sentences.
 	Summary string `json:"summary"`
-	// Fix is a sentence about what to do; empty where nothing is to be done.
+	// Fix says what to do; empty if nothing is to be done.
 	Fix string `json:"fix,omitempty"`
-	// DocsURL is where to read on: a page of the documentation.
+	// DocsURL is the section of the documentation about this check.
 	DocsURL string `json:"docs_url"`
 }
 
-// Area is the part of the ID before the dot.
+// Area returns the part of the ID before the dot.
 func (f Finding) Area() string {
 	area, _, _ := strings.Cut(f.ID, ".")
 	return area
 }
 
-// Report is all that was found, in the order of the checks.
+// Report holds the findings of all checks, grouped by area.
 type Report struct {
 	Findings []Finding `json:"findings"`
 }
 
-// Count is how many findings have a severity.
+// Count returns the number of findings with a severity.
 func (r *Report) Count(s Severity) int {
 	n := 0
 	for _, f := range r.Findings {
@@ -52,30 +52,30 @@ func (r *Report) Count(s Severity) int {
 	return n
 }
 
-// page is the page that tells about every finding, under a heading that is its ID.
+// page is the documentation page that has a heading for the ID of each finding.
 const page = "docs/doctor.md"
 
-// report collects findings. Text that was read somewhere is cut, and secrets are taken out of it.
+// report collects findings. It truncates their texts, which may quote responses, and redacts secrets in them.
 type report struct {
 	Report
 	secrets []string
 }
 
-func (r *report) add(id string, s Severity, what, mend string) {
+func (r *report) add(id string, s Severity, summary, fix string) {
 	f := Finding{
-		ID: id, Severity: s, Summary: r.clean(what), Fix: r.clean(mend),
-		DocsURL: page + "#" + strings.ReplaceAll(id, ".", ""), // as headings are linked to
+		ID: id, Severity: s, Summary: r.clean(summary), Fix: r.clean(fix),
+		DocsURL: page + "#" + strings.ReplaceAll(id, ".", ""), // the anchor of the heading
 	}
 	if !slices.Contains(r.Findings, f) {
 		r.Findings = append(r.Findings, f)
 	}
 }
 
-func (r *report) ok(id, what string)            { r.add(id, OK, what, "") }
-func (r *report) note(id, what, mend string)    { r.add(id, Note, what, mend) }
-func (r *report) unknown(id, what, mend string) { r.add(id, Unknown, what, mend) }
-func (r *report) warn(id, what, mend string)    { r.add(id, Warning, what, mend) }
-func (r *report) fail(id, what, mend string)    { r.add(id, Failure, what, mend) }
+func (r *report) ok(id, summary string)           { r.add(id, OK, summary, "") }
+func (r *report) note(id, summary, fix string)    { r.add(id, Note, summary, fix) }
+func (r *report) unknown(id, summary, fix string) { r.add(id, Unknown, summary, fix) }
+func (r *report) warn(id, summary, fix string)    { r.add(id, Warning, summary, fix) }
+func (r *report) fail(id, summary, fix string)    { r.add(id, Failure, summary, fix) }
 func (r *report) worst(id string) (worst Severity) {
 	order := []Severity{OK, Note, Unknown, Warning, Failure}
 	for _, f := range r.Findings {
@@ -86,7 +86,7 @@ func (r *report) worst(id string) (worst Severity) {
 	return worst
 }
 
-// maxText is the length of the longest sentence, in bytes: addresses in them may come from a page.
+// maxText is the maximum length of a text in bytes: it may quote addresses from a page.
 const maxText = 600
 
 func (r *report) clean(text string) string {

@@ -10,22 +10,22 @@ import (
 	"strings"
 )
 
-// probe is an endpoint that refuses a bad key in a shape of its own.
+// probe is an endpoint of the gate, with the format of its error response to an invalid key.
 type probe struct {
 	path, group, media string
 	body               func(key string) any
 	header             func(key string) http.Header
-	shaped             func(refusal) bool
+	hasFormat          func(errorResponse) bool
 }
 
 var probes = []probe{
-	{"/stream", "widget", "text/event-stream", nativeBody, nil, func(r refusal) bool {
+	{"/stream", "widget", "text/event-stream", nativeBody, nil, func(r errorResponse) bool {
 		return r.Type == "error" && r.Error != ""
 	}},
-	{"/api/answer", "widget", "application/json", nativeBody, nil, func(r refusal) bool {
+	{"/api/answer", "widget", "application/json", nativeBody, nil, func(r errorResponse) bool {
 		return r.Error != "" && r.Message != ""
 	}},
-	{"/v1/chat/completions", "openai", "application/json", openAIBody, bearer, func(r refusal) bool {
+	{"/v1/chat/completions", "openai", "application/json", openAIBody, bearer, func(r errorResponse) bool {
 		return r.Error == "" && r.Message != ""
 	}},
 }
@@ -48,33 +48,33 @@ func (p *probe) request(key string) request {
 	return q
 }
 
-// openProbes are those of the groups that may be open, without those that do not come to the gate.
+// openProbes are the probes of the groups that may be open, without those whose path is not routed to the gate.
 func (x *runner) openProbes() []probe {
 	var open []probe
 	for _, p := range probes {
-		if x.opens(p.group) && !x.elsewhere[p.path] {
+		if x.opens(p.group) && !x.notRouted[p.path] {
 			open = append(open, p)
 		}
 	}
 	return open
 }
 
-// badKey is the code of the refusal of a bad key.
+// badKey is the code of the error response to an invalid key.
 const badKey = "invalid_api_key"
 
-// unservedPath is a path that nobody serves.
+// unservedPath is a path that neither the gate nor DocsGPT serves.
 const unservedPath = "/docsgate-doctor-asks-for-nothing"
 
-// randomToken is a token that no gate knows.
+// randomToken returns a token that is not valid on any gate.
 func randomToken() string { return "docsgate-doctor-" + rand.Text() }
 
-// checkGate tells whether the gate answers. If it does not, nothing else is asked of it.
+// checkGate checks that the gate responds. If not, it clears x.outside, so that the other checks of the gate are skipped.
 func (x *runner) checkGate(ctx context.Context) {
 	if x.outside == nil {
-		if len(x.facts.Gates) > 0 || x.facts.Config == "" {
+		if len(x.input.Gates) > 0 || x.input.Config == "" {
 			x.unknown("gate.answers",
-				"It is not known where clients reach the gate.",
-				"Name the address with --url, such as --url https://ask.example.com")
+				"The address at which clients reach the gate is unknown.",
+				"Pass it with --url, such as --url https://ask.example.com")
 		}
 		return
 	}
@@ -87,91 +87,91 @@ func (x *runner) checkGate(ctx context.Context) {
 			x.noGate(base, err)
 			return
 		}
-		r, ok := a.refusal()
+		r, ok := a.errorResponse()
 		switch {
 		case ok && r.Code == "not_ready":
 			x.outside = nil
 			x.fail("gate.answers",
-				"The gate at "+base+" is not ready: its keys are not loaded.", "See its log for the reason.")
+				"The gate at "+base+" is not ready: its keys are not loaded.", "Find the reason in the gate's log.")
 			return
 		case ok && (r.Code == badKey || r.Code == "not_found"):
 			found = true
 		case x.gate != nil && x.gate.Conditional && a.status != http.StatusUnauthorized:
-			x.elsewhere[p.path] = true
+			x.notRouted[p.path] = true
 		}
 		if last == nil || a.status == http.StatusUnauthorized {
 			last = a
 		}
 	}
 	if found {
-		x.ok("gate.answers", "The gate answers at "+base+".")
-		x.tellOtherSites()
+		x.ok("gate.answers", "The gate responds at "+base+".")
+		x.noteOtherSites()
 		return
 	}
 	if last != nil && last.status == http.StatusUnauthorized {
 		x.note("gate.answers",
-			"Keys are refused at "+base+", but not in the gate's own words.", "See what is found about errors.")
+			"Invalid keys are rejected at "+base+", but not with the gate's error response.", "See the findings about errors.")
 		return
 	}
-	status, mend := "nothing", "Let the host's name lead to Caddy, and look for another server in between that answers by itself."
+	status, fix := "no response", "Point the DNS record of the host to Caddy, and look for a server in front of the gate that responds itself."
 	if last != nil {
 		status = fmt.Sprintf("status %d and %s", last.status, last.media())
 		if last.status == http.StatusOK && len(last.body) == 0 {
-			status = "status 200 and nothing else"
-			mend = "Caddy answers so where no site has the name that is asked for: give the gate's site this name, or let the " +
-				"server in between pass the site's name on in the Host header."
+			status = "status 200 and an empty body"
+			fix = "Caddy responds like this if no site has the requested host name: give the gate's site this name, or let the " +
+				"server in front pass the original name on in the Host header."
 		}
 	}
 	x.fail("gate.answers",
-		fmt.Sprintf("What answers at %s does not seem to be the gate: a made-up key gets %s.", base, status), mend)
+		fmt.Sprintf("The server at %s does not seem to be the gate: its response to an invalid key is %s.", base, status), fix)
 	x.outside = nil
 }
 
-// tellOtherSites names the sites with a gate that are not asked.
-func (x *runner) tellOtherSites() {
+// noteOtherSites notes the sites with a gate that are not checked from outside.
+func (x *runner) noteOtherSites() {
 	var others []Gate
-	for _, g := range x.facts.Gates {
+	for _, g := range x.input.Gates {
 		if x.gate != nil && g.String() != x.gate.String() {
 			others = append(others, g)
 		}
 	}
 	if len(others) > 0 {
-		x.note("gate.answers", "What clients get to see was examined on "+x.gate.String()+", and not on "+siteList(others)+".",
-			"Examine each with --url.")
+		x.note("gate.answers", "Only "+x.gate.String()+" was checked from the clients' side, not "+siteList(others)+".",
+			"Check each of the other sites with --url.")
 	}
 }
 
-// noGate tells why there is no answer at all.
+// noGate reports why the gate does not respond at all.
 func (x *runner) noGate(base string, err error) {
 	x.outside = nil
 	var certificate *tls.CertificateVerificationError
 	switch {
 	case errors.As(err, &certificate):
 		x.fail("tls.certificate", fmt.Sprintf("The certificate of %s is not valid: %v.", base, certificate.Err),
-			"Let Caddy get one by itself: its ports 80 and 443 must be reachable under this name.")
+			"Let Caddy obtain a certificate automatically: its ports 80 and 443 must be reachable under this name.")
 	case x.named:
-		x.fail("gate.answers", fmt.Sprintf("Nothing answers at %s: %v.", base, err),
-			"Start the gate, and see that the name and the firewall lead to it.")
+		x.fail("gate.answers", fmt.Sprintf("The gate does not respond at %s: %v.", base, err),
+			"Start the gate, and check DNS and the firewall.")
 	default:
 		x.unknown("gate.answers",
-			fmt.Sprintf("Nothing answers at %s, where the configuration has the gate: %v.", base, err),
-			"Start the gate, or name another address with --url.")
+			fmt.Sprintf("The gate does not respond at %s, its address in the configuration: %v.", base, err),
+			"Start the gate, or pass its address with --url.")
 	}
 }
 
-// checkErrors tells whether refusals reach clients in the shapes that they can show.
+// checkErrors checks that error responses reach clients unchanged, in the format that each client can show.
 func (x *runner) checkErrors(ctx context.Context) {
 	if x.outside == nil {
 		return
 	}
 	bad := false
-	complain := func(q request, a *response, what string) {
+	report := func(q request, a *response, difference string) {
 		bad = true
 		x.fail("errors.shape",
-			fmt.Sprintf("The refusal on %s does not reach clients as the gate wrote it: status %d, %s, %s.",
-				q.path, a.status, a.media(), what),
-			"Let the server in between pass error answers on as they are; published widgets hang on anything else. In Caddy look for "+
-				"handle_errors, in nginx for proxy_intercept_errors, in Cloudflare for custom error pages.")
+			fmt.Sprintf("The error response of %s does not reach clients as the gate sends it: status %d, %s, %s.",
+				q.path, a.status, a.media(), difference),
+			"Let the server in front pass error responses on unchanged; published widgets hang on any other format. Look for handle_errors "+
+				"in Caddy, proxy_intercept_errors in nginx, custom error pages in Cloudflare.")
 	}
 	for _, p := range x.openProbes() {
 		q := p.request(randomToken())
@@ -179,34 +179,34 @@ func (x *runner) checkErrors(ctx context.Context) {
 		if err != nil {
 			continue
 		}
-		r, ok := a.refusal()
+		r, ok := a.errorResponse()
 		switch {
 		case ok && r.Code == "not_found" && (x.gate == nil || len(x.gate.Endpoints) == 0):
 		case !ok:
-			complain(q, a, "and the body is another one")
+			report(q, a, "with another body")
 		case a.status != http.StatusUnauthorized:
-			complain(q, a, "where 401 is due")
-		case a.media() != p.media || !p.shaped(r):
-			complain(q, a, "in another form")
+			report(q, a, "in place of status 401")
+		case a.media() != p.media || !p.hasFormat(r):
+			report(q, a, "in another format")
 		case p.media == "text/event-stream" && !strings.HasPrefix(string(a.body), "data: "):
-			complain(q, a, "in another form")
+			report(q, a, "in another format")
 		}
 	}
 	if x.gate == nil || !x.gate.Conditional {
 		q := request{method: http.MethodGet, path: unservedPath}
 		if a, err := x.ask(ctx, q); err == nil && x.gate != nil {
-			if r, ok := a.refusal(); !ok || a.status != http.StatusNotFound || r.Code != "not_found" {
-				complain(q, a, "where the gate says 404")
+			if r, ok := a.errorResponse(); !ok || a.status != http.StatusNotFound || r.Code != "not_found" {
+				report(q, a, "in place of the gate's status 404")
 			}
 		}
 	}
 	if !bad {
-		x.ok("errors.shape", "Refusals reach clients as the gate writes them.")
+		x.ok("errors.shape", "Error responses reach clients unchanged.")
 	}
 }
 
-// checkKeyless tells whether a request without a key gets an answer.
-func (x *runner) checkKeyless(ctx context.Context) {
+// checkUnauthenticated checks that questions without a key are rejected.
+func (x *runner) checkUnauthenticated(ctx context.Context) {
 	if x.outside == nil {
 		return
 	}
@@ -220,42 +220,42 @@ func (x *runner) checkKeyless(ctx context.Context) {
 			}
 		}
 		for _, body := range bodies {
-			a, err := x.ask(ctx, request{method: http.MethodPost, path: p.path, body: body, patience: x.opts.Timeout})
+			a, err := x.ask(ctx, request{method: http.MethodPost, path: p.path, body: body, timeout: x.opts.Timeout})
 			if err != nil {
 				continue
 			}
 			asked++
 			if a.status < 300 {
-				x.fail("gate.unauthenticated_access", fmt.Sprintf("A question without a key is answered on %s.", p.path),
-					"Let docsgate handle this path alone: another directive of the site, or another server, comes before it.")
+				x.fail("gate.unauthenticated_access", fmt.Sprintf("A question without a key gets an answer on %s.", p.path),
+					"Remove the directive of the site, or the server in front, that handles this path before docsgate.")
 			}
 		}
 	}
 	if asked > 0 && x.worst("gate.unauthenticated_access") == "" {
-		x.ok("gate.unauthenticated_access", "Questions without a key are refused.")
+		x.ok("gate.unauthenticated_access", "Questions without a key are rejected.")
 	}
 }
 
-// adminPaths are paths of DocsGPT that the gate never opens, and that only read, with what stands in their answers.
-var adminPaths = []closedPath{
+// adminPaths are read-only paths of DocsGPT that the gate never opens, with a text that their responses contain.
+var adminPaths = []adminPath{
 	{"/api/get_agents", "[", true},
 	{"/api/get_conversations", "[", true},
 	{"/api/config", `"requires_auth"`, false},
 	{"/swagger.json", `"DocsGPT API"`, false},
 }
 
-type closedPath struct {
-	path, mark string
-	owners     bool // only its owner gets this answer
+type adminPath struct {
+	path, content string
+	owners        bool // only DocsGPT's owner gets this response
 }
 
-// isIn tells whether an answer is DocsGPT's.
-func (c closedPath) isIn(a *response) bool {
-	return a.status == http.StatusOK && a.media() == "application/json" && strings.Contains(string(a.body), c.mark)
+// matches reports whether a response is DocsGPT's response for the path.
+func (c adminPath) matches(a *response) bool {
+	return a.status == http.StatusOK && a.media() == "application/json" && strings.Contains(string(a.body), c.content)
 }
 
-// checkClosed tells whether the rest of DocsGPT can be reached at the gate's address.
-func (x *runner) checkClosed(ctx context.Context) {
+// checkAdminPaths checks that DocsGPT's administration is not reachable at the gate's address.
+func (x *runner) checkAdminPaths(ctx context.Context) {
 	if x.outside == nil {
 		return
 	}
@@ -264,35 +264,35 @@ func (x *runner) checkClosed(ctx context.Context) {
 		if err != nil {
 			continue
 		}
-		if c.isIn(a) {
-			x.fail("gate.admin_paths", fmt.Sprintf("DocsGPT's own %s can be reached at the gate's address.", c.path),
-				"Remove what forwards it, such as a reverse_proxy beside docsgate; DocsGPT's web app belongs on a host of its own.")
+		if c.matches(a) {
+			x.fail("gate.admin_paths", fmt.Sprintf("DocsGPT's administrative path %s is reachable at the gate's address.", c.path),
+				"Remove the directive that forwards it, such as a reverse_proxy next to docsgate; serve DocsGPT's web app on a separate host.")
 		}
 	}
 	if x.worst("gate.admin_paths") == "" {
-		x.ok("gate.admin_paths", "DocsGPT's own administration cannot be reached at the gate's address.")
+		x.ok("gate.admin_paths", "DocsGPT's administration is not reachable at the gate's address.")
 	}
 }
 
-// checkKey tells whether the gate knows the key that was given.
+// checkKey checks that the gate accepts the given key.
 func (x *runner) checkKey(ctx context.Context) {
 	if x.opts.Key == "" || x.outside == nil {
 		return
 	}
 	switch x.probeKey(ctx, x.opts.Key) {
 	case Yes:
-		x.ok("key.valid", "The gate takes the key.")
+		x.ok("key.valid", "The gate accepts the key.")
 	case No:
 		x.fail("key.valid",
-			"The gate refuses the key.", "Give another one; \"docsgate keys list\" shows which are active.")
+			"The gate rejects the key.", "Pass the token of an active key; list the keys with \"docsgate keys list\".")
 	default:
 		x.unknown("key.valid",
-			"It could not be told whether the gate takes the key.", "See what is found about the gate and its errors.")
+			"Whether the gate accepts the key is unknown.", "See the findings about the gate and its errors.")
 	}
 }
 
-// probeKey asks the gate whether it takes a key, and nothing of DocsGPT: a request without a question is refused by the gate
-// itself, with another code once the key is known.
+// probeKey reports whether the gate accepts a key, without a request to DocsGPT: the gate rejects a request that has no question,
+// and the code of the error response depends on whether the key is valid.
 func (x *runner) probeKey(ctx context.Context, key string) Tristate {
 	open := x.openProbes()
 	if len(open) == 0 {
@@ -306,7 +306,7 @@ func (x *runner) probeKey(ctx context.Context, key string) Tristate {
 	if err != nil {
 		return 0
 	}
-	r, ok := a.refusal()
+	r, ok := a.errorResponse()
 	switch {
 	case a.status == http.StatusUnauthorized || ok && r.Code == badKey:
 		return No

@@ -15,25 +15,25 @@ import (
 )
 
 const (
-	dialPatience  = 4 * time.Second
-	shortPatience = 15 * time.Second // for answers that need no model
-	maxReply      = 8 << 20
+	dialTimeout    = 4 * time.Second
+	defaultTimeout = 15 * time.Second // for responses that do not involve a model
+	maxResponse    = 8 << 20
 )
 
-// anyOrigin is the web page that requests claim to come from, where no page was named.
+// anyOrigin is the Origin of requests if Options.Page is empty.
 const anyOrigin = "https://docsgate-doctor.invalid"
 
-// target is a server, and how it is reached.
+// target is a server with the client that reaches it.
 type target struct {
 	base   string // scheme://host[:port][/path]
 	client *http.Client
 }
 
-// newTarget returns a target; connections go to dial, a network and an address, if it is not empty.
+// newTarget returns a target. If dial has a network and an address, connections go there in place of base's host.
 func newTarget(base string, settings *tls.Config, dial ...string) *target {
-	dialer := net.Dialer{Timeout: dialPatience}
+	dialer := net.Dialer{Timeout: dialTimeout}
 	transport := &http.Transport{
-		TLSClientConfig: settings, TLSHandshakeTimeout: dialPatience, DisableCompression: true,
+		TLSClientConfig: settings, TLSHandshakeTimeout: dialTimeout, DisableCompression: true,
 		DisableKeepAlives: true, ForceAttemptHTTP2: true,
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			if len(dial) == 2 {
@@ -48,7 +48,7 @@ func newTarget(base string, settings *tls.Config, dial ...string) *target {
 	}}
 }
 
-// response is an answer, read to its end.
+// response is a response whose body was read completely.
 type response struct {
 	status int
 	header http.Header
@@ -56,29 +56,29 @@ type response struct {
 	timing timing
 }
 
-// timing is when an answer came.
+// timing says when the body of a response arrived.
 type timing struct {
-	first, last time.Duration // of its body, from the request's beginning
-	pieces      int           // how often something came
-	events      int           // "data:" lines
-	counted     bool          // it said its length in advance
+	first, last time.Duration // first and last byte, since the request was sent
+	pieces      int           // number of reads
+	events      int           // number of "data:" lines
+	hasLength   bool          // has a Content-Length
 }
 
 func (t timing) spread() time.Duration { return t.last - t.first }
 
-// request is what is asked. A body that is no []byte is sent as JSON.
+// request is a request to a target. The body, unless nil, is sent as JSON.
 type request struct {
 	method, path string
 	body         any
 	header       http.Header
-	patience     time.Duration // zero: for an answer that needs no model
+	timeout      time.Duration // zero: defaultTimeout
 }
 
 func (t *target) send(ctx context.Context, agent string, q request) (*response, error) {
-	if q.patience == 0 {
-		q.patience = shortPatience
+	if q.timeout == 0 {
+		q.timeout = defaultTimeout
 	}
-	ctx, cancel := context.WithTimeout(ctx, q.patience)
+	ctx, cancel := context.WithTimeout(ctx, q.timeout)
 	defer cancel()
 	var body io.Reader
 	if q.body != nil {
@@ -99,24 +99,24 @@ func (t *target) send(ctx context.Context, agent string, q request) (*response, 
 	for name, values := range q.header {
 		r.Header[name] = values
 	}
-	begun := time.Now()
+	sent := time.Now()
 	resp, err := t.client.Do(r)
 	if err != nil {
 		return nil, unwrapURLError(err)
 	}
 	defer resp.Body.Close()
 	a := &response{status: resp.StatusCode, header: resp.Header}
-	a.timing.counted = resp.ContentLength >= 0
-	err = a.read(resp.Body, begun)
+	a.timing.hasLength = resp.ContentLength >= 0
+	err = a.read(resp.Body, sent)
 	return a, unwrapURLError(err)
 }
 
-func (a *response) read(from io.Reader, begun time.Time) error {
+func (a *response) read(from io.Reader, sent time.Time) error {
 	buffer := make([]byte, 64<<10)
 	for {
 		n, err := from.Read(buffer)
 		if n > 0 {
-			a.timing.last = time.Since(begun)
+			a.timing.last = time.Since(sent)
 			if a.timing.pieces == 0 {
 				a.timing.first = a.timing.last
 			}
@@ -129,13 +129,13 @@ func (a *response) read(from io.Reader, begun time.Time) error {
 			return nil
 		case err != nil:
 			return err
-		case len(a.body) > maxReply:
-			return errors.New("the answer is larger than 8 MiB")
+		case len(a.body) > maxResponse:
+			return errors.New("the response is larger than 8 MiB")
 		}
 	}
 }
 
-// unwrapURLError takes the address out of an error of a request: sentences name it, and it may hold more than they should.
+// unwrapURLError removes the URL from an error: findings name the address anyway, and the URL may contain secrets.
 func unwrapURLError(err error) error {
 	var failed *url.Error
 	if errors.As(err, &failed) {
@@ -144,7 +144,7 @@ func unwrapURLError(err error) error {
 	return err
 }
 
-// media is the media type of an answer.
+// media returns the media type of a response in lower case, or "no Content-Type".
 func (a *response) media() string {
 	media, _, _ := strings.Cut(a.header.Get("Content-Type"), ";")
 	if media == "" {
@@ -153,8 +153,8 @@ func (a *response) media() string {
 	return strings.ToLower(strings.TrimSpace(media))
 }
 
-// refusal is a refusal of the gate, in any of its shapes.
-type refusal struct {
+// errorResponse is an error response of the gate, from any of its formats.
+type errorResponse struct {
 	Type    string
 	Error   string
 	Message string
@@ -162,8 +162,8 @@ type refusal struct {
 	ID      string
 }
 
-// refusal reads an answer as a refusal of the gate; ok is false if it is none.
-func (a *response) refusal() (r refusal, ok bool) {
+// errorResponse parses a response as an error response of the gate; ok is false if it is not one.
+func (a *response) errorResponse() (r errorResponse, ok bool) {
 	text := bytes.TrimSpace(a.body)
 	text = bytes.TrimSpace(bytes.TrimPrefix(text, []byte("data:")))
 	var flat struct {
@@ -174,13 +174,13 @@ func (a *response) refusal() (r refusal, ok bool) {
 		ID      string          `json:"request_id"`
 	}
 	if json.Unmarshal(text, &flat) != nil {
-		return refusal{}, false
+		return errorResponse{}, false
 	}
-	r = refusal{Type: flat.Type, Message: flat.Message, Code: flat.Code, ID: flat.ID}
+	r = errorResponse{Type: flat.Type, Message: flat.Message, Code: flat.Code, ID: flat.ID}
 	if json.Unmarshal(flat.Error, &r.Error) != nil {
 		inner := flat
 		if json.Unmarshal(flat.Error, &inner) != nil {
-			return refusal{}, false
+			return errorResponse{}, false
 		}
 		r.Message, r.Code, r.ID = inner.Message, inner.Code, inner.ID
 	}

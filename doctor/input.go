@@ -7,62 +7,61 @@ import (
 	"github.com/docsgate/docsgate/upstream"
 )
 
-// Input are what a configuration says, and what the running gate tells of itself. The zero value knows nothing: then
-// only what can be seen from outside is examined.
+// Input holds the contents of a configuration and the state of the running gate. With the zero value only checks from outside run.
 type Input struct {
-	// Config is the name of the configuration's file; empty: there is none.
+	// Config is the file name of the configuration; empty: no configuration.
 	Config string
-	// ConfigError is why the configuration does not load; nil: it does.
+	// ConfigError is the error of loading the configuration; nil: it loads.
 	ConfigError error
-	// Running says whether a gate runs, and with this configuration.
+	// Running says whether a gate runs, and whether it uses this configuration.
 	Running Running
 
 	Gates    []Gate
-	Beside   []Bypass
+	Bypasses []Bypass
 	Consoles []Console
 	Logs     []Log
 	Admin    Admin
 	Keys     Keys
 
-	// Databases are how the databases are reached that keys come from, by the names of their feeds. Empty: there are none, or
-	// the configuration does not load.
+	// Databases are the connections to databases of feeds, by feed name. Empty: there are none, or the configuration does not
+	// load.
 	Databases map[string]Database
 
-	// Credential is what the gate asks DocsGPT with for keys that are bound to sources.
+	// Credential is the gate's credential at DocsGPT for keys that are bound to sources.
 	Credential Credential
 
 	// Version is the configured version of DocsGPT: a name, "auto", or empty for the newest known.
 	Version string
 }
 
-// Running is what is known of the gate that runs.
+// Running is the state of the running gate.
 type Running string
 
-// The states of a gate.
+// The values of Running.
 const (
-	RunningUnknown Running = ""      // it cannot be asked
-	NotRunning     Running = "no"    // nothing listens on its admin endpoint
-	RunningThis    Running = "this"  // with this configuration
-	RunningOther   Running = "other" // with another one
+	RunningUnknown Running = ""      // the admin endpoint is not accessible
+	NotRunning     Running = "no"    // the admin endpoint refuses connections
+	RunningThis    Running = "this"  // a gate runs with this configuration
+	RunningOther   Running = "other" // a gate runs with another configuration
 )
 
-// Site is where a handler is reached.
+// Site is the address of a handler.
 type Site struct {
-	Hosts  []string // names; empty: any
-	Listen []string // addresses, as Caddy writes them
+	Hosts  []string // host names; empty: any
+	Listen []string // addresses in Caddy's notation
 	TLS    Tristate // served with TLS
 }
 
-// Tristate is a yes or no that may not be known. The zero value is not known.
+// Tristate is yes, no or unknown. The zero value is unknown.
 type Tristate int8
 
-// The values of Known.
+// The known values of Tristate.
 const (
 	No  Tristate = -1
 	Yes Tristate = 1
 )
 
-// KnownBool is a yes or no that is known.
+// KnownBool converts a bool to Yes or No.
 func KnownBool(b bool) Tristate {
 	if b {
 		return Yes
@@ -73,21 +72,21 @@ func KnownBool(b bool) Tristate {
 // Gate is one docsgate handler.
 type Gate struct {
 	Site
-	Upstreams   []Upstream // empty: they cannot be told
-	Endpoints   []string   // the open groups; empty: not known
-	Conditional bool       // it gets only some paths of its site
+	Upstreams   []Upstream // empty: unknown
+	Endpoints   []string   // the open groups; empty: unknown
+	Conditional bool       // it handles only some requests of its site
 
-	LogsCredentials bool // the server's log holds Authorization and cookies
-	Traces          bool // the server logs the settings of its handlers
+	LogsCredentials bool // the server logs Authorization and Cookie headers
+	Traces          bool // the server has "trace", which logs the configuration of handlers
 }
 
-// Bypass is a reverse_proxy without a gate before it.
+// Bypass is a reverse_proxy with no gate before it.
 type Bypass struct {
 	Site
 	Upstreams []Upstream
 }
 
-// Upstream is a DocsGPT.
+// Upstream is a DocsGPT server.
 type Upstream struct {
 	Address upstream.Address
 	TLS     *tls.Config // nil: the defaults
@@ -97,76 +96,76 @@ type Upstream struct {
 type Console struct {
 	Site
 	Token bool // has an admin token
-	Auth  bool // an authentication handler is before it
+	Auth  bool // an authentication handler precedes it
 }
 
-// Log is one log that requests are written to.
+// Log is a log that receives requests.
 type Log struct {
 	Name    string
-	File    string   // its path; empty: it is no file
-	Missing []string // places of keys that its filters leave in; empty: none
-	Access  bool     // it gets requests that are answered; else only those that fail
+	File    string   // absolute path; empty: the log is not a file
+	Missing []string // places where clients may send keys that no filter covers
+	Access  bool     // it is an access log; otherwise it receives only requests that fail
 }
 
 // Admin is Caddy's admin endpoint.
 type Admin struct {
 	Disabled bool
-	Listen   string // as Caddy writes it
+	Listen   string // in Caddy's notation
 }
 
-// Keys are the keys of the gate.
+// Keys is the state of the gate's feeds and keys.
 type Keys struct {
-	// ConfigError is why nothing is known of them; nil: the rest is known.
-	Trouble error
-	// FromGate: the running gate told; otherwise they were loaded for this examination.
+	// Err is why the state is unknown; nil: it is known.
+	Err error
+	// FromGate reports whether the state is the running gate's; otherwise the doctor has loaded the keys.
 	FromGate bool
 	Feeds    []Feed
-	// Configured is how many feeds the configuration has.
+	// Configured is the number of feeds in the configuration.
 	Configured int
 	States     map[string]int // number of keys by state, such as "active"
 }
 
-// Feed is where keys come from.
+// Feed is the state of a feed of keys.
 type Feed struct {
 	Name    string
 	Keys    int
-	Age     time.Duration // since it was last read without a fault; negative: never
+	Age     time.Duration // since the last successful load; negative: unknown
 	Failing bool
 }
 
-// Database is how a database is reached that keys come from.
+// Database is the connection to the database of a feed.
 type Database struct {
 	Transport Transport
-	Hosts     []string // those that are not this machine
+	Hosts     []string // without those on this machine
 }
 
-// Transport says how a connection is protected against others on the network. The words are those of the feeds.
+// Transport is the protection of a connection on the network. The values are those of the feeds.
 type Transport string
 
-// The kinds of Transport, the best first.
+// The values of Transport, the most secure first.
 const (
-	Local      Transport = "local"      // it does not leave this machine
-	Verified   Transport = "verified"   // TLS with a trusted certificate
-	Unverified Transport = "unverified" // TLS with any certificate
-	Plaintext  Transport = "plaintext"  // not encrypted, or it may end up so
+	Local      Transport = "local"      // on this machine
+	Verified   Transport = "verified"   // TLS with a verified certificate
+	Unverified Transport = "unverified" // TLS without verification of the certificate
+	Plaintext  Transport = "plaintext"  // not encrypted, or with a fallback to no encryption
 )
 
-// Options say what else to examine.
+// Options selects the checks that need more than the configuration.
 type Options struct {
-	// URL is where clients reach the gate. Empty: where the configuration has it, on this machine.
+	// URL is the address of the gate for clients. Empty: the gate of the configuration, on this machine.
 	URL string
-	// Key is a token that the gate knows. Empty: nothing is asked.
+	// Key is a token of the gate. Empty: no questions are asked.
 	Key string
-	// Source is the id of a source that the key must not reach, and Canary a text that only stands there. Question is
-	// one that this text answers; empty: a general one.
+	// Source is the ID of a source that the key must not reach, and Canary a text that only this source contains. Question is a
+	// question that this text answers; empty: a general question.
 	Source, Canary, Question string
-	// Page is the address of the page that the widget is on. Empty: none.
+	// Page is the URL of the page with the widget. Empty: no page is checked.
 	Page string
-	// Backends are addresses at which DocsGPT must not answer, host:port.
+	// Backends are addresses, host:port, at which DocsGPT must not answer.
 	Backends []string
 
-	// Timeout is how long one answer may take. Default: 90s.
+	// Timeout limits each request that involves a model. Default: 90s.
 	Timeout time.Duration
-	// Local are the addresses of this machine. nil: those of its network interfaces.
+	// Local are the IP addresses of this machine. nil: those of its network interfaces.
 	Local []string
 }

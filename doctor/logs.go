@@ -12,45 +12,45 @@ import (
 	"time"
 )
 
-// checkLogs tells whether logs keep keys out: by what the configuration says, and by what stands in a log file after a
-// request with a made-up key.
+// checkLogs checks that logs contain no keys: by the filters in the configuration, and by the content of log files after requests
+// with a random key.
 func (x *runner) checkLogs(ctx context.Context) {
-	if x.facts.Config == "" {
+	if x.input.Config == "" {
 		return
 	}
-	for _, g := range x.facts.Gates {
+	for _, g := range x.input.Gates {
 		if g.LogsCredentials {
 			x.fail("log.credentials",
-				fmt.Sprintf("The access log of %s holds the keys of OpenAI and MCP clients: log_credentials is on.", g.String()),
+				fmt.Sprintf("The access log of %s contains the keys of OpenAI and MCP clients: log_credentials is enabled.", g.String()),
 				"Remove log_credentials from the servers options.")
 		}
 		if g.Traces {
 			x.fail("log.trace",
-				fmt.Sprintf("The server of %s has trace on, which writes the settings of handlers to the log.", g.String()),
+				fmt.Sprintf("The server of %s has trace enabled, which writes the configuration of handlers to the log.", g.String()),
 				"Remove trace from the servers options.")
 		}
 	}
-	for _, l := range x.facts.Logs {
+	for _, l := range x.input.Logs {
 		if len(l.Missing) > 0 {
 			x.warn("log.filter",
-				fmt.Sprintf("The log %q writes requests down without a filter for %s, where clients may put keys.",
+				fmt.Sprintf("The log %q records requests without a filter for %s, where clients may send keys.",
 					l.Name, strings.Join(l.Missing, ", ")),
-				"Take over the filters of the sample Caddyfile, for the site's log and for the default one.")
+				"Copy the log filters of the sample Caddyfile to the site's log and to the default log.")
 		}
 	}
-	if x.worst("log.filter") == "" && len(x.facts.Logs) > 0 {
-		x.ok("log.filter", "All logs of requests have filters for keys.")
+	if x.worst("log.filter") == "" && len(x.input.Logs) > 0 {
+		x.ok("log.filter", "All logs of requests filter keys.")
 	}
 	x.checkLogFiles(ctx)
 }
 
-// logPatience is how long a line may take to get into a file.
-const logPatience = 3 * time.Second
+// logTimeout is how long the doctor waits for a request to appear in a log file.
+const logTimeout = 3 * time.Second
 
-// checkLogFiles sends a made-up key in the places that Caddy does not take out by itself, and looks into the files.
+// checkLogFiles sends a random key in the places that Caddy does not redact by default, and searches the log files for it.
 func (x *runner) checkLogFiles(ctx context.Context) {
 	var files []*tail
-	for _, l := range x.facts.Logs {
+	for _, l := range x.input.Logs {
 		if l.File == "" {
 			continue
 		}
@@ -60,10 +60,10 @@ func (x *runner) checkLogFiles(ctx context.Context) {
 		}
 	}
 	if len(files) == 0 || x.outside == nil {
-		if len(x.facts.Logs) > 0 && x.outside != nil {
+		if len(x.input.Logs) > 0 && x.outside != nil {
 			x.unknown("log.leak",
-				"No log goes to a file that can be read here, so it could not be seen what is written.",
-				"Send a request with a made-up key in ?api_key=, and look for it where the logs go.")
+				"Whether logs contain keys is unknown: no log is a file that the doctor can read.",
+				"Send a request with a random key in ?api_key=, and search the logs for it.")
 		}
 		return
 	}
@@ -79,38 +79,38 @@ func (x *runner) checkLogFiles(ctx context.Context) {
 			return
 		}
 	}
-	// The last request is marked, so that it is known when all of them are written.
+	// The User-Agent of the last request has a mark; when that is logged, all requests are.
 	end := randomToken()
 	_, _ = x.outside.send(ctx, x.agent+" "+end, request{method: http.MethodGet, path: "/v1/models"})
 	waitFor(ctx, files, end)
-	seen := false
+	logged := false
 	for _, t := range files {
 		switch {
-		case t.holds(token):
+		case t.contains(token):
 			x.fail("log.leak",
-				fmt.Sprintf("A key that a client sent in a header or in the address was written to %s.", t.path),
-				"Take over the log filters of the sample Caddyfile, remove the keys from this file, and replace those that stood in it.")
-			seen = true
-		case t.holds(end):
-			x.ok("log.leak", fmt.Sprintf("Requests are written to %s without their keys.", t.path))
-			seen = true
+				fmt.Sprintf("A key in a header or in the URL of a request was written to %s.", t.path),
+				"Copy the log filters of the sample Caddyfile, remove the keys from this file, and rotate the keys that it contained.")
+			logged = true
+		case t.contains(end):
+			x.ok("log.leak", fmt.Sprintf("Requests are logged to %s without their keys.", t.path))
+			logged = true
 		}
 	}
-	if !seen {
-		x.unknown("log.leak", "The requests of this examination were written to none of the log files.",
-			"See whether the running gate has this configuration and logs these requests.")
+	if !logged {
+		x.unknown("log.leak", "Whether logs contain keys is unknown: the doctor's requests do not appear in any log file.",
+			"Check that the running gate uses this configuration and logs these requests.")
 	}
 }
 
-// waitFor waits until a text stands in one of the files, and a little longer for those that may get it too: logs of other
-// sites do not.
+// waitFor waits until a text is in one of the files, then a little longer for the other access logs, which may belong to other
+// sites.
 func waitFor(ctx context.Context, files []*tail, text string) {
-	deadline := time.Now().Add(logPatience)
+	deadline := time.Now().Add(logTimeout)
 	for first := true; time.Now().Before(deadline) && ctx.Err() == nil; time.Sleep(20 * time.Millisecond) {
 		arrived, missing := 0, 0
 		for _, t := range files {
 			switch {
-			case t.holds(text):
+			case t.contains(text):
 				arrived++
 			case t.awaited:
 				missing++
@@ -120,19 +120,19 @@ func waitFor(ctx context.Context, files []*tail, text string) {
 		case arrived > 0 && missing == 0:
 			return
 		case arrived > 0 && first:
-			first, deadline = false, time.Now().Add(logPatience/10)
+			first, deadline = false, time.Now().Add(logTimeout/10)
 		}
 	}
 }
 
-// tail is what was written to a file since it was looked at first.
+// tail is the part of a file that was written since newTail.
 type tail struct {
 	path    string
 	begin   int64
-	awaited bool // it may get requests that are answered
+	awaited bool // it is an access log
 }
 
-// newTail returns nil if the file cannot be read.
+// newTail returns nil if the file cannot be read or is not a regular file.
 func newTail(path string) *tail {
 	f, err := os.Open(path)
 	if err != nil {
@@ -146,13 +146,13 @@ func newTail(path string) *tail {
 	return &tail{path: path, begin: info.Size()}
 }
 
-func (t *tail) holds(text string) bool {
+func (t *tail) contains(text string) bool {
 	f, err := os.Open(t.path)
 	if err != nil {
 		return false
 	}
 	defer f.Close()
-	if info, err := f.Stat(); err == nil && info.Size() >= t.begin { // else it is a new file
+	if info, err := f.Stat(); err == nil && info.Size() >= t.begin { // otherwise the log was rotated
 		_, _ = f.Seek(t.begin, io.SeekStart)
 	}
 	data, _ := io.ReadAll(io.LimitReader(f, 32<<20))

@@ -9,31 +9,31 @@ import (
 	"strings"
 )
 
-// Summary published widgets ask, and with which keys, if their page does not say. They belong to the cloud of DocsGPT's makers.
+// The host and the keys that published widgets use if their page sets none. They belong to the DocsGPT cloud.
 const (
 	defaultHost = "gptcloud.arc53.com"
 	chatDemoKey = "74039c6d-bff7-44ce-ae55-2973cbf13837"
 	findDemoKey = "82962c9a-aa77-4152-94e5-a4f84fd44c6a"
 )
 
-// maxScripts is how many scripts of a page are read.
+// maxScripts is the maximum number of scripts of a page that are fetched.
 const maxScripts = 12
 
-// checkPage looks for the widget in a page: whom it asks, and with which key.
+// checkPage finds the widget in a page, and checks the host and the key that it uses.
 func (x *runner) checkPage(ctx context.Context) {
 	if x.opts.Page == "" {
 		return
 	}
 	at, err := url.Parse(x.opts.Page)
 	if err != nil || at.Host == "" {
-		x.unknown("page.widget", "The address of the page is no URL.", "Write it as https://www.example.com/page.")
+		x.unknown("page.widget", "The address of the page is not a URL.", "Pass it as https://www.example.com/page.")
 		return
 	}
 	shown := (&url.URL{Scheme: at.Scheme, Host: at.Host, Path: at.Path}).String()
 	html, err := x.fetch(ctx, at)
 	if err != nil {
 		x.unknown("page.widget",
-			fmt.Sprintf("The page %s could not be read: %v.", shown, err), "Name a page that anybody can open.")
+			fmt.Sprintf("The page %s could not be read: %v.", shown, err), "Pass the URL of a page that is public.")
 		return
 	}
 	w := findWidget(html)
@@ -50,10 +50,10 @@ func (x *runner) checkPage(ctx context.Context) {
 	}
 	if !w.found() {
 		x.unknown("page.widget", fmt.Sprintf("No widget was found in %s or its scripts.", shown),
-			"Name the page that has it; if its settings are put together by a program, see that apiHost and apiKey are the gate's.")
+			"Pass the URL of the page with the widget; if a script computes the settings, check that apiHost and apiKey are the gate's.")
 		return
 	}
-	x.ok("page.widget", fmt.Sprintf("The widget stands on %s.", shown))
+	x.ok("page.widget", fmt.Sprintf("The page %s has the widget.", shown))
 	x.checkPageHosts(at, w.hosts)
 	x.checkPageKeys(ctx, w.keys)
 }
@@ -69,7 +69,7 @@ func (x *runner) fetch(ctx context.Context, at *url.URL) ([]byte, error) {
 		}
 		if next := a.header.Get("Location"); a.status >= 300 && a.status < 400 && next != "" {
 			if at, err = at.Parse(next); err != nil || at.Scheme != "http" && at.Scheme != "https" {
-				return nil, fmt.Errorf("it leads elsewhere")
+				return nil, fmt.Errorf("it redirects to an unsupported address")
 			}
 			continue
 		}
@@ -78,13 +78,13 @@ func (x *runner) fetch(ctx context.Context, at *url.URL) ([]byte, error) {
 		}
 		return a.body, nil
 	}
-	return nil, fmt.Errorf("it leads on and on")
+	return nil, fmt.Errorf("too many redirects")
 }
 
 func (x *runner) checkPageHosts(at *url.URL, hosts []string) {
 	if len(hosts) == 0 {
 		x.fail("page.host",
-			"The page sets no apiHost, so the widget asks the cloud of DocsGPT's makers.",
+			"The page does not set apiHost, so the widget uses the DocsGPT cloud.",
 			"Set apiHost to the gate's address.")
 		return
 	}
@@ -92,34 +92,34 @@ func (x *runner) checkPageHosts(at *url.URL, hosts []string) {
 		u, err := at.Parse(host)
 		if err != nil {
 			x.fail("page.host",
-				"The page's apiHost is no address.", "Set apiHost to the gate's address, such as https://ask.example.com")
+				"The apiHost of the page is not a URL.", "Set apiHost to the gate's address, such as https://ask.example.com")
 			continue
 		}
 		name := u.Scheme + "://" + u.Host
 		switch {
 		case strings.EqualFold(u.Hostname(), defaultHost):
 			x.fail("page.host",
-				"The widget asks "+name+", the cloud of DocsGPT's makers.", "Set apiHost to the gate's address.")
+				"The widget uses "+name+", the DocsGPT cloud.", "Set apiHost to the gate's address.")
 		case at.Scheme == "https" && u.Scheme == "http" && !isLoopback(u.Hostname()):
-			x.fail("page.mixed_content", "The page is served with HTTPS and its widget asks "+name+", which browsers block.",
-				"Serve the gate with HTTPS, and write https in apiHost.")
+			x.fail("page.mixed_content", "The page is served over HTTPS and its widget uses "+name+", which browsers block as mixed content.",
+				"Serve the gate over HTTPS, and use https in apiHost.")
 		case !x.isGate(u):
-			x.fail("page.host", "The widget asks "+name+", which is not the gate.", "Set apiHost to the gate's address.")
+			x.fail("page.host", "The widget uses "+name+", which is not the gate.", "Set apiHost to the gate's address.")
 		default:
-			x.ok("page.host", "The widget asks the gate, "+name+".")
+			x.ok("page.host", "The widget uses the gate, "+name+".")
 		}
 	}
 }
 
-// isGate tells whether an address is one that the gate is known to have. If none is known, any may be.
+// isGate reports whether a URL is a known address of the gate. If no address is known, every URL is.
 func (x *runner) isGate(u *url.URL) bool {
 	if x.opts.URL != "" {
 		mine, err := url.Parse(x.opts.URL)
-		named := x.gate != nil && len(x.gate.Hosts) > 0 && x.gate.serves(u.Hostname()) // its site may have several names
+		named := x.gate != nil && len(x.gate.Hosts) > 0 && x.gate.serves(u.Hostname()) // the site may have several host names
 		return err == nil && (named || strings.EqualFold(mine.Hostname(), u.Hostname())) && portOf(mine) == portOf(u)
 	}
-	for i := range x.facts.Gates {
-		g := &x.facts.Gates[i]
+	for i := range x.input.Gates {
+		g := &x.input.Gates[i]
 		if t := g.local(); g.serves(u.Hostname()) {
 			if t == nil {
 				return true
@@ -129,7 +129,7 @@ func (x *runner) isGate(u *url.URL) bool {
 			}
 		}
 	}
-	return len(x.facts.Gates) == 0
+	return len(x.input.Gates) == 0
 }
 
 func portOf(u *url.URL) string {
@@ -142,7 +142,7 @@ func portOf(u *url.URL) string {
 func (x *runner) checkPageKeys(ctx context.Context, keys []string) {
 	if len(keys) == 0 {
 		x.fail("page.key",
-			"The page sets no apiKey, so the widget uses the demo key of its package.",
+			"The page does not set apiKey, so the widget uses the demo key of its package.",
 			"Set apiKey to the token of a key of the gate.")
 		return
 	}
@@ -150,24 +150,24 @@ func (x *runner) checkPageKeys(ctx context.Context, keys []string) {
 		x.secrets = append(x.secrets, key)
 		if slices.Contains([]string{chatDemoKey, findDemoKey}, strings.ToLower(key)) {
 			x.fail("page.key",
-				"The widget has the demo key of its package.", "Set apiKey to the token of a key of the gate.")
+				"The widget uses the demo key of its package.", "Set apiKey to the token of a key of the gate.")
 			continue
 		}
 		if x.outside == nil {
 			x.unknown("page.key",
-				"It could not be told whether the gate takes the page's key.", "See what is found about the gate.")
+				"Whether the gate accepts the key of the page is unknown.", "See the findings about the gate.")
 			continue
 		}
 		switch x.probeKey(ctx, key) {
 		case Yes:
-			x.ok("page.key", "The gate takes the page's key.")
+			x.ok("page.key", "The gate accepts the key of the page.")
 		case No:
 			x.fail("page.key",
-				"The gate refuses the page's key.",
-				"Put the token of an active key into the page; \"docsgate keys list\" shows which are.")
+				"The gate rejects the key of the page.",
+				"Set apiKey to the token of an active key; list the keys with \"docsgate keys list\".")
 		default:
 			x.unknown("page.key",
-				"It could not be told whether the gate takes the page's key.", "See what is found about the gate.")
+				"Whether the gate accepts the key of the page is unknown.", "See the findings about the gate.")
 		}
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/docsgate/docsgate/docsgpt"
 )
 
-// target is the upstream as the gate reaches it.
+// target returns the upstream as the gate connects to it.
 func (u *Upstream) target() *target {
 	a := u.Address
 	if a.Socket != "" {
@@ -22,7 +22,7 @@ func (u *Upstream) target() *target {
 	return newTarget(a.URL.String(), u.TLS)
 }
 
-// String is the upstream's address, for people.
+// String returns the upstream's address without its scheme.
 func (u *Upstream) String() string {
 	if u.Address.Socket != "" {
 		return u.Address.Socket
@@ -30,10 +30,10 @@ func (u *Upstream) String() string {
 	return u.Address.URL.Host + u.Address.URL.Path
 }
 
-// upstreams are those of all gates, each once.
+// upstreams returns the upstreams of all gates without duplicates.
 func (x *runner) upstreams() []Upstream {
 	var all []Upstream
-	for _, g := range x.facts.Gates {
+	for _, g := range x.input.Gates {
 		for _, u := range g.Upstreams {
 			if !slices.ContainsFunc(all, func(v Upstream) bool { return v.String() == u.String() }) {
 				all = append(all, u)
@@ -43,13 +43,13 @@ func (x *runner) upstreams() []Upstream {
 	return all
 }
 
-// checkDocsGPT tells whether DocsGPT answers, which version it is, and whom it takes for its owner.
+// checkDocsGPT checks that DocsGPT answers, in the configured version, and requires authentication.
 func (x *runner) checkDocsGPT(ctx context.Context) {
-	for _, g := range x.facts.Gates {
+	for _, g := range x.input.Gates {
 		if len(g.Upstreams) == 0 {
 			x.unknown("docsgpt.reachable",
-				fmt.Sprintf("The configuration does not tell where the DocsGPT behind %s is.", g.String()),
-				"Name it on the docsgate line, or in the reverse_proxy that follows.")
+				fmt.Sprintf("The address of the DocsGPT behind %s is not in the configuration.", g.String()),
+				"Set it on the docsgate line, or in the reverse_proxy after it.")
 		}
 	}
 	for _, u := range x.upstreams() {
@@ -67,17 +67,17 @@ func (x *runner) checkUpstream(ctx context.Context, u Upstream) {
 		return a.status, a.body, err
 	})
 	if err != nil {
-		if a, away := t.send(ctx, x.agent, request{method: http.MethodGet, path: "/api/health"}); away != nil {
-			x.fail("docsgpt.reachable", fmt.Sprintf("DocsGPT does not answer at %s: %v.", &u, away),
-				"Start it, or correct the address on the docsgate line; inside a container \"localhost\" is the container itself.")
+		if a, healthErr := t.send(ctx, x.agent, request{method: http.MethodGet, path: "/api/health"}); healthErr != nil {
+			x.fail("docsgpt.reachable", fmt.Sprintf("DocsGPT does not answer at %s: %v.", &u, healthErr),
+				"Start DocsGPT, or correct the address on the docsgate line; inside a container, localhost is the container itself.")
 			return
 		} else if a.status != http.StatusOK {
-			x.fail("docsgpt.reachable", fmt.Sprintf("What answers at %s is no DocsGPT: %v.", &u, err),
-				"Correct the address on the docsgate line: it is DocsGPT's API (port 7091), not its web app.")
+			x.fail("docsgpt.reachable", fmt.Sprintf("The server at %s is not DocsGPT: %v.", &u, err),
+				"Set the address on the docsgate line to DocsGPT's API (port 7091), not to its web app.")
 			return
 		}
-		x.unknown("docsgpt.version", fmt.Sprintf("The DocsGPT at %s does not tell its version: %v.", &u, err),
-			"Name the version in the docsgate options, such as: docsgpt_version 1.1")
+		x.unknown("docsgpt.version", fmt.Sprintf("The version of the DocsGPT at %s is unknown: %v.", &u, err),
+			"Set the version in the docsgate options, such as \"docsgpt_version 1.1\".")
 	} else {
 		x.compareVersion(u, found)
 	}
@@ -87,10 +87,10 @@ func (x *runner) checkUpstream(ctx context.Context, u Upstream) {
 }
 
 func (x *runner) compareVersion(u Upstream, found docsgpt.Detection) {
-	configured := x.facts.Version
+	configured := x.input.Version
 	if configured == docsgpt.Auto {
 		x.ok("docsgpt.version",
-			fmt.Sprintf("The DocsGPT at %s is version %s, and the gate finds that out by itself.", &u, found))
+			fmt.Sprintf("The DocsGPT at %s is version %s, which the gate detects automatically.", &u, found))
 		return
 	}
 	v, err := docsgpt.FindVersion(configured)
@@ -103,35 +103,35 @@ func (x *runner) compareVersion(u Upstream, found docsgpt.Detection) {
 	}
 	x.fail("docsgpt.version",
 		fmt.Sprintf("The DocsGPT at %s is version %s, but the gate is configured for %s.", &u, found, v.Name),
-		fmt.Sprintf("Write \"docsgpt %s\" or \"docsgpt_version auto\" into the docsgate options.", found.Version.Name))
+		fmt.Sprintf("Set \"docsgpt_version %s\" or \"docsgpt_version auto\" in the docsgate options.", found.Version.Name))
 }
 
-// checkPlaintext tells whether others can read what the gate sends to DocsGPT.
+// checkPlaintext checks that the connection to a DocsGPT on a public network is encrypted, and its certificate verified.
 func (x *runner) checkPlaintext(u Upstream) {
 	a := u.Address
 	switch {
 	case a.Socket != "":
 	case a.URL.Scheme == "http" && publicHost(a.URL.Hostname()):
 		x.warn("docsgpt.plaintext",
-			fmt.Sprintf("The gate speaks with the DocsGPT at %s over plain http, and its keys go along.", &u),
+			fmt.Sprintf("The gate connects to the DocsGPT at %s over plain HTTP, so DocsGPT keys are sent unencrypted.", &u),
 			"Use an https address, or a private network.")
 	case u.TLS != nil && u.TLS.InsecureSkipVerify:
 		x.warn("docsgpt.plaintext",
-			fmt.Sprintf("The certificate of the DocsGPT at %s is not checked, so whoever is between can read its keys.", &u),
-			"Name its authority with tls_trust_pool in place of tls_insecure_skip_verify.")
+			fmt.Sprintf("The certificate of the DocsGPT at %s is not verified, so an attacker on the network path can read DocsGPT keys.", &u),
+			"Replace tls_insecure_skip_verify with a tls_trust_pool that has its certificate authority.")
 	}
 }
 
-// checkOpen tells whether DocsGPT takes requests without a credential for its owner's. It reads only; the paths exist
-// since 0.14 and 0.17, and before nobody was asked for anything.
+// checkOpen checks whether DocsGPT treats requests without a credential as its owner's. It only reads. The paths exist since 0.14
+// and 0.17; older versions have no authentication.
 func (x *runner) checkOpen(ctx context.Context, u Upstream, t *target) {
 	open := Tristate(0)
 	a, err := t.send(ctx, x.agent, request{method: http.MethodGet, path: "/api/config"})
-	var said struct {
+	var config struct {
 		Requires *bool `json:"requires_auth"`
 	}
-	if err == nil && a.status == http.StatusOK && json.Unmarshal(a.body, &said) == nil && said.Requires != nil {
-		open = KnownBool(!*said.Requires)
+	if err == nil && a.status == http.StatusOK && json.Unmarshal(a.body, &config) == nil && config.Requires != nil {
+		open = KnownBool(!*config.Requires)
 	} else if a, err = t.send(ctx, x.agent, request{method: http.MethodGet, path: "/api/get_conversations"}); err == nil {
 		switch a.status {
 		case http.StatusOK:
@@ -140,24 +140,24 @@ func (x *runner) checkOpen(ctx context.Context, u Upstream, t *target) {
 			open = No
 		}
 	}
-	x.open = max(x.open, open)
+	x.unauthenticated = max(x.unauthenticated, open)
 	switch open {
 	case Yes:
 		x.warn("docsgpt.unauthenticated",
-			fmt.Sprintf("The DocsGPT at %s has AUTH_TYPE unset: whoever reaches its port is its owner, with "+
-				"every source, key and setting.", &u),
-			"Set AUTH_TYPE in DocsGPT, or make sure that only the gate reaches that port.")
+			fmt.Sprintf("The DocsGPT at %s does not require authentication (AUTH_TYPE is unset): any client that reaches its port has "+
+				"access to every source, key and setting.", &u),
+			"Set AUTH_TYPE in DocsGPT, or make sure that only the gate can reach its port.")
 	case No:
-		x.ok("docsgpt.unauthenticated", fmt.Sprintf("The DocsGPT at %s asks for a login or a key.", &u))
+		x.ok("docsgpt.unauthenticated", fmt.Sprintf("The DocsGPT at %s requires a login or a key.", &u))
 	default:
 		x.unknown("docsgpt.unauthenticated",
-			fmt.Sprintf("It could not be told whether the DocsGPT at %s takes everybody for its owner.", &u),
-			"See that AUTH_TYPE is set in its environment.")
+			fmt.Sprintf("Whether the DocsGPT at %s requires authentication is unknown.", &u),
+			"Check that AUTH_TYPE is set in its environment.")
 	}
 }
 
-// publicHost tells whether a host may be reached over the internet: a public IP address, or a name that is not one of
-// those for private use.
+// publicHost reports whether a host may be on the public internet: a public IP address, or a name that is not reserved for private
+// use.
 func publicHost(host string) bool {
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
 	if ip, err := netip.ParseAddr(host); err == nil {

@@ -139,8 +139,8 @@ func TestReadToken(t *testing.T) {
 		{"carriage return inside", "dgk_a\rb\n", "", "more than one line"},
 		{"too long", long + "y", "", "longer than 512 bytes"},
 		{"much too long", strings.Repeat(long, 3), "", "longer than 512 bytes"},
-		{"blank in front", " dgk_a\n", "", "blank"},
-		{"tab inside", "dgk\ta\n", "", "blank"},
+		{"blank in front", " dgk_a\n", "", "space"},
+		{"tab inside", "dgk\ta\n", "", "space"},
 		{"not ASCII", "dgk_é\n", "", "ASCII"},
 		{"NUL", "dgk_\x00\n", "", "ASCII"},
 	} {

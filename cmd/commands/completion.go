@@ -12,20 +12,20 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// completeTimeout is how long a shell waits for the gate when it completes a word.
+// completeTimeout bounds the request to the gate while the shell waits for a completion.
 const completeTimeout = time.Second
 
-// completeLimit is how many keys a shell is offered at most.
+// completeLimit is the maximum number of keys that are offered as completions.
 const completeLimit = 200
 
-// complete answers a shell that completes a word.
-type complete = func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective)
+// completionFunc is cobra's type of a completion function.
+type completionFunc = func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective)
 
-// keysLike asks the running gate for keys.
-func (f *connFlags) keysLike(cmd *cobra.Command, query url.Values) []*keyAnswer {
+// queryKeys returns the keys of the running gate that match a query; none on an error.
+func (f *connFlags) queryKeys(cmd *cobra.Command, query url.Values) []*keyResponse {
 	query.Set("limit", strconv.Itoa(completeLimit))
 	var page keyPage
-	f.ask(cmd, "/v1/keys?"+query.Encode(), &page)
+	f.tryGet(cmd, "/v1/keys?"+query.Encode(), &page)
 	return page.Keys
 }
 
@@ -35,17 +35,18 @@ type source struct {
 	Name string `json:"name"`
 }
 
-// sources asks the running gate for DocsGPT's sources, which it may not be able to tell.
+// sources returns DocsGPT's sources as the running gate lists them; none if the gate cannot list them.
 func (f *connFlags) sources(cmd *cobra.Command) []source {
 	var all struct {
 		Sources []source `json:"sources"`
 	}
-	f.ask(cmd, "/v1/sources", &all)
+	f.tryGet(cmd, "/v1/sources", &all)
 	return all.Sources
 }
 
-// ask asks the running gate, in a hurry. A store's file is not touched for this, and faults offer nothing.
-func (f *connFlags) ask(cmd *cobra.Command, path string, out any) {
+// tryGet reads a path of the running gate's API into out, within completeTimeout. It never opens a store file. On an error out
+// keeps its zero value, so that nothing is offered.
+func (f *connFlags) tryGet(cmd *cobra.Command, path string, out any) {
 	p, err := f.find()
 	if err != nil || p.admin == "" {
 		return
@@ -60,12 +61,12 @@ func (f *connFlags) ask(cmd *cobra.Command, path string, out any) {
 	if err != nil {
 		return
 	}
-	defer g.close()                                     //nolint:errcheck // it only closes connections
-	_ = g.call(ctx, http.MethodGet, path, nil, "", out) // what is not known cannot be offered
+	defer g.close()                                     //nolint:errcheck // closes idle connections only
+	_ = g.call(ctx, http.MethodGet, path, nil, "", out) // on an error there are no completions
 }
 
-// completeKeys offers the IDs of keys in certain states, or in all, and the names that can be typed as they are.
-func (f *connFlags) completeKeys(states ...string) complete {
+// completeKeys completes the IDs of keys in the given states (none: in all states), and those names that need no quoting.
+func (f *connFlags) completeKeys(states ...string) completionFunc {
 	return func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
 		if len(args) > 0 || secretPattern.MatchString(word) {
 			return nil, cobra.ShellCompDirectiveNoFileComp
@@ -78,7 +79,7 @@ func (f *connFlags) completeKeys(states ...string) complete {
 			query.Set("state", states[0])
 		}
 		var offers []string
-		for _, k := range f.keysLike(cmd, query) {
+		for _, k := range f.queryKeys(cmd, query) {
 			if len(states) > 0 && !slices.Contains(states, k.State) {
 				continue
 			}
@@ -91,17 +92,17 @@ func (f *connFlags) completeKeys(states ...string) complete {
 	}
 }
 
-// appendCompletion appends a word, and what a shell may show beside it.
-func appendCompletion(offers []string, begin, word, about string) []string {
-	if !idForm.MatchString(word) || !strings.HasPrefix(word, begin) {
+// appendCompletion appends a word that begins with prefix, with a description that a shell may show next to it.
+func appendCompletion(offers []string, prefix, word, description string) []string {
+	if !idForm.MatchString(word) || !strings.HasPrefix(word, prefix) {
 		return offers
 	}
-	return append(offers, word+"\t"+sanitize(about))
+	return append(offers, word+"\t"+sanitize(description))
 }
 
-// completeFlags makes shells complete the flags of a command.
+// completeFlags registers the completions of a command's flags.
 func completeFlags(cmd *cobra.Command, where *connFlags) {
-	words := func(offers ...string) complete {
+	words := func(offers ...string) completionFunc {
 		return func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return offers, cobra.ShellCompDirectiveNoFileComp
 		}
@@ -115,18 +116,18 @@ func completeFlags(cmd *cobra.Command, where *connFlags) {
 		if len(offers) > 0 {
 			return offers, cobra.ShellCompDirectiveNoFileComp
 		}
-		for _, k := range where.keysLike(cmd, url.Values{}) {
+		for _, k := range where.queryKeys(cmd, url.Values{}) {
 			for _, id := range k.Sources {
 				if !seen[id] {
 					seen[id] = true
-					offers = appendCompletion(offers, word, id, "as of "+k.Name)
+					offers = appendCompletion(offers, word, id, "used by "+k.Name)
 				}
 			}
 		}
 		return offers, cobra.ShellCompDirectiveNoFileComp
 	}
-	for flag, how := range map[string]complete{
-		"state": words(keyStates...), "format": words(importFormats()...), "agents": words("source", "key"),
+	for flag, complete := range map[string]completionFunc{
+		"state": words(keyStates...), "format": words(importFormats()...), "bind-to": words(bindToSources, bindToAgentKey),
 		"adapter": words("caddyfile"), "address": words("localhost:2019"), "source": sources,
 		"name": words(), "expires": words("30d", "90d", "365d"), "not-before": words(), "grace": words("0s", "24h", "7d", "30d"),
 		"agent": words(), "query": words(), "limit": words(), "feed": words(),
@@ -134,8 +135,8 @@ func completeFlags(cmd *cobra.Command, where *connFlags) {
 		if cmd.Flags().Lookup(flag) == nil {
 			continue
 		}
-		if err := cmd.RegisterFlagCompletionFunc(flag, how); err != nil {
-			panic(err) // two completions for one flag
+		if err := cmd.RegisterFlagCompletionFunc(flag, complete); err != nil {
+			panic(err) // a flag has two completions
 		}
 	}
 }

@@ -23,12 +23,12 @@ import (
 	"github.com/docsgate/docsgate/keys"
 )
 
-// demoOptions are the flags of the demo.
+// demoOptions are the flags of "docsgate demo".
 type demoOptions struct {
-	listen           string // host:port of the gate; port 0: a free one
-	page             string // host:port of the page; empty: the port after the gate's
-	console          string // port of the page for keys; empty: the second after the gate's
-	docsgpt          string // address of a DocsGPT that runs; empty: the built-in backend
+	listen           string // host:port of the gate; port 0 selects a free port
+	page             string // host:port of the page; empty: the gate's port plus 1
+	console          string // port of the console; empty: the gate's port plus 2
+	docsgpt          string // address of a running DocsGPT; empty: the built-in backend
 	agentKeyEnv      string
 	source           string
 	upstreamTokenEnv string
@@ -37,39 +37,39 @@ type demoOptions struct {
 func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  "demo",
-		Short: "Shows the gate at work, with a page and a built-in answer backend",
+		Short: "Run a gate with a demo page and a built-in backend",
 		Long: `
-Starts, in one process: a gate with one key, a page that has the real DocsGPT widget on it, and behind the gate a small
-answer backend that speaks DocsGPT's protocol and says in its answers which source it was told to use. It prints the
-address of the page, that of the page for keys, where you can make more, and some commands to try. Nothing is kept: keys
-are for this run only, and the few files are removed at the end. It needs no network.
+Run, in one process, a gate with one key, a page with the real DocsGPT widget, and behind the gate a small backend that
+speaks DocsGPT's protocol and names in each answer the source that it was told to use. The command prints the address of
+the page, the address of the console, where you can create more keys, and some commands to try. Nothing is kept: the keys
+are valid for this run only, and the temporary files are removed when the demo ends. No network is needed.
 
-With --docsgpt the gate stands in front of a DocsGPT that already runs. The key of the demo is then bound to an agent of
-that DocsGPT, whose key is in an environment variable (--agent-key-env), or to a source (--source, with an access token in
-the environment variable that --upstream-token-env names). Secrets are never flags.`,
+With --docsgpt the gate is in front of a DocsGPT that already runs. The key of the demo is then bound to an agent of that
+DocsGPT, whose key is in an environment variable (--agent-key-env), or to a source (--source, with an access token in the
+environment variable that --upstream-token-env names). Secrets are never passed as flags.`,
 		CobraFunc: setUpDemo,
 	})
 }
 
-// setUpDemo gives the command its flags and its function.
+// setUpDemo defines the flags of "docsgate demo" and what it runs.
 func setUpDemo(cmd *cobra.Command) {
 	cmd.Use = "demo [flags]"
 	cmd.Example = `  $ docsgate demo
   $ docsgate demo --listen 127.0.0.1:0
   $ DOCSGPT_AGENT_KEY="$(cat agent.key)" docsgate demo --docsgpt http://localhost:7091`
-	cmd.Args = refuseArguments("the demo takes flags only; see --help")
+	cmd.Args = rejectArguments("this command takes no arguments, only flags; see --help")
 	var o demoOptions
 	flags := cmd.Flags()
-	flags.StringVar(&o.listen, "listen", "127.0.0.1:8080", "address of the gate; port 0: a free one")
-	flags.StringVar(&o.page, "page-listen", "", "address of the page (default: the port after the gate's)")
+	flags.StringVar(&o.listen, "listen", "127.0.0.1:8080", "Address of the gate, host:port; port 0 selects a free port")
+	flags.StringVar(&o.page, "page-listen", "", "Address of the page, host:port (default: the gate's address with its port plus 1)")
 	flags.StringVar(&o.console, "console-port", "",
-		"port of the page for keys on 127.0.0.1 (default: the second after the gate's)")
-	flags.StringVar(&o.docsgpt, "docsgpt", "", "address of a DocsGPT to use, such as http://localhost:7091")
+		"Port of the console on 127.0.0.1 (default: the gate's port plus 2)")
+	flags.StringVar(&o.docsgpt, "docsgpt", "", "Address of a running DocsGPT, such as http://localhost:7091 (default: the built-in backend)")
 	flags.StringVar(&o.agentKeyEnv, "agent-key-env", "DOCSGPT_AGENT_KEY",
-		"with --docsgpt: environment variable with the key of an agent")
-	flags.StringVar(&o.source, "source", "", "with --docsgpt: id of a source to bind the key to, instead of an agent")
+		"With --docsgpt: environment variable that holds the key of an agent")
+	flags.StringVar(&o.source, "source", "", "With --docsgpt: ID of the source that the key is bound to, in place of an agent")
 	flags.StringVar(&o.upstreamTokenEnv, "upstream-token-env", "",
-		"with --source: environment variable with an access token of DocsGPT")
+		"With --source: environment variable that holds an access token of DocsGPT")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 		defer stop()
@@ -79,14 +79,14 @@ func setUpDemo(cmd *cobra.Command) {
 		}
 		defer d.close()
 		if err := printDemo(cmd.OutOrStdout(), d.shown, d.pageURL, d.consoleURL); err != nil {
-			return fmt.Errorf("printing what to try: %w", err)
+			return fmt.Errorf("printing the commands to try: %w", err)
 		}
-		<-ctx.Done() // further interrupts change nothing: the end takes some seconds at most
+		<-ctx.Done() // further signals are ignored: the shutdown takes a few seconds at most
 		return nil
 	}
 }
 
-// runningDemo is a demo that runs. Only one can in a process, because Caddy has one configuration.
+// runningDemo is a started demo. A process can have only one, because Caddy has one configuration.
 type runningDemo struct {
 	shown      demo.Page
 	pageURL    string
@@ -94,7 +94,7 @@ type runningDemo struct {
 	undo       []func()
 }
 
-// close stops everything and removes the files, the last started first.
+// close stops everything and removes the files, in the reverse order of starting.
 func (d *runningDemo) close() {
 	for len(d.undo) > 0 {
 		last := len(d.undo) - 1
@@ -103,7 +103,7 @@ func (d *runningDemo) close() {
 	}
 }
 
-// startDemo starts everything. On an error nothing is left running, and no file.
+// startDemo starts everything. On an error nothing is left running, and no file remains.
 func startDemo(ctx context.Context, o demoOptions) (*runningDemo, error) {
 	d := &runningDemo{}
 	if err := d.start(ctx, o); err != nil {
@@ -115,7 +115,7 @@ func startDemo(ctx context.Context, o demoOptions) (*runningDemo, error) {
 
 func (d *runningDemo) start(ctx context.Context, o demoOptions) error {
 	if o.docsgpt == "" && (o.source != "" || o.upstreamTokenEnv != "") {
-		return errors.New("--source and --upstream-token-env only go with --docsgpt")
+		return errors.New("--source and --upstream-token-env require --docsgpt")
 	}
 	host, port, err := splitAddress("--listen", o.listen)
 	if err != nil {
@@ -131,11 +131,11 @@ func (d *runningDemo) start(ctx context.Context, o demoOptions) error {
 	}
 	dir, err := os.MkdirTemp("", "docsgate-demo-")
 	if err != nil {
-		return fmt.Errorf("making a folder for the demo: %w", err)
+		return fmt.Errorf("creating a directory for the demo: %w", err)
 	}
 	d.undo = append(d.undo, func() { _ = os.RemoveAll(dir) })
 
-	// The page's port is taken first and the gate's is tried, so that a taken one is found before anything starts.
+	// The page's port is opened first and the gate's is tried, so that a port in use is found before anything starts.
 	pageListener, err := listen("--page-listen", pageHost, pagePort)
 	if err != nil {
 		return err
@@ -174,7 +174,7 @@ func (d *runningDemo) start(ctx context.Context, o demoOptions) error {
 	gateURL := browserURL(host, gatePort)
 	d.shown = demo.Page{
 		GateURL: gateURL, ConsoleURL: d.consoleURL, Upstream: u.address, Token: token, Binding: u.binding,
-		Commands:        tries(gateURL, token, u),
+		Commands:        sampleCommands(gateURL, token, u),
 		CrossSourceBody: crossSourceFields(token, u.other), Backend: u.backend, Secrets: u.secrets,
 	}
 	handler, err := demo.Handler(d.shown)
@@ -188,14 +188,14 @@ func (d *runningDemo) start(ctx context.Context, o demoOptions) error {
 	return nil
 }
 
-// startGate starts Caddy with the gate and the page for keys in it, and gives the port that the gate listens on.
+// startGate starts Caddy with the gate and the console, and returns the port that the gate listens on.
 func (d *runningDemo) startGate(c gateConfig) (port string, err error) {
 	if err := c.writeKeyFile(); err != nil {
 		return "", err
 	}
 	adapter := caddyconfig.GetAdapter("caddyfile")
 	if adapter == nil {
-		return "", errors.New("this binary was built without Caddy's standard modules, which the demo needs")
+		return "", errors.New("the demo needs Caddy's standard modules, but this binary was built without them")
 	}
 	config, _, err := adapter.Adapt([]byte(c.caddyfile()), map[string]any{"filename": "demo.Caddyfile"})
 	if err != nil {
@@ -210,7 +210,7 @@ func (d *runningDemo) startGate(c gateConfig) (port string, err error) {
 	})
 	app, err := caddy.ActiveContext().App("http")
 	if err != nil {
-		return "", fmt.Errorf("looking for the gate's address: %w", err)
+		return "", fmt.Errorf("finding the gate's address: %w", err)
 	}
 	for _, server := range app.(*caddyhttp.App).Servers {
 		for _, listener := range server.Listeners() {
@@ -219,7 +219,7 @@ func (d *runningDemo) startGate(c gateConfig) (port string, err error) {
 			}
 		}
 	}
-	return "", errors.New("looking for the gate's address: it listens nowhere")
+	return "", errors.New("finding the gate's address: it has no listener")
 }
 
 func splitAddress(flag, address string) (host, port string, err error) {
@@ -230,7 +230,8 @@ func splitAddress(flag, address string) (host, port string, err error) {
 	return host, port, nil
 }
 
-// pageAddress is the address of the page: as given, or the port after the gate's, so that the page is of another origin.
+// pageAddress returns the given address of the page; without one, the gate's with the next port, so that the page has another
+// origin than the gate.
 func pageAddress(given, gateHost, gatePort string) (host, port string, err error) {
 	if given != "" {
 		return splitAddress("--page-listen", given)
@@ -239,12 +240,13 @@ func pageAddress(given, gateHost, gatePort string) (host, port string, err error
 	return gateHost, port, err
 }
 
-// portAfter is a port as given, or the n-th after the gate's; a free one where the gate's is, or there are no more.
+// portAfter returns the given port; without one, the gate's port plus n. It returns "0", a free port, if the gate's port is 0 or
+// the sum is too large.
 func portAfter(given, gatePort string, n int) (string, error) {
 	if given != "" {
 		_, port, err := splitAddress("--console-port", "127.0.0.1:"+given)
 		if err != nil {
-			return "", errors.New("--console-port: write a number up to 65535")
+			return "", errors.New("--console-port: write a port number from 0 to 65535")
 		}
 		return port, nil
 	}
@@ -262,7 +264,7 @@ func listen(flag, host, port string) (net.Listener, error) {
 	address := net.JoinHostPort(host, port)
 	listener, err := net.Listen("tcp", address)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("the address %s is taken: choose another with %s, where port 0 is any free one", address, flag)
+		return nil, fmt.Errorf("the address %s is already in use: choose another with %s; port 0 selects a free port", address, flag)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("listening on %s: %w", address, err)
@@ -270,7 +272,7 @@ func listen(flag, host, port string) (net.Listener, error) {
 	return listener, nil
 }
 
-// tryPort finds out whether a port is free, and gives one that is for 0. Caddy would share it with another Caddy.
+// tryPort returns an error if a port is in use, and a free port for port 0. Caddy itself would share the port with another Caddy.
 func tryPort(flag, host, port string) (free string, err error) {
 	listener, err := listen(flag, host, port)
 	if err != nil {
@@ -284,7 +286,7 @@ func portOf(address net.Addr) string {
 	return port
 }
 
-// browserURL is how a browser on this machine reaches an address.
+// browserURL returns the URL at which a browser on this machine reaches an address.
 func browserURL(host, port string) string {
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "127.0.0.1"

@@ -7,20 +7,20 @@ import (
 	"strings"
 )
 
-// gateConfig is all that the configuration of the demo's gate depends on.
+// gateConfig holds the values that the configuration of the demo's gate is made of.
 type gateConfig struct {
 	dir           string // for the key file and Caddy's own storage; the caller removes it
-	host, port    string // to listen on; port 0: a free one
+	host, port    string // to listen on; port 0 selects a free port
 	upstream      string // the address of the DocsGPT
-	tokenDigest   string // of the one key
+	tokenDigest   string // SHA-256 of the token, in hex
 	agent         string // placeholder of the upstream agent key, or empty
 	source        string // id of the source, if there is no agent
 	upstreamToken string // placeholder, or empty
-	consolePort   string // of the page for keys, which only this machine reaches
-	gateURL       string // as a browser reaches the gate, or empty if that is not known yet
+	consolePort   string // of the console, on 127.0.0.1
+	gateURL       string // URL of the gate for browsers, or empty if not known yet
 }
 
-// keyFile is the content of the key file.
+// keyFile returns the content of the key file.
 func (c gateConfig) keyFile() string {
 	binding := fmt.Sprintf("agent: %s", quoteYAML(c.agent))
 	if c.agent == "" {
@@ -29,7 +29,7 @@ func (c gateConfig) keyFile() string {
 	return fmt.Sprintf("keys:\n  - id: demo\n    name: Demo page\n    sha256: %s\n    %s\n", c.tokenDigest, binding)
 }
 
-// caddyfile is the configuration of Caddy. It touches nothing outside of c.dir.
+// caddyfile returns Caddy's configuration. It touches no file outside of c.dir.
 func (c gateConfig) caddyfile() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `{
@@ -66,7 +66,7 @@ http://:%s {
 	bind 127.0.0.1
 	docsgate_console`, quoteCaddyfile(c.upstream), c.consolePort)
 	if c.gateURL != "" {
-		fmt.Fprintf(&b, " {\n\t\tgate %s\n\t}", quoteCaddyfile(c.gateURL))
+		fmt.Fprintf(&b, " {\n\t\tpublic_url %s\n\t}", quoteCaddyfile(c.gateURL))
 	}
 	b.WriteString("\n}\n")
 	return b.String()
@@ -74,7 +74,7 @@ http://:%s {
 
 func (c gateConfig) keyFilePath() string { return filepath.Join(c.dir, "keys.yaml") }
 
-// writeKeyFile writes the key file, for this user only.
+// writeKeyFile writes the key file with mode 0600.
 func (c gateConfig) writeKeyFile() error {
 	if err := os.WriteFile(c.keyFilePath(), []byte(c.keyFile()), 0o600); err != nil {
 		return fmt.Errorf("writing the demo's key file: %w", err)
@@ -82,7 +82,7 @@ func (c gateConfig) writeKeyFile() error {
 	return nil
 }
 
-// quoteCaddyfile makes one token of a text, blanks included. The text has no backquote: it is a path or an address.
+// quoteCaddyfile quotes a text as one Caddyfile token. The text must not contain a backquote.
 func quoteCaddyfile(s string) string { return "`" + s + "`" }
 
 func quoteYAML(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }

@@ -148,7 +148,7 @@ func checkConsole(t *testing.T, d *runningDemo) {
 		return string(text)
 	}
 	if form := read(http.Get(d.consoleURL + "/new")); !strings.Contains(form, payrollID) {
-		t.Error("the page for keys does not offer the sources")
+		t.Error("the console does not offer the sources")
 	}
 	var made struct{ Token string }
 	body := read(http.Post(d.consoleURL+"/v1/keys", "application/json", strings.NewReader(bodyOf("name", "Mine", "source", payrollID))))
@@ -183,7 +183,7 @@ func joined(t *testing.T, stream string) (said string) {
 }
 
 // A DocsGPT that already runs is used with either kind of binding.
-func TestDemoWithADocsGPT(t *testing.T) {
+func TestDemoExistingDocsGPT(t *testing.T) {
 	const agentKey, accessToken = "11111111-2222-3333-4444-555555555555", "dgpt_pat_of-the-test"
 	docsgpt := httptest.NewServer(docsgpttest.New(docsgpttest.Options{
 		Label:   "other",
@@ -218,8 +218,8 @@ func TestDemoWithADocsGPT(t *testing.T) {
 	}
 }
 
-// A demo that cannot be started says what to do, tells no secret, and leaves nothing behind.
-func TestDemoRefusals(t *testing.T) {
+// A demo that cannot start returns an error that says what to do and contains no secret, and leaves no files.
+func TestDemoErrors(t *testing.T) {
 	t.Setenv("TEST_AGENT_KEY", "some-agent-key")
 	t.Setenv("TEST_EMPTY", "")
 	const nobody = "127.0.0.1:1"
@@ -232,16 +232,16 @@ func TestDemoRefusals(t *testing.T) {
 	}{
 		{"no address", demoOptions{listen: "nowhere"}, "--listen: write host:port"},
 		{"no port for the page", demoOptions{page: "127.0.0.1:99999"}, "--page-listen: write host:port"},
-		{"source of nothing", demoOptions{source: handbookID}, "only go with --docsgpt"},
+		{"source of nothing", demoOptions{source: handbookID}, "require --docsgpt"},
 		{"no binding", demoOptions{docsgpt: nobody, agentKeyEnv: "TEST_EMPTY"}, "environment variable TEST_EMPTY (--agent-key-env takes another name)"},
 		{"no source id", demoOptions{docsgpt: nobody, source: "nope"}, "--source: "},
 		{"no token", demoOptions{docsgpt: nobody, source: handbookID}, "needs --upstream-token-env"},
 		{"empty token", demoOptions{docsgpt: nobody, source: handbookID, upstreamTokenEnv: "TEST_EMPTY"}, "TEST_EMPTY is empty"},
-		{"token without a source", demoOptions{docsgpt: nobody, upstreamTokenEnv: "TEST_AGENT_KEY"}, "only goes with --source"},
+		{"token without a source", demoOptions{docsgpt: nobody, upstreamTokenEnv: "TEST_AGENT_KEY"}, "requires --source"},
 		{"address with a path", demoOptions{docsgpt: "http://" + nobody + "/path"}, "without a path"},
 		{"address with a password", demoOptions{docsgpt: "http://name:hunter2@" + nobody}, "without a name or password"},
 		{"address of another protocol", demoOptions{docsgpt: "ftp://" + nobody}, "http://host:port"},
-		{"nobody there", demoOptions{docsgpt: nobody}, "no DocsGPT answers at http://127.0.0.1:1: "},
+		{"nobody there", demoOptions{docsgpt: nobody}, "DocsGPT does not respond at http://127.0.0.1:1: "},
 		{"somebody else there", demoOptions{docsgpt: noDocsGPT.URL}, "/api/health has status 404"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -262,7 +262,7 @@ func TestDemoRefusals(t *testing.T) {
 				t.Errorf("error %v\nwant %s", err, c.want)
 			}
 			if strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), "some-agent-key") {
-				t.Errorf("a secret is told: %v", err)
+				t.Errorf("the error contains a secret: %v", err)
 			}
 			if left, _ := os.ReadDir(files); len(left) > 0 {
 				t.Errorf("files left: %v", left)
@@ -272,7 +272,7 @@ func TestDemoRefusals(t *testing.T) {
 }
 
 // An interrupt ends the demo, without an error and without leaving files.
-func TestDemoEndsOnAnInterrupt(t *testing.T) {
+func TestDemoInterrupt(t *testing.T) {
 	files := t.TempDir()
 	t.Setenv("TMPDIR", files)
 	cmd := &cobra.Command{}
@@ -306,7 +306,7 @@ func TestDemoEndsOnAnInterrupt(t *testing.T) {
 	}
 }
 
-func TestDemoNeedsItsPorts(t *testing.T) {
+func TestDemoPortInUse(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -323,7 +323,7 @@ func TestDemoNeedsItsPorts(t *testing.T) {
 			d.close()
 			t.Fatalf("%s: started on a taken port", flag)
 		}
-		if want := "the address " + taken.Addr().String() + " is taken: choose another with " + flag; !strings.Contains(err.Error(), want) {
+		if want := "the address " + taken.Addr().String() + " is already in use: choose another with " + flag; !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", flag, err)
 		}
 	}
@@ -341,7 +341,7 @@ func TestGateConfig(t *testing.T) {
 		"\tlog default {\n\t\toutput stderr\n\t\tformat console\n\t\tlevel ERROR\n\t}\n" +
 		"\tdocsgate {\n\t\tfeed file `/tmp/the demo/keys.yaml`\n\t\tfeed store `/tmp/the demo/keys.db`\n\t\tupstream_token `{env.TOKEN}`\n\t}\n}\n\n" +
 		"http://:8080 {\n\tbind 127.0.0.1\n\tdocsgate `http://127.0.0.1:7091` {\n\t\tendpoints widget openai health\n\t}\n}\n" +
-		"\nhttp://:8082 {\n\tbind 127.0.0.1\n\tdocsgate_console {\n\t\tgate `http://127.0.0.1:8080`\n\t}\n}\n"
+		"\nhttp://:8082 {\n\tbind 127.0.0.1\n\tdocsgate_console {\n\t\tpublic_url `http://127.0.0.1:8080`\n\t}\n}\n"
 	if got := c.caddyfile(); got != want {
 		t.Errorf("%s\nwant\n%s", got, want)
 	}
@@ -377,19 +377,19 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
-// The stolen request is one JSON object with the page's key and the other source in it, and fits into single quotes.
-func TestTheft(t *testing.T) {
+// The body is one JSON object with the token and the other source, and can be put into single quotes in a shell.
+func TestCrossSourceFields(t *testing.T) {
 	body := crossSourceFields("dgk_x", payrollID)
-	var members map[string]any
-	if err := json.Unmarshal([]byte(body), &members); err != nil {
+	var fields map[string]any
+	if err := json.Unmarshal([]byte(body), &fields); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"active_docs", "selectDocs", "source"} {
-		if members[name] != payrollID {
-			t.Errorf("%s is %v", name, members[name])
+		if fields[name] != payrollID {
+			t.Errorf("%s is %v", name, fields[name])
 		}
 	}
-	if members["api_key"] != "dgk_x" || strings.Contains(body, "'") {
+	if fields["api_key"] != "dgk_x" || strings.Contains(body, "'") {
 		t.Error(body)
 	}
 }

@@ -23,28 +23,28 @@ const (
 	payrollID  = "c0a9e4d2-7b36-4f58-8e1d-52b7a3d96e42"
 )
 
-// demoUpstream is the DocsGPT of the demo.
+// demoUpstream is the DocsGPT behind the demo's gate.
 type demoUpstream struct {
 	address string // with a scheme
-	binding string // what the key is bound to, for people
-	other   string // the id of a source that the key is not bound to
+	binding string // what the key is bound to, for display
+	other   string // the ID of a source that the key is not bound to
 	config  gateConfig
-	backend *docsgpttest.Backend // nil: not the built-in one
-	secrets map[string]string    // what must not be shown, with what stands in its place
-	server  *http.Server         // of the built-in backend; nil: none
+	backend *docsgpttest.Backend // nil: a real DocsGPT
+	secrets map[string]string    // secrets, each with the text that is shown in its place
+	server  *http.Server         // of the built-in backend, or nil
 }
 
-// close stops the built-in backend at once.
+// close stops the built-in backend immediately.
 func (u *demoUpstream) close() {
 	if u.server != nil {
 		_ = u.server.Close()
 	}
 }
 
-// startFake starts the built-in backend on a free port of the loopback interface. Its agent key is in a file in dir,
-// because the gate takes no secret in clear.
+// startFake starts the built-in backend on a free loopback port. Its agent key and access token are written to files in dir,
+// because the gate's configuration takes secrets only as placeholders.
 func startFake(dir string) (*demoUpstream, error) {
-	handbookKey, payrollKey, accessToken := randomKey(), randomKey(), "dgpt_pat_"+rand.Text() // the token of the gate's account
+	handbookKey, payrollKey, accessToken := randomKey(), randomKey(), "dgpt_pat_"+rand.Text() // of the gate's account
 	b := docsgpttest.New(docsgpttest.Options{
 		Label:   "demo",
 		Keys:    map[string][]string{handbookKey: {handbookID}, payrollKey: {payrollID}},
@@ -73,13 +73,13 @@ func startFake(dir string) (*demoUpstream, error) {
 		config:  gateConfig{agent: "{file." + keyFile + "}", upstreamToken: "{file." + tokenFile + "}"},
 		backend: b,
 		secrets: map[string]string{
-			handbookKey: "(the DocsGPT key that only the gate has)", accessToken: "(the access token that only the gate has)",
+			handbookKey: "(the agent key, which only the gate has)", accessToken: "(the access token, which only the gate has)",
 		},
 		server: server,
 	}, nil
 }
 
-// randomKey looks like the keys that DocsGPT makes.
+// randomKey returns a random key in DocsGPT's format, a version 4 UUID.
 func randomKey() string {
 	var b [16]byte
 	_, _ = rand.Read(b[:])
@@ -87,7 +87,7 @@ func randomKey() string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
-// connectExisting is a DocsGPT that already runs.
+// connectExisting checks the flags for a DocsGPT that already runs, and that it is reachable.
 func connectExisting(ctx context.Context, o demoOptions) (*demoUpstream, error) {
 	u := &demoUpstream{other: randomKey()}
 	switch agentSet := os.Getenv(o.agentKeyEnv) != ""; {
@@ -102,21 +102,21 @@ func connectExisting(ctx context.Context, o demoOptions) (*demoUpstream, error) 
 		}
 		u.binding, u.config.source = "the source "+id, id
 		if o.upstreamTokenEnv == "" {
-			return nil, errors.New("--source needs --upstream-token-env: the name of an environment variable with an " +
-				"access token of DocsGPT that may use this source")
+			return nil, errors.New("--source needs --upstream-token-env: the name of an environment variable that holds an " +
+				"access token of DocsGPT with access to this source")
 		}
 		if os.Getenv(o.upstreamTokenEnv) == "" {
-			return nil, fmt.Errorf("the environment variable %s is empty: put an access token of DocsGPT into it",
+			return nil, fmt.Errorf("the environment variable %s is empty: set it to an access token of DocsGPT",
 				o.upstreamTokenEnv)
 		}
 		u.config.upstreamToken = "{env." + o.upstreamTokenEnv + "}"
 	case o.upstreamTokenEnv != "":
-		return nil, errors.New("--upstream-token-env only goes with --source: name the source that the key is bound to")
+		return nil, errors.New("--upstream-token-env requires --source: name the source that the key is bound to")
 	case agentSet:
 		u.binding, u.config.agent = "the agent whose key is in "+o.agentKeyEnv, "{env."+o.agentKeyEnv+"}"
 	default:
-		return nil, fmt.Errorf("the key of the demo must be bound to something in this DocsGPT. Either put the key of an "+
-			"agent into the environment variable %s (--agent-key-env takes another name), or name a source with "+
+		return nil, fmt.Errorf("the key of the demo must be bound to an agent or a source of this DocsGPT: either set the "+
+			"environment variable %s (--agent-key-env takes another name) to the key of an agent, or name a source with "+
 			"--source ID and the variable of an access token with --upstream-token-env NAME", o.agentKeyEnv)
 	}
 	address, err := baseURL(o.docsgpt)
@@ -124,10 +124,10 @@ func connectExisting(ctx context.Context, o demoOptions) (*demoUpstream, error) 
 		return nil, err
 	}
 	u.address = address
-	return u, askHealth(ctx, address)
+	return u, checkHealth(ctx, address)
 }
 
-// baseURL checks an address and gives it as scheme://host:port.
+// baseURL checks an address and returns it as scheme://host:port.
 func baseURL(given string) (string, error) {
 	const example = "--docsgpt: write the address of DocsGPT as http://host:port"
 	if !strings.Contains(given, "://") {
@@ -145,13 +145,13 @@ func baseURL(given string) (string, error) {
 	return u.Scheme + "://" + u.Host, nil
 }
 
-// askHealth finds out early whether there is a DocsGPT, since the gate itself starts without one.
-func askHealth(ctx context.Context, address string) error {
+// checkHealth returns an error if DocsGPT does not answer. The gate itself starts without one.
+func checkHealth(ctx context.Context, address string) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address+"/api/health", nil)
 	if err != nil {
-		return fmt.Errorf("asking DocsGPT at %s for its health: %w", address, err)
+		return fmt.Errorf("checking the health of DocsGPT at %s: %w", address, err)
 	}
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	resp, err := client.Do(req)
@@ -160,11 +160,11 @@ func askHealth(ctx context.Context, address string) error {
 		if errors.As(err, &failed) {
 			err = failed.Err
 		}
-		return fmt.Errorf("no DocsGPT answers at %s: %w", address, err)
+		return fmt.Errorf("DocsGPT does not respond at %s: %w", address, err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("what answers at %s is no DocsGPT: /api/health has status %d", address, resp.StatusCode)
+		return fmt.Errorf("the server at %s is not DocsGPT: /api/health has status %d", address, resp.StatusCode)
 	}
 	return nil
 }

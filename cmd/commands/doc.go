@@ -1,3 +1,3 @@
-// Package commands adds docsgate's own subcommands to Caddy's command line. It is a package of its own, so that a
-// binary built by xcaddy has them too.
+// Package commands adds docsgate's subcommands (keys, doctor, demo, adopt) to Caddy's command line. It is separate from
+// cmd/docsgate so that a binary built by xcaddy can import it too.
 package commands

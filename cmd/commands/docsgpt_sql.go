@@ -14,26 +14,27 @@ import (
 func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  "adopt",
-		Short: "Prints SQL that helps to adopt DocsGPT's own keys",
+		Short: "Print SQL for DocsGPT's PostgreSQL that \"feed docsgpt\" can use",
 		Long: `
-The gate adopts the keys that DocsGPT itself has made with one line of the docsgate options:
+Print SQL for DocsGPT's PostgreSQL. The gate uses the agent keys that DocsGPT itself has created with one line of the docsgate
+options:
 
 	feed docsgpt {env.DOCSGPT_POSTGRES_URI}
 
-It only reads, and needs nothing else. This command prints SQL for DocsGPT's PostgreSQL that makes that better:
+The feed only reads, and works without this SQL. With it the feed needs fewer privileges and fewer queries:
 
-  --print-grants ROLE  lets a role read just the columns that the gate needs
-  --print-trigger      makes the database say itself when keys have changed, so that the gate looks once in 30 s
+  --print-grants ROLE  grants a role read access to only those columns that the gate needs
+  --print-trigger      lets the database notify the gate of changed keys, so that the gate polls only every 30 s
 
-Both are to be run by the owner of DocsGPT's tables, may be run again, and say how to take them back.`,
+Run either as the owner of DocsGPT's tables. Both can be run repeatedly, and both say how to undo them.`,
 		CobraFunc: func(cmd *cobra.Command) {
 			cmd.Use = "adopt --print-grants <role> | --print-trigger"
 			cmd.Example = `  $ docsgate adopt --print-grants docsgate | psql "$POSTGRES_URI"
   $ docsgate adopt --print-trigger | psql "$POSTGRES_URI"`
-			cmd.Args = usageError(refuseArguments("this command takes no arguments; see --help"))
+			cmd.Args = usageError(rejectArguments("this command takes no arguments; see --help"))
 			cmd.SetFlagErrorFunc(flagError)
-			trigger := cmd.Flags().Bool("print-trigger", false, "print the SQL of the trigger")
-			role := cmd.Flags().String("print-grants", "", "print the SQL that lets this `role` read")
+			trigger := cmd.Flags().Bool("print-trigger", false, "Print the SQL that creates the trigger")
+			role := cmd.Flags().String("print-grants", "", "Print the SQL that grants read access to this `role`")
 			cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 				granted := cmd.Flags().Changed("print-grants")
 				switch {
@@ -53,17 +54,17 @@ Both are to be run by the owner of DocsGPT's tables, may be run again, and say h
 	})
 }
 
-// checkRole refuses what PostgreSQL would cut off or not take as a name.
+// checkRole rejects a name that PostgreSQL would truncate or reject.
 func checkRole(role string) error {
 	switch {
 	case role == "":
-		return errors.New("the name of the role is missing")
+		return errors.New("the name of the role is empty")
 	case len(role) > 63 || !utf8.ValidString(role):
-		return errors.New("a role's name in PostgreSQL has at most 63 bytes, in UTF-8")
+		return errors.New("the name of a PostgreSQL role must be UTF-8 of at most 63 bytes")
 	}
 	for _, c := range role {
 		if c < ' ' || c == 0x7f {
-			return errors.New("a role's name has no control characters")
+			return errors.New("the name of a role must not contain control characters")
 		}
 	}
 	return nil

@@ -16,10 +16,10 @@ import (
 	"github.com/docsgate/docsgate/doctor"
 )
 
-// exitNothingChecked is the exit status of "docsgate doctor" if nothing could be examined. It is promised in its help.
+// exitNothingChecked is the exit status of "docsgate doctor" if nothing could be checked, as documented in its help.
 const exitNothingChecked = 3
 
-// doctorOptions are the flags of the doctor.
+// doctorOptions are the flags of "docsgate doctor".
 type doctorOptions struct {
 	connFlags
 	doctor.Options
@@ -31,22 +31,22 @@ type doctorOptions struct {
 func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  "doctor",
-		Short: "Examines a deployment and says how to mend it",
+		Short: "Check a deployment and report how to fix it",
 		Long: `
-Examines a deployment of the gate, from inside and from outside, and prints what is wrong with it and how to mend it.
+Check a deployment of the gate, from inside and from outside, and print each problem with its fix.
 
-From inside: whether the configuration loads, the feeds can be read and hold keys, logs keep keys out, and the admin
-endpoint and the console are protected. From outside: whether DocsGPT answers, in the configured version, and not past the
-gate; whether the gate answers at --url, refuses what it must, and whether what it says reaches clients as it is: errors,
-CORS, streams. It changes nothing, writes nothing, and starts nothing.
+From inside: whether the configuration loads, the feeds can be read and have keys, logs contain no keys, and the admin endpoint
+and the console are protected. From outside: whether DocsGPT answers, has the configured version, and is not reachable without
+the gate; whether the gate responds at --url and rejects invalid requests; and whether its error responses, CORS headers and
+streams reach clients unchanged. The doctor does not modify, write or start anything.
 
-With a key it also asks a few questions, which cost what questions cost. The key comes on the standard input (--key-stdin)
-or in a file (--key-file), never on the command line. With --source and --canary it tries to get a text out of a source that
-the key must not reach. With --page it looks at the widget of a page.
+With a key, the doctor also asks up to nine questions, which DocsGPT's model answers at its usual cost. The key is read from
+standard input (--key-stdin) or a file (--key-file), never from the command line. With --source and --canary the doctor tries
+to read a text of a source that the key must not reach. With --page it checks the settings of the widget on a page.
 
-The page docs/doctor.md tells about each finding.
+The page docs/doctor.md describes each finding.
 
-Exit status: 0 no failures; 1 failures; 2 wrong use of the command; 3 nothing could be examined.`,
+Exit status: 0 no failures; 1 failures; 2 usage error; 3 nothing could be checked.`,
 		CobraFunc: setUpDoctor,
 	})
 }
@@ -59,25 +59,25 @@ func setUpDoctor(cmd *cobra.Command) {
   $ docsgate doctor --url https://ask.example.com --key-file token.txt --source ID --canary "walrus 7391" --json`
 	var o doctorOptions
 	flags := cmd.Flags()
-	flags.StringVarP(&o.config, "config", "c", "", "Configuration of the gate (default: the Caddyfile in this folder)")
-	flags.StringVarP(&o.adapter, "adapter", "a", "", "Name of the config adapter to apply to it")
-	flags.StringVar(&o.address, "address", "", "Address of the admin endpoint of the running gate (default: the configuration's)")
-	flags.StringVar(&o.URL, "url", "", "Address of the gate, as clients reach it, such as https://ask.example.com")
-	flags.BoolVar(&o.keyStdin, "key-stdin", false, "Read a token of the gate from the standard input, and ask with it")
-	flags.StringVar(&o.keyFile, "key-file", "", "Read a token of the gate from a file, and ask with it")
-	flags.StringVar(&o.Source, "source", "", "Id of a source that the key must not reach; needs --canary")
-	flags.StringVar(&o.Canary, "canary", "", "A text that only stands in that source")
-	flags.StringVar(&o.Question, "question", "", "A question that this text answers (default: one for everything)")
-	flags.StringVar(&o.Page, "page", "", "Address of the page that the widget is on")
-	flags.StringArrayVar(&o.Backends, "backend", nil, "An address, host:port, at which DocsGPT must not answer; may be repeated")
+	flags.StringVarP(&o.config, "config", "c", "", "Configuration file of the gate (default: the Caddyfile in the current directory)")
+	flags.StringVarP(&o.adapter, "adapter", "a", "", "Name of the config adapter to apply to the configuration file")
+	flags.StringVar(&o.address, "address", "", "Address of the running gate's admin endpoint (default: the one in the configuration)")
+	flags.StringVar(&o.URL, "url", "", "Address of the gate for clients, such as https://ask.example.com (default: its site in the configuration, on this machine)")
+	flags.BoolVar(&o.keyStdin, "key-stdin", false, "Read a token of the gate from standard input, and ask questions with it")
+	flags.StringVar(&o.keyFile, "key-file", "", "Read a token of the gate from a file, and ask questions with it")
+	flags.StringVar(&o.Source, "source", "", "ID of a source that the key must not reach; requires --canary and a key")
+	flags.StringVar(&o.Canary, "canary", "", "Text that only that source contains")
+	flags.StringVar(&o.Question, "question", "", "Question that this text answers (default: a general question)")
+	flags.StringVar(&o.Page, "page", "", "URL of the page with the widget")
+	flags.StringArrayVar(&o.Backends, "backend", nil, "Address, host:port, at which DocsGPT must not answer; may be repeated (default port: 7091)")
 	flags.BoolVar(&o.json, "json", false, "Print the findings as JSON")
 	cmd.SetFlagErrorFunc(flagError)
-	cmd.Args = arguments(0, 0, "the doctor takes flags only; see --help")
+	cmd.Args = arguments(0, 0, "this command takes no arguments, only flags; see --help")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 		defer stop()
 		err := o.run(ctx, cmd)
-		if errors.Is(err, errFindings) { // all was said
+		if errors.Is(err, errFindings) { // the findings are already printed
 			cmd.SilenceErrors = true
 			return err
 		}
@@ -92,22 +92,22 @@ func (o *doctorOptions) run(ctx context.Context, cmd *cobra.Command) error {
 	if err := o.readKey(cmd); err != nil {
 		return &exitError{exitUsage, err}
 	}
-	facts, err := o.facts(ctx)
+	input, err := o.collect(ctx)
 	if err != nil {
 		return err
 	}
-	if facts.Config == "" && o.URL == "" && o.Page == "" && len(o.Backends) == 0 {
-		return failf(exitNothingChecked, "there is nothing to examine: name the configuration with --config, or the gate with --url")
+	if input.Config == "" && o.URL == "" && o.Page == "" && len(o.Backends) == 0 {
+		return failf(exitNothingChecked, "there is nothing to check: name the configuration with --config, or the gate with --url")
 	}
-	report := doctor.Examine(ctx, facts, o.Options)
+	report := doctor.Examine(ctx, input, o.Options)
 	if err := ctx.Err(); err != nil {
-		return failf(exitNothingChecked, "the examination was interrupted")
+		return failf(exitNothingChecked, "interrupted")
 	}
 	out := cmd.OutOrStdout()
 	if o.json {
 		err = printFindingsJSON(out, report)
 	} else {
-		err = printFindings(out, report, colourful(out))
+		err = printFindings(out, report, useColors(out))
 	}
 	if err != nil {
 		return fmt.Errorf("printing the findings: %w", err)
@@ -118,10 +118,10 @@ func (o *doctorOptions) run(ctx context.Context, cmd *cobra.Command) error {
 	return nil
 }
 
-// errFindings ends the command with status 1, as every error does that is not told another.
+// errFindings makes the command exit with status 1.
 var errFindings = errors.New("there are failures")
 
-// check refuses what cannot be meant.
+// check returns an error for an invalid value or combination of flags.
 func (o *doctorOptions) check() error {
 	for name, text := range map[string]string{"--url": o.URL, "--page": o.Page} {
 		if text == "" {
@@ -130,11 +130,11 @@ func (o *doctorOptions) check() error {
 		u, err := url.Parse(text)
 		switch {
 		case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
-			return fmt.Errorf("%s: write an address with http or https, such as https://ask.example.com", name)
+			return fmt.Errorf("%s: write a URL with http or https, such as https://ask.example.com", name)
 		case u.User != nil:
-			return fmt.Errorf("%s: leave the user and the password out of the address", name)
+			return fmt.Errorf("%s: remove the user name and password from the URL", name)
 		case name == "--url" && (u.RawQuery != "" || u.Fragment != ""):
-			return fmt.Errorf("%s: leave out what follows the path", name)
+			return fmt.Errorf("%s: remove the query and the fragment from the URL", name)
 		}
 	}
 	for _, address := range o.Backends {
@@ -146,12 +146,12 @@ func (o *doctorOptions) check() error {
 	case o.adapter != "" && o.config == "":
 		return errors.New("--adapter needs --config")
 	case o.keyStdin && o.keyFile != "":
-		return errors.New("--key-stdin and --key-file exclude each other")
+		return errors.New("--key-stdin and --key-file are mutually exclusive")
 	case (o.Source == "") != (o.Canary == ""):
-		return errors.New("--source and --canary go together: a source that the key must not reach, and a text that only " +
-			"stands there")
+		return errors.New("--source and --canary must be used together: a source that the key must not reach, and a text that only " +
+			"this source contains")
 	case o.Source != "" && !o.keyStdin && o.keyFile == "":
-		return errors.New("--source needs a key: give it with --key-stdin or --key-file")
+		return errors.New("--source requires a key: pass it with --key-stdin or --key-file")
 	}
 	return nil
 }
@@ -167,7 +167,7 @@ func (o *doctorOptions) readKey(cmd *cobra.Command) (err error) {
 		}
 		defer f.Close()
 		if o.Key, err = readToken(f, cmd.ErrOrStderr()); err != nil {
-			err = fmt.Errorf("reading the key of --key-file: %w", err)
+			err = fmt.Errorf("--key-file: reading the key: %w", err)
 		}
 	}
 	return err

@@ -16,14 +16,14 @@ import (
 	"github.com/docsgate/docsgate/doctor"
 )
 
-// facts reads the configuration, loads it without starting it, and asks the running gate, if there is one.
-func (o *doctorOptions) facts(ctx context.Context) (doctor.Input, error) {
+// collect reads the configuration, loads it without starting it, and queries the running gate, if there is one.
+func (o *doctorOptions) collect(ctx context.Context) (doctor.Input, error) {
 	var f doctor.Input
 	config, file, err := o.read()
 	switch {
 	case err != nil && o.unreadable():
 		return f, failf(exitNothingChecked, "%w", err)
-	case err != nil: // it is there, and has a mistake
+	case err != nil: // the file exists, but has an error
 		f.Config, f.ConfigError = o.config, err
 		if f.Config == "" {
 			f.Config = "Caddyfile"
@@ -38,43 +38,43 @@ func (o *doctorOptions) facts(ctx context.Context) (doctor.Input, error) {
 		file = "of the running gate"
 	}
 	f.Config = file
-	said, err := parseDeployment(config)
+	parsed, err := parseDeployment(config)
 	if err != nil {
 		f.ConfigError = err
 		return f, nil
 	}
-	f.Admin = doctor.Admin{Disabled: said.Admin.Disabled, Listen: replaced(said.Admin.Listen)}
+	f.Admin = doctor.Admin{Disabled: parsed.Admin.Disabled, Listen: replaced(parsed.Admin.Listen)}
 	if f.Admin.Listen == "" {
 		f.Admin.Listen = caddy.DefaultAdminListen
 	}
-	f.Version = said.Apps.Docsgate.DocsGPT
-	f.Credential.Tools = said.Apps.Docsgate.Tools
-	if token := strings.TrimRight(replaced(said.Apps.Docsgate.Token), "\r\n"); !strings.ContainsAny(token, "{}") {
+	f.Version = parsed.Apps.Docsgate.DocsGPT
+	f.Credential.Tools = parsed.Apps.Docsgate.Tools
+	if token := strings.TrimRight(replaced(parsed.Apps.Docsgate.Token), "\r\n"); !strings.ContainsAny(token, "{}") {
 		f.Credential.Token = token
 	}
-	f.Keys.Configured = len(said.Apps.Docsgate.Feeds)
+	f.Keys.Configured = len(parsed.Apps.Docsgate.Feeds)
 
 	loaded := dryRun(config)
 	f.ConfigError, f.Databases = loaded.err, loaded.databases
-	found := said.handlers(loaded.tls)
-	f.Gates, f.Beside, f.Consoles = found.gates, found.beside, found.consoles
-	f.Logs = said.logs()
+	found := parsed.handlers(loaded.tls)
+	f.Gates, f.Bypasses, f.Consoles = found.gates, found.bypasses, found.consoles
+	f.Logs = parsed.logs()
 
-	running := o.askRunning(ctx, config, file, f.Admin.Disabled)
-	f.Running = running.is
+	running := o.queryRunning(ctx, config, file, f.Admin.Disabled)
+	f.Running = running.state
 	switch {
-	case running.metrics != nil && running.is == doctor.RunningThis || running.metrics != nil && loaded.err != nil:
+	case running.metrics != nil && running.state == doctor.RunningThis || running.metrics != nil && loaded.err != nil:
 		f.Keys.FromGate = true
-		keysOf(&f.Keys, running.metrics)
+		setKeys(&f.Keys, running.metrics)
 	case loaded.err != nil:
-		f.Keys.Trouble = errors.New("the configuration does not load")
+		f.Keys.Err = errors.New("the configuration does not load")
 	default:
-		keysOf(&f.Keys, loaded.metrics)
+		setKeys(&f.Keys, loaded.metrics)
 	}
 	return f, nil
 }
 
-// unreadable tells whether the configuration's file cannot be read at all.
+// unreadable reports whether the configuration file cannot be read.
 func (o *doctorOptions) unreadable() bool {
 	file := o.config
 	if file == "" {
@@ -84,37 +84,37 @@ func (o *doctorOptions) unreadable() bool {
 	return err != nil
 }
 
-// gateAnswer is what the gate that runs tells of itself.
-type gateAnswer struct {
-	is      doctor.Running
+// runningGate is the state of the running gate.
+type runningGate struct {
+	state   doctor.Running
 	metrics metrics
 }
 
-// askRunning asks the admin endpoint for its configuration and its metrics.
-func (o *doctorOptions) askRunning(ctx context.Context, config []byte, file string, disabled bool) gateAnswer {
+// queryRunning reads the running gate's configuration and metrics from the admin endpoint.
+func (o *doctorOptions) queryRunning(ctx context.Context, config []byte, file string, disabled bool) runningGate {
 	admin := o.address
 	if admin == "" {
 		var err error
 		if admin, err = caddycmd.DetermineAdminAPIAddress("", config, file, o.adapter); err != nil || disabled {
-			return gateAnswer{}
+			return runningGate{}
 		}
 	}
 	g, err := dial(ctx, admin)
 	if err != nil {
 		if isConnRefused(err) {
-			return gateAnswer{is: doctor.NotRunning}
+			return runningGate{state: doctor.NotRunning}
 		}
-		return gateAnswer{}
+		return runningGate{}
 	}
 	defer func() { _ = g.close() }()
 	current, err := g.read(ctx, "/config/")
 	if err != nil {
-		return gateAnswer{}
+		return runningGate{}
 	}
-	r := gateAnswer{is: doctor.RunningOther}
-	var mine, its any
-	if json.Unmarshal(config, &mine) == nil && json.Unmarshal(current, &its) == nil && reflect.DeepEqual(mine, its) {
-		r.is = doctor.RunningThis
+	r := runningGate{state: doctor.RunningOther}
+	var ours, theirs any
+	if json.Unmarshal(config, &ours) == nil && json.Unmarshal(current, &theirs) == nil && reflect.DeepEqual(ours, theirs) {
+		r.state = doctor.RunningThis
 	}
 	if text, err := g.read(ctx, "/metrics"); err == nil {
 		r.metrics, _ = readMetrics(strings.NewReader(string(text)))
@@ -122,7 +122,7 @@ func (o *doctorOptions) askRunning(ctx context.Context, config []byte, file stri
 	return r
 }
 
-// readRunning returns the configuration of the gate whose admin endpoint was named, where there is no file.
+// readRunning returns the configuration of the gate at --address, for use without a configuration file.
 func (o *doctorOptions) readRunning(ctx context.Context) ([]byte, error) {
 	g, err := dial(ctx, o.address)
 	if err != nil {
@@ -136,7 +136,7 @@ func (o *doctorOptions) readRunning(ctx context.Context) ([]byte, error) {
 	return config, nil
 }
 
-// read reads a path of Caddy's own on the admin endpoint.
+// read returns the response to a GET request for a path of Caddy's own admin API.
 func (g *client) read(ctx context.Context, path string) ([]byte, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(g.base, adminPrefix)+path, nil)
 	if err != nil {
@@ -156,7 +156,7 @@ func (g *client) read(ctx context.Context, path string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(resp.Body, 64<<20))
 }
 
-// replaced is a text of the configuration with what its placeholders stand for.
+// replaced returns a text of the configuration with the known placeholders resolved.
 func replaced(text string) string {
 	return caddy.NewReplacer().ReplaceKnown(text, "")
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/docsgate/docsgate/doctor"
 )
 
-// deployment is what the doctor looks at in a configuration of Caddy.
+// deployment holds the parts of a Caddy configuration that the doctor checks.
 type deployment struct {
 	Admin struct {
 		Disabled bool   `json:"disabled"`
@@ -55,7 +55,7 @@ type configRoute struct {
 	Terminal bool                         `json:"terminal"`
 }
 
-// configHandler has the members of all handlers that the doctor looks at.
+// configHandler has the fields of all handlers that the doctor checks.
 type configHandler struct {
 	Handler    string             `json:"handler"`
 	Routes     []configRoute      `json:"routes"`      // subroute
@@ -76,10 +76,10 @@ type configHandler struct {
 	Rewrite struct {
 		Method string `json:"method"`
 	} `json:"rewrite"`
-	HandleResponse []configErrors `json:"handle_response"` // intercept too
+	HandleResponse []configErrors `json:"handle_response"` // also intercept
 }
 
-// configErrors are routes for errors, or for some answers.
+// configErrors are routes for errors, or for some responses.
 type configErrors struct {
 	Routes []configRoute `json:"routes"`
 }
@@ -103,14 +103,14 @@ func parseDeployment(config []byte) (*deployment, error) {
 	return d, nil
 }
 
-// handlers are those that the doctor looks at.
+// handlers are the handlers that the doctor checks.
 type handlers struct {
 	gates    []doctor.Gate
-	beside   []doctor.Bypass
+	bypasses []doctor.Bypass
 	consoles []doctor.Console
 }
 
-// handlers finds them in the routes of all servers. tls tells which servers speak TLS; nil: not known.
+// handlers finds the handlers in the routes of all servers. tls says which servers use TLS; nil: unknown.
 func (d *deployment) handlers(tls map[string]bool) (all handlers) {
 	for _, name := range slices.Sorted(maps.Keys(d.Apps.HTTP.Servers)) {
 		server := d.Apps.HTTP.Servers[name]
@@ -121,23 +121,24 @@ func (d *deployment) handlers(tls map[string]bool) (all handlers) {
 		if tls != nil {
 			site.TLS = doctor.KnownBool(tls[name])
 		}
-		f := routeWalker{server: server, left: maxRoutes, open: !choosesClients(server)}
-		f.routes(server.Routes, routeContext{site: site})
-		f.routes(server.Errors.Routes, routeContext{site: site})
-		all.gates = append(all.gates, f.gates...)
-		all.beside = append(all.beside, f.beside...)
-		all.consoles = append(all.consoles, f.consoles...)
+		w := routeWalker{server: server, left: maxRoutes, anyClient: !matchesClients(server)}
+		w.routes(server.Routes, routeContext{site: site})
+		w.routes(server.Errors.Routes, routeContext{site: site})
+		all.gates = append(all.gates, w.gates...)
+		all.bypasses = append(all.bypasses, w.bypasses...)
+		all.consoles = append(all.consoles, w.consoles...)
 	}
 	return all
 }
 
-// choosesClients tells whether a server asks for addresses of clients. From this machine it cannot be seen what others get.
-func choosesClients(server *configServer) bool {
+// matchesClients reports whether a server matches client addresses. Requests from this machine then show nothing about other
+// clients.
+func matchesClients(server *configServer) bool {
 	text, err := json.Marshal(server)
 	return err != nil || bytes.Contains(text, []byte("remote_ip")) || bytes.Contains(text, []byte("client_ip"))
 }
 
-// settings are those that the gate uses, as far as they can be read; nil for the defaults.
+// settings returns the TLS settings that the gate uses, without files that cannot be read; nil for the defaults.
 func (t *configUpstreamTLS) settings() *tls.Config {
 	if t == nil {
 		return nil

@@ -9,7 +9,7 @@ import (
 )
 
 // The doctor learns from the configuration how the database is reached, also while that is away.
-func TestTheDoctorKnowsTheWayToTheDatabase(t *testing.T) {
+func TestDoctorDatabaseTransport(t *testing.T) {
 	const feed = `{"apps":{"docsgate":{"feeds":[{"feed":"docsgpt","uri":"postgres://db.invalid/docsgpt%s"}]}}}`
 	for options, want := range map[string]doctor.Database{
 		`?sslmode=require`: {Transport: doctor.Unverified, Hosts: []string{"db.invalid"}},

@@ -22,21 +22,21 @@ import (
 	"github.com/docsgate/docsgate/doctor"
 )
 
-// metrics are metric families by name.
+// metrics are metric families by their names.
 type metrics map[string]*dto.MetricFamily
 
-// loaded is a configuration that was loaded, and not started.
+// loaded is the result of loading a configuration without starting it.
 type loaded struct {
 	err     error
-	tls     map[string]bool // servers that speak TLS, by name; nil: not known
+	tls     map[string]bool // by server name: whether the server uses TLS; nil: unknown
 	metrics metrics
 
-	databases map[string]doctor.Database // by the names of their feeds
+	databases map[string]doctor.Database // by feed name
 }
 
-// dryRun loads a configuration as "validate" does, so that each mistake shows, and writes nothing: logs go nowhere,
-// certificates to a folder that is removed, and a store that does not exist is not made. Files that a doctor makes as root
-// would be in the way of a gate that runs as somebody else.
+// dryRun loads a configuration as "validate" does, so that every error shows, but leaves no files: logs are discarded, certificates
+// go to a temporary directory, and a store that does not exist is not created. Otherwise a doctor that runs as root would create
+// files that a gate that runs as another user cannot open.
 func dryRun(config []byte) loaded {
 	dir, err := os.MkdirTemp("", "docsgate-doctor-")
 	if err != nil {
@@ -51,21 +51,21 @@ func dryRun(config []byte) loaded {
 	if err := caddy.StrictUnmarshalJSON(config, cfg); err != nil {
 		return loaded{err: fmt.Errorf("decoding config: %w", err)}
 	}
-	registerWitness()
-	witnessed.Lock()
-	defer witnessed.Unlock()
-	witnessed.loaded = loaded{}
+	registerProbe()
+	probed.Lock()
+	defer probed.Unlock()
+	probed.loaded = loaded{}
 	if err := caddy.Validate(cfg); err != nil {
-		return loaded{err: errors.New(strings.ReplaceAll(err.Error(), dir, "(a folder of the doctor's)"))}
+		return loaded{err: errors.New(strings.ReplaceAll(err.Error(), dir, "(temporary directory)"))}
 	}
-	return witnessed.loaded
+	return probed.loaded
 }
 
-// sandboxConfig is a configuration that writes nothing outside of dir, and that has the witness in it.
+// sandboxConfig returns the configuration changed so that it writes nothing outside of dir, with the probe app added.
 func sandboxConfig(config []byte, dir string) ([]byte, error) {
 	var all map[string]any
 	if err := json.Unmarshal(caddy.RemoveMetaFields(config), &all); err != nil {
-		return nil, fmt.Errorf("the configuration is no JSON object: %w", err)
+		return nil, fmt.Errorf("the configuration is not a JSON object: %w", err)
 	}
 	discard := map[string]any{"output": "discard"}
 	logging, _ := all["logging"].(map[string]any)
@@ -84,7 +84,7 @@ func sandboxConfig(config []byte, dir string) ([]byte, error) {
 			log["writer"] = discard
 		}
 	}
-	// The default log stays where it is, or Caddy would tell that it moved; but nothing is written to it.
+	// The default log still writes to stderr, or Caddy would log that it was redirected; its level suppresses everything.
 	initial, _ := logs["default"].(map[string]any)
 	if initial == nil {
 		initial = map[string]any{}
@@ -102,11 +102,11 @@ func sandboxConfig(config []byte, dir string) ([]byte, error) {
 			moveFiles(feed, dir)
 		}
 	}
-	apps[witnessName] = map[string]any{}
+	apps[probeName] = map[string]any{}
 	return json.Marshal(all)
 }
 
-// moveFiles gives a store that does not exist yet another place, and has adopted keys kept nowhere.
+// moveFiles moves a store that does not exist into dir, and disables the snapshot of "feed docsgpt".
 func moveFiles(feed any, dir string) {
 	f, _ := feed.(map[string]any)
 	switch f["feed"] {
@@ -114,8 +114,8 @@ func moveFiles(feed any, dir string) {
 		f["snapshot"] = "off"
 	case "store":
 		path := caddymodule.DefaultStorePath()
-		if said, ok := f["path"].(string); ok && said != "" {
-			path = replaced(said)
+		if configured, ok := f["path"].(string); ok && configured != "" {
+			path = replaced(configured)
 		}
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 			f["path"] = filepath.Join(dir, "keys.db")
@@ -123,15 +123,15 @@ func moveFiles(feed any, dir string) {
 	}
 }
 
-// probeApp is an app that looks at the others while they are loaded: Caddy gives nobody else a configuration that does not
-// start. It is only known to Caddy while the doctor runs.
+// probeApp is a Caddy app that inspects the other apps while they are provisioned: only an app has access to a configuration that is
+// not started. It is registered only when the doctor runs.
 type probeApp struct{}
 
-const witnessName = "docsgate_doctor"
+const probeName = "docsgate_doctor"
 
 var (
-	registerWitness = sync.OnceFunc(func() { caddy.RegisterModule(probeApp{}) })
-	witnessed       struct {
+	registerProbe = sync.OnceFunc(func() { caddy.RegisterModule(probeApp{}) })
+	probed        struct {
 		sync.Mutex
 		loaded
 	}
@@ -139,45 +139,45 @@ var (
 
 // CaddyModule returns the Caddy module information.
 func (probeApp) CaddyModule() caddy.ModuleInfo {
-	return caddy.ModuleInfo{ID: witnessName, New: func() caddy.Module { return new(probeApp) }}
+	return caddy.ModuleInfo{ID: probeName, New: func() caddy.Module { return new(probeApp) }}
 }
 
-// Provision notes what there is.
+// Provision records the state of the other apps.
 func (*probeApp) Provision(ctx caddy.Context) error {
 	if app, err := ctx.AppIfConfigured("http"); err == nil {
-		witnessed.tls = map[string]bool{}
+		probed.tls = map[string]bool{}
 		for name, server := range app.(*caddyhttp.App).Servers {
-			witnessed.tls[name] = len(server.TLSConnPolicies) > 0
+			probed.tls[name] = len(server.TLSConnPolicies) > 0
 		}
 	} else if !errors.Is(err, caddy.ErrNotConfigured) {
 		return err
 	}
 	if app, err := ctx.AppIfConfigured("docsgate"); err == nil {
-		witnessed.databases = map[string]doctor.Database{}
+		probed.databases = map[string]doctor.Database{}
 		for feed, c := range app.(*caddymodule.App).Connections() {
-			witnessed.databases[feed] = doctor.Database{Transport: doctor.Transport(c.Transport), Hosts: c.Hosts}
+			probed.databases[feed] = doctor.Database{Transport: doctor.Transport(c.Transport), Hosts: c.Hosts}
 		}
 	} else if !errors.Is(err, caddy.ErrNotConfigured) {
 		return err
 	}
 	families, err := ctx.GetMetricsRegistry().Gather()
 	if err != nil {
-		return nil //nolint:nilerr // then nothing is known of the keys
+		return nil //nolint:nilerr // the state of the keys is then unknown
 	}
-	witnessed.metrics = metrics{}
+	probed.metrics = metrics{}
 	for _, f := range families {
-		witnessed.metrics[f.GetName()] = f
+		probed.metrics[f.GetName()] = f
 	}
 	return nil
 }
 
-// Start implements caddy.App. It is never called.
+// Start implements caddy.App. It is never called: the configuration is not started.
 func (*probeApp) Start() error { return nil }
 
 // Stop implements caddy.App.
 func (*probeApp) Stop() error { return nil }
 
-// readMetrics reads the text form of metrics.
+// readMetrics parses metrics in the Prometheus text format.
 func readMetrics(r io.Reader) (metrics, error) {
 	parser := expfmt.NewTextParser(model.UTF8Validation)
 	return parser.TextToMetricFamilies(r)
@@ -194,10 +194,10 @@ func (m metrics) each(name string, do func(labels map[string]string, value float
 	}
 }
 
-// keysOf tells what metrics say about keys.
-func keysOf(k *doctor.Keys, m metrics) {
+// setKeys sets the state of the feeds and keys from metrics.
+func setKeys(k *doctor.Keys, m metrics) {
 	if m["caddy_docsgate_feed_keys"] == nil && m["caddy_docsgate_keys"] == nil {
-		k.Trouble = errors.New("there are no metrics of the gate")
+		k.Err = errors.New("there are no metrics of the gate")
 		return
 	}
 	k.States = map[string]int{}
@@ -218,7 +218,7 @@ func keysOf(k *doctor.Keys, m metrics) {
 	})
 }
 
-// readFileStart tells whether a file can be read.
+// readFileStart returns at most the first byte of a file, and an error if the file cannot be read.
 func readFileStart(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {

@@ -29,15 +29,15 @@ import (
 
 // What must never stand in what the doctor prints.
 const (
-	wardToken  = "ward-token-of-the-gate"
-	otherToken = "ward-token-of-another-key"
-	wardAgent  = "ward-agent-key-of-docsgpt"
-	bothAgent  = "ward-agent-key-of-both"
-	wardAdmin  = "ward-admin-token-of-the-console"
+	gateToken           = "test-token-of-the-gate"
+	otherToken          = "test-token-of-another-key"
+	gateAgentKey        = "test-agent-key-of-docsgpt"
+	bothSourcesAgentKey = "test-agent-key-of-both"
+	consoleToken        = "test-admin-token-of-the-console"
 
 	ownSource     = "7d0c1f0e-2f4b-4c7a-9a55-0c9c2f1d7a10"
 	foreignSource = "0b8a9a5e-97a4-4a0f-8ba3-9d1a64ad3a11"
-	wardCanary    = "walrus 7391"
+	canaryText    = "walrus 7391"
 )
 
 // noKeys are the filters of the sample Caddyfile.
@@ -52,8 +52,8 @@ const noKeys = `format filter {
 }
 `
 
-// ward is a deployment that can be broken in many ways before it starts, and the doctor who looks at it.
-type ward struct {
+// doctorEnv is a deployment that can be broken in many ways before it starts, and the doctor who looks at it.
+type doctorEnv struct {
 	t       *testing.T
 	dir     string
 	port    string        // of the gate
@@ -81,19 +81,19 @@ type ward struct {
 	doctor doctorOptions
 }
 
-func newWard(t *testing.T) *ward {
-	w := &ward{t: t, dir: t.TempDir(), hidden: map[string]http.HandlerFunc{}}
-	t.Setenv("WARD_AGENT", wardAgent)
-	t.Setenv("WARD_BOTH", bothAgent)
-	t.Setenv("WARD_ADMIN", wardAdmin)
+func newDoctorEnv(t *testing.T) *doctorEnv {
+	w := &doctorEnv{t: t, dir: t.TempDir(), hidden: map[string]http.HandlerFunc{}}
+	t.Setenv("DOCTOR_AGENT", gateAgentKey)
+	t.Setenv("DOCTOR_BOTH", bothSourcesAgentKey)
+	t.Setenv("DOCTOR_ADMIN", consoleToken)
 	w.port, w.admin = w.free(), "127.0.0.1:"+w.free()
 	w.site, w.bind = "http://:"+w.port, "bind 127.0.0.1"
 	w.logging, w.access = noKeys, noKeys
-	w.writeFile("token", wardToken)
+	w.writeFile("token", gateToken)
 	w.writeFile("keys.yaml", fmt.Sprintf(`keys:
-  - {id: docs, sha256: %s, agent: "{env.WARD_AGENT}"}
-  - {id: both, sha256: %s, agent: "{env.WARD_BOTH}"}
-`, keys.DigestOf(wardToken).Hex(), keys.DigestOf(otherToken).Hex()))
+  - {id: docs, sha256: %s, agent: "{env.DOCTOR_AGENT}"}
+  - {id: both, sha256: %s, agent: "{env.DOCTOR_BOTH}"}
+`, keys.DigestOf(gateToken).Hex(), keys.DigestOf(otherToken).Hex()))
 	w.options = "feed file " + w.path("keys.yaml")
 	w.hidden["/api/config"] = func(out http.ResponseWriter, _ *http.Request) {
 		sendJSON(out, fmt.Sprintf(`{"auth_type": null, "requires_auth": %t}`, !w.open))
@@ -102,18 +102,18 @@ func newWard(t *testing.T) *ward {
 	w.gate = "docsgate {$DOCSGPT} {\nendpoints widget openai\n}"
 	w.doctor = doctorOptions{json: true, keyFile: w.path("token")}
 	w.doctor.config, w.doctor.URL = w.path("Caddyfile"), "http://127.0.0.1:"+w.port
-	w.doctor.Source, w.doctor.Canary = foreignSource, wardCanary
+	w.doctor.Source, w.doctor.Canary = foreignSource, canaryText
 	w.doctor.Local = []string{"127.0.0.3"}
 	w.page = fmt.Sprintf(`<!doctype html><div id="app"></div><script type="module">
-renderDocsGPTWidget("app", {apiHost: "%s", apiKey: "%s"});</script>`, w.doctor.URL, wardToken)
+renderDocsGPTWidget("app", {apiHost: "%s", apiKey: "%s"});</script>`, w.doctor.URL, gateToken)
 	return w
 }
 
-// paced has DocsGPT write its answers over more than a second.
-func (w *ward) paced() { w.pace = 40 * time.Millisecond }
+// slowAnswers has DocsGPT write its answers over more than a second.
+func (w *doctorEnv) slowAnswers() { w.pace = 40 * time.Millisecond }
 
-// beside is a site that hands all requests to DocsGPT. What is before comes first.
-func (w *ward) beside(before, bind string) string {
+// secondSite is a site that hands all requests to DocsGPT. What is before comes first.
+func (w *doctorEnv) secondSite(before, bind string) string {
 	return "http://docsgpt.localhost:" + w.free() + " {\n" + bind + "\n" + before + "\nreverse_proxy {$DOCSGPT}\n}"
 }
 
@@ -133,7 +133,7 @@ func describedAs(paths ...string) http.HandlerFunc {
 	}
 }
 
-func (w *ward) free() string {
+func (w *doctorEnv) free() string {
 	w.t.Helper()
 	port, err := freePort()
 	if err != nil {
@@ -142,9 +142,9 @@ func (w *ward) free() string {
 	return port
 }
 
-func (w *ward) path(name string) string { return filepath.Join(w.dir, name) }
+func (w *doctorEnv) path(name string) string { return filepath.Join(w.dir, name) }
 
-func (w *ward) writeFile(name, text string) {
+func (w *doctorEnv) writeFile(name, text string) {
 	w.t.Helper()
 	if err := os.WriteFile(w.path(name), []byte(text), 0o600); err != nil {
 		w.t.Fatal(err)
@@ -152,12 +152,12 @@ func (w *ward) writeFile(name, text string) {
 }
 
 // startDocsGPT starts the double at an address.
-func (w *ward) startDocsGPT(host string) {
+func (w *doctorEnv) startDocsGPT(host string) {
 	w.t.Helper()
 	double := docsgpttest.New(docsgpttest.Options{
-		Keys: map[string][]string{wardAgent: {ownSource}, bothAgent: {ownSource, foreignSource}},
+		Keys: map[string][]string{gateAgentKey: {ownSource}, bothSourcesAgentKey: {ownSource, foreignSource}},
 		Sources: map[string]string{
-			ownSource: "manual", foreignSource: wardCanary,
+			ownSource: "manual", foreignSource: canaryText,
 		},
 		Open: w.open, Delay: w.pace, Tokens: w.tokens,
 	})
@@ -183,7 +183,7 @@ func (w *ward) startDocsGPT(host string) {
 	w.docsgpt = "127.0.0.1:" + portOf(listener.Addr())
 }
 
-func (w *ward) caddyfile() string {
+func (w *doctorEnv) caddyfile() string {
 	if w.docsgpt == "" {
 		w.startDocsGPT("127.0.0.1")
 	}
@@ -218,7 +218,7 @@ func (w *ward) caddyfile() string {
 }
 
 // start starts the gate, unless it is not to run.
-func (w *ward) start() {
+func (w *doctorEnv) start() {
 	w.t.Helper()
 	text := w.caddyfile()
 	w.writeFile("Caddyfile", text)
@@ -242,14 +242,14 @@ func (w *ward) start() {
 	}
 }
 
-// stay leaves the gate off, and has the doctor look at the configuration alone.
-func (w *ward) stay() {
+// noServer leaves the gate off, and has the doctor look at the configuration alone.
+func (w *doctorEnv) noServer() {
 	w.idle, w.page = true, ""
 	w.doctor.URL, w.doctor.Source, w.doctor.Canary, w.doctor.keyFile = "", "", "", ""
 }
 
 // edit changes the configuration's file after the gate was started with it.
-func (w *ward) edit(from, to string) {
+func (w *doctorEnv) edit(from, to string) {
 	w.after = func() {
 		text, err := os.ReadFile(w.path("Caddyfile"))
 		if err != nil || !strings.Contains(string(text), from) {
@@ -260,7 +260,7 @@ func (w *ward) edit(from, to string) {
 }
 
 // until waits until a metric of the running gate has a value.
-func (w *ward) until(line string) {
+func (w *doctorEnv) until(line string) {
 	w.t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		resp, err := http.Get("http://" + w.admin + "/metrics")
@@ -277,8 +277,8 @@ func (w *ward) until(line string) {
 	}
 }
 
-// between puts a server between clients and the gate.
-func (w *ward) between(change func(*http.Response) error) {
+// middlebox puts a server between clients and the gate.
+func (w *doctorEnv) middlebox(change func(*http.Response) error) {
 	to, _ := url.Parse(w.doctor.URL)
 	server := httptest.NewServer(&httputil.ReverseProxy{
 		Rewrite:        func(r *httputil.ProxyRequest) { r.SetURL(to) },
@@ -291,11 +291,11 @@ func (w *ward) between(change func(*http.Response) error) {
 }
 
 // servePage serves the page with the widget.
-func (w *ward) servePage() {
+func (w *doctorEnv) servePage() {
 	server := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/app.js" {
 			out.Header().Set("Content-Type", "text/javascript")
-			_, _ = fmt.Fprintf(out, `const options = {"apiHost":"%s","apiKey":"%s"};`, w.doctor.URL, wardToken)
+			_, _ = fmt.Fprintf(out, `const options = {"apiHost":"%s","apiKey":"%s"};`, w.doctor.URL, gateToken)
 			return
 		}
 		out.Header().Set("Content-Type", "text/html")
@@ -306,7 +306,7 @@ func (w *ward) servePage() {
 }
 
 // examine runs the doctor, and fails the test if what it prints holds a secret.
-func (w *ward) examine() ([]doctor.Finding, error) {
+func (w *doctorEnv) examine() ([]doctor.Finding, error) {
 	w.t.Helper()
 	if w.page != "" && w.doctor.URL != "" {
 		w.servePage()
@@ -317,7 +317,7 @@ func (w *ward) examine() ([]doctor.Finding, error) {
 	cmd.SetOut(&out)
 	cmd.SetErr(&notes)
 	err := w.doctor.run(w.t.Context(), cmd)
-	for _, secret := range []string{wardToken, otherToken, wardAgent, bothAgent, wardAdmin, wardAccess} {
+	for _, secret := range []string{gateToken, otherToken, gateAgentKey, bothSourcesAgentKey, consoleToken, ownerAccessToken} {
 		if strings.Contains(out.String()+notes.String(), secret) {
 			w.t.Errorf("a secret is printed: %s", out.String())
 		}
@@ -334,8 +334,8 @@ func (w *ward) examine() ([]doctor.Finding, error) {
 	return printed.Findings, err
 }
 
-// bad are the findings that are not ok, each as its severity and its ID.
-func bad(findings []doctor.Finding) []string {
+// notOK returns the findings that are not ok, each as its severity and its ID.
+func notOK(findings []doctor.Finding) []string {
 	var all []string
 	for _, f := range findings {
 		if line := string(f.Severity) + " " + f.ID; f.Severity != doctor.OK && !slices.Contains(all, line) {

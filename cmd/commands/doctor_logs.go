@@ -21,15 +21,15 @@ type configLog struct {
 	Level   string          `json:"level"`
 }
 
-// Where clients may put keys, besides what Caddy itself takes out of logs. The sample Caddyfile has filters for them.
+// The places where clients may send keys, besides those that Caddy redacts by default. The sample Caddyfile has filters for them.
 var (
 	keyHeaders = []string{"X-Api-Key", "Api-Key"}
 	keyParams  = []string{"api_key", "key", "token"}
 )
 
-// logs are those that requests are written to: access logs, and the log that has the errors.
+// logs returns the logs that receive requests: access logs, and the log of failed requests.
 func (d *deployment) logs() []doctor.Log {
-	names := []string{"http.log.error"} // and access logs
+	names := []string{"http.log.error"} // failed requests; access logs follow
 	for _, server := range d.Apps.HTTP.Servers {
 		if server.Logs == nil {
 			continue
@@ -48,7 +48,7 @@ func (d *deployment) logs() []doctor.Log {
 			}
 		}
 	}
-	logs := map[string]*configLog{"default": {}} // what Caddy has if nothing is said
+	logs := map[string]*configLog{"default": {}} // Caddy's default
 	for name, log := range d.Logging.Logs {
 		if log != nil {
 			logs[name] = log
@@ -76,7 +76,7 @@ func loggerName(name string) string {
 	return "http.log.access." + name
 }
 
-// takes tells whether the log gets what a logger writes: the longest name counts, as with Caddy.
+// takes reports whether the log receives the entries of a logger. As in Caddy, the longest matching name decides.
 func (l *configLog) takes(logger string) bool {
 	longest := func(list []string) int {
 		n := 0
@@ -94,7 +94,7 @@ func (l *configLog) takes(logger string) bool {
 	return out == 0 || in > out
 }
 
-// missing are the places of keys that an encoder's filters leave in.
+// missing returns the places of keys that no filter of an encoder covers.
 func missing(encoder json.RawMessage) []string {
 	filtered := map[string]bool{}
 	collectFilters(encoder, filtered, 0)
@@ -112,8 +112,8 @@ func missing(encoder json.RawMessage) []string {
 	return left
 }
 
-// collectFilters notes which fields an encoder, or one that it wraps, filters. With a regular expression nobody can tell
-// what it leaves in; it counts.
+// collectFilters records which fields an encoder, or one that it wraps, filters. Any filter but "query" counts, even a regular
+// expression that may not match every key.
 func collectFilters(encoder json.RawMessage, into map[string]bool, depth int) {
 	var e struct {
 		Format string                     `json:"format"`

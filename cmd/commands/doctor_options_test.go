@@ -16,8 +16,8 @@ import (
 
 // Looking at a configuration leaves nothing behind: files that belong to another user would stop the gate.
 func TestDoctorWritesNothing(t *testing.T) {
-	w := newWard(t)
-	w.stay()
+	w := newDoctorEnv(t)
+	w.noServer()
 	w.site, w.bind = "ask.example.com", "tls internal"
 	w.options += "\nfeed store " + w.path("keys.db")
 	w.start()
@@ -41,23 +41,23 @@ func TestDoctorWritesNothing(t *testing.T) {
 	}
 }
 
-func TestDoctorRefusesWhatCannotBeMeant(t *testing.T) {
+func TestDoctorInvalidOptions(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		set    func(*doctorOptions)
 		status int
 		fault  string
 	}{
-		{"nothing to examine", func(*doctorOptions) {}, exitNothingChecked, "nothing to examine"},
+		{"nothing to check", func(*doctorOptions) {}, exitNothingChecked, "nothing to check"},
 		{"a configuration that is not there", func(o *doctorOptions) { o.config = "nowhere/Caddyfile" }, exitNothingChecked, "nowhere"},
 		{"an address without a scheme", func(o *doctorOptions) { o.URL = "ask.example.com" }, exitUsage, "--url"},
 		{"a password in an address", func(o *doctorOptions) { o.URL = "https://me:secret-of-mine@ask.example.com" }, exitUsage, "--url"},
 		{"a query", func(o *doctorOptions) { o.URL = "https://ask.example.com?api_key=secret-of-mine" }, exitUsage, "--url"},
 		{"a page that is no address", func(o *doctorOptions) { o.Page = "index.html" }, exitUsage, "--page"},
 		{"a backend with a scheme", func(o *doctorOptions) { o.Backends = []string{"http://ask.example.com"} }, exitUsage, "--backend"},
-		{"two keys", func(o *doctorOptions) { o.keyStdin, o.keyFile = true, "x" }, exitUsage, "exclude"},
+		{"two keys", func(o *doctorOptions) { o.keyStdin, o.keyFile = true, "x" }, exitUsage, "mutually exclusive"},
 		{"a source without a canary", func(o *doctorOptions) { o.Source = ownSource }, exitUsage, "--canary"},
-		{"a canary without a key", func(o *doctorOptions) { o.Source, o.Canary = ownSource, wardCanary }, exitUsage, "key"},
+		{"a canary without a key", func(o *doctorOptions) { o.Source, o.Canary = ownSource, canaryText }, exitUsage, "key"},
 		{"an adapter alone", func(o *doctorOptions) { o.adapter = "caddyfile" }, exitUsage, "--config"},
 		{"no key on the standard input", func(o *doctorOptions) { o.keyStdin = true }, exitUsage, "standard input"},
 		{"a key file that is not there", func(o *doctorOptions) { o.keyFile = "nowhere.txt" }, exitUsage, "reading the key"},
@@ -80,18 +80,18 @@ func TestDoctorRefusesWhatCannotBeMeant(t *testing.T) {
 	}
 }
 
-func TestDoctorPrintsForPeople(t *testing.T) {
+func TestPrintFindings(t *testing.T) {
 	r := &doctor.Report{Findings: []doctor.Finding{
 		{ID: "gate.answers", Severity: doctor.OK, Summary: "It answers.", DocsURL: "docs/doctor.md#gateanswers"},
 		{ID: "gate.unauthenticated_access", Severity: doctor.Failure, Summary: "It " + strings.Repeat("lets in ", 20) + "\x1b[31mall.", Fix: "Shut it.", DocsURL: "docs/doctor.md#gateunauthenticated_access"},
 	}}
-	var plain, coloured bytes.Buffer
-	if err := errors.Join(printFindings(&plain, r, false), printFindings(&coloured, r, true)); err != nil {
+	var plain, colored bytes.Buffer
+	if err := errors.Join(printFindings(&plain, r, false), printFindings(&colored, r, true)); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"The gate\n  ok       It answers.\n  failure  It lets in", "\n           To mend it: Shut it.\n",
-		"(gate.unauthenticated_access, see docs/doctor.md#gateunauthenticated_access)", "\n1 failure, 1 check found nothing wrong.\n",
+		"Gate\n  ok       It answers.\n  failure  It lets in", "\n           Fix: Shut it.\n",
+		"(gate.unauthenticated_access, see docs/doctor.md#gateunauthenticated_access)", "\n1 failure, 1 check passed.\n",
 	} {
 		if !strings.Contains(plain.String(), want) {
 			t.Errorf("%q is not in\n%s", want, plain.String())
@@ -102,10 +102,10 @@ func TestDoctorPrintsForPeople(t *testing.T) {
 			t.Errorf("too wide: %s", line)
 		}
 	}
-	if strings.Contains(plain.String(), "\x1b") || !strings.Contains(coloured.String(), "\x1b[31;1mfailure\x1b[0m") {
-		t.Errorf("%q\n%q", plain.String(), coloured.String())
+	if strings.Contains(plain.String(), "\x1b") || !strings.Contains(colored.String(), "\x1b[31;1mfailure\x1b[0m") {
+		t.Errorf("%q\n%q", plain.String(), colored.String())
 	}
-	if colourful(&plain) {
+	if useColors(&plain) {
 		t.Error("a buffer is no terminal")
 	}
 }

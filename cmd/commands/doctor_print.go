@@ -13,26 +13,26 @@ import (
 	"github.com/docsgate/docsgate/doctor"
 )
 
-// titles of the areas of findings.
+// titles are the headings of the areas of findings.
 var titles = map[string]string{
-	"config": "Configuration", "docsgpt": "DocsGPT", "backend": "DocsGPT's port", "feeds": "Keys", "gate": "The gate",
-	"key": "The key", "stream": "Streaming", "cors": "CORS", "errors": "Errors", "isolation": "The foreign source", "log": "Logs",
-	"admin": "Admin endpoint", "console": "Console", "tls": "HTTPS", "page": "The page",
+	"config": "Configuration", "docsgpt": "DocsGPT", "backend": "DocsGPT port", "feeds": "Keys", "gate": "Gate",
+	"key": "Key", "stream": "Streaming", "cors": "CORS", "errors": "Errors", "isolation": "Isolation", "log": "Logs",
+	"admin": "Admin endpoint", "console": "Console", "tls": "HTTPS", "page": "Page",
 }
 
-// colours of the severities, as terminals know them.
-var colours = map[doctor.Severity]string{
+// colors are the ANSI color codes of the severities.
+var colors = map[doctor.Severity]string{
 	doctor.OK: "32", doctor.Note: "36", doctor.Unknown: "35", doctor.Warning: "33", doctor.Failure: "31;1",
 }
 
-// colourful tells whether colours are welcome: at a terminal, unless NO_COLOR says no.
-func colourful(w io.Writer) bool {
+// useColors reports whether w is a terminal that shows colors, and NO_COLOR is not set.
+func useColors(w io.Writer) bool {
 	f, isFile := w.(*os.File)
 	return isFile && term.IsTerminal(int(f.Fd())) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 }
 
-// printFindings prints a report for people.
-func printFindings(w io.Writer, r *doctor.Report, colours bool) error {
+// printFindings prints a report as text.
+func printFindings(w io.Writer, r *doctor.Report, color bool) error {
 	var b strings.Builder
 	area := ""
 	for _, f := range r.Findings {
@@ -42,14 +42,14 @@ func printFindings(w io.Writer, r *doctor.Report, colours bool) error {
 			}
 			area = f.Area()
 			title := titles[area]
-			if colours {
+			if color {
 				title = "\x1b[1m" + title + "\x1b[0m"
 			}
 			fmt.Fprintln(&b, title)
 		}
-		fmt.Fprintf(&b, "  %s  %s\n", badge(f.Severity, colours), wrap(sanitize(f.Summary), "           "))
+		fmt.Fprintf(&b, "  %s  %s\n", badge(f.Severity, color), wrap(sanitize(f.Summary), "           "))
 		if f.Fix != "" {
-			fmt.Fprintf(&b, "           %s\n", wrap("To mend it: "+sanitize(f.Fix), "           "))
+			fmt.Fprintf(&b, "           %s\n", wrap("Fix: "+sanitize(f.Fix), "           "))
 		}
 		if f.Severity != doctor.OK {
 			fmt.Fprintf(&b, "           (%s, see %s)\n", f.ID, f.DocsURL)
@@ -60,18 +60,18 @@ func printFindings(w io.Writer, r *doctor.Report, colours bool) error {
 	return err
 }
 
-func badge(s doctor.Severity, coloured bool) string {
+func badge(s doctor.Severity, color bool) string {
 	word := fmt.Sprintf("%-7s", s)
-	if coloured {
-		return "\x1b[" + colours[s] + "m" + word + "\x1b[0m"
+	if color {
+		return "\x1b[" + colors[s] + "m" + word + "\x1b[0m"
 	}
 	return word
 }
 
-// wrapWidth is how wide lines are, in characters.
+// wrapWidth is the maximum width of a line in characters.
 const wrapWidth = 110
 
-// wrap breaks a text into lines; those after the first begin with indent.
+// wrap breaks a text into lines of at most wrapWidth. Lines after the first begin with indent, and the first one's width includes it.
 func wrap(text, indent string) string {
 	var b strings.Builder
 	width := len(indent)
@@ -100,7 +100,7 @@ func summary(r *doctor.Report) string {
 	}{
 		{doctor.Failure, "failure", "failures"},
 		{doctor.Warning, "warning", "warnings"},
-		{doctor.Unknown, "thing that could not be told", "things that could not be told"},
+		{doctor.Unknown, "check without a result", "checks without a result"},
 		{doctor.Note, "note", "notes"},
 	} {
 		if n := r.Count(s.severity); n == 1 {
@@ -112,14 +112,14 @@ func summary(r *doctor.Report) string {
 	switch n := r.Count(doctor.OK); n {
 	case 0:
 	case 1:
-		parts = append(parts, "1 check found nothing wrong")
+		parts = append(parts, "1 check passed")
 	default:
-		parts = append(parts, fmt.Sprintf("%d checks found nothing wrong", n))
+		parts = append(parts, fmt.Sprintf("%d checks passed", n))
 	}
 	return strings.Join(parts, ", ") + "."
 }
 
-// printFindingsJSON prints a report for programs. Members are only ever added.
+// printFindingsJSON prints a report as JSON. Fields are only added, never changed or removed, while the version stays the same.
 func printFindingsJSON(w io.Writer, r *doctor.Report) error {
 	counts := map[doctor.Severity]int{}
 	for _, s := range []doctor.Severity{doctor.OK, doctor.Note, doctor.Unknown, doctor.Warning, doctor.Failure} {
@@ -134,7 +134,7 @@ func printFindingsJSON(w io.Writer, r *doctor.Report) error {
 		Counts   map[doctor.Severity]int `json:"counts"`
 		Findings []doctor.Finding        `json:"findings"`
 	}{1, counts, r.Findings})
-	if err == nil { // what was found may repeat some of an answer or a page
+	if err == nil { // findings may quote responses and pages
 		_, err = io.WriteString(w, escaped(b.Bytes()))
 	}
 	return err

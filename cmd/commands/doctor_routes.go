@@ -10,131 +10,131 @@ import (
 	"github.com/docsgate/docsgate/upstream"
 )
 
-// routeContext is where in a server a handler stands.
+// routeContext is the position of a handler in the routes of a server.
 type routeContext struct {
-	site   doctor.Site
-	partly bool // only some requests of the site come here
-	under  int  // how many matchers they have passed
-	auth   bool // an authentication handler was before
+	site     doctor.Site
+	partly   bool // only some requests of the site get here
+	matchers int  // number of matchers that these requests have passed
+	auth     bool // an authentication handler precedes
 }
 
-// routeWalker walks the routes of a server, in the order in which requests take them.
+// routeWalker walks the routes of a server in the order in which requests are handled.
 type routeWalker struct {
-	server   *configServer
-	depth    int  // of routes in routes
-	left     int  // routes that may still be walked
-	open     bool // nobody is chosen by an address
-	gates    []doctor.Gate
-	beside   []doctor.Bypass
-	consoles []doctor.Console
-	waiting  []pendingGate
+	server    *configServer
+	depth     int  // of nested routes
+	left      int  // number of routes that may still be walked
+	anyClient bool // the server does not match client addresses
+	gates     []doctor.Gate
+	bypasses  []doctor.Bypass
+	consoles  []doctor.Console
+	pending   []pendingGate
 }
 
-// pendingGate is a gate that hands its requests to the next handler: its upstreams are those of the reverse_proxy to come.
+// pendingGate is a gate that passes its requests to the next handler: its upstreams are those of the following reverse_proxy.
 type pendingGate struct {
-	gate  int // its place in the list
-	under int // how many matchers it is behind, of those that still hold
+	gate     int // index in routeWalker.gates
+	matchers int // number of matchers before the gate whose routes are not finished
 }
 
-// Named routes can invoke themselves and each other.
+// Limits of the walk: named routes can invoke themselves and each other.
 const (
 	maxDepth  = 32
 	maxRoutes = 10_000
 )
 
-func (f *routeWalker) routes(list []configRoute, at routeContext) {
-	groups := map[string][]int{} // gates in routes of a group, of which a request takes only one
+func (w *routeWalker) routes(list []configRoute, at routeContext) {
+	groups := map[string][]int{} // by group, of whose routes a request takes only one
 	for i := range list {
 		r := &list[i]
-		if f.left--; f.left < 0 {
+		if w.left--; w.left < 0 {
 			return
 		}
-		held := f.hold(groups[r.Group])
-		first := len(f.gates)
-		at.auth = f.route(r, at)
-		f.exitRoute(first, at.under, r.Terminal)
-		f.waiting = append(f.waiting, held...)
-		for n := first; r.Group != "" && n < len(f.gates); n++ {
+		held := w.hold(groups[r.Group])
+		first := len(w.gates)
+		at.auth = w.route(r, at)
+		w.exitRoute(first, at.matchers, r.Terminal)
+		w.pending = append(w.pending, held...)
+		for n := first; r.Group != "" && n < len(w.gates); n++ {
 			groups[r.Group] = append(groups[r.Group], n)
 		}
 	}
 }
 
-// hold takes gates out of those that wait, and returns them.
-func (f *routeWalker) hold(gates []int) (held []pendingGate) {
-	f.waiting = slices.DeleteFunc(f.waiting, func(w pendingGate) bool {
-		out := slices.Contains(gates, w.gate)
+// hold removes gates from the pending ones and returns them.
+func (w *routeWalker) hold(gates []int) (held []pendingGate) {
+	w.pending = slices.DeleteFunc(w.pending, func(p pendingGate) bool {
+		out := slices.Contains(gates, p.gate)
 		if out {
-			held = append(held, w)
+			held = append(held, p)
 		}
 		return out
 	})
 	return held
 }
 
-// exitRoute says of the gates from first on that the route that they stand in is over. After a terminal one nothing comes.
-func (f *routeWalker) exitRoute(first, under int, terminal bool) {
-	f.waiting = slices.DeleteFunc(f.waiting, func(w pendingGate) bool { return terminal && w.gate >= first })
-	for i := range f.waiting {
-		f.waiting[i].under = min(f.waiting[i].under, under)
+// exitRoute ends the route of the gates from index first on. After a terminal route no handler follows.
+func (w *routeWalker) exitRoute(first, matchers int, terminal bool) {
+	w.pending = slices.DeleteFunc(w.pending, func(p pendingGate) bool { return terminal && p.gate >= first })
+	for i := range w.pending {
+		w.pending[i].matchers = min(w.pending[i].matchers, matchers)
 	}
 }
 
-// route returns whether what follows is behind authentication. Like the gate itself it takes one for some requests for
-// enough: the console asks again, with each request, whether it took place.
-func (f *routeWalker) route(r *configRoute, at routeContext) bool {
+// route reports whether the following handlers are behind authentication. Like the gate itself, it accepts authentication of some
+// requests only: the console checks for each request whether it was authenticated.
+func (w *routeWalker) route(r *configRoute, at routeContext) bool {
 	at = at.matched(r.Match)
 	for _, raw := range r.Handle {
 		var h configHandler
 		if json.Unmarshal(raw, &h) != nil {
-			continue // its members are of other types: none that is looked at
+			continue // fields of other types: not a handler that is checked
 		}
 		switch h.Handler {
 		case "authentication":
 			at.auth = true
 		case "subroute":
-			f.nested(h.Routes, at)
-			f.sometimes([]configErrors{h.Errors}, at)
+			w.nested(h.Routes, at)
+			w.conditional([]configErrors{h.Errors}, at)
 		case "invoke":
-			if named, ok := f.server.NamedRoutes[h.Name]; ok {
-				f.nested([]configRoute{named}, at)
+			if named, ok := w.server.NamedRoutes[h.Name]; ok {
+				w.nested([]configRoute{named}, at)
 			}
 		case "intercept":
-			f.sometimes(h.HandleResponse, at)
+			w.conditional(h.HandleResponse, at)
 		case "docsgate":
-			f.gate(&h, at)
+			w.gate(&h, at)
 		case "docsgate_console":
-			f.consoles = append(f.consoles, doctor.Console{Site: at.site, Token: h.AdminToken != "", Auth: at.auth})
+			w.consoles = append(w.consoles, doctor.Console{Site: at.site, Token: h.AdminToken != "", Auth: at.auth})
 		case "reverse_proxy":
-			f.forwards(&h, at)
+			w.reverseProxy(&h, at)
 		}
 	}
 	return at.auth
 }
 
-func (f *routeWalker) nested(list []configRoute, at routeContext) {
-	if f.depth < maxDepth {
-		f.depth++
-		f.routes(list, at)
-		f.depth--
+func (w *routeWalker) nested(list []configRoute, at routeContext) {
+	if w.depth < maxDepth {
+		w.depth++
+		w.routes(list, at)
+		w.depth--
 	}
 }
 
-// sometimes walks routes that are taken after an error, or after some answers.
-func (f *routeWalker) sometimes(lists []configErrors, at routeContext) {
+// conditional walks routes that are taken after an error, or for some responses.
+func (w *routeWalker) conditional(lists []configErrors, at routeContext) {
 	at.partly = true
-	at.under++
+	at.matchers++
 	for _, l := range lists {
-		f.nested(l.Routes, at)
+		w.nested(l.Routes, at)
 	}
 }
 
-// matched is the place behind a matcher: fewer hosts, or fewer requests.
+// matched returns the position behind matcher sets, which reduce the hosts or the requests.
 func (p routeContext) matched(sets []map[string]json.RawMessage) routeContext {
 	var hosts []string
 	all := len(sets) > 0
 	if all {
-		p.under++
+		p.matchers++
 	}
 	for _, set := range sets {
 		var some []string
@@ -154,27 +154,27 @@ func (p routeContext) matched(sets []map[string]json.RawMessage) routeContext {
 	return p
 }
 
-func (f *routeWalker) gate(h *configHandler, at routeContext) {
+func (w *routeWalker) gate(h *configHandler, at routeContext) {
 	g := doctor.Gate{Site: at.site, Endpoints: h.Endpoints, Conditional: at.partly}
 	if len(g.Endpoints) == 0 {
 		g.Endpoints = []string{"widget"}
 	}
-	if f.server.Logs != nil {
-		g.LogsCredentials, g.Traces = f.server.Logs.Credentials, f.server.Logs.Trace
+	if w.server.Logs != nil {
+		g.LogsCredentials, g.Traces = w.server.Logs.Credentials, w.server.Logs.Trace
 	}
 	if h.Upstream == "" {
-		f.waiting = append(f.waiting, pendingGate{gate: len(f.gates), under: at.under})
+		w.pending = append(w.pending, pendingGate{gate: len(w.gates), matchers: at.matchers})
 	} else if address, err := upstream.ParseAddress(replaced(h.Upstream)); err == nil {
 		g.Upstreams = []doctor.Upstream{{Address: address, TLS: h.TLS.settings()}}
 	}
-	f.gates = append(f.gates, g)
+	w.gates = append(w.gates, g)
 }
 
-// forwards gives the gates before a reverse_proxy its upstreams, and those of the reverse_proxy that takes over from some
-// of its answers. If some requests only come here, further ones may follow.
-func (f *routeWalker) forwards(h *configHandler, at routeContext) {
-	if h.Rewrite.Method != "" { // it asks somebody else first, as forward_auth does
-		f.sometimes(h.HandleResponse, at)
+// reverseProxy adds the upstreams of a reverse_proxy to the pending gates, also those of nested reverse_proxy handlers for some
+// responses. If only some requests get here, the gates stay pending for the others.
+func (w *routeWalker) reverseProxy(h *configHandler, at routeContext) {
+	if h.Rewrite.Method != "" { // forward_auth: the upstream only authenticates
+		w.conditional(h.HandleResponse, at)
 		return
 	}
 	var all []doctor.Upstream
@@ -188,13 +188,13 @@ func (f *routeWalker) forwards(h *configHandler, at routeContext) {
 			all = append(all, doctor.Upstream{Address: address, TLS: settings})
 		}
 	}
-	for _, w := range f.waiting {
-		g := &f.gates[w.gate]
+	for _, p := range w.pending {
+		g := &w.gates[p.gate]
 		g.Upstreams = append(g.Upstreams, all...)
 	}
-	if len(f.waiting) == 0 && f.open {
-		f.beside = append(f.beside, doctor.Bypass{Site: at.site, Upstreams: all})
+	if len(w.pending) == 0 && w.anyClient {
+		w.bypasses = append(w.bypasses, doctor.Bypass{Site: at.site, Upstreams: all})
 	}
-	f.sometimes(h.HandleResponse, at)
-	f.waiting = slices.DeleteFunc(f.waiting, func(w pendingGate) bool { return at.under <= w.under })
+	w.conditional(h.HandleResponse, at)
+	w.pending = slices.DeleteFunc(w.pending, func(p pendingGate) bool { return at.matchers <= p.matchers })
 }

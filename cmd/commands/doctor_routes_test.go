@@ -29,7 +29,7 @@ func adapted(t *testing.T, text string) *deployment {
 }
 
 // A gate without an upstream of its own has those of the handlers that its requests really come to.
-func TestDoctorFindsGatesAndTheirUpstreams(t *testing.T) {
+func TestDoctorGateUpstreams(t *testing.T) {
 	for name, c := range map[string]struct{ site, want string }{
 		"own forwarding":                 {"docsgate a:1", "a:1"},
 		"reverse_proxy":                  {"docsgate\nreverse_proxy a:1 b:2", "a:1 b:2"},
@@ -81,7 +81,7 @@ func upstreamsOf(g doctor.Gate) string {
 }
 
 // The doctor takes a console for protected exactly where the gate starts with it.
-func TestDoctorFindsConsoles(t *testing.T) {
+func TestDoctorConsoles(t *testing.T) {
 	const auth = "basic_auth %s{\nme $2a$14$7NVxBVCZqe9YX4BvqIBLCO4fYKo.WbHF3F4JC0pi7Z1HRZOvHqVVm\n}\n"
 	for name, c := range map[string]struct {
 		site string
@@ -103,7 +103,7 @@ func TestDoctorFindsConsoles(t *testing.T) {
 }
 
 // Routes that invoke each other end the walk, not the doctor.
-func TestDoctorEndsOnRoutesThatInvokeThemselves(t *testing.T) {
+func TestDoctorRecursiveNamedRoutes(t *testing.T) {
 	var named strings.Builder
 	for i := range 8 {
 		fmt.Fprintf(&named, `%s"r%d": {"handle": [`, map[bool]string{true: ","}[i > 0], i)
@@ -125,7 +125,7 @@ func TestDoctorEndsOnRoutesThatInvokeThemselves(t *testing.T) {
 }
 
 // The configurations that this repository offers to copy give the doctor nothing to say.
-func TestDoctorKnowsTheExamples(t *testing.T) {
+func TestDoctorExampleConfigs(t *testing.T) {
 	t.Setenv("DOCSGATE_APP_PASSWORD_HASH", "$2a$14$Zkx19XLiW6VYouLHR5NmfOFU0z2GTNmpkT/5qqR7hx4IjWJPDhjvG")
 	files, err := filepath.Glob("../../examples/*/Caddyfile")
 	if err != nil || len(files) == 0 {

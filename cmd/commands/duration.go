@@ -14,7 +14,7 @@ import (
 
 var inDays = regexp.MustCompile(`^([0-9]{1,5})(d|w)$`)
 
-// parseDuration reads a span of time: days or weeks as 90d or 2w, all else as Go does, such as 36h or 1h30m.
+// parseDuration parses a duration: days or weeks such as 90d or 2w, or Go's syntax such as 36h or 1h30m. It must not be negative.
 func parseDuration(text string) (time.Duration, error) {
 	const day = 24 * time.Hour
 	if m := inDays.FindStringSubmatch(text); m != nil {
@@ -29,12 +29,13 @@ func parseDuration(text string) (time.Duration, error) {
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil || d < 0 {
-		return 0, errors.New("write a span of time such as 30m, 24h, 7d or 2w")
+		return 0, errors.New("write a duration such as 30m, 24h, 7d or 2w")
 	}
 	return d, nil
 }
 
-// parseTime reads a moment: a span of time from now, a day, which begins at 00:00 UTC, or RFC 3339.
+// parseTime parses a time: a duration from now, a date, which means 00:00 UTC, or RFC 3339. The result is in UTC, in whole
+// seconds if it is relative to now.
 func parseTime(text string, now time.Time) (time.Time, error) {
 	for _, layout := range []string{time.DateOnly, time.RFC3339} {
 		if at, err := time.Parse(layout, text); err == nil {
@@ -43,17 +44,17 @@ func parseTime(text string, now time.Time) (time.Time, error) {
 	}
 	d, err := parseDuration(text)
 	if err != nil {
-		return time.Time{}, errors.New("write a span of time such as 90d, a day such as 2027-01-01, or a moment such as " +
+		return time.Time{}, errors.New("write a duration such as 90d, a date such as 2027-01-01, or a time such as " +
 			"2027-01-01T12:00:00Z")
 	}
 	at := now.Add(d).UTC().Truncate(time.Second)
 	if at.Year() > 9999 {
-		return time.Time{}, errors.New("this is after the year 9999: leave it away for a key without an end")
+		return time.Time{}, errors.New("the time is after the year 9999: leave the flag out for a key that never expires")
 	}
 	return at, nil
 }
 
-// relativeTime tells a moment as people do; nil: never.
+// relativeTime returns a time relative to now, such as "3 days ago"; for nil "never".
 func relativeTime(at *time.Time, now time.Time) string {
 	if at == nil {
 		return "never"
@@ -61,15 +62,15 @@ func relativeTime(at *time.Time, now time.Time) string {
 	return humanize.RelTime(*at, now, "ago", "from now")
 }
 
-// moment tells a moment exactly; nil: "".
-func moment(at *time.Time) string {
+// formatTime returns a time in RFC 3339, in UTC; for nil "".
+func formatTime(at *time.Time) string {
 	if at == nil {
 		return ""
 	}
 	return at.UTC().Format(time.RFC3339)
 }
 
-// sparkline draws counts as bars of eight heights; a count of zero shows as a dot.
+// sparkline returns a bar of one of eight heights for each count, and a dot for 0.
 func sparkline(counts []uint64) string {
 	bars := []rune("▁▂▃▄▅▆▇█")
 	var most uint64
@@ -95,10 +96,10 @@ func sum(counts []uint64) (total uint64) {
 	return total
 }
 
-// number writes a count with separators.
-func number(n uint64) string { return humanize.Comma(int64(min(n, 1<<62))) }
+// formatCount returns a count with thousands separators.
+func formatCount(n uint64) string { return humanize.Comma(int64(min(n, 1<<62))) }
 
-// plural is "1 key", "2 keys".
+// plural returns a count with its noun, such as "1 key" or "2 keys".
 func plural(n int, one, more string) string {
 	if n == 1 {
 		return "1 " + one

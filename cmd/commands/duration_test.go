@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-func TestParseMoment(t *testing.T) {
+func TestParseTime(t *testing.T) {
 	now := time.Date(2026, 3, 4, 5, 6, 7, 8, time.FixedZone("", 3600))
 	for _, c := range []struct{ in, out string }{
 		{"90d", "2026-06-02T04:06:07Z"},
@@ -25,7 +25,7 @@ func TestParseMoment(t *testing.T) {
 	} {
 		t.Run(c.in, func(t *testing.T) {
 			at, err := parseTime(c.in, now)
-			got := moment(&at)
+			got := formatTime(&at)
 			if err != nil {
 				got = ""
 			}

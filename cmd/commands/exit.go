@@ -11,16 +11,16 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// The exit statuses of "docsgate keys". They are promised in its help.
+// The exit statuses of "docsgate keys", as documented in its help.
 const (
 	exitFailed      = 1
 	exitUsage       = 2
 	exitNotFound    = 3
-	exitRefused     = 4
+	exitRejected    = 4
 	exitUnreachable = 5
 )
 
-// exitError is an error that decides the exit status.
+// exitError is an error with the exit status that the command ends with.
 type exitError struct {
 	status int
 	err    error
@@ -33,24 +33,24 @@ func failf(status int, format string, a ...any) error {
 	return &exitError{status: status, err: fmt.Errorf(format, a...)}
 }
 
-// exit prints an error and returns what makes Caddy's main function end with its status.
+// exit prints an error and returns an error with which Caddy's main function exits with its status.
 func exit(cmd *cobra.Command, err error) error {
 	if err == nil {
 		return nil
 	}
-	fmt.Fprintln(cmd.ErrOrStderr(), "Error:", visibleLines(err.Error()))
+	fmt.Fprintln(cmd.ErrOrStderr(), "Error:", sanitizeLines(err.Error()))
 	cmd.SilenceErrors = true
 	status := exitFailed
 	if f := (*exitError)(nil); errors.As(err, &f) {
 		status = f.status
 	}
 	if status == exitFailed {
-		return err // Caddy's own
+		return err // Caddy's main function exits with 1
 	}
 	return caddycmd.WrapCommandFuncForCobra(func(caddycmd.Flags) (int, error) { return status, nil })(cmd, nil)
 }
 
-// usageError makes the errors of a check of arguments end with exitUsage.
+// usageError wraps an argument check, so that its errors have the status exitUsage.
 func usageError(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if err := check(cmd, args); err != nil {
@@ -60,33 +60,32 @@ func usageError(check cobra.PositionalArgs) cobra.PositionalArgs {
 	}
 }
 
-// secretPattern matches what may be a token, or a piece of one, in whatever stands on the command line. The masked form that
-// lists show does not match.
+// secretPattern matches a token, or the beginning of one, anywhere on the command line. It does not match the masked form that
+// lists show.
 var secretPattern = regexp.MustCompile(`dgk_[0-9A-Za-z_-]{5}`)
 
-var errSecretArgument = errors.New("a token does not go onto the command line, where it stays in the history of the shell " +
-	"and shows in the list of processes: name the key by its ID or name (list --query finds it by its last four " +
-	"characters), and rotate it")
+var errSecretArgument = errors.New("a token must not be on the command line, where it stays in the shell history and is visible " +
+	"in the process list: name the key by its ID or name (list --query finds it by its last four characters), and rotate it")
 
-// flagError says what is wrong with the flags, without repeating what may be a secret: pflag repeats all it does not know.
+// flagError reports a flag error without repeating a secret: pflag quotes unknown flags.
 func flagError(cmd *cobra.Command, err error) error {
 	if secretPattern.MatchString(err.Error()) {
 		return exit(cmd, &exitError{exitUsage, errSecretArgument})
 	}
 	if e := (*pflag.InvalidValueError)(nil); errors.As(err, &e) {
 		cause := errors.Unwrap(e)
-		if n := (*strconv.NumError)(nil); errors.As(cause, &n) { // its text names a function of Go
+		if n := (*strconv.NumError)(nil); errors.As(cause, &n) { // its text names a Go function
 			cause = errors.New("write a whole number")
 			if e.GetFlag().Value.Type() == "bool" {
-				cause = errors.New("write true or false, or nothing")
+				cause = errors.New("write true or false, or leave the value out")
 			}
 		}
-		err = fmt.Errorf("this is no value for --%s: %w", e.GetFlag().Name, cause)
+		err = fmt.Errorf("invalid value for --%s: %w", e.GetFlag().Name, cause)
 	}
 	return exit(cmd, failf(exitUsage, "%w; see --help", err))
 }
 
-// noSecrets refuses arguments and values of flags that may be tokens.
+// noSecrets returns an error if an argument or the value of a flag may be a token.
 func noSecrets(cmd *cobra.Command, args []string) error {
 	found := false
 	for _, arg := range args {
@@ -99,14 +98,15 @@ func noSecrets(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// arguments checks that there are as many arguments as the command takes, and no secrets.
-func arguments(least, most int, sentence string) cobra.PositionalArgs {
+// arguments checks that the number of arguments is in [least, most], with message as the error otherwise, and that no argument
+// or flag is a secret.
+func arguments(least, most int, message string) cobra.PositionalArgs {
 	return usageError(func(cmd *cobra.Command, args []string) error {
 		if err := noSecrets(cmd, args); err != nil {
 			return err
 		}
 		if len(args) < least || len(args) > most {
-			return errors.New(sentence)
+			return errors.New(message)
 		}
 		return nil
 	})

@@ -71,7 +71,7 @@ func exitQuestion(prefix, text string) string {
 
 // SIGTERM ends the process though clients hold it in every way, also under a configuration that a reload has replaced, and
 // a client that reads is told why its stream ends.
-func TestTheProcessExits(t *testing.T) {
+func TestShutdownExits(t *testing.T) {
 	for _, reload := range []bool{false, true} {
 		t.Run(fmt.Sprintf("reload %v", reload), func(t *testing.T) {
 			dir := t.TempDir()

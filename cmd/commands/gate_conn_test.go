@@ -9,7 +9,7 @@ import (
 )
 
 // Only where nobody listens the commands may turn to the store's file.
-func TestNobodyListens(t *testing.T) {
+func TestIsConnRefused(t *testing.T) {
 	folder := t.TempDir()
 	file := filepath.Join(folder, "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {

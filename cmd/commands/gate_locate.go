@@ -16,24 +16,24 @@ import (
 	"github.com/docsgate/docsgate/caddymodule"
 )
 
-// target says where the keys are: how Caddy's admin endpoint is reached, and where the store's file is.
+// target is the result of locating the keys: the address of Caddy's admin endpoint and the path of the store file.
 type target struct {
 	admin   string // a network address; empty: the configuration has no admin endpoint
 	named   bool   // the admin endpoint was named on the command line
 	store   string // path of the file
-	hasFeed bool   // the configuration says "feed store", or there is none to say
+	hasFeed bool   // the configuration has "feed store", or there is no configuration
 }
 
-// find looks up the place in the flags, in the configuration that they name, or in a Caddyfile of this folder.
+// find locates the keys by the flags, the configuration that they name, or the Caddyfile in the current directory.
 func (f *connFlags) find() (target, error) {
 	switch {
 	case f.address != "" && f.store != "":
-		return target{}, failf(exitUsage, "--address and --store exclude each other: name the running gate or the file")
+		return target{}, failf(exitUsage, "--address and --store are mutually exclusive: name the running gate or the file")
 	case f.adapter != "" && f.config == "":
 		return target{}, failf(exitUsage, "--adapter needs --config")
 	case f.store != "":
 		return target{store: f.store, hasFeed: true}, nil
-	case f.address != "": // it wins over a configuration, as with Caddy's own commands
+	case f.address != "": // takes precedence over a configuration, as in Caddy's own commands
 		return target{admin: f.address, named: true}, nil
 	}
 	config, file, err := f.read()
@@ -48,7 +48,7 @@ func (f *connFlags) find() (target, error) {
 	if config == nil {
 		return p, nil
 	}
-	var said struct {
+	var parsed struct {
 		Admin struct {
 			Disabled bool `json:"disabled"`
 		} `json:"admin"`
@@ -61,14 +61,14 @@ func (f *connFlags) find() (target, error) {
 			} `json:"docsgate"`
 		} `json:"apps"`
 	}
-	if err := json.Unmarshal(config, &said); err != nil {
+	if err := json.Unmarshal(config, &parsed); err != nil {
 		return target{}, failf(exitUsage, "reading the configuration %s: %w", file, err)
 	}
-	if said.Admin.Disabled {
+	if parsed.Admin.Disabled {
 		p.admin = ""
 	}
 	p.hasFeed = false
-	for _, feed := range said.Apps.Docsgate.Feeds {
+	for _, feed := range parsed.Apps.Docsgate.Feeds {
 		if feed.Feed != "store" {
 			continue
 		}
@@ -78,15 +78,15 @@ func (f *connFlags) find() (target, error) {
 		}
 		p.store, err = caddy.NewReplacer().ReplaceOrErr(feed.Path, true, true)
 		if err != nil || p.store == "" {
-			return target{}, failf(exitUsage, "the path of \"feed store\" in %s cannot be told here: name it with --store", file)
+			return target{}, failf(exitUsage, "the path of \"feed store\" in %s has placeholders that cannot be resolved here: name it with --store", file)
 		}
 		break
 	}
 	return p, nil
 }
 
-// read returns the configuration as JSON, adapted if it has to be, and the name of its file. Without --config and without a
-// Caddyfile in this folder both are empty. It is Caddy's own LoadConfig, without what that logs.
+// read returns the configuration as JSON, adapted if necessary, and the name of its file. Both are empty without --config and
+// without a Caddyfile in the current directory. It does what Caddy's LoadConfig does, without its log output.
 func (f *connFlags) read() ([]byte, string, error) {
 	file := f.config
 	if file == "" {
@@ -106,15 +106,15 @@ func (f *connFlags) read() ([]byte, string, error) {
 	}
 	if adapter == "" {
 		if !json.Valid(config) {
-			return nil, "", fmt.Errorf("the configuration %s is not JSON: name its kind with --adapter", file)
+			return nil, "", fmt.Errorf("the configuration %s is not JSON: name its config adapter with --adapter", file)
 		}
 		return config, file, nil
 	}
-	adapts := caddyconfig.GetAdapter(adapter)
-	if adapts == nil {
-		return nil, "", fmt.Errorf("there is no config adapter %q", adapter)
+	configAdapter := caddyconfig.GetAdapter(adapter)
+	if configAdapter == nil {
+		return nil, "", fmt.Errorf("unrecognized config adapter %q", adapter)
 	}
-	adapted, _, err := adapts.Adapt(config, map[string]any{"filename": file})
+	adapted, _, err := configAdapter.Adapt(config, map[string]any{"filename": file})
 	if err != nil {
 		return nil, "", fmt.Errorf("adapting the configuration %s: %w", file, err)
 	}

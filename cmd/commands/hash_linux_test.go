@@ -12,7 +12,7 @@ import (
 )
 
 // What is typed at a terminal does not show there, and the terminal is afterwards as it was.
-func TestTokenIsNotShown(t *testing.T) {
+func TestTokenNotEchoed(t *testing.T) {
 	const token = "dgk_typed-at-a-terminal"
 	master, slave := openTerminal(t)
 	if !echoes(t, slave) {

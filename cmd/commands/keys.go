@@ -10,30 +10,30 @@ import (
 func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  "keys",
-		Short: "Works with the keys of the gate",
+		Short: "Manage the keys of the gate",
 		Long: `
-Makes, lists, rotates, revokes, imports and exports the keys of the gate. A key is a record, the token is the string that a
-client presents; the gate keeps only the SHA-256 of it, so a token is shown once, when it is made.
+Create, list, rotate, revoke, import and export the keys of the gate. A key is a record; the token is the string that a client
+presents. The gate stores only the SHA-256 of the token, so a token is shown once, when it is created.
 
-The commands speak with the running gate, over Caddy's admin endpoint: the one that --address names, else the one of the
-configuration (--config, or a Caddyfile in this folder), else localhost:2019. If no --address is given and nothing listens
-there, they work on the store's file itself: the one that --store names, else the one of the configuration, else
-docsgate/keys.db in Caddy's data directory. A file that a gate has open is never touched.
+The commands connect to the running gate over Caddy's admin endpoint. Its address is the one that --address names, else the
+one in the configuration (--config, or the Caddyfile in the current directory), else localhost:2019. If --address is not given
+and nothing listens there, the commands open the store file directly: the one that --store names, else the one in the
+configuration, else docsgate/keys.db in Caddy's data directory. They never open a file that a running gate has open.
 
-Results go to the standard output, all else to the standard error. A token is printed alone on a line, so that it can be
-piped. With --json each result is one line of JSON, in the form of the API. Keys are named by ID, or by their name if only
-one has it. Secrets are never taken from the command line.
+Results are written to standard output, everything else to standard error. A token is printed alone on a line, so that it can
+be piped. With --json each result is one line of JSON, in the format of the API. KEY is the ID of a key, or its name if only
+one key has that name. Secrets are never read from the command line.
 
-Exit status: 0 done; 1 failed; 2 wrong use of the command; 3 there is no such key; 4 refused: a value is not valid, or the
-key is not in a state for it; 5 the gate or the store cannot be reached.`,
+Exit status: 0 success; 1 failure; 2 usage error; 3 key not found; 4 rejected (invalid value or state); 5 the gate or the
+store is not reachable.`,
 		CobraFunc: func(cmd *cobra.Command) {
 			cmd.Use = "keys <command>"
 			cmd.Example = `  $ docsgate keys create --name "Docs site" --source 3f1c0a52-9f0e-4c3f-8f0b-5a7d3f1c2e44 --expires 90d
   $ docsgate keys list --state active
   $ docsgate keys rotate "Docs site" --grace 7d | wrangler secret put DOCSGPT_KEY
   $ docsgate keys revoke key_01k9s8q7v3t2m6n4x5c8b7a9ze`
-			// What stands here by mistake may be a token, so it is not repeated.
-			cmd.Args = usageError(refuseArguments("name one of the commands of \"keys\"; see --help"))
+			// An argument here may be a token by mistake, so the error does not repeat it.
+			cmd.Args = usageError(rejectArguments("unknown command: name one of the subcommands of \"keys\"; see --help"))
 			cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 			cmd.SetFlagErrorFunc(flagError)
 			cmd.AddCommand(hashCommand(), createCommand(), listCommand(), showCommand(), rotateCommand(),
@@ -43,11 +43,11 @@ key is not in a state for it; 5 the gate or the store cannot be reached.`,
 	})
 }
 
-// refuseArguments is cobra.NoArgs for a command to which a secret may be given by mistake: it does not repeat it.
-func refuseArguments(sentence string) cobra.PositionalArgs {
+// rejectArguments is like cobra.NoArgs, but its error is message and does not repeat the argument, which may be a secret.
+func rejectArguments(message string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
 		if len(args) > 0 {
-			return errors.New(sentence)
+			return errors.New(message)
 		}
 		return nil
 	}

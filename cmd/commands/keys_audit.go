@@ -18,7 +18,7 @@ type auditPage struct {
 	Next    uint64            `json:"next_cursor"`
 }
 
-// auditEntry is one entry of it.
+// auditEntry is one entry of the audit trail, as in the API.
 type auditEntry struct {
 	Seq    uint64    `json:"seq"`
 	At     time.Time `json:"at"`
@@ -38,22 +38,23 @@ func auditCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "audit [KEY]",
-		Short: "Tells who changed what, the newest first",
+		Short: "List changes to keys, newest first",
 		Long: `
-Tells the changes of all keys, or of one, the newest first: when, who, from where, and what. There is never a token in it.
+List the changes to all keys, or to one, newest first: when, by whom, from where, and what. The audit trail never contains a
+token.
 
-With --json each entry is one line of JSON, in the form of the API.`,
+With --json each entry is one line of JSON, in the format of the API.`,
 		Example: `  $ docsgate keys audit
   $ docsgate keys audit "Docs site" --all --json | jq -r 'select(.action == "rotated") | .at'`,
-		Args:              arguments(0, 1, "name one key by its ID or name, or none for the changes of all"),
+		Args:              arguments(0, 1, "name one key by its ID or name, or none for the changes to all keys"),
 		ValidArgsFunction: where.completeKeys(),
 	}
 	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
 		switch {
 		case limit < 1:
-			return exit(cmd, failf(exitUsage, "--limit is 1 or more; --all tells all"))
+			return exit(cmd, failf(exitUsage, "--limit must be at least 1; use --all to list all changes"))
 		case all && cmd.Flags().Changed("limit"):
-			return exit(cmd, failf(exitUsage, "--limit and --all exclude each other"))
+			return exit(cmd, failf(exitUsage, "--limit and --all are mutually exclusive"))
 		}
 		return nil
 	}
@@ -89,12 +90,12 @@ With --json each entry is one line of JSON, in the form of the API.`,
 					}
 					continue
 				}
-				rows.add(moment(&e.At), e.Who, e.From, e.Action, e.Key, e.Name, e.Detail)
+				rows.add(formatTime(&e.At), e.Who, e.From, e.Action, e.Key, e.Name, e.Detail)
 			}
 			given += len(page.Entries)
 			if page.Next == 0 || len(page.Entries) == 0 || !all && given >= limit {
 				if page.Next != 0 {
-					fmt.Fprintf(cmd.ErrOrStderr(), "The newest %s; --all tells all.\n", plural(given, "change", "changes"))
+					fmt.Fprintf(cmd.ErrOrStderr(), "Showing the newest %s; use --all to list all.\n", plural(given, "change", "changes"))
 				}
 				break
 			}
@@ -104,13 +105,13 @@ With --json each entry is one line of JSON, in the form of the API.`,
 			return nil
 		}
 		if given == 0 {
-			fmt.Fprintln(cmd.ErrOrStderr(), "There are no changes yet.")
+			fmt.Fprintln(cmd.ErrOrStderr(), "There are no changes.")
 			return nil
 		}
 		return rows.write(out)
 	})
-	cmd.Flags().IntVarP(&limit, "limit", "n", 50, "Tell so many changes at most")
-	cmd.Flags().BoolVar(&all, "all", false, "Tell all changes")
+	cmd.Flags().IntVarP(&limit, "limit", "n", 50, "Maximum number of changes to list")
+	cmd.Flags().BoolVar(&all, "all", false, "List all changes")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "Print each change as one line of JSON")
 	where.add(cmd)
 	completeFlags(cmd, &where)

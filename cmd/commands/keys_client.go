@@ -19,46 +19,46 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// maxAnswerBytes is the longest answer that is kept in memory.
-const maxAnswerBytes = 64 << 20
+// maxResponseBytes is the maximum size of a response that is read into memory.
+const maxResponseBytes = 64 << 20
 
-// keyView is a key as the API tells it.
+// keyView is a key as in the API.
 type keyView struct {
-	ID       string     `json:"id"`
-	Name     string     `json:"name"`
-	Feed     string     `json:"feed"`
-	Issued   bool       `json:"issued"`
-	Binding  string     `json:"binding"`
-	Sources  []string   `json:"sources"`
-	Agent    string     `json:"agent"`
-	Masked   string     `json:"masked_token"`
-	State    string     `json:"state"`
-	Problem  string     `json:"unusable_reason"`
-	Created  *time.Time `json:"created"`
-	Changed  *time.Time `json:"changed"`
-	Rotated  *time.Time `json:"rotated"`
-	Before   *time.Time `json:"not_before"`
-	Expires  *time.Time `json:"expires"`
-	OldUntil *time.Time `json:"previous_token_expires"`
-	Used     *time.Time `json:"last_used"`
-	OldUsed  *time.Time `json:"previous_token_last_used"`
-	Requests []uint64   `json:"requests_24h"`
-	Token    string     `json:"token"` // only of a key that was just made or rotated
+	ID              string     `json:"id"`
+	Name            string     `json:"name"`
+	Feed            string     `json:"feed"`
+	Issued          bool       `json:"issued"`
+	Binding         string     `json:"binding"`
+	Sources         []string   `json:"sources"`
+	Agent           string     `json:"agent"`
+	Masked          string     `json:"masked_token"`
+	State           string     `json:"state"`
+	Problem         string     `json:"unusable_reason"`
+	Created         *time.Time `json:"created"`
+	Changed         *time.Time `json:"changed"`
+	Rotated         *time.Time `json:"rotated"`
+	Before          *time.Time `json:"not_before"`
+	Expires         *time.Time `json:"expires"`
+	PreviousExpires *time.Time `json:"previous_token_expires"`
+	Used            *time.Time `json:"last_used"`
+	PreviousUsed    *time.Time `json:"previous_token_last_used"`
+	Requests        []uint64   `json:"requests_24h"`
+	Token           string     `json:"token"` // only in the response that creates or rotates the key
 }
 
-// keyAnswer is a key, and the JSON that it was told in.
-type keyAnswer struct {
+// keyResponse is a key, and the JSON that it was decoded from.
+type keyResponse struct {
 	keyView
 	raw json.RawMessage
 }
 
 // UnmarshalJSON implements json.Unmarshaler.
-func (k *keyAnswer) UnmarshalJSON(data []byte) error {
+func (k *keyResponse) UnmarshalJSON(data []byte) error {
 	k.raw = bytes.Clone(data)
 	return json.Unmarshal(data, &k.keyView)
 }
 
-// problem is RFC 9457's.
+// problem is an error response of the API, in the format of RFC 9457.
 type problem struct {
 	Title  string `json:"title"`
 	Detail string `json:"detail"`
@@ -70,7 +70,8 @@ type problem struct {
 	} `json:"errors"`
 }
 
-// run is a command that works on a gate. Its error decides the exit status; an interrupt ends ctx.
+// run returns cobra's RunE for a command that needs a gate or a store. The error of body sets the exit status. SIGINT and SIGTERM
+// cancel its ctx.
 func (f *connFlags) run(body func(ctx context.Context, g *client, cmd *cobra.Command, args []string) error) func(
 	*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
@@ -88,9 +89,9 @@ func (f *connFlags) run(body func(ctx context.Context, g *client, cmd *cobra.Com
 	}
 }
 
-// call makes a request and reads the JSON of its answer into out. in nil: without a body. A request with an idempotency key
-// is made again if the connection broke.
-func (g *client) call(ctx context.Context, method, path string, in any, idempotent string, out any) error {
+// call sends in as JSON, or no body if in is nil, and decodes the JSON response into out. If the connection fails, a GET request
+// and a request with an idempotency key are retried once.
+func (g *client) call(ctx context.Context, method, path string, in any, idempotencyKey string, out any) error {
 	var body []byte
 	if in != nil {
 		var err error
@@ -98,57 +99,57 @@ func (g *client) call(ctx context.Context, method, path string, in any, idempote
 			return err
 		}
 	}
-	data, err := g.doOnce(ctx, method, path, body, idempotent)
+	data, err := g.doOnce(ctx, method, path, body, idempotencyKey)
 	if broken := (*uncertainError)(nil); errors.As(err, &broken) && ctx.Err() == nil &&
-		(idempotent != "" || method == http.MethodGet) {
-		data, err = g.doOnce(ctx, method, path, body, idempotent)
+		(idempotencyKey != "" || method == http.MethodGet) {
+		data, err = g.doOnce(ctx, method, path, body, idempotencyKey)
 	}
 	if err != nil {
 		return err
 	}
 	if err := json.Unmarshal(data, out); err != nil {
-		return failf(exitUnreachable, "%s gave an answer that is not understood; it may be of another version: %w", g.name, err)
+		return failf(exitUnreachable, "cannot decode the response of %s, which may have another version: %w", g.name, err)
 	}
 	return nil
 }
 
-// uncertainError is a request of which it is not known whether it was carried out.
+// uncertainError is the failure of a request that the gate may have carried out.
 type uncertainError struct{ err error }
 
 func (e *uncertainError) Error() string { return e.err.Error() }
 func (e *uncertainError) Unwrap() error { return e.err }
 
-func (g *client) doOnce(ctx context.Context, method, path string, body []byte, idempotent string) ([]byte, error) {
-	resp, err := g.send(ctx, method, path, body, idempotent)
+func (g *client) doOnce(ctx context.Context, method, path string, body []byte, idempotencyKey string) ([]byte, error) {
+	resp, err := g.send(ctx, method, path, body, idempotencyKey)
 	if err != nil {
 		return nil, err
 	}
 	defer resp.Body.Close()
-	data, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswerBytes+1))
+	data, err := io.ReadAll(io.LimitReader(resp.Body, maxResponseBytes+1))
 	switch {
 	case err != nil:
 		return nil, g.wrapTransportError(err)
-	case len(data) > maxAnswerBytes:
-		return nil, fmt.Errorf("%s gave an answer of more than %d bytes", g.name, maxAnswerBytes)
+	case len(data) > maxResponseBytes:
+		return nil, fmt.Errorf("the response of %s is larger than %d bytes", g.name, maxResponseBytes)
 	}
 	return data, nil
 }
 
 func (g *client) wrapTransportError(err error) error {
 	if u := (*url.Error)(nil); errors.As(err, &u) {
-		err = u.Err // the rest repeats the address
+		err = u.Err // url.Error repeats the address
 	}
-	return &exitError{exitUnreachable, &uncertainError{fmt.Errorf("the connection with %s broke: %w", g.name, err)}}
+	return &exitError{exitUnreachable, &uncertainError{fmt.Errorf("the connection to %s failed: %w", g.name, err)}}
 }
 
-// send makes a request. The answer is a good one; its body is to be closed.
-func (g *client) send(ctx context.Context, method, path string, body []byte, idempotent string) (*http.Response, error) {
+// send makes a request. It returns only responses with a 2xx status, whose body the caller closes; others become errors.
+func (g *client) send(ctx context.Context, method, path string, body []byte, idempotencyKey string) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, g.base+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
 	for name, value := range map[string]string{
-		"Origin": g.origin, "Docsgate-Actor": g.actor, "Idempotency-Key": idempotent,
+		"Origin": g.origin, "Docsgate-Actor": g.actor, "Idempotency-Key": idempotencyKey,
 	} {
 		if value != "" {
 			req.Header.Set(name, value)
@@ -169,40 +170,40 @@ func (g *client) send(ctx context.Context, method, path string, body []byte, ide
 	if err != nil {
 		return nil, g.wrapTransportError(err)
 	}
-	return nil, g.refusal(resp, data)
+	return nil, g.responseError(resp, data)
 }
 
-// refusal is the error that an answer stands for.
-func (g *client) refusal(resp *http.Response, body []byte) error {
+// responseError returns the error, with its exit status, for an error response.
+func (g *client) responseError(resp *http.Response, body []byte) error {
 	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	var p problem
 	if kind != "application/problem+json" || json.Unmarshal(body, &p) != nil {
 		switch resp.StatusCode {
 		case http.StatusNotFound, http.StatusNotImplemented:
-			return failf(exitUnreachable, "%s has no store of keys: add \"feed store\" to the docsgate options of its "+
+			return failf(exitUnreachable, "%s has no key store: add \"feed store\" to the docsgate options of its "+
 				"configuration, or name another gate with --address", g.name)
 		case http.StatusForbidden:
-			return failf(exitUnreachable, "%s does not take requests from here: see admin > origins in its configuration", g.name)
+			return failf(exitUnreachable, "%s does not allow this origin: see admin > origins in its configuration", g.name)
 		}
-		return failf(exitUnreachable, "%s answered with status %d, which is not docsgate's", g.name, resp.StatusCode)
+		return failf(exitUnreachable, "%s responded with status %d, which is not a response of docsgate", g.name, resp.StatusCode)
 	}
 	status := exitFailed
 	switch resp.StatusCode {
 	case http.StatusNotFound:
-		if p.Code == "not_found" { // of the path, not of the key
-			return failf(exitUnreachable, "%s does not know what this command asks for; it may be of another version", g.name)
+		if p.Code == "not_found" { // the path, not the key
+			return failf(exitUnreachable, "%s does not have the API endpoint of this command; it may have another version", g.name)
 		}
 		status = exitNotFound
 	case http.StatusNotImplemented, http.StatusServiceUnavailable, http.StatusUnauthorized, http.StatusForbidden:
 		status = exitUnreachable
 	case http.StatusBadRequest, http.StatusConflict, http.StatusGone, http.StatusPreconditionFailed,
 		http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
-		status = exitRefused
+		status = exitRejected
 	}
 	return &exitError{status, &p}
 }
 
-// Error tells the problem in lines for a terminal.
+// Error returns the problem as sanitized lines for a terminal.
 func (p *problem) Error() string {
 	if len(p.Errors) == 0 {
 		if p.Detail == "" {
@@ -210,9 +211,9 @@ func (p *problem) Error() string {
 		}
 		return sanitize(p.Detail)
 	}
-	lines := make([]string, 0, len(p.Errors)+1) // the detail tells nothing else
+	lines := make([]string, 0, len(p.Errors)+1) // the detail only repeats them
 	if len(p.Errors) > 1 {
-		lines = append(lines, "several things are not valid:")
+		lines = append(lines, "several values are not valid:")
 	}
 	for _, e := range p.Errors {
 		where := e.Field

@@ -43,7 +43,7 @@ func statusOf(err error) int {
 }
 
 // A request that can be repeated is repeated once when the connection breaks, and is the same then. Any other is not.
-func TestBrokenConnections(t *testing.T) {
+func TestConnectionErrors(t *testing.T) {
 	for _, c := range []struct {
 		name, method, idempotent string
 		breaks, requests         int
@@ -72,7 +72,7 @@ func TestBrokenConnections(t *testing.T) {
 					}
 					_, _ = io.WriteString(w, `{"id":"key_1","token":"t"}`)
 				})
-				var k keyAnswer
+				var k keyResponse
 				err := g.call(t.Context(), c.method, "/v1/keys", map[string]string{"name": "x"}, c.idempotent, &k)
 				mu.Lock()
 				defer mu.Unlock()
@@ -95,7 +95,7 @@ func TestBrokenConnections(t *testing.T) {
 	}
 }
 
-func TestRefusals(t *testing.T) {
+func TestErrorResponses(t *testing.T) {
 	const problemJSON = "application/problem+json"
 	for _, c := range []struct {
 		name        string
@@ -106,23 +106,23 @@ func TestRefusals(t *testing.T) {
 	}{
 		{"no such key", 404, problemJSON, `{"code":"key_not_found","detail":"There is no such key."}`, exitNotFound, "no such key", ""},
 		{"no such path", 404, problemJSON, `{"code":"not_found","detail":"x"}`, exitUnreachable, "another version", ""},
-		{"not docsgate", 404, "text/plain", "404 page not found", exitUnreachable, "no store of keys", ""},
+		{"not docsgate", 404, "text/plain", "404 page not found", exitUnreachable, "no key store", ""},
 		{"no store", 501, "application/json", `{"error":"x"}`, exitUnreachable, `"feed store"`, ""},
 		{"another origin", 403, "application/json", `{"error":"x"}`, exitUnreachable, "origins", ""},
-		{"conflict", 409, problemJSON, `{"code":"revoked","detail":"The key is revoked."}`, exitRefused, "revoked", ""},
+		{"conflict", 409, problemJSON, `{"code":"revoked","detail":"The key is revoked."}`, exitRejected, "revoked", ""},
 		{
-			"one fault", 422, problemJSON, `{"detail":"d","errors":[{"field":"expires","message":"is over"}]}`, exitRefused,
+			"one fault", 422, problemJSON, `{"detail":"d","errors":[{"field":"expires","message":"is over"}]}`, exitRejected,
 			"expires: is over", "several",
 		},
 		{
 			"two faults", 422, problemJSON, `{"detail":"d","errors":[{"field":"a","message":"b"},{"pointer":"/c/1/d","message":"e"}]}`,
-			exitRefused, "several things are not valid:\n  a: b\n  /c/1/d: e", "",
+			exitRejected, "several values are not valid:\n  a: b\n  /c/1/d: e", "",
 		},
-		{"a hostile text", 409, problemJSON, `{"detail":"a\u001b[2Jb"}`, exitRefused, "a<U+001B>[2Jb", "\x1b"},
+		{"a hostile text", 409, problemJSON, `{"detail":"a\u001b[2Jb"}`, exitRejected, "a<U+001B>[2Jb", "\x1b"},
 		{"a fault of the gate", 500, problemJSON, `{"detail":"Something went wrong."}`, exitFailed, "went wrong", ""},
 		{"not ready", 503, problemJSON, `{"detail":"Not ready."}`, exitUnreachable, "Not ready", ""},
 		{"a redirect", 307, "text/html", "", exitUnreachable, "status 307", ""},
-		{"a page", 200, "text/html", "<html>", exitUnreachable, "not understood", ""},
+		{"a page", 200, "text/html", "<html>", exitUnreachable, "cannot decode the response", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			g := served(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -131,7 +131,7 @@ func TestRefusals(t *testing.T) {
 				w.WriteHeader(c.status)
 				_, _ = io.WriteString(w, c.body)
 			})
-			var k keyAnswer
+			var k keyResponse
 			err := g.call(t.Context(), http.MethodGet, keyPath("x"), nil, "", &k)
 			if statusOf(err) != c.exit || err == nil || !strings.Contains(err.Error(), c.says) ||
 				c.never != "" && strings.Contains(err.Error(), c.never) {
@@ -158,7 +158,7 @@ func TestAdminRequests(t *testing.T) {
 }
 
 // The API in this process behaves like one behind a connection: answers are streamed, and half of one is no answer.
-func TestInProcess(t *testing.T) {
+func TestHandlerTransport(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	streamed := make(chan struct{})
 	mux := http.NewServeMux()

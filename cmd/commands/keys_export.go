@@ -21,51 +21,54 @@ func exportCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "export [FILE]",
-		Short: "Writes the keys of the store as a key file",
+		Short: "Export the keys of the store as a key file",
 		Long: `
-Writes the keys that the gate has issued as a key file in JSON, which "feed file" and "docsgate keys import" read: to the
-file, or to the standard output if none is named. There is no token in it, only SHA-256 digests of tokens.
+Export the keys that the gate has issued as a key file in JSON, which "feed file" and "docsgate keys import" read. The key file
+is written to FILE, or to standard output without FILE. It contains no tokens, only their SHA-256 digests. Revoked keys and
+previous tokens are not exported.
 
-Keys that are bound to a sealed DocsGPT key cannot be exported. They are left out, and named on the standard error.`,
+Keys that are bound to a DocsGPT key that the store keeps encrypted cannot be exported. They are skipped, and their IDs are
+printed on standard error.`,
 		Example: `  $ docsgate keys export keys.json
   $ docsgate keys export | jq '.keys | length'`,
-		Args: arguments(0, 1, "name one file, or none for the standard output"),
+		Args: arguments(0, 1, "name one file, or none for standard output"),
 	}
 	cmd.RunE = where.run(func(ctx context.Context, g *client, cmd *cobra.Command, args []string) error {
-		var left exported
+		var result exported
 		fetch := func(w io.Writer) (err error) {
-			left, err = g.export(ctx, w)
+			result, err = g.export(ctx, w)
 			return err
 		}
 		var err error
 		if len(args) == 0 || args[0] == "-" {
 			err = fetch(cmd.OutOrStdout())
 		} else {
-			err = writeWhole(args[0], force, fetch)
+			err = writeAtomically(args[0], force, fetch)
 		}
 		if err != nil {
 			return err
 		}
 		notes := cmd.ErrOrStderr()
-		fmt.Fprintf(notes, "%s exported.\n", plural(left.keys, "key", "keys"))
-		if len(left.out) > 0 {
-			fmt.Fprintf(notes, "Left out, since their DocsGPT key is sealed in the store: %s\n", sanitize(strings.Join(left.out, ", ")))
+		fmt.Fprintf(notes, "%s exported.\n", plural(result.keys, "key", "keys"))
+		if len(result.skipped) > 0 {
+			fmt.Fprintf(notes, "Skipped, because their DocsGPT key is encrypted in the store: %s\n", sanitize(strings.Join(result.skipped, ", ")))
 		}
 		return nil
 	})
-	cmd.Flags().BoolVar(&force, "force", false, "Replace the file if it exists")
+	cmd.Flags().BoolVar(&force, "force", false, "Replace FILE if it exists")
 	where.add(cmd)
 	completeFlags(cmd, &where)
 	return cmd
 }
 
-// exported counts the keys of an export, and names those that are not in it.
+// exported is the result of an export: the number of exported keys, and the IDs of the skipped ones.
 type exported struct {
-	keys int
-	out  []string
+	keys    int
+	skipped []string
 }
 
-// export writes the keys as a key file, one a line. It takes out what no key file has, and notices an answer that breaks off.
+// export writes the keys as a key file, one per line. It drops fields that a key file does not have, and returns an error if the
+// response is truncated.
 func (g *client) export(ctx context.Context, w io.Writer) (done exported, err error) {
 	resp, err := g.send(ctx, http.MethodGet, "/v1/export", nil, "")
 	if err != nil {
@@ -75,8 +78,8 @@ func (g *client) export(ctx context.Context, w io.Writer) (done exported, err er
 	out := bufio.NewWriter(w)
 	err = done.copy(jsontext.NewDecoder(resp.Body), out)
 	syntax := (*jsontext.SyntacticError)(nil)
-	if errors.As(err, &syntax) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) || errors.Is(err, errNoKeyFile) {
-		return done, failf(exitUnreachable, "the answer of %s broke off, or is of another version: %w", g.name, err)
+	if errors.As(err, &syntax) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) || errors.Is(err, errNotKeyList) {
+		return done, failf(exitUnreachable, "the response of %s was truncated, or is of another version: %w", g.name, err)
 	}
 	if err != nil {
 		return done, err
@@ -84,11 +87,11 @@ func (g *client) export(ctx context.Context, w io.Writer) (done exported, err er
 	return done, out.Flush()
 }
 
-var errNoKeyFile = errors.New("the answer is no list of keys")
+var errNotKeyList = errors.New("the response is not a list of keys")
 
 func (e *exported) copy(in *jsontext.Decoder, out *bufio.Writer) error {
 	if t, err := in.ReadToken(); err != nil || t.Kind() != '{' {
-		return errors.Join(err, errNoKeyFile)
+		return errors.Join(err, errNotKeyList)
 	}
 	seen := false
 	for in.PeekKind() == '"' {
@@ -103,7 +106,7 @@ func (e *exported) copy(in *jsontext.Decoder, out *bufio.Writer) error {
 				return err
 			}
 		case "skipped":
-			if err := json.UnmarshalDecode(in, &e.out); err != nil {
+			if err := json.UnmarshalDecode(in, &e.skipped); err != nil {
 				return err
 			}
 		default:
@@ -116,7 +119,7 @@ func (e *exported) copy(in *jsontext.Decoder, out *bufio.Writer) error {
 		return err
 	}
 	if !seen {
-		return errNoKeyFile
+		return errNotKeyList
 	}
 	_, err := out.WriteString("\n]}\n")
 	return err
@@ -124,7 +127,7 @@ func (e *exported) copy(in *jsontext.Decoder, out *bufio.Writer) error {
 
 func (e *exported) copyKeys(in *jsontext.Decoder, out *bufio.Writer) error {
 	if t, err := in.ReadToken(); err != nil || t.Kind() != '[' {
-		return errors.Join(err, errNoKeyFile)
+		return errors.Join(err, errNotKeyList)
 	}
 	for before := "{\"keys\": [\n"; ; before = ",\n" {
 		if in.PeekKind() == ']' {
@@ -142,7 +145,7 @@ func (e *exported) copyKeys(in *jsontext.Decoder, out *bufio.Writer) error {
 			return err
 		}
 		e.keys++
-		_, _ = out.WriteString(before) // its errors stay until Flush
+		_, _ = out.WriteString(before) // the bufio.Writer keeps its error
 		if _, err := out.WriteString(escaped(value)); err != nil {
 			return err
 		}

@@ -13,23 +13,23 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// writeWhole writes a file, 0600, in one step: what write gives it appears under its name when it is complete and on disk, or
-// not at all. A file that exists is replaced only with force.
-func writeWhole(path string, force bool, write func(io.Writer) error) (err error) {
+// writeAtomically writes a file with mode 0600: path gets the complete, synced content from write, or stays as it was. An
+// existing file is replaced only with force.
+func writeAtomically(path string, force bool, write func(io.Writer) error) (err error) {
 	if info, err := os.Stat(path); err == nil {
 		switch {
 		case !info.Mode().IsRegular():
-			return failf(exitUsage, "%s is no regular file", path)
+			return failf(exitUsage, "%s is not a regular file", path)
 		case !force:
-			return failf(exitRefused, "%s exists already: choose another name, or say --force to replace it", path)
+			return failf(exitRejected, "%s already exists: choose another name, or use --force to replace it", path)
 		}
 	}
 	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // 0600
 	if err != nil {
-		return fmt.Errorf("making a file in %s: %w", filepath.Dir(path), err)
+		return fmt.Errorf("creating a file in %s: %w", filepath.Dir(path), err)
 	}
 	defer func() {
-		_ = file.Close() // a second time after success
+		_ = file.Close() // closed twice on success
 		if err != nil {
 			_ = os.Remove(file.Name())
 		}
@@ -42,25 +42,25 @@ func writeWhole(path string, force bool, write func(io.Writer) error) (err error
 	}
 	if force {
 		err = os.Rename(file.Name(), path)
-	} else if err = os.Link(file.Name(), path); err == nil { // unlike Rename it replaces nothing
+	} else if err = os.Link(file.Name(), path); err == nil { // unlike Rename, Link does not replace a file
 		err = os.Remove(file.Name())
 	} else if !errors.Is(err, fs.ErrExist) {
-		err = os.Rename(file.Name(), path) // a file system without links
+		err = os.Rename(file.Name(), path) // the file system has no hard links
 	}
 	if err != nil {
-		return fmt.Errorf("naming the file %s: %w", path, err)
+		return fmt.Errorf("renaming the file to %s: %w", path, err)
 	}
-	return syncFolder(filepath.Dir(path))
+	return syncDir(filepath.Dir(path))
 }
 
-// syncFolder makes a new name durable. Systems that cannot do that for a folder are left alone.
-func syncFolder(path string) error {
-	folder, err := os.Open(path)
+// syncDir makes a new file name durable. It ignores errors: not all systems can sync a directory.
+func syncDir(path string) error {
+	dir, err := os.Open(path)
 	if err != nil {
 		return nil
 	}
-	defer folder.Close()
-	_ = folder.Sync()
+	defer dir.Close()
+	_ = dir.Sync()
 	return nil
 }
 
@@ -71,30 +71,30 @@ func backupCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "backup FILE",
-		Short: "Writes a copy of the store, while the gate runs",
+		Short: "Back up the store while the gate runs",
 		Long: `
-Writes a copy of the store as of one moment, with all keys, their use and the audit trail. The gate goes on meanwhile. The file
-appears when it is complete. To go back to it, stop the gate and put it where the store's file is.
+Write a consistent copy of the store, with all keys, their usage and the audit trail, while the gate keeps running. FILE appears
+when it is complete. To restore a backup, stop the gate and replace the store file with it.
 
-DocsGPT keys that agents are bound to are sealed in it. What opens them is the file beside the store whose name ends in
-".secret"; keep a copy of that too, in another place.`,
+DocsGPT keys are encrypted in the store and in its backups. The encryption key is the file next to the store whose name ends in
+".secret". Back it up too, and keep that copy in another place.`,
 		Example: `  $ docsgate keys backup "/backup/keys-$(date +%F).db"`,
-		Args:    arguments(1, 1, "name the file to write the copy to"),
+		Args:    arguments(1, 1, "name the file to write the backup to"),
 	}
 	cmd.RunE = where.run(func(ctx context.Context, g *client, cmd *cobra.Command, args []string) error {
-		err := writeWhole(args[0], force, func(w io.Writer) error { return g.download(ctx, "/v1/backup", w) })
+		err := writeAtomically(args[0], force, func(w io.Writer) error { return g.download(ctx, "/v1/backup", w) })
 		if err == nil {
-			fmt.Fprintf(cmd.ErrOrStderr(), "The store is copied to %s.\n", args[0])
+			fmt.Fprintf(cmd.ErrOrStderr(), "The store was backed up to %s.\n", args[0])
 		}
 		return err
 	})
-	cmd.Flags().BoolVar(&force, "force", false, "Replace the file if it exists")
+	cmd.Flags().BoolVar(&force, "force", false, "Replace FILE if it exists")
 	where.add(cmd)
 	completeFlags(cmd, &where)
 	return cmd
 }
 
-// download copies the body of an answer, which may be of any length. An answer without one is no good.
+// download copies the body of a response, of any length, to w. An empty body is an error.
 func (g *client) download(ctx context.Context, path string, w io.Writer) error {
 	resp, err := g.send(ctx, http.MethodGet, path, nil, "")
 	if err != nil {
@@ -106,22 +106,22 @@ func (g *client) download(ctx context.Context, path string, w io.Writer) error {
 		return g.wrapTransportError(broken.err)
 	}
 	if err == nil && n == 0 {
-		return failf(exitUnreachable, "%s gave an empty answer", g.name)
+		return failf(exitUnreachable, "%s gave an empty response", g.name)
 	}
 	return err
 }
 
-// readErrReader tells errors of reading from those of writing what was read.
+// readErrReader marks errors of reading as readError, so that they differ from errors of writing in io.Copy.
 type readErrReader struct{ io.Reader }
 
-// readError is an error of reading.
+// readError is an error of an io.Reader.
 type readError struct{ err error }
 
 func (e *readError) Error() string { return e.err.Error() }
 
 // Read implements io.Reader.
-func (m *readErrReader) Read(p []byte) (int, error) {
-	n, err := m.Reader.Read(p)
+func (r *readErrReader) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
 	if err != nil && !errors.Is(err, io.EOF) {
 		err = &readError{err}
 	}

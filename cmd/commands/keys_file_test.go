@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-func TestWriteWhole(t *testing.T) {
+func TestWriteAtomically(t *testing.T) {
 	write := func(text string) func(io.Writer) error {
 		return func(w io.Writer) error {
 			_, err := io.WriteString(w, text)
@@ -29,7 +29,7 @@ func TestWriteWhole(t *testing.T) {
 	}{
 		{"a new file", "", false, write("new"), 0, "new"},
 		{"a new file, with force", "", true, write("new"), 0, "new"},
-		{"a file is not replaced", "old", false, write("new"), exitRefused, "old"},
+		{"a file is not replaced", "old", false, write("new"), exitRejected, "old"},
 		{"a file is replaced with force", "old", true, write("new"), 0, "new"},
 		{"a failure leaves no half file", "", false, fails, exitFailed, ""},
 		{"a failure leaves the file that was there", "old", true, fails, exitFailed, "old"},
@@ -42,7 +42,7 @@ func TestWriteWhole(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if err := writeWhole(path, c.force, c.write); statusOf(err) != c.status {
+			if err := writeAtomically(path, c.force, c.write); statusOf(err) != c.status {
 				t.Errorf("status %d: %v", statusOf(err), err)
 			}
 			data, err := os.ReadFile(path)
@@ -59,13 +59,13 @@ func TestWriteWhole(t *testing.T) {
 	}
 	t.Run("a file that came to be meanwhile is not replaced", func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "file")
-		err := writeWhole(path, false, func(io.Writer) error { return os.WriteFile(path, []byte("theirs"), 0o600) })
+		err := writeAtomically(path, false, func(io.Writer) error { return os.WriteFile(path, []byte("theirs"), 0o600) })
 		if data, _ := os.ReadFile(path); err == nil || string(data) != "theirs" {
 			t.Errorf("%q %v", data, err)
 		}
 	})
 	t.Run("no folder is taken for a file", func(t *testing.T) {
-		if err := writeWhole(t.TempDir(), true, write("x")); statusOf(err) != exitUsage {
+		if err := writeAtomically(t.TempDir(), true, write("x")); statusOf(err) != exitUsage {
 			t.Error(err)
 		}
 	})

@@ -15,27 +15,26 @@ import (
 	"github.com/docsgate/docsgate/keys"
 )
 
-// maxTokenBytes is the longest token that the gate looks at.
+// maxTokenBytes is the maximum length of a token that the gate accepts.
 const maxTokenBytes = 512
 
-var errOnCommandLine = errors.New("the token does not go onto the command line, where it would stay in the history of " +
-	"the shell and show in the list of processes: pipe it into this command, or start it without arguments and type it")
+var errOnCommandLine = errors.New("the token must not be on the command line, where it stays in the shell history and is " +
+	"visible in the process list: pipe it into this command, or run the command without arguments and type it")
 
 func hashCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "hash",
-		Short: "Prints what belongs into sha256 of a key file",
+		Short: "Print the SHA-256 of a token for a key file",
 		Long: `
-Reads one token from the standard input and prints its SHA-256, in lower-case hex digits, which is what belongs into the
-member sha256 of a key in a key file. A line end behind the token does not count. At a terminal it asks for the token and
-does not show it.
+Read one token from standard input and print its SHA-256 in lower-case hex digits, which is the value of the field sha256 of a
+key in a key file. One line end after the token is ignored. At a terminal the command prompts for the token and does not echo it.
 
-The token itself is never printed, and never taken from the command line.`,
+The token itself is never printed, and never read from the command line.`,
 		Example: `  $ docsgate keys hash < token.txt
   $ pass show docs-site | docsgate keys hash
   $ docsgate keys hash
   Token: `,
-		Args: usageError(refuseArguments(errOnCommandLine.Error())),
+		Args: usageError(rejectArguments(errOnCommandLine.Error())),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			token, err := readToken(cmd.InOrStdin(), cmd.ErrOrStderr())
 			if err != nil {
@@ -45,35 +44,36 @@ The token itself is never printed, and never taken from the command line.`,
 			return err
 		},
 	}
-	// pflag repeats what it does not know, and a token may begin with a dash.
+	// pflag quotes unknown flags, and a token may begin with a dash.
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, _ error) error {
 		return exit(cmd, &exitError{exitUsage, errOnCommandLine})
 	})
 	return cmd
 }
 
-// promptText is what is said about a kind of secret that is read.
-type promptText struct{ prompt, one, none string }
+// promptText holds the texts about a kind of secret that is read.
+type promptText struct{ prompt, the, no string }
 
 var (
 	theToken    = promptText{"Token: ", "the token", "no token"}
 	theAgentKey = promptText{"DocsGPT key: ", "the DocsGPT key", "no DocsGPT key"}
 )
 
-// readToken reads one token from in; if that is a terminal, it asks on prompt. Its errors never repeat what was read.
+// readToken reads one token from in. If in is a terminal, it prompts on prompt and turns echo off. Its errors never contain the
+// input.
 func readToken(in io.Reader, prompt io.Writer) (string, error) {
 	return readSecret(in, prompt, theToken)
 }
 
-// readSecret is readToken for any kind of secret that DocsGPT or the gate takes for a key.
+// readSecret is like readToken, for a token of the gate or a key of DocsGPT.
 func readSecret(in io.Reader, prompt io.Writer, what promptText) (string, error) {
-	read := func() ([]byte, error) { return io.ReadAll(io.LimitReader(in, maxTokenBytes+3)) } // with a line end, and one more
+	read := func() ([]byte, error) { return io.ReadAll(io.LimitReader(in, maxTokenBytes+3)) } // a CR LF, and 1 to notice that it is too long
 	if f, isFile := in.(*os.File); isFile && term.IsTerminal(int(f.Fd())) {
 		read = func() ([]byte, error) { return askSecret(int(f.Fd()), prompt, what.prompt) }
 	}
 	data, err := read()
 	if err != nil {
-		return "", fmt.Errorf("reading %s: %w", what.one, err)
+		return "", fmt.Errorf("reading %s: %w", what.the, err)
 	}
 	if line, ends := bytes.CutSuffix(data, []byte("\n")); ends {
 		data = bytes.TrimSuffix(line, []byte("\r"))
@@ -81,18 +81,18 @@ func readSecret(in io.Reader, prompt io.Writer, what promptText) (string, error)
 	secret := string(data)
 	switch {
 	case secret == "":
-		return "", fmt.Errorf("there is %s on the standard input", what.none)
+		return "", fmt.Errorf("standard input contains %s", what.no)
 	case bytes.ContainsAny(data, "\r\n"):
-		return "", fmt.Errorf("there is more than one line on the standard input: give %s alone", what.one)
+		return "", fmt.Errorf("standard input has more than one line: pass only %s", what.the)
 	case len(data) > maxTokenBytes:
-		return "", fmt.Errorf("this is longer than %d bytes, which %s is", maxTokenBytes, what.none)
+		return "", fmt.Errorf("the input is longer than %d bytes, which %s is", maxTokenBytes, what.no)
 	case !keys.IsValidToken(secret):
-		return "", fmt.Errorf("this holds a blank or a character outside of printable ASCII, which %s does", what.none)
+		return "", fmt.Errorf("the input contains a space or a character that is not printable ASCII, which %s does", what.no)
 	}
 	return secret, nil
 }
 
-// askSecret asks at a terminal and reads a line that is not shown. An interrupt gives the terminal back as it was.
+// askSecret prompts at a terminal and reads a line without echo. SIGINT and SIGTERM restore the terminal and return an error.
 func askSecret(fd int, prompt io.Writer, question string) ([]byte, error) {
 	before, err := term.GetState(fd)
 	if err != nil {

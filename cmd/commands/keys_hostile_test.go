@@ -30,7 +30,7 @@ var hostileAnswers = map[string]string{
 
 // Whatever a server answers that --address names, nothing of it acts on the terminal, and a token that no gate has made is not
 // printed at all.
-func TestHostileServers(t *testing.T) {
+func TestHostileResponses(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "keys.yaml")
 	if err := os.WriteFile(file, []byte(`keys: [{id: a, sha256: `+strings.Repeat("ab", 32)+`, source: [s]}]`), 0o600); err != nil {
 		t.Fatal(err)

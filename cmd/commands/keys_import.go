@@ -18,15 +18,21 @@ import (
 )
 
 const (
-	// How many keys and bytes the gate takes at once.
+	// Limits of the gate for one request: the number of keys, and the size of their JSON.
 	importBatch      = 1000
 	importBatchBytes = 4 << 20
 
-	// maxImportBytes is more than the importer takes.
+	// maxImportBytes is above the importer's own limit, so that the importer reports a file that is too large.
 	maxImportBytes = 65 << 20
 )
 
-// importItem is a key to be taken in, as the API takes it.
+// The values of --bind-to.
+const (
+	bindToSources  = "sources"
+	bindToAgentKey = "agent-key"
+)
+
+// importItem is a key to import, as in the API.
 type importItem struct {
 	ID        string     `json:"id,omitempty"`
 	Name      string     `json:"name,omitempty"`
@@ -42,10 +48,10 @@ type importItem struct {
 	Chunks    string     `json:"chunks,omitempty"`
 	Retriever string     `json:"retriever,omitempty"`
 
-	place string // where it was read, and its name, for messages
+	place string // its position in the file, and its name, for messages
 }
 
-// imported is what became of an arrival.
+// imported is the result of importing one key.
 type imported struct {
 	ID       string `json:"id"`
 	Name     string `json:"name"`
@@ -56,30 +62,31 @@ type imported struct {
 func importCommand() *cobra.Command {
 	var (
 		where          connFlags
-		format, agents string
+		format, bindTo string
 		dry, asJSON    bool
 	)
 	cmd := &cobra.Command{
 		Use:   "import FILE",
-		Short: "Takes keys in from a key file, or from an older DocsGPT",
+		Short: "Import keys from a key file or from a DocsGPT",
 		Long: `
-Takes keys in from a file, or from the standard input if the file is "-". The formats are:
+Import keys from FILE, or from standard input if FILE is "-". The formats are:
 
 ` + importHelp() + `
-Keys whose token or SHA-256 is in the file go on to work with that token. A key of which the file only shows the masked form
-gets a new token; those are printed once on the standard output, one a line: ID, token, name. A key that is in the store
-already, with the same token, is left as it is, so an import can be repeated.
+A key whose token or SHA-256 is in the file keeps that token. A key that the file shows only in masked form gets a new token;
+new tokens are printed once on standard output, one per line: ID, token, name. A key that is already in the store with the same
+token is not changed, so an import can be repeated.
 
-Placeholders of tokens are read here, with the environment of this command; those of agents are the gate's.
+Placeholders of tokens are resolved by this command, in its environment; placeholders of agents are resolved by the gate.
 
---agents says what keys of DocsGPT's databases are bound to: "source", the default, to the sources that stand beside them;
-"key" to the DocsGPT key itself, which the store keeps sealed, and which the DocsGPT behind the gate has to know.
+--bind-to selects what keys from DocsGPT's databases are bound to: "sources", the default, binds a key to the sources of its
+record; "agent-key" binds it to the DocsGPT key itself, which the store keeps encrypted and which must be valid in the DocsGPT
+behind the gate.
 
-All keys are checked before the first one is taken in; with --dry-run that is all.`,
+All keys are checked before the first one is imported; with --dry-run they are only checked.`,
 		Example: `  $ docsgate keys import keys.yaml --dry-run
-  $ docsgate keys import agents.json --agents key --json > tokens.jsonl
+  $ docsgate keys import agents.json --bind-to agent-key --json > tokens.jsonl
   $ curl -s localhost:7091/api/get_api_keys | docsgate keys import -`,
-		Args: arguments(1, 1, `name one file, or "-" for the standard input`),
+		Args: arguments(1, 1, `name one file, or "-" for standard input`),
 		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 			if len(args) > 0 {
 				return nil, cobra.ShellCompDirectiveNoFileComp
@@ -91,32 +98,32 @@ All keys are checked before the first one is taken in; with --dry-run that is al
 	cmd.PreRunE = func(cmd *cobra.Command, args []string) (err error) {
 		switch {
 		case format != "" && !slices.Contains(importFormats(), format):
-			return exit(cmd, failf(exitUsage, "--format is one of %s", strings.Join(importFormats(), ", ")))
-		case agents != "" && agents != "source" && agents != "key":
-			return exit(cmd, failf(exitUsage, `--agents is "source" or "key"`))
+			return exit(cmd, failf(exitUsage, "--format must be one of %s", strings.Join(importFormats(), ", ")))
+		case bindTo != bindToSources && bindTo != bindToAgentKey:
+			return exit(cmd, failf(exitUsage, `--bind-to must be %q or %q`, bindToSources, bindToAgentKey))
 		}
 		where.creates = !dry
 		data, err = readImport(cmd.InOrStdin(), args[0])
 		return exit(cmd, err)
 	}
 	cmd.RunE = where.run(func(ctx context.Context, g *client, cmd *cobra.Command, _ []string) error {
-		keys, err := g.parseImport(ctx, data, format, agents == "key", cmd.ErrOrStderr())
+		keys, err := g.parseImport(ctx, data, format, bindTo == bindToAgentKey, cmd.ErrOrStderr())
 		if err != nil {
 			return err
 		}
 		return g.importKeys(ctx, cmd, keys, dry, asJSON)
 	})
 	flags := cmd.Flags()
-	flags.StringVar(&format, "format", "", "Format of the file: "+strings.Join(importFormats(), ", ")+"; if it is not said, the file tells")
-	flags.StringVar(&agents, "agents", "", "What keys of a database are bound to: source, the default, or key")
-	flags.BoolVar(&dry, "dry-run", false, "Check the keys, and change nothing")
-	flags.BoolVar(&asJSON, "json", false, "Print each key, with its token if it got one, as one line of JSON")
+	flags.StringVar(&format, "format", "", "Format of the file: "+strings.Join(importFormats(), ", ")+" (default: detected from the file)")
+	flags.StringVar(&bindTo, "bind-to", bindToSources, "What keys from a DocsGPT database are bound to: sources or agent-key")
+	flags.BoolVar(&dry, "dry-run", false, "Check the keys without importing them")
+	flags.BoolVar(&asJSON, "json", false, "Print each key, with its token if it is new, as one line of JSON")
 	where.add(cmd)
 	completeFlags(cmd, &where)
 	return cmd
 }
 
-// readImport reads the file to be imported.
+// readImport reads the file to import; path "-" is stdin.
 func readImport(stdin io.Reader, path string) ([]byte, error) {
 	in := stdin
 	if path != "-" {
@@ -134,11 +141,12 @@ func readImport(stdin io.Reader, path string) ([]byte, error) {
 	return data, nil
 }
 
-// importKeys imports keys, batch by batch. All are checked before the first is written, so that mostly all or none get in.
+// importKeys imports keys in batches. All batches are checked before the first is imported, so that usually all keys are imported or
+// none.
 func (g *client) importKeys(ctx context.Context, cmd *cobra.Command, keys []importItem, dry, asJSON bool) error {
 	notes := cmd.ErrOrStderr()
 	if len(keys) == 0 {
-		fmt.Fprintln(notes, "There are no keys in the file.")
+		fmt.Fprintln(notes, "The file contains no keys.")
 		return nil
 	}
 	batches, err := split(keys)
@@ -151,26 +159,26 @@ func (g *client) importKeys(ctx context.Context, cmd *cobra.Command, keys []impo
 		if dry {
 			check = report
 		}
-		if err := g.takeBatches(ctx, batches, true, &check); err != nil {
+		if err := g.importBatches(ctx, batches, true, &check); err != nil {
 			return err
 		}
 		if dry {
-			fmt.Fprintf(notes, "%s would be imported, %s in the store already. Nothing was changed.\n",
+			fmt.Fprintf(notes, "%s would be imported, %s already in the store. Nothing was changed.\n",
 				plural(check.keys, "key", "keys"), isAre(check.existing))
 			return nil
 		}
 	}
-	err = g.takeBatches(ctx, batches, false, &report)
-	fmt.Fprintf(notes, "%s imported, %s in the store already.\n", plural(report.keys, "key", "keys"), isAre(report.existing))
+	err = g.importBatches(ctx, batches, false, &report)
+	fmt.Fprintf(notes, "%s imported, %s already in the store.\n", plural(report.keys, "key", "keys"), isAre(report.existing))
 	if report.tokens > 0 {
-		fmt.Fprintf(notes, "%s new; they are shown this once, the gate does not keep them.\n",
+		fmt.Fprintf(notes, "%s new. The gate does not store tokens, so they cannot be shown again.\n",
 			plural(report.tokens, "token is", "tokens are"))
 	}
 	if report.problem != "" {
-		fmt.Fprintf(notes, "Not all of these keys can be used yet: %s\n", sanitize(report.problem))
+		fmt.Fprintf(notes, "Some of these keys are not usable yet: %s\n", sanitize(report.problem))
 	}
 	if broken := (*uncertainError)(nil); errors.As(err, &broken) {
-		return fmt.Errorf("%w\nMore keys may have been imported, with tokens that nobody has seen: see \"keys list\", and rotate "+
+		return fmt.Errorf("%w\nMore keys may have been imported, with tokens that were not printed: see \"keys list\", and rotate "+
 			"those", err)
 	}
 	return err
@@ -183,13 +191,13 @@ func isAre(n int) string {
 	return strconv.Itoa(n) + " are"
 }
 
-// batch is the keys of one request, also as JSON.
+// batch is the keys of one request; body[i] is the JSON of keys[i].
 type batch struct {
 	keys []importItem
 	body []json.RawMessage
 }
 
-// split cuts keys into batches that the gate takes at once.
+// split divides keys into batches within importBatch and importBatchBytes.
 func split(keys []importItem) (batches []batch, err error) {
 	size := 0
 	for i := range keys {
@@ -207,23 +215,23 @@ func split(keys []importItem) (batches []batch, err error) {
 	return batches, nil
 }
 
-func (g *client) takeBatches(ctx context.Context, batches []batch, dry bool, report *importReport) error {
+func (g *client) importBatches(ctx context.Context, batches []batch, dry bool, report *importReport) error {
 	for _, b := range batches {
 		in := struct {
 			Keys []json.RawMessage `json:"keys"`
 			Dry  bool              `json:"dry_run"`
 		}{b.body, dry}
-		var answer struct {
+		var response struct {
 			Imported []json.RawMessage `json:"imported"`
 			Problem  string            `json:"unusable_reason"`
 		}
-		if err := g.call(ctx, http.MethodPost, "/v1/import", in, "", &answer); err != nil {
+		if err := g.call(ctx, http.MethodPost, "/v1/import", in, "", &response); err != nil {
 			return b.attributeErrors(err)
 		}
-		if answer.Problem != "" {
-			report.problem = answer.Problem
+		if response.Problem != "" {
+			report.problem = response.Problem
 		}
-		for _, raw := range answer.Imported {
+		for _, raw := range response.Imported {
 			if err := report.add(raw); err != nil {
 				return err
 			}
@@ -234,7 +242,7 @@ func (g *client) takeBatches(ctx context.Context, batches []batch, dry bool, rep
 
 var ofKey = regexp.MustCompile(`^keys\[(\d+)\]`)
 
-// attributeErrors makes the faults of a batch name keys by their place in the file.
+// attributeErrors replaces the indexes of keys in field errors with their positions in the file.
 func (b *batch) attributeErrors(err error) error {
 	p := (*problem)(nil)
 	if !errors.As(err, &p) {
@@ -256,18 +264,19 @@ func (b *batch) attributeErrors(err error) error {
 	return err
 }
 
-// importReport prints what became of keys, and counts. Each is printed at once, so that no token is lost if a later one fails.
+// importReport prints and counts the imported keys. Each key is printed immediately, so that no token is lost if a later batch
+// fails.
 type importReport struct {
 	out                    io.Writer
 	json                   bool
 	keys, existing, tokens int
-	problem                string // why not all of them can be used yet
+	problem                string // why some keys are not usable yet; empty: all are usable
 }
 
 func (r *importReport) add(raw json.RawMessage) error {
 	var one imported
 	if err := json.Unmarshal(raw, &one); err != nil {
-		return failf(exitUnreachable, "the gate gave an answer that is not understood: %w", err)
+		return failf(exitUnreachable, "cannot decode the response of the gate: %w", err)
 	}
 	if one.Existing != "" {
 		r.existing++
@@ -284,14 +293,14 @@ func (r *importReport) add(raw json.RawMessage) error {
 	case r.json:
 		err = jsonLine(r.out, raw)
 	case one.Token != "":
-		// The name stands last: it is the only one whose width varies.
+		// The name comes last, because its width varies.
 		_, err = fmt.Fprintf(r.out, "%s  %s  %s\n", sanitize(one.ID), one.Token, sanitize(one.Name))
 	}
 	if one.Token != "" {
 		r.tokens++
 	}
 	if err != nil {
-		return fmt.Errorf("printing what was imported: %w. Tokens that were not printed cannot be shown again: rotate those keys",
+		return fmt.Errorf("printing the imported keys: %w. Tokens that were not printed cannot be shown again: rotate those keys",
 			err)
 	}
 	return nil

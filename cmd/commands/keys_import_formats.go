@@ -14,7 +14,7 @@ import (
 	"github.com/docsgate/docsgate/keys/importer"
 )
 
-// importFormats are the words for --format.
+// importFormats are the values of --format.
 func importFormats() (words []string) {
 	for _, f := range importer.Formats() {
 		words = append(words, string(f))
@@ -22,29 +22,29 @@ func importFormats() (words []string) {
 	return words
 }
 
-// importHelp describes the formats for the help.
+// importHelp returns the lines of the help that describe the formats.
 func importHelp() string {
 	var b strings.Builder
 	for _, f := range importer.Formats() {
 		about := map[importer.Format]string{
-			importer.KeyFile:        `the key file of "feed file", YAML or JSON, such as "keys export" writes`,
-			importer.APIKeys:        "the answer of /api/get_api_keys of DocsGPT 0.8 to 0.13",
-			importer.MongoKeys:      "api_keys of DocsGPT 0.8 to 0.13, from mongoexport",
-			importer.MongoAgents:    "agents of DocsGPT 0.14 to 0.16, from mongoexport",
-			importer.PostgresAgents: "agents of DocsGPT 0.17 and later: rows as JSON, or CSV with a header",
+			importer.KeyFile:        `key file as read by "feed file" and written by "keys export", YAML or JSON`,
+			importer.APIKeys:        "response of /api/get_api_keys of DocsGPT 0.8 to 0.13",
+			importer.MongoKeys:      "collection api_keys of DocsGPT 0.8 to 0.13, from mongoexport",
+			importer.MongoAgents:    "collection agents of DocsGPT 0.14 to 0.16, from mongoexport",
+			importer.PostgresAgents: "table agents of DocsGPT 0.17 and later: rows as JSON, or CSV with a header",
 		}[f]
 		fmt.Fprintf(&b, "  %-16s %s\n", f, about)
 	}
 	return b.String()
 }
 
-// parseImport reads keys, and says on notes what does not come along.
-func (g *client) parseImport(ctx context.Context, data []byte, format string, agents bool, notes io.Writer) ([]importItem, error) {
-	options := importer.Options{Agents: agents}
+// parseImport parses keys, and prints on notes what is skipped. With agentKeys, keys of databases are bound to their DocsGPT key.
+func (g *client) parseImport(ctx context.Context, data []byte, format string, agentKeys bool, notes io.Writer) ([]importItem, error) {
+	options := importer.Options{Agents: agentKeys}
 	var known struct {
 		Sources []source `json:"sources"`
 	}
-	// Not every gate can tell. Names of sources are then taken for IDs.
+	// Not every gate can list the sources. Without the list, names of sources are taken for IDs.
 	if err := g.call(ctx, http.MethodGet, "/v1/sources", nil, "", &known); err == nil {
 		for _, s := range known.Sources {
 			options.Sources = append(options.Sources, importer.Source(s))
@@ -66,7 +66,7 @@ func (g *client) parseImport(ctx context.Context, data []byte, format string, ag
 		for i := range lines {
 			lines[i] = sanitize(lines[i])
 		}
-		return nil, failf(exitRefused, "reading the keys: %s", strings.Join(lines, "\n  "))
+		return nil, failf(exitRejected, "reading the keys: %s", strings.Join(lines, "\n  "))
 	}
 	for _, n := range result.Notes {
 		fmt.Fprintln(notes, "Note:", sanitize(n))
@@ -85,7 +85,7 @@ func (g *client) parseImport(ctx context.Context, data []byte, format string, ag
 	return all, nil
 }
 
-// describe names something that was read.
+// describe returns the position of a key in the file, with its name if it has one.
 func describe(place, name string) string {
 	if name == "" {
 		return place

@@ -15,8 +15,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// taker is a gate that takes keys in and remembers how.
-type taker struct {
+// fakeImportServer is a gate that takes keys in and remembers how.
+type fakeImportServer struct {
 	mu     sync.Mutex
 	sizes  []int // of the batches that were written
 	checks int
@@ -27,7 +27,7 @@ type taker struct {
 	problem string // that the answer to the first batch tells
 }
 
-func (f *taker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (f *fakeImportServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -74,7 +74,7 @@ func tokenLike(name string) string {
 	return "dgk_" + random + string(sum)
 }
 
-func takeIn(t *testing.T, f *taker, keys []importItem, dry bool) (out, notes string, err error) {
+func runImport(t *testing.T, f *fakeImportServer, keys []importItem, dry bool) (out, notes string, err error) {
 	t.Helper()
 	g := served(t, f.ServeHTTP)
 	var stdout, stderr strings.Builder
@@ -87,7 +87,7 @@ func takeIn(t *testing.T, f *taker, keys []importItem, dry bool) (out, notes str
 	return stdout.String(), stderr.String(), err
 }
 
-func arrivals(n int, name string) []importItem {
+func importItems(n int, name string) []importItem {
 	all := make([]importItem, n)
 	for i := range all {
 		all[i] = importItem{ID: fmt.Sprintf("id%d", i), Name: fmt.Sprintf("%s%d", name, i), place: fmt.Sprintf("line %d", i+1)}
@@ -97,14 +97,14 @@ func arrivals(n int, name string) []importItem {
 
 func TestImportInBatches(t *testing.T) {
 	t.Run("a thousand keys are one request", func(t *testing.T) {
-		f := new(taker)
-		if _, _, err := takeIn(t, f, arrivals(1000, "n"), false); err != nil || len(f.sizes) != 1 || f.checks != 0 {
+		f := new(fakeImportServer)
+		if _, _, err := runImport(t, f, importItems(1000, "n"), false); err != nil || len(f.sizes) != 1 || f.checks != 0 {
 			t.Errorf("%+v %v", f, err)
 		}
 	})
 	t.Run("of more all are checked before the first is written", func(t *testing.T) {
-		f := new(taker)
-		out, notes, err := takeIn(t, f, arrivals(2500, "n"), false)
+		f := new(fakeImportServer)
+		out, notes, err := runImport(t, f, importItems(2500, "n"), false)
 		if err != nil || fmt.Sprint(f.sizes) != "[1000 1000 500]" || f.checks != 3 {
 			t.Errorf("%+v %v", f, err)
 		}
@@ -113,46 +113,46 @@ func TestImportInBatches(t *testing.T) {
 		}
 	})
 	t.Run("large keys make small batches", func(t *testing.T) {
-		f := new(taker)
-		if _, _, err := takeIn(t, f, arrivals(100, strings.Repeat("long", 1<<15)), true); err != nil || f.bytes > importBatchBytes+1<<10 ||
+		f := new(fakeImportServer)
+		if _, _, err := runImport(t, f, importItems(100, strings.Repeat("long", 1<<15)), true); err != nil || f.bytes > importBatchBytes+1<<10 ||
 			f.checks < 3 || len(f.sizes) > 0 {
 			t.Errorf("%d bytes, %d checks, %v", f.bytes, f.checks, err)
 		}
 	})
 	t.Run("a fault names the key by its place in the file, and nothing is written", func(t *testing.T) {
-		f := &taker{fault: "n1700"}
-		keys := arrivals(2500, "n")
+		f := &fakeImportServer{fault: "n1700"}
+		keys := importItems(2500, "n")
 		keys[1700].place = "line 1701 (\u202en1700)"
-		_, _, err := takeIn(t, f, keys, false)
-		if statusOf(err) != exitRefused || err.Error() != "line 1701 (<U+202E>n1700), expires: is over" || len(f.sizes) > 0 {
+		_, _, err := runImport(t, f, keys, false)
+		if statusOf(err) != exitRejected || err.Error() != "line 1701 (<U+202E>n1700), expires: is over" || len(f.sizes) > 0 {
 			t.Errorf("%+v %v", f, err)
 		}
 	})
 	t.Run("tokens that were made are printed though a later batch fails, which is not repeated", func(t *testing.T) {
-		f := &taker{breaks: 2}
-		out, _, err := takeIn(t, f, arrivals(2500, "n"), false)
+		f := &fakeImportServer{breaks: 2}
+		out, _, err := runImport(t, f, importItems(2500, "n"), false)
 		if n := strings.Count(out, "dgk_n"); n != 1000 || statusOf(err) != exitUnreachable || len(f.sizes) != 1 ||
 			!strings.Contains(err.Error(), "rotate") {
 			t.Errorf("%d tokens, %+v, %v", n, f, err)
 		}
 	})
-	t.Run("keys that cannot be used yet are told of", func(t *testing.T) {
-		f := &taker{problem: "it is stored, but not in force"}
-		out, notes, err := takeIn(t, f, arrivals(1500, "n"), false)
-		if n := strings.Count(out, "dgk_n"); err != nil || n != 1500 || strings.Count(notes, "can be used yet: "+f.problem) != 1 {
+	t.Run("keys that are not usable yet are reported", func(t *testing.T) {
+		f := &fakeImportServer{problem: "it is stored, but not in force"}
+		out, notes, err := runImport(t, f, importItems(1500, "n"), false)
+		if n := strings.Count(out, "dgk_n"); err != nil || n != 1500 || strings.Count(notes, "not usable yet: "+f.problem) != 1 {
 			t.Errorf("%d tokens, %q, %v", n, notes, err)
 		}
 	})
 	t.Run("no keys are no request", func(t *testing.T) {
-		f := new(taker)
-		if _, notes, err := takeIn(t, f, nil, false); err != nil || f.bytes > 0 || !strings.Contains(notes, "no keys") {
+		f := new(fakeImportServer)
+		if _, notes, err := runImport(t, f, nil, false); err != nil || f.bytes > 0 || !strings.Contains(notes, "no keys") {
 			t.Errorf("%+v %q %v", f, notes, err)
 		}
 	})
 }
 
 // A key file that breaks off is not taken for a whole one.
-func TestExportIsWhole(t *testing.T) {
+func TestExportTruncatedResponse(t *testing.T) {
 	const whole = `{"keys":[{"id":"a"},{"id":"b","x":[1,{"y":2}]}],"skipped":["c","d"],"more":{}}`
 	for i := range len(whole) + 1 {
 		g := served(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, whole[:i]) })
@@ -162,7 +162,7 @@ func TestExportIsWhole(t *testing.T) {
 			t.Errorf("%d bytes: %v", i, err)
 		}
 		if err == nil && (out.String() != "{\"keys\": [\n{\"id\":\"a\"},\n{\"id\":\"b\",\"x\":[1,{\"y\":2}]}\n]}\n" || left.keys != 2 ||
-			fmt.Sprint(left.out) != "[c d]") {
+			fmt.Sprint(left.skipped) != "[c d]") {
 			t.Errorf("%q %+v", out.String(), left)
 		}
 	}
@@ -174,7 +174,7 @@ func TestExportIsWhole(t *testing.T) {
 	}
 }
 
-func TestTokensAreNotLostSilently(t *testing.T) {
+func TestImportPrintErrors(t *testing.T) {
 	report := importReport{out: brokenWriter{}}
 	if err := report.add(json.RawMessage(`{"id":"a","token":"` + tokenLike("x") + `"}`)); err == nil || !strings.Contains(err.Error(), "rotate") {
 		t.Error(err)
@@ -182,7 +182,7 @@ func TestTokensAreNotLostSilently(t *testing.T) {
 	cmd := new(cobra.Command)
 	cmd.SetOut(brokenWriter{})
 	cmd.SetErr(io.Discard)
-	err := printToken(cmd, &keyAnswer{keyView: keyView{ID: "key_1", Token: tokenLike("x")}}, false, "made")
+	err := printToken(cmd, &keyResponse{keyView: keyView{ID: "key_1", Token: tokenLike("x")}}, false, "made")
 	if err == nil || !strings.Contains(err.Error(), "rotate") || strings.Contains(err.Error(), "dgk_") {
 		t.Error(err)
 	}

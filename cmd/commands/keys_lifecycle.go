@@ -14,21 +14,22 @@ import (
 	"golang.org/x/term"
 )
 
-// stateChange is a command that changes nothing but a key's state.
+// stateChange describes a command that changes only the state of a key.
 type stateChange struct {
 	verb, done, short, long string
-	from                    []string // the states of keys that shells complete
+	from                    []string // the states of the keys that are offered as completions
 }
 
 var (
 	disabling = stateChange{
-		verb: "disable", done: "disabled", short: "Refuses a key until it is enabled again",
-		long: "Refuses a key from the next request on, until it is enabled again. Answers that are under way end.",
+		verb: "disable", done: "disabled", short: "Disable a key until it is enabled again",
+		long: "Disable a key. The gate rejects it from the next request on, until it is enabled again. Requests in flight are not interrupted:\n" +
+			"a streamed answer continues to its regular end.",
 		from: []string{"active", "not_yet_valid", "expired", "unusable"},
 	}
 	enabling = stateChange{
-		verb: "enable", done: "enabled", short: "Lets a disabled key count again",
-		long: "Lets a disabled key count again, with the token that it had.",
+		verb: "enable", done: "enabled", short: "Enable a disabled key",
+		long: "Enable a disabled key. Its token does not change.",
 		from: []string{"disabled"},
 	}
 )
@@ -62,8 +63,8 @@ func stateCommand(c stateChange) *cobra.Command {
 	return cmd
 }
 
-// changed says what was done to a key.
-func changed(cmd *cobra.Command, k *keyAnswer, done string, asJSON bool) error {
+// changed prints the result of a change to a key.
+func changed(cmd *cobra.Command, k *keyResponse, done string, asJSON bool) error {
 	if asJSON {
 		return jsonLine(cmd.OutOrStdout(), k.raw)
 	}
@@ -78,12 +79,12 @@ func revokeCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "revoke KEY",
-		Short: "Ends a key for ever",
+		Short: "Revoke a key permanently",
 		Long: `
-Ends a key for ever: it is refused from the next request on, answers that are under way end, and it cannot be enabled again.
-It stays in the list.
+Revoke a key permanently. The gate rejects it from the next request on, and it cannot be enabled again. Requests in flight are
+not interrupted: a streamed answer continues to its regular end. The key stays in the list.
 
-At a terminal it asks first, and names the key. Scripts say --yes.`,
+At a terminal the command shows the key and asks for confirmation. Scripts pass --yes.`,
 		Example: `  $ docsgate keys revoke "Docs site"
   $ docsgate keys revoke key_01k9s8q7v3t2m6n4x5c8b7a9ze --yes`,
 		Args:              arguments(1, 1, "name one key by its ID or name"),
@@ -91,7 +92,7 @@ At a terminal it asks first, and names the key. Scripts say --yes.`,
 	}
 	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
 		if !yes && !isTerminal(cmd.InOrStdin()) {
-			return exit(cmd, failf(exitUsage, "this is no terminal to ask at: say --yes to revoke the key"))
+			return exit(cmd, failf(exitUsage, "standard input is not a terminal, so the command cannot ask for confirmation: use --yes to revoke the key"))
 		}
 		return nil
 	}
@@ -101,10 +102,10 @@ At a terminal it asks first, and names the key. Scripts say --yes.`,
 			return err
 		}
 		if k.State == "revoked" {
-			return changed(cmd, k, "revoked already", asJSON)
+			return changed(cmd, k, "already revoked", asJSON)
 		}
 		if !yes {
-			fmt.Fprintf(cmd.ErrOrStderr(), "Revoke the key %s\n  %s, %s, last used %s\nfor ever? [y/N] ",
+			fmt.Fprintf(cmd.ErrOrStderr(), "Revoke the key %s\n  %s, %s, last used %s\npermanently? [y/N] ",
 				sanitize(k.Name), sanitize(k.ID), sanitize(k.State), relativeTime(k.Used, time.Now()))
 			if err := confirm(ctx, cmd.InOrStdin()); err != nil {
 				return err
@@ -115,7 +116,7 @@ At a terminal it asks first, and names the key. Scripts say --yes.`,
 		}
 		return changed(cmd, k, "revoked", asJSON)
 	})
-	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "Do not ask")
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "Do not ask for confirmation")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "Print the key as one line of JSON")
 	where.add(cmd)
 	completeFlags(cmd, &where)
@@ -127,18 +128,18 @@ func isTerminal(in io.Reader) bool {
 	return isFile && term.IsTerminal(int(f.Fd()))
 }
 
-// confirm reads a line and returns nil if it says yes.
+// confirm reads a line and returns nil if it is "y" or "yes".
 func confirm(ctx context.Context, in io.Reader) error {
-	answer := make(chan string, 1)
+	line := make(chan string, 1)
 	go func() {
-		line, _ := bufio.NewReader(in).ReadString('\n')
-		answer <- strings.ToLower(strings.TrimSpace(line))
+		text, _ := bufio.NewReader(in).ReadString('\n')
+		line <- strings.ToLower(strings.TrimSpace(text))
 	}()
 	select {
-	case <-ctx.Done(): // the reader ends with the process
+	case <-ctx.Done(): // the goroutine ends with the process
 		return errors.New("interrupted; nothing was changed")
-	case line := <-answer:
-		if line == "y" || line == "yes" {
+	case text := <-line:
+		if text == "y" || text == "yes" {
 			return nil
 		}
 		return errors.New("nothing was changed")

@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// keyStates are the states of a key, as the API filters by them.
+// keyStates are the states of a key, as in the API's filter.
 var keyStates = []string{"active", "disabled", "not_yet_valid", "expired", "revoked", "unusable"}
 
 func listCommand() *cobra.Command {
@@ -25,24 +25,24 @@ func listCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "list",
-		Short: "Lists keys, the newest first",
+		Short: "List keys, newest first",
 		Long: `
-Lists the keys of all feeds, the newest first. At a terminal long names are cut to fit; control characters and such as change
-the direction of text show as <U+202E>.
+List the keys of all feeds, newest first. At a terminal long names are truncated to fit. Control characters and characters that
+change the direction of text are shown as <U+202E>.
 
-With --json each key is one line of JSON, in the form of the API.`,
+With --json each key is one line of JSON, in the format of the API.`,
 		Example: `  $ docsgate keys list --state active --query docs
   $ docsgate keys list --all --json | jq -r 'select(.last_used == null) | .id'`,
-		Args: arguments(0, 0, "the list takes flags only; search with --query"),
+		Args: arguments(0, 0, "this command takes no arguments: search with --query"),
 	}
 	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
 		switch {
 		case state != "" && !slices.Contains(keyStates, state):
-			return exit(cmd, failf(exitUsage, "--state is one of %s", strings.Join(keyStates, ", ")))
+			return exit(cmd, failf(exitUsage, "--state must be one of %s", strings.Join(keyStates, ", ")))
 		case limit < 1:
-			return exit(cmd, failf(exitUsage, "--limit is 1 or more; --all lists all"))
+			return exit(cmd, failf(exitUsage, "--limit must be at least 1; use --all to list all keys"))
 		case all && cmd.Flags().Changed("limit"):
-			return exit(cmd, failf(exitUsage, "--limit and --all exclude each other"))
+			return exit(cmd, failf(exitUsage, "--limit and --all are mutually exclusive"))
 		}
 		return nil
 	}
@@ -53,7 +53,7 @@ With --json each key is one line of JSON, in the form of the API.`,
 				query.Set(name, value)
 			}
 		}
-		filtered := len(query) > 0 // the pages are asked for with it
+		filtered := len(query) > 0 // before the parameters of pagination are added
 		most := limit
 		if all {
 			most = 0
@@ -61,7 +61,7 @@ With --json each key is one line of JSON, in the form of the API.`,
 		shown, now := 0, time.Now()
 		rows := table{heading: []string{"ID", "NAME", "STATE", "KEY", "BOUND TO", "LAST USED", "24 H", "EXPIRES"}}
 		out := cmd.OutOrStdout()
-		total, err := g.listed(ctx, query, most, func(k *keyAnswer) error {
+		total, err := g.listed(ctx, query, most, func(k *keyResponse) error {
 			shown++
 			if asJSON {
 				return jsonLine(out, k.raw)
@@ -70,7 +70,7 @@ With --json each key is one line of JSON, in the form of the API.`,
 			if k.Expires != nil {
 				expires = k.Expires.UTC().Format(time.DateOnly)
 			}
-			rows.add(k.ID, k.Name, k.State, k.Masked, boundTo(&k.keyView), relativeTime(k.Used, now), number(sum(k.Requests)), expires)
+			rows.add(k.ID, k.Name, k.State, k.Masked, boundTo(&k.keyView), relativeTime(k.Used, now), formatCount(sum(k.Requests)), expires)
 			return nil
 		})
 		if err != nil {
@@ -82,22 +82,22 @@ With --json each key is one line of JSON, in the form of the API.`,
 					return err
 				}
 			} else if filtered {
-				fmt.Fprintln(cmd.ErrOrStderr(), "There are no such keys.")
+				fmt.Fprintln(cmd.ErrOrStderr(), "No keys match.")
 			} else {
-				fmt.Fprintln(cmd.ErrOrStderr(), `There are no keys yet: make one with "keys create".`)
+				fmt.Fprintln(cmd.ErrOrStderr(), `There are no keys yet: create one with "keys create".`)
 			}
 		}
 		if shown < total {
-			fmt.Fprintf(cmd.ErrOrStderr(), "%d of %s; --all lists all.\n", shown, plural(total, "key", "keys"))
+			fmt.Fprintf(cmd.ErrOrStderr(), "%d of %s; use --all to list all.\n", shown, plural(total, "key", "keys"))
 		}
 		return nil
 	})
 	flags := cmd.Flags()
-	flags.StringVarP(&text, "query", "q", "", "Only keys that have this text in their name, ID, source or masked key")
+	flags.StringVarP(&text, "query", "q", "", "Only keys with this text in their name, ID, source or masked token")
 	flags.StringVar(&state, "state", "", "Only keys in this state: "+strings.Join(keyStates, ", "))
-	flags.StringVar(&source, "source", "", "Only keys that are bound to this source")
-	flags.StringVar(&feeds, "feed", "", "Only keys of this feed")
-	flags.IntVarP(&limit, "limit", "n", 50, "List so many keys at most")
+	flags.StringVar(&source, "source", "", "Only keys that are bound to the source with this ID")
+	flags.StringVar(&feeds, "feed", "", "Only keys of the feed with this name")
+	flags.IntVarP(&limit, "limit", "n", 50, "Maximum number of keys to list")
 	flags.BoolVar(&all, "all", false, "List all keys")
 	flags.BoolVar(&asJSON, "json", false, "Print each key as one line of JSON")
 	where.add(cmd)
@@ -105,7 +105,7 @@ With --json each key is one line of JSON, in the form of the API.`,
 	return cmd
 }
 
-// boundTo tells a key's binding in few words.
+// boundTo returns a short description of a key's binding.
 func boundTo(k *keyView) string {
 	if k.Binding != "agent" {
 		return strings.Join(k.Sources, ", ")
@@ -123,10 +123,10 @@ func showCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "show KEY",
-		Short: "Shows a key and its use",
+		Short: "Show a key and its usage",
 		Long: `
-Shows all that the gate knows of a key. The bars are the requests of the last 24 hours, hour by hour, the last one being the
-hour that is under way.`,
+Show all that the gate knows about a key. The bars are the requests of the last 24 hours, one per hour; the last bar is the
+current hour.`,
 		Example: `  $ docsgate keys show "Docs site"
   $ docsgate keys show key_01k9s8q7v3t2m6n4x5c8b7a9ze --json | jq .last_used`,
 		Args:              arguments(1, 1, "name one key by its ID or name"),
@@ -145,35 +145,35 @@ hour that is under way.`,
 	return cmd
 }
 
-// printKey shows a key, one line a fact. What is not known is left out.
-func printKey(cmd *cobra.Command, k *keyAnswer, asJSON bool) error {
+// printKey prints a key, one line per property. Empty properties are left out.
+func printKey(cmd *cobra.Command, k *keyResponse, asJSON bool) error {
 	if asJSON {
 		return jsonLine(cmd.OutOrStdout(), k.raw)
 	}
 	now := time.Now()
 	used := "never"
 	if k.Used != nil {
-		used = moment(k.Used) + " (" + relativeTime(k.Used, now) + ")"
+		used = formatTime(k.Used) + " (" + relativeTime(k.Used, now) + ")"
 	}
-	old := ""
-	if k.OldUntil != nil && k.State != "revoked" {
-		old = "counts until " + moment(k.OldUntil) + ", "
-		if k.OldUsed != nil {
-			old += "last used " + moment(k.OldUsed) + " (" + relativeTime(k.OldUsed, now) + ")"
+	previous := ""
+	if k.PreviousExpires != nil && k.State != "revoked" {
+		previous = "valid until " + formatTime(k.PreviousExpires) + ", "
+		if k.PreviousUsed != nil {
+			previous += "last used " + formatTime(k.PreviousUsed) + " (" + relativeTime(k.PreviousUsed, now) + ")"
 		} else {
-			old += "not used"
+			previous += "not used"
 		}
 	}
 	use := ""
 	if len(k.Requests) > 0 {
-		use = sparkline(k.Requests) + "  " + number(sum(k.Requests)) + " in 24 hours"
+		use = sparkline(k.Requests) + "  " + formatCount(sum(k.Requests)) + " in 24 hours"
 	}
 	feed := k.Feed
 	if !k.Issued {
-		feed += " (can be changed there only)"
+		feed += " (read-only here)"
 	}
 	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-	for _, fact := range [][2]string{
+	for _, property := range [][2]string{
 		{"ID", k.ID},
 		{"Name", k.Name},
 		{"Key", k.Masked},
@@ -181,26 +181,26 @@ func printKey(cmd *cobra.Command, k *keyAnswer, asJSON bool) error {
 		{"Problem", k.Problem},
 		{"Bound to", boundTo(&k.keyView)},
 		{"Feed", feed},
-		{"Not before", moment(k.Before)},
-		{"Expires", moment(k.Expires)},
-		{"Created", moment(k.Created)},
-		{"Changed", moment(k.Changed)},
-		{"Rotated", moment(k.Rotated)},
-		{"Old token", old},
+		{"Not before", formatTime(k.Before)},
+		{"Expires", formatTime(k.Expires)},
+		{"Created", formatTime(k.Created)},
+		{"Changed", formatTime(k.Changed)},
+		{"Rotated", formatTime(k.Rotated)},
+		{"Previous token", previous},
 		{"Last used", used},
 		{"Requests", use},
 	} {
-		if fact[1] != "" {
+		if property[1] != "" {
 			// Only the first column is aligned, so the width of the second does not matter.
-			fmt.Fprintf(w, "%s:\t%s\n", fact[0], sanitize(fact[1]))
+			fmt.Fprintf(w, "%s:\t%s\n", property[0], sanitize(property[1]))
 		}
 	}
 	return w.Flush()
 }
 
-// change makes one of the changes that take no more than a key, and prints the key as it is then.
-func (g *client) change(ctx context.Context, id, verb string) (*keyAnswer, error) {
-	var k keyAnswer
+// change makes a change that has no parameters, such as "disable", and returns the changed key.
+func (g *client) change(ctx context.Context, id, verb string) (*keyResponse, error) {
+	var k keyResponse
 	err := g.call(ctx, http.MethodPost, keyPath(id)+"/"+verb, nil, "", &k)
 	return &k, err
 }

@@ -10,24 +10,24 @@ import (
 	"strings"
 )
 
-// idForm is what IDs of keys are made of, in all feeds.
+// idForm matches the IDs of keys of all feeds.
 var idForm = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z._-]{0,127}$`)
 
-// keyPath is where a key stands in the API.
+// keyPath returns the path of a key in the API.
 func keyPath(id string) string { return "/v1/keys/" + url.PathEscape(id) }
 
-// find returns the key that has an ID or, if none has, the only one that has a name.
-func (g *client) find(ctx context.Context, named string) (*keyAnswer, error) {
-	if idForm.MatchString(named) {
-		var k keyAnswer
-		err := g.call(ctx, http.MethodGet, keyPath(named), nil, "", &k)
+// find returns the key with the ID idOrName or, if there is none, the only key with that name.
+func (g *client) find(ctx context.Context, idOrName string) (*keyResponse, error) {
+	if idForm.MatchString(idOrName) {
+		var k keyResponse
+		err := g.call(ctx, http.MethodGet, keyPath(idOrName), nil, "", &k)
 		if f := (*exitError)(nil); err == nil || !errors.As(err, &f) || f.status != exitNotFound {
 			return &k, err
 		}
 	}
-	var found []*keyAnswer
-	err := g.list(ctx, url.Values{"q": {named}}, 0, func(k *keyAnswer) error {
-		if k.Name == named {
+	var found []*keyResponse
+	err := g.list(ctx, url.Values{"q": {idOrName}}, 0, func(k *keyResponse) error {
+		if k.Name == idOrName {
 			found = append(found, k)
 		}
 		return nil
@@ -37,8 +37,8 @@ func (g *client) find(ctx context.Context, named string) (*keyAnswer, error) {
 	}
 	switch len(found) {
 	case 0:
-		// What was asked for is not repeated: it may be a secret by mistake.
-		return nil, failf(exitNotFound, "there is no key with this ID or name: see \"keys list\"")
+		// The argument is not repeated: it may be a secret by mistake.
+		return nil, failf(exitNotFound, "no key with this ID or name: see \"keys list\"")
 	case 1:
 		return found[0], nil
 	}
@@ -46,27 +46,27 @@ func (g *client) find(ctx context.Context, named string) (*keyAnswer, error) {
 	for _, k := range found {
 		ids = append(ids, sanitize(k.ID)+" ("+sanitize(k.State)+")")
 	}
-	return nil, failf(exitRefused, "several keys have this name, so name one by its ID:\n  %s", strings.Join(ids, "\n  "))
+	return nil, failf(exitRejected, "several keys have this name; name one by its ID:\n  %s", strings.Join(ids, "\n  "))
 }
 
-// pageLimit is how many keys the API gives at once.
+// pageLimit is the maximum number of keys per page of the API.
 const pageLimit = 1000
 
 // keyPage is one page of a list.
 type keyPage struct {
-	Keys  []*keyAnswer `json:"keys"`
-	Next  string       `json:"next_cursor"`
-	Total int          `json:"total"`
+	Keys  []*keyResponse `json:"keys"`
+	Next  string         `json:"next_cursor"`
+	Total int            `json:"total"`
 }
 
 // list calls yield for the keys that a query matches: at most limit, or all with limit 0.
-func (g *client) list(ctx context.Context, query url.Values, limit int, yield func(*keyAnswer) error) error {
+func (g *client) list(ctx context.Context, query url.Values, limit int, yield func(*keyResponse) error) error {
 	_, err := g.listed(ctx, query, limit, yield)
 	return err
 }
 
-// listed is list, and tells how many keys the query matches.
-func (g *client) listed(ctx context.Context, query url.Values, limit int, yield func(*keyAnswer) error) (total int, err error) {
+// listed is like list, and returns the number of keys that the query matches.
+func (g *client) listed(ctx context.Context, query url.Values, limit int, yield func(*keyResponse) error) (total int, err error) {
 	given := 0
 	for {
 		size := pageLimit

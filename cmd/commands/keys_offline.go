@@ -21,14 +21,14 @@ import (
 	"github.com/docsgate/docsgate/keys/usage"
 )
 
-// openFile opens a store that no gate has open, and gives it an API of its own.
+// openFile opens a store file that no gate has open, and returns a client of an in-process API for it.
 func openFile(ctx context.Context, path string) (_ *client, err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, failf(exitUnreachable, "making the folder of the store: %w", err)
+		return nil, failf(exitUnreachable, "creating the directory of the store: %w", err)
 	}
 	storage, err := boltstore.Open(ctx, boltstore.Options{Path: path})
 	if errors.Is(err, boltstore.ErrLocked) {
-		return nil, failf(exitUnreachable, "a running gate has the store %s open, but its admin endpoint was not found: name it "+
+		return nil, failf(exitUnreachable, "a running gate has the store %s open, but its admin endpoint was not found: name the endpoint "+
 			"with --address, or with the --config that the gate runs with", path)
 	}
 	if err != nil {
@@ -44,7 +44,7 @@ func openFile(ctx context.Context, path string) (_ *client, err error) {
 			err = errors.Join(err, reg.Close())
 		}
 	}()
-	// What placeholders stand for is known only to the gate, whose environment and files they name.
+	// Placeholders stay as they are: only the gate can resolve them, in its environment.
 	reg.SetRules(registry.Policy{Resolve: func(placeholder string) (string, error) { return placeholder, nil }})
 
 	store, listing, feed := keys.NewStore(), keyindex.New(), reg.Feed()
@@ -72,7 +72,7 @@ func openFile(ctx context.Context, path string) (_ *client, err error) {
 	}, nil
 }
 
-// osUser is the name of who runs this process, fit for a header.
+// osUser returns the name of the user of this process, reduced to characters that are valid in a header.
 func osUser() string {
 	name := os.Getenv("USER")
 	if u, err := user.Current(); err == nil {
@@ -86,7 +86,7 @@ func osUser() string {
 	}, name)
 }
 
-// handlerTransport is a transport to a handler in this process. Answers are streamed.
+// handlerTransport is a transport to a handler in this process. Responses are streamed.
 type handlerTransport struct {
 	handler http.Handler
 	running sync.WaitGroup
@@ -109,7 +109,7 @@ func (p *handlerTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 			_ = served.Body.Close()
 			if reason := recover(); reason != nil {
 				w.WriteHeader(http.StatusInternalServerError)
-				_ = writer.CloseWithError(fmt.Errorf("the answer broke off: %v", reason))
+				_ = writer.CloseWithError(fmt.Errorf("the handler panicked: %v", reason))
 				return
 			}
 			w.WriteHeader(http.StatusOK)
@@ -121,7 +121,7 @@ func (p *handlerTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	case <-w.begun:
 	case <-r.Context().Done():
 	}
-	if err := r.Context().Err(); err != nil { // also where both are so: the end of a handler that gave up is no answer
+	if err := r.Context().Err(); err != nil { // even if a response has begun: a canceled handler may have written half of it
 		_ = reader.Close()
 		return nil, err
 	}
@@ -131,11 +131,11 @@ func (p *handlerTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// pipeWriter is the http.ResponseWriter of an handlerTransport.
+// pipeWriter is the http.ResponseWriter of a handlerTransport.
 type pipeWriter struct {
 	header http.Header
 	body   *io.PipeWriter
-	begun  chan struct{} // closed with the first byte or the status; what follows is set before
+	begun  chan struct{} // closed when the status is written; status and sent are set before
 	once   sync.Once
 	status int
 	sent   http.Header

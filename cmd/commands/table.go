@@ -15,23 +15,23 @@ import (
 	"golang.org/x/text/unicode/bidi"
 )
 
-// maxCell is the widest that a cell gets, in columns, where there is no terminal that says.
+// maxCell is the maximum width of a cell, in columns.
 const maxCell = 200
 
-// minCell is the narrowest that a cell gets, if its content is wider.
+// minCell is the minimum width, in columns, to which a wider cell is truncated.
 const minCell = 10
 
-// leftToRight ends a text that runs from right to left, so that what stands behind it stays in its place.
+// leftToRight is the mark after a right-to-left text that keeps the following text in its place.
 const leftToRight = "\u200e"
 
-// widths measures text as terminals show it. What East Asian terminals show wide or narrow counts as narrow.
+// widths measures text in terminal columns. Characters of ambiguous East Asian width count as narrow.
 var widths = &runewidth.Condition{StrictEmojiNeutral: true}
 
-// sanitize returns text of others in a form that shows on one line of a terminal and changes nothing else there: control
-// characters, and such as change the direction of what follows or show as nothing, are written as <U+202E>.
+// sanitize makes untrusted text safe to print on one line of a terminal: control characters, invisible characters and characters
+// that change the direction of text are written as <U+202E>.
 func sanitize(text string) string {
 	var b strings.Builder
-	back := false
+	rightToLeft := false
 	for i, r := range text {
 		switch {
 		case r == utf8.RuneError:
@@ -47,18 +47,18 @@ func sanitize(text string) string {
 		default:
 			b.WriteRune(r)
 			if p, _ := bidi.LookupRune(r); p.Class() == bidi.R || p.Class() == bidi.AL {
-				back = true
+				rightToLeft = true
 			}
 		}
 	}
-	if back {
+	if rightToLeft {
 		b.WriteString(leftToRight)
 	}
 	return b.String()
 }
 
-// visibleLines is visible for a text of several lines, such as an error that repeats some of an answer.
-func visibleLines(text string) string {
+// sanitizeLines is like sanitize for a text of several lines, such as an error that quotes a response.
+func sanitizeLines(text string) string {
 	lines := strings.Split(text, "\n")
 	for i := range lines {
 		lines[i] = sanitize(lines[i])
@@ -66,7 +66,8 @@ func visibleLines(text string) string {
 	return strings.Join(lines, "\n")
 }
 
-// isNonPrinting tells characters that are no text to look at. The joiners of scripts and emoji are.
+// isNonPrinting reports whether a character is invisible or controls the display. The zero-width joiners, which scripts and emoji
+// need, are not reported.
 func isNonPrinting(r rune) bool {
 	const zeroWidthNonJoiner, zeroWidthJoiner = '\u200c', '\u200d'
 	switch {
@@ -77,16 +78,16 @@ func isNonPrinting(r rune) bool {
 	case unicode.Is(unicode.Co, r), r >= 0xFDD0 && r <= 0xFDEF, r&0xFFFE == 0xFFFE:
 		return true
 	}
-	return r == '\u115f' || r == '\u1160' || r == '\u3164' || r == '\uffa0' // letters that are blank
+	return r == '\u115f' || r == '\u1160' || r == '\u3164' || r == '\uffa0' // Hangul fillers: letters that show as blanks
 }
 
-// table is rows of cells below a heading, aligned by the width that terminals show. Cells are safe to print.
+// table is rows of cells below a heading, aligned by their width in terminal columns. Cells are sanitized.
 type table struct {
 	heading []string
 	rows    [][]string
 }
 
-// add appends a row; text of others is made visible.
+// add appends a row of sanitized cells.
 func (t *table) add(cells ...string) {
 	for i := range cells {
 		cells[i] = sanitize(cells[i])
@@ -94,11 +95,11 @@ func (t *table) add(cells ...string) {
 	t.rows = append(t.rows, cells)
 }
 
-// write prints the table. Where w is a terminal no line is wider than that.
+// write prints the table. If w is a terminal, no line is wider than it.
 func (t *table) write(w io.Writer) error { return t.fit(w, terminalWidth(w)) }
 
-// fit prints the table within so many columns; 0: as wide as it is.
-func (t *table) fit(w io.Writer, room int) error {
+// fit prints the table within width columns; 0 means no limit.
+func (t *table) fit(w io.Writer, width int) error {
 	const gap = 2
 	columns := make([]int, len(t.heading))
 	lines := append([][]string{t.heading}, t.rows...)
@@ -111,8 +112,8 @@ func (t *table) fit(w io.Writer, room int) error {
 	for _, c := range columns {
 		total += c
 	}
-	// The first column is what rows are named by, so it stays whole; what does not fit then is cut at the right.
-	for room > 0 && total > room && len(columns) > 1 {
+	// The first column identifies the row, so it is not shrunk. If the others cannot shrink enough, lines are truncated.
+	for width > 0 && total > width && len(columns) > 1 {
 		widest := 1
 		for i, c := range columns[1:] {
 			if c > columns[widest] {
@@ -136,8 +137,8 @@ func (t *table) fit(w io.Writer, room int) error {
 			}
 		}
 		text := strings.TrimRight(row.String(), " ")
-		if room > 0 {
-			text = truncate(text, room)
+		if width > 0 {
+			text = truncate(text, width)
 		}
 		b.WriteString(text + "\n")
 	}
@@ -145,7 +146,7 @@ func (t *table) fit(w io.Writer, room int) error {
 	return err
 }
 
-// truncate shortens a cell to a width.
+// truncate shortens a cell to a width in columns.
 func truncate(cell string, width int) string {
 	if widths.StringWidth(cell) <= width {
 		return cell
@@ -157,7 +158,7 @@ func truncate(cell string, width int) string {
 	return short
 }
 
-// terminalWidth is how many columns a terminal has; 0: w is none.
+// terminalWidth returns the number of columns of a terminal, or 0 if w is not a terminal.
 func terminalWidth(w io.Writer) int {
 	f, isFile := w.(*os.File)
 	if !isFile || !term.IsTerminal(int(f.Fd())) {
@@ -170,22 +171,22 @@ func terminalWidth(w io.Writer) int {
 	return width
 }
 
-// jsonLine prints a JSON value on one line. Characters that would act on a terminal are escaped; inside of strings, the
-// only place where they can stand, that changes nothing.
+// jsonLine prints a JSON value on one line. Characters that control a terminal are escaped. They can occur only inside of strings,
+// so the value does not change.
 func jsonLine(w io.Writer, value []byte) error {
 	value = bytes.ReplaceAll(value, []byte("\n"), nil)
 	_, err := io.WriteString(w, escaped(value)+"\n")
 	return err
 }
 
-// escaped returns JSON in which characters that would act on a terminal are escaped; but not ends of lines between values.
+// escaped returns JSON with characters that control a terminal escaped. Line ends between values stay.
 func escaped(value []byte) string {
 	var b strings.Builder
 	for _, r := range string(value) {
 		switch {
 		case r == '\n':
 			b.WriteRune(r)
-		case r == '\r', r == '\t': // raw they stand between values only
+		case r == '\r', r == '\t': // unescaped, they occur only between values
 			b.WriteByte(' ')
 		case isNonPrinting(r):
 			for _, unit := range utf16.Encode([]rune{r}) {
