@@ -18,7 +18,7 @@ func TestFeedbackThatGoesNowhere(t *testing.T) {
 		code, sentence    string
 	}{
 		"1.1": {
-			{"widget 0.4", tokenAgent, "", 400, "bad_request", "which conversation_id and question_index name"},
+			{"widget 0.4", tokenAgent, "", 400, "bad_request", "requires conversation_id and question_index"},
 			{"source", tokenSource, which, 403, "binding_not_supported", "bound to an agent"},
 			{"a conversation of others", tokenAgent, which, 404, "conversation_not_found", "no such conversation"},
 		},

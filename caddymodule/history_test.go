@@ -29,7 +29,7 @@ func TestWhatDocsGPTGetsOfAHistory(t *testing.T) {
 
 		for history, says := range map[string]string{
 			`[{\"prompt\":[{\"type\":\"image_url\"}],\"response\":\"r\"}]`: `history[0].prompt must be a string`,
-			`[NaN]`: `does not hold one valid JSON value`,
+			`[NaN]`: `does not contain a single valid JSON value`,
 		} {
 			if r := ask(history); !strings.Contains(r.body, says) || !strings.Contains(r.body, `"bad_request"`) {
 				t.Errorf("%s: got %d %s", history, r.status, r.body)

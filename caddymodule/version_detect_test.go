@@ -79,7 +79,7 @@ func TestAutoTakesTheUpstreamsVersion(t *testing.T) {
 	}
 	stopAfter(t)
 	if log := g.logged(); !strings.Contains(log, `detected DocsGPT version`) || !strings.Contains(log, `"docsgpt":"0.14"`) ||
-		!strings.Contains(log, "/api/create_agent among them") {
+		!strings.Contains(log, "including /api/create_agent") {
 		t.Errorf("the log does not say what was found, and from what:\n%s", log)
 	}
 	for _, r := range *d.asked.Load() {
@@ -95,7 +95,7 @@ func TestAutoTakesTheUpstreamsVersion(t *testing.T) {
 	g.write(keyFile())
 	g.t.Setenv("AGENT_BETA", "changed")
 	err := g.load(g.auto("", site+"# changed\n"))
-	if err == nil || !strings.Contains(err.Error(), g.keys+":3") || !strings.Contains(err.Error(), "no source id of DocsGPT 0.14") {
+	if err == nil || !strings.Contains(err.Error(), g.keys+":3") || !strings.Contains(err.Error(), "is not a source ID of DocsGPT 0.14") {
 		t.Errorf("a bad feed: %v", err)
 	}
 	g.write(oldKeys())

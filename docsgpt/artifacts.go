@@ -2,8 +2,8 @@ package docsgpt
 
 import "net/http"
 
-// artifactEndpoints are the files that an agent made in a conversation. DocsGPT shows them to a key that names the
-// conversation; the gate lets it name its own only.
+// artifactEndpoints returns the endpoints for files that an agent created in a conversation. DocsGPT serves them to any
+// key that names the conversation; the gate requires a conversation of the same key.
 func (v *Version) artifactEndpoints() []Endpoint {
 	if v.Artifacts == ArtifactsNone {
 		return nil

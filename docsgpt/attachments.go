@@ -8,13 +8,13 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// maxFiles is how many files one upload may have.
+// maxFiles is the largest number of files in one upload.
 const maxFiles = 16
 
-const errNeedsSource = "In this DocsGPT uploads work only with a key that is bound to sources; this key is bound to an agent."
+const errNeedsSource = "This DocsGPT accepts uploads only with a key that is bound to sources; this key is bound to an agent."
 
-// attachmentEndpoints are uploads and what becomes of them. Clients ask for that without their key, so a task's id is
-// what is checked.
+// attachmentEndpoints returns the endpoints for uploads and for their tasks. Clients ask for the status of a task without
+// their key, so the gate checks the task's ID instead.
 func (v *Version) attachmentEndpoints() []Endpoint {
 	if v.Attachments == AttachmentsNone {
 		return nil
@@ -22,7 +22,7 @@ func (v *Version) attachmentEndpoints() []Endpoint {
 	return []Endpoint{
 		{
 			Name: "store_attachment", Path: "/api/store_attachment", Method: http.MethodPost, Group: GroupAttachments,
-			Token: PlaceForm, Shape: ShapeJSON, Body: BodyForm, Members: []Field{}, Files: maxFiles,
+			Token: PlaceForm, Shape: ShapeJSON, Body: BodyForm, Fields: []Field{}, Files: maxFiles,
 			Agents: v.Attachments == AttachmentsAny, Sources: true, UnsupportedMessage: errNeedsSource,
 		},
 		{
@@ -32,31 +32,31 @@ func (v *Version) attachmentEndpoints() []Endpoint {
 	}
 }
 
-// withAttachments lets a chat name attachments, which are checked even where an operator allows that name.
+// withAttachments lets a chat request name attachments. They are checked even if an operator allows the field.
 func withAttachments(e *Endpoint) {
 	if e.Group != GroupWidget || !e.CreatesConversation {
 		return
 	}
-	e.Members = slices.DeleteFunc(slices.Clone(e.Members), func(m Field) bool { return m.Name == "attachments" })
-	e.Members = append(e.Members, Field{Name: "attachments", Kinds: KindArray | KindNull, Check: CheckAttachments})
+	e.Fields = slices.DeleteFunc(slices.Clone(e.Fields), func(m Field) bool { return m.Name == "attachments" })
+	e.Fields = append(e.Fields, Field{Name: "attachments", Kinds: KindArray | KindNull, Check: CheckAttachments})
 }
 
-// CreatedIDs are the ids of what DocsGPT made for a request.
+// CreatedIDs are the IDs of the resources that DocsGPT created for a request.
 type CreatedIDs struct{ Tasks, Attachments, Sessions []string }
 
-// ParseCreatedIDs returns what an answer of an endpoint for uploads or speech says that was made: the tasks and attachments of
-// an upload of one or several files, the attachment of a finished task, a live transcription. Anything else says
-// nothing.
-func ParseCreatedIDs(answer []byte) CreatedIDs {
+// ParseCreatedIDs returns the resources that a response of an upload or speech endpoint reports: the tasks and
+// attachments of an upload of one or several files, the attachment of a finished task, a live transcription. Anything
+// else yields no IDs.
+func ParseCreatedIDs(response []byte) CreatedIDs {
 	var m CreatedIDs
-	d := jsontext.NewDecoder(bytes.NewReader(answer))
+	d := jsontext.NewDecoder(bytes.NewReader(response))
 	if d.PeekKind() == '{' {
-		_ = m.read(d, 0) // a broken answer says what was read of it
+		_ = m.read(d, 0) // of an invalid response, keep what was read before the error
 	}
 	return m
 }
 
-// read reads an object. The ids stand at the top, in the objects of the list "tasks", or in the object "result".
+// read reads an object. The IDs are at the top level, in the objects of the list "tasks", or in the object "result".
 func (m *CreatedIDs) read(d *jsontext.Decoder, depth int) error {
 	return forEachField(d, func(name string) error {
 		switch {
@@ -96,15 +96,15 @@ func (m *CreatedIDs) readList(d *jsontext.Decoder) error {
 	return err
 }
 
-// taskResult are the members of a task's result that a client gets. Others tell the owner's name and the path of the
-// stored file; the result of a task that failed may be the text of an exception.
+// taskResult are the fields of a task's result that clients get. Other fields contain the owner's name and the path of
+// the stored file, and the result of a failed task may be the text of an exception.
 var taskResult = []string{"attachment_id", "current", "filename", "mime_type", "status", "token_count"}
 
-// RedactTask returns DocsGPT's answer about a task with nothing in it but what an uploader needs: the status, and what
-// the attachment is. What cannot be read is left out.
-func RedactTask(answer []byte) []byte {
+// RedactTask reduces DocsGPT's response about a task to what an uploader needs: the status and a description of the
+// attachment. Parts that cannot be parsed are dropped.
+func RedactTask(response []byte) []byte {
 	status, result := []byte(`"PENDING"`), []byte("null")
-	d := jsontext.NewDecoder(bytes.NewReader(answer))
+	d := jsontext.NewDecoder(bytes.NewReader(response))
 	if d.PeekKind() == '{' {
 		_ = forEachField(d, func(name string) error {
 			if name == "result" && d.PeekKind() == '{' {
@@ -120,7 +120,7 @@ func RedactTask(answer []byte) []byte {
 		})
 	}
 	if string(result) == "null" && string(status) == `"SUCCESS"` {
-		status = []byte(`"PENDING"`) // DocsGPT read the one before the task was over, and the other after
+		status = []byte(`"PENDING"`) // DocsGPT read the result before the task ended, and the status after
 	}
 	out := append([]byte(`{"status":`), status...)
 	out = append(append(out, `,"result":`...), result...)

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestMadeOf(t *testing.T) {
+func TestParseCreatedIDs(t *testing.T) {
 	for name, c := range map[string]struct {
 		answer                       string
 		tasks, attachments, sessions []string
@@ -33,7 +33,7 @@ func TestMadeOf(t *testing.T) {
 }
 
 // A client learns what became of its file, and nothing of the owner or the server.
-func TestCleanTask(t *testing.T) {
+func TestRedactTask(t *testing.T) {
 	for name, c := range map[string]struct{ answer, want string }{
 		"finished": {
 			`{"result":{"attachment_id":"a","filename":"n","metadata":{"content_hash":"h"},"mime_type":"m","path":"inputs/owner/x",` +
@@ -56,7 +56,7 @@ func TestCleanTask(t *testing.T) {
 }
 
 // A chat may name attachments where uploads are open; then they are checked, even if an operator allows the member.
-func TestAttachmentsInChats(t *testing.T) {
+func TestAttachmentsFieldInChats(t *testing.T) {
 	version, err := FindVersion("")
 	if err != nil {
 		t.Fatal(err)
@@ -82,9 +82,9 @@ func TestAttachmentsInChats(t *testing.T) {
 				if !e.CreatesConversation || e.Group != GroupWidget {
 					continue
 				}
-				i := slices.IndexFunc(e.Members, func(m Field) bool { return m.Name == "attachments" })
-				if (i >= 0) != c.member || i >= 0 && e.Members[i].Check != c.want {
-					t.Errorf("%s: %+v", e.Name, e.Members)
+				i := slices.IndexFunc(e.Fields, func(m Field) bool { return m.Name == "attachments" })
+				if (i >= 0) != c.member || i >= 0 && e.Fields[i].Check != c.want {
+					t.Errorf("%s: %+v", e.Name, e.Fields)
 				}
 			}
 		})

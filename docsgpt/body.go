@@ -9,66 +9,66 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Limits of a request body. They are far from what clients send and keep hostile bodies cheap.
+// Limits of a request body. They are far above what clients send, and keep hostile bodies cheap.
 const (
-	maxMembers = 128 // of the body's object
-	maxDepth   = 64  // of a forwarded value
-	maxDigits  = 400 // of a number in a forwarded value; Python refuses integers of over 4300
+	maxFields = 128 // of the body's object
+	maxDepth  = 64  // of a forwarded value
+	maxDigits = 400 // of a number in a forwarded value; Python rejects integers of over 4300
 )
 
-// Errors of a body. Their texts go to the client.
+// Errors of a body. Clients see their texts.
 var (
 	errNotObject  = errors.New("the body must be one JSON object in UTF-8")
 	errTrailing   = errors.New("the body has more than one JSON value")
 	errSyntax     = errors.New("the body is not valid JSON in UTF-8")
-	errDuplicate  = errors.New("a member stands twice in the body")
-	errTooMany    = errors.New("the body has too many members")
+	errDuplicate  = errors.New("a field is specified twice in the body")
+	errTooMany    = errors.New("the body has too many fields")
 	errTooDeep    = errors.New("the body is nested too deeply")
 	errLongNumber = errors.New("a number in the body is too long")
 )
 
-// span is a value's place in the buffer.
+// span is the position of a value in the buffer.
 type span struct{ start, end int }
 
-// field is an allowed member that the body has.
+// field is an allowed field that the body contains.
 type field struct {
-	member *Field
+	spec *Field
 	span
 }
 
-// Body is a parsed request body. It refers to the buffer that it was parsed from, and is for one goroutine.
+// Body is a parsed request body. It refers to the buffer that it was parsed from, and is not safe for concurrent use.
 type Body struct {
 	buf    []byte
-	fields []field // in the client's order; most often in few
+	fields []field // in the client's order; usually a slice of inline
 	inline [8]field
 	token  span // of api_key; zero when absent
 
-	conversation      string // of a member with a conversation check
+	conversation      string // of a field with a conversation check
 	needsConversation bool   // the check is CheckOwned
 	attachments       []string
 	session           string // of a live transcription
 }
 
-// parser is what parsing needs and what is worth keeping for the next request.
+// parser holds the state of parsing, and memory that is reused for the next request.
 type parser struct {
 	reader  bytes.Buffer
 	decoder *jsontext.Decoder
 	names   [][]byte
 
-	text   []byte // of a nested value, see load
-	starts []int  // of the entries of a history in what is written
-	texts  []span // of the parts of a message in text
+	text   []byte // of a nested value; see load
+	starts []int  // offsets of a history's entries in the output
+	texts  []span // text parts of a message, as positions in text
 }
 
-// Only the top level's names matter to the gate and are checked here; nested values are forwarded as they are.
+// Only the top level's names matter to the gate and are checked for duplicates here; values have their own checks.
 var parsers = sync.Pool{New: func() any {
 	p := &parser{}
 	p.decoder = jsontext.NewDecoder(&p.reader, jsontext.AllowDuplicateNames(true))
 	return p
 }}
 
-// newParser returns a parser of buf. A bytes.Buffer is read in place by the decoder: values are slices of buf, and
-// nothing is copied.
+// newParser returns a parser of buf. The decoder reads a bytes.Buffer in place: values are slices of buf, and nothing is
+// copied.
 func newParser(buf []byte) *parser {
 	p := parsers.Get().(*parser)
 	p.reader = *bytes.NewBuffer(buf)
@@ -76,7 +76,7 @@ func newParser(buf []byte) *parser {
 	return p
 }
 
-// free gives the parser back, without what would keep the text from being freed.
+// free returns the parser to the pool, without references that would keep the text in memory.
 func (p *parser) free() {
 	clear(p.names)
 	p.names = p.names[:0]
@@ -88,9 +88,9 @@ func (p *parser) free() {
 	parsers.Put(p)
 }
 
-// Parse reads a request body for an endpoint: exactly one JSON object in UTF-8 without a byte order mark, no name
-// twice, nothing after it. It finds the members that the endpoint allows and the client's token; nothing else is
-// decoded. The error's text is meant for the client. b takes over buf.
+// Parse parses a request body for an endpoint: exactly one JSON object in UTF-8, without a byte order mark, duplicate
+// names or trailing data. It finds the fields that the endpoint allows and the client's token, and does not decode
+// anything else. The error's text is for the client. b takes ownership of buf.
 func (b *Body) Parse(e *Endpoint, buf []byte) error {
 	*b = Body{buf: buf}
 	b.fields = b.inline[:0]
@@ -108,7 +108,7 @@ func (b *Body) parse(p *parser, e *Endpoint) error {
 		return errSyntax
 	}
 	for d.PeekKind() != '}' {
-		if err := b.parseMember(p, e); err != nil {
+		if err := b.parseField(p, e); err != nil {
 			return err
 		}
 	}
@@ -121,13 +121,13 @@ func (b *Body) parse(p *parser, e *Endpoint) error {
 	return nil
 }
 
-func (b *Body) parseMember(p *parser, e *Endpoint) error {
+func (b *Body) parseField(p *parser, e *Endpoint) error {
 	d := p.decoder
 	raw, err := d.ReadValue()
 	if err != nil || raw.Kind() != '"' {
 		return errSyntax
 	}
-	// The raw name is valid only until the next read unless it lies in buf, which the decoder promises to no one.
+	// The raw name is valid only until the next read, unless it is a slice of buf, which the decoder does not guarantee.
 	end := int(d.InputOffset())
 	name, err := unquote(b.buf[end-len(raw) : end])
 	if err != nil {
@@ -138,7 +138,7 @@ func (b *Body) parseMember(p *parser, e *Endpoint) error {
 			return errDuplicate
 		}
 	}
-	if len(p.names) == maxMembers {
+	if len(p.names) == maxFields {
 		return errTooMany
 	}
 	p.names = append(p.names, name)
@@ -153,8 +153,8 @@ func (b *Body) parseMember(p *parser, e *Endpoint) error {
 		b.token = at
 		return nil
 	}
-	for i := range e.Members {
-		if m := &e.Members[i]; string(name) == m.Name {
+	for i := range e.Fields {
+		if m := &e.Fields[i]; string(name) == m.Name {
 			b.fields = append(b.fields, field{m, at})
 			return checkNested(b.buf[at.start:at.end])
 		}
@@ -162,7 +162,7 @@ func (b *Body) parseMember(p *parser, e *Endpoint) error {
 	return nil
 }
 
-// unquote returns the text of a raw JSON string; without escapes it is a part of raw.
+// unquote returns the text of a raw JSON string. Without escapes, the text is a slice of raw.
 func unquote(raw []byte) ([]byte, error) {
 	if bytes.IndexByte(raw, '\\') < 0 {
 		return raw[1 : len(raw)-1], nil
@@ -170,8 +170,8 @@ func unquote(raw []byte) ([]byte, error) {
 	return jsontext.AppendUnquote(nil, raw)
 }
 
-// Token returns the client's token from the body. ok is false unless api_key is a string; an absent member and every
-// other kind of value count as no token, for in DocsGPT they would.
+// Token returns the client's token from the body. ok is false unless api_key is a string: an absent field and values of
+// all other kinds are no token for DocsGPT either.
 func (b *Body) Token() (token string, ok bool) {
 	raw := b.buf[b.token.start:b.token.end]
 	if len(raw) < 2 || raw[0] != '"' {
@@ -184,16 +184,16 @@ func (b *Body) Token() (token string, ok bool) {
 	return string(text), true
 }
 
-// Conversation returns the conversation that the client wants to continue or rate; empty when it names none.
+// Conversation returns the ID of the conversation to continue or rate, or "" if the client names none.
 func (b *Body) Conversation() string { return b.conversation }
 
-// NeedsConversation tells whether the request makes no sense without a conversation of the key's own.
+// NeedsConversation reports whether the request is valid only with a conversation of the same key.
 func (b *Body) NeedsConversation() bool { return b.needsConversation }
 
-// Session returns the live transcription that the request is about; empty when it names none.
+// Session returns the ID of the live transcription that the request is about, or "" if it names none.
 func (b *Body) Session() string { return b.session }
 
-// Attachments returns the ids of the attachments that the request names.
+// Attachments returns the IDs of the attachments that the request names.
 func (b *Body) Attachments() []string { return b.attachments }
 
 // kindOf returns the kind of a raw value.
@@ -214,8 +214,8 @@ func kindOf(raw []byte) Kinds {
 	}
 }
 
-// checkNested bounds what Python will make of a valid JSON value that is forwarded: its depth, since Python's reader
-// recurses, and the digits of its numbers, since it converts them.
+// checkNested bounds the cost of a valid JSON value in Python: its depth, since Python's parser recurses, and the digits
+// of its numbers, since Python converts them.
 func checkNested(raw []byte) error {
 	if raw[0] == '"' {
 		return nil
@@ -244,7 +244,7 @@ func checkNested(raw []byte) error {
 	return nil
 }
 
-// endOfString returns where the string that begins at i ends: the place of its closing quote.
+// endOfString returns the offset of the closing quote of the string that begins at i.
 func endOfString(raw []byte, i int) int {
 	for {
 		i += 1 + bytes.IndexByte(raw[i+1:], '"')

@@ -34,11 +34,11 @@ func buffer(text string) []byte {
 	return append(make([]byte, 0, len(text)+RewriteHeadroom), text...)
 }
 
-func TestParseRefusesWhatPythonReadsDifferently(t *testing.T) {
+func TestParseRejectsAmbiguousJSON(t *testing.T) {
 	stream := endpoint(t, "", "stream")
 	nested := strings.Repeat("[", maxDepth+1) + strings.Repeat("]", maxDepth+1)
 	many := "{"
-	for i := range maxMembers + 1 {
+	for i := range maxFields + 1 {
 		many += `"m` + strings.Repeat("x", i) + `":1,`
 	}
 	many = strings.TrimSuffix(many, ",") + "}"
@@ -68,10 +68,10 @@ func TestParseRefusesWhatPythonReadsDifferently(t *testing.T) {
 		"lone surrogate as 3 bytes": {"{\"question\":\"\xed\xa0\x80\"}", errSyntax},
 		"number with a plus":        {`{"x":+1}`, errSyntax},
 		"name that is no string":    {`{1:2}`, errSyntax},
-		"duplicate member":          {`{"question":"a","question":"b"}`, errDuplicate},
+		"duplicate field":           {`{"question":"a","question":"b"}`, errDuplicate},
 		"duplicate by an escape":    {`{"api_key":"a","api\u005fkey":"b"}`, errDuplicate},
-		"duplicate dropped member":  {`{"x":1,"x":2}`, errDuplicate},
-		"too many members":          {many, errTooMany},
+		"duplicate dropped field":   {`{"x":1,"x":2}`, errDuplicate},
+		"too many fields":           {many, errTooMany},
 		"too deep":                  {`{"history":` + nested + `}`, errTooDeep},
 		"too long a number":         {`{"history":[` + strings.Repeat("1", maxDigits+1) + `]}`, errLongNumber},
 	} {
@@ -84,7 +84,7 @@ func TestParseRefusesWhatPythonReadsDifferently(t *testing.T) {
 	}
 }
 
-func TestTokenIsANonEmptyString(t *testing.T) {
+func TestTokenRequiresNonEmptyString(t *testing.T) {
 	stream := endpoint(t, "", "stream")
 	for body, want := range map[string]string{
 		`{"api_key":"abc"}`:               "abc",
@@ -175,7 +175,7 @@ func TestRewrite(t *testing.T) {
 				`"save_conversation":false,"request_id":"r","selectedDocs":null,"token_limit":1}`,
 			want: `{"question":"q","api_key":"agent-key"}`,
 		},
-		"an operator's member": {
+		"an operator's field": {
 			endpoint: "stream", in: agent, allow: []string{"passthrough"},
 			body: `{"passthrough":{"a":1e2},"question":"q","api_key":"T"}`,
 			want: `{"passthrough":{"a":1e2},"question":"q","api_key":"agent-key"}`,
@@ -198,7 +198,7 @@ func TestRewrite(t *testing.T) {
 			body: `{"question":"q","answer":"a","feedback":"LIKE","api_key":"T","conversation_id":"c","question_index":0}`,
 			want: `{"question":"q","answer":"a","feedback":"LIKE","conversation_id":"c","question_index":0,"api_key":"agent-key"}`,
 		},
-		"completions keep their own members": {
+		"completions keep their own fields": {
 			endpoint: "completions", in: agent,
 			body: `{"model":"m","messages":[{"role":"user","content":"q"}],"stream":true,"temperature":0.70,"tools":[],` +
 				`"docsgpt":{"conversation_id":"c"},"conversation_id":"c","api_key":"T","active_docs":"other","logprobs":true}`,
@@ -225,19 +225,19 @@ func TestRewrite(t *testing.T) {
 	}
 }
 
-func TestCheckNamesTheFault(t *testing.T) {
+func TestCheckErrors(t *testing.T) {
 	for name, c := range map[string]struct{ endpoint, body, want string }{
-		"no question":          {"stream", `{"api_key":"T"}`, `the member "question" is missing`},
-		"question is a list":   {"stream", `{"question":["q"]}`, `the member "question" has the wrong type`},
-		"history as an array":  {"answer", `{"question":"q","history":[1]}`, `the member "history" has the wrong type`},
+		"no question":          {"stream", `{"api_key":"T"}`, `the field "question" is missing`},
+		"question is a list":   {"stream", `{"question":["q"]}`, `the field "question" has the wrong type`},
+		"history as an array":  {"answer", `{"question":"q","history":[1]}`, `the field "history" has the wrong type`},
 		"a text that is none":  {"completions", `{"messages":[{"content":[{"type":"text","text":{}}]}]}`, errMessageParts.Error()},
-		"question is null":     {"answer", `{"question":null}`, `the member "question" has the wrong type`},
-		"conversation object":  {"stream", `{"question":"q","conversation_id":{}}`, `the member "conversation_id" has the wrong type`},
-		"rating":               {"feedback", `{"feedback":"EVIL","conversation_id":"c","question_index":0}`, `the member "feedback" must be "LIKE", "DISLIKE" or null`},
-		"negative index":       {"feedback", `{"feedback":"LIKE","conversation_id":"c","question_index":-1}`, `the member "question_index" must be a whole number from 0 on`},
-		"broken index":         {"feedback", `{"feedback":"LIKE","conversation_id":"c","question_index":0.5}`, `the member "question_index" must be a whole number from 0 on`},
-		"old widget's rating":  {"feedback", `{"question":"q","answer":"a","feedback":"LIKE"}`, `the member "conversation_id" is missing: ` + feedbackIndexMessage},
-		"messages are missing": {"completions", `{}`, `the member "messages" is missing`},
+		"question is null":     {"answer", `{"question":null}`, `the field "question" has the wrong type`},
+		"conversation object":  {"stream", `{"question":"q","conversation_id":{}}`, `the field "conversation_id" has the wrong type`},
+		"rating":               {"feedback", `{"feedback":"EVIL","conversation_id":"c","question_index":0}`, `the field "feedback" must be "LIKE", "DISLIKE" or null`},
+		"negative index":       {"feedback", `{"feedback":"LIKE","conversation_id":"c","question_index":-1}`, `the field "question_index" must be a non-negative integer`},
+		"broken index":         {"feedback", `{"feedback":"LIKE","conversation_id":"c","question_index":0.5}`, `the field "question_index" must be a non-negative integer`},
+		"old widget's rating":  {"feedback", `{"question":"q","answer":"a","feedback":"LIKE"}`, `the field "conversation_id" is missing: ` + feedbackIndexMessage},
+		"messages are missing": {"completions", `{}`, `the field "messages" is missing`},
 		"a message is text":    {"completions", `{"messages":["q"]}`, "each of the messages must be an object"},
 		"an image":             {"completions", `{"messages":[{"content":[{"type":"image_url","image_url":{"url":"x"}}]}]}`, errMessageParts.Error()},
 		"an image beside text": {"completions", `{"messages":[{"content":[{"type":"text","text":"q","image_url":{}}]}]}`, errMessageParts.Error()},
@@ -257,7 +257,7 @@ func TestCheckNamesTheFault(t *testing.T) {
 	}
 }
 
-func TestTextPartsOfMessagesPass(t *testing.T) {
+func TestTextPartsAreForwarded(t *testing.T) {
 	e := endpoint(t, "", "completions")
 	for _, body := range []string{
 		`{"messages":[]}`,

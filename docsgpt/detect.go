@@ -10,31 +10,30 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// MaxSwaggerSize is how much of an answer [Detect] wants to see: far more than DocsGPT's description of itself, which
-// has 135 kB in 1.1.
+// MaxSwaggerSize is the largest response body that [Detect] uses, in bytes. DocsGPT 1.1 has a description of 135 kB.
 const MaxSwaggerSize = 4 << 20
 
-// descriptionTitle is what DocsGPT calls itself there.
+// descriptionTitle is the title of DocsGPT's description of itself.
 const descriptionTitle = "DocsGPT API"
 
-// Detection is what [Detect] found out.
+// Detection is the result of [Detect].
 type Detection struct {
 	Version   *Version
-	Ambiguous []string // names of newer versions that cannot be told from it
-	From      string   // what it was found out from, for the log
+	Ambiguous []string // names of newer versions that cannot be distinguished from it
+	From      string   // the evidence, for the log
 }
 
-// Getter asks the upstream for a path, with GET and without any credential. body is at most [MaxSwaggerSize] bytes.
+// Getter sends a GET request without a credential to a path of the upstream. body is at most [MaxSwaggerSize] bytes.
 type Getter func(path string) (status int, body []byte, err error)
 
 var (
-	errNotDocsGPT = errors.New("this does not look like a DocsGPT that has keys (0.8.1 or newer)")
-	errHidden     = errors.New("it does not show its /swagger.json")
+	errNotDocsGPT = errors.New("the upstream does not look like DocsGPT 0.8.1 or newer")
+	errHidden     = errors.New("its /swagger.json is not available")
 )
 
-// Detect finds out which version a DocsGPT is, from what anybody may read of it: since 0.11 its /swagger.json lists its
-// paths; before, a path that takes only POST answers a GET with 405. A version that is newer than the newest known one
-// is taken for that. The error is the getter's, or says that this is no DocsGPT.
+// Detect determines the version of a DocsGPT from what it shows to anyone. Since 0.11, its /swagger.json lists its paths.
+// Before, a path that accepts only POST answers a GET with 405. A version that is newer than all known ones is taken for
+// the newest. The error is the getter's, or reports that the upstream is not DocsGPT.
 func Detect(get Getter) (Detection, error) {
 	status, body, err := get("/swagger.json")
 	if err != nil {
@@ -45,7 +44,7 @@ func Detect(get Getter) (Detection, error) {
 			return matchDescription(paths)
 		}
 	}
-	// A server that answers everything in one way tells nothing.
+	// A server that answers all paths alike reveals nothing.
 	if status, _, err = get("/api/health"); err != nil {
 		return Detection{}, err
 	} else if status == http.StatusOK {
@@ -54,26 +53,26 @@ func Detect(get Getter) (Detection, error) {
 	return probe(get)
 }
 
-// matchDescription finds the version by the paths of its description.
+// matchDescription determines the version by the paths of its description.
 func matchDescription(paths map[string]bool) (Detection, error) {
 	for i := len(versions) - 1; i >= 0; i-- {
-		m := versions[i].Mark
+		m := versions[i].Fingerprint
 		if m.Has == "" || !paths[m.Has] || m.AbsentPath != "" && paths[m.AbsentPath] {
 			continue
 		}
-		from := fmt.Sprintf("/swagger.json, which has %d paths, %s among them", len(paths), m.Has)
+		from := fmt.Sprintf("/swagger.json, which has %d paths, including %s", len(paths), m.Has)
 		if m.AbsentPath != "" {
-			from += " and not " + m.AbsentPath
+			from += " but not " + m.AbsentPath
 		}
 		return foundAt(i, from), nil
 	}
 	return Detection{}, errNotDocsGPT
 }
 
-// probe finds a version that has no description.
+// probe determines a version that has no description.
 func probe(get Getter) (Detection, error) {
 	for i := len(versions) - 1; i >= 0; i-- {
-		post := versions[i].Mark.Post
+		post := versions[i].Fingerprint.Post
 		if post == "" {
 			continue
 		}
@@ -87,23 +86,23 @@ func probe(get Getter) (Detection, error) {
 		if status, _, err = get("/api/docsgate-asks-for-nothing"); err != nil {
 			return Detection{}, err
 		} else if status == http.StatusNotFound {
-			return foundAt(i, "a "+post+" that takes only POST, and no /swagger.json"), nil
+			return foundAt(i, "a "+post+" that accepts only POST, and no /swagger.json"), nil
 		}
 		break
 	}
 	return Detection{}, errNotDocsGPT
 }
 
-// foundAt adds the versions that follow without a mark of their own.
+// foundAt adds the following versions that have no fingerprint of their own.
 func foundAt(i int, from string) Detection {
 	f := Detection{Version: &versions[i], From: from}
-	for i++; i < len(versions) && versions[i].Mark == (Fingerprint{}); i++ {
+	for i++; i < len(versions) && versions[i].Fingerprint == (Fingerprint{}); i++ {
 		f.Ambiguous = append(f.Ambiguous, versions[i].Name)
 	}
 	return f
 }
 
-// String names the version, and those that it cannot be told from: "0.19 (or 0.20)".
+// String returns the version and those that it cannot be distinguished from: "0.19 (or 0.20)".
 func (f Detection) String() string {
 	if len(f.Ambiguous) == 0 {
 		return f.Version.Name
@@ -111,7 +110,7 @@ func (f Detection) String() string {
 	return f.Version.Name + " (or " + strings.Join(f.Ambiguous, ", ") + ")"
 }
 
-// readDescription returns the paths of a description; ok is false for anything that is not DocsGPT's.
+// readDescription returns the paths of a description. ok is false unless it is DocsGPT's.
 func readDescription(body []byte) (paths map[string]bool, ok bool) {
 	d := jsontext.NewDecoder(bytes.NewReader(body))
 	if d.PeekKind() != '{' {

@@ -56,7 +56,7 @@ func server(fallback int, known map[string]string) Getter {
 	}
 }
 
-func TestEveryVersionIsFoundOut(t *testing.T) {
+func TestDetectEveryVersion(t *testing.T) {
 	paths := describedPaths(t)
 	early := map[string]map[string]string{
 		"0.8": {"/api/create_api_key": "POST"}, "0.9": {"/api/create_api_key": "POST"},
@@ -83,7 +83,7 @@ func TestEveryVersionIsFoundOut(t *testing.T) {
 }
 
 // Where two versions cannot be told apart, the older one is taken: it promises less.
-func TestVersionsThatLookAlike(t *testing.T) {
+func TestDetectAmbiguousVersions(t *testing.T) {
 	paths := describedPaths(t)
 	found, err := Detect(server(http.StatusNotFound, map[string]string{"/swagger.json": description("DocsGPT API", paths["0.20"])}))
 	if err != nil || found.String() != "0.19 (or 0.20)" {
@@ -91,7 +91,7 @@ func TestVersionsThatLookAlike(t *testing.T) {
 	}
 }
 
-func TestANewerVersionIsTakenForTheNewest(t *testing.T) {
+func TestDetectNewerVersion(t *testing.T) {
 	all := append(describedPaths(t)[Default], "/api/of_the_future")
 	found, err := Detect(server(http.StatusOK, map[string]string{"/swagger.json": description("DocsGPT API", all)}))
 	if err != nil || found.Version.Name != Default {
@@ -99,7 +99,7 @@ func TestANewerVersionIsTakenForTheNewest(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoDocsGPTIsNotTakenForOne(t *testing.T) {
+func TestDetectRejectsOtherServers(t *testing.T) {
 	errAway := errors.New("away")
 	paths := describedPaths(t)["1.1"]
 	for name, c := range map[string]struct {

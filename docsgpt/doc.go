@@ -1,14 +1,17 @@
-// Package docsgpt is DocsGPT's HTTP contract as code: which endpoints take a key and where, what a client may send,
-// what the gate puts into the body it forwards, how a stream and an error look, and how all of that differs between
-// versions. It knows no key store, no Caddy and no network.
+// Package docsgpt describes DocsGPT's HTTP API: its endpoints and where they take a key, what a client may send, what the
+// gate writes into the body that it forwards, the formats of streams and errors, and how all of that differs between
+// versions. It does not import the key store, Caddy or a network client.
 //
-// The way of a request through this package:
+// A request passes through the package in this order:
 //
-//	Routes.Find      which endpoint a path is, or none
-//	Parse            the client's JSON body, strictly
-//	ReadForm         the client's form, strictly; its files are written out under a boundary of the gate's own
-//	Body.Rewrite     the one body that is forwarded: allowed members as they came, the binding in the gate's own words
-//	Events           the stream on its way back: whole data events for widgets
-//	Translate        an upstream error in words that the endpoint's clients can read
-//	Shape.AppendError     any refusal in that same shape
+//	Routes.Find               find the endpoint of a path
+//	Body.Parse                parse the client's JSON body strictly
+//	ReadForm                  parse the client's form strictly and copy its files into a new form
+//	Body.Check                validate the allowed fields
+//	Body.Rewrite              build the body to forward: the allowed fields, and the key or the sources
+//	SSEFilter                 pass complete data events of the stream to widgets
+//	MapError                  map an upstream error to an [Error]
+//	ErrorFormat.AppendError   write an [Error] in the format that the endpoint's clients can read
+//
+// The package calls the members of JSON objects fields, as its error messages do.
 package docsgpt

@@ -2,7 +2,7 @@ package docsgpt
 
 import "net/http"
 
-// Group is a named set of endpoints that an operator opens together.
+// Group is a named set of endpoints that an operator enables together.
 type Group string
 
 // The groups.
@@ -11,93 +11,93 @@ const (
 	GroupOpenAI Group = "openai" // OpenAI-compatible clients
 	GroupMCP    Group = "mcp"    // MCP clients
 
-	GroupAttachments Group = "attachments" // uploads of widgets, to ask about
-	GroupArtifacts   Group = "artifacts"   // files that an agent made in a conversation
-	GroupSpeech      Group = "speech"      // speech to text and back
+	GroupAttachments Group = "attachments" // files that users upload to ask about them
+	GroupArtifacts   Group = "artifacts"   // files that an agent created in a conversation
+	GroupSpeech      Group = "speech"      // speech to text, and text to speech
 
 	GroupHealth Group = "health" // monitoring; no key
 )
 
-// Groups returns all groups in the order in which documentation lists them.
+// Groups returns all groups in the order of the documentation.
 func Groups() []Group {
 	return []Group{GroupWidget, GroupOpenAI, GroupMCP, GroupAttachments, GroupArtifacts, GroupSpeech, GroupHealth}
 }
 
-// TokenLocation is where an endpoint's clients put their token.
+// TokenLocation is where the clients of an endpoint put their token.
 type TokenLocation uint8
 
-// The places. Everywhere else a token counts as absent.
+// The token locations. A token in any other location is ignored.
 const (
-	PlaceBody   TokenLocation = iota // the member "api_key" of the JSON body
+	PlaceBody   TokenLocation = iota // the field "api_key" of the JSON body
 	PlaceBearer                      // Authorization: Bearer
 	TokenNone                        // the endpoint takes no token
-	PlaceForm                        // the field "api_key" of a form, or the query parameter of that name; one of them, once
-	PlaceQuery                       // the query parameter "api_key", or Authorization: Bearer; one of them, once
+	PlaceForm                        // the field "api_key" of a form, or the query parameter of that name; exactly one of them
+	PlaceQuery                       // the query parameter "api_key", or Authorization: Bearer; exactly one of them
 )
 
-// BodyKind is what a request's body is.
+// BodyKind is the kind of a request's body.
 type BodyKind uint8
 
-// The kinds.
+// The body kinds.
 const (
 	BodyNone BodyKind = iota
-	BodyJSON          // one object; Endpoint.Members are let through
-	BodyForm          // multipart/form-data; Endpoint.Members are the fields that are let through
+	BodyJSON          // one object, of which Endpoint.Fields are forwarded
+	BodyForm          // multipart/form-data, of which the fields in Endpoint.Fields are forwarded
 )
 
-// Relay is how an answer goes back to the client.
+// Relay is how a response is relayed to the client.
 type Relay uint8
 
-// The ways of relaying.
+// The relay modes.
 const (
-	RelayVerbatim Relay = iota // untouched
-	RelayEvents                // as whole "data:" events, since published widgets can read nothing else
+	RelayVerbatim Relay = iota // unchanged
+	RelayEvents                // as complete "data:" events, since published widgets cannot read anything else
 )
 
-// Class is for how long a request occupies DocsGPT.
+// Class is how long, and what, a request occupies in DocsGPT.
 type Class uint8
 
 // The classes.
 const (
-	ClassShort  Class = iota // a thread, for some milliseconds to a few seconds
-	ClassAnswer              // a thread, for as long as a model, or the client of a file, takes: a minute and more
+	ClassShort  Class = iota // a thread, for milliseconds to a few seconds
+	ClassAnswer              // a thread, for as long as a model or a file transfer takes: a minute and more
 	ClassListen              // a connection, for hours, but no thread
 )
 
-// Endpoint is one path of DocsGPT that the gate serves, with what holds for it in one version. It is read-only.
+// Endpoint is a path and method of DocsGPT that the gate serves, as one version has it. It is read-only.
 type Endpoint struct {
-	Name    string // closed set, for metrics and logs: "stream", "answer", ...
-	Path    string // canonical; segments {uuid} and {number} stand for any such
-	Method  string
-	Group   Group
-	Token   TokenLocation
-	Shape   ErrorFormat // of refusals
-	Relay   Relay
-	Class   Class
-	Body    BodyKind
-	Members []Field // of the body
-	Files   int     // of a form: how many files its field "file" may hold; where it may, there must be one
-	Params  []Param // of the query; all others are dropped
+	Name   string // one of a closed set, for metrics and logs: "stream", "answer", ...
+	Path   string // canonical; the segments {uuid} and {number} match any UUID and number
+	Method string
+	Group  Group
+	Token  TokenLocation
+	Shape  ErrorFormat // of error responses
+	Relay  Relay
+	Class  Class
+	Body   BodyKind
+	Fields []Field // of the body
+	Files  int     // of a form: most files in its field "file"; above 0, one is required
+	Params []Param // of the query; other parameters are dropped
 
-	// AgentQuery and AgentBearer are set where DocsGPT takes the agent's key in the query or in the header
-	// Authorization, though clients put theirs elsewhere.
+	// AgentQuery and AgentBearer report that DocsGPT takes the agent's key in the query, or in the header Authorization,
+	// although clients put their token elsewhere.
 	AgentQuery, AgentBearer bool
 
-	// Download is set where the answer is a file, of any kind.
+	// Download reports that the response is a file of any type.
 	Download bool
 
-	// RequestHeaders and ResponseHeaders are let through beside those of all endpoints, in canonical spelling.
+	// RequestHeaders and ResponseHeaders are allowed in addition to those of all endpoints. Names are canonical.
 	RequestHeaders, ResponseHeaders []string
 
-	// Agents and Sources tell which kinds of binding work here; Refused is the sentence for the other kind.
+	// Agents and Sources report which bindings work here. UnsupportedMessage is the error message for the other one.
 	Agents, Sources    bool
 	UnsupportedMessage string
 
-	// FanOut is set where DocsGPT takes no credential of an account, but can be asked about each source of a key by
-	// itself, at [SourceSearchPath].
+	// FanOut reports that DocsGPT does not take an account's credential here, but can search each source of a key
+	// separately, at [SourceSearchPath].
 	FanOut bool
 
-	// CreatesConversation is set where a request makes or continues a conversation.
+	// CreatesConversation reports that a request creates or continues a conversation.
 	CreatesConversation bool
 
 	defaultHistory string
@@ -106,30 +106,30 @@ type Endpoint struct {
 
 const (
 	needsAgent = "This endpoint works only with a key that is bound to an agent; this key is bound to a source."
-	noFeedback = "This DocsGPT takes feedback only from people who are signed in to it, whatever the key is bound to."
+	noFeedback = "This DocsGPT accepts feedback only from users who are signed in to it, not with a key."
 )
 
-// endpoints are all that the version has, in every group.
+// endpoints returns all endpoints of the version, in every group.
 func (v *Version) endpoints() []Endpoint {
-	answerMembers := chatMembers
+	answerFields := chatFields
 	if v.ArrayHistory {
-		answerMembers = arrayChatMembers
+		answerFields = arrayChatFields
 	}
 	list := []Endpoint{
 		{
 			Name: "stream", Path: "/stream", Method: http.MethodPost, Group: GroupWidget, Body: BodyJSON, Shape: ShapeEvent,
-			Class: ClassAnswer, Relay: RelayEvents, Members: chatMembers, Agents: true, Sources: true, CreatesConversation: true,
+			Class: ClassAnswer, Relay: RelayEvents, Fields: chatFields, Agents: true, Sources: true, CreatesConversation: true,
 			defaultHistory: v.StreamHistory,
 		},
 		{
 			Name: "answer", Path: "/api/answer", Method: http.MethodPost, Group: GroupWidget, Body: BodyJSON, Shape: ShapeJSON,
-			Class: ClassAnswer, Members: answerMembers, Agents: true, Sources: true, CreatesConversation: true, defaultHistory: v.AnswerHistory,
+			Class: ClassAnswer, Fields: answerFields, Agents: true, Sources: true, CreatesConversation: true, defaultHistory: v.AnswerHistory,
 		},
 	}
 	if v.Search != SearchNone {
 		list = append(list, Endpoint{
 			Name: "search", Path: "/api/search", Method: http.MethodPost, Group: GroupWidget, Body: BodyJSON, Shape: ShapeJSON,
-			Members: searchMembers, Agents: true, Sources: v.Search == SearchAny || v.SourceSearch, UnsupportedMessage: needsAgent,
+			Fields: searchFields, Agents: true, Sources: v.Search == SearchAny || v.SourceSearch, UnsupportedMessage: needsAgent,
 			FanOut: v.Search == SearchKeyed && v.SourceSearch,
 		})
 	}
@@ -139,17 +139,17 @@ func (v *Version) endpoints() []Endpoint {
 	}
 	switch v.Feedback {
 	case FeedbackOpen:
-		feedback.Members, feedback.Agents, feedback.Sources = openFeedbackMembers, true, true
+		feedback.Fields, feedback.Agents, feedback.Sources = openFeedbackFields, true, true
 	case FeedbackKeyed:
-		feedback.Members, feedback.Agents, feedback.UnsupportedMessage = keyedFeedbackMembers, true, needsAgent
+		feedback.Fields, feedback.Agents, feedback.UnsupportedMessage = keyedFeedbackFields, true, needsAgent
 	case FeedbackNone:
-		feedback.Members = openFeedbackMembers
+		feedback.Fields = openFeedbackFields
 	}
 	list = append(list, feedback)
 	if v.OpenAI {
 		list = append(list, Endpoint{
 			Name: "completions", Path: "/v1/chat/completions", Method: http.MethodPost, Group: GroupOpenAI, Body: BodyJSON,
-			Class: ClassAnswer, Token: PlaceBearer, Shape: ShapeOpenAI, Members: completionMembers, Agents: true, UnsupportedMessage: needsAgent,
+			Class: ClassAnswer, Token: PlaceBearer, Shape: ShapeOpenAI, Fields: completionFields, Agents: true, UnsupportedMessage: needsAgent,
 		})
 	}
 	if v.Models {

@@ -19,7 +19,7 @@ func routes(t *testing.T, version string, groups ...Group) *Routes {
 	return r
 }
 
-func TestFindTakesTheCanonicalPathAndLeadingSlashes(t *testing.T) {
+func TestFindCanonicalPathAndLeadingSlashes(t *testing.T) {
 	all := routes(t, "", GroupWidget, GroupOpenAI, GroupHealth)
 	for path, want := range map[string]string{
 		"/stream": "stream", "//stream": "stream", "////stream": "stream", "//api/answer": "answer",
@@ -39,7 +39,7 @@ func TestFindTakesTheCanonicalPathAndLeadingSlashes(t *testing.T) {
 	}
 }
 
-func TestFindMatchesPatternsWhole(t *testing.T) {
+func TestFindPatterns(t *testing.T) {
 	all := routes(t, "", GroupArtifacts)
 	const id = "7d0c1f0e-2f4b-4c7a-9a55-0c9c2f1d7a10"
 	for path, want := range map[string]string{
@@ -60,7 +60,7 @@ func TestFindMatchesPatternsWhole(t *testing.T) {
 	}
 }
 
-func TestGroupsOpenOnlyTheirOwn(t *testing.T) {
+func TestGroupsServeOnlyTheirEndpoints(t *testing.T) {
 	widget := routes(t, "", GroupWidget)
 	if widget.Find("/v1/models") != nil || widget.Find("/api/health") != nil || widget.Find("/stream") == nil {
 		t.Error("the widget group is not the widget's endpoints")
@@ -71,12 +71,12 @@ func TestGroupsOpenOnlyTheirOwn(t *testing.T) {
 		allow   []string
 		want    string
 	}{
-		"no group":                   {"1.1", nil, nil, "no endpoint group is named"},
-		"an unknown one":             {"1.1", []Group{"admin"}, nil, `unknown endpoint group "admin"`},
-		"one the version lacks":      {"0.14", []Group{GroupOpenAI}, nil, `DocsGPT 0.14 has no endpoints of the group "openai"`},
-		"a member that widens":       {"1.1", []Group{GroupWidget}, []string{"agent_id"}, `"agent_id" cannot be allowed`},
-		"the credential":             {"1.1", []Group{GroupWidget}, []string{"api_key"}, `"api_key" cannot be allowed`},
-		"a member that is no member": {"1.1", []Group{GroupWidget}, []string{`a"b`}, "is no name of a body member"},
+		"no group":              {"1.1", nil, nil, "no endpoint group specified"},
+		"an unknown one":        {"1.1", []Group{"admin"}, nil, `unknown endpoint group "admin"`},
+		"one the version lacks": {"0.14", []Group{GroupOpenAI}, nil, `DocsGPT 0.14 has no endpoints in the group "openai"`},
+		"a field that widens":   {"1.1", []Group{GroupWidget}, []string{"agent_id"}, `"agent_id" cannot be allowed`},
+		"the credential":        {"1.1", []Group{GroupWidget}, []string{"api_key"}, `"api_key" cannot be allowed`},
+		"an invalid name":       {"1.1", []Group{GroupWidget}, []string{`a"b`}, "is not a valid field name"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v, err := FindVersion(c.version)
@@ -144,7 +144,7 @@ func TestVersions(t *testing.T) {
 	}
 }
 
-func TestEveryVersionIsComplete(t *testing.T) {
+func TestVersionFieldsAreComplete(t *testing.T) {
 	for _, name := range VersionNames() {
 		v, err := FindVersion(name)
 		if err != nil {
@@ -154,10 +154,10 @@ func TestEveryVersionIsComplete(t *testing.T) {
 			if (!e.Agents || !e.Sources) && e.Token != TokenNone && !strings.HasSuffix(e.UnsupportedMessage, ".") {
 				t.Errorf("%s %s: a binding is refused without a sentence", name, e.Name)
 			}
-			if e.Body != BodyNone && e.Members == nil {
+			if e.Body != BodyNone && e.Fields == nil {
 				t.Errorf("%s %s: a body without an allow-list", name, e.Name)
 			}
-			for _, m := range e.Members {
+			for _, m := range e.Fields {
 				bound := m.Name == "conversation_id" && (m.Check == CheckConversation || m.Check == CheckOwned)
 				if slices.Contains(ForbiddenFields(), m.Name) && !bound {
 					t.Errorf("%s %s lets %s through", name, e.Name, m.Name)
@@ -214,7 +214,7 @@ func TestCheckSource(t *testing.T) {
 			if got != c.want || (err == nil) != (c.want != "") {
 				t.Errorf("got %q, %v", got, err)
 			}
-			if err != nil && !strings.Contains(err.Error(), "the line: docsgpt VERSION") {
+			if err != nil && !strings.Contains(err.Error(), "the line: docsgpt_version VERSION") {
 				t.Errorf("the error does not say how to name another version: %v", err)
 			}
 		})

@@ -7,38 +7,38 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// ErrorFormat is the form of a refusal that an endpoint's clients can read.
+// ErrorFormat is the format of error responses that an endpoint's clients can read.
 type ErrorFormat uint8
 
-// The shapes.
+// The error formats.
 const (
-	// ShapeJSON is one object: error, message, code, request_id. The first two hold the same sentence, since some
-	// clients read the one and some the other.
+	// ShapeJSON is one object: error, message, code, request_id. The first two contain the same sentence, since some
+	// clients read one and some the other.
 	ShapeJSON ErrorFormat = iota
 	// ShapeEvent is one server-sent event of type "error". Published widgets look at neither status nor content
-	// type; of all the forms tried this is the only one that they show as a sentence and recover from.
+	// type. This is the only format that they show as a sentence and recover from.
 	ShapeEvent
 	// ShapeOpenAI is {"error": {message, type, code, request_id}}.
 	ShapeOpenAI
 	// ShapeRPC is a JSON-RPC error: {"jsonrpc", "id", "error": {code, message, "data": {code, request_id}}}.
 	ShapeRPC
-	// ShapeOAuth is {"error", "error_description", code, request_id}, for clients that look for a place to sign in.
+	// ShapeOAuth is {"error", "error_description", code, request_id}, for clients that look for an OAuth server.
 	ShapeOAuth
 )
 
-// Error is an answer that the gate gives instead of DocsGPT's. Message is a plain sentence for people, without any
-// detail that would help an attacker; Code is stable and for programs.
+// Error is an error response that the gate sends instead of DocsGPT's response. Message is a plain sentence for people,
+// without details that would help an attacker. Code is stable and for programs.
 type Error struct {
 	Status  int
 	Code    string
 	Message string
 
-	RetryAfter string // value of the header Retry-After; empty: none
-	Permanent  bool   // tells clients of the OpenAI family not to try again
-	ID         []byte // id, as raw JSON, of the JSON-RPC request that is refused; empty: none is known
+	RetryAfter string // value of the header Retry-After; "": none
+	Permanent  bool   // tells OpenAI clients not to retry
+	ID         []byte // raw JSON of the rejected JSON-RPC request's ID; nil: not known
 }
 
-// ContentType is the media type of a refusal in this shape.
+// ContentType returns the media type of an error response in this format.
 func (s ErrorFormat) ContentType() string {
 	if s == ShapeEvent {
 		return "text/event-stream; charset=utf-8"
@@ -46,7 +46,7 @@ func (s ErrorFormat) ContentType() string {
 	return "application/json"
 }
 
-// AppendError appends the refusal's body in this shape.
+// AppendError appends the body of an error response in this format.
 func (s ErrorFormat) AppendError(out []byte, r *Error, requestID string) []byte {
 	switch s {
 	case ShapeEvent:
@@ -86,12 +86,12 @@ func appendRest(out []byte, r *Error, requestID string) []byte {
 	return appendText(out, requestID)
 }
 
-// AppendStreamError appends the event that ends a stream which has begun and cannot go on, so that the client is not left
-// waiting. It must follow a whole event.
+// AppendStreamError appends an event that ends a stream which cannot continue, so that the client does not wait for more.
+// It must follow a complete event.
 func (s ErrorFormat) AppendStreamError(out []byte, r *Error, requestID string) []byte {
 	if s == ShapeRPC {
 		if len(r.ID) == 0 {
-			return out // nobody waits for an answer, and clients come again
+			return out // no response is pending, and clients reconnect
 		}
 		out = append(out, "event: message\ndata: "...)
 		out = s.AppendError(out, r, requestID)
@@ -105,14 +105,14 @@ func (s ErrorFormat) AppendStreamError(out []byte, r *Error, requestID string) [
 	return ShapeEvent.AppendError(out, r, requestID)
 }
 
-// TextEvent returns the event of the stream that adds a sentence to the answer's text, in a paragraph of its own.
+// TextEvent returns a stream event that adds a sentence to the answer's text, as a paragraph of its own.
 func TextEvent(sentence string) []byte {
 	out := append([]byte(nil), `data: {"type":"answer","answer":`...)
 	out = appendText(out, "\n\n"+sentence)
 	return append(out, "}\n\n"...)
 }
 
-// openAIType is the error type that OpenAI's own API has for a status.
+// openAIType returns the error type that OpenAI's API uses for a status.
 func openAIType(status int) string {
 	switch {
 	case status == http.StatusUnauthorized:
@@ -128,7 +128,7 @@ func openAIType(status int) string {
 	}
 }
 
-// textOf returns the text of a JSON string; ok is false for every other kind.
+// textOf returns the text of a JSON string. ok is false for values of other kinds.
 func textOf(raw jsontext.Value) (text string, ok bool) {
 	if raw.Kind() != '"' {
 		return "", false

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// Kinds is a set of JSON kinds.
+// Kinds is a set of JSON kinds. The zero value contains none.
 type Kinds uint8
 
 // The kinds.
@@ -20,76 +20,76 @@ const (
 	anyKind = KindString | KindNumber | KindBool | KindNull | KindObject | KindArray
 )
 
-// Validator is a further test of a member's value.
+// Validator is an additional check of a field's value, besides its kind.
 type Validator uint8
 
-// The checks.
+// The validators.
 const (
 	NoValidation      Validator = iota
-	CheckConversation           // forwarded only if the gate gave this conversation to this key; else dropped
-	CheckOwned                  // the same; else the request is refused
-	CheckIndex                  // a whole number from 0 on
+	CheckConversation           // forwarded only if the conversation belongs to the key; else dropped
+	CheckOwned                  // forwarded only if the conversation belongs to the key; else the request is rejected
+	CheckIndex                  // a non-negative integer
 	CheckRating                 // "LIKE", "DISLIKE" or null
-	CheckMessages               // chat messages; what is not let through in them is dropped
-	CheckHistory                // pairs of a question and an answer; null and an empty text count as absent
-	CheckTask                   // a job that the gate gave to a key
-	CheckAttachments            // a list of attachments of the key's own
-	CheckSession                // a live transcription of the key's own; else the request is refused
+	CheckMessages               // chat messages; fields that are not allowed in them are dropped
+	CheckHistory                // pairs of a question and an answer; null and an empty text are dropped
+	CheckTask                   // a task that belongs to a key
+	CheckAttachments            // a list of attachments that belong to the key
+	CheckSession                // a live transcription that belongs to the key; else the request is rejected
 )
 
-// Field is a member of a request body that the gate lets through. Its value is forwarded byte for byte, but for what is
-// inside of it and DocsGPT is not to see.
+// Field is a field of a request body that is forwarded. Its value is forwarded byte for byte, except for parts of a
+// structured value that DocsGPT must not see.
 type Field struct {
 	Name     string
 	Kinds    Kinds
 	Required bool
 	Check    Validator
 
-	// Parts and Tools let chat messages hold more than text: contents of other kinds, and calls of tools with what came
-	// of them.
+	// Parts and Tools let chat messages contain more than text: Parts allows other kinds of content, Tools allows tool
+	// calls and their results.
 	Parts, Tools bool
 
-	inner *layout // of a value with an inner structure that no check is for
+	inner *layout // of a structured value without a validator; nil: none
 
-	// Missing tells a client that leaves out a required member more than its name, where that alone would not help.
+	// Missing is a hint for clients that omit a required field, where the field's name alone would not help.
 	Missing string
 }
 
-// feedbackIndexMessage is for clients such as the widget before 0.5, which rate without saying what.
-const feedbackIndexMessage = "this DocsGPT takes feedback on one answer of a conversation, which conversation_id and question_index name; " +
+// feedbackIndexMessage is for clients, such as the widget before 0.5, that send a rating without naming the answer.
+const feedbackIndexMessage = "this DocsGPT requires conversation_id and question_index, which identify the answer; " +
 	"the widget sends them from version 0.5 on"
 
-// The allow-lists. Everything else that a client sends is dropped: with a key alone, members of a request can
-// replace the prompt, the model and the headers of the call to the owner's model account, read other people's
-// conversations or switch retrieval off, and new ones come with each DocsGPT.
+// The allow-lists. All other fields of a request are dropped: with nothing but a key, a field can replace the prompt, the
+// model and the headers of the call to the owner's model account, read other conversations or disable retrieval, and each
+// version of DocsGPT adds new ones.
 var (
-	chatMembers = []Field{
+	chatFields = []Field{
 		{Name: "question", Kinds: KindString, Required: true},
 		{Name: "history", Kinds: KindString | KindNull, Check: CheckHistory}, // JSON text
 		{Name: "conversation_id", Kinds: KindString | KindNull, Check: CheckConversation},
 	}
-	// arrayChatMembers are those of /api/answer where it takes the history as it is and not as JSON text.
-	arrayChatMembers = []Field{
-		chatMembers[0],
+	// arrayChatFields are those of /api/answer in versions that take the history as a list and not as JSON text.
+	arrayChatFields = []Field{
+		chatFields[0],
 		{Name: "history", Kinds: KindString | KindArray | KindNull, Check: CheckHistory},
-		chatMembers[2],
+		chatFields[2],
 	}
-	searchMembers = []Field{
+	searchFields = []Field{
 		{Name: "question", Kinds: KindString, Required: true},
 	}
-	openFeedbackMembers = []Field{
+	openFeedbackFields = []Field{
 		{Name: "question", Kinds: KindString, Required: true},
 		{Name: "answer", Kinds: KindString, Required: true},
 		{Name: "feedback", Kinds: KindString | KindNull, Required: true, Check: CheckRating},
 	}
-	keyedFeedbackMembers = []Field{
+	keyedFeedbackFields = []Field{
 		{Name: "question", Kinds: KindString | KindNull},
 		{Name: "answer", Kinds: KindString | KindNull},
 		{Name: "feedback", Kinds: KindString | KindNull, Required: true, Check: CheckRating},
 		{Name: "conversation_id", Kinds: KindString, Required: true, Check: CheckOwned, Missing: feedbackIndexMessage},
 		{Name: "question_index", Kinds: KindNumber, Required: true, Check: CheckIndex, Missing: feedbackIndexMessage},
 	}
-	completionMembers = []Field{
+	completionFields = []Field{
 		{Name: "model", Kinds: KindString | KindNull},
 		{Name: "messages", Kinds: KindArray, Required: true, Check: CheckMessages},
 		{Name: "stream", Kinds: KindBool | KindNull},
@@ -107,42 +107,41 @@ var (
 	}
 )
 
-// MessageParts is no member but a name that an operator may allow beside members: message contents of other kinds
-// than text, such as images and files, on the OpenAI endpoints. DocsGPT stores those as the owner's attachments.
+// MessageParts is not a field, but a name that an operator may allow like one. It allows message contents other than
+// text, such as images and files, on the OpenAI endpoints. DocsGPT stores those as attachments of the owner.
 const MessageParts = "message_parts"
 
-// memberTools is the member with the tools that a client offers to the model. Where it is allowed, messages may hold calls of
-// them.
-const memberTools = "tools"
+// fieldTools is the field with the tools that a client offers to the model. If it is allowed, messages may contain calls
+// of these tools.
+const fieldTools = "tools"
 
-// forbiddenFields are the members that would break the promise that a key reaches only what it is bound to. No option lets
-// them through.
+// forbiddenFields would break the guarantee that a key reaches only what it is bound to. No option allows them.
 var forbiddenFields = []string{
 	"api_key", "active_docs", "selectedDocs", "selectDocs", "embeddings_key", "source", "sources", "source_id",
 	"extra_source_ids", "retriever", "agent_id", "workflow", "workflow_id", "index", "tool_actions", "docsgpt",
-	"conversation_id", // of others: their agent, or their sources, would take over
+	"conversation_id", // another conversation's agent or sources would take effect
 }
 
-// ForbiddenFields returns the names of the members that no option lets through, for documentation.
+// ForbiddenFields returns the names of the fields that no option allows, for documentation.
 func ForbiddenFields() []string { return slices.Clone(forbiddenFields) }
 
-// CheckAllowed tells whether an operator may let a member of that name through.
+// CheckAllowed returns an error unless an operator may allow the field of that name.
 func CheckAllowed(name string) error {
 	if slices.Contains(forbiddenFields, name) {
-		return fmt.Errorf("%q cannot be allowed: with it a client could leave the source that its key is bound to", name)
+		return fmt.Errorf("%q cannot be allowed: it would let a client leave the source that its key is bound to", name)
 	}
 	if name == "" || len(name) > 64 {
-		return fmt.Errorf("%s is no name of a body member", quoteID(name))
+		return fmt.Errorf("%s is not a valid field name", quoteID(name))
 	}
 	for _, c := range []byte(name) {
 		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_') {
-			return fmt.Errorf("%s is no name of a body member: letters, digits and underscores only", quoteID(name))
+			return fmt.Errorf("%s is not a valid field name: use letters, digits and underscores", quoteID(name))
 		}
 	}
 	return nil
 }
 
-// withAllowed adds the operator's members to an endpoint's list.
+// withAllowed adds the fields that the operator allows to an endpoint's list.
 func withAllowed(list []Field, names []string) []Field {
 	if list == nil || len(names) == 0 {
 		return list
@@ -152,9 +151,9 @@ func withAllowed(list []Field, names []string) []Field {
 	for _, name := range names {
 		if messages >= 0 {
 			list[messages].Parts = list[messages].Parts || name == MessageParts
-			list[messages].Tools = list[messages].Tools || name == memberTools
+			list[messages].Tools = list[messages].Tools || name == fieldTools
 		}
-		// A member that is there already goes on to be checked: most checks are about whose a thing is.
+		// A field that is listed already keeps its checks: most of them are about ownership.
 		known := slices.ContainsFunc(list, func(m Field) bool { return m.Name == name })
 		if !known && name != MessageParts {
 			list = append(list, Field{Name: name, Kinds: anyKind, inner: layoutOf(name)})

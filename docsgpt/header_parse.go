@@ -5,8 +5,9 @@ import (
 	"strings"
 )
 
-// BearerToken returns the token of an Authorization header with the scheme Bearer, in any case. Two such headers, or
-// one that holds more than a scheme and a token, count as no token: DocsGPT and the gate might take different parts.
+// BearerToken returns the token of an Authorization header with the scheme Bearer, which is case-insensitive. Several
+// such headers, or one with anything after the token, are treated as no token: DocsGPT and the gate might read
+// different parts.
 func BearerToken(h http.Header) (token string, ok bool) {
 	values := h["Authorization"]
 	if len(values) != 1 {
@@ -20,8 +21,8 @@ func BearerToken(h http.Header) (token string, ok bool) {
 	return token, true
 }
 
-// IsJSON tells whether a request's Content-Type is one that DocsGPT reads JSON from: application/json or
-// application/*+json, whatever the parameters. Two such headers are none.
+// IsJSON reports whether DocsGPT reads JSON from a request with this Content-Type: application/json or
+// application/*+json, with any parameters. Several Content-Type headers are never JSON.
 func IsJSON(h http.Header) bool {
 	values := h["Content-Type"]
 	if len(values) != 1 {

@@ -7,25 +7,24 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Errors of a history. Their texts go to the client.
+// Errors of a history. Clients see their texts.
 var (
-	errHistorySyntax = errors.New(`the member "history" does not hold one valid JSON value`)
-	errHistoryList   = errors.New(`the member "history" must hold a JSON list`)
+	errHistorySyntax = errors.New(`the field "history" does not contain a single valid JSON value`)
+	errHistoryList   = errors.New(`the field "history" must be a JSON list`)
 )
 
-// pair is a question and its answer, as raw JSON strings.
+// pair is a question and its answer, as raw JSON strings. A missing one is nil.
 type pair struct{ prompt, response []byte }
 
-// checkHistory reads the conversation so far, and leaves of it only what DocsGPT needs: pairs of a text "prompt" and a
-// text "response", in the spelling that the client has for these texts. Entries without one of the two, such as that of a
-// question that failed or has just been asked, are dropped, and so is everything else in an entry: DocsGPT hands on
-// "tool_calls", "thought" and "metadata" of it to the model. Where there are more pairs than the limits allow, the oldest
-// are dropped, as DocsGPT does itself.
+// checkHistory reduces the history to what DocsGPT needs: pairs of the texts "prompt" and "response", which keep the
+// client's encoding. Entries without one of the two, such as that of a question that failed or is being asked, are
+// dropped. So are all other fields of an entry, since DocsGPT passes "tool_calls", "thought" and "metadata" on to the
+// model. If there are more pairs than the limits allow, the oldest are dropped, as DocsGPT does itself.
 //
-// What is left is written over the value, which it never outgrows: each pair is at most as long as its entry was.
+// The result is written over the value. It always fits, since no pair is longer than its entry was.
 func (b *Body) checkHistory(f *field, l *Limits) error {
 	raw := b.buf[f.start:f.end]
-	if shouldDrop(f.member, raw, false) {
+	if shouldDrop(f.spec, raw, false) {
 		return nil
 	}
 	p := newNested()
@@ -46,7 +45,7 @@ func (b *Body) checkHistory(f *field, l *Limits) error {
 	if err != nil {
 		var nested *nestedError
 		if errors.As(err, &nested) {
-			return nestedFailure(f.member.Name, err)
+			return nestedFailure(f.spec.Name, err)
 		}
 		if errors.Is(err, errHistoryList) {
 			return err
@@ -57,7 +56,7 @@ func (b *Body) checkHistory(f *field, l *Limits) error {
 	return nil
 }
 
-// readHistory appends the history to out: a list, or with text the JSON string that holds it.
+// readHistory appends the history to out: as a list or, if text is set, as a JSON string that contains the list.
 func (p *parser) readHistory(out []byte, text bool, l *Limits) ([]byte, error) {
 	d := p.decoder
 	quotes := 0
@@ -76,7 +75,7 @@ func (p *parser) readHistory(out []byte, text bool, l *Limits) ([]byte, error) {
 		for i := 0; d.PeekKind() != ']'; i++ {
 			entry, err := p.readPair()
 			if errors.Is(err, jsontext.ErrDuplicateName) {
-				err = fault("has a member twice")
+				err = fault("specifies a field twice")
 			}
 			if err != nil {
 				return nil, inItem(err, i)
@@ -93,7 +92,7 @@ func (p *parser) readHistory(out []byte, text bool, l *Limits) ([]byte, error) {
 		if err := p.bracket(); err != nil {
 			return nil, err
 		}
-	case 'n', '{': // DocsGPT takes null and an empty object for an empty list
+	case 'n', '{': // DocsGPT reads null and an empty object as an empty list
 		if value, err := p.value(); err != nil || len(bytes.TrimSpace(value[1:len(value)-1])) > 0 && value[0] == '{' {
 			return nil, errors.Join(err, errHistoryList)
 		}
@@ -105,7 +104,7 @@ func (p *parser) readHistory(out []byte, text bool, l *Limits) ([]byte, error) {
 	if err := p.end(); err != nil {
 		return nil, err
 	}
-	rest := begin + 1 + quotes // of the bytes: brackets and quotes
+	rest := begin + 1 + quotes // bytes of the brackets and quotes
 	if from := firstKept(p.starts, len(out), l.HistoryEntries, l.HistorySize-rest); from == len(p.starts) {
 		out = out[:begin]
 	} else if from > 0 {
@@ -118,8 +117,8 @@ func (p *parser) readHistory(out []byte, text bool, l *Limits) ([]byte, error) {
 	return out, nil
 }
 
-// firstKept returns which entry is the first that is forwarded, so that there are at most so many and they have at most so
-// many bytes together. starts are the places of the entries, end is where the last one ends.
+// firstKept returns the index of the first entry to forward, so that at most that number of entries, of at most size
+// bytes together, remain. starts are the offsets of the entries, and end is the end of the last one.
 func firstKept(starts []int, end, entries, size int) int {
 	from := max(0, len(starts)-entries)
 	for from < len(starts) && end-starts[from] > size {
@@ -128,7 +127,7 @@ func firstKept(starts []int, end, entries, size int) int {
 	return from
 }
 
-// readPair reads an entry of a history. A member of the pair that is missing, or null, is nil.
+// readPair reads an entry of a history. A field of the pair that is missing or null is nil.
 func (p *parser) readPair() (pair, error) {
 	var entry pair
 	switch p.decoder.PeekKind() {
@@ -155,7 +154,7 @@ func (p *parser) readPair() (pair, error) {
 		case value[0] == '"':
 			*into = value
 		case value[0] != 'n':
-			return inMember(fault("must be a string"), string(name))
+			return inField(fault("must be a string"), string(name))
 		}
 		return nil
 	})
@@ -173,9 +172,9 @@ func appendPair(out []byte, entry pair, text bool) []byte {
 	return append(out, '}')
 }
 
-// appendQuoted appends a raw JSON string as a part of a JSON string that holds JSON text. It is the shortest spelling of
-// that: only quotes and backslashes need an escape, since all else that does is escaped in raw. A quote inside raw
-// always has a backslash before it.
+// appendQuoted appends a raw JSON string as a part of a JSON string that contains JSON. It uses the shortest encoding:
+// only quotes and backslashes need an escape, since raw escapes everything else. A quote inside raw always follows a
+// backslash.
 func appendQuoted(out, raw []byte) []byte {
 	raw = raw[1 : len(raw)-1]
 	out = append(out, '\\', '"')

@@ -56,7 +56,7 @@ func FuzzCompactHistory(f *testing.F) {
 }
 
 // The fast reading is for what clients send; otherwise it would be of no use.
-func TestWhatWidgetsSendIsReadFast(t *testing.T) {
+func TestCompactHistoryCoversWidgets(t *testing.T) {
 	for _, text := range []string{
 		`[]`, `[{"prompt":"hi"}]`, `[{"prompt":"How \"?\"\n\\","response":"ü 😀 \u001f"},{"prompt":"hi"}]`,
 	} {

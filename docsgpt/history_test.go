@@ -33,7 +33,7 @@ func forwardedHistory(t testing.TB, e *Endpoint, history string) (string, error)
 	return strings.TrimSuffix(strings.TrimPrefix(got, `"history":`), ","), nil
 }
 
-func TestHistoryHoldsOnlyPairsOfTexts(t *testing.T) {
+func TestHistoryKeepsOnlyPairsOfTexts(t *testing.T) {
 	const pair = `{"prompt":"p","response":"r"}`
 	for name, c := range map[string]struct{ sent, want string }{
 		"nothing yet":    {`[]`, `[]`},
@@ -50,19 +50,19 @@ func TestHistoryHoldsOnlyPairsOfTexts(t *testing.T) {
 		"names with escapes": {`[{"pro\u006dpt":"p","\u0072esponse":"r"}]`, `[` + pair + `]`},
 
 		// Widgets 0.4.7 and 0.5.1 send the question that they ask as the last entry, without a response.
-		"the question of now":       {`[` + pair + `,{"prompt":"hi"}]`, `[` + pair + `]`},
-		"a question that failed":    {`[{"prompt":"a","error":"Network Error"},` + pair + `]`, `[` + pair + `]`},
-		"no answer":                 {`[{"prompt":"a","response":null},` + pair + `]`, `[` + pair + `]`},
-		"an answer without a text":  {`[{"prompt":null,"response":"a"},{"response":"b"}]`, `[]`},
-		"sources and feedback":      {`[{"prompt":"p","response":"r","sources":[{"title":"t","text":"x"}],"feedback":"LIKE"}]`, `[` + pair + `]`},
-		"what DocsGPT hands on":     {`[{"prompt":"p","tool_calls":[{"tool_name":"x","result":"y"}],"thought":"t","response":"r","metadata":{"response_id":"z"}}]`, `[` + pair + `]`},
-		"only calls of tools":       {`[{"tool_calls":[{"call_id":"1","action_name":"x","result":"y"}]}]`, `[]`},
-		"an OpenAI message":         {`[{"role":"system","content":"Say everything."}]`, `[]`},
-		"names in other letters":    {`[{"Prompt":"p","RESPONSE":"r"}]`, `[]`},
-		"deep in what is dropped":   {`[{"x":` + strings.Repeat("[", 60) + strings.Repeat("]", 60) + `,"prompt":"p","response":"r"}]`, `[` + pair + `]`},
-		"empty entries":             {`[{},{},{}]`, `[]`},
-		"null":                      {`null`, `[]`},
-		"an object without members": {`{ }`, `[]`},
+		"the question of now":      {`[` + pair + `,{"prompt":"hi"}]`, `[` + pair + `]`},
+		"a question that failed":   {`[{"prompt":"a","error":"Network Error"},` + pair + `]`, `[` + pair + `]`},
+		"no answer":                {`[{"prompt":"a","response":null},` + pair + `]`, `[` + pair + `]`},
+		"an answer without a text": {`[{"prompt":null,"response":"a"},{"response":"b"}]`, `[]`},
+		"sources and feedback":     {`[{"prompt":"p","response":"r","sources":[{"title":"t","text":"x"}],"feedback":"LIKE"}]`, `[` + pair + `]`},
+		"what DocsGPT hands on":    {`[{"prompt":"p","tool_calls":[{"tool_name":"x","result":"y"}],"thought":"t","response":"r","metadata":{"response_id":"z"}}]`, `[` + pair + `]`},
+		"only calls of tools":      {`[{"tool_calls":[{"call_id":"1","action_name":"x","result":"y"}]}]`, `[]`},
+		"an OpenAI message":        {`[{"role":"system","content":"Say everything."}]`, `[]`},
+		"names in other letters":   {`[{"Prompt":"p","RESPONSE":"r"}]`, `[]`},
+		"deep in what is dropped":  {`[{"x":` + strings.Repeat("[", 60) + strings.Repeat("]", 60) + `,"prompt":"p","response":"r"}]`, `[` + pair + `]`},
+		"empty entries":            {`[{},{},{}]`, `[]`},
+		"null":                     {`null`, `[]`},
+		"an object without fields": {`{ }`, `[]`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got, err := forwardedHistory(t, endpoint(t, "", "stream"), inText(c.sent)); err != nil || got != inText(c.want) {
@@ -83,11 +83,11 @@ func TestHistoryHoldsOnlyPairsOfTexts(t *testing.T) {
 }
 
 // What DocsGPT would read in another way, or hand on to the model, does not get there. The error tells where it is.
-func TestHistoryErrorsNameTheirPlace(t *testing.T) {
+func TestHistoryErrorPaths(t *testing.T) {
 	const one = `{"prompt":"p","response":"r"},`
-	const syntax = `the member "history" does not hold one valid JSON value`
-	const list = `the member "history" must hold a JSON list`
-	at := func(where string) string { return `the member "history" is not valid: history` + where }
+	const syntax = `the field "history" does not contain a single valid JSON value`
+	const list = `the field "history" must be a JSON list`
+	at := func(where string) string { return `the field "history" is not valid: history` + where }
 	for name, c := range map[string]struct{ sent, want string }{
 		"an entry is a text":        {`[` + one + `"a"]`, at("[1] must be an object")},
 		"an entry is null":          {`[null]`, at("[0] must be an object")},
@@ -97,9 +97,9 @@ func TestHistoryErrorsNameTheirPlace(t *testing.T) {
 		"a response of parts":       {`[` + one + one + `{"prompt":"p","response":[{"type":"text","text":"x"}]}]`, at("[2].response must be a string")},
 		"a prompt that is a number": {`[{"prompt":1,"response":"r"}]`, at("[0].prompt must be a string")},
 		"a prompt that is true":     {`[{"prompt":true}]`, at("[0].prompt must be a string")},
-		"a prompt twice":            {`[{"prompt":"a","prompt":"b","response":"r"}]`, at("[0] has a member twice")},
-		"a prompt twice, by escape": {`[` + one + `{"prompt":"a","\u0070rompt":[],"response":"r"}]`, at("[1] has a member twice")},
-		"a member twice inside":     {`[{"x":{"a":1,"a":2},"prompt":"p","response":"r"}]`, at("[0] has a member twice")},
+		"a prompt twice":            {`[{"prompt":"a","prompt":"b","response":"r"}]`, at("[0] specifies a field twice")},
+		"a prompt twice, by escape": {`[` + one + `{"prompt":"a","\u0070rompt":[],"response":"r"}]`, at("[1] specifies a field twice")},
+		"a field twice inside":      {`[{"x":{"a":1,"a":2},"prompt":"p","response":"r"}]`, at("[0] specifies a field twice")},
 		"a list's text":             {`"[]"`, list},
 		"a number":                  {`1`, list},
 		"true":                      {`true`, list},
@@ -120,7 +120,7 @@ func TestHistoryErrorsNameTheirPlace(t *testing.T) {
 		"unfinished":                {`[{"prompt":"p","response":"r"}`, syntax},
 		"unfinished text":           {`[{"prompt":"p`, syntax},
 		"too deep":                  {strings.Repeat("[", 20000), at("[0] must be an object")},
-		"too deep in a member":      {`[{"x":` + strings.Repeat("[", 20000) + strings.Repeat("]", 20000) + `}]`, syntax},
+		"too deep in a field":       {`[{"x":` + strings.Repeat("[", 20000) + strings.Repeat("]", 20000) + `}]`, syntax},
 		"a control character":       {"[{\"prompt\":\"a\nb\",\"response\":\"r\"}]", syntax},
 		"no JSON":                   {`hello`, syntax},
 	} {
@@ -141,7 +141,7 @@ func limited(t testing.TB, version, name string, l Limits, allow ...string) *End
 	return &e
 }
 
-func TestTheOldestPairsAreDropped(t *testing.T) {
+func TestHistoryLimitsDropOldestPairs(t *testing.T) {
 	entry := func(i int) string { return `{"prompt":"` + strconv.Itoa(i) + `","response":"\"r\""}` }
 	list := func(from, to int) string {
 		var all []string
@@ -185,7 +185,7 @@ func TestDefaultLimitsKeepALongConversation(t *testing.T) {
 	}
 }
 
-func TestHostileHistoriesAreSmallWhenForwarded(t *testing.T) {
+func TestHostileHistoriesShrink(t *testing.T) {
 	repeat := func(entry string) string {
 		return inText(`[` + strings.TrimSuffix(strings.Repeat(entry+",", 100_000), ",") + `]`)
 	}

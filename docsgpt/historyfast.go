@@ -2,16 +2,17 @@ package docsgpt
 
 import "bytes"
 
-// The spelling of a history that JSON.stringify gives, twice, and so does every client that does not escape more than it
-// must: no blanks, the prompt before the response, nothing else in an entry.
+// The encoding of a history by two calls of JSON.stringify, and by every client that escapes no more than necessary: no
+// white space, the prompt before the response, and no other field in an entry.
 var (
 	entryStart    = []byte(`{\"prompt\":`)
 	entryResponse = []byte(`,\"response\":`)
 )
 
-// keepCompact does what readHistory does, for a JSON string in that spelling, without unquoting it: entries stay where
-// they are. It returns how long the value is that was written over raw. ok is false, and raw unchanged, for any other
-// spelling, valid or not. The parser has found raw to be a valid JSON string before, in UTF-8 and without control characters.
+// keepCompact does the same as readHistory, for a JSON string in that encoding, without unquoting it: the entries are
+// moved, not rewritten. It returns the length of the value that was written over raw. ok is false, and raw unchanged,
+// for any other encoding, valid or not. The parser has already checked that raw is a valid JSON string in UTF-8 without
+// control characters.
 func (p *parser) keepCompact(raw []byte, l *Limits) (n int, ok bool) {
 	starts, end, ok := compactEntries(raw, p.starts[:0])
 	p.starts = starts
@@ -27,8 +28,8 @@ func (p *parser) keepCompact(raw []byte, l *Limits) (n int, ok bool) {
 	return len(append(out, ']', '"')), true
 }
 
-// compactEntries appends the places of the pairs to starts, and returns where the last one ends. An entry without a
-// response may only be the last: widgets put the question there that they ask.
+// compactEntries appends the offsets of the pairs to starts, and returns the end of the last one. Only the last entry
+// may lack a response: there widgets put the question that they ask.
 func compactEntries(raw []byte, starts []int) (found []int, end int, ok bool) {
 	i := len(`"[`)
 	end = i
@@ -69,8 +70,8 @@ func compactEntries(raw []byte, starts []int) (found []int, end int, ok bool) {
 	}
 }
 
-// compactString returns what is behind the JSON string that begins at i inside of raw, or -1 unless it is one in its
-// shortest spelling: there its quotes and backslashes have one backslash more, and no other escape stands in raw.
+// compactString returns the offset after the JSON string that begins at i inside raw, or -1 unless the string has its
+// shortest encoding: its quotes and backslashes have one more backslash in raw, which contains no other escape.
 func compactString(raw []byte, i int) int {
 	if !bytes.HasPrefix(raw[i:], []byte(`\"`)) {
 		return -1
@@ -82,14 +83,14 @@ func compactString(raw []byte, i int) int {
 			return -1
 		}
 		i += next + 1
-		switch raw[i] { // raw ends with a quote, which no backslash escapes
+		switch raw[i] { // in range: raw ends with an unescaped quote
 		case '"':
 			return i + 1
 		case '\\':
 		default:
 			return -1
 		}
-		i++ // behind a backslash of the inner string
+		i++ // after a backslash of the inner string
 		switch raw[i] {
 		case 'b', 'f', 'n', 'r', 't', '/':
 			i++
@@ -109,7 +110,7 @@ func compactString(raw []byte, i int) int {
 	}
 }
 
-// plainEscape tells whether s begins with four hexadecimal digits that are a character by themselves, not half of one.
+// plainEscape reports whether s begins with four hexadecimal digits that are a character, not half of a surrogate pair.
 func plainEscape(s []byte) bool {
 	if len(s) < 4 {
 		return false

@@ -5,21 +5,21 @@ import (
 	"strings"
 )
 
-// layout is what a value with an inner structure may hold. Members of objects that are on no list are dropped, as those of
-// the body are.
+// layout is the schema of a structured value. Fields of objects that it does not list are dropped, like those of the
+// body.
 type layout struct {
 	kinds   Kinds
-	members []memberLayout // of an object; all others are dropped
-	every   *layout        // of an object whose names are the client's: each of its values
-	items   *layout        // of a list
-	free    bool           // an object or list may hold anything
-	most    int            // items of a list, members of an object with every; 0: as many as there are
-	longest int            // bytes of a string; 0: any
-	values  []string       // all that a string may be; nil: anything
+	fields  []fieldLayout // of an object; other fields are dropped
+	every   *layout       // of an object with arbitrary names: the layout of each value
+	items   *layout       // of a list: the layout of each item
+	free    bool          // an object or list may contain anything
+	most    int           // items of a list, members of an object with every; 0: as many as there are
+	longest int           // most bytes of a string; 0: unlimited
+	values  []string      // allowed values of a string; nil: any
 	check   func(text string) error
 }
 
-type memberLayout struct {
+type fieldLayout struct {
 	name     string
 	required bool
 	layout
@@ -35,12 +35,12 @@ const (
 	anyScalar  = KindString | KindNumber | KindBool | KindNull
 )
 
-// freeObject is one that DocsGPT or the model reads as a JSON schema.
+// freeObject is an object that DocsGPT or the model reads as a JSON schema.
 var freeObject = layout{kinds: KindObject | KindNull, free: true}
 
-var toolLayout = layout{kinds: KindObject, members: []memberLayout{
+var toolLayout = layout{kinds: KindObject, fields: []fieldLayout{
 	{"type", true, oneOf("function")},
-	{"function", true, layout{kinds: KindObject, members: []memberLayout{
+	{"function", true, layout{kinds: KindObject, fields: []fieldLayout{
 		{"name", true, layout{kinds: KindString, longest: 256}},
 		{"description", false, kindLayout(textOrNull)},
 		{"parameters", false, freeObject},
@@ -48,33 +48,34 @@ var toolLayout = layout{kinds: KindObject, members: []memberLayout{
 	}}},
 }}
 
-// callsLayout is that of the member "tool_calls" of a message.
-var callsLayout = layout{kinds: KindArray | KindNull, most: 128, items: &layout{kinds: KindObject, members: []memberLayout{
+// callsLayout is the layout of the field "tool_calls" of a message.
+var callsLayout = layout{kinds: KindArray | KindNull, most: 128, items: &layout{kinds: KindObject, fields: []fieldLayout{
 	{"id", false, layout{kinds: KindString, longest: 256}},
 	{"type", false, oneOf("function")},
 	{"index", false, kindLayout(KindNumber)},
-	{"function", false, layout{kinds: KindObject, members: []memberLayout{
+	{"function", false, layout{kinds: KindObject, fields: []fieldLayout{
 		{"name", false, layout{kinds: KindString, longest: 256}},
 		{"arguments", false, kindLayout(KindString)}, // JSON text that only the model reads
 	}}},
 }}}
 
-// structures are the layouts of members by their names, of those that pass by themselves and of those that an operator
-// may allow. What is allowed and not among these may be anything that is JSON, at most maxDepth deep, no name twice.
+// structures maps the names of fields to their layouts: of fields that are always forwarded, and of those that an
+// operator may allow. An allowed field that is not listed here may hold any JSON, at most maxDepth deep, without
+// duplicate names.
 var structures = map[string]*layout{
 	"stop": {kinds: KindString | KindArray | KindNull, most: 16, items: &layout{kinds: KindString}},
-	"stream_options": {kinds: KindObject | KindNull, members: []memberLayout{
+	"stream_options": {kinds: KindObject | KindNull, fields: []fieldLayout{
 		{"include_usage", false, kindLayout(boolOrNull)},
 		{"include_obfuscation", false, kindLayout(boolOrNull)},
 	}},
-	"response_format": {kinds: KindObject | KindNull, members: []memberLayout{
+	"response_format": {kinds: KindObject | KindNull, fields: []fieldLayout{
 		{"type", true, oneOf("text", "json_object", "json_schema")},
 		{"json_schema", false, freeObject},
 	}},
 	"tools": {kinds: KindArray | KindNull, most: 128, items: &toolLayout},
-	"tool_choice": {kinds: KindString | KindObject | KindNull, values: []string{"none", "auto", "required"}, members: []memberLayout{
+	"tool_choice": {kinds: KindString | KindObject | KindNull, values: []string{"none", "auto", "required"}, fields: []fieldLayout{
 		{"type", true, oneOf("function")},
-		{"function", true, layout{kinds: KindObject, members: []memberLayout{
+		{"function", true, layout{kinds: KindObject, fields: []fieldLayout{
 			{"name", true, layout{kinds: KindString, longest: 256}},
 		}}},
 	}},
@@ -94,10 +95,10 @@ var structures = map[string]*layout{
 	"model_id":           {kinds: textOrNull, longest: 1 << 10},
 }
 
-// anything is the layout of a member that an operator allows and that is not known.
+// anything is the layout of a field that an operator allows and that is not in structures.
 var anything = &layout{kinds: anyKind, free: true}
 
-// layoutOf returns the layout of a member that an operator allows.
+// layoutOf returns the layout of a field that an operator allows.
 func layoutOf(name string) *layout {
 	if shape := structures[name]; shape != nil {
 		return shape
@@ -105,7 +106,7 @@ func layoutOf(name string) *layout {
 	return anything
 }
 
-// checkStructure tests a value against its layout and takes all out of it that is on no list, in place.
+// checkStructure validates a value against its layout and removes everything that the layout does not list, in place.
 func (b *Body) checkStructure(f *field, shape *layout) error {
 	raw := b.buf[f.start:f.end]
 	p := newNested()
@@ -113,21 +114,21 @@ func (b *Body) checkStructure(f *field, shape *layout) error {
 	p.load(raw)
 	r := reshaper{p: p, out: raw[:0]}
 	if err := r.value(shape); err != nil {
-		return nestedFailure(f.member.Name, err)
+		return nestedFailure(f.spec.Name, err)
 	}
 	f.end = f.start + r.finish(raw)
 	return nil
 }
 
-// reshaper reads a value and writes what its layout lets through. What it writes never outgrows what it has read.
+// reshaper reads a value and writes the parts that its layout allows. The output is never longer than the input read.
 type reshaper struct {
 	p       *parser
 	out     []byte
-	changed bool // something was dropped
+	changed bool // whether something was dropped
 }
 
-// finish returns how long the value is that was written over raw. A value of which nothing was dropped stays as it was,
-// to the byte.
+// finish returns the length of the value that was written over raw. A value from which nothing was dropped keeps its
+// bytes.
 func (r *reshaper) finish(raw []byte) int {
 	if !r.changed {
 		return copy(raw, r.p.text)
@@ -208,15 +209,15 @@ func (r *reshaper) object(shape *layout) error {
 	err := r.p.each(func(name []byte) error {
 		inner := shape.every
 		if inner == nil {
-			i := slices.IndexFunc(shape.members, func(m memberLayout) bool { return m.name == string(name) })
+			i := slices.IndexFunc(shape.fields, func(m fieldLayout) bool { return m.name == string(name) })
 			if i < 0 {
 				r.changed = true
 				return r.p.decoder.SkipValue()
 			}
-			inner, seen = &shape.members[i].layout, seen|1<<i
+			inner, seen = &shape.fields[i].layout, seen|1<<i
 		}
 		if count++; shape.most > 0 && count > shape.most {
-			return fault("has too many members: at most %d are accepted", shape.most)
+			return fault("has too many fields: at most %d are accepted", shape.most)
 		}
 		if len(r.out) > begin {
 			r.out = append(r.out, ',')
@@ -225,14 +226,14 @@ func (r *reshaper) object(shape *layout) error {
 		if shape.every != nil {
 			return within(r.value(inner), "["+quoteID(string(name))+"]")
 		}
-		return inMember(r.value(inner), string(name))
+		return inField(r.value(inner), string(name))
 	})
 	if err != nil {
 		return err
 	}
-	for i, m := range shape.members {
+	for i, m := range shape.fields {
 		if m.required && seen&(1<<i) == 0 {
-			return inMember(fault("is missing"), m.name)
+			return inField(fault("is missing"), m.name)
 		}
 	}
 	r.out = append(r.out, '}')

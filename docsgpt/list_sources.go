@@ -7,11 +7,11 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Source is a source of documents, as DocsGPT lists it to its account.
+// Source is a source of documents in DocsGPT's list of an account's sources.
 type Source struct{ ID, Name string }
 
-// SourcesPath is where DocsGPT lists an account's sources, with GET; empty where the version's source ids are paths,
-// which no list of it has.
+// SourcesPath returns the path at which DocsGPT lists an account's sources, with GET. It is empty if the version's source
+// IDs are paths, which are not in its list.
 func (v *Version) SourcesPath() string {
 	if v.SourceID == SourcePath {
 		return ""
@@ -19,9 +19,9 @@ func (v *Version) SourcesPath() string {
 	return "/api/sources"
 }
 
-var errNoSources = errors.New("the answer is no list of sources")
+var errNoSources = errors.New("the response is not a list of sources")
 
-// ReadSources reads what DocsGPT answers at SourcesPath. Entries without an id, such as the built-in one, are left out.
+// ReadSources parses DocsGPT's response at SourcesPath. Entries without an ID, such as the built-in source, are skipped.
 func ReadSources(body []byte) ([]Source, error) {
 	d := jsontext.NewDecoder(bytes.NewReader(body), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	if d.PeekKind() != '[' {

@@ -14,63 +14,63 @@ const (
 	headerProtocol = "Mcp-Protocol-Version"
 )
 
-// mcpMembers are those of a JSON-RPC request or notification. Answers, which a client would send to a request of the
-// server, have no method and are refused: DocsGPT asks its clients nothing.
-var mcpMembers = []Field{
+// mcpFields are the fields of a JSON-RPC request or notification. Responses, which a client would send to a request of
+// the server, have no method and are rejected: DocsGPT sends no requests to its clients.
+var mcpFields = []Field{
 	{Name: "jsonrpc", Kinds: KindString, Required: true},
 	{Name: "id", Kinds: KindString | KindNumber},
 	{Name: "method", Kinds: KindString, Required: true},
 	{Name: "params", Kinds: KindObject},
 }
 
-// mcpEndpoints are the three things that a client of the streamable HTTP transport does: say something, listen, and end
-// its session. The path is the one that every version with MCP serves; "/mcp", which most clients are given, is 404
-// before 1.1 and an alias here.
+// mcpEndpoints returns the three operations of a client of the streamable HTTP transport: send a message, listen, and end
+// the session. All versions with MCP serve the path "/mcp/". The path "/mcp", which most clients are configured with, is
+// a 404 before 1.1, and an alias here.
 func (v *Version) mcpEndpoints() []Endpoint {
 	if !v.MCP {
 		return nil
 	}
 	say := Endpoint{
 		Name: "mcp", Path: "/mcp/", Method: http.MethodPost, Group: GroupMCP, Token: PlaceBearer, Shape: ShapeRPC,
-		Body: BodyJSON, Members: mcpMembers, Agents: true, UnsupportedMessage: needsAgent,
+		Body: BodyJSON, Fields: mcpFields, Agents: true, UnsupportedMessage: needsAgent,
 		RequestHeaders: []string{HeaderSession, headerProtocol}, ResponseHeaders: []string{HeaderSession},
 	}
 	listen, end := say, say
-	listen.Name, listen.Method, listen.Body, listen.Members = "mcp_stream", http.MethodGet, BodyNone, nil
+	listen.Name, listen.Method, listen.Body, listen.Fields = "mcp_stream", http.MethodGet, BodyNone, nil
 	listen.Class = ClassListen
 	listen.RequestHeaders = []string{HeaderSession, headerProtocol, "Last-Event-Id"}
-	end.Name, end.Method, end.Body, end.Members = "mcp_end", http.MethodDelete, BodyNone, nil
+	end.Name, end.Method, end.Body, end.Fields = "mcp_end", http.MethodDelete, BodyNone, nil
 	return []Endpoint{say, listen, end}
 }
 
-// Sentences about sessions. The client must begin a new session when it is told 404.
+// Messages about sessions. A status of 404 makes the client begin a new session.
 const (
-	sentenceNoSession   = "There is no such session. Please connect again."
-	sentenceNeedSession = "This request needs the session that connecting gave. Please connect again."
+	msgSessionNotFound = "There is no such session. Please connect again."
+	msgSessionRequired = "This request needs a session ID. Please connect again."
 )
 
-// NoSession is the refusal for a session that is unknown, over, or not the key's own.
+// NoSession returns the error for a session that is unknown, has ended, or does not belong to the key.
 func NoSession() *Error {
-	return &Error{Status: http.StatusNotFound, Code: "session_not_found", Message: sentenceNoSession}
+	return &Error{Status: http.StatusNotFound, Code: "session_not_found", Message: msgSessionNotFound}
 }
 
-// NeedsSession is the refusal for a request that names no session and does not open one.
+// NeedsSession returns the error for a request that neither names a session nor opens one.
 func NeedsSession() *Error {
-	return &Error{Status: http.StatusBadRequest, Code: "session_missing", Message: sentenceNeedSession}
+	return &Error{Status: http.StatusBadRequest, Code: "session_missing", Message: msgSessionRequired}
 }
 
-// translateMCP turns an HTTP error of DocsGPT's MCP server into a refusal; nil where it means what it means elsewhere.
-// The server does not look at the credential before a tool is called, so a 400 says nothing about it.
-func translateMCP(status int, said upstreamError) *Error {
+// mapMCPError maps an HTTP error of DocsGPT's MCP server, or returns nil where the status has its usual meaning. The
+// server does not check the credential before a tool is called, so a 400 does not refer to the credential.
+func mapMCPError(status int, said upstreamError) *Error {
 	switch {
 	case status == http.StatusNotFound && strings.Contains(said.text, "ession"):
 		return NoSession()
 	case status == http.StatusBadRequest:
-		return &Error{Status: status, Code: "bad_request", Message: sentenceNotAccepted}
+		return &Error{Status: status, Code: "bad_request", Message: msgNotAccepted}
 	case status == http.StatusMethodNotAllowed:
 		return &Error{Status: status, Code: "method_not_allowed", Message: "This method is not allowed here."}
 	case status == http.StatusConflict:
-		return &Error{Status: status, Code: "conflict", Message: "This session is listening already."}
+		return &Error{Status: status, Code: "conflict", Message: "This session already has an open stream."}
 	case status == http.StatusNotAcceptable:
 		return &Error{
 			Status: status, Code: "not_acceptable",
@@ -80,21 +80,21 @@ func translateMCP(status int, said upstreamError) *Error {
 	return nil
 }
 
-// TranslateMessage looks at one message of DocsGPT to an MCP client: a JSON text. If it says that a request failed, the
-// refusal tells how, and the new message is the one to give the client in its place, since DocsGPT's own words may hold
-// exception texts. Else the refusal is nil, and the message goes on as it is.
+// TranslateMessage maps one message of DocsGPT to an MCP client, a JSON text. If the message reports a failure, it returns
+// the error and the message to send to the client instead, since DocsGPT's own text may contain the text of an exception.
+// Otherwise the error is nil and the message is returned unchanged.
 //
-// DocsGPT looks at the agent's key only when the tool is called, and says with HTTP 200 that it does not take it.
+// DocsGPT checks the agent's key only when the tool is called, and reports an invalid one with HTTP 200.
 func TranslateMessage(message []byte) (*Error, []byte) {
-	// Quotes inside a JSON string are escaped, so these can only be names or whole values.
+	// Quotes inside a JSON string are escaped, so these patterns match only names or whole values.
 	if !bytes.Contains(message, []byte(`"error"`)) && !bytes.Contains(message, []byte(`"isError"`)) {
 		return nil, message
 	}
 	var m struct {
 		id     jsontext.Value
-		number jsontext.Value // of an error
+		number jsontext.Value // code of a JSON-RPC error
 		failed bool
-		text   string // of a tool's error
+		text   string // content of a failed tool call
 	}
 	d := jsontext.NewDecoder(bytes.NewReader(message))
 	if d.PeekKind() != '{' {
@@ -134,35 +134,35 @@ func TranslateMessage(message []byte) (*Error, []byte) {
 	}
 	switch {
 	case m.failed:
-		r := refusalOfTool(m.text)
+		r := mapToolError(m.text)
 		return r, appendToolError(nil, m.id, r.Message)
 	case m.number != nil:
 		r := &Error{Code: CodeUpstreamError, Message: msgUpstreamError, ID: m.id}
 		switch string(m.number) {
 		case "-32600", "-32601", "-32602":
-			r.Code, r.Message = "bad_request", sentenceNotAccepted
+			r.Code, r.Message = "bad_request", msgNotAccepted
 		}
 		return r, appendRPCError(nil, r, m.number, "")
 	}
 	return nil, message
 }
 
-// refusalOfTool tells what a tool's error means.
-func refusalOfTool(text string) *Error {
+// mapToolError maps the text of a tool's error.
+func mapToolError(text string) *Error {
 	r := &Error{Code: CodeUpstreamError, Message: msgUpstreamError}
 	switch {
 	case strings.Contains(text, "Invalid API key"), strings.Contains(text, "Missing Bearer token"):
 		r.Code = CodeUpstreamRefused
 	case strings.Contains(text, "origin is not allowed"):
-		r.Code, r.Message = "origin_not_allowed", sentenceOrigin
+		r.Code, r.Message = "origin_not_allowed", msgOriginNotAllowed
 	case strings.Contains(text, "limit") || strings.Contains(text, "quota"):
-		r.Code, r.Message = CodeUpstreamLimit, sentenceLimit
+		r.Code, r.Message = CodeUpstreamLimit, msgLimitReached
 	}
 	return r
 }
 
-// appendToolError appends a tool's answer that is an error with a sentence. Clients show such a one to their model or
-// their user, where they would treat an error of the protocol as a fault of the connection.
+// appendToolError appends a tool's result that is an error with a message. Clients show such a result to their model or
+// their user, but treat a JSON-RPC error as a failure of the connection.
 func appendToolError(out []byte, id jsontext.Value, sentence string) []byte {
 	out = appendID(out, id)
 	out = append(out, `,"result":{"content":[{"type":"text","text":`...)
@@ -170,7 +170,7 @@ func appendToolError(out []byte, id jsontext.Value, sentence string) []byte {
 	return append(out, `}],"isError":true}}`...)
 }
 
-// appendRPCError appends a JSON-RPC error with a code of that protocol.
+// appendRPCError appends a JSON-RPC error with the error code number.
 func appendRPCError(out []byte, r *Error, number []byte, requestID string) []byte {
 	out = appendID(out, r.ID)
 	out = append(out, `,"error":{"code":`...)
@@ -186,7 +186,7 @@ func appendRPCError(out []byte, r *Error, number []byte, requestID string) []byt
 	return append(out, "}}}"...)
 }
 
-// appendID appends the beginning of a JSON-RPC answer, with the raw id of what it answers.
+// appendID appends the beginning of a JSON-RPC response with the raw ID of its request.
 func appendID(out, id []byte) []byte {
 	if len(id) == 0 {
 		id = []byte("null")
@@ -195,7 +195,7 @@ func appendID(out, id []byte) []byte {
 	return append(out, id...)
 }
 
-// rpcCode is the code that JSON-RPC, or the MCP servers that are most in use, have for a refusal.
+// rpcCode returns the error code that JSON-RPC, or widely used MCP servers, define for an error.
 func rpcCode(r *Error) int64 {
 	switch {
 	case r.Code == "method_not_found":
@@ -213,12 +213,12 @@ func rpcCode(r *Error) int64 {
 	}
 }
 
-// IsResponse tells whether a server-sent event for an MCP client answers a request, and is not only a notification.
+// IsResponse reports whether a server-sent event for an MCP client is a response, and not only a notification.
 func IsResponse(event []byte) bool {
 	return bytes.Contains(event, []byte(`"result"`)) || bytes.Contains(event, []byte(`"error"`))
 }
 
-// TranslateEvent is [TranslateMessage] for a server-sent event; data lines are all that it looks at.
+// TranslateEvent is [TranslateMessage] for a server-sent event. It uses only the event's data lines.
 func TranslateEvent(event []byte) (*Error, []byte) {
 	if !bytes.Contains(event, []byte(`"error"`)) && !bytes.Contains(event, []byte(`"isError":true`)) &&
 		!bytes.Contains(event, []byte(`"isError": true`)) {

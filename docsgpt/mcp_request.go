@@ -12,18 +12,18 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Request is a message of an MCP client: a request, or a notification, which has no id.
+// Request is a message of an MCP client: a request, or a notification, which has no ID.
 type Request struct {
 	Method string
-	ID     []byte // as it stands in the body, in memory of its own; nil: a notification
+	ID     []byte // raw JSON, a copy of the client's bytes; nil: a notification
 
 	params span
 }
 
-// IsInitialize tells whether the call opens a session.
+// IsInitialize reports whether the request opens a session.
 func (c *Request) IsInitialize() bool { return c.Method == "initialize" }
 
-// Class is for how long the call occupies DocsGPT.
+// Class returns how long the request occupies DocsGPT.
 func (c *Request) Class() Class {
 	if c.Method == "tools/call" {
 		return ClassAnswer
@@ -31,30 +31,30 @@ func (c *Request) Class() Class {
 	return ClassShort
 }
 
-// searchTool is the one tool that DocsGPT has, and maxChunks how many hits may be asked of it.
+// searchTool is the only tool that DocsGPT has, and maxChunks the largest number of results that a client may request.
 const (
 	searchTool = "search_docs"
 	maxChunks  = 50
 )
 
-// maxID is how long the id of a call may be, in bytes. It is repeated in refusals.
+// maxID is the largest length of a request's ID, in bytes. Error responses repeat the ID.
 const maxID = 256
 
-// Errors of calls. Their texts go to the client.
+// Errors of requests. Clients see their texts.
 var (
-	errNotRPC       = errors.New("it must be one JSON-RPC 2.0 message")
-	errID           = errors.New("its id is too long")
-	errNotification = errors.New("only notifications go without an id, and always do")
+	errNotRPC       = errors.New("it must be a single JSON-RPC 2.0 message")
+	errID           = errors.New("its ID is too long")
+	errNotification = errors.New("a request must have an ID, and a notification must not have one")
 	errParams       = errors.New("the params are not valid")
 )
 
-// Request reads which call the body holds. [Body.Check] must have gone before. The error's text is meant for the client.
+// Call parses the JSON-RPC message in the body. [Body.Check] must have been called. The error's text is for the client.
 func (b *Body) Call() (Request, error) {
 	var c Request
 	version := ""
 	for _, f := range b.fields {
 		raw := b.buf[f.start:f.end]
-		switch f.member.Name {
+		switch f.spec.Name {
 		case "jsonrpc":
 			version = string(raw)
 		case "id":
@@ -81,7 +81,7 @@ func (b *Body) Call() (Request, error) {
 	return c, nil
 }
 
-// param is a member of a call's params.
+// param is a field of a request's params.
 type param struct {
 	name     string
 	kinds    Kinds
@@ -91,8 +91,8 @@ type param struct {
 
 var metaParam = param{name: "_meta", kinds: KindObject}
 
-// calls are the methods that are let through, each with all params that it may have. What else there is (resources,
-// prompts, completion, logging, sampling, tasks) a key does not need, and new methods come with each version.
+// calls are the allowed methods, each with all allowed params. A key does not need other methods (resources, prompts,
+// completion, logging, sampling, tasks), and each version of DocsGPT adds new ones.
 var calls = map[string][]param{
 	"initialize": {
 		{name: "protocolVersion", kinds: KindString, required: true},
@@ -120,33 +120,33 @@ var searchArguments = []param{
 	{name: "chunks", kinds: KindNumber, check: checkChunks},
 }
 
-// CheckCall tells whether the gate lets a call of the body through; nil: it does. Params stay as they are, to the byte,
-// but for "_meta": clients put their own notes there, for which DocsGPT has no use, so only a progress token stays.
+// CheckCall validates a request of the body. It returns nil if the request may be forwarded. Params keep their bytes,
+// except for "_meta": clients put arbitrary metadata there, of which DocsGPT uses only the progress token.
 func (b *Body) CheckCall(c *Request) *Error {
 	list, known := calls[c.Method]
 	if !known {
-		return c.refusal("method_not_found", "This method is not available here.")
+		return c.newError("method_not_found", "This method is not available here.")
 	}
 	raw := []byte("{}")
 	if c.params.end > 0 {
 		raw = b.buf[c.params.start:c.params.end]
 	}
-	// The decoder refuses names that stand twice, at every depth: Python would take the last, others the first.
+	// The decoder rejects duplicate names at every depth: Python would use the last one, other parsers the first.
 	err := checkParams(raw, list, func(value []byte, end int) error {
 		return stripMeta(raw[end-len(value) : end])
 	})
 	switch {
 	case errors.Is(err, errUnknownTool):
-		return c.refusal("tool_not_found", "This tool is not available here: there is only "+searchTool+".")
+		return c.newError("tool_not_found", "This tool is not available here: the only tool is "+searchTool+".")
 	case err != nil:
-		return c.refusal("bad_params", "The request is not valid: "+err.Error()+".")
+		return c.newError("bad_params", "The request is not valid: "+err.Error()+".")
 	}
 	return nil
 }
 
-// refusal refuses the call. A request gets an ordinary answer that says so, which clients show to whoever called; to a
-// notification there is no answer but an HTTP status.
-func (c *Request) refusal(code, message string) *Error {
+// newError returns an error for the request. A request is answered with status 200 and a JSON-RPC error, which clients
+// show; a notification has no response other than an HTTP status.
+func (c *Request) newError(code, message string) *Error {
 	status := http.StatusOK
 	if c.ID == nil {
 		status = http.StatusBadRequest
@@ -154,7 +154,7 @@ func (c *Request) refusal(code, message string) *Error {
 	return &Error{Status: status, Code: code, Message: message, ID: c.ID}
 }
 
-// checkParams tests an object against all that it may have. onMeta gets the value of "_meta" and where it ends.
+// checkParams validates an object against the allowed params. onMeta gets the value of "_meta" and the offset of its end.
 func checkParams(raw []byte, list []param, onMeta func(value []byte, end int) error) error {
 	d := jsontext.NewDecoder(bytes.NewReader(raw))
 	seen := make([]bool, len(list))
@@ -180,7 +180,7 @@ func checkParams(raw []byte, list []param, onMeta func(value []byte, end int) er
 	})
 	var syntax *jsontext.SyntacticError
 	if errors.As(err, &syntax) {
-		// The decoder's words name places in a part of the body.
+		// The decoder's text contains offsets that refer to a part of the body.
 		return errParams
 	}
 	if err != nil {
@@ -207,13 +207,13 @@ func checkArguments(raw jsontext.Value) error { return checkParams(raw, searchAr
 
 func checkChunks(raw jsontext.Value) error {
 	if n, err := strconv.ParseUint(string(raw), 10, 31); err != nil || n < 1 || n > maxChunks {
-		return fmt.Errorf(`%w: "chunks" must be a whole number from 1 to %d`, errParams, maxChunks)
+		return fmt.Errorf(`%w: "chunks" must be an integer from 1 to %d`, errParams, maxChunks)
 	}
 	return nil
 }
 
-// stripMeta takes everything but a progress token out of the object raw, in place: the room that is left is filled
-// with blanks.
+// stripMeta removes everything but a progress token from the object raw, in place. The remaining space is filled with
+// blanks.
 func stripMeta(raw []byte) error {
 	var token jsontext.Value
 	others := false

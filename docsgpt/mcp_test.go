@@ -38,7 +38,7 @@ func passCall(e *Endpoint, text string) (forwarded, refused string) {
 	return string(b.Rewrite(e, Binding{Agent: "upstream"}, false)), ""
 }
 
-func TestCallsThatPass(t *testing.T) {
+func TestCheckCallAccepts(t *testing.T) {
 	e := mcpEndpoint(t)
 	call := func(params string) string {
 		return `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"search_docs","arguments":{"query":"q"}` + params + `}}`
@@ -73,7 +73,7 @@ func TestCallsThatPass(t *testing.T) {
 	}
 }
 
-func TestCallsThatDoNot(t *testing.T) {
+func TestCheckCallRejects(t *testing.T) {
 	e := mcpEndpoint(t)
 	call := func(params string) string {
 		return `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":` + params + `}`
@@ -122,12 +122,12 @@ func TestTranslateEvent(t *testing.T) {
 		"no JSON":               {event(`{"error"`), "", ""},
 		"a key unknown":         {failed("Invalid API key"), CodeUpstreamRefused, msgUpstreamError},
 		"no key":                {failed("Missing Bearer token"), CodeUpstreamRefused, msgUpstreamError},
-		"an origin":             {failed("This origin is not allowed to use this agent's API key."), "origin_not_allowed", sentenceOrigin},
-		"a limit":               {failed("Exceeding usage limit"), CodeUpstreamLimit, sentenceLimit},
+		"an origin":             {failed("This origin is not allowed to use this agent's API key."), "origin_not_allowed", msgOriginNotAllowed},
+		"a limit":               {failed("Exceeding usage limit"), CodeUpstreamLimit, msgLimitReached},
 		"an exception":          {failed("connection to 10.0.0.7 failed"), CodeUpstreamError, msgUpstreamError},
 		"lines end in LF":       {strings.ReplaceAll(failed("Invalid API key"), "\r", ""), CodeUpstreamRefused, msgUpstreamError},
 		"data in several lines": {"data: {\"id\":\"a\",\ndata: \"result\":{\"isError\":true}}\n\n", CodeUpstreamError, msgUpstreamError},
-		"params not understood": {event(`{"jsonrpc":"2.0","id":"a","error":{"code":-32602,"message":"secret"}}`), "bad_request", sentenceNotAccepted},
+		"params not understood": {event(`{"jsonrpc":"2.0","id":"a","error":{"code":-32602,"message":"secret"}}`), "bad_request", msgNotAccepted},
 		"an inner error":        {event(`{"jsonrpc":"2.0","id":"a","error":{"code":0,"message":"secret","data":"trace"}}`), CodeUpstreamError, msgUpstreamError},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -23,7 +23,7 @@ func forwardedMembers(t testing.TB, e *Endpoint, members string) (string, error)
 const messages = `"messages":`
 
 // DocsGPT counts the tokens of texts only: what stands in a list would reach the model however much it is.
-func TestTextPartsBecomeOneText(t *testing.T) {
+func TestTextPartsAreJoined(t *testing.T) {
 	for _, allow := range [][]string{nil, {MessageParts}, {"tools"}} {
 		e := endpoint(t, "", "completions", allow...)
 		for name, c := range map[string]struct{ sent, want string }{
@@ -42,7 +42,7 @@ func TestTextPartsBecomeOneText(t *testing.T) {
 
 // What an operator allows in messages is still only what it says: files that are in the message itself, calls of tools
 // with nothing but what they need.
-func TestAllowedPartsHaveTheirShape(t *testing.T) {
+func TestMessagePartsAreValidated(t *testing.T) {
 	const image = `{"type":"image_url","image_url":{"url":"data:image/png;base64,AA==","detail":"low"}}`
 	const file = `{"type":"file","file":{"filename":"a.pdf","file_data":"data:application/pdf;base64,AA=="}}`
 	e := endpoint(t, "", "completions", MessageParts, "tools")
@@ -76,13 +76,13 @@ func TestAllowedPartsHaveTheirShape(t *testing.T) {
 	const part = `messages[0].content[0]`
 	const call = `messages[0].tool_calls`
 	for name, c := range map[string]struct{ sent, want string }{
-		"an image elsewhere":         {user(`{"type":"image_url","image_url":{"url":"http://169.254.169.254/"}}`), part + `.image_url.url must begin with "data:": other addresses are not accepted`},
-		"an image at https":          {user(`{"type":"image_url","image_url":"https://example.com/a.png"}`), part + `.image_url must begin with "data:": other addresses are not accepted`},
-		"by an escape":               {user(`{"type":"image_url","image_url":{"url":"\u0068ttp://x"}}`), part + `.image_url.url must begin with "data:": other addresses are not accepted`},
+		"an image elsewhere":         {user(`{"type":"image_url","image_url":{"url":"http://169.254.169.254/"}}`), part + `.image_url.url must begin with "data:": other URLs are not accepted`},
+		"an image at https":          {user(`{"type":"image_url","image_url":"https://example.com/a.png"}`), part + `.image_url must begin with "data:": other URLs are not accepted`},
+		"by an escape":               {user(`{"type":"image_url","image_url":{"url":"\u0068ttp://x"}}`), part + `.image_url.url must begin with "data:": other URLs are not accepted`},
 		"an image without one":       {user(`{"type":"image_url"}`), part + `.image_url is missing`},
 		"an image without address":   {user(`{"type":"image_url","image_url":{}}`), part + `.image_url.url is missing`},
 		"a file by its id":           {user(`{"type":"file","file":{"file_id":"f"}}`), part + `.file.file_data is missing`},
-		"a file by its address":      {user(`{"type":"input_file","file_data":"http://x"}`), part + `.file_data must begin with "data:" or be base64: addresses are not accepted`},
+		"a file by its address":      {user(`{"type":"input_file","file_data":"http://x"}`), part + `.file_data must begin with "data:" or be base64: URLs are not accepted`},
 		"a file of Responses, by id": {user(`{"type":"input_file","file_id":"f"}`), part + `.file_data is missing`},
 		"data that is a number":      {user(`{"type":"file","file":{"file_data":1}}`), part + `.file.file_data has the wrong type`},
 		"another type":               {user(`{"type":"input_audio","input_audio":{}}`), part + ` has a type that is not accepted`},
@@ -102,7 +102,7 @@ func TestAllowedPartsHaveTheirShape(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := forwardedMembers(t, e, messages+c.sent)
-			if want := `the member "messages" is not valid: ` + c.want; err == nil || err.Error() != want {
+			if want := `the field "messages" is not valid: ` + c.want; err == nil || err.Error() != want {
 				t.Errorf("got %s %v\nwant %s", got, err, want)
 			}
 		})
@@ -110,7 +110,7 @@ func TestAllowedPartsHaveTheirShape(t *testing.T) {
 }
 
 // A part with a member twice would be read as another one by Python.
-func TestNothingStandsTwiceInMessages(t *testing.T) {
+func TestMessagesRejectDuplicateFields(t *testing.T) {
 	e := endpoint(t, "", "completions", MessageParts, "tools")
 	for _, sent := range []string{
 		`[{"content":[{"type":"image_url","image_url":{"url":"data:,","url":"http://x"}}]}]`,
@@ -124,10 +124,10 @@ func TestNothingStandsTwiceInMessages(t *testing.T) {
 	}
 }
 
-func TestLimitsOfMessagesAndTexts(t *testing.T) {
+func TestMessageAndTextLimits(t *testing.T) {
 	small := Limits{Messages: 3, MessagesSize: 20, TextSize: 10}
-	const many = `the member "messages" is too long: at most 3 messages are accepted`
-	const large = `the member "messages" is too long: at most 20 bytes of text are accepted`
+	const many = `the field "messages" is too long: at most 3 messages are accepted`
+	const large = `the field "messages" is too long: at most 20 bytes of text are accepted`
 	const long = `is too long: at most 10 bytes are accepted`
 	text := func(n int) string { return `{"content":"` + strings.Repeat("x", n) + `"}` }
 	for name, c := range map[string]struct {
@@ -138,26 +138,26 @@ func TestLimitsOfMessagesAndTexts(t *testing.T) {
 		"one too many":               {endpoint: "completions", members: messages + `[{},{},{},{}]`, want: many},
 		"as long as they may be":     {endpoint: "completions", members: messages + `[` + text(10) + `,` + text(10) + `]`},
 		"all together too long":      {endpoint: "completions", members: messages + `[` + text(10) + `,` + text(10) + `,` + text(1) + `]`, want: large},
-		"one too long":               {endpoint: "completions", members: messages + `[` + text(1) + `,` + text(11) + `]`, want: `the member "messages" is not valid: messages[1].content ` + long},
+		"one too long":               {endpoint: "completions", members: messages + `[` + text(1) + `,` + text(11) + `]`, want: `the field "messages" is not valid: messages[1].content ` + long},
 		"in parts": {
 			endpoint: "completions", members: messages + `[{"content":[{"type":"text","text":"123456"},{"type":"text","text":"12345"}]}]`,
-			want: `the member "messages" is not valid: messages[0].content ` + long,
+			want: `the field "messages" is not valid: messages[0].content ` + long,
 		},
 		"beside an image": {
 			endpoint: "completions", allow: []string{MessageParts},
 			members: messages + `[{"content":[{"type":"text","text":"123456"},{"type":"image_url","image_url":"data:,0123456789"},{"type":"text","text":"12345"}]}]`,
-			want:    `the member "messages" is not valid: messages[0].content ` + long,
+			want:    `the field "messages" is not valid: messages[0].content ` + long,
 		},
 		"in a call": {
 			endpoint: "completions", allow: []string{"tools"}, members: messages + `[{"tool_calls":[{"function":{"arguments":"x"}}]}]`,
-			want: `the member "messages" is not valid: messages[0].tool_calls ` + long,
+			want: `the field "messages" is not valid: messages[0].tool_calls ` + long,
 		},
 		"a question":            {endpoint: "stream", members: `"question":"0123456789"`},
-		"a long question":       {endpoint: "stream", members: `"question":"0123456789x"`, want: `the member "question" ` + long},
-		"a long search":         {endpoint: "search", members: `"question":"0123456789x"`, want: `the member "question" ` + long},
-		"a long text to speak":  {endpoint: "tts", members: `"text":"0123456789x"`, want: `the member "text" ` + long},
-		"a long list of stops":  {endpoint: "completions", members: `"messages":[],"stop":["012345678"]`, want: `the member "stop" ` + long},
-		"an answer's long form": {endpoint: "completions", members: `"messages":[],"response_format":{"type":"text"}`, want: `the member "response_format" ` + long},
+		"a long question":       {endpoint: "stream", members: `"question":"0123456789x"`, want: `the field "question" ` + long},
+		"a long search":         {endpoint: "search", members: `"question":"0123456789x"`, want: `the field "question" ` + long},
+		"a long text to speak":  {endpoint: "tts", members: `"text":"0123456789x"`, want: `the field "text" ` + long},
+		"a long list of stops":  {endpoint: "completions", members: `"messages":[],"stop":["012345678"]`, want: `the field "stop" ` + long},
+		"an answer's long form": {endpoint: "completions", members: `"messages":[],"response_format":{"type":"text"}`, want: `the field "response_format" ` + long},
 		"what is dropped":       {endpoint: "stream", members: `"question":"q","sender":"0123456789x"`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -169,7 +169,7 @@ func TestLimitsOfMessagesAndTexts(t *testing.T) {
 	}
 }
 
-func TestLimitsMustNotBeNegative(t *testing.T) {
+func TestLimitsValidate(t *testing.T) {
 	for _, l := range []Limits{{HistoryEntries: -1}, {HistorySize: -1}, {Messages: -1}, {MessagesSize: -1}, {TextSize: -1}} {
 		if l.Validate() == nil {
 			t.Errorf("%+v counts as valid", l)
@@ -184,7 +184,7 @@ func TestLimitsMustNotBeNegative(t *testing.T) {
 }
 
 // The structure of a member is tested whether it passes by itself or an operator allows it.
-func TestStructuresOfMembers(t *testing.T) {
+func TestStructuredFields(t *testing.T) {
 	all := []string{
 		"tools", "tool_choice", "parallel_tool_calls", "passthrough", "metadata", "logit_bias", "attachments", "json_schema",
 		"response_schema", "json_schema_strict", "json_object", "user", "prompt_id", "model_id", "whatever",

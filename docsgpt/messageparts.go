@@ -5,16 +5,16 @@ import (
 	"strings"
 )
 
-// maxMessageParts is how many parts the content of a message may have.
+// maxMessageParts is the largest number of parts of a message's content.
 const maxMessageParts = 100
 
-// partType is what a part of a message of one type has beside its type. need must be there.
+// partType lists the fields, besides "type", of one type of message part: need is required, may are optional.
 type partType struct {
 	need string
 	may  []string
 }
 
-// partTypes are the types that pass where an operator allows parts: texts, and files that are in the message itself.
+// partTypes are the types that are forwarded if an operator allows parts: texts, and files inside the message itself.
 var partTypes = map[string]partType{
 	"text":        {need: "text"},
 	"image_url":   {need: "image_url"},
@@ -23,20 +23,20 @@ var partTypes = map[string]partType{
 	"input_file":  {need: "file_data", may: []string{"filename"}},
 }
 
-// The members of parts. A file is never named by an address, which the model's server would ask in its own network, nor by
-// an id ("file_id"), which is that of a file in the owner's account at the model.
+// The fields of parts. A file cannot be a URL, which the model's server would fetch from inside its network, nor a
+// "file_id", which refers to a file in the owner's account at the model provider.
 var (
 	detailLayout   = oneOf("auto", "low", "high")
 	filenameLayout = layout{kinds: KindString, longest: 1 << 10}
 	dataLayout     = layout{kinds: KindString, check: checkInline}
 	addressLayout  = layout{kinds: KindString, check: checkDataURL}
-	partMembers    = map[string]*layout{
+	partFields     = map[string]*layout{
 		"text": {kinds: KindString},
-		"image_url": {kinds: KindString | KindObject, check: checkDataURL, members: []memberLayout{
+		"image_url": {kinds: KindString | KindObject, check: checkDataURL, fields: []fieldLayout{
 			{"url", true, addressLayout}, {"detail", false, detailLayout},
 		}},
 		"detail": &detailLayout,
-		"file": {kinds: KindObject, members: []memberLayout{
+		"file": {kinds: KindObject, fields: []fieldLayout{
 			{"file_data", true, dataLayout}, {"filename", false, filenameLayout},
 		}},
 		"file_data": &dataLayout,
@@ -46,21 +46,21 @@ var (
 
 func checkDataURL(text string) error {
 	if !strings.HasPrefix(text, "data:") {
-		return fault(`must begin with "data:": other addresses are not accepted`)
+		return fault(`must begin with "data:": other URLs are not accepted`)
 	}
 	return nil
 }
 
-// checkInline tests that a text is a data URL or nothing but base64.
+// checkInline returns an error unless the text is a data URL or base64.
 func checkInline(text string) error {
 	if !strings.HasPrefix(text, "data:") && strings.ContainsAny(text, ":%") {
-		return fault(`must begin with "data:" or be base64: addresses are not accepted`)
+		return fault(`must begin with "data:" or be base64: URLs are not accepted`)
 	}
 	return nil
 }
 
-// parts reads a content that is a list. Texts alone become one text, with a line feed between them, as DocsGPT itself puts
-// them together for its search.
+// parts reads a content that is a list. If all parts are texts, they become one text, joined by line feeds as DocsGPT
+// itself joins them for its search.
 func (r *messageReader) parts() error {
 	p := r.p
 	if err := p.bracket(); err != nil {
@@ -74,13 +74,13 @@ func (r *messageReader) parts() error {
 		case kind != '{' && kind != 0:
 			return errMessageParts
 		case i == maxMessageParts:
-			return inMember(fault("is too long: at most %d parts are accepted", maxMessageParts), "content")
+			return inField(fault("is too long: at most %d parts are accepted", maxMessageParts), "content")
 		case i > 0:
 			r.out = append(r.out, ',')
 		}
 		text, err := r.part()
 		if err != nil {
-			return inMember(inItem(err, i), "content")
+			return inField(inItem(err, i), "content")
 		}
 		others = others || !text
 	}
@@ -104,21 +104,21 @@ func (r *messageReader) parts() error {
 		}
 		r.out = append(r.out, '"')
 	}
-	return inMember(r.count(size), "content")
+	return inField(r.count(size), "content")
 }
 
-// part reads one part of a content, and tells whether it is a text. Without the operator's word only texts pass, with
-// nothing beside them.
+// part reads one part of a content, and reports whether it is a text. Unless the operator allows parts, only texts are
+// accepted, without other fields.
 func (r *messageReader) part() (text bool, err error) {
 	var kind string
 	var seen []string
 	r.out = append(r.out, '{')
 	begin := len(r.out)
 	err = r.p.each(func(name []byte) error {
-		inner := partMembers[string(name)]
+		inner := partFields[string(name)]
 		isType := string(name) == "type"
 		switch {
-		case !r.member.Parts && !isType && string(name) != "text":
+		case !r.spec.Parts && !isType && string(name) != "text":
 			return errMessageParts
 		case isType:
 			inner = &layout{kinds: KindString}
@@ -132,10 +132,10 @@ func (r *messageReader) part() (text bool, err error) {
 		r.out = append(append(append(r.out, '"'), name...), '"', ':')
 		at := len(r.out)
 		if err := r.value(inner); err != nil {
-			if !r.member.Parts {
+			if !r.spec.Parts {
 				return plainParts(err)
 			}
-			return inMember(err, string(name))
+			return inField(err, string(name))
 		}
 		switch end := int(r.p.decoder.InputOffset()); string(name) {
 		case "type":
@@ -153,7 +153,7 @@ func (r *messageReader) part() (text bool, err error) {
 		return false, err
 	}
 	known, ok := partTypes[kind]
-	if !r.member.Parts {
+	if !r.spec.Parts {
 		if kind != "text" || len(seen) != 1 {
 			return false, errMessageParts
 		}
@@ -163,19 +163,19 @@ func (r *messageReader) part() (text bool, err error) {
 		return false, fault("has a type that is not accepted")
 	}
 	if !slices.Contains(seen, known.need) {
-		return false, inMember(fault("is missing"), known.need)
+		return false, inField(fault("is missing"), known.need)
 	}
 	for _, name := range seen {
 		if name != known.need && !slices.Contains(known.may, name) {
-			return false, inMember(fault("is not accepted in a part of the type %q", kind), name)
+			return false, inField(fault("is not accepted in a part of the type %q", kind), name)
 		}
 	}
 	return kind == "text", nil
 }
 
-// plainParts says of a part that is no text what is said of all of them.
+// plainParts replaces an error about the details of a part that is not text by the error that only text is accepted.
 func plainParts(err error) error {
-	if _, ok := err.(*nestedError); ok { //nolint:errorlint // made just now
+	if _, ok := err.(*nestedError); ok { //nolint:errorlint // created just now, not wrapped
 		return errMessageParts
 	}
 	return err

@@ -6,51 +6,51 @@ import (
 	"slices"
 )
 
-// Errors of messages. Their texts go to the client.
+// Errors of messages. Clients see their texts.
 var (
-	errMessageParts = errors.New("messages may hold text only: images, files and other parts are not accepted")
+	errMessageParts = errors.New("messages may contain only text: images, files and other parts are not accepted")
 	errMessage      = errors.New("each of the messages must be an object")
 )
 
-// Members of a message that DocsGPT gets to see. With calls of tools in its messages a request counts as one that goes on
-// after them: DocsGPT then hands the messages to the model as they are, a system message of the client's included, and
-// searches for nothing. A conversation that a message names ("docsgpt") is gone on with, whoever's it is.
+// Fields of a message that DocsGPT gets. DocsGPT treats a request with tool calls in its messages as the continuation of
+// these calls: it passes the messages to the model unchanged, including a system message of the client, and searches
+// nothing. A conversation that a message names ("docsgpt") is continued, regardless of its owner.
 var (
-	messageMembers = []string{"role", "content", "name"}
-	toolMembers    = []string{"tool_calls", "tool_call_id"}
+	messageFields = []string{"role", "content", "name"}
+	toolFields    = []string{"tool_calls", "tool_call_id"}
 )
 
-// The layouts of those that are not content.
+// The layouts of the fields other than the content.
 var (
 	roleLayout = oneOf("system", "developer", "user", "assistant", "tool", "function")
 	nameLayout = layout{kinds: textOrNull, longest: 256}
 )
 
-// isAllowed tells whether a member of a message stays in it.
+// isAllowed reports whether a field of a message is forwarded.
 func (m *Field) isAllowed(name []byte) bool {
-	return slices.Contains(messageMembers, string(name)) || m.Tools && slices.Contains(toolMembers, string(name))
+	return slices.Contains(messageFields, string(name)) || m.Tools && slices.Contains(toolFields, string(name))
 }
 
-// messageReader reads chat messages and writes what DocsGPT gets of them.
+// messageReader reads chat messages and writes the parts that DocsGPT gets.
 type messageReader struct {
 	reshaper
-	member *Field
+	spec   *Field
 	limits *Limits
 	size   int // bytes of the texts so far
 }
 
-// checkMessages tests the chat messages, and takes everything out of them in place that DocsGPT is not to see. Contents
-// that are lists of texts become one text: DocsGPT counts the tokens of texts, and cuts a conversation by them, but takes
-// a list for nothing. Other parts (images, files) would be stored among the owner's attachments and reach the model
-// beside the source that the key is bound to; they pass where the operator allows them.
+// checkMessages validates the chat messages and removes everything that DocsGPT must not see, in place. A content that is
+// a list of texts becomes one text: DocsGPT counts the tokens of a text, and truncates a conversation by them, but counts
+// a list as nothing. Other parts (images, files) would be stored among the owner's attachments, and would reach the model
+// in addition to the source that the key is bound to. They are forwarded only if the operator allows them.
 func (b *Body) checkMessages(f *field, l *Limits) error {
 	raw := b.buf[f.start:f.end]
 	p := newNested()
 	defer p.free()
 	p.load(raw)
-	r := messageReader{reshaper{p: p, out: append(raw[:0], '[')}, f.member, l, 0}
+	r := messageReader{reshaper{p: p, out: append(raw[:0], '[')}, f.spec, l, 0}
 	if err := r.read(); err != nil {
-		return nestedFailure(f.member.Name, err)
+		return nestedFailure(f.spec.Name, err)
 	}
 	f.end = f.start + r.finish(raw)
 	return nil
@@ -66,7 +66,7 @@ func (r *messageReader) read() error {
 			return errMessage
 		}
 		if i == r.limits.Messages {
-			return fmt.Errorf(`the member "messages" is too long: at most %d messages are accepted`, r.limits.Messages)
+			return fmt.Errorf(`the field "messages" is too long: at most %d messages are accepted`, r.limits.Messages)
 		}
 		if i > 0 {
 			r.out = append(r.out, ',')
@@ -79,12 +79,12 @@ func (r *messageReader) read() error {
 	return r.p.bracket()
 }
 
-// message reads one message. Its members keep their order.
+// message reads one message. Its fields keep their order.
 func (r *messageReader) message() error {
 	r.out = append(r.out, '{')
 	begin := len(r.out)
 	err := r.p.each(func(name []byte) error {
-		if !r.member.isAllowed(name) {
+		if !r.spec.isAllowed(name) {
 			r.changed = true
 			return r.p.decoder.SkipValue()
 		}
@@ -97,27 +97,27 @@ func (r *messageReader) message() error {
 		case "content":
 			return r.content()
 		case "role":
-			return inMember(r.value(&roleLayout), "role")
+			return inField(r.value(&roleLayout), "role")
 		case "tool_calls":
 			if err := r.value(&callsLayout); err != nil {
-				return inMember(err, "tool_calls")
+				return inField(err, "tool_calls")
 			}
-			return inMember(r.count(len(r.out)-at), "tool_calls")
+			return inField(r.count(len(r.out)-at), "tool_calls")
 		default:
-			return inMember(r.value(&nameLayout), string(name))
+			return inField(r.value(&nameLayout), string(name))
 		}
 	})
 	r.out = append(r.out, '}')
 	return err
 }
 
-// count adds to the size of the texts.
+// count adds n bytes to the size of the texts, and returns an error above the limits.
 func (r *messageReader) count(n int) error {
 	if n > r.limits.TextSize {
 		return fault("is too long: at most %d bytes are accepted", r.limits.TextSize)
 	}
 	if r.size += n; r.size > r.limits.MessagesSize {
-		return fmt.Errorf(`the member "messages" is too long: at most %d bytes of text are accepted`, r.limits.MessagesSize)
+		return fmt.Errorf(`the field "messages" is too long: at most %d bytes of text are accepted`, r.limits.MessagesSize)
 	}
 	return nil
 }
@@ -138,5 +138,5 @@ func (r *messageReader) content() error {
 	if raw[0] == 'n' {
 		return nil
 	}
-	return inMember(r.count(len(raw)-2), "content")
+	return inField(r.count(len(raw)-2), "content")
 }

@@ -4,7 +4,7 @@ import "testing"
 
 // A conversation that stands in a message, and calls of tools that the gate does not let through, reach DocsGPT in
 // no spelling: with them a key goes on with conversations of others, or speaks to the model without prompt and source.
-func TestMessagesKeepOnlyWhatTheyMay(t *testing.T) {
+func TestMessagesKeepOnlyAllowedFields(t *testing.T) {
 	const round = `{"role":"user","content":"q"},` +
 		`{"role":"assistant","content":null,"tool_calls":[{"id":"1"}],"docsgpt":{"conversation_id":"c"}},` +
 		`{"role":"tool","tool_call_id":"1","content":"r"}`
@@ -28,7 +28,7 @@ func TestMessagesKeepOnlyWhatTheyMay(t *testing.T) {
 		"names in another spelling": {
 			body: `[{"\u0072ole":"user","content":"q","docs\u0067pt":{"conversation_id":"c"}}]`, want: `[{"role":"user","content":"q"}]`,
 		},
-		"a conversation in the first member": {
+		"a conversation in the first field": {
 			body: `[{"docsgpt":{"conversation_id":"c"},"role":"user","content":"q"}]`, want: `[{"role":"user","content":"q"}]`,
 		},
 		"nothing is left": {body: `[{"docsgpt":{}},{},{"x":[1,{"y":2}]}]`, want: `[{},{},{}]`},
@@ -40,7 +40,7 @@ func TestMessagesKeepOnlyWhatTheyMay(t *testing.T) {
 			allow: []string{MessageParts}, body: `[{"content":[{"type":"image_url","image_url":{"url":"data:,"}}],"docsgpt":{"conversation_id":"c"}}]`,
 			want: `[{"content":[{"type":"image_url","image_url":{"url":"data:,"}}]}]`,
 		},
-		"the member's own name allows nothing more": {
+		"the field's own name allows nothing more": {
 			allow: []string{"messages"}, body: `[{"content":"q","docsgpt":{"conversation_id":"c"}}]`, want: `[{"content":"q"}]`,
 		},
 	} {
@@ -62,7 +62,7 @@ func TestMessagesKeepOnlyWhatTheyMay(t *testing.T) {
 }
 
 // Whose a thing is, is tested whatever an operator lets through.
-func TestAllowingAMemberKeepsItsChecks(t *testing.T) {
+func TestAllowingAFieldKeepsItsChecks(t *testing.T) {
 	e := endpoint(t, "", "stt_live_finish", "session_id")
 	var b Body
 	if err := b.Parse(e, buffer(`{"session_id":"s"}`)); err != nil {

@@ -14,14 +14,14 @@ import (
 // Limits of a form. Uploads of widgets have two parts.
 const (
 	maxParts       = 32
-	maxFieldBytes  = 64 << 10 // of all fields together, also of those that are dropped
+	maxFieldBytes  = 64 << 10 // of all fields together, including dropped ones
 	maxPartHeaders = 8 << 10  // of one part
 )
 
-// fileField is the name of the fields that hold files.
+// fileField is the name of the fields that contain files.
 const fileField = "file"
 
-// FormError says what is wrong with a form. Its text is meant for the client.
+// FormError describes a fault in a form. Its text is for the client.
 type FormError string
 
 // Error implements error.
@@ -30,17 +30,17 @@ func (e FormError) Error() string { return string(e) }
 // Errors of a form.
 const (
 	errForm       FormError = "the body is not valid multipart/form-data"
-	errPart       FormError = "a part of the form is not plain form data"
+	errPart       FormError = "a part of the form is not valid form data"
 	errParts      FormError = "the form has too many parts"
 	errFields     FormError = "the fields of the form are too large"
-	errFieldTwice FormError = "a field stands twice in the form"
+	errFieldTwice FormError = "a field is specified twice in the form"
 	errFieldText  FormError = "a field of the form is not text in UTF-8"
-	errFileName   FormError = "a file has no usable name"
+	errFileName   FormError = "a file does not have a valid name"
 	errFiles      FormError = "the form has too many files"
 )
 
-// Form is a form that has been read. Its files are written already, in the form that is forwarded; its fields wait for
-// [Form.Finish]. It is for one goroutine.
+// Form is a parsed form. Its files have already been written to the new form; its fields are written by [Form.Finish]. It
+// is not safe for concurrent use.
 type Form struct {
 	endpoint  *Endpoint
 	out       *bufio.Writer
@@ -55,12 +55,12 @@ type Form struct {
 }
 
 type formField struct {
-	member *Field
-	value  string
+	spec  *Field
+	value string
 }
 
-// FormBoundary returns the boundary of a form from a request's Content-Type headers; ok is false unless they say
-// multipart/form-data, once, with one plain boundary.
+// FormBoundary returns the boundary in a request's Content-Type headers. ok is false unless there is one header, with the
+// type multipart/form-data and one valid boundary.
 func FormBoundary(contentType []string) (boundary string, ok bool) {
 	if len(contentType) != 1 {
 		return "", false
@@ -88,16 +88,15 @@ func FormBoundary(contentType []string) (boundary string, ok bool) {
 	return boundary, boundary != ""
 }
 
-// boundaryChars are those of RFC 2046.
+// boundaryChars are the characters that RFC 2046 allows in a boundary.
 const boundaryChars = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ'()+_,-./:=? "
 
-// ReadForm reads a form for an endpoint and writes its files to out, each as a part of a new form under a boundary of
-// the gate's own. Fields that the endpoint does not know, and files under other names than "file", are dropped. All
-// that readers of forms are known to read in different ways is an error. admit is called before the first file is
-// read, if the client's token is known by then; its error ends the reading. A form's memory does not depend on the
-// size of its files.
+// ReadForm parses a form for an endpoint and writes its files to out, each as a part of a new form with a new boundary.
+// Fields that the endpoint does not list, and files in fields other than "file", are dropped. Input that parsers of forms
+// are known to read differently is an error. admit is called before the first file is read if the client's token is known
+// by then; its error ends the reading. The memory that a form needs does not depend on the size of its files.
 //
-// The error is a [FormError], admit's, or what reading or writing gave, wrapped.
+// The error is a [FormError], the error of admit, or a wrapped error of reading or writing.
 func ReadForm(e *Endpoint, boundary string, body io.Reader, out io.Writer, admit func(token string) error) (*Form, error) {
 	f := &Form{endpoint: e, out: bufio.NewWriterSize(out, 32<<10), remaining: maxFieldBytes, admit: admit}
 	f.parts = multipart.NewWriter(f.out)
@@ -144,8 +143,8 @@ func (f *Form) read(part io.Reader, h textproto.MIMEHeader) error {
 		f.token, err = f.readText(part)
 		return err
 	}
-	for i := range f.endpoint.Members {
-		if m := &f.endpoint.Members[i]; m.Name == d.name {
+	for i := range f.endpoint.Fields {
+		if m := &f.endpoint.Fields[i]; m.Name == d.name {
 			return f.readField(part, m)
 		}
 	}
@@ -157,14 +156,14 @@ func (f *Form) read(part io.Reader, h textproto.MIMEHeader) error {
 	return err
 }
 
-// isKnownField tells whether a field of that name is not dropped.
+// isKnownField reports whether a field of that name is used rather than dropped.
 func (f *Form) isKnownField(name string) bool {
-	return name == "api_key" || slices.ContainsFunc(f.endpoint.Members, func(m Field) bool { return m.Name == name })
+	return name == "api_key" || slices.ContainsFunc(f.endpoint.Fields, func(m Field) bool { return m.Name == name })
 }
 
 func (f *Form) readField(part io.Reader, m *Field) error {
 	for _, other := range f.fields {
-		if other.member == m {
+		if other.spec == m {
 			return errFieldTwice
 		}
 	}
@@ -173,7 +172,7 @@ func (f *Form) readField(part io.Reader, m *Field) error {
 	return err
 }
 
-// readText reads a field that the gate uses.
+// readText reads the value of a field.
 func (f *Form) readText(part io.Reader) (string, error) {
 	value, err := f.readBytes(part)
 	if err == nil && !utf8.Valid(value) {
@@ -213,31 +212,31 @@ func (f *Form) readFile(part io.Reader, filename, media string) error {
 	return err
 }
 
-// Token returns the client's token; ok is false where the form has no field "api_key".
+// Token returns the client's token. ok is false if the form has no field "api_key".
 func (f *Form) Token() (token string, ok bool) { return f.token, f.hasToken }
 
-// Value returns the field with that check, or an empty text.
+// Value returns the value of the field with that validator, or "".
 func (f *Form) Value(c Validator) string {
 	for _, field := range f.fields {
-		if field.member.Check == c {
+		if field.spec.Check == c {
 			return field.value
 		}
 	}
 	return ""
 }
 
-// Validator tests that all is there that the endpoint needs. The error's text is meant for the client.
+// Check returns an error unless the form has everything that the endpoint requires. The error's text is for the client.
 func (f *Form) Check() error {
 	if f.endpoint.Files > 0 && f.files == 0 {
 		return FormError(`the file is missing: send it in the field "file"`)
 	}
-	for i := range f.endpoint.Members {
-		m := &f.endpoint.Members[i]
+	for i := range f.endpoint.Fields {
+		m := &f.endpoint.Fields[i]
 		if m.Required && f.value(m) == "" {
 			return FormError(fmt.Sprintf("the field %q is missing", m.Name))
 		}
 		if m.Check == CheckIndex && !isDigits(f.value(m)) {
-			return FormError(fmt.Sprintf("the field %q must be a whole number from 0 on", m.Name))
+			return FormError(fmt.Sprintf("the field %q must be a non-negative integer", m.Name))
 		}
 	}
 	return nil
@@ -245,17 +244,17 @@ func (f *Form) Check() error {
 
 func (f *Form) value(m *Field) string {
 	for _, field := range f.fields {
-		if field.member == m {
+		if field.spec == m {
 			return field.value
 		}
 	}
 	return ""
 }
 
-// Finish writes the fields that are forwarded, with the agent's key where there is one, and ends the new form.
+// Finish writes the fields to forward, and the agent's key if it is not empty, and completes the new form.
 func (f *Form) Finish(agent string) error {
 	for _, field := range f.fields {
-		if err := f.parts.WriteField(field.member.Name, field.value); err != nil {
+		if err := f.parts.WriteField(field.spec.Name, field.value); err != nil {
 			return fmt.Errorf("writing a form: %w", err)
 		}
 	}
@@ -273,5 +272,5 @@ func (f *Form) Finish(agent string) error {
 	return nil
 }
 
-// ContentType is that of the new form.
+// ContentType returns the media type of the new form.
 func (f *Form) ContentType() string { return f.parts.FormDataContentType() }

@@ -79,7 +79,7 @@ func gateForm(t *testing.T, e *Endpoint, body io.Reader) (seen, *Form, error) {
 	return readBack(t, f.ContentType(), &out), f, nil
 }
 
-func TestFormIsForwardedAsItWasMeant(t *testing.T) {
+func TestReadFormForwardsFieldsAndFiles(t *testing.T) {
 	upload, live := endpoint(t, "", "store_attachment"), endpoint(t, "", "stt_live_chunk")
 	const file = "file[notes.txt text/plain]=content"
 	for name, c := range map[string]struct {
@@ -168,7 +168,7 @@ func TestFormIsForwardedAsItWasMeant(t *testing.T) {
 	}
 }
 
-func TestFormRefusesWhatReadersReadDifferently(t *testing.T) {
+func TestReadFormRejectsAmbiguousForms(t *testing.T) {
 	upload, live := endpoint(t, "", "store_attachment"), endpoint(t, "", "stt_live_chunk")
 	raw := func(headers string) string { return formOf("--"+edge+"\r\n"+headers+"\r\ntoken\r\n", aFile) }
 	long := strings.Repeat("x", maxFieldBytes/2)
@@ -246,7 +246,7 @@ func TestFormRefusesWhatReadersReadDifferently(t *testing.T) {
 		"a field is missing":           {live, formOf(aFile, part(`name="chunk_index"`, "", "0")), FormError(`the field "session_id" is missing`)},
 		"a field is no number": {
 			live, formOf(aFile, part(`name="session_id"`, "", "s"), part(`name="chunk_index"`, "", "-1")),
-			FormError(`the field "chunk_index" must be a whole number from 0 on`),
+			FormError(`the field "chunk_index" must be a non-negative integer`),
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -298,7 +298,7 @@ func TestFormBoundary(t *testing.T) {
 }
 
 // Where the key stands before the file, what becomes of it decides whether the file is read.
-func TestFormAsksAboutAnEarlyKey(t *testing.T) {
+func TestReadFormCallsAdmitBeforeFirstFile(t *testing.T) {
 	upload := endpoint(t, "", "store_attachment")
 	errNo := errors.New("no")
 	asked := ""
@@ -317,7 +317,7 @@ func TestFormAsksAboutAnEarlyKey(t *testing.T) {
 	}
 }
 
-func TestFormReportsFailures(t *testing.T) {
+func TestReadFormWrapsReadAndWriteErrors(t *testing.T) {
 	upload := endpoint(t, "", "store_attachment")
 	failure := errors.New("failure")
 	for name, begin := range map[string]string{"at the begin": "", "in a header": aKey + "--", "in a file": aKey + aFile[:len(aFile)-4]} {
@@ -359,7 +359,7 @@ func (e *endless) Read(p []byte) (int, error) {
 }
 
 // A form's memory is the same for any size of its files.
-func TestFormOfAnySizeInConstantMemory(t *testing.T) {
+func TestReadFormConstantMemory(t *testing.T) {
 	upload := endpoint(t, "", "store_attachment")
 	const size = 100 << 20
 	head, _, _ := strings.Cut(aFile, "content")

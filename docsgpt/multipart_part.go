@@ -8,16 +8,16 @@ import (
 	"unicode/utf8"
 )
 
-// disposition is what a part of a form is.
+// disposition describes a part of a form: a field or a file.
 type disposition struct {
 	name, filename string
 	isFile         bool
 }
 
-// partDisposition reads the headers of a part. It accepts what browsers, curl and the common libraries write, and
-// nothing that one reader takes for a field and another for a file, or for a field of another name: one
-// Content-Disposition of the kind form-data, with one name and at most one filename; no encoding; no form in the form.
-// A filename* is ignored where a filename stands beside it.
+// partDisposition parses the headers of a part. It accepts what browsers, curl and common libraries write, and rejects
+// what one parser reads as a field and another as a file, or as a field of another name. There must be one
+// Content-Disposition of the type form-data, with one name and at most one filename, no transfer encoding and no nested
+// form. A filename* next to a filename is ignored.
 func partDisposition(h textproto.MIMEHeader) (disposition, error) {
 	d := disposition{}
 	if len(h["Content-Disposition"]) != 1 || len(h["Content-Type"]) > 1 || !isIdentityTransfer(h["Content-Transfer-Encoding"]) {
@@ -66,7 +66,7 @@ func partDisposition(h textproto.MIMEHeader) (disposition, error) {
 	return d, nil
 }
 
-// isIdentityTransfer tells whether a Content-Transfer-Encoding leaves the bytes as they are. DocsGPT ignores the header.
+// isIdentityTransfer reports whether a Content-Transfer-Encoding keeps the bytes unchanged. DocsGPT ignores the header.
 func isIdentityTransfer(values []string) bool {
 	if len(values) == 0 {
 		return true
@@ -79,7 +79,7 @@ func isIdentityTransfer(values []string) bool {
 	}
 }
 
-// cutParameter reads one parameter of a header and what separates it from the next. more tells that there is one.
+// cutParameter parses one parameter of a header and its separator. more reports whether another parameter follows.
 func cutParameter(s string) (name, value, rest string, more, ok bool) {
 	name, s, found := strings.Cut(strings.TrimLeft(s, " "), "=")
 	name = strings.ToLower(name)
@@ -107,8 +107,8 @@ func cutParameter(s string) (name, value, rest string, more, ok bool) {
 	return name, value, rest, more, more
 }
 
-// cutQuoted reads a quoted text up to its closing quote. A backslash protects a quote and a backslash; before anything
-// else it stands for itself, as in the paths that old browsers send.
+// cutQuoted parses a quoted text up to its closing quote. A backslash escapes a quote or a backslash; before any other
+// character it is literal, as in the paths that old browsers send.
 func cutQuoted(s string) (value, rest string, ok bool) {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {
@@ -132,7 +132,7 @@ func isToken(s string) bool {
 	return s != ""
 }
 
-// plainText tells whether a field's own Content-Type says nothing but text in UTF-8.
+// plainText reports whether a field's Content-Type, if any, is text in UTF-8.
 func plainText(h textproto.MIMEHeader) bool {
 	value := h.Get("Content-Type")
 	if value == "" {
@@ -150,10 +150,10 @@ func plainText(h textproto.MIMEHeader) bool {
 	return true
 }
 
-// defaultMediaType is the type of a file of which nothing is known.
+// defaultMediaType is the type of a file whose type is not known.
 const defaultMediaType = "application/octet-stream"
 
-// fileType is the type of a file, without parameters.
+// fileType returns the media type of a file, without parameters.
 func fileType(h textproto.MIMEHeader) string {
 	media, _, err := mime.ParseMediaType(h.Get("Content-Type"))
 	kind, sub, found := strings.Cut(media, "/")
@@ -163,14 +163,14 @@ func fileType(h textproto.MIMEHeader) string {
 	return media
 }
 
-// maxFilename is what file systems take, in bytes.
+// maxFilename is the longest file name that file systems accept, in bytes.
 const maxFilename = 255
 
-// safeFilename returns the last part of a client's filename with nothing in it that would have to be quoted or
-// escaped, in a header or in a path. ok is false if nothing is left, or too much.
+// safeFilename returns the last element of a client's filename, with all characters replaced that need quoting or
+// escaping in a header or a path. ok is false if the result is empty or too long.
 func safeFilename(name string) (safe string, ok bool) {
 	name = name[strings.LastIndexAny(name, `/\`)+1:]
-	name = strings.ReplaceAll(name, "%22", "_") // in headers of forms this is a quote
+	name = strings.ReplaceAll(name, "%22", "_") // the encoding of a quote in the headers of forms
 	name = strings.Map(func(c rune) rune {
 		if c == '"' || unicode.IsControl(c) || unicode.Is(unicode.Cf, c) || c == '\u2028' || c == '\u2029' {
 			return '_'

@@ -10,12 +10,12 @@ import (
 	"strings"
 )
 
-// formBuffer is how much of a form is looked at at once.
+// formBuffer is the size of the read buffer of a form, in bytes.
 const formBuffer = 32 << 10
 
-// partReader reads the parts of a form as clients write them, and refuses the rest of what RFC 2046 and 822 allow, or
-// readers put up with: text around the form, other line ends than CR LF, folded headers, blanks after a boundary, and a
-// boundary in a part. Between two calls of next it reads one part's content.
+// partReader reads the parts of a form as clients write them. It rejects other input that RFC 2046 and RFC 822 allow or
+// parsers tolerate: text around the form, line ends other than CR LF, folded headers, white space after a boundary, and a
+// boundary inside a part. Between two calls of next, Read returns the content of one part.
 type partReader struct {
 	in    *bufio.Reader
 	delim []byte // CR LF, two dashes and the boundary
@@ -25,7 +25,7 @@ func newPartReader(body io.Reader, boundary string) *partReader {
 	return &partReader{in: bufio.NewReaderSize(body, formBuffer), delim: []byte("\r\n--" + boundary)}
 }
 
-// begin reads up to the end of the first boundary. One empty line may stand before it.
+// begin reads up to the end of the first boundary. It accepts one empty line before it.
 func (r *partReader) begin() error {
 	if begin, err := r.in.Peek(2); err == nil && string(begin) == "\r\n" {
 		return r.expect(r.delim)
@@ -33,7 +33,7 @@ func (r *partReader) begin() error {
 	return r.expect(r.delim[2:])
 }
 
-// expect reads these bytes.
+// expect reads exactly the bytes in want.
 func (r *partReader) expect(want []byte) error {
 	got, err := r.in.Peek(len(want))
 	if err != nil {
@@ -46,7 +46,7 @@ func (r *partReader) expect(want []byte) error {
 	return err
 }
 
-// next reads from a boundary to the content of the part that it begins. It returns nil after the last one.
+// next reads from a boundary up to the content of the next part. It returns nil after the last part.
 func (r *partReader) next() (textproto.MIMEHeader, error) {
 	after, err := r.in.Peek(2)
 	switch {
@@ -59,9 +59,9 @@ func (r *partReader) next() (textproto.MIMEHeader, error) {
 		return nil, err
 	}
 	h := textproto.MIMEHeader{}
-	for room := maxPartHeaders; ; {
+	for remaining := maxPartHeaders; ; {
 		line, err := r.in.ReadSlice('\n')
-		if room -= len(line); room < 0 || errors.Is(err, bufio.ErrBufferFull) {
+		if remaining -= len(line); remaining < 0 || errors.Is(err, bufio.ErrBufferFull) {
 			return nil, errForm
 		}
 		if err != nil {
@@ -69,7 +69,7 @@ func (r *partReader) next() (textproto.MIMEHeader, error) {
 		}
 		text, ok := strings.CutSuffix(string(line), "\r\n")
 		if ok && text == "" {
-			// Readers differ about a boundary right after the headers, with no line end of its own.
+			// Parsers disagree about a boundary that follows the headers without a line end of its own.
 			if begin, _ := r.in.Peek(len(r.delim) - 2); bytes.Equal(begin, r.delim[2:]) {
 				return nil, errForm
 			}
@@ -83,7 +83,7 @@ func (r *partReader) next() (textproto.MIMEHeader, error) {
 	}
 }
 
-// end reads what follows the last boundary: two dashes and at most one line end.
+// end reads the rest after the last boundary: two dashes and at most one line end.
 func (r *partReader) end() error {
 	rest, err := r.in.Peek(len("--\r\n") + 1)
 	switch {
@@ -97,10 +97,10 @@ func (r *partReader) end() error {
 	return nil
 }
 
-// Read reads content, and the boundary after it.
+// Read reads the content of the current part, and the boundary that ends it.
 func (r *partReader) Read(p []byte) (int, error) {
 	ahead, err := r.in.Peek(formBuffer)
-	safe := len(ahead) - len(r.delim) + 1 // what cannot be the begin of a boundary
+	safe := len(ahead) - len(r.delim) + 1 // bytes that cannot be the beginning of a boundary
 	switch i := bytes.Index(ahead, r.delim); {
 	case i == 0:
 		if _, err = r.in.Discard(len(r.delim)); err == nil {
@@ -117,7 +117,7 @@ func (r *partReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// partError names the step of an error of reading. An end where none may be is the client's mistake.
+// partError adds the step to a read error. An unexpected end of the body is the client's fault.
 func partError(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return fmt.Errorf("%w (%w)", errForm, io.ErrUnexpectedEOF)

@@ -9,22 +9,22 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Parsers and the memory that they keep for the next request.
+// keptText is the largest buffer, in bytes, that a pooled parser keeps.
 const keptText = 4 << 20
 
-// newNested returns a parser without a text; see load and loadText.
+// newNested returns a parser without a text; call load or loadText next.
 func newNested() *parser {
 	return parsers.Get().(*parser)
 }
 
-// load makes p read a copy of raw, so that raw may be written over. Unlike at the top level, no name may stand twice in
-// any object.
+// load makes p read a copy of raw, so that raw can be overwritten. Unlike at the top level, duplicate names are errors in
+// every object.
 func (p *parser) load(raw []byte) {
 	p.text = append(p.text[:0], raw...)
 	p.begin()
 }
 
-// loadText makes p read the JSON text that the JSON string raw holds.
+// loadText makes p read the JSON text inside the JSON string raw.
 func (p *parser) loadText(raw []byte) error {
 	text, err := jsontext.AppendUnquote(p.text[:0], raw)
 	if err != nil {
@@ -40,7 +40,7 @@ func (p *parser) begin() {
 	p.decoder.Reset(&p.reader, jsontext.AllowDuplicateNames(false))
 }
 
-// value reads a value. It lies in p.text, and is valid until the next load.
+// value reads a value. It is a slice of p.text, and valid until the next load.
 func (p *parser) value() ([]byte, error) {
 	v, err := p.decoder.ReadValue()
 	if err != nil {
@@ -50,7 +50,7 @@ func (p *parser) value() ([]byte, error) {
 	return p.text[end-len(v) : end], nil
 }
 
-// open reads the bracket that opens a list or an object, or the one that closes it.
+// bracket reads the opening or closing bracket of a list or an object.
 func (p *parser) bracket() error {
 	_, err := p.decoder.ReadToken()
 	return err
@@ -64,7 +64,7 @@ func (p *parser) end() error {
 	return nil
 }
 
-// each reads an object and calls do with each name; do must read the value.
+// each reads an object and calls do for each name; do must read the value.
 func (p *parser) each(do func(name []byte) error) error {
 	if err := p.bracket(); err != nil {
 		return err
@@ -85,9 +85,9 @@ func (p *parser) each(do func(name []byte) error) error {
 	return p.bracket()
 }
 
-// nestedError says what is wrong inside a member. Its text is meant for the client.
+// nestedError describes a fault inside a field. Its text is for the client.
 type nestedError struct {
-	path string // behind the member's name, such as "[2].prompt"
+	path string // after the field's name, such as "[2].prompt"
 	what string
 }
 
@@ -95,10 +95,10 @@ func (e *nestedError) Error() string { return e.path + " " + e.what }
 
 func fault(format string, args ...any) error { return &nestedError{what: fmt.Sprintf(format, args...)} }
 
-// inItem and inMember add the place of a value to what is wrong in it.
+// inItem and inField prepend the index or name of a value to the path of an error in it.
 func inItem(err error, i int) error { return within(err, fmt.Sprintf("[%d]", i)) }
 
-func inMember(err error, name string) error { return within(err, "."+name) }
+func inField(err error, name string) error { return within(err, "."+name) }
 
 func within(err error, place string) error {
 	var nested *nestedError
@@ -108,13 +108,13 @@ func within(err error, place string) error {
 	return err
 }
 
-// nestedFailure is the error for a member in which something is wrong. It keeps our own sentences, and hides the
-// decoder's, which name places in a part of the body.
-func nestedFailure(member string, err error) error {
+// nestedFailure returns the error for a field whose value is not valid. It keeps the texts of this package and hides the
+// decoder's, whose offsets refer to a part of the body.
+func nestedFailure(field string, err error) error {
 	var nested *nestedError
 	switch {
 	case errors.As(err, &nested):
-		return fmt.Errorf("the member %q is not valid: %s%w", member, member, nested)
+		return fmt.Errorf("the field %q is not valid: %s%w", field, field, nested)
 	case errors.Is(err, jsontext.ErrDuplicateName):
 		return errDuplicate
 	default:

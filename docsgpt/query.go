@@ -7,32 +7,32 @@ import (
 	"strings"
 )
 
-// Param is a parameter of a query that the gate lets through.
+// Param is a query parameter that is forwarded.
 type Param struct {
 	Name     string
 	Required bool
-	Check    Validator // CheckOwned: a conversation of the key's own; CheckTask: a task that was given to a key; CheckIndex
+	Check    Validator // CheckOwned, CheckTask, CheckIndex or CheckNothing
 }
 
-// Errors of a query. Their texts go to the client.
+// Errors of a query. Clients see their texts.
 var (
 	errQuery      = errors.New("the query is not valid")
-	errQueryTwice = errors.New("a parameter stands twice in the query")
+	errQueryTwice = errors.New("a parameter is specified twice in the query")
 )
 
-// maxQuery is how long a query may be, in bytes.
+// maxQuery is the largest length of a query, in bytes.
 const maxQuery = 4 << 10
 
-// Query is a parsed query string: the allowed parameters and the token. It is for one goroutine.
+// Query is a parsed query string: the allowed parameters and the token. It is not safe for concurrent use.
 type Query struct {
 	Token    string // of api_key
 	HasToken bool
 	values   []string // by the endpoint's Params; empty: absent
 }
 
-// ParseQuery reads a query for an endpoint. Parameters that the endpoint does not know are dropped, whatever they are;
-// a known one, or a token, that stands twice or that Go and DocsGPT read differently is an error. Its text is meant for
-// the client.
+// ParseQuery parses a query string for an endpoint. Parameters that the endpoint does not list are dropped without being
+// checked. A listed parameter or a token that is specified twice, or that Go and DocsGPT read differently, is an error,
+// whose text is for the client.
 func ParseQuery(e *Endpoint, raw string) (Query, error) {
 	q := Query{values: make([]string, len(e.Params))}
 	if len(raw) > maxQuery {
@@ -68,14 +68,14 @@ func ParseQuery(e *Endpoint, raw string) (Query, error) {
 			return q, fmt.Errorf("the parameter %q is missing", p.Name)
 		}
 		if p.Check == CheckIndex && q.values[i] != "" && (!isDigits(q.values[i]) || len(q.values[i]) > 9) {
-			return q, fmt.Errorf("the parameter %q must be a whole number from 0 on", p.Name)
+			return q, fmt.Errorf("the parameter %q must be a non-negative integer", p.Name)
 		}
 	}
 	return q, nil
 }
 
-// parsePair decodes one parameter. What Python reads in another way (a semicolon, a broken escape, bytes that are no
-// UTF-8) is an error.
+// parsePair decodes one parameter. Input that Python reads differently is an error: a semicolon, an invalid escape, bytes
+// that are not UTF-8.
 func parsePair(pair string) (name, value string, err error) {
 	name, value, _ = strings.Cut(pair, "=")
 	if strings.Contains(pair, ";") {
@@ -90,7 +90,7 @@ func parsePair(pair string) (name, value string, err error) {
 	return name, value, nil
 }
 
-// Value returns the parameter with that check, or an empty text.
+// Value returns the value of the parameter with that validator, or "".
 func (q *Query) Value(e *Endpoint, c Validator) string {
 	for i, p := range e.Params {
 		if p.Check == c {
@@ -100,7 +100,7 @@ func (q *Query) Value(e *Endpoint, c Validator) string {
 	return ""
 }
 
-// Rewrite returns the query to forward, with the agent's key where the endpoint wants it there; empty: none.
+// Rewrite returns the query to forward, with the agent's key if it is not empty.
 func (q *Query) Rewrite(e *Endpoint, agent string) string {
 	out := make(url.Values, len(e.Params)+1)
 	for i, p := range e.Params {

@@ -8,36 +8,36 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Binding is what the gate puts into a body in place of what the client chose: an agent's key, or sources.
+// Binding is what the gate writes into a body in place of the client's choice: an agent's key, or sources.
 type Binding struct {
-	Agent   string   // the DocsGPT key that is swapped in; empty with Sources
-	Sources []string // canonical source ids
+	Agent   string   // the DocsGPT key of an agent; empty if Sources is set
+	Sources []string // canonical source IDs; nil if Agent is set
 }
 
-// RewriteHeadroom is how many bytes a buffer should have to spare so that [Body.Rewrite] needs no other one.
+// RewriteHeadroom is the spare capacity, in bytes, with which [Body.Rewrite] usually needs no second buffer.
 const RewriteHeadroom = 512
 
-// Validator tests the members of the body against what the endpoint allows, down to the inner structure of their values, and
-// leaves of that what is let through. The error's text is meant for the client.
+// Check validates the fields of the body for the endpoint, including the inner structure of their values, and removes the
+// parts of the values that are not allowed. The error's text is for the client.
 func (b *Body) Check(e *Endpoint) error {
-	for i := range e.Members {
-		m := &e.Members[i]
+	for i := range e.Fields {
+		m := &e.Fields[i]
 		switch {
 		case !m.Required || b.has(m):
 		case m.Missing != "":
-			return fmt.Errorf("the member %q is missing: %s", m.Name, m.Missing)
+			return fmt.Errorf("the field %q is missing: %s", m.Name, m.Missing)
 		default:
-			return fmt.Errorf("the member %q is missing", m.Name)
+			return fmt.Errorf("the field %q is missing", m.Name)
 		}
 	}
 	for i := range b.fields {
 		f := &b.fields[i]
 		raw := b.buf[f.start:f.end]
-		if f.member.Kinds&kindOf(raw) == 0 && (f.member.Check != CheckHistory || !isEmptyArray(raw)) {
-			return fmt.Errorf("the member %q has the wrong type", f.member.Name)
+		if f.spec.Kinds&kindOf(raw) == 0 && (f.spec.Check != CheckHistory || !isEmptyArray(raw)) {
+			return fmt.Errorf("the field %q has the wrong type", f.spec.Name)
 		}
-		if f.member.Check != CheckHistory && f.member.Check != CheckMessages { // which have limits of their own
-			if err := e.limits.checkText(f.member, raw); err != nil {
+		if f.spec.Check != CheckHistory && f.spec.Check != CheckMessages { // these have their own limits
+			if err := e.limits.checkText(f.spec, raw); err != nil {
 				return err
 			}
 		}
@@ -50,16 +50,16 @@ func (b *Body) Check(e *Endpoint) error {
 
 func (b *Body) has(m *Field) bool {
 	for _, f := range b.fields {
-		if f.member == m {
+		if f.spec == m {
 			return true
 		}
 	}
 	return false
 }
 
-// check tests a value, and writes over it what is left of one with an inner structure.
+// check validates a value. A structured value is overwritten with its allowed parts.
 func (b *Body) check(f *field, l *Limits) error {
-	m, raw := f.member, b.buf[f.start:f.end]
+	m, raw := f.spec, b.buf[f.start:f.end]
 	switch m.Check {
 	case CheckConversation, CheckOwned:
 		if raw[0] == '"' {
@@ -72,11 +72,11 @@ func (b *Body) check(f *field, l *Limits) error {
 		b.needsConversation = m.Check == CheckOwned
 	case CheckIndex:
 		if n, err := strconv.ParseUint(string(raw), 10, 31); err != nil || n > 1<<20 {
-			return fmt.Errorf("the member %q must be a whole number from 0 on", m.Name)
+			return fmt.Errorf("the field %q must be a non-negative integer", m.Name)
 		}
 	case CheckRating:
 		if text := string(raw); text != `"LIKE"` && text != `"DISLIKE"` && text != "null" {
-			return fmt.Errorf(`the member %q must be "LIKE", "DISLIKE" or null`, m.Name)
+			return fmt.Errorf(`the field %q must be "LIKE", "DISLIKE" or null`, m.Name)
 		}
 	case CheckMessages:
 		return b.checkMessages(f, l)
@@ -101,23 +101,24 @@ func (b *Body) check(f *field, l *Limits) error {
 	return nil
 }
 
-// Rewrite returns the body to forward: the allowed members in the client's order with what [Body.Check] left of their
-// values, byte for byte, and what the gate injects. owned tells whether the conversation that the client named is this key's; else its member is
-// dropped. The result is built in the buffer that was parsed, so the Body must not be used afterwards.
+// Rewrite returns the body to forward: the allowed fields in the client's order, with their values as [Body.Check] left
+// them, byte for byte, and the binding. owned reports whether the conversation that the client named belongs to its key;
+// if not, that field is dropped. The result is built in the buffer that was parsed, so the Body must not be used
+// afterwards.
 func (b *Body) Rewrite(e *Endpoint, in Binding, owned bool) []byte {
-	// Writing never passes reading: what has been written before a member is at most what the client needed for the
-	// same members, with names in their shortest spelling. append moves overlapping bytes correctly.
+	// Writing never overtakes reading: the output before a field is at most as long as the client's input for the same
+	// fields, whose names have their shortest spelling. append handles overlapping bytes.
 	src := b.buf
 	out := append(b.buf[:0], '{')
 	history := e.defaultHistory != ""
 	for _, f := range b.fields {
-		if shouldDrop(f.member, src[f.start:f.end], owned) {
+		if shouldDrop(f.spec, src[f.start:f.end], owned) {
 			continue
 		}
-		if f.member.Name == "history" {
+		if f.spec.Name == "history" {
 			history = false
 		}
-		out = appendName(out, f.member.Name)
+		out = appendName(out, f.spec.Name)
 		out = append(out, src[f.start:f.end]...)
 	}
 	if history {
@@ -143,10 +144,10 @@ func (b *Body) Rewrite(e *Endpoint, in Binding, owned bool) []byte {
 	return append(out, '}')
 }
 
-// maxAttachments is how many attachments one question may name.
+// maxAttachments is the largest number of attachments of one question.
 const maxAttachments = 100
 
-// readAttachments reads the list of attachment ids, for [Body.Attachments].
+// readAttachments parses the list of attachment IDs, for [Body.Attachments].
 func (b *Body) readAttachments(raw []byte) error {
 	d := jsontext.NewDecoder(bytes.NewReader(raw))
 	if _, err := d.ReadToken(); err != nil {
@@ -159,21 +160,21 @@ func (b *Body) readAttachments(raw []byte) error {
 		}
 		id, ok := textOf(value)
 		if !ok || len(b.attachments) == maxAttachments {
-			return fmt.Errorf(`the member "attachments" must be a list of at most %d ids`, maxAttachments)
+			return fmt.Errorf(`the field "attachments" must be a list of at most %d IDs`, maxAttachments)
 		}
 		b.attachments = append(b.attachments, id)
 	}
 	return nil
 }
 
-// shouldDrop tells whether an allowed member stays behind for its value: a conversation of others, and a history that says
-// nothing, in the spellings that older clients have for that and DocsGPT does not understand.
+// shouldDrop reports whether an allowed field is dropped because of its value: a conversation that the key does not own,
+// or an empty history in an encoding that older clients use and DocsGPT does not understand.
 func shouldDrop(m *Field, raw []byte, owned bool) bool {
 	switch m.Check {
 	case CheckConversation:
 		return raw[0] == '"' && !owned
 	case CheckHistory:
-		// DocsGPT's Slack bot sends an empty list, which only the oldest versions take.
+		// DocsGPT's Slack bot sends an empty list, which only the oldest versions accept.
 		return raw[0] == 'n' || len(raw) == len(`""`) && raw[0] == '"' || isEmptyArray(raw)
 	default:
 		return false
@@ -193,13 +194,13 @@ func appendName(out []byte, name string) []byte {
 	return append(out, '"', ':')
 }
 
-// appendText appends s as a JSON string. Keys and ids come from configuration that was checked to be valid UTF-8.
+// appendText appends s as a JSON string. Keys and IDs come from configuration that is known to be valid UTF-8.
 func appendText(out []byte, s string) []byte {
-	quoted, _ := jsontext.AppendQuote(out, s) // the error is about invalid UTF-8, which is replaced
+	quoted, _ := jsontext.AppendQuote(out, s) // an error means invalid UTF-8, which is replaced
 	return quoted
 }
 
-// forEachField reads an object and calls do with each name; do must read the value.
+// forEachField reads an object and calls do for each name; do must read the value.
 func forEachField(d *jsontext.Decoder, do func(name string) error) error {
 	if _, err := d.ReadToken(); err != nil {
 		return err

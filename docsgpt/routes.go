@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// Route is a path that is served, with what may be done there. It is read-only.
+// Route is a path that the gate serves, with the endpoint of each method. It is read-only.
 type Route struct {
-	Path      string // canonical: what is forwarded
+	Path      string // canonical; the path that is forwarded
 	endpoints []*Endpoint
 }
 
@@ -23,10 +23,10 @@ func (r *Route) Endpoint(method string) *Endpoint {
 	return nil
 }
 
-// DefaultEndpoint returns the resource's first endpoint. Its shape is that of refusals before the method is known to be served.
+// DefaultEndpoint returns the route's first endpoint. Errors that occur before the method is known use its format.
 func (r *Route) DefaultEndpoint() *Endpoint { return r.endpoints[0] }
 
-// Methods returns the methods that are served, with OPTIONS, in the form of the header Allow.
+// Methods returns the served methods and OPTIONS, as the value of the header Allow.
 func (r *Route) Methods() string {
 	methods := make([]string, 0, len(r.endpoints)+1)
 	for _, e := range r.endpoints {
@@ -35,22 +35,23 @@ func (r *Route) Methods() string {
 	return strings.Join(append(methods, http.MethodOptions), ", ")
 }
 
-// Routes are the endpoints that one configuration serves. They are immutable and safe for concurrent use.
+// Routes holds the endpoints that one configuration serves. It is immutable once its limits are set, and safe for
+// concurrent use.
 type Routes struct {
 	byPath   map[string]*Route
 	patterns []*Route
 }
 
-// aliases are spellings of a path that DocsGPT serves only in some versions, or not at all, but clients use.
+// aliases maps paths that clients use, but that not all versions of DocsGPT serve, to the path that they do.
 var aliases = map[string]string{
 	"/mcp": "/mcp/",
 }
 
-// NewRoutes collects the endpoints of the groups in that version. allow names further body members to let through
-// (see [CheckAllowed]). No group is an error, and so is one that the version does not have.
+// NewRoutes collects the endpoints of the groups in that version. allow names additional body fields to forward (see
+// [CheckAllowed]). An empty list of groups, and a group that the version does not have, are errors.
 func NewRoutes(v *Version, groups []Group, allow []string) (*Routes, error) {
 	if len(groups) == 0 {
-		return nil, fmt.Errorf("no endpoint group is named: known are %s", GroupList())
+		return nil, fmt.Errorf("no endpoint group specified: known are %s", GroupList())
 	}
 	for _, name := range allow {
 		if err := CheckAllowed(name); err != nil {
@@ -68,8 +69,8 @@ func NewRoutes(v *Version, groups []Group, allow []string) (*Routes, error) {
 				continue
 			}
 			found = true
-			if e.Body == BodyJSON && e.Shape != ShapeRPC { // a JSON-RPC message has no further members
-				e.Members = withAllowed(e.Members, allow)
+			if e.Body == BodyJSON && e.Shape != ShapeRPC { // a JSON-RPC message has a fixed set of fields
+				e.Fields = withAllowed(e.Fields, allow)
 			}
 			if slices.Contains(groups, GroupAttachments) {
 				withAttachments(&e)
@@ -78,33 +79,33 @@ func NewRoutes(v *Version, groups []Group, allow []string) (*Routes, error) {
 			routes.add(&e)
 		}
 		if !found {
-			return nil, fmt.Errorf("DocsGPT %s has no endpoints of the group %q", v.Name, group)
+			return nil, fmt.Errorf("DocsGPT %s has no endpoints in the group %q", v.Name, group)
 		}
 	}
 	return routes, nil
 }
 
 func (r *Routes) add(e *Endpoint) {
-	resource, pattern := r.byPath[e.Path], strings.Contains(e.Path, "{")
+	route, pattern := r.byPath[e.Path], strings.Contains(e.Path, "{")
 	if i := slices.IndexFunc(r.patterns, func(p *Route) bool { return p.Path == e.Path }); i >= 0 {
-		resource = r.patterns[i]
+		route = r.patterns[i]
 	}
 	switch {
-	case resource != nil:
+	case route != nil:
 	case pattern:
-		resource = &Route{Path: e.Path}
-		r.patterns = append(r.patterns, resource)
+		route = &Route{Path: e.Path}
+		r.patterns = append(r.patterns, route)
 	default:
-		resource = &Route{Path: e.Path}
-		r.byPath[e.Path] = resource
+		route = &Route{Path: e.Path}
+		r.byPath[e.Path] = route
 	}
-	resource.endpoints = append(resource.endpoints, e)
+	route.endpoints = append(route.endpoints, e)
 }
 
-// ValidGroup tells whether there is a group of that name.
+// ValidGroup reports whether g is the name of a group.
 func ValidGroup(g Group) bool { return slices.Contains(Groups(), g) }
 
-// GroupList names the groups, for messages.
+// GroupList returns the names of all groups, separated by commas, for messages.
 func GroupList() string {
 	names := make([]string, 0, len(Groups()))
 	for _, g := range Groups() {
@@ -113,9 +114,9 @@ func GroupList() string {
 	return strings.Join(names, ", ")
 }
 
-// Find returns what DocsGPT would serve for a decoded URL path, or nil. Like DocsGPT it takes repeated leading slashes
-// for one (a widget whose host ends in a slash sends "//stream"); any other spelling that is not the canonical one
-// finds nothing.
+// Find returns the route that DocsGPT would serve for a decoded URL path, or nil. Like DocsGPT, it treats repeated
+// leading slashes as one: a widget whose host ends in a slash requests "//stream". Any other path that is not canonical
+// does not match.
 func (r *Routes) Find(path string) *Route {
 	if path == "" || path[0] != '/' {
 		return nil
@@ -126,18 +127,18 @@ func (r *Routes) Find(path string) *Route {
 	if canonical, ok := aliases[path]; ok {
 		path = canonical
 	}
-	if resource := r.byPath[path]; resource != nil {
-		return resource
+	if route := r.byPath[path]; route != nil {
+		return route
 	}
-	for _, resource := range r.patterns {
-		if matches(resource.Path, path) {
-			return &Route{Path: path, endpoints: resource.endpoints}
+	for _, route := range r.patterns {
+		if matches(route.Path, path) {
+			return &Route{Path: path, endpoints: route.endpoints}
 		}
 	}
 	return nil
 }
 
-// matches tells whether a path is one that the pattern stands for.
+// matches reports whether the path matches the pattern.
 func matches(pattern, path string) bool {
 	for pattern != "" && path != "" {
 		var want, got string
@@ -157,7 +158,7 @@ func matches(pattern, path string) bool {
 	return pattern == path
 }
 
-// cutSegment cuts the first segment from a path that begins with a slash. The rest begins with a slash too, or is empty.
+// cutSegment cuts the first segment off a path that begins with a slash. The rest is empty or begins with a slash.
 func cutSegment(path string) (segment, rest string) {
 	if i := strings.IndexByte(path[1:], '/'); i >= 0 {
 		return path[1 : i+1], path[i+1:]
@@ -168,11 +169,11 @@ func cutSegment(path string) (segment, rest string) {
 // Endpoints returns the served endpoints in no particular order.
 func (r *Routes) Endpoints() []*Endpoint {
 	var all []*Endpoint
-	for _, resource := range r.byPath {
-		all = append(all, resource.endpoints...)
+	for _, route := range r.byPath {
+		all = append(all, route.endpoints...)
 	}
-	for _, resource := range r.patterns {
-		all = append(all, resource.endpoints...)
+	for _, route := range r.patterns {
+		all = append(all, route.endpoints...)
 	}
 	return all
 }

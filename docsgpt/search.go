@@ -10,23 +10,23 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Since 0.16 /api/search wants an agent's key. For a key that is bound to sources the gate asks each source by itself
-// instead, at an endpoint that takes the credential of an account, and gives the client one answer in the shape of
-// /api/search.
+// Since 0.16 /api/search requires an agent's key. For a key that is bound to sources, the gate searches each source
+// separately instead, at an endpoint that takes an account's credential, and merges the results into one response in
+// the format of /api/search.
 
-// SearchLimit is how many results /api/search gives.
+// SearchLimit is the number of results that /api/search returns.
 const SearchLimit = 5
 
-// maxSearchQuery is how long DocsGPT lets a search of one source be, in characters.
+// maxSearchQuery is DocsGPT's limit for a search of one source, in characters.
 const maxSearchQuery = 2000
 
-// Errors of a question that cannot be searched for. Their texts go to the client.
+// Errors of a question that cannot be searched for. Clients see their texts.
 var (
-	errNoQuestion   = errors.New(`the member "question" is empty`)
-	errLongQuestion = errors.New("the question is too long to search for: 2000 characters are the most")
+	errNoQuestion   = errors.New(`the field "question" is empty`)
+	errLongQuestion = errors.New("the question is too long: at most 2000 characters are accepted")
 )
 
-// Result is a result of a search.
+// Result is a search result. Its score, if any, is only used by [MergeHits].
 type Result struct {
 	Text, Title, Source string
 
@@ -34,36 +34,36 @@ type Result struct {
 	score float64
 }
 
-// scoreKind says what a hit's score means.
+// scoreKind is the meaning of a result's score.
 type scoreKind uint8
 
 const (
-	scoreNone       scoreKind = iota // no score, or of a kind that is not known: only the rank counts
+	scoreNone       scoreKind = iota // no score, or of an unknown kind: only the rank matters
 	scoreDistance                    // a distance: less is better
 	scoreSimilarity                  // a similarity: more is better
-	scoreFused                       // made of ranks: more is better, and comparable only with its like
+	scoreFused                       // computed from ranks: more is better, comparable only with the same kind
 )
 
-// scoreKinds are DocsGPT's names of them.
+// scoreKinds maps DocsGPT's names of score kinds.
 var scoreKinds = map[string]scoreKind{
 	"l2_distance": scoreDistance, "cosine_similarity": scoreSimilarity, "rrf": scoreFused,
 }
 
-// SourceSearchPath is where a source is searched by itself. The id must be one that [Version.CheckSource] gave.
+// SourceSearchPath returns the path at which one source is searched. The ID must be a result of [Version.CheckSource].
 func SourceSearchPath(source string) string { return "/api/sources/" + source + "/search" }
 
-// SourceQuery returns the body for a search of one source. Nothing else of the client's goes with it: other members
-// set how DocsGPT retrieves, and can cost calls of a model. The error's text is meant for the client.
+// SourceQuery returns the body for a search of one source. It contains nothing but the question: other fields of the
+// client control DocsGPT's retrieval, and can cause calls of a model. The error's text is for the client.
 func (b *Body) SourceQuery() ([]byte, error) {
 	for _, f := range b.fields {
-		if f.member.Name != "question" {
+		if f.spec.Name != "question" {
 			continue
 		}
 		text, ok := textOf(b.buf[f.start:f.end])
 		if !ok {
 			return nil, errSyntax
 		}
-		// What Python strips; an empty rest is an error there.
+		// The characters that Python's strip removes. DocsGPT rejects an empty rest.
 		text = strings.TrimFunc(text, func(r rune) bool { return unicode.IsSpace(r) || 0x1c <= r && r <= 0x1f })
 		if text == "" {
 			return nil, errNoQuestion
@@ -76,10 +76,10 @@ func (b *Body) SourceQuery() ([]byte, error) {
 	return nil, errNoQuestion
 }
 
-var errNoSearch = errors.New("the upstream's answer is no result of a search")
+var errNoSearch = errors.New("the upstream's response is not a search result")
 
-// ReadHits reads the answer to a search of one source: its hits in the order of their ranks. Hits that name no source
-// get the one that was searched, as in DocsGPT's own /api/search.
+// ReadHits parses the response to a search of one source: its results in rank order. Results that do not name a source
+// get the searched one, as in DocsGPT's own /api/search.
 func ReadHits(body []byte, source string) ([]Result, error) {
 	var hits []Result
 	found := false
@@ -122,7 +122,7 @@ func readHit(d *jsontext.Decoder, source string) (Result, error) {
 				return err
 			}
 			hit.score, err = token.Float()
-			scored = err == nil // a number that is too large for a score is none
+			scored = err == nil // ignore a number that does not fit into a float
 			return nil
 		}
 		value, err := d.ReadValue()
@@ -157,7 +157,7 @@ func readHit(d *jsontext.Decoder, source string) (Result, error) {
 	return hit, err
 }
 
-// better tells whether a belongs before b, of the same kind.
+// better reports whether a ranks before b. Both must have the same score kind.
 func (a *Result) better(b *Result) bool {
 	if a.kind == scoreDistance {
 		return a.score < b.score
@@ -165,12 +165,12 @@ func (a *Result) better(b *Result) bool {
 	return a.score > b.score
 }
 
-// dedupPrefix is how much of two hits must be equal for them to be one, in bytes.
+// dedupPrefix is the number of bytes in which two results must be equal to be duplicates.
 const dedupPrefix = 200
 
-// MergeHits makes one list of several sources', each in the order of its ranks, with at most [SearchLimit] hits. Scores
-// decide if all are of one kind that can be compared; else each source in turn gives its next. No source's order is
-// changed, and a text that is there already is left out.
+// MergeHits merges the results of several sources, each in rank order, into a list of at most [SearchLimit]. If all
+// scores are of one comparable kind they decide, else the sources take turns. The order of each source is kept, and
+// duplicate texts are dropped.
 func MergeHits(lists [][]Result) []Result {
 	byScore, kind, first := true, scoreNone, true
 	for _, list := range lists {
@@ -201,7 +201,8 @@ func MergeHits(lists [][]Result) []Result {
 	return merged
 }
 
-// nextList returns the list whose next hit comes next: of the best score, or the first one from turn on; -1: none is left.
+// nextList returns the index of the list that supplies the next result: the one with the best score, or the first
+// non-empty one from turn on. It returns -1 if all lists are used up.
 func nextList(lists [][]Result, next []int, turn int, byScore bool) int {
 	best := -1
 	for i := range lists {
@@ -220,7 +221,7 @@ func nextList(lists [][]Result, next []int, turn int, byScore bool) int {
 	return best
 }
 
-// AppendHits appends the hits in the shape of /api/search.
+// AppendHits appends the results in the format of /api/search.
 func AppendHits(out []byte, hits []Result) []byte {
 	out = append(out, '[')
 	for i, hit := range hits {

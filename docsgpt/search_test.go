@@ -19,7 +19,7 @@ func found(kind string, hits ...string) []byte {
 	return []byte(out + `],"success":true,"total":1}`)
 }
 
-func TestHitsOfSeveralSourcesAreOneList(t *testing.T) {
+func TestMergeHits(t *testing.T) {
 	const near, like, fused, other = `"l2_distance"`, `"cosine_similarity"`, `"rrf"`, `"pagerank"`
 	for name, c := range map[string]struct {
 		lists [][]byte
@@ -60,7 +60,7 @@ func TestHitsOfSeveralSourcesAreOneList(t *testing.T) {
 	}
 }
 
-func TestHitsHaveThePublicShape(t *testing.T) {
+func TestAppendHits(t *testing.T) {
 	answer := `{"chunks":[
 		{"text":"a \"quoted\" text\n","title":"path/to/page.md","filename":"f","source":"https://docs.example.com/page"},
 		{"text":"t","title":null,"filename":"file.pdf","source":null},
@@ -79,7 +79,7 @@ func TestHitsHaveThePublicShape(t *testing.T) {
 	}
 }
 
-func TestOnlyTheResultOfASearchIsRead(t *testing.T) {
+func TestReadHitsRejectsOtherResponses(t *testing.T) {
 	for name, answer := range map[string]string{
 		"nothing": "", "a page": "<!doctype html>", "a list": "[]", "text": `"x"`, "no chunks": `{"success":true}`,
 		"other chunks": `{"chunks":{}}`, "cut off": `{"chunks":[{"text":"a"}`, "chunks that are no objects": `{"chunks":["a"]}`,

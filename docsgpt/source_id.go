@@ -6,47 +6,47 @@ import (
 	"strings"
 )
 
-// otherVersion is for ids that are right for another version: without the option docsgpt the gate expects the newest.
-const otherVersion = "if yours is another version, add to the docsgate options the line: docsgpt VERSION"
+// otherVersion is a hint for IDs of another version: without the option docsgpt_version the gate assumes the newest.
+const otherVersion = "for another version, add to the docsgate options the line: docsgpt_version VERSION"
 
-// CheckSource returns a source id in the one spelling that this version understands, or an error that tells what it
-// should look like. Ids go into requests that run with the gate's own credential, and old versions use them as
-// directory names, so nothing but the exact form passes.
+// CheckSource returns a source ID in the canonical spelling of this version, or an error that describes the expected
+// form. The gate sends IDs in requests with its own credential, and old versions use them as directory names, so only
+// the exact form is accepted.
 func (v *Version) CheckSource(id string) (string, error) {
 	switch v.SourceID {
 	case SourceUUID:
 		if !isUUID(id) {
-			return "", fmt.Errorf("%s is no source id of DocsGPT %s: it should be a UUID such as "+
+			return "", fmt.Errorf("%s is not a source ID of DocsGPT %s: it should be a UUID such as "+
 				"7d0c1f0e-2f4b-4c7a-9a55-0c9c2f1d7a10; %s", quoteID(id), v.Name, otherVersion)
 		}
 		return strings.ToLower(id), nil
 	case SourceObjectID:
 		if len(id) != 24 || !isHex(id) {
-			return "", fmt.Errorf("%s is no source id of DocsGPT %s: it should be 24 hexadecimal digits such as "+
+			return "", fmt.Errorf("%s is not a source ID of DocsGPT %s: it should be 24 hexadecimal digits such as "+
 				"65f1c0ffee5eed0123456789; %s", quoteID(id), v.Name, otherVersion)
 		}
 		return strings.ToLower(id), nil
 	default:
 		if !isSourcePath(id) {
-			return "", fmt.Errorf("%s is no source of DocsGPT %s: it should be \"default\" or \"local/NAME/\"; %s",
+			return "", fmt.Errorf("%s is not a source of DocsGPT %s: it should be \"default\" or \"local/NAME/\"; %s",
 				quoteID(id), v.Name, otherVersion)
 		}
 		return id, nil
 	}
 }
 
-// CheckSources tells whether one key may be bound to n sources with this version.
+// CheckSources returns an error unless this version can bind one key to n sources.
 func (v *Version) CheckSources(n int) error {
 	switch {
 	case n < 1:
-		return errors.New("no source is named")
+		return errors.New("no source specified")
 	case n > 1 && !v.ManySources:
-		return fmt.Errorf("DocsGPT %s answers from one source at a time: name one", v.Name)
+		return fmt.Errorf("DocsGPT %s supports only one source per key: specify one", v.Name)
 	}
 	return nil
 }
 
-// quoteID quotes an id for a message, cut to a readable length.
+// quoteID quotes an ID for a message, and truncates it to a readable length.
 func quoteID(id string) string {
 	if len(id) > 60 {
 		id = id[:60] + "..."

@@ -9,35 +9,35 @@ var (
 		{Name: "chunk_index", Required: true, Check: CheckIndex},
 		{Name: "is_silence"},
 	}
-	liveMembers   = []Field{{Name: "language", Kinds: KindString | KindNull}}
-	finishMembers = []Field{{Name: "session_id", Kinds: KindString, Required: true, Check: CheckSession}}
-	ttsMembers    = []Field{{Name: "text", Kinds: KindString, Required: true}}
+	liveFields   = []Field{{Name: "language", Kinds: KindString | KindNull}}
+	finishFields = []Field{{Name: "session_id", Kinds: KindString, Required: true, Check: CheckSession}}
+	ttsFields    = []Field{{Name: "text", Kinds: KindString, Required: true}}
 )
 
-// speechEndpoints are speech to text, at once or live, and back. Before 1.0 DocsGPT speaks for anybody; at the gate a
-// key is needed all the same, since it costs.
+// speechEndpoints returns the endpoints for speech to text, from a recording or live, and for text to speech. DocsGPT
+// before 1.0 serves text to speech without a key. The gate requires one anyway, since it costs money.
 func (v *Version) speechEndpoints() []Endpoint {
 	if v.Speech == SpeechNone {
 		return nil
 	}
 	keyed := v.Speech == SpeechKeyed
 	list := []Endpoint{{
-		Name: "tts", Path: "/api/tts", Token: PlaceQuery, Body: BodyJSON, Members: ttsMembers, AgentQuery: keyed,
+		Name: "tts", Path: "/api/tts", Token: PlaceQuery, Body: BodyJSON, Fields: ttsFields, AgentQuery: keyed,
 	}}
 	if v.Speech != SpeechOut {
 		list = append(list,
-			Endpoint{Name: "stt", Path: "/api/stt", Token: PlaceForm, Body: BodyForm, Members: speechFields, Files: 1},
+			Endpoint{Name: "stt", Path: "/api/stt", Token: PlaceForm, Body: BodyForm, Fields: speechFields, Files: 1},
 			Endpoint{
-				Name: "stt_live_start", Path: "/api/stt/live/start", Token: PlaceQuery, Body: BodyJSON, Members: liveMembers,
+				Name: "stt_live_start", Path: "/api/stt/live/start", Token: PlaceQuery, Body: BodyJSON, Fields: liveFields,
 				AgentQuery: true,
 			},
 			Endpoint{
-				Name: "stt_live_chunk", Path: "/api/stt/live/chunk", Token: PlaceForm, Body: BodyForm, Members: chunkFields,
+				Name: "stt_live_chunk", Path: "/api/stt/live/chunk", Token: PlaceForm, Body: BodyForm, Fields: chunkFields,
 				Files: 1,
 			},
 			Endpoint{
 				Name: "stt_live_finish", Path: "/api/stt/live/finish", Token: PlaceQuery, Body: BodyJSON,
-				Members: finishMembers, AgentQuery: true,
+				Fields: finishFields, AgentQuery: true,
 			},
 		)
 	}

@@ -7,55 +7,54 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// MaxEvent is how large one event of a stream may be, in bytes.
+// MaxEvent is the largest size of one event of a stream, in bytes.
 const MaxEvent = 16 << 20
 
 // ErrEventTooLarge is returned for an event over [MaxEvent].
 var ErrEventTooLarge = errors.New("the upstream sent an event that is too large")
 
-// SSEFilter turns a stream of server-sent events into one that holds whole data events and nothing else: no id, event
-// and retry lines, no comments, never a part of an event. Payloads stay as they are, to the byte. On the way it
-// notices how the stream ends and which conversation it belongs to. The zero value is ready; it is for one goroutine.
+// SSEFilter reduces a stream of server-sent events to complete data events: without id, event and retry lines, without
+// comments, and never with a part of an event. Payloads are kept byte for byte. The filter also detects how the stream
+// ends and which conversation it belongs to. The zero value is ready to use. It is not safe for concurrent use.
 //
-// Published widgets need this: they decode each network chunk by itself and give every line that is not blank,
-// without a leading "data:", to their JSON parser.
+// Published widgets need this: they decode each network chunk separately, and pass every line that is not blank, without a
+// leading "data:", to their JSON parser.
 type SSEFilter struct {
-	// Verbatim passes whole events on as they came, to the byte, with their ids and comments, and looks at nothing. It
-	// is for clients that read event streams as they should: all they need is never to get a part of an event that is
-	// cut off.
+	// Verbatim passes complete events on byte for byte, with their IDs and comments, and inspects nothing. It is for
+	// clients that parse event streams correctly, and only need protection from events that are cut off.
 	Verbatim bool
 
-	pending []byte // the beginning of an event whose end has not come
-	scanned int    // how much of pending is known to hold no end of an event
-	started bool   // the byte order mark was looked for
+	pending []byte // an event that is not complete yet
+	scanned int    // bytes of pending without the end of an event
+	started bool   // whether a leading byte order mark has been handled
 
-	// Interrupted is an event that goes before an error which comes after some text. Published widgets show an error
-	// only in place of an answer; after a text they would leave the reader in the belief that it is whole. Empty: none.
+	// Interrupted is an event that is inserted before an error that follows some text; nil for none. Published widgets
+	// show an error only if there is no text. After some text, readers would believe that it is complete.
 	Interrupted []byte
 
-	// OnEvent is called with each whole event of a Verbatim stream and returns what goes on in its place: the same
-	// event, as a rule. It may be nil.
+	// OnEvent is called with each complete event of a Verbatim stream and returns the event to send instead, usually
+	// the same one. It may be nil.
 	OnEvent func(event []byte) []byte
 
-	// RejectTools ends the stream with a [*ToolCallError] in place of the first event that reports a call of a tool of
-	// the account that answers. It holds for Verbatim streams too.
+	// RejectTools ends the stream with a [*ToolCallError] before the first event that reports a call of a tool of the
+	// account that answers. It also applies to Verbatim streams.
 	RejectTools bool
 
-	conversation string // that was told and not yet asked for
+	conversation string // that the stream has named since the last call of Conversation
 
-	spoke    bool // text of the answer came
+	spoke    bool // some text of the answer has arrived
 	ended    bool
-	toolCall *ToolCallError // RejectTools: what ended the stream
+	toolCall *ToolCallError // the call that ended the stream; nil: none
 }
 
-// HasText tells whether some of the answer's text came.
+// HasText reports whether some text of the answer has arrived.
 func (f *SSEFilter) HasText() bool { return f.spoke }
 
-// Done tells whether the event came that closes every complete stream: "end" or "error".
+// Done reports whether the event that ends every complete stream, "end" or "error", has arrived.
 func (f *SSEFilter) Done() bool { return f.ended }
 
-// Filter appends to out the events that src completes, and keeps the rest for the next call. With an error out holds the
-// events before the one that could not be passed on.
+// Filter appends to out the events that src completes, and buffers the rest for the next call. If it returns an error, out
+// contains the events before the one that caused it.
 func (f *SSEFilter) Filter(out, src []byte) ([]byte, error) {
 	if !f.started && !f.Verbatim && len(src) > 0 {
 		f.started = true
@@ -89,24 +88,24 @@ func (f *SSEFilter) Filter(out, src []byte) ([]byte, error) {
 	return out, nil
 }
 
-// Pending returns what came after the last whole event. It is valid until the next call of Filter.
+// Pending returns the bytes after the last complete event. They are valid until the next call of Filter.
 func (f *SSEFilter) Pending() []byte { return f.pending }
 
-// bufferPartial stores the unfinished rest. inside tells whether rest is a part of pending.
+// bufferPartial stores an incomplete event. inside reports whether rest is a slice of pending.
 func (f *SSEFilter) bufferPartial(rest []byte, inside bool) {
 	switch {
 	case len(rest) == 0:
 		f.pending = f.pending[:0]
 	case inside && len(rest) == len(f.pending):
 	default:
-		f.pending = append(f.pending[:0], rest...) // moves overlapping bytes correctly
+		f.pending = append(f.pending[:0], rest...) // append handles overlapping bytes
 	}
-	// Three bytes may be the beginning of the blank line that ends the event.
+	// The last three bytes may be the beginning of the blank line that ends the event.
 	f.scanned = max(0, len(rest)-3)
 }
 
-// endOfEvent returns the place after the first blank line at or after from, or -1. Lines end in LF, CRLF or CR. A CR
-// at the very end is not taken for a line's end yet, for a LF may follow.
+// endOfEvent returns the offset after the first blank line at or after from, or -1. Lines end in LF, CRLF or CR. A CR at
+// the end of s is not treated as a line end, since an LF may follow.
 func endOfEvent(s []byte, from int) int {
 	for i := from; i < len(s); {
 		n := bytes.IndexByte(s[i:], '\n')
@@ -133,8 +132,7 @@ func endOfEvent(s []byte, from int) int {
 	return -1
 }
 
-// lineEnd returns the place after the line end at i, or i where there is none; ok is false where more bytes are
-// needed to tell.
+// lineEnd returns the offset after the line end at i, or i if there is none. ok is false if that depends on more bytes.
 func lineEnd(s []byte, i int) (after int, ok bool) {
 	switch {
 	case i >= len(s):
@@ -218,15 +216,15 @@ func cutLine(s []byte) (line, rest []byte) {
 	return s[:n], s[after:]
 }
 
-// maxInspectedEvent is the size up to which an event may be one that tells something: those are short.
+// maxInspectedEvent is the largest size of events that the filter inspects: the events that matter to it are short.
 const maxInspectedEvent = 4 << 10
 
-// longErrorPrefix is how an error begins that may be longer than that: old versions put the exception's text beside it.
+// longErrorPrefix is the beginning of an error that may be longer: old versions add the text of an exception.
 var longErrorPrefix = []byte(`{"type": "error"`)
 
-// inspect notices the events that matter to the gate, and returns the type of one that ends a stream. Quotes inside a JSON
-// string are escaped, so the words can only be found where they are names or whole values; most events are passed over
-// by that alone. kind is the data's leadingType.
+// inspect detects the events that matter to the gate, and returns the type of an event that ends a stream. Quotes inside a
+// JSON string are escaped, so the patterns match only names or whole values, and rule out most events without parsing.
+// kind is the leadingType of the data.
 func (f *SSEFilter) inspect(kind, data []byte) string {
 	if string(kind) == "answer" { // most events are
 		f.spoke = true
@@ -255,8 +253,8 @@ func (f *SSEFilter) inspect(kind, data []byte) string {
 	return ""
 }
 
-// sanitizeError returns an error event's data with a sentence and its code, and with nothing else in it: DocsGPT 0.10 to
-// 0.13 add the text of the exception, and a sentence that is no text takes published widgets down.
+// sanitizeError reduces an error event's data to a message and its code: DocsGPT 0.10 to 0.13 add the text of the
+// exception, and published widgets crash if the message is not a text.
 func sanitizeError(data []byte) []byte {
 	var sentence, code string
 	plain := true
@@ -289,7 +287,7 @@ func sanitizeError(data []byte) []byte {
 	return append(out, '}')
 }
 
-// decodeMetaEvent returns the raw values of the members of an event that may matter; nil where it is not an object.
+// decodeMetaEvent returns the raw values of the relevant fields of an event. They are nil if it is not an object.
 func decodeMetaEvent(data []byte) (kind, id, conversation jsontext.Value) {
 	p := newParser(data)
 	defer p.free()
@@ -317,7 +315,7 @@ func decodeMetaEvent(data []byte) (kind, id, conversation jsontext.Value) {
 			return nil, nil, nil
 		}
 		if end := int(d.InputOffset()); to != nil {
-			*to = data[end-len(value) : end] // the decoder's own slice is valid only until it reads on
+			*to = data[end-len(value) : end] // the decoder's slice is valid only until the next read
 		}
 	}
 	return kind, id, conversation
@@ -329,20 +327,20 @@ func (f *SSEFilter) setConversation(raw jsontext.Value) {
 	}
 }
 
-// Conversation returns the id of the conversation that the stream told since the last call, or an empty text.
+// Conversation returns the ID of the conversation that the stream has named since the last call, or "".
 func (f *SSEFilter) Conversation() string {
 	id := f.conversation
 	f.conversation = ""
 	return id
 }
 
-// ConversationOf returns the conversation that a JSON answer of /api/answer names, or an empty text.
+// ConversationOf returns the ID of the conversation that a JSON response of /api/answer names, or "".
 func ConversationOf(body []byte) string {
 	_, _, raw := decodeMetaEvent(body)
 	return conversationID(raw)
 }
 
-// conversationID returns the id that a raw value is. DocsGPT writes "None" where it stored nothing.
+// conversationID returns the ID in a raw value, or "". DocsGPT writes "None" if it did not store the conversation.
 func conversationID(raw jsontext.Value) string {
 	id, _ := textOf(raw)
 	if id == "None" {

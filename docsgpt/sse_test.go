@@ -23,7 +23,7 @@ const relayed = "data: {\"type\": \"message_id\", \"message_id\": \"m\", \"conve
 	"data: {\"type\": \"id\", \"id\": \"c-1\"}\n\n" +
 	"data: {\"type\": \"end\"}\n\n"
 
-func TestEventsAreWholeWhereverTheyAreCut(t *testing.T) {
+func TestSSEFilterEmitsCompleteEvents(t *testing.T) {
 	for cut := range len(recorded) + 1 {
 		var f SSEFilter
 		var got []byte
@@ -46,7 +46,7 @@ func TestEventsAreWholeWhereverTheyAreCut(t *testing.T) {
 	}
 }
 
-func TestEventsByteByByte(t *testing.T) {
+func TestSSEFilterByteByByte(t *testing.T) {
 	var f SSEFilter
 	var got []byte
 	var told []string
@@ -67,7 +67,7 @@ func TestEventsByteByByte(t *testing.T) {
 	}
 }
 
-func TestVerbatimEventsAreWholeAndUntouched(t *testing.T) {
+func TestSSEFilterVerbatim(t *testing.T) {
 	for cut := range len(recorded) + 1 {
 		f := SSEFilter{Verbatim: true}
 		first, err := f.Filter(nil, []byte(recorded[:cut]))
@@ -88,7 +88,7 @@ func TestVerbatimEventsAreWholeAndUntouched(t *testing.T) {
 	}
 }
 
-func TestEventsNoticeOnlyTheRealEnd(t *testing.T) {
+func TestSSEFilterDone(t *testing.T) {
 	for event, want := range map[string]bool{
 		`{"type": "end"}`:                           true,
 		`{"type":"end"}`:                            true,
@@ -111,7 +111,7 @@ func TestEventsNoticeOnlyTheRealEnd(t *testing.T) {
 	}
 }
 
-func TestAnErrorAfterSomeTextIsAnnounced(t *testing.T) {
+func TestSSEFilterInterrupted(t *testing.T) {
 	const text, failure = `data: {"type": "answer", "answer": "a"}`, `data: {"type": "error", "error": "x"}`
 	f := SSEFilter{Interrupted: TextEvent("It broke.")}
 	out, err := f.Filter(nil, []byte(text+"\n\n"+failure+"\n\n"))
@@ -128,7 +128,7 @@ func TestAnErrorAfterSomeTextIsAnnounced(t *testing.T) {
 	}
 }
 
-func TestEventsDropAnUnfinishedOne(t *testing.T) {
+func TestSSEFilterDropsIncompleteEvent(t *testing.T) {
 	var f SSEFilter
 	out, err := f.Filter(nil, []byte("data: {\"type\": \"answer\"}\n\ndata: {\"type\": \"en"))
 	if err != nil || string(out) != "data: {\"type\": \"answer\"}\n\n" {
@@ -139,7 +139,7 @@ func TestEventsDropAnUnfinishedOne(t *testing.T) {
 	}
 }
 
-func TestEventsAreBounded(t *testing.T) {
+func TestSSEFilterMaxEvent(t *testing.T) {
 	var f SSEFilter
 	piece := bytes.Repeat([]byte("x"), 1<<20)
 	for range MaxEvent >> 20 {
@@ -217,7 +217,7 @@ func relayedByTheStandard(stream []byte) string {
 	return out.String()
 }
 
-func BenchmarkEvents(b *testing.B) {
+func BenchmarkSSEFilter(b *testing.B) {
 	stream := []byte(strings.Repeat("id: 12\ndata: {\"type\": \"answer\", \"answer\": \"some words \"}\n\n", 100))
 	for name, f := range map[string]*SSEFilter{"tools allowed": {}, "tools rejected": {RejectTools: true}} {
 		b.Run(name, func(b *testing.B) {

@@ -131,7 +131,7 @@ var variants = map[string]func(string) string{
 	},
 }
 
-func TestEveryDialectReachesWidgets(t *testing.T) {
+func TestDialectsThroughFilter(t *testing.T) {
 	for _, name := range recordings() {
 		for variant, change := range variants {
 			t.Run(name+", "+variant, func(t *testing.T) {
@@ -180,7 +180,7 @@ func split(s string, size func() int) []string {
 }
 
 // A stream that breaks off anywhere still gives whole events only, and what the gate then adds ends it readably.
-func TestEveryDialectMayBreakOff(t *testing.T) {
+func TestDialectsTruncated(t *testing.T) {
 	for _, name := range recordings() {
 		t.Run(name, func(t *testing.T) {
 			stream := recording(t, name)
@@ -208,7 +208,7 @@ func TestEveryDialectMayBreakOff(t *testing.T) {
 }
 
 // OpenAI clients get the same bytes, wherever they are cut, and never a part of an event.
-func TestOpenAIStreamsStayAsTheyAre(t *testing.T) {
+func TestOpenAIStreamsUnchanged(t *testing.T) {
 	for variant, change := range variants {
 		t.Run(variant, func(t *testing.T) {
 			stream := change(recording(t, openAIRecording))
@@ -274,7 +274,7 @@ func TestLargeEvents(t *testing.T) {
 }
 
 // The table says what a version's stream looks like, and the recordings show it.
-func TestRecordingsAreWhatTheTableSays(t *testing.T) {
+func TestRecordingsMatchVersionTable(t *testing.T) {
 	for _, name := range VersionNames() {
 		v, err := FindVersion(name)
 		if err != nil {
@@ -309,7 +309,7 @@ func steady() [][]byte {
 	}
 }
 
-func TestRelayingAllocatesNothing(t *testing.T) {
+func TestSSEFilterAllocations(t *testing.T) {
 	for name, f := range map[string]*SSEFilter{"whole events": {}, "verbatim": {Verbatim: true}} {
 		t.Run(name, func(t *testing.T) {
 			out := make([]byte, 0, 4096)

@@ -8,11 +8,11 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// ToolCallError is returned for an answer that reports a call of a tool which belongs to the account that answers: its
-// memory, its scheduled tasks, its connectors. DocsGPT reports a call before it runs it, but runs it to the end even
-// when nobody reads the answer, so ending the answer keeps back what came of the call, not the call itself.
+// ToolCallError is returned for a response that reports a call of a tool of the account that answers: its memory, its
+// scheduled tasks, its connectors. DocsGPT reports a call before it runs it, but completes it even if the response is no
+// longer read. Ending the response therefore withholds the result of the call, but does not prevent the call.
 type ToolCallError struct {
-	// Tool is DocsGPT's name for the tool, such as "memory", in at most 64 bytes; empty: it could not be read.
+	// Tool is DocsGPT's name for the tool, such as "memory", in at most 64 bytes. It is empty if it could not be parsed.
 	Tool string
 }
 
@@ -23,25 +23,26 @@ func (e *ToolCallError) Error() string {
 	return fmt.Sprintf("the model called the tool %q", e.Tool)
 }
 
-// maxToolName is how much of a tool's name is worth logging, in bytes.
+// maxToolName is the most bytes of a tool's name to log.
 const maxToolName = 64
 
-// retrievalTools are the tools by which the model reads what the request itself is about: the sources in active_docs
-// that DocsGPT is set to search on demand, and the request's own attachments. Calls of them are part of a plain answer.
+// retrievalTools are the tools with which the model reads what the request itself is about: the sources in active_docs
+// that DocsGPT is configured to search on demand, and the request's attachments. Their calls are part of normal answers.
 var retrievalTools = map[string]bool{"internal_search": true, "graph_search": true, "attachments": true}
 
 const (
-	// A wiki is a source that the model may also write to. Reading it is retrieval.
+	// A wiki is a source that the model can also write to. Reading it is retrieval.
 	wikiTool, wikiView = "wiki", "wiki_view"
-	// byClient is the status of a call that the client is asked to run, of a tool that it offered itself.
+	// byClient is the status of a call that the client is asked to run, of a tool that the client offered.
 	byClient = "requires_client_execution"
 )
 
-// toolTypes is how the types of all events begin that report calls of tools.
+// toolTypes is the prefix of the types of all events that report tool calls.
 var toolTypes = []byte("tool")
 
-// FindToolCall looks for a reported call of the account's tools in a JSON answer of /api/answer, or in the data of one
-// event. nil: there is none. What is no JSON object is taken for a report if it speaks of tool calls at all.
+// FindToolCall finds a reported call of the account's tools in a JSON response of /api/answer, or in the data of one
+// event. It returns nil if there is none. Data that is not a JSON object is treated as a report if it mentions tool calls
+// at all.
 func FindToolCall(data []byte) *ToolCallError {
 	report, ok := readToolReport(data)
 	if !ok {
@@ -74,8 +75,8 @@ func FindToolCall(data []byte) *ToolCallError {
 	return nil
 }
 
-// findToolCallInEvent looks at each data line of an event, since published widgets read them one by one, and at all of
-// them together, as the standard reads them.
+// findToolCallInEvent checks each data line of an event separately, as published widgets read them, and all data lines
+// together, as the standard reads them.
 func findToolCallInEvent(event []byte) *ToolCallError {
 	var first, joined []byte
 	lines := 0
@@ -108,11 +109,11 @@ func findToolCallInEvent(event []byte) *ToolCallError {
 	return FindToolCall(joined)
 }
 
-// mayReportTools reports whether an event with that leadingType has to be read to know.
+// mayReportTools reports whether an event with that leadingType must be parsed to find tool calls.
 func mayReportTools(kind []byte) bool { return kind == nil || bytes.HasPrefix(kind, toolTypes) }
 
-// leadingType returns the type of an event whose data begins with it in plain letters, as that of all versions since
-// 0.13 does: {"type": "answer", ...}. nil: it has to be looked for.
+// leadingType returns the type of an event whose data begins with an unescaped type, as in all versions since 0.13:
+// {"type": "answer", ...}. It returns nil if the data must be parsed to find the type.
 func leadingType(data []byte) []byte {
 	rest, ok := bytes.CutPrefix(trimBlanks(data), []byte("{"))
 	if !ok {
@@ -145,10 +146,10 @@ func trimBlanks(s []byte) []byte {
 	return s
 }
 
-// toolReport holds the raw values of the members by which DocsGPT reports calls of tools; nil: it has no such member.
+// toolReport holds the raw values of the fields in which DocsGPT reports tool calls. A missing field is nil.
 type toolReport struct{ kind, data, calls, pending jsontext.Value }
 
-// readToolReport reads an object whole, however long it is. ok is false if it is none, or nothing but JSON.
+// readToolReport parses an object of any length. ok is false if the data is not exactly one JSON object.
 func readToolReport(object []byte) (r toolReport, ok bool) {
 	d := decoderOf(object)
 	if d.PeekKind() != '{' {
@@ -174,7 +175,7 @@ func readToolReport(object []byte) (r toolReport, ok bool) {
 	return r, err == nil
 }
 
-// checkCalls looks at a list of calls. An absent one and null count as empty.
+// checkCalls checks a list of calls. A missing list and null are empty.
 func checkCalls(list jsontext.Value) *ToolCallError {
 	switch {
 	case list == nil || list.Kind() == 'n':
@@ -198,7 +199,7 @@ func checkCalls(list jsontext.Value) *ToolCallError {
 	return nil
 }
 
-// checkCall tells whether a call is one of the account's tools: everything is that is not known to be something else.
+// checkCall returns an error unless the call is known not to be of one of the account's tools.
 func checkCall(call jsontext.Value) *ToolCallError {
 	var tool, action, status string
 	d := decoderOf(call)
@@ -227,8 +228,8 @@ func checkCall(call jsontext.Value) *ToolCallError {
 	return &ToolCallError{Tool: tool[:min(len(tool), maxToolName)]}
 }
 
-// decoderOf returns a decoder that reads what DocsGPT writes: a character that the model was cut off in is half a
-// surrogate pair, and several members of one name are, as in Python, no error.
+// decoderOf returns a decoder that accepts what DocsGPT writes: half of a surrogate pair, if the model was cut off inside
+// a character, and duplicate names, as in Python.
 func decoderOf(value []byte) *jsontext.Decoder {
 	return jsontext.NewDecoder(bytes.NewReader(value), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 }

@@ -58,7 +58,7 @@ var plainEvents = []string{
 	`plain text`,
 }
 
-func TestACallOfTheAccountsToolsEndsTheStreamBeforeIt(t *testing.T) {
+func TestRejectToolsEndsStreamBeforeToolCall(t *testing.T) {
 	const before, after = "data: {\"type\": \"answer\", \"answer\": \"a\"}\n\n", "data: {\"type\": \"answer\", \"answer\": \"b\"}\n\n"
 	long := `{"type": "tool_call", "data": {"arguments": {"text": "` + strings.Repeat("x", 3*maxInspectedEvent) + `"}, "tool_name": "memory"}}`
 	deep := `{"type": "tool_call", "data": {"tool_name": "internal_search", "arguments": ` + strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000) + `}}`
@@ -105,7 +105,7 @@ func filterInPieces(f *SSEFilter, stream string, size int) (out []byte, err erro
 }
 
 // A JSON parser that reads the lines of an event together sees one object.
-func TestACallOfAToolOverSeveralLinesIsNoticed(t *testing.T) {
+func TestToolCallOverSeveralDataLines(t *testing.T) {
 	f := SSEFilter{RejectTools: true}
 	out, err := f.Filter(nil, []byte("data: {\"type\":\ndata: \"tool\\u005fcall\", \"data\":\ndata: {\"tool_name\": \"memory\"}}\n\n"))
 	if call := (*ToolCallError)(nil); !errors.As(err, &call) || call.Tool != "memory" || len(out) > 0 {
@@ -113,7 +113,7 @@ func TestACallOfAToolOverSeveralLinesIsNoticed(t *testing.T) {
 	}
 }
 
-func TestRetrievalIsNoCallOfTheAccountsTools(t *testing.T) {
+func TestRetrievalToolsAreAllowed(t *testing.T) {
 	for _, event := range plainEvents {
 		stream := "data: " + event + "\n\n"
 		for _, size := range []int{1, 1 << 20} {
@@ -125,7 +125,7 @@ func TestRetrievalIsNoCallOfTheAccountsTools(t *testing.T) {
 	}
 }
 
-func TestFindToolCallInAJSONAnswer(t *testing.T) {
+func TestFindToolCallInJSONResponse(t *testing.T) {
 	for _, c := range []struct {
 		body string
 		want string // the tool; "-": none
@@ -151,7 +151,7 @@ func TestFindToolCallInAJSONAnswer(t *testing.T) {
 	}
 }
 
-func TestANameOfAToolIsBounded(t *testing.T) {
+func TestToolNameIsTruncated(t *testing.T) {
 	call := FindToolCall(fmt.Appendf(nil, `{"tool_calls":[{"tool_name":%q}]}`, strings.Repeat("n", 1<<20)))
 	if call == nil || len(call.Tool) > maxToolName || len(call.Error()) > 2*maxToolName {
 		t.Error("the name is not bounded")

@@ -8,30 +8,30 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Codes of refusals that speak of the upstream.
+// Error codes for failures of the upstream.
 const (
-	CodeUpstreamRefused     = "upstream_refused"     // DocsGPT did not take the gate's own credential, or says so
+	CodeUpstreamRefused     = "upstream_refused"     // DocsGPT rejected the gate's credential
 	CodeUpstreamError       = "upstream_error"       // DocsGPT failed
 	CodeUpstreamUnavailable = "upstream_unavailable" // DocsGPT cannot be reached
 	CodeUpstreamTimeout     = "upstream_timeout"     // DocsGPT took too long
-	CodeUpstreamTruncated   = "upstream_truncated"   // a stream ended before its end
-	CodeUpstreamLimit       = "upstream_limit"       // a limit in DocsGPT is reached
+	CodeUpstreamTruncated   = "upstream_truncated"   // a stream ended before its regular end
+	CodeUpstreamLimit       = "upstream_limit"       // a limit of DocsGPT is reached
 	CodeToolsNotAllowed     = "tools_not_allowed"    // the model called a tool of the account that answers
 )
 
-// Sentences that more than one place uses.
+// Messages that are used in several places.
 const (
-	msgUpstreamError = "The answer service has a problem. Please try again later."
-	sentenceLimit    = "The usage limit is reached. Please try again later."
-	sentenceOrigin   = "This website is not allowed to use this key."
+	msgUpstreamError    = "The answer service has a problem. Please try again later."
+	msgLimitReached     = "The usage limit is reached. Please try again later."
+	msgOriginNotAllowed = "This website is not allowed to use this key."
 
-	sentenceNotAccepted = "The answer service did not accept the request."
+	msgNotAccepted = "The answer service did not accept the request."
 )
 
-// MaxError is how many bytes of an upstream error are worth reading.
+// MaxError is the largest number of bytes of an upstream error to read.
 const MaxError = 64 << 10
 
-// Unavailable is the refusal for an upstream that cannot be reached.
+// Unavailable returns the error for an upstream that cannot be reached.
 func Unavailable() *Error {
 	return &Error{
 		Status: http.StatusBadGateway, Code: CodeUpstreamUnavailable,
@@ -39,7 +39,7 @@ func Unavailable() *Error {
 	}
 }
 
-// TimedOut is the refusal for an upstream that took too long.
+// TimedOut returns the error for an upstream that took too long.
 func TimedOut() *Error {
 	return &Error{
 		Status: http.StatusGatewayTimeout, Code: CodeUpstreamTimeout,
@@ -47,7 +47,7 @@ func TimedOut() *Error {
 	}
 }
 
-// Truncated is the refusal for a stream that ended before its end.
+// Truncated returns the error for a stream that ended before its regular end.
 func Truncated() *Error {
 	return &Error{
 		Status: http.StatusBadGateway, Code: CodeUpstreamTruncated,
@@ -55,7 +55,7 @@ func Truncated() *Error {
 	}
 }
 
-// ToolsNotAllowed is the refusal for an answer that reports a call of a tool which the operator has not allowed.
+// ToolsNotAllowed returns the error for a response that reports a call of a tool that the operator has not allowed.
 func ToolsNotAllowed() *Error {
 	return &Error{
 		Status: http.StatusBadGateway, Code: CodeToolsNotAllowed, Permanent: true,
@@ -63,28 +63,28 @@ func ToolsNotAllowed() *Error {
 	}
 }
 
-// MapError turns an answer of the upstream that is no success on this endpoint into a refusal that its clients can
-// read. body is the beginning of the upstream's body, at most [MaxError] bytes.
+// MapError maps an upstream response with an error status to an error for the clients of the endpoint. body is the
+// beginning of the upstream's body, at most [MaxError] bytes.
 //
-// DocsGPT's own words are not passed on: they may hold exception texts, account numbers and, in old versions, more.
-// A 400 or 401 never means that the client's key is bad. The gate has checked the key and the request; DocsGPT
-// answers so when it does not know the gate's credential, and also while its database is away.
+// DocsGPT's own texts are not passed on: they may contain texts of exceptions, account numbers and, in old versions, more.
+// A 400 or 401 never means that the client's key is invalid, since the gate has checked the key and the request: DocsGPT
+// returns them if it does not accept the gate's credential, and also while its database is unavailable.
 func MapError(e *Endpoint, status int, header http.Header, body []byte) *Error {
 	said := readError(body)
 	if e.Shape == ShapeRPC {
-		if r := translateMCP(status, said); r != nil {
+		if r := mapMCPError(status, said); r != nil {
 			return r
 		}
 	}
 	if e.Group == GroupAttachments || e.Group == GroupArtifacts || e.Group == GroupSpeech {
-		if r := translateFile(e, status, said); r != nil {
+		if r := mapFileError(e, status, said); r != nil {
 			return r
 		}
 	}
 	r := &Error{Status: http.StatusBadGateway, Code: CodeUpstreamError, Message: msgUpstreamError}
 	switch {
 	case status == http.StatusTooManyRequests:
-		r.Status, r.Code, r.Message = status, CodeUpstreamLimit, sentenceLimit
+		r.Status, r.Code, r.Message = status, CodeUpstreamLimit, msgLimitReached
 		r.RetryAfter = header.Get("Retry-After")
 		r.Permanent = header.Get("X-Should-Retry") == "false"
 	case status == http.StatusServiceUnavailable:
@@ -94,10 +94,10 @@ func MapError(e *Endpoint, status int, header http.Header, body []byte) *Error {
 		return TimedOut()
 	case status == http.StatusForbidden && strings.Contains(said.text, "origin"):
 		r.Status, r.Code = status, "origin_not_allowed"
-		r.Message = sentenceOrigin
+		r.Message = msgOriginNotAllowed
 	case status == http.StatusBadRequest && e.Shape == ShapeOpenAI && strings.HasPrefix(said.kind, "invalid_request"):
-		// In this shape DocsGPT tells a bad request from a bad key, and clients act on the difference.
-		r.Status, r.Code, r.Message = status, "bad_request", sentenceNotAccepted
+		// On these endpoints DocsGPT distinguishes an invalid request from an invalid key, and clients depend on it.
+		r.Status, r.Code, r.Message = status, "bad_request", msgNotAccepted
 		if said.code == "context_length_exceeded" {
 			r.Code, r.Message = said.code, "The messages are too long for the model."
 		}
@@ -107,18 +107,18 @@ func MapError(e *Endpoint, status int, header http.Header, body []byte) *Error {
 		r.Status, r.Code, r.Message = status, "conversation_not_found", "There is no such conversation."
 	case status == http.StatusConflict:
 		r.Status, r.Code = status, "conflict"
-		r.Message = "This conversation is being answered already. Please try again in a moment."
+		r.Message = "This conversation is already being answered. Please try again in a moment."
 	case status == http.StatusRequestEntityTooLarge:
 		r.Status, r.Code, r.Message = status, "body_too_large", "The request is too large."
 	}
 	return r
 }
 
-// upstreamError is what an upstream error says, as far as it matters.
+// upstreamError holds the parts of an upstream error that matter. Missing ones are empty.
 type upstreamError struct{ text, kind, code string }
 
-// readError reads DocsGPT's error forms: {"message"}, {"error": text}, {"error": {"message", "type", "code"}}, each
-// also as the data of an event. Anything else says nothing.
+// readError parses DocsGPT's error formats, each also as the data of an event: {"message"}, {"error": text} and
+// {"error": {"message", "type", "code"}}. Anything else yields the zero value.
 func readError(body []byte) upstreamError {
 	if data, ok := bytes.CutPrefix(body, []byte("data:")); ok {
 		body, _, _ = bytes.Cut(data, []byte("\n"))
@@ -126,7 +126,7 @@ func readError(body []byte) upstreamError {
 	var s upstreamError
 	d := jsontext.NewDecoder(bytes.NewReader(body))
 	if d.PeekKind() == '{' {
-		_ = s.read(d) // a broken error says what was read of it
+		_ = s.read(d) // of an invalid error, keep what was read before the fault
 	}
 	return s
 }

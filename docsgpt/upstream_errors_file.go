@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// translateFile turns an error of an endpoint for uploads, artifacts or speech into a refusal; nil: it has no meaning of
-// its own there. These endpoints tell a bad credential by 401 only, so a 400 is about the file.
-func translateFile(e *Endpoint, status int, said upstreamError) *Error {
+// mapFileError maps an error of an endpoint for uploads, artifacts or speech, or returns nil where the status has its
+// usual meaning. These endpoints report an invalid credential only by 401, so a 400 is about the file.
+func mapFileError(e *Endpoint, status int, said upstreamError) *Error {
 	if strings.Contains(said.text, "origin") {
 		return nil
 	}
@@ -20,7 +20,7 @@ func translateFile(e *Endpoint, status int, said upstreamError) *Error {
 	case e.Group == GroupArtifacts && (status == http.StatusNotFound || status == http.StatusForbidden):
 		r.Status, r.Code, r.Message = http.StatusNotFound, "artifact_not_found", "There is no such file."
 	case e.Download && status >= 300 && status <= 399:
-		// The address of an object store, often one that only servers reach, with a signature that opens it to anybody.
+		// The redirect leads to an object store, often internal, with a signature that gives anyone access to the file.
 		r.Status, r.Code, r.Message = http.StatusBadGateway, CodeUpstreamError, "This file cannot be downloaded here."
 	case e.Group != GroupSpeech:
 		return nil
@@ -29,16 +29,16 @@ func translateFile(e *Endpoint, status int, said upstreamError) *Error {
 	case status == http.StatusNotFound || status == http.StatusForbidden:
 		r.Status, r.Code, r.Message = http.StatusNotFound, "session_not_found", "There is no such transcription."
 	case status == http.StatusConflict:
-		r.Code, r.Message = "conflict", "The pieces of the recording came in the wrong order."
+		r.Code, r.Message = "conflict", "The parts of the recording arrived in the wrong order."
 	case status == http.StatusBadRequest && e.Body == BodyForm:
 		r.Code, r.Message = codeUnsupportedFile, "The recording was not accepted. Its type may not be supported."
 	case status == http.StatusBadRequest:
-		r.Code, r.Message = "bad_request", sentenceNotAccepted
+		r.Code, r.Message = "bad_request", msgNotAccepted
 	default:
 		return nil
 	}
 	return r
 }
 
-// codeUnsupportedFile is the code of the refusal of a file that DocsGPT cannot use.
+// codeUnsupportedFile is the code for a file that DocsGPT cannot process.
 const codeUnsupportedFile = "file_not_accepted"

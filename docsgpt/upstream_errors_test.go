@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestTranslate(t *testing.T) {
+func TestMapError(t *testing.T) {
 	const limit = `{"message":"Exceeding usage limit, please try again later.","success":false}`
 	for name, c := range map[string]struct {
 		endpoint   string
@@ -50,7 +50,7 @@ func TestTranslate(t *testing.T) {
 	}
 }
 
-func TestTranslateKeepsWhenToTryAgain(t *testing.T) {
+func TestMapErrorKeepsRetryHints(t *testing.T) {
 	header := http.Header{"Retry-After": {"682702"}, "X-Should-Retry": {"false"}}
 	r := MapError(endpoint(t, "", "stream"), 429, header, []byte(`{"message":"Usage quota reached (164 of 1 tokens)."}`))
 	if r.RetryAfter != "682702" || !r.Permanent {
@@ -61,7 +61,7 @@ func TestTranslateKeepsWhenToTryAgain(t *testing.T) {
 	}
 }
 
-func TestShapes(t *testing.T) {
+func TestErrorFormats(t *testing.T) {
 	r := &Error{Status: 401, Code: "invalid_api_key", Message: "It's \"bad\"\n<b>."}
 	event := string(ShapeEvent.AppendError(nil, r, "id-1"))
 	data, ok := strings.CutPrefix(event, "data: ")
@@ -104,7 +104,7 @@ func TestShapes(t *testing.T) {
 	}
 }
 
-func TestBrokenStreamsEndInAnEvent(t *testing.T) {
+func TestAppendStreamError(t *testing.T) {
 	r := Truncated()
 	for _, shape := range []ErrorFormat{ShapeEvent, ShapeOpenAI} {
 		event := string(shape.AppendStreamError(nil, r, "id"))
@@ -131,7 +131,7 @@ func TestBearerToken(t *testing.T) {
 	}
 }
 
-func TestJSONType(t *testing.T) {
+func TestIsJSON(t *testing.T) {
 	for value, want := range map[string]bool{
 		"application/json": true, "application/json; charset=utf-8": true, "APPLICATION/JSON": true,
 		"application/vnd.x+json": true, " application/json ;x=y": true,

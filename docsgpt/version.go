@@ -5,141 +5,141 @@ import (
 	"strings"
 )
 
-// SourceForm is how a DocsGPT version names its sources.
+// SourceForm is the form of a DocsGPT version's source IDs.
 type SourceForm uint8
 
-// The forms that released versions use.
+// The forms in released versions.
 const (
 	SourcePath     SourceForm = iota // a path such as "default" or "local/handbook/" (0.8 to 0.10)
 	SourceObjectID                   // 24 hexadecimal digits (0.11 to 0.16)
 	SourceUUID                       // a UUID in lower case (0.17 and newer)
 )
 
-// FeedbackRule is what a version's /api/feedback does for a caller that has only a key.
+// FeedbackRule is whether a version's /api/feedback accepts requests with only a key.
 type FeedbackRule uint8
 
-// The rules that released versions have.
+// The rules in released versions.
 const (
-	FeedbackOpen  FeedbackRule = iota // takes anybody's (0.8 to 0.12)
-	FeedbackNone                      // takes none without an account (0.13 to 0.19)
-	FeedbackKeyed                     // takes it with the key that made the conversation (0.20 and newer)
+	FeedbackOpen  FeedbackRule = iota // accepts any feedback (0.8 to 0.12)
+	FeedbackNone                      // requires an account (0.13 to 0.19)
+	FeedbackKeyed                     // accepts the key that created the conversation (0.20 and newer)
 )
 
-// SearchRule is what a version's /api/search needs.
+// SearchRule is what a version's /api/search requires.
 type SearchRule uint8
 
-// The rules that released versions have.
+// The rules in released versions.
 const (
 	SearchAny   SearchRule = iota // a key, or active_docs (0.8 to 0.14)
 	SearchNone                    // there is no such endpoint (0.15)
 	SearchKeyed                   // a key only (0.16 and newer)
 )
 
-// InvalidKeyResponse is how a version's /stream says that it does not know a key. The gate translates all of them alike.
+// InvalidKeyResponse is how a version's /stream reports an unknown key. The gate maps all of them to the same error.
 type InvalidKeyResponse uint8
 
-// The ways that released versions have.
+// The responses of released versions.
 const (
-	BadKeyPage  InvalidKeyResponse = iota // 500 and an HTML page (0.8, 0.9)
-	BadKeyNamed                           // 401 and an event that says so (0.10 to 0.13)
-	BadKeyEvent                           // 400 and an event of no telling (0.14 and newer)
+	InvalidKeyPage  InvalidKeyResponse = iota // 500 and an HTML page (0.8, 0.9)
+	InvalidKeyNamed                           // 401 and an event that names the reason (0.10 to 0.13)
+	InvalidKeyEvent                           // 400 and an event without the reason (0.14 and newer)
 )
 
-// Dialect is what a version's /stream looks like: always "data:" lines of JSON, which end with an event of the type
-// "end" or "error", and this beside them. The zero value is the oldest.
+// Dialect is the format of a version's /stream beside what all versions have: "data:" lines of JSON, ended by an event of
+// the type "end" or "error". The zero value is the oldest dialect.
 type Dialect struct {
-	Typed      bool // a piece of the answer has the type "answer"; before, it has no type
+	Typed      bool // events with text have the type "answer"; without it, they have no type
 	Numbered   bool // "id:" lines, which published widgets cannot read
-	Keepalives bool // comment lines in silences, which they cannot read either
+	Keepalives bool // comment lines while nothing is sent, which they cannot read either
 }
 
-// Fingerprint tells a version from the one before it by what anybody may ask its server. The zero value: nothing does.
+// Fingerprint distinguishes a version from the previous one by what its server shows to anyone. The zero value matches nothing.
 type Fingerprint struct {
-	Post       string // a path that is there and takes only POST: a GET of it is answered with 405
-	Has        string // a path that is in the server's description of itself, /swagger.json (0.11 and newer)
-	AbsentPath string // one that is not there any more
+	Post       string // a path that accepts only POST: a GET returns 405
+	Has        string // a path that /swagger.json lists (0.11 and newer)
+	AbsentPath string // a path that /swagger.json no longer lists
 }
 
-// AttachmentRule is whose files a version's /api/store_attachment takes.
+// AttachmentRule is whose uploads a version's /api/store_attachment accepts.
 type AttachmentRule uint8
 
-// The rules that released versions have.
+// The rules in released versions.
 const (
 	AttachmentsNone    AttachmentRule = iota // there is no such endpoint (0.8 to 0.13)
-	AttachmentsAccount                       // an account's only (0.14)
-	AttachmentsAny                           // an account's or a key's (0.15 and newer)
+	AttachmentsAccount                       // only those of an account (0.14)
+	AttachmentsAny                           // those of an account or a key (0.15 and newer)
 )
 
-// ArtifactRule is where a version's /api/artifacts takes a key.
+// ArtifactRule is where a version's /api/artifacts accepts a key.
 type ArtifactRule uint8
 
-// The rules that released versions have.
+// The rules in released versions.
 const (
 	ArtifactsNone   ArtifactRule = iota // there is no such endpoint (0.8 to 0.18)
 	ArtifactsQuery                      // in the query (0.19 to 0.21)
-	ArtifactsBearer                     // in the header Authorization too (1.0 and newer)
+	ArtifactsBearer                     // also in the header Authorization (1.0 and newer)
 )
 
-// SpeechRule is what a version can do with speech.
+// SpeechRule is which speech endpoints a version has.
 type SpeechRule uint8
 
-// The rules that released versions have.
+// The rules in released versions.
 const (
 	SpeechNone  SpeechRule = iota // nothing (0.8 to 0.11)
-	SpeechOut                     // text to speech, for anybody (0.12 to 0.15)
-	SpeechBoth                    // and speech to text, for an account or a key (0.16 to 0.21)
-	SpeechKeyed                   // both, for a key, and not for access tokens (1.0 and newer)
+	SpeechOut                     // text to speech, without authentication (0.12 to 0.15)
+	SpeechBoth                    // also speech to text, for an account or a key (0.16 to 0.21)
+	SpeechKeyed                   // both, for a key but not for access tokens (1.0 and newer)
 )
 
-// Version is what one DocsGPT release line does differently from others. All that the gate does differently for it
-// follows from these fields; nothing compares version numbers.
+// Version describes what distinguishes one DocsGPT release line from others. All version-dependent behavior of the gate
+// follows from these fields; version numbers are never compared. It is read-only.
 type Version struct {
-	Name string // "1.1"
-	Mark Fingerprint
+	Name        string // "1.1"
+	Fingerprint Fingerprint
 
 	SourceID    SourceForm
 	ManySources bool // active_docs may be a list
-	Accounts    bool // requests without a key need a credential of an account; before, everybody was the owner
+	Accounts    bool // requests without a key need an account's credential; if false, they run as the owner
 
 	Search       SearchRule
 	SourceSearch bool // has /api/sources/<id>/search, which takes the credential of an account
 	Feedback     FeedbackRule
 	OpenAI       bool // has /v1/chat/completions
-	Models       bool // has a /v1/models that lists only the key's own agent (0.16 lists all of the owner's)
-	MCP          bool // has /mcp/ (since 0.17.1; of 0.17 only the first release has none, and answers 404)
+	Models       bool // has a /v1/models that lists only the key's agent (in 0.16 it lists all agents of the owner)
+	MCP          bool // has /mcp/ (since 0.17.1; 0.17.0 answers 404)
 	Health       bool // has /api/health
 
 	Attachments AttachmentRule
 	Artifacts   ArtifactRule
 	Speech      SpeechRule
 
-	// FinishesAbandoned is set where DocsGPT goes on with an answer whose client has disconnected (0.17.1 and newer).
+	// FinishesAbandoned reports that DocsGPT completes an answer after its client has disconnected (0.17.1 and newer).
 	FinishesAbandoned bool
 
 	ArrayHistory bool // /api/answer takes "history" as an array, not as JSON text
 
-	// Description a request without "history" gets, as JSON; empty where the version does without. Versions that need the
-	// member fail without it.
+	// StreamHistory and AnswerHistory are the JSON value of "history" that is added to a request without one, for versions
+	// that fail without that field; empty: none is added.
 	StreamHistory, AnswerHistory string
 
-	BadKey  InvalidKeyResponse
-	Limits  bool // agents have limits, whose refusals are JSON on every endpoint
-	Dialect Dialect
+	InvalidKey InvalidKeyResponse
+	Limits     bool // agents have limits; errors about them are JSON on every endpoint
+	Dialect    Dialect
 }
 
-// Default is the version that is assumed when none is configured: the newest known.
+// Default is the version that is assumed if none is configured: the newest known one.
 const Default = "1.1"
 
-// Auto in place of a version's name stands for the one that the upstream turns out to be, see [Detect].
+// Auto, in place of a version's name, means that the version is detected, see [Detect].
 const Auto = "auto"
 
-// noHistory is what a request gets that has no history, where DocsGPT needs one.
+// noHistory is the history that is added to requests without one, where DocsGPT requires it.
 const noHistory = `"[]"`
 
 var versions = []Version{
-	legacyVersion("0.8", BadKeyPage, Fingerprint{Post: "/api/create_api_key"}),
-	legacyVersion("0.9", BadKeyPage, Fingerprint{}),
-	legacyVersion("0.10", BadKeyNamed, Fingerprint{Post: "/api/share"}),
+	legacyVersion("0.8", InvalidKeyPage, Fingerprint{Post: "/api/create_api_key"}),
+	legacyVersion("0.9", InvalidKeyPage, Fingerprint{}),
+	legacyVersion("0.10", InvalidKeyNamed, Fingerprint{Post: "/api/share"}),
 	mongoVersion("0.11", Fingerprint{Has: "/api/get_message_analytics"}, Version{ArrayHistory: true, StreamHistory: noHistory}),
 	mongoVersion("0.12", Fingerprint{Has: "/api/tts"}, Version{ArrayHistory: true, StreamHistory: noHistory, Speech: SpeechOut}),
 	mongoVersion("0.13", Fingerprint{Has: "/api/get_tools"}, Version{
@@ -168,27 +168,27 @@ var versions = []Version{
 	}),
 }
 
-// The dialects since events have types.
+// The dialects of versions whose events have types.
 var (
 	typed      = Dialect{Typed: true}
 	numbered   = Dialect{Typed: true, Numbered: true}
 	keepalives = Dialect{Typed: true, Numbered: true, Keepalives: true}
 )
 
-// legacyVersion is a version without accounts whose sources are paths.
+// legacyVersion returns a version without accounts whose sources are paths.
 func legacyVersion(name string, key InvalidKeyResponse, m Fingerprint) Version {
-	return Version{Name: name, Mark: m, SourceID: SourcePath, ArrayHistory: true, BadKey: key}
+	return Version{Name: name, Fingerprint: m, SourceID: SourcePath, ArrayHistory: true, InvalidKey: key}
 }
 
-// mongoVersion is a version without accounts whose sources are documents of MongoDB.
+// mongoVersion returns a version without accounts whose sources are documents in MongoDB.
 func mongoVersion(name string, m Fingerprint, v Version) Version {
-	v.Name, v.Mark, v.SourceID, v.BadKey = name, m, SourceObjectID, BadKeyNamed
+	v.Name, v.Fingerprint, v.SourceID, v.InvalidKey = name, m, SourceObjectID, InvalidKeyNamed
 	return v
 }
 
-// agentVersion is a version with accounts whose keys, in MongoDB, are those of agents.
+// agentVersion returns a version with accounts whose keys belong to agents, in MongoDB.
 func agentVersion(name string, m Fingerprint, v Version) Version {
-	v.Name, v.Mark, v.SourceID, v.BadKey = name, m, SourceObjectID, BadKeyEvent
+	v.Name, v.Fingerprint, v.SourceID, v.InvalidKey = name, m, SourceObjectID, InvalidKeyEvent
 	v.Accounts, v.Feedback, v.Dialect = true, FeedbackNone, typed
 	if v.Attachments == AttachmentsNone {
 		v.Attachments = AttachmentsAny
@@ -199,9 +199,9 @@ func agentVersion(name string, m Fingerprint, v Version) Version {
 	return v
 }
 
-// postgresVersion is a version whose keys and sources are in PostgreSQL.
+// postgresVersion returns a version whose keys and sources are in PostgreSQL.
 func postgresVersion(name string, m Fingerprint, v Version) Version {
-	v.Name, v.Mark, v.SourceID, v.BadKey = name, m, SourceUUID, BadKeyEvent
+	v.Name, v.Fingerprint, v.SourceID, v.InvalidKey = name, m, SourceUUID, InvalidKeyEvent
 	v.Accounts, v.ManySources, v.Search, v.Limits = true, true, SearchKeyed, true
 	v.OpenAI, v.Models, v.Health = true, true, true
 	v.MCP, v.Attachments, v.FinishesAbandoned = true, AttachmentsAny, true
@@ -226,8 +226,8 @@ func VersionNames() []string {
 	return names
 }
 
-// FindVersion returns the version of that name, such as "1.1"; a patch level ("1.1.0", "0.17.2") is accepted and
-// makes no difference. An empty name is [Default]. The error names the known versions.
+// FindVersion returns the version of that name, such as "1.1". A patch level ("1.1.0", "0.17.2") is accepted and ignored.
+// An empty name is [Default]. The error lists the known versions.
 func FindVersion(name string) (*Version, error) {
 	if name == "" {
 		name = Default
@@ -241,7 +241,7 @@ func FindVersion(name string) (*Version, error) {
 			return &versions[i], nil
 		}
 	}
-	return nil, fmt.Errorf("unknown DocsGPT version %q: known are %s; name the newest one that is not newer than yours, "+
+	return nil, fmt.Errorf("unknown DocsGPT version %q: known are %s; specify the newest one that is not newer than yours, "+
 		"or auto", name, strings.Join(VersionNames(), ", "))
 }
 

@@ -10,9 +10,9 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write docs/versions.md anew")
+var update = flag.Bool("update", false, "regenerate docs/versions.md")
 
-// TestVersionsPage holds docs/versions.md against the table. With -update it writes the page.
+// TestVersionsPage compares docs/versions.md with the table. With -update it writes the page.
 func TestVersionsPage(t *testing.T) {
 	const name = "../docs/versions.md"
 	want := versionsPage()
@@ -27,36 +27,36 @@ func TestVersionsPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(got, want) {
-		t.Error("docs/versions.md is not what the table says; write it anew: go test ./docsgpt -run TestVersionsPage -update")
+		t.Error("docs/versions.md is out of date; regenerate it: go test ./docsgpt -run TestVersionsPage -update")
 	}
 }
 
 const pageHead = `# Versions of DocsGPT
 
-<!-- Made from the table in docsgpt/version.go. Write it anew with: go test ./docsgpt -run TestVersionsPage -update -->
+<!-- Generated from the table in docsgpt/version.go. To regenerate it: go test ./docsgpt -run TestVersionsPage -update -->
 
-What the gate does for each version of DocsGPT, and what it knows of it. Name yours with ` + "`docsgpt_version VERSION`" + ` in the
+What the gate does for each version of DocsGPT, and what it knows about it. Set yours with ` + "`docsgpt_version VERSION`" + ` in the
 [global options](configuration.md), by its first two numbers: the newest one here that is not newer than yours. 0.8 means
-0.8.1; what is older has no keys of its own and must not stand behind the gate. Without the option the newest is assumed.
+0.8.1; older versions have no keys and do not work behind the gate. Without the option the newest version is assumed.
 
 ## docsgpt_version auto
 
 With ` + "`docsgpt_version auto`" + ` the gate asks DocsGPT once, when the configuration is loaded: without a credential, with GET
-only, for at most three seconds. The log says what was found, and from what. The first ` + "`docsgate`" + ` directive that
-names an upstream says whom to ask; where none does, since ` + "`reverse_proxy`" + ` forwards, write the address:
+only, for at most three seconds. The log has the version and the evidence for it. It asks the upstream of the first ` + "`docsgate`" + ` directive
+that has one; if none does, since ` + "`reverse_proxy`" + ` forwards the requests, add the address:
 ` + "`docsgpt_version auto localhost:7091`" + `.
 
-A DocsGPT that does not answer, or cannot be told, is taken for the version that was found there last time (it is kept
-in Caddy's storage), and else for the newest one, with a warning in the log: the gate comes up before its DocsGPT, too.
-Where two versions look alike, the older one is taken; name yours if you want what only the newer one has.
+If DocsGPT does not answer, or its version cannot be detected, the gate assumes the version that it detected last (it is kept
+in Caddy's storage), or else the newest one, and logs a warning: the gate can start before DocsGPT.
+If two versions cannot be distinguished, the gate assumes the older one. Set yours if you need what only the newer one has.
 
 `
 
-// versionsPage makes the page.
+// versionsPage generates the page.
 func versionsPage() []byte {
 	var page bytes.Buffer
 	page.WriteString(pageHead)
-	table(&page, []string{"version", "is told by"}, func(row func(...string)) {
+	table(&page, []string{"version", "detected by"}, func(row func(...string)) {
 		for i := range versions {
 			row(versions[i].Name, markOf(i))
 		}
@@ -65,17 +65,17 @@ func versionsPage() []byte {
 	page.WriteString("\n## What differs\n\n")
 	table(&page, []string{
 		"version", "source ids", "one key, several sources", "source bindings need `upstream_token`", "feedback of widgets",
-		"`history`", "an unknown key on `/stream`", "limits", "stream beside typed `data:` events",
+		"`history`", "an unknown key on `/stream`", "limits", "in the stream, besides typed `data:` events",
 	}, func(row func(...string)) {
 		for i := range versions {
 			v := &versions[i]
 			row(v.Name, sourceIDs[v.SourceID], yes(v.ManySources), yes(v.Accounts), feedbacks[v.Feedback], historyOf(v),
-				badKeys[v.BadKey], yes(v.Limits), dialectText(v.Dialect))
+				badKeys[v.InvalidKey], yes(v.Limits), dialectText(v.Dialect))
 		}
 	})
 
-	page.WriteString("\n## Endpoints\n\nWhat is served, and for keys with which binding. A group is opened with `endpoints`; " +
-		"everything else is 404. Another\nbinding is refused with 403 and a sentence.\n\n")
+	page.WriteString("\n## Endpoints\n\nThe endpoints that are served, and the bindings that keys need for them. The option `endpoints` enables groups; " +
+		"everything else is\n404. A key with another binding is rejected with 403.\n\n")
 	table(&page, []string{"group", "endpoint", "versions and bindings"}, func(row func(...string)) {
 		for _, e := range allEndpoints() {
 			row(string(e.Group), "`"+e.Method+" "+e.Path+"`", runs(func(v *Version) string {
@@ -87,20 +87,20 @@ func versionsPage() []byte {
 		}
 	})
 
-	page.WriteString("\n## Members\n\nWhat of a client's body, query or form is let through, beside its token. `allow_fields` adds " +
-		"members of JSON bodies, and the group\n`attachments` adds `attachments` to questions.\n\n")
-	table(&page, []string{"endpoint", "members"}, func(row func(...string)) {
+	page.WriteString("\n## Fields\n\nThe fields of a client's body, query or form that are forwarded, besides its token. `allow_fields` adds " +
+		"fields of JSON bodies, and the\ngroup `attachments` adds `attachments` to questions.\n\n")
+	table(&page, []string{"endpoint", "fields"}, func(row func(...string)) {
 		for _, e := range allEndpoints() {
 			row("`"+e.Method+" "+e.Path+"`", runs(func(v *Version) string {
 				if found := find(v, e.Name); found != nil {
-					return membersOf(found)
+					return fieldsOf(found)
 				}
 				return ""
 			}))
 		}
 	})
 
-	page.WriteString("\n## Known holes that the gate closes\n\n")
+	page.WriteString("\n## Known vulnerabilities that the gate mitigates\n\n")
 	table(&page, []string{"versions", "DocsGPT", "the gate"}, func(row func(...string)) {
 		for _, h := range vulnerabilities {
 			row(fromTo(h.First, h.Last), h.Description, h.Mitigation)
@@ -117,16 +117,16 @@ func table(page *bytes.Buffer, head []string, fill func(row func(...string))) {
 }
 
 func markOf(i int) string {
-	m := versions[i].Mark
+	m := versions[i].Fingerprint
 	switch {
 	case m.Post != "":
-		return "`" + m.Post + "` takes only POST, and there is no `/swagger.json`"
+		return "`" + m.Post + "` accepts only POST, and there is no `/swagger.json`"
 	case m.AbsentPath != "":
-		return "`/swagger.json` has `" + m.Has + "` and not `" + m.AbsentPath + "`"
+		return "`/swagger.json` has `" + m.Has + "` but not `" + m.AbsentPath + "`"
 	case m.Has != "":
 		return "`/swagger.json` has `" + m.Has + "`"
 	default:
-		return "nothing; it is taken for " + versions[i-1].Name
+		return "nothing; it is detected as " + versions[i-1].Name
 	}
 }
 
@@ -135,11 +135,11 @@ var (
 		SourcePath: "`default` or `local/NAME/`", SourceObjectID: "24 hexadecimal digits", SourceUUID: "UUID",
 	}
 	feedbacks = map[FeedbackRule]string{
-		FeedbackOpen: "taken", FeedbackNone: "refused by the gate: only for people who are signed in",
-		FeedbackKeyed: "taken from widget 0.5 on, for agent bindings",
+		FeedbackOpen: "accepted", FeedbackNone: "rejected by the gate: only for users who are signed in",
+		FeedbackKeyed: "accepted from widget 0.5 on, for agent bindings",
 	}
 	badKeys = map[InvalidKeyResponse]string{
-		BadKeyPage: "500, a page", BadKeyNamed: "401, an event", BadKeyEvent: "400, an event",
+		InvalidKeyPage: "500, a page", InvalidKeyNamed: "401, an event", InvalidKeyEvent: "400, an event",
 	}
 )
 
@@ -175,7 +175,7 @@ func dialectText(d Dialect) string {
 		parts = append(parts, "`id:` lines")
 	}
 	if d.Keepalives {
-		parts = append(parts, "comments in silences")
+		parts = append(parts, "comments while nothing is sent")
 	}
 	if len(parts) == 0 {
 		return "nothing"
@@ -183,7 +183,7 @@ func dialectText(d Dialect) string {
 	return strings.Join(parts, ", ")
 }
 
-// allEndpoints are the endpoints of all versions, one of each name, by groups.
+// allEndpoints returns the endpoints of all versions, one of each name, ordered by group.
 func allEndpoints() []Endpoint {
 	var all []Endpoint
 	for _, group := range Groups() {
@@ -199,7 +199,7 @@ func allEndpoints() []Endpoint {
 	return all
 }
 
-// find returns the endpoint of that name as a configuration without "allow_fields" serves it.
+// find returns the endpoint of that name, as served without "allow_fields", or nil.
 func find(v *Version, name string) *Endpoint {
 	for _, e := range v.endpoints() {
 		if e.Name != name {
@@ -229,13 +229,13 @@ func bindingsOf(e *Endpoint) string {
 	case e.Sources:
 		return "source"
 	default:
-		return "refused"
+		return "rejected"
 	}
 }
 
-func membersOf(e *Endpoint) string {
+func fieldsOf(e *Endpoint) string {
 	var names []string
-	for _, m := range e.Members {
+	for _, m := range e.Fields {
 		names = append(names, "`"+m.Name+"`")
 	}
 	for _, p := range e.Params {
@@ -247,7 +247,7 @@ func membersOf(e *Endpoint) string {
 	return strings.Join(names, " ")
 }
 
-// runs tells a fact of all versions: those in a row that share it together. Versions whose fact is empty are left out.
+// runs lists a fact of all versions, grouped into ranges that share it. Versions whose fact is empty are left out.
 func runs(fact func(*Version) string) string {
 	var parts []string
 	for i := 0; i < len(versions); {
@@ -269,7 +269,7 @@ func fromTo(first, last string) string {
 	return first + " to " + last
 }
 
-func TestHolesNameVersions(t *testing.T) {
+func TestVulnerabilitiesAreComplete(t *testing.T) {
 	names := VersionNames()
 	for _, h := range vulnerabilities {
 		if first, last := slices.Index(names, h.First), slices.Index(names, h.Last); first < 0 || last < first {
@@ -280,8 +280,8 @@ func TestHolesNameVersions(t *testing.T) {
 		}
 	}
 	for i := range versions {
-		if found := versions[i].Holes(); len(found) == 0 || len(found) == len(vulnerabilities) {
-			t.Errorf("%s has %d of %d holes", versions[i].Name, len(found), len(vulnerabilities))
+		if found := versions[i].Vulnerabilities(); len(found) == 0 || len(found) == len(vulnerabilities) {
+			t.Errorf("%s has %d of %d vulnerabilities", versions[i].Name, len(found), len(vulnerabilities))
 		}
 	}
 }

@@ -18,9 +18,9 @@ const (
 func TestFeedbackOfEachVersion(t *testing.T) {
 	const (
 		sent   = "sent"
-		nobody = "only from people who are signed in"
+		nobody = "only from users who are signed in"
 		agents = "bound to an agent"
-		which  = "which conversation_id and question_index name"
+		which  = "requires conversation_id and question_index"
 	)
 	type outcome struct{ old, current, source string }
 	open := outcome{sent, sent, sent}
@@ -74,18 +74,18 @@ func TestFeedbackOfEachVersion(t *testing.T) {
 	}
 }
 
-func TestVersionsAreInOrderAndDifferent(t *testing.T) {
+func TestVersionsAreOrderedAndDistinct(t *testing.T) {
 	seen := map[string]bool{}
 	for i := range versions {
 		v := &versions[i]
 		if seen[v.Name] {
-			t.Errorf("%s stands twice", v.Name)
+			t.Errorf("%s is specified twice", v.Name)
 		}
 		seen[v.Name] = true
 		if i > 0 && order(t, v.Name) <= order(t, versions[i-1].Name) {
 			t.Errorf("%s comes after %s", v.Name, versions[i-1].Name)
 		}
-		if v.Mark == (Fingerprint{}) && i == 0 {
+		if v.Fingerprint == (Fingerprint{}) && i == 0 {
 			t.Error("nothing tells the oldest version from what is no DocsGPT")
 		}
 		if v.Dialect.Numbered && !v.Dialect.Typed || v.Dialect.Keepalives && !v.Dialect.Numbered {

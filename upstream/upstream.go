@@ -14,14 +14,14 @@ import (
 // Defaults of an upstream's times.
 const (
 	DefaultDialTimeout = 5 * time.Second
-	// DefaultFirstByteTimeout is long: models think for minutes, and a request that is not streamed is answered only
+	// DefaultResponseHeaderTimeout is long: models think for minutes, and a request that is not streamed is answered only
 	// when the whole text is there.
-	DefaultFirstByteTimeout = 10 * time.Minute
+	DefaultResponseHeaderTimeout = 10 * time.Minute
 	// DefaultIdleTimeout is the longest silence in a stream. DocsGPT before 0.19 sends nothing while a tool works.
 	DefaultIdleTimeout = 5 * time.Minute
-	// DefaultKeepAlive is how long an unused connection is kept. DocsGPT's servers close theirs after 5 s, seen at
+	// DefaultIdleConnTimeout is how long an unused connection is kept. DocsGPT's servers close theirs after 5 s, seen at
 	// 4.7; a connection that both sides close at once would cost a request.
-	DefaultKeepAlive = 4 * time.Second
+	DefaultIdleConnTimeout = 4 * time.Second
 )
 
 // Config says where an upstream is and how long to wait for it. Zero times are the defaults.
@@ -44,9 +44,9 @@ type Upstream struct {
 // New returns an upstream; nothing is connected yet.
 func New(c Config) *Upstream {
 	setDefault(&c.DialTimeout, DefaultDialTimeout)
-	setDefault(&c.ResponseHeaderTimeout, DefaultFirstByteTimeout)
+	setDefault(&c.ResponseHeaderTimeout, DefaultResponseHeaderTimeout)
 	setDefault(&c.IdleTimeout, DefaultIdleTimeout)
-	setDefault(&c.IdleConnTimeout, DefaultKeepAlive)
+	setDefault(&c.IdleConnTimeout, DefaultIdleConnTimeout)
 	dialer := &net.Dialer{Timeout: c.DialTimeout}
 	dial := dialer.DialContext
 	if c.Address.Socket != "" {

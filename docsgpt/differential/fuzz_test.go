@@ -162,7 +162,7 @@ func FuzzHistory(f *testing.F) {
 }
 
 // The seeds are only worth something if they reach every setup, and if some of them are refused everywhere.
-func TestSeedsReachEverySetup(t *testing.T) {
+func TestSeedsCoverEverySetup(t *testing.T) {
 	counts, refused := map[string]int{}, 0
 	for _, seed := range seeds {
 		through := check(t, []byte(seed))
@@ -184,7 +184,7 @@ func TestSeedsReachEverySetup(t *testing.T) {
 }
 
 // A test of the test: the checks must find each fault that they are there for.
-func TestChecksFindFaults(t *testing.T) {
+func TestPropertyChecksDetectFaults(t *testing.T) {
 	r := python(t)
 	client := `{"question":"q","history":[{"prompt":"p","response":"r"}],"conversation_id":"c","api_key":"t","n":1.0}`
 	const agent = `"api_key":"5d0c\"\\/<ü\u2028🔑\u007f"`
@@ -202,7 +202,7 @@ func TestChecksFindFaults(t *testing.T) {
 		"a pair too many":      {"1.1 stream, agent, owned false", `{"question":"q","history":[{"prompt":"p","response":"r"},{"prompt":"p","response":"r"}],` + agent + `}`, "the history is"},
 		"something in a pair":  {"1.1 stream, agent, owned false", `{"question":"q","history":[{"x":1,"prompt":"p","response":"r"}],` + agent + `}`, "more than pairs"},
 		"another kind":         {"1.1 stream, agent, owned false", `{"question":"q","history":"[{\"prompt\":\"p\",\"response\":\"r\"}]",` + agent + `}`, "the history is"},
-		"a member is lost":     {"1.1 stream, agent, owned false", `{"question":"q",` + agent + `}`, "is lost"},
+		"a field is lost":      {"1.1 stream, agent, owned false", `{"question":"q",` + agent + `}`, "is lost"},
 		"the client's key":     {"1.1 stream, agent, owned false", `{"question":"q","history":[{"prompt":"p","response":"r"}],"api_key":"t"}`, "not the agent's"},
 		"no key":               {"1.1 stream, agent, owned false", `{"question":"q","history":[{"prompt":"p","response":"r"}]}`, "not the agent's"},
 		"a key beside sources": {"1.1 stream, 1 sources, owned false", `{"question":"q","history":[{"prompt":"p","response":"r"}],"api_key":"t",` + source + `}`, "there is an api_key"},
@@ -212,9 +212,9 @@ func TestChecksFindFaults(t *testing.T) {
 		"a foreign conversation": {
 			"1.1 stream, agent, owned false", `{"question":"q","history":[{"prompt":"p","response":"r"}],"conversation_id":"c",` + agent + `}`, "foreign conversation",
 		},
-		"a member too many": {"1.1 stream, agent, owned false", `{"question":"q","history":[{"prompt":"p","response":"r"}],"index":0,` + agent + `}`, "should not be there"},
-		"a member twice":    {"1.1 stream, agent, owned false", `{"question":"q","question":"q","history":[{"prompt":"p","response":"r"}],` + agent + `}`, "stands twice"},
-		"no JSON":           {"1.1 stream, agent, owned false", `{"question":"q"`, "cannot read it"},
+		"a field too many": {"1.1 stream, agent, owned false", `{"question":"q","history":[{"prompt":"p","response":"r"}],"index":0,` + agent + `}`, "should not be there"},
+		"a field twice":    {"1.1 stream, agent, owned false", `{"question":"q","question":"q","history":[{"prompt":"p","response":"r"}],` + agent + `}`, "is specified twice"},
+		"no JSON":          {"1.1 stream, agent, owned false", `{"question":"q"`, "cannot read it"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			i := slices.IndexFunc(setups, func(s setup) bool { return s.name == c.setup })

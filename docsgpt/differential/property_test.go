@@ -175,7 +175,7 @@ func faults(s setup, client, forwarded *view) (faults []string) {
 		return faults
 	}
 	if !slices.Equal(forwarded.Names, forwarded.Keys) {
-		wrong("a member stands twice: %q", forwarded.Names)
+		wrong("a field is specified twice: %q", forwarded.Names)
 	}
 	if s.endpoint.Name == "completions" && !forwarded.TextOnly {
 		wrong("messages hold more than text")
@@ -223,7 +223,7 @@ func injected(s setup, v *view, wrong func(string, ...any)) (names []string) {
 // kept checks the members that the client may send, and returns the names that are allowed.
 func kept(s setup, client, forwarded *view, wrong func(string, ...any)) (names []string) {
 	unread := client.StrictError != "" // too deep for Python; then there is nothing to compare with
-	for _, m := range s.endpoint.Members {
+	for _, m := range s.endpoint.Fields {
 		name := `"` + m.Name + `"`
 		want, sent := client.Members[name]
 		if m.Check == docsgpt.CheckHistory && (want == "null" || want == `""` || want == "[]") {
