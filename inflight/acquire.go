@@ -5,20 +5,20 @@ import (
 	"time"
 )
 
-// Decision is what became of a request for a slot.
+// Decision is the result of a request for a slot.
 type Decision uint8
 
 // The decisions.
 const (
 	Acquired   Decision = iota
-	KeyLimit            // the key has too many in flight, or too many that wait
-	TotalLimit          // all keys together have too many
+	KeyLimit            // the key has too many requests in flight or waiting
+	TotalLimit          // all keys together have too many requests in flight or waiting
 	Cancelled           // the context ended while the request waited
 )
 
-// Acquire takes a slot for a request, and waits at most that long for it where the limits let requests wait. A request
-// never overtakes others that wait and could be let in before it. slot must be empty; it is filled only with [Acquired].
-// It takes constant time, and allocates nothing once the limiter is warm, unless the request has to wait.
+// Acquire acquires a slot for a request. It waits at most that long if the limits let requests wait, and never overtakes
+// waiting requests that could be admitted before it. slot must be empty; it is filled only if the decision is [Acquired].
+// Acquire takes constant time, and does not allocate once the limiter is warm, unless the request has to wait.
 func (l *Limiter) Acquire(ctx context.Context, slot *Slot, r Request, limits Limits, wait time.Duration) Decision {
 	weight := max(min(r.Weight, limits.PerKey, limits.Total), 1)
 	l.mu.Lock()
@@ -35,7 +35,7 @@ func (l *Limiter) Acquire(ctx context.Context, slot *Slot, r Request, limits Lim
 	return decision
 }
 
-// join counts a request as in flight, or makes it wait, which returns a waiter, or refuses it. The caller holds mu.
+// join counts a request as in flight, or queues it and returns its waiter, or rejects it. The caller holds mu.
 func (l *Limiter) join(e *entry, weight int, limits Limits, mayWait bool) (*waiter, Decision) {
 	g := e.group
 	var decision Decision
@@ -64,7 +64,7 @@ func (l *Limiter) join(e *entry, weight int, limits Limits, mayWait bool) (*wait
 	return w, decision
 }
 
-// await waits for a waiter's turn.
+// await waits until the request is admitted, its time is over or ctx ends.
 func (l *Limiter) await(ctx context.Context, w *waiter, wait time.Duration) Decision {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
@@ -79,7 +79,7 @@ func (l *Limiter) await(ctx context.Context, w *waiter, wait time.Duration) Deci
 	e := w.entry
 	if w.in {
 		if ctx.Err() == nil {
-			return Acquired // its turn came together with the end of its time
+			return Acquired // admitted when its time was over
 		}
 		l.release(e, w.weight)
 		return Cancelled
@@ -91,7 +91,7 @@ func (l *Limiter) await(ctx context.Context, w *waiter, wait time.Duration) Deci
 	e.waiting.remove(w)
 	e.group.waiting--
 	e.updateRing()
-	e.group.admit() // others may have waited behind it
+	e.group.admit() // requests behind it may fit now
 	l.leave(e)
 	if ctx.Err() != nil {
 		return Cancelled

@@ -1,5 +1,11 @@
-// Package inflight counts requests that are in flight and bounds them: per upstream, per class of requests, and per key.
-// It knows no HTTP, no Caddy and no key store.
+// Package inflight counts requests in flight and bounds them per upstream, per class of requests and per key.
+//
+//   - [Limiter] grants slots within [Limits]. Requests above a limit are rejected, or wait in a bounded queue, in which keys
+//     take turns.
+//   - [Slot] is the slot of one request in flight.
+//   - [Decision] is the result of a request for a slot.
+//
+// The package does not depend on HTTP, Caddy or the key store.
 package inflight
 
 import (
@@ -7,42 +13,42 @@ import (
 	"time"
 )
 
-// Limits bound the requests of one class at one upstream. Each caller brings its own, so two callers that share an
-// upstream share the counts, and each of them checks its own limits.
+// Limits bounds the requests of one class at one upstream. Each caller passes its own limits: callers that use the same
+// upstream share the counts, and each checks its own limits.
 type Limits struct {
-	Total  int // most that may be in flight together, at least 1
-	PerKey int // most that one key may have of these, at least 1
+	Total  int // most requests in flight together, at least 1
+	PerKey int // most requests in flight of one key, at least 1
 
-	// How many requests may wait for their turn together, and of one key. Zero: none waits.
+	// Most requests that may wait, together and of one key. Zero: requests do not wait.
 	Waiting, WaitingPerKey int
 }
 
-// Request is what a slot is asked for. All three names may be empty.
+// Request describes a request for a slot. All three names may be empty.
 type Request struct {
 	Upstream string
 	Class    string
 	Key      string
 
-	// Weight is how many requests to the upstream it makes at once. Below 1 it is 1; above one of the limits it is that
-	// limit, so that every request fits when nothing else is in flight.
+	// Weight is the number of concurrent requests to the upstream that it makes. It is raised to 1, and lowered to the
+	// limits, so that every request fits when nothing else is in flight.
 	Weight int
 }
 
-// Limiter counts what is in flight. Everything it keeps is about requests that are in flight or wait, so its memory is
-// bounded by the limits, and a caller that comes later, such as a new configuration, finds what earlier ones have in
-// flight. It runs no goroutine. The zero value is ready; it must not be copied. Safe for concurrent use.
+// Limiter counts requests in flight. It only stores requests that are in flight or waiting, so its memory is bounded by
+// the limits, and a later caller, such as a new configuration, sees the requests of earlier ones. It starts no goroutines.
+// The zero value is ready to use; it must not be copied. It is safe for concurrent use.
 //
-// Requests of a key that wait get their turn in order, and the keys take turns.
+// Waiting requests of the same key are served in order, and the keys take turns.
 type Limiter struct {
-	mu     sync.Mutex // guards all of it, groups and entries included
+	mu     sync.Mutex // guards everything, including groups and entries
 	groups map[groupID]*group
 
-	// Spare ones, to save allocations where requests come one after the other.
+	// Unused groups and entries, kept to save allocations between consecutive requests.
 	spareGroups  []*group
 	spareEntries []*entry
 }
 
-// How many spare groups and entries are kept.
+// Most unused groups and entries to keep.
 const (
 	maxSpareGroups  = 8
 	maxSpareEntries = 64
@@ -50,16 +56,16 @@ const (
 
 type groupID struct{ upstream, class string }
 
-// group is one class at one upstream. It exists while something of it is in flight or waits.
+// group is one class at one upstream. It exists while any of its requests is in flight or waiting.
 type group struct {
 	id       groupID
 	inFlight int // sum of weights
 	waiting  int
 	entries  map[string]*entry
-	ready    ring // keys with a request that waits for nothing but the total
+	ready    ring // keys with a waiting request that only the total limit delays
 }
 
-// entry is one key in a group. It exists while something of it is in flight or waits.
+// entry is one key in a group. It exists while any of its requests is in flight or waiting.
 type entry struct {
 	group    *group
 	key      string
@@ -70,15 +76,15 @@ type entry struct {
 	inRing     bool
 }
 
-// Slot is a request's place among those in flight. The zero value holds nothing. It belongs to one request and is not
-// safe for concurrent use.
+// Slot is the slot of a request in flight. The zero value is empty. It belongs to one request and is not safe for
+// concurrent use.
 type Slot struct {
 	limiter *Limiter
 	entry   *entry
 	weight  int
 }
 
-// Release gives the slot back. Without one it does nothing, so a second call does no harm.
+// Release releases the slot. It does nothing if the slot is empty, so it may be called again.
 func (s *Slot) Release() {
 	if s.limiter == nil {
 		return
@@ -90,8 +96,8 @@ func (s *Slot) Release() {
 	*s = Slot{}
 }
 
-// ReleaseAfter gives the slot back when d has passed: the request is over for its client, but not for the upstream. The
-// caller has no slot any more.
+// ReleaseAfter empties the slot now and releases it after d: the request has ended for its client, but not yet for the
+// upstream.
 func (s *Slot) ReleaseAfter(d time.Duration) {
 	if s.limiter == nil {
 		return
@@ -101,15 +107,15 @@ func (s *Slot) ReleaseAfter(d time.Duration) {
 	time.AfterFunc(d, later.Release)
 }
 
-// Count is what one class has at one upstream.
+// Count is the number of requests of one class at one upstream.
 type Count struct {
 	Upstream, Class string
 
 	InFlight int // requests to the upstream
-	Waiting  int // requests that wait for their turn
+	Waiting  int // waiting requests
 }
 
-// Counts returns the counts of all classes of which something is in flight or waits, in no order.
+// Counts returns the counts of all classes with requests in flight or waiting, in no particular order.
 func (l *Limiter) Counts() []Count {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -120,7 +126,7 @@ func (l *Limiter) Counts() []Count {
 	return counts
 }
 
-// enter returns the entry of a key, a new one where it has none. The caller holds mu, and calls leave when it is done.
+// enter returns the entry of a key, and creates it if necessary. The caller holds mu, and calls leave afterwards.
 func (l *Limiter) enter(r *Request) *entry {
 	id := groupID{r.Upstream, r.Class}
 	g := l.groups[id]
@@ -149,7 +155,7 @@ func (l *Limiter) enter(r *Request) *entry {
 	return e
 }
 
-// leave drops an entry that holds nothing any more, and its group with the last one. The caller holds mu.
+// leave removes an entry without requests, and its group with the last entry. The caller holds mu.
 func (l *Limiter) leave(e *entry) {
 	if e.inFlight > 0 || e.waiting.n > 0 {
 		return
@@ -170,7 +176,7 @@ func (l *Limiter) leave(e *entry) {
 	}
 }
 
-// release takes a weight off an entry and lets waiting requests in. The caller holds mu.
+// release subtracts a weight from an entry and admits waiting requests. The caller holds mu.
 func (l *Limiter) release(e *entry, weight int) {
 	e.inFlight -= weight
 	e.group.inFlight -= weight

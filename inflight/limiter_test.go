@@ -92,7 +92,7 @@ func TestLimits(t *testing.T) {
 	b2.Release()
 }
 
-func TestNothingIsKept(t *testing.T) {
+func TestLimiterKeepsNoState(t *testing.T) {
 	var l Limiter
 	many := Limits{Total: 10_000, PerKey: 1}
 	var slots []*Slot
@@ -194,7 +194,7 @@ func (w *waiting) want(order string) {
 }
 
 // The keys take turns, a key's own requests keep their order, and nobody overtakes.
-func TestTurns(t *testing.T) {
+func TestKeysTakeTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWaiting(t)
 		for _, name := range []string{"a1", "a2", "b1", "b2"} {
@@ -220,7 +220,7 @@ func TestTurns(t *testing.T) {
 	})
 }
 
-func TestWaitingEnds(t *testing.T) {
+func TestAcquireTimeoutAndCancel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWaiting(t)
 		w.add(t.Context(), "a1", 2, queueing, time.Second)
@@ -248,7 +248,7 @@ func TestWaitingEnds(t *testing.T) {
 }
 
 // One that leaves lets those in that it held up.
-func TestLeavingMakesRoomForTheNext(t *testing.T) {
+func TestWaiterTimeoutAdmitsNext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWaiting(t)
 		w.add(t.Context(), "a1", 2, queueing, 0)
@@ -270,7 +270,7 @@ func TestLeavingMakesRoomForTheNext(t *testing.T) {
 }
 
 // What is in flight never exceeds a limit, and at the end nothing is left, whatever happens at the same time.
-func TestManyAtOnce(t *testing.T) {
+func TestLimiterConcurrent(t *testing.T) {
 	var l Limiter
 	limits := Limits{Total: 7, PerKey: 3, Waiting: 20, WaitingPerKey: 9}
 	var total, acquired atomic.Int64

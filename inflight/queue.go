@@ -1,17 +1,17 @@
 package inflight
 
-// waiter is a request that waits for its turn.
+// waiter is a waiting request.
 type waiter struct {
 	entry    *entry
 	weight   int
 	limits   Limits
-	admitted chan struct{} // closed when it is in flight
-	in       bool          // the same, for who holds the limiter's mutex
+	admitted chan struct{} // closed when the request is in flight
+	in       bool          // whether it is in flight; guarded by the limiter's mutex
 
 	next, prev *waiter
 }
 
-// queue are the requests of one key that wait, oldest first. The zero value is empty.
+// queue holds the waiting requests of one key, oldest first. The zero value is empty.
 type queue struct {
 	first, last *waiter
 	n           int
@@ -43,12 +43,12 @@ func (q *queue) remove(w *waiter) {
 	q.n--
 }
 
-// ring are keys that take turns. The zero value is empty.
+// ring holds keys that take turns. The zero value is empty.
 type ring struct{ head *entry }
 
 func (r *ring) empty() bool { return r.head == nil }
 
-// push adds an entry as the last one.
+// push adds an entry at the end.
 func (r *ring) push(e *entry) {
 	e.inRing = true
 	if r.head == nil {
@@ -70,8 +70,8 @@ func (r *ring) remove(e *entry) {
 	e.next, e.prev, e.inRing = nil, nil, false
 }
 
-// updateRing puts the entry into the ring of its group if its oldest waiting request fits into its key's limit, and
-// takes it out if not.
+// updateRing adds the entry to the ring of its group if its oldest waiting request fits into the key's limit, and removes
+// it otherwise.
 func (e *entry) updateRing() {
 	w := e.waiting.first
 	ready := w != nil && e.inFlight+w.weight <= w.limits.PerKey
@@ -83,8 +83,8 @@ func (e *entry) updateRing() {
 	}
 }
 
-// admit lets waiting requests in while the total has room, one of each key in turn. It takes constant time for each
-// that it lets in.
+// admit admits waiting requests while they fit into the total limit, one of each key in turn. It takes constant time for
+// each admitted request.
 func (g *group) admit() {
 	for !g.ready.empty() {
 		e := g.ready.head
@@ -99,6 +99,6 @@ func (g *group) admit() {
 		w.in = true
 		close(w.admitted)
 		g.ready.remove(e)
-		e.updateRing() // as the last one
+		e.updateRing() // at the end
 	}
 }

@@ -1,5 +1,10 @@
-// Package ownership holds pure decisions about a key and what a request is about. It knows no HTTP, no key store and no
-// Caddy.
+// Package ownership remembers which key owns which resource of DocsGPT: conversations, attachments, tasks and sessions.
+//
+//   - [Index] maps resources to their owners. It is in memory, bounded, and evicts the least recently used resource of the
+//     owner that has most of one kind.
+//   - [Owner] is the fingerprint of a key and its binding, see [OwnerOf].
+//
+// The package does not depend on HTTP, the key store or Caddy.
 package ownership
 
 import (
@@ -8,140 +13,140 @@ import (
 	"sync"
 )
 
-// DefaultCapacity is how many things are remembered by default. One takes about 150 bytes; one that is its
-// owner's only thing, 620.
+// DefaultCapacity is the default number of resources that an [Index] remembers. A resource takes about 150 bytes, or 620
+// if it is the only one of its owner.
 const DefaultCapacity = 100_000
 
-// Kind is a kind of thing that DocsGPT makes for a request and later finds by its id.
+// Kind is the kind of a resource that DocsGPT creates for a request and later finds by its ID.
 type Kind string
 
 // The kinds.
 const (
 	Conversation Kind = "conversation"
 	Attachment   Kind = "attachment"
-	Task         Kind = "task"    // a job that works on an attachment
+	Task         Kind = "task"    // a background task that processes an attachment
 	Session      Kind = "session" // of an MCP client
 )
 
-// Owner is a fingerprint of who was given something.
+// Owner is the fingerprint of the owner of a resource.
 type Owner [16]byte
 
-// OwnerOf returns the owner that some texts name: a key, and what it is bound to, so that a key that is bound to
-// something else later does not find what it had before.
+// OwnerOf returns the owner that the texts identify: a key and what it is bound to. If a key is bound to someresource else
+// later, it no longer owns its previous resources.
 func OwnerOf(texts ...string) Owner { return fingerprint(texts...) }
 
-// Index remembers which key was given what, so that a key can only go on with its own. DocsGPT itself lets every
-// key of an owner continue, read and (with "index") cut any conversation of that owner, and use any attachment of it;
-// its MCP sessions and background jobs are nobody's.
+// Index maps resources to their owners, so that a key can only use its own. DocsGPT itself lets every key of an account
+// continue, read and (with "index") truncate any conversation of that account, and use any of its attachments. Its MCP
+// sessions and background tasks have no owner at all.
 //
-// The memory is bounded and ends with the process. When it is full, whoever has most of one kind in it loses the longest
-// unused of that: else one key could make the gate forget what all others were given, with requests that cost next to
-// nothing, such as opening MCP sessions. Safe for concurrent use.
+// The index is bounded, and is lost when the process ends. When it is full, the owner with the most resources of one kind
+// loses the least recently used one of them. Otherwise one key could make the index forget the resources of all others
+// with cheap requests, such as opening MCP sessions. It is safe for concurrent use.
 type Index struct {
 	most int
 
 	mu        sync.Mutex // guards the following
 	resources map[[16]byte]*quota
-	holders   map[ownerKind]*quota
+	quotas    map[ownerKind]*quota
 	largest   evictionHeap
-	clock     uint64 // counts what was given
+	clock     uint64 // number of assignments
 }
 
-// NewIndex returns a memory for n things; n below 1 is [DefaultCapacity].
+// NewIndex returns an index for n resources; n below 1 means [DefaultCapacity].
 func NewIndex(n int) *Index {
 	if n < 1 {
 		n = DefaultCapacity
 	}
-	return &Index{most: n, resources: map[[16]byte]*quota{}, holders: map[ownerKind]*quota{}}
+	return &Index{most: n, resources: map[[16]byte]*quota{}, quotas: map[ownerKind]*quota{}}
 }
 
-// Assign notes that a thing was made for an owner.
-func (b *Index) Assign(o Owner, k Kind, id string) {
-	thing := fingerprint(string(k), id)
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.clock++
-	if had := b.resources[thing]; had != nil && had.owner != o {
-		b.forget(thing)
+// Assign records that a resource was created for an owner. A previous owner loses it.
+func (x *Index) Assign(o Owner, k Kind, id string) {
+	resource := fingerprint(string(k), id)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.clock++
+	if had := x.resources[resource]; had != nil && had.owner != o {
+		x.forget(resource)
 	}
-	h := b.holdingOf(ownerKind{o, k})
-	h.add(thing, b.clock)
-	b.resources[thing] = h
-	b.largest.fix(h)
-	if len(b.resources) > b.most {
-		thing, _ := b.largest[0].oldest()
-		b.forget(thing)
+	h := x.quotaOf(ownerKind{o, k})
+	h.add(resource, x.clock)
+	x.resources[resource] = h
+	x.largest.fix(h)
+	if len(x.resources) > x.most {
+		resource, _ := x.largest[0].oldest()
+		x.forget(resource)
 	}
 }
 
-// Owns tells whether a thing was given to the owner, and to nobody else since.
-func (b *Index) Owns(o Owner, k Kind, id string) bool {
-	owner, known := b.Owner(k, id)
+// Owns reports whether a resource belongs to the owner.
+func (x *Index) Owns(o Owner, k Kind, id string) bool {
+	owner, known := x.Owner(k, id)
 	return known && owner == o
 }
 
-// Take reports whether a thing was given to the owner, and to nobody else since, and if so takes it away: of several
-// concurrent calls only one gets it.
-func (b *Index) Take(o Owner, k Kind, id string) bool {
-	thing := fingerprint(string(k), id)
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	h := b.resources[thing]
+// Take reports whether a resource belongs to the owner, and if so forgets it: of several concurrent calls only one returns
+// true.
+func (x *Index) Take(o Owner, k Kind, id string) bool {
+	resource := fingerprint(string(k), id)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	h := x.resources[resource]
 	if h == nil || h.owner != o {
 		return false
 	}
-	b.forget(thing)
+	x.forget(resource)
 	return true
 }
 
-// Owner returns who was given a thing; known is false for what was never given or is forgotten.
-func (b *Index) Owner(k Kind, id string) (o Owner, known bool) {
-	thing := fingerprint(string(k), id)
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	h := b.resources[thing]
+// Owner returns the owner of a resource. known is false if the resource was never assigned or has been evicted.
+func (x *Index) Owner(k Kind, id string) (o Owner, known bool) {
+	resource := fingerprint(string(k), id)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	h := x.resources[resource]
 	if h == nil {
 		return o, false
 	}
-	h.use(thing)
+	h.use(resource)
 	return h.owner, true
 }
 
-// Forget drops what is known of a thing that is gone.
-func (b *Index) Forget(k Kind, id string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.forget(fingerprint(string(k), id))
+// Forget removes a resource that no longer exists. It does noresource if the resource is not known.
+func (x *Index) Forget(k Kind, id string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.forget(fingerprint(string(k), id))
 }
 
-// forget drops a thing. The caller holds mu.
-func (b *Index) forget(thing [16]byte) {
-	h := b.resources[thing]
+// forget removes a resource. The caller holds mu.
+func (x *Index) forget(resource [16]byte) {
+	h := x.resources[resource]
 	if h == nil {
 		return
 	}
-	delete(b.resources, thing)
-	h.remove(thing)
+	delete(x.resources, resource)
+	h.remove(resource)
 	if h.len() > 0 {
-		b.largest.fix(h)
+		x.largest.fix(h)
 		return
 	}
-	b.largest.remove(h)
-	delete(b.holders, h.ownerKind)
+	x.largest.remove(h)
+	delete(x.quotas, h.ownerKind)
 }
 
-// holdingOf returns what a holder has, nothing if it is new. The caller holds mu and gives it something.
-func (b *Index) holdingOf(who ownerKind) *quota {
-	h := b.holders[who]
+// quotaOf returns the quota of an owner and kind, which is empty if it is new. The caller holds mu and adds a resource.
+func (x *Index) quotaOf(owner ownerKind) *quota {
+	h := x.quotas[owner]
 	if h == nil {
-		h = newHolding(who, b.most)
-		b.holders[who] = h
-		b.largest.push(h)
+		h = newQuota(owner, x.most)
+		x.quotas[owner] = h
+		x.largest.push(h)
 	}
 	return h
 }
 
-// fingerprint is 128 bits of SHA-256 over texts that are kept apart by their lengths.
+// fingerprint returns 128 bits of the SHA-256 of texts, which are separated by their lengths.
 func fingerprint(texts ...string) [16]byte {
 	buf := make([]byte, 0, 256)
 	for _, text := range texts {

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-func TestOnlyTheOwnerOwnsAThing(t *testing.T) {
+func TestOwns(t *testing.T) {
 	b := NewIndex(0)
 	b.Assign(OwnerOf("site", "agent", "k1"), Conversation, "c1")
 	b.Assign(OwnerOf("site", "agent", "k1"), Conversation, "c1") // continued
@@ -38,7 +38,7 @@ func TestOnlyTheOwnerOwnsAThing(t *testing.T) {
 	}
 }
 
-func TestAThingHasOneOwner(t *testing.T) {
+func TestAssignReplacesOwner(t *testing.T) {
 	b := NewIndex(10)
 	first, second := OwnerOf("a"), OwnerOf("b")
 	b.Assign(first, Session, "s")
@@ -55,7 +55,7 @@ func TestAThingHasOneOwner(t *testing.T) {
 	}
 }
 
-func TestTheLongestUnusedAreForgotten(t *testing.T) {
+func TestEvictsLeastRecentlyUsed(t *testing.T) {
 	const size = 10
 	c := NewIndex(size)
 	for i := range size {
@@ -77,7 +77,7 @@ func TestTheLongestUnusedAreForgotten(t *testing.T) {
 	}
 }
 
-func TestTheMemoryIsBounded(t *testing.T) {
+func TestIndexIsBounded(t *testing.T) {
 	for name, size := range map[string]int{"small": 3, "one": 1, "default": 0} {
 		t.Run(name, func(t *testing.T) {
 			c := NewIndex(size)
@@ -101,7 +101,7 @@ func TestTheMemoryIsBounded(t *testing.T) {
 	}
 }
 
-func TestBelongingsAtOnce(t *testing.T) {
+func TestIndexConcurrent(t *testing.T) {
 	const owners, each = 8, 200
 	c := NewIndex(owners * each)
 	var all sync.WaitGroup
@@ -125,7 +125,7 @@ func TestBelongingsAtOnce(t *testing.T) {
 
 // One key that is given a lot must not make the gate forget what others were given, and what is cheap to come by must not
 // push out what is not.
-func TestWhoHasMostForgetsFirst(t *testing.T) {
+func TestEvictionLargestOwnerFirst(t *testing.T) {
 	const size = 100
 	b := NewIndex(size)
 	greedy, modest, third := OwnerOf("greedy"), OwnerOf("modest"), OwnerOf("third")
@@ -155,8 +155,8 @@ func TestWhoHasMostForgetsFirst(t *testing.T) {
 	}
 }
 
-// With as many keys as there is room, each new thing takes the place of the one that was given longest ago.
-func TestManyWhoHaveOneThing(t *testing.T) {
+// With as many keys as there is room, each new thing takes the index of the one that was given longest ago.
+func TestEvictionManyOwners(t *testing.T) {
 	const size = 10
 	b := NewIndex(size)
 	for i := range 3 * size {
@@ -170,7 +170,7 @@ func TestManyWhoHaveOneThing(t *testing.T) {
 }
 
 // Whatever happens in whatever order, what is remembered and what is counted agree.
-func TestBelongingsStayInOrder(t *testing.T) {
+func TestIndexInvariants(t *testing.T) {
 	const size = 20
 	random := rand.New(rand.NewPCG(1, 2))
 	b := NewIndex(size)
@@ -185,23 +185,23 @@ func TestBelongingsStayInOrder(t *testing.T) {
 		default:
 			b.Assign(owner, kind, id)
 			if !b.Owns(owner, kind, id) {
-				t.Fatal("what was just given is not owned")
+				t.Fatal("a resource that was just assigned is not owned")
 			}
 		}
 		held := 0
-		for place, h := range b.largest {
-			if h.place != place || h.len() == 0 || b.holders[h.ownerKind] != h || h.len() > b.largest[0].len() {
-				t.Fatalf("holding %d is out of order", place)
+		for index, h := range b.largest {
+			if h.index != index || h.len() == 0 || b.quotas[h.ownerKind] != h || h.len() > b.largest[0].len() {
+				t.Fatalf("quota %d is out of order", index)
 			}
 			held += h.len()
 		}
-		if held != len(b.resources) || held > size || len(b.holders) != len(b.largest) {
-			t.Fatalf("%d things are held, %d known, %d fit", held, len(b.resources), size)
+		if held != len(b.resources) || held > size || len(b.quotas) != len(b.largest) {
+			t.Fatalf("%d resources in quotas, %d known, %d fit", held, len(b.resources), size)
 		}
 	}
 }
 
-func BenchmarkGive(b *testing.B) {
+func BenchmarkAssign(b *testing.B) {
 	for _, owners := range []int{1, 1000} {
 		b.Run(fmt.Sprint(owners), func(b *testing.B) {
 			memory := NewIndex(0)

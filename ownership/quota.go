@@ -6,81 +6,81 @@ import (
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
-// ownerKind is somebody who has things of one kind.
+// ownerKind is an owner and a kind of resource, which have a quota of their own.
 type ownerKind struct {
 	owner Owner
 	kind  Kind
 }
 
-// quota is what a holder has.
+// quota holds the resources of one kind that an owner has.
 type quota struct {
 	ownerKind
-	things *simplelru.LRU[[16]byte, struct{}] // the longest unused goes first
-	given  uint64                             // when it was given something last
-	place  int                                // in holdings
+	resources *simplelru.LRU[[16]byte, struct{}] // the least recently used is evicted first
+	assigned  uint64                             // Index.clock at the last assignment
+	index     int                                // in evictionHeap
 }
 
-// newHolding returns an empty holding for up to most things, and one that is on its way.
-func newHolding(who ownerKind, most int) *quota {
-	things, err := simplelru.NewLRU[[16]byte, struct{}](most+1, nil)
+// newQuota returns an empty quota with room for most resources, and one more until the eviction.
+func newQuota(owner ownerKind, most int) *quota {
+	resources, err := simplelru.NewLRU[[16]byte, struct{}](most+1, nil)
 	if err != nil {
-		panic(err) // only for a size below 1
+		panic(err) // only possible for a size below 1
 	}
-	return &quota{ownerKind: who, things: things}
+	return &quota{ownerKind: owner, resources: resources}
 }
 
-func (h *quota) add(thing [16]byte, turn uint64) {
-	h.things.Add(thing, struct{}{})
-	h.given = turn
+func (q *quota) add(resource [16]byte, clock uint64) {
+	q.resources.Add(resource, struct{}{})
+	q.assigned = clock
 }
 
-func (h *quota) use(thing [16]byte)    { h.things.Get(thing) }
-func (h *quota) remove(thing [16]byte) { h.things.Remove(thing) }
-func (h *quota) len() int              { return h.things.Len() }
+func (q *quota) use(resource [16]byte)    { q.resources.Get(resource) }
+func (q *quota) remove(resource [16]byte) { q.resources.Remove(resource) }
+func (q *quota) len() int                 { return q.resources.Len() }
 
-func (h *quota) oldest() (thing [16]byte, ok bool) {
-	thing, _, ok = h.things.GetOldest()
-	return thing, ok
+func (q *quota) oldest() (resource [16]byte, ok bool) {
+	resource, _, ok = q.resources.GetOldest()
+	return resource, ok
 }
 
-// evictionHeap are ordered so that the largest stands first, and of several as large the one that was given nothing for
-// longest. They implement heap.Interface.
+// evictionHeap orders quotas by size, largest first, and quotas of the same size by their last assignment, oldest first. It
+// implements heap.Interface.
 type evictionHeap []*quota
 
-func (a *evictionHeap) push(h *quota)   { heap.Push(a, h) }
-func (a *evictionHeap) fix(h *quota)    { heap.Fix(a, h.place) }
-func (a *evictionHeap) remove(h *quota) { heap.Remove(a, h.place) }
+func (h *evictionHeap) push(q *quota)   { heap.Push(h, q) }
+func (h *evictionHeap) fix(q *quota)    { heap.Fix(h, q.index) }
+func (h *evictionHeap) remove(q *quota) { heap.Remove(h, q.index) }
 
 // Len implements heap.Interface.
-func (a *evictionHeap) Len() int { return len(*a) }
+func (h *evictionHeap) Len() int { return len(*h) }
 
 // Less implements heap.Interface.
-func (a *evictionHeap) Less(i, j int) bool {
-	one, other := (*a)[i], (*a)[j]
+func (h *evictionHeap) Less(i, j int) bool {
+	one, other := (*h)[i], (*h)[j]
 	if one.len() != other.len() {
 		return one.len() > other.len()
 	}
-	return one.given < other.given
+	return one.assigned < other.assigned
 }
 
 // Swap implements heap.Interface.
-func (a *evictionHeap) Swap(i, j int) {
-	(*a)[i], (*a)[j] = (*a)[j], (*a)[i]
-	(*a)[i].place, (*a)[j].place = i, j
+func (h *evictionHeap) Swap(i, j int) {
+	(*h)[i], (*h)[j] = (*h)[j], (*h)[i]
+	(*h)[i].index, (*h)[j].index = i, j
 }
 
 // Push implements heap.Interface.
-func (a *evictionHeap) Push(h any) {
-	one := h.(*quota)
-	one.place = len(*a)
-	*a = append(*a, one)
+func (h *evictionHeap) Push(value any) {
+	one := value.(*quota)
+	one.index = len(*h)
+	*h = append(*h, one)
 }
 
 // Pop implements heap.Interface.
-func (a *evictionHeap) Pop() any {
-	last := len(*a) - 1
-	one := (*a)[last]
-	(*a)[last] = nil
-	*a = (*a)[:last]
+func (h *evictionHeap) Pop() any {
+	last := len(*h) - 1
+	one := (*h)[last]
+	(*h)[last] = nil
+	*h = (*h)[:last]
 	return one
 }

@@ -32,7 +32,7 @@ func TestParseAddress(t *testing.T) {
 	}
 }
 
-func TestParseAddressSaysWhatIsWrong(t *testing.T) {
+func TestParseAddressErrors(t *testing.T) {
 	for in, want := range map[string]string{
 		"":                          "host:port",
 		"localhost":                 "host:port",
@@ -42,17 +42,17 @@ func TestParseAddressSaysWhatIsWrong(t *testing.T) {
 		"http://":                   "host is missing",
 		"http://:7091":              "host is missing",
 		"http:///docsgpt":           "host is missing",
-		"localhost:http":            "no URL",
-		"http://[::1":               "no URL",
-		"http://docs example":       "no URL",
-		"http://docs.example:70:91": "no URL",
+		"localhost:http":            "not a valid URL",
+		"http://[::1":               "not a valid URL",
+		"http://docs example":       "not a valid URL",
+		"http://docs.example:70:91": "not a valid URL",
 		"ftp://docs.example":        "scheme",
 		"unix://run/docsgpt.sock":   "unix//path/of/socket",
 		"unix/run/docsgpt.sock":     "unix//path/of/socket",
 		"unix/":                     "unix//path/of/socket",
-		"http://docs.example?a=b":   "no query",
-		"http://docs.example/?":     "no query",
-		"http://docs.example/#x":    "no fragment",
+		"http://docs.example?a=b":   "query or fragment",
+		"http://docs.example/?":     "query or fragment",
+		"http://docs.example/#x":    "query or fragment",
 	} {
 		t.Run(in, func(t *testing.T) {
 			if got, err := ParseAddress(in); err == nil {
@@ -64,7 +64,7 @@ func TestParseAddressSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
-func TestParseAddressShowsNoCredentials(t *testing.T) {
+func TestParseAddressHidesCredentials(t *testing.T) {
 	const secret = "s3cr3t"
 	for name, in := range map[string]string{
 		"password":                      "http://user:s3cr3t@docs.example:7091",

@@ -37,7 +37,7 @@ func text(n int) []byte {
 	return b
 }
 
-func TestReadBodyReadsAll(t *testing.T) {
+func TestReadBody(t *testing.T) {
 	const limit = 6 << 20
 	readers := map[string]func(io.Reader) io.Reader{
 		"at once":           func(r io.Reader) io.Reader { return r },
@@ -75,7 +75,7 @@ func TestReadBodyReadsAll(t *testing.T) {
 	}
 }
 
-func TestReadBodyKeepsToTheLimit(t *testing.T) {
+func TestReadBodyLimit(t *testing.T) {
 	for _, limit := range []int64{0, 1, 100, smallBuffer - 512, smallBuffer, 100_000} {
 		t.Run(fmt.Sprint(limit), func(t *testing.T) {
 			for _, length := range []int64{-1, limit} {
@@ -108,7 +108,7 @@ func (zeros) Read(b []byte) (int, error) {
 	return len(b), nil
 }
 
-func TestReadBodyReportsAnErrorInTheMiddle(t *testing.T) {
+func TestReadBodyError(t *testing.T) {
 	for _, size := range []int{0, 50, 50_000} {
 		for _, length := range []int64{-1, 60_000} {
 			body := io.MultiReader(bytes.NewReader(text(size)), iotest.ErrReader(io.ErrUnexpectedEOF))
@@ -120,7 +120,7 @@ func TestReadBodyReportsAnErrorInTheMiddle(t *testing.T) {
 }
 
 // Servers cut a body to its announced length, but a handler in between may replace it.
-func TestReadBodyEndsWhenTheLengthIsWrong(t *testing.T) {
+func TestReadBodyWrongLength(t *testing.T) {
 	for _, size := range []int{1, 100, smallBuffer, 20_000, 100_000} {
 		for _, length := range []int{0, 1, size / 2, size - 1, size + 1, 2 * size} {
 			t.Run(fmt.Sprintf("%d announced, %d sent", length, size), func(t *testing.T) {
@@ -160,7 +160,7 @@ func (m *miser) Read(p []byte) (int, error) {
 }
 
 // Announcing a large body costs a client nothing, so it must not cost the gate much either.
-func TestReadBodyGivesRoomToWhatHasCome(t *testing.T) {
+func TestReadBodyGrowsWithReceivedBytes(t *testing.T) {
 	for _, sent := range []int{1, 100_000, 500_000} {
 		for range 2 {
 			runtime.GC() // empties the pools, in which there may be larger buffers
@@ -172,7 +172,7 @@ func TestReadBodyGivesRoomToWhatHasCome(t *testing.T) {
 }
 
 // The memory of a body is asked for before it is taken, and what was taken is given back when more is refused.
-func TestReadBodyAsksForMemory(t *testing.T) {
+func TestReadBodyRequestsMemory(t *testing.T) {
 	use := &account{}
 	b, err := ReadBody(bytes.NewReader(text(1<<20)), 1<<20, 4<<20, 512, use)
 	if err != nil {

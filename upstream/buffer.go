@@ -10,12 +10,12 @@ import (
 	"sync/atomic"
 )
 
-// ErrTooLarge is returned for a body over its limit.
+// ErrTooLarge is returned for a body above its limit.
 var ErrTooLarge = errors.New("the body is too large")
 
-// Sizes of buffers: most bodies fit into a small one, which may grow a bit and is kept as such; up to a large one is kept
-// for the next request. Those in between have a pool for each size, with four sizes to a power of two, so that a small body
-// never takes a large buffer: what it uses would not be what it asked for.
+// Sizes of pooled buffers. Most bodies fit into a small buffer. A small buffer that has grown up to maxPooledSmall returns
+// to the pool of small ones. Above that there is a pool for each size up to largeBuffer, with four sizes per power of two:
+// a body must not get a buffer that is much larger than the memory that it has asked its [Allowance] for.
 const (
 	smallBuffer    = 8 << 10
 	maxPooledSmall = 2 * smallBuffer
@@ -30,56 +30,56 @@ var (
 	largeBuffers [sizes]sync.Pool
 )
 
-// bufferSize returns the size of the buffer for so many bytes, and its place in largeBuffers, which is below zero for a
-// small one.
+// bufferSize returns the size of the buffer for that number of bytes, and its index in largeBuffers, which is negative for
+// a small buffer.
 func bufferSize(bytes int) (size, place int) {
 	if bytes <= smallBuffer {
 		return smallBuffer, -1
 	}
-	bytes = max(bytes, maxPooledSmall+1) // a smaller one would be kept where it is not looked for
+	bytes = max(bytes, maxPooledSmall+1) // a smaller one would be put into the wrong pool
 	shift := bits.Len(uint(bytes-1)) - 3
 	steps := (bytes-1)>>shift + 1
 	return steps << shift, 4*(shift-leastShift) + steps - 5
 }
 
-// Room that a body gets while it comes in. Its announced length costs a client nothing to write: with room for all of it at
-// once, a thousand requests that send no byte of their bodies would take gigabytes.
+// Growth of the buffer of a body that is being received. Announcing a length costs a client nothing: if all of it were
+// allocated immediately, a thousand requests without any bytes of a body would use gigabytes.
 const (
-	initialCap   = 20<<10 - 512 // with a slack of 512 bytes it is a size of buffers
-	growthFactor = 4            // times what has come
+	initialCap   = 20<<10 - 512 // plus a slack of 512 bytes, it is a pooled size
+	growthFactor = 4            // times the bytes received
 )
 
-// Body is a request body that can be read several times, also at once.
+// Body is a request body that can be read several times, also concurrently.
 type Body interface {
 	// Len is the body's length in bytes.
 	Len() int64
 	// Open returns a new reader of the whole body. Closing it does not release the body.
 	Open() io.ReadCloser
-	// Release lets the body go. No reader may be in use then or afterwards.
+	// Release frees the body. No reader may be in use then or be opened afterwards.
 	Release()
 }
 
-// Allowance bounds what a body uses while it is received. An error refuses what was asked for.
+// Allowance bounds what a body uses while it is received. An error denies the request.
 type Allowance interface {
-	// Memory is asked for the bytes that the body may use in memory from now on.
+	// Memory requests the total number of bytes that the body may use in memory.
 	Memory(bytes int64) error
-	// Disk is asked for the bytes that the body may use in a file from now on.
+	// Disk requests the total number of bytes that the body may use in a file.
 	Disk(bytes int64) error
-	// Free tells that a spooled body uses nothing any more.
+	// Free reports that a spooled body no longer uses anything.
 	Free()
 }
 
-// unlimited is an allowance that refuses nothing.
+// unlimited is an allowance that denies nothing.
 type unlimited struct{}
 
 func (unlimited) Memory(int64) error { return nil }
 func (unlimited) Disk(int64) error   { return nil }
 func (unlimited) Free()              {}
 
-// Buffer is a request body in memory that several readers may share. It goes back to its pool when its maker, and the
-// last of the readers that hold it, have let it go.
+// Buffer is a request body in memory that several readers may share. It returns to its pool when its creator has released
+// it and all readers are closed.
 type Buffer struct {
-	Bytes []byte // its owner's to change until the first Reader is made
+	Bytes []byte // may be changed by the creator until the first reader is opened
 
 	refs atomic.Int32
 	pool bool
@@ -87,7 +87,7 @@ type Buffer struct {
 
 var _ Body = (*Buffer)(nil)
 
-// NewBuffer returns an empty buffer with room for size bytes. The caller must Release it once.
+// NewBuffer returns an empty buffer with a capacity of at least size bytes. The caller must call Release once.
 func NewBuffer(size int) *Buffer {
 	var b *Buffer
 	room, place := bufferSize(size)
@@ -106,7 +106,7 @@ func NewBuffer(size int) *Buffer {
 	return b
 }
 
-// Release lets the buffer go. Its bytes must not be used afterwards.
+// Release releases the creator's reference. The bytes must not be used afterwards.
 func (b *Buffer) Release() {
 	if b.refs.Add(-1) > 0 || !b.pool {
 		return
@@ -117,7 +117,7 @@ func (b *Buffer) Release() {
 		return
 	}
 	size, place := bufferSize(room)
-	if size > room { // its owner has replaced its bytes
+	if size > room { // the creator has replaced Bytes
 		place--
 	}
 	if place >= 0 && place < sizes {
@@ -128,18 +128,18 @@ func (b *Buffer) Release() {
 // Len implements Body.
 func (b *Buffer) Len() int64 { return int64(len(b.Bytes)) }
 
-// Open implements Body. The reader is of a type that net/http knows to be in memory, so that it writes the head and the
-// body of a request at once.
+// Open implements Body. The reader has a type that net/http knows to be in memory, so that it writes the header and the
+// body of a request together.
 func (b *Buffer) Open() io.ReadCloser { return io.NopCloser(bytes.NewReader(b.Bytes)) }
 
-// Reader returns a new reader of the whole buffer, which holds it until it is closed.
+// Reader returns a new reader of the whole buffer, which keeps the buffer until it is closed.
 func (b *Buffer) Reader() io.ReadCloser {
 	b.refs.Add(1)
 	return &refReadCloser{reader: bytes.NewReader(b.Bytes), release: b.Release}
 }
 
-// refReadCloser is a reader of something that is shared, which it lets go when it is closed, once. A connection may still be
-// bodyRef a body when the answer is there and the body is closed: what is read then must not be the next request's.
+// refReadCloser is a reader of a shared buffer, which it releases once, when it is closed. A connection may still be
+// sending the body when the response has arrived and the body is closed: it must not read the bytes of the next request.
 type refReadCloser struct {
 	mu      sync.Mutex
 	reader  io.Reader // nil: closed
@@ -166,14 +166,14 @@ func (r *refReadCloser) Close() error {
 	return nil
 }
 
-// ReadBody reads a whole body of at most limit bytes into a buffer with slack bytes to spare. length is the announced
-// length, or -1. allow is asked for the memory; nil allows all. The error is [ErrTooLarge], that of allow or what reading
-// gave; the buffer is nil then.
+// ReadBody reads a whole body of at most limit bytes into a buffer with slack bytes of spare capacity. length is the
+// announced length, or -1. It requests the memory from allow; nil allows everything. The error is [ErrTooLarge], the error
+// of allow or a read error; the buffer is nil then.
 func ReadBody(body io.Reader, length, limit int64, slack int, allow Allowance) (*Buffer, error) {
 	if length > limit {
 		return nil, ErrTooLarge
 	}
-	most := limit + 1 // so that the end is seen, and not only supposed
+	most := limit + 1 // one more, to read up to io.EOF
 	room := int64(smallBuffer - slack)
 	if length >= 0 {
 		most = length + 1
@@ -210,7 +210,7 @@ func ReadBody(body io.Reader, length, limit int64, slack int, allow Allowance) (
 	}
 }
 
-// askFor asks for the memory of a buffer for so many bytes.
+// askFor requests the memory of a buffer for that number of bytes.
 func askFor(bytes int, allow Allowance) error {
 	size, place := bufferSize(bytes)
 	if place >= sizes {
@@ -219,7 +219,7 @@ func askFor(bytes int, allow Allowance) error {
 	return allow.Memory(int64(size))
 }
 
-// room is how large the next buffer is, of which a body of most bytes is not given more than it needs.
+// room returns the size of the next buffer. It does not exceed the need of a body of most bytes.
 func (b *Buffer) room(most int) int {
 	room := growthFactor * cap(b.Bytes)
 	if len(b.Bytes) < most {
@@ -228,7 +228,7 @@ func (b *Buffer) room(most int) int {
 	return room
 }
 
-// grow returns a bigger buffer with the same bytes.
+// grow returns a larger buffer with the same bytes.
 func (b *Buffer) grow(size int) *Buffer {
 	bigger := NewBuffer(size)
 	bigger.Bytes = append(bigger.Bytes, b.Bytes...)

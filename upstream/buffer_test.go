@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-func TestNewBufferHasRoom(t *testing.T) {
+func TestNewBufferCapacity(t *testing.T) {
 	for _, size := range []int{0, 1, smallBuffer, smallBuffer + 1, 2 * smallBuffer, 1 << 20, largeBuffer, largeBuffer + 1} {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
 			for range 3 { // the later ones may come from a pool
@@ -24,7 +24,7 @@ func TestNewBufferHasRoom(t *testing.T) {
 	}
 }
 
-func TestReleasedBuffersAreUsedAgain(t *testing.T) {
+func TestReleasedBuffersAreReused(t *testing.T) {
 	for name, c := range map[string]struct {
 		size int
 		want bool
@@ -53,7 +53,7 @@ func TestReleasedBuffersAreUsedAgain(t *testing.T) {
 }
 
 // Buffers that are a bit larger than small ones go back to the pool in which such ones are looked for.
-func TestNoSizeIsAlwaysMadeAnew(t *testing.T) {
+func TestEverySizeIsPooled(t *testing.T) {
 	for _, size := range []int{smallBuffer + 1, smallBuffer + 5000, 2 * smallBuffer} {
 		if b := NewBuffer(size); cap(b.Bytes) <= maxPooledSmall {
 			t.Errorf("one for %d bytes has room for %d, so it is kept among the small ones", size, cap(b.Bytes))
@@ -70,7 +70,7 @@ func fill(size int) {
 	}
 }
 
-func TestReadersKeepTheBuffer(t *testing.T) {
+func TestReadersKeepBuffer(t *testing.T) {
 	for _, size := range []int{100, smallBuffer, 100_000} {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
 			want := bytes.Repeat([]byte("question"), size/8)
@@ -100,7 +100,7 @@ func TestReadersKeepTheBuffer(t *testing.T) {
 	}
 }
 
-func TestClosingAReaderTwiceReleasesOnce(t *testing.T) {
+func TestReaderDoubleClose(t *testing.T) {
 	b := NewBuffer(10)
 	r := b.Reader()
 	for range 3 {
@@ -115,7 +115,7 @@ func TestClosingAReaderTwiceReleasesOnce(t *testing.T) {
 }
 
 // Whoever still sends a body that was closed must not send what the next request has written into the same memory.
-func TestAClosedReaderReadsNothing(t *testing.T) {
+func TestReadAfterClose(t *testing.T) {
 	spool := NewSpool(nil)
 	if _, err := spool.Write([]byte("question")); err != nil {
 		t.Fatal(err)
@@ -140,7 +140,7 @@ func TestAClosedReaderReadsNothing(t *testing.T) {
 	}
 }
 
-func TestManyReadersAtOnce(t *testing.T) {
+func TestConcurrentReaders(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range 8 {
 		all.Go(func() {

@@ -8,14 +8,15 @@ import (
 	"time"
 )
 
-// chunkSize is how much is read at once. A stream's pieces are some hundred bytes; an open stream holds one of these.
+// chunkSize is the read buffer of a stream, in bytes. Chunks of a stream have some hundred bytes.
 const chunkSize = 4 << 10
 
 var bufPool = sync.Pool{New: func() any { return new([chunkSize]byte) }}
 
-// Copy reads src to its end and gives each piece to sink as it comes. If nothing comes for the idle time, stop is
-// called with [ErrIdleTimeout], which must make reading fail: it is the cancel function of the context that src was got
-// under. The error is nil at the regular end; sink's own error; the context's cause when it has ended; else [ErrTruncated].
+// Copy reads src to its end and passes each chunk to sink as it arrives. If nothing arrives for the idle time, it calls
+// stop with [ErrIdleTimeout]. stop must make reading fail: it is the cancel function of the context of the request that
+// src belongs to. Copy returns nil at the regular end, the error of sink, the cause of ctx if it has ended, or
+// [ErrTruncated] with its cause.
 func Copy(ctx context.Context, stop context.CancelCauseFunc, src io.Reader, idle time.Duration, sink func([]byte) error) error {
 	buf := bufPool.Get().(*[chunkSize]byte)
 	defer bufPool.Put(buf)
@@ -24,7 +25,7 @@ func Copy(ctx context.Context, stop context.CancelCauseFunc, src io.Reader, idle
 	for {
 		n, err := src.Read(buf[:])
 		if n > 0 {
-			// The time for the client to take a piece is not the upstream's.
+			// The time that the client takes to receive a chunk is not idle time of the upstream.
 			watch.Stop()
 			if err := sink(buf[:n]); err != nil {
 				return err

@@ -19,7 +19,7 @@ func source(ctx context.Context) (*io.PipeReader, *io.PipeWriter) {
 	return r, w
 }
 
-func TestRelayGivesEachPieceAsItComes(t *testing.T) {
+func TestCopyPassesChunksImmediately(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancelCause(t.Context())
 		defer stop(nil)
@@ -48,7 +48,7 @@ func TestRelayGivesEachPieceAsItComes(t *testing.T) {
 	})
 }
 
-func TestRelayGivesAllBytes(t *testing.T) {
+func TestCopyPassesAllBytes(t *testing.T) {
 	want := text(3*chunkSize + 17)
 	for name, src := range map[string]io.Reader{
 		"large pieces":            bytes.NewReader(want),
@@ -82,7 +82,7 @@ func (s *stutter) Read(b []byte) (int, error) {
 	return s.Reader.Read(b)
 }
 
-func TestRelayStopsASilentUpstream(t *testing.T) {
+func TestCopyIdleTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancelCause(t.Context())
 		defer stop(nil)
@@ -103,7 +103,7 @@ func TestRelayStopsASilentUpstream(t *testing.T) {
 	})
 }
 
-func TestRelayCountsOnlyTheUpstreamsSilence(t *testing.T) {
+func TestCopyIdleTimeExcludesSink(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancelCause(t.Context())
 		defer stop(nil)
@@ -129,7 +129,7 @@ func TestRelayCountsOnlyTheUpstreamsSilence(t *testing.T) {
 	})
 }
 
-func TestRelayTellsHowItEnded(t *testing.T) {
+func TestCopyErrors(t *testing.T) {
 	errClient, errGone := errors.New("the client does not take it"), errors.New("the client is gone")
 	for name, c := range map[string]struct {
 		end  error // of reading

@@ -25,7 +25,7 @@ func readRequest(r *bufio.Reader) (ok bool) {
 // bodies are what a POST may hold; the rules are the same for all.
 var bodies = map[string][]byte{"no body": nil, "a body": []byte("{}"), "a long body": long}
 
-func TestAConnectionClosedWhileUnusedIsReplaced(t *testing.T) {
+func TestSendReplacesClosedIdleConnection(t *testing.T) {
 	for name, body := range bodies {
 		t.Run(name, func(t *testing.T) {
 			var requests atomic.Int32
@@ -50,7 +50,7 @@ func TestAConnectionClosedWhileUnusedIsReplaced(t *testing.T) {
 }
 
 // The narrowest moment: the connection has been chosen for a request, and is closed before a byte of it is written.
-func TestAConnectionClosedWhenItIsTakenIsReplaced(t *testing.T) {
+func TestSendReplacesConnectionClosedOnUse(t *testing.T) {
 	for name, body := range bodies {
 		t.Run(name, func(t *testing.T) {
 			wait := make(chan struct{})
@@ -85,7 +85,7 @@ func TestAConnectionClosedWhenItIsTakenIsReplaced(t *testing.T) {
 	}
 }
 
-func TestAQuestionIsNeverSentTwice(t *testing.T) {
+func TestSendNeverSendsTwice(t *testing.T) {
 	for name, body := range bodies {
 		for when, first := range map[string]bool{"on a new connection": true, "on a used connection": false} {
 			t.Run(name+" "+when, func(t *testing.T) {
@@ -126,7 +126,7 @@ func TestAQuestionIsNeverSentTwice(t *testing.T) {
 }
 
 // The beginning of a request may have been enough for the upstream to act.
-func TestAQuestionThatIsHalfSentIsNotSentAgain(t *testing.T) {
+func TestSendDoesNotRetryPartialRequest(t *testing.T) {
 	var connections atomic.Int32
 	address := raw(t, func(number int, c net.Conn) {
 		connections.Add(1)

@@ -6,17 +6,17 @@ import (
 	"sync"
 )
 
-// bodyRef knows when a body is not needed any more. The connection pool may still read it after it has handed over the
-// answer, and it may send it again over another connection.
+// bodyRef releases a body when it is no longer needed. The connection pool may still read the body after it has returned
+// the response, and may send it again over another connection.
 type bodyRef struct {
 	body Body
 
 	mu              sync.Mutex
-	begun, finished int  // connections that were got for the request, and those that the request was written to
-	over            bool // the pool has handed over the answer, or an error: no further connection is tried
+	begun, finished int  // connections obtained for the request, and those that it was written to
+	over            bool // the pool has returned the response or an error, and tries no further connection
 }
 
-// withTrace returns a context under which the request must be sent.
+// withTrace returns the context with which the request must be sent.
 func (s *bodyRef) withTrace(ctx context.Context) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn:      func(httptrace.GotConnInfo) { s.update(func() { s.begun++ }) },
@@ -24,11 +24,11 @@ func (s *bodyRef) withTrace(ctx context.Context) context.Context {
 	})
 }
 
-// end is called when the pool has handed over the answer or an error.
+// end must be called when the pool has returned the response or an error.
 func (s *bodyRef) end() { s.update(func() { s.over = true }) }
 
-// update takes a step, and releases the body with the last one. A connection that fails before it takes the request makes
-// no last step; then the garbage collector has the body.
+// update changes the state, and releases the body when the state becomes done. If a connection fails before it takes the
+// request, the state never becomes done, and the garbage collector frees the body.
 func (s *bodyRef) update(do func()) {
 	s.mu.Lock()
 	before := s.done()

@@ -9,29 +9,29 @@ import (
 	"sync/atomic"
 )
 
-// SpoolMemory is how much of a spooled body stays in memory, in bytes; a larger one goes to a file as a whole.
+// SpoolMemory is the largest size of a spooled body in memory, in bytes. A larger body is moved to a file completely.
 const SpoolMemory = 256 << 10
 
-// ErrSpool is returned when a body cannot be written down. The cause is wrapped in it.
+// ErrSpool is returned if a body cannot be stored. It wraps the cause.
 var ErrSpool = errors.New("the body cannot be stored")
 
-// Spool is a request body that is written down before it is sent: its length must be known, and nothing of it may be
-// sent before it has been read to its end. A large one lies in a file without a name, which is gone when the spool is
-// released, and also when the process ends. Writing is for one goroutine; when it is over, readers may be opened.
+// Spool is a request body that is stored before it is sent, since its length must be known and nothing of it may be sent
+// before it has been read completely. A large body is in an unlinked temporary file, which disappears when the spool is
+// released or the process ends. Write is for one goroutine. Readers may be opened when writing is complete.
 type Spool struct {
 	allow  Allowance
 	memory []byte
 	file   *os.File
-	name   string // of the file, where an open file cannot be removed
+	name   string // of the file, on systems that cannot remove an open file
 	size   int64
 
-	refs atomic.Int32 // its maker and the open readers
+	refs atomic.Int32 // its creator and the open readers
 }
 
 var _ Body = (*Spool)(nil)
 
-// NewSpool returns an empty spool. The caller must Release it once. allow is asked before the body uses more memory or a
-// larger file, and its error is what Write returns; Free is called when the last reader is closed. It may be nil.
+// NewSpool returns an empty spool. The caller must call Release once. The spool asks allow before it uses more memory or a
+// larger file, and Write returns its error. It calls Free when the last reader is closed. allow may be nil.
 func NewSpool(allow Allowance) *Spool {
 	if allow == nil {
 		allow = unlimited{}
@@ -41,7 +41,7 @@ func NewSpool(allow Allowance) *Spool {
 	return s
 }
 
-// Write adds to the body. The error is that of the allowance, or [ErrSpool].
+// Write appends to the body. The error is the allowance's or [ErrSpool].
 func (s *Spool) Write(p []byte) (int, error) {
 	if s.file == nil && len(s.memory)+len(p) <= SpoolMemory {
 		if len(s.memory)+len(p) > cap(s.memory) {
@@ -69,7 +69,7 @@ func (s *Spool) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// grow makes room in memory: for a small form, or for all that may be there.
+// grow allocates memory: for a small form, or all of SpoolMemory.
 func (s *Spool) grow(size int) error {
 	room := SpoolMemory
 	if size <= SpoolMemory/8 {
@@ -82,7 +82,7 @@ func (s *Spool) grow(size int) error {
 	return nil
 }
 
-// toFile moves what is in memory to a file that nobody else can open.
+// toFile moves the body from memory to a file that only this user can open.
 func (s *Spool) toFile() error {
 	file, err := os.CreateTemp("", "docsgate-upload-*") // mode 0600
 	if err != nil {
@@ -99,13 +99,13 @@ func (s *Spool) toFile() error {
 	return s.allow.Memory(0)
 }
 
-// OnDisk tells whether the body lies in a file.
+// OnDisk reports whether the body is in a file.
 func (s *Spool) OnDisk() bool { return s.file != nil }
 
 // Len implements Body.
 func (s *Spool) Len() int64 { return s.size }
 
-// Open implements Body. The spool is kept until the reader is closed.
+// Open implements Body. The reader keeps the spool until it is closed.
 func (s *Spool) Open() io.ReadCloser {
 	s.refs.Add(1)
 	if s.file != nil {
@@ -125,16 +125,16 @@ func (s *Spool) Release() {
 	}
 	s.file.Close()
 	if s.name != "" {
-		_ = os.Remove(s.name) // there is nothing else to do about it
+		_ = os.Remove(s.name) // an error cannot be handled
 	}
 }
 
-// Limit returns a reader of at most n bytes of r. What is longer ends in [ErrTooLarge].
+// Limit returns a reader of r that returns [ErrTooLarge] after n bytes, unless r ends there.
 func Limit(r io.Reader, n int64) io.Reader { return &limited{r, n} }
 
 type limited struct {
 	r    io.Reader
-	left int64 // below 0: one byte too many was read
+	left int64 // negative: one byte too many was read
 }
 
 func (l *limited) Read(p []byte) (int, error) {

@@ -52,7 +52,7 @@ func spoolOf(t *testing.T, text []byte, piece int, allow Allowance) *Spool {
 	return s
 }
 
-func TestSpoolGivesBackWhatWasWritten(t *testing.T) {
+func TestSpoolRoundTrip(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	for _, size := range []int{0, 1, SpoolMemory - 1, SpoolMemory, SpoolMemory + 1, 3 << 20} {
 		for _, piece := range []int{1000, SpoolMemory, 4 << 20} {
@@ -100,7 +100,7 @@ func TestSpoolGivesBackWhatWasWritten(t *testing.T) {
 }
 
 // Nobody else can open the file, and nothing is left of it.
-func TestSpoolLeavesNoFile(t *testing.T) {
+func TestSpoolRemovesFile(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Setenv("TMP", t.TempDir())
 	}
@@ -120,7 +120,7 @@ func TestSpoolLeavesNoFile(t *testing.T) {
 	}
 }
 
-func TestSpoolRefuses(t *testing.T) {
+func TestSpoolErrors(t *testing.T) {
 	use := &account{mostDisk: SpoolMemory}
 	s := NewSpool(use)
 	defer s.Release()

@@ -23,7 +23,7 @@ func stream(ctx context.Context, u *Upstream, sink func([]byte) error) error {
 	return Copy(ctx, stop, resp.Body, u.IdleTimeout(), sink)
 }
 
-func TestStreamComesPieceByPiece(t *testing.T) {
+func TestStreamArrivesInChunks(t *testing.T) {
 	next := make(chan struct{})
 	u, _ := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -51,7 +51,7 @@ func TestStreamComesPieceByPiece(t *testing.T) {
 	}
 }
 
-func TestStreamThatFallsSilentIsEnded(t *testing.T) {
+func TestStreamIdleTimeout(t *testing.T) {
 	closed := make(chan struct{})
 	u, _ := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		defer close(closed)
@@ -66,7 +66,7 @@ func TestStreamThatFallsSilentIsEnded(t *testing.T) {
 	<-closed // the upstream is told
 }
 
-func TestClientGoneInTheMiddleOfAStream(t *testing.T) {
+func TestStreamCanceled(t *testing.T) {
 	errGone := errors.New("the client is gone")
 	for name, how := range map[string]func(stop context.CancelCauseFunc) error{
 		"its context ends":      func(stop context.CancelCauseFunc) error { stop(errGone); return nil },
@@ -92,7 +92,7 @@ func TestClientGoneInTheMiddleOfAStream(t *testing.T) {
 	}
 }
 
-func TestStreamThatIsCut(t *testing.T) {
+func TestStreamTruncated(t *testing.T) {
 	for name, start := range map[string]string{
 		"chunked, between chunks": "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\ntext\r\n",
 		"chunked, in a chunk":     "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\ntext",

@@ -11,37 +11,37 @@ import (
 	"time"
 )
 
-// Defaults of an upstream's times.
+// Default timeouts of an upstream.
 const (
 	DefaultDialTimeout = 5 * time.Second
-	// DefaultResponseHeaderTimeout is long: models think for minutes, and a request that is not streamed is answered only
-	// when the whole text is there.
+	// DefaultResponseHeaderTimeout is long: a model may think for minutes, and a response that is not a stream
+	// starts only when the text is complete.
 	DefaultResponseHeaderTimeout = 10 * time.Minute
-	// DefaultIdleTimeout is the longest silence in a stream. DocsGPT before 0.19 sends nothing while a tool works.
+	// DefaultIdleTimeout is the longest silence in a stream. DocsGPT before 0.19 sends nothing while a tool runs.
 	DefaultIdleTimeout = 5 * time.Minute
-	// DefaultIdleConnTimeout is how long an unused connection is kept. DocsGPT's servers close theirs after 5 s, seen at
-	// 4.7; a connection that both sides close at once would cost a request.
+	// DefaultIdleConnTimeout is how long an idle connection is kept. DocsGPT's servers close theirs after 5 s, sometimes
+	// after 4.7 s. Closing it on both sides at the same time would fail a request.
 	DefaultIdleConnTimeout = 4 * time.Second
 )
 
-// Config says where an upstream is and how long to wait for it. Zero times are the defaults.
+// Config is the address and the timeouts of an upstream. Zero durations mean the defaults.
 type Config struct {
 	Address               Address
-	DialTimeout           time.Duration // to connect, and for the TLS handshake
-	ResponseHeaderTimeout time.Duration // from sending the request to the answer's first byte
-	IdleTimeout           time.Duration // between two pieces of an answer
-	IdleConnTimeout       time.Duration // of unused connections
+	DialTimeout           time.Duration // for connecting and for the TLS handshake
+	ResponseHeaderTimeout time.Duration // from sending the request to the headers of the response
+	IdleTimeout           time.Duration // between two chunks of a response
+	IdleConnTimeout       time.Duration // of idle connections
 	TLS                   *tls.Config   // for https; nil: the system's roots
 }
 
-// Upstream sends requests to one place over its own connections. It is safe for concurrent use.
+// Upstream sends requests to one address over its own connections. It is safe for concurrent use.
 type Upstream struct {
 	config    Config
 	transport *http.Transport
 	template  *http.Request // of each request
 }
 
-// New returns an upstream; nothing is connected yet.
+// New returns an upstream. It does not connect yet.
 func New(c Config) *Upstream {
 	setDefault(&c.DialTimeout, DefaultDialTimeout)
 	setDefault(&c.ResponseHeaderTimeout, DefaultResponseHeaderTimeout)
@@ -61,7 +61,7 @@ func New(c Config) *Upstream {
 		TLSHandshakeTimeout: c.DialTimeout,
 		IdleConnTimeout:     c.IdleConnTimeout,
 		MaxIdleConnsPerHost: 1024,
-		// An answer in another encoding could not be relayed event by event.
+		// A compressed response could not be relayed event by event.
 		DisableCompression: true,
 	}}
 }
@@ -72,13 +72,13 @@ func setDefault(d *time.Duration, value time.Duration) {
 	}
 }
 
-// Close closes the unused connections; requests under way go on.
+// Close closes the idle connections. Requests in flight continue.
 func (u *Upstream) Close() { u.transport.CloseIdleConnections() }
 
-// IdleTimeout is the longest silence in an answer.
+// IdleTimeout returns the longest allowed silence in a response.
 func (u *Upstream) IdleTimeout() time.Duration { return u.config.IdleTimeout }
 
-// Request is what is sent. Header and Body are taken over; the body is released when it is not needed any more.
+// Request is a request to send. Send takes ownership of Header and Body, and releases the body when it is no longer needed.
 type Request struct {
 	Method string
 	Path   string // canonical, begins with a slash
@@ -87,13 +87,13 @@ type Request struct {
 	Body   Body // nil: none
 }
 
-// Send sends the request and returns the answer when its headers are there; the caller must close its body. When ctx
-// ends, the connection is closed at once. If the headers take too long, stop is called with [ErrTimeout]; it is ctx's
-// cancel function. An upstream that takes a request and never reads it counts as too slow, too.
+// Send sends the request and returns the response when its headers have arrived; the caller must close its body. When ctx
+// ends, the connection is closed immediately. If the headers take too long, Send calls stop, the cancel function of ctx,
+// with [ErrTimeout]. That includes an upstream that accepts a connection and never reads the request.
 //
-// A connection that the upstream closed while it was unused is replaced by another one only if nothing of the
-// request was written to it: a question must not be answered (and paid for) twice. That is what [http.Transport]
-// does for a POST whose body can be had again; the error is one of [ErrUnavailable], [ErrTimeout] and ctx's own.
+// If the upstream has closed an idle connection, Send uses another one only if nothing of the request was written: a
+// question must not be answered, and paid for, twice. [http.Transport] does so for a POST with GetBody. The error is
+// [ErrUnavailable], [ErrTimeout] or the cause of ctx.
 func (u *Upstream) Send(ctx context.Context, stop context.CancelCauseFunc, r Request) (*http.Response, error) {
 	target := *u.config.Address.URL
 	target.Path, target.RawQuery = target.Path+r.Path, r.Query
@@ -119,30 +119,30 @@ func (u *Upstream) Send(ctx context.Context, stop context.CancelCauseFunc, r Req
 		if err == nil {
 			return resp, nil
 		}
-		// The transport says this only of a connection that was closed before it took the request. It does not try again
-		// by itself, and has no name for the error.
+		// The transport returns this error only for a connection that was closed before it took the request. It does not
+		// retry then, and does not export the error.
 		if err.Error() != "http: server closed idle connection" {
 			return nil, classify(ctx, err)
 		}
 	}
 }
 
-// Errors of an upstream. What happened in detail is wrapped in them, for logs.
+// Errors of an upstream. [Error] adds the cause, for logs.
 var (
 	ErrUnavailable = errors.New("the upstream cannot be reached")
-	ErrTimeout     = errors.New("the upstream took too long")
-	ErrIdleTimeout = errors.New("the upstream fell silent")
-	ErrTruncated   = errors.New("the upstream broke off its answer")
+	ErrTimeout     = errors.New("the upstream took too long to respond")
+	ErrIdleTimeout = errors.New("the upstream stopped sending")
+	ErrTruncated   = errors.New("the upstream's response was truncated")
 )
 
-// Error is one of the errors above with what caused it.
+// Error is one of the errors above, in Kind, and its cause.
 type Error struct{ Kind, Cause error }
 
 // Error implements error.
-func (f *Error) Error() string { return f.Kind.Error() + ": " + f.Cause.Error() }
+func (e *Error) Error() string { return e.Kind.Error() + ": " + e.Cause.Error() }
 
-// Unwrap implements errors.Is for both.
-func (f *Error) Unwrap() []error { return []error{f.Kind, f.Cause} }
+// Unwrap makes errors.Is match both.
+func (e *Error) Unwrap() []error { return []error{e.Kind, e.Cause} }
 
 func classify(ctx context.Context, err error) error {
 	if ctx.Err() != nil {

@@ -19,7 +19,7 @@ import (
 	"time"
 )
 
-func TestSendIsExact(t *testing.T) {
+func TestSendRequest(t *testing.T) {
 	for name, c := range map[string]struct {
 		method, base, path string
 		body               []byte
@@ -105,7 +105,7 @@ func TestSendIsExact(t *testing.T) {
 	}
 }
 
-func TestAnswerComesAsItIs(t *testing.T) {
+func TestSendReturnsResponseUnchanged(t *testing.T) {
 	u, _ := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Encoding", "gzip")
 		w.Header().Set("Location", "/elsewhere")
@@ -172,7 +172,7 @@ func TestTLS(t *testing.T) {
 	})
 }
 
-func TestConnectionsAreReused(t *testing.T) {
+func TestSendReusesConnections(t *testing.T) {
 	const clients = 50
 	var made atomic.Int32
 	var arrived sync.WaitGroup
@@ -207,7 +207,7 @@ func TestConnectionsAreReused(t *testing.T) {
 	}
 }
 
-func TestNobodyThere(t *testing.T) {
+func TestSendUnavailable(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -226,7 +226,7 @@ func TestNobodyThere(t *testing.T) {
 	}
 }
 
-func TestNoFirstByte(t *testing.T) {
+func TestSendResponseHeaderTimeout(t *testing.T) {
 	u, server := serve(t, func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		<-r.Context().Done()
@@ -238,7 +238,7 @@ func TestNoFirstByte(t *testing.T) {
 	server.Close()
 }
 
-func TestSilentHandshake(t *testing.T) {
+func TestSendHandshakeTimeout(t *testing.T) {
 	address := raw(t, func(_ int, c net.Conn) { _, _ = io.Copy(io.Discard, c) })
 	u := connect(t, "https://"+address, func(c *Config) { c.DialTimeout = 20 * time.Millisecond })
 	if _, err := post(t.Context(), t, u, []byte("{}")); !errors.Is(err, ErrTimeout) && !errors.Is(err, ErrUnavailable) {
@@ -246,7 +246,7 @@ func TestSilentHandshake(t *testing.T) {
 	}
 }
 
-func TestClientGoneBeforeTheAnswer(t *testing.T) {
+func TestSendCanceledBeforeResponse(t *testing.T) {
 	errGone := errors.New("the client is gone")
 	arrived, closed := make(chan struct{}), make(chan struct{})
 	u, _ := serve(t, func(_ http.ResponseWriter, r *http.Request) {
@@ -267,7 +267,7 @@ func TestClientGoneBeforeTheAnswer(t *testing.T) {
 	<-closed // the upstream is told
 }
 
-func TestClientGoneWhileTheRequestIsSent(t *testing.T) {
+func TestSendCanceledWhileSending(t *testing.T) {
 	errGone := errors.New("the client is gone")
 	ctx, stop := context.WithCancelCause(t.Context())
 	defer stop(nil)
@@ -284,7 +284,7 @@ func TestClientGoneWhileTheRequestIsSent(t *testing.T) {
 	<-end // the upstream is told
 }
 
-func TestAnswerBeforeTheBodyIsRead(t *testing.T) {
+func TestSendResponseBeforeBodyIsRead(t *testing.T) {
 	u, _ := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusRequestEntityTooLarge)
 	})
@@ -313,7 +313,7 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-func TestFailureHoldsBoth(t *testing.T) {
+func TestErrorUnwrapsBoth(t *testing.T) {
 	cause := errors.New("why")
 	var err error = &Error{ErrTruncated, cause}
 	if !errors.Is(err, ErrTruncated) || !errors.Is(err, cause) || errors.Is(err, ErrIdleTimeout) {

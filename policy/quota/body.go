@@ -6,15 +6,15 @@ import (
 	"time"
 )
 
-// Connection is where a body comes from.
+// Connection is the connection that a body is received from.
 type Connection interface {
-	// InterruptRead makes a read of the body that is under way, and all further ones, fail. It is called with the
-	// quota locked, and never after [Body.End]. An error means that reads cannot be interrupted.
+	// InterruptRead makes the current read of the body, and all later ones, fail. It is called with the quota locked, and
+	// never after [Body.End]. An error means that reads cannot be interrupted.
 	InterruptRead() error
 }
 
-// Body is one request body and what it uses. The zero value uses nothing. Its methods are for one goroutine at a time;
-// after Reader, [Body.End] and [Body.Free] must be called.
+// Body is one request body and its usage. The zero value uses nothing. Its methods must not be called concurrently. After
+// [Body.Receive], [Body.End] and [Body.Free] must be called.
 type Body struct {
 	quota      *Quota
 	source     io.Reader
@@ -24,26 +24,26 @@ type Body struct {
 
 	// Guarded by the quota's mutex.
 	previous, next *Body // in Quota.received
-	receiving      bool  // it is in that list
+	receiving      bool  // whether it is in that list
 	owner          string
 	held           usage
-	stopped        error     // why it is not received to its end
-	leaving        bool      // it was evicted, and frees what it holds at once
+	stopped        error     // why it is not received completely; nil: not stopped
+	evicted        bool      // whether it was evicted and is freeing its usage
 	begun          time.Time // the first read
-	mark           time.Time // begin of the current window
-	markRead       int64     // bytes up to then
+	windowStart    time.Time // begin of the current window
+	windowRead     int64     // bytes read before the current window
 	swept          time.Time // the last sweep
-	sweptRead      int64     // bytes up to then
-	rate           float64   // bytes per second in the last seconds; not known before the first sweep
+	sweptRead      int64     // bytes read before the last sweep
+	rate           float64   // bytes per second in the last seconds; not set before the first sweep
 }
 
-// Receive prepares a body that is read from source and not owned by a key. It is counted from the first call of Memory
-// or Disk on.
+// Receive prepares a body that is read from source and has no owner yet. The body is accounted from the first call of
+// Memory or Disk on.
 func (b *Body) Receive(q *Quota, source io.Reader, connection Connection) {
 	b.quota, b.source, b.connection = q, source, connection
 }
 
-// Read implements io.Reader. Where the body was stopped, the error is the reason, such as [ErrTooSlow].
+// Read implements io.Reader. If the body was stopped, the error is the reason, such as [ErrTooSlow].
 func (b *Body) Read(p []byte) (int, error) {
 	n, err := b.source.Read(p)
 	b.read.Add(int64(n))
@@ -64,11 +64,11 @@ func (b *Body) Read(p []byte) (int, error) {
 // AtEnd reports whether the body was read to its end.
 func (b *Body) AtEnd() bool { return b.atEnd }
 
-// Begun reports whether any of the body was read.
+// Begun reports whether any byte of the body was read.
 func (b *Body) Begun() bool { return b.read.Load() > 0 }
 
-// Memory sets how many bytes the body uses in memory. The error is [ErrBusy], [ErrKeyShare], or why the body was
-// stopped; nothing is changed then. After [Body.End] it does nothing.
+// Memory sets the number of bytes that the body uses in memory. The error is [ErrBusy], [ErrKeyShare], or the reason why
+// the body was stopped; the usage is unchanged then. After [Body.End] it does nothing.
 func (b *Body) Memory(bytes int64) error {
 	b.quota.mu.Lock()
 	defer b.quota.mu.Unlock()
@@ -84,7 +84,7 @@ func (b *Body) Memory(bytes int64) error {
 	return b.quota.grant(b, b.owner, want)
 }
 
-// Disk sets how many bytes the body uses in a file. The errors are those of Memory.
+// Disk sets the number of bytes that the body uses in a file. The errors are those of Memory.
 func (b *Body) Disk(bytes int64) error {
 	b.quota.mu.Lock()
 	defer b.quota.mu.Unlock()
@@ -94,18 +94,18 @@ func (b *Body) Disk(bytes int64) error {
 	return b.quota.grant(b, b.owner, want)
 }
 
-// begin counts the body from now on.
+// begin starts the accounting of the body.
 func (b *Body) begin() {
 	if b.begun.IsZero() {
 		b.begun = time.Now()
-		b.mark = b.begun
+		b.windowStart = b.begun
 		b.receiving = true
 		b.quota.received.add(b)
 		b.quota.sweepSoon()
 	}
 }
 
-// Own moves the body, and all that it uses, to a key's share. The errors are those of Memory.
+// Own moves the body and its usage to the share of a key. The errors are those of Memory.
 func (b *Body) Own(key string) error {
 	q := b.quota
 	if q == nil {
@@ -119,8 +119,8 @@ func (b *Body) Own(key string) error {
 	return q.grant(b, key, b.held)
 }
 
-// End tells that the body is not read any more: its memory is not counted from now on, and it is neither evicted nor
-// too slow. The error is why it was stopped before. It may be called several times.
+// End reports that the body is no longer read: its memory is no longer accounted, and it can no longer be evicted or be
+// too slow. The error is the reason why it was stopped before. It may be called several times.
 func (b *Body) End() error {
 	q := b.quota
 	if q == nil {
@@ -144,8 +144,7 @@ func (b *Body) end() {
 	q.assign(b, b.owner, want)
 }
 
-// Free ends the body, if it has not ended yet, and frees all that it uses. It may be called several times, and after
-// the request is over.
+// Free ends the body, if necessary, and frees its usage. It may be called several times, and after the end of the request.
 func (b *Body) Free() {
 	q := b.quota
 	if q == nil {
@@ -155,7 +154,7 @@ func (b *Body) Free() {
 	defer q.mu.Unlock()
 	b.end()
 	q.assign(b, b.owner, usage{})
-	b.leaving = false
+	b.evicted = false
 }
 
 // Stopped reports whether the body was stopped.

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// grant gives a body what it wants, as one of the owner's. Where the owner's share is in use, slower bodies are evicted
-// and grant waits until they have freed their part, with the quota unlocked.
+// grant gives a body the usage want, accounted to owner. If the owner's share is exhausted, grant evicts slower bodies and
+// waits, with the quota unlocked, until they have freed their part.
 func (q *Quota) grant(b *Body, owner string, want usage) error {
 	var late <-chan time.Time
 	for {
@@ -52,8 +52,8 @@ func (q *Quota) grant(b *Body, owner string, want usage) error {
 	}
 }
 
-// fits reports whether there is enough of all resources now. If not, and no error says that there never will be, it has
-// evicted bodies that make room.
+// fits reports whether there is enough of all resources now. If it returns false without an error, it has evicted bodies
+// that will make room. An error means that there is not enough.
 func (q *Quota) fits(b *Body, owner string, more usage) (bool, error) {
 	pool := q.poolOf(owner)
 	enough := true
@@ -70,7 +70,7 @@ func (q *Quota) fits(b *Body, owner string, more usage) (bool, error) {
 			continue
 		}
 		enough = false
-		if !q.makeRoom(b, owner, r, over-pool.leaving[r]) {
+		if !q.makeRoom(b, owner, r, over-pool.evicting[r]) {
 			if owner != "" {
 				return false, ErrKeyShare
 			}
@@ -80,11 +80,11 @@ func (q *Quota) fits(b *Body, owner string, more usage) (bool, error) {
 	return enough, nil
 }
 
-// makeRoom evicts the slowest bodies of an owner until so much of a resource is about to be free. If that is not
+// makeRoom evicts the slowest bodies of an owner until that much of a resource is about to be freed. If that is not
 // possible, it evicts none.
 func (q *Quota) makeRoom(b *Body, owner string, r resource, over int64) bool {
 	if over <= 0 {
-		return true // others have been evicted already
+		return true // enough bodies have been evicted already
 	}
 	now := time.Now()
 	var candidates []*Body
@@ -111,15 +111,15 @@ func (q *Quota) makeRoom(b *Body, owner string, r resource, over int64) bool {
 			over -= c.held[r]
 		}
 	}
-	return over <= 0 // not if the reads of one cannot be interrupted: it frees its part later
+	return over <= 0 // false if the reads of a body cannot be interrupted: it frees its part later
 }
 
-// slow reports whether a body of a key is so slow that another one of the same key evicts it.
+// slow reports whether a body of a key is slow enough to be evicted by another one of the same key.
 func (q *Quota) slow(b *Body, now time.Time) bool {
 	return !b.young(now) && b.recentRate(now) < float64(slowFactor*q.minRate)
 }
 
-// slower orders bodies for eviction. Those that have just begun come last, since little is known of their rate.
+// slower orders bodies for eviction. Bodies that have just begun come last, since little is known about their rate.
 func (b *Body) slower(other *Body, now time.Time) bool {
 	if young := b.young(now); young != other.young(now) {
 		return !young
@@ -127,24 +127,24 @@ func (b *Body) slower(other *Body, now time.Time) bool {
 	return b.recentRate(now) < other.recentRate(now)
 }
 
-// stop ends the reception of a body. It reports whether the body will free at once what it holds.
+// stop ends the reception of a body. It reports whether the body will free its usage immediately.
 func (q *Quota) stop(b *Body, reason error) bool {
 	b.stopped = reason
 	q.wake()
 	if b.connection.InterruptRead() != nil {
 		return false
 	}
-	b.leaving = true
+	b.evicted = true
 	p := q.poolOf(b.owner)
 	for r := range resources {
-		p.leaving[r] += b.held[r]
+		p.evicting[r] += b.held[r]
 	}
 	return true
 }
 
-func (b *Body) young(now time.Time) bool { return now.Sub(b.begun) < youth }
+func (b *Body) young(now time.Time) bool { return now.Sub(b.begun) < minAge }
 
-// recentRate is how fast a body came in during the last seconds, in bytes per second.
+// recentRate returns the rate at which a body was received in the last seconds, in bytes per second.
 func (b *Body) recentRate(now time.Time) float64 {
 	if b.swept.IsZero() {
 		return float64(b.read.Load()) / max(now.Sub(b.begun), time.Second).Seconds()
@@ -152,7 +152,7 @@ func (b *Body) recentRate(now time.Time) float64 {
 	return b.rate
 }
 
-// sweepSoon starts the timer of sweep, which runs as long as a body is being received.
+// sweepSoon starts the timer of sweep, which runs as long as any body is being received.
 func (q *Quota) sweepSoon() {
 	if !q.sweeping {
 		q.sweeping = true
@@ -173,9 +173,9 @@ func (q *Quota) sweep() {
 		got := b.read.Load()
 		b.measure(now, got)
 		switch {
-		case got-b.markRead >= enough:
-			b.mark, b.markRead = now, got
-		case now.Sub(b.mark) >= window:
+		case got-b.windowRead >= enough:
+			b.windowStart, b.windowRead = now, got
+		case now.Sub(b.windowStart) >= window:
 			q.stop(b, ErrTooSlow)
 		}
 	}
@@ -185,7 +185,7 @@ func (q *Quota) sweep() {
 	}
 }
 
-// measure updates the recent rate: an average in which a second counts for four fifths of the one after it.
+// measure updates the recent rate: an average in which a second weighs four fifths of the one after it.
 func (b *Body) measure(now time.Time, got int64) {
 	if b.swept.IsZero() {
 		b.rate = b.recentRate(now)

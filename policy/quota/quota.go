@@ -1,5 +1,11 @@
-// Package quota bounds what request bodies use while they are received: memory, disk and time. It knows neither HTTP nor
-// keys: a body has an owner, which is a key's ID, or none while its key is not known.
+// Package quota bounds the memory, disk space and time that request bodies use while they are received.
+//
+//   - [Quota] divides memory and files into shares: one for all bodies whose key is not known yet, one for each key, and an
+//     upper limit for all keys together. It evicts the slowest body if a share is exhausted, and stops bodies that are
+//     received too slowly.
+//   - [Body] is one body that is being received, and what it uses.
+//
+// The package does not depend on HTTP or keys: the owner of a body is the ID of a key, or empty.
 package quota
 
 import (
@@ -8,11 +14,11 @@ import (
 	"time"
 )
 
-// Errors of a body that cannot be received, or not to its end.
+// Errors of a body that is not received, or not completely.
 var (
 	ErrBusy     = errors.New("too many request bodies are being received")
 	ErrKeyShare = errors.New("the key's share of request bodies is in use")
-	ErrEvicted  = errors.New("the body was received more slowly than all others, and its place is needed")
+	ErrEvicted  = errors.New("the body was evicted as the slowest one to make room for another")
 	ErrTooSlow  = errors.New("the body is received too slowly")
 )
 
@@ -23,44 +29,44 @@ const (
 	DefaultMinRate = 1 << 10
 )
 
-// Shares is in how many shares each resource is divided: bodies whose key is not known have one, all keys together have
-// the others, and one key has one at most.
+// Shares is the number of shares into which each resource is divided. Bodies whose key is not known have one, all keys
+// together have the others, and a single key has at most one.
 const Shares = 4
 
 const (
-	// SmallBody is the most memory of a small body, in bytes. Small bodies have memory of their own, so that large ones
-	// cannot use up theirs.
+	// SmallBody is the largest memory of a small body, in bytes. Small bodies have memory of their own, which large ones
+	// cannot exhaust.
 	SmallBody = 24 << 10
 
-	// slotShare is how many files belong to a share.
+	// slotShare is the number of files in a share.
 	slotShare = 16
 
-	// window is how long a body may take for as many bytes as the minimum rate gives for that time. The first window
-	// begins with the request, so it is also the allowance for a slow start. Any pause that is shorter does no harm.
+	// window is the time in which a body must make progress: it must receive the bytes that the minimum rate amounts to in
+	// that time. The first window begins with the first read, so it also covers a slow start. Shorter pauses are harmless.
 	window = 30 * time.Second
 
-	// youth is how long a body is received before it is compared with others.
-	youth = 2 * time.Second
+	// minAge is how long a body is received before its rate is compared with others.
+	minAge = 2 * time.Second
 
-	// slowFactor is how many times the minimum rate a body of a key must reach, so that no other body of the same key
-	// evicts it. A key in a web page is public, so the requests with it are not all of one client.
+	// slowFactor times the minimum rate is the rate from which a body of a key cannot be evicted by another body of the same
+	// key. A key in a web page is public, so its requests come from different clients.
 	slowFactor = 8
 
-	// sweepInterval is the time between two looks at the rates.
+	// sweepInterval is the time between two measurements of the rates.
 	sweepInterval = time.Second
 
-	// evictionTime is how long an evicted body may take to free what it holds.
+	// evictionTime is how long an evicted body may take to free its resources.
 	evictionTime = time.Second
 )
 
-// Limits are the bounds over all bodies. A zero field means the default.
+// Limits bounds all bodies together. A zero field means the default.
 type Limits struct {
 	Memory  int64 // bytes in memory
 	Disk    int64 // bytes in files
 	MinRate int64 // bytes per second, of each body
 }
 
-// resource is something that bodies use.
+// resource is a resource that bodies use.
 type resource int
 
 const (
@@ -74,23 +80,23 @@ const (
 // usage is an amount of each resource.
 type usage [resources]int64
 
-// pool is what a group of bodies uses: those without a known key, or those of one key.
+// pool is the usage of a group of bodies: those without a known key, or those of one key.
 type pool struct {
-	used    usage
-	leaving usage // the part of used that evicted bodies are about to free
+	used     usage
+	evicting usage // the part of used that evicted bodies are freeing
 }
 
-// Quota is the accounting over all bodies. It is safe for concurrent use.
+// Quota accounts for all bodies. It is safe for concurrent use.
 type Quota struct {
 	mu        sync.Mutex
 	share     usage
 	minRate   int64
 	anonymous pool
-	keyed     usage // of all keys together
+	keyed     usage // usage of all keys together
 	keys      map[string]*pool
 	received  list
 	freed     chan struct{} // closed when something is freed; nil if no body waits
-	sweeping  bool          // the timer of sweep runs
+	sweeping  bool          // whether the timer of sweep runs
 }
 
 // New returns an empty quota.
@@ -100,8 +106,8 @@ func New(l Limits) *Quota {
 	return q
 }
 
-// SetLimits replaces the limits. They hold for bodies that are being received, too; what a body has already is not taken
-// from it.
+// SetLimits replaces the limits. They also apply to bodies that are being received, but take nothing from a body that it
+// has already.
 func (q *Quota) SetLimits(l Limits) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -130,22 +136,22 @@ func (q *Quota) poolOf(owner string) *pool {
 	return p
 }
 
-// forget drops the pool of a key that uses nothing.
+// forget removes the pool of a key that uses nothing.
 func (q *Quota) forget(owner string) {
 	if p := q.keys[owner]; p != nil && p.used == (usage{}) {
 		delete(q.keys, owner)
 	}
 }
 
-// assign makes a body hold want, as one of the owner's.
+// assign makes a body use want, accounted to owner.
 func (q *Quota) assign(b *Body, owner string, want usage) {
 	from, to := q.poolOf(b.owner), q.poolOf(owner)
 	for r := range resources {
 		from.used[r] -= b.held[r]
 		to.used[r] += want[r]
-		if b.leaving {
-			from.leaving[r] -= b.held[r]
-			to.leaving[r] += want[r]
+		if b.evicted {
+			from.evicting[r] -= b.held[r]
+			to.evicting[r] += want[r]
 		}
 		if b.owner != "" {
 			q.keyed[r] -= b.held[r]
@@ -161,7 +167,7 @@ func (q *Quota) assign(b *Body, owner string, want usage) {
 	q.wake()
 }
 
-// wake lets those look again who wait for something to be freed.
+// wake makes all goroutines in grant check again whether there is enough.
 func (q *Quota) wake() {
 	if q.freed != nil {
 		close(q.freed)

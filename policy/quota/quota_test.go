@@ -138,7 +138,7 @@ func inBubble(t *testing.T, l Limits, test func(t *testing.T, q *Quota)) {
 	})
 }
 
-func TestTheSlowestBodyWithoutAKeyIsEvicted(t *testing.T) {
+func TestSlowestAnonymousBodyIsEvicted(t *testing.T) {
 	inBubble(t, Limits{}, func(t *testing.T, q *Quota) {
 		crowd := make([]*client, slotShare)
 		for i := range crowd {
@@ -170,7 +170,7 @@ func TestTheSlowestBodyWithoutAKeyIsEvicted(t *testing.T) {
 	})
 }
 
-func TestABodyThatHasJustBegunIsNotTheSlowest(t *testing.T) {
+func TestYoungBodyIsEvictedLast(t *testing.T) {
 	inBubble(t, Limits{}, func(t *testing.T, q *Quota) {
 		old := upload(t, q, "", 300<<10)
 		for range slotShare - 2 {
@@ -191,7 +191,7 @@ func TestABodyThatHasJustBegunIsNotTheSlowest(t *testing.T) {
 
 // A key has a share of slots and of bytes, keys together have no more than all but one share, and those without a known
 // key have theirs whatever the keys do.
-func TestOneKeyHasAShare(t *testing.T) {
+func TestKeyShare(t *testing.T) {
 	const share = 1 << 20
 	fast := func(t *testing.T, q *Quota, owner string, size int64) {
 		upload(t, q, owner, size).bytes <- make([]byte, 1<<20)
@@ -223,7 +223,7 @@ func TestOneKeyHasAShare(t *testing.T) {
 }
 
 // The requests with a public key are of many clients, and one of them cannot keep the others out by being slow.
-func TestASlowUploadOfTheSameKeyIsEvicted(t *testing.T) {
+func TestSlowUploadOfSameKeyIsEvicted(t *testing.T) {
 	inBubble(t, Limits{}, func(t *testing.T, q *Quota) {
 		crowd := make([]*client, slotShare)
 		for i := range crowd {
@@ -244,7 +244,7 @@ func TestASlowUploadOfTheSameKeyIsEvicted(t *testing.T) {
 	})
 }
 
-func TestBytesInFilesAreBounded(t *testing.T) {
+func TestDiskLimit(t *testing.T) {
 	inBubble(t, Limits{Disk: Shares << 20}, func(t *testing.T, q *Quota) {
 		held, other := upload(t, q, "", 600<<10), upload(t, q, "", 1)
 		for _, c := range []*client{held, other} { // none is evicted where that would not be enough
@@ -281,7 +281,7 @@ func TestBytesInFilesAreBounded(t *testing.T) {
 }
 
 // Large bodies that trickle leave small ones their memory.
-func TestSmallBodiesHaveMemoryOfTheirOwn(t *testing.T) {
+func TestSmallBodiesHaveSeparateMemory(t *testing.T) {
 	const memory = 16 << 20 // a share has 1 MiB for small bodies, and 3 for others
 	inBubble(t, Limits{Memory: memory}, func(t *testing.T, q *Quota) {
 		hold := func(owner string, bytes int64) (*client, error) {
@@ -348,7 +348,7 @@ func TestSmallBodiesHaveMemoryOfTheirOwn(t *testing.T) {
 }
 
 // A connection whose reads cannot be interrupted keeps what it holds, so the new one is refused.
-func TestWhatCannotBeInterruptedIsNotOvercommitted(t *testing.T) {
+func TestUninterruptibleBodiesAreNotOvercommitted(t *testing.T) {
 	inBubble(t, Limits{}, func(t *testing.T, q *Quota) {
 		for range slotShare {
 			c := newClient(q)
@@ -369,7 +369,7 @@ func TestWhatCannotBeInterruptedIsNotOvercommitted(t *testing.T) {
 }
 
 // One that is evicted but does not let go in time is waited for no longer.
-func TestAnEvictedBodyIsNotWaitedForForever(t *testing.T) {
+func TestEvictionTimeout(t *testing.T) {
 	inBubble(t, Limits{}, func(t *testing.T, q *Quota) {
 		for range slotShare {
 			c := newClient(q) // nothing reads it
@@ -384,7 +384,7 @@ func TestAnEvictedBodyIsNotWaitedForForever(t *testing.T) {
 	})
 }
 
-func TestLimitsChangeWhileBodiesAreReceived(t *testing.T) {
+func TestSetLimitsWhileReceiving(t *testing.T) {
 	inBubble(t, Limits{}, func(t *testing.T, q *Quota) {
 		upload(t, q, "key", 2<<20).bytes <- make([]byte, 1<<20)
 		q.SetLimits(Limits{Disk: Shares << 20})
@@ -400,7 +400,7 @@ func TestLimitsChangeWhileBodiesAreReceived(t *testing.T) {
 }
 
 // Whatever many clients do at once, the limits hold at each moment and nothing is left in the end.
-func TestManyBodiesAtOnce(t *testing.T) {
+func TestQuotaConcurrent(t *testing.T) {
 	const disk, memory = Shares << 20, 16 << 20
 	q := New(Limits{Disk: disk, Memory: memory})
 	var clients sync.WaitGroup
@@ -467,7 +467,7 @@ func checkShare(t *testing.T, q *Quota, name string, used usage) {
 	}
 }
 
-func TestTheZeroBodyUsesNothing(t *testing.T) {
+func TestZeroBody(t *testing.T) {
 	var b Body
 	if err := errors.Join(b.Own("key"), b.End()); err != nil || b.Stopped() || b.AtEnd() {
 		t.Error(err)

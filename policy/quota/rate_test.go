@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-func TestABodyThatIsTooSlowIsStopped(t *testing.T) {
+func TestTooSlowBodyIsStopped(t *testing.T) {
 	seconds := int(window / time.Second)
 	for name, c := range map[string]struct {
 		before, after func(second int) int // what a client sends in that second; after is for the second minute
