@@ -249,7 +249,7 @@ func (f *DocsGPTFeed) open(uri keys.Secret) (keys.Feed, error) {
 		return mongofeed.New(mongofeed.Options{
 			URI: uri, Filter: filter, SnapshotPath: f.snapshotPath(uri), Database: f.Database, Collection: f.Collection,
 			InsecurePlaintext: f.InsecurePlaintext,
-			Poll:              time.Duration(f.Poll), MaxStale: time.Duration(f.MaxStale), Note: f.logNotice,
+			PollInterval:      time.Duration(f.Poll), MaxStale: time.Duration(f.MaxStale), OnWarning: f.logNotice,
 		})
 	case "postgres", "postgresql", "postgresql+psycopg", "postgresql+psycopg2":
 		if f.Database != "" || f.Collection != "" {
@@ -257,7 +257,7 @@ func (f *DocsGPTFeed) open(uri keys.Secret) (keys.Feed, error) {
 		}
 		return pgfeed.New(pgfeed.Options{
 			URI: uri, Filter: filter, SnapshotPath: f.snapshotPath(uri), InsecurePlaintext: f.InsecurePlaintext,
-			Poll: time.Duration(f.Poll), MaxStale: time.Duration(f.MaxStale), Note: f.logNotice,
+			PollInterval: time.Duration(f.Poll), MaxStale: time.Duration(f.MaxStale), OnWarning: f.logNotice,
 		})
 	default:
 		return nil, errors.New("the address must begin with postgres:// or mongodb://")

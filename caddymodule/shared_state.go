@@ -166,7 +166,7 @@ func (a *App) rules(s *sharedState) registry.Policy {
 			}
 			return key.Binding.Agent, true
 		},
-		Taken: func(id string, d keys.Digest) string {
+		FeedOf: func(id string, d keys.Digest) string {
 			for _, key := range []*keys.Key{s.store.Get(id), s.store.Lookup(d)} {
 				if key != nil && key.Feed != s.issued.feed {
 					return key.Feed

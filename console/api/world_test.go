@@ -78,7 +78,7 @@ func (w *world) open(options ...func(*Options)) {
 		AgentOf: func(id string) (keys.Secret, bool) {
 			return keys.NewSecret("11111111-2222-3333-4444-555555555555"), !strings.HasPrefix(id, "bad")
 		},
-		Taken: func(id string, d keys.Digest) string {
+		FeedOf: func(id string, d keys.Digest) string {
 			for _, k := range []*keys.Key{store.Get(id), store.Lookup(d)} {
 				if k != nil && k.Feed != feed.Name() {
 					return k.Feed

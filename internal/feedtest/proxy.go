@@ -126,7 +126,7 @@ func (p *Proxy) notifyBlackholed() {
 	}
 }
 
-// endBlackhole ends Swallow. It resets the connections, because their data is lost.
+// endBlackhole ends Blackhole. It resets the connections, because their data is lost.
 func (p *Proxy) endBlackhole() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -1,8 +1,8 @@
 //go:build !unix
 
-package seal
+package secretbox
 
 import "os"
 
-// othersMayRead returns false: file modes do not tell it on this system.
+// othersMayRead returns false: on this system file modes do not contain this information.
 func othersMayRead(os.FileInfo) bool { return false }

@@ -22,15 +22,15 @@ const (
 	secretBytes  = 32
 	maxFileBytes = 4096
 
-	// MarkBytes is the length of the key ID of a secret.
-	MarkBytes = 4
+	// KeyIDBytes is the length of the key ID of a secret.
+	KeyIDBytes = 4
 )
 
 // Kind is the purpose of a secret file. Secrets of one kind are rejected as another.
 type Kind struct {
-	Prefix  string // first word of the file, before the base64 encoded secret
-	Mark    string // domain of the key ID: it is hashed together with the secret
-	Damaged string // advice for users if the file is damaged
+	Prefix        string // first word of the file, before the base64 encoded secret
+	KeyIDDomain   string // domain of the key ID: it is hashed together with the secret
+	DamagedAdvice string // advice for users if the file is damaged
 }
 
 // File is a file that contains a secret. It is created when a secret is first needed, and never overwritten. It is safe for
@@ -79,7 +79,7 @@ func (f *File) Secret() (*Secret, error) {
 	text, ok := strings.CutPrefix(strings.TrimSpace(string(data)), f.kind.Prefix)
 	raw, err := base64.StdEncoding.DecodeString(strings.TrimSpace(text))
 	if !ok || err != nil || len(raw) != secretBytes {
-		return nil, fmt.Errorf("the secret %s is damaged: %s", f.Path, f.kind.Damaged)
+		return nil, fmt.Errorf("the secret %s is damaged: %s", f.Path, f.kind.DamagedAdvice)
 	}
 	secret, err := f.kind.secret(raw)
 	if err != nil {
@@ -107,7 +107,7 @@ func (f *File) SecretOrNew() (*Secret, error) {
 // Secret encrypts and decrypts.
 type Secret struct {
 	aead cipher.AEAD
-	id   [MarkBytes]byte
+	id   [KeyIDBytes]byte
 }
 
 func (k Kind) secret(raw []byte) (*Secret, error) {
@@ -120,7 +120,7 @@ func (k Kind) secret(raw []byte) (*Secret, error) {
 		return nil, fmt.Errorf("creating the cipher: %w", err)
 	}
 	s := &Secret{aead: aead}
-	sum := sha256.Sum256(append([]byte(k.Mark), raw...))
+	sum := sha256.Sum256(append([]byte(k.KeyIDDomain), raw...))
 	copy(s.id[:], sum[:])
 	return s, nil
 }

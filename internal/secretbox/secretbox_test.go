@@ -12,7 +12,7 @@ import (
 	"github.com/docsgate/docsgate/internal/secretbox"
 )
 
-var kind = secretbox.Kind{Prefix: "test-secret-1", Mark: "mark of a test: ", Damaged: "ask the test"}
+var kind = secretbox.Kind{Prefix: "test-secret-1", KeyIDDomain: "mark of a test: ", DamagedAdvice: "ask the test"}
 
 func secret(t *testing.T, f *secretbox.File) *secretbox.Secret {
 	t.Helper()

@@ -11,21 +11,21 @@ import (
 	"github.com/docsgate/docsgate/keys"
 )
 
-// MemoryOptions configures a Memory.
-type MemoryOptions struct {
+// AgentCacheOptions configures an AgentCache.
+type AgentCacheOptions struct {
 	Feed         string // name of the feed; a snapshot of another feed is rejected
 	Filter       Filter
 	SnapshotPath string // empty: no snapshot on disk
 
-	// Note is called with messages for operators about the snapshot or the filter. They contain no secrets. It must not call
-	// the Memory. nil discards them.
-	Note func(text string)
+	// OnWarning is called with messages for operators about the snapshot or the filter. They contain no secrets. It must not call
+	// the AgentCache. nil discards them.
+	OnWarning func(text string)
 }
 
 // AgentCache is a feed's cache of DocsGPT's agents between two reads of the database: the agents of the last read, the changes
-// since keys were last returned, and the snapshot on disk. It is safe for concurrent use. Create one with NewMemory.
+// since keys were last returned, and the snapshot on disk. It is safe for concurrent use. Create one with NewAgentCache.
 type AgentCache struct {
-	options MemoryOptions
+	options AgentCacheOptions
 	sel     *selector
 
 	mu                sync.Mutex // guards the following
@@ -43,10 +43,10 @@ type AgentCache struct {
 	disk snapshotWriter
 }
 
-// NewMemory returns an empty Memory. It does not access the snapshot.
-func NewMemory(o MemoryOptions) *AgentCache {
-	if o.Note == nil {
-		o.Note = func(string) {}
+// NewAgentCache returns an empty AgentCache. It does not access the snapshot.
+func NewAgentCache(o AgentCacheOptions) *AgentCache {
+	if o.OnWarning == nil {
+		o.OnWarning = func(string) {}
 	}
 	m := &AgentCache{options: o, sel: o.Filter.selector()}
 	m.disk.path, m.disk.feed = o.SnapshotPath, o.Feed
@@ -105,7 +105,7 @@ func (m *AgentCache) warnUnknownExclusions() {
 			"no key is disabled by that"
 	}
 	if text != "" && text != m.lastExclusionNote {
-		m.options.Note(text)
+		m.options.OnWarning(text)
 	}
 	m.lastExclusionNote = text
 }
@@ -174,7 +174,7 @@ func (m *AgentCache) loadSnapshot() {
 	if err != nil {
 		if m.lastNote != err.Error() { // it is retried repeatedly
 			m.lastNote = err.Error()
-			m.options.Note(m.lastNote)
+			m.options.OnWarning(m.lastNote)
 		}
 		return
 	}
@@ -210,7 +210,7 @@ func (m *AgentCache) replace(agents []Agent) (chosen []acceptedAgent, changed bo
 	}
 	m.skipped, m.duplicates = make(map[string]Skipped, len(others)), map[string]Agent{}
 	for _, o := range others {
-		m.skipped[printable(o.agent.ID)] = o.agent.Left(o.reason)
+		m.skipped[printable(o.agent.ID)] = o.agent.AsSkipped(o.reason)
 		if strings.HasPrefix(o.reason, reasonDuplicateKey) {
 			m.duplicates[o.agent.ID] = *o.agent
 		}
@@ -276,7 +276,7 @@ func (m *AgentCache) applyIncremental(put []Agent, gone []string) (done, changed
 			continue
 		}
 		if reason := m.sel.skipReason(&a); reason != "" {
-			m.skipped[printable(a.ID)] = a.Left(reason)
+			m.skipped[printable(a.ID)] = a.AsSkipped(reason)
 			continue
 		}
 		m.agents[a.ID], m.owners[keys.DigestOf(a.Key.Reveal())] = a, a.ID

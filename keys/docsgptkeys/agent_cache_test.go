@@ -20,7 +20,7 @@ func TestDeltasMatchFullConversion(t *testing.T) {
 			rnd := rand.New(rand.NewPCG(seed, 1))
 			now := time.Unix(1e9, 0)
 			filter := Filter{OnlyPublished: seed%3 == 0}
-			m := NewMemory(MemoryOptions{Feed: "f", Filter: filter})
+			m := NewAgentCache(AgentCacheOptions{Feed: "f", Filter: filter})
 			store := keys.NewStore()
 			truth := map[string]Agent{}
 			all := func() []Agent {
@@ -89,7 +89,7 @@ func TestDeltasMatchFullConversion(t *testing.T) {
 
 // Equal agents are not reported as changes.
 func TestEqualAgentsAreNotChanges(t *testing.T) {
-	m := NewMemory(MemoryOptions{Feed: "f"})
+	m := NewAgentCache(AgentCacheOptions{Feed: "f"})
 	now := time.Unix(1e9, 0)
 	m.Load([]Agent{agent("1", "a"), agent("2", "b")}, now)
 	if m.Update([]Agent{agent("1", "a")}, []string{"9"}, now) || m.Diff([]Agent{agent("2", "b"), agent("1", "a")}, now) {
@@ -100,10 +100,10 @@ func TestEqualAgentsAreNotChanges(t *testing.T) {
 	}
 }
 
-// During an outage of the database Kept returns the last keys, with the time of their last confirmation.
-func TestKeptReturnsLastKeys(t *testing.T) {
+// During an outage of the database Cached returns the last keys, with the time of their last confirmation.
+func TestCachedReturnsLastKeys(t *testing.T) {
 	cause := errors.New("unavailable")
-	m := NewMemory(MemoryOptions{Feed: "f"})
+	m := NewAgentCache(AgentCacheOptions{Feed: "f"})
 	set, err := m.Cached(cause)
 	stale := (*keys.StaleError)(nil)
 	if !errors.As(err, &stale) || !stale.AsOf.IsZero() || len(set) != 0 || !errors.Is(err, cause) {
@@ -125,8 +125,8 @@ func TestKeptReturnsLastKeys(t *testing.T) {
 // An excluded ID without an agent disables no key, which is reported once.
 func TestExcludedKeysWithoutAgent(t *testing.T) {
 	var notes []string
-	m := NewMemory(MemoryOptions{
-		Feed: "f", Filter: Filter{Excluded: []string{"agent_A", "b", "Wrong"}}, Note: func(text string) { notes = append(notes, text) },
+	m := NewAgentCache(AgentCacheOptions{
+		Feed: "f", Filter: Filter{Excluded: []string{"agent_A", "b", "Wrong"}}, OnWarning: func(text string) { notes = append(notes, text) },
 	})
 	now := time.Unix(1e9, 0)
 	unusable := agent("b", "not a key\n")

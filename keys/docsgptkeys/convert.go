@@ -22,17 +22,17 @@ const (
 // Keys converts agents to keys that are bound to the agents themselves: the token that clients present is the agent's own key,
 // exactly as stored, and it is what is sent upstream.
 //
-// The keys are sorted by ID. Agents without a key are skipped silently: they are drafts that were never published. left
+// The keys are sorted by ID. Agents without a key are skipped silently: they are drafts that were never published. skipped
 // contains the other skipped agents, sorted by ID. DocsGPT's database does not allow two keys that differ only in case; if it
 // contains such keys, they are two keys here, each with its own spelling. If several records have the same key (MongoDB allows
 // that), the one with the lowest ID is used.
-func Keys(agents []Agent, f Filter) (set []keys.Key, left []Skipped) {
+func Keys(agents []Agent, f Filter) (set []keys.Key, skipped []Skipped) {
 	sel := f.selector()
 	chosen, others := partition(agents, sel)
 	for _, o := range others {
-		left = append(left, o.agent.Left(o.reason))
+		skipped = append(skipped, o.agent.AsSkipped(o.reason))
 	}
-	return keysOf(chosen, sel), left
+	return keysOf(chosen, sel), skipped
 }
 
 // acceptedAgent is a selected agent and the digest of its key.
@@ -105,8 +105,8 @@ func (a *Agent) key(digest keys.Digest, sel *selector) keys.Key {
 	return k
 }
 
-// Skipped returns the agent as skipped. Its texts are safe for logs and terminals.
-func (a *Agent) Left(reason string) Skipped {
+// AsSkipped returns the agent as a Skipped. Its texts are safe for logs and terminals.
+func (a *Agent) AsSkipped(reason string) Skipped {
 	return Skipped{ID: printable(a.ID), Name: a.displayName(), Reason: reason}
 }
 

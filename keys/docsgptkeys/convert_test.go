@@ -109,7 +109,7 @@ func TestExcludedKeys(t *testing.T) {
 	}
 }
 
-func TestDistinct(t *testing.T) {
+func TestDedup(t *testing.T) {
 	if got := Dedup([]string{"", "b", "a", "b", ""}); strings.Join(got, ",") != "b,a" {
 		t.Errorf("%q", got)
 	}

@@ -92,7 +92,7 @@ func (d *snapshotWriter) changed() { d.dirty.Store(true) }
 
 // Save writes the snapshot if necessary: the agents if they have changed, or else about once a minute the time when they were
 // last confirmed. It is cheap to call often. If now is set, changes are written immediately; otherwise changes of a large set
-// are delayed and written together. An error is reported to Note, once.
+// are delayed and written together. An error is reported to OnWarning once.
 func (m *AgentCache) Save(now bool) {
 	d := &m.disk
 	if d.path == "" {
@@ -102,7 +102,7 @@ func (m *AgentCache) Save(now bool) {
 	defer d.mu.Unlock()
 	err := m.save(d, now)
 	if err != nil && !d.reported {
-		m.options.Note(fmt.Sprintf("the snapshot of DocsGPT's keys cannot be written: %v. The keys stay valid, but after a restart there "+
+		m.options.OnWarning(fmt.Sprintf("the snapshot of DocsGPT's keys cannot be written: %v. The keys stay valid, but after a restart there "+
 			"are none, or outdated ones, until the database is available", err))
 	}
 	d.reported = err != nil

@@ -13,8 +13,8 @@ const secretSuffix = ".secret"
 
 // secretKind is the kind of the secret that encrypts snapshots.
 var secretKind = secretbox.Kind{
-	Prefix: "docsgate-snapshot-secret-1", Mark: "docsgate mark of a snapshot's secret: ",
-	Damaged: "remove it, and a new one will be created",
+	Prefix: "docsgate-snapshot-secret-1", KeyIDDomain: "docsgate mark of a snapshot's secret: ",
+	DamagedAdvice: "remove it, and a new one will be created",
 }
 
 // secretToEncrypt returns the secret for the snapshot at path, and creates it if necessary.

@@ -18,9 +18,9 @@ import (
 
 const canary = "canary-Key-0815"
 
-// newTestCache returns a Memory with a snapshot on disk. Its notes are appended to notes.
+// newTestCache returns an AgentCache with a snapshot on disk. Its warnings are appended to notes.
 func newTestCache(path string, notes *[]string) *AgentCache {
-	return NewMemory(MemoryOptions{Feed: "docsgpt:h:1/db", SnapshotPath: path, Note: func(text string) { *notes = append(*notes, text) }})
+	return NewAgentCache(AgentCacheOptions{Feed: "docsgpt:h:1/db", SnapshotPath: path, OnWarning: func(text string) { *notes = append(*notes, text) }})
 }
 
 func writtenSnapshot(t *testing.T) (path string, at time.Time) {
@@ -60,7 +60,7 @@ func TestSnapshotRoundTrip(t *testing.T) {
 // The current filter applies, not the filter at the time of the snapshot.
 func TestSnapshotUsesCurrentFilter(t *testing.T) {
 	path, _ := writtenSnapshot(t)
-	m := NewMemory(MemoryOptions{Feed: "docsgpt:h:1/db", SnapshotPath: path, Filter: Filter{IDs: []string{"2"}}})
+	m := NewAgentCache(AgentCacheOptions{Feed: "docsgpt:h:1/db", SnapshotPath: path, Filter: Filter{IDs: []string{"2"}}})
 	if set, _ := m.Cached(errors.New("unavailable")); tokens(set) != "b" {
 		t.Errorf("keys: %q", tokens(set))
 	}
@@ -284,7 +284,7 @@ func FuzzSnapshot(f *testing.F) {
 // BenchmarkSnapshot measures writing and reading 100,000 agents.
 func BenchmarkSnapshot(b *testing.B) {
 	path := filepath.Join(b.TempDir(), "keys.snapshot")
-	m := NewMemory(MemoryOptions{Feed: "f", SnapshotPath: path})
+	m := NewAgentCache(AgentCacheOptions{Feed: "f", SnapshotPath: path})
 	agents := make([]Agent, 100_000)
 	for i := range agents {
 		agents[i] = agent(fmt.Sprintf("%08d-0000-4000-8000-000000000000", i), fmt.Sprintf("%08d-0000-4000-8000-00000000000a", i))

@@ -5,27 +5,27 @@ import (
 	"strings"
 )
 
-// Transport says how a connection with a database is protected against others on the network. The words are stable.
+// Transport is how a connection to a database is protected against attackers on the network. The values are stable.
 type Transport string
 
-// The kinds of Transport, the best first.
+// The values of Transport, most secure first.
 const (
 	// Local is a connection that does not leave this machine.
 	Local Transport = "local"
 
-	// Verified is TLS with a certificate that an authority has signed that the gate trusts.
+	// Verified is TLS with a verified certificate.
 	Verified Transport = "verified"
 
-	// Unverified is TLS with any certificate: it keeps out those who only listen.
+	// Unverified is TLS without verification of the certificate: it only protects against passive attackers.
 	Unverified Transport = "unverified"
 
-	// Plaintext is a connection that is not encrypted, or that may end up so.
+	// Plaintext is a connection that is not encrypted, or that an attacker can downgrade to plaintext.
 	Plaintext Transport = "plaintext"
 )
 
 var transports = map[Transport]int{Local: 0, Verified: 1, Unverified: 2, Plaintext: 3}
 
-// Worst returns the one of two that protects less.
+// Worst returns the less secure one of two.
 func (t Transport) Worst(other Transport) Transport {
 	if transports[other] > transports[t] {
 		return other
@@ -33,15 +33,15 @@ func (t Transport) Worst(other Transport) Transport {
 	return t
 }
 
-// Connection is how a feed reaches its database.
+// Connection describes the connections of a feed to its database.
 type Connection struct {
-	Transport Transport // the worst of all hosts
-	Hosts     []string  // those that are not this machine, without ports
+	Transport Transport // least secure one of all hosts
+	Hosts     []string  // hosts other than this machine, without ports
 }
 
-// IsLocal reports whether a host of an address is this machine for certain: the folder of a socket, a loopback IP address or
-// "localhost". Every other name may lead to another machine, whatever it resolves to now, and so is not local: the service
-// names of a compose file, for one, and host.docker.internal.
+// IsLocal reports whether a host is certainly this machine: the directory of a socket, a loopback IP address or "localhost". Other
+// names may resolve to another machine later, so they are not local, for example the service names of a compose file and
+// host.docker.internal.
 func IsLocal(host string) bool {
 	if strings.HasPrefix(host, "/") || strings.HasPrefix(host, "@") || strings.EqualFold(host, "localhost") {
 		return true
@@ -50,5 +50,5 @@ func IsLocal(host string) bool {
 	return err == nil && ip.Unmap().IsLoopback()
 }
 
-// AllowPlaintext is the option of the feed that allows plaintext connections with other machines, as errors name it.
+// AllowPlaintext is the name of the feed's option that allows plaintext connections to other machines, for errors.
 const AllowPlaintext = "insecure_plaintext"

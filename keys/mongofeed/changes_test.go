@@ -88,7 +88,7 @@ func TestEveryChangeIsNoticed(t *testing.T) {
 			database := mongotest.Database(t)
 			mongotest.Insert(t, database, mongofeed.Agents, agent(1), agent(2))
 			o := options(t, mongotest.URI(database))
-			o.Poll = 0 // the default
+			o.PollInterval = 0 // the default
 			g := feedtest.Run(t, newFeed(t, o))
 			g.WaitWatched()
 			if c.seen(g) {

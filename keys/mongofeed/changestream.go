@@ -13,8 +13,8 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 )
 
-// awaitTime is how long the server waits for a change before it says that there is none.
-const awaitTime = 250 * time.Millisecond
+// maxAwaitTime is how long the server waits for a change before it says that there is none.
+const maxAwaitTime = 250 * time.Millisecond
 
 // streams are the change streams of the collections that may count. They only say when to look: what has changed is read
 // in the same way as where there are none.
@@ -26,7 +26,7 @@ type streamStatus int
 const (
 	statusIdle       streamStatus = iota // nothing at all has happened
 	statusIrrelevant                     // something that is no change of a key
-	change
+	statusChange
 	statusClosed // a stream is over
 )
 
@@ -46,14 +46,14 @@ func (f *Feed) openStreams(ctx context.Context, l *conn) (streams, error) {
 			{{Key: "$changeStream", Value: bson.D{}}},
 			{{Key: "$project", Value: bson.D{{Key: "operationType", Value: 1}, {Key: "updateDescription", Value: 1}}}},
 		}
-		cursor, err := l.db.Collection(name).Aggregate(ctx, pipeline, options.Aggregate().SetMaxAwaitTime(min(awaitTime, f.options.Timeout/2)))
+		cursor, err := l.db.Collection(name).Aggregate(ctx, pipeline, options.Aggregate().SetMaxAwaitTime(min(maxAwaitTime, f.options.Timeout/2)))
 		if err == nil {
 			s = append(s, cursor)
 			continue
 		}
 		s.close()
 		var command mongo.CommandError
-		if !errors.As(err, &command) || command.Code == 0 || slices.Contains(awayCodes, command.Code) {
+		if !errors.As(err, &command) || command.Code == 0 || slices.Contains(unavailableCodes, command.Code) {
 			return nil, fmt.Errorf("opening a change stream: %w", err)
 		}
 		f.noStreamsOnce.Do(func() {
@@ -61,8 +61,8 @@ func (f *Feed) openStreams(ctx context.Context, l *conn) (streams, error) {
 			if command.Code == codeUnauthorized {
 				why = "the user lacks the action changeStream on " + name + ", which the role read has"
 			}
-			f.options.Note("DocsGPT's database does not let its change streams be used: " + why + ". The gate looks at it every " +
-				f.options.Poll.String() + " instead")
+			f.options.OnWarning("DocsGPT's database does not let its change streams be used: " + why + ". The gate looks at it every " +
+				f.options.PollInterval.String() + " instead")
 		})
 		return nil, nil
 	}
@@ -70,7 +70,7 @@ func (f *Feed) openStreams(ctx context.Context, l *conn) (streams, error) {
 }
 
 func (s streams) close() {
-	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	for _, cursor := range s {
 		_ = cursor.Close(ctx) // the server forgets it by itself after a while
@@ -82,26 +82,26 @@ func (s streams) close() {
 func (f *Feed) pollStreams(ctx context.Context, s streams) (streamStatus, error) {
 	all := statusIdle
 	for _, cursor := range s {
-		one, err := f.hearOne(ctx, cursor)
+		one, err := f.pollStream(ctx, cursor)
 		if err != nil {
 			return all, err
 		}
 		all = max(all, one)
-		if all >= change {
+		if all >= statusChange {
 			break // what the others have to say is kept
 		}
 	}
 	return all, nil
 }
 
-func (f *Feed) hearOne(ctx context.Context, cursor *mongo.Cursor) (streamStatus, error) {
+func (f *Feed) pollStream(ctx context.Context, cursor *mongo.Cursor) (streamStatus, error) {
 	ctx, cancel := context.WithTimeout(ctx, f.options.Timeout)
 	defer cancel()
 	all := statusIdle
 	for cursor.TryNext(ctx) {
 		all = max(all, statusIrrelevant)
 		if isKeyChange(cursor.Current) {
-			all = change
+			all = statusChange
 		}
 		if cursor.RemainingBatchLength() == 0 {
 			break

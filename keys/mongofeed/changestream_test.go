@@ -19,7 +19,7 @@ import (
 func streamed(t *testing.T, r *replica) (*mongofeed.Feed, *feedtest.Harness) {
 	t.Helper()
 	o := options(t, r.uri())
-	o.Poll = time.Hour
+	o.PollInterval = time.Hour
 	f := newFeed(t, o)
 	g := feedtest.Run(t, f)
 	g.WaitWatched()
@@ -139,7 +139,7 @@ func TestWithoutStreams(t *testing.T) {
 			r.set(func(r *replica) { r.refuse["changeStream"] = code })
 			notes := make(chan string, 10)
 			o := options(t, r.uri())
-			o.Note = func(text string) { notes <- text }
+			o.OnWarning = func(text string) { notes <- text }
 			g := feedtest.Run(t, newFeed(t, o))
 			r.put(mongofeed.Agents, agent(2))
 			g.WaitFor(agentKey(2), keys.Allowed)

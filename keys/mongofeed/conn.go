@@ -13,28 +13,28 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/readpref"
 )
 
-// closeTime is how long saying good-bye may take.
-const closeTime = 200 * time.Millisecond
+// closeTimeout is how long saying good-bye may take.
+const closeTimeout = 200 * time.Millisecond
 
-// snapshotWire is the version of the protocol from which on a set of servers lets everybody read at one moment of its past:
+// snapshotWireVersion is the version of the protocol from which on a set of servers lets everybody read at one moment of its past:
 // that of MongoDB 5.0.
-const snapshotWire = 13
+const snapshotWireVersion = 13
 
 // conn is a connection to the database: all that the library keeps for it.
 type conn struct {
-	client     *mongo.Client
-	db         *mongo.Database
-	reach      *topologyMonitor
-	home       *homeDialer // nil: servers anywhere are connected
-	replicated bool        // it may have change streams
-	snapshots  bool        // it may be read at one moment
+	client      *mongo.Client
+	db          *mongo.Database
+	topology    *topologyMonitor
+	localDialer *localDialer // nil: servers anywhere are connected
+	replicated  bool         // it may have change streams
+	snapshots   bool         // it may be read at one moment
 }
 
 // connect connects to the database and asks what it can do. The context that it returns is for everything that is done
 // with the link: it ends when none of the servers can be reached any more, and when the link is closed.
 func (f *Feed) connect(ctx context.Context) (context.Context, *conn, error) {
 	linked, giveUp := context.WithCancel(ctx)
-	l := &conn{reach: &topologyMonitor{giveUp: giveUp, up: map[string]bool{}, failed: map[string]bool{}}}
+	l := &conn{topology: &topologyMonitor{cancel: giveUp, up: map[string]bool{}, failed: map[string]bool{}}}
 	if err := f.open(linked, l); err != nil {
 		err = l.cause(err)
 		l.close()
@@ -62,11 +62,11 @@ func (f *Feed) open(ctx context.Context, l *conn) error {
 	// A second try is made by whoever runs the feed, who must know at once that the first one failed.
 	o.SetRetryReads(false)
 	if o.TLSConfig == nil && !f.options.InsecurePlaintext {
-		l.home = &homeDialer{}
-		o.SetDialer(l.home)
+		l.localDialer = &localDialer{}
+		o.SetDialer(l.localDialer)
 	}
-	l.reach.hosts = max(f.address.hosts, len(o.Hosts))
-	o.SetServerMonitor(l.reach.monitor())
+	l.topology.hosts = max(f.address.hosts, len(o.Hosts))
+	o.SetServerMonitor(l.topology.monitor())
 	l.client, err = mongo.Connect(o)
 	if err != nil {
 		return errAddress // nothing else is looked at yet; the library's error would repeat parts of it
@@ -86,31 +86,31 @@ func (l *conn) hello(ctx context.Context) error {
 		return err
 	}
 	l.replicated = answer.SetName != "" || answer.Msg == "isdbgrid"
-	l.snapshots = l.replicated && answer.MaxWireVersion >= snapshotWire
+	l.snapshots = l.replicated && answer.MaxWireVersion >= snapshotWireVersion
 	return nil
 }
 
 // close ends the connection, properly if that is quick, and waits until nothing of it is left.
 func (l *conn) close() {
-	defer l.reach.giveUp()
+	defer l.topology.cancel()
 	if l.client == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	_ = l.client.Disconnect(ctx) // nothing was written, so nothing is lost
 }
 
 // cause returns what is behind an error: why the servers cannot be reached, if that is so.
 func (l *conn) cause(err error) error {
-	l.reach.mu.Lock()
-	defer l.reach.mu.Unlock()
-	if l.reach.cause != nil {
-		return l.reach.cause
+	l.topology.mu.Lock()
+	defer l.topology.mu.Unlock()
+	if l.topology.cause != nil {
+		return l.topology.cause
 	}
-	if l.home != nil && mongo.IsTimeout(err) {
-		if host := l.home.away.Load(); host != nil { // it was waited for in vain
-			return &memberError{*host}
+	if l.localDialer != nil && mongo.IsTimeout(err) {
+		if host := l.localDialer.blockedHost.Load(); host != nil { // it was waited for in vain
+			return &plaintextMemberError{*host}
 		}
 	}
 	return err
@@ -120,7 +120,7 @@ func (l *conn) cause(err error) error {
 // question is over, and then tell less.
 type topologyMonitor struct {
 	hosts  int // that must have failed
-	giveUp context.CancelFunc
+	cancel context.CancelFunc
 
 	mu         sync.Mutex // guards the following
 	up, failed map[string]bool
@@ -144,7 +144,7 @@ func (r *topologyMonitor) monitor() *event.ServerMonitor {
 			r.failed[host] = true
 			if len(r.up) == 0 && len(r.failed) >= r.hosts && r.cause == nil {
 				r.cause = e.Failure
-				r.giveUp()
+				r.cancel()
 			}
 		},
 	}

@@ -31,8 +31,8 @@ const (
 	defaultTokens   = 50000
 )
 
-// switchedOn is how DocsGPT writes that a limit holds, where it does not write a boolean.
-const switchedOn = "True"
+// legacyTrue is how DocsGPT writes that a limit holds, where it does not write a boolean.
+const legacyTrue = "True"
 
 // decoded is what a record says. An agent without a key is a draft.
 type decoded struct {
@@ -134,7 +134,7 @@ func source(v bson.RawValue) string {
 
 // limit is the number of a limit that is switched on; 0: none.
 func limit(mode, number bson.RawValue, otherwise int) int {
-	if on, ok := mode.BooleanOK(); ok && !on || !ok && text(mode) != switchedOn {
+	if on, ok := mode.BooleanOK(); ok && !on || !ok && text(mode) != legacyTrue {
 		return 0
 	}
 	n, ok := integer(number)

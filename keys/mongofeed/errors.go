@@ -23,9 +23,9 @@ const (
 	codeAtlas              = 8000 // a wrong user or password, as MongoDB Atlas says it
 )
 
-// awayCodes are those of a server that is not able to answer now: it is shutting down, has lost its place in the replica
+// unavailableCodes are those of a server that is not able to answer now: it is shutting down, has lost its place in the replica
 // set, cannot reach others, was interrupted, or has run out of time.
-var awayCodes = []int32{
+var unavailableCodes = []int32{
 	6, 7, 43, 50, 63, 64, 84, 89, 90, 91, 112, 133, 134, 150, 175, 189, 202, 234, 237, 262, 280, 286, 290, 317, 391, 402, 462, 9001,
 	10058, 10107, 11600, 11601, 11602, 13388, 13435, 13436,
 }
@@ -33,8 +33,8 @@ var awayCodes = []int32{
 // snapshotCodes are those of a server that does not let records be read at one moment of its past.
 var snapshotCodes = []int32{2, 9, 72, 115, 123, 238, 239, 246, 40415}
 
-// withoutSnapshots tells whether a server refuses to be read at one moment.
-func withoutSnapshots(err error) bool {
+// isSnapshotUnsupported tells whether a server refuses to be read at one moment.
+func isSnapshotUnsupported(err error) bool {
 	var command mongo.CommandError
 	switch {
 	case err == nil:
@@ -46,8 +46,8 @@ func withoutSnapshots(err error) bool {
 	}
 }
 
-// grant says what a role needs.
-const grant = "the user may not read what the gate needs: give it the role read on DocsGPT's database, or a role of its own with " +
+// errMissingRole says what a role needs.
+const errMissingRole = "the user may not read what the gate needs: give it the role read on DocsGPT's database, or a role of its own with " +
 	"the actions find (and, on a replica set, changeStream) on its collections agents and api_keys"
 
 // classifyError says in words for people what went wrong, without values and passwords, and whether the database is away: then
@@ -62,7 +62,7 @@ func classifyError(err error, timeout time.Duration) (told error, away bool) {
 		hostErr   x509.HostnameError
 		recordErr tls.RecordHeaderError
 		alert     tls.AlertError
-		member    *memberError
+		member    *plaintextMemberError
 	)
 	switch {
 	case errors.Is(err, errNoDatabase):
@@ -79,7 +79,7 @@ func classifyError(err error, timeout time.Duration) (told error, away bool) {
 		return errors.New("there is no trusted TLS connection with DocsGPT's database: check tls and tlsCAFile in its address and the " +
 			"server's certificate"), false
 	case errors.As(err, &command) && command.Code != 0:
-		return explainServer(command.Code)
+		return classifyServerError(command.Code)
 	case strings.Contains(err.Error(), "reports wire version"):
 		return errors.New("DocsGPT's database is of a version that is not known here: MongoDB 4.4 is the oldest"), false
 	case strings.Contains(err.Error(), "unable to authenticate"):
@@ -99,18 +99,18 @@ func classifyError(err error, timeout time.Duration) (told error, away bool) {
 	}
 }
 
-// explainServer is explain for what the server itself says. Its messages may repeat values, so they are not shown.
-func explainServer(n int32) (told error, away bool) {
+// classifyServerError is explain for what the server itself says. Its messages may repeat values, so they are not shown.
+func classifyServerError(n int32) (told error, away bool) {
 	code := fmt.Sprintf(" (code %d)", n)
 	switch {
 	case n == codeAuthenticationFail, n == codeAtlas:
 		return errors.New("DocsGPT's database refuses user or password: check them in the address, and authSource, the database that " +
 			"the user is kept in" + code), false
 	case n == codeUnauthorized:
-		return errors.New(grant + code), false
+		return errors.New(errMissingRole + code), false
 	case n == 73:
 		return errors.New("no database can have this name: check it" + code), false
-	case slices.Contains(awayCodes, n):
+	case slices.Contains(unavailableCodes, n):
 		return errors.New("DocsGPT's database cannot answer at the moment" + code), true
 	default:
 		return errors.New("DocsGPT's database reports an error" + code), false

@@ -18,7 +18,7 @@ func Looker(ctx context.Context, t testing.TB, f *Feed) (look, end func()) {
 	if _, err := f.poll(ctx, l, true); err != nil {
 		t.Fatalf("reading: %v", err)
 	}
-	f.memory.Changes() // all of them
+	f.cache.Changes() // all of them
 	return func() {
 		if pending, err := f.poll(ctx, l, false); err != nil || pending {
 			t.Fatalf("looking: %v, %v", pending, err)

@@ -29,10 +29,10 @@ const (
 
 // The defaults of Options, and times that are none.
 const (
-	defaultDatabase = "docsgpt"
-	defaultPoll     = 500 * time.Millisecond
-	defaultTimeout  = 5 * time.Second
-	defaultPatience = 24 * time.Hour
+	defaultDatabase     = "docsgpt"
+	defaultPollInterval = 500 * time.Millisecond
+	defaultTimeout      = 5 * time.Second
+	defaultMaxStale     = 24 * time.Hour
 
 	// fullTimeouts is how many timeouts reading all records may take.
 	fullTimeouts = 12
@@ -62,8 +62,8 @@ type Options struct {
 	// beside it, with ".secret" and ".confirmed" at the end of their names.
 	SnapshotPath string
 
-	// Poll is the time between two looks at a database that has no change streams. Default: 500 ms.
-	Poll time.Duration
+	// PollInterval is the time between two looks at a database that has no change streams. Default: 500 ms.
+	PollInterval time.Duration
 
 	// MaxStale is how long the last keys count while the database is away. Default: 24 h.
 	MaxStale time.Duration
@@ -72,9 +72,9 @@ type Options struct {
 	// twelve times as long. Default: 5 s.
 	Timeout time.Duration
 
-	// Note is called with what an operator should know besides errors, in a sentence without secrets: trouble with the
+	// OnWarning is called with what an operator should know besides errors, in a sentence without secrets: trouble with the
 	// snapshot, change streams that cannot be used. nil drops it.
-	Note func(text string)
+	OnWarning func(text string)
 }
 
 // Feed is a DocsGPT's MongoDB as a feed of keys. It is safe for concurrent use. Make one with New.
@@ -82,11 +82,11 @@ type Feed struct {
 	options Options
 	address address
 	seed    maphash.Seed // of marks: nobody can prepare records whose marks are the same
-	memory  *docsgptkeys.AgentCache
+	cache   *docsgptkeys.AgentCache
 
-	reading chan struct{} // holds one value while the database is read; guards the following
-	seen    *lastSnapshot // nil: nothing was read yet
-	passes  uint64        // so far
+	reading   chan struct{} // holds one value while the database is read; guards the following
+	last      *lastSnapshot // nil: nothing was read yet
+	passCount uint64        // so far
 
 	watching      atomic.Bool // a watch has compared everything, and still has its connection
 	noStreamsOnce sync.Once   // change streams that cannot be used were noted
@@ -103,15 +103,15 @@ var (
 // New returns a feed. The database is not touched yet. The error does not show the address.
 func New(o Options) (*Feed, error) {
 	switch {
-	case o.Poll < 0 || o.MaxStale < 0 || o.Timeout < 0:
+	case o.PollInterval < 0 || o.MaxStale < 0 || o.Timeout < 0:
 		return nil, errors.New("poll, patience and timeout of a DocsGPT feed cannot be negative")
 	case !slices.Contains([]string{"", Agents, APIKeys, Both}, o.Collection):
 		return nil, fmt.Errorf("the collection of a DocsGPT feed is %s, %s or %s", Agents, APIKeys, Both)
 	}
-	o.Poll, o.MaxStale = cmp.Or(o.Poll, defaultPoll), cmp.Or(o.MaxStale, defaultPatience)
+	o.PollInterval, o.MaxStale = cmp.Or(o.PollInterval, defaultPollInterval), cmp.Or(o.MaxStale, defaultMaxStale)
 	o.Timeout = cmp.Or(o.Timeout, defaultTimeout)
-	if o.Note == nil {
-		o.Note = func(string) {}
+	if o.OnWarning == nil {
+		o.OnWarning = func(string) {}
 	}
 	address, err := parseAddress(o.URI.Reveal(), o.Database, o.InsecurePlaintext)
 	if err != nil {
@@ -119,8 +119,8 @@ func New(o Options) (*Feed, error) {
 	}
 	o.URI = keys.Secret{} // it is in address now
 	f := &Feed{options: o, address: address, seed: maphash.MakeSeed(), reading: make(chan struct{}, 1)}
-	f.memory = docsgptkeys.NewMemory(docsgptkeys.MemoryOptions{
-		Feed: address.name, Filter: o.Filter, SnapshotPath: o.SnapshotPath, Note: o.Note,
+	f.cache = docsgptkeys.NewAgentCache(docsgptkeys.AgentCacheOptions{
+		Feed: address.name, Filter: o.Filter, SnapshotPath: o.SnapshotPath, OnWarning: o.OnWarning,
 	})
 	return f, nil
 }
@@ -132,7 +132,7 @@ func (f *Feed) Name() string { return f.address.name }
 func (f *Feed) Connection() docsgptkeys.Connection { return f.address.connection }
 
 // LastConfirmed implements keys.RemoteFeed.
-func (f *Feed) LastConfirmed() time.Time { return f.memory.LastConfirmed() }
+func (f *Feed) LastConfirmed() time.Time { return f.cache.LastConfirmed() }
 
 // MaxStale implements keys.RemoteFeed.
 func (f *Feed) MaxStale() time.Duration { return f.options.MaxStale }
@@ -140,7 +140,7 @@ func (f *Feed) MaxStale() time.Duration { return f.options.MaxStale }
 // Skipped returns the records that have a key and were not adopted at the last reading, sorted by ID.
 func (f *Feed) Skipped() []docsgptkeys.Skipped {
 	f.mu.Lock()
-	left := slices.Concat(f.memory.Skipped(), f.malformed)
+	left := slices.Concat(f.cache.Skipped(), f.malformed)
 	f.mu.Unlock()
 	slices.SortStableFunc(left, func(a, b docsgptkeys.Skipped) int { return cmp.Compare(a.ID, b.ID) })
 	return left
@@ -152,11 +152,11 @@ func (f *Feed) Load(ctx context.Context) ([]keys.Key, error) {
 	if err := f.lock(ctx); err != nil {
 		return nil, err
 	}
-	defer f.end()
+	defer f.unlock()
 	agents, at, err := f.readAll(ctx)
 	if err == nil {
-		set := f.memory.Load(agents, at)
-		f.memory.Save(true)
+		set := f.cache.Load(agents, at)
+		f.cache.Save(true)
 		return set, nil
 	}
 	if ctxErr := ctx.Err(); ctxErr != nil {
@@ -164,7 +164,7 @@ func (f *Feed) Load(ctx context.Context) ([]keys.Key, error) {
 	}
 	err, away := classifyError(err, f.options.Timeout)
 	if away {
-		return f.memory.Cached(err)
+		return f.cache.Cached(err)
 	}
 	return nil, err
 }
@@ -189,11 +189,11 @@ func (f *Feed) Changes(ctx context.Context) (keys.Delta, bool, error) {
 	if err := f.lock(ctx); err != nil {
 		return keys.Delta{}, false, err
 	}
-	defer f.end()
+	defer f.unlock()
 	if !f.watching.Load() {
 		return keys.Delta{}, false, nil
 	}
-	return f.memory.Changes(), true, nil
+	return f.cache.Changes(), true, nil
 }
 
 // lock waits until nobody else reads the database, so that what is read last is the newest.
@@ -209,4 +209,4 @@ func (f *Feed) lock(ctx context.Context) error {
 	}
 }
 
-func (f *Feed) end() { <-f.reading }
+func (f *Feed) unlock() { <-f.reading }

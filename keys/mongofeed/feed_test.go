@@ -358,7 +358,7 @@ func TestAddresses(t *testing.T) {
 	if err != nil || f.Name() != "docsgpt:h:27017/two" {
 		t.Errorf("a database that is named besides: %v", err)
 	}
-	for _, o := range []mongofeed.Options{{Collection: "users"}, {Database: "a/b"}, {Poll: -1}} {
+	for _, o := range []mongofeed.Options{{Collection: "users"}, {Database: "a/b"}, {PollInterval: -1}} {
 		o.URI = keys.NewSecret("mongodb://localhost")
 		if _, err := mongofeed.New(o); err == nil {
 			t.Errorf("accepted: %+v", o)

@@ -96,8 +96,8 @@ func fill(t testing.TB, database string, count int) {
 // options are those of a feed for a test: quick, and with trouble in the test's log.
 func options(t testing.TB, uri string) mongofeed.Options {
 	return mongofeed.Options{
-		URI: keys.NewSecret(uri), Poll: 20 * time.Millisecond, Timeout: feedtest.Timeout,
-		Note: func(text string) { t.Logf("note: %s", text) },
+		URI: keys.NewSecret(uri), PollInterval: 20 * time.Millisecond, Timeout: feedtest.Timeout,
+		OnWarning: func(text string) { t.Logf("note: %s", text) },
 	}
 }
 
@@ -127,7 +127,7 @@ func (d database) KeyID(n int) string { return keyID(n) }
 func (d database) Feed(p *feedtest.Proxy, o feedtest.Options) keys.RemoteFeed {
 	own := options(d.t, through(p, d.name))
 	own.SnapshotPath, own.MaxStale = o.SnapshotPath, o.MaxStale
-	own.Poll, own.Timeout = cmp.Or(o.PollInterval, own.Poll), cmp.Or(o.Timeout, own.Timeout)
+	own.PollInterval, own.Timeout = cmp.Or(o.PollInterval, own.PollInterval), cmp.Or(o.Timeout, own.Timeout)
 	return newFeed(d.t, own)
 }
 

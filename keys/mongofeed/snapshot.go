@@ -24,8 +24,8 @@ const (
 
 // lastSnapshot is what the last reading has seen.
 type lastSnapshot struct {
-	mark    fingerprint
-	records map[string]*record // by collection and _id
+	fingerprint fingerprint
+	records     map[string]*record // by collection and _id
 }
 
 // fingerprint tells one state of the records from another. Only what is read of them counts, so that a conversation, which writes
@@ -37,16 +37,16 @@ type fingerprint struct {
 
 // record is what was seen of one record.
 type record struct {
-	mark uint64
-	pass uint64 // that has met it last
+	hash     uint64
+	lastPass uint64 // that has met it last
 	decoded
 }
 
-// pass is what one pass has met.
+// lastPass is what one pass has met.
 type pass struct {
-	pass    uint64
-	mark    fingerprint
-	changed map[string]*record // those that are new or other than before
+	number      uint64
+	fingerprint fingerprint
+	changed     map[string]*record // those that are new or other than before
 }
 
 // readFull reads all records. The time is one at which they were the newest. To be called between begin and end.
@@ -59,13 +59,13 @@ func (f *Feed) readFull(ctx context.Context, l *conn) ([]docsgptkeys.Agent, time
 	if err != nil {
 		return nil, at, err
 	}
-	if img.mark.count == 0 && f.seen == nil {
+	if img.fingerprint.count == 0 && f.last == nil {
 		if err := l.exists(ctx); err != nil {
 			return nil, at, err
 		}
 	}
 	now.replace(img)
-	f.seen = now
+	f.last = now
 	return f.agents(), at, nil
 }
 
@@ -75,16 +75,16 @@ func (f *Feed) readChanged(ctx context.Context, l *conn) (pending bool, err erro
 	ctx, cancel := context.WithTimeout(ctx, fullTimeouts*f.options.Timeout)
 	defer cancel()
 	at := time.Now()
-	img, err := f.readConsistent(ctx, l, f.seen, &f.seen.mark)
+	img, err := f.readConsistent(ctx, l, f.last, &f.last.fingerprint)
 	if err != nil {
 		return false, err
 	}
-	if img.mark == f.seen.mark {
-		f.memory.Confirm(at)
+	if img.fingerprint == f.last.fingerprint {
+		f.cache.Confirm(at)
 		return false, nil
 	}
-	f.seen.replace(img)
-	return f.memory.Diff(f.agents(), at), nil
+	f.last.replace(img)
+	return f.cache.Diff(f.agents(), at), nil
 }
 
 // exists makes sure that the database is there. MongoDB itself has nothing against reading one that is not.
@@ -109,24 +109,24 @@ func (s *lastSnapshot) replace(img *pass) {
 		s.records[id] = r
 	}
 	for id, r := range s.records {
-		if r.pass != img.pass {
+		if r.lastPass != img.number {
 			delete(s.records, id)
 		}
 	}
-	s.mark = img.mark
+	s.fingerprint = img.fingerprint
 }
 
 // agents returns all that were seen, and keeps what is wrong with the other records.
 func (f *Feed) agents() []docsgptkeys.Agent {
-	all := make([]docsgptkeys.Agent, 0, len(f.seen.records))
+	all := make([]docsgptkeys.Agent, 0, len(f.last.records))
 	var odd []docsgptkeys.Skipped
-	for id, r := range f.seen.records {
+	for id, r := range f.last.records {
 		switch {
 		case r.reason != "":
-			odd = append(odd, r.agent.Left(r.reason))
+			odd = append(odd, r.agent.AsSkipped(r.reason))
 		case r.agent.Key.IsZero():
-		case f.seen.isShadowed(id):
-			odd = append(odd, r.agent.Left("an agent has the same id"))
+		case f.last.isShadowed(id):
+			odd = append(odd, r.agent.AsSkipped("an agent has the same id"))
 		default:
 			all = append(all, r.agent)
 		}
@@ -152,17 +152,17 @@ func (s *lastSnapshot) isShadowed(id string) bool {
 func (f *Feed) readConsistent(ctx context.Context, l *conn, base *lastSnapshot, before *fingerprint) (*pass, error) {
 	if l.snapshots {
 		img, err := f.snapshot(ctx, l, base)
-		if !withoutSnapshots(err) {
+		if !isSnapshotUnsupported(err) {
 			return img, err
 		}
 		l.snapshots = false
 	}
 	for n := 1; ; n++ {
 		img, err := f.pass(ctx, l, base)
-		if err != nil || n == maxPasses || before != nil && img.mark == *before {
+		if err != nil || n == maxPasses || before != nil && img.fingerprint == *before {
 			return img, err
 		}
-		before = &img.mark
+		before = &img.fingerprint
 	}
 }
 
@@ -176,10 +176,10 @@ func (f *Feed) snapshot(ctx context.Context, l *conn, base *lastSnapshot) (*pass
 	return f.pass(mongo.NewSessionContext(ctx, session), l, base)
 }
 
-// pass reads the collections that count, once.
+// number reads the collections that count, once.
 func (f *Feed) pass(ctx context.Context, l *conn, base *lastSnapshot) (*pass, error) {
-	f.passes++
-	img := &pass{pass: f.passes, changed: map[string]*record{}}
+	f.passCount++
+	img := &pass{number: f.passCount, changed: map[string]*record{}}
 	if f.options.Collection != APIKeys {
 		keyed, err := f.collect(ctx, l, Agents, base, img)
 		if err != nil || f.options.Collection == Agents || f.options.Collection == "" && keyed {
@@ -219,7 +219,7 @@ func (f *Feed) collect(ctx context.Context, l *conn, name string, base *lastSnap
 		return false, fmt.Errorf("reading %s: %w", name, err)
 	}
 	defer func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTime)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 		defer cancel()
 		_ = found.Close(ctx) // where there is more to come, the server is told to forget it
 	}()
@@ -237,16 +237,16 @@ func (f *Feed) collect(ctx context.Context, l *conn, name string, base *lastSnap
 		}
 		sum := maphash.Bytes(f.seed, raw)
 		r, known := base.records[string(id)]
-		if _, again := img.changed[string(id)]; again || known && r.pass == img.pass {
+		if _, again := img.changed[string(id)]; again || known && r.lastPass == img.number {
 			continue // met twice, since it was moved
 		}
-		if !known || r.mark != sum {
-			r = &record{mark: sum, decoded: decode(raw)}
+		if !known || r.hash != sum {
+			r = &record{hash: sum, decoded: decode(raw)}
 			img.changed[string(id)] = r
 		}
-		r.pass = img.pass
-		img.mark.count++
-		img.mark.sum += maphash.Bytes(f.seed, id) ^ sum
+		r.lastPass = img.number
+		img.fingerprint.count++
+		img.fingerprint.sum += maphash.Bytes(f.seed, id) ^ sum
 		keyed = keyed || r.reason == "" && !r.agent.Key.IsZero()
 	}
 	if err := found.Err(); err != nil {

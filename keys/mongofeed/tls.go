@@ -50,29 +50,29 @@ func errPlaintext(host string) error {
 		"into the feed's block", host, docsgptkeys.AllowPlaintext)
 }
 
-// homeDialer connects with servers on this machine only. The address names no others; but servers of a replica set name each
+// localDialer connects with servers on this machine only. The address names no others; but servers of a replica set name each
 // other, and the library would connect with those too, as they are named.
-type homeDialer struct {
-	dialer net.Dialer
-	away   atomic.Pointer[string] // a host that was not connected; nil: there is none
+type localDialer struct {
+	dialer      net.Dialer
+	blockedHost atomic.Pointer[string] // a host that was not connected; nil: there is none
 }
 
-var _ options.ContextDialer = (*homeDialer)(nil)
+var _ options.ContextDialer = (*localDialer)(nil)
 
 // DialContext implements options.ContextDialer.
-func (d *homeDialer) DialContext(ctx context.Context, network, at string) (net.Conn, error) {
+func (d *localDialer) DialContext(ctx context.Context, network, at string) (net.Conn, error) {
 	if host := hostOf(at); network != "unix" && !docsgptkeys.IsLocal(host) {
-		d.away.Store(&host)
-		return nil, &memberError{host}
+		d.blockedHost.Store(&host)
+		return nil, &plaintextMemberError{host}
 	}
 	return d.dialer.DialContext(ctx, network, at)
 }
 
-// memberError is a server of a replica set that would have to be connected with in plaintext.
-type memberError struct{ host string }
+// plaintextMemberError is a server of a replica set that would have to be connected with in plaintext.
+type plaintextMemberError struct{ host string }
 
 // Error implements error.
-func (e *memberError) Error() string {
+func (e *plaintextMemberError) Error() string {
 	return fmt.Sprintf("DocsGPT's database is a replica set that names its servers by other names than the address (%s), and without "+
 		"TLS the gate connects with this machine only: write tls=true, or directConnection=true, into the address; or, if nobody else "+
 		"can be between the two, %s into the feed's block", e.host, docsgptkeys.AllowPlaintext)

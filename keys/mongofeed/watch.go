@@ -22,7 +22,7 @@ const (
 func (f *Feed) Watch(ctx context.Context, changed func()) error {
 	err := f.watch(ctx, changed)
 	f.watching.Store(false)
-	f.memory.Save(true)
+	f.cache.Save(true)
 	if ctx.Err() != nil {
 		return nil
 	}
@@ -58,7 +58,7 @@ func (f *Feed) follow(ctx context.Context, l *conn, changed func()) error {
 		if first || pending { // also once for a load that failed
 			changed()
 		}
-		f.memory.Save(false)
+		f.cache.Save(false)
 		if s, err = f.wait(ctx, l, s, time.Since(begun)); err != nil {
 			return err
 		}
@@ -70,27 +70,27 @@ func (f *Feed) poll(ctx context.Context, l *conn, all bool) (pending bool, err e
 	if err := f.lock(ctx); err != nil {
 		return false, err
 	}
-	defer f.end()
-	if !all && f.seen != nil {
+	defer f.unlock()
+	if !all && f.last != nil {
 		return f.readChanged(ctx, l)
 	}
 	agents, at, err := f.readFull(ctx, l)
 	if err != nil {
 		return false, err
 	}
-	return f.memory.Diff(agents, at), nil
+	return f.cache.Diff(agents, at), nil
 }
 
 // wait returns when the next look is due; took is how long the last one has taken. An error says that the connection is
 // lost. It returns the streams to wait for next.
 func (f *Feed) wait(ctx context.Context, l *conn, s streams, took time.Duration) (streams, error) {
 	if len(s) == 0 {
-		return nil, pause(ctx, max(f.options.Poll, backoffFactor*took))
+		return nil, pause(ctx, max(f.options.PollInterval, backoffFactor*took))
 	}
 	if err := pause(ctx, max(minInterval, backoffFactor*took)); err != nil { // what comes meanwhile stays in the streams
 		return s, err
 	}
-	for deadline := time.Now().Add(max(streamedPoll, f.options.Poll)); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(max(streamedPoll, f.options.PollInterval)); time.Now().Before(deadline); {
 		begun := time.Now()
 		heard, err := f.pollStreams(ctx, s)
 		switch {
@@ -100,11 +100,11 @@ func (f *Feed) wait(ctx context.Context, l *conn, s streams, took time.Duration)
 			// The collection was dropped or renamed.
 			s.close()
 			return f.openStreams(ctx, l)
-		case heard == change:
+		case heard == statusChange:
 			return s, nil
 		case heard == statusIdle:
-			f.memory.Confirm(begun)
-			f.memory.Save(false)
+			f.cache.Confirm(begun)
+			f.cache.Save(false)
 		}
 		// A server need not wait, and where there are many conversations there is always something to tell.
 		if err := pause(ctx, minInterval-time.Since(begun)); err != nil {

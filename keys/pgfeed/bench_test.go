@@ -76,7 +76,7 @@ func BenchmarkLook(b *testing.B) {
 					if _, err := f.readChanged(b.Context(), l); err != nil {
 						b.Fatal(err)
 					}
-					f.memory.Changes()
+					f.cache.Changes()
 				}
 			})
 		}

@@ -19,9 +19,9 @@ var modes = []struct{ name, setUp string }{{"poll", ""}, {"trigger", pgfeed.Trig
 func in(t testing.TB, mode, uri string) pgfeed.Options {
 	o := options(t, uri)
 	if mode == "trigger" {
-		o.Poll = time.Hour
+		o.PollInterval = time.Hour
 	} else {
-		o.Poll = 0 // the default
+		o.PollInterval = 0 // the default
 	}
 	return o
 }
@@ -129,7 +129,7 @@ func TestConversationsAreNoChange(t *testing.T) {
 			o := in(t, mode.name, pgtest.URI("postgres", d.name))
 			polls := mode.name == "poll"
 			if polls {
-				o.Poll = 20 * time.Millisecond
+				o.PollInterval = 20 * time.Millisecond
 			}
 			feedtest.TestIgnoresUnrelatedWrites(t, d, newFeed(t, o), polls, func(agent, _ int) {
 				pgtest.Exec(t, d.name, "UPDATE agents SET last_used_at = now() WHERE id = '"+agentID(agent)+"'")

@@ -11,18 +11,18 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// closeTime is how long saying good-bye may take.
-const closeTime = 200 * time.Millisecond
+// closeTimeout is how long saying good-bye may take.
+const closeTimeout = 200 * time.Millisecond
 
 // conn is one connection to the database that can be cut at once: the library leaves one whose request was given up to a
 // goroutine that goes on for up to 15 s.
 type conn struct {
 	pg *pgx.Conn
 
-	mu     sync.Mutex // guards the following
-	raw    []net.Conn
-	closed bool
-	sealed bool // there is a connection, and there shall be no other one
+	mu        sync.Mutex // guards the following
+	raw       []net.Conn
+	closed    bool
+	connected bool // there is a connection, and there shall be no other one
 }
 
 // connect connects to the database.
@@ -48,7 +48,7 @@ func (f *Feed) connect(ctx context.Context) (*conn, error) {
 		return nil, fmt.Errorf("connecting to DocsGPT's database: %w", err)
 	}
 	l.mu.Lock()
-	l.pg, l.sealed = pg, true
+	l.pg, l.connected = pg, true
 	l.mu.Unlock()
 	return l, nil
 }
@@ -58,7 +58,7 @@ func (f *Feed) connect(ctx context.Context) (*conn, error) {
 func (l *conn) denyCancelDial() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.sealed || l.closed {
+	if l.connected || l.closed {
 		return errors.New("the connection is being closed")
 	}
 	return nil
@@ -77,7 +77,7 @@ func (l *conn) keep(raw net.Conn) (net.Conn, error) {
 // close ends the connection, properly if that is quick, and waits until nothing of it is left.
 func (l *conn) close() {
 	if !l.pg.IsClosed() {
-		ctx, cancel := context.WithTimeout(context.Background(), closeTime)
+		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 		_ = l.pg.Close(ctx) // nothing was written, so nothing is lost
 		cancel()
 	}

@@ -38,9 +38,9 @@ func classifyError(err error, timeout time.Duration) (told error, away bool) {
 	case errors.As(err, &denied):
 		return denied, false
 	case errors.As(err, &pg):
-		return explainServer(pg)
+		return classifyServerError(pg)
 	case errors.As(err, &certErr), errors.As(err, &unknownCA), errors.As(err, &hostErr), errors.As(err, &recordErr):
-		return untrusted(err), false
+		return certificateError(err), false
 	case pgconn.Timeout(err), errors.Is(err, context.DeadlineExceeded), errors.As(err, &netErr) && netErr.Timeout():
 		return fmt.Errorf("DocsGPT's database does not answer within %s", timeout), true
 	case errors.As(err, &dnsErr):
@@ -65,8 +65,8 @@ var errNoTLS = errors.New("there is no trusted TLS connection with DocsGPT's dat
 	"another machine, and where sslmode in its address says so. Switch TLS on there (ssl = on); or, if nobody else can be between the " +
 	"two, as in a compose file's own network, write " + docsgptkeys.AllowPlaintext + " into the feed's block")
 
-// untrusted says what is wrong with a server's certificate, and what can be done here.
-func untrusted(err error) error {
+// certificateError says what is wrong with a server's certificate, and what can be done here.
+func certificateError(err error) error {
 	const begin = "there is no trusted TLS connection with DocsGPT's database: "
 	var (
 		unknownCA x509.UnknownAuthorityError
@@ -94,8 +94,8 @@ func innermost(err error) error {
 	}
 }
 
-// explainServer is explain for what the server itself says. Its messages may repeat values, so few are shown.
-func explainServer(e *pgconn.PgError) (told error, away bool) {
+// classifyServerError is explain for what the server itself says. Its messages may repeat values, so few are shown.
+func classifyServerError(e *pgconn.PgError) (told error, away bool) {
 	code := " (SQLSTATE " + e.Code + ")"
 	class := e.Code[:min(2, len(e.Code))]
 	switch {

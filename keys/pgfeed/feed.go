@@ -20,9 +20,9 @@ import (
 
 // The defaults of Options, and times that are none.
 const (
-	defaultPoll     = 500 * time.Millisecond
-	defaultTimeout  = 5 * time.Second
-	defaultPatience = 24 * time.Hour
+	defaultPollInterval = 500 * time.Millisecond
+	defaultTimeout      = 5 * time.Second
+	defaultMaxStale     = 24 * time.Hour
 
 	// fullTimeouts is how many timeouts reading all agents may take.
 	fullTimeouts = 12
@@ -46,9 +46,9 @@ type Options struct {
 	// beside it, with ".secret" and ".confirmed" at the end of their names.
 	SnapshotPath string
 
-	// Poll is the time between two looks at the database. Default: 500 ms. Where the trigger is installed a look every 30 s,
+	// PollInterval is the time between two looks at the database. Default: 500 ms. Where the trigger is installed a look every 30 s,
 	// or every Poll if that is longer, is enough.
-	Poll time.Duration
+	PollInterval time.Duration
 
 	// MaxStale is how long the last keys count while the database is away. Default: 24 h.
 	MaxStale time.Duration
@@ -57,9 +57,9 @@ type Options struct {
 	// twelve times as long. Default: 5 s.
 	Timeout time.Duration
 
-	// Note is called with what an operator should know besides errors, in a sentence without secrets: trouble with the
+	// OnWarning is called with what an operator should know besides errors, in a sentence without secrets: trouble with the
 	// snapshot, a trigger that does not work. nil drops it.
-	Note func(text string)
+	OnWarning func(text string)
 }
 
 // Feed is a DocsGPT's PostgreSQL as a feed of keys. It is safe for concurrent use. Make one with New.
@@ -67,12 +67,12 @@ type Feed struct {
 	options Options
 	address address
 	seed    int64 // of marks: nobody can prepare rows whose marks are the same
-	memory  *docsgptkeys.AgentCache
+	cache   *docsgptkeys.AgentCache
 
-	reading  chan struct{} // holds one value while the database is read; guards the following
-	seen     lastSnapshot
-	denied   bool        // that a right is missing was noted
-	watching atomic.Bool // a watch has compared everything, and still has its connection
+	reading      chan struct{} // holds one value while the database is read; guards the following
+	last         lastSnapshot
+	deniedWarned bool        // that a right is missing was noted
+	watching     atomic.Bool // a watch has compared everything, and still has its connection
 }
 
 var (
@@ -83,19 +83,19 @@ var (
 // New returns a feed. The database is not touched yet. The error does not show the address.
 func New(o Options) (*Feed, error) {
 	switch {
-	case o.Poll < 0 || o.MaxStale < 0 || o.Timeout < 0:
+	case o.PollInterval < 0 || o.MaxStale < 0 || o.Timeout < 0:
 		return nil, errors.New("poll, patience and timeout of a DocsGPT feed cannot be negative")
-	case o.Poll == 0:
-		o.Poll = defaultPoll
+	case o.PollInterval == 0:
+		o.PollInterval = defaultPollInterval
 	}
 	if o.MaxStale == 0 {
-		o.MaxStale = defaultPatience
+		o.MaxStale = defaultMaxStale
 	}
 	if o.Timeout == 0 {
 		o.Timeout = defaultTimeout
 	}
-	if o.Note == nil {
-		o.Note = func(string) {}
+	if o.OnWarning == nil {
+		o.OnWarning = func(string) {}
 	}
 	address, err := parseAddress(o.URI.Reveal(), o.Timeout, o.InsecurePlaintext)
 	if err != nil {
@@ -107,8 +107,8 @@ func New(o Options) (*Feed, error) {
 	f := &Feed{
 		options: o, address: address, seed: int64(binary.BigEndian.Uint64(seed[:])), reading: make(chan struct{}, 1),
 	}
-	f.memory = docsgptkeys.NewMemory(docsgptkeys.MemoryOptions{
-		Feed: address.name, Filter: o.Filter, SnapshotPath: o.SnapshotPath, Note: o.Note,
+	f.cache = docsgptkeys.NewAgentCache(docsgptkeys.AgentCacheOptions{
+		Feed: address.name, Filter: o.Filter, SnapshotPath: o.SnapshotPath, OnWarning: o.OnWarning,
 	})
 	return f, nil
 }
@@ -120,25 +120,25 @@ func (f *Feed) Name() string { return f.address.name }
 func (f *Feed) Connection() docsgptkeys.Connection { return f.address.connection }
 
 // LastConfirmed implements keys.RemoteFeed.
-func (f *Feed) LastConfirmed() time.Time { return f.memory.LastConfirmed() }
+func (f *Feed) LastConfirmed() time.Time { return f.cache.LastConfirmed() }
 
 // MaxStale implements keys.RemoteFeed.
 func (f *Feed) MaxStale() time.Duration { return f.options.MaxStale }
 
 // Skipped returns the agents that have a key and were not adopted at the last reading, sorted by ID.
-func (f *Feed) Skipped() []docsgptkeys.Skipped { return f.memory.Skipped() }
+func (f *Feed) Skipped() []docsgptkeys.Skipped { return f.cache.Skipped() }
 
 // Load reads all agents. While the database is away it returns the last ones, from memory or from the snapshot, with a
 // *keys.StaleError error. What an operator has to mend, such as a wrong password, is an error without keys.
 func (f *Feed) Load(ctx context.Context) ([]keys.Key, error) {
-	if err := f.begin(ctx); err != nil {
+	if err := f.lock(ctx); err != nil {
 		return nil, err
 	}
-	defer f.end()
+	defer f.unlock()
 	all, at, err := f.readAll(ctx)
 	if err == nil {
-		set := f.memory.Load(all, at)
-		f.memory.Save(true)
+		set := f.cache.Load(all, at)
+		f.cache.Save(true)
 		return set, nil
 	}
 	if ctxErr := ctx.Err(); ctxErr != nil {
@@ -146,7 +146,7 @@ func (f *Feed) Load(ctx context.Context) ([]keys.Key, error) {
 	}
 	err, away := classifyError(err, f.options.Timeout)
 	if away {
-		return f.memory.Cached(err)
+		return f.cache.Cached(err)
 	}
 	return nil, err
 }
@@ -164,18 +164,18 @@ func (f *Feed) readAll(ctx context.Context) ([]docsgptkeys.Agent, time.Time, err
 // Changes implements keys.DeltaFeed: what the watch has read since the last call. Without a watch that has compared
 // everything it cannot tell.
 func (f *Feed) Changes(ctx context.Context) (keys.Delta, bool, error) {
-	if err := f.begin(ctx); err != nil {
+	if err := f.lock(ctx); err != nil {
 		return keys.Delta{}, false, err
 	}
-	defer f.end()
+	defer f.unlock()
 	if !f.watching.Load() {
 		return keys.Delta{}, false, nil
 	}
-	return f.memory.Changes(), true, nil
+	return f.cache.Changes(), true, nil
 }
 
-// begin waits until nobody else reads the database, so that what is read last is the newest.
-func (f *Feed) begin(ctx context.Context) error {
+// lock waits until nobody else reads the database, so that what is read last is the newest.
+func (f *Feed) lock(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -187,4 +187,4 @@ func (f *Feed) begin(ctx context.Context) error {
 	}
 }
 
-func (f *Feed) end() { <-f.reading }
+func (f *Feed) unlock() { <-f.reading }

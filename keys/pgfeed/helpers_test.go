@@ -46,8 +46,8 @@ func insert(n int) string {
 // options are those of a feed for a test: quick, and with trouble in the test's log.
 func options(t testing.TB, uri string) pgfeed.Options {
 	return pgfeed.Options{
-		URI: keys.NewSecret(uri), Poll: 20 * time.Millisecond, Timeout: feedtest.Timeout,
-		Note: func(text string) { t.Logf("note: %s", text) },
+		URI: keys.NewSecret(uri), PollInterval: 20 * time.Millisecond, Timeout: feedtest.Timeout,
+		OnWarning: func(text string) { t.Logf("note: %s", text) },
 	}
 }
 
@@ -79,7 +79,7 @@ func (d database) KeyID(n int) string { return "agent_" + agentID(n) }
 func (d database) Feed(p *feedtest.Proxy, o feedtest.Options) keys.RemoteFeed {
 	own := options(d.t, through(p, d.name))
 	own.SnapshotPath, own.MaxStale = o.SnapshotPath, o.MaxStale
-	own.Poll, own.Timeout = cmp.Or(o.PollInterval, own.Poll), cmp.Or(o.Timeout, own.Timeout)
+	own.PollInterval, own.Timeout = cmp.Or(o.PollInterval, own.PollInterval), cmp.Or(o.Timeout, own.Timeout)
 	return newFeed(d.t, own)
 }
 

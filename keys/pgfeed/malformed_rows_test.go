@@ -85,7 +85,7 @@ func TestUpgrade(t *testing.T) {
 	pgtest.Exec(t, database, schema017+insert(1)+"CREATE ROLE "+role+" LOGIN;"+pgfeed.GrantSQL(role))
 	notes := make(chan string, 10)
 	o := options(t, pgtest.URI(role, database))
-	o.Note = func(text string) { notes <- text }
+	o.OnWarning = func(text string) { notes <- text }
 	g := feedtest.Run(t, newFeed(t, o))
 	g.WaitWatched()
 	pgtest.Exec(t, database, strings.ReplaceAll(added11, "config jsonb NOT NULL DEFAULT '{}'",

@@ -95,18 +95,18 @@ func literals(names []string) string { return "'" + strings.Join(names, "', '") 
 // listen asks for notifications, and tells whether they can be relied upon: the trigger is there and covers all columns, and
 // a notification comes through. Without that the feed polls, as everywhere.
 func (f *Feed) listen(ctx context.Context, l *conn) (notified bool, err error) {
-	if notified, err = f.triggered(ctx, l); err != nil || !notified {
+	if notified, err = f.hasTrigger(ctx, l); err != nil || !notified {
 		return false, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, f.options.Timeout)
 	defer cancel()
 	if _, err := l.pg.Exec(ctx, "LISTEN "+Channel); err != nil {
-		return false, f.withoutNotifications(err)
+		return false, f.notificationsUnavailable(err)
 	}
 	// A pooler may take LISTEN, and hand the connection to somebody else.
 	mark := rand.Text()
 	if _, err := l.pg.Exec(ctx, "SELECT pg_catalog.pg_notify('"+Channel+"', $1)", mark); err != nil {
-		return false, f.withoutNotifications(err)
+		return false, f.notificationsUnavailable(err)
 	}
 	for deadline := time.Now().Add(min(notifyTimeout, f.options.Timeout)); ; {
 		limited, stop := context.WithDeadline(ctx, deadline)
@@ -120,24 +120,24 @@ func (f *Feed) listen(ctx context.Context, l *conn) (notified bool, err error) {
 		case l.pg.IsClosed() || ctx.Err() != nil:
 			return false, fmt.Errorf("waiting for a notification: %w", err)
 		default:
-			return false, f.withoutNotifications(nil)
+			return false, f.notificationsUnavailable(nil)
 		}
 	}
 }
 
-// withoutNotifications notes that the trigger is of no use. An error of the connection is passed on.
-func (f *Feed) withoutNotifications(err error) error {
+// notificationsUnavailable notes that the trigger is of no use. An error of the connection is passed on.
+func (f *Feed) notificationsUnavailable(err error) error {
 	var refused *pgconn.PgError
 	if err != nil && !errors.As(err, &refused) {
 		return fmt.Errorf("asking for notifications: %w", err)
 	}
-	f.options.Note("the database has the trigger, but its notifications do not come through (a pooler, or a standby server?): the " +
+	f.options.OnWarning("the database has the trigger, but its notifications do not come through (a pooler, or a standby server?): the " +
 		"feed looks for changes itself, as it does without the trigger")
 	return nil
 }
 
-// triggered tells whether the trigger is there as TriggerSQL makes it now.
-func (f *Feed) triggered(ctx context.Context, l *conn) (bool, error) {
+// hasTrigger tells whether the trigger is there as TriggerSQL makes it now.
+func (f *Feed) hasTrigger(ctx context.Context, l *conn) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, f.options.Timeout)
 	defer cancel()
 	var is, covers bool
@@ -154,7 +154,7 @@ func (f *Feed) triggered(ctx context.Context, l *conn) (bool, error) {
 		return false, fmt.Errorf("looking for the trigger: %w", err)
 	}
 	if is && !covers {
-		f.options.Note("the trigger in the database does not cover all columns of this DocsGPT: run what `docsgate adopt " +
+		f.options.OnWarning("the trigger in the database does not cover all columns of this DocsGPT: run what `docsgate adopt " +
 			"--print-trigger` prints again. Until then the feed looks for changes itself")
 	}
 	return is && covers, nil

@@ -15,22 +15,22 @@ import (
 // of them ends.
 const snapshotSQL = "SELECT CASE WHEN pg_is_in_recovery() THEN '' ELSE txid_current_snapshot()::text END"
 
-// groupOf is the group of a row.
-const groupOf = "(uuid_hash(id) & 1023)"
+// bucketOf is the group of a row.
+const bucketOf = "(uuid_hash(id) & 1023)"
 
-// inGroups takes the rows of some groups.
-const inGroups = " AND " + groupOf + " = ANY($1::int[])"
+// inBuckets takes the rows of some groups.
+const inBuckets = " AND " + bucketOf + " = ANY($1::int[])"
 
 // requiredColumns are the columns without which there are no keys, or filters cannot be kept; wanted those that are facts only.
 var (
 	requiredColumns = []string{"id", "key", "user_id", "name", "status"}
 	optionalColumns = []string{
-		"source_id", "extra_source_ids", "limited_request_mode", "request_limit", "limited_token_mode", "token_limit", optional,
+		"source_id", "extra_source_ids", "limited_request_mode", "request_limit", "limited_token_mode", "token_limit", configColumn,
 	}
 )
 
-// optional is the column that came in 0.21. A role whose rights are older goes on without it.
-const optional = "config"
+// configColumn is the column that came in 0.21. A role whose rights are older goes on without it.
+const configColumn = "config"
 
 // xminColumn is the system column that tells one version of a row from the next.
 const xminColumn = "xmin"
@@ -83,7 +83,7 @@ func discover(ctx context.Context, tx pgx.Tx) (*table, error) {
 		return nil, fmt.Errorf("looking at DocsGPT's tables: %w", err)
 	case t.name == "":
 		return nil, errNoTable
-	case len(t.denied) > 0 && !slices.Equal(t.denied, []string{optional}):
+	case len(t.denied) > 0 && !slices.Equal(t.denied, []string{configColumn}):
 		return nil, deniedError{columns: t.denied}
 	case !t.has(requiredColumns...):
 		return nil, errForeignTable
@@ -91,14 +91,14 @@ func discover(ctx context.Context, tx pgx.Tx) (*table, error) {
 	return t, nil
 }
 
-// noteDenied says once that the role's rights are those for an older DocsGPT.
-func (f *Feed) noteDenied(t *table) {
+// warnDenied says once that the role's rights are those for an older DocsGPT.
+func (f *Feed) warnDenied(t *table) {
 	denied := len(t.denied) > 0
-	if denied && !f.denied {
-		f.options.Note("the role may not read the column " + optional + " of agents, where newer versions of DocsGPT keep an agent's web " +
+	if denied && !f.deniedWarned {
+		f.options.OnWarning("the role may not read the column " + configColumn + " of agents, where newer versions of DocsGPT keep an agent's web " +
 			"origins: run what `docsgate adopt --print-grants` prints again. Until then the gate does not know of them")
 	}
-	f.denied = denied
+	f.deniedWarned = denied
 }
 
 var (
@@ -124,19 +124,19 @@ func (t *table) column(expression, otherwise string, columns ...string) string {
 	return otherwise
 }
 
-// agents returns the query for the rows that have a key and fulfil a further condition. A limit that is switched on without
+// agentsQuery returns the query for the rows that have a key and fulfil a further condition. A limit that is switched on without
 // a number is DocsGPT's default.
-func (t *table) agents(condition string) string {
+func (t *table) agentsQuery(condition string) string {
 	list := []string{
-		groupOf, "id::text", "key::text",
+		bucketOf, "id::text", "key::text",
 		"coalesce(name, '')", "coalesce(user_id, '')", "coalesce(status::text, '')",
 		t.column("source_id::text", "NULL", "source_id"),
 		t.column("coalesce(extra_source_ids::text[], '{}')", "'{}'::text[]", "extra_source_ids"),
 		t.column("CASE WHEN limited_request_mode THEN coalesce(request_limit, 500)::bigint END", "NULL::bigint", "limited_request_mode", "request_limit"),
 		t.column("CASE WHEN limited_token_mode THEN coalesce(token_limit, 50000)::bigint END", "NULL::bigint", "limited_token_mode", "token_limit"),
-		t.column("jsonb_typeof(config)", "NULL", optional),
-		t.column("(config->'restrict_origins')::text", "NULL", optional),
-		t.column("(config->'allowed_origins')::text", "NULL", optional),
+		t.column("jsonb_typeof(config)", "NULL", configColumn),
+		t.column("(config->'restrict_origins')::text", "NULL", configColumn),
+		t.column("(config->'allowed_origins')::text", "NULL", configColumn),
 	}
 	return "SELECT " + strings.Join(list, ", ") + " FROM " + t.name + " WHERE key IS NOT NULL AND key::text <> ''" + condition
 }
@@ -144,7 +144,7 @@ func (t *table) agents(condition string) string {
 // bucketChecksums returns the query for the marks of the groups: how many rows there are, and a sum over ids and versions of rows. It
 // does not look at what stands in the rows, which takes three times as long; a row that was written with the same values is
 // read again and found to be the same.
-func (t *table) marks() string {
-	return "SELECT " + groupOf + ", count(*) || ':' || sum(hashtextextended(xmin::text, uuid_hash_extended(id, $1::bigint))) FROM " +
+func (t *table) checksumQuery() string {
+	return "SELECT " + bucketOf + ", count(*) || ':' || sum(hashtextextended(xmin::text, uuid_hash_extended(id, $1::bigint))) FROM " +
 		t.name + " GROUP BY 1"
 }

@@ -21,11 +21,11 @@ const hashBuckets = 1024
 
 // lastSnapshot is what the last reading has seen.
 type lastSnapshot struct {
-	snapshot string           // of the server: which transactions were visible; empty: unknown
-	marks    map[int32]string // by group; nil: unknown
-	ids      map[int32][]string
-	full     time.Time // when all rows were read last
-	columns  []string  // that were read; with others the marks of the rows say nothing
+	snapshot  string           // of the server: which transactions were visible; empty: unknown
+	checksums map[int32]string // by group; nil: unknown
+	ids       map[int32][]string
+	full      time.Time // when all rows were read last
+	columns   []string  // that were read; with others the marks of the rows say nothing
 }
 
 // transaction runs read in a transaction that sees the database at one moment and cannot change it.
@@ -67,12 +67,12 @@ func (f *Feed) readFull(ctx context.Context, l *conn) (all []docsgptkeys.Agent, 
 		if err != nil {
 			return err
 		}
-		f.noteDenied(t)
+		f.warnDenied(t)
 		now.columns = t.columns
-		if now.snapshot, now.marks, err = f.bucketChecksums(ctx, tx, t); err != nil {
+		if now.snapshot, now.checksums, err = f.bucketChecksums(ctx, tx, t); err != nil {
 			return err
 		}
-		return f.rows(ctx, tx, t.agents(""), nil, func(group int32, a docsgptkeys.Agent) {
+		return f.rows(ctx, tx, t.agentsQuery(""), nil, func(group int32, a docsgptkeys.Agent) {
 			now.ids[group] = append(now.ids[group], a.ID)
 			all = append(all, a)
 		})
@@ -81,7 +81,7 @@ func (f *Feed) readFull(ctx context.Context, l *conn) (all []docsgptkeys.Agent, 
 		return nil, at, err
 	}
 	now.full = time.Now()
-	f.seen = now
+	f.last = now
 	return all, at, nil
 }
 
@@ -99,8 +99,8 @@ func (f *Feed) readChanged(ctx context.Context, l *conn) (pending bool, err erro
 	if err := l.pg.QueryRow(ctx, snapshotSQL).Scan(&snapshot); err != nil {
 		return false, fmt.Errorf("asking for the server's snapshot: %w", err)
 	}
-	if snapshot != "" && snapshot == f.seen.snapshot {
-		return f.memory.Update(nil, nil, at), nil
+	if snapshot != "" && snapshot == f.last.snapshot {
+		return f.cache.Update(nil, nil, at), nil
 	}
 	var (
 		put   []docsgptkeys.Agent
@@ -113,16 +113,16 @@ func (f *Feed) readChanged(ctx context.Context, l *conn) (pending bool, err erro
 		if err != nil {
 			return err
 		}
-		if !slices.Equal(t.columns, f.seen.columns) {
+		if !slices.Equal(t.columns, f.last.columns) {
 			return errSchemaChanged
 		}
 		if snapshot, marks, err = f.bucketChecksums(ctx, tx, t); err != nil {
 			return err
 		}
-		if moved = differing(f.seen.marks, marks); len(moved) == 0 {
+		if moved = changedBuckets(f.last.checksums, marks); len(moved) == 0 {
 			return nil
 		}
-		return f.rows(ctx, tx, t.agents(inGroups), []any{moved}, func(group int32, a docsgptkeys.Agent) {
+		return f.rows(ctx, tx, t.agentsQuery(inBuckets), []any{moved}, func(group int32, a docsgptkeys.Agent) {
 			ids[group] = append(ids[group], a.ID)
 			put = append(put, a)
 		})
@@ -136,23 +136,23 @@ func (f *Feed) readChanged(ctx context.Context, l *conn) (pending bool, err erro
 		there[put[i].ID] = true
 	}
 	for _, group := range moved {
-		for _, id := range f.seen.ids[group] {
+		for _, id := range f.last.ids[group] {
 			if !there[id] {
 				gone = append(gone, id)
 			}
 		}
 		if len(ids[group]) == 0 {
-			delete(f.seen.ids, group)
+			delete(f.last.ids, group)
 		} else {
-			f.seen.ids[group] = ids[group]
+			f.last.ids[group] = ids[group]
 		}
 	}
-	f.seen.snapshot, f.seen.marks = snapshot, marks
-	return f.memory.Update(put, gone, at), nil
+	f.last.snapshot, f.last.checksums = snapshot, marks
+	return f.cache.Update(put, gone, at), nil
 }
 
-// differing returns the groups whose marks are not the same.
-func differing(a, b map[int32]string) []int32 {
+// changedBuckets returns the groups whose marks are not the same.
+func changedBuckets(a, b map[int32]string) []int32 {
 	moved := map[int32]bool{}
 	for group, mark := range a {
 		if b[group] != mark {
@@ -172,7 +172,7 @@ func (f *Feed) bucketChecksums(ctx context.Context, tx pgx.Tx, t *table) (snapsh
 	if err := tx.QueryRow(ctx, snapshotSQL).Scan(&snapshot); err != nil {
 		return "", nil, fmt.Errorf("asking for the server's snapshot: %w", err)
 	}
-	rows, err := tx.Query(ctx, t.marks(), f.seed)
+	rows, err := tx.Query(ctx, t.checksumQuery(), f.seed)
 	if err != nil {
 		return "", nil, fmt.Errorf("asking for marks: %w", err)
 	}
@@ -207,7 +207,7 @@ func (f *Feed) rows(ctx context.Context, tx pgx.Tx, sql string, args []any, yiel
 			Owner: owner, Status: status, Sources: sources(source, extra),
 			RequestsPerDay: number(requests), TokensPerDay: number(tokens),
 		}}
-		a.RestrictOrigins, a.Origins = allowed(text(configKind), text(restrict), text(origins))
+		a.RestrictOrigins, a.Origins = allowedOrigins(text(configKind), text(restrict), text(origins))
 		yield(group, a)
 		return nil
 	})
@@ -240,9 +240,9 @@ func sources(first *string, extra []*string) []string {
 	return docsgptkeys.Dedup(all)
 }
 
-// allowed reads the web origins that an agent is tied to, in DocsGPT's lenient but safe way: what is broken keeps the
+// allowedOrigins reads the web origins that an agent is tied to, in DocsGPT's lenient but safe way: what is broken keeps the
 // restriction on, and bad entries do not count. The texts are the kind of the column's value and the JSON of its members.
-func allowed(kind, restrict, origins string) (only bool, list []string) {
+func allowedOrigins(kind, restrict, origins string) (only bool, list []string) {
 	switch {
 	case kind == "" || kind == "null":
 		return false, nil

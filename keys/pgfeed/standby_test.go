@@ -12,7 +12,7 @@ import (
 	"github.com/docsgate/docsgate/keys"
 )
 
-// begin runs statements in a transaction that stays open, and returns what commits it.
+// lock runs statements in a transaction that stays open, and returns what commits it.
 func begin(t *testing.T, database, sql string) (commit func()) {
 	t.Helper()
 	run := func(c *pgx.Conn, sql string) {

@@ -17,11 +17,11 @@ const (
 	// happens.
 	pingEvery = 5 * time.Second
 
-	// pollShare bounds the load: a look that takes long is followed by a pause of four times that.
-	pollShare = 4
+	// backoffFactor bounds the load: a look that takes long is followed by a pause of four times that.
+	backoffFactor = 4
 
-	// restTime is the shortest time between two looks, however often the database asks for one.
-	restTime = 100 * time.Millisecond
+	// minInterval is the shortest time between two looks, however often the database asks for one.
+	minInterval = 100 * time.Millisecond
 
 	// recheckEvery is how often all agents are read and compared, whatever the marks say.
 	recheckEvery = 10 * time.Minute
@@ -32,7 +32,7 @@ const (
 func (f *Feed) Watch(ctx context.Context, changed func()) error {
 	err := f.watch(ctx, changed)
 	f.watching.Store(false)
-	f.memory.Save(true)
+	f.cache.Save(true)
 	if ctx.Err() != nil {
 		return nil
 	}
@@ -62,7 +62,7 @@ func (f *Feed) watch(ctx context.Context, changed func()) error {
 		if first || pending { // also once for a load that failed
 			changed()
 		}
-		f.memory.Save(false)
+		f.cache.Save(false)
 		if notified, err = f.wait(ctx, l, notified, time.Since(begun)); err != nil {
 			return err
 		}
@@ -71,11 +71,11 @@ func (f *Feed) watch(ctx context.Context, changed func()) error {
 
 // poll reads what has changed, or all if that is due, and tells whether there is something to give out.
 func (f *Feed) poll(ctx context.Context, l *conn, all bool) (pending bool, err error) {
-	if err := f.begin(ctx); err != nil {
+	if err := f.lock(ctx); err != nil {
 		return false, err
 	}
-	defer f.end()
-	if !all && f.seen.marks != nil && time.Since(f.seen.full) < recheckEvery {
+	defer f.unlock()
+	if !all && f.last.checksums != nil && time.Since(f.last.full) < recheckEvery {
 		pending, err := f.readChanged(ctx, l)
 		if !errors.Is(err, errSchemaChanged) {
 			return pending, err
@@ -85,14 +85,14 @@ func (f *Feed) poll(ctx context.Context, l *conn, all bool) (pending bool, err e
 	if err != nil {
 		return false, err
 	}
-	return f.memory.Diff(agents, at), nil
+	return f.cache.Diff(agents, at), nil
 }
 
 // wait returns when the next look is due; took is how long the last one has taken. An error says that the connection is
 // lost. It returns whether notifications can still be trusted.
 func (f *Feed) wait(ctx context.Context, l *conn, notified bool, took time.Duration) (bool, error) {
 	if !notified {
-		deadline := time.Now().Add(max(f.options.Poll, pollShare*took))
+		deadline := time.Now().Add(max(f.options.PollInterval, backoffFactor*took))
 		for {
 			// Whoever waits at the connection hears at once when it is lost.
 			if heard, err := waitForNotification(ctx, l, time.Until(deadline)); err != nil || !heard {
@@ -100,18 +100,18 @@ func (f *Feed) wait(ctx context.Context, l *conn, notified bool, took time.Durat
 			}
 		}
 	}
-	rest := time.NewTimer(restTime)
+	rest := time.NewTimer(minInterval)
 	defer rest.Stop()
 	select {
 	case <-rest.C: // what comes in meanwhile stays in the connection
 	case <-ctx.Done():
 		return false, ctx.Err()
 	}
-	deadline := time.Now().Add(max(notifiedPoll, f.options.Poll))
+	deadline := time.Now().Add(max(notifiedPoll, f.options.PollInterval))
 	for {
 		left := time.Until(deadline)
 		if left <= 0 {
-			return f.triggered(ctx, l)
+			return f.hasTrigger(ctx, l)
 		}
 		heard, err := waitForNotification(ctx, l, min(left, pingEvery))
 		switch {

@@ -9,23 +9,23 @@ import (
 	"github.com/docsgate/docsgate/keys"
 )
 
-// Key returns what a record means to the gate with the rules in force. If its binding cannot be known the key is Unusable,
-// and problem says why, for people; the agent of a key that is disabled or revoked is not looked at.
+// Key converts a record to a key with the current policy. If its binding cannot be resolved, the key's state is
+// BindingUnavailable, and problem is the reason, for users. The agent of a disabled or revoked key is not resolved.
 func (r *Registry) Key(rec *Record) (key keys.Key, problem string) {
 	rules, _ := r.currentRules()
-	agents := resolver{registry: r, rules: &rules, known: map[string]resolution{}}
+	agents := resolver{registry: r, rules: &rules, resolved: map[string]resolution{}}
 	key, problem, _ = agents.key(rec)
 	return key, problem
 }
 
-// resolver finds out what agents stand for, with the rules of one moment, once for each reference.
+// resolver resolves references to agents with one policy, each reference once.
 type resolver struct {
 	registry *Registry
 	rules    *Policy
-	known    map[string]resolution // by Agent.Reference, or sealedReference
+	resolved map[string]resolution // by Agent.Reference, or secretReference
 }
 
-// resolution is what a reference stands for: a secret, or a problem, for people.
+// resolution is the result of resolving a reference: the agent's key, or the reason why there is none, for users.
 type resolution struct {
 	secret  keys.Secret
 	problem string
@@ -35,18 +35,18 @@ func (o resolution) equal(other resolution) bool {
 	return o.problem == other.problem && o.secret.Equal(other.secret)
 }
 
-// sealedReference stands for the secret of the Sealer among references. It is neither a placeholder nor an id.
-const sealedReference = "{sealed}"
+// secretReference is the reference to the Sealer's secret. It differs from every placeholder and id.
+const secretReference = "{sealed}"
 
-// key is Registry.Key. odd tells that the rules refuse the record's sources or spell them in another way.
-func (v resolver) key(rec *Record) (k keys.Key, problem string, odd bool) {
+// key is Registry.Key. nonCanonical reports whether the policy rejects the record's sources or spells them differently.
+func (v resolver) key(rec *Record) (k keys.Key, problem string, nonCanonical bool) {
 	k = keys.Key{
 		ID: rec.ID, Name: rec.Name, Digest: rec.Digest, State: rec.State, NotBefore: rec.NotBefore, Expires: rec.Expires,
 		PreviousTokens: rec.Old, Hint: rec.Hint, Created: rec.Created,
 	}
 	if rec.Agent.IsZero() {
 		sources, same, err := v.rules.canonicalSources(rec.Sources)
-		if k.Binding.Sources, odd = sources, err != nil || !same; err != nil {
+		if k.Binding.Sources, nonCanonical = sources, err != nil || !same; err != nil {
 			problem = err.Error()
 		}
 	} else if rec.State == keys.Active {
@@ -59,27 +59,26 @@ func (v resolver) key(rec *Record) (k keys.Key, problem string, odd bool) {
 	case problem != "":
 		k.State = keys.BindingUnavailable
 	}
-	return k, problem, odd
+	return k, problem, nonCanonical
 }
 
-// agent returns what a record's agent stands for.
+// agent resolves a record's agent.
 func (v resolver) agent(rec *Record) resolution {
 	if len(rec.Agent.Sealed) == 0 {
 		return v.resolve(rec.Agent.Reference())
 	}
 	if v.registry.sealer == nil {
-		return resolution{problem: "the DocsGPT key is sealed, and the gate has no secret to open it"}
+		return resolution{problem: "the DocsGPT key is encrypted, and the gate has no secret to decrypt it"}
 	}
-	secret, err := v.registry.sealer.open(rec.ID, rec.Agent.Sealed)
+	secret, err := v.registry.sealer.decrypt(rec.ID, rec.Agent.Sealed)
 	if err != nil {
-		v.resolve(sealedReference)
+		v.resolve(secretReference)
 		return resolution{problem: err.Error()}
 	}
 	return resolution{secret: secret}
 }
 
-// reference is what has to stand for something else before a record's key can change, state being the key's state; "" if
-// the key depends on nothing.
+// reference returns the reference that the key of a record depends on, or "". state is the key's state.
 func (v resolver) reference(rec *Record, state keys.State) string {
 	switch {
 	case rec.Agent.IsZero() || rec.State != keys.Active:
@@ -87,30 +86,30 @@ func (v resolver) reference(rec *Record, state keys.State) string {
 	case len(rec.Agent.Sealed) == 0:
 		return rec.Agent.Reference()
 	case state == keys.BindingUnavailable && v.registry.sealer != nil:
-		return sealedReference
+		return secretReference
 	default:
 		return ""
 	}
 }
 
-// resolve returns what a reference stands for. What it says of the sealed reference is only to be compared.
+// resolve resolves a reference. The result for secretReference is only suitable for comparison.
 func (v resolver) resolve(ref string) resolution {
-	o, known := v.known[ref]
+	o, known := v.resolved[ref]
 	if known {
 		return o
 	}
-	if ref == sealedReference {
+	if ref == secretReference {
 		o.problem = v.registry.sealer.state()
 	} else if secret, err := v.rules.resolve(agentOf(ref)); err != nil {
 		o.problem = err.Error()
 	} else {
 		o.secret = secret
 	}
-	v.known[ref] = o
+	v.resolved[ref] = o
 	return o
 }
 
-// agentOf is the agent with a reference.
+// agentOf returns the agent with the given reference.
 func agentOf(ref string) Agent {
 	if strings.HasPrefix(ref, "{") {
 		return Agent{Placeholder: ref}
@@ -118,11 +117,11 @@ func agentOf(ref string) Agent {
 	return Agent{Key: ref}
 }
 
-// resolve returns the DocsGPT key that a reference stands for. The error is for people and repeats no value.
+// resolve returns the DocsGPT key that an agent refers to. The error is meant for users and contains no value.
 func (rules *Policy) resolve(a Agent) (keys.Secret, error) {
 	switch {
 	case a.Key != "" && rules.AgentOf == nil:
-		return keys.Secret{}, errors.New("keys of other feeds are not known here")
+		return keys.Secret{}, errors.New("keys of other feeds are not available here")
 	case a.Key != "":
 		secret, ok := rules.AgentOf(a.Key)
 		if !ok || secret.IsZero() {
@@ -130,27 +129,27 @@ func (rules *Policy) resolve(a Agent) (keys.Secret, error) {
 		}
 		return secret, nil
 	case rules.Resolve == nil:
-		return keys.Secret{}, errors.New("placeholders have no value here")
+		return keys.Secret{}, errors.New("placeholders are not supported here")
 	}
 	value, err := rules.Resolve(a.Placeholder)
-	value = strings.TrimRight(value, "\r\n") // files end in one
+	value = strings.TrimRight(value, "\r\n") // files end with one
 	switch {
 	case (err != nil || value == "") && strings.HasPrefix(a.Placeholder, "{env."):
 		return keys.Secret{}, fmt.Errorf("%s has no value: set the variable where the gate is started", a.Placeholder)
 	case err != nil || value == "":
-		return keys.Secret{}, fmt.Errorf("%s gives no value: the file must exist, be readable and not be empty", a.Placeholder)
+		return keys.Secret{}, fmt.Errorf("%s has no value: the file must exist, be readable, and not be empty", a.Placeholder)
 	case !keys.IsValidToken(value):
-		return keys.Secret{}, fmt.Errorf("the value of %s cannot be a DocsGPT key: "+
-			"those have 1 to 512 printable ASCII characters, no blanks", a.Placeholder)
+		return keys.Secret{}, fmt.Errorf("the value of %s is not a valid DocsGPT key: "+
+			"a key has 1 to 512 printable ASCII characters and no spaces", a.Placeholder)
 	}
 	return keys.NewSecret(value), nil
 }
 
-// canonicalSources returns sources in the spelling of the rules, which may be others than when the key was made, and whether they were
-// spelt like that. With an error they are as they were.
+// canonicalSources returns the sources in canonical spelling, and reports whether that is the same spelling. The policy may have
+// changed since the key was created. If there is an error, the sources are returned unchanged.
 func (rules *Policy) canonicalSources(sources []string) (spelt []string, same bool, err error) {
 	if len(sources) == 0 {
-		return nil, true, errors.New("the key is bound to nothing")
+		return nil, true, errors.New("the key has no binding")
 	}
 	spelt, same = sources, true
 	for i := 0; rules.CheckSource != nil && i < len(sources); i++ {
@@ -173,36 +172,36 @@ func (rules *Policy) canonicalSources(sources []string) (spelt []string, same bo
 	return spelt, same, nil
 }
 
-// dependents are the ids of the keys that depend on each reference, with what it stood for when they were looked at last.
-type dependents map[string]*referred
+// dependents contains, by reference, the ids of the keys that depend on it, and its last resolution.
+type dependents map[string]*referenceState
 
-type referred struct {
-	outcome resolution
-	ids     map[string]struct{}
+type referenceState struct {
+	resolution resolution
+	ids        map[string]struct{}
 }
 
 func (all dependents) add(ref, id string) {
 	if all[ref] == nil {
-		all[ref] = &referred{ids: map[string]struct{}{}}
+		all[ref] = &referenceState{ids: map[string]struct{}{}}
 	}
 	all[ref].ids[id] = struct{}{}
 }
 
-// resolve looks at all references.
+// resolve resolves all references.
 func (all dependents) resolve(v resolver) {
 	for ref := range all {
 		v.resolve(ref)
 	}
 }
 
-// update takes in what references stand for now, and returns the ids of keys for which that is news.
+// update records new resolutions, and returns the ids of the keys whose resolution has changed.
 func (all dependents) update(now map[string]resolution) (ids []string) {
 	for ref, o := range now {
 		r := all[ref]
-		if r == nil || r.outcome.equal(o) {
+		if r == nil || r.resolution.equal(o) {
 			continue
 		}
-		r.outcome = o
+		r.resolution = o
 		for id := range r.ids {
 			ids = append(ids, id)
 		}

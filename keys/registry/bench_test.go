@@ -10,15 +10,15 @@ import (
 	"github.com/docsgate/docsgate/keys/registry/memstorage"
 )
 
-// many is a storage with n records that are made as they are read.
-type many struct {
+// generatedStorage is a storage with n records that are generated when they are read.
+type generatedStorage struct {
 	*memstorage.Storage
 	n int
 }
 
-func (m many) Count(context.Context) (int, error) { return m.n, nil }
+func (m generatedStorage) Count(context.Context) (int, error) { return m.n, nil }
 
-func (m many) All(_ context.Context, yield func(*registry.Record) error) (uint64, error) {
+func (m generatedStorage) All(_ context.Context, yield func(*registry.Record) error) (uint64, error) {
 	rec := registry.Record{Name: "a key of a page", Hint: "a1B2", Sources: []string{sourceID}, Created: noon}
 	for i := range m.n {
 		rec.ID = fmt.Sprintf("key_%026d", i)
@@ -30,9 +30,9 @@ func (m many) All(_ context.Context, yield func(*registry.Record) error) (uint64
 	return 1, nil
 }
 
-// BenchmarkLoad loads 100,000 keys; the storage's own part is three allocations a key.
+// BenchmarkLoad loads 100,000 keys. Three allocations per key are those of the storage.
 func BenchmarkLoad(b *testing.B) {
-	r, err := registry.New(registry.Options{Storage: many{memstorage.New(), 100_000}})
+	r, err := registry.New(registry.Options{Storage: generatedStorage{memstorage.New(), 100_000}})
 	if err != nil {
 		b.Fatal(err)
 	}

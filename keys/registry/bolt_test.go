@@ -11,8 +11,8 @@ import (
 	"github.com/docsgate/docsgate/keys/registry"
 )
 
-// TestLifeOnDisk: what was made, rotated and revoked before a restart is so after it.
-func TestLifeOnDisk(t *testing.T) {
+// TestRestartWithBoltStore: created, rotated and revoked keys are the same after a restart.
+func TestRestartWithBoltStore(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keys.db")
 	open := func() (*registry.Registry, *keys.Verifier) {
 		t.Helper()

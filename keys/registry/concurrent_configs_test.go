@@ -12,11 +12,11 @@ import (
 	"github.com/docsgate/docsgate/keys/registry"
 )
 
-// agents is a feed whose one key comes and goes.
+// agents is a feed with one key, which toggle removes and adds.
 type agents struct {
-	mu    sync.Mutex
-	there bool
-	ring  chan struct{}
+	mu      sync.Mutex
+	present bool
+	notify  chan struct{}
 }
 
 func (a *agents) Name() string { return "agents" }
@@ -24,7 +24,7 @@ func (a *agents) Name() string { return "agents" }
 func (a *agents) Load(context.Context) ([]keys.Key, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if !a.there {
+	if !a.present {
 		return nil, nil
 	}
 	return []keys.Key{{ID: "agent_1", Binding: keys.Binding{Agent: keys.NewSecret(agentKey)}, Digest: keys.DigestOf(agentKey)}}, nil
@@ -35,27 +35,27 @@ func (a *agents) Watch(ctx context.Context, changed func()) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-a.ring:
+		case <-a.notify:
 			changed()
 		}
 	}
 }
 
-func (a *agents) turn() {
+func (a *agents) toggle() {
 	a.mu.Lock()
-	a.there = !a.there
+	a.present = !a.present
 	a.mu.Unlock()
-	a.ring <- struct{}{}
+	a.notify <- struct{}{}
 }
 
-// Two configurations use one registry, each with a store, a syncer, a catalog and rules of its own, while keys are written,
-// agents come and go, rules are given and withdrawn, and people list. All of it ends, and in the end both know the same.
-func TestTwoConfigurationsAtOnce(t *testing.T) {
-	d := newDesk(t)
+// Two configurations use one registry, each with its own store, syncer, index and policy, while keys are written and listed, agents
+// are added and removed, and policies are pushed and withdrawn. There is no deadlock, and both end up with the same keys.
+func TestConcurrentConfigurations(t *testing.T) {
+	d := newRegistryTest(t)
 	type side struct {
 		store    *keys.Store
 		syncer   *keys.Syncer
-		catalog  *keyindex.Index
+		index    *keyindex.Index
 		agents   *agents
 		withdraw func()
 	}
@@ -63,8 +63,8 @@ func TestTwoConfigurationsAtOnce(t *testing.T) {
 	var running, working sync.WaitGroup
 	var sides [2]*side
 	for i := range sides {
-		s := &side{store: keys.NewStore(), catalog: keyindex.New(), agents: &agents{there: true, ring: make(chan struct{})}}
-		s.store.Listen(s.catalog)
+		s := &side{store: keys.NewStore(), index: keyindex.New(), agents: &agents{present: true, notify: make(chan struct{})}}
+		s.store.Listen(s.index)
 		s.store.Listen(d.Registry)
 		feed := d.Feed()
 		s.syncer = keys.NewSyncer(s.store, []keys.Feed{s.agents, feed}, nil)
@@ -86,14 +86,14 @@ func TestTwoConfigurationsAtOnce(t *testing.T) {
 		sides[i] = s
 		working.Go(func() {
 			for range 50 {
-				s.agents.turn()
+				s.agents.toggle()
 				d.PushRules(rules)()
 				s.store.Counts(time.Now())
 			}
 		})
 		working.Go(func() {
 			for range 200 {
-				if _, err := s.catalog.Page(keyindex.Query{Now: time.Now(), Text: "key"}); err != nil {
+				if _, err := s.index.Page(keyindex.Query{Now: time.Now(), Text: "key"}); err != nil {
 					t.Error(err)
 				}
 				d.Recheck()
@@ -107,25 +107,25 @@ func TestTwoConfigurationsAtOnce(t *testing.T) {
 					return
 				}
 				if k := s.store.Get(made.Record.ID); k == nil || k.State != keys.Active {
-					t.Errorf("key %d does not count when its call returns", n)
+					t.Errorf("key %d is not valid when Create returns", n)
 				}
 				if _, err := d.Revoke(t.Context(), alice, made.Record.ID); err != nil {
 					t.Error(err)
 				}
 				if k := s.store.Get(made.Record.ID); k == nil || k.State != keys.Revoked {
-					t.Errorf("key %d counts when its revocation has returned", n)
+					t.Errorf("key %d is valid when Revoke returns", n)
 				}
 			}
 		})
 	}
 	working.Wait()
 	sides[0].withdraw()
-	// The older side has ended its rules; what the other one says holds for both.
+	// The policy of the older side is withdrawn; that of the other one applies to both.
 	made, err := d.Create(t.Context(), alice, registry.CreateRequest{Name: "for the agent", Agent: "agent_1"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	sides[1].agents.turn() // it goes
+	sides[1].agents.toggle() // removes the key
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
 		states := [2]keys.State{sides[0].store.Get(made.Record.ID).State, sides[1].store.Get(made.Record.ID).State}
 		if states == [2]keys.State{keys.BindingUnavailable, keys.BindingUnavailable} {
@@ -138,7 +138,7 @@ func TestTwoConfigurationsAtOnce(t *testing.T) {
 	cancel()
 	running.Wait()
 	for i, s := range sides {
-		page, err := s.catalog.Page(keyindex.Query{Now: time.Now(), Feed: d.Feed().Name()})
+		page, err := s.index.Page(keyindex.Query{Now: time.Now(), Feed: d.Feed().Name()})
 		if err != nil || page.Total != 61 {
 			t.Errorf("side %d lists %d keys, %v, want 61", i, page.Total, err)
 		}

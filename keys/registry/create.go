@@ -10,54 +10,55 @@ import (
 	"github.com/docsgate/docsgate/keys"
 )
 
-// CreateRequest is a key to be made.
+// CreateRequest describes a key to create. Exactly one of Sources, Agent and AgentKey is required.
 type CreateRequest struct {
-	Name                      string   // required
-	Sources                   []string // exactly one of Sources, Agent, AgentKey
-	Agent                     string   // a reference: {env.NAME}, {file.PATH}, or the ID of a key of another feed
-	AgentKey                  string   // the DocsGPT key itself; it is sealed
-	NotBefore, Expires        time.Time
+	Name                      string // required
+	Sources                   []string
+	Agent                     string    // a reference: {env.NAME}, {file.PATH}, or the ID of a key of another feed
+	AgentKey                  string    // the DocsGPT key itself, which is stored encrypted
+	NotBefore, Expires        time.Time // zero: no limit
 	Prompt, Chunks, Retriever string
 }
 
-// CreateResult is a key and its token, which exists only here.
+// CreateResult is a key and its token. The token is not stored: it cannot be retrieved later.
 type CreateResult struct {
 	Record Record
 	Token  keys.Secret
 }
 
-// Create makes a key. Errors join *FieldErrors if the draft is at fault. With ErrNotApplied there is a key.
+// Create creates a key. If the request is invalid, the error joins *FieldErrors. If the error is ErrNotApplied, the key was
+// created and is returned.
 func (r *Registry) Create(ctx context.Context, by Actor, d CreateRequest) (*CreateResult, error) {
 	rules, _ := r.currentRules()
-	c := validator{rules: rules, now: r.moment()}
+	c := validator{rules: rules, now: r.currentTime()}
 	rec := &Record{ID: NewID(), State: keys.Active, Created: c.now, Changed: c.now}
 	rec.Name = c.name(d.Name)
 	agentKey := r.bind(&c, rec, d.Sources, d.Agent, d.AgentKey)
 	rec.NotBefore, rec.Expires = c.times(d.NotBefore, d.Expires)
 	if !rec.Expires.IsZero() && !rec.Expires.After(c.now) {
-		c.fault("expires", "must be in the future")
+		c.errorf("expires", "must be in the future")
 	}
-	rec.Prompt, rec.Chunks = c.note("prompt_id", d.Prompt), c.note("chunks", d.Chunks)
-	rec.Retriever = c.note("retriever", d.Retriever)
+	rec.Prompt, rec.Chunks = c.displayText("prompt_id", d.Prompt), c.displayText("chunks", d.Chunks)
+	rec.Retriever = c.displayText("retriever", d.Retriever)
 	if err := c.err(); err != nil {
 		return nil, err
 	}
 	token := keys.NewToken()
 	rec.Digest, rec.Hint = keys.DigestOf(token), keys.Hint(token)
-	if err := rules.taken(rec.ID, rec.Digest); err != nil {
+	if err := rules.checkUnused(rec.ID, rec.Digest); err != nil {
 		return nil, err
 	}
-	if err := r.seal(ctx, rec, agentKey); err != nil {
+	if err := r.encryptAgentKey(ctx, rec, agentKey); err != nil {
 		return nil, err
 	}
-	err := r.put(ctx, []*Record{rec}, r.entry(by, ActionCreated, rec, rec.describe()))
+	err := r.put(ctx, []*Record{rec}, r.newEntry(by, ActionCreated, rec, rec.describe()))
 	if err != nil && !errors.Is(err, ErrNotApplied) {
 		return nil, err
 	}
 	return &CreateResult{Record: *rec, Token: keys.NewSecret(token)}, err
 }
 
-// bind sets the binding of a record, all but an agent's key, which it returns: it is sealed when nothing else is wrong.
+// bind sets the binding of a record. An agent's key is returned instead: it is encrypted after everything was validated.
 func (r *Registry) bind(c *validator, rec *Record, sources []string, agent, agentKey string) (key keys.Secret) {
 	if !c.oneBinding(sources, agent, agentKey) {
 		return key
@@ -73,8 +74,8 @@ func (r *Registry) bind(c *validator, rec *Record, sources []string, agent, agen
 	return key
 }
 
-// seal puts an agent's key into a record, if there is one.
-func (r *Registry) seal(ctx context.Context, rec *Record, key keys.Secret) error {
+// encryptAgentKey sets a record's agent to an encrypted key. A zero key has no effect.
+func (r *Registry) encryptAgentKey(ctx context.Context, rec *Record, key keys.Secret) error {
 	if key.IsZero() {
 		return nil
 	}
@@ -82,27 +83,27 @@ func (r *Registry) seal(ctx context.Context, rec *Record, key keys.Secret) error
 		return err
 	}
 	var err error
-	rec.Agent.Sealed, err = r.sealer.seal(rec.ID, key)
+	rec.Agent.Sealed, err = r.sealer.encrypt(rec.ID, key)
 	return err
 }
 
-// checkSecretFile refuses to make a new secret while there are keys that were sealed with another: then that one was lost on
-// the way, say when the storage was restored without it, and a new one would stand in its place.
+// checkSecretFile returns an error if the secret is missing although there are encrypted keys. The secret was lost then, for
+// example because the storage was restored without it, and must not be replaced by a new one.
 func (r *Registry) checkSecretFile(ctx context.Context) error {
 	if r.sealer.file.Exists() {
 		return nil
 	}
 	_, err := r.storage.All(ctx, func(rec *Record) error {
-		if len(rec.Agent.Sealed) > 0 && !r.sealer.file.Exists() { // it may have been made in the meantime
-			return fmt.Errorf("the secret %s is missing, and there are DocsGPT keys that only it opens: "+
-				"put it back from your backup", r.sealer.file.Path)
+		if len(rec.Agent.Sealed) > 0 && !r.sealer.file.Exists() { // it may have been created in the meantime
+			return fmt.Errorf("the secret %s is missing, but stored DocsGPT keys are encrypted with it: "+
+				"restore it from your backup", r.sealer.file.Path)
 		}
 		return nil
 	})
 	return err
 }
 
-// describe says in words what a key is bound to and when it counts.
+// describe describes the binding and the validity period of a key, for the audit trail.
 func (r *Record) describe() string {
 	var b strings.Builder
 	switch {
@@ -132,7 +133,7 @@ func (r *Record) describe() string {
 	return b.String()
 }
 
-// formatTime writes a bound in time.
+// formatTime formats a limit of a validity period.
 func formatTime(t time.Time) string {
 	if t.IsZero() {
 		return "never"

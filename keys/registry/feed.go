@@ -9,30 +9,29 @@ import (
 	"github.com/docsgate/docsgate/keys"
 )
 
-// recheckEvery is how often a watched feed looks whether references stand for something else now.
+// recheckEvery is the interval at which a watched feed resolves references again.
 const recheckEvery = 30 * time.Second
 
-// maxPrealloc is for how many keys room is made before they are there.
+// maxPrealloc limits the number of keys for which memory is allocated in advance.
 const maxPrealloc = 1 << 22
 
-// Feed returns the registry's keys as a feed, a keys.DeltaFeed. Each call gives a feed with a position of its own. Its name
-// is the storage's.
+// Feed returns the registry's keys as a keys.DeltaFeed. Each feed has its own position. Its name is that of the storage.
 //
-// A key whose binding cannot be known is Unusable, and counts again once it can. A feed looks again after SetRules and
-// Recheck, and while it is watched by itself every 30 seconds.
+// A key whose binding cannot be resolved has the state BindingUnavailable until it can be resolved. Bindings are resolved again
+// after SetRules and Recheck, and every 30 seconds while the feed is watched.
 func (r *Registry) Feed() keys.Feed { return &feed{registry: r} }
 
-// feed is the registry as seen from one position.
+// feed implements keys.DeltaFeed.
 type feed struct {
 	registry *Registry
 
-	mu        sync.Mutex // guards the following
-	loaded    bool
-	revision  uint64      // of the storage, at the position
-	rounds    generations // at the position
-	count     int         // keys at the last load
-	referrers dependents
-	odd       map[string]struct{} // ids of keys whose sources the rules refuse or spell in another way
+	mu           sync.Mutex // guards the following
+	loaded       bool
+	revision     uint64 // position in the storage
+	generations  generations
+	count        int // keys at the last load
+	dependents   dependents
+	nonCanonical map[string]struct{} // ids of keys whose sources the policy rejects or spells differently
 }
 
 var _ keys.DeltaFeed = (*feed)(nil)
@@ -47,7 +46,7 @@ func (f *feed) Load(ctx context.Context) ([]keys.Key, error) {
 	f.loaded = false
 	p := f.newPass()
 	p.block = new(strings.Builder)
-	f.referrers, f.odd = dependents{}, map[string]struct{}{}
+	f.dependents, f.nonCanonical = dependents{}, map[string]struct{}{}
 	set := make([]keys.Key, 0, f.size(ctx))
 	revision, err := f.registry.storage.All(ctx, func(rec *Record) error {
 		set = append(set, p.key(rec))
@@ -56,18 +55,18 @@ func (f *feed) Load(ctx context.Context) ([]keys.Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	f.referrers.update(p.agents.known)
-	f.loaded, f.revision, f.rounds, f.count = true, revision, p.rounds, len(set)
+	f.dependents.update(p.agents.resolved)
+	f.loaded, f.revision, f.generations, f.count = true, revision, p.generations, len(set)
 	return set, nil
 }
 
-// SizedStorage is a Storage that knows how many records it has without reading them all, so that room for them can be made.
+// SizedStorage is a Storage that can count its records without reading them. It allows a feed to allocate memory in advance.
 type SizedStorage interface {
 	// Count returns the number of records.
 	Count(ctx context.Context) (int, error)
 }
 
-// size is about how many keys there are.
+// size estimates the number of keys.
 func (f *feed) size(ctx context.Context) int {
 	if c, ok := f.registry.storage.(SizedStorage); ok {
 		if n, err := c.Count(ctx); err == nil {
@@ -85,7 +84,7 @@ func (f *feed) Changes(ctx context.Context) (delta keys.Delta, ok bool, err erro
 		return keys.Delta{}, false, nil
 	}
 	p := f.newPass()
-	f.loaded = false // until all of this has gone well
+	f.loaded = false // until all of this has succeeded
 	seen := map[string]bool{}
 	put := func(rec *Record) error {
 		if !seen[rec.ID] {
@@ -98,15 +97,15 @@ func (f *feed) Changes(ctx context.Context) (delta keys.Delta, ok bool, err erro
 	if err != nil {
 		return keys.Delta{}, false, err
 	}
-	if p.rounds.rules != f.rounds.rules {
+	if p.generations.rules != f.generations.rules {
 		if err := f.recheckSources(ctx, p, put); err != nil {
 			return keys.Delta{}, false, err
 		}
 	}
-	if p.rounds.recheck != f.rounds.recheck {
-		f.referrers.resolve(p.agents)
+	if p.generations.recheck != f.generations.recheck {
+		f.dependents.resolve(p.agents)
 	}
-	for _, id := range f.referrers.update(p.agents.known) {
+	for _, id := range f.dependents.update(p.agents.resolved) {
 		if seen[id] {
 			continue
 		}
@@ -116,15 +115,15 @@ func (f *feed) Changes(ctx context.Context) (delta keys.Delta, ok bool, err erro
 		}
 		_ = put(rec)
 	}
-	f.loaded, f.revision, f.rounds = true, revision, p.rounds
+	f.loaded, f.revision, f.generations = true, revision, p.generations
 	return delta, true, nil
 }
 
-// recheckSources goes through all keys after the rules have changed. Only those for which that makes a difference are put:
-// mostly none, so that it takes no memory to speak of.
+// recheckSources checks the sources of all keys after the policy has changed. It calls put only for keys that are affected,
+// usually none, so it needs little memory.
 func (f *feed) recheckSources(ctx context.Context, p *loadPass, put func(*Record) error) error {
-	before := f.odd
-	f.odd = map[string]struct{}{}
+	before := f.nonCanonical
+	f.nonCanonical = map[string]struct{}{}
 	_, err := f.registry.storage.All(ctx, func(rec *Record) error {
 		if !rec.Agent.IsZero() {
 			return nil
@@ -132,7 +131,7 @@ func (f *feed) recheckSources(ctx context.Context, p *loadPass, put func(*Record
 		_, was := before[rec.ID]
 		_, same, err := p.rules.canonicalSources(rec.Sources)
 		if err != nil || !same {
-			f.odd[rec.ID] = struct{}{} // also where it has been put already, since it was written lately
+			f.nonCanonical[rec.ID] = struct{}{} // even if put was already called, since it was written recently
 		} else if !was {
 			return nil
 		}
@@ -146,10 +145,10 @@ func (f *feed) Watch(ctx context.Context, changed func()) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer f.registry.watch(changed)()
-	var looking sync.WaitGroup
-	defer looking.Wait()
+	var wg sync.WaitGroup
+	defer wg.Wait()
 	defer cancel()
-	looking.Go(func() {
+	wg.Go(func() {
 		tick := time.NewTicker(recheckEvery)
 		defer tick.Stop()
 		for {
@@ -166,50 +165,51 @@ func (f *feed) Watch(ctx context.Context, changed func()) error {
 	return f.registry.storage.Watch(ctx, changed)
 }
 
-// referencesChanged looks whether a reference stands for something else than at the last load. Then the next call of Changes rechecks.
+// referencesChanged reports whether the resolution of a reference has changed since the last load. If so, the next call of Changes
+// resolves all references again.
 func (f *feed) referencesChanged() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	p := f.newPass()
-	f.referrers.resolve(p.agents)
-	for ref, o := range p.agents.known {
-		if !f.referrers[ref].outcome.equal(o) {
-			f.rounds.recheck = 0 // no round has this number
+	f.dependents.resolve(p.agents)
+	for ref, o := range p.agents.resolved {
+		if !f.dependents[ref].resolution.equal(o) {
+			f.generations.recheck = 0 // not a valid generation
 			return true
 		}
 	}
 	return false
 }
 
-// loadPass is one look at records with the rules of one moment.
+// loadPass converts records to keys with one policy.
 type loadPass struct {
-	feed   *feed
-	rules  Policy
-	rounds generations
-	agents resolver
-	texts  map[string]string // one copy of the id of each source
-	block  *strings.Builder  // texts of several keys; nil if each key gets a text of its own
+	feed        *feed
+	rules       Policy
+	generations generations
+	agents      resolver
+	texts       map[string]string // ids of sources, each stored once
+	block       *strings.Builder  // texts of several keys; nil: the texts of each key are allocated separately
 }
 
-// blockSize is how many bytes of texts stand in one piece. It stays as long as one of the keys.
+// blockSize is the size of an allocation for texts. It is not freed before the last of its keys.
 const blockSize = 4096
 
 func (f *feed) newPass() *loadPass {
-	rules, rounds := f.registry.currentRules()
+	rules, gen := f.registry.currentRules()
 	return &loadPass{
-		feed: f, rules: rules, rounds: rounds, texts: map[string]string{},
-		agents: resolver{registry: f.registry, rules: &rules, known: map[string]resolution{}},
+		feed: f, rules: rules, generations: gen, texts: map[string]string{},
+		agents: resolver{registry: f.registry, rules: &rules, resolved: map[string]resolution{}},
 	}
 }
 
-// key is what a record means, in as little memory as it takes.
+// key converts a record to a key, using as little memory as possible.
 func (p *loadPass) key(rec *Record) keys.Key {
-	k, _, odd := p.agents.key(rec)
+	k, _, nonCanonical := p.agents.key(rec)
 	if ref := p.agents.reference(rec, k.State); ref != "" {
-		p.feed.referrers.add(ref, rec.ID)
+		p.feed.dependents.add(ref, rec.ID)
 	}
-	if odd {
-		p.feed.odd[rec.ID] = struct{}{}
+	if nonCanonical {
+		p.feed.nonCanonical[rec.ID] = struct{}{}
 	}
 	for i, id := range k.Binding.Sources {
 		text, known := p.texts[id]
@@ -236,8 +236,8 @@ func (p *loadPass) key(rec *Record) keys.Key {
 	return k
 }
 
-// text returns copies of texts in one piece of memory, or of a block when all keys are loaded: for a million keys that is some
-// millions of pieces less.
+// text returns copies of texts in a single allocation, or in a block if all keys are loaded: that saves millions of allocations
+// for a million keys.
 func (p *loadPass) text(a, b, c string) (string, string, string) {
 	n := len(a) + len(b) + len(c)
 	block := p.block
@@ -256,7 +256,7 @@ func (p *loadPass) text(a, b, c string) (string, string, string) {
 	return text[:len(a)], text[len(a) : len(a)+len(b)], text[len(a)+len(b):]
 }
 
-// usedID returns the text of an id that the meter has, if the key was used: after a restart that is there already.
+// usedID returns the counter's copy of an id, if the key was ever used.
 func (p *loadPass) usedID(id string) (same string, known bool) {
 	if p.feed.registry.usage == nil {
 		return "", false

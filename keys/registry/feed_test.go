@@ -18,25 +18,25 @@ import (
 	"github.com/docsgate/docsgate/keys/usage"
 )
 
-// tracked is a feed whose changes are in a map, as a store has them.
-type tracked struct {
+// trackedFeed is a feed whose loads and changes are applied to a map, as in a store.
+type trackedFeed struct {
 	t    *testing.T
 	feed keys.DeltaFeed
 	keys map[string]keys.Key
 }
 
-func track(t *testing.T, f keys.Feed) *tracked {
+func track(t *testing.T, f keys.Feed) *trackedFeed {
 	t.Helper()
 	feed, ok := f.(keys.DeltaFeed)
 	if !ok {
-		t.Fatal("the feed is no tracker")
+		t.Fatal("the feed is not a keys.DeltaFeed")
 	}
-	tr := &tracked{t, feed, map[string]keys.Key{}}
+	tr := &trackedFeed{t, feed, map[string]keys.Key{}}
 	tr.load()
 	return tr
 }
 
-func (tr *tracked) load() {
+func (tr *trackedFeed) load() {
 	tr.t.Helper()
 	set, err := tr.feed.Load(tr.t.Context())
 	if err != nil {
@@ -48,8 +48,8 @@ func (tr *tracked) load() {
 	}
 }
 
-// changes takes the changes in and returns the ids, sorted.
-func (tr *tracked) changes() []string {
+// changes applies the changes and returns their ids, sorted.
+func (tr *trackedFeed) changes() []string {
 	tr.t.Helper()
 	delta, ok, err := tr.feed.Changes(tr.t.Context())
 	if err != nil || !ok {
@@ -58,14 +58,14 @@ func (tr *tracked) changes() []string {
 	ids := map[string]bool{}
 	for _, k := range delta.Upserted {
 		if ids[k.ID] {
-			tr.t.Errorf("key %s stands twice in the delta", k.ID)
+			tr.t.Errorf("key %s is in the delta twice", k.ID)
 		}
 		ids[k.ID], tr.keys[k.ID] = true, k
 	}
 	return slices.Sorted(maps.Keys(ids))
 }
 
-func (tr *tracked) want(what string, got []string, want ...string) {
+func (tr *trackedFeed) want(what string, got []string, want ...string) {
 	tr.t.Helper()
 	slices.Sort(want)
 	if !slices.Equal(got, want) {
@@ -73,12 +73,12 @@ func (tr *tracked) want(what string, got []string, want ...string) {
 	}
 }
 
-// world is what references stand for.
-type world struct{ env, other atomic.Value }
+// references contains the values that references resolve to.
+type references struct{ env, other atomic.Value }
 
-func (w *world) set(v *atomic.Value, s string) { v.Store(s) }
+func (w *references) set(v *atomic.Value, s string) { v.Store(s) }
 
-func (w *world) rules() registry.Policy {
+func (w *references) rules() registry.Policy {
 	get := func(v *atomic.Value) string { s, _ := v.Load().(string); return s }
 	return registry.Policy{
 		Resolve: func(string) (string, error) { return get(&w.env), nil },
@@ -86,8 +86,8 @@ func (w *world) rules() registry.Policy {
 	}
 }
 
-func TestFeedTellsChangesAndNothingElse(t *testing.T) {
-	d := newDesk(t)
+func TestFeedChanges(t *testing.T) {
+	d := newRegistryTest(t)
 	a, _ := d.create()
 	tr := track(t, d.Feed())
 	tr.want("nothing", tr.changes())
@@ -98,16 +98,16 @@ func TestFeedTellsChangesAndNothingElse(t *testing.T) {
 	if k := tr.keys[a]; len(k.PreviousTokens) != 1 || k.Name != "docs site" || k.Hint == "" || !slices.Equal(k.Binding.Sources, []string{sourceID}) {
 		t.Errorf("key %+v", k)
 	}
-	// A feed has a position of its own.
+	// Each feed has its own position.
 	second := track(t, d.Feed())
 	c, _ := d.create()
 	tr.want("the first", tr.changes(), c)
 	second.want("the second", second.changes(), c)
 }
 
-func TestFeedIsTheSameHoweverItIsRead(t *testing.T) {
-	d := newDesk(t)
-	w := &world{}
+func TestFeedChangesMatchLoad(t *testing.T) {
+	d := newRegistryTest(t)
+	w := &references{}
 	w.set(&w.env, agentKey)
 	d.SetRules(w.rules())
 	tr := track(t, d.Feed())
@@ -134,11 +134,11 @@ func TestFeedIsTheSameHoweverItIsRead(t *testing.T) {
 	}
 }
 
-func TestReferencesThatVanishAndComeBack(t *testing.T) {
+func TestReferenceUnavailableAndRestored(t *testing.T) {
 	for _, ref := range []string{"{env.AGENT}", "other"} {
 		t.Run(ref, func(t *testing.T) {
-			d := newDesk(t)
-			w := &world{}
+			d := newRegistryTest(t)
+			w := &references{}
 			value := &w.env
 			if ref == "other" {
 				value = &w.other
@@ -159,12 +159,12 @@ func TestReferencesThatVanishAndComeBack(t *testing.T) {
 			}
 			tr := track(t, d.Feed())
 			d.Recheck()
-			tr.want("a recheck without news", tr.changes())
+			tr.want("a recheck without changes", tr.changes())
 
 			w.set(value, "")
 			tr.want("before the recheck", tr.changes())
 			d.Recheck()
-			tr.want("vanished", tr.changes(), a, b)
+			tr.want("unavailable", tr.changes(), a, b)
 			if k := tr.keys[a]; k.State != keys.BindingUnavailable || !k.Binding.Agent.IsZero() {
 				t.Errorf("state %s", k.State)
 			}
@@ -173,7 +173,7 @@ func TestReferencesThatVanishAndComeBack(t *testing.T) {
 				t.Fatal(err)
 			}
 			if _, problem := d.Key(rec); problem == "" {
-				t.Error("nothing says why")
+				t.Error("there is no problem")
 			}
 			for id, state := range map[string]keys.State{revoked: keys.Revoked, disabled: keys.Disabled} {
 				if k := tr.keys[id]; k.State != state || !k.Binding.Agent.IsZero() {
@@ -182,17 +182,17 @@ func TestReferencesThatVanishAndComeBack(t *testing.T) {
 			}
 			store := keys.NewStore()
 			if _, err := store.Replace("a", slices.Collect(maps.Values(tr.keys))); err != nil {
-				t.Errorf("a store refuses such keys: %v", err)
+				t.Errorf("a store rejects the keys: %v", err)
 			}
 
 			w.set(value, "another agent key")
 			w.set(value, "another-agent-key")
 			d.Recheck()
-			tr.want("back, with another value", tr.changes(), a, b)
+			tr.want("available again, with another value", tr.changes(), a, b)
 			if k := tr.keys[b]; k.State != keys.Active || k.Binding.Agent.Reveal() != "another-agent-key" {
 				t.Errorf("state %s", k.State)
 			}
-			// The next change of one key finds the news for all that refer to the same.
+			// A change of one key also detects the new value for all keys with the same reference.
 			w.set(value, agentKey)
 			c, _ := d.create(agent)
 			tr.want("a new key", tr.changes(), a, b, c)
@@ -200,8 +200,8 @@ func TestReferencesThatVanishAndComeBack(t *testing.T) {
 	}
 }
 
-func TestNewRulesJudgeSourcesAnew(t *testing.T) {
-	d := newDesk(t)
+func TestSetRulesRechecksSources(t *testing.T) {
+	d := newRegistryTest(t)
 	fine, _ := d.create(func(draft *registry.CreateRequest) { draft.Sources = []string{"1"} })
 	upper, _ := d.create(func(draft *registry.CreateRequest) { draft.Sources = []string{"2", "AB"} })
 	bad, _ := d.create(func(draft *registry.CreateRequest) { draft.Sources = []string{"local/docs/"} })
@@ -218,7 +218,7 @@ func TestNewRulesJudgeSourcesAnew(t *testing.T) {
 		}
 	}
 	if tr.keys[fine].State != keys.Active {
-		t.Error("a good key is not active")
+		t.Error("a valid key is not active")
 	}
 	rec, err := d.Get(t.Context(), upper)
 	if err != nil || !slices.Equal(rec.Sources, []string{"2", "AB"}) {
@@ -227,10 +227,10 @@ func TestNewRulesJudgeSourcesAnew(t *testing.T) {
 	d.SetRules(registry.Policy{})
 	tr.want("no rules", tr.changes(), upper, bad, many)
 	if tr.keys[bad].State != keys.Active || !slices.Equal(tr.keys[upper].Binding.Sources, []string{"2", "AB"}) {
-		t.Error("the keys are not what they were")
+		t.Error("the keys were not restored")
 	}
 
-	// The same for a key that was written at the same time as the rules were changed.
+	// The same for a key that is written together with the change of the policy.
 	d.SetRules(strict())
 	if _, err := d.Update(t.Context(), alice, bad, registry.UpdateRequest{Name: pointer("renamed")}); err != nil {
 		t.Fatal(err)
@@ -243,8 +243,8 @@ func TestNewRulesJudgeSourcesAnew(t *testing.T) {
 	}
 }
 
-func TestFeedThatFailsIsLoadedAnew(t *testing.T) {
-	d := newDesk(t)
+func TestFeedReloadsAfterFailure(t *testing.T) {
+	d := newRegistryTest(t)
 	d.create()
 	tr := track(t, d.Feed())
 	d.create()
@@ -254,10 +254,10 @@ func TestFeedThatFailsIsLoadedAnew(t *testing.T) {
 		t.Fatalf("changes: %t, %v", ok, err)
 	}
 	if _, ok, err := tr.feed.Changes(t.Context()); ok || err != nil {
-		t.Errorf("after a failure the feed says that it knows its position: %v", err)
+		t.Errorf("after a failure the feed still has a position: %v", err)
 	}
 	if _, err := tr.feed.Load(ended); err == nil {
-		t.Error("a load that was cut off is one")
+		t.Error("a canceled load succeeded")
 	}
 	tr.load()
 	if len(tr.keys) != 2 {
@@ -265,10 +265,10 @@ func TestFeedThatFailsIsLoadedAnew(t *testing.T) {
 	}
 }
 
-func TestWatchHearsOfEverything(t *testing.T) {
-	d := newDesk(t) // its cache has goroutines that must not be in the bubble
+func TestWatchNotifications(t *testing.T) {
+	d := newRegistryTest(t) // its cache has goroutines that must not be in the bubble
 	synctest.Test(t, func(t *testing.T) {
-		w := &world{}
+		w := &references{}
 		w.set(&w.env, agentKey)
 		d.SetRules(w.rules())
 		id, _ := d.create(func(draft *registry.CreateRequest) { draft.Sources, draft.Agent = nil, "{env.AGENT}" })
@@ -277,36 +277,36 @@ func TestWatchHearsOfEverything(t *testing.T) {
 		var calls atomic.Int32
 		ended := make(chan error)
 		go func() { ended <- tr.feed.Watch(ctx, func() { calls.Add(1) }) }()
-		heard := func(what string, want bool) {
+		notified := func(what string, want bool) {
 			t.Helper()
 			synctest.Wait()
 			if got := calls.Swap(0) > 0; got != want {
-				t.Errorf("%s: heard %t", what, got)
+				t.Errorf("%s: notified %t", what, got)
 			}
 		}
-		heard("the beginning", false)
-		d.storage.Touched()
-		heard("another process", true)
+		notified("start", false)
+		d.storage.NotifyWatchers()
+		notified("another process", true)
 		d.Recheck()
-		heard("a recheck", true)
+		notified("a recheck", true)
 		tr.changes()
 		time.Sleep(time.Hour)
-		heard("nothing", false)
+		notified("nothing", false)
 		w.set(&w.env, "")
 		time.Sleep(30 * time.Second)
-		heard("a variable that vanished", true)
-		tr.want("a variable that vanished", tr.changes(), id)
+		notified("a variable was unset", true)
+		tr.want("a variable was unset", tr.changes(), id)
 		cancel()
 		if err := <-ended; err != nil {
 			t.Error(err)
 		}
 		d.Recheck()
-		d.storage.Touched()
-		heard("the end", false)
+		d.storage.NotifyWatchers()
+		notified("end", false)
 	})
 }
 
-func TestUseIsSavedAndRestored(t *testing.T) {
+func TestUsageIsSavedAndRestored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		storage, meter := memstorage.New(), usage.NewMeter()
 		r, err := registry.New(registry.Options{Storage: storage, Usage: meter})
@@ -352,14 +352,14 @@ func TestUseIsSavedAndRestored(t *testing.T) {
 	})
 }
 
-func TestNoFeedTextHoldsASecret(t *testing.T) {
-	d := newDesk(t)
-	sealed(d)
+func TestFeedRedactsSecrets(t *testing.T) {
+	d := newRegistryTest(t)
+	createWithAgentKey(d)
 	set, err := d.Feed().Load(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.searched("a printed key", fmt.Sprintf("%v %+v %#v", set, set, set))
+	d.assertNoSecret("a printed key", fmt.Sprintf("%v %+v %#v", set, set, set))
 	if !strings.HasPrefix(d.Feed().Name(), "store:") {
 		t.Errorf("name %s", d.Feed().Name())
 	}

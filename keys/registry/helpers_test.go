@@ -27,25 +27,25 @@ const (
 	agentKey = "5f0c2b7e-1d34-4a6b-8c9d-0123456789ab"
 )
 
-// desk is a registry with a clock, and a store and a verifier that follow it.
-type desk struct {
+// registryTest is a registry with a fake clock, and a store and a verifier that follow it.
+type registryTest struct {
 	*registry.Registry
-	t        *testing.T
-	storage  *memstorage.Storage
-	sealPath string
-	store    *keys.Store
-	verifier *keys.Verifier
-	usage    *usage.Counter
+	t          *testing.T
+	storage    *memstorage.Storage
+	secretPath string
+	store      *keys.Store
+	verifier   *keys.Verifier
+	usage      *usage.Counter
 
 	mu      sync.Mutex
 	time    time.Time
-	secrets []string // that must not be seen anywhere
+	secrets []string // must not be exposed anywhere
 }
 
-func newDesk(t *testing.T) *desk {
+func newRegistryTest(t *testing.T) *registryTest {
 	t.Helper()
-	d := &desk{
-		t: t, storage: memstorage.New(), sealPath: filepath.Join(t.TempDir(), "keys.db.secret"), store: keys.NewStore(),
+	d := &registryTest{
+		t: t, storage: memstorage.New(), secretPath: filepath.Join(t.TempDir(), "keys.db.secret"), store: keys.NewStore(),
 		time: noon, usage: usage.NewMeter(),
 	}
 	d.open()
@@ -58,11 +58,11 @@ func newDesk(t *testing.T) *desk {
 	return d
 }
 
-// open makes the registry anew over the same storage, as a restart does.
-func (d *desk) open() {
+// open creates a new registry with the same storage, like a restart.
+func (d *registryTest) open() {
 	d.t.Helper()
 	r, err := registry.New(registry.Options{
-		Storage: d.storage, Sealer: registry.NewSealer(d.sealPath), Usage: d.usage, Now: d.now,
+		Storage: d.storage, Sealer: registry.NewSealer(d.secretPath), Usage: d.usage, Now: d.now,
 	})
 	if err != nil {
 		d.t.Fatal(err)
@@ -76,19 +76,19 @@ func (d *desk) open() {
 	r.OnChange(func(ctx context.Context) error { return syncer.Sync(ctx, d.storage.Name()) })
 }
 
-func (d *desk) now() time.Time {
+func (d *registryTest) now() time.Time {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.time
 }
 
-func (d *desk) pass(by time.Duration) {
+func (d *registryTest) advance(by time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.time = d.time.Add(by)
 }
 
-func (d *desk) hide(secret string) string {
+func (d *registryTest) hide(secret string) string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if secret != "" && !slices.Contains(d.secrets, secret) {
@@ -97,8 +97,8 @@ func (d *desk) hide(secret string) string {
 	return secret
 }
 
-// create makes a key bound to a source.
-func (d *desk) create(change ...func(*registry.CreateRequest)) (id, token string) {
+// create creates a key that is bound to a source.
+func (d *registryTest) create(change ...func(*registry.CreateRequest)) (id, token string) {
 	d.t.Helper()
 	draft := registry.CreateRequest{Name: "docs site", Sources: []string{sourceID}}
 	for _, f := range change {
@@ -111,7 +111,7 @@ func (d *desk) create(change ...func(*registry.CreateRequest)) (id, token string
 	return made.Record.ID, d.hide(made.Token.Reveal())
 }
 
-func (d *desk) rotate(id string, grace time.Duration) string {
+func (d *registryTest) rotate(id string, grace time.Duration) string {
 	d.t.Helper()
 	made, err := d.Rotate(d.t.Context(), alice, id, grace)
 	if err != nil {
@@ -120,17 +120,19 @@ func (d *desk) rotate(id string, grace time.Duration) string {
 	return d.hide(made.Token.Reveal())
 }
 
-func (d *desk) reason(token string) keys.Reason { return d.verifier.Verify(token, d.now()).Reason }
+func (d *registryTest) reason(token string) keys.Reason {
+	return d.verifier.Verify(token, d.now()).Reason
+}
 
-func (d *desk) want(token string, reason keys.Reason) {
+func (d *registryTest) want(token string, reason keys.Reason) {
 	d.t.Helper()
 	if got := d.reason(token); got != reason {
 		d.t.Errorf("the token is %s, want %s", got, reason)
 	}
 }
 
-// trail is the audit trail in words, the oldest first.
-func (d *desk) trail() []registry.AuditEntry {
+// auditTrail returns the audit trail, oldest entry first.
+func (d *registryTest) auditTrail() []registry.AuditEntry {
 	d.t.Helper()
 	entries, err := d.Audit(d.t.Context(), "", 0, 10000)
 	if err != nil {
@@ -140,41 +142,41 @@ func (d *desk) trail() []registry.AuditEntry {
 	return entries
 }
 
-func (d *desk) last() registry.AuditEntry {
+func (d *registryTest) last() registry.AuditEntry {
 	d.t.Helper()
-	all := d.trail()
+	all := d.auditTrail()
 	if len(all) == 0 {
-		d.t.Fatal("there is no entry")
+		d.t.Fatal("the audit trail is empty")
 	}
 	return all[len(all)-1]
 }
 
-// searched fails if any secret stands in text.
-func (d *desk) searched(where, text string) {
+// assertNoSecret fails if text contains a secret or its digest.
+func (d *registryTest) assertNoSecret(where, text string) {
 	d.t.Helper()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, secret := range d.secrets {
 		if strings.Contains(text, secret) || strings.Contains(text, keys.DigestOf(secret).Hex()) {
-			d.t.Errorf("%s holds a secret", where)
+			d.t.Errorf("%s contains a secret", where)
 		}
 	}
 }
 
-// searchedAll looks for secrets in all that is stored.
-func (d *desk) searchedAll() {
+// assertNoSecretStored calls assertNoSecret for everything that is stored.
+func (d *registryTest) assertNoSecretStored() {
 	d.t.Helper()
 	var all bytes.Buffer
 	if err := d.storage.Backup(d.t.Context(), &all); err != nil {
 		d.t.Fatal(err)
 	}
 	if len(d.secrets) == 0 {
-		d.t.Fatal("there is nothing to look for")
+		d.t.Fatal("there are no secrets to search for")
 	}
-	d.searched("the storage", all.String())
+	d.assertNoSecret("the storage", all.String())
 }
 
-// fields are the fields that an error is about.
+// fields returns the fields of the FieldErrors that an error joins.
 func fields(err error) (all []string) {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, e := range joined.Unwrap() {

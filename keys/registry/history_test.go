@@ -11,77 +11,77 @@ import (
 	"github.com/docsgate/docsgate/keys/registry"
 )
 
-// model is what a key should be, told in the plainest way.
+// model is a simple model of a key.
 type model struct {
 	id                 string
 	state              keys.State
 	notBefore, expires time.Time
 	current            string
-	old                []oldToken // the newest first
-	gone               []string   // tokens that nobody knows any more
+	previous           []previousToken // newest first
+	removed            []string
 	writes             int
 }
 
-type oldToken struct {
+type previousToken struct {
 	text  string
 	until time.Time
 }
 
-// want is what a token of the key should decide.
+// want returns the expected decision on a token of the key.
 func (m *model) want(token string, now time.Time) keys.Reason {
-	standing := keys.Allowed
+	reason := keys.Allowed
 	switch {
 	case m.state == keys.Revoked:
-		standing = keys.RevokedKey
+		reason = keys.RevokedKey
 	case m.state == keys.Disabled:
-		standing = keys.DisabledKey
+		reason = keys.DisabledKey
 	case !m.notBefore.IsZero() && now.Before(m.notBefore):
-		standing = keys.NotYetValid
+		reason = keys.NotYetValid
 	case !m.expires.IsZero() && !now.Before(m.expires):
-		standing = keys.Expired
+		reason = keys.Expired
 	}
-	for _, o := range m.old {
-		if o.text == token && standing == keys.Allowed && !now.Before(o.until) {
+	for _, o := range m.previous {
+		if o.text == token && reason == keys.Allowed && !now.Before(o.until) {
 			return keys.TokenRotated
 		}
 	}
-	for _, g := range m.gone {
+	for _, g := range m.removed {
 		if g == token {
 			return keys.UnknownToken
 		}
 	}
-	return standing
+	return reason
 }
 
-// written notes one write: tokens that are over leave, and those that are too many.
+// written models a write: expired tokens are removed, and those that exceed the maximum.
 func (m *model) written(now time.Time) {
 	m.writes++
-	var kept []oldToken
-	for _, o := range m.old {
+	var kept []previousToken
+	for _, o := range m.previous {
 		if now.Before(o.until) && len(kept) < 5 {
 			kept = append(kept, o)
 		} else {
-			m.gone = append(m.gone, o.text)
+			m.removed = append(m.removed, o.text)
 		}
 	}
-	m.old = kept
+	m.previous = kept
 }
 
 func (m *model) tokens() []string {
-	all := append([]string{m.current}, m.gone...)
-	for _, o := range m.old {
+	all := append([]string{m.current}, m.removed...)
+	for _, o := range m.previous {
 		all = append(all, o.text)
 	}
 	return all
 }
 
-// TestRandomHistories makes what could happen to keys happen in any order, and looks at each token after each step.
-func TestRandomHistories(t *testing.T) {
+// TestRandomOperations executes random operations on keys, and checks the decision on each token after each step.
+func TestRandomOperations(t *testing.T) {
 	for seed := range uint64(40) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			random := rand.New(rand.NewPCG(seed, 17))
-			d := newDesk(t)
+			d := newRegistryTest(t)
 			var all []*model
 			for step := range 150 {
 				if len(all) == 0 || random.IntN(15) == 0 {
@@ -97,9 +97,9 @@ func TestRandomHistories(t *testing.T) {
 					}
 				}
 			}
-			d.searchedAll()
+			d.assertNoSecretStored()
 			entries := map[string]int{}
-			for _, e := range d.trail() {
+			for _, e := range d.auditTrail() {
 				entries[e.Key]++
 			}
 			for _, m := range all {
@@ -111,8 +111,8 @@ func TestRandomHistories(t *testing.T) {
 	}
 }
 
-// step makes one thing happen to a key and its model, and says what.
-func (d *desk) step(random *rand.Rand, m *model) string {
+// step executes a random operation on a key and its model, and returns its name.
+func (d *registryTest) step(random *rand.Rand, m *model) string {
 	d.t.Helper()
 	ctx, now := d.t.Context(), d.now()
 	expired := !m.expires.IsZero() && !now.Before(m.expires)
@@ -143,18 +143,18 @@ func (d *desk) step(random *rand.Rand, m *model) string {
 			if err == nil {
 				d.t.Fatal("a revoked or expired key was rotated")
 			}
-			return "rotation that is refused"
+			return "rejected rotation"
 		}
 		if err != nil {
 			d.t.Fatal(err)
 		}
 		if grace == 0 {
-			for _, o := range m.old {
-				m.gone = append(m.gone, o.text)
+			for _, o := range m.previous {
+				m.removed = append(m.removed, o.text)
 			}
-			m.old, m.gone = nil, append(m.gone, m.current)
+			m.previous, m.removed = nil, append(m.removed, m.current)
 		} else {
-			m.old = append([]oldToken{{m.current, now.Add(grace)}}, m.old...)
+			m.previous = append([]previousToken{{m.current, now.Add(grace)}}, m.previous...)
 		}
 		m.current = d.hide(made.Token.Reveal())
 		m.written(now)
@@ -183,7 +183,7 @@ func (d *desk) step(random *rand.Rand, m *model) string {
 		d.open()
 		return "restart"
 	default:
-		d.pass(time.Duration(random.IntN(120)) * time.Minute)
+		d.advance(time.Duration(random.IntN(120)) * time.Minute)
 		return "time passes"
 	}
 }

@@ -7,20 +7,20 @@ import (
 	"github.com/google/uuid"
 )
 
-// crockford is base32 without letters that look alike. Its digits are in the order of ASCII, so that ids sort by time.
+// crockford is base32 without letters that look alike. Its digits are in ASCII order, so ids sort by time.
 var crockford = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
 
-// NewID makes the id of a key: "key_" and a UUIDv7 in 26 characters. Ids sort by the time at which they were made.
+// NewID returns a new key ID: "key_" and a UUIDv7 in 26 characters. IDs sort by the time of their creation.
 func NewID() string {
-	id := uuid.Must(uuid.NewV7()) // fails only without randomness; then no token could be made either
+	id := uuid.Must(uuid.NewV7()) // fails only without a source of randomness
 	return "key_" + crockford.EncodeToString(id[:])
 }
 
-// moment is the time now as it is stored.
-func (r *Registry) moment() time.Time { return stored(r.now()) }
+// currentTime returns the current time as it is stored.
+func (r *Registry) currentTime() time.Time { return normalizeTime(r.now()) }
 
-// stored is a time without zone and reading of the monotonic clock. The zero time stays.
-func stored(t time.Time) time.Time {
+// normalizeTime removes the time zone and the monotonic clock reading. The zero time is returned unchanged.
+func normalizeTime(t time.Time) time.Time {
 	if t.IsZero() {
 		return time.Time{}
 	}

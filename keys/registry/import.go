@@ -10,28 +10,28 @@ import (
 	"github.com/docsgate/docsgate/keys"
 )
 
-// Import is a key that comes from elsewhere.
+// Import describes a key to import. Exactly one of Sources, Agent and AgentKey is required, as in CreateRequest.
 type Import struct {
 	ID                          string // empty: a new one
 	Name                        string // empty: the ID
 	Sources                     []string
-	Agent                       string // as in Draft
+	Agent                       string
 	AgentKey                    string
-	Digest                      keys.Digest // zero: a new token is made
+	Digest                      keys.Digest // zero: a new token is created
 	State                       keys.State  // Active, Disabled or Revoked
 	NotBefore, Expires, Created time.Time
 	Prompt, Chunks, Retriever   string
 }
 
-// ImportResult is what became of an Import: a new key, with its token if one was made, or Existing, the ID of the key that has
-// this very digest already and was left as it is.
+// ImportResult is the result of an Import: a new key, with its token if one was created, or Existing, the ID of the key that
+// already has this digest and was not changed.
 type ImportResult struct {
 	Record   Record
 	Token    keys.Secret
 	Existing string
 }
 
-// ImportError says what is wrong with one of the items, by its index.
+// ImportError is an error in one of the items.
 type ImportError struct {
 	Index int
 	Err   error
@@ -42,42 +42,42 @@ func (e *ImportError) Error() string {
 	return fmt.Sprintf("key %d: %s", e.Index+1, strings.ReplaceAll(e.Err.Error(), "\n", "; "))
 }
 
-// Unwrap returns Err, which joins *FieldErrors if the item is at fault.
+// Unwrap returns Err, which joins *FieldErrors if the item is invalid.
 func (e *ImportError) Unwrap() error { return e.Err }
 
-// Import takes keys in, all or none. Errors join ImportErrors. With dry nothing is written and no token is made: then
-// records of items without an ID have none. With ErrNotApplied the keys are there.
+// Import imports all keys or none. Errors join *ImportErrors. In a dry run nothing is written and no tokens are created, and
+// records of items without an ID have none. If the error is ErrNotApplied, the keys were imported.
 func (r *Registry) Import(ctx context.Context, by Actor, items []Import, dry bool) ([]ImportResult, error) {
 	rules, _ := r.currentRules()
 	b := importBatch{
-		registry: r, rules: rules, now: r.moment(), dry: dry,
+		registry: r, rules: rules, now: r.currentTime(), dry: dry,
 		ids: make(map[string]int, len(items)), digests: make(map[keys.Digest]int, len(items)),
 	}
 	results := make([]ImportResult, len(items))
 	agentKeys := make([]keys.Secret, len(items))
-	var faults []error
+	var errs []error
 	for i := range items {
 		var err error
-		if agentKeys[i], err = b.item(ctx, i, &items[i], &results[i]); err != nil {
+		if agentKeys[i], err = b.prepare(ctx, i, &items[i], &results[i]); err != nil {
 			if fatal := (*storageError)(nil); errors.As(err, &fatal) {
 				return nil, fatal.err
 			}
-			faults = append(faults, &ImportError{i, err})
+			errs = append(errs, &ImportError{i, err})
 		}
 	}
-	if len(faults) > 0 {
-		return nil, errors.Join(faults...)
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
 	}
 	if dry {
 		return results, nil
 	}
-	return r.take(ctx, by, results, agentKeys)
+	return r.storeImport(ctx, by, results, agentKeys)
 }
 
-// take stores what Import has found good.
-func (r *Registry) take(ctx context.Context, by Actor, results []ImportResult, agentKeys []keys.Secret) ([]ImportResult, error) {
+// storeImport stores validated items.
+func (r *Registry) storeImport(ctx context.Context, by Actor, results []ImportResult, agentKeys []keys.Secret) ([]ImportResult, error) {
 	var (
-		all     = make([]*Record, len(results)) // also those that were there: what stored them may have failed to put them in force
+		all     = make([]*Record, len(results)) // also existing ones: an earlier call may have stored but not applied them
 		records []*Record
 		entries []*AuditEntry
 	)
@@ -87,10 +87,10 @@ func (r *Registry) take(ctx context.Context, by Actor, results []ImportResult, a
 		if results[i].Existing != "" {
 			continue
 		}
-		if err := r.seal(ctx, rec, agentKeys[i]); err != nil {
+		if err := r.encryptAgentKey(ctx, rec, agentKeys[i]); err != nil {
 			return nil, err
 		}
-		records, entries = append(records, rec), append(entries, r.entry(by, ActionImported, rec, rec.describe()))
+		records, entries = append(records, rec), append(entries, r.newEntry(by, ActionImported, rec, rec.describe()))
 	}
 	if len(records) > 0 {
 		if err := r.storage.Write(ctx, records, entries); err != nil {
@@ -100,7 +100,7 @@ func (r *Registry) take(ctx context.Context, by Actor, results []ImportResult, a
 	return results, r.notifyHooks(ctx, all...)
 }
 
-// storageError is a failure to look, which no item is to blame for.
+// storageError is an error of the storage, which is not the fault of an item.
 type storageError struct{ err error }
 
 func (e *storageError) Error() string { return e.err.Error() }
@@ -111,15 +111,15 @@ type importBatch struct {
 	rules    Policy
 	now      time.Time
 	dry      bool
-	ids      map[string]int // of the items so far
+	ids      map[string]int // index of the item with this id, so far
 	digests  map[keys.Digest]int
 }
 
-// item looks at one item and says what becomes of it.
-func (b *importBatch) item(ctx context.Context, i int, in *Import, out *ImportResult) (keys.Secret, error) {
+// prepare validates an item and sets its result.
+func (b *importBatch) prepare(ctx context.Context, i int, in *Import, out *ImportResult) (keys.Secret, error) {
 	if !in.Digest.IsZero() {
 		if first, repeated := b.digests[in.Digest]; repeated {
-			return keys.Secret{}, fmt.Errorf("same token as key %d: each key needs a token of its own", first+1)
+			return keys.Secret{}, fmt.Errorf("same token as key %d: each key must have its own token", first+1)
 		}
 		b.digests[in.Digest] = i
 		switch rec, err := b.registry.storage.ByDigest(ctx, in.Digest); {
@@ -133,41 +133,41 @@ func (b *importBatch) item(ctx context.Context, i int, in *Import, out *ImportRe
 	c := validator{rules: b.rules, now: b.now}
 	rec := &out.Record
 	rec.Digest, rec.State, rec.Changed = in.Digest, in.State, b.now
-	if err := b.id(ctx, &c, i, in, rec); err != nil {
+	if err := b.setID(ctx, &c, i, in, rec); err != nil {
 		return keys.Secret{}, err
 	}
 	name := in.Name
 	if name == "" {
 		name = rec.ID
 	}
-	if name != "" { // in a dry run without id and name it is the id that will be made
+	if name != "" { // a dry run creates no id to use as a name
 		rec.Name = c.name(name)
 	}
 	if rec.State != keys.Active && rec.State != keys.Disabled && rec.State != keys.Revoked {
-		c.fault("state", "must be active, disabled or revoked")
+		c.errorf("state", "must be active, disabled or revoked")
 	}
 	agentKey := b.registry.bind(&c, rec, in.Sources, in.Agent, in.AgentKey)
 	rec.NotBefore, rec.Expires = c.times(in.NotBefore, in.Expires)
 	if rec.Created = c.time("created", in.Created); rec.Created.IsZero() {
 		rec.Created = b.now
 	}
-	rec.Prompt, rec.Chunks = c.note("prompt_id", in.Prompt), c.note("chunks", in.Chunks)
-	rec.Retriever = c.note("retriever", in.Retriever)
+	rec.Prompt, rec.Chunks = c.displayText("prompt_id", in.Prompt), c.displayText("chunks", in.Chunks)
+	rec.Retriever = c.displayText("retriever", in.Retriever)
 	if rec.Digest.IsZero() && !b.dry {
 		token := keys.NewToken()
 		rec.Digest, rec.Hint, out.Token = keys.DigestOf(token), keys.Hint(token), keys.NewSecret(token)
 	}
-	if err := b.rules.taken(rec.ID, keys.Digest{}); err != nil {
-		c.fault("id", "%v", err)
+	if err := b.rules.checkUnused(rec.ID, keys.Digest{}); err != nil {
+		c.errorf("id", "%v", err)
 	}
-	if err := b.rules.taken("", rec.Digest); err != nil {
-		c.fault("sha256", "%v", err)
+	if err := b.rules.checkUnused("", rec.Digest); err != nil {
+		c.errorf("sha256", "%v", err)
 	}
 	return agentKey, c.err()
 }
 
-// id sets the id of a record. The error is one of the storage.
-func (b *importBatch) id(ctx context.Context, c *validator, i int, in *Import, rec *Record) error {
+// setID sets the id of a record. An error is a *storageError.
+func (b *importBatch) setID(ctx context.Context, c *validator, i int, in *Import, rec *Record) error {
 	if in.ID == "" {
 		if !b.dry {
 			rec.ID = NewID()
@@ -175,32 +175,32 @@ func (b *importBatch) id(ctx context.Context, c *validator, i int, in *Import, r
 		return nil
 	}
 	if !idPattern.MatchString(in.ID) {
-		c.fault("id", `has 1 to 128 letters, digits, ".", "_" or "-" and begins with a letter or a digit`)
+		c.errorf("id", `must have 1 to 128 letters, digits, ".", "_" or "-", and start with a letter or digit`)
 		return nil
 	}
 	if isToken(in.ID) {
-		c.fault("id", "this is a token: an id is public")
+		c.errorf("id", "must not be a token, because ids are public")
 		return nil
 	}
 	rec.ID = in.ID
 	if first, repeated := b.ids[in.ID]; repeated {
-		c.fault("id", "key %d has it already", first+1)
+		c.errorf("id", "is the same as that of key %d", first+1)
 		return nil
 	}
 	b.ids[in.ID] = i
 	switch _, err := b.registry.storage.Get(ctx, in.ID); {
 	case err == nil:
-		c.fault("id", "another key has it already")
+		c.errorf("id", "belongs to another key")
 	case !errors.Is(err, ErrNotFound):
 		return &storageError{err}
 	}
 	return nil
 }
 
-// Export calls yield for each record, in the order of their IDs, and writes an audit entry before the first. An error of
-// yield ends it.
+// Export calls yield for each record, sorted by ID. It writes an audit entry before the first call. An error of yield stops it
+// and is returned.
 func (r *Registry) Export(ctx context.Context, by Actor, yield func(*Record) error) error {
-	if err := r.note(ctx, by, ActionExported, ""); err != nil {
+	if err := r.writeEntry(ctx, by, ActionExported, ""); err != nil {
 		return err
 	}
 	_, err := r.storage.All(ctx, yield)

@@ -13,8 +13,8 @@ import (
 	"github.com/docsgate/docsgate/keys/registry"
 )
 
-func TestImportKeepsTokensAlive(t *testing.T) {
-	d := newDesk(t)
+func TestImportKeepsTokens(t *testing.T) {
+	d := newRegistryTest(t)
 	old := d.hide("6a1d3c8f-2e45-4b7c-9dae-123456789abc")
 	d.hide(agentKey)
 	created := noon.Add(-1000 * time.Hour)
@@ -35,8 +35,8 @@ func TestImportKeepsTokensAlive(t *testing.T) {
 			t.Errorf("dry: %+v", dry[i])
 		}
 	}
-	if len(d.trail()) != 0 || d.store.Len() != 0 {
-		t.Fatal("a dry run has written something")
+	if len(d.auditTrail()) != 0 || d.store.Len() != 0 {
+		t.Fatal("the dry run has written something")
 	}
 	got, err := d.Import(t.Context(), alice, items, false)
 	if err != nil || len(got) != len(items) {
@@ -56,7 +56,7 @@ func TestImportKeepsTokensAlive(t *testing.T) {
 	} {
 		token := got[i].Token.Reveal()
 		if want.minted != (token != "") {
-			t.Errorf("item %d: a token was made: %t", i, token != "")
+			t.Errorf("item %d: a token was created: %t", i, token != "")
 		}
 		if want.minted {
 			want.token = d.hide(token)
@@ -70,20 +70,20 @@ func TestImportKeepsTokensAlive(t *testing.T) {
 	if got[1].Record.ID == "" || got[2].Record.Name != "agent" {
 		t.Errorf("records %+v, %+v", got[1].Record, got[2].Record)
 	}
-	if all := d.trail(); len(all) != len(items) || all[0].Action != registry.ActionImported || all[0].Key != "docs-site" ||
+	if all := d.auditTrail(); len(all) != len(items) || all[0].Action != registry.ActionImported || all[0].Key != "docs-site" ||
 		all[4].Detail != "source "+sourceID+", disabled" {
 		t.Errorf("entries %+v", all)
 	}
-	// Once more: what has a token of its own is there already, and stays as it is.
+	// Repeated: an item whose token exists is not changed.
 	again, err := d.Import(t.Context(), alice, items[:1], false)
-	if err != nil || again[0].Existing != "docs-site" || again[0].Record.Name != "Docs" || len(d.trail()) != len(items) {
+	if err != nil || again[0].Existing != "docs-site" || again[0].Record.Name != "Docs" || len(d.auditTrail()) != len(items) {
 		t.Errorf("again: %+v, %v", again, err)
 	}
-	d.searchedAll()
+	d.assertNoSecretStored()
 }
 
-func TestImportFindsTokensThatWereReplaced(t *testing.T) {
-	d := newDesk(t)
+func TestImportExistingPreviousToken(t *testing.T) {
+	d := newRegistryTest(t)
 	id, first := d.create()
 	d.rotate(id, time.Hour)
 	got, err := d.Import(t.Context(), alice, []registry.Import{{Sources: []string{sourceID}, Digest: keys.DigestOf(first)}}, false)
@@ -92,11 +92,11 @@ func TestImportFindsTokensThatWereReplaced(t *testing.T) {
 	}
 }
 
-func TestImportIsAllOrNone(t *testing.T) {
-	d := newDesk(t)
+func TestImportIsAtomic(t *testing.T) {
+	d := newRegistryTest(t)
 	id, _ := d.create()
 	digest := keys.DigestOf("some-token")
-	before := len(d.trail())
+	before := len(d.auditTrail())
 	token := d.hide(keys.NewToken())
 	_, err := d.Import(t.Context(), alice, []registry.Import{
 		{ID: "good", Sources: []string{sourceID}, Digest: digest},
@@ -112,7 +112,7 @@ func TestImportIsAllOrNone(t *testing.T) {
 	var got []string
 	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok {
-		t.Fatalf("the error joins nothing: %v", err)
+		t.Fatalf("the error joins no others: %v", err)
 	}
 	for _, e := range joined.Unwrap() {
 		var item *registry.ImportError
@@ -126,14 +126,14 @@ func TestImportIsAllOrNone(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v: %v", got, want, err)
 	}
-	d.searched("the error", err.Error())
-	if d.store.Len() != 1 || len(d.trail()) != before {
-		t.Error("something was taken in")
+	d.assertNoSecret("the error", err.Error())
+	if d.store.Len() != 1 || len(d.auditTrail()) != before {
+		t.Error("something was imported")
 	}
 }
 
-func TestImportOfAThousand(t *testing.T) {
-	d := newDesk(t)
+func TestImportManyKeys(t *testing.T) {
+	d := newRegistryTest(t)
 	items := make([]registry.Import, 1000)
 	for i := range items {
 		items[i] = registry.Import{Sources: []string{sourceID}, Name: fmt.Sprint("key ", i)}
@@ -147,13 +147,13 @@ func TestImportOfAThousand(t *testing.T) {
 	}
 	for i := range got {
 		if d.reason(got[i].Token.Reveal()) != keys.Allowed || got[i].Record.Name != items[i].Name {
-			t.Fatalf("item %d is not what it was to be", i)
+			t.Fatalf("item %d differs", i)
 		}
 	}
 }
 
-func TestExportAndBackupLeaveAnEntry(t *testing.T) {
-	d := newDesk(t)
+func TestExportAndBackupAreAudited(t *testing.T) {
+	d := newRegistryTest(t)
 	a, token := d.create()
 	b, _ := d.create()
 	var ids []string
@@ -168,7 +168,7 @@ func TestExportAndBackupLeaveAnEntry(t *testing.T) {
 	}
 	stop := errors.New("stop")
 	if err := d.Export(t.Context(), alice, func(*registry.Record) error { return stop }); !errors.Is(err, stop) {
-		t.Errorf("an export that is stopped: %v", err)
+		t.Errorf("an export with an error of yield: %v", err)
 	}
 	var copied strings.Builder
 	if err := d.Backup(t.Context(), alice, &copied); err != nil || !strings.Contains(copied.String(), string(registry.ActionBackedUp)) {
@@ -178,16 +178,16 @@ func TestExportAndBackupLeaveAnEntry(t *testing.T) {
 		t.Errorf("entry %+v", e)
 	}
 	if strings.Contains(copied.String(), token) {
-		t.Error("the backup holds a token")
+		t.Error("the backup contains a token")
 	}
 }
 
-// TestNothingThatIsDoneShowsASecret does everything once, and looks into all that came of it.
-func TestNothingThatIsDoneShowsASecret(t *testing.T) {
-	d := newDesk(t)
+// TestSecretsAreNotExposed executes all operations, and searches everything they return and store.
+func TestSecretsAreNotExposed(t *testing.T) {
+	d := newRegistryTest(t)
 	d.hide(agentKey)
 	id, _ := d.create()
-	sealedID, _ := sealed(d)
+	sealedID, _ := createWithAgentKey(d)
 	d.rotate(id, time.Hour)
 	d.rotate(sealedID, 0)
 	if _, err := d.Update(t.Context(), alice, id, registry.UpdateRequest{Name: pointer("other"), Expires: pointer(noon.Add(time.Hour))}); err != nil {
@@ -203,15 +203,15 @@ func TestNothingThatIsDoneShowsASecret(t *testing.T) {
 		{ID: "i", Sources: []string{sourceID}}, {Agent: agentKey}, {AgentKey: agentKey + " " + agentKey},
 	}, false)
 	if err == nil {
-		t.Fatal("bad items were taken in")
+		t.Fatal("invalid items were imported")
 	}
-	d.searched("an error", fmt.Sprintf("%v %+v", err, err))
-	d.searchedAll()
-	for _, e := range d.trail() {
-		d.searched("the trail", fmt.Sprintf("%+v", e))
+	d.assertNoSecret("an error", fmt.Sprintf("%v %+v", err, err))
+	d.assertNoSecretStored()
+	for _, e := range d.auditTrail() {
+		d.assertNoSecret("the trail", fmt.Sprintf("%+v", e))
 	}
 	if err := d.Export(t.Context(), alice, func(rec *registry.Record) error {
-		d.searched("a record", fmt.Sprintf("%v %+v", rec, *rec))
+		d.assertNoSecret("a record", fmt.Sprintf("%v %+v", rec, *rec))
 		return nil
 	}); err != nil {
 		t.Fatal(err)

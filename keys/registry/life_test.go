@@ -12,8 +12,8 @@ import (
 	"github.com/docsgate/docsgate/keys/registry"
 )
 
-func TestCreatedKeyCountsAtOnce(t *testing.T) {
-	d := newDesk(t)
+func TestCreateTakesEffectImmediately(t *testing.T) {
+	d := newRegistryTest(t)
 	made, err := d.Create(t.Context(), alice, registry.CreateRequest{
 		Name: "  docs \u05d0\u05d1 \U0001F600 ", Sources: []string{sourceID}, Expires: noon.Add(time.Hour).In(time.FixedZone("x", 3600)),
 		Prompt: "default", Chunks: "2", Retriever: "classic",
@@ -25,7 +25,7 @@ func TestCreatedKeyCountsAtOnce(t *testing.T) {
 	d.want(token, keys.Allowed)
 	got := made.Record
 	if !keys.HasValidChecksum(token) || got.Digest != keys.DigestOf(token) || got.Hint != token[len(token)-4:] {
-		t.Error("the token is not one of the gate's own, or the record is not its record")
+		t.Error("the token is not valid, or does not match the record")
 	}
 	if !strings.HasPrefix(got.ID, "key_") || len(got.ID) != 30 || strings.ToLower(got.ID) != got.ID {
 		t.Errorf("id %q", got.ID)
@@ -41,13 +41,13 @@ func TestCreatedKeyCountsAtOnce(t *testing.T) {
 		entry.Name != got.Name || !entry.At.Equal(noon) || entry.Detail != "source "+sourceID+", expires 2026-03-01T13:00:00Z" {
 		t.Errorf("entry %+v", entry)
 	}
-	d.pass(time.Hour)
+	d.advance(time.Hour)
 	d.want(token, keys.Expired)
-	d.searchedAll()
+	d.assertNoSecretStored()
 }
 
-func TestATokenInThePlaceOfAnIDIsNotRepeated(t *testing.T) {
-	d := newDesk(t)
+func TestTokenAsIDIsNotInError(t *testing.T) {
+	d := newRegistryTest(t)
 	_, token := d.create()
 	for what, call := range map[string]func() error{
 		"Get":    func() error { _, err := d.Get(t.Context(), token); return err },
@@ -73,7 +73,7 @@ func TestIDsSortByTime(t *testing.T) {
 }
 
 func TestDisableEnableRevoke(t *testing.T) {
-	d := newDesk(t)
+	d := newRegistryTest(t)
 	id, token := d.create()
 	steps := []struct {
 		name   string
@@ -85,15 +85,15 @@ func TestDisableEnableRevoke(t *testing.T) {
 		{"enabled", keys.Active, keys.Allowed, registry.ActionEnabled},
 	}
 	for _, s := range steps {
-		before := len(d.trail())
-		for range 2 { // the second time nothing changes, and nothing is written
+		before := len(d.auditTrail())
+		for range 2 { // the second call changes and writes nothing
 			rec, err := d.Update(t.Context(), alice, id, registry.UpdateRequest{State: &s.state})
 			if err != nil || rec.State != s.state {
 				t.Fatalf("%s: %v", s.name, err)
 			}
 		}
 		d.want(token, s.want)
-		if all := d.trail(); len(all) != before+1 || all[before].Action != s.action {
+		if all := d.auditTrail(); len(all) != before+1 || all[before].Action != s.action {
 			t.Errorf("%s: entries %+v", s.name, all[before:])
 		}
 	}
@@ -103,7 +103,7 @@ func TestDisableEnableRevoke(t *testing.T) {
 		}
 	}
 	d.want(token, keys.RevokedKey)
-	if all := d.trail(); len(all) != 4 || all[3].Action != registry.ActionRevoked {
+	if all := d.auditTrail(); len(all) != 4 || all[3].Action != registry.ActionRevoked {
 		t.Errorf("entries %+v", all)
 	}
 	if _, err := d.Update(t.Context(), alice, id, registry.UpdateRequest{State: pointer(keys.Active)}); !errors.Is(err, registry.ErrRevoked) {
@@ -113,12 +113,12 @@ func TestDisableEnableRevoke(t *testing.T) {
 		t.Errorf("rotating a revoked key: %v", err)
 	}
 	if _, err := d.Revoke(t.Context(), alice, "key_x"); !errors.Is(err, registry.ErrNotFound) {
-		t.Errorf("revoking no key: %v", err)
+		t.Errorf("revoking an unknown key: %v", err)
 	}
 }
 
-func TestOneEditIsOneEntry(t *testing.T) {
-	d := newDesk(t)
+func TestUpdateWritesOneAuditEntry(t *testing.T) {
+	d := newRegistryTest(t)
 	id, token := d.create()
 	rec, err := d.Update(t.Context(), alice, id, registry.UpdateRequest{
 		Name: pointer("new name"), State: pointer(keys.Disabled), NotBefore: pointer(noon.Add(time.Hour)),
@@ -128,7 +128,7 @@ func TestOneEditIsOneEntry(t *testing.T) {
 		t.Fatalf("%+v, %v", rec, err)
 	}
 	want := `name, was "docs site"; not before 2026-03-01T13:00:00Z, was never; expires 2026-03-01T14:00:00Z, was never; disabled`
-	if e := d.last(); e.Action != registry.ActionChanged || e.Detail != want || len(d.trail()) != 2 {
+	if e := d.last(); e.Action != registry.ActionChanged || e.Detail != want || len(d.auditTrail()) != 2 {
 		t.Errorf("entry %+v", e)
 	}
 	if _, err := d.Update(t.Context(), alice, id, registry.UpdateRequest{
@@ -136,53 +136,53 @@ func TestOneEditIsOneEntry(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	d.want(token, keys.Expired) // an edit may end a key
+	d.want(token, keys.Expired) // an update may set an expiry in the past
 }
 
-func TestRotationKeepsOldTokensForTheirOwnTime(t *testing.T) {
-	d := newDesk(t)
+func TestRotateGracePeriods(t *testing.T) {
+	d := newRegistryTest(t)
 	id, first := d.create()
 	second := d.rotate(id, time.Hour)
-	d.pass(30 * time.Minute)
+	d.advance(30 * time.Minute)
 	third := d.rotate(id, 2*time.Hour)
 	for _, token := range []string{first, second, third} {
 		d.want(token, keys.Allowed)
 	}
 	if got := d.verifier.Verify(second, d.now()); !got.UsedPreviousToken || got.Key.ID != id {
-		t.Error("the store does not tell that the second token is an old one")
+		t.Error("the second token is not reported as a previous token")
 	}
-	d.pass(30 * time.Minute)
+	d.advance(30 * time.Minute)
 	d.want(first, keys.TokenRotated)
 	d.want(second, keys.Allowed)
-	d.pass(90 * time.Minute)
+	d.advance(90 * time.Minute)
 	d.want(second, keys.TokenRotated)
 	d.want(third, keys.Allowed)
 	rec, err := d.Update(t.Context(), alice, id, registry.UpdateRequest{Name: pointer("x")})
 	if err != nil || len(rec.Old) != 0 {
-		t.Errorf("tokens that are over stay in the record: %d, %v", len(rec.Old), err)
+		t.Errorf("expired tokens remain in the record: %d, %v", len(rec.Old), err)
 	}
 	d.want(first, keys.UnknownToken)
 	if rec.ID != id || rec.Hint != third[len(third)-4:] || !rec.Rotated.Equal(noon.Add(30*time.Minute)) {
 		t.Errorf("record %+v", rec)
 	}
-	d.searchedAll()
+	d.assertNoSecretStored()
 }
 
-func TestRotationWithoutGraceEndsAllOldTokens(t *testing.T) {
-	d := newDesk(t)
+func TestRotateWithoutGrace(t *testing.T) {
+	d := newRegistryTest(t)
 	id, first := d.create()
 	second := d.rotate(id, registry.MaxGrace)
 	third := d.rotate(id, 0)
 	d.want(first, keys.UnknownToken)
 	d.want(second, keys.UnknownToken)
 	d.want(third, keys.Allowed)
-	if e := d.last(); e.Action != registry.ActionRotated || e.Detail != "the old token ended at once" {
+	if e := d.last(); e.Action != registry.ActionRotated || e.Detail != "previous tokens ended immediately" {
 		t.Errorf("entry %+v", e)
 	}
 }
 
-func TestAtMostFiveOldTokens(t *testing.T) {
-	d := newDesk(t)
+func TestMaxPreviousTokens(t *testing.T) {
+	d := newRegistryTest(t)
 	id, token := d.create()
 	all := []string{token}
 	for range 7 {
@@ -195,21 +195,21 @@ func TestAtMostFiveOldTokens(t *testing.T) {
 		}
 		d.want(token, want)
 	}
-	// A token that ends before its time leaves a word in the trail.
-	for i, e := range d.trail()[1:] {
+	// The audit trail mentions tokens that ended early.
+	for i, e := range d.auditTrail()[1:] {
 		if early := strings.Contains(e.Detail, "ended early"); early != (i >= 5) {
 			t.Errorf("rotation %d: %s", i+1, e.Detail)
 		}
 	}
-	d.pass(2 * time.Hour)
+	d.advance(2 * time.Hour)
 	d.rotate(id, time.Hour)
 	if e := d.last(); strings.Contains(e.Detail, "ended early") {
-		t.Errorf("after all of them had ended: %s", e.Detail)
+		t.Errorf("after all previous tokens had expired: %s", e.Detail)
 	}
 }
 
-func TestRotationOfDisabledAndExpiredKeys(t *testing.T) {
-	d := newDesk(t)
+func TestRotateDisabledAndExpiredKeys(t *testing.T) {
+	d := newRegistryTest(t)
 	id, old := d.create(func(draft *registry.CreateRequest) { draft.Expires = noon.Add(time.Hour) })
 	if _, err := d.Update(t.Context(), alice, id, registry.UpdateRequest{State: pointer(keys.Disabled)}); err != nil {
 		t.Fatal(err)
@@ -217,7 +217,7 @@ func TestRotationOfDisabledAndExpiredKeys(t *testing.T) {
 	token := d.rotate(id, time.Hour)
 	d.want(token, keys.DisabledKey)
 	d.want(old, keys.DisabledKey)
-	d.pass(time.Hour)
+	d.advance(time.Hour)
 	_, err := d.Rotate(t.Context(), alice, id, 0)
 	if got := fields(err); !slices.Equal(got, []string{"expires"}) {
 		t.Errorf("rotating an expired key: %v", err)
@@ -230,8 +230,8 @@ func TestRotationOfDisabledAndExpiredKeys(t *testing.T) {
 	}
 }
 
-func TestHookThatFailsLosesNoToken(t *testing.T) {
-	d := newDesk(t)
+func TestFailingHookReturnsResult(t *testing.T) {
+	d := newRegistryTest(t)
 	broken := errors.New("the store is gone")
 	stop := d.OnChange(func(context.Context) error { return broken })
 	made, err := d.Create(t.Context(), alice, registry.CreateRequest{Name: "a", Sources: []string{sourceID}})
@@ -252,32 +252,32 @@ func TestHookThatFailsLosesNoToken(t *testing.T) {
 	}
 	stop()
 	if _, err := d.Create(t.Context(), alice, registry.CreateRequest{Name: "a", Sources: []string{sourceID}}); err != nil {
-		t.Errorf("a hook that was stopped is called: %v", err)
+		t.Errorf("a stopped hook was called: %v", err)
 	}
 }
 
-// Whoever asks for what has been done already, say since the answer was that it is not in force, hears whether it is now.
-func TestRepeatingAChangeTellsWhetherItIsInForce(t *testing.T) {
-	cases := map[string]func(d *desk, id string) error{
-		"revoke": func(d *desk, id string) error {
+// A repeated change, for example after ErrNotApplied, is not stored again, but reports whether the change is applied.
+func TestRepeatedChangeIsApplied(t *testing.T) {
+	cases := map[string]func(d *registryTest, id string) error{
+		"revoke": func(d *registryTest, id string) error {
 			_, err := d.Revoke(d.t.Context(), alice, id)
 			return err
 		},
-		"disable": func(d *desk, id string) error {
+		"disable": func(d *registryTest, id string) error {
 			disabled := keys.Disabled
 			_, err := d.Update(d.t.Context(), alice, id, registry.UpdateRequest{State: &disabled})
 			return err
 		},
-		"import": func(d *desk, _ string) error {
+		"import": func(d *registryTest, _ string) error {
 			_, err := d.Import(d.t.Context(), alice, []registry.Import{
-				{Name: "b", Sources: []string{sourceID}, Digest: keys.DigestOf("a token of old")},
+				{Name: "b", Sources: []string{sourceID}, Digest: keys.DigestOf("an old token")},
 			}, false)
 			return err
 		},
 	}
 	for name, change := range cases {
 		t.Run(name, func(t *testing.T) {
-			d := newDesk(t)
+			d := newRegistryTest(t)
 			id, _ := d.create()
 			stop := d.OnChange(func(context.Context) error { return errors.New("the store is gone") })
 			for i := range 2 {
@@ -285,34 +285,34 @@ func TestRepeatingAChangeTellsWhetherItIsInForce(t *testing.T) {
 					t.Errorf("call %d: %v", i+1, err)
 				}
 			}
-			entries := len(d.trail())
+			entries := len(d.auditTrail())
 			stop()
 			if err := change(d, id); err != nil {
-				t.Errorf("in force at last: %v", err)
+				t.Errorf("after the hook was removed: %v", err)
 			}
-			if n := len(d.trail()); n != entries {
-				t.Errorf("a repetition left %d entries", n-entries)
+			if n := len(d.auditTrail()); n != entries {
+				t.Errorf("the repeated change wrote %d entries", n-entries)
 			}
 		})
 	}
 }
 
-func TestHookOutlivesItsCaller(t *testing.T) {
-	d := newDesk(t)
-	ctx, hangUp := context.WithCancel(t.Context())
-	var inForce error
+func TestHookContextIsNotCanceled(t *testing.T) {
+	d := newRegistryTest(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	var hookErr error
 	d.OnChange(func(ctx context.Context) error {
-		hangUp()
-		inForce = ctx.Err()
+		cancel()
+		hookErr = ctx.Err()
 		return nil
 	})
-	if _, err := d.Create(ctx, alice, registry.CreateRequest{Name: "a", Sources: []string{sourceID}}); err != nil || inForce != nil {
-		t.Errorf("%v, %v", err, inForce)
+	if _, err := d.Create(ctx, alice, registry.CreateRequest{Name: "a", Sources: []string{sourceID}}); err != nil || hookErr != nil {
+		t.Errorf("%v, %v", err, hookErr)
 	}
 }
 
-func TestWriteThatFailsChangesNothing(t *testing.T) {
-	d := newDesk(t)
+func TestFailedWriteChangesNothing(t *testing.T) {
+	d := newRegistryTest(t)
 	id, token := d.create()
 	full := errors.New("the disk is full")
 	d.storage.Fail(full)
@@ -326,13 +326,13 @@ func TestWriteThatFailsChangesNothing(t *testing.T) {
 		t.Errorf("revoke: %v, %v", rec, err)
 	}
 	if err := d.Export(t.Context(), alice, func(*registry.Record) error { return nil }); !errors.Is(err, full) {
-		t.Errorf("an export without an entry in the trail: %v", err)
+		t.Errorf("an export without an audit entry: %v", err)
 	}
 	d.want(token, keys.Allowed)
 }
 
-func TestTextsOfTheOutsideAreOneLineInTheTrail(t *testing.T) {
-	d := newDesk(t)
+func TestAuditEntriesAreSanitized(t *testing.T) {
+	d := newRegistryTest(t)
 	by := registry.Actor{Name: "mallory\nadmin\x1b[31m\xff", RemoteAddr: strings.Repeat("a", 1000)}
 	if _, err := d.Create(t.Context(), by, registry.CreateRequest{Name: "a", Sources: []string{sourceID}}); err != nil {
 		t.Fatal(err)

@@ -10,10 +10,9 @@ import (
 	"github.com/docsgate/docsgate/keys/registry"
 )
 
-// TestConcurrentChangesOfOneKey: every change that was acknowledged is in the record and in the trail, whoever was in whose
-// way.
+// TestConcurrentChangesOfOneKey: every acknowledged change is in the record and in the audit trail.
 func TestConcurrentChangesOfOneKey(t *testing.T) {
-	d := newDesk(t)
+	d := newRegistryTest(t)
 	id, _ := d.create()
 	var (
 		mu     sync.Mutex
@@ -46,7 +45,7 @@ func TestConcurrentChangesOfOneKey(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if got := len(d.trail()); got != done+1 || done != 160 {
+	if got := len(d.auditTrail()); got != done+1 || done != 160 {
 		t.Errorf("%d entries for %d changes", got, done+1)
 	}
 	allowed := 0
@@ -56,13 +55,13 @@ func TestConcurrentChangesOfOneKey(t *testing.T) {
 		}
 	}
 	if allowed != 6 {
-		t.Errorf("%d tokens count, want the current one and five old ones", allowed)
+		t.Errorf("%d tokens are valid, want the current one and five previous ones", allowed)
 	}
 }
 
-// TestRevokeWinsOverRotations: when Revoke has returned no token of the key is allowed, and none is made any more.
-func TestRevokeWinsOverRotations(t *testing.T) {
-	d := newDesk(t)
+// TestConcurrentRevokeAndRotate: when Revoke has returned, no token of the key is allowed, and no new ones are created.
+func TestConcurrentRevokeAndRotate(t *testing.T) {
+	d := newRegistryTest(t)
 	for range 20 {
 		id, first := d.create()
 		var all sync.WaitGroup
@@ -88,7 +87,7 @@ func TestRevokeWinsOverRotations(t *testing.T) {
 				t.Error(err)
 			}
 			if reason := d.reason(first); reason != keys.RevokedKey && reason != keys.UnknownToken {
-				t.Errorf("right after revoking the first token is %s", reason)
+				t.Errorf("immediately after the revocation the first token is %s", reason)
 			}
 		})
 		all.Wait()

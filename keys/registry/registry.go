@@ -1,5 +1,6 @@
-// Package registry is the life of the keys that the gate issues: they are made, shown once, changed, rotated, disabled,
-// enabled, revoked, imported and exported. It keeps the rules and the audit trail; a Storage keeps the records.
+// Package registry manages the life cycle of the keys that the gate issues: they are created, updated, rotated, disabled,
+// enabled, revoked, imported and exported. It enforces the policy of the configuration and writes the audit trail. A Storage
+// stores the records.
 package registry
 
 import (
@@ -16,36 +17,36 @@ import (
 	"github.com/docsgate/docsgate/keys/usage"
 )
 
-// MaxGrace is the longest time that a replaced token may go on to count: 30 days.
+// MaxGrace is the maximum grace period of a previous token: 30 days.
 const MaxGrace = 30 * 24 * time.Hour
 
-// Options configure a Registry.
+// Options configures a Registry.
 type Options struct {
-	Storage Storage // required; Close closes it
-	Sealer  *Sealer // seals agents' keys; nil: Draft.AgentKey is refused
-	Usage   *usage.Counter
+	Storage Storage          // required; Close closes it
+	Sealer  *Sealer          // encrypts agents' keys; nil: CreateRequest.AgentKey is rejected
+	Usage   *usage.Counter   // nil: usage is not stored
 	Now     func() time.Time // nil: time.Now
-	Log     *slog.Logger     // what Run could not save; nil: nothing is logged
+	Log     *slog.Logger     // logs errors of Run; nil: no logging
 }
 
-// Policy are what the configuration in force says about keys; several configurations may use one registry: one after the
-// other, and for a while at the same time. The zero Rules accept everything and resolve nothing.
+// Policy contains the rules of a configuration for keys. Several configurations may use the same registry, one after another,
+// and at the same time during a reload. The zero Policy accepts everything and resolves no references.
 type Policy struct {
-	CheckSource  func(id string) (string, error)              // returns the canonical spelling
-	CheckSources func(n int) error                            // whether a key may be bound to n sources
-	Resolve      func(placeholder string) (string, error)     // of {env.NAME} and {file.PATH}
-	AgentOf      func(id string) (keys.Secret, bool)          // the agent of a key of another feed
-	Taken        func(id string, d keys.Digest) (feed string) // the other feed that has this id or token, or ""
+	CheckSource  func(id string) (string, error)              // returns the canonical spelling of a source; nil: all are valid
+	CheckSources func(n int) error                            // checks the number of sources of a key; nil: any
+	Resolve      func(placeholder string) (string, error)     // returns the value of {env.NAME} or {file.PATH}
+	AgentOf      func(id string) (keys.Secret, bool)          // returns the agent of a key of another feed
+	FeedOf       func(id string, d keys.Digest) (feed string) // returns the other feed that has this id or token, or ""
 }
 
 // Errors of a Registry, besides those of its Storage and *FieldError.
 var (
-	// ErrRevoked says that a revoked key cannot be changed or rotated.
-	ErrRevoked = errors.New("the key is revoked for ever: make a new one")
+	// ErrRevoked means that a revoked key cannot be updated or rotated.
+	ErrRevoked = errors.New("the key is permanently revoked: create a new one")
 
-	// ErrNotApplied says that the change is stored, but a function of OnChange failed, so that it may not count yet. The
-	// call that returns it returns its result, too: a token that was made must not be lost.
-	ErrNotApplied = errors.New("the change is stored, but not in force yet")
+	// ErrNotApplied means that the change is stored, but a function registered with OnChange failed, so the change may not be
+	// in effect yet. Calls that return it also return their result: a new token must not be lost.
+	ErrNotApplied = errors.New("the change is stored, but not in effect yet")
 )
 
 // Registry is safe for concurrent use.
@@ -56,33 +57,33 @@ type Registry struct {
 	now     func() time.Time
 	log     *slog.Logger
 
-	mu       sync.Mutex // guards the following
-	rules    Policy     // where there are no others
-	others   []*Policy  // of Rule, the newest last
-	rounds   generations
-	hooks    map[int]func(context.Context) error
-	watchers map[int]func()
-	next     int // the next key in hooks and watchers
+	mu          sync.Mutex // guards the following
+	rules       Policy     // base policy
+	pushed      []*Policy  // of PushRules, newest last
+	generations generations
+	hooks       map[int]func(context.Context) error
+	watchers    map[int]func()
+	nextID      int // next key in hooks and watchers
 
-	retrying sync.Mutex // held by whoever tries a change again
+	retryMu sync.Mutex // held during retries of an update
 
-	saving    sync.Mutex // one save at a time
-	saveFault string     // the last one, so that it is logged once; guarded by saving
+	saveMu        sync.Mutex // one save at a time
+	lastSaveError string     // of the last save, so that it is logged once; guarded by saveMu
 }
 
-// generations tell feeds what has happened since they looked last. Numbers begin at 1.
+// generations counts events that invalidate resolved keys. Feeds compare it with the one of their last read. It starts at 1.
 type generations struct {
-	rules   uint64 // grows with SetRules and Rule
-	recheck uint64 // grows whenever references may stand for something else
+	rules   uint64 // incremented when the policy changes
+	recheck uint64 // incremented when the resolution of references may have changed
 }
 
-// New returns a registry over a storage. It takes the use of keys that the storage knows into the meter.
+// New returns a registry. It restores the stored usage to Options.Usage.
 func New(o Options) (*Registry, error) {
 	if o.Storage == nil {
 		return nil, errors.New("a registry needs a storage")
 	}
 	r := &Registry{
-		storage: o.Storage, sealer: o.Sealer, usage: o.Usage, now: o.Now, log: o.Log, rounds: generations{1, 1},
+		storage: o.Storage, sealer: o.Sealer, usage: o.Usage, now: o.Now, log: o.Log, generations: generations{1, 1},
 		hooks: map[int]func(context.Context) error{}, watchers: map[int]func(){},
 	}
 	if r.now == nil {
@@ -91,38 +92,37 @@ func New(o Options) (*Registry, error) {
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}
-	return r, r.restoreUse()
+	return r, r.restoreUsage()
 }
 
-// SetRules puts rules in force for the writes from now on and for feeds, as long as there are none of Rule.
+// SetRules sets the base policy, which is used unless there is one from PushRules.
 func (r *Registry) SetRules(rules Policy) {
-	r.rule(func() { r.rules = rules })
+	r.updateRules(func() { r.rules = rules })
 }
 
-// PushRules puts rules in force until they are withdrawn: then those come back that were in force before, unless there are newer
-// ones or they were withdrawn, too. So a configuration that is refused in the end leaves nothing behind. withdraw may be
-// called more than once.
+// PushRules makes a policy the current one until withdraw is called. Then the latest policy that was not withdrawn is current
+// again, so a configuration that is rejected later has no lasting effect. withdraw may be called repeatedly.
 func (r *Registry) PushRules(rules Policy) (withdraw func()) {
 	mine := &rules
-	r.rule(func() { r.others = append(r.others, mine) })
+	r.updateRules(func() { r.pushed = append(r.pushed, mine) })
 	return func() {
-		r.rule(func() {
-			r.others = slices.DeleteFunc(r.others, func(o *Policy) bool { return o == mine })
+		r.updateRules(func() {
+			r.pushed = slices.DeleteFunc(r.pushed, func(o *Policy) bool { return o == mine })
 		})
 	}
 }
 
-// rule changes which rules are in force, and makes feeds look again.
-func (r *Registry) rule(change func()) {
+// updateRules changes the policies, and notifies feeds.
+func (r *Registry) updateRules(change func()) {
 	r.mu.Lock()
 	change()
-	r.rounds.rules++
+	r.generations.rules++
 	r.mu.Unlock()
 	r.Recheck()
 }
 
-// KeysChanged makes feeds look again when a key of another feed has changed for which one of the registry's may stand. It
-// implements keys.Listener, for the store that AgentOf asks.
+// KeysChanged calls Recheck if a key of another feed has changed that keys of the registry may refer to. It implements
+// keys.Listener, for the store that Policy.AgentOf uses.
 func (r *Registry) KeysChanged(out, in []*keys.Key) {
 	own := r.storage.Name()
 	other := func(k *keys.Key) bool { return k.Feed != own && k.Binding.Kind() == keys.AgentBinding }
@@ -133,11 +133,10 @@ func (r *Registry) KeysChanged(out, in []*keys.Key) {
 
 var _ keys.Listener = (*Registry)(nil)
 
-// Recheck makes feeds look again what the references of agents stand for. It is to be called when a key of another feed may
-// have changed, and does not block.
+// Recheck makes feeds resolve references to agents again. Call it when the resolution may have changed. It does not block.
 func (r *Registry) Recheck() {
 	r.mu.Lock()
-	r.rounds.recheck++
+	r.generations.recheck++
 	watchers := make([]func(), 0, len(r.watchers))
 	for _, changed := range r.watchers {
 		watchers = append(watchers, changed)
@@ -148,12 +147,12 @@ func (r *Registry) Recheck() {
 	}
 }
 
-// watch has changed called by Recheck until stop is called.
+// watch makes Recheck call changed until stop is called.
 func (r *Registry) watch(changed func()) (stop func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	n := r.next
-	r.next++
+	n := r.nextID
+	r.nextID++
 	r.watchers[n] = changed
 	return func() {
 		r.mu.Lock()
@@ -162,51 +161,51 @@ func (r *Registry) watch(changed func()) (stop func()) {
 	}
 }
 
-// currentRules returns the rules and the rounds they belong to.
+// currentRules returns the current policy and its generations.
 func (r *Registry) currentRules() (Policy, generations) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if n := len(r.others); n > 0 {
-		return *r.others[n-1], r.rounds
+	if n := len(r.pushed); n > 0 {
+		return *r.pushed[n-1], r.generations
 	}
-	return r.rules, r.rounds
+	return r.rules, r.generations
 }
 
 // Get returns a key, or ErrNotFound.
 func (r *Registry) Get(ctx context.Context, id string) (*Record, error) {
-	if isToken(id) { // a storage's error would repeat it
-		return nil, fmt.Errorf("this is a token, not the id of a key: %w", ErrNotFound)
+	if isToken(id) { // the storage's error would contain it
+		return nil, fmt.Errorf("a token was specified instead of the id of a key: %w", ErrNotFound)
 	}
 	return r.storage.Get(ctx, id)
 }
 
-// Audit is Storage.Audit.
+// Audit calls Storage.Audit.
 func (r *Registry) Audit(ctx context.Context, key string, before uint64, limit int) ([]AuditEntry, error) {
 	return r.storage.Audit(ctx, key, before, limit)
 }
 
-// PutIdempotencyRecord is Storage.PutIdempotencyRecord.
+// PutIdempotencyRecord calls Storage.PutIdempotencyRecord.
 func (r *Registry) PutIdempotencyRecord(ctx context.Context, name, text string) error {
 	return r.storage.PutIdempotencyRecord(ctx, name, text)
 }
 
-// GetIdempotencyRecord is Storage.GetIdempotencyRecord.
+// GetIdempotencyRecord calls Storage.GetIdempotencyRecord.
 func (r *Registry) GetIdempotencyRecord(ctx context.Context, name string) (string, error) {
 	return r.storage.GetIdempotencyRecord(ctx, name)
 }
 
-// Backup writes a copy of the storage, and an audit entry, which stands in the copy. Agents' keys are sealed in it: without
-// the file of the Sealer they cannot be opened.
+// Backup writes a copy of the storage, after an audit entry that is part of the copy. Agents' keys are encrypted in it: they can
+// only be decrypted with the file of the Sealer.
 func (r *Registry) Backup(ctx context.Context, by Actor, w io.Writer) error {
-	if err := r.note(ctx, by, ActionBackedUp, ""); err != nil {
+	if err := r.writeEntry(ctx, by, ActionBackedUp, ""); err != nil {
 		return err
 	}
 	return r.storage.Backup(ctx, w)
 }
 
-// Close saves the use of keys and closes the storage.
+// Close saves the usage of keys and closes the storage.
 func (r *Registry) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), saveTimeout)
 	defer cancel()
-	return errors.Join(r.saveUse(ctx), r.storage.Close())
+	return errors.Join(r.saveUsage(ctx), r.storage.Close())
 }

@@ -10,26 +10,26 @@ import (
 	"github.com/docsgate/docsgate/keys"
 )
 
-// maxPreviousTokens is how many replaced tokens of one key can count at once.
+// maxPreviousTokens is the maximum number of valid previous tokens of a key.
 const maxPreviousTokens = 5
 
-// Rotate gives a key a new token; the old one counts for grace yet, 0 to MaxGrace. ID and all else stay.
+// Rotate replaces the token of a key. The previous token remains valid for the grace period, 0 to MaxGrace. Nothing else changes.
 //
-// Tokens that were replaced before keep their own time, at most five of them: the one that was replaced first goes. A grace
-// of zero is the answer to a leak: it ends all of them at once. A disabled key can be rotated and stays disabled; a revoked
-// one cannot (ErrRevoked), and one that has expired must first get a later expiry (*FieldError). With ErrNotApplied the key
-// has the new token.
+// Earlier previous tokens keep their own expiry. There are at most five: the oldest one is removed early. A grace period of zero,
+// for leaked tokens, ends all of them immediately. A disabled key can be rotated and remains disabled. A revoked key cannot be
+// rotated (ErrRevoked), and an expired key must get a later expiry first (*FieldError). If the error is ErrNotApplied, the token
+// was replaced.
 func (r *Registry) Rotate(ctx context.Context, by Actor, id string, grace time.Duration) (*CreateResult, error) {
 	if grace < 0 || grace > MaxGrace {
-		return nil, &FieldError{"grace", "between 0 and 30 days"}
+		return nil, &FieldError{"grace", "must be between 0 and 30 days"}
 	}
 	token := keys.NewToken()
 	rules, _ := r.currentRules()
-	if err := rules.taken("", keys.DigestOf(token)); err != nil {
+	if err := rules.checkUnused("", keys.DigestOf(token)); err != nil {
 		return nil, err
 	}
 	rec, err := r.update(ctx, by, id, func(rec *Record) (Action, string, error) {
-		return rec.rotate(token, grace, r.moment())
+		return rec.rotate(token, grace, r.currentTime())
 	})
 	if err != nil && !errors.Is(err, ErrNotApplied) {
 		return nil, err
@@ -42,26 +42,26 @@ func (r *Record) rotate(token string, grace time.Duration, now time.Time) (Actio
 	case r.State == keys.Revoked:
 		return "", "", ErrRevoked
 	case !r.Expires.IsZero() && !now.Before(r.Expires):
-		return "", "", &FieldError{"expires", "the key has expired: give it a later expiry, then rotate it"}
+		return "", "", &FieldError{"expires", "the key has expired: set a later expiry before rotating it"}
 	}
-	detail, early := "the old token ended at once", ""
+	detail, early := "previous tokens ended immediately", ""
 	if grace == 0 {
 		r.Old = nil
 	} else {
 		until := now.Add(grace)
-		r.dropOld(now)
+		r.dropExpiredTokens(now)
 		if len(r.Old) == maxPreviousTokens {
-			early = fmt.Sprintf("; the first of %d older ones that counted yet ended early", maxPreviousTokens)
+			early = fmt.Sprintf("; the oldest of %d valid previous tokens ended early", maxPreviousTokens)
 		}
 		r.Old = slices.Insert(r.Old, 0, keys.PreviousToken{Digest: r.Digest, Until: until})
-		detail = fmt.Sprintf("the old token counts until %s%s", formatTime(until), early)
+		detail = fmt.Sprintf("the previous token stays valid until %s%s", formatTime(until), early)
 	}
 	r.Digest, r.Hint, r.Rotated = keys.DigestOf(token), keys.Hint(token), now
 	return ActionRotated, detail, nil
 }
 
-// dropOld lets go of replaced tokens whose time is over, and of those that are too many.
-func (r *Record) dropOld(now time.Time) {
+// dropExpiredTokens removes expired previous tokens, and the oldest ones if there are more than maxPreviousTokens.
+func (r *Record) dropExpiredTokens(now time.Time) {
 	r.Old = slices.DeleteFunc(r.Old, func(o keys.PreviousToken) bool { return !now.Before(o.Until) })
 	if len(r.Old) > maxPreviousTokens {
 		r.Old = slices.Clip(r.Old[:maxPreviousTokens])

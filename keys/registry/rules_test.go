@@ -10,18 +10,18 @@ import (
 	"github.com/docsgate/docsgate/keys/registry"
 )
 
-// refusing are rules that refuse every source, and name themselves when they do.
-func refusing(name string) registry.Policy {
+// rejectAll returns a policy that rejects every source with an error that contains its name.
+func rejectAll(name string) registry.Policy {
 	return registry.Policy{CheckSource: func(string) (string, error) { return "", errors.New(name) }}
 }
 
-// Several configurations use one registry for a while. In force are the newest rules that nobody has withdrawn, whichever
-// of the configurations ends first; and feeds hear of it.
-func TestRulesThatAreWithdrawn(t *testing.T) {
-	d := newDesk(t)
+// Several configurations use one registry during a reload. The latest policy that was not withdrawn is current, regardless of the
+// order in which the configurations end, and feeds are notified.
+func TestPushRulesWithdraw(t *testing.T) {
+	d := newRegistryTest(t)
 	id, _ := d.create()
 	tr := track(t, d.Feed())
-	inForce := func(what, want string) {
+	current := func(what, want string) {
 		t.Helper()
 		tr.changes()
 		if got := tr.keys[id].State; (got == keys.BindingUnavailable) != (want != "") {
@@ -35,30 +35,30 @@ func TestRulesThatAreWithdrawn(t *testing.T) {
 			t.Errorf("%s: the problem is %q, want that of %q", what, problem, want)
 		}
 	}
-	inForce("without rules", "")
-	first := d.PushRules(refusing("first"))
-	inForce("the first", "first")
-	refused := d.PushRules(registry.Policy{})
-	inForce("one that is refused in the end", "")
-	refused()
-	inForce("the first again", "first")
-	second := d.PushRules(refusing("second"))
-	inForce("the second", "second")
+	current("without rules", "")
+	first := d.PushRules(rejectAll("first"))
+	current("the first", "first")
+	rejected := d.PushRules(registry.Policy{})
+	current("one that is rejected later", "")
+	rejected()
+	current("the first again", "first")
+	second := d.PushRules(rejectAll("second"))
+	current("the second", "second")
 	first()
-	inForce("the first has ended", "second")
-	refused()
+	current("the first has ended", "second")
+	rejected()
 	first()
-	inForce("they have ended twice", "second")
-	d.SetRules(refusing("base"))
-	inForce("those below", "second")
+	current("withdrawn twice", "second")
+	d.SetRules(rejectAll("base"))
+	current("a base policy is hidden", "second")
 	second()
-	inForce("only those below are left", "base")
+	current("only the base policy remains", "base")
 }
 
-// However a key of another feed changes, also when it is only taken away since its feed was lost for too long, the keys that
-// stand for it are looked at again, and no sooner than that.
-func TestKeysOfOtherFeedsAreListenedTo(t *testing.T) {
-	d := newDesk(t)
+// When a key of another feed changes or is removed, for example because its feed is unavailable for too long, the keys that refer to
+// it are resolved again, and not otherwise.
+func TestRecheckAfterChangeOfOtherFeed(t *testing.T) {
+	d := newRegistryTest(t)
 	d.store.Listen(d.Registry)
 	d.SetRules(registry.Policy{AgentOf: func(id string) (keys.Secret, bool) {
 		k := d.store.Get(id)
@@ -87,10 +87,10 @@ func TestKeysOfOtherFeedsAreListenedTo(t *testing.T) {
 	}
 	tr.changes()
 	calls.Store(0)
-	heard := func(what string, want bool, state keys.State) {
+	notified := func(what string, want bool, state keys.State) {
 		t.Helper()
 		if got := calls.Swap(0) > 0; got != want {
-			t.Errorf("%s: heard %t", what, got)
+			t.Errorf("%s: notified %t", what, got)
 		}
 		tr.changes()
 		if got := tr.keys[id].State; got != state {
@@ -98,19 +98,19 @@ func TestKeysOfOtherFeedsAreListenedTo(t *testing.T) {
 		}
 	}
 	d.store.Remove("docsgpt")
-	heard("taken away", true, keys.BindingUnavailable)
+	notified("removed", true, keys.BindingUnavailable)
 	replace(other)
-	heard("there again", true, keys.Active)
+	notified("restored", true, keys.Active)
 	other.Binding.Agent = keys.NewSecret("another")
 	replace(other)
-	heard("another agent", true, keys.Active)
+	notified("another agent", true, keys.Active)
 	if got := tr.keys[id].Binding.Agent.Reveal(); got != "another" {
-		t.Error("the key stands for the agent's old key")
+		t.Error("the key is bound to the previous agent key")
 	}
 	replace(other)
-	heard("nothing", false, keys.Active)
+	notified("nothing", false, keys.Active)
 	d.create()
-	heard("a key of the registry's own", false, keys.Active)
+	notified("a key of the registry", false, keys.Active)
 	cancel()
 	if err := <-ended; err != nil {
 		t.Error(err)

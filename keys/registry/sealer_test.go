@@ -15,39 +15,39 @@ import (
 	"github.com/docsgate/docsgate/keys/registry"
 )
 
-func sealed(d *desk) (id, token string) {
+func createWithAgentKey(d *registryTest) (id, token string) {
 	d.t.Helper()
 	d.hide(agentKey)
 	return d.create(func(draft *registry.CreateRequest) { draft.Sources, draft.AgentKey = nil, agentKey })
 }
 
-func TestAgentKeyIsSealed(t *testing.T) {
-	d := newDesk(t)
-	if _, err := os.Stat(d.sealPath); !errors.Is(err, fs.ErrNotExist) {
-		t.Fatalf("the secret is there before it is needed: %v", err)
+func TestAgentKeyIsEncrypted(t *testing.T) {
+	d := newRegistryTest(t)
+	if _, err := os.Stat(d.secretPath); !errors.Is(err, fs.ErrNotExist) {
+		t.Fatalf("the secret was created before it was needed: %v", err)
 	}
-	id, token := sealed(d)
+	id, token := createWithAgentKey(d)
 	decision := d.verifier.Verify(token, d.now())
 	if !decision.Allowed() || decision.Key.Binding.Agent.Reveal() != agentKey {
 		t.Error("the key is not bound to its agent")
 	}
-	info, err := os.Stat(d.sealPath)
+	info, err := os.Stat(d.secretPath)
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the secret: %v, %v", info.Mode(), err)
 	}
-	if all, err := os.ReadDir(filepath.Dir(d.sealPath)); err != nil || len(all) != 1 {
-		t.Errorf("something was left beside the secret: %v, %v", all, err)
+	if all, err := os.ReadDir(filepath.Dir(d.secretPath)); err != nil || len(all) != 1 {
+		t.Errorf("there are other files beside the secret: %v, %v", all, err)
 	}
-	first, err := os.ReadFile(d.sealPath)
+	first, err := os.ReadFile(d.secretPath)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, another := sealed(d)
+	_, another := createWithAgentKey(d)
 	d.open()
 	d.want(token, keys.Allowed)
 	d.want(another, keys.Allowed)
-	if again, err := os.ReadFile(d.sealPath); err != nil || !bytes.Equal(first, again) {
-		t.Error("the secret was made anew")
+	if again, err := os.ReadFile(d.secretPath); err != nil || !bytes.Equal(first, again) {
+		t.Error("the secret was replaced")
 	}
 	rec, err := d.Get(t.Context(), id)
 	if err != nil || rec.Agent.Reference() != "sealed" || bytes.Contains(rec.Agent.Sealed, []byte(agentKey)) {
@@ -56,44 +56,44 @@ func TestAgentKeyIsSealed(t *testing.T) {
 	if e := d.last(); e.Detail != "agent sealed" {
 		t.Errorf("entry %+v", e)
 	}
-	d.searchedAll()
+	d.assertNoSecretStored()
 }
 
-func TestSecretThatIsMissingWrongOrOpen(t *testing.T) {
-	other := newDesk(t)
-	sealed(other)
-	otherSecret, err := os.ReadFile(other.sealPath)
+func TestInvalidSecretFile(t *testing.T) {
+	other := newRegistryTest(t)
+	createWithAgentKey(other)
+	otherSecret, err := os.ReadFile(other.secretPath)
 	if err != nil {
 		t.Fatal(err)
 	}
 	cases := []struct {
 		name    string
-		spoil   func(path string) error
+		damage  func(path string) error
 		problem string
 	}{
-		{"missing", os.Remove, "is missing: put it back"},
-		{"of another store", func(p string) error { return os.WriteFile(p, otherSecret, 0o600) }, "another secret"},
+		{"missing", os.Remove, "is missing: restore it"},
+		{"of another storage", func(p string) error { return os.WriteFile(p, otherSecret, 0o600) }, "another secret"},
 		{"empty", func(p string) error { return os.Truncate(p, 0) }, "is damaged"},
-		{"cut off", func(p string) error { return os.Truncate(p, 40) }, "is damaged"},
-		{"open to all", func(p string) error { return os.Chmod(p, 0o644) }, "chmod 600"},
+		{"truncated", func(p string) error { return os.Truncate(p, 40) }, "is damaged"},
+		{"readable by others", func(p string) error { return os.Chmod(p, 0o644) }, "chmod 600"},
 		{"a directory", func(p string) error { return errors.Join(os.Remove(p), os.Mkdir(p, 0o700)) }, "not a regular file"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			d := newDesk(t)
-			id, token := sealed(d)
+			d := newRegistryTest(t)
+			id, token := createWithAgentKey(d)
 			_, plain := d.create()
-			good, err := os.ReadFile(d.sealPath)
+			good, err := os.ReadFile(d.secretPath)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := c.spoil(d.sealPath); err != nil {
+			if err := c.damage(d.secretPath); err != nil {
 				t.Fatal(err)
 			}
 			d.open()
 			tr := track(t, d.Feed())
 			d.Recheck()
-			tr.want("a recheck without news", tr.changes())
+			tr.want("a recheck without changes", tr.changes())
 			d.want(token, keys.UnusableKey)
 			d.want(plain, keys.Allowed)
 			rec, err := d.Get(t.Context(), id)
@@ -103,22 +103,22 @@ func TestSecretThatIsMissingWrongOrOpen(t *testing.T) {
 			if _, problem := d.Key(rec); !strings.Contains(problem, c.problem) {
 				t.Errorf("problem %q, want %q", problem, c.problem)
 			} else {
-				d.searched("the problem", problem)
+				d.assertNoSecret("the problem", problem)
 			}
-			// Nothing is sealed with anything else than the right secret, which is not made anew.
-			if c.name != "of another store" {
+			// No key is encrypted with another secret, and no new secret is created.
+			if c.name != "of another storage" {
 				if _, err := d.Create(t.Context(), alice, registry.CreateRequest{Name: "a", AgentKey: agentKey}); err == nil {
-					t.Error("a key was sealed with another secret")
+					t.Error("a key was encrypted with another secret")
 				} else {
-					d.searched("the error", err.Error())
+					d.assertNoSecret("the error", err.Error())
 				}
 			}
-			if err := errors.Join(os.RemoveAll(d.sealPath), os.WriteFile(d.sealPath, good, 0o600)); err != nil {
+			if err := errors.Join(os.RemoveAll(d.secretPath), os.WriteFile(d.secretPath, good, 0o600)); err != nil {
 				t.Fatal(err)
 			}
 			d.Recheck()
 			if got := tr.changes(); !slices.Contains(got, id) || tr.keys[id].State != keys.Active {
-				t.Errorf("with the right secret back changed %v", got)
+				t.Errorf("after restoring the secret: changed %v", got)
 			}
 			if _, err := d.Update(t.Context(), alice, id, registry.UpdateRequest{Name: pointer("touched")}); err != nil {
 				t.Fatal(err)
@@ -128,9 +128,9 @@ func TestSecretThatIsMissingWrongOrOpen(t *testing.T) {
 	}
 }
 
-func TestSealedKeyCannotMove(t *testing.T) {
-	d := newDesk(t)
-	from, _ := sealed(d)
+func TestEncryptedKeyIsBoundToRecord(t *testing.T) {
+	d := newRegistryTest(t)
+	from, _ := createWithAgentKey(d)
 	to, token := d.create()
 	rec, err := d.Get(t.Context(), from)
 	if err != nil {
@@ -151,8 +151,8 @@ func TestSealedKeyCannotMove(t *testing.T) {
 	}
 }
 
-func TestWithoutASealerNoAgentKeyIsTaken(t *testing.T) {
-	d := newDesk(t)
+func TestAgentKeyWithoutSealer(t *testing.T) {
+	d := newRegistryTest(t)
 	r, err := registry.New(registry.Options{Storage: d.storage})
 	if err != nil {
 		t.Fatal(err)
@@ -160,7 +160,7 @@ func TestWithoutASealerNoAgentKeyIsTaken(t *testing.T) {
 	if _, err := r.Create(t.Context(), alice, registry.CreateRequest{Name: "a", AgentKey: agentKey}); len(fields(err)) != 1 {
 		t.Errorf("create: %v", err)
 	}
-	id, _ := sealed(d)
+	id, _ := createWithAgentKey(d)
 	rec, err := r.Get(t.Context(), id)
 	if err != nil {
 		t.Fatal(err)
@@ -170,14 +170,14 @@ func TestWithoutASealerNoAgentKeyIsTaken(t *testing.T) {
 	}
 }
 
-// TestTwoThatMakeTheSecretAtOnce: what each sealed the other can open.
-func TestTwoThatMakeTheSecretAtOnce(t *testing.T) {
+// TestConcurrentSecretCreation: all registries use the same secret.
+func TestConcurrentSecretCreation(t *testing.T) {
 	for range 20 {
-		d := newDesk(t)
+		d := newRegistryTest(t)
 		var all sync.WaitGroup
 		for range 8 {
 			all.Go(func() {
-				r, err := registry.New(registry.Options{Storage: d.storage, Sealer: registry.NewSealer(d.sealPath)})
+				r, err := registry.New(registry.Options{Storage: d.storage, Sealer: registry.NewSealer(d.secretPath)})
 				if err == nil {
 					_, err = r.Create(t.Context(), alice, registry.CreateRequest{Name: "a", AgentKey: agentKey})
 				}

@@ -9,22 +9,22 @@ import (
 	"github.com/docsgate/docsgate/keys/usage"
 )
 
-// Errors of a Storage. They are wrapped in ones that say more.
+// Errors of a Storage, possibly wrapped.
 var (
 	ErrNotFound = errors.New("there is no such key")
-	ErrConflict = errors.New("the key was changed by somebody else in the meantime")
+	ErrConflict = errors.New("the key was changed concurrently")
 	ErrExists   = errors.New("the id or the token belongs to another key")
 )
 
-// Storage keeps records, the audit trail and the use of keys durably. It is safe for concurrent use. The texts of its
-// errors are for operators and hold no secret, token or digest. Records that it hands out belong to who gets them, and those
-// that Write gets stay the caller's.
+// Storage durably stores records, the audit trail and the usage of keys. It is safe for concurrent use. Its errors are meant for
+// operators and contain no secret, token or digest. Returned records belong to the caller, and records passed to Write are not
+// retained.
 type Storage interface {
-	// Name is a short name for logs and metrics, such as "store:/var/lib/caddy/docsgate/keys.db".
+	// Name returns a short name for logs and metrics, such as "store:/var/lib/caddy/docsgate/keys.db".
 	Name() string
 
-	// All calls yield for each record as of one moment, in the order of their IDs, and returns the revision of that
-	// moment. An error of yield ends it.
+	// All calls yield for each record of a consistent snapshot, sorted by ID, and returns the revision of the snapshot. An error
+	// of yield stops it and is returned.
 	All(ctx context.Context, yield func(*Record) error) (revision uint64, err error)
 
 	// Changes calls yield for each record that was written after a revision, and returns the newest revision.
@@ -33,39 +33,39 @@ type Storage interface {
 	// Get returns a record, or ErrNotFound.
 	Get(ctx context.Context, id string) (*Record, error)
 
-	// ByDigest returns the record one of whose tokens, current or old, has this digest, or ErrNotFound.
+	// ByDigest returns the record with a current or previous token that has this digest, or ErrNotFound.
 	ByDigest(ctx context.Context, d keys.Digest) (*Record, error)
 
-	// Write stores records and audit entries together: when it returns nil all of it is durable, else nothing is stored.
-	// A record with revision 0 is new: its ID must be free (ErrExists). Any other must still have that revision in the
-	// storage (ErrConflict). A digest, current or old, that belongs to another record is ErrExists. Revision of the records
-	// and Seq of the entries are set by Write.
+	// Write stores records and audit entries atomically: if it returns nil, everything is durable, otherwise nothing is stored.
+	// A record with revision 0 is new: its ID must not exist (ErrExists). The revision of another record must be the stored one
+	// (ErrConflict). The digests of current and previous tokens must not belong to another record (ErrExists). Write sets the
+	// Revision of the records and the Seq of the entries.
 	Write(ctx context.Context, records []*Record, entries []*AuditEntry) error
 
-	// Audit returns entries, the newest first: at most limit, those with a Seq below before (0: from the newest), and of
-	// one key only if key is not empty.
+	// Audit returns at most limit entries, newest first: those with a Seq lower than before (0: all), and if key is not empty,
+	// only those of that key.
 	Audit(ctx context.Context, key string, before uint64, limit int) ([]AuditEntry, error)
 
-	// PutIdempotencyRecord stores a short text under a name for later. It serves repeated requests (Idempotency-Key).
+	// PutIdempotencyRecord stores a short text under a name, replacing the previous one, for requests with an Idempotency-Key.
 	PutIdempotencyRecord(ctx context.Context, name, text string) error
 
-	// GetIdempotencyRecord returns a text that was remembered, or "" if there is none or it is older than its storage keeps such (at
-	// least 24 hours).
+	// GetIdempotencyRecord returns a text stored by PutIdempotencyRecord, or "" if there is none. A storage may remove it after
+	// 24 hours.
 	GetIdempotencyRecord(ctx context.Context, name string) (string, error)
 
-	// SaveUse stores the use of keys, replacing what was known of them.
+	// SaveUse stores the usage of keys, replacing the stored usage of the same keys.
 	SaveUse(ctx context.Context, rows []usage.Row) error
 
-	// Use calls yield for all use that is stored.
+	// Use calls yield for each stored row. An error of yield stops it and is returned.
 	Use(ctx context.Context, yield func(usage.Row) error) error
 
-	// Watch calls changed whenever somebody else than this Storage's user may have written, until ctx ends; then it
-	// returns nil. changed does not block.
+	// Watch calls changed when records may have been written by others than the user of this Storage, for example by another
+	// process. It returns nil when ctx is canceled. changed does not block.
 	Watch(ctx context.Context, changed func()) error
 
-	// Backup writes a copy of everything as of one moment, in the storage's own form, while it is in use.
+	// Backup writes a consistent copy of everything, in the storage's own format. It does not block other calls.
 	Backup(ctx context.Context, w io.Writer) error
 
-	// Close lets go of the storage, once what is under way has ended.
+	// Close closes the storage after all calls in progress have returned.
 	Close() error
 }

@@ -8,21 +8,21 @@ import (
 	"github.com/docsgate/docsgate/keys/registry"
 )
 
-// A key whose token another feed has, too, is not in force, and whoever changes it is told so; changes of all others are in
-// force all the same, and nobody is told otherwise.
-func TestKeyInConflictIsTheOnlyOneThatIsNotInForce(t *testing.T) {
-	d := newDesk(t)
+// A key whose token another feed also has is not applied, which changes of it report. Changes of other keys are applied without an
+// error.
+func TestConflictAffectsOnlyItsKey(t *testing.T) {
+	d := newRegistryTest(t)
 	token := d.hide(keys.NewToken())
 	shared := keys.Key{ID: "of-a-file", Digest: keys.DigestOf(token), Binding: keys.Binding{Sources: []string{sourceID}}}
 	if _, err := d.store.Replace("file", []keys.Key{shared}); err != nil {
 		t.Fatal(err)
 	}
-	// Another process writes to the storage, which knows nothing of the file.
-	elsewhere, err := registry.New(registry.Options{Storage: d.storage})
+	// Another process without that feed writes to the storage.
+	otherProcess, err := registry.New(registry.Options{Storage: d.storage})
 	if err != nil {
 		t.Fatal(err)
 	}
-	items, err := elsewhere.Import(t.Context(), alice,
+	items, err := otherProcess.Import(t.Context(), alice,
 		[]registry.Import{{Name: "twice", Sources: []string{sourceID}, Digest: keys.DigestOf(token)}}, false)
 	if err != nil || len(items) != 1 {
 		t.Fatal(items, err)

@@ -10,16 +10,16 @@ import (
 	"github.com/docsgate/docsgate/keys/registry"
 )
 
-// However the texts of keys are put together in memory, each key has its own, with short and with long names, imported and
-// made, used and never used.
-func TestTextsOfKeysInMemory(t *testing.T) {
-	d := newDesk(t)
+// Keys share allocations for their texts, but each has its own texts: with short and long names, imported and created, used and
+// unused.
+func TestKeyTextsInMemory(t *testing.T) {
+	d := newRegistryTest(t)
 	want := map[string]registry.Record{}
 	for i := range 300 {
 		item := registry.Import{Name: fmt.Sprint(i, strings.Repeat("\U0001F600", i%197)), Sources: []string{sourceID}}
 		switch i % 3 {
 		case 1:
-			item.ID, item.Digest = fmt.Sprint("imported-", i), keys.DigestOf(fmt.Sprint("a token of old ", i))
+			item.ID, item.Digest = fmt.Sprint("imported-", i), keys.DigestOf(fmt.Sprint("an old token ", i))
 		case 2:
 			item.ID, item.Name = fmt.Sprint("unnamed-", i), ""
 		}

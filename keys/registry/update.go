@@ -9,25 +9,25 @@ import (
 	"github.com/docsgate/docsgate/keys"
 )
 
-// UpdateRequest is a change of a key; nil fields stay.
+// UpdateRequest is a change of a key. Fields that are nil are not changed.
 type UpdateRequest struct {
 	Name               *string
-	NotBefore, Expires *time.Time  // zero time: no bound
+	NotBefore, Expires *time.Time  // zero time: no limit
 	State              *keys.State // Active or Disabled
 }
 
-// Update edits a key. A revoked key cannot be changed (ErrRevoked). An edit that changes nothing writes nothing. Expires
-// may lie in the past: then the key has expired.
+// Update changes a key. A revoked key cannot be changed (ErrRevoked). If nothing changes, nothing is written. Expires may be in
+// the past: then the key has expired.
 func (r *Registry) Update(ctx context.Context, by Actor, id string, e UpdateRequest) (*Record, error) {
 	return r.update(ctx, by, id, func(rec *Record) (Action, string, error) {
 		if rec.State == keys.Revoked {
 			return "", "", ErrRevoked
 		}
-		return rec.edit(e, r.moment())
+		return rec.edit(e, r.currentTime())
 	})
 }
 
-// edit makes an edit and says what it changed.
+// edit applies a change, and returns the action and the detail of its audit entry, or no action if nothing changes.
 func (r *Record) edit(e UpdateRequest, now time.Time) (Action, string, error) {
 	c := validator{now: now}
 	var details []string
@@ -59,7 +59,7 @@ func (r *Record) edit(e UpdateRequest, now time.Time) (Action, string, error) {
 	if e.State != nil {
 		switch state := *e.State; {
 		case state != keys.Active && state != keys.Disabled:
-			c.fault("state", "must be active or disabled; revoking is a call of its own")
+			c.errorf("state", "must be active or disabled; use the revoke operation to revoke the key")
 		case state != r.State && len(details) > 0:
 			details = append(details, state.String())
 		case state == keys.Active && r.State != state:
@@ -67,7 +67,7 @@ func (r *Record) edit(e UpdateRequest, now time.Time) (Action, string, error) {
 		case r.State != state:
 			action = ActionDisabled
 		}
-		if len(c.faults) == 0 && r.State != *e.State {
+		if len(c.errs) == 0 && r.State != *e.State {
 			r.State = *e.State
 		}
 	}
@@ -80,7 +80,7 @@ func (r *Record) edit(e UpdateRequest, now time.Time) (Action, string, error) {
 	return action, strings.Join(details, "; "), nil
 }
 
-// Revoke ends a key for ever. Revoking a revoked key changes nothing.
+// Revoke permanently revokes a key. Revoking a revoked key changes nothing.
 func (r *Registry) Revoke(ctx context.Context, by Actor, id string) (*Record, error) {
 	return r.update(ctx, by, id, func(rec *Record) (Action, string, error) {
 		if rec.State == keys.Revoked {

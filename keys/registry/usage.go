@@ -13,49 +13,49 @@ const (
 	saveTimeout = 10 * time.Second
 )
 
-// Run saves the use of keys every minute until ctx ends, and then once more. What could not be saved is tried again with
-// the next save, and logged once.
+// Run saves the usage of keys every minute until ctx is canceled, and then once more. A failed save is logged once and retried
+// with the next one.
 func (r *Registry) Run(ctx context.Context) {
 	tick := time.NewTicker(saveEvery)
 	defer tick.Stop()
 	for {
 		select {
 		case <-tick.C:
-			_ = r.saveUse(ctx) // it has been logged
+			_ = r.saveUsage(ctx) // the error is already logged
 		case <-ctx.Done():
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
 			defer cancel()
-			_ = r.saveUse(ctx)
+			_ = r.saveUsage(ctx)
 			return
 		}
 	}
 }
 
-// saveUse saves what has changed since the last call.
-func (r *Registry) saveUse(ctx context.Context) error {
+// saveUsage saves the usage that has changed since the last call.
+func (r *Registry) saveUsage(ctx context.Context) error {
 	if r.usage == nil {
 		return nil
 	}
-	r.saving.Lock()
-	defer r.saving.Unlock()
+	r.saveMu.Lock()
+	defer r.saveMu.Unlock()
 	rows := r.usage.TakeDirty()
 	if len(rows) == 0 {
 		return nil
 	}
 	if err := r.storage.SaveUse(ctx, rows); err != nil {
 		r.usage.MarkDirty(rows)
-		if text := err.Error(); text != r.saveFault {
-			r.saveFault = text
-			r.log.Warn("the use of keys could not be saved; it is tried again every minute", "error", err)
+		if text := err.Error(); text != r.lastSaveError {
+			r.lastSaveError = text
+			r.log.Warn("saving the usage of keys failed; it is retried every minute", "error", err)
 		}
-		return fmt.Errorf("saving the use of keys: %w", err)
+		return fmt.Errorf("saving the usage of keys: %w", err)
 	}
-	r.saveFault = ""
+	r.lastSaveError = ""
 	return nil
 }
 
-// restoreUse takes in what was saved.
-func (r *Registry) restoreUse() error {
+// restoreUsage restores the stored usage.
+func (r *Registry) restoreUsage() error {
 	if r.usage == nil {
 		return nil
 	}
@@ -64,7 +64,7 @@ func (r *Registry) restoreUse() error {
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("reading the use of keys: %w", err)
+		return fmt.Errorf("reading the usage of keys: %w", err)
 	}
 	return nil
 }

@@ -25,136 +25,136 @@ var (
 	docsgptKeyPattern  = regexp.MustCompile(`^(?i)[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}$`)
 )
 
-// FieldError says what is wrong with one field of a draft, edit or import, in words for people. Field is its name in the
-// API: id, sha256, name, sources, agent, agent_key, not_before, expires, created, state, grace, prompt_id, chunks, retriever. The
-// message repeats no text that could be a secret.
+// FieldError is an error in one field of a CreateRequest, UpdateRequest or Import. Field is its name in the API: id, sha256, name,
+// sources, agent, agent_key, not_before, expires, created, state, grace, prompt_id, chunks or retriever. Message is meant for users
+// and contains no text that could be a secret.
 type FieldError struct{ Field, Message string }
 
 // Error implements error.
 func (e *FieldError) Error() string { return e.Field + ": " + e.Message }
 
-// validator looks at fields and gathers all that is wrong.
+// validator validates fields and collects the errors.
 type validator struct {
-	rules  Policy
-	now    time.Time
-	faults []error
+	rules Policy
+	now   time.Time
+	errs  []error
 }
 
-func (c *validator) fault(field, format string, args ...any) {
-	c.faults = append(c.faults, &FieldError{field, fmt.Sprintf(format, args...)})
+func (c *validator) errorf(field, format string, args ...any) {
+	c.errs = append(c.errs, &FieldError{field, fmt.Sprintf(format, args...)})
 }
 
-// err joins what was found; nil if that is nothing.
-func (c *validator) err() error { return errors.Join(c.faults...) }
+// err returns the joined errors, or nil.
+func (c *validator) err() error { return errors.Join(c.errs...) }
 
-// name returns a name without blanks around it.
+// name validates a name and returns it without surrounding white space.
 func (c *validator) name(name string) string {
 	name = strings.TrimSpace(name)
 	switch n := utf8.RuneCountInString(name); {
 	case !utf8.ValidString(name):
-		c.fault("name", "this is not UTF-8 text")
+		c.errorf("name", "must be valid UTF-8")
 	case name == "":
-		c.fault("name", "give the key a name, so that people know what it is for")
+		c.errorf("name", "give the key a name, so that people know what it is for")
 	case n > maxNameRunes:
-		c.fault("name", "at most %d characters, these are %d", maxNameRunes, n)
+		c.errorf("name", "must have at most %d characters, but has %d", maxNameRunes, n)
 	case strings.ContainsFunc(name, isLineBreak):
-		c.fault("name", "one line without control characters")
+		c.errorf("name", "must be a single line without control characters")
 	case isToken(name):
-		c.fault("name", "this is a token, and names stand in lists and in the audit trail")
+		c.errorf("name", "must not be a token, because names are shown in lists and in the audit trail")
 	}
 	return name
 }
 
-// isToken tells whether a text is one of the gate's own tokens, or one with a mistake in it.
+// isToken reports whether a text is a token of the gate, or a mistyped one.
 func isToken(text string) bool { return keys.HasValidChecksum(text) || keys.HasBadChecksum(text) }
 
 func isLineBreak(r rune) bool { return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' }
 
-// note looks at a text that is kept only to be shown.
-func (c *validator) note(field, text string) string {
+// displayText validates a text that is stored only to be displayed.
+func (c *validator) displayText(field, text string) string {
 	text = strings.TrimSpace(text)
 	if !utf8.ValidString(text) || utf8.RuneCountInString(text) > maxNameRunes || strings.ContainsFunc(text, isLineBreak) {
-		c.fault(field, "at most %d characters on one line", maxNameRunes)
+		c.errorf(field, "must be a single line of at most %d characters", maxNameRunes)
 	}
 	return text
 }
 
-// sources returns ids in their canonical spelling, each once.
+// sources validates ids and returns them in canonical spelling without duplicates.
 func (c *validator) sources(ids []string) []string {
 	if len(ids) > maxSources {
-		c.fault("sources", "at most %d, these are %d", maxSources, len(ids))
+		c.errorf("sources", "must not be more than %d, but there are %d", maxSources, len(ids))
 		return nil
 	}
-	before := len(c.faults)
+	before := len(c.errs)
 	all := make([]string, 0, len(ids))
 	for i, id := range ids {
 		id = strings.TrimSpace(id)
 		canonical, err := c.rules.source(id)
-		if isToken(id) { // it would be stored in clear, and the rules' error may repeat it
-			err = errTokenSource
+		if isToken(id) { // it would be stored in plaintext, and the policy's error may contain it
+			err = errSourceIsToken
 		}
 		switch {
 		case err != nil && len(ids) > 1:
-			c.fault("sources", "number %d: %v", i+1, err)
+			c.errorf("sources", "source %d: %v", i+1, err)
 		case err != nil:
-			c.fault("sources", "%v", err)
+			c.errorf("sources", "%v", err)
 		case !slices.Contains(all, canonical):
 			all = append(all, canonical)
 		}
 	}
-	if c.rules.CheckSources != nil && len(c.faults) == before {
+	if c.rules.CheckSources != nil && len(c.errs) == before {
 		if err := c.rules.CheckSources(len(all)); err != nil {
-			c.fault("sources", "%v", err)
+			c.errorf("sources", "%v", err)
 		}
 	}
 	return all
 }
 
-var errTokenSource = errors.New("this is a key of the gate: give the id of a source")
+var errSourceIsToken = errors.New("this is a token of the gate: specify the id of a source")
 
-var errBadSource = fmt.Errorf("the id of a source has 1 to %d bytes and no control characters", maxSourceBytes)
+var errInvalidSource = fmt.Errorf("the id of a source must have 1 to %d bytes and no control characters", maxSourceBytes)
 
-// source returns the canonical spelling of an id.
+// source validates the id of a source and returns its canonical spelling.
 func (rules *Policy) source(id string) (string, error) {
 	if id == "" || len(id) > maxSourceBytes || !utf8.ValidString(id) || strings.ContainsFunc(id, isLineBreak) {
-		return "", errBadSource
+		return "", errInvalidSource
 	}
 	if rules.CheckSource == nil {
 		return id, nil
 	}
 	canonical, err := rules.CheckSource(id)
 	if err == nil && canonical == "" {
-		err = errBadSource
+		err = errInvalidSource
 	}
 	return canonical, err
 }
 
-// oneBinding looks whether exactly one binding is given.
+// oneBinding reports whether exactly one binding is specified.
 func (c *validator) oneBinding(sources []string, agent, agentKey string) bool {
-	var given []string
+	var specified []string
 	if len(sources) > 0 {
-		given = append(given, "sources")
+		specified = append(specified, "sources")
 	}
 	if agent != "" {
-		given = append(given, "agent")
+		specified = append(specified, "agent")
 	}
 	if agentKey != "" {
-		given = append(given, "agent_key")
+		specified = append(specified, "agent_key")
 	}
-	switch len(given) {
+	switch len(specified) {
 	case 0:
-		c.fault("sources", "bind the key: give either sources, agent or agent_key")
+		c.errorf("sources", "the binding is missing: specify either sources, agent or agent_key")
 	case 1:
 		return true
 	default:
-		for _, field := range given[1:] {
-			c.fault(field, "%s is given, too: a key is bound to either sources, agent or agent_key", given[0])
+		for _, field := range specified[1:] {
+			c.errorf(field, "%s is also specified: a key must have exactly one of sources, agent and agent_key", specified[0])
 		}
 	}
 	return false
 }
 
-// agent reads a reference.
+// agent validates a reference.
 func (c *validator) agent(ref string) Agent {
 	ref = strings.TrimSpace(ref)
 	switch {
@@ -162,19 +162,19 @@ func (c *validator) agent(ref string) Agent {
 		a := Agent{Placeholder: ref}
 		if c.rules.Resolve != nil {
 			if _, err := c.rules.resolve(a); err != nil {
-				c.fault("agent", "%v", err)
+				c.errorf("agent", "%v", err)
 			}
 		}
 		return a
 	case !idPattern.MatchString(ref) || isToken(ref):
-		c.fault("agent", "a reference is {env.NAME}, {file.PATH} or the id of a key of another feed; "+
-			"a DocsGPT key itself belongs into agent_key")
+		c.errorf("agent", "must be {env.NAME}, {file.PATH} or the id of a key of another feed; "+
+			"use agent_key for a DocsGPT key")
 	case c.rules.AgentOf == nil && docsgptKeyPattern.MatchString(ref):
-		// Nobody can tell here whether it is an id. A secret must not get into the storage in clear.
-		c.fault("agent", "this looks like a DocsGPT key: that belongs into agent_key")
+		// It cannot be checked whether this is an id, and a secret must not be stored in plaintext.
+		c.errorf("agent", "this looks like a DocsGPT key: use agent_key for it")
 	case c.rules.AgentOf != nil:
 		if _, err := c.rules.resolve(Agent{Key: ref}); err != nil {
-			c.fault("agent", "%v; a DocsGPT key itself belongs into agent_key", err)
+			c.errorf("agent", "%v; use agent_key for a DocsGPT key", err)
 		}
 		return Agent{Key: ref}
 	default:
@@ -183,35 +183,35 @@ func (c *validator) agent(ref string) Agent {
 	return Agent{}
 }
 
-// agentKey looks at the key of an agent itself.
+// agentKey validates the DocsGPT key of an agent.
 func (c *validator) agentKey(key string, s *Sealer) keys.Secret {
 	key = strings.TrimSpace(key)
 	switch {
 	case s == nil:
-		c.fault("agent_key", "this gate cannot keep a DocsGPT key: give a reference in agent")
+		c.errorf("agent_key", "this gate cannot store DocsGPT keys: specify a reference in agent")
 	case !keys.IsValidToken(key):
-		c.fault("agent_key", "a DocsGPT key has 1 to 512 printable ASCII characters and no blanks")
+		c.errorf("agent_key", "must have 1 to 512 printable ASCII characters and no spaces")
 	case isToken(key):
-		c.fault("agent_key", "this is a key of the gate: give the one of DocsGPT")
+		c.errorf("agent_key", "this is a token of the gate: specify the key of DocsGPT")
 	default:
 		return keys.NewSecret(key)
 	}
 	return keys.Secret{}
 }
 
-// times looks at the bounds in time.
+// times validates the limits of the validity period.
 func (c *validator) times(notBefore, expires time.Time) (from, until time.Time) {
 	from, until = c.time("not_before", notBefore), c.time("expires", expires)
 	if !from.IsZero() && !until.IsZero() && !until.After(from) {
-		c.fault("expires", "must be after not_before")
+		c.errorf("expires", "must be after not_before")
 	}
 	return from, until
 }
 
 func (c *validator) time(field string, t time.Time) time.Time {
-	t = stored(t)
+	t = normalizeTime(t)
 	if !t.IsZero() && (t.Unix() <= 0 || t.Year() > 9999) {
-		c.fault(field, "a time between 1970 and 9999")
+		c.errorf(field, "must be between the years 1970 and 9999")
 	}
 	return t
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/docsgate/docsgate/keys/registry"
 )
 
-// strict are rules under which sources are hex, spelt in lower case, at most two of them.
+// strict returns a policy that accepts at most two sources, in hex; the canonical spelling is lower case.
 func strict() registry.Policy {
 	return registry.Policy{
 		CheckSource: func(id string) (string, error) {
@@ -22,7 +22,7 @@ func strict() registry.Policy {
 		},
 		CheckSources: func(n int) error {
 			if n > 2 {
-				return errors.New("this DocsGPT knows at most 2")
+				return errors.New("this DocsGPT supports at most 2")
 			}
 			return nil
 		},
@@ -36,9 +36,9 @@ func strict() registry.Policy {
 	}
 }
 
-func TestCreateNamesAllFaultsAtOnce(t *testing.T) {
+func TestCreateReportsAllFieldErrors(t *testing.T) {
 	ok := registry.CreateRequest{Name: "a", Sources: []string{"AB"}}
-	mistyped := keys.TokenPrefix + strings.Repeat("a", 36) // its checksum does not fit
+	mistyped := keys.TokenPrefix + strings.Repeat("a", 36) // with a wrong checksum
 	cases := []struct {
 		name   string
 		change func(*registry.CreateRequest)
@@ -69,19 +69,19 @@ func TestCreateNamesAllFaultsAtOnce(t *testing.T) {
 		{"placeholder", func(d *registry.CreateRequest) { d.Sources, d.Agent = nil, "{env.AGENT}" }, nil},
 		{"placeholder without a value", func(d *registry.CreateRequest) { d.Sources, d.Agent = nil, "{env.NONE}" }, []string{"agent"}},
 		{"another feed's key", func(d *registry.CreateRequest) { d.Sources, d.Agent = nil, "other" }, nil},
-		{"a key that is not there", func(d *registry.CreateRequest) { d.Sources, d.Agent = nil, agentKey }, []string{"agent"}},
-		{"no reference", func(d *registry.CreateRequest) { d.Sources, d.Agent = nil, "{http.request.host}" }, []string{"agent"}},
+		{"a key that does not exist", func(d *registry.CreateRequest) { d.Sources, d.Agent = nil, agentKey }, []string{"agent"}},
+		{"invalid reference", func(d *registry.CreateRequest) { d.Sources, d.Agent = nil, "{http.request.host}" }, []string{"agent"}},
 		{"agent key", func(d *registry.CreateRequest) { d.Sources, d.AgentKey = nil, agentKey }, nil},
-		{"agent key with blanks", func(d *registry.CreateRequest) { d.Sources, d.AgentKey = nil, "a b" }, []string{"agent_key"}},
+		{"agent key with spaces", func(d *registry.CreateRequest) { d.Sources, d.AgentKey = nil, "a b" }, []string{"agent_key"}},
 		{"a token as agent key", func(d *registry.CreateRequest) { d.Sources, d.AgentKey = nil, keys.NewToken() }, []string{"agent_key"}},
 		{"a token as reference", func(d *registry.CreateRequest) { d.Sources, d.Agent = nil, keys.NewToken() }, []string{"agent"}},
 		{"expires now", func(d *registry.CreateRequest) { d.Expires = noon }, []string{"expires"}},
 		{"expires before it begins", func(d *registry.CreateRequest) {
 			d.NotBefore, d.Expires = noon.Add(2*time.Hour), noon.Add(time.Hour)
 		}, []string{"expires"}},
-		{"a time far off", func(d *registry.CreateRequest) { d.Expires = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) }, []string{"expires"}},
-		{"a time long ago", func(d *registry.CreateRequest) { d.NotBefore = time.Date(1960, 1, 1, 0, 0, 0, 0, time.UTC) }, []string{"not_before"}},
-		{"notes", func(d *registry.CreateRequest) {
+		{"a time after 9999", func(d *registry.CreateRequest) { d.Expires = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) }, []string{"expires"}},
+		{"a time before 1970", func(d *registry.CreateRequest) { d.NotBefore = time.Date(1960, 1, 1, 0, 0, 0, 0, time.UTC) }, []string{"not_before"}},
+		{"display texts", func(d *registry.CreateRequest) {
 			d.Prompt, d.Chunks, d.Retriever = "a\nb", strings.Repeat("2", 201), "\xff"
 		}, []string{"prompt_id", "chunks", "retriever"}},
 		{"all at once", func(d *registry.CreateRequest) {
@@ -90,7 +90,7 @@ func TestCreateNamesAllFaultsAtOnce(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			d := newDesk(t)
+			d := newRegistryTest(t)
 			d.SetRules(strict())
 			d.hide(agentKey)
 			draft := ok
@@ -101,12 +101,12 @@ func TestCreateNamesAllFaultsAtOnce(t *testing.T) {
 				t.Fatalf("fields %v, want %v: %v", got, c.want, err)
 			}
 			if err != nil {
-				d.searched("the error", err.Error())
+				d.assertNoSecret("the error", err.Error())
 				if len(err.Error()) > 500 {
 					t.Errorf("an error of %d bytes", len(err.Error()))
 				}
-				if made != nil || len(d.trail()) != 0 {
-					t.Error("a draft with faults has left something")
+				if made != nil || len(d.auditTrail()) != 0 {
+					t.Error("an invalid request was written")
 				}
 				return
 			}
@@ -116,13 +116,13 @@ func TestCreateNamesAllFaultsAtOnce(t *testing.T) {
 					t.Errorf("source %s is not in its canonical spelling", s)
 				}
 			}
-			d.searchedAll()
+			d.assertNoSecretStored()
 		})
 	}
 }
 
-func TestAPastedKeyIsNoReferenceWithoutRules(t *testing.T) {
-	d := newDesk(t)
+func TestDocsGPTKeyAsReferenceIsRejected(t *testing.T) {
+	d := newRegistryTest(t)
 	for _, ref := range []string{agentKey, strings.ReplaceAll(agentKey, "-", ""), keys.NewToken()} {
 		_, err := d.Create(t.Context(), alice, registry.CreateRequest{Name: "a", Agent: ref})
 		if got := fields(err); !slices.Equal(got, []string{"agent"}) || strings.Contains(err.Error(), ref) {
@@ -131,8 +131,8 @@ func TestAPastedKeyIsNoReferenceWithoutRules(t *testing.T) {
 	}
 }
 
-func TestChangeNamesFaults(t *testing.T) {
-	d := newDesk(t)
+func TestUpdateReportsFieldErrors(t *testing.T) {
+	d := newRegistryTest(t)
 	id, _ := d.create(func(d *registry.CreateRequest) { d.NotBefore = noon })
 	cases := []struct {
 		name string
@@ -152,15 +152,15 @@ func TestChangeNamesFaults(t *testing.T) {
 			}
 		})
 	}
-	if len(d.trail()) != 1 {
-		t.Error("an edit with faults has left something")
+	if len(d.auditTrail()) != 1 {
+		t.Error("an invalid update was written")
 	}
 }
 
-func TestTakenByAnotherFeed(t *testing.T) {
-	d := newDesk(t)
+func TestInUseByAnotherFeed(t *testing.T) {
+	d := newRegistryTest(t)
 	digest := keys.DigestOf("an old token")
-	d.SetRules(registry.Policy{Taken: func(id string, d keys.Digest) string {
+	d.SetRules(registry.Policy{FeedOf: func(id string, d keys.Digest) string {
 		if id == "docs" || d == digest {
 			return "file:keys.yaml"
 		}
@@ -174,7 +174,7 @@ func TestTakenByAnotherFeed(t *testing.T) {
 	if got := fields(err); !slices.Equal(got, []string{"id", "sha256"}) || !strings.Contains(err.Error(), "file:keys.yaml") {
 		t.Errorf("fields %v: %v", got, err)
 	}
-	d.SetRules(registry.Policy{Taken: func(string, keys.Digest) string { return "file:keys.yaml" }})
+	d.SetRules(registry.Policy{FeedOf: func(string, keys.Digest) string { return "file:keys.yaml" }})
 	if _, err := d.Create(t.Context(), alice, registry.CreateRequest{Name: "a", Sources: []string{sourceID}}); !errors.Is(err, registry.ErrExists) {
 		t.Errorf("create: %v", err)
 	}

@@ -12,15 +12,15 @@ import (
 	"github.com/docsgate/docsgate/keys"
 )
 
-// OnChange registers a function that each write calls before it returns, after it is durable, so that the write is in force
-// when its caller hears of it. The function's error is returned by the write, which stays: see ErrNotApplied; but not a
-// *keys.ConflictError for other keys than those that were written. Its context does not end with that of the write. Writes that
-// happen at once call it at once.
+// OnChange registers a function that each write calls when it is durable, before it returns, so that the write is in effect when
+// its caller continues. If the function fails, the write is not undone, and returns the error as ErrNotApplied. An exception is a
+// *keys.ConflictError that affects only other keys. The function's context is not canceled with that of the write. It is called
+// concurrently by concurrent writes.
 func (r *Registry) OnChange(f func(context.Context) error) (stop func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	n := r.next
-	r.next++
+	n := r.nextID
+	r.nextID++
 	r.hooks[n] = f
 	return func() {
 		r.mu.Lock()
@@ -29,7 +29,7 @@ func (r *Registry) OnChange(f func(context.Context) error) (stop func()) {
 	}
 }
 
-// put stores records and entries and puts them in force. An error that is ErrNotApplied comes after they were stored.
+// put stores and applies records and entries. If the error is ErrNotApplied, they were stored.
 func (r *Registry) put(ctx context.Context, records []*Record, entries ...*AuditEntry) error {
 	if err := r.storage.Write(ctx, records, entries); err != nil {
 		return err
@@ -37,7 +37,7 @@ func (r *Registry) put(ctx context.Context, records []*Record, entries ...*Audit
 	return r.notifyHooks(ctx, records...)
 }
 
-// notifyHooks puts in force what was stored.
+// notifyHooks applies stored records: it calls the functions registered with OnChange.
 func (r *Registry) notifyHooks(ctx context.Context, records ...*Record) error {
 	r.mu.Lock()
 	hooks := make([]func(context.Context) error, 0, len(r.hooks))
@@ -45,7 +45,7 @@ func (r *Registry) notifyHooks(ctx context.Context, records ...*Record) error {
 		hooks = append(hooks, f)
 	}
 	r.mu.Unlock()
-	// What is stored has to come into force, also when the caller has hung up in the meantime.
+	// Stored changes must be applied even if the caller has canceled the request.
 	ctx = context.WithoutCancel(ctx)
 	var errs []error
 	for _, f := range hooks {
@@ -59,16 +59,17 @@ func (r *Registry) notifyHooks(ctx context.Context, records ...*Record) error {
 	return nil
 }
 
-// affectsOnlyOthers tells whether all of the records are in force in spite of an error.
+// affectsOnlyOthers reports whether all of the records were applied in spite of an error.
 func affectsOnlyOthers(err error, records []*Record) bool {
-	refused, partly := errors.AsType[*keys.ConflictError](err)
-	return partly && !slices.ContainsFunc(records, func(rec *Record) bool { return refused.Has(rec.ID) })
+	conflict, ok := errors.AsType[*keys.ConflictError](err)
+	return ok && !slices.ContainsFunc(records, func(rec *Record) bool { return conflict.Has(rec.ID) })
 }
 
-// maxRetries is how often a change is tried again when others change the same key at the same time.
+// maxRetries is the number of retries if the same key is updated concurrently.
 const maxRetries = 10
 
-// update changes one key. change gets a record of its own, and says what it did to it; with no action nothing is written.
+// update changes a key. change modifies a copy of the record, and returns the action and the detail for the audit trail. If the
+// action is empty, nothing is written.
 func (r *Registry) update(
 	ctx context.Context, by Actor, id string, change func(*Record) (Action, string, error),
 ) (*Record, error) {
@@ -79,16 +80,16 @@ func (r *Registry) update(
 	if err != nil {
 		return nil, err
 	}
-	// Also without a change: somebody else's, or an earlier call's, may not be in force yet, and who asks for it relies on it.
+	// Even without a change: an earlier or concurrent one may not be applied yet, and the caller relies on it.
 	return rec, r.notifyHooks(ctx, rec)
 }
 
-// retry is for those who were in each other's way: they go on one by one.
+// retry retries an update after a conflict. Retries are serialized.
 func (r *Registry) retry(
 	ctx context.Context, by Actor, id string, change func(*Record) (Action, string, error),
 ) (rec *Record, err error) {
-	r.retrying.Lock()
-	defer r.retrying.Unlock()
+	r.retryMu.Lock()
+	defer r.retryMu.Unlock()
 	for range maxRetries {
 		if rec, err = r.tryUpdate(ctx, by, id, change); !errors.Is(err, ErrConflict) {
 			break
@@ -97,7 +98,7 @@ func (r *Registry) retry(
 	return rec, err
 }
 
-// tryUpdate stores a change if nobody else has changed the key in the meantime, and returns the key as it is then.
+// tryUpdate is one attempt of update. It returns ErrConflict if the key was changed concurrently.
 func (r *Registry) tryUpdate(
 	ctx context.Context, by Actor, id string, change func(*Record) (Action, string, error),
 ) (rec *Record, err error) {
@@ -113,35 +114,35 @@ func (r *Registry) tryUpdate(
 	if action == "" {
 		return old, nil
 	}
-	rec.Changed = r.moment()
-	rec.dropOld(rec.Changed)
-	if err := r.storage.Write(ctx, []*Record{rec}, []*AuditEntry{r.entry(by, action, rec, detail)}); err != nil {
+	rec.Changed = r.currentTime()
+	rec.dropExpiredTokens(rec.Changed)
+	if err := r.storage.Write(ctx, []*Record{rec}, []*AuditEntry{r.newEntry(by, action, rec, detail)}); err != nil {
 		return nil, err
 	}
 	return rec, nil
 }
 
-// entry is what the audit trail is told. rec is nil for what concerns the whole store.
-func (r *Registry) entry(by Actor, action Action, rec *Record, detail string) *AuditEntry {
-	e := &AuditEntry{At: r.moment(), Who: sanitize(by.Name), From: sanitize(by.RemoteAddr), Action: action, Detail: detail}
+// newEntry returns an entry for the audit trail. rec is nil for an action on the whole store.
+func (r *Registry) newEntry(by Actor, action Action, rec *Record, detail string) *AuditEntry {
+	e := &AuditEntry{At: r.currentTime(), Who: sanitize(by.Name), From: sanitize(by.RemoteAddr), Action: action, Detail: detail}
 	if rec != nil {
 		e.Key, e.Name = rec.ID, rec.Name
 	}
 	return e
 }
 
-// note writes an audit entry about the whole store.
-func (r *Registry) note(ctx context.Context, by Actor, action Action, detail string) error {
-	return r.storage.Write(ctx, nil, []*AuditEntry{r.entry(by, action, nil, detail)})
+// displayText writes an audit entry about the whole store.
+func (r *Registry) writeEntry(ctx context.Context, by Actor, action Action, detail string) error {
+	return r.storage.Write(ctx, nil, []*AuditEntry{r.newEntry(by, action, nil, detail)})
 }
 
-// Checked writes an audit entry about a dry run of an import of so many keys: what it answers tells something of what is there.
+// Checked writes an audit entry about a dry run of an import with count keys, because its result reveals which keys exist.
 func (r *Registry) Checked(ctx context.Context, by Actor, count int) error {
-	return r.note(ctx, by, ActionChecked, fmt.Sprintf("keys in the import: %d", count))
+	return r.writeEntry(ctx, by, ActionChecked, fmt.Sprintf("keys in the import: %d", count))
 }
 
-// Rejected writes an audit entry about something that an actor may not do. what says what was tried, in words of the caller's,
-// and references are the agents that were named: only placeholders are repeated, at most five, and none that may hold a key.
+// Rejected writes an audit entry about an attempt that the actor is not authorized for. what describes it, and references are the
+// specified agents. The entry contains at most five of them, and only placeholders that cannot contain a key.
 func (r *Registry) Rejected(ctx context.Context, by Actor, what string, references ...string) error {
 	shown := make([]string, 0, len(references))
 	for i, ref := range references {
@@ -150,17 +151,17 @@ func (r *Registry) Rejected(ctx context.Context, by Actor, what string, referenc
 			break
 		}
 		if ref = strings.TrimSpace(ref); !placeholderPattern.MatchString(ref) || mayHoldKey.MatchString(ref) {
-			ref = "one that is not shown"
+			ref = "(not shown)"
 		}
 		shown = append(shown, sanitize(ref))
 	}
-	return r.note(ctx, by, ActionRejected, what+": "+strings.Join(shown, ", "))
+	return r.writeEntry(ctx, by, ActionRejected, what+": "+strings.Join(shown, ", "))
 }
 
-// mayHoldKey matches texts with a token of the gate in them, or a key of DocsGPT.
+// mayHoldKey matches texts that may contain a token of the gate or a key of DocsGPT.
 var mayHoldKey = regexp.MustCompile(`(?i)dgk_[0-9a-z]{20}|[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}`)
 
-// sanitize makes a text of the outside fit for one line of the trail.
+// sanitize makes an untrusted text a single line of limited length.
 func sanitize(s string) string {
 	s = strings.Map(func(c rune) rune {
 		if unicode.IsControl(c) {
@@ -174,13 +175,13 @@ func sanitize(s string) string {
 	return strings.TrimSpace(s)
 }
 
-// taken asks whether another feed has an id or a token already. Either may be zero.
-func (rules *Policy) taken(id string, d keys.Digest) error {
-	if rules.Taken == nil || id == "" && d.IsZero() {
+// checkUnused returns an error if another feed has an id or a token. Either may be zero.
+func (rules *Policy) checkUnused(id string, d keys.Digest) error {
+	if rules.FeedOf == nil || id == "" && d.IsZero() {
 		return nil
 	}
-	if feed := rules.Taken(id, d); feed != "" {
-		return fmt.Errorf("%w, of feed %s", ErrExists, feed)
+	if feed := rules.FeedOf(id, d); feed != "" {
+		return fmt.Errorf("%w in feed %s", ErrExists, feed)
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-// Package memstorage keeps the records of a registry in memory, for tests. Nothing is durable.
+// Package memstorage is a registry.Storage in memory, for tests.
 package memstorage
 
 import (
@@ -14,18 +14,18 @@ import (
 	"github.com/docsgate/docsgate/keys/usage"
 )
 
-// Storage implements registry.Storage. Make one with New.
+// Storage implements registry.Storage. Nothing is durable. Create one with New.
 type Storage struct {
-	mu       sync.Mutex // guards the following
-	records  map[string]registry.Record
-	digests  map[keys.Digest]string // to the ID
-	entries  []registry.AuditEntry
-	notes    map[string]string
-	use      map[string]usage.Row
-	revision uint64
-	watchers map[int]func()
-	next     int
-	fault    error
+	mu                 sync.Mutex // guards the following
+	records            map[string]registry.Record
+	digests            map[keys.Digest]string // to the ID
+	entries            []registry.AuditEntry
+	idempotencyRecords map[string]string
+	usage              map[string]usage.Row
+	revision           uint64
+	watchers           map[int]func()
+	nextID             int
+	writeErr           error
 }
 
 var _ registry.Storage = (*Storage)(nil)
@@ -33,20 +33,20 @@ var _ registry.Storage = (*Storage)(nil)
 // New returns an empty storage.
 func New() *Storage {
 	return &Storage{
-		records: map[string]registry.Record{}, digests: map[keys.Digest]string{}, notes: map[string]string{},
-		use: map[string]usage.Row{}, watchers: map[int]func(){},
+		records: map[string]registry.Record{}, digests: map[keys.Digest]string{}, idempotencyRecords: map[string]string{},
+		usage: map[string]usage.Row{}, watchers: map[int]func(){},
 	}
 }
 
-// Fail makes every write fail with err, until it is called with nil.
+// Fail makes every write fail with err. nil ends that.
 func (s *Storage) Fail(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.fault = err
+	s.writeErr = err
 }
 
-// Touched calls those who watch, as if somebody else had written.
-func (s *Storage) Touched() {
+// NotifyWatchers notifies all watches, like a write of another process.
+func (s *Storage) NotifyWatchers() {
 	s.mu.Lock()
 	all := slices.Collect(maps.Values(s.watchers))
 	s.mu.Unlock()
@@ -132,8 +132,8 @@ func (s *Storage) Write(ctx context.Context, records []*registry.Record, entries
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.fault != nil {
-		return s.fault
+	if s.writeErr != nil {
+		return s.writeErr
 	}
 	if err := s.check(records); err != nil {
 		return err
@@ -209,26 +209,26 @@ func (s *Storage) Audit(ctx context.Context, key string, before uint64, limit in
 func (s *Storage) PutIdempotencyRecord(_ context.Context, name, text string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.notes[name] = text
-	return s.fault
+	s.idempotencyRecords[name] = text
+	return s.writeErr
 }
 
 // GetIdempotencyRecord implements registry.Storage.
 func (s *Storage) GetIdempotencyRecord(_ context.Context, name string) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.notes[name], nil
+	return s.idempotencyRecords[name], nil
 }
 
 // SaveUse implements registry.Storage.
 func (s *Storage) SaveUse(_ context.Context, rows []usage.Row) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.fault != nil {
-		return s.fault
+	if s.writeErr != nil {
+		return s.writeErr
 	}
 	for _, row := range rows {
-		s.use[row.ID] = row
+		s.usage[row.ID] = row
 	}
 	return nil
 }
@@ -236,7 +236,7 @@ func (s *Storage) SaveUse(_ context.Context, rows []usage.Row) error {
 // Use implements registry.Storage.
 func (s *Storage) Use(_ context.Context, yield func(usage.Row) error) error {
 	s.mu.Lock()
-	rows := slices.Collect(maps.Values(s.use))
+	rows := slices.Collect(maps.Values(s.usage))
 	s.mu.Unlock()
 	for _, row := range rows {
 		if err := yield(row); err != nil {
@@ -249,8 +249,8 @@ func (s *Storage) Use(_ context.Context, yield func(usage.Row) error) error {
 // Watch implements registry.Storage.
 func (s *Storage) Watch(ctx context.Context, changed func()) error {
 	s.mu.Lock()
-	n := s.next
-	s.next++
+	n := s.nextID
+	s.nextID++
 	s.watchers[n] = changed
 	s.mu.Unlock()
 	<-ctx.Done()
@@ -260,12 +260,12 @@ func (s *Storage) Watch(ctx context.Context, changed func()) error {
 	return nil
 }
 
-// Backup implements registry.Storage. The copy is JSON with everything that is stored, for tests that search it.
+// Backup implements registry.Storage. The copy is JSON with all stored data, for tests that search it.
 func (s *Storage) Backup(_ context.Context, w io.Writer) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return json.NewEncoder(w).Encode(map[string]any{
-		"records": s.records, "entries": s.entries, "notes": s.notes, "use": s.use,
+		"records": s.records, "entries": s.entries, "notes": s.idempotencyRecords, "use": s.usage,
 	})
 }
 

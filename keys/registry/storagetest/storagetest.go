@@ -1,4 +1,4 @@
-// Package storagetest is what every registry.Storage must pass.
+// Package storagetest is a conformance test suite for implementations of registry.Storage.
 package storagetest
 
 import (
@@ -15,36 +15,35 @@ import (
 	"github.com/docsgate/docsgate/keys/registry"
 )
 
-// Run tests a storage. open returns an empty one; the tests close it. They use several at a time, which must not share
-// anything.
+// Run tests a storage. open returns an empty one, which the test closes. Storages returned by several calls must be independent.
 func Run(t *testing.T, open func(t *testing.T) registry.Storage) {
 	for name, test := range map[string]func(t *testing.T, s registry.Storage){
-		"an empty storage has nothing":                                        empty,
-		"a record comes back as it was written":                               sameRecord,
-		"records come in the order of their ids":                              inOrder,
-		"a record is found by each of its tokens":                             byDigest,
-		"a token that is dropped is free":                                     droppedDigest,
-		"a token belongs to one record":                                       takenDigest,
-		"two records can swap tokens in one write":                            swappedDigests,
-		"a new record's id must be free":                                      takenID,
-		"a write on an old revision is a conflict":                            conflict,
-		"a refused write stores nothing, and changes nothing of the caller's": allOrNothing,
-		"revisions grow over all records":                                     revisions,
-		"changes are the records written since, once each":                    changes,
-		"an error of yield ends a reading":                                    yieldErrors,
-		"the audit trail is paged from the newest on":                         audit,
-		"the audit trail of one key holds no other's":                         auditOfKey,
-		"a note is recalled, and replaced":                                    notes,
-		"use is stored, and replaced":                                         use,
-		"writes at the same time are all stored, each once":                   parallelWrites,
-		"of writes at the same time on one revision one wins":                 parallelConflict,
-		"readers see writes as a whole":                                       wholeWrites,
-		"watching ends with its context":                                      watch,
-		"a context that has ended refuses all":                                endedContext,
-		"after closing each call is an error":                                 closed,
-		"a backup is made while writes go on":                                 backup,
-		"hostile texts are data":                                              hostile,
-		"nothing of what was read or written is shared":                       nothingShared,
+		"empty storage":                                                   empty,
+		"records round-trip":                                              roundTrip,
+		"records are sorted by id":                                        sortedByID,
+		"lookup by current and previous tokens":                           byDigest,
+		"a removed token can be used again":                               removedDigest,
+		"a token must not belong to another record":                       duplicateDigest,
+		"two records can swap tokens in one write":                        swappedDigests,
+		"the id of a new record must not exist":                           duplicateID,
+		"a write with an outdated revision is a conflict":                 conflict,
+		"a failed write stores nothing and does not modify its arguments": failedWriteIsAtomic,
+		"revisions increase across all records":                           revisions,
+		"changes contains each record written since once":                 changes,
+		"an error of yield is returned":                                   yieldErrors,
+		"pages of the audit trail, newest first":                          auditPages,
+		"audit trail of one key":                                          auditOfKey,
+		"idempotency records are stored and replaced":                     idempotencyRecords,
+		"usage is stored and replaced":                                    savedUsage,
+		"concurrent writes are each stored once":                          concurrentWrites,
+		"one of several concurrent writes of a revision succeeds":         concurrentConflict,
+		"readers see atomic writes":                                       atomicWrites,
+		"a watch ends when its context is canceled":                       watch,
+		"calls with a canceled context fail":                              canceledContext,
+		"calls after Close fail":                                          closedStorage,
+		"backup during writes":                                            backup,
+		"untrusted text is stored unchanged":                              untrustedText,
+		"records do not share memory with the storage":                    noAliasing,
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := open(t)
@@ -56,10 +55,10 @@ func Run(t *testing.T, open func(t *testing.T) registry.Storage) {
 
 var start = time.Date(2026, 2, 3, 4, 5, 6, 789, time.UTC)
 
-// digest is a digest of its own for each text.
+// digest returns the digest of a token.
 func digest(text string) keys.Digest { return keys.DigestOf(text) }
 
-// record is a simple record.
+// record returns a record with the required fields.
 func record(id string) *registry.Record {
 	return &registry.Record{
 		ID: id, Name: "name of " + id, Sources: []string{"source-of-" + id}, Digest: digest("token of " + id),
@@ -128,8 +127,8 @@ func wantError(t *testing.T, err, want error) {
 	}
 }
 
-// wantSame compares records, times by what they mean.
-func wantSame(t *testing.T, got, want *registry.Record) {
+// wantEqual compares records, and times regardless of their zone.
+func wantEqual(t *testing.T, got, want *registry.Record) {
 	t.Helper()
 	g, w := *got, *want
 	for _, times := range [][2]*time.Time{
@@ -141,14 +140,14 @@ func wantSame(t *testing.T, got, want *registry.Record) {
 		*times[0], *times[1] = time.Time{}, time.Time{}
 	}
 	if !slices.EqualFunc(g.Old, w.Old, func(a, b keys.PreviousToken) bool { return a.Digest == b.Digest && a.Until.Equal(b.Until) }) {
-		t.Errorf("record %s: other old tokens than before", w.ID)
+		t.Errorf("record %s: the previous tokens differ", w.ID)
 	}
 	g.Old, w.Old = nil, nil
 	if len(g.Sources) == 0 && len(w.Sources) == 0 {
 		g.Sources, w.Sources = nil, nil
 	}
 	if g.Digest != w.Digest {
-		t.Errorf("record %s: another digest than before", w.ID)
+		t.Errorf("record %s: the digest differs", w.ID)
 	}
 	if !reflect.DeepEqual(g, w) {
 		t.Errorf("record %s is\n%+v, want\n%+v", w.ID, g, w)
@@ -171,8 +170,8 @@ func empty(t *testing.T, s registry.Storage) {
 	}
 }
 
-// full has something in each field.
-func full() *registry.Record {
+// fullRecord returns a record with a value in each field of a source binding.
+func fullRecord() *registry.Record {
 	r := record("key_full")
 	r.Sources = []string{"7d0c1f0e-2f4b-4c7a-9a55-0c9c2f1d7a10", "default"}
 	r.Hint, r.State = "a1B2", keys.Disabled
@@ -183,20 +182,20 @@ func full() *registry.Record {
 	return r
 }
 
-func sameRecord(t *testing.T, s registry.Storage) {
+func roundTrip(t *testing.T, s registry.Storage) {
 	placeholder, reference, sealed, bare := record("key_a"), record("key_b"), record("key_c"), record("key_d")
 	placeholder.Sources, placeholder.Agent.Placeholder = nil, "{env.AGENT}"
 	reference.Sources, reference.Agent.Key = nil, "support"
 	sealed.Sources, sealed.Agent.Sealed = nil, []byte{0, 1, 2, 255}
 	sealed.State = keys.Revoked
 	*bare = registry.Record{ID: "key_d", Digest: digest("d")}
-	written := []*registry.Record{full(), placeholder, reference, sealed, bare}
+	written := []*registry.Record{fullRecord(), placeholder, reference, sealed, bare}
 	write(t, s, written...)
 	for _, want := range written {
 		if want.Revision == 0 {
 			t.Errorf("record %s has no revision after the write", want.ID)
 		}
-		wantSame(t, get(t, s, want.ID), want)
+		wantEqual(t, get(t, s, want.ID), want)
 	}
 	found, _ := all(t, s)
 	slices.SortFunc(written, func(a, b *registry.Record) int { return bytes.Compare([]byte(a.ID), []byte(b.ID)) })
@@ -204,11 +203,11 @@ func sameRecord(t *testing.T, s registry.Storage) {
 		t.Fatalf("%d records, want %d", len(found), len(written))
 	}
 	for i, want := range written {
-		wantSame(t, found[i], want)
+		wantEqual(t, found[i], want)
 	}
 }
 
-func inOrder(t *testing.T, s registry.Storage) {
+func sortedByID(t *testing.T, s registry.Storage) {
 	want := make([]string, 500)
 	records := make([]*registry.Record, len(want))
 	for i := range want {
@@ -222,26 +221,26 @@ func inOrder(t *testing.T, s registry.Storage) {
 		got[i] = r.ID
 	}
 	if !slices.Equal(got, want) {
-		t.Errorf("%d records, or not in order", len(got))
+		t.Errorf("%d records, want %d, sorted by id", len(got), len(want))
 	}
 }
 
 func byDigest(t *testing.T, s registry.Storage) {
-	r := full()
+	r := fullRecord()
 	write(t, s, r, record("key_other"))
 	for _, token := range []string{"token of key_full", "old 1", "old 2"} {
 		found, err := s.ByDigest(t.Context(), digest(token))
 		if err != nil {
 			t.Fatalf("by %s: %v", token, err)
 		}
-		wantSame(t, found, r)
+		wantEqual(t, found, r)
 	}
 	_, err := s.ByDigest(t.Context(), digest("none"))
 	wantError(t, err, registry.ErrNotFound)
 }
 
-func droppedDigest(t *testing.T, s registry.Storage) {
-	r, other := full(), record("key_other")
+func removedDigest(t *testing.T, s registry.Storage) {
+	r, other := fullRecord(), record("key_other")
 	write(t, s, r)
 	r.Old = r.Old[:1]
 	write(t, s, r)
@@ -251,15 +250,15 @@ func droppedDigest(t *testing.T, s registry.Storage) {
 	write(t, s, other)
 }
 
-func takenDigest(t *testing.T, s registry.Storage) {
-	write(t, s, full())
+func duplicateDigest(t *testing.T, s registry.Storage) {
+	write(t, s, fullRecord())
 	for name, token := range map[string]string{"current": "token of key_full", "old": "old 1"} {
 		current, old := record("key_other"), record("key_other")
 		current.Digest = digest(token)
 		old.Old = []keys.PreviousToken{{Digest: digest(token)}}
 		for place, r := range map[string]*registry.Record{"current": current, "old": old} {
 			if err := s.Write(t.Context(), []*registry.Record{r}, nil); !errors.Is(err, registry.ErrExists) {
-				t.Errorf("another's %s token as %s: error %v, want %v", name, place, err, registry.ErrExists)
+				t.Errorf("the %s token of another record as %s token: error %v, want %v", name, place, err, registry.ErrExists)
 			}
 		}
 	}
@@ -281,11 +280,11 @@ func swappedDigests(t *testing.T, s registry.Storage) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		wantSame(t, found, want)
+		wantEqual(t, found, want)
 	}
 }
 
-func takenID(t *testing.T, s registry.Storage) {
+func duplicateID(t *testing.T, s registry.Storage) {
 	write(t, s, record("key_a"))
 	again := record("key_a")
 	again.Digest = digest("another")
@@ -308,19 +307,19 @@ func conflict(t *testing.T, s registry.Storage) {
 	wantError(t, s.Write(t.Context(), []*registry.Record{gone}, nil), registry.ErrConflict)
 }
 
-func allOrNothing(t *testing.T, s registry.Storage) {
+func failedWriteIsAtomic(t *testing.T, s registry.Storage) {
 	a, b := record("key_a"), record("key_b")
 	write(t, s, a)
 	_, before := all(t, s)
 	changedA, newC, stale := *a, record("key_c"), *a
 	changedA.Name = "changed"
-	stale.ID, stale.Digest = "key_b", b.Digest // a revision, but there is no such key
+	stale.ID, stale.Digest = "key_b", b.Digest // has a revision, but does not exist
 	e := entry("key_a", registry.ActionChanged)
 	wantError(t, s.Write(t.Context(), []*registry.Record{&changedA, newC, &stale}, []*registry.AuditEntry{e}), registry.ErrConflict)
 	if changedA.Revision != a.Revision || newC.Revision != 0 || e.Seq != 0 {
-		t.Error("the refused write has set a revision or a sequence")
+		t.Error("the failed write has set Revision or Seq")
 	}
-	wantSame(t, get(t, s, "key_a"), a)
+	wantEqual(t, get(t, s, "key_a"), a)
 	if found, revision := all(t, s); len(found) != 1 || revision != before {
 		t.Errorf("%d records, revision %d; want 1, %d", len(found), revision, before)
 	}
@@ -329,7 +328,7 @@ func allOrNothing(t *testing.T, s registry.Storage) {
 	}
 	_, err := s.ByDigest(t.Context(), newC.Digest)
 	wantError(t, err, registry.ErrNotFound)
-	write(t, s, newC) // its token is free yet
+	write(t, s, newC) // its token is not in use
 }
 
 func revisions(t *testing.T, s registry.Storage) {
@@ -360,7 +359,7 @@ func changes(t *testing.T, s registry.Storage) {
 		t.Errorf("since the beginning: %v", ids)
 	}
 	if ids, same := changed(t, s, first); len(ids) != 0 || same != first {
-		t.Errorf("since then: %v, revision %d, want none, %d", ids, same, first)
+		t.Errorf("without writes: %v, revision %d, want none, %d", ids, same, first)
 	}
 	for range 3 {
 		write(t, s, b)
@@ -374,7 +373,7 @@ func changes(t *testing.T, s registry.Storage) {
 		t.Errorf("since the beginning, later: %v", ids)
 	}
 	if ids, revision := changed(t, s, second+100); len(ids) != 0 || revision != second {
-		t.Errorf("since a revision to come: %v, revision %d, want none, %d", ids, revision, second)
+		t.Errorf("since a future revision: %v, revision %d, want none, %d", ids, revision, second)
 	}
 }
 
@@ -383,14 +382,14 @@ func yieldErrors(t *testing.T, s registry.Storage) {
 	own := errors.New("own")
 	calls := 0
 	stop := func(*registry.Record) error { calls++; return own }
-	if _, err := s.All(t.Context(), stop); err != own || calls != 1 { //nolint:errorlint // it is to be the very one
+	if _, err := s.All(t.Context(), stop); err != own || calls != 1 { //nolint:errorlint // it must not be wrapped
 		t.Errorf("all: error %v after %d calls", err, calls)
 	}
 	calls = 0
-	if _, err := s.Changes(t.Context(), 0, stop); err != own || calls != 1 { //nolint:errorlint // it is to be the very one
+	if _, err := s.Changes(t.Context(), 0, stop); err != own || calls != 1 { //nolint:errorlint // it must not be wrapped
 		t.Errorf("changes: error %v after %d calls", err, calls)
 	}
-	// The storage is as good as before.
+	// The storage is still usable.
 	write(t, s, record("key_c"))
 }
 
@@ -400,6 +399,6 @@ func watch(t *testing.T, s registry.Storage) {
 	go func() { ended <- s.Watch(ctx, func() {}) }()
 	cancel()
 	if err := <-ended; err != nil {
-		t.Errorf("watching ended with %v", err)
+		t.Errorf("Watch: %v, want nil", err)
 	}
 }

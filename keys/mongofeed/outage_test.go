@@ -43,7 +43,7 @@ func TestDatabaseLostAndBack(t *testing.T) {
 			fill(t, d.name, 400)
 			p := feedtest.NewProxy(t, mongotest.Host())
 			o := options(t, through(p, d.name))
-			o.Poll, o.Timeout = 0, 3*time.Second
+			o.PollInterval, o.Timeout = 0, 3*time.Second
 			g := feedtest.TestOutage(t, d, p, newFeed(t, o), func(g *feedtest.Harness, change func()) { c.lose(t, p, g, change) })
 			faults := g.Errors()
 			if len(faults) == 0 {

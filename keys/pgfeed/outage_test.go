@@ -150,7 +150,7 @@ func TestContextEndsEverything(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			p := feedtest.NewProxy(t, pgtest.Host())
 			o := in(t, "trigger", through(p, c.database))
-			o.Poll = 10 * time.Millisecond
+			o.PollInterval = 10 * time.Millisecond
 			feedtest.TestContextCanceled(t, p, newFeed(t, o), func(changed <-chan struct{}) { c.ready(t, p, changed) }, nil)
 		})
 	}
