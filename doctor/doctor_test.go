@@ -24,17 +24,17 @@ func TestClassifyBuffering(t *testing.T) {
 		inside  *timing
 		want    Severity
 	}{
-		{"grows", timing{first: s, last: 3 * s, pieces: 20, events: 20}, nil, OK},
-		{"grows, by HTTP/1.0 without a length", timing{first: s, last: 2 * s, pieces: 3, events: 3}, nil, OK},
+		{"streamed", timing{first: s, last: 3 * s, pieces: 20, events: 20}, nil, OK},
+		{"streamed by HTTP/1.0 without a length", timing{first: s, last: 2 * s, pieces: 3, events: 3}, nil, OK},
 		{"known length", timing{first: s, last: s, pieces: 1, events: 20, hasLength: true}, nil, Failure},
-		{"a refusal has a length", timing{first: s, last: s, pieces: 1, events: 1, hasLength: true}, nil, Unknown},
-		{"quick", timing{first: s / 10, last: s / 10, pieces: 1, events: 30}, nil, Unknown},
-		{"quick in both places", timing{first: s, last: s, pieces: 1, events: 30}, &timing{first: s, last: s + s/10, pieces: 5}, Unknown},
-		{"held back", timing{first: 4 * s, last: 4 * s, pieces: 1, events: 30}, &timing{first: s, last: 4 * s, pieces: 30}, Failure},
-		{"half held back", timing{first: 3 * s, last: 3*s + s/2, pieces: 2, events: 30}, &timing{first: s, last: 4 * s, pieces: 30}, Unknown},
-		{"long silence, then all", timing{first: 9 * s, last: 9 * s, pieces: 1, events: 30}, nil, Warning},
-		{"long silence in the gate too", timing{first: 9 * s, last: 9 * s, pieces: 1, events: 30}, &timing{first: 9 * s, last: 9 * s, pieces: 1}, Unknown},
-		{"long silence, then a word", timing{first: 9 * s, last: 9 * s, pieces: 1, events: 3}, nil, Unknown},
+		{"an error response has a length", timing{first: s, last: s, pieces: 1, events: 1, hasLength: true}, nil, Unknown},
+		{"fast", timing{first: s / 10, last: s / 10, pieces: 1, events: 30}, nil, Unknown},
+		{"fast in both places", timing{first: s, last: s, pieces: 1, events: 30}, &timing{first: s, last: s + s/10, pieces: 5}, Unknown},
+		{"buffered", timing{first: 4 * s, last: 4 * s, pieces: 1, events: 30}, &timing{first: s, last: 4 * s, pieces: 30}, Failure},
+		{"partly buffered", timing{first: 3 * s, last: 3*s + s/2, pieces: 2, events: 30}, &timing{first: s, last: 4 * s, pieces: 30}, Unknown},
+		{"long delay, then all", timing{first: 9 * s, last: 9 * s, pieces: 1, events: 30}, nil, Warning},
+		{"long delay at the gate, too", timing{first: 9 * s, last: 9 * s, pieces: 1, events: 30}, &timing{first: 9 * s, last: 9 * s, pieces: 1}, Unknown},
+		{"long delay, then a word", timing{first: 9 * s, last: 9 * s, pieces: 1, events: 3}, nil, Unknown},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if got := classifyBuffering(c.outside, c.inside); got.severity != c.want {
@@ -58,7 +58,7 @@ func TestFindWidget(t *testing.T) {
 		{"one setting twice", `<script>const a = {apiHost: "` + host + `"}, b = {apiHost: "` + host + `"}</script>`, []string{host}, nil},
 		{"defaults in the package", `<script>renderDocsGPTWidget; ({apiHost:e="https://gptcloud.arc53.com",apiKey:n="82962c9a"})=>0</script>`, nil, nil},
 		{"the key of another library", `<script>docsearch({apiKey: "of-another", indexName: "x"})</script>`, nil, nil},
-		{"text that is no script", `<p>Write apiHost: "https://example.com" and apiKey: "x"</p>`, nil, nil},
+		{"text that is not a script", `<p>Write apiHost: "https://example.com" and apiKey: "x"</p>`, nil, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := findWidget([]byte(c.page))
@@ -94,7 +94,7 @@ func TestPageHostOtherSiteName(t *testing.T) {
 	}
 }
 
-// That is how Caddy answers for names that no site has: the gate is there, and another name was asked for.
+// Caddy responds with an empty 200 if no site has the requested host name.
 func TestGateEmptyResponse(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer server.Close()
@@ -231,19 +231,19 @@ func TestEveryFindingIsDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var told []string
+	var documented []string
 	for _, m := range regexp.MustCompile(`(?m)^### ([a-z._]+)$`).FindAllSubmatch(text, -1) {
-		told = append(told, string(m[1]))
+		documented = append(documented, string(m[1]))
 	}
 	slices.Sort(used)
 	used = slices.Compact(used)
-	slices.Sort(told)
-	if !slices.Equal(used, told) {
-		t.Errorf("in the code %q, on the page %q", used, told)
+	slices.Sort(documented)
+	if !slices.Equal(used, documented) {
+		t.Errorf("in the code %q, on the page %q", used, documented)
 	}
 	for _, id := range used {
 		if !slices.Contains(areas, Finding{ID: id}.Area()) {
-			t.Errorf("%s is of no known area", id)
+			t.Errorf("%s has an unknown area", id)
 		}
 	}
 }
@@ -258,10 +258,10 @@ func TestTLSPlaintext(t *testing.T) {
 	}{
 		{"clients speak http", "http://ask.example.com", nil, Failure},
 		{"clients speak http in a private network", "http://192.168.0.4:8080", nil, ""},
-		{"another server speaks https for the gate", "https://ask.example.com", []Gate{behind}, OK},
-		{"it may do that", "", []Gate{behind}, Warning},
-		{"a public name in clear", "", []Gate{named}, Failure},
-		{"a second site in clear", "https://other.example.com", []Gate{behind, named}, Failure},
+		{"a server in front terminates TLS", "https://ask.example.com", []Gate{behind}, OK},
+		{"no host name, no --url", "", []Gate{behind}, Warning},
+		{"a public name over plain HTTP", "", []Gate{named}, Failure},
+		{"a second site over plain HTTP", "https://other.example.com", []Gate{behind, named}, Failure},
 		{"with a certificate", "", []Gate{{Site: Site{Hosts: []string{"ask.example.com"}, Listen: []string{":443"}, TLS: Yes}}}, OK},
 		{"this machine only", "", []Gate{{Site: Site{Listen: []string{"127.0.0.1:8080"}, TLS: No}}}, OK},
 	} {

@@ -33,11 +33,11 @@ func TestScripts(t *testing.T) {
 			env.Setenv("HOME", filepath.Join(env.WorkDir, "home")) // Caddy keeps its files below it
 			env.Setenv("XDG_DATA_HOME", filepath.Join(env.WorkDir, "data"))
 			env.Setenv("XDG_CONFIG_HOME", filepath.Join(env.WorkDir, "config"))
-			// Else each command that the race detector watches waits a second before it ends.
+			// Otherwise each command with the race detector sleeps a second before it exits.
 			env.Setenv("GORACE", strings.TrimSpace(os.Getenv("GORACE")+" atexit_sleep_ms=0"))
 			port, err := freePort()
 			env.Setenv("PORT", port)
-			// Where Caddy's commands look if nobody says: no gate of this machine is to be found by mistake.
+			// The default address of Caddy's commands, so that they do not find another gate on this machine.
 			env.Setenv("CADDY_ADMIN", "127.0.0.1:"+port)
 			return err
 		},
@@ -48,8 +48,8 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// freePort returns a port of the loopback interface that nobody listens on, and that nobody gets by chance until it is used:
-// it is below those that a system gives to whom asks for any, and no other caller gets it.
+// freePort returns a free loopback port that stays free until the test uses it: it is below the range of ephemeral ports, and each
+// call returns another one.
 func freePort() (string, error) {
 	for range 1000 {
 		port := strconv.Itoa(12_000 + rand.IntN(20_000))
@@ -65,7 +65,7 @@ func freePort() (string, error) {
 
 var givenPorts sync.Map
 
-// scriptStatus is "status N command...": runs a command that must exit with that status.
+// scriptStatus implements "status N COMMAND...": runs a command that must exit with that status.
 func scriptStatus(ts *testscript.TestScript, _ bool, args []string) {
 	status := 0
 	err := ts.Exec(args[1], args[2:]...)
@@ -79,7 +79,7 @@ func scriptStatus(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// scriptAwait is "await COMMAND...": runs a command until it succeeds.
+// scriptAwait implements "await COMMAND...": repeats a command until it succeeds.
 func scriptAwait(ts *testscript.TestScript, _ bool, args []string) {
 	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		err := ts.Exec(args[0], args[1:]...)
@@ -92,7 +92,7 @@ func scriptAwait(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// scriptListens is "listens ADDRESS": waits until something listens there.
+// scriptListens implements "listens ADDRESS": waits until the address accepts connections.
 func scriptListens(ts *testscript.TestScript, _ bool, args []string) {
 	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		conn, err := net.Dial("tcp", args[0])
@@ -106,7 +106,7 @@ func scriptListens(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// scriptCapture is "capture VARIABLE FILE PATTERN": the first group that the pattern finds in a file becomes a variable.
+// scriptCapture implements "capture VARIABLE FILE PATTERN": sets a variable to the first group of the pattern's match in a file.
 func scriptCapture(ts *testscript.TestScript, _ bool, args []string) {
 	found := regexp.MustCompile(args[2]).FindStringSubmatch(ts.ReadFile(args[1]))
 	if len(found) != 2 {
@@ -115,7 +115,7 @@ func scriptCapture(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv(args[0], found[1])
 }
 
-// scriptMode is "mode PERMISSIONS FILE": a file has these permissions.
+// scriptMode implements "mode PERMISSIONS FILE": checks the permissions of a file.
 func scriptMode(ts *testscript.TestScript, _ bool, args []string) {
 	info, err := os.Stat(ts.MkAbs(args[1]))
 	ts.Check(err)
@@ -128,18 +128,18 @@ func TestReadToken(t *testing.T) {
 	long := strings.Repeat("x", maxTokenBytes)
 	for _, c := range []struct{ name, in, token, fault string }{
 		{"with a line end", "dgk_a\n", "dgk_a", ""},
-		{"with a line end of Windows", "dgk_a\r\n", "dgk_a", ""},
+		{"with CR LF", "dgk_a\r\n", "dgk_a", ""},
 		{"without a line end", "dgk_a", "dgk_a", ""},
 		{"any printable character", "!\"'\\~\n", "!\"'\\~", ""},
-		{"the longest", long + "\r\n", long, ""},
-		{"nothing", "", "", "no token"},
+		{"maximum length", long + "\r\n", long, ""},
+		{"empty", "", "", "no token"},
 		{"only a line end", "\n", "", "no token"},
 		{"two lines", "dgk_a\ndgk_b\n", "", "more than one line"},
 		{"two line ends", "dgk_a\n\n", "", "more than one line"},
 		{"carriage return inside", "dgk_a\rb\n", "", "more than one line"},
 		{"too long", long + "y", "", "longer than 512 bytes"},
 		{"much too long", strings.Repeat(long, 3), "", "longer than 512 bytes"},
-		{"blank in front", " dgk_a\n", "", "space"},
+		{"leading space", " dgk_a\n", "", "space"},
 		{"tab inside", "dgk\ta\n", "", "space"},
 		{"not ASCII", "dgk_é\n", "", "ASCII"},
 		{"NUL", "dgk_\x00\n", "", "ASCII"},
@@ -151,10 +151,10 @@ func TestReadToken(t *testing.T) {
 				t.Errorf("token %q, error %v", token, err)
 			}
 			if err != nil && strings.Contains(err.Error(), "dgk") {
-				t.Errorf("the error repeats what was read: %v", err)
+				t.Errorf("the error contains the input: %v", err)
 			}
 			if prompt.Len() > 0 {
-				t.Errorf("a pipe is asked: %q", prompt.String())
+				t.Errorf("prompt on a pipe: %q", prompt.String())
 			}
 		})
 	}

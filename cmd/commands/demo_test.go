@@ -20,8 +20,8 @@ import (
 	"github.com/docsgate/docsgate/internal/docsgpttest"
 )
 
-// begin starts a demo on free ports and stops it with the test. Its files go into a folder of the test.
-func begin(t *testing.T, o demoOptions) (d *runningDemo, files string) {
+// newDemo starts a demo on free ports and stops it with the test. Its files are in a temporary directory of the test.
+func newDemo(t *testing.T, o demoOptions) (d *runningDemo, files string) {
 	t.Helper()
 	files = t.TempDir()
 	t.Setenv("TMPDIR", files)
@@ -34,7 +34,7 @@ func begin(t *testing.T, o demoOptions) (d *runningDemo, files string) {
 	return d, files
 }
 
-// printed is what the demo tells its user.
+// printed returns the output of the demo.
 func printed(t *testing.T, d *runningDemo) string {
 	t.Helper()
 	var out strings.Builder
@@ -46,8 +46,8 @@ func printed(t *testing.T, d *runningDemo) string {
 
 var curlLine = regexp.MustCompile(`(?m)^curl (-\S+) (\S+) -H 'Content-Type: application/json' -d '([^']*)'$`)
 
-// run makes the requests of the printed commands, in order, and gives the answers.
-func run(t *testing.T, output string) (statuses []int, bodies []string) {
+// runCommands sends the requests of the printed commands, in order, and returns the responses.
+func runCommands(t *testing.T, output string) (statuses []int, bodies []string) {
 	t.Helper()
 	for _, found := range curlLine.FindAllStringSubmatch(output, -1) {
 		resp, err := http.Post(found[2], "application/json", strings.NewReader(found[3]))
@@ -64,9 +64,9 @@ func run(t *testing.T, output string) (statuses []int, bodies []string) {
 	return statuses, bodies
 }
 
-// What the demo prints is true: the commands do what it says they do.
+// The printed commands have the results that the demo says.
 func TestDemo(t *testing.T) {
-	d, files := begin(t, demoOptions{})
+	d, files := newDemo(t, demoOptions{})
 	output := printed(t, d)
 	for _, want := range []string{d.pageURL, d.consoleURL, d.shown.GateURL, d.shown.Token, `the source "handbook"`} {
 		if !strings.Contains(output, want) {
@@ -76,7 +76,7 @@ func TestDemo(t *testing.T) {
 	if n := strings.Count(output, "\ncurl "); n != 4 {
 		t.Fatalf("%d commands printed", n)
 	}
-	statuses, bodies := run(t, output)
+	statuses, bodies := runCommands(t, output)
 	if len(statuses) != 4 {
 		t.Fatalf("%d of the printed commands are understood", len(statuses))
 	}
@@ -96,7 +96,7 @@ func TestDemo(t *testing.T) {
 	for _, call := range d.shown.Backend.Calls() {
 		holds := func(secret string) bool { return strings.Contains(string(call.Body), secret) }
 		if call.Method == "POST" && !slices.ContainsFunc(slices.Collect(maps.Keys(d.shown.Secrets)), holds) {
-			t.Errorf("the backend got something without its own key: %s", call.Body)
+			t.Errorf("the backend received a request without its own key: %s", call.Body)
 		}
 	}
 	for secret := range d.shown.Secrets {
@@ -133,7 +133,7 @@ func TestDemo(t *testing.T) {
 	}
 }
 
-// checkConsole makes a key as the page for keys does, with a source that DocsGPT itself lists, and asks with it.
+// checkConsole creates a key as the console does, for a source that DocsGPT lists, and asks a question with it.
 func checkConsole(t *testing.T, d *runningDemo) {
 	t.Helper()
 	read := func(resp *http.Response, err error) string {
@@ -150,19 +150,19 @@ func checkConsole(t *testing.T, d *runningDemo) {
 	if form := read(http.Get(d.consoleURL + "/new")); !strings.Contains(form, payrollID) {
 		t.Error("the console does not offer the sources")
 	}
-	var made struct{ Token string }
+	var created struct{ Token string }
 	body := read(http.Post(d.consoleURL+"/v1/keys", "application/json", strings.NewReader(bodyOf("name", "Mine", "source", payrollID))))
-	if err := json.Unmarshal([]byte(body), &made); err != nil || made.Token == "" {
-		t.Fatalf("no key was made: %s", body)
+	if err := json.Unmarshal([]byte(body), &created); err != nil || created.Token == "" {
+		t.Fatalf("no key was created: %s", body)
 	}
 	answer := read(http.Post(d.shown.GateURL+"/api/answer", "application/json",
-		strings.NewReader(bodyOf("question", "Who?", "history", "[]", "api_key", made.Token))))
+		strings.NewReader(bodyOf("question", "Who?", "history", "[]", "api_key", created.Token))))
 	if !strings.Contains(answer, "("+payrollID+")") {
 		t.Errorf("the new key: %s", answer)
 	}
 }
 
-// joined is the text of a streamed answer.
+// joined returns the text of a streamed answer.
 func joined(t *testing.T, stream string) (said string) {
 	t.Helper()
 	for line := range strings.SplitSeq(stream, "\n") {
@@ -182,7 +182,7 @@ func joined(t *testing.T, stream string) (said string) {
 	return said
 }
 
-// A DocsGPT that already runs is used with either kind of binding.
+// The demo works with an existing DocsGPT, for a key that is bound to an agent or to a source.
 func TestDemoExistingDocsGPT(t *testing.T) {
 	const agentKey, accessToken = "11111111-2222-3333-4444-555555555555", "dgpt_pat_of-the-test"
 	docsgpt := httptest.NewServer(docsgpttest.New(docsgpttest.Options{
@@ -199,9 +199,9 @@ func TestDemoExistingDocsGPT(t *testing.T) {
 		"source": {docsgpt: docsgpt.Listener.Addr().String(), source: handbookID, upstreamTokenEnv: "TEST_ACCESS_TOKEN"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d, _ := begin(t, o)
+			d, _ := newDemo(t, o)
 			output := printed(t, d)
-			statuses, bodies := run(t, output)
+			statuses, bodies := runCommands(t, output)
 			for i := range 3 {
 				if i < len(statuses) && (statuses[i] != 200 || !strings.Contains(bodies[i], "other") ||
 					!strings.Contains(bodies[i], handbookID)) {
@@ -222,7 +222,7 @@ func TestDemoExistingDocsGPT(t *testing.T) {
 func TestDemoErrors(t *testing.T) {
 	t.Setenv("TEST_AGENT_KEY", "some-agent-key")
 	t.Setenv("TEST_EMPTY", "")
-	const nobody = "127.0.0.1:1"
+	const unused = "127.0.0.1:1"
 	noDocsGPT := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(noDocsGPT.Close)
 	for _, c := range []struct {
@@ -232,17 +232,17 @@ func TestDemoErrors(t *testing.T) {
 	}{
 		{"no address", demoOptions{listen: "nowhere"}, "--listen: write host:port"},
 		{"no port for the page", demoOptions{page: "127.0.0.1:99999"}, "--page-listen: write host:port"},
-		{"source of nothing", demoOptions{source: handbookID}, "require --docsgpt"},
-		{"no binding", demoOptions{docsgpt: nobody, agentKeyEnv: "TEST_EMPTY"}, "environment variable TEST_EMPTY (--agent-key-env takes another name)"},
-		{"no source id", demoOptions{docsgpt: nobody, source: "nope"}, "--source: "},
-		{"no token", demoOptions{docsgpt: nobody, source: handbookID}, "needs --upstream-token-env"},
-		{"empty token", demoOptions{docsgpt: nobody, source: handbookID, upstreamTokenEnv: "TEST_EMPTY"}, "TEST_EMPTY is empty"},
-		{"token without a source", demoOptions{docsgpt: nobody, upstreamTokenEnv: "TEST_AGENT_KEY"}, "requires --source"},
-		{"address with a path", demoOptions{docsgpt: "http://" + nobody + "/path"}, "without a path"},
-		{"address with a password", demoOptions{docsgpt: "http://name:hunter2@" + nobody}, "without a name or password"},
-		{"address of another protocol", demoOptions{docsgpt: "ftp://" + nobody}, "http://host:port"},
-		{"nobody there", demoOptions{docsgpt: nobody}, "DocsGPT does not respond at http://127.0.0.1:1: "},
-		{"somebody else there", demoOptions{docsgpt: noDocsGPT.URL}, "/api/health has status 404"},
+		{"source without DocsGPT", demoOptions{source: handbookID}, "require --docsgpt"},
+		{"no binding", demoOptions{docsgpt: unused, agentKeyEnv: "TEST_EMPTY"}, "environment variable TEST_EMPTY (--agent-key-env takes another name)"},
+		{"no source id", demoOptions{docsgpt: unused, source: "nope"}, "--source: "},
+		{"no token", demoOptions{docsgpt: unused, source: handbookID}, "needs --upstream-token-env"},
+		{"empty token", demoOptions{docsgpt: unused, source: handbookID, upstreamTokenEnv: "TEST_EMPTY"}, "TEST_EMPTY is empty"},
+		{"token without a source", demoOptions{docsgpt: unused, upstreamTokenEnv: "TEST_AGENT_KEY"}, "requires --source"},
+		{"address with a path", demoOptions{docsgpt: "http://" + unused + "/path"}, "without a path"},
+		{"address with a password", demoOptions{docsgpt: "http://name:hunter2@" + unused}, "without a name or password"},
+		{"address of another protocol", demoOptions{docsgpt: "ftp://" + unused}, "http://host:port"},
+		{"nothing listens", demoOptions{docsgpt: unused}, "DocsGPT does not respond at http://127.0.0.1:1: "},
+		{"another server", demoOptions{docsgpt: noDocsGPT.URL}, "/api/health has status 404"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			files := t.TempDir()
@@ -256,7 +256,7 @@ func TestDemoErrors(t *testing.T) {
 			d, err := startDemo(t.Context(), c.o)
 			if err == nil {
 				d.close()
-				t.Fatal("it started")
+				t.Fatal("the demo started")
 			}
 			if !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error %v\nwant %s", err, c.want)
@@ -271,7 +271,7 @@ func TestDemoErrors(t *testing.T) {
 	}
 }
 
-// An interrupt ends the demo, without an error and without leaving files.
+// An interrupt ends the demo without an error, and leaves no files.
 func TestDemoInterrupt(t *testing.T) {
 	files := t.TempDir()
 	t.Setenv("TMPDIR", files)
@@ -299,7 +299,7 @@ func TestDemoInterrupt(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := <-ended; err != nil {
-		t.Errorf("it ended with %v", err)
+		t.Errorf("the demo returned %v", err)
 	}
 	if left, _ := os.ReadDir(files); len(left) > 0 {
 		t.Errorf("files left: %v", left)
@@ -364,7 +364,7 @@ func TestAddresses(t *testing.T) {
 	} {
 		host, port, err := pageAddress(c.page, c.gateHost, c.gatePort)
 		if got := net.JoinHostPort(host, port); err != nil || got != c.want {
-			t.Errorf("page %q beside %s:%s: %s, %v", c.page, c.gateHost, c.gatePort, got, err)
+			t.Errorf("page %q, gate %s:%s: %s, %v", c.page, c.gateHost, c.gatePort, got, err)
 		}
 	}
 	for host, want := range map[string]string{

@@ -7,75 +7,75 @@ import (
 	"testing"
 )
 
-// Here it is what a site shows to whom, or the page with the widget.
+// Faults of sites, of their protection, and of the page with the widget. Faults of the configuration are in TestDoctorConfigFaults.
 func TestDoctorBypassingSites(t *testing.T) {
 	runCases(t, []faultCase{
-		// What only the configuration tells.
-		{"a public admin endpoint", func(w *doctorEnv) {
-			w.noServer()
-			w.admin = ":" + w.free()
+		// Protection, by the configuration alone.
+		{"a public admin endpoint", func(e *doctorEnv) {
+			e.noServer()
+			e.admin = ":" + e.free()
 		}, []string{"failure admin.public", "note config.running", "unknown gate.answers"}},
-		{"no admin endpoint", func(w *doctorEnv) { w.admin = "off" }, []string{"note admin.public"}},
-		{"a console for everybody", func(w *doctorEnv) {
-			w.noServer()
-			w.options += "\nfeed store " + w.path("keys.db")
-			w.more = "http://keys.example.com:" + w.free() + " {\ndocsgate_console\n}"
+		{"no admin endpoint", func(e *doctorEnv) { e.admin = "off" }, []string{"note admin.public"}},
+		{"an unprotected console", func(e *doctorEnv) {
+			e.noServer()
+			e.options += "\nfeed store " + e.path("keys.db")
+			e.more = "http://keys.example.com:" + e.free() + " {\ndocsgate_console\n}"
 		}, []string{"failure console.protected", "note config.running", "unknown gate.answers"}},
-		{"a console in clear", func(w *doctorEnv) {
-			w.noServer()
-			w.options += "\nfeed store " + w.path("keys.db")
-			w.more = "http://keys.example.com:" + w.free() + " {\ndocsgate_console {\nadmin_token {env.DOCTOR_ADMIN}\n}\n}"
+		{"a console over plain HTTP", func(e *doctorEnv) {
+			e.noServer()
+			e.options += "\nfeed store " + e.path("keys.db")
+			e.more = "http://keys.example.com:" + e.free() + " {\ndocsgate_console {\nadmin_token {env.DOCTOR_ADMIN}\n}\n}"
 		}, []string{"note config.running", "unknown gate.answers", "warning console.protected"}},
-		{"consoles that are protected", func(w *doctorEnv) {
-			w.noServer()
-			w.options += "\nfeed store " + w.path("keys.db")
-			w.more = "keys.example.com {\nbasic_auth {\nme $2a$14$7NVxBVCZqe9YX4BvqIBLCO4fYKo.WbHF3F4JC0pi7Z1HRZOvHqVVm\n}\ndocsgate_console\n}\n" +
-				"http://:" + w.free() + " {\nbind 127.0.0.1\ndocsgate_console\n}"
+		{"protected consoles", func(e *doctorEnv) {
+			e.noServer()
+			e.options += "\nfeed store " + e.path("keys.db")
+			e.more = "keys.example.com {\nbasic_auth {\nme $2a$14$7NVxBVCZqe9YX4BvqIBLCO4fYKo.WbHF3F4JC0pi7Z1HRZOvHqVVm\n}\ndocsgate_console\n}\n" +
+				"http://:" + e.free() + " {\nbind 127.0.0.1\ndocsgate_console\n}"
 		}, []string{"note config.running", "unknown gate.answers"}},
-		{"a public site in clear", func(w *doctorEnv) {
-			w.noServer()
-			w.site, w.bind = "http://ask.example.com:"+w.port, ""
+		{"a public site over plain HTTP", func(e *doctorEnv) {
+			e.noServer()
+			e.site, e.bind = "http://ask.example.com:"+e.port, ""
 		}, []string{"failure tls.plaintext", "note config.running", "unknown gate.answers"}},
-		{"every network in clear", func(w *doctorEnv) {
-			w.noServer()
-			w.site, w.bind = ":"+w.port, ""
+		{"plain HTTP on all networks", func(e *doctorEnv) {
+			e.noServer()
+			e.site, e.bind = ":"+e.port, ""
 		}, []string{"note config.running", "unknown gate.answers", "warning tls.plaintext"}},
-		{"a public site with a certificate", func(w *doctorEnv) {
-			w.noServer()
-			w.site, w.bind = "ask.example.com:"+w.port, ""
+		{"a public site with a certificate", func(e *doctorEnv) {
+			e.noServer()
+			e.site, e.bind = "ask.example.com:"+e.port, ""
 		}, []string{"note config.running", "unknown gate.answers"}},
-		{"a certificate that nobody trusts", func(w *doctorEnv) {
+		{"an untrusted certificate", func(e *doctorEnv) {
 			server := httptest.NewTLSServer(http.NotFoundHandler())
-			w.t.Cleanup(server.Close)
-			w.page = strings.ReplaceAll(w.page, w.doctor.URL, server.URL)
-			w.doctor.URL = server.URL
+			e.t.Cleanup(server.Close)
+			e.page = strings.ReplaceAll(e.page, e.doctor.URL, server.URL)
+			e.doctor.URL = server.URL
 		}, []string{"failure tls.certificate", "unknown page.key"}},
 
 		// The page.
 		{
-			"a page without a widget", func(w *doctorEnv) {
-				w.page = "<p>Nothing, apart from another search: <script>find({apiKey: 'of-another'})</script>"
+			"a page without a widget", func(e *doctorEnv) {
+				e.page = "<p>Nothing, apart from another search: <script>find({apiKey: 'of-another'})</script>"
 			},
 			[]string{"unknown page.widget"},
 		},
-		{"a page that is not there", func(w *doctorEnv) { w.page, w.doctor.Page = "", w.doctor.URL+"/page" }, []string{"unknown page.widget"}},
-		{"a widget that asks the makers' cloud", func(w *doctorEnv) {
-			w.page = strings.ReplaceAll(w.page, w.doctor.URL, "https://gptcloud.arc53.com")
+		{"a missing page", func(e *doctorEnv) { e.page, e.doctor.Page = "", e.doctor.URL+"/page" }, []string{"unknown page.widget"}},
+		{"a widget with the DocsGPT cloud", func(e *doctorEnv) {
+			e.page = strings.ReplaceAll(e.page, e.doctor.URL, "https://gptcloud.arc53.com")
 		}, []string{"failure page.host"}},
-		{"a widget that does not say whom it asks", func(w *doctorEnv) {
-			w.page = `<script>renderDocsGPTWidget("app", {apiKey: "` + gateToken + `"})</script>`
+		{"a widget without a host", func(e *doctorEnv) {
+			e.page = `<script>renderDocsGPTWidget("app", {apiKey: "` + gateToken + `"})</script>`
 		}, []string{"failure page.host"}},
-		{"a widget that asks another server", func(w *doctorEnv) {
-			w.page = strings.ReplaceAll(w.page, w.doctor.URL, "http://127.0.0.1:7091/")
+		{"a widget with another server", func(e *doctorEnv) {
+			e.page = strings.ReplaceAll(e.page, e.doctor.URL, "http://127.0.0.1:7091/")
 		}, []string{"failure page.host"}},
-		{"a widget with the demo key", func(w *doctorEnv) {
-			w.page = strings.ReplaceAll(w.page, gateToken, "74039c6d-bff7-44ce-ae55-2973cbf13837")
+		{"a widget with the demo key", func(e *doctorEnv) {
+			e.page = strings.ReplaceAll(e.page, gateToken, "74039c6d-bff7-44ce-ae55-2973cbf13837")
 		}, []string{"failure page.key"}},
-		{"a widget without a key", func(w *doctorEnv) {
-			w.page = `<docsgpt-widget data-api-host="` + w.doctor.URL + `"></docsgpt-widget>`
+		{"a widget without a key", func(e *doctorEnv) {
+			e.page = `<docsgpt-widget data-api-host="` + e.doctor.URL + `"></docsgpt-widget>`
 		}, []string{"failure page.key"}},
-		{"a widget with a wrong key", func(w *doctorEnv) {
-			w.page = `<docsgpt-widget data-api-host="` + w.doctor.URL + `" data-api-key="wrong"></docsgpt-widget>`
+		{"a widget with a wrong key", func(e *doctorEnv) {
+			e.page = `<docsgpt-widget data-api-host="` + e.doctor.URL + `" data-api-key="wrong"></docsgpt-widget>`
 		}, []string{"failure page.key"}},
 	})
 }

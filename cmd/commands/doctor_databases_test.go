@@ -8,7 +8,7 @@ import (
 	"github.com/docsgate/docsgate/doctor"
 )
 
-// The doctor learns from the configuration how the database is reached, also while that is away.
+// The transport to the database is known from the configuration, even while the database is unavailable.
 func TestDoctorDatabaseTransport(t *testing.T) {
 	const feed = `{"apps":{"docsgate":{"feeds":[{"feed":"docsgpt","uri":"postgres://db.invalid/docsgpt%s"}]}}}`
 	for options, want := range map[string]doctor.Database{

@@ -27,7 +27,7 @@ import (
 	"github.com/docsgate/docsgate/keys"
 )
 
-// What must never stand in what the doctor prints.
+// Secrets that the doctor must never print.
 const (
 	gateToken           = "test-token-of-the-gate"
 	otherToken          = "test-token-of-another-key"
@@ -40,8 +40,8 @@ const (
 	canaryText    = "walrus 7391"
 )
 
-// noKeys are the filters of the sample Caddyfile.
-const noKeys = `format filter {
+// keyFilters are the log filters of the sample Caddyfile.
+const keyFilters = `format filter {
 	request>headers>X-Api-Key delete
 	request>headers>Api-Key delete
 	request>uri query {
@@ -52,18 +52,18 @@ const noKeys = `format filter {
 }
 `
 
-// doctorEnv is a deployment that can be broken in many ways before it starts, and the doctor who looks at it.
+// doctorEnv is a deployment with the options of the doctor. Tests change its fields to break it before they call start.
 type doctorEnv struct {
 	t       *testing.T
 	dir     string
 	port    string        // of the gate
 	admin   string        // address of the admin endpoint
-	docsgpt string        // address of the double
-	pace    time.Duration // between the pieces of a streamed answer; zero: nothing is told about buffering
-	open    bool          // the double has AUTH_TYPE unset
-	strict  bool          // the double answers the pages that it knows, and not the doctor's own
+	docsgpt string        // address of the fake DocsGPT
+	pace    time.Duration // between the pieces of a streamed answer; zero: too fast to check buffering
+	open    bool          // the fake DocsGPT has AUTH_TYPE unset
+	strict  bool          // the fake DocsGPT rejects the doctor's default Origin
 	hidden  map[string]http.HandlerFunc
-	tokens  map[string][]string // access tokens of the double
+	tokens  map[string][]string // access tokens of the fake DocsGPT
 
 	options string // of docsgate
 	global  string // further global options
@@ -74,47 +74,47 @@ type doctorEnv struct {
 	gate    string // the directive
 	more    string // further sites
 	bind    string
-	idle    bool   // the gate does not run
-	after   func() // after it was started
+	idle    bool   // the gate is not started
+	after   func() // called after the start
 
-	page   string // what the page says
+	page   string // HTML of the page
 	doctor doctorOptions
 }
 
 func newDoctorEnv(t *testing.T) *doctorEnv {
-	w := &doctorEnv{t: t, dir: t.TempDir(), hidden: map[string]http.HandlerFunc{}}
+	e := &doctorEnv{t: t, dir: t.TempDir(), hidden: map[string]http.HandlerFunc{}}
 	t.Setenv("DOCTOR_AGENT", gateAgentKey)
 	t.Setenv("DOCTOR_BOTH", bothSourcesAgentKey)
 	t.Setenv("DOCTOR_ADMIN", consoleToken)
-	w.port, w.admin = w.free(), "127.0.0.1:"+w.free()
-	w.site, w.bind = "http://:"+w.port, "bind 127.0.0.1"
-	w.logging, w.access = noKeys, noKeys
-	w.writeFile("token", gateToken)
-	w.writeFile("keys.yaml", fmt.Sprintf(`keys:
+	e.port, e.admin = e.free(), "127.0.0.1:"+e.free()
+	e.site, e.bind = "http://:"+e.port, "bind 127.0.0.1"
+	e.logging, e.access = keyFilters, keyFilters
+	e.writeFile("token", gateToken)
+	e.writeFile("keys.yaml", fmt.Sprintf(`keys:
   - {id: docs, sha256: %s, agent: "{env.DOCTOR_AGENT}"}
   - {id: both, sha256: %s, agent: "{env.DOCTOR_BOTH}"}
 `, keys.DigestOf(gateToken).Hex(), keys.DigestOf(otherToken).Hex()))
-	w.options = "feed file " + w.path("keys.yaml")
-	w.hidden["/api/config"] = func(out http.ResponseWriter, _ *http.Request) {
-		sendJSON(out, fmt.Sprintf(`{"auth_type": null, "requires_auth": %t}`, !w.open))
+	e.options = "feed file " + e.path("keys.yaml")
+	e.hidden["/api/config"] = func(out http.ResponseWriter, _ *http.Request) {
+		sendJSON(out, fmt.Sprintf(`{"auth_type": null, "requires_auth": %t}`, !e.open))
 	}
-	w.hidden["/swagger.json"] = describedAs("/api/user/tokens", "/api/sources/defaults")
-	w.gate = "docsgate {$DOCSGPT} {\nendpoints widget openai\n}"
-	w.doctor = doctorOptions{json: true, keyFile: w.path("token")}
-	w.doctor.config, w.doctor.URL = w.path("Caddyfile"), "http://127.0.0.1:"+w.port
-	w.doctor.Source, w.doctor.Canary = foreignSource, canaryText
-	w.doctor.Local = []string{"127.0.0.3"}
-	w.page = fmt.Sprintf(`<!doctype html><div id="app"></div><script type="module">
-renderDocsGPTWidget("app", {apiHost: "%s", apiKey: "%s"});</script>`, w.doctor.URL, gateToken)
-	return w
+	e.hidden["/swagger.json"] = describedAs("/api/user/tokens", "/api/sources/defaults")
+	e.gate = "docsgate {$DOCSGPT} {\nendpoints widget openai\n}"
+	e.doctor = doctorOptions{json: true, keyFile: e.path("token")}
+	e.doctor.config, e.doctor.URL = e.path("Caddyfile"), "http://127.0.0.1:"+e.port
+	e.doctor.Source, e.doctor.Canary = foreignSource, canaryText
+	e.doctor.Local = []string{"127.0.0.3"}
+	e.page = fmt.Sprintf(`<!doctype html><div id="app"></div><script type="module">
+renderDocsGPTWidget("app", {apiHost: "%s", apiKey: "%s"});</script>`, e.doctor.URL, gateToken)
+	return e
 }
 
-// slowAnswers has DocsGPT write its answers over more than a second.
-func (w *doctorEnv) slowAnswers() { w.pace = 40 * time.Millisecond }
+// slowAnswers makes DocsGPT stream its answers over more than a second.
+func (e *doctorEnv) slowAnswers() { e.pace = 40 * time.Millisecond }
 
-// secondSite is a site that hands all requests to DocsGPT. What is before comes first.
-func (w *doctorEnv) secondSite(before, bind string) string {
-	return "http://docsgpt.localhost:" + w.free() + " {\n" + bind + "\n" + before + "\nreverse_proxy {$DOCSGPT}\n}"
+// secondSite returns a site that proxies to DocsGPT without the gate, after the directives of before.
+func (e *doctorEnv) secondSite(before, bind string) string {
+	return "http://docsgpt.localhost:" + e.free() + " {\n" + bind + "\n" + before + "\nreverse_proxy {$DOCSGPT}\n}"
 }
 
 func sendJSON(out http.ResponseWriter, text string) {
@@ -122,7 +122,7 @@ func sendJSON(out http.ResponseWriter, text string) {
 	_, _ = io.WriteString(out, text)
 }
 
-// describedAs is DocsGPT's description of itself with these paths.
+// describedAs serves an OpenAPI document of DocsGPT with these paths.
 func describedAs(paths ...string) http.HandlerFunc {
 	return func(out http.ResponseWriter, _ *http.Request) {
 		quoted := make([]string, len(paths))
@@ -133,61 +133,61 @@ func describedAs(paths ...string) http.HandlerFunc {
 	}
 }
 
-func (w *doctorEnv) free() string {
-	w.t.Helper()
+func (e *doctorEnv) free() string {
+	e.t.Helper()
 	port, err := freePort()
 	if err != nil {
-		w.t.Fatal(err)
+		e.t.Fatal(err)
 	}
 	return port
 }
 
-func (w *doctorEnv) path(name string) string { return filepath.Join(w.dir, name) }
+func (e *doctorEnv) path(name string) string { return filepath.Join(e.dir, name) }
 
-func (w *doctorEnv) writeFile(name, text string) {
-	w.t.Helper()
-	if err := os.WriteFile(w.path(name), []byte(text), 0o600); err != nil {
-		w.t.Fatal(err)
+func (e *doctorEnv) writeFile(name, text string) {
+	e.t.Helper()
+	if err := os.WriteFile(e.path(name), []byte(text), 0o600); err != nil {
+		e.t.Fatal(err)
 	}
 }
 
-// startDocsGPT starts the double at an address.
-func (w *doctorEnv) startDocsGPT(host string) {
-	w.t.Helper()
-	double := docsgpttest.New(docsgpttest.Options{
+// startDocsGPT starts the fake DocsGPT on a host.
+func (e *doctorEnv) startDocsGPT(host string) {
+	e.t.Helper()
+	fake := docsgpttest.New(docsgpttest.Options{
 		Keys: map[string][]string{gateAgentKey: {ownSource}, bothSourcesAgentKey: {ownSource, foreignSource}},
 		Sources: map[string]string{
 			ownSource: "manual", foreignSource: canaryText,
 		},
-		Open: w.open, Delay: w.pace, Tokens: w.tokens,
+		Open: e.open, Delay: e.pace, Tokens: e.tokens,
 	})
 	listener, err := net.Listen("tcp", host+":0")
 	if err != nil {
-		w.t.Fatal(err)
+		e.t.Fatal(err)
 	}
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
-		if hidden := w.hidden[r.URL.Path]; hidden != nil {
+		if hidden := e.hidden[r.URL.Path]; hidden != nil {
 			hidden(out, r)
 			return
 		}
-		if w.strict && strings.Contains(r.Header.Get("Origin"), "doctor") {
+		if e.strict && strings.Contains(r.Header.Get("Origin"), "doctor") {
 			http.Error(out, `{"error": "origin not allowed"}`, http.StatusForbidden)
 			return
 		}
-		double.ServeHTTP(out, r)
+		fake.ServeHTTP(out, r)
 	}))
 	_ = server.Listener.Close()
 	server.Listener = listener
 	server.Start()
-	w.t.Cleanup(server.Close)
-	w.docsgpt = "127.0.0.1:" + portOf(listener.Addr())
+	e.t.Cleanup(server.Close)
+	e.docsgpt = "127.0.0.1:" + portOf(listener.Addr())
 }
 
-func (w *doctorEnv) caddyfile() string {
-	if w.docsgpt == "" {
-		w.startDocsGPT("127.0.0.1")
+func (e *doctorEnv) caddyfile() string {
+	if e.docsgpt == "" {
+		e.startDocsGPT("127.0.0.1")
 	}
-	return strings.NewReplacer("{$DOCSGPT}", w.docsgpt).Replace(fmt.Sprintf(`{
+	return strings.NewReplacer("{$DOCSGPT}", e.docsgpt).Replace(fmt.Sprintf(`{
 	admin %s
 	persist_config off
 	auto_https disable_redirects
@@ -213,57 +213,57 @@ func (w *doctorEnv) caddyfile() string {
 	%s
 }
 %s
-`, w.admin, w.path("storage"), w.path("errors.log"), w.logging, w.global, w.options, w.site, w.bind, w.path("access.log"),
-		w.access, w.before, w.gate, w.more))
+`, e.admin, e.path("storage"), e.path("errors.log"), e.logging, e.global, e.options, e.site, e.bind, e.path("access.log"),
+		e.access, e.before, e.gate, e.more))
 }
 
-// start starts the gate, unless it is not to run.
-func (w *doctorEnv) start() {
-	w.t.Helper()
-	text := w.caddyfile()
-	w.writeFile("Caddyfile", text)
-	if w.idle {
+// start writes the Caddyfile and starts the gate, unless idle is set.
+func (e *doctorEnv) start() {
+	e.t.Helper()
+	text := e.caddyfile()
+	e.writeFile("Caddyfile", text)
+	if e.idle {
 		return
 	}
 	config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(text), map[string]any{"filename": "Caddyfile"})
 	if err != nil {
-		w.t.Fatal(err)
+		e.t.Fatal(err)
 	}
 	if err := caddy.Load(config, true); err != nil {
-		w.t.Fatal(err)
+		e.t.Fatal(err)
 	}
-	w.t.Cleanup(func() {
+	e.t.Cleanup(func() {
 		if err := caddy.Stop(); err != nil {
-			w.t.Error(err)
+			e.t.Error(err)
 		}
 	})
-	if w.after != nil {
-		w.after()
+	if e.after != nil {
+		e.after()
 	}
 }
 
-// noServer leaves the gate off, and has the doctor look at the configuration alone.
-func (w *doctorEnv) noServer() {
-	w.idle, w.page = true, ""
-	w.doctor.URL, w.doctor.Source, w.doctor.Canary, w.doctor.keyFile = "", "", "", ""
+// noServer does not start the gate, so that the doctor checks the configuration only.
+func (e *doctorEnv) noServer() {
+	e.idle, e.page = true, ""
+	e.doctor.URL, e.doctor.Source, e.doctor.Canary, e.doctor.keyFile = "", "", "", ""
 }
 
-// edit changes the configuration's file after the gate was started with it.
-func (w *doctorEnv) edit(from, to string) {
-	w.after = func() {
-		text, err := os.ReadFile(w.path("Caddyfile"))
+// edit changes the Caddyfile after the gate has started with it.
+func (e *doctorEnv) edit(from, to string) {
+	e.after = func() {
+		text, err := os.ReadFile(e.path("Caddyfile"))
 		if err != nil || !strings.Contains(string(text), from) {
-			w.t.Fatalf("nothing to edit: %v", err)
+			e.t.Fatalf("nothing to edit: %v", err)
 		}
-		w.writeFile("Caddyfile", strings.ReplaceAll(string(text), from, to))
+		e.writeFile("Caddyfile", strings.ReplaceAll(string(text), from, to))
 	}
 }
 
-// until waits until a metric of the running gate has a value.
-func (w *doctorEnv) until(line string) {
-	w.t.Helper()
+// until waits until the metrics of the running gate contain a line.
+func (e *doctorEnv) until(line string) {
+	e.t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		resp, err := http.Get("http://" + w.admin + "/metrics")
+		resp, err := http.Get("http://" + e.admin + "/metrics")
 		if err == nil {
 			text, _ := io.ReadAll(resp.Body)
 			_ = resp.Body.Close()
@@ -272,64 +272,64 @@ func (w *doctorEnv) until(line string) {
 			}
 		}
 		if time.Now().After(deadline) {
-			w.t.Fatalf("waited in vain for %s", line)
+			e.t.Fatalf("timed out waiting for %s", line)
 		}
 	}
 }
 
 // middlebox puts a server between clients and the gate.
-func (w *doctorEnv) middlebox(change func(*http.Response) error) {
-	to, _ := url.Parse(w.doctor.URL)
+func (e *doctorEnv) middlebox(change func(*http.Response) error) {
+	to, _ := url.Parse(e.doctor.URL)
 	server := httptest.NewServer(&httputil.ReverseProxy{
 		Rewrite:        func(r *httputil.ProxyRequest) { r.SetURL(to) },
 		ModifyResponse: change,
 		FlushInterval:  -1,
 	})
-	w.t.Cleanup(server.Close)
-	w.page = strings.ReplaceAll(w.page, w.doctor.URL, server.URL)
-	w.doctor.URL = server.URL
+	e.t.Cleanup(server.Close)
+	e.page = strings.ReplaceAll(e.page, e.doctor.URL, server.URL)
+	e.doctor.URL = server.URL
 }
 
 // servePage serves the page with the widget.
-func (w *doctorEnv) servePage() {
+func (e *doctorEnv) servePage() {
 	server := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/app.js" {
 			out.Header().Set("Content-Type", "text/javascript")
-			_, _ = fmt.Fprintf(out, `const options = {"apiHost":"%s","apiKey":"%s"};`, w.doctor.URL, gateToken)
+			_, _ = fmt.Fprintf(out, `const options = {"apiHost":"%s","apiKey":"%s"};`, e.doctor.URL, gateToken)
 			return
 		}
 		out.Header().Set("Content-Type", "text/html")
-		_, _ = io.WriteString(out, w.page)
+		_, _ = io.WriteString(out, e.page)
 	}))
-	w.t.Cleanup(server.Close)
-	w.doctor.Page = server.URL + "/index.html"
+	e.t.Cleanup(server.Close)
+	e.doctor.Page = server.URL + "/index.html"
 }
 
-// examine runs the doctor, and fails the test if what it prints holds a secret.
-func (w *doctorEnv) examine() ([]doctor.Finding, error) {
-	w.t.Helper()
-	if w.page != "" && w.doctor.URL != "" {
-		w.servePage()
+// examine runs the doctor, and fails the test if the output contains a secret.
+func (e *doctorEnv) examine() ([]doctor.Finding, error) {
+	e.t.Helper()
+	if e.page != "" && e.doctor.URL != "" {
+		e.servePage()
 	}
-	w.doctor.Timeout = 30 * time.Second
+	e.doctor.Timeout = 30 * time.Second
 	var out, notes bytes.Buffer
 	cmd := new(cobra.Command)
 	cmd.SetOut(&out)
 	cmd.SetErr(&notes)
-	err := w.doctor.run(w.t.Context(), cmd)
+	err := e.doctor.run(e.t.Context(), cmd)
 	for _, secret := range []string{gateToken, otherToken, gateAgentKey, bothSourcesAgentKey, consoleToken, ownerAccessToken} {
 		if strings.Contains(out.String()+notes.String(), secret) {
-			w.t.Errorf("a secret is printed: %s", out.String())
+			e.t.Errorf("the output contains a secret: %s", out.String())
 		}
 	}
 	var printed struct{ Findings []doctor.Finding }
 	if out.Len() > 0 {
 		if err := json.Unmarshal(out.Bytes(), &printed); err != nil {
-			w.t.Fatal(err)
+			e.t.Fatal(err)
 		}
 	}
 	if failures := slices.ContainsFunc(printed.Findings, func(f doctor.Finding) bool { return f.Severity == doctor.Failure }); failures != errors.Is(err, errFindings) {
-		w.t.Errorf("failures %t, but the command ends with %v", failures, err)
+		e.t.Errorf("failures %t, but the command ends with %v", failures, err)
 	}
 	return printed.Findings, err
 }

@@ -10,77 +10,77 @@ import (
 	"time"
 )
 
-// Here it is a way past the gate, a server in between, or a log.
+// Faults on the network, such as paths that bypass the gate or servers in front of it, and faults of logs.
 func TestDoctorNetworkFaults(t *testing.T) {
 	runCases(t, []faultCase{
-		// Past the gate.
-		{"a path past the gate", func(w *doctorEnv) {
-			w.open = true
-			w.before = "handle /api/answer {\nreverse_proxy {$DOCSGPT}\n}"
+		// Bypassing the gate.
+		{"a path that bypasses the gate", func(e *doctorEnv) {
+			e.open = true
+			e.before = "handle /api/answer {\nreverse_proxy {$DOCSGPT}\n}"
 		}, []string{
 			"failure isolation.canary", "failure errors.shape", "failure gate.unauthenticated_access",
 			"warning docsgpt.unauthenticated",
 		}},
-		{"DocsGPT's administration beside the gate", func(w *doctorEnv) {
-			w.before = "handle /swagger.json {\nreverse_proxy {$DOCSGPT}\n}"
-			w.hidden["/swagger.json"] = func(out http.ResponseWriter, r *http.Request) {
+		{"DocsGPT's administration on the gate's site", func(e *doctorEnv) {
+			e.before = "handle /swagger.json {\nreverse_proxy {$DOCSGPT}\n}"
+			e.hidden["/swagger.json"] = func(out http.ResponseWriter, r *http.Request) {
 				out.Header().Set("Access-Control-Allow-Origin", "*")
 				describedAs("/api/sources/defaults")(out, r)
 			}
 		}, []string{"failure gate.admin_paths"}},
-		{"another site past the gate, for everybody", func(w *doctorEnv) {
-			w.hidden["/api/get_agents"] = func(out http.ResponseWriter, _ *http.Request) { sendJSON(out, "[]") }
-			w.more = w.secondSite("", "")
+		{"a bypassing site without authentication", func(e *doctorEnv) {
+			e.hidden["/api/get_agents"] = func(out http.ResponseWriter, _ *http.Request) { sendJSON(out, "[]") }
+			e.more = e.secondSite("", "")
 		}, []string{"failure backend.exposed"}},
-		{"another site past the gate, with DocsGPT's login", func(w *doctorEnv) { w.more = w.secondSite("", "") }, []string{"note backend.exposed"}},
-		{"another site past the gate, with a password", func(w *doctorEnv) {
-			w.more = w.secondSite("basic_auth {\nme $2a$14$7NVxBVCZqe9YX4BvqIBLCO4fYKo.WbHF3F4JC0pi7Z1HRZOvHqVVm\n}", "")
+		{"a bypassing site, login of DocsGPT", func(e *doctorEnv) { e.more = e.secondSite("", "") }, []string{"note backend.exposed"}},
+		{"a bypassing site with basic_auth", func(e *doctorEnv) {
+			e.more = e.secondSite("basic_auth {\nme $2a$14$7NVxBVCZqe9YX4BvqIBLCO4fYKo.WbHF3F4JC0pi7Z1HRZOvHqVVm\n}", "")
 		}, nil},
-		{"another site past the gate, for some addresses", func(w *doctorEnv) {
-			w.more = w.secondSite("@others not remote_ip private_ranges\nabort @others", "")
+		{"a bypassing site for some client addresses", func(e *doctorEnv) {
+			e.more = e.secondSite("@others not remote_ip private_ranges\nabort @others", "")
 		}, nil},
-		{"another site past the gate, on this machine only", func(w *doctorEnv) { w.more = w.secondSite("", "bind 127.0.0.1") }, nil},
-		{"a key bound to a foreign source", func(w *doctorEnv) { w.writeFile("token", otherToken) }, []string{"failure isolation.canary"}},
-		{"a DocsGPT key that DocsGPT does not know", func(w *doctorEnv) { w.t.Setenv("DOCTOR_AGENT", "test-agent-key-unknown") }, []string{
+		{"a bypassing site on loopback", func(e *doctorEnv) { e.more = e.secondSite("", "bind 127.0.0.1") }, nil},
+		{"a key bound to the other source", func(e *doctorEnv) { e.writeFile("token", otherToken) }, []string{"failure isolation.canary"}},
+		{"an agent key that is not valid in DocsGPT", func(e *doctorEnv) { e.t.Setenv("DOCTOR_AGENT", "test-agent-key-unknown") }, []string{
 			"failure stream.answer", "unknown isolation.canary",
 		}},
 
-		// In between.
-		{"answers collected, with their length", func(w *doctorEnv) { w.middlebox(collect(true)) }, []string{"failure stream.buffered"}},
-		{"answers to OpenAI clients collected, with their length", func(w *doctorEnv) {
-			w.gate = "docsgate {$DOCSGPT} {\nendpoints openai\n}"
-			w.middlebox(collect(true))
+		// Servers in front of the gate.
+		{"buffered, with Content-Length", func(e *doctorEnv) { e.middlebox(buffer(true)) }, []string{"failure stream.buffered"}},
+		{"buffered for OpenAI clients, with Content-Length", func(e *doctorEnv) {
+			e.gate = "docsgate {$DOCSGPT} {\nendpoints openai\n}"
+			e.middlebox(buffer(true))
 		}, []string{"failure stream.buffered"}},
-		{"answers collected", func(w *doctorEnv) {
-			w.pace = 80 * time.Millisecond
-			w.doctor.Source, w.doctor.Canary = "", "" // three long answers are enough
-			w.middlebox(collect(false))
+		{"buffered", func(e *doctorEnv) {
+			e.pace = 80 * time.Millisecond
+			e.doctor.Source, e.doctor.Canary = "", "" // three long answers are enough
+			e.middlebox(buffer(false))
 		}, []string{"failure stream.buffered"}},
-		{"a server in between that does nothing", func(w *doctorEnv) {
-			w.slowAnswers()
-			w.middlebox(func(*http.Response) error { return nil })
+		{"a transparent proxy", func(e *doctorEnv) {
+			e.slowAnswers()
+			e.middlebox(func(*http.Response) error { return nil })
 		}, nil},
-		{"answers too quick to tell", func(w *doctorEnv) { w.middlebox(collect(false)) }, []string{tooQuick}},
-		{"CORS twice", func(w *doctorEnv) {
-			w.middlebox(func(r *http.Response) error {
+		{"too fast to check buffering", func(e *doctorEnv) { e.middlebox(buffer(false)) }, []string{tooQuick}},
+		{"two CORS headers", func(e *doctorEnv) {
+			e.middlebox(func(r *http.Response) error {
 				r.Header.Add("Access-Control-Allow-Origin", "*")
 				return nil
 			})
 		}, []string{"failure cors.answers", "failure cors.preflight"}},
-		{"CORS twice in one line", func(w *doctorEnv) { w.before = `header >Access-Control-Allow-Origin "*, *"` }, []string{
+		{"two values in a CORS header", func(e *doctorEnv) { e.before = `header >Access-Control-Allow-Origin "*, *"` }, []string{
 			"failure cors.answers", "failure cors.preflight",
 		}},
-		{"no CORS on refusals", func(w *doctorEnv) {
-			w.middlebox(func(r *http.Response) error {
+		{"no CORS header on error responses", func(e *doctorEnv) {
+			e.middlebox(func(r *http.Response) error {
 				if r.StatusCode >= 400 {
 					r.Header.Del("Access-Control-Allow-Origin")
 				}
 				return nil
 			})
 		}, []string{"failure cors.answers"}},
-		{"preflights refused", func(w *doctorEnv) { w.before = "@preflight method OPTIONS\nrespond @preflight 405" }, []string{"failure cors.preflight"}},
-		{"errors replaced", func(w *doctorEnv) {
-			w.middlebox(func(r *http.Response) error {
+		{"preflights rejected", func(e *doctorEnv) { e.before = "@preflight method OPTIONS\nrespond @preflight 405" }, []string{"failure cors.preflight"}},
+		{"error responses replaced", func(e *doctorEnv) {
+			e.middlebox(func(r *http.Response) error {
 				if r.StatusCode >= 400 {
 					r.Body = io.NopCloser(strings.NewReader("<h1>Sorry</h1>"))
 					r.Header.Set("Content-Type", "text/html")
@@ -90,8 +90,8 @@ func TestDoctorNetworkFaults(t *testing.T) {
 				return nil
 			})
 		}, []string{"failure errors.shape", "note gate.answers", "unknown key.valid", "unknown page.key"}},
-		{"statuses replaced", func(w *doctorEnv) {
-			w.middlebox(func(r *http.Response) error {
+		{"status replaced", func(e *doctorEnv) {
+			e.middlebox(func(r *http.Response) error {
 				if r.StatusCode == http.StatusUnauthorized {
 					r.StatusCode = http.StatusBadRequest
 				}
@@ -100,27 +100,27 @@ func TestDoctorNetworkFaults(t *testing.T) {
 		}, []string{"failure errors.shape"}},
 
 		// Logs.
-		{"an access log without filters", func(w *doctorEnv) { w.access = "" }, []string{"failure log.leak", "warning log.filter"}},
-		{"a default log without filters", func(w *doctorEnv) { w.logging = "" }, []string{"warning log.filter"}},
-		{"a filter that is not enough", func(w *doctorEnv) {
-			w.access = "format filter {\nrequest>headers>X-Api-Key delete\n}"
+		{"an access log without filters", func(e *doctorEnv) { e.access = "" }, []string{"failure log.leak", "warning log.filter"}},
+		{"a default log without filters", func(e *doctorEnv) { e.logging = "" }, []string{"warning log.filter"}},
+		{"an incomplete filter", func(e *doctorEnv) {
+			e.access = "format filter {\nrequest>headers>X-Api-Key delete\n}"
 		}, []string{"failure log.leak", "warning log.filter"}},
-		{"credentials in the log", func(w *doctorEnv) { w.global = "servers {\nlog_credentials\n}" }, []string{
+		{"credentials in the log", func(e *doctorEnv) { e.global = "servers {\nlog_credentials\n}" }, []string{
 			"failure log.credentials", "failure log.leak",
 		}},
-		{"handlers in the log", func(w *doctorEnv) { w.global = "servers {\ntrace\n}" }, []string{"failure log.trace"}},
-		{"the log of another gate", func(w *doctorEnv) {
-			w.writeFile("other.log", "")
-			w.edit("access.log", "other.log")
+		{"trace in the log", func(e *doctorEnv) { e.global = "servers {\ntrace\n}" }, []string{"failure log.trace"}},
+		{"the log of another gate", func(e *doctorEnv) {
+			e.writeFile("other.log", "")
+			e.edit("access.log", "other.log")
 		}, []string{"note config.running", "unknown log.leak"}},
-		{"logs that cannot be read", func(w *doctorEnv) { w.edit(w.dir+"/access.log", w.dir+"/gone/access.log") }, []string{
+		{"unreadable logs", func(e *doctorEnv) { e.edit(e.dir+"/access.log", e.dir+"/gone/access.log") }, []string{
 			"note config.running", "unknown log.leak",
 		}},
 	})
 }
 
-// collect makes a server in between send nothing until it has the whole answer.
-func collect(length bool) func(*http.Response) error {
+// buffer returns a ModifyResponse that reads the whole body before the proxy sends it; with length, it sets Content-Length.
+func buffer(length bool) func(*http.Response) error {
 	return func(r *http.Response) error {
 		whole, err := io.ReadAll(r.Body)
 		if err != nil {

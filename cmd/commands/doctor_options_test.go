@@ -14,16 +14,16 @@ import (
 	"github.com/docsgate/docsgate/doctor"
 )
 
-// Looking at a configuration leaves nothing behind: files that belong to another user would stop the gate.
+// Checking a configuration leaves no files: files that belong to another user would prevent the gate from starting.
 func TestDoctorWritesNothing(t *testing.T) {
-	w := newDoctorEnv(t)
-	w.noServer()
-	w.site, w.bind = "ask.example.com", "tls internal"
-	w.options += "\nfeed store " + w.path("keys.db")
-	w.start()
+	e := newDoctorEnv(t)
+	e.noServer()
+	e.site, e.bind = "ask.example.com", "tls internal"
+	e.options += "\nfeed store " + e.path("keys.db")
+	e.start()
 	list := func() string {
 		var all []string
-		if err := filepath.WalkDir(w.dir, func(path string, _ fs.DirEntry, err error) error {
+		if err := filepath.WalkDir(e.dir, func(path string, _ fs.DirEntry, err error) error {
 			all = append(all, path)
 			return err
 		}); err != nil {
@@ -32,7 +32,7 @@ func TestDoctorWritesNothing(t *testing.T) {
 		return strings.Join(all, "\n")
 	}
 	before := list()
-	findings, err := w.examine()
+	findings, err := e.examine()
 	if err != nil || !slices.ContainsFunc(findings, func(f doctor.Finding) bool { return f.ID == "config.loads" && f.Severity == doctor.OK }) {
 		t.Errorf("%v, %+v", err, findings)
 	}
@@ -49,18 +49,18 @@ func TestDoctorInvalidOptions(t *testing.T) {
 		fault  string
 	}{
 		{"nothing to check", func(*doctorOptions) {}, exitNothingChecked, "nothing to check"},
-		{"a configuration that is not there", func(o *doctorOptions) { o.config = "nowhere/Caddyfile" }, exitNothingChecked, "nowhere"},
+		{"a missing configuration", func(o *doctorOptions) { o.config = "nowhere/Caddyfile" }, exitNothingChecked, "nowhere"},
 		{"an address without a scheme", func(o *doctorOptions) { o.URL = "ask.example.com" }, exitUsage, "--url"},
 		{"a password in an address", func(o *doctorOptions) { o.URL = "https://me:secret-of-mine@ask.example.com" }, exitUsage, "--url"},
 		{"a query", func(o *doctorOptions) { o.URL = "https://ask.example.com?api_key=secret-of-mine" }, exitUsage, "--url"},
-		{"a page that is no address", func(o *doctorOptions) { o.Page = "index.html" }, exitUsage, "--page"},
+		{"a page that is not a URL", func(o *doctorOptions) { o.Page = "index.html" }, exitUsage, "--page"},
 		{"a backend with a scheme", func(o *doctorOptions) { o.Backends = []string{"http://ask.example.com"} }, exitUsage, "--backend"},
 		{"two keys", func(o *doctorOptions) { o.keyStdin, o.keyFile = true, "x" }, exitUsage, "mutually exclusive"},
 		{"a source without a canary", func(o *doctorOptions) { o.Source = ownSource }, exitUsage, "--canary"},
 		{"a canary without a key", func(o *doctorOptions) { o.Source, o.Canary = ownSource, canaryText }, exitUsage, "key"},
 		{"an adapter alone", func(o *doctorOptions) { o.adapter = "caddyfile" }, exitUsage, "--config"},
 		{"no key on the standard input", func(o *doctorOptions) { o.keyStdin = true }, exitUsage, "standard input"},
-		{"a key file that is not there", func(o *doctorOptions) { o.keyFile = "nowhere.txt" }, exitUsage, "reading the key"},
+		{"a missing key file", func(o *doctorOptions) { o.keyFile = "nowhere.txt" }, exitUsage, "reading the key"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Chdir(t.TempDir())
@@ -74,7 +74,7 @@ func TestDoctorInvalidOptions(t *testing.T) {
 				t.Errorf("%v", err)
 			}
 			if err != nil && strings.Contains(err.Error(), "secret-of-mine") {
-				t.Errorf("a secret is repeated: %v", err)
+				t.Errorf("the error contains a secret: %v", err)
 			}
 		})
 	}
@@ -106,6 +106,6 @@ func TestPrintFindings(t *testing.T) {
 		t.Errorf("%q\n%q", plain.String(), colored.String())
 	}
 	if useColors(&plain) {
-		t.Error("a buffer is no terminal")
+		t.Error("a buffer is not a terminal")
 	}
 }

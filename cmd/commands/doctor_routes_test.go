@@ -14,7 +14,7 @@ import (
 	"github.com/docsgate/docsgate/doctor"
 )
 
-// adapted is what the doctor reads in a Caddyfile.
+// adapted returns the deployment of a Caddyfile.
 func adapted(t *testing.T, text string) *deployment {
 	t.Helper()
 	config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(text), map[string]any{"filename": "Caddyfile"})
@@ -28,10 +28,10 @@ func adapted(t *testing.T, text string) *deployment {
 	return d
 }
 
-// A gate without an upstream of its own has those of the handlers that its requests really come to.
+// A gate without an upstream has the upstreams of the handlers that its requests reach.
 func TestDoctorGateUpstreams(t *testing.T) {
 	for name, c := range map[string]struct{ site, want string }{
-		"own forwarding":                 {"docsgate a:1", "a:1"},
+		"built-in upstream":              {"docsgate a:1", "a:1"},
 		"reverse_proxy":                  {"docsgate\nreverse_proxy a:1 b:2", "a:1 b:2"},
 		"a reverse_proxy for some paths": {"docsgate\nreverse_proxy /v1/* a:1\nreverse_proxy b:2\nhandle_path /x* {\nreverse_proxy c:3\n}", "a:1 b:2"},
 		"only for some paths":            {"docsgate\nreverse_proxy /v1/* a:1", "a:1"},
@@ -80,7 +80,7 @@ func upstreamsOf(g doctor.Gate) string {
 	return strings.Join(all, " ")
 }
 
-// The doctor takes a console for protected exactly where the gate starts with it.
+// The doctor reports a console as protected if and only if the gate starts with it.
 func TestDoctorConsoles(t *testing.T) {
 	const auth = "basic_auth %s{\nme $2a$14$7NVxBVCZqe9YX4BvqIBLCO4fYKo.WbHF3F4JC0pi7Z1HRZOvHqVVm\n}\n"
 	for name, c := range map[string]struct {
@@ -102,7 +102,7 @@ func TestDoctorConsoles(t *testing.T) {
 	}
 }
 
-// Routes that invoke each other end the walk, not the doctor.
+// Routes that invoke each other end the walk at its limits.
 func TestDoctorRecursiveNamedRoutes(t *testing.T) {
 	var named strings.Builder
 	for i := range 8 {
@@ -124,7 +124,7 @@ func TestDoctorRecursiveNamedRoutes(t *testing.T) {
 	}
 }
 
-// The configurations that this repository offers to copy give the doctor nothing to say.
+// The doctor has no findings about the example configurations of this repository.
 func TestDoctorExampleConfigs(t *testing.T) {
 	t.Setenv("DOCSGATE_APP_PASSWORD_HASH", "$2a$14$Zkx19XLiW6VYouLHR5NmfOFU0z2GTNmpkT/5qqR7hx4IjWJPDhjvG")
 	files, err := filepath.Glob("../../examples/*/Caddyfile")

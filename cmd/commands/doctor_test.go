@@ -7,29 +7,29 @@ import (
 	"testing"
 )
 
-// faultCase is a way to break a deployment, with the findings that are not "ok" and that the doctor then has.
+// faultCase is a fault of a deployment, with the findings other than "ok" that it causes.
 type faultCase struct {
-	name   string
-	breaks func(*doctorEnv)
-	want   []string
+	name  string
+	setUp func(*doctorEnv)
+	want  []string
 }
 
-// tooQuick is the finding of a stream that is written at once.
+// tooQuick is the finding about a stream that is too fast to check buffering.
 const tooQuick = "unknown stream.buffered"
 
-// runCases tests that each broken deployment gives the findings that it should, and no others. DocsGPT writes its answers
-// at once but where a case sets a pace: then it is not told whether they are held back.
+// runCases checks that each faulty deployment has exactly the wanted findings. It ignores tooQuick in cases that do not set a pace,
+// because DocsGPT then writes its answers without delay.
 func runCases(t *testing.T, all []faultCase) {
 	t.Helper()
 	for _, c := range all {
 		t.Run(c.name, func(t *testing.T) {
-			w := newDoctorEnv(t)
-			c.breaks(w)
-			w.start()
-			findings, _ := w.examine()
+			e := newDoctorEnv(t)
+			c.setUp(e)
+			e.start()
+			findings, _ := e.examine()
 			slices.Sort(c.want)
 			got := notOK(findings)
-			if w.pace == 0 && !slices.Contains(c.want, tooQuick) {
+			if e.pace == 0 && !slices.Contains(c.want, tooQuick) {
 				got = slices.DeleteFunc(got, func(f string) bool { return f == tooQuick })
 			}
 			if !slices.Equal(got, c.want) {
@@ -44,105 +44,105 @@ func runCases(t *testing.T, all []faultCase) {
 	}
 }
 
-// Here it is the configuration, DocsGPT or the keys; a whole deployment gives no findings.
+// Faults of the configuration, of DocsGPT and of keys. A correct deployment has no findings.
 func TestDoctorConfigFaults(t *testing.T) {
 	notFound := http.NotFound
 	runCases(t, []faultCase{
-		{"whole", (*doctorEnv).slowAnswers, nil},
-		{"whole, with reverse_proxy", func(w *doctorEnv) {
-			w.slowAnswers()
-			w.gate = "docsgate {\nendpoints widget openai\n}\nreverse_proxy {$DOCSGPT}"
+		{"correct", (*doctorEnv).slowAnswers, nil},
+		{"correct, with reverse_proxy", func(e *doctorEnv) {
+			e.slowAnswers()
+			e.gate = "docsgate {\nendpoints widget openai\n}\nreverse_proxy {$DOCSGPT}"
 		}, nil},
-		{"whole, with the key in a script of the page", func(w *doctorEnv) {
-			w.page = `<div id=app></div><script src="/app.js"></script>`
+		{"correct, with the key in a script of the page", func(e *doctorEnv) {
+			e.page = `<div id=app></div><script src="/app.js"></script>`
 		}, nil},
-		{"whole, without --url", func(w *doctorEnv) {
-			w.slowAnswers()
-			w.doctor.URL, w.page = "", ""
+		{"correct, without --url", func(e *doctorEnv) {
+			e.slowAnswers()
+			e.doctor.URL, e.page = "", ""
 		}, nil},
-		{"whole, without a key", func(w *doctorEnv) { w.doctor.keyFile, w.doctor.Source, w.doctor.Canary = "", "", "" }, nil},
+		{"correct, without a key", func(e *doctorEnv) { e.doctor.keyFile, e.doctor.Source, e.doctor.Canary = "", "", "" }, nil},
 
-		{"whole, for some paths of a site", func(w *doctorEnv) {
-			w.slowAnswers()
-			w.gate = "handle /stream* {\ndocsgate {$DOCSGPT}\n}\nhandle {\nrespond <h1>Welcome</h1>\n}"
+		{"correct, for some paths of a site", func(e *doctorEnv) {
+			e.slowAnswers()
+			e.gate = "handle /stream* {\ndocsgate {$DOCSGPT}\n}\nhandle {\nrespond <h1>Welcome</h1>\n}"
 		}, nil},
-		{"whole, for OpenAI clients only", func(w *doctorEnv) {
-			w.slowAnswers()
-			w.gate = "docsgate {$DOCSGPT} {\nendpoints openai\n}"
+		{"correct, for OpenAI clients only", func(e *doctorEnv) {
+			e.slowAnswers()
+			e.gate = "docsgate {$DOCSGPT} {\nendpoints openai\n}"
 		}, nil},
-		{"whole, with a DocsGPT that answers its own pages only", func(w *doctorEnv) { w.strict = true }, nil},
-		{"whole, on two sites", func(w *doctorEnv) {
-			w.more = "http://second.localhost:" + w.free() + " {\nbind 127.0.0.1\ndocsgate {$DOCSGPT}\n}"
+		{"correct, with a DocsGPT that answers its own pages only", func(e *doctorEnv) { e.strict = true }, nil},
+		{"correct, on two sites", func(e *doctorEnv) {
+			e.more = "http://second.localhost:" + e.free() + " {\nbind 127.0.0.1\ndocsgate {$DOCSGPT}\n}"
 		}, []string{"note gate.answers"}},
 
 		// The configuration.
-		{"a mistake in the Caddyfile", func(w *doctorEnv) {
-			w.noServer()
-			w.gate = "docsgate {$DOCSGPT} {\nendpoint widget\n}"
+		{"a mistake in the Caddyfile", func(e *doctorEnv) {
+			e.noServer()
+			e.gate = "docsgate {$DOCSGPT} {\nendpoint widget\n}"
 		}, []string{"failure config.loads"}},
-		{"a setting that cannot be met", func(w *doctorEnv) {
-			w.noServer()
-			w.options = "feed file " + w.path("nowhere.yaml")
+		{"a missing key file", func(e *doctorEnv) {
+			e.noServer()
+			e.options = "feed file " + e.path("nowhere.yaml")
 		}, []string{"failure config.loads", "note config.running", "unknown feeds.readable", "unknown gate.answers"}},
-		{"no gate in it", func(w *doctorEnv) { w.gate = "respond ok" }, []string{
+		{"no gate", func(e *doctorEnv) { e.gate = "respond ok" }, []string{
 			"failure config.gate", "failure gate.answers", "unknown page.key",
 		}},
-		{"another configuration runs", func(w *doctorEnv) {
-			w.edit("endpoints widget openai", "endpoints openai widget")
+		{"another configuration runs", func(e *doctorEnv) {
+			e.edit("endpoints widget openai", "endpoints openai widget")
 		}, []string{"note config.running"}},
-		{"nothing runs", (*doctorEnv).noServer, []string{"note config.running", "unknown gate.answers"}},
-		{"nothing runs where it should", func(w *doctorEnv) { w.idle = true }, []string{
+		{"no gate runs", (*doctorEnv).noServer, []string{"note config.running", "unknown gate.answers"}},
+		{"no gate runs at --url", func(e *doctorEnv) { e.idle = true }, []string{
 			"failure gate.answers", "note config.running", "unknown page.key",
 		}},
 
 		// DocsGPT.
-		{"DocsGPT is away", func(w *doctorEnv) { w.docsgpt = "127.0.0.1:" + w.free() }, []string{
+		{"DocsGPT is unavailable", func(e *doctorEnv) { e.docsgpt = "127.0.0.1:" + e.free() }, []string{
 			"failure docsgpt.reachable", "failure stream.answer", "unknown isolation.canary",
 		}},
-		{"something else is there", func(w *doctorEnv) {
-			w.hidden["/swagger.json"], w.hidden["/api/health"] = notFound, notFound
+		{"another server in place of DocsGPT", func(e *doctorEnv) {
+			e.hidden["/swagger.json"], e.hidden["/api/health"] = notFound, notFound
 		}, []string{"failure docsgpt.reachable"}},
-		{"another version", func(w *doctorEnv) { w.hidden["/swagger.json"] = describedAs("/api/user/tokens") }, []string{"failure docsgpt.version"}},
-		{"a version that hides", func(w *doctorEnv) { w.hidden["/swagger.json"] = notFound }, []string{"unknown docsgpt.version"}},
-		{"AUTH_TYPE unset", func(w *doctorEnv) { w.open = true }, []string{"warning docsgpt.unauthenticated"}},
-		{"AUTH_TYPE unset, seen by a list", func(w *doctorEnv) {
-			w.hidden["/api/config"] = notFound
-			w.hidden["/api/get_conversations"] = func(out http.ResponseWriter, _ *http.Request) { sendJSON(out, "[]") }
+		{"another version", func(e *doctorEnv) { e.hidden["/swagger.json"] = describedAs("/api/user/tokens") }, []string{"failure docsgpt.version"}},
+		{"a hidden version", func(e *doctorEnv) { e.hidden["/swagger.json"] = notFound }, []string{"unknown docsgpt.version"}},
+		{"AUTH_TYPE unset", func(e *doctorEnv) { e.open = true }, []string{"warning docsgpt.unauthenticated"}},
+		{"AUTH_TYPE unset, detected by conversations", func(e *doctorEnv) {
+			e.hidden["/api/config"] = notFound
+			e.hidden["/api/get_conversations"] = func(out http.ResponseWriter, _ *http.Request) { sendJSON(out, "[]") }
 		}, []string{"warning docsgpt.unauthenticated"}},
-		{"AUTH_TYPE hidden", func(w *doctorEnv) { w.hidden["/api/config"] = notFound }, []string{"unknown docsgpt.unauthenticated"}},
-		{"its port open on this machine", func(w *doctorEnv) { w.doctor.Local = []string{"127.0.0.1"} }, []string{"failure backend.exposed"}},
-		{"its port open outside", func(w *doctorEnv) {
-			w.startDocsGPT("127.0.0.1")
-			w.doctor.Backends = []string{w.docsgpt}
+		{"AUTH_TYPE hidden", func(e *doctorEnv) { e.hidden["/api/config"] = notFound }, []string{"unknown docsgpt.unauthenticated"}},
+		{"DocsGPT's port on an address of this machine", func(e *doctorEnv) { e.doctor.Local = []string{"127.0.0.1"} }, []string{"failure backend.exposed"}},
+		{"DocsGPT's port at --backend", func(e *doctorEnv) {
+			e.startDocsGPT("127.0.0.1")
+			e.doctor.Backends = []string{e.docsgpt}
 		}, []string{"failure backend.exposed"}},
-		{"its port open outside, with HTTPS", func(w *doctorEnv) {
+		{"DocsGPT's port at --backend, with HTTPS", func(e *doctorEnv) {
 			server := httptest.NewTLSServer(describedAs("/api/answer"))
-			w.t.Cleanup(server.Close)
-			w.doctor.Backends = []string{server.Listener.Addr().String()}
+			e.t.Cleanup(server.Close)
+			e.doctor.Backends = []string{server.Listener.Addr().String()}
 		}, []string{"failure backend.exposed"}},
-		{"the gate in place of DocsGPT's port", func(w *doctorEnv) {
-			w.gate = "docsgate {$DOCSGPT} {\nendpoints widget openai health\n}"
-			w.doctor.Backends = []string{"127.0.0.1:" + w.port}
+		{"the gate in place of DocsGPT's port", func(e *doctorEnv) {
+			e.gate = "docsgate {$DOCSGPT} {\nendpoints widget openai health\n}"
+			e.doctor.Backends = []string{"127.0.0.1:" + e.port}
 		}, nil},
-		{"the upstream in a placeholder that nobody sets", func(w *doctorEnv) {
-			w.noServer()
-			w.gate = "docsgate {env.DOCTOR_NOTHING}"
+		{"the upstream in an unset placeholder", func(e *doctorEnv) {
+			e.noServer()
+			e.gate = "docsgate {env.DOCTOR_NOTHING}"
 		}, []string{"failure config.loads", "note config.running", "unknown docsgpt.reachable", "unknown feeds.readable", "unknown gate.answers"}},
 
 		// Keys.
-		{"no feed", func(w *doctorEnv) { w.options = "docsgpt_version 1.1" }, []string{
+		{"no feed", func(e *doctorEnv) { e.options = "docsgpt_version 1.1" }, []string{
 			"failure feeds.configured", "failure key.valid", "failure page.key", "unknown isolation.canary",
 		}},
-		{"no keys", func(w *doctorEnv) { w.writeFile("keys.yaml", "keys: []\n") }, []string{
+		{"no keys", func(e *doctorEnv) { e.writeFile("keys.yaml", "keys: []\n") }, []string{
 			"failure key.valid", "failure page.key", "unknown isolation.canary", "warning feeds.keys",
 		}},
-		{"a feed that fails", func(w *doctorEnv) {
-			w.after = func() {
-				w.writeFile("keys.yaml", "keys: {\n")
-				w.until(`caddy_docsgate_feed_up{feed="file:` + w.path("keys.yaml") + `"} 0`)
+		{"a feed that fails", func(e *doctorEnv) {
+			e.after = func() {
+				e.writeFile("keys.yaml", "keys: {\n")
+				e.until(`caddy_docsgate_feed_up{feed="file:` + e.path("keys.yaml") + `"} 0`)
 			}
 		}, []string{"failure config.loads", "failure feeds.readable"}},
-		{"a key that the gate does not know", func(w *doctorEnv) { w.writeFile("token", "another-token") }, []string{
+		{"an unknown key", func(e *doctorEnv) { e.writeFile("token", "another-token") }, []string{
 			"failure key.valid", "unknown isolation.canary",
 		}},
 	})

@@ -10,7 +10,7 @@ import (
 
 const ownerAccessToken = "dgpt_pat_test-access"
 
-// listing is DocsGPT's answer with the tools of an account.
+// listing serves DocsGPT's list of the tools of an account.
 func listing(tools string) http.HandlerFunc {
 	return func(out http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet || r.Header.Get("Authorization") != "Bearer "+ownerAccessToken {
@@ -21,10 +21,10 @@ func listing(tools string) http.HandlerFunc {
 	}
 }
 
-// credential gives the gate a credential, with further options, and DocsGPT a list of tools; nil: it may not be read.
-func (w *doctorEnv) credential(options string, tools http.HandlerFunc) {
-	w.t.Setenv("DOCTOR_ACCESS", ownerAccessToken)
-	w.options += "\nupstream_token {env.DOCTOR_ACCESS}\n" + options
+// credential sets upstream_token and more options, and DocsGPT's handler for the list of tools; nil: access is denied.
+func (e *doctorEnv) credential(options string, tools http.HandlerFunc) {
+	e.t.Setenv("DOCTOR_ACCESS", ownerAccessToken)
+	e.options += "\nupstream_token {env.DOCTOR_ACCESS}\n" + options
 	if tools == nil {
 		tools = func(out http.ResponseWriter, _ *http.Request) {
 			out.Header().Set("Content-Type", "application/json")
@@ -32,7 +32,7 @@ func (w *doctorEnv) credential(options string, tools http.HandlerFunc) {
 			_, _ = fmt.Fprint(out, `{"error":"insufficient_scope","success":false}`)
 		}
 	}
-	w.hidden["/api/get_tools"] = tools
+	e.hidden["/api/get_tools"] = tools
 }
 
 func TestDoctorToolsFinding(t *testing.T) {
@@ -44,41 +44,41 @@ func TestDoctorToolsFinding(t *testing.T) {
 		olderOff = `{"name":"brave","status":false}`
 	)
 	both := func(options, tools string) func(*doctorEnv) {
-		return func(w *doctorEnv) { w.credential(options, listing(tools)) }
+		return func(e *doctorEnv) { e.credential(options, listing(tools)) }
 	}
 	runCases(t, []faultCase{
 		{"offered", both("", memory+","+forAgent), []string{"failure docsgpt.tools"}},
-		{"offered, against what the configuration says", both("upstream_tools none", memory), []string{"failure docsgpt.tools"}},
+		{"offered, configured as none", both("upstream_tools none", memory), []string{"failure docsgpt.tools"}},
 		{"offered by an older version", both("", older), []string{"failure docsgpt.tools"}},
 		{"not offered", both("", off+","+forAgent+","+olderOff), nil},
 		{"allowed", both("upstream_tools allow", memory), []string{"note docsgpt.tools"}},
-		{"not to be read", func(w *doctorEnv) { w.credential("", nil) }, []string{"unknown docsgpt.tools"}},
-		{"not to be read, and said to be none", func(w *doctorEnv) { w.credential("upstream_tools none", nil) }, []string{"note docsgpt.tools"}},
-		{"not listed", func(w *doctorEnv) { w.credential("", http.NotFound) }, []string{"unknown docsgpt.tools"}},
-		{"a list that is none", func(w *doctorEnv) {
-			w.credential("", func(out http.ResponseWriter, _ *http.Request) { sendJSON(out, `{"tools": 1}`) })
+		{"access denied", func(e *doctorEnv) { e.credential("", nil) }, []string{"unknown docsgpt.tools"}},
+		{"access denied, configured as none", func(e *doctorEnv) { e.credential("upstream_tools none", nil) }, []string{"note docsgpt.tools"}},
+		{"not listed", func(e *doctorEnv) { e.credential("", http.NotFound) }, []string{"unknown docsgpt.tools"}},
+		{"an invalid list", func(e *doctorEnv) {
+			e.credential("", func(out http.ResponseWriter, _ *http.Request) { sendJSON(out, `{"tools": 1}`) })
 		}, []string{"unknown docsgpt.tools"}},
-		{"seen in an answer", func(w *doctorEnv) {
-			w.credential("", nil)
-			w.sourceKey()
-			w.doctor.Question = "[[tool=memory]]"
+		{"tool call in an answer", func(e *doctorEnv) {
+			e.credential("", nil)
+			e.sourceKey()
+			e.doctor.Question = "[[tool=memory]]"
 		}, []string{"failure docsgpt.tools"}},
 	})
 }
 
-// sourceKey binds the doctor's key to a source.
-func (w *doctorEnv) sourceKey() {
-	w.tokens = map[string][]string{ownerAccessToken: nil}
-	w.writeFile("keys.yaml", fmt.Sprintf("keys:\n  - {id: docs, sha256: %s, source: [%q]}\n", keys.DigestOf(gateToken).Hex(), ownSource))
-	w.gate = "docsgate {$DOCSGPT}"
+// sourceKey binds the key of the doctor to a source.
+func (e *doctorEnv) sourceKey() {
+	e.tokens = map[string][]string{ownerAccessToken: nil}
+	e.writeFile("keys.yaml", fmt.Sprintf("keys:\n  - {id: docs, sha256: %s, source: [%q]}\n", keys.DigestOf(gateToken).Hex(), ownSource))
+	e.gate = "docsgate {$DOCSGPT}"
 }
 
-// The doctor prints no credential, whatever DocsGPT says.
+// The doctor does not print upstream_token, even if a response of DocsGPT contains it.
 func TestDoctorRedactsCredential(t *testing.T) {
-	w := newDoctorEnv(t)
-	w.credential("", listing(`{"name":"`+ownerAccessToken+`","in_chat":true}`))
-	w.start()
-	findings, _ := w.examine()
+	e := newDoctorEnv(t)
+	e.credential("", listing(`{"name":"`+ownerAccessToken+`","in_chat":true}`))
+	e.start()
+	findings, _ := e.examine()
 	for _, f := range findings {
 		if f.ID == "docsgpt.tools" && f.Summary != "" {
 			return

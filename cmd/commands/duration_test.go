@@ -42,12 +42,12 @@ func TestSparkline(t *testing.T) {
 		in   []uint64
 		out  string
 	}{
-		{"no requests are dots", []uint64{0, 0, 0}, "···"},
-		{"the most is a full bar, and one among many still shows", []uint64{0, 1, 500, 1000, 1_000_000}, "·▁▁▁█"},
+		{"zero counts are dots", []uint64{0, 0, 0}, "···"},
+		{"the maximum is a full bar, and a small count is visible", []uint64{0, 1, 500, 1000, 1_000_000}, "·▁▁▁█"},
 		{"equal counts are equal", []uint64{3, 3}, "██"},
 		{"halves", []uint64{4, 8}, "▄█"},
-		{"counts beyond what floats tell apart", []uint64{1<<64 - 1, 1<<64 - 2, 1}, "██▁"},
-		{"nothing", nil, ""},
+		{"counts beyond float precision", []uint64{1<<64 - 1, 1<<64 - 2, 1}, "██▁"},
+		{"empty", nil, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if got := sparkline(c.in); got != c.out {

@@ -22,7 +22,7 @@ import (
 
 const exitToken = "token-of-the-exit-test"
 
-// exitConfig has both ways of forwarding. Without the gate's own end of the process it would never exit.
+// exitConfig has a built-in upstream and a reverse_proxy. Without the gate's shutdown the process would not exit.
 const exitConfig = `{
 	admin unix/%[1]s/admin
 	persist_config off
@@ -49,8 +49,8 @@ http://127.0.0.1:%[2]s {
 }
 `
 
-// exitRequests are what holds a process that waits for its requests: streams that nobody reads, upstreams that say nothing,
-// and bodies that never end. Each is half of a URL's path, then what is sent.
+// exitRequests are requests that would block a graceful shutdown forever: streams that the client does not read, upstreams that do
+// not respond, and bodies that never end.
 var exitRequests = map[string]string{
 	"an unread stream":      exitQuestion("/own", "[[words=100000]]"),
 	"an unread stream, too": exitQuestion("", "[[words=100000]]"),
@@ -69,8 +69,8 @@ func exitQuestion(prefix, text string) string {
 		prefix, len(body), body)
 }
 
-// SIGTERM ends the process though clients hold it in every way, also under a configuration that a reload has replaced, and
-// a client that reads is told why its stream ends.
+// SIGTERM ends the process despite clients that keep requests open, also in a configuration that a reload has replaced. A client that
+// reads its stream gets the code shutting_down.
 func TestShutdownExits(t *testing.T) {
 	for _, reload := range []bool{false, true} {
 		t.Run(fmt.Sprintf("reload %v", reload), func(t *testing.T) {
@@ -160,7 +160,7 @@ func TestShutdownExits(t *testing.T) {
 				told = told || strings.Contains(lines.Text(), `"code":"shutting_down"`)
 			}
 			if !told {
-				t.Error("the client that reads is not told")
+				t.Error("the stream of the reading client has no shutting_down")
 			}
 		})
 	}

@@ -8,10 +8,10 @@ import (
 	"testing"
 )
 
-// Only where nobody listens the commands may turn to the store's file.
+// The commands may open the store file only if the connection is refused.
 func TestIsConnRefused(t *testing.T) {
-	folder := t.TempDir()
-	file := filepath.Join(folder, "file")
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -22,10 +22,10 @@ func TestIsConnRefused(t *testing.T) {
 	cases := map[string]bool{
 		"127.0.0.1:" + port:                   true,
 		"no-such-host.invalid:2019":           false,
-		"unix/" + filepath.Join(file, "sock"): false, // no folder
+		"unix/" + filepath.Join(file, "sock"): false, // no dir
 	}
 	if runtime.GOOS != "windows" {
-		left := filepath.Join(folder, "left") // by a gate that was killed
+		left := filepath.Join(dir, "left") // by a gate that was killed
 		l, err := net.ListenUnix("unix", &net.UnixAddr{Name: left, Net: "unix"})
 		if err != nil {
 			t.Fatal(err)
@@ -34,16 +34,16 @@ func TestIsConnRefused(t *testing.T) {
 		_ = l.Close()
 		cases["unix/"+left] = true
 		cases["unix/"+left+"|0600"] = true
-		cases["unix/"+filepath.Join(folder, "none")] = true
+		cases["unix/"+filepath.Join(dir, "none")] = true
 	}
-	for address, nobody := range cases {
+	for address, want := range cases {
 		t.Run(address, func(t *testing.T) {
 			g, err := dial(t.Context(), address)
 			if err == nil {
 				_ = g.close()
-				t.Fatal("somebody listens")
+				t.Fatal("the address accepts connections")
 			}
-			if isConnRefused(err) != nobody {
+			if isConnRefused(err) != want {
 				t.Error(err)
 			}
 		})

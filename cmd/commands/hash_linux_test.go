@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What is typed at a terminal does not show there, and the terminal is afterwards as it was.
+// A typed token is not echoed, and the terminal is restored afterwards.
 func TestTokenNotEchoed(t *testing.T) {
 	const token = "dgk_typed-at-a-terminal"
 	master, slave := openTerminal(t)
@@ -43,9 +43,9 @@ func TestTokenNotEchoed(t *testing.T) {
 		t.Errorf("prompt %q", prompt.String())
 	}
 	if !echoes(t, slave) {
-		t.Error("the terminal stays silent")
+		t.Error("echo stays off")
 	}
-	// all that the terminal shows up to a mark
+	// all output of the terminal up to a mark
 	if _, err := io.WriteString(slave, "mark"); err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +62,7 @@ func TestTokenNotEchoed(t *testing.T) {
 	}
 }
 
-// openTerminal gives the two ends of a pseudo-terminal.
+// openTerminal returns the two ends of a pseudo-terminal.
 func openTerminal(t *testing.T) (master, slave *os.File) {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)

@@ -14,8 +14,7 @@ import (
 	"go.uber.org/goleak"
 )
 
-// served returns a gate that a handler answers for, over the loopback interface, where connections can break. Nothing of it
-// is left after the test.
+// served returns a client of a loopback server with a handler. Both are closed at the end of the test.
 func served(t *testing.T, h http.HandlerFunc) *client {
 	t.Helper()
 	before := goleak.IgnoreCurrent()
@@ -42,17 +41,17 @@ func statusOf(err error) int {
 	return exitFailed
 }
 
-// A request that can be repeated is repeated once when the connection breaks, and is the same then. Any other is not.
+// An idempotent request is retried once, unchanged, if the connection fails. Other requests are not retried.
 func TestConnectionErrors(t *testing.T) {
 	for _, c := range []struct {
 		name, method, idempotent string
 		breaks, requests         int
 		good                     bool
 	}{
-		{"a key is made with the second request", http.MethodPost, "k1", 1, 2, true},
-		{"a list, too", http.MethodGet, "", 1, 2, true},
-		{"there is no third", http.MethodPost, "k1", 9, 2, false},
-		{"a change may have been made", http.MethodPost, "", 1, 1, false},
+		{"the retry succeeds", http.MethodPost, "k1", 1, 2, true},
+		{"GET is retried", http.MethodGet, "", 1, 2, true},
+		{"no second retry", http.MethodPost, "k1", 9, 2, false},
+		{"not idempotent", http.MethodPost, "", 1, 1, false},
 	} {
 		for _, half := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, with half an answer %t", c.name, half), func(t *testing.T) {
@@ -111,15 +110,15 @@ func TestErrorResponses(t *testing.T) {
 		{"another origin", 403, "application/json", `{"error":"x"}`, exitUnreachable, "origins", ""},
 		{"conflict", 409, problemJSON, `{"code":"revoked","detail":"The key is revoked."}`, exitRejected, "revoked", ""},
 		{
-			"one fault", 422, problemJSON, `{"detail":"d","errors":[{"field":"expires","message":"is over"}]}`, exitRejected,
+			"one field error", 422, problemJSON, `{"detail":"d","errors":[{"field":"expires","message":"is over"}]}`, exitRejected,
 			"expires: is over", "several",
 		},
 		{
-			"two faults", 422, problemJSON, `{"detail":"d","errors":[{"field":"a","message":"b"},{"pointer":"/c/1/d","message":"e"}]}`,
+			"two field errors", 422, problemJSON, `{"detail":"d","errors":[{"field":"a","message":"b"},{"pointer":"/c/1/d","message":"e"}]}`,
 			exitRejected, "several values are not valid:\n  a: b\n  /c/1/d: e", "",
 		},
 		{"a hostile text", 409, problemJSON, `{"detail":"a\u001b[2Jb"}`, exitRejected, "a<U+001B>[2Jb", "\x1b"},
-		{"a fault of the gate", 500, problemJSON, `{"detail":"Something went wrong."}`, exitFailed, "went wrong", ""},
+		{"an internal error", 500, problemJSON, `{"detail":"Something went wrong."}`, exitFailed, "went wrong", ""},
 		{"not ready", 503, problemJSON, `{"detail":"Not ready."}`, exitUnreachable, "Not ready", ""},
 		{"a redirect", 307, "text/html", "", exitUnreachable, "status 307", ""},
 		{"a page", 200, "text/html", "<html>", exitUnreachable, "cannot decode the response", ""},
@@ -141,7 +140,7 @@ func TestErrorResponses(t *testing.T) {
 	}
 }
 
-// Requests over the admin endpoint are what Caddy's own commands would send, and say who asks.
+// Requests over the admin endpoint have the Host and Origin of Caddy's own commands, and the name of the actor.
 func TestAdminRequests(t *testing.T) {
 	var header http.Header
 	var host string
@@ -157,7 +156,7 @@ func TestAdminRequests(t *testing.T) {
 	}
 }
 
-// The API in this process behaves like one behind a connection: answers are streamed, and half of one is no answer.
+// The in-process transport behaves like a network: responses are streamed, and a truncated response is an error.
 func TestHandlerTransport(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	streamed := make(chan struct{})
@@ -236,7 +235,7 @@ func TestHandlerTransport(t *testing.T) {
 	}
 	_ = resp.Body.Close()
 
-	// Who does not read on ends the answer.
+	// Closing the body ends the handler.
 	if resp, err = request(t.Context(), "GET", "/endless", ""); err != nil {
 		t.Fatal(err)
 	}

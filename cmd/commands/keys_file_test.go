@@ -35,8 +35,8 @@ func TestWriteAtomically(t *testing.T) {
 		{"a failure leaves the file that was there", "old", true, fails, exitFailed, "old"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			folder := t.TempDir()
-			path := filepath.Join(folder, "file")
+			dir := t.TempDir()
+			path := filepath.Join(dir, "file")
 			if c.before != "" {
 				if err := os.WriteFile(path, []byte(c.before), 0o644); err != nil {
 					t.Fatal(err)
@@ -49,7 +49,7 @@ func TestWriteAtomically(t *testing.T) {
 			if string(data) != c.after || (err != nil) != (c.after == "") {
 				t.Errorf("%q %v", data, err)
 			}
-			if entries, err := os.ReadDir(folder); err != nil || len(entries) > 1 || c.after == "" && len(entries) > 0 {
+			if entries, err := os.ReadDir(dir); err != nil || len(entries) > 1 || c.after == "" && len(entries) > 0 {
 				t.Errorf("left over: %v %v", entries, err)
 			}
 			if info, err := os.Stat(path); c.status == 0 && (err != nil || info.Mode().Perm()&0o077 != 0) {
@@ -64,7 +64,7 @@ func TestWriteAtomically(t *testing.T) {
 			t.Errorf("%q %v", data, err)
 		}
 	})
-	t.Run("no folder is taken for a file", func(t *testing.T) {
+	t.Run("a directory is not replaced", func(t *testing.T) {
 		if err := writeAtomically(t.TempDir(), true, write("x")); statusOf(err) != exitUsage {
 			t.Error(err)
 		}

@@ -12,12 +12,12 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// hostile is text that acts on terminals if it is printed as it is: with escape sequences in 7 and in 8 bits, a title, and
-// characters that turn text around.
+// hostile is text that controls a terminal if it is printed unchanged: with 7-bit and 8-bit escape sequences, a window title, and
+// characters that change the direction of text.
 const hostile = "x\x1b[2J\x1b]0;title\x07\u009b31m\x7f\u202e\u2066"
 
-// hostileAnswers are what a server may answer to any command, with such text in every place. %T is a token.
-var hostileAnswers = map[string]string{
+// hostileResponses are responses to any command, with hostile text in every field (%H). %T is a token.
+var hostileResponses = map[string]string{
 	"a key": `{"id":%H,"name":%H,"feed":%H,"issued":true,"binding":"agent","agent":%H,"sources":[%H],"masked_token":%H,"state":%H,"unusable_reason":%H,` +
 		`"requests_24h":[1,2],"token":%T,"keys":[{"id":%H,"name":%H,"state":%H,"agent":%H,"binding":"agent","token":%H}],"total":1,` +
 		`"entries":[{"seq":1,"at":"2026-01-01T00:00:00Z","who":%H,"from":%H,"action":%H,"key":%H,"name":%H,"detail":%H}],` +
@@ -28,8 +28,7 @@ var hostileAnswers = map[string]string{
 	"a problem":            `{"title":%H,"detail":%H,"code":%H,"errors":[{"field":%H,"pointer":%H,"message":%H},{"field":%H,"message":%H}]}`,
 }
 
-// Whatever a server answers that --address names, nothing of it acts on the terminal, and a token that no gate has made is not
-// printed at all.
+// No response of the server at --address controls the terminal, and a string that is not a token of a gate is not printed as a token.
 func TestHostileResponses(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "keys.yaml")
 	if err := os.WriteFile(file, []byte(`keys: [{id: a, sha256: `+strings.Repeat("ab", 32)+`, source: [s]}]`), 0o600); err != nil {
@@ -44,7 +43,7 @@ func TestHostileResponses(t *testing.T) {
 		"disable key_1": func() *cobra.Command { return stateCommand(disabling) }, "revoke --yes key_1": revokeCommand,
 		"import " + file: importCommand, "export": exportCommand, "audit": auditCommand, "rotate name": rotateCommand,
 	}
-	for kind, answer := range hostileAnswers {
+	for kind, answer := range hostileResponses {
 		for _, token := range []string{hostile, "not-a-token", tokenLike("good")} {
 			shown, err := json.Marshal(token)
 			if err != nil {
@@ -72,7 +71,7 @@ func TestHostileResponses(t *testing.T) {
 					cmd.SilenceUsage = true
 					_ = cmd.ExecuteContext(t.Context())
 					all := out.String() + notes.String()
-					if all == "" && !strings.HasPrefix(line, "audit") { // an empty trail is no line of JSON
+					if all == "" && !strings.HasPrefix(line, "audit") { // an empty audit trail has no JSON output
 						t.Errorf("%s, %s: nothing is printed", kind, line)
 					}
 					for _, r := range strings.ReplaceAll(all, "\n", "") {
@@ -83,7 +82,7 @@ func TestHostileResponses(t *testing.T) {
 					}
 					if strings.Contains(out.String(), "not-a-token") && !strings.HasPrefix(line, "list") && !strings.HasPrefix(line, "show") &&
 						!strings.HasPrefix(line, "disable") && !strings.HasPrefix(line, "revoke") && !strings.HasPrefix(line, "export") {
-						t.Errorf("%s, %s%s: a token that no gate has made is printed: %q", kind, line, format, all)
+						t.Errorf("%s, %s%s: an invalid token is printed: %q", kind, line, format, all)
 					}
 				}
 			}

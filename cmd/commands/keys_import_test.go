@@ -15,7 +15,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// fakeImportServer is a gate that takes keys in and remembers how.
+// fakeImportServer is a gate that imports keys and records the requests.
 type fakeImportServer struct {
 	mu     sync.Mutex
 	sizes  []int // of the batches that were written
@@ -24,7 +24,7 @@ type fakeImportServer struct {
 	breaks int    // the batch at which the connection breaks; 0: none
 	fault  string // name of a key that is not valid
 
-	problem string // that the answer to the first batch tells
+	problem string // unusable_reason in the response to the first batch
 }
 
 func (f *fakeImportServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -63,7 +63,7 @@ func (f *fakeImportServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(answer)
 }
 
-// tokenLike is a token in the form of a gate's that begins with a name.
+// tokenLike returns a token with a valid checksum that contains a name.
 func tokenLike(name string) string {
 	const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 	random := (name + strings.Repeat("0", 30))[:30]
@@ -119,7 +119,7 @@ func TestImportInBatches(t *testing.T) {
 			t.Errorf("%d bytes, %d checks, %v", f.bytes, f.checks, err)
 		}
 	})
-	t.Run("a fault names the key by its place in the file, and nothing is written", func(t *testing.T) {
+	t.Run("an error names the position of the key, and nothing is imported", func(t *testing.T) {
 		f := &fakeImportServer{fault: "n1700"}
 		keys := importItems(2500, "n")
 		keys[1700].place = "line 1701 (\u202en1700)"
@@ -128,7 +128,7 @@ func TestImportInBatches(t *testing.T) {
 			t.Errorf("%+v %v", f, err)
 		}
 	})
-	t.Run("tokens that were made are printed though a later batch fails, which is not repeated", func(t *testing.T) {
+	t.Run("new tokens are printed although a later batch fails, and it is not retried", func(t *testing.T) {
 		f := &fakeImportServer{breaks: 2}
 		out, _, err := runImport(t, f, importItems(2500, "n"), false)
 		if n := strings.Count(out, "dgk_n"); n != 1000 || statusOf(err) != exitUnreachable || len(f.sizes) != 1 ||
@@ -151,7 +151,7 @@ func TestImportInBatches(t *testing.T) {
 	})
 }
 
-// A key file that breaks off is not taken for a whole one.
+// A truncated response is not exported as a complete key file.
 func TestExportTruncatedResponse(t *testing.T) {
 	const whole = `{"keys":[{"id":"a"},{"id":"b","x":[1,{"y":2}]}],"skipped":["c","d"],"more":{}}`
 	for i := range len(whole) + 1 {
@@ -182,7 +182,7 @@ func TestImportPrintErrors(t *testing.T) {
 	cmd := new(cobra.Command)
 	cmd.SetOut(brokenWriter{})
 	cmd.SetErr(io.Discard)
-	err := printToken(cmd, &keyResponse{keyView: keyView{ID: "key_1", Token: tokenLike("x")}}, false, "made")
+	err := printToken(cmd, &keyResponse{keyView: keyView{ID: "key_1", Token: tokenLike("x")}}, false, "created")
 	if err == nil || !strings.Contains(err.Error(), "rotate") || strings.Contains(err.Error(), "dgk_") {
 		t.Error(err)
 	}

@@ -61,11 +61,11 @@ If the connection to the gate fails, the same request is retried once; that neve
 		Args: arguments(0, 0, "this command takes no arguments: name the key with --name, and a source with --source"),
 	}
 	cmd.RunE = where.run(func(ctx context.Context, g *client, cmd *cobra.Command, _ []string) error {
-		var made keyResponse
-		if err := g.call(ctx, http.MethodPost, "/v1/keys", d, uuid.NewString(), &made); err != nil {
+		var created keyResponse
+		if err := g.call(ctx, http.MethodPost, "/v1/keys", d, uuid.NewString(), &created); err != nil {
 			return err
 		}
-		return printToken(cmd, &made, asJSON, "created")
+		return printToken(cmd, &created, asJSON, "created")
 	})
 	where.creates = true
 	cmd.PreRunE = func(cmd *cobra.Command, _ []string) (err error) {
@@ -156,11 +156,11 @@ next request on. "keys show" shows whether the previous token is still used.`,
 		if err != nil {
 			return err
 		}
-		var made keyResponse
+		var created keyResponse
 		in := struct {
 			Grace string `json:"grace"`
 		}{span.String()}
-		err = g.call(ctx, http.MethodPost, keyPath(k.ID)+"/rotate", in, uuid.NewString(), &made)
+		err = g.call(ctx, http.MethodPost, keyPath(k.ID)+"/rotate", in, uuid.NewString(), &created)
 		if broken := (*uncertainError)(nil); errors.As(err, &broken) {
 			return fmt.Errorf("%w\nThe key may have a new token now, which was not printed: see \"keys show %s\", and rotate it "+
 				"again", err, sanitize(k.ID))
@@ -168,7 +168,7 @@ next request on. "keys show" shows whether the previous token is still used.`,
 		if err != nil {
 			return err
 		}
-		return printToken(cmd, &made, asJSON, "rotated")
+		return printToken(cmd, &created, asJSON, "rotated")
 	})
 	cmd.Flags().StringVar(&grace, "grace", "0s", "Grace period: how long the previous token stays valid, such as 24h or 7d; at most 30d")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "Print the key, with the token, as one line of JSON")
@@ -188,31 +188,31 @@ func checkToken(token, id string) error {
 }
 
 // printToken prints a key's new token. If that fails, the token is lost, and the error says so.
-func printToken(cmd *cobra.Command, made *keyResponse, asJSON bool, what string) error {
+func printToken(cmd *cobra.Command, created *keyResponse, asJSON bool, what string) error {
 	out := cmd.OutOrStdout()
-	if made.Token == "" {
-		return failf(exitUnreachable, "the response of the gate has no token for the key %s", sanitize(made.ID))
+	if created.Token == "" {
+		return failf(exitUnreachable, "the response of the gate has no token for the key %s", sanitize(created.ID))
 	}
-	err := checkToken(made.Token, made.ID)
+	err := checkToken(created.Token, created.ID)
 	if err != nil {
 		return err
 	}
 	if asJSON {
-		err = jsonLine(out, made.raw)
+		err = jsonLine(out, created.raw)
 	} else {
-		_, err = io.WriteString(out, made.Token+"\n")
+		_, err = io.WriteString(out, created.Token+"\n")
 	}
 	notes := cmd.ErrOrStderr()
-	fmt.Fprintf(notes, "Key %s (%s) is %s.\n", sanitize(made.ID), sanitize(made.Name), what)
+	fmt.Fprintf(notes, "Key %s (%s) is %s.\n", sanitize(created.ID), sanitize(created.Name), what)
 	if err != nil {
 		return fmt.Errorf("printing the token: %w. It cannot be shown again: rotate the key to get another one", err)
 	}
 	fmt.Fprintln(notes, "The gate does not store the token, so it cannot be shown again.")
-	if made.PreviousExpires != nil {
-		fmt.Fprintf(notes, "The previous token stays valid until %s.\n", formatTime(made.PreviousExpires))
+	if created.PreviousExpires != nil {
+		fmt.Fprintf(notes, "The previous token stays valid until %s.\n", formatTime(created.PreviousExpires))
 	}
-	if made.Problem != "" {
-		fmt.Fprintf(notes, "The key is not usable yet: %s\n", sanitize(made.Problem))
+	if created.Problem != "" {
+		fmt.Fprintf(notes, "The key is not usable yet: %s\n", sanitize(created.Problem))
 	}
 	return nil
 }

@@ -14,17 +14,17 @@ func TestSanitize(t *testing.T) {
 		{"markup is text", "<script>alert(1)</script>", "<script>alert(1)</script>"},
 		{"an escape sequence does not reach the terminal", "a\x1b[2Jb", "a<U+001B>[2Jb"},
 		{"nor one of the 8-bit controls", "a\u009b2Jb", "a<U+009B>2Jb"},
-		{"a line end makes no line", "a\nb\r\nc", "a<U+000A>b<U+000D><U+000A>c"},
-		{"a tab is a blank", "a\tb", "a b"},
-		{"line separators make no line", "a\u2028b\u2029", "a<U+2028>b<U+2029>"},
-		{"the direction is not overridden", "a\u202ecod.exe", "a<U+202E>cod.exe"},
-		{"isolates and marks show", "\u2066a\u2069\u200e\u200f\u061c", "<U+2066>a<U+2069><U+200E><U+200F><U+061C>"},
-		{"what shows as nothing shows", "a\u200bb\ufeff\u00ad\u3164", "a<U+200B>b<U+FEFF><U+00AD><U+3164>"},
-		{"tags show", "a\U000e0041", "a<U+E0041>"},
-		{"text from right to left ends before the next cell", "שלום", "שלום\u200e"},
-		{"what is no UTF-8 shows as bytes", "a\xffb\xc3", "a<FF>b<C3>"},
+		{"a line end is escaped", "a\nb\r\nc", "a<U+000A>b<U+000D><U+000A>c"},
+		{"a tab becomes a space", "a\tb", "a b"},
+		{"line separators are escaped", "a\u2028b\u2029", "a<U+2028>b<U+2029>"},
+		{"direction overrides are escaped", "a\u202ecod.exe", "a<U+202E>cod.exe"},
+		{"isolates and marks are escaped", "\u2066a\u2069\u200e\u200f\u061c", "<U+2066>a<U+2069><U+200E><U+200F><U+061C>"},
+		{"invisible characters are escaped", "a\u200bb\ufeff\u00ad\u3164", "a<U+200B>b<U+FEFF><U+00AD><U+3164>"},
+		{"tags are escaped", "a\U000e0041", "a<U+E0041>"},
+		{"right-to-left text ends with a mark", "שלום", "שלום\u200e"},
+		{"invalid UTF-8 is shown as bytes", "a\xffb\xc3", "a<FF>b<C3>"},
 		{"a replacement character stays", "a\ufffd", "a\ufffd"},
-		{"private characters show", "\ue000\uffff", "<U+E000><U+FFFF>"},
+		{"private-use characters are escaped", "\ue000\uffff", "<U+E000><U+FFFF>"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if got := sanitize(c.in); got != c.out {
@@ -34,7 +34,7 @@ func TestSanitize(t *testing.T) {
 	}
 }
 
-// Whatever the cells hold, the table has one line a row, columns begin in one place, and no line is wider than the terminal.
+// With any content of the cells, a table has one line per row, aligned columns, and no line wider than the terminal.
 func TestTableHostileCells(t *testing.T) {
 	names := []string{
 		"plain", "", "<script>", strings.Repeat("long ", 2000), strings.Repeat("漢", 300), "a\nb\nc", "\x1b]0;title\a\x1b[31m",
@@ -74,7 +74,7 @@ func TestTableHostileCells(t *testing.T) {
 	}
 }
 
-// JSON lines say the same as the JSON they are made of, on one line, and do nothing to a terminal.
+// A JSON line decodes to the same value, is one line, and does not control a terminal.
 func TestJSONLine(t *testing.T) {
 	name := "a\x1b\u009b\u202e\u2028\U000e0041\u200b שלום <b>"
 	in, err := json.MarshalIndent(map[string]any{"name": name, "n": 1}, "", "  ")

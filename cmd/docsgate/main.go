@@ -14,7 +14,7 @@ import (
 
 func main() {
 	caddy.CustomBinaryName = "docsgate"
-	caddy.CustomLongDescription = "docsgate is Caddy with an API key gate for DocsGPT. It has all of Caddy's commands, and in\n" +
-		"addition keys, adopt, doctor and demo. Try \"docsgate demo\"."
+	caddy.CustomLongDescription = "docsgate is Caddy with an API key gate for DocsGPT. It has all of Caddy's commands, and also\n" +
+		"keys, adopt, doctor and demo. Try \"docsgate demo\"."
 	caddycmd.Main()
 }
