@@ -17,10 +17,10 @@ func init() {
 	caddy.RegisterModule(adminKeys{})
 }
 
-// adminPath is where the API for keys is on Caddy's admin endpoint. The command line uses it.
+// adminPath is the path of the API for keys on Caddy's admin endpoint. The command line uses it.
 const adminPath = "/docsgate"
 
-// adminKeys serves the API for keys on Caddy's admin endpoint, which decides itself who may use it.
+// adminKeys serves the API for keys on Caddy's admin endpoint, which does the access control.
 type adminKeys struct{}
 
 // CaddyModule returns the Caddy module information.
@@ -33,8 +33,8 @@ func (adminKeys) Routes() []caddy.AdminRoute {
 	return []caddy.AdminRoute{{Pattern: adminPath + "/", Handler: caddy.AdminHandlerFunc(serveAdmin)}}
 }
 
-// serveAdmin asks for the configuration in force with each request: after a refused one, what this module was provisioned
-// with is gone.
+// serveAdmin looks up the active configuration with each request, since a rejected configuration also provisions this
+// module.
 func serveAdmin(w http.ResponseWriter, r *http.Request) error {
 	app, err := caddy.ActiveContext().AppIfConfigured("docsgate")
 	if err != nil || app.(*App).state == nil {
@@ -42,36 +42,36 @@ func serveAdmin(w http.ResponseWriter, r *http.Request) error {
 	}
 	handler := app.(*App).adminAPI.Load()
 	if handler == nil {
-		return caddy.APIError{HTTPStatus: http.StatusNotImplemented, Err: errors.New("this gate issues no keys: " +
-			"add to the docsgate options the line: feed store")}
+		return caddy.APIError{HTTPStatus: http.StatusNotImplemented, Err: errors.New("this gate does not issue keys: " +
+			"add feed store to the docsgate options")}
 	}
 	serveTracked(w, r, http.StripPrefix(adminPath, *handler))
 	return nil
 }
 
-// openAdmin makes the API for the admin endpoint.
+// openAdmin creates the API for the admin endpoint.
 func (a *App) openAdmin() {
-	gateURL := ""
+	publicURL := ""
 	for _, c := range a.consoles {
-		gateURL = c.Gate
+		publicURL = c.PublicURL
 	}
-	desk := a.keyService(gateURL)
-	desk.AnyAgent = true // who is here can change the configuration, and so list what they like
+	service := a.keyService(publicURL)
+	service.AnyAgent = true // the admin endpoint can change the configuration, and so the list of agents
 	handler := api.New(api.Options{
-		Service: desk, Actor: adminActor, Format: "keys.db", IdempotencyCache: a.state.issued.memory.IdempotencyCache,
+		Service: service, Actor: adminActor, Format: "keys.db", IdempotencyCache: a.state.registry.memory.IdempotencyCache,
 		OnError: func(r *http.Request, err error) {
-			a.logger.Error("keys on the admin endpoint", zap.String("path", r.URL.Path), zap.Error(err))
+			a.logger.Error("API for keys on the admin endpoint failed", zap.String("path", r.URL.Path), zap.Error(err))
 		},
 	})
 	a.adminAPI.Store(&handler)
 }
 
-// adminActor is who uses the admin endpoint. The command line says for whom it acts; whoever gets this far could say
-// anything, and may do anything.
+// adminActor returns the actor of a request to the admin endpoint, for the audit log. The command line sends the name of
+// its user. The name is not verified: the admin endpoint permits everything anyway.
 func adminActor(r *http.Request) registry.Actor {
 	by := registry.Actor{Name: "admin endpoint", RemoteAddr: "admin endpoint"}
-	if who := r.Header.Get("Docsgate-Actor"); who != "" && len(who) <= 100 && keys.IsValidToken(who) {
-		by.Name = "command line (" + who + ")"
+	if user := r.Header.Get("Docsgate-Actor"); user != "" && len(user) <= 100 && keys.IsValidToken(user) {
+		by.Name = "command line (" + user + ")"
 	}
 	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
 		by.RemoteAddr += ", " + host

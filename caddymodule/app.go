@@ -19,56 +19,57 @@ func init() {
 	caddy.RegisterModule(new(App))
 }
 
-// App holds what all gates of one configuration share: where keys come from, and what is known of the DocsGPT behind
-// them. Its JSON stands at apps/docsgate.
+// App holds what all handlers of a configuration share: the feeds of keys, the upstream credential and the version of
+// DocsGPT.
 type App struct {
-	// Where keys come from, in order. Each is a module of the namespace docsgate.feeds. Without any feed there are no
-	// keys, and every request is refused.
+	// The feeds that keys come from, in order of precedence. Without a feed there are no keys, and every request that needs
+	// one is rejected.
 	FeedsRaw []json.RawMessage `json:"feeds,omitempty" caddy:"namespace=docsgate.feeds inline_key=feed"`
 
-	// The credential that requests of keys with a source binding carry to DocsGPT: a personal access token
-	// (DocsGPT 1.x) or a session token. One placeholder, {env.NAME} or {file.PATH}, read when the configuration is
-	// loaded; never the credential itself, since configurations are stored and shown.
+	// The credential for DocsGPT in requests of keys that are bound to sources: a personal access token (DocsGPT 1.x) or a
+	// session token. It must be one placeholder, {env.NAME} or {file.PATH}, which is resolved when the configuration is
+	// loaded. Default: none.
 	UpstreamToken string `json:"upstream_token,omitempty"`
 
-	// What to do about tools of the account that UpstreamToken belongs to, which the model may be offered. Default: an
-	// response that reports a call of one ends with an error, and a warning is logged when the configuration is loaded.
-	// "none": the same without the warning; DocsGPT offers that account none. "allow": clients may use them; what the
-	// tools keep, such as a memory and scheduled tasks, is then shared by all keys that are bound to sources.
+	// What to do about tools of the account of upstream_token, which DocsGPT may offer to the model. Default: a response
+	// that reports a tool call ends with an error, and a warning is logged when the configuration is loaded. "none": the
+	// same without the warning, if DocsGPT offers that account no tools. "allow": clients may use the tools; data of the
+	// tools, such as memory and scheduled tasks, is then shared by all keys that are bound to sources.
 	UpstreamTools string `json:"upstream_tools,omitempty"`
 
-	// The version of the DocsGPT behind the gate, such as "0.16" or "1.1". Default: the newest known. "auto": the
-	// version that it turns out to be when the configuration is loaded, asked of it without any credential.
-	DocsGPT string `json:"docsgpt_version,omitempty"`
+	// The version of DocsGPT, such as "0.16" or "1.1". "auto" detects it when the configuration is loaded, without a
+	// credential. Default: the newest known version.
+	DocsGPTVersion string `json:"docsgpt_version,omitempty"`
 
-	// With "auto", where the DocsGPT is that is asked. Default: the upstream of the first handler that names one.
+	// The address of the DocsGPT whose version "auto" detects. Default: the upstream of the first handler that has one.
 	DocsGPTAddress string `json:"docsgpt_address,omitempty"`
 
-	// How many bytes all uploads together may have in files, over all sites. A quarter is for uploads whose key is not
-	// known yet, which may stand after the file, and a quarter is the most that one key gets. Default: 1 GiB, or four
-	// times the largest max_upload_size. This and the following hold for the whole process.
+	// The maximum disk space of all uploads in flight, in bytes, for the whole process. A quarter is for uploads whose key
+	// is not known yet, since it may follow the file in the form; one key gets at most a quarter. Default: 1 GiB, or four
+	// times the largest max_upload_size.
 	MaxUploadDisk int64 `json:"max_upload_disk,omitempty"`
 
-	// How many bytes per second a request body must have, on average over any 30 seconds. Default: 1024.
+	// The minimum rate of a request body, in bytes per second, on average over any 30 seconds, for the whole process.
+	// Default: 1024.
 	MinBodyRate int64 `json:"min_body_rate,omitempty"`
 
-	// How long requests in flight go on when the process is to exit. Then streams end with an error event, and other
-	// requests with 503, whose code is shutting_down. A reload ends nothing. Default: 20s.
+	// The grace period of requests in flight when the process exits. Afterwards streams end with an error event, and
+	// other requests with status 503 and the code shutting_down. A reload does not end requests. Default: 20s.
 	ShutdownGrace caddy.Duration `json:"shutdown_grace,omitempty"`
 
-	version *docsgpt.Version // nil until it is settled
-	detection
-	ending    ending
-	token     keys.Secret
-	poolKey   string
-	state     *sharedState
-	storeFeed *StoreFeed // nil if no keys are issued here
-	addresses string     // digests of what the placeholders of feeds stand for; another address is another state
-	gates     []*Handler // those that forward by themselves
-	largest   largest    // of all handlers
-	consoles  []*Console
-	adminAPI  atomic.Pointer[http.Handler] // for Caddy's admin endpoint; nil if no keys are issued here
-	logger    *zap.Logger
+	version *docsgpt.Version // nil until it is resolved
+	versionDetection
+	lifetime     configLifetime
+	token        keys.Secret
+	poolKey      string
+	state        *sharedState
+	storeFeed    *StoreFeed   // nil without the feed store
+	addresses    string       // digests of the resolved addresses of feeds; part of the state's key
+	forwarders   []*Handler   // handlers with an upstream
+	maxBodySizes maxBodySizes // largest of all handlers
+	consoles     []*Console
+	adminAPI     atomic.Pointer[http.Handler] // for Caddy's admin endpoint; nil without the feed store
+	logger       *zap.Logger
 }
 
 // CaddyModule returns the Caddy module information.
@@ -76,14 +77,14 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "docsgate", New: func() caddy.Module { return new(App) }}
 }
 
-// Provision reads the keys for the first time, or again after a reload. A bad feed refuses the configuration. With the
-// version "auto" a handler may have to name the upstream first; then all of that happens while it is provisioned.
+// Provision loads the feeds. A feed that cannot be loaded is an error. With the version "auto" and no address it is the
+// first handler with an upstream that loads the feeds, when it is provisioned.
 func (a *App) Provision(ctx caddy.Context) error {
 	a.logger, a.ctx = ctx.Logger(), ctx
 	if a.ShutdownGrace == 0 {
 		a.ShutdownGrace = caddy.Duration(DefaultShutdownGrace)
 	}
-	if err := a.ending.provision(ctx, time.Duration(a.ShutdownGrace)); err != nil {
+	if err := a.lifetime.provision(ctx, time.Duration(a.ShutdownGrace)); err != nil {
 		return err
 	}
 	if a.UpstreamToken != "" {
@@ -97,21 +98,21 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return err
 	}
 	switch {
-	case a.DocsGPT != docsgpt.Auto && a.DocsGPTAddress != "":
-		return errors.New("docsgpt_address is only for the version auto")
-	case a.DocsGPT == docsgpt.Auto && a.DocsGPTAddress != "":
+	case a.DocsGPTVersion != docsgpt.Auto && a.DocsGPTAddress != "":
+		return errors.New("docsgpt_address needs docsgpt_version auto")
+	case a.DocsGPTVersion == docsgpt.Auto && a.DocsGPTAddress != "":
 		return a.resolveVersionAt()
-	case a.DocsGPT == docsgpt.Auto:
+	case a.DocsGPTVersion == docsgpt.Auto:
 		return nil
 	}
-	version, err := docsgpt.FindVersion(a.DocsGPT)
+	version, err := docsgpt.FindVersion(a.DocsGPTVersion)
 	if err != nil {
 		return err
 	}
 	return a.setVersion(version)
 }
 
-// setVersion sets up all that depends on the version.
+// setVersion sets the version, then loads the feeds and the shared state, which depend on it.
 func (a *App) setVersion(version *docsgpt.Version) error {
 	a.version = version
 	fingerprint, err := a.fingerprint()
@@ -123,8 +124,8 @@ func (a *App) setVersion(version *docsgpt.Version) error {
 		return err
 	}
 	if len(feeds) == 0 && a.storeFeed == nil {
-		a.logger.Warn("no feed is configured, so there are no keys and every request is refused; " +
-			"add a feed, such as: feed file keys.yaml")
+		a.logger.Warn("no feed is configured, so every request that needs a key is rejected; " +
+			"add a feed to the docsgate options, such as: feed file keys.yaml")
 	}
 	if err := a.acquireState(a.ctx, fingerprint+a.addresses, feeds); err != nil {
 		return err
@@ -141,24 +142,24 @@ func (a *App) loadFeeds(ctx caddy.Context) ([]keys.Feed, error) {
 	if err != nil {
 		return nil, err
 	}
-	facts := FeedDeps{
+	deps := FeedDeps{
 		Resolve:      resolveSecret,
 		CheckSource:  a.version.CheckSource,
 		CheckSources: a.sourcesCheck(),
 	}
 	var feeds []keys.Feed
 	for _, module := range modules.([]any) {
-		maker, ok := module.(FeedModule)
+		feedModule, ok := module.(FeedModule)
 		if !ok {
-			return nil, fmt.Errorf("module %T is no feed", module)
+			return nil, fmt.Errorf("module %T is not a feed", module)
 		}
 		if store, ok := module.(*StoreFeed); ok {
 			if a.storeFeed != nil {
-				return nil, errors.New("feed store is already specified: the gate could not tell where new keys belong; specify it once")
+				return nil, errors.New("feed store is already specified; specify it once, since new keys are stored there")
 			}
 			a.storeFeed = store
 		}
-		feed, err := maker.Feed(facts)
+		feed, err := feedModule.Feed(deps)
 		if err != nil {
 			return nil, err
 		}
@@ -172,8 +173,9 @@ func (a *App) loadFeeds(ctx caddy.Context) ([]keys.Feed, error) {
 	return feeds, nil
 }
 
-// sourcesCheck returns what tells whether a key may be bound to n sources. Without a credential DocsGPT would take the gate
-// for anybody, or for its owner. It outlives the configuration, so it holds nothing else of it.
+// sourcesCheck returns a function that checks whether a key may be bound to n sources. Without a credential DocsGPT would
+// treat the gate as an anonymous user, or as its owner. The function outlives the configuration, so it must not refer to
+// the app.
 func (a *App) sourcesCheck() func(n int) error {
 	version, anonymous := a.version, a.token.IsZero()
 	return func(n int) error {
@@ -185,7 +187,7 @@ func (a *App) sourcesCheck() func(n int) error {
 	}
 }
 
-// Start begins to watch the feeds. It refuses a console that would be open to the public.
+// Start starts to watch the feeds. It returns an error if a console is reachable from other machines without protection.
 func (a *App) Start() error {
 	if a.state == nil {
 		return errNoUpstream
@@ -200,12 +202,12 @@ func (a *App) Start() error {
 		return err
 	}
 	a.storeVersion()
-	if err := a.ending.start(a.ctx); err != nil {
+	if err := a.lifetime.start(a.ctx); err != nil {
 		return err
 	}
-	if a.state.issued != nil {
-		a.state.issued.installRules(a.rules(a.state))
-		if err := a.state.syncer.Sync(a.ctx, a.state.issued.feed); err != nil {
+	if a.state.registry != nil {
+		a.state.registry.installRules(a.rules(a.state))
+		if err := a.state.syncer.Sync(a.ctx, a.state.registry.feed); err != nil {
 			return err
 		}
 		a.openAdmin()
@@ -220,15 +222,15 @@ func (a *App) Start() error {
 	return nil
 }
 
-// Stop ends the limits of this configuration. All else that is shared with the next one ends with its last user.
+// Stop removes the body limits of this configuration. Other shared state is released by Cleanup.
 func (a *App) Stop() error {
 	unlimitBodies(a)
 	return nil
 }
 
-// Cleanup lets the shared state go.
+// Cleanup releases the shared state.
 func (a *App) Cleanup() error {
-	a.ending.cleanup()
+	a.lifetime.cleanup()
 	if a.state == nil {
 		return nil
 	}

@@ -2,32 +2,32 @@ package caddymodule
 
 import "github.com/docsgate/docsgate/docsgpt"
 
-// setDownloadHeaders makes sure that a file, which a model wrote, never runs as a page of this site.
-func (a *response) setDownloadHeaders() {
-	if !a.x.endpoint.Download {
+// setDownloadHeaders prevents a file, which a model wrote, from running as a page of this site.
+func (res *response) setDownloadHeaders() {
+	if !res.x.endpoint.Download {
 		return
 	}
-	h := a.x.w.Header()
+	h := res.x.w.Header()
 	h["X-Content-Type-Options"] = nosniff
 	h["Content-Security-Policy"] = sandbox
-	if a.header.Get("Content-Disposition") == "" && a.status >= 200 && a.status <= 299 {
-		a.header.Set("Content-Disposition", "attachment")
+	if res.header.Get("Content-Disposition") == "" && res.status >= 200 && res.status <= 299 {
+		res.header.Set("Content-Disposition", "attachment")
 	}
-	a.header.Set("Cache-Control", "private, no-store")
+	res.header.Set("Cache-Control", "private, no-store")
 }
 
 var sandbox = []string{"sandbox; default-src 'none'"}
 
-// isObjectStoreRedirect tells whether DocsGPT sent the address of a file in place of the file.
+// isObjectStoreRedirect reports whether DocsGPT redirects a download to its object store.
 func (x *gatewayRequest) isObjectStoreRedirect(status int) bool {
 	return x.endpoint != nil && x.endpoint.Download && status >= 300 && status <= 399
 }
 
-// likelyCause is what an operator should look at, beside the credential; empty: nothing is known.
+// likelyCause returns a hint for the operator, or "" if there is none.
 func (x *gatewayRequest) likelyCause(r *docsgpt.Error, status int) string {
 	if r.Code == docsgpt.CodeUpstreamError && x.isObjectStoreRedirect(status) {
-		return "DocsGPT answers downloads with addresses of its object store (URL_STRATEGY=s3), which are not " +
-			"passed on: set it to backend"
+		return "DocsGPT redirects downloads to its object store (URL_STRATEGY=s3), which the gate does not relay: " +
+			"set URL_STRATEGY=backend in DocsGPT"
 	}
 	if r.Code == docsgpt.CodeToolsNotAllowed {
 		return "DocsGPT offers the model tools of the account of upstream_token; " + toolsFix

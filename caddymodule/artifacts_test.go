@@ -116,7 +116,7 @@ func TestAddressesOfAnObjectStoreAreNotPassedOn(t *testing.T) {
 
 func TestSpeech(t *testing.T) {
 	fileWays(t, "", func(t *testing.T, g *gate) {
-		audio, language := filePart("a.wav"), sourceResult(`name="language"`, "de")
+		audio, language := filePart("a.wav"), formPart(`name="language"`, "de")
 		for name, c := range map[string]struct {
 			send   func() reply
 			status int
@@ -165,7 +165,7 @@ func TestLiveTranscriptionBelongsToItsKey(t *testing.T) {
 			t.Errorf("got %s?%s", call.Body, call.RawQuery)
 		}
 		chunk := func(session, index string) reply {
-			return g.sendForm("/api/stt/live/chunk", sourceResult(`name="session_id"`, session), sourceResult(`name="chunk_index"`, index),
+			return g.sendForm("/api/stt/live/chunk", formPart(`name="session_id"`, session), formPart(`name="chunk_index"`, index),
 				filePart("a.webm"), keyPart(tokenAgent))
 		}
 		finish := func(session string) reply {

@@ -49,15 +49,15 @@ func fileSite(site string) string {
 
 const edge = "a-boundary-of-a-client"
 
-// sourceResult is a part of a form, with what stands after "form-data; ".
-func sourceResult(disposition, content string) string {
+// formPart returns a part of a form; disposition follows "form-data; ".
+func formPart(disposition, content string) string {
 	return "--" + edge + "\r\nContent-Disposition: form-data; " + disposition + "\r\n\r\n" + content + "\r\n"
 }
 
-func keyPart(token string) string { return sourceResult(`name="api_key"`, token) }
+func keyPart(token string) string { return formPart(`name="api_key"`, token) }
 
 func filePart(name string) string {
-	return sourceResult(`name="file"; filename="`+name+`"`, "content of "+name)
+	return formPart(`name="file"; filename="`+name+`"`, "content of "+name)
 }
 
 // sendForm sends a form of these parts.
@@ -122,7 +122,7 @@ func TestUploadWithTheKeyAnywhere(t *testing.T) {
 	fileWays(t, "", func(t *testing.T, g *gate) {
 		const path, file = "/api/store_attachment", "file[a.txt]=content of a.txt"
 		agent := file + "\napi_key[]=" + agentAlpha
-		other := sourceResult(`name="agent_id"`, "x") + sourceResult(`name="user"`, "y")
+		other := formPart(`name="agent_id"`, "x") + formPart(`name="user"`, "y")
 		for name, c := range map[string]struct {
 			path   string
 			parts  []string
@@ -162,9 +162,9 @@ func TestUploadWithTheKeyAnywhere(t *testing.T) {
 				path + "?api_key=" + tokenAgent + "&api%5Fkey=x", []string{filePart("a.txt")}, 400, "bad_request", "",
 			},
 			"no file":         {path, []string{keyPart(tokenAgent)}, 400, "bad_request", ""},
-			"a key as a file": {path, []string{filePart("a.txt"), sourceResult(`name="api_key"; filename="x"`, tokenAgent)}, 400, "bad_request", ""},
+			"a key as a file": {path, []string{filePart("a.txt"), formPart(`name="api_key"; filename="x"`, tokenAgent)}, 400, "bad_request", ""},
 			"two names in one part": {
-				path, []string{filePart("a.txt"), sourceResult(`name="x"; name="api_key"`, tokenAgent)}, 400, "bad_request", "",
+				path, []string{filePart("a.txt"), formPart(`name="x"; name="api_key"`, tokenAgent)}, 400, "bad_request", "",
 			},
 			"a type that DocsGPT does not read": {path, []string{filePart("a.mp4"), keyPart(tokenAgent)}, 400, "file_not_accepted", "-"},
 			"a bad agent key":                   {path, []string{filePart("a.txt"), keyPart(tokenStale)}, 502, "upstream_refused", "-"},
@@ -363,7 +363,7 @@ const tokenSourceObject = "canary-token-object"
 func TestUploadLimits(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	fileWays(t, "max_upload_size 1MiB", func(t *testing.T, g *gate) {
-		big := sourceResult(`name="file"; filename="a.txt"`, strings.Repeat("x", 1<<20))
+		big := formPart(`name="file"; filename="a.txt"`, strings.Repeat("x", 1<<20))
 		r := g.sendForm("/api/store_attachment", keyPart(tokenAgent), big)
 		if r.status != http.StatusRequestEntityTooLarge {
 			t.Errorf("announced: %d %s", r.status, r.body)
@@ -373,7 +373,7 @@ func TestUploadLimits(t *testing.T) {
 		if resp.status != http.StatusRequestEntityTooLarge {
 			t.Errorf("not announced: %d %s", resp.status, resp.body)
 		}
-		fits := sourceResult(`name="file"; filename="a.txt"`, strings.Repeat("x", 1<<20-1000))
+		fits := formPart(`name="file"; filename="a.txt"`, strings.Repeat("x", 1<<20-1000))
 		if r = g.sendForm("/api/store_attachment", fits, keyPart(tokenAgent)); r.status != http.StatusOK {
 			t.Errorf("below: %d %s", r.status, r.body)
 		}
@@ -418,7 +418,7 @@ func (z *zeros) Read(p []byte) (int, error) {
 
 // hugeForm is a form with a file of that size, made while it is read.
 func hugeForm(size int64) io.Reader {
-	head, tail, _ := strings.Cut(sourceResult(`name="file"; filename="a.txt"`, "|"), "|")
+	head, tail, _ := strings.Cut(formPart(`name="file"; filename="a.txt"`, "|"), "|")
 	return io.MultiReader(strings.NewReader(head), &zeros{size}, strings.NewReader(tail+keyPart(tokenAgent)+"--"+edge+"--\r\n"))
 }
 
@@ -496,7 +496,7 @@ func TestUploadsLeaveNothingBehind(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("TMPDIR", dir)
 	fileWays(t, "", func(t *testing.T, g *gate) {
-		large := sourceResult(`name="file"; filename="a.txt"`, strings.Repeat("x", 2<<20))
+		large := formPart(`name="file"; filename="a.txt"`, strings.Repeat("x", 2<<20))
 		for _, token := range []string{tokenAgent, "wrong"} {
 			g.sendForm("/api/store_attachment", large, keyPart(token))
 		}
@@ -535,7 +535,7 @@ func (w waiting) Read([]byte) (int, error) {
 func TestTooManyUploads(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	fileWaysWith(t, "min_body_rate 1B", "", func(t *testing.T, g *gate) {
-		begin := sourceResult(`name="file"; filename="a.txt"`, strings.Repeat("x", 600<<10))
+		begin := formPart(`name="file"; filename="a.txt"`, strings.Repeat("x", 600<<10))
 		ctx, stop := context.WithCancel(t.Context())
 		var crowd sync.WaitGroup
 		var r reply
@@ -575,12 +575,12 @@ func TestTooManyUploads(t *testing.T) {
 func TestUploadThatCannotBeStored(t *testing.T) {
 	fileWays(t, "", func(t *testing.T, g *gate) {
 		t.Setenv("TMPDIR", g.dir+"/missing")
-		r := g.sendForm("/api/store_attachment", sourceResult(`name="file"; filename="a.txt"`, strings.Repeat("x", 1<<20)), keyPart(tokenAgent))
+		r := g.sendForm("/api/store_attachment", formPart(`name="file"; filename="a.txt"`, strings.Repeat("x", 1<<20)), keyPart(tokenAgent))
 		if r.status != http.StatusServiceUnavailable {
 			t.Errorf("%d %s", r.status, r.body)
 		}
 		checkShape(t, "/api/store_attachment", r, "upload_failed")
-		if !strings.Contains(g.logged(), "an upload cannot be stored") {
+		if !strings.Contains(g.logged(), "storing an upload failed") {
 			t.Error("nothing is logged")
 		}
 	})

@@ -16,8 +16,8 @@ import (
 
 func init() {
 	httpcaddyfile.RegisterHandlerDirective("docsgate", parseDirective)
-	// With no upstream named the next handler forwards, so the gate comes just before those that do. Directives that
-	// restrict a site further, such as basic_auth, come before it.
+	// Without an upstream the next handler forwards, so the gate is ordered directly before reverse_proxy. Directives that
+	// restrict access, such as basic_auth, come before it.
 	httpcaddyfile.RegisterDirectiveOrder("docsgate", httpcaddyfile.Before, "reverse_proxy")
 }
 
@@ -33,7 +33,7 @@ func parseDirective(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, e
 //
 //	docsgate [<matcher>] [<upstream>] {
 //		endpoints <groups...>                  # see docs/configuration.md; default: widget
-//		allow_fields <fields...>               # further body fields to let through
+//		allow_fields <fields...>               # additional body fields to forward
 //		max_body_size <size>                   # default: 4MiB
 //		max_upload_size <size>                 # default: 100MiB
 //		max_history_entries <number>           # default: 500
@@ -58,7 +58,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
 	if d.NextArg() {
 		h.Upstream = d.Val()
-		// An address that is known now is checked now, where the error can name file and line.
+		// An address without placeholders is checked here, where the error has the file and the line.
 		if !strings.Contains(h.Upstream, "{") {
 			if _, err := upstream.ParseAddress(h.Upstream); err != nil {
 				return d.WrapErr(err)
@@ -89,7 +89,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// option is a subdirective with the function that parses it.
+// option is a subdirective and its parser.
 type option struct {
 	name  string
 	parse func(*Handler, *caddyfile.Dispenser) error
@@ -99,8 +99,8 @@ type option struct {
 var options = []option{
 	{"endpoints", (*Handler).unmarshalEndpoints},
 	{"allow_fields", (*Handler).unmarshalAllowFields},
-	{"max_body_size", sizeOption("4MiB", func(h *Handler) *int64 { return &h.MaxBody })},
-	{"max_upload_size", sizeOption("100MiB", func(h *Handler) *int64 { return &h.MaxUpload })},
+	{"max_body_size", sizeOption("4MiB", func(h *Handler) *int64 { return &h.MaxBodySize })},
+	{"max_upload_size", sizeOption("100MiB", func(h *Handler) *int64 { return &h.MaxUploadSize })},
 	{"max_history_entries", countOption("500", func(h *Handler) *int { return &h.MaxHistoryEntries })},
 	{"max_history_size", sizeOption("256KiB", func(h *Handler) *int64 { return &h.MaxHistorySize })},
 	{"max_messages", countOption("1000", func(h *Handler) *int { return &h.MaxMessages })},
@@ -110,7 +110,7 @@ var options = []option{
 	{"max_in_flight_per_key", countOption("16", func(h *Handler) *int { return &h.MaxInFlightPerKey })},
 	{"dial_timeout", durationOption(func(h *Handler) *caddy.Duration { return &h.DialTimeout })},
 	{"response_header_timeout", durationOption(func(h *Handler) *caddy.Duration { return &h.ResponseHeaderTimeout })},
-	{"stream_idle_timeout", durationOption(func(h *Handler) *caddy.Duration { return &h.IdleTimeout })},
+	{"stream_idle_timeout", durationOption(func(h *Handler) *caddy.Duration { return &h.StreamIdleTimeout })},
 	{"keepalive", durationOption(func(h *Handler) *caddy.Duration { return &h.IdleConnTimeout })},
 	{"client_write_timeout", durationOption(func(h *Handler) *caddy.Duration { return &h.ClientWriteTimeout })},
 	{"client_min_rate", (*Handler).unmarshalClientMinRate},
@@ -136,11 +136,11 @@ func (h *Handler) unmarshalEndpoints(d *caddyfile.Dispenser) error {
 	seen := map[string]bool{}
 	for _, name := range h.Endpoints {
 		if seen[name] {
-			return d.Errf("endpoints names %q twice", name)
+			return d.Errf("endpoint group %q is specified twice", name)
 		}
 		seen[name] = true
 		if !docsgpt.ValidGroup(docsgpt.Group(name)) {
-			return d.Errf("unknown endpoint group %q: known are %s", name, docsgpt.GroupList())
+			return d.Errf("unrecognized endpoint group %q: must be one of %s", name, docsgpt.GroupList())
 		}
 	}
 	return nil
@@ -167,7 +167,7 @@ func sizeOption(example string, field func(*Handler) *int64) func(*Handler, *cad
 		}
 		size, err := humanize.ParseBytes(text)
 		if err != nil || size < 1<<10 || size > 1<<30 {
-			return d.Errf("%s %s: write a size from 1KiB to 1GiB, such as %s", name, text, example)
+			return d.Errf("%s must be a size from 1KiB to 1GiB, such as %[3]s; got %[2]s", name, text, example)
 		}
 		*field(h) = int64(size)
 		return nil
@@ -181,7 +181,7 @@ func (h *Handler) unmarshalClientMinRate(d *caddyfile.Dispenser) error {
 	}
 	size, err := humanize.ParseBytes(text)
 	if err != nil || size < 1 || size > 1<<20 {
-		return d.Errf("client_min_rate %s: write a size for each second, from 1B to 1MiB, such as 1KiB", text)
+		return d.Errf("client_min_rate must be a size per second from 1B to 1MiB, such as 1KiB; got %s", text)
 	}
 	h.ClientMinRate = int64(size)
 	return nil
@@ -195,7 +195,7 @@ func durationOption(field func(*Handler) *caddy.Duration) func(*Handler, *caddyf
 		}
 		duration, err := caddy.ParseDuration(text)
 		if err != nil || duration <= 0 {
-			return d.Errf("%s %s: write a time above zero, such as 30s or 10m", name, text)
+			return d.Errf("%s must be a positive duration, such as 30s or 10m; got %s", name, text)
 		}
 		*field(h) = caddy.Duration(duration)
 		return nil

@@ -20,7 +20,7 @@ func init() {
 // parseOption sets up the app from the global option:
 //
 //	docsgate {
-//		feed <module> [<args...>]             # where keys come from; may be specified several times
+//		feed <module> [<args...>]             # feed of keys; may be specified several times
 //		upstream_token {env.<name>}|{file.<path>}
 //		upstream_tools none|allow
 //		docsgpt_version <version>|auto [<address>]
@@ -30,8 +30,8 @@ func init() {
 //	}
 func parseOption(d *caddyfile.Dispenser, existing any) (any, error) {
 	if existing != nil {
-		d.Next() // so that the error names the second one's line
-		return nil, d.Err("docsgate is already specified: put all its options into one block")
+		d.Next() // the error has the line of the second block
+		return nil, d.Err("docsgate is already specified: merge the blocks")
 	}
 	app := &App{}
 	if err := app.UnmarshalCaddyfile(d); err != nil {
@@ -53,8 +53,8 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			err = a.unmarshalFeed(d)
 		case "upstream_token":
 			if err = unmarshalOnce(d, &a.UpstreamToken); err == nil {
-				if _, known := placeholderOf(a.UpstreamToken); !known {
-					err = d.Err(errClearSecret.Error())
+				if _, known := parsePlaceholder(a.UpstreamToken); !known {
+					err = d.Err(errPlaintextSecret.Error())
 				}
 			}
 		case "upstream_tools":
@@ -66,9 +66,9 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		case "docsgpt_version":
 			err = a.unmarshalVersion(d)
 		case "max_upload_disk":
-			err = unmarshalSize(d, &a.MaxUploadDisk, 1<<20, 1<<50, "from 1MiB to 1PiB, such as 2GiB")
+			err = unmarshalSize(d, &a.MaxUploadDisk, 1<<20, 1<<50, "a size from 1MiB to 1PiB, such as 2GiB")
 		case "min_body_rate":
-			err = unmarshalSize(d, &a.MinBodyRate, 1, 1<<20, "a second from 1B to 1MiB, such as 1KiB")
+			err = unmarshalSize(d, &a.MinBodyRate, 1, 1<<20, "a size per second from 1B to 1MiB, such as 1KiB")
 		case "shutdown_grace":
 			err = a.unmarshalShutdownGrace(d)
 		default:
@@ -92,27 +92,27 @@ func (a *App) unmarshalShutdownGrace(d *caddyfile.Dispenser) error {
 	}
 	duration, err := caddy.ParseDuration(text)
 	if err != nil || duration <= 0 {
-		return d.Errf("shutdown_grace %s: write a time above zero, such as 20s", text)
+		return d.Errf("shutdown_grace must be a positive duration, such as 20s; got %s", text)
 	}
 	a.ShutdownGrace = caddy.Duration(duration)
 	return nil
 }
 
-// unmarshalVersion reads the version, and with "auto" perhaps an address.
+// unmarshalVersion parses "docsgpt_version <version>|auto [<address>]".
 func (a *App) unmarshalVersion(d *caddyfile.Dispenser) error {
-	if a.DocsGPT != "" {
+	if a.DocsGPTVersion != "" {
 		return alreadySpecified(d)
 	}
 	args := d.RemainingArgs()
 	if len(args) == 0 || len(args) > 1 && args[0] != docsgpt.Auto || len(args) > 2 {
 		return d.ArgErr()
 	}
-	a.DocsGPT = args[0]
+	a.DocsGPTVersion = args[0]
 	switch {
-	case a.DocsGPT == "":
-		return d.Err("docsgpt_version is empty")
-	case a.DocsGPT != docsgpt.Auto:
-		if _, err := docsgpt.FindVersion(a.DocsGPT); err != nil {
+	case a.DocsGPTVersion == "":
+		return d.Err("docsgpt_version must not be empty")
+	case a.DocsGPTVersion != docsgpt.Auto:
+		if _, err := docsgpt.FindVersion(a.DocsGPTVersion); err != nil {
 			return d.Err(err.Error())
 		}
 	case len(args) == 2:
@@ -126,7 +126,7 @@ func (a *App) unmarshalVersion(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// unmarshalFeed reads one feed, whose arguments are its module's own.
+// unmarshalFeed parses "feed <module> [<args...>]"; the module parses the arguments.
 func (a *App) unmarshalFeed(d *caddyfile.Dispenser) error {
 	if !d.NextArg() {
 		return d.ArgErr()
@@ -134,7 +134,7 @@ func (a *App) unmarshalFeed(d *caddyfile.Dispenser) error {
 	name := d.Val()
 	const namespace = "docsgate.feeds."
 	if _, err := caddy.GetModule(namespace + name); err != nil {
-		return d.Errf("unknown feed %q: known are %s", name, feedNames())
+		return d.Errf("unrecognized feed %q: must be one of %s", name, feedNames())
 	}
 	module, err := caddyfile.UnmarshalModule(d, namespace+name)
 	if err != nil {
@@ -169,13 +169,13 @@ func unmarshalOnce(d *caddyfile.Dispenser, to *string) error {
 		return d.ArgErr()
 	}
 	if *to == "" {
-		return d.Errf("%s is empty", option)
+		return d.Errf("%s must not be empty", option)
 	}
 	return nil
 }
 
-// unmarshalSize reads a size that may stand once.
-func unmarshalSize(d *caddyfile.Dispenser, to *int64, least, most uint64, example string) error {
+// unmarshalSize parses the size of an option that may be specified once. expected describes valid values.
+func unmarshalSize(d *caddyfile.Dispenser, to *int64, least, most uint64, expected string) error {
 	var text string
 	option := d.Val()
 	if err := unmarshalOnce(d, &text); err != nil {
@@ -186,7 +186,7 @@ func unmarshalSize(d *caddyfile.Dispenser, to *int64, least, most uint64, exampl
 	}
 	size, err := humanize.ParseBytes(text)
 	if err != nil || size < least || size > most {
-		return d.Errf("%s %s: write a size %s", option, text, example)
+		return d.Errf("%s must be %s; got %s", option, expected, text)
 	}
 	*to = int64(size)
 	return nil

@@ -7,8 +7,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
 
-// renamed maps names that options had before the first release to their names now. Configurations of that time get an
-// error that says what to write.
+// renamed maps option names from before the first release to their current names, for the error message.
 var renamed = map[string]string{
 	"allow":              "allow_fields",
 	"max_body":           "max_body_size",
@@ -28,17 +27,17 @@ var renamed = map[string]string{
 	"poll":               "poll_interval",
 }
 
-// unrecognized returns the error for the subdirective under the cursor. known are those that exist in its block, in the
-// order in which the error lists them.
+// unrecognized returns the error for the subdirective at the cursor. known lists the valid subdirectives of its block, in
+// the order of the error message.
 func unrecognized(d *caddyfile.Dispenser, known ...string) error {
 	name := d.Val()
 	if now, ok := renamed[name]; ok && slices.Contains(known, strings.SplitN(now, ",", 2)[0]) {
 		return d.Errf("unrecognized subdirective '%s': it was renamed to %s", name, now)
 	}
-	return d.Errf("unrecognized subdirective '%s': known are %s", name, strings.Join(known, ", "))
+	return d.Errf("unrecognized subdirective '%s': must be one of %s", name, strings.Join(known, ", "))
 }
 
-// alreadySpecified returns the error for an option that may be specified once.
+// alreadySpecified returns the error for the option at the cursor, which may be specified once.
 func alreadySpecified(d *caddyfile.Dispenser) error {
 	return d.Errf("%s is already specified", d.Val())
 }

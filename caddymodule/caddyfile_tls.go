@@ -7,7 +7,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddytls"
 )
 
-// upstreamTLS returns the TLS settings of the upstream, which any of the tls_ options makes.
+// upstreamTLS returns the TLS settings of the upstream, and creates them on first use.
 func (h *Handler) upstreamTLS() *reverseproxy.TLSConfig {
 	if h.TLS == nil {
 		h.TLS = new(reverseproxy.TLSConfig)
@@ -26,7 +26,7 @@ func (h *Handler) unmarshalTrustPool(d *caddyfile.Dispenser) error {
 		return err
 	}
 	if _, ok := module.(caddytls.CA); !ok {
-		return d.Errf("module tls.ca_pool.source.%s is not a source of certificate authorities", name)
+		return d.Errf("module tls.ca_pool.source.%s is not a certificate pool provider", name)
 	}
 	h.upstreamTLS().CARaw = caddyconfig.JSONModuleObject(module, "provider", name, nil)
 	return nil

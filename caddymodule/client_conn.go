@@ -11,19 +11,18 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// clientConn is a client's connection. net/http reads one byte ahead while a handler runs, and stops there: a client
-// that sends a byte and then disconnects is not noticed before something is written to it. So the gate looks at the
-// socket by itself. It is safe for concurrent use.
+// clientConn is a client's connection. While a handler runs, net/http reads at most one byte ahead, so it does not notice
+// that a client disconnects after it has sent a byte. The gate therefore polls the socket. It is safe for concurrent use.
 type clientConn struct {
 	net.Conn
-	socket  syscall.RawConn // nil: the socket is hidden in wrappers
+	socket  syscall.RawConn // nil: no access to the socket, because of wrappers
 	tcp     bool
 	limited atomic.Bool // see limitUnsent
 }
 
 type clientConnKey struct{}
 
-// keepConns makes a server keep each connection in the context of its requests. Several handlers of one server share it.
+// keepConns makes the server put each connection into the context of its requests. Several handlers may call it.
 func keepConns(ctx caddy.Context) {
 	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok {
 		server.RegisterConnContext(withClientConn)
@@ -37,13 +36,13 @@ func withClientConn(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, clientConnKey{}, newClientConn(c))
 }
 
-// clientConnOf returns nil where the server does not give connections to handlers, as with HTTP/3.
+// clientConnOf returns the connection of a request, or nil if it is unknown, as with HTTP/3.
 func clientConnOf(ctx context.Context) *clientConn {
 	c, _ := ctx.Value(clientConnKey{}).(*clientConn)
 	return c
 }
 
-// maxWrappers is how many wrappers of a connection are looked through: TLS, and those of Caddy's listeners.
+// maxWrappers is the maximum number of wrappers of a connection that are unwrapped: TLS, and those of Caddy's listeners.
 const maxWrappers = 8
 
 func newClientConn(c net.Conn) *clientConn {
@@ -71,7 +70,7 @@ func newClientConn(c net.Conn) *clientConn {
 	return client
 }
 
-// embeddedConn returns the connection that a struct embeds, or nil. Caddy's own wrappers have no method for it.
+// embeddedConn returns the connection that a struct embeds, or nil. Caddy's wrappers have no method for it.
 func embeddedConn(c net.Conn) net.Conn {
 	v := reflect.ValueOf(c)
 	if v.Kind() == reflect.Pointer {
@@ -80,7 +79,7 @@ func embeddedConn(c net.Conn) net.Conn {
 	if v.Kind() != reflect.Struct {
 		return nil
 	}
-	// An embedded pointer may be nil, so that its fields cannot be reached.
+	// Fails if an embedded pointer is nil.
 	field, err := v.FieldByIndexErr(embeddedIndex(v.Type()))
 	if err != nil || !field.CanInterface() {
 		return nil

@@ -2,8 +2,8 @@ package caddymodule
 
 import "golang.org/x/sys/unix"
 
-// disconnected reports whether the client has closed its end, or the connection is broken. It reads nothing: what a
-// client has sent ahead stays for the next request.
+// disconnected reports whether the client has closed the connection, or the connection is broken. It does not read from
+// the socket.
 func (c *clientConn) disconnected() bool {
 	if c.socket == nil {
 		return false
@@ -17,19 +17,18 @@ func (c *clientConn) disconnected() bool {
 	return err == nil && closed
 }
 
-// unsentLimit is how much the system holds for a client beyond what is on its way to it, in bytes. Linux would hold
-// megabytes, and wake a blocked writer only when a third of them is sent: a slow client would look like one that reads
-// nothing.
+// unsentLimit is how much unsent data the kernel buffers for a client, in bytes. By default Linux buffers megabytes and
+// wakes a blocked writer only when a third of them is sent, so a slow client would look like one that reads nothing.
 const unsentLimit = 32 << 10
 
-// limitUnsent bounds what the system holds for this client, once for each connection. It costs no throughput: what is
-// on its way is not limited.
+// limitUnsent limits the unsent data of the connection, once. It does not reduce the throughput, since data in transit is
+// not limited.
 func (c *clientConn) limitUnsent() {
 	if !c.tcp || c.socket == nil || c.limited.Swap(true) {
 		return
 	}
 	_ = c.socket.Control(func(fd uintptr) {
-		// Without it the client is only bounded less exactly.
+		// On failure the limits of clientWriter are only less exact.
 		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, unsentLimit)
 	})
 }

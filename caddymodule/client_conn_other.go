@@ -2,9 +2,9 @@
 
 package caddymodule
 
-// disconnected reports whether the client has closed its end. Only Linux tells without reading; elsewhere a client that
-// has sent a byte ahead and disconnects is noticed with the next write.
+// disconnected reports false: only on Linux it is known without reading. On other systems the next write notices that a
+// client has sent a byte ahead and disconnected.
 func (*clientConn) disconnected() bool { return false }
 
-// limitUnsent does nothing here: the system's own buffers count.
+// limitUnsent does nothing; the default buffers of the system are used.
 func (*clientConn) limitUnsent() {}

@@ -10,71 +10,71 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// Defaults of how slow a client may be.
+// Defaults of Handler.ClientWriteTimeout and Handler.ClientMinRate.
 const (
-	// DefaultClientWriteTimeout is how long writing to a client may be blocked.
+	// DefaultClientWriteTimeout is how long a client may block writes.
 	DefaultClientWriteTimeout = 30 * time.Second
-	// DefaultClientMinRate is how fast a client that keeps the gate waiting must read, in bytes per second. GPRS has
-	// some thousand.
+	// DefaultClientMinRate is the minimum rate at which a client that blocks writes must read, in bytes per second. GPRS
+	// has some thousands.
 	DefaultClientMinRate = 1 << 10
 )
 
 const (
-	// writeSize is how much is written at once, so that a slow client is seen to make progress. It is what net/http
-	// buffers.
+	// writeSize is the largest single write, in bytes, so that the progress of a slow client is measured. It is the size
+	// of net/http's buffer.
 	writeSize = 4 << 10
-	// noticeable is the shortest time that counts as being blocked.
-	noticeable = time.Millisecond
-	// finalWrite is how long a client may take for what it is told at the end of the process.
+	// minBlocked is the shortest duration of a write that counts as blocked.
+	minBlocked = time.Millisecond
+	// finalWrite is how long a client may block writes once the process is exiting.
 	finalWrite = 2 * time.Second
 )
 
 var errClientSlow = errors.New("the client reads too slowly")
 
-// clientWriter is the response writer of a request. From limit on it bounds how long the client may block it: a credit
-// of time shrinks while a write is blocked and grows with what is written. The time between writes never counts, nor
-// does a client that reads as fast as it is written to. Several goroutines may write one after the other, not at once.
+// clientWriter is the response writer of a request. After limit was called it limits how long the client may block it, with
+// a credit of time that shrinks while a write is blocked and grows with each byte written. Time between writes does not
+// count. It is not safe for concurrent use.
 type clientWriter struct {
 	http.ResponseWriter
-	idle    *caddyhttp.IdleTimeoutWriter // sets and clears deadlines around each write; nil: control does
+	idle    *caddyhttp.IdleTimeoutWriter // sets and clears deadlines around each write; nil: use control
 	control *http.ResponseController     // nil: deadlines are not supported
-	http2   bool                         // a deadline ends the stream even when nothing is written
+	http2   bool                         // a deadline ends the stream even between writes
 
-	timeout  time.Duration // the most credit; 0: no limit
-	rate     int64         // bytes that give a second of credit
-	operator time.Duration // the server's own limit for each write; 0: none
-	credit   time.Duration
-	armed    time.Duration // for each write
+	timeout       time.Duration // maximum credit; 0: no limit
+	rate          int64         // bytes per second of credit
+	serverTimeout time.Duration // Caddy's limit for each write; 0: none
+	credit        time.Duration
+	writeTimeout  time.Duration // deadline of each write
 
-	final atomic.Bool // the process ends
-	slow  atomic.Bool // a write was given up
+	final atomic.Bool // the process is exiting
+	slow  atomic.Bool // a write timed out
 }
 
-// limit makes the limits count.
+// limit starts to enforce the limits.
 func (c *clientWriter) limit(r *http.Request, timeout time.Duration, rate int64) {
 	c.timeout, c.credit, c.rate, c.http2 = timeout, timeout, rate, r.ProtoMajor == 2
 	if _, c.idle = caddyhttp.IdleTimeoutsFromContext(r.Context()); c.idle != nil {
-		c.operator = c.idle.Deadline.Timeout
+		c.serverTimeout = c.idle.Deadline.Timeout
 	} else {
 		c.control = http.NewResponseController(c.ResponseWriter)
 	}
-	c.arm()
+	c.setWriteTimeout()
 }
 
-// arm sets the time for the following writes. Caddy's minimum rate counts from the beginning of the request, so that the
-// upstream's pauses would count, too; it is replaced.
-func (c *clientWriter) arm() {
-	c.armed = c.credit + c.worth(writeSize)
-	if c.operator > 0 {
-		c.armed = min(c.armed, c.operator)
+// setWriteTimeout sets the timeout of the following writes. It overrides Caddy's minimum rate, which counts from the start of
+// the request and so would include the pauses of the upstream.
+func (c *clientWriter) setWriteTimeout() {
+	c.writeTimeout = c.credit + c.creditFor(writeSize)
+	if c.serverTimeout > 0 {
+		c.writeTimeout = min(c.writeTimeout, c.serverTimeout)
 	}
 	if c.idle != nil {
-		_ = c.idle.Override(c.armed, 0, 0) // the limits count to the end of the request
+		_ = c.idle.Override(c.writeTimeout, 0, 0) // until the end of the request
 	}
 }
 
-// worth is the credit for n bytes.
-func (c *clientWriter) worth(n int) time.Duration {
+// creditFor returns the credit for n bytes.
+func (c *clientWriter) creditFor(n int) time.Duration {
 	return time.Duration(int64(n) * int64(time.Second) / c.rate)
 }
 
@@ -85,72 +85,72 @@ func (c *clientWriter) Write(p []byte) (int, error) {
 	}
 	total := 0
 	for {
-		piece := p[:min(len(p), writeSize)]
-		start := c.begin()
-		n, err := c.ResponseWriter.Write(piece)
+		chunk := p[:min(len(p), writeSize)]
+		start := c.beforeWrite()
+		n, err := c.ResponseWriter.Write(chunk)
 		total += n
-		if err = c.end(start, n, err); err != nil {
+		if err = c.afterWrite(start, n, err); err != nil {
 			return total, err
 		}
-		if p = p[len(piece):]; len(p) == 0 {
+		if p = p[len(chunk):]; len(p) == 0 {
 			return total, nil
 		}
 	}
 }
 
-// FlushError is called by http.ResponseController.
+// FlushError implements the interface of http.ResponseController.
 func (c *clientWriter) FlushError() error {
 	flush := http.NewResponseController(c.ResponseWriter).Flush
 	if c.timeout == 0 {
 		return flush()
 	}
-	start := c.begin()
-	return c.end(start, 0, flush())
+	start := c.beforeWrite()
+	return c.afterWrite(start, 0, flush())
 }
 
-// writeHeader is called before each write.
-func (c *clientWriter) begin() time.Time {
+// beforeWrite sets the deadline of a write and returns its start time.
+func (c *clientWriter) beforeWrite() time.Time {
 	if c.credit > finalWrite && c.final.Load() {
 		c.credit = finalWrite
-		c.arm()
+		c.setWriteTimeout()
 	}
 	now := time.Now()
-	if c.control != nil && c.control.SetWriteDeadline(now.Add(c.armed)) != nil {
+	if c.control != nil && c.control.SetWriteDeadline(now.Add(c.writeTimeout)) != nil {
 		c.control = nil
 	}
 	return now
 }
 
-// end is called after each write.
-func (c *clientWriter) end(start time.Time, n int, err error) error {
+// afterWrite updates the credit. Its error is errClientSlow if the write timed out.
+func (c *clientWriter) afterWrite(start time.Time, n int, err error) error {
 	blocked := time.Since(start)
 	if c.control != nil && c.http2 && err == nil {
 		_ = c.control.SetWriteDeadline(time.Time{})
 	}
 	if err != nil {
-		if blocked >= c.armed || errors.Is(err, os.ErrDeadlineExceeded) {
-			return c.giveUp()
+		if blocked >= c.writeTimeout || errors.Is(err, os.ErrDeadlineExceeded) {
+			return c.timedOut()
 		}
 		return err
 	}
-	if blocked < noticeable && c.credit == c.timeout {
+	if blocked < minBlocked && c.credit == c.timeout {
 		return nil
 	}
 	most := c.timeout
 	if c.final.Load() {
 		most = finalWrite
 	}
-	if c.credit = min(c.credit-blocked+c.worth(n), most); c.credit <= 0 {
-		return c.giveUp()
+	if c.credit = min(c.credit-blocked+c.creditFor(n), most); c.credit <= 0 {
+		return c.timedOut()
 	}
-	// Not with each write: a deadline that is a bit late is as good.
-	if want := c.credit + c.worth(writeSize); want < c.armed-c.timeout/16 || want > c.armed+c.timeout/16 {
-		c.arm()
+	// Not after each write: the timeout may be slightly off.
+	if want := c.credit + c.creditFor(writeSize); want < c.writeTimeout-c.timeout/16 || want > c.writeTimeout+c.timeout/16 {
+		c.setWriteTimeout()
 	}
 	return nil
 }
 
-func (c *clientWriter) giveUp() error {
+func (c *clientWriter) timedOut() error {
 	c.slow.Store(true)
 	return errClientSlow
 }

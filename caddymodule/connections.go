@@ -2,8 +2,8 @@ package caddymodule
 
 import "github.com/docsgate/docsgate/keys/docsgptkeys"
 
-// Connections returns how the databases are reached that keys come from, by the names of their feeds. It is for the doctor,
-// after provisioning; nil if there are none.
+// Connections returns the database connections of feeds by feed name, or nil if there are none. It must be called after
+// provisioning. It is for the command doctor.
 func (a *App) Connections() map[string]docsgptkeys.Connection {
 	if a.state == nil {
 		return nil

@@ -22,35 +22,36 @@ import (
 func init() {
 	caddy.RegisterModule(new(Console))
 	httpcaddyfile.RegisterHandlerDirective("docsgate_console", parseConsole)
-	// After basic_auth, whose user it trusts.
+	// It trusts the user of basic_auth, which is ordered before it.
 	httpcaddyfile.RegisterDirectiveOrder("docsgate_console", httpcaddyfile.Before, "reverse_proxy")
 }
 
-// Console is the web page and the API for keys that the gate issues. It belongs on a site of its own: it answers every
-// path there. It refuses to start without protection: an admin token, an authentication handler such as basic_auth before
-// it, or a listener that only this machine reaches.
+// Console is the web console and the API for keys that the gate issues. It needs a separate site, since it responds on every
+// path. It needs protection, or the configuration is rejected: an admin token, an authentication handler such as basic_auth
+// before it, or a server that listens on loopback addresses only.
 type Console struct {
-	// The token that opens the page and the API: one placeholder, {env.NAME} or {file.PATH}, of at least 16 characters.
-	// Without it there must be another protection.
+	// The admin token for the console and the API, at least 16 characters. It must be one placeholder, {env.NAME} or
+	// {file.PATH}. Default: none; other protection is then required.
 	AdminToken string `json:"admin_token,omitempty"`
 
-	// Where clients reach the gate, such as https://ask.example.com: the examples that the page shows use it.
-	Gate string `json:"public_url,omitempty"`
+	// The URL at which clients reach the gate, such as https://ask.example.com, for the examples in the console. Default:
+	// none.
+	PublicURL string `json:"public_url,omitempty"`
 
-	// The references that keys made on the page and over its API may name as their agents, each one placeholder, {env.NAME} or
-	// {file.PATH}. Others are rejected. Default: none; keys of other feeds can be named by their ids without it, and a DocsGPT
-	// key can be given itself.
+	// The references that users of the console and the API may specify as agents of keys, each one placeholder, {env.NAME}
+	// or {file.PATH}. Other references are rejected; IDs of keys of other feeds and DocsGPT keys are always accepted.
+	// Default: none.
 	Agents []string `json:"agents,omitempty"`
 
-	// Further host names of this console. Only needed without other protection than a local listener, where only names
-	// of this machine are answered: else a web page could reach the console through a name that its owner points here.
-	Hosts []string `json:"allowed_hosts,omitempty"`
+	// Additional host names of the console, for when loopback addresses are its only protection. To prevent DNS rebinding,
+	// it then rejects requests for other hosts than the names of this machine. Default: none.
+	AllowedHosts []string `json:"allowed_hosts,omitempty"`
 
 	app     *App
 	token   keys.Secret
-	local   bool                         // its server is reached from this machine only; set before it opens
-	handler atomic.Pointer[http.Handler] // nil until the app knows the version of DocsGPT
-	trouble logSampler                   // with whom was not let in
+	local   bool                         // its server listens on loopback addresses only; set before open
+	handler atomic.Pointer[http.Handler] // nil until the version of DocsGPT is resolved
+	sampler logSampler                   // for rejected requests
 	logger  *zap.Logger
 }
 
@@ -85,13 +86,13 @@ func (c *Console) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		switch d.Val() {
 		case "admin_token":
 			if err = unmarshalOnce(d, &c.AdminToken); err == nil {
-				if _, known := placeholderOf(c.AdminToken); !known {
-					err = d.Err(errClearSecret.Error())
+				if _, known := parsePlaceholder(c.AdminToken); !known {
+					err = d.Err(errPlaintextSecret.Error())
 				}
 			}
 		case "public_url":
-			if err = unmarshalOnce(d, &c.Gate); err == nil {
-				err = wrapAt(d, checkGateURL(c.Gate))
+			if err = unmarshalOnce(d, &c.PublicURL); err == nil {
+				err = wrapAt(d, checkPublicURL(c.PublicURL))
 			}
 		case "agents":
 			if len(c.Agents) > 0 {
@@ -101,10 +102,10 @@ func (c *Console) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				err = wrapAt(d, checkAgents(c.Agents))
 			}
 		case "allowed_hosts":
-			if len(c.Hosts) > 0 {
+			if len(c.AllowedHosts) > 0 {
 				return alreadySpecified(d)
 			}
-			if c.Hosts = d.RemainingArgs(); len(c.Hosts) == 0 {
+			if c.AllowedHosts = d.RemainingArgs(); len(c.AllowedHosts) == 0 {
 				return d.ArgErr()
 			}
 		default:
@@ -117,11 +118,11 @@ func (c *Console) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// checkAgents refuses what is no reference, without repeating it: it may be a key.
+// checkAgents validates references to agents. Its error does not contain the text, which may be a key.
 func checkAgents(references []string) error {
 	for i, reference := range references {
-		if _, known := placeholderOf(reference); !known {
-			return fmt.Errorf("agents: number %d is no reference: write {env.NAME} or {file.PATH}, and the DocsGPT key there", i+1)
+		if _, known := parsePlaceholder(reference); !known {
+			return fmt.Errorf("agents: number %d is not a reference: it must be {env.NAME} or {file.PATH}, with the DocsGPT key there", i+1)
 		}
 	}
 	return nil
@@ -134,21 +135,21 @@ func wrapAt(d *caddyfile.Dispenser, err error) error {
 	return d.WrapErr(err)
 }
 
-func checkGateURL(text string) error {
+func checkPublicURL(text string) error {
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" ||
 		u.Fragment != "" || u.Path != "" && u.Path != "/" {
-		return errors.New("public_url is the address that clients ask, such as https://ask.example.com")
+		return errors.New("public_url must be the URL at which clients reach the gate, such as https://ask.example.com")
 	}
 	return nil
 }
 
-// Provision reads the token and joins the app.
+// Provision resolves the admin token and registers the console with the app.
 func (c *Console) Provision(ctx caddy.Context) error {
 	c.logger = ctx.Logger()
 	keepConns(ctx)
-	if c.Gate != "" {
-		if err := checkGateURL(c.Gate); err != nil {
+	if c.PublicURL != "" {
+		if err := checkPublicURL(c.PublicURL); err != nil {
 			return err
 		}
 	}
@@ -161,7 +162,7 @@ func (c *Console) Provision(ctx caddy.Context) error {
 			return fmt.Errorf("admin_token: %w", err)
 		}
 		if len(secret) < minAdminToken {
-			return fmt.Errorf("admin_token has fewer than %d characters: make one with, say, openssl rand -hex 20", minAdminToken)
+			return fmt.Errorf("admin_token must have at least %d characters: generate one with, for example, openssl rand -hex 20", minAdminToken)
 		}
 		c.token = keys.NewSecret(secret)
 	}
@@ -179,21 +180,21 @@ func (c *Console) Provision(ctx caddy.Context) error {
 	})
 }
 
-var errNoStore = errors.New("docsgate_console is for keys that the gate issues: add to the docsgate options the line: feed store")
+var errNoStore = errors.New("docsgate_console needs keys that the gate issues: add feed store to the docsgate options")
 
-// minAdminToken is the length of the shortest admin token: guessing is throttled, but a page of this kind is worth years.
+// minAdminToken is the minimum length of the admin token. Guessing is throttled, but an attacker may try for years.
 const minAdminToken = 16
 
-// open makes the handler, when all gates of the configuration are known.
+// open creates the handler, after all handlers of the configuration are provisioned.
 func (c *Console) open() error {
-	desk := c.app.keyService(c.Gate)
-	desk.Agents = c.Agents
+	service := c.app.keyService(c.PublicURL)
+	service.Agents = c.Agents
 	handler, err := console.New(console.Options{
-		Service: desk, Token: c.token, Loopback: c.local && c.token.IsZero(), Hosts: c.Hosts,
+		Service: service, Token: c.token, Loopback: c.local && c.token.IsZero(), Hosts: c.AllowedHosts,
 		User: authenticatedUser, ClientIP: clientIPOf,
-		Feeds: c.app.feedNames, BackupName: "keys.db", SharedState: c.app.state.issued.memory,
+		Feeds: c.app.feedNames, BackupName: "keys.db", SharedState: c.app.state.registry.memory,
 		OnError: func(r *http.Request, err error) {
-			c.logger.Error("console", zap.String("path", r.URL.Path), zap.Error(err))
+			c.logger.Error("console request failed", zap.String("path", r.URL.Path), zap.Error(err))
 		},
 		OnReject: c.logRejected,
 	})
@@ -204,16 +205,16 @@ func (c *Console) open() error {
 	return nil
 }
 
-// logRejected logs who was not let in, not more than once for each address and reason in some seconds: it costs nothing to ask.
-func (c *Console) logRejected(no auth.Rejection) {
-	if skipped, ok := c.trouble.allow(sampleKey{string(no.Reason), no.From}, time.Now()); ok {
-		c.logger.Warn("admin request rejected", zap.String("reason", string(no.Reason)), zap.String("client_ip", no.From),
+// logRejected logs a rejected request, at most once per interval, client IP address and reason.
+func (c *Console) logRejected(rejection auth.Rejection) {
+	if skipped, ok := c.sampler.allow(sampleKey{string(rejection.Reason), rejection.From}, time.Now()); ok {
+		c.logger.Warn("admin request rejected", zap.String("reason", string(rejection.Reason)), zap.String("client_ip", rejection.From),
 			zap.Int("suppressed", skipped))
 	}
 }
 
-// authenticatedUser returns who an authentication handler before the console let in. A gate there lets keys in, not people: it gives
-// the key's ID as the user, for access logs.
+// authenticatedUser returns the user that an authentication handler before the console has authenticated. The handler docsgate
+// authenticates keys, not users, although it sets the user to the ID of the key for access logs.
 func authenticatedUser(r *http.Request) (name string, ok bool) {
 	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	if !ok {
@@ -230,7 +231,7 @@ func clientIPOf(r *http.Request) string {
 	return ip
 }
 
-// ServeHTTP answers every request by itself.
+// ServeHTTP implements caddyhttp.MiddlewareHandler. It never calls the next handler.
 func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
 	handler := c.handler.Load()
 	if handler == nil {

@@ -4,23 +4,23 @@ import (
 	"github.com/docsgate/docsgate/console/keyservice"
 )
 
-// keyService is what the page and the API for keys work with; nil if no keys are issued here. gateURL is where clients reach the
-// gate, if that is known.
-func (a *App) keyService(gateURL string) *keyservice.Service {
-	if a.state == nil || a.state.issued == nil {
+// keyService returns the service that the console and the API use, or nil without the feed store. publicURL is the URL at
+// which clients reach the gate, or "".
+func (a *App) keyService(publicURL string) *keyservice.Service {
+	if a.state == nil || a.state.registry == nil {
 		return nil
 	}
-	d := &keyservice.Service{
-		Registry: a.state.issued.Registry, Index: a.state.catalog, Store: a.state.store, Usage: a.state.usage,
-		Feed: a.state.issued.feed, GateURL: gateURL, TestQuery: a.testQueryFunc(gateURL),
+	service := &keyservice.Service{
+		Registry: a.state.registry.Registry, Index: a.state.index, Store: a.state.store, Usage: a.state.usage,
+		Feed: a.state.registry.feed, GateURL: publicURL, TestQuery: a.testQueryFunc(publicURL),
 	}
 	if a.canListSources() {
-		d.Sources = a.listSources
+		service.Sources = a.listSources
 	}
-	return d
+	return service
 }
 
-// feedNames are the names of all feeds, to filter by.
+// feedNames returns the names of all feeds, for filters.
 func (a *App) feedNames() []string {
 	var names []string
 	for _, status := range a.state.syncer.Status() {

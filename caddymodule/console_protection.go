@@ -12,9 +12,9 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 )
 
-// checkConsoles refuses to start if a console could be reached by people whom nothing keeps out: it has no admin token, no
-// authentication handler such as basic_auth is before it, and its server listens to more than this machine. Whether a
-// request really was authenticated, or is local, is checked again with each request.
+// checkConsoles returns an error if a console is unprotected: it has no admin token, there is no authentication handler such
+// as basic_auth before it, and its server listens on other than loopback addresses. Each request is checked again for
+// whether it was authenticated, or is from this machine.
 func (a *App) checkConsoles() error {
 	if len(a.consoles) == 0 {
 		return nil
@@ -25,21 +25,21 @@ func (a *App) checkConsoles() error {
 	}
 	for _, server := range app.(*caddyhttp.App).Servers {
 		public := publicListener(server)
-		w := walker{server: server, local: public == "", seen: map[visitKey]bool{}}
+		w := walker{server: server, local: public == "", visited: map[visitKey]bool{}}
 		w.walkRoutes(server.Routes, false)
 		if server.Errors != nil {
 			w.walkRoutes(server.Errors.Routes, false)
 		}
-		if w.open {
-			return fmt.Errorf("docsgate_console would be open to everybody who reaches %s: set admin_token "+
-				"{env.DOCSGATE_ADMIN_TOKEN} in its block, put basic_auth before it, or let its site listen to this machine "+
-				"only, with: bind 127.0.0.1", public)
+		if w.unprotected {
+			return fmt.Errorf("docsgate_console would be accessible without authentication on %s: set admin_token "+
+				"{env.DOCSGATE_ADMIN_TOKEN} in its block, add basic_auth to its site, or let the site listen on a loopback "+
+				"address only, with bind 127.0.0.1", public)
 		}
 	}
 	return nil
 }
 
-// publicListener returns the first address that a server listens at and that others than this machine may reach, or "".
+// publicListener returns the first listen address of a server that other machines may reach, or "".
 func publicListener(server *caddyhttp.Server) string {
 	for _, text := range server.Listen {
 		address, err := caddy.ParseNetworkAddress(text)
@@ -59,21 +59,21 @@ func isLoopback(host string) bool {
 	return ip != nil && ip.IsLoopback()
 }
 
-// walker looks for a console without protection of its own in the routes of a server.
+// walker searches the routes of a server for an unprotected console.
 type walker struct {
-	server *caddyhttp.Server
-	local  bool              // only this machine reaches it
-	seen   map[visitKey]bool // of named routes, which may invoke each other
-	open   bool              // there is one that nothing is before
+	server      *caddyhttp.Server
+	local       bool              // the server listens on loopback addresses only
+	visited     map[visitKey]bool // named routes, which may invoke each other
+	unprotected bool              // an unprotected console was found
 }
 
-// visitKey is a named route, as it was come to.
+// visitKey is a named route, and whether authentication comes before it.
 type visitKey struct {
-	route  *caddyhttp.Route
-	behind bool
+	route         *caddyhttp.Route
+	authenticated bool
 }
 
-// walkRoutes walks a list of routes in the order in which requests take them. behind says that an authentication handler comes
+// walkRoutes walks routes in the order in which requests pass them. authenticated says that an authentication handler comes
 // before all of them.
 func (w *walker) walkRoutes(list caddyhttp.RouteList, behind bool) {
 	for i := range list {
@@ -81,7 +81,7 @@ func (w *walker) walkRoutes(list caddyhttp.RouteList, behind bool) {
 	}
 }
 
-// handlers walks one route and returns whether what follows it is behind authentication.
+// handlers walks the handlers of a route. It reports whether an authentication handler comes before the following route.
 func (w *walker) handlers(route *caddyhttp.Route, behind bool) bool {
 	for _, handler := range route.Handlers {
 		switch h := handler.(type) {
@@ -97,21 +97,21 @@ func (w *walker) handlers(route *caddyhttp.Route, behind bool) bool {
 		case *reverseproxy.Handler:
 			w.responses(h.HandleResponse, behind)
 		case *caddyhttp.Invoke:
-			if named := w.server.NamedRoutes[h.Name]; named != nil && !w.seen[visitKey{named, behind}] {
-				w.seen[visitKey{named, behind}] = true
+			if named := w.server.NamedRoutes[h.Name]; named != nil && !w.visited[visitKey{named, behind}] {
+				w.visited[visitKey{named, behind}] = true
 				w.handlers(named, behind)
 			}
 		case *Console:
 			h.local = w.local
 			if !w.local && !behind && h.AdminToken == "" {
-				w.open = true
+				w.unprotected = true
 			}
 		}
 	}
 	return behind
 }
 
-// responses walks the routes that take over from an answer.
+// responses walks the routes that handle responses.
 func (w *walker) responses(list []caddyhttp.ResponseHandler, behind bool) {
 	for i := range list {
 		w.walkRoutes(list[i].Routes, behind)

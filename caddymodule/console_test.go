@@ -44,7 +44,7 @@ func TestConsoleRefusesToBeOpen(t *testing.T) {
 			t.Setenv("ADMIN", adminToken)
 			i.start("respond ok\n")
 			err := i.load(i.config("respond ok\n") + "&(console) {\ndocsgate_console\n}\nhttp://console.test:0 {\nbind " + test.bind + "\n" + test.site + "\n}\n")
-			if refused := err != nil && strings.Contains(err.Error(), "would be open to everybody"); refused != test.refused ||
+			if refused := err != nil && strings.Contains(err.Error(), "would be accessible without authentication"); refused != test.refused ||
 				!refused && err != nil {
 				t.Errorf("refused %t, %v; want %t", refused, err, test.refused)
 			}
@@ -55,16 +55,16 @@ func TestConsoleRefusesToBeOpen(t *testing.T) {
 func TestConsoleSettings(t *testing.T) {
 	tests := map[string]struct{ block, want string }{
 		"no store":        {"{\nadmin_token {env.ADMIN}\n}", "feed store"},
-		"a short token":   {"{\nadmin_token {env.SHORT}\n}", "fewer than 16"},
+		"a short token":   {"{\nadmin_token {env.SHORT}\n}", "at least 16 characters"},
 		"an empty token":  {"{\nadmin_token {env.NONE}\n}", "admin_token"},
-		"a clear token":   {"{\nadmin_token secret\n}", "must not stand here in clear"},
-		"URL with a path": {"{\npublic_url https://ask.example.com/x\n}", "public_url is the address"},
+		"a clear token":   {"{\nadmin_token secret\n}", "must not be in the configuration"},
+		"URL with a path": {"{\npublic_url https://ask.example.com/x\n}", "public_url must be the URL"},
 		"agents twice":    {"{\nagents {env.A}\nagents {env.B}\n}", "agents is already specified"},
 		"no agents":       {"{\nagents\n}", "wrong argument count"},
-		"an agent's key":  {"{\nagents {env.A} 0f0e0d0c-0b0a-0908-0706-050403020100\n}", "number 2 is no reference"},
+		"an agent's key":  {"{\nagents {env.A} 0f0e0d0c-0b0a-0908-0706-050403020100\n}", "number 2 is not a reference"},
 		"URL twice":       {"{\npublic_url http://a\npublic_url http://b\n}", "public_url is already specified"},
 		"a former name":   {"{\ngate http://a\n}", "unrecognized subdirective 'gate': it was renamed to public_url"},
-		"unknown":         {"{\nopen\n}", "unrecognized subdirective 'open': known are admin_token, public_url, agents, allowed_hosts"},
+		"unknown":         {"{\nopen\n}", "unrecognized subdirective 'open': must be one of admin_token, public_url, agents, allowed_hosts"},
 		"an argument":     {"x", "wrong argument count"},
 	}
 	for name, test := range tests {

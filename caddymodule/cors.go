@@ -2,25 +2,25 @@ package caddymodule
 
 import "net/http"
 
-// What a browser may do with an answer. The key is what protects it, so any origin may read it. Preflights cannot
-// name a key, and browsers send one before each question of a widget, so they are answered here, the same for all.
+// CORS headers. Access is controlled by keys, so every origin is allowed. Preflight requests cannot have a key, and browsers
+// send one before each question of a widget, so the gate responds to them itself.
 var (
 	corsOrigin  = []string{"*"}
 	corsExpose  = []string{"Retry-After, X-Request-Id, Mcp-Session-Id"}
-	corsHeaders = []string{ // a star does not cover Authorization, and old browsers do not know it
+	corsHeaders = []string{ // the wildcard does not include Authorization, and old browsers do not support it
 		"Authorization, Content-Type, Mcp-Session-Id, Mcp-Protocol-Version, Last-Event-Id, *",
 	}
 	corsMaxAge = []string{"7200"}
 )
 
-// addCORS puts on every answer what lets a page read it.
+// addCORS sets the headers that let web pages read the response.
 func addCORS(h http.Header) {
 	h["Access-Control-Allow-Origin"] = corsOrigin
 	h["Access-Control-Expose-Headers"] = corsExpose
 }
 
-// answerOptions answers a preflight, and any other OPTIONS request, where these methods are allowed.
-func answerOptions(w http.ResponseWriter, r *http.Request, allow string) {
+// serveOptions responds to a preflight or other OPTIONS request. allow lists the allowed methods.
+func serveOptions(w http.ResponseWriter, r *http.Request, allow string) {
 	h := w.Header()
 	h.Set("Allow", allow)
 	if r.Header.Get("Access-Control-Request-Method") != "" {

@@ -5,12 +5,12 @@ import (
 	"github.com/docsgate/docsgate/ownership"
 )
 
-// recordCreatedIDs notes what a whole answer says that DocsGPT made for this key. The client gets the answer afterwards, so what
-// it asks next finds it noted.
-func (a *response) recordCreatedIDs() {
-	a.inspectMCPBody()
-	a.recordUploadIDs()
-	if a.x.endpoint.CreatesConversation {
-		a.x.recordOwnership(ownership.Conversation, docsgpt.ConversationOf(a.out))
+// recordCreatedIDs records the owner of everything that DocsGPT created according to a buffered response. It runs before the
+// response is written, so that the client's next request finds it.
+func (res *response) recordCreatedIDs() {
+	res.inspectMCPBody()
+	res.recordUploadIDs()
+	if res.x.endpoint.CreatesConversation {
+		res.x.recordOwnership(ownership.Conversation, docsgpt.ConversationOf(res.out))
 	}
 }

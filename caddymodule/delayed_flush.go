@@ -6,13 +6,12 @@ import (
 	"time"
 )
 
-// maxFlushLatency is how long something written may wait for what most often follows at once. A client that waits for just
-// that gets it after this time.
+// maxFlushLatency is the maximum delay of a flush.
 const maxFlushLatency = 10 * time.Millisecond
 
-// delayedFlusher is what has been written to a client and not yet sent: the head of a stream, which waits for its first piece,
-// or the last piece, which waits for the upstream to close. Each saves a write to the network, about a tenth of what a
-// short answer costs. A response writer is not safe for concurrent use, so whoever wants to use it must take this first.
+// delayedFlusher delays the flush of the header of a stream until its first chunk, and of the last chunk until the upstream
+// closes. Each saves a write to the network, about a tenth of the cost of a short response. A response writer is not safe
+// for concurrent use, so cancelPending must be called before each use of it.
 type delayedFlusher struct {
 	mu    sync.Mutex
 	held  bool
@@ -20,7 +19,7 @@ type delayedFlusher struct {
 	timer *time.Timer
 }
 
-// scheduleFlush keeps what was written back for a moment.
+// scheduleFlush flushes after maxFlushLatency, unless cancelPending is called first.
 func (u *delayedFlusher) scheduleFlush(flush *http.ResponseController) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -37,11 +36,11 @@ func (u *delayedFlusher) delayedFlush() {
 	defer u.mu.Unlock()
 	if u.held {
 		u.held = false
-		_ = u.flush.Flush() // a client that is gone is noticed by the next write
+		_ = u.flush.Flush() // the next write notices a disconnected client
 	}
 }
 
-// cancelPending tells whether something is held, which it is not any more.
+// cancelPending cancels a scheduled flush, and reports whether there was one.
 func (u *delayedFlusher) cancelPending() bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()

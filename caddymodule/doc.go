@@ -1,12 +1,16 @@
-// Package caddymodule is all of docsgate that knows Caddy. It registers
+// Package caddymodule integrates docsgate with Caddy. It registers these modules:
 //
-//	docsgate                     the app: feeds of keys, the upstream credential, the DocsGPT version
-//	docsgate.feeds.file          a feed: keys from a file
-//	http.handlers.docsgate       the handler: directive "docsgate"
+//	docsgate                        app: feeds, upstream credential, DocsGPT version, shutdown
+//	docsgate.feeds.file             feed: keys from a YAML or JSON file; see FileFeed
+//	docsgate.feeds.store            feed: keys that the gate issues; see StoreFeed
+//	docsgate.feeds.docsgpt          feed: agent keys from DocsGPT's database; see DocsGPTFeed
+//	http.handlers.docsgate          handler of the directive "docsgate"; see Handler
+//	http.handlers.docsgate_console  handler of the directive "docsgate_console"; see Console
+//	admin.api.docsgate              API for keys on Caddy's admin endpoint
 //
-// and offers the placeholders {http.auth.user.id}, {docsgate.key.id}, {docsgate.key.name} and {docsgate.source} to what
-// runs after it, and to the access log.
+// It also registers the global option "docsgate", and the placeholders {http.auth.user.id}, {docsgate.key.id},
+// {docsgate.key.name} and {docsgate.source} for later handlers and the access log.
 //
-// The way of a request is in exchange.go, the way of its answer in answer.go; both call the other packages for all
-// that is not Caddy's.
+// A request passes these stages: parse, authenticate, authorize, rewrite, forward, respond. The pipeline is in request.go,
+// the relaying of responses in response.go. Logic that does not depend on Caddy is in the packages that they call.
 package caddymodule

@@ -14,7 +14,7 @@ import (
 	"github.com/docsgate/docsgate/keys"
 )
 
-// apiError is a refusal with the reason that only the operator sees. An empty reason is the code.
+// apiError is an error response of the gate. The reason is for logs and metrics only; if it is empty, the code is used.
 type apiError struct {
 	docsgpt.Error
 	reason string
@@ -25,18 +25,18 @@ func newError(status int, code, message string) *apiError {
 }
 
 var (
-	notFound            = newError(http.StatusNotFound, "not_found", "There is nothing here.")
+	errNotFound         = newError(http.StatusNotFound, "not_found", "There is nothing here.")
 	errMethodNotAllowed = newError(http.StatusMethodNotAllowed, "method_not_allowed", "This method is not allowed here.")
-	notJSON             = newError(http.StatusUnsupportedMediaType, "not_json",
+	errNotJSON          = newError(http.StatusUnsupportedMediaType, "not_json",
 		"Send the request as JSON, with Content-Type application/json and no Content-Encoding.")
 	errBodyTooLarge         = newError(http.StatusRequestEntityTooLarge, "body_too_large", "The request is too large.")
-	unreadable              = newError(http.StatusBadRequest, "bad_request", "The request could not be read.")
+	errUnreadableBody       = newError(http.StatusBadRequest, "bad_request", "The request could not be read.")
 	errConversationNotFound = newError(http.StatusNotFound, "conversation_not_found", "There is no such conversation.")
 	errAttachmentNotFound   = newError(http.StatusNotFound, "attachment_not_found", "There is no such attachment.")
-	errMultipleTokens       = newError(http.StatusBadRequest, "bad_request", "The API key stands in two places. Send it once.")
+	errMultipleTokens       = newError(http.StatusBadRequest, "bad_request", "The API key is in the request twice. Send it once.")
 
 	errNotConfigured = &apiError{Error: docsgpt.Error{
-		Status: http.StatusServiceUnavailable, Code: "not_configured", Message: "This service is not set up completely.",
+		Status: http.StatusServiceUnavailable, Code: "not_configured", Message: "This service is not fully configured.",
 	}, reason: "no_upstream_token"}
 )
 
@@ -44,8 +44,8 @@ func badRequest(err error) *apiError {
 	return newError(http.StatusBadRequest, "bad_request", "The request is not valid: "+err.Error()+".")
 }
 
-// errorForReason turns what became of a token into what its holder is told: about every kind of bad token the same, and
-// nothing about keys that exist.
+// errorForReason maps the reason of a decision to an error response. It is the same for every kind of invalid token, so
+// that it reveals nothing about existing keys.
 func errorForReason(reason keys.Reason) *apiError {
 	if reason == keys.UnusableKey {
 		return &apiError{Error: errNotConfigured.Error, reason: string(reason)}
@@ -62,30 +62,30 @@ func errorForReason(reason keys.Reason) *apiError {
 	}, reason: string(reason)}
 }
 
-// writeError answers with a refusal of the gate's own and counts it.
-func (x *gatewayRequest) writeError(no *apiError) {
-	reason := no.reason
+// writeError rejects the request: it counts and logs the error, and writes the error response.
+func (x *gatewayRequest) writeError(apiErr *apiError) {
+	reason := apiErr.reason
 	if reason == "" {
-		reason = no.Code
+		reason = apiErr.Code
 	}
 	decisions.WithLabelValues(x.endpointName(), reason).Inc()
 	if extra, ok := x.r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
 		extra.Add(zap.Dict("docsgate", zap.String("reason", reason), zap.String("request_id", x.requestID())))
 	}
-	if line := x.handler.logger.Check(zap.DebugLevel, "refused"); line != nil {
+	if line := x.handler.logger.Check(zap.DebugLevel, "request rejected"); line != nil {
 		line.Write(zap.String("endpoint", x.endpointName()), zap.String("reason", reason), zap.String("key", x.keyID()),
 			zap.String("client_ip", x.clientIP()), zap.String("request_id", x.requestID()))
 	}
 	sending := x.closeAfterResponse()
-	x.writeRefusal(&no.Error)
+	x.writeErrorResponse(&apiErr.Error)
 	if sending {
 		x.linger()
 	}
 }
 
-// writeRefusal writes a refusal, the gate's own or a translated one, in the shape of the endpoint. It is the one place
-// that does.
-func (x *gatewayRequest) writeRefusal(r *docsgpt.Error) {
+// writeErrorResponse writes an error response in the shape of the endpoint. All error responses, including mapped ones of
+// DocsGPT, are written here.
+func (x *gatewayRequest) writeErrorResponse(r *docsgpt.Error) {
 	shape := docsgpt.ShapeJSON
 	if x.endpoint != nil {
 		shape = x.endpoint.Shape
@@ -108,7 +108,7 @@ func (x *gatewayRequest) writeRefusal(r *docsgpt.Error) {
 		h["Www-Authenticate"] = challenge
 	}
 	x.w.WriteHeader(r.Status)
-	_, _ = x.w.Write(body) // a client that is gone has no use for it
+	_, _ = x.w.Write(body) // the client may have disconnected
 }
 
 var (
@@ -117,11 +117,11 @@ var (
 	challenge = []string{"Bearer"}
 )
 
-// requestID is a name for the request in refusals and logs: 16 random hexadecimal digits, made when first asked for.
+// requestID returns the ID of the request for error responses and logs: 16 random hexadecimal digits, generated on first use.
 func (x *gatewayRequest) requestID() string {
 	if x.id == "" {
 		var raw [8]byte
-		binary.NativeEndian.PutUint64(raw[:], rand.Uint64()) //nolint:gosec // a name, not a secret
+		binary.NativeEndian.PutUint64(raw[:], rand.Uint64()) //nolint:gosec // not a secret
 		x.id = hex.EncodeToString(raw[:])
 	}
 	return x.id

@@ -14,29 +14,29 @@ func init() {
 	caddy.RegisterModule(new(FileFeed))
 }
 
-// FeedDeps is what the app tells a feed.
+// FeedDeps holds functions of the app that feeds need.
 type FeedDeps struct {
-	// Resolve returns what a placeholder {env.NAME} or {file.PATH} stands for.
+	// Resolve returns the value of a placeholder {env.NAME} or {file.PATH}.
 	Resolve func(placeholder string) (string, error)
-	// CheckSource returns a source id in the spelling that the configured DocsGPT understands, or an error.
+	// CheckSource returns a source ID in the format of the configured DocsGPT version, or an error.
 	CheckSource func(id string) (string, error)
-	// CheckSources tells whether a key may be bound to n sources.
+	// CheckSources returns an error if a key must not be bound to n sources.
 	CheckSources func(n int) error
 }
 
 // FeedModule is a module of the namespace docsgate.feeds.
 type FeedModule interface {
 	caddy.Module
-	// Feed returns the feed. It is called once a configuration, after provisioning.
+	// Feed returns the feed, or nil if there is none. It is called once per configuration, after provisioning.
 	Feed(FeedDeps) (keys.Feed, error)
 }
 
-// FileFeed reads keys from a YAML or JSON file and keeps up with its changes. A bad change is logged once and leaves
-// the last good keys in force.
+// FileFeed loads keys from a YAML or JSON file and reloads them when the file changes. If a changed file is invalid, the
+// error is logged once and the previous keys stay in use.
 //
 //	feed file <path>
 type FileFeed struct {
-	// The file's path. Placeholders are replaced when the configuration is loaded. Required.
+	// The path of the file. Placeholders are replaced when the configuration is loaded. Required.
 	Path string `json:"path,omitempty"`
 }
 
@@ -52,19 +52,19 @@ func (f *FileFeed) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return d.ArgErr()
 	}
 	if d.NextBlock(d.Nesting()) {
-		return d.Errf("unrecognized subdirective %q: the feed file takes a path and nothing else", d.Val())
+		return d.Errf("unrecognized subdirective '%s': the feed file takes only a path", d.Val())
 	}
 	return nil
 }
 
 // Feed implements FeedModule.
-func (f *FileFeed) Feed(facts FeedDeps) (keys.Feed, error) {
+func (f *FileFeed) Feed(deps FeedDeps) (keys.Feed, error) {
 	path, err := caddy.NewReplacer().ReplaceOrErr(f.Path, true, true)
 	if err != nil || path == "" {
-		return nil, errors.Join(errors.New("feed file: the path is missing"), err)
+		return nil, errors.Join(errors.New("feed file: the path must not be empty"), err)
 	}
 	return filefeed.New(filefeed.Options{
-		Path: path, Resolve: facts.Resolve, CheckSource: facts.CheckSource, CheckSources: facts.CheckSources,
+		Path: path, Resolve: deps.Resolve, CheckSource: deps.CheckSource, CheckSources: deps.CheckSources,
 	})
 }
 

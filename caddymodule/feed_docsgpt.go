@@ -25,8 +25,8 @@ func init() {
 	caddy.RegisterModule(new(DocsGPTFeed))
 }
 
-// DocsGPTFeed adopts the keys that DocsGPT itself has made, from its database: they go on to work as they are, through
-// the gate. It reads only. While the database is away the last known keys count.
+// DocsGPTFeed loads the agent keys from DocsGPT's database, so that they work unchanged through the gate. It only reads.
+// While the database is unavailable the last known keys remain valid, up to max_stale.
 //
 //	feed docsgpt <uri> {
 //		owners <accounts...>
@@ -42,43 +42,44 @@ func init() {
 //		collection agents|api_keys|both  # MongoDB
 //	}
 type DocsGPTFeed struct {
-	// The address of DocsGPT's database, as DocsGPT's own POSTGRES_URI or MONGO_URI: one placeholder, {env.NAME} or {file.PATH}, or
-	// the address itself if there is no password in it. Required.
+	// The URI of DocsGPT's database, as in its setting POSTGRES_URI or MONGO_URI: one placeholder, {env.NAME} or
+	// {file.PATH}, or the URI itself if it contains no password. Required.
 	URI string `json:"uri,omitempty"`
 
-	// Only agents of these accounts.
+	// Load only agents of these accounts. Default: all.
 	Owners []string `json:"owners,omitempty"`
-	// Only agents with these ids.
-	IDs []string `json:"agent_ids,omitempty"`
-	// Only published agents. DocsGPT itself never looks at that.
-	Published bool `json:"only_published,omitempty"`
-	// Also the keys that DocsGPT's /api/share makes for anybody who asks.
-	Shared bool `json:"include_shared,omitempty"`
+	// Load only agents with these IDs. Default: all.
+	AgentIDs []string `json:"agent_ids,omitempty"`
+	// Load only published agents, although DocsGPT accepts the keys of others. Default: false.
+	OnlyPublished bool `json:"only_published,omitempty"`
+	// Also load the keys that DocsGPT creates for shared conversations (/api/share). Default: false.
+	IncludeShared bool `json:"include_shared,omitempty"`
 
-	// Agents whose own keys are refused, by their ids: keys of the gate stand for them instead.
+	// IDs of agents whose keys are rejected, because keys of the gate that are bound to these agents replace them. Default:
+	// none.
 	ExcludedKeys []string `json:"exclude_keys,omitempty"`
 
-	// How long the last known keys count while the database is away. Default: 24h.
+	// How long the last known keys remain valid while the database is unavailable. Default: 24h.
 	MaxStale caddy.Duration `json:"max_stale,omitempty"`
-	// The time between two looks at the database. Default: 500ms, or 30s where the trigger is installed.
-	Poll caddy.Duration `json:"poll_interval,omitempty"`
+	// The interval at which the database is polled. Default: 500ms, or 30s if the trigger is installed.
+	PollInterval caddy.Duration `json:"poll_interval,omitempty"`
 
-	// The file that keeps the keys for a start without the database, encrypted; "off": none. Default: a file below
-	// docsgate in Caddy's data directory.
+	// The path of the encrypted snapshot of the keys, for a start while the database is unavailable; "off" disables it.
+	// Default: a file in the directory docsgate of Caddy's data directory.
 	Snapshot string `json:"snapshot,omitempty"`
 
-	// AllowedFields connections that are not encrypted with a database on another machine: one whose host is not a loopback IP address,
-	// "localhost" or a socket. Otherwise the database must have TLS there, with a certificate that is verified unless the
-	// address says sslmode=require, or tlsInsecure=true with MongoDB. Default: false.
+	// Allow unencrypted connections to a database on another machine: one whose host is not a loopback IP address,
+	// "localhost" or a socket. Otherwise TLS is required there, and the certificate is verified unless the URI has
+	// sslmode=require, or tlsInsecure=true for MongoDB. Default: false.
 	InsecurePlaintext bool `json:"insecure_plaintext,omitempty"`
 
-	// Only for MongoDB: the database, as DocsGPT's own MONGO_DB_NAME. Default: the one in the address, or "docsgpt".
+	// MongoDB only: the database, as in DocsGPT's setting MONGO_DB_NAME. Default: the one in the URI, or "docsgpt".
 	Database string `json:"database,omitempty"`
-	// Only for MongoDB: the collection with the keys, "agents" (0.14 to 0.16), "api_keys" (0.8 to 0.13) or "both". Default:
-	// agents if it has keys, else api_keys.
+	// MongoDB only: the collection with the keys, "agents" (0.14 to 0.16), "api_keys" (0.8 to 0.13) or "both". Default:
+	// "agents" if it has keys, else "api_keys".
 	Collection string `json:"collection,omitempty"`
 
-	addressDigest string // of the whole address, password included; it is kept in memory only
+	addressDigest string // digest of the resolved URI, including the password; in memory only
 	logger        *zap.Logger
 }
 
@@ -108,17 +109,17 @@ func (f *DocsGPTFeed) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		case "owners":
 			err = unmarshalList(d, &f.Owners)
 		case "agent_ids":
-			err = unmarshalList(d, &f.IDs)
+			err = unmarshalList(d, &f.AgentIDs)
 		case "only_published":
-			err = unmarshalFlag(d, &f.Published)
+			err = unmarshalFlag(d, &f.OnlyPublished)
 		case "include_shared":
-			err = unmarshalFlag(d, &f.Shared)
+			err = unmarshalFlag(d, &f.IncludeShared)
 		case "exclude_keys":
 			err = unmarshalList(d, &f.ExcludedKeys)
 		case "max_stale":
 			err = unmarshalDuration(d, &f.MaxStale)
 		case "poll_interval":
-			err = unmarshalDuration(d, &f.Poll)
+			err = unmarshalDuration(d, &f.PollInterval)
 		case "snapshot":
 			err = unmarshalOnce(d, &f.Snapshot)
 		case "insecure_plaintext":
@@ -127,7 +128,7 @@ func (f *DocsGPTFeed) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			err = unmarshalOnce(d, &f.Database)
 		case "collection":
 			if err = unmarshalOnce(d, &f.Collection); err == nil && !slices.Contains(mongoCollections, f.Collection) {
-				err = d.Errf("collection %s: known are %s", f.Collection, strings.Join(mongoCollections, ", "))
+				err = d.Errf("collection must be one of %[2]s; got %[1]s", f.Collection, strings.Join(mongoCollections, ", "))
 			}
 		default:
 			err = unrecognized(d, "owners", "agent_ids", "only_published", "include_shared", "exclude_keys", "max_stale",
@@ -164,47 +165,47 @@ func unmarshalDuration(d *caddyfile.Dispenser, to *caddy.Duration) error {
 	}
 	duration, err := caddy.ParseDuration(text)
 	if err != nil || duration <= 0 {
-		return d.Errf("%s %s: write a time above zero, such as 30s or 24h", name, text)
+		return d.Errf("%s must be a positive duration, such as 30s or 24h; got %s", name, text)
 	}
 	*to = caddy.Duration(duration)
 	return nil
 }
 
-// checkURI refuses an address that has a password in it, without repeating it.
+// checkURI rejects a URI that contains a password. Its errors do not contain the URI.
 func checkURI(text string) error {
-	if _, ok := placeholderOf(text); ok {
+	if _, ok := parsePlaceholder(text); ok {
 		return nil
 	}
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme == "" {
-		return errors.New("the feed docsgpt needs the address of DocsGPT's database, such as {env.DOCSGPT_POSTGRES_URI}")
+		return errors.New("feed docsgpt needs the URI of DocsGPT's database, such as {env.DOCSGPT_POSTGRES_URI}")
 	}
 	if _, has := u.User.Password(); has {
-		return errClearSecret
+		return errPlaintextSecret
 	}
-	for option := range u.Query() { // also those of certificates: sslpassword, tlsCertificateKeyFilePassword
+	for option := range u.Query() { // includes sslpassword and tlsCertificateKeyFilePassword
 		if strings.Contains(strings.ToLower(option), "password") {
-			return errClearSecret
+			return errPlaintextSecret
 		}
 	}
 	return nil
 }
 
-// Provision keeps the log for what the feed notes.
+// Provision checks the URI.
 func (f *DocsGPTFeed) Provision(ctx caddy.Context) error {
 	f.logger = ctx.Logger()
 	if f.URI == "" {
-		return errors.New("feed docsgpt: the address of the database is missing")
+		return errors.New("feed docsgpt: the URI of the database must not be empty")
 	}
 	return checkURI(f.URI)
 }
 
 // Feed implements FeedModule.
-func (f *DocsGPTFeed) Feed(facts FeedDeps) (keys.Feed, error) {
+func (f *DocsGPTFeed) Feed(deps FeedDeps) (keys.Feed, error) {
 	uri := f.URI
-	if _, ok := placeholderOf(uri); ok {
+	if _, ok := parsePlaceholder(uri); ok {
 		var err error
-		if uri, err = facts.Resolve(uri); err != nil {
+		if uri, err = deps.Resolve(uri); err != nil {
 			return nil, fmt.Errorf("feed docsgpt: %w", err)
 		}
 	}
@@ -218,53 +219,53 @@ func (f *DocsGPTFeed) Feed(facts FeedDeps) (keys.Feed, error) {
 	return feed, nil
 }
 
-// connected is a feed that reaches its keys over a network.
+// connected is a feed with a database connection.
 type connected interface{ Connection() docsgptkeys.Connection }
 
-// warn logs that others may read along on the way to the database.
+// warn logs if the connection to the database is not encrypted or its certificate is not verified.
 func (f *DocsGPTFeed) warn(feed keys.Feed) {
 	c, ok := feed.(connected)
 	if !ok {
 		return
 	}
 	message := ""
-	switch way := c.Connection(); way.Transport {
+	switch c.Connection().Transport {
 	case docsgptkeys.Plaintext:
-		message = "the connection with DocsGPT's database is not encrypted, as insecure_plaintext allows: whoever is between can read every agent key"
+		message = "the connection to DocsGPT's database is not encrypted, since insecure_plaintext is set: anyone on the network path can read all agent keys"
 	case docsgptkeys.Unverified:
-		message = "the certificate of DocsGPT's database is not verified, as its address says: whoever is between can read every agent key; " +
-			"write sslmode=verify-full into the address, or take tlsInsecure out of it"
+		message = "the certificate of DocsGPT's database is not verified, because of its URI: anyone on the network path can read all agent keys; " +
+			"set sslmode=verify-full in the URI, or remove tlsInsecure from it"
 	default:
 		return
 	}
 	f.logger.Warn(message, zap.String("feed", feed.Name()), zap.Strings("hosts", c.Connection().Hosts))
 }
 
-// open makes the feed of the kind of database that the address names.
+// open creates the feed for the kind of database in the URI.
 func (f *DocsGPTFeed) open(uri keys.Secret) (keys.Feed, error) {
-	filter := docsgptkeys.Filter{Owners: f.Owners, IDs: f.IDs, OnlyPublished: f.Published, IncludeShared: f.Shared, Excluded: f.ExcludedKeys}
+	filter := docsgptkeys.Filter{Owners: f.Owners, IDs: f.AgentIDs, OnlyPublished: f.OnlyPublished, IncludeShared: f.IncludeShared, Excluded: f.ExcludedKeys}
 	scheme, _, _ := strings.Cut(uri.Reveal(), ":")
 	switch strings.ToLower(scheme) {
 	case "mongodb", "mongodb+srv":
 		return mongofeed.New(mongofeed.Options{
 			URI: uri, Filter: filter, SnapshotPath: f.snapshotPath(uri), Database: f.Database, Collection: f.Collection,
 			InsecurePlaintext: f.InsecurePlaintext,
-			PollInterval:      time.Duration(f.Poll), MaxStale: time.Duration(f.MaxStale), OnWarning: f.logNotice,
+			PollInterval:      time.Duration(f.PollInterval), MaxStale: time.Duration(f.MaxStale), OnWarning: f.logNotice,
 		})
 	case "postgres", "postgresql", "postgresql+psycopg", "postgresql+psycopg2":
 		if f.Database != "" || f.Collection != "" {
-			return nil, errors.New("database and collection are only for MongoDB; with PostgreSQL the address names the database")
+			return nil, errors.New("database and collection need MongoDB; for PostgreSQL the database is in the URI")
 		}
 		return pgfeed.New(pgfeed.Options{
 			URI: uri, Filter: filter, SnapshotPath: f.snapshotPath(uri), InsecurePlaintext: f.InsecurePlaintext,
-			PollInterval: time.Duration(f.Poll), MaxStale: time.Duration(f.MaxStale), OnWarning: f.logNotice,
+			PollInterval: time.Duration(f.PollInterval), MaxStale: time.Duration(f.MaxStale), OnWarning: f.logNotice,
 		})
 	default:
-		return nil, errors.New("the address must begin with postgres:// or mongodb://")
+		return nil, errors.New("the URI must begin with postgres:// or mongodb://")
 	}
 }
 
-// snapshotPath is where the keys are kept for a start without the database.
+// snapshotPath returns the path of the snapshot, or "" if it is disabled.
 func (f *DocsGPTFeed) snapshotPath(uri keys.Secret) string {
 	switch f.Snapshot {
 	case "off":
@@ -272,11 +273,11 @@ func (f *DocsGPTFeed) snapshotPath(uri keys.Secret) string {
 	case "":
 		name := "unknown"
 		if u, err := url.Parse(uri.Reveal()); err == nil {
-			where := u.Host + u.Path + f.Database // no user, no password
+			location := u.Host + u.Path + f.Database // without user and password
 			if q := u.Query(); q.Has("host") || q.Has("port") {
-				where += "?" + url.Values{"host": q["host"], "port": q["port"]}.Encode()
+				location += "?" + url.Values{"host": q["host"], "port": q["port"]}.Encode()
 			}
-			sum := sha256.Sum256([]byte(where))
+			sum := sha256.Sum256([]byte(location))
 			name = hex.EncodeToString(sum[:6])
 		}
 		return filepath.Join(caddy.AppDataDir(), "docsgate", "docsgpt-"+name+".snapshot")

@@ -23,21 +23,21 @@ func init() {
 	caddy.RegisterModule(new(StoreFeed))
 }
 
-// StoreFeed gives the keys that the gate itself has issued, through its page, its API and its commands. They are kept in
-// one file, which only one process can have open.
+// StoreFeed provides the keys that the gate issues through the console, the API and the command line. They are stored in one
+// file, which only one process can open.
 //
 //	feed store [<path>]
 type StoreFeed struct {
-	// The file. Placeholders are replaced when the configuration is loaded. Default: docsgate/keys.db in Caddy's data
-	// directory. It is made if it does not exist.
+	// The path of the file, which is created if it does not exist. Placeholders are replaced when the configuration is
+	// loaded. Default: docsgate/keys.db in Caddy's data directory.
 	Path string `json:"path,omitempty"`
 
 	path     string
 	registry *registryRef
-	locked   error // another process has the file open
+	locked   error // set if another process has the file open
 }
 
-// DefaultStorePath is where keys are kept if the configuration does not say.
+// DefaultStorePath returns the default of StoreFeed.Path.
 func DefaultStorePath() string { return filepath.Join(caddy.AppDataDir(), "docsgate", "keys.db") }
 
 // CaddyModule returns the Caddy module information.
@@ -55,18 +55,18 @@ func (f *StoreFeed) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return d.ArgErr()
 	}
 	if d.NextBlock(d.Nesting()) {
-		return d.Errf("unrecognized subdirective %q: the feed store takes a path and nothing else", d.Val())
+		return d.Errf("unrecognized subdirective '%s': the feed store takes only a path", d.Val())
 	}
 	return nil
 }
 
-// Provision opens the store, or joins in on the one that a former configuration opened.
+// Provision opens the store, or shares it with a previous configuration.
 func (f *StoreFeed) Provision(ctx caddy.Context) error {
 	f.path = DefaultStorePath()
 	if f.Path != "" {
 		path, err := caddy.NewReplacer().ReplaceOrErr(f.Path, true, true)
 		if err != nil || path == "" {
-			return errors.Join(errors.New("feed store: the path is empty"), err)
+			return errors.Join(errors.New("feed store: the path must not be empty"), err)
 		}
 		f.path = path
 	}
@@ -75,27 +75,27 @@ func (f *StoreFeed) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("feed store: %w", err)
 	}
 	f.path = absolute
-	held, err := acquireRegistry(ctx, absolute, ctx.Slogger())
+	ref, err := acquireRegistry(ctx, absolute, ctx.Slogger())
 	switch {
 	case errors.Is(err, boltstore.ErrLocked):
-		// Beside a gate that runs, `validate` comes this far with the same configuration. Starting with it is refused.
+		// Not an error yet: `validate` must work while a gate runs with the same configuration. App.Start returns it.
 		f.locked = fmt.Errorf("feed store: %w", err)
 	case err != nil:
 		return fmt.Errorf("feed store: %w", err)
 	}
-	f.registry = held
+	f.registry = ref
 	return nil
 }
 
 // Feed implements FeedModule. It returns nil if another process has the file open.
 func (f *StoreFeed) Feed(FeedDeps) (keys.Feed, error) {
 	if f.registry == nil {
-		return nil, nil //nolint:nilnil // App.Start refuses it
+		return nil, nil //nolint:nilnil // App.Start returns the error
 	}
 	return f.registry.Feed(), nil
 }
 
-// Cleanup lets the store go.
+// Cleanup releases the store.
 func (f *StoreFeed) Cleanup() error {
 	if f.registry == nil {
 		return nil
@@ -103,21 +103,21 @@ func (f *StoreFeed) Cleanup() error {
 	return f.registry.release()
 }
 
-// registries holds the open stores by path: two configurations share one while a reload goes on.
+// registries holds the open stores by path, since two configurations share one during a reload.
 var registries = caddy.NewUsagePool()
 
-// registryRef is a registry of this process.
+// registryRef is an open registry with its data that outlives a reload.
 type registryRef struct {
 	*registry.Registry
-	usage  *usage.Counter
-	memory *console.SharedState // of its users
-	path   string
-	ruled  atomic.Bool // rules were given to it once
-	stop   context.CancelFunc
-	saved  sync.WaitGroup
+	usage          *usage.Counter
+	memory         *console.SharedState // sessions and throttles of the console
+	path           string
+	rulesInstalled atomic.Bool // rules were installed once
+	stop           context.CancelFunc
+	saved          sync.WaitGroup
 }
 
-// acquireRegistry opens the store at a path, or takes the open one. Each call needs one release.
+// acquireRegistry opens the store at a path, or returns the open one. The caller must call release.
 func acquireRegistry(ctx context.Context, path string, logger *slog.Logger) (*registryRef, error) {
 	value, _, err := registries.LoadOrNew(path, func() (caddy.Destructor, error) {
 		storage, err := boltstore.Open(ctx, boltstore.Options{Path: path})
@@ -148,7 +148,7 @@ func (s *registryRef) release() error {
 	return err
 }
 
-// Destruct closes the store. It implements caddy.Destructor.
+// Destruct implements caddy.Destructor. It closes the store.
 func (s *registryRef) Destruct() error {
 	s.stop()
 	s.saved.Wait()

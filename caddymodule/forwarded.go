@@ -9,9 +9,9 @@ import (
 
 var forwardedHeaders = []string{"X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host"}
 
-// keepForwarded copies the client's X-Forwarded headers if it is one of Caddy's trusted proxies. Others could write
-// there what they like.
-func keepForwarded(dst http.Header, r *http.Request) {
+// copyTrustedForwarded copies the X-Forwarded headers of the client if it is one of Caddy's trusted proxies. Those of other
+// clients may be forged.
+func copyTrustedForwarded(dst http.Header, r *http.Request) {
 	if trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool); !trusted {
 		return
 	}
@@ -22,18 +22,18 @@ func keepForwarded(dst http.Header, r *http.Request) {
 	}
 }
 
-// completeHeader adds what a request needs that the gate sends by itself.
-func completeHeader(dst http.Header, r *http.Request) {
+// addProxyHeaders adds the headers that reverse_proxy would add to requests of the built-in upstream.
+func addProxyHeaders(dst http.Header, r *http.Request) {
 	addForwarded(dst, r)
 	if _, named := dst["User-Agent"]; !named {
-		dst["User-Agent"] = noValue // else net/http would put its own name there
+		dst["User-Agent"] = noValue // prevents the default of net/http
 	}
 }
 
 var noValue = []string{""}
 
-// addForwarded tells the upstream who asks, in the way of Caddy's reverse_proxy: a trusted proxy's own values are kept,
-// and the direct client is added to the list.
+// addForwarded sets the X-Forwarded headers as reverse_proxy does: values of a trusted proxy are kept, and the address of
+// the client is appended.
 func addForwarded(dst http.Header, r *http.Request) {
 	client, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {

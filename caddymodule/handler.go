@@ -22,77 +22,76 @@ func init() {
 	caddy.RegisterModule(new(Handler))
 }
 
-// DefaultMaxBody is the largest request body that is read by default, in bytes. Long conversations of widgets, which
-// delayedFlush their whole history with each question, come near a megabyte.
+// DefaultMaxBody is the default of Handler.MaxBodySize, in bytes. Widgets send the whole history with each question, which
+// is close to a megabyte in long conversations.
 const DefaultMaxBody = 4 << 20
 
-// Handler is the gate: it lets requests through to DocsGPT that carry a valid key, bound to that key's source, and
-// answers all others itself, in a form that their clients can show.
+// Handler is the gate. It forwards requests with a valid key to DocsGPT, restricted to the sources or the agent of the key.
+// All other requests get an error response in the format of the endpoint.
 type Handler struct {
-	// Where DocsGPT is: host:port, a URL with http or https, or unix//path/of/socket. Placeholders are replaced when
-	// the configuration is loaded. Without it the next handler gets the rewritten request.
+	// The address of DocsGPT: host:port, an http or https URL, or unix//path/of/socket. Placeholders are replaced when
+	// the configuration is loaded. If empty, the rewritten request is passed to the next handler.
 	Upstream string `json:"upstream,omitempty"`
 
-	// The endpoint groups that are open: widget, openai, mcp, attachments, artifacts, speech, health. Default: widget.
+	// The endpoint groups to enable: widget, openai, mcp, attachments, artifacts, speech, health. Default: widget.
 	Endpoints []string `json:"endpoints,omitempty"`
 
-	// Names of further body members to let through to DocsGPT, such as attachments or passthrough; "message_parts"
-	// lets images and files through that are in messages. Those that would let a client leave its key's source are
-	// refused.
+	// Additional body fields to forward to DocsGPT, such as attachments or passthrough; "message_parts" forwards images
+	// and files in messages. Fields that would give access to data outside the key's binding are rejected. Default: none.
 	AllowedFields []string `json:"allow_fields,omitempty"`
 
-	// The largest request body, in bytes. Default: 4 MiB.
-	MaxBody int64 `json:"max_body_size,omitempty"`
+	// The maximum size of a request body, in bytes. Default: 4 MiB.
+	MaxBodySize int64 `json:"max_body_size,omitempty"`
 
-	// The largest upload, in bytes: a form with its files. Default: 100 MiB. Uploads over 256 KiB are written to the
-	// system's folder for temporary files while they come in.
-	MaxUpload int64 `json:"max_upload_size,omitempty"`
+	// The maximum size of an upload, in bytes: a multipart form with its files. Uploads over 256 KiB are written to the
+	// system's directory for temporary files. Default: 100 MiB.
+	MaxUploadSize int64 `json:"max_upload_size,omitempty"`
 
 	RequestLimits
 
-	// How many requests for answers may be in flight at this DocsGPT, over all keys; streams are in flight until they
-	// end. Default: 64, two thirds of the threads of a DocsGPT 0.19 or newer. Requests that are short have a share of
-	// their own, which follows from this: see docs/configuration.md.
+	// The maximum number of requests for answers in flight at this DocsGPT, over all keys. A stream is in flight until it
+	// ends. Short requests have a separate limit that is derived from this one: see docs/configuration.md. Default: 64,
+	// two thirds of the threads of DocsGPT 0.19 and newer.
 	MaxInFlight int `json:"max_in_flight,omitempty"`
 
-	// How many of these may be of one key; not more than max_in_flight. Default: 16, or max_in_flight where that is
-	// lower.
+	// The maximum number of requests for answers in flight per key, at most max_in_flight. Default: 16, or max_in_flight
+	// if that is lower.
 	MaxInFlightPerKey int `json:"max_in_flight_per_key,omitempty"`
 
-	// How long connecting to DocsGPT may take. Default: 5s. This and the following are for the gate's own
-	// forwarding: with the next handler, its settings count.
+	// The timeout for connecting to DocsGPT. This field, the following timeouts of the upstream and tls have no effect if
+	// the next handler forwards. Default: 5s.
 	DialTimeout caddy.Duration `json:"dial_timeout,omitempty"`
 
-	// How long DocsGPT may take to begin an answer. Default: 10m, since models think for minutes.
+	// How long to wait for the response header of DocsGPT. Default: 10m, since models may think for minutes.
 	ResponseHeaderTimeout caddy.Duration `json:"response_header_timeout,omitempty"`
 
-	// How long a begun answer may be silent. Default: 5m.
-	IdleTimeout caddy.Duration `json:"stream_idle_timeout,omitempty"`
+	// How long to wait for the next byte of a started response. Default: 5m.
+	StreamIdleTimeout caddy.Duration `json:"stream_idle_timeout,omitempty"`
 
-	// How long an unused connection to DocsGPT is kept. Default: 4s, just below what DocsGPT's server keeps it.
+	// How long to keep idle connections to DocsGPT open. Default: 4s, just below the keep-alive timeout of DocsGPT's server.
 	IdleConnTimeout caddy.Duration `json:"keepalive,omitempty"`
 
-	// How long writing to a client may be blocked by it, in all, beyond what client_min_rate allows. Pauses of
-	// DocsGPT never count. Default: 30s.
+	// How long a client may block writes in total, beyond what client_min_rate allows. Time spent waiting for DocsGPT
+	// does not count. Default: 30s.
 	ClientWriteTimeout caddy.Duration `json:"client_write_timeout,omitempty"`
 
-	// How fast a client that blocks writing must read, in bytes per second. Default: 1024.
+	// The minimum rate at which a client that blocks writes must read, in bytes per second. Default: 1024.
 	ClientMinRate int64 `json:"client_min_rate,omitempty"`
 
-	// TLS with an upstream whose address begins with https, as in reverse_proxy's http transport. handshake_timeout,
-	// renegotiation, except_ports and curves are accepted as well; dial_timeout also limits the handshake.
+	// TLS settings for an https upstream, as in reverse_proxy's http transport, including handshake_timeout,
+	// renegotiation, except_ports and curves. dial_timeout also limits the handshake.
 	TLS *reverseproxy.TLSConfig `json:"tls,omitempty"`
 
 	app      *App
 	routes   *docsgpt.Routes
 	upstream *upstream.Upstream
 	logger   *zap.Logger
-	trouble  *logSampler
-	meters   map[string]endpointMetrics
+	sampler  *logSampler
+	metrics  map[string]endpointMetrics
 	inFlight inFlightLimits
 }
 
-// endpointMetrics are the metrics of one endpoint, looked up once.
+// endpointMetrics caches the metrics of one endpoint.
 type endpointMetrics struct {
 	allowed  prometheus.Counter
 	duration prometheus.Observer
@@ -103,9 +102,9 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "http.handlers.docsgate", New: func() caddy.Module { return new(Handler) }}
 }
 
-// Provision checks the settings and makes the connection pool; nothing is connected yet.
+// Provision sets defaults and creates the connection pool. It opens no connection.
 func (h *Handler) Provision(ctx caddy.Context) error {
-	h.logger, h.trouble = ctx.Logger(), new(logSampler)
+	h.logger, h.sampler = ctx.Logger(), new(logSampler)
 	app, err := ctx.App("docsgate")
 	if err != nil {
 		return err
@@ -114,13 +113,13 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if len(h.Endpoints) == 0 {
 		h.Endpoints = []string{string(docsgpt.GroupWidget)}
 	}
-	if h.MaxBody == 0 {
-		h.MaxBody = DefaultMaxBody
+	if h.MaxBodySize == 0 {
+		h.MaxBodySize = DefaultMaxBody
 	}
-	if h.MaxUpload == 0 {
-		h.MaxUpload = DefaultMaxUpload
+	if h.MaxUploadSize == 0 {
+		h.MaxUploadSize = DefaultMaxUpload
 	}
-	h.app.largest.add(h)
+	h.app.maxBodySizes.add(h)
 	if h.ClientWriteTimeout == 0 {
 		h.ClientWriteTimeout = caddy.Duration(DefaultClientWriteTimeout)
 	}
@@ -136,13 +135,13 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		if err := h.app.resolveVersion(h.upstream, address); err != nil {
 			return err
 		}
-		h.app.gates = append(h.app.gates, h)
+		h.app.forwarders = append(h.app.forwarders, h)
 	}
 	keepConns(ctx)
 	return h.app.onVersionResolved(h.provisionRoutes)
 }
 
-// provisionRoutes collects the endpoints, which depend on the version of DocsGPT.
+// provisionRoutes builds the routes, which depend on the version of DocsGPT.
 func (h *Handler) provisionRoutes() error {
 	groups := make([]docsgpt.Group, len(h.Endpoints))
 	for i, name := range h.Endpoints {
@@ -153,14 +152,14 @@ func (h *Handler) provisionRoutes() error {
 		return err
 	}
 	routes.SetLimits(h.limits())
-	h.routes, h.meters = routes, map[string]endpointMetrics{"none": newMeters("none")}
+	h.routes, h.metrics = routes, map[string]endpointMetrics{"none": newEndpointMetrics("none")}
 	for _, e := range h.routes.Endpoints() {
-		h.meters[e.Name] = newMeters(e.Name)
+		h.metrics[e.Name] = newEndpointMetrics(e.Name)
 	}
 	return nil
 }
 
-func newMeters(endpoint string) endpointMetrics {
+func newEndpointMetrics(endpoint string) endpointMetrics {
 	return endpointMetrics{decisions.WithLabelValues(endpoint, "allowed"), requestSeconds.WithLabelValues(endpoint)}
 }
 
@@ -175,7 +174,7 @@ func (h *Handler) newUpstream(ctx caddy.Context) (*upstream.Upstream, string, er
 		return nil, "", err
 	}
 	if h.TLS != nil && address.URL.Scheme != "https" {
-		return nil, "", fmt.Errorf("upstream %q: the TLS settings are only for an address that begins with https", text)
+		return nil, "", fmt.Errorf("upstream %q: TLS settings need an address that begins with https://", text)
 	}
 	h.inFlight.upstream = address.String()
 	settings, err := h.tlsConfig(ctx)
@@ -186,31 +185,31 @@ func (h *Handler) newUpstream(ctx caddy.Context) (*upstream.Upstream, string, er
 		Address:               address,
 		DialTimeout:           time.Duration(h.DialTimeout),
 		ResponseHeaderTimeout: time.Duration(h.ResponseHeaderTimeout),
-		IdleTimeout:           time.Duration(h.IdleTimeout),
+		IdleTimeout:           time.Duration(h.StreamIdleTimeout),
 		IdleConnTimeout:       time.Duration(h.IdleConnTimeout),
 		TLS:                   settings,
 	}), text, nil
 }
 
-// tlsConfig returns the settings for crypto/tls, or nil for the defaults.
+// tlsConfig returns the TLS configuration, or nil for the default one.
 func (h *Handler) tlsConfig(ctx caddy.Context) (*tls.Config, error) {
 	if h.TLS == nil {
 		return nil, nil //nolint:nilnil // nil is the default configuration
 	}
 	settings, err := h.TLS.MakeTLSClientConfig(ctx)
 	if err == nil && settings != nil && settings.RootCAs != nil && settings.RootCAs.Equal(x509.NewCertPool()) {
-		err = errors.New("tls_trust_pool has no certificate") // every handshake would fail
+		err = errors.New("tls_trust_pool has no certificates") // every handshake would fail
 	}
 	return settings, err
 }
 
-// Validate refuses settings that cannot be meant.
+// Validate implements caddy.Validator.
 func (h *Handler) Validate() error {
-	if h.MaxBody < 0 {
-		return errors.New("max_body_size is negative")
+	if h.MaxBodySize < 0 {
+		return errors.New("max_body_size must not be negative")
 	}
-	if h.MaxUpload < 0 {
-		return errors.New("max_upload_size is negative")
+	if h.MaxUploadSize < 0 {
+		return errors.New("max_upload_size must not be negative")
 	}
 	if err := h.limits().Validate(); err != nil {
 		return err
@@ -219,19 +218,19 @@ func (h *Handler) Validate() error {
 		return err
 	}
 	if h.ClientMinRate < 0 {
-		return errors.New("client_min_rate is negative")
+		return errors.New("client_min_rate must not be negative")
 	}
 	for _, d := range []caddy.Duration{
-		h.DialTimeout, h.ResponseHeaderTimeout, h.IdleTimeout, h.IdleConnTimeout, h.ClientWriteTimeout,
+		h.DialTimeout, h.ResponseHeaderTimeout, h.StreamIdleTimeout, h.IdleConnTimeout, h.ClientWriteTimeout,
 	} {
 		if d < 0 {
-			return errors.New("a time is negative")
+			return errors.New("timeouts must not be negative")
 		}
 	}
 	return nil
 }
 
-// Cleanup closes unused connections; requests under way go on.
+// Cleanup closes idle connections. Requests in flight continue.
 func (h *Handler) Cleanup() error {
 	if h.upstream != nil {
 		h.upstream.Close()
@@ -239,12 +238,12 @@ func (h *Handler) Cleanup() error {
 	return nil
 }
 
-// ServeHTTP takes a request through the gate.
+// ServeHTTP implements caddyhttp.MiddlewareHandler. It writes all errors itself.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	if h.routes == nil { // requests may come in while a configuration is refused that has no version
+	if h.routes == nil { // a request may arrive before a configuration without a version is rejected
 		return caddyhttp.Error(http.StatusServiceUnavailable, errNoUpstream)
 	}
-	x := gatewayRequest{handler: h, r: r, next: next, begun: time.Now()}
+	x := gatewayRequest{handler: h, r: r, next: next, started: time.Now()}
 	x.client.ResponseWriter = w
 	x.w = &x.client
 	x.serve()

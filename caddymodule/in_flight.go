@@ -14,52 +14,52 @@ import (
 	"github.com/docsgate/docsgate/upstream"
 )
 
-// inFlight counts what is in flight at each upstream. It is one for the process: requests of a former configuration
-// occupy DocsGPT as much as those of the current one, and so do those of another site.
+// inFlight counts the requests in flight at each upstream. It is global, since requests of old configurations and of other
+// sites use the same threads of DocsGPT.
 var inFlight = new(inflight.Limiter)
 
-// The limits by default. DocsGPT has 96 threads (0.19 and newer).
+// Defaults of Handler.MaxInFlight and Handler.MaxInFlightPerKey. DocsGPT 0.19 and newer has 96 threads.
 const (
 	DefaultMaxInFlight       = 64
 	DefaultMaxInFlightPerKey = 16
 )
 
-// inFlightClass is what is bounded by itself, so that none can starve another.
+// inFlightClass is a class of requests with a limit of its own, so that no class can starve another.
 type inFlightClass uint8
 
 const (
 	classShort   inFlightClass = iota
-	classKeyless               // short, and sent by anybody
+	classKeyless               // short, from clients without a key
 	classAnswer
 	classListen
 	classCount
 )
 
-// inFlightNames are the classes in metrics and in the counts.
+// inFlightNames are the names of the classes in metrics and in counts.
 var inFlightNames = [classCount]string{"short", "keyless", "answer", "listen"}
 
 const (
-	// shortWait is how long a short request waits for its turn. Search widgets of many visitors send a request with each
-	// key that is pressed, so they come in bursts; DocsGPT takes some hundredths of a second for each.
+	// shortWait is how long a short request waits for a free slot. Search widgets send a request with each keystroke, so
+	// the requests come in bursts; DocsGPT takes some 10 ms for each.
 	shortWait = 5 * time.Second
 
-	// maxWaitingBody is the largest body, in bytes, of a request that waits: what waits lies in memory.
+	// maxWaitingBody is the largest body, in bytes, of a request that waits, since it is held in memory.
 	maxWaitingBody = 64 << 10
 
-	// abandonedHold is for how long an answer that its client has abandoned goes on to be in flight. DocsGPT goes on with
-	// it, on the same thread, and nothing tells when it is done.
+	// abandonedHold is how long a request still counts as in flight after its client has disconnected. DocsGPT continues
+	// to generate the answer, and the gate cannot know when it is done.
 	abandonedHold = time.Minute
 )
 
-// inFlightLimits are a handler's limits. They are read-only once they are provisioned.
+// inFlightLimits are a handler's limits. They are read-only after provision.
 type inFlightLimits struct {
 	limiter  *inflight.Limiter
-	upstream string // the address; empty with a next handler
+	upstream string // address; empty if the next handler forwards
 	classes  [classCount]inflight.Limits
 }
 
-// provision works out the limits of all classes from the two for answers; 0 is the default. The shares of the short
-// ones are the last third of DocsGPT's threads, if those for answers are two thirds.
+// provision derives the limits of all classes from the two for answers; 0 is the default. By default, answers get two
+// thirds of DocsGPT's threads and short requests the rest.
 func (l *inFlightLimits) provision(total, perKey int) {
 	if total == 0 {
 		total = DefaultMaxInFlight
@@ -78,40 +78,40 @@ func (l *inFlightLimits) provision(total, perKey int) {
 	l.classes[classListen] = inflight.Limits{Total: 4 * total, PerKey: 4 * perKey}
 }
 
-// checkInFlight refuses limits that cannot be meant; 0 is the default.
+// checkInFlight validates the limits; 0 is the default.
 func checkInFlight(total, perKey int) error {
 	if total == 0 {
 		total = DefaultMaxInFlight
 	}
 	switch {
 	case total < 0:
-		return errors.New("max_in_flight is negative")
+		return errors.New("max_in_flight must not be negative")
 	case perKey < 0:
-		return errors.New("max_in_flight_per_key is negative")
+		return errors.New("max_in_flight_per_key must not be negative")
 	case total > maxCount:
-		return fmt.Errorf("max_in_flight is above %d", maxCount)
+		return fmt.Errorf("max_in_flight must be at most %d", maxCount)
 	case perKey > total:
-		return fmt.Errorf("max_in_flight_per_key %d is above max_in_flight %d", perKey, total)
+		return fmt.Errorf("max_in_flight_per_key %d must not be above max_in_flight %d", perKey, total)
 	}
 	return nil
 }
 
 var (
-	tooManyStreams = refuseLater(http.StatusTooManyRequests, "too_many_streams", "5",
+	errTooManyStreams = newRetryableError(http.StatusTooManyRequests, "too_many_streams", "5",
 		"Too many requests are being answered at the moment. Please try again in a few seconds.")
-	overloaded = refuseLater(http.StatusServiceUnavailable, "overloaded", "5",
+	errOverloaded = newRetryableError(http.StatusServiceUnavailable, "overloaded", "5",
 		"This service is busy. Please try again in a few seconds.")
-	// 499 is what Caddy notes for a client that has closed its connection; no client reads it.
-	goneWhileWaiting = newError(499, "client_gone", "The client is gone.")
+	// 499 is the status that Caddy logs for a client that has closed its connection; no client reads it.
+	errClientGone = newError(499, "client_gone", "The client has disconnected.")
 )
 
-func refuseLater(status int, code, after, message string) *apiError {
-	no := newError(status, code, message)
-	no.RetryAfter = after
-	return no
+func newRetryableError(status int, code, after, message string) *apiError {
+	apiErr := newError(status, code, message)
+	apiErr.RetryAfter = after
+	return apiErr
 }
 
-// inFlightClass returns the class of a request that is otherwise accepted.
+// inFlightClass returns the class of an authorized request.
 func (x *gatewayRequest) inFlightClass() inFlightClass {
 	class := x.endpoint.Class
 	if x.endpoint.Group == docsgpt.GroupMCP && x.endpoint.Body == docsgpt.BodyJSON {
@@ -129,8 +129,8 @@ func (x *gatewayRequest) inFlightClass() inFlightClass {
 	}
 }
 
-// takeSlot counts a request, which is accepted otherwise, as in flight, or rejects it because too many are. A short one
-// waits a moment for its turn.
+// takeSlot counts the request as in flight, or rejects it because of a limit. A short request waits up to shortWait for a
+// free slot.
 func (x *gatewayRequest) takeSlot() *apiError {
 	class := x.inFlightClass()
 	limits := &x.handler.inFlight
@@ -142,32 +142,32 @@ func (x *gatewayRequest) takeSlot() *apiError {
 	if x.buffer != nil && cap(x.buffer.Bytes) > maxWaitingBody {
 		wait = 0
 	}
-	var no *apiError
+	var apiErr *apiError
 	switch limits.limiter.Acquire(x.ctx, &x.slot, request, limits.classes[class], wait) {
 	case inflight.Acquired:
 		return nil
 	case inflight.Cancelled:
 		if errors.Is(x.aborted(), errShuttingDown) {
-			return shuttingDown
+			return errRestarting
 		}
-		return goneWhileWaiting
+		return errClientGone
 	case inflight.KeyLimit:
-		if no = tooManyStreams; class == classKeyless {
-			no = overloaded
+		if apiErr = errTooManyStreams; class == classKeyless {
+			apiErr = errOverloaded
 		}
 	case inflight.TotalLimit:
-		no = overloaded
+		apiErr = errOverloaded
 	}
-	if skipped, due := x.handler.trouble.allow(sampleKey{no.Code, x.keyID()}, time.Now()); due {
-		x.handler.logger.Warn("too many requests in flight", zap.String("code", no.Code),
+	if skipped, due := x.handler.sampler.allow(sampleKey{apiErr.Code, x.keyID()}, time.Now()); due {
+		x.handler.logger.Warn("too many requests in flight", zap.String("code", apiErr.Code),
 			zap.String("class", inFlightNames[class]), zap.String("endpoint", x.endpointName()),
 			zap.String("key", x.keyID()), zap.Int("suppressed", skipped))
 	}
-	return no
+	return apiErr
 }
 
-// noteEnd notes how the response of the upstream ended: regularly (nil), or why not. A short request is over then, even
-// if its client does not read the response.
+// noteEnd records how the upstream response ended; nil: completely. A short request then releases its slot, even if its
+// client is still reading.
 func (x *gatewayRequest) noteEnd(err error) {
 	switch {
 	case err == nil, errors.Is(err, errStopReading):
@@ -177,13 +177,12 @@ func (x *gatewayRequest) noteEnd(err error) {
 	case x.aborted() != nil:
 		x.abandoned = true
 	case errors.Is(err, upstream.ErrTruncated), errors.Is(err, upstream.ErrUnavailable), errors.Is(err, errNoHandler):
-	default: // it was the gate that ended it: the upstream takes too long, or the client takes nothing
+	default: // the gate ended it: the upstream timed out, or writing to the client failed
 		x.abandoned = true
 	}
 }
 
-// releaseSlot ends being in flight. It comes after the connection to the upstream was closed, or is free for the next
-// request.
+// releaseSlot ends the request's slot. It is called after the upstream connection was closed, or returned to the pool.
 func (x *gatewayRequest) releaseSlot() {
 	if x.abandoned && x.endpoint.Class == docsgpt.ClassAnswer && !x.endpoint.Download &&
 		x.handler.app.version.FinishesAbandoned {
@@ -194,12 +193,12 @@ func (x *gatewayRequest) releaseSlot() {
 }
 
 var (
-	descInFlight = describe("requests_in_flight", "Requests at DocsGPT by class, with those that their clients have "+
-		"abandoned and DocsGPT goes on with.", "class")
-	descWaiting = describe("requests_waiting", "Requests that wait until fewer are in flight, by class.", "class")
+	descInFlight = describe("requests_in_flight", "Requests in flight at DocsGPT by class. Answers whose clients "+
+		"have disconnected count for one more minute, since DocsGPT continues to generate them.", "class")
+	descWaiting = describe("requests_waiting", "Requests that wait for a free slot, by class.", "class")
 )
 
-// inFlightCollector reads the counts when it is asked for metrics.
+// inFlightCollector collects the counts of a limiter.
 type inFlightCollector struct{ *inflight.Limiter }
 
 // Describe implements prometheus.Collector.

@@ -504,11 +504,11 @@ func TestInFlightOptionsAreChecked(t *testing.T) {
 		`{}`:                            "",
 		`{"max_in_flight": 8}`:          "",
 		`{"max_in_flight_per_key": 64}`: "",
-		`{"max_in_flight_per_key": 65}`: "max_in_flight_per_key 65 is above max_in_flight 64",
-		`{"max_in_flight": 8, "max_in_flight_per_key": 9}`: "max_in_flight_per_key 9 is above max_in_flight 8",
-		`{"max_in_flight": -1}`:                            "max_in_flight is negative",
-		`{"max_in_flight_per_key": -1}`:                    "max_in_flight_per_key is negative",
-		`{"max_in_flight": 1000001}`:                       "max_in_flight is above 1000000",
+		`{"max_in_flight_per_key": 65}`: "max_in_flight_per_key 65 must not be above max_in_flight 64",
+		`{"max_in_flight": 8, "max_in_flight_per_key": 9}`: "max_in_flight_per_key 9 must not be above max_in_flight 8",
+		`{"max_in_flight": -1}`:                            "max_in_flight must not be negative",
+		`{"max_in_flight_per_key": -1}`:                    "max_in_flight_per_key must not be negative",
+		`{"max_in_flight": 1000001}`:                       "max_in_flight must be at most 1000000",
 	} {
 		var h caddymodule.Handler
 		if err := json.Unmarshal([]byte(text), &h); err != nil {

@@ -600,7 +600,7 @@ func TestNothingFollows(t *testing.T) {
 	g.start("docsgate\n")
 	r := g.ask("/stream", tokenAgent, "q", "")
 	checkShape(t, "/stream", r, "upstream_unavailable")
-	if !strings.Contains(g.logged(), "name an upstream in the directive") {
+	if !strings.Contains(g.logged(), "set an upstream in the docsgate directive") {
 		t.Error("the log does not say what to do")
 	}
 }

@@ -212,7 +212,7 @@ func TestShutdownTellsEachClient(t *testing.T) {
 							t.Errorf("%q is not in %s", want, r.body)
 						}
 					}
-					if log := g.logged(); strings.Contains(log, "DocsGPT did not answer as it should") {
+					if log := g.logged(); strings.Contains(log, "DocsGPT request failed") {
 						t.Error("the upstream is blamed")
 					}
 				})

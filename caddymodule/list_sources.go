@@ -18,7 +18,7 @@ const (
 	maxSources     = 16 << 20 // bytes; some 20,000 sources
 )
 
-// listSources asks DocsGPT for the sources of the gate's account.
+// listSources returns the sources of the account of upstream_token.
 func (a *App) listSources(ctx context.Context) ([]keyservice.Source, error) {
 	ctx, cancel := context.WithTimeout(ctx, sourcesTimeout)
 	defer cancel()
@@ -28,25 +28,25 @@ func (a *App) listSources(ctx context.Context) ([]keyservice.Source, error) {
 	if a.version.Accounts {
 		header["Authorization"] = []string{"Bearer " + a.token.Reveal()}
 	}
-	resp, err := a.gates[0].upstream.Send(ctx, stop, upstream.Request{
+	resp, err := a.forwarders[0].upstream.Send(ctx, stop, upstream.Request{
 		Method: http.MethodGet, Path: a.version.SourcesPath(), Header: header,
 	})
 	if err != nil {
-		return nil, errors.New("DocsGPT could not be asked for its sources")
+		return nil, errors.New("listing sources failed: DocsGPT is unavailable")
 	}
 	defer resp.Body.Close()
 	switch {
 	case resp.StatusCode == http.StatusUnauthorized:
-		return nil, errors.New("DocsGPT does not take the gate's credential: look at upstream_token")
+		return nil, errors.New("listing sources failed: DocsGPT rejected the credential; check upstream_token")
 	case resp.StatusCode == http.StatusForbidden:
-		return nil, errors.New("the gate's credential may not list sources: " +
-			"give the access token the scope sources:read, or type the source's id")
+		return nil, errors.New("listing sources failed: upstream_token has no permission; " +
+			"add the scope sources:read to the access token, or enter the ID of the source")
 	case resp.StatusCode != http.StatusOK:
-		return nil, fmt.Errorf("DocsGPT does not list its sources: it answers with status %d", resp.StatusCode)
+		return nil, fmt.Errorf("listing sources failed: DocsGPT responded with status %d", resp.StatusCode)
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxSources))
 	if err != nil {
-		return nil, errors.New("DocsGPT's list of sources broke off")
+		return nil, errors.New("listing sources failed: the response is truncated")
 	}
 	found, err := docsgpt.ReadSources(body)
 	if err != nil {
@@ -59,7 +59,7 @@ func (a *App) listSources(ctx context.Context) ([]keyservice.Source, error) {
 	return all, nil
 }
 
-// canListSources tells whether there is somebody to ask, and a credential if one is needed.
+// canListSources reports whether there is an upstream that can list sources, and a credential if it needs one.
 func (a *App) canListSources() bool {
-	return len(a.gates) > 0 && a.version.SourcesPath() != "" && (!a.version.Accounts || !a.token.IsZero())
+	return len(a.forwarders) > 0 && a.version.SourcesPath() != "" && (!a.version.Accounts || !a.token.IsZero())
 }

@@ -12,7 +12,8 @@ import (
 	"github.com/docsgate/docsgate/keys"
 )
 
-// logSampler limits how often the same is logged: once per code, key (or address) and interval, with how often it happened.
+// logSampler limits repeated log lines to one per code, key (or IP address) and interval. It counts suppressed lines. It is
+// safe for concurrent use.
 type logSampler struct {
 	mu   sync.Mutex
 	seen map[sampleKey]*sampleState
@@ -26,25 +27,25 @@ type sampleState struct {
 }
 
 const (
-	// troubleInterval is the shortest time between two log lines about the same trouble.
-	troubleInterval = 10 * time.Second
-	// maxSampleKeys is how many kinds of trouble are told apart before all are forgotten.
+	// sampleInterval is the minimum time between two log lines with the same sampleKey.
+	sampleInterval = 10 * time.Second
+	// maxSampleKeys is the number of keys at which all counts are reset.
 	maxSampleKeys = 1000
 )
 
-// allow tells whether to log now, and how many times the same was not logged since.
-func (t *logSampler) allow(what sampleKey, now time.Time) (skipped int, ok bool) {
+// allow reports whether to log now, and how many lines were suppressed since the last one.
+func (t *logSampler) allow(key sampleKey, now time.Time) (skipped int, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.seen == nil || len(t.seen) >= maxSampleKeys {
 		t.seen = map[sampleKey]*sampleState{}
 	}
-	count := t.seen[what]
+	count := t.seen[key]
 	if count == nil {
 		count = &sampleState{}
-		t.seen[what] = count
+		t.seen[key] = count
 	}
-	if now.Sub(count.logged) < troubleInterval {
+	if now.Sub(count.logged) < sampleInterval {
 		count.skipped++
 		return 0, false
 	}
@@ -52,13 +53,13 @@ func (t *logSampler) allow(what sampleKey, now time.Time) (skipped int, ok bool)
 	return skipped, true
 }
 
-// logUpstreamError counts and logs what went wrong upstream. cause may be nil.
+// logUpstreamError counts and logs an error of the upstream. status is 0 without a response; cause may be nil.
 func (x *gatewayRequest) logUpstreamError(r *docsgpt.Error, status int, cause error) {
 	if errors.Is(cause, errShuttingDown) {
-		return // no fault of the upstream
+		return // not an error of the upstream
 	}
 	upstreamFailures.WithLabelValues(x.endpointName(), r.Code).Inc()
-	skipped, ok := x.handler.trouble.allow(sampleKey{r.Code, x.keyID()}, time.Now())
+	skipped, ok := x.handler.sampler.allow(sampleKey{r.Code, x.keyID()}, time.Now())
 	if !ok {
 		return
 	}
@@ -72,15 +73,15 @@ func (x *gatewayRequest) logUpstreamError(r *docsgpt.Error, status int, cause er
 	if cause != nil {
 		fields = append(fields, zap.Error(cause))
 	}
-	level, message := zap.ErrorLevel, "DocsGPT did not answer as it should"
+	level, message := zap.ErrorLevel, "DocsGPT request failed"
 	if r.Status < http.StatusInternalServerError {
-		level, message = zap.InfoLevel, "DocsGPT did not accept the request" // its limits, or the client's mistake
+		level, message = zap.InfoLevel, "DocsGPT rejected the request" // a limit of DocsGPT, or an invalid request
 	}
 	if r.Code == docsgpt.CodeUpstreamRefused {
 		cause := "the upstream credential: " + x.credentialName() +
-			" is not valid in DocsGPT (or DocsGPT's database is away); the client's key is good"
-		if status == http.StatusBadRequest { // its answer to both is the same
-			cause += "; if this comes from one client only, its history is not what DocsGPT reads"
+			" is not valid in DocsGPT (or DocsGPT's database is unavailable); the client's key is valid"
+		if status == http.StatusBadRequest { // DocsGPT has the same response for both
+			cause += "; if only one client is affected, DocsGPT cannot parse its history"
 		}
 		fields = append(fields, zap.String("likely_cause", cause))
 	} else if cause := x.likelyCause(r, status); cause != "" {
@@ -89,7 +90,7 @@ func (x *gatewayRequest) logUpstreamError(r *docsgpt.Error, status int, cause er
 	x.handler.logger.Log(level, message, fields...)
 }
 
-// credentialName says which of the gate's credentials a request carried, without showing it.
+// credentialName names the credential for DocsGPT in the request, without revealing it.
 func (x *gatewayRequest) credentialName() string {
 	if x.key != nil && x.key.Binding.Kind() == keys.SourceBinding {
 		return "upstream_token"

@@ -7,8 +7,8 @@ import (
 	"github.com/docsgate/docsgate/ownership"
 )
 
-// authorizeMCP tells whether a message of an MCP client may go on: what it asks for, and in whose session. DocsGPT lets
-// anybody list its tools, and go on with or end the session of anybody.
+// authorizeMCP checks the method and the session of a message of an MCP client. DocsGPT itself lets unauthenticated clients
+// list its tools, and lets every client use or end every session.
 func (x *gatewayRequest) authorizeMCP() *apiError {
 	e := x.endpoint
 	if e.Group != docsgpt.GroupMCP {
@@ -30,15 +30,15 @@ func (x *gatewayRequest) authorizeMCP() *apiError {
 		x.session = ids[0]
 	}
 	if e.Body == docsgpt.BodyJSON {
-		if no := x.body.CheckCall(&x.call); no != nil {
-			return &apiError{Error: *no}
+		if apiErr := x.body.CheckCall(&x.call); apiErr != nil {
+			return &apiError{Error: *apiErr}
 		}
 	}
 	return nil
 }
 
-// oauthRegisterPath is where MCP clients that can sign in, and whose key was refused, look for OAuth in the end. They show what
-// they are told there, in place of why they were refused.
+// oauthRegisterPath is the path of OAuth client registration, which MCP clients request after their key was rejected. They
+// show the error of this request instead of the first one.
 const oauthRegisterPath = "/register"
 
 var (
@@ -47,16 +47,16 @@ var (
 		"There is nothing to sign in to here. Send a valid API key in the header Authorization, as Bearer.")
 )
 
-// notFoundError refuses a path that is not served.
+// notFoundError returns the error for an unknown path.
 func (x *gatewayRequest) notFoundError() *apiError {
 	if x.r.URL.Path == oauthRegisterPath && x.handler.routes.Find("/mcp/") != nil {
 		x.endpoint = oauthErrorEndpoint
 		return errNoOAuth
 	}
-	return notFound
+	return errNotFound
 }
 
-// withRequestID tells a refusal which JSON-RPC request it answers, if one is known.
+// withRequestID adds the ID of the JSON-RPC request to an error response, if there is one.
 func (x *gatewayRequest) withRequestID(r *docsgpt.Error) *docsgpt.Error {
 	if x.call.ID == nil || r.ID != nil {
 		return r
@@ -66,49 +66,49 @@ func (x *gatewayRequest) withRequestID(r *docsgpt.Error) *docsgpt.Error {
 	return &with
 }
 
-// beginMCP looks at the head of DocsGPT's answer to an MCP client. A session belongs to the key that opened it, from
-// before the client learns of it until it is over. DocsGPT hands out ids with errors, too: those are nobody's.
-func (a *response) beginMCP() {
-	x := a.x
+// beginMCP handles the header of a response to an MCP client. It records the owner of a new session before the client gets
+// the session ID, and forgets a session that has ended. Session IDs of error responses are removed.
+func (res *response) beginMCP() {
+	x := res.x
 	if x.endpoint.Group != docsgpt.GroupMCP {
 		return
 	}
-	ok := a.status >= 200 && a.status <= 299
-	if x.endpoint.Method == http.MethodDelete && ok || a.status == http.StatusNotFound {
-		x.handler.app.state.belongings.Forget(ownership.Session, x.session)
+	ok := res.status >= 200 && res.status <= 299
+	if x.endpoint.Method == http.MethodDelete && ok || res.status == http.StatusNotFound {
+		x.handler.app.state.ownership.Forget(ownership.Session, x.session)
 	}
-	switch id := a.header.Get(docsgpt.HeaderSession); {
+	switch id := res.header.Get(docsgpt.HeaderSession); {
 	case ok && x.call.IsInitialize():
 		x.recordOwnership(ownership.Session, id)
 	case id != x.session:
-		a.header.Del(docsgpt.HeaderSession)
+		res.header.Del(docsgpt.HeaderSession)
 	}
 	if x.call.ID != nil {
-		a.filter.OnEvent = func(event []byte) []byte {
-			a.replied = a.replied || docsgpt.IsResponse(event)
-			no, out := docsgpt.TranslateEvent(event)
-			a.handleMCPError(no)
+		res.filter.OnEvent = func(event []byte) []byte {
+			res.replied = res.replied || docsgpt.IsResponse(event)
+			apiErr, out := docsgpt.TranslateEvent(event)
+			res.handleMCPError(apiErr)
 			return out
 		}
 	}
 }
 
-// inspectMCPBody looks at an answer to an MCP client that is no stream.
-func (a *response) inspectMCPBody() {
-	if a.x.call.ID != nil {
-		var no *docsgpt.Error
-		no, a.out = docsgpt.TranslateMessage(a.out)
-		a.handleMCPError(no)
+// inspectMCPBody translates a buffered response to an MCP client.
+func (res *response) inspectMCPBody() {
+	if res.x.call.ID != nil {
+		var apiErr *docsgpt.Error
+		apiErr, res.out = docsgpt.TranslateMessage(res.out)
+		res.handleMCPError(apiErr)
 	}
 }
 
-// handleMCPError notes what DocsGPT said in place of what was asked for; nil: nothing.
-func (a *response) handleMCPError(no *docsgpt.Error) {
-	if no == nil {
+// handleMCPError logs an error that DocsGPT returned as a JSON-RPC message; nil: there is none.
+func (res *response) handleMCPError(apiErr *docsgpt.Error) {
+	if apiErr == nil {
 		return
 	}
-	a.x.logUpstreamError(no, a.status, nil)
-	if a.x.call.IsInitialize() {
-		a.x.handler.app.state.belongings.Forget(ownership.Session, a.header.Get(docsgpt.HeaderSession))
+	res.x.logUpstreamError(apiErr, res.status, nil)
+	if res.x.call.IsInitialize() {
+		res.x.handler.app.state.ownership.Forget(ownership.Session, res.header.Get(docsgpt.HeaderSession))
 	}
 }

@@ -416,7 +416,7 @@ func TestMCPListeningInSilence(t *testing.T) {
 	if r.status != http.StatusOK || strings.Contains(r.body, "data") {
 		t.Errorf("%d %q", r.status, r.body)
 	}
-	if strings.Contains(g.logged(), "did not answer as it should") {
+	if strings.Contains(g.logged(), "DocsGPT request failed") {
 		t.Error("it is logged as trouble")
 	}
 	m := g.message(tokenAgent, id, toolCall("[[gap=5]]")).rpc(t)

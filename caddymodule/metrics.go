@@ -7,49 +7,49 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Metrics are one set a process, so that counters survive reloads. Labels are from closed sets; no key, ID, origin,
-// path or host is one.
+// The metrics are global, so that counters survive reloads. The values of labels are from fixed sets and never contain a key,
+// ID, origin, path or host.
 var (
 	decisions = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: "caddy", Subsystem: "docsgate", Name: "auth_decisions_total",
-		Help: "Requests by endpoint and by what was decided: allowed, or why not.",
+		Help: "Authentication and authorization decisions by endpoint and reason: allowed, or why the request was rejected.",
 	}, []string{"endpoint", "reason"})
 
 	requestSeconds = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Namespace: "caddy", Subsystem: "docsgate", Name: "request_duration_seconds",
-		Help:    "Time from a request's arrival to the end of its answer, by endpoint.",
+		Help:    "Time from the arrival of a request to the end of its response, by endpoint.",
 		Buckets: []float64{.001, .005, .025, .1, .5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600},
 	}, []string{"endpoint"})
 
 	verifySeconds = prometheus.NewHistogram(prometheus.HistogramOpts{
 		Namespace: "caddy", Subsystem: "docsgate", Name: "verify_duration_seconds",
-		Help:    "Time to find and check a key.",
+		Help:    "Time to verify a token.",
 		Buckets: []float64{2.5e-7, 5e-7, 1e-6, 2.5e-6, 5e-6, 1e-5, 1e-4, 1e-3, 1e-2},
 	})
 
 	upstreamFailures = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: "caddy", Subsystem: "docsgate", Name: "upstream_failures_total",
-		Help: "Answers of DocsGPT that were no success, by endpoint and code. The code upstream_refused most likely " +
-			"means that the gate's own credential for DocsGPT is not valid there.",
+		Help: "Failed requests to DocsGPT by endpoint and code. The code upstream_refused most likely means that DocsGPT " +
+			"rejected the gate's credential.",
 	}, []string{"endpoint", "code"})
 
 	abortedRequests = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: "caddy", Subsystem: "docsgate", Name: "aborted_requests_total",
-		Help: "Requests that ended before their response was complete, and not by DocsGPT, by endpoint and reason: " +
+		Help: "Requests that were aborted before their response was complete, other than by DocsGPT, by endpoint and reason: " +
 			"client_disconnected, client_too_slow, shutting_down.",
 	}, []string{"endpoint", "reason"})
 
-	openStreams = prometheus.NewGauge(prometheus.GaugeOpts{
+	streamsInFlight = prometheus.NewGauge(prometheus.GaugeOpts{
 		Namespace: "caddy", Subsystem: "docsgate", Name: "streams_in_flight",
-		Help: "Streamed answers under way.",
+		Help: "Streamed responses in flight.",
 	})
 )
 
-// registerMetrics adds the process's metrics, and this configuration's view of its keys, to a registry. Each loaded
-// configuration has a registry of its own.
+// registerMetrics registers the global metrics and those of the configuration's keys. Each configuration has its own
+// registry.
 func (a *App) registerMetrics(registry *prometheus.Registry) error {
 	all := []prometheus.Collector{
-		decisions, requestSeconds, verifySeconds, upstreamFailures, abortedRequests, openStreams,
+		decisions, requestSeconds, verifySeconds, upstreamFailures, abortedRequests, streamsInFlight,
 		stateCollector{a.state},
 		inFlightCollector{inFlight},
 	}
@@ -68,15 +68,15 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 
 var (
 	descKeys     = describe("keys", "Keys by state.", "state")
-	descCache    = describe("cache_lookups_total", "Look-ups of keys by where they ended.", "result")
-	descRevision = describe("store_revision", "Changes of the key store since the process began to use it.")
+	descCache    = describe("cache_lookups_total", "Cache lookups of keys by result.", "result")
+	descRevision = describe("store_revision", "Changes of the key store since the process created it.")
 	descLoaded   = describe("feed_last_success_timestamp_seconds", "Unix time of a feed's last successful load. A feed loads when its keys change.", "feed")
-	descFeedKeys = describe("feed_keys", "Keys that a feed gave.", "feed")
-	descFailures = describe("feed_failures_total", "Readings of a feed that failed.", "feed")
-	descFeedUp   = describe("feed_up", "1 if a feed's last load succeeded; 0 if it failed, so that its last good keys stay in force.", "feed")
+	descFeedKeys = describe("feed_keys", "Keys that a feed provides.", "feed")
+	descFailures = describe("feed_failures_total", "Failed loads of a feed.", "feed")
+	descFeedUp   = describe("feed_up", "1 if the last load of a feed succeeded; 0 if it failed and its previous keys stay in use.", "feed")
 )
 
-// stateCollector reads a state when it is asked for metrics.
+// stateCollector collects the metrics of a shared state.
 type stateCollector struct{ *sharedState }
 
 // Describe implements prometheus.Collector.
@@ -95,8 +95,8 @@ func (c stateCollector) Collect(out chan<- prometheus.Metric) {
 		out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(value), labels...)
 	}
 	now := time.Now()
-	for word, n := range c.store.Counts(now) {
-		gauge(descKeys, float64(n), word)
+	for state, n := range c.store.Counts(now) {
+		gauge(descKeys, float64(n), state)
 	}
 	stats := c.verifier.CacheStats()
 	counter(descCache, stats.Hits, "hit")

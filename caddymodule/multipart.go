@@ -12,59 +12,59 @@ import (
 	"github.com/docsgate/docsgate/upstream"
 )
 
-// DefaultMaxUpload is the largest form that is read by default, in bytes.
+// DefaultMaxUpload is the default of Handler.MaxUploadSize, in bytes.
 const DefaultMaxUpload = 100 << 20
 
-// formMemory is what reading a form uses at most beside what its spool has in memory, in bytes.
+// formMemory is the maximum memory for parsing a form, in bytes, without the memory of its spool.
 const formMemory = 128 << 10
 
-// upload is a form that was read.
+// upload is a parsed form.
 type upload struct {
 	form  *docsgpt.Form
-	spool *upstream.Spool // nil once it was handed over
+	spool *upstream.Spool // nil after moveBody
 }
 
 var (
-	notForm = newError(http.StatusUnsupportedMediaType, "not_form",
+	errNotMultipart = newError(http.StatusUnsupportedMediaType, "not_form",
 		"Send the request as multipart/form-data with one boundary, and with no Content-Encoding.")
 	errUploadStorage = newError(http.StatusServiceUnavailable, "upload_failed",
-		"The file cannot be taken now. Please try again later.")
+		"The file cannot be accepted at the moment. Please try again later.")
 )
 
-// refusedToken is a token that is known to be bad before the form has been read.
-type refusedToken struct{ refusal *apiError }
+// rejectedTokenError is returned if the token is invalid before the form was read to its end.
+type rejectedTokenError struct{ apiErr *apiError }
 
-func (*refusedToken) Error() string { return "the token is refused" }
+func (*rejectedTokenError) Error() string { return "the token is rejected" }
 
-// readForm reads a form. Its length must be known before DocsGPT gets anything of it, and so must the key, which may
-// stand at its end; so it is written down first. Where the key stands before the file, a bad one ends the upload at
-// once. It is looked up again after the upload, which may take long.
-func (x *gatewayRequest) readForm() *apiError {
+// parseForm reads a form into a spool, because its length and its key must be known before it is forwarded, and the key may be
+// the last field. If the key comes before the file, an invalid one ends the upload immediately. The key is verified again
+// after the upload, which may take long.
+func (x *gatewayRequest) parseForm() *apiError {
 	boundary, ok := docsgpt.FormBoundary(x.r.Header["Content-Type"])
 	switch {
 	case !ok || !isIdentityEncoding(x.r.Header):
-		return notForm
-	case x.r.ContentLength > x.handler.MaxUpload:
+		return errNotMultipart
+	case x.r.ContentLength > x.handler.MaxUploadSize:
 		return errBodyTooLarge
 	}
 	x.receive()
 	if x.query.HasToken {
-		if no := x.preAuthenticate(x.query.Token); no != nil {
-			return no
+		if apiErr := x.preAuthenticate(x.query.Token); apiErr != nil {
+			return apiErr
 		}
 	}
-	up := &upload{spool: upstream.NewSpool(formAllowance{&x.received})}
+	up := &upload{spool: upstream.NewSpool(formAllowance{&x.bodyQuota})}
 	x.upload = up
-	err := x.received.Memory(formMemory)
+	err := x.bodyQuota.Memory(formMemory)
 	if err == nil {
 		up.form, err = x.readParts(boundary)
 	}
-	if stopped := x.received.End(); stopped != nil {
+	if stopped := x.bodyQuota.End(); stopped != nil {
 		err = stopped
 	}
 	if err != nil {
-		up.release() // before the client is answered: others may wait for the room
-		return x.formRefusal(err)
+		up.release() // before the error response, since other uploads may wait for the space
+		return x.formError(err)
 	}
 	token, ok := up.form.Token()
 	if ok && x.query.HasToken {
@@ -76,30 +76,30 @@ func (x *gatewayRequest) readForm() *apiError {
 
 // readParts reads the parts of a form.
 func (x *gatewayRequest) readParts(boundary string) (*docsgpt.Form, error) {
-	return docsgpt.ReadForm(x.endpoint, boundary, upstream.Limit(&x.received, x.handler.MaxUpload), x.upload.spool,
+	return docsgpt.ReadForm(x.endpoint, boundary, upstream.Limit(&x.bodyQuota, x.handler.MaxUploadSize), x.upload.spool,
 		func(token string) error {
-			no := errMultipleTokens
+			apiErr := errMultipleTokens
 			if !x.query.HasToken {
-				no = x.preAuthenticate(token)
+				apiErr = x.preAuthenticate(token)
 			}
-			if no != nil {
-				return &refusedToken{no}
+			if apiErr != nil {
+				return &rejectedTokenError{apiErr}
 			}
 			return nil
 		})
 }
 
-// formAllowance is the allowance of a form's spool, whose memory is not all that reading a form uses.
+// formAllowance is the allowance of the spool of a form. It adds the memory for parsing.
 type formAllowance struct{ *quota.Body }
 
-// Memory implements forward.Allowance.
+// Memory implements upstream.Allowance.
 func (a formAllowance) Memory(bytes int64) error { return a.Body.Memory(formMemory + bytes) }
 
-// preAuthenticate refuses a token that is bad already, and lets the body be counted as its key's otherwise.
+// preAuthenticate verifies the token before the form was read. If it is valid, the body counts toward the key's quota.
 func (x *gatewayRequest) preAuthenticate(token string) *apiError {
 	decision := x.handler.app.state.verifier.Verify(token, time.Now())
 	if decision.Allowed() {
-		if err := x.received.Own(decision.Key.ID); err != nil {
+		if err := x.bodyQuota.Own(decision.Key.ID); err != nil {
 			return x.bodyError(err)
 		}
 		return nil
@@ -108,16 +108,16 @@ func (x *gatewayRequest) preAuthenticate(token string) *apiError {
 	return errorForReason(decision.Reason)
 }
 
-// formRefusal tells why a form was not read, or not written.
-func (x *gatewayRequest) formRefusal(err error) *apiError {
-	var token *refusedToken
+// formError maps an error of reading or rewriting a form to an error response.
+func (x *gatewayRequest) formError(err error) *apiError {
+	var token *rejectedTokenError
 	var form docsgpt.FormError
 	switch {
 	case errors.As(err, &token):
-		return token.refusal
+		return token.apiErr
 	case errors.Is(err, upstream.ErrSpool):
-		if skipped, due := x.handler.trouble.allow(sampleKey{errUploadStorage.Code, ""}, time.Now()); due {
-			x.handler.logger.Error("an upload cannot be stored; is there room in the folder for temporary files?",
+		if skipped, due := x.handler.sampler.allow(sampleKey{errUploadStorage.Code, ""}, time.Now()); due {
+			x.handler.logger.Error("storing an upload failed; check the free space in the directory for temporary files",
 				zap.Int("suppressed", skipped), zap.Error(err))
 		}
 		return errUploadStorage
@@ -128,7 +128,7 @@ func (x *gatewayRequest) formRefusal(err error) *apiError {
 	}
 }
 
-// moveBody hands the form over as the body of a request.
+// moveBody returns the form as the body of the upstream request, which then owns it.
 func (u *upload) moveBody() upstream.Body {
 	spool := u.spool
 	u.spool = nil

@@ -12,31 +12,32 @@ import (
 	"github.com/docsgate/docsgate/upstream"
 )
 
-// callNext gives the rewritten request to the next handler, say reverse_proxy, and relays what it answers.
+// serveNext passes the rewritten request to the next handler, such as reverse_proxy, and relays its response.
 func (x *gatewayRequest) serveNext() {
-	w := &x.handed
-	w.answer.x, w.header = x, http.Header{}
-	defer w.answer.drop()
-	err := callNext(x.next, w, &w.begun, x.nextRequest())
+	w := &x.nextWriter
+	w.response.x, w.header = x, http.Header{}
+	defer w.response.drop()
+	err := callNext(x.next, w, &w.wroteHeader, x.nextRequest())
 	x.release()
-	if err == nil && !w.begun {
+	if err == nil && !w.wroteHeader {
 		err = errNoHandler
 	}
-	w.answer.close(err)
+	w.response.close(err)
 	x.abandoned = x.abandoned || w.stopped
 }
 
-var errNoHandler = errors.New("no handler after docsgate answered: name an upstream in the directive, " +
-	"or let a handler such as reverse_proxy follow it")
+var errNoHandler = errors.New("no handler after docsgate responded: set an upstream in the docsgate directive, " +
+	"or add a handler such as reverse_proxy after it")
 
-// nextRequest is the request for the next handler: the client's, with nothing of it left that the gate did not put there.
+// nextRequest returns the rewritten request for the next handler. It contains nothing that the client sent and the gate
+// did not check.
 func (x *gatewayRequest) nextRequest() *http.Request {
 	r := x.r.WithContext(x.ctx)
 	r.Method, r.Header = x.endpoint.Method, x.header
 	r.URL = &url.URL{Scheme: x.r.URL.Scheme, Host: x.r.URL.Host, Path: x.resource.Path, RawQuery: x.rawQuery}
 	shown := url.URL{Path: r.URL.Path, RawQuery: r.URL.RawQuery}
 	if x.endpoint.AgentQuery {
-		shown.RawQuery = x.query.Rewrite(x.endpoint, "") // handlers log this, and send the URL, in which the agent's key is
+		shown.RawQuery = x.query.Rewrite(x.endpoint, "") // handlers log RequestURI; the agent key is only in the URL, which they send
 	}
 	r.RequestURI = shown.RequestURI()
 	r.Form, r.PostForm, r.MultipartForm = nil, nil, nil
@@ -51,7 +52,7 @@ func (x *gatewayRequest) nextRequest() *http.Request {
 	return r
 }
 
-// setBody gives a request a body that can be read again. Each reader holds what it reads from until it is closed.
+// setBody sets a body that can be read again. Each reader keeps the underlying buffer until it is closed.
 func setBody(r *http.Request, size int64, open func() io.ReadCloser) {
 	r.Body, r.ContentLength = open(), size
 	r.GetBody = func() (io.ReadCloser, error) { return open(), nil }
@@ -59,21 +60,21 @@ func setBody(r *http.Request, size int64, open func() io.ReadCloser) {
 
 // nextResponseWriter is the response writer of the next handler.
 type nextResponseWriter struct {
-	answer response
-	header http.Header
-	begun  bool
+	response    response
+	header      http.Header
+	wroteHeader bool
 
-	stopped bool // the client takes nothing more, which makes the next handler end its request
+	stopped bool // writing to the client failed, so that the next handler ends the upstream request
 }
 
-// callNext calls the next handler; begun tells whether it has begun to answer. reverse_proxy breaks off an answer that
-// it cannot finish by a panic; here that is one more way for an answer to end.
-func callNext(next caddyhttp.Handler, w http.ResponseWriter, begun *bool, r *http.Request) (err error) {
+// callNext calls the next handler and maps its errors. wroteHeader reports whether the handler has written a header. A panic
+// with http.ErrAbortHandler, by which reverse_proxy aborts a truncated response, becomes upstream.ErrTruncated.
+func callNext(next caddyhttp.Handler, w http.ResponseWriter, wroteHeader *bool, r *http.Request) (err error) {
 	defer r.Body.Close()
 	defer func() {
-		if broken := recover(); broken != nil {
-			if broken != http.ErrAbortHandler { //nolint:errorlint,err113 // a panic's value is this very one
-				panic(broken)
+		if v := recover(); v != nil {
+			if v != http.ErrAbortHandler { //nolint:errorlint,err113 // panics use this exact value
+				panic(v)
 			}
 			err = &upstream.Error{Kind: upstream.ErrTruncated, Cause: http.ErrAbortHandler}
 		}
@@ -86,7 +87,7 @@ func callNext(next caddyhttp.Handler, w http.ResponseWriter, begun *bool, r *htt
 	case errors.Is(err, context.DeadlineExceeded),
 		errors.As(err, &status) && status.StatusCode == http.StatusGatewayTimeout:
 		err = &upstream.Error{Kind: upstream.ErrTimeout, Cause: err}
-	case *begun:
+	case *wroteHeader:
 		err = &upstream.Error{Kind: upstream.ErrTruncated, Cause: err}
 	default:
 		err = &upstream.Error{Kind: upstream.ErrUnavailable, Cause: err}
@@ -94,36 +95,36 @@ func callNext(next caddyhttp.Handler, w http.ResponseWriter, begun *bool, r *htt
 	return err
 }
 
-// Header implements http.ResponseWriter. These are the upstream's headers; the client's are made from them.
+// Header implements http.ResponseWriter. It returns the header of the upstream response, not that of the client's.
 func (w *nextResponseWriter) Header() http.Header { return w.header }
 
-// WriteHeader implements http.ResponseWriter. Informational answers are left out.
+// WriteHeader implements http.ResponseWriter. Informational responses are dropped.
 func (w *nextResponseWriter) WriteHeader(status int) {
-	if w.begun || status < 200 {
+	if w.wroteHeader || status < 200 {
 		return
 	}
-	w.begun = true
-	// A client that is gone is noticed again by the next write.
-	_ = w.answer.writeHeader(status, w.header)
+	w.wroteHeader = true
+	// The next write notices a disconnected client again.
+	_ = w.response.writeHeader(status, w.header)
 }
 
 // Write implements http.ResponseWriter.
 func (w *nextResponseWriter) Write(p []byte) (int, error) {
-	if !w.begun {
+	if !w.wroteHeader {
 		w.WriteHeader(http.StatusOK)
 	}
-	if err := w.answer.onChunk(p); err != nil && !errors.Is(err, errStopReading) {
+	if err := w.response.onChunk(p); err != nil && !errors.Is(err, errStopReading) {
 		w.stopped = true
 		return 0, err
 	}
 	return len(p), nil
 }
 
-// FlushError lets handlers flush. Streams are flushed with each piece anyway, and other answers wait for their end.
+// FlushError does nothing: streams are flushed with each chunk, and other responses are buffered.
 func (w *nextResponseWriter) FlushError() error { return nil }
 
 // Flush implements http.Flusher.
 func (w *nextResponseWriter) Flush() {}
 
-// Unwrap lets http.ResponseController find what is not defined here, such as deadlines.
-func (w *nextResponseWriter) Unwrap() http.ResponseWriter { return w.answer.x.w }
+// Unwrap is for http.ResponseController, for deadlines.
+func (w *nextResponseWriter) Unwrap() http.ResponseWriter { return w.response.x.w }

@@ -6,8 +6,8 @@ import (
 	"github.com/docsgate/docsgate/ownership"
 )
 
-// authorizeResources tells whether what the request names was given to its key. A conversation that was not is left out
-// when the request is rewritten, where it makes sense without one.
+// authorizeResources checks whether the resources in the request belong to its key. If a request also makes sense without a
+// conversation, rewrite removes one that does not belong to the key instead.
 func (x *gatewayRequest) authorizeResources() *apiError {
 	if x.body.NeedsConversation() && !x.owns(ownership.Conversation, x.body.Conversation()) {
 		return errConversationNotFound
@@ -30,7 +30,7 @@ func (x *gatewayRequest) authorizeResources() *apiError {
 	return nil
 }
 
-// ownerFor names a key and what it is bound to.
+// ownerFor returns the owner for a key with its current binding.
 func ownerFor(key *keys.Key) ownership.Owner {
 	b := key.Binding
 	if b.Kind() == keys.AgentBinding {
@@ -40,12 +40,12 @@ func ownerFor(key *keys.Key) ownership.Owner {
 }
 
 func (x *gatewayRequest) owns(kind ownership.Kind, id string) bool {
-	return id != "" && x.key != nil && x.handler.app.state.belongings.Owns(ownerFor(x.key), kind, id)
+	return id != "" && x.key != nil && x.handler.app.state.ownership.Owns(ownerFor(x.key), kind, id)
 }
 
-// recordOwnership notes that DocsGPT made something for this key, or went on with it.
+// recordOwnership records that the key owns a resource.
 func (x *gatewayRequest) recordOwnership(kind ownership.Kind, id string) {
 	if x.key != nil && id != "" {
-		x.handler.app.state.belongings.Assign(ownerFor(x.key), kind, id)
+		x.handler.app.state.ownership.Assign(ownerFor(x.key), kind, id)
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/docsgate/docsgate/upstream"
 )
 
-// parseHead reads and parses the query, and finds the client's token where it is not in the body.
+// parseHead parses the query, and extracts the token from the header or the query.
 func (x *gatewayRequest) parseHead() *apiError {
 	e := x.endpoint
 	if e.Params != nil || e.Token == docsgpt.PlaceQuery || e.Token == docsgpt.PlaceForm {
@@ -32,26 +32,26 @@ func (x *gatewayRequest) parseHead() *apiError {
 	return nil
 }
 
-// parseBody reads and parses the body, and finds the client's token in it.
+// parseBody reads and parses the body, and extracts the token from it.
 func (x *gatewayRequest) parseBody() *apiError {
 	switch x.endpoint.Body {
 	case docsgpt.BodyJSON:
-		return x.readJSON()
+		return x.parseJSON()
 	case docsgpt.BodyForm:
-		return x.readForm()
+		return x.parseForm()
 	case docsgpt.BodyNone:
 	}
 	return nil
 }
 
-func (x *gatewayRequest) readJSON() *apiError {
+func (x *gatewayRequest) parseJSON() *apiError {
 	e := x.endpoint
 	if !docsgpt.IsJSON(x.r.Header) || !isIdentityEncoding(x.r.Header) {
-		return notJSON
+		return errNotJSON
 	}
 	x.receive()
-	buffer, err := upstream.ReadBody(&x.received, x.r.ContentLength, x.handler.MaxBody, docsgpt.RewriteHeadroom, &x.received)
-	if stopped := x.received.End(); err == nil && stopped != nil {
+	buffer, err := upstream.ReadBody(&x.bodyQuota, x.r.ContentLength, x.handler.MaxBodySize, docsgpt.RewriteHeadroom, &x.bodyQuota)
+	if stopped := x.bodyQuota.End(); err == nil && stopped != nil {
 		buffer.Release()
 		err = stopped
 	}
@@ -68,14 +68,14 @@ func (x *gatewayRequest) readJSON() *apiError {
 	return nil
 }
 
-// isIdentityEncoding tells whether the body is sent as it is. DocsGPT ignores the header and would read other bytes than
-// the gate.
+// isIdentityEncoding reports whether the body has no content encoding. DocsGPT ignores Content-Encoding, so it would parse
+// other bytes than the gate.
 func isIdentityEncoding(h http.Header) bool {
 	values := h["Content-Encoding"]
 	return len(values) == 0 || len(values) == 1 && strings.EqualFold(values[0], "identity")
 }
 
-// isBodyLimit tells whether Caddy's request_body directive limited the body.
+// isBodyLimit reports whether err is the limit of Caddy's request_body directive.
 func isBodyLimit(err error) bool {
 	var limit *http.MaxBytesError
 	return errors.As(err, &limit)

@@ -9,23 +9,23 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-var errClearSecret = errors.New("a secret must not stand here in clear: put it into an environment variable and write " +
-	"{env.NAME} (not {$NAME}, which puts it into the stored configuration), or into a file and write {file.PATH}")
+var errPlaintextSecret = errors.New("a secret must not be in the configuration: set it in an environment variable and use " +
+	"{env.NAME} (not {$NAME}, which adds it to the stored configuration), or in a file and use {file.PATH}")
 
-// placeholderOf returns the name in a text that is exactly one placeholder {env.NAME} or {file.PATH}.
-func placeholderOf(text string) (name string, ok bool) {
+// parsePlaceholder returns the name in text, which must be exactly one placeholder {env.NAME} or {file.PATH}.
+func parsePlaceholder(text string) (name string, ok bool) {
 	name, opened := strings.CutPrefix(text, "{")
 	name, closed := strings.CutSuffix(name, "}")
 	kind, rest, _ := strings.Cut(name, ".")
 	return name, opened && closed && rest != "" && !strings.ContainsAny(rest, "{}\r\n") && (kind == "env" || kind == "file")
 }
 
-// resolveSecret returns what a placeholder {env.NAME} or {file.PATH} stands for. Its errors name the placeholder and
-// never what stands in its place: a text that is no placeholder may be the secret itself.
+// resolveSecret returns the value of a placeholder {env.NAME} or {file.PATH}. Its errors contain neither the value nor a
+// text that is not a placeholder, which may be the secret itself.
 func resolveSecret(placeholder string) (string, error) {
-	name, ok := placeholderOf(placeholder)
+	name, ok := parsePlaceholder(placeholder)
 	if !ok {
-		return "", errClearSecret
+		return "", errPlaintextSecret
 	}
 	value, known := caddy.NewReplacer().GetString(name)
 	value = strings.TrimRight(value, "\r\n")
@@ -33,23 +33,23 @@ func resolveSecret(placeholder string) (string, error) {
 		if variable, env := strings.CutPrefix(name, "env."); env {
 			return "", fmt.Errorf("%s is empty: the environment variable %s is not set", placeholder, variable)
 		}
-		return "", fmt.Errorf("%s is empty: the file cannot be read, or has nothing in it", placeholder)
+		return "", fmt.Errorf("%s is empty: the file is empty or cannot be read", placeholder)
 	}
 	for _, c := range []byte(value) {
 		if c <= 0x20 || c >= 0x7f {
-			return "", fmt.Errorf("%s holds characters that no key or token has (blanks, line ends or others)", placeholder)
+			return "", fmt.Errorf("%s contains characters that are not valid in keys and tokens (spaces, line breaks or others)", placeholder)
 		}
 	}
 	return value, nil
 }
 
-// resolveReference is resolveSecret for the agents of keys, which users of the page and the API name. A file must be one:
-// reading something else, such as a pipe, might wait for ever.
+// resolveReference is resolveSecret for the agents of keys, which users of the console and the API specify. It rejects files
+// that are not regular, since reading a pipe could block forever.
 func resolveReference(placeholder string) (string, error) {
-	name, _ := placeholderOf(placeholder)
+	name, _ := parsePlaceholder(placeholder)
 	if path, ok := strings.CutPrefix(name, "file."); ok {
 		if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
-			return "", fmt.Errorf("%s is empty: the file cannot be read, or is none", placeholder)
+			return "", fmt.Errorf("%s is empty: the file cannot be read, or is not a regular file", placeholder)
 		}
 	}
 	return resolveSecret(placeholder)

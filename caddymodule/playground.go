@@ -17,34 +17,34 @@ import (
 	"github.com/docsgate/docsgate/docsgpt"
 )
 
-// streamPath is where the widget asks.
+// streamPath is the path to which the widget sends questions.
 const streamPath = "/stream"
 
-// testQueryFunc asks a question as the widget would: through a gate of this process, or else through the address that clients use.
-// It returns nil if there is neither.
-func (a *App) testQueryFunc(gateURL string) func(ctx context.Context, token, question string, w io.Writer) (int, error) {
-	i := slices.IndexFunc(a.gates, func(h *Handler) bool {
+// testQueryFunc returns a function that sends a question as the widget does: through a handler of this process, or else to
+// publicURL. It returns nil if there is neither.
+func (a *App) testQueryFunc(publicURL string) func(ctx context.Context, token, question string, w io.Writer) (int, error) {
+	i := slices.IndexFunc(a.forwarders, func(h *Handler) bool {
 		return slices.Contains(h.Endpoints, string(docsgpt.GroupWidget))
 	})
 	switch {
 	case i >= 0:
-		return a.gates[i].testQuery
-	case gateURL != "":
+		return a.forwarders[i].testQuery
+	case publicURL != "":
 		return func(ctx context.Context, token, question string, w io.Writer) (int, error) {
-			return testQueryRemote(ctx, gateURL, token, question, w)
+			return testQueryRemote(ctx, publicURL, token, question, w)
 		}
 	}
 	return nil
 }
 
-// widgetQuestion is the body that the widget sends.
+// widgetQuestion returns the request body of the widget.
 func widgetQuestion(token, question string) ([]byte, error) {
 	return json.Marshal(map[string]any{
 		"question": question, "history": "[]", "conversation_id": nil, "model": "default", "api_key": token,
 	})
 }
 
-// testQuery takes a question through this very gate.
+// testQuery sends a question through this handler. It returns the status of the response.
 func (h *Handler) testQuery(ctx context.Context, token, question string, w io.Writer) (int, error) {
 	body, err := widgetQuestion(token, question)
 	if err != nil {
@@ -67,7 +67,7 @@ func (h *Handler) testQuery(ctx context.Context, token, question string, w io.Wr
 	return out.status, err
 }
 
-// testQueryWriter is the response writer of a question that is tried.
+// testQueryWriter is the response writer of a test query.
 type testQueryWriter struct {
 	w      io.Writer
 	header http.Header
@@ -95,23 +95,23 @@ func (t *testQueryWriter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Flush implements http.Flusher: whoever reads gets each piece at once anyway.
+// Flush implements http.Flusher. It does nothing, since w is not buffered.
 func (t *testQueryWriter) Flush() {}
 
-// testQueryRemote takes a question to a gate that is reached over the network.
-func testQueryRemote(ctx context.Context, gateURL, token, question string, w io.Writer) (int, error) {
+// testQueryRemote sends a question to a gate over the network.
+func testQueryRemote(ctx context.Context, publicURL, token, question string, w io.Writer) (int, error) {
 	body, err := widgetQuestion(token, question)
 	if err != nil {
 		return 0, err
 	}
-	address := strings.TrimSuffix(gateURL, "/") + streamPath
+	address := strings.TrimSuffix(publicURL, "/") + streamPath
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))
 	if err != nil {
 		return 0, err
 	}
 	r.Header.Set("Content-Type", "application/json")
 	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error {
-		return http.ErrUseLastResponse // the token is for this address only
+		return http.ErrUseLastResponse // do not send the token to another address
 	}}
 	resp, err := client.Do(r)
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 	"github.com/docsgate/docsgate/upstream"
 )
 
-// bodies counts the request bodies of the whole process, over all sites and configurations: they share its memory and
-// its disk.
+// bodies limits the memory and the disk space of request bodies. It is global, since all sites and configurations of the
+// process share both.
 var bodies = quota.New(quota.Limits{})
 
 var (
@@ -24,7 +24,7 @@ var (
 	}}
 	errEvicted = &apiError{Error: errTooManyUploads.Error, reason: "evicted"}
 
-	errKeyBusy = &apiError{Error: docsgpt.Error{
+	errTooManyUploadsOfKey = &apiError{Error: docsgpt.Error{
 		Status: http.StatusTooManyRequests, Code: "too_many_uploads", RetryAfter: "10",
 		Message: "Too many files or long requests are being sent with this API key. Please try again in a moment.",
 	}}
@@ -34,21 +34,21 @@ var (
 	}}
 )
 
-// receive begins to count the request's body. Its key is known only where it is found by the head.
+// receive starts to count the body. If the request is already authenticated, the body counts toward the key's quota.
 func (x *gatewayRequest) receive() {
-	x.received.Receive(bodies, x.r.Body, x)
+	x.bodyQuota.Receive(bodies, x.r.Body, x)
 	if x.key != nil {
-		_ = x.received.Own(x.key.ID) // it uses nothing yet
+		_ = x.bodyQuota.Own(x.key.ID) // the body uses nothing yet
 	}
 }
 
-// InterruptRead implements quota.Connection. On HTTP/1 no further request can be read from the connection then, so its
-// response closes it; see closeAfterResponse.
+// InterruptRead implements quota.Connection. On HTTP/1 the connection cannot be reused afterwards, so it is closed after
+// the response; see closeAfterResponse.
 func (x *gatewayRequest) InterruptRead() error {
 	return http.NewResponseController(x.w).SetReadDeadline(time.Unix(1, 0))
 }
 
-// bodyError tells why a body was not read to its end.
+// bodyError maps an error of reading the body to an error response.
 func (x *gatewayRequest) bodyError(err error) *apiError {
 	switch {
 	case errors.Is(err, upstream.ErrTooLarge), isBodyLimit(err):
@@ -58,11 +58,11 @@ func (x *gatewayRequest) bodyError(err error) *apiError {
 	case errors.Is(err, quota.ErrEvicted):
 		return errEvicted
 	case errors.Is(err, quota.ErrKeyShare):
-		return errKeyBusy
+		return errTooManyUploadsOfKey
 	case errors.Is(err, quota.ErrTooSlow), errors.Is(err, os.ErrDeadlineExceeded): // the gate's limit, or Caddy's
 		return errBodyTooSlow
 	default:
-		return unreadable
+		return errUnreadableBody
 	}
 }
 
@@ -70,7 +70,7 @@ func (x *gatewayRequest) bodyError(err error) *apiError {
 // connection with unread data resets it, and the client would lose the response.
 const (
 	lingerTime        = 5 * time.Second
-	lingerTimeStopped = time.Second // of a body that was evicted or too slow
+	lingerTimeStopped = time.Second // if the body was evicted or too slow
 )
 
 var closeConnection = []string{"close"}
@@ -79,7 +79,7 @@ var closeConnection = []string{"close"}
 // body. On HTTP/1 the server would otherwise first wait for the rest of the body, or even for a body that the client sends only
 // after "100 Continue", and the response would wait with it.
 func (x *gatewayRequest) closeAfterResponse() (sending bool) {
-	if x.r.ProtoMajor != 1 || x.r.ContentLength == 0 || x.received.AtEnd() {
+	if x.r.ProtoMajor != 1 || x.r.ContentLength == 0 || x.bodyQuota.AtEnd() {
 		return false
 	}
 	x.w.Header()["Connection"] = closeConnection
@@ -89,16 +89,16 @@ func (x *gatewayRequest) closeAfterResponse() (sending bool) {
 // linger discards the rest of the body after the response, for a bounded time. The server waits only a moment before it closes
 // the connection, and not at all where Caddy has wrapped the body.
 func (x *gatewayRequest) linger() {
-	x.release() // others may need what the body holds
+	x.release() // other requests may need the quota
 	wait := lingerTime
-	if x.received.Stopped() {
+	if x.bodyQuota.Stopped() {
 		wait = lingerTimeStopped
 	}
 	rc := http.NewResponseController(x.w)
 	if rc.Flush() != nil || rc.SetReadDeadline(time.Now().Add(wait)) != nil {
 		return
 	}
-	if strings.EqualFold(x.r.Header.Get("Expect"), "100-continue") && !x.received.Begun() {
+	if strings.EqualFold(x.r.Header.Get("Expect"), "100-continue") && !x.bodyQuota.Begun() {
 		return // the client has not sent any of it
 	}
 	_, _ = io.Copy(io.Discard, x.r.Body) // whatever ends it, the connection is closed next

@@ -176,7 +176,7 @@ func (c *trickle) rejected(t *testing.T) reply {
 	return r
 }
 
-// end ends all, and waits until they have.
+// afterWrite ends all, and waits until they have.
 func (c *trickle) end() {
 	c.stop()
 	c.group.Wait()
@@ -221,7 +221,7 @@ func TestUploadsWithoutAKeyDoNotKeepOthersOut(t *testing.T) {
 			for protocol, client := range clients(t) {
 				for what, size := range map[string]int{"slots": 400 << 10, "the disk": 1900 << 10} {
 					t.Run(what+", "+protocol, func(t *testing.T) {
-						begin, _, _ := strings.Cut(sourceResult(`name="file"; filename="a.txt"`, strings.Repeat("x", size)+"|"), "|")
+						begin, _, _ := strings.Cut(formPart(`name="file"; filename="a.txt"`, strings.Repeat("x", size)+"|"), "|")
 						crowd := g.trickles(40, client, "/api/store_attachment", formType, begin)
 						defer crowd.end()
 						r := crowd.rejected(t)
@@ -229,7 +229,7 @@ func TestUploadsWithoutAKeyDoNotKeepOthersOut(t *testing.T) {
 							t.Errorf("one that has no place: %d %v", r.status, r.header)
 						}
 						checkShape(t, "/api/store_attachment", r, "busy")
-						large := sourceResult(`name="file"; filename="b.txt"`, strings.Repeat("y", 300<<10))
+						large := formPart(`name="file"; filename="b.txt"`, strings.Repeat("y", 300<<10))
 						for where, parts := range map[string][]string{
 							"first": {keyPart(tokenAgent), large}, "last": {large, keyPart(tokenAgent)}, "query": {large},
 						} {
@@ -390,7 +390,7 @@ func TestUploadBudget(t *testing.T) {
 	}
 	g.global = "max_upload_disk 8MiB"
 	g.start(site)
-	large := sourceResult(`name="file"; filename="a.txt"`, strings.Repeat("x", 1900<<10))
+	large := formPart(`name="file"; filename="a.txt"`, strings.Repeat("x", 1900<<10))
 	if r := g.sendForm("/api/store_attachment", large, keyPart(tokenAgent)); r.status != http.StatusOK {
 		t.Errorf("%d %s", r.status, r.body)
 	}

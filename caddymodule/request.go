@@ -16,74 +16,74 @@ import (
 	"github.com/docsgate/docsgate/upstream"
 )
 
-// gatewayRequest is one request on its way through the gate. It goes through the steps in serve, in that order, and never
-// back; each step leaves in it what the following ones need.
+// gatewayRequest is the state of one request. The stages in serve run once, in that order; each stage sets the fields that
+// later stages need. The comment of a field names the stage that sets it.
 type gatewayRequest struct {
 	handler *Handler
 	w       http.ResponseWriter // client
 	client  clientWriter
 	r       *http.Request
 	next    caddyhttp.Handler
-	begun   time.Time
+	started time.Time
 	id      string // see requestID
 
-	resource  *docsgpt.Route     // route; nil for an unknown path
-	endpoint  *docsgpt.Endpoint  // route
-	query     docsgpt.Query      // read
-	body      docsgpt.Body       // read; refers to buffer
-	buffer    *upstream.Buffer   // read; nil where the endpoint has no body
-	upload    *upload            // read; nil where the body is no form
-	received  quota.Body         // read; what the body uses
-	token     string             // read
-	key       *keys.Key          // identify; nil where the endpoint takes no token
-	oldToken  bool               // identify; the token is one that another has replaced
-	call      docsgpt.Request    // authorizeMCP; zero elsewhere
-	session   string             // authorizeMCP; the client's, which is its key's own
-	header    http.Header        // rewrite
-	rawQuery  string             // rewrite
-	slot      inflight.Slot      // takeSlot
-	abandoned bool               // forward, or hand: DocsGPT may still work on what the gate has ended
-	handed    nextResponseWriter // forward, or hand
+	resource          *docsgpt.Route     // matchRoute; nil for an unknown path
+	endpoint          *docsgpt.Endpoint  // matchRoute
+	query             docsgpt.Query      // parseHead
+	body              docsgpt.Body       // parseBody; refers to buffer
+	buffer            *upstream.Buffer   // parseBody; nil if the endpoint has no JSON body
+	upload            *upload            // parseBody; nil if the body is not a form
+	bodyQuota         quota.Body         // parseBody; memory and disk that the body uses
+	token             string             // parseHead or parseBody
+	key               *keys.Key          // authenticate; nil if the endpoint takes no token
+	usedPreviousToken bool               // authenticate; the token was rotated and is in its grace period
+	call              docsgpt.Request    // authorizeMCP; zero elsewhere
+	session           string             // authorizeMCP; the MCP session, owned by the key
+	header            http.Header        // rewrite
+	rawQuery          string             // rewrite
+	slot              inflight.Slot      // takeSlot
+	abandoned         bool               // forward or serveNext; DocsGPT may still work on the request after the gate ended it
+	nextWriter        nextResponseWriter // forward or serveNext
 
 	tracked tracked                 // track
-	ctx     context.Context         //nolint:containedctx // of the upstream request; startForwarding
-	stop    context.CancelCauseFunc // ends ctx
+	ctx     context.Context         //nolint:containedctx // context of the upstream request; startForwarding
+	stop    context.CancelCauseFunc // cancels ctx
 	unwatch func() bool             // startForwarding; may be nil
 }
 
 func (x *gatewayRequest) serve() {
-	defer func() { x.meters().duration.Observe(time.Since(x.begun).Seconds()) }()
+	defer func() { x.metrics().duration.Observe(time.Since(x.started).Seconds()) }()
 	defer x.releaseSlot()
 	defer x.release()
 	addCORS(x.w.Header())
-	if no := x.route(); no != nil {
-		x.writeError(no)
+	if apiErr := x.matchRoute(); apiErr != nil {
+		x.writeError(apiErr)
 		return
 	}
 	if x.r.Method == http.MethodOptions {
-		answerOptions(x.w, x.r, x.resource.Methods())
+		serveOptions(x.w, x.r, x.resource.Methods())
 		return
 	}
-	if no := x.track(); no != nil {
-		x.writeError(no)
+	if apiErr := x.track(); apiErr != nil {
+		x.writeError(apiErr)
 		return
 	}
 	defer x.untrack()
 	for _, step := range pipeline {
-		if no := step(x); no != nil {
-			x.writeError(x.whyRejected(no))
+		if apiErr := step(x); apiErr != nil {
+			x.writeError(x.rejectionCause(apiErr))
 			return
 		}
 	}
-	if no := x.startForwarding(); no != nil {
-		x.writeError(no)
+	if apiErr := x.startForwarding(); apiErr != nil {
+		x.writeError(apiErr)
 		return
 	}
-	if no := x.takeSlot(); no != nil {
-		x.writeError(no)
+	if apiErr := x.takeSlot(); apiErr != nil {
+		x.writeError(apiErr)
 		return
 	}
-	x.meters().allowed.Inc()
+	x.metrics().allowed.Inc()
 	x.recordUsage()
 	switch {
 	case x.isFanOut():
@@ -95,11 +95,11 @@ func (x *gatewayRequest) serve() {
 	}
 }
 
-// pipeline are what is done with a request between finding its endpoint and sending it to DocsGPT. The first refusal
-// ends it.
+// pipeline is the list of stages between finding the endpoint and forwarding. The first stage that returns an error ends
+// the request.
 var pipeline = [...]func(*gatewayRequest) *apiError{
 	(*gatewayRequest).parseHead,
-	(*gatewayRequest).authenticateByHead,
+	(*gatewayRequest).authenticateBeforeBody,
 	(*gatewayRequest).parseBody,
 	(*gatewayRequest).authenticate,
 	(*gatewayRequest).authorize,
@@ -107,8 +107,8 @@ var pipeline = [...]func(*gatewayRequest) *apiError{
 	(*gatewayRequest).rewrite,
 }
 
-// route finds the endpoint by the decoded path in its canonical form, which is also what is forwarded.
-func (x *gatewayRequest) route() *apiError {
+// matchRoute finds the endpoint by the decoded, canonical path. The same path is forwarded.
+func (x *gatewayRequest) matchRoute() *apiError {
 	x.resource = x.handler.routes.Find(x.r.URL.Path)
 	if x.resource == nil {
 		return x.notFoundError()
@@ -125,15 +125,16 @@ func (x *gatewayRequest) route() *apiError {
 	return errMethodNotAllowed
 }
 
-// authenticateByHead finds the key where the token is not in the body, so that a bad one costs no byte of the body.
-func (x *gatewayRequest) authenticateByHead() *apiError {
+// authenticateBeforeBody authenticates requests whose token is in the header or the query, so that a request with an
+// invalid token is rejected before its body is read.
+func (x *gatewayRequest) authenticateBeforeBody() *apiError {
 	if e := x.endpoint; e.Token != docsgpt.PlaceBearer && e.Token != docsgpt.PlaceQuery {
 		return nil
 	}
 	return x.authenticate()
 }
 
-// authenticate finds the key, unless it is known already. What the body uses counts as the key's from then on.
+// authenticate verifies the token, unless that is already done. From then on the body counts toward the key's quota.
 func (x *gatewayRequest) authenticate() *apiError {
 	if x.endpoint.Token == docsgpt.TokenNone || x.key != nil {
 		return nil
@@ -141,7 +142,7 @@ func (x *gatewayRequest) authenticate() *apiError {
 	start := time.Now()
 	decision := x.handler.app.state.verifier.Verify(x.token, start)
 	verifySeconds.Observe(time.Since(start).Seconds())
-	x.key, x.oldToken, x.token = decision.Key, decision.UsedPreviousToken, ""
+	x.key, x.usedPreviousToken, x.token = decision.Key, decision.UsedPreviousToken, ""
 	if x.key != nil {
 		x.setPlaceholders()
 	}
@@ -149,30 +150,30 @@ func (x *gatewayRequest) authenticate() *apiError {
 		return errorForReason(decision.Reason)
 	}
 	if x.upload != nil {
-		if err := x.received.Own(x.key.ID); err != nil {
+		if err := x.bodyQuota.Own(x.key.ID); err != nil {
 			return x.bodyError(err)
 		}
 	}
 	return nil
 }
 
-// authorize tells whether this key may make this request.
+// authorize checks whether the key may make this request.
 func (x *gatewayRequest) authorize() *apiError {
 	if x.key == nil {
 		return x.authorizeTask()
 	}
 	e := x.endpoint
-	works := e.Agents
+	supported := e.Agents
 	if x.key.Binding.Kind() == keys.SourceBinding {
-		works = e.Sources
+		supported = e.Sources
 		if x.handler.app.version.Accounts && x.handler.app.token.IsZero() {
 			return errNotConfigured
 		}
 	}
-	if !works {
+	if !supported {
 		code := "binding_not_supported"
 		if !e.Agents && !e.Sources {
-			code = "not_supported" // another binding would not help
+			code = "not_supported" // with any binding
 		}
 		return newError(http.StatusForbidden, code, e.UnsupportedMessage)
 	}
@@ -189,13 +190,15 @@ func (x *gatewayRequest) authorize() *apiError {
 	return x.authorizeResources()
 }
 
-// recordUsage notes that the key was used.
+// recordUsage counts the use of the key.
 func (x *gatewayRequest) recordUsage() {
 	if x.key != nil {
-		x.handler.app.state.usage.Count(x.key.ID, x.oldToken, x.begun)
+		x.handler.app.state.usage.Count(x.key.ID, x.usedPreviousToken, x.started)
 	}
 }
 
+// release frees the memory and the disk space of the body. It may be called several times.
+// release frees the memory and the disk space of the body. It may be called several times.
 func (x *gatewayRequest) release() {
 	if x.buffer != nil {
 		x.buffer.Release()
@@ -204,12 +207,12 @@ func (x *gatewayRequest) release() {
 	if x.upload != nil {
 		x.upload.release()
 	}
-	_ = x.received.End() // that it was stopped matters only while it is read
+	_ = x.bodyQuota.End() // the error matters only while the body is read
 }
 
-// forward sends the request over the gate's own connections and relays the answer.
+// forward sends the request over the built-in upstream connections and relays the response.
 func (x *gatewayRequest) forward() {
-	completeHeader(x.header, x.r)
+	addProxyHeaders(x.header, x.r)
 	up := x.handler.upstream
 	request := upstream.Request{Method: x.endpoint.Method, Path: x.resource.Path, Query: x.rawQuery, Header: x.header}
 	if x.buffer != nil {
@@ -219,20 +222,20 @@ func (x *gatewayRequest) forward() {
 		request.Body = x.upload.moveBody()
 	}
 	resp, err := up.Send(x.ctx, x.stop, request)
-	a := &x.handed.answer
-	a.x = x
+	res := &x.nextWriter.response
+	res.x = x
 	if err != nil {
-		a.close(err)
+		res.close(err)
 		return
 	}
 	defer resp.Body.Close()
-	if err = a.writeHeader(resp.StatusCode, resp.Header); err == nil {
-		err = upstream.Copy(x.ctx, x.stop, resp.Body, up.IdleTimeout(), a.onChunk)
+	if err = res.writeHeader(resp.StatusCode, resp.Header); err == nil {
+		err = upstream.Copy(x.ctx, x.stop, resp.Body, up.IdleTimeout(), res.onChunk)
 	}
-	a.close(err)
+	res.close(err)
 }
 
-// setPlaceholders offers the key to placeholders. {http.auth.user.id} is what Caddy's access log prints as user_id.
+// setPlaceholders sets the placeholders of the key. Caddy's access log prints {http.auth.user.id} as user_id.
 func (x *gatewayRequest) setPlaceholders() {
 	repl, ok := x.r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	if !ok {
@@ -259,4 +262,4 @@ func (x *gatewayRequest) endpointName() string {
 	return x.endpoint.Name
 }
 
-func (x *gatewayRequest) meters() endpointMetrics { return x.handler.meters[x.endpointName()] }
+func (x *gatewayRequest) metrics() endpointMetrics { return x.handler.metrics[x.endpointName()] }

@@ -11,42 +11,42 @@ import (
 	"github.com/docsgate/docsgate/docsgpt"
 )
 
-// track begins to track the request, before its body is read.
+// track starts to track the request, before its body is read.
 func (x *gatewayRequest) track() *apiError {
 	x.tracked.w, x.tracked.conn, x.tracked.http1 = &x.client, clientConnOf(x.r.Context()), x.r.ProtoMajor == 1
 	if !requests.add(&x.tracked) {
-		return shuttingDown
+		return errRestarting
 	}
 	return nil
 }
 
-// whyRejected returns why a request is rejected whose body could not be read: perhaps the process is shutting down.
-func (x *gatewayRequest) whyRejected(no *apiError) *apiError {
+// rejectionCause returns errRestarting if the request was aborted by a shutdown, which also interrupts reading the body, else apiErr.
+func (x *gatewayRequest) rejectionCause(apiErr *apiError) *apiError {
 	if requests.cause(&x.tracked) != nil {
-		return shuttingDown
+		return errRestarting
 	}
-	return no
+	return apiErr
 }
 
-// startForwarding makes the context of the upstream request. It ends when the client disconnects or reads too slowly, when
-// the process shuts down and, if the client only listens, when the configuration ends.
+// startForwarding creates the context of the upstream request. It ends when the client disconnects or reads too slowly, when
+// the process shuts down and, for a server stream, when the configuration is unloaded.
 func (x *gatewayRequest) startForwarding() *apiError {
 	x.ctx, x.stop = context.WithCancelCause(x.r.Context())
 	if !requests.read(&x.tracked, x.stop) {
-		return shuttingDown
+		return errRestarting
 	}
 	if x.tracked.conn != nil {
 		x.tracked.conn.limitUnsent()
 	}
 	x.client.limit(x.r, time.Duration(x.handler.ClientWriteTimeout), x.handler.ClientMinRate)
 	if x.isServerStream() {
-		// Caddy would wait for it forever: it has no end of its own. Its client comes again.
-		x.unwatch = context.AfterFunc(x.handler.app.ending, func() { x.stop(errConfigUnloaded) })
+		// The stream never ends, so Caddy would wait for it forever. Clients reconnect.
+		x.unwatch = context.AfterFunc(x.handler.app.lifetime, func() { x.stop(errConfigUnloaded) })
 	}
 	return nil
 }
 
-// untrack ends what track and startForwarding began, and counts a request that was aborted.
+// untrack undoes track and startForwarding, and counts an aborted request.
 func (x *gatewayRequest) untrack() {
 	requests.remove(&x.tracked)
 	if x.stop == nil {
@@ -61,8 +61,8 @@ func (x *gatewayRequest) untrack() {
 	x.stop(nil)
 }
 
-// aborted returns why the request ends before its response is complete, of errClientSlow, errDisconnected, errShuttingDown
-// and errConfigUnloaded; nil: it does not.
+// aborted returns why the request was aborted: errClientSlow, errDisconnected, errShuttingDown or errConfigUnloaded. It
+// returns nil if the request was not aborted.
 func (x *gatewayRequest) aborted() error {
 	if x.client.slow.Load() {
 		return errClientSlow
@@ -79,7 +79,7 @@ func (x *gatewayRequest) aborted() error {
 	return nil
 }
 
-// countAborted counts and logs the end of a request that is not the upstream's.
+// countAborted counts and logs an aborted request.
 func (x *gatewayRequest) countAborted(cause error) {
 	reason := ""
 	switch {
@@ -88,9 +88,9 @@ func (x *gatewayRequest) countAborted(cause error) {
 	case errors.Is(cause, errDisconnected):
 		reason = "client_disconnected"
 	case errors.Is(cause, errShuttingDown):
-		reason = shuttingDown.Code
+		reason = errRestarting.Code
 	default:
-		return // a client that only listens
+		return // a server stream
 	}
 	abortedRequests.WithLabelValues(x.endpointName(), reason).Inc()
 	level := zap.DebugLevel
@@ -101,7 +101,7 @@ func (x *gatewayRequest) countAborted(cause error) {
 	if line == nil {
 		return
 	}
-	skipped, due := x.handler.trouble.allow(sampleKey{reason, x.keyID()}, time.Now())
+	skipped, due := x.handler.sampler.allow(sampleKey{reason, x.keyID()}, time.Now())
 	if !due {
 		return
 	}
@@ -109,14 +109,14 @@ func (x *gatewayRequest) countAborted(cause error) {
 		zap.String("client_ip", x.clientIP()), zap.String("request_id", x.requestID()), zap.Int("suppressed", skipped))
 }
 
-// isServerStream reports whether the client waits for nothing in particular: such a stream may be silent for hours, and its
-// client comes again when it ends.
+// isServerStream reports whether the request is for an MCP stream of server messages, which may be silent for hours. Clients
+// reconnect when it ends.
 func (x *gatewayRequest) isServerStream() bool {
 	return x.endpoint.Group == docsgpt.GroupMCP && x.endpoint.Method == http.MethodGet
 }
 
-// serveTracked serves a request of the console or of Caddy's admin endpoint, which must not hold up the end of the process
-// either.
+// serveTracked serves a request of the console or of Caddy's admin endpoint, and tracks it so that it does not delay a
+// shutdown.
 func serveTracked(w http.ResponseWriter, r *http.Request, handler http.Handler) {
 	ctx, stop := context.WithCancelCause(r.Context())
 	defer stop(nil)
@@ -124,13 +124,13 @@ func serveTracked(w http.ResponseWriter, r *http.Request, handler http.Handler) 
 	control := http.NewResponseController(w)
 	t.stop = func(cause error) {
 		stop(cause)
-		_ = control.SetReadDeadline(longAgo) // not supported everywhere; then the connection is closed later
+		_ = control.SetReadDeadline(aLongTimeAgo) // if not supported, closeAll closes the connection
 		if t.conn == nil && t.http1 {
 			_ = control.SetWriteDeadline(time.Now().Add(finalWrite)) // the admin endpoint
 		}
 	}
 	if !requests.add(t) {
-		http.Error(w, shuttingDown.Message, http.StatusServiceUnavailable)
+		http.Error(w, errRestarting.Message, http.StatusServiceUnavailable)
 		return
 	}
 	defer requests.remove(t)

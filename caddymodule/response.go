@@ -11,86 +11,86 @@ import (
 	"github.com/docsgate/docsgate/upstream"
 )
 
-// response is an answer of DocsGPT on its way back. The gate's own forwarding and the next handler's both give it the
-// head, the pieces and the end, and it makes of them what the endpoint's clients can read.
+// response relays one response of DocsGPT to the client, in the shape of the endpoint. Both forward and serveNext call
+// writeHeader, then onChunk for each chunk, then close.
 type response struct {
 	x      *gatewayRequest
-	way    relayMode
+	mode   relayMode
 	status int
-	header http.Header // the upstream's
+	header http.Header // of the upstream response
 
-	filter docsgpt.SSEFilter // modeSSE
-	out    []byte            // modeSSE: what is written next; modeBuffered, modeUpstreamError: what came so far
-	flush  *http.ResponseController
-	unsent delayedFlusher // modeSSE
+	filter  docsgpt.SSEFilter // modeSSE
+	out     []byte            // modeSSE: the next write; modeBuffered, modeUpstreamError: the body so far
+	flush   *http.ResponseController
+	flusher delayedFlusher // modeSSE
 
-	replied bool // modeSSE: the answer to an MCP client's request is there
+	replied bool // modeSSE: the response to the JSON-RPC request was relayed
 
-	conversation string // modeSSE: what noteConversation has not noted yet
-	toolCall     error  // a call of a tool that ended the answer; the next handler's own error tells less
+	conversation string // modeSSE: the conversation that noteConversation has not recorded yet
+	toolCall     error  // the tool call that ended the response; takes precedence over the error of the next handler
 }
 
-// relayMode is what is done with the pieces of an answer.
+// relayMode says how the chunks of a response are relayed.
 type relayMode uint8
 
 const (
-	modePending       relayMode = iota // no head yet
-	modeSSE                            // a stream: whole events, each written at once
-	modeBuffered                       // kept until the end, so that a broken answer becomes a clean error
-	modePassthrough                    // as they are; an answer that is too large to keep
-	modeUpstreamError                  // no success: kept, to be translated
+	modePending       relayMode = iota // no header yet
+	modeSSE                            // a stream: whole events, each written immediately
+	modeBuffered                       // buffered to the end, so that a truncated response becomes an error response
+	modePassthrough                    // unchanged; the response is too large to buffer
+	modeUpstreamError                  // an error response: buffered and mapped
 	modeDone                           // nothing more is written
 )
 
-// How much of an answer that is no stream is kept, in bytes. One that may hold what is not for clients is never passed on
-// unread.
+// Limits of buffered responses that are not streams, in bytes. A response that must be inspected is never passed through;
+// above maxInspectedBody the client gets an error response.
 const (
 	maxBufferedBody  = 1 << 20
 	maxInspectedBody = 16 << 20
 )
 
 var (
-	errStopReading      = errors.New("enough was read") // the rest does not matter
-	errResponseTooLarge = errors.New("the answer is too long to look through")
+	errStopReading      = errors.New("stopped reading") // the rest is not needed
+	errResponseTooLarge = errors.New("the response is too large to inspect")
 )
 
-// writeHeader takes the head.
-func (a *response) writeHeader(status int, header http.Header) error {
-	a.status, a.header = status, header
-	a.beginMCP()
-	a.setDownloadHeaders()
+// writeHeader handles the status and the header of the upstream response.
+func (res *response) writeHeader(status int, header http.Header) error {
+	res.status, res.header = status, header
+	res.beginMCP()
+	res.setDownloadHeaders()
 	stream := strings.HasPrefix(header.Get("Content-Type"), "text/event-stream")
 	switch {
 	case status < 200 || status > 299:
-		a.way = modeUpstreamError
-	case a.x.endpoint.Relay == docsgpt.RelayEvents && (!stream || header.Get("Content-Encoding") != ""),
-		a.x.rejectsTools() && a.isEncoded():
-		a.way = modeUpstreamError
+		res.mode = modeUpstreamError
+	case res.x.endpoint.Relay == docsgpt.RelayEvents && (!stream || header.Get("Content-Encoding") != ""),
+		res.x.rejectsTools() && res.isEncoded():
+		res.mode = modeUpstreamError
 	case stream:
-		a.way = modeSSE
-		a.filter.RejectTools = a.x.rejectsTools()
-		if a.x.endpoint.Relay == docsgpt.RelayEvents {
-			a.filter.Interrupted = interruptedEvent
+		res.mode = modeSSE
+		res.filter.RejectTools = res.x.rejectsTools()
+		if res.x.endpoint.Relay == docsgpt.RelayEvents {
+			res.filter.Interrupted = interruptedEvent
 		} else {
-			a.filter.Verbatim = true
+			res.filter.Verbatim = true
 		}
-		return a.beginStream()
+		return res.beginStream()
 	default:
-		a.way = modeBuffered
+		res.mode = modeBuffered
 	}
 	return nil
 }
 
-func (a *response) beginStream() error {
-	openStreams.Inc()
-	a.flush = http.NewResponseController(a.x.w)
-	h := a.x.w.Header()
-	docsgpt.CopyResponseHeaders(h, a.header, a.x.endpoint)
+func (res *response) beginStream() error {
+	streamsInFlight.Inc()
+	res.flush = http.NewResponseController(res.x.w)
+	h := res.x.w.Header()
+	docsgpt.CopyResponseHeaders(h, res.header, res.x.endpoint)
 	delete(h, "Content-Length")
 	h["Cache-Control"] = streamCache
 	h["X-Accel-Buffering"] = noBuffering
-	a.x.w.WriteHeader(a.status)
-	a.unsent.scheduleFlush(a.flush)
+	res.x.w.WriteHeader(res.status)
+	res.flusher.scheduleFlush(res.flush)
 	return nil
 }
 
@@ -100,45 +100,45 @@ var (
 	noBuffering      = []string{"no"}
 )
 
-// onChunk takes a piece.
-func (a *response) onChunk(p []byte) error {
-	switch a.way {
+// onChunk handles a chunk of the body. It does not keep p.
+func (res *response) onChunk(p []byte) error {
+	switch res.mode {
 	case modeSSE:
-		if a.out == nil {
-			a.out = make([]byte, 0, len(p)+64)
+		if res.out == nil {
+			res.out = make([]byte, 0, len(p)+64)
 		}
 		var err error
-		if a.out, err = a.filter.Filter(a.out[:0], p); err != nil {
+		if res.out, err = res.filter.Filter(res.out[:0], p); err != nil {
 			if isToolCall(err) {
-				a.toolCall = err
+				res.toolCall = err
 			}
-			_ = a.writeAndFlush(a.out) // a client that is gone is noticed by the next write
+			_ = res.writeAndFlush(res.out) // the next write notices a disconnected client
 			return err
 		}
-		a.noteConversation()
-		return a.writeAndFlush(a.out)
+		res.noteConversation()
+		return res.writeAndFlush(res.out)
 	case modeBuffered:
-		mustRead := a.isTaskStatus() || a.x.call.ID != nil || a.x.rejectsTools()
-		if size := len(a.out) + len(p); size <= maxBufferedBody || mustRead && size <= maxInspectedBody {
-			a.out = append(a.out, p...)
+		mustRead := res.isTaskStatus() || res.x.call.ID != nil || res.x.rejectsTools()
+		if size := len(res.out) + len(p); size <= maxBufferedBody || mustRead && size <= maxInspectedBody {
+			res.out = append(res.out, p...)
 			return nil
 		}
 		if mustRead {
 			return errResponseTooLarge
 		}
-		a.way = modePassthrough
-		a.writeHead()
-		if _, err := a.x.w.Write(a.out); err != nil {
+		res.mode = modePassthrough
+		res.writeHead()
+		if _, err := res.x.w.Write(res.out); err != nil {
 			return err
 		}
-		a.out = nil
+		res.out = nil
 		fallthrough
 	case modePassthrough:
-		_, err := a.x.w.Write(p)
+		_, err := res.x.w.Write(p)
 		return err
 	case modeUpstreamError:
-		a.out = append(a.out, p[:min(len(p), docsgpt.MaxError-len(a.out))]...)
-		if len(a.out) == docsgpt.MaxError {
+		res.out = append(res.out, p[:min(len(p), docsgpt.MaxError-len(res.out))]...)
+		if len(res.out) == docsgpt.MaxError {
 			return errStopReading
 		}
 	case modePending, modeDone:
@@ -146,139 +146,139 @@ func (a *response) onChunk(p []byte) error {
 	return nil
 }
 
-// writeAndFlush writes a piece of a stream and sends it on its way, with what was not sent yet. The piece with the end of the
-// stream waits a moment, since the upstream closes right after it and then both go at once.
-func (a *response) writeAndFlush(p []byte) error {
-	if held := a.unsent.cancelPending(); len(p) == 0 && !held {
+// writeAndFlush writes a chunk of a stream and flushes it together with pending data. The flush of the last chunk is
+// delayed: the upstream closes right after it, and net/http then sends both in one packet.
+func (res *response) writeAndFlush(p []byte) error {
+	if held := res.flusher.cancelPending(); len(p) == 0 && !held {
 		return nil
 	}
 	if len(p) > 0 {
-		if _, err := a.x.w.Write(p); err != nil {
+		if _, err := res.x.w.Write(p); err != nil {
 			return err
 		}
 	}
-	if a.filter.Done() {
-		a.unsent.scheduleFlush(a.flush)
+	if res.filter.Done() {
+		res.flusher.scheduleFlush(res.flush)
 		return nil
 	}
-	return a.flush.Flush()
+	return res.flush.Flush()
 }
 
-func (a *response) writeHead() {
-	docsgpt.CopyResponseHeaders(a.x.w.Header(), a.header, a.x.endpoint)
-	a.x.w.WriteHeader(a.status)
+func (res *response) writeHead() {
+	docsgpt.CopyResponseHeaders(res.x.w.Header(), res.header, res.x.endpoint)
+	res.x.w.WriteHeader(res.status)
 }
 
-// close takes the end: nil where the upstream ended its answer as it should, else what happened. Before a head it is
-// what became of the request.
-func (a *response) close(err error) {
-	way := a.way
-	a.way = modeDone
-	a.x.noteEnd(err)
+// close ends the response. err is nil if the upstream response is complete. Without a preceding writeHeader err says why
+// there is no response.
+func (res *response) close(err error) {
+	way := res.mode
+	res.mode = modeDone
+	res.x.noteEnd(err)
 	if way == modeSSE {
-		openStreams.Dec()
-		defer a.unsent.cancelPending()
+		streamsInFlight.Dec()
+		defer res.flusher.cancelPending()
 	}
-	switch cause := a.x.aborted(); {
+	switch cause := res.x.aborted(); {
 	case cause == nil:
 	case !errors.Is(cause, errShuttingDown):
-		return // the client does not read it
-	case err != nil || way == modeUpstreamError: // a handler may say in its own way that it was ended
+		return // the client does not read the response
+	case err != nil || way == modeUpstreamError: // a handler may return its own error when it is canceled
 		err = cause
 	}
 	if errors.Is(err, errStopReading) {
 		err = nil
 	}
-	if a.toolCall != nil {
-		err = a.toolCall
+	if res.toolCall != nil {
+		err = res.toolCall
 	}
 	switch way {
 	case modePending:
-		a.writeUpstreamError(errorFor(err), err)
+		res.writeUpstreamError(errorFor(err), err)
 	case modeSSE:
-		a.finishStream(err)
+		res.finishStream(err)
 	case modeBuffered:
 		if err == nil {
-			err = a.checkTools()
+			err = res.checkTools()
 		}
 		if err != nil {
-			a.writeUpstreamError(errorFor(err), err)
+			res.writeUpstreamError(errorFor(err), err)
 			return
 		}
-		a.recordCreatedIDs()
-		docsgpt.CopyResponseHeaders(a.x.w.Header(), a.header, a.x.endpoint)
-		a.x.w.Header()["Content-Length"] = []string{strconv.Itoa(len(a.out))}
-		a.x.w.WriteHeader(a.status)
-		_, _ = a.x.w.Write(a.out) // a client that is gone has no use for it
+		res.recordCreatedIDs()
+		docsgpt.CopyResponseHeaders(res.x.w.Header(), res.header, res.x.endpoint)
+		res.x.w.Header()["Content-Length"] = []string{strconv.Itoa(len(res.out))}
+		res.x.w.WriteHeader(res.status)
+		_, _ = res.x.w.Write(res.out) // the client may have disconnected
 	case modePassthrough:
 		if err != nil {
-			a.x.logUpstreamError(docsgpt.Truncated(), a.status, err)
-			panic(http.ErrAbortHandler) // the only way left to tell the client that the answer is not whole
+			res.x.logUpstreamError(docsgpt.Truncated(), res.status, err)
+			panic(http.ErrAbortHandler) // the only way to signal that the response is truncated
 		}
 	case modeUpstreamError:
 		if errors.Is(err, errShuttingDown) {
-			a.writeUpstreamError(errorFor(err), err)
-		} else if r := docsgpt.MapError(a.x.endpoint, a.status, a.header, a.out); r != nil {
-			a.x.logUpstreamError(r, a.status, err)
-			a.x.writeRefusal(r)
+			res.writeUpstreamError(errorFor(err), err)
+		} else if r := docsgpt.MapError(res.x.endpoint, res.status, res.header, res.out); r != nil {
+			res.x.logUpstreamError(r, res.status, err)
+			res.x.writeErrorResponse(r)
 		}
 	case modeDone:
 	}
 }
 
-// drop ends a stream that has no end, since the next handler has panicked. After finish it does nothing.
-func (a *response) drop() {
-	if a.way == modeSSE {
-		a.way = modeDone
-		openStreams.Dec()
-		a.unsent.cancelPending()
+// drop cleans up a stream after the next handler has panicked. After close it does nothing.
+func (res *response) drop() {
+	if res.mode == modeSSE {
+		res.mode = modeDone
+		streamsInFlight.Dec()
+		res.flusher.cancelPending()
 	}
 }
 
-// finishStream ends a stream: as the upstream did, if it did so rightly.
-func (a *response) finishStream(err error) {
+// finishStream ends a stream, with an error event if the upstream stream is truncated.
+func (res *response) finishStream(err error) {
 	switch {
-	case a.replied, a.x.isServerStream() && errors.Is(err, upstream.ErrIdleTimeout):
-	case a.toolCall == nil && !a.filter.Verbatim && a.filter.Done():
-	case a.filter.Verbatim && !a.filter.RejectTools && err == nil && a.x.call.ID == nil:
-		_ = a.writeAndFlush(a.filter.Pending()) // a client that is gone has no use for it
+	case res.replied, res.x.isServerStream() && errors.Is(err, upstream.ErrIdleTimeout):
+	case res.toolCall == nil && !res.filter.Verbatim && res.filter.Done():
+	case res.filter.Verbatim && !res.filter.RejectTools && err == nil && res.x.call.ID == nil:
+		_ = res.writeAndFlush(res.filter.Pending()) // the client may have disconnected
 	default:
-		a.abortStream(err)
+		res.abortStream(err)
 	}
 }
 
-// writeUpstreamError answers in place of the upstream.
-func (a *response) writeUpstreamError(r *docsgpt.Error, cause error) {
-	a.x.logUpstreamError(r, a.status, cause)
-	a.x.writeRefusal(r)
+// writeUpstreamError logs a failure of the upstream and writes the error response for it.
+func (res *response) writeUpstreamError(r *docsgpt.Error, cause error) {
+	res.x.logUpstreamError(r, res.status, cause)
+	res.x.writeErrorResponse(r)
 }
 
-// abortStream ends a stream that has begun with a typed error, so that the client is not left waiting.
-func (a *response) abortStream(cause error) {
+// abortStream ends a started stream with an error event, so that the client does not wait for more.
+func (res *response) abortStream(cause error) {
 	r := errorFor(cause)
 	if cause == nil || r.Code == docsgpt.CodeUpstreamUnavailable {
 		r = docsgpt.Truncated()
 	}
-	a.x.logUpstreamError(r, a.status, cause)
+	res.x.logUpstreamError(r, res.status, cause)
 	var out []byte
-	if a.filter.HasText() {
-		said := interruptedEvent
+	if res.filter.HasText() {
+		event := interruptedEvent
 		if r.Code == docsgpt.CodeToolsNotAllowed {
-			said = docsgpt.TextEvent(r.Message)
+			event = docsgpt.TextEvent(r.Message)
 		}
-		out = append(out, said...)
+		out = append(out, event...)
 	}
-	// A failure here means that the client is gone.
-	_ = a.writeAndFlush(a.x.endpoint.Shape.AppendStreamError(out, a.x.withRequestID(r), a.x.requestID()))
+	// An error means that the client has disconnected.
+	_ = res.writeAndFlush(res.x.endpoint.Shape.AppendStreamError(out, res.x.withRequestID(r), res.x.requestID()))
 }
 
-// errorFor says what a client is told about a failure of the upstream.
+// errorFor maps a failure of the upstream to the error that the client gets.
 func errorFor(err error) *docsgpt.Error {
 	switch {
 	case isToolCall(err):
 		return docsgpt.ToolsNotAllowed()
 	case errors.Is(err, errShuttingDown):
-		return &shuttingDown.Error
+		return &errRestarting.Error
 	case errors.Is(err, upstream.ErrTimeout), errors.Is(err, upstream.ErrIdleTimeout), errors.Is(err, context.DeadlineExceeded):
 		return docsgpt.TimedOut()
 	case errors.Is(err, upstream.ErrTruncated), errors.Is(err, docsgpt.ErrEventTooLarge):

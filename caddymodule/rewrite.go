@@ -7,11 +7,11 @@ import (
 	"github.com/docsgate/docsgate/keys"
 )
 
-// rewrite makes the request that DocsGPT gets: the allowed headers and members, and the binding with its credential.
+// rewrite builds the upstream request: the allowed headers and fields, and the binding of the key with its credential.
 func (x *gatewayRequest) rewrite() *apiError {
 	h := make(http.Header, 12)
 	docsgpt.CopyRequestHeaders(h, x.r.Header, x.endpoint)
-	keepForwarded(h, x.r)
+	copyTrustedForwarded(h, x.r)
 	h["Accept-Encoding"] = identity
 	x.header = h
 	if x.endpoint.Download {
@@ -38,12 +38,12 @@ func (x *gatewayRequest) rewrite() *apiError {
 	}
 	if x.buffer != nil {
 		h["Content-Type"] = jsonType
-		x.buffer.Bytes = x.body.Rewrite(x.endpoint, in, x.continues())
+		x.buffer.Bytes = x.body.Rewrite(x.endpoint, in, x.continuesConversation())
 	}
 	if x.upload != nil {
 		h["Content-Type"] = []string{x.upload.form.ContentType()}
 		if err := x.upload.form.Finish(in.Agent); err != nil {
-			return x.formRefusal(err)
+			return x.formError(err)
 		}
 	}
 	switch {
@@ -58,5 +58,5 @@ func (x *gatewayRequest) rewrite() *apiError {
 var (
 	identity  = []string{"identity"}
 	jsonType  = []string{"application/json"}
-	acceptAny = []string{"*/*"} // one that asks for JSON would get the address of a file instead of it
+	acceptAny = []string{"*/*"} // with JSON, DocsGPT would return the URL of the file
 )

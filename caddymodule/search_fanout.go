@@ -17,22 +17,22 @@ import (
 	"github.com/docsgate/docsgate/upstream"
 )
 
-// maxConcurrentSearches is how many of a key's sources are searched at the same time for one request.
+// maxConcurrentSearches is the maximum number of sources that are searched concurrently for one request.
 const maxConcurrentSearches = 4
 
 var (
-	errSearchTooLarge = errors.New("the answer is too large")
-	errSourceNotFound = errors.New("DocsGPT does not find it: it must belong to the account of upstream_token, or be shared with it")
-	errNotAllowed     = errors.New("DocsGPT does not let upstream_token search it: it may be confined to other sources, or lack chat:run")
+	errSearchTooLarge = errors.New("the response is too large")
+	errSourceNotFound = errors.New("DocsGPT did not find it: it must belong to the account of upstream_token, or be shared with it")
+	errNotAllowed     = errors.New("DocsGPT does not permit upstream_token to search it: the token may be limited to other sources, or lack the scope chat:run")
 	errNotSearched    = errors.New("DocsGPT did not search it")
 )
 
-// isFanOut tells whether the request is answered by asking about each source of the key by itself.
+// isFanOut reports whether the request is forwarded once per source of the key.
 func (x *gatewayRequest) isFanOut() bool {
 	return x.endpoint.FanOut && x.key != nil && x.key.Binding.Kind() == keys.SourceBinding
 }
 
-// rewriteSearch makes the body that is sent for each source.
+// rewriteSearch rewrites the body, which is the same for all sources.
 func (x *gatewayRequest) rewriteSearch() *apiError {
 	query, err := x.body.SourceQuery()
 	if err != nil {
@@ -43,29 +43,29 @@ func (x *gatewayRequest) rewriteSearch() *apiError {
 	return nil
 }
 
-// searchSources asks about each source of the key and gives the client one list. Like DocsGPT's own search it leaves
-// out a source that cannot be searched, which is counted and logged; if none can, the client gets the first refusal.
+// searchSources searches each source of the key and writes the merged results. Like DocsGPT's search it ignores a source that
+// cannot be searched, which is counted and logged. If all searches fail, the client gets the first error.
 func (x *gatewayRequest) searchSources() {
 	parts := x.askSources(x.key.Binding.Sources)
-	x.slot.Release() // before the client reads
+	x.slot.Release() // before writing to the client
 	if cause := x.aborted(); errors.Is(cause, errShuttingDown) {
-		x.writeRefusal(&shuttingDown.Error)
+		x.writeErrorResponse(&errRestarting.Error)
 		return
 	} else if cause != nil {
-		return // the client does not read it
+		return // the client does not read the response
 	}
 	var lists [][]docsgpt.Result
 	var first *docsgpt.Error
 	for i := range parts {
-		hits, no := x.parseResult(&parts[i])
-		if no == nil {
+		hits, apiErr := x.parseResult(&parts[i])
+		if apiErr == nil {
 			lists = append(lists, hits)
 		} else if first == nil {
-			first = no
+			first = apiErr
 		}
 	}
 	if lists == nil {
-		x.writeRefusal(first)
+		x.writeErrorResponse(first)
 		return
 	}
 	body := docsgpt.AppendHits(nil, docsgpt.MergeHits(lists))
@@ -73,46 +73,46 @@ func (x *gatewayRequest) searchSources() {
 	h["Content-Type"] = jsonType
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	x.w.WriteHeader(http.StatusOK)
-	_, _ = x.w.Write(body) // a client that is gone has no use for it
+	_, _ = x.w.Write(body) // the client may have disconnected
 }
 
-// parseResult makes hits of an answer, or a refusal that is counted and logged.
+// parseResult returns the hits of a search, or its error, which is counted and logged.
 func (x *gatewayRequest) parseResult(p *sourceResult) ([]docsgpt.Result, *docsgpt.Error) {
 	err := p.err
-	var no *docsgpt.Error
+	var apiErr *docsgpt.Error
 	switch {
 	case err != nil:
-		no = errorFor(err)
+		apiErr = errorFor(err)
 	case p.status == http.StatusNotFound:
-		no, err = docsgpt.MapError(x.endpoint, p.status, p.header, p.body), errSourceNotFound
+		apiErr, err = docsgpt.MapError(x.endpoint, p.status, p.header, p.body), errSourceNotFound
 	case p.status == http.StatusForbidden:
-		no, err = docsgpt.MapError(x.endpoint, p.status, p.header, p.body), errNotAllowed
+		apiErr, err = docsgpt.MapError(x.endpoint, p.status, p.header, p.body), errNotAllowed
 	case p.status < 200 || p.status > 299:
-		no, err = docsgpt.MapError(x.endpoint, p.status, p.header, p.body), errNotSearched
+		apiErr, err = docsgpt.MapError(x.endpoint, p.status, p.header, p.body), errNotSearched
 	default:
 		var hits []docsgpt.Result
 		if hits, err = docsgpt.ReadHits(p.body, p.source); err == nil {
 			return hits, nil
 		}
-		no = docsgpt.MapError(x.endpoint, http.StatusBadGateway, p.header, p.body)
+		apiErr = docsgpt.MapError(x.endpoint, http.StatusBadGateway, p.header, p.body)
 	}
-	x.logUpstreamError(no, p.status, fmt.Errorf("source %s: %w", p.source, err))
-	return nil, no
+	x.logUpstreamError(apiErr, p.status, fmt.Errorf("source %s: %w", p.source, err))
+	return nil, apiErr
 }
 
-// askSources asks about all sources, some at a time.
+// askSources searches all sources, up to maxConcurrentSearches concurrently.
 func (x *gatewayRequest) askSources(sources []string) []sourceResult {
 	parts := make([]sourceResult, len(sources))
-	room := make(chan struct{}, maxConcurrentSearches)
-	var asked sync.WaitGroup
+	slots := make(chan struct{}, maxConcurrentSearches)
+	var wg sync.WaitGroup
 	for i, source := range sources {
 		parts[i] = sourceResult{source: source, header: http.Header{}}
-		room <- struct{}{}
-		asked.Go(func() {
-			defer func() { <-room }()
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
 			p := &parts[i]
-			// Elsewhere a handler's panic ends one request; in a goroutine of its own it would end the process.
-			defer func() { p.broken = recover() }()
+			// A panic in a separate goroutine would end the process; it is re-raised in the request's goroutine.
+			defer func() { p.panicValue = recover() }()
 			if x.handler.upstream != nil {
 				p.err = x.searchUpstream(p)
 			} else {
@@ -120,32 +120,32 @@ func (x *gatewayRequest) askSources(sources []string) []sourceResult {
 			}
 		})
 	}
-	asked.Wait()
+	wg.Wait()
 	for i := range parts {
-		if parts[i].broken != nil {
-			panic(parts[i].broken)
+		if parts[i].panicValue != nil {
+			panic(parts[i].panicValue)
 		}
 	}
 	return parts
 }
 
-// sourceResult is the search of one source: the request's answer, kept whole. It is the response writer of the next handler.
+// sourceResult is the buffered response of one search. It is the response writer for the next handler.
 type sourceResult struct {
-	source string
-	status int
-	header http.Header
-	body   []byte
-	begun  bool
-	err    error
-	broken any // what a handler panicked with
+	source      string
+	status      int
+	header      http.Header
+	body        []byte
+	wroteHeader bool
+	err         error
+	panicValue  any // recovered from the handler
 }
 
-// searchUpstream asks over the gate's own connections.
+// searchUpstream searches over the built-in upstream connections.
 func (x *gatewayRequest) searchUpstream(p *sourceResult) error {
 	ctx, stop := context.WithCancelCause(x.ctx)
 	defer stop(nil)
 	header := x.header.Clone()
-	completeHeader(header, x.r)
+	addProxyHeaders(header, x.r)
 	body := upstream.NewBuffer(len(x.buffer.Bytes))
 	body.Bytes = append(body.Bytes, x.buffer.Bytes...)
 	up := x.handler.upstream
@@ -157,14 +157,14 @@ func (x *gatewayRequest) searchUpstream(p *sourceResult) error {
 	}
 	defer resp.Body.Close()
 	p.status, p.header = resp.StatusCode, resp.Header
-	return upstream.Copy(ctx, stop, resp.Body, up.IdleTimeout(), func(piece []byte) error {
-		_, err := p.Write(piece)
+	return upstream.Copy(ctx, stop, resp.Body, up.IdleTimeout(), func(chunk []byte) error {
+		_, err := p.Write(chunk)
 		return err
 	})
 }
 
-// searchNext asks through the next handler. Each call is a request of its own to Caddy, with its own variables and
-// placeholders, since several run at once.
+// searchNext searches through the next handler. Each call has its own variables and placeholders of Caddy, since calls run
+// concurrently.
 func (x *gatewayRequest) searchNext(p *sourceResult) error {
 	r := x.nextRequest()
 	r.Header = x.header.Clone()
@@ -172,8 +172,8 @@ func (x *gatewayRequest) searchNext(p *sourceResult) error {
 	r.RequestURI = r.URL.RequestURI()
 	server, _ := x.r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	r = caddyhttp.PrepareRequest(r, caddy.NewReplacer(), p, server)
-	err := callNext(x.next, p, &p.begun, r)
-	if err == nil && !p.begun {
+	err := callNext(x.next, p, &p.wroteHeader, r)
+	if err == nil && !p.wroteHeader {
 		err = errNoHandler
 	}
 	return err
@@ -182,24 +182,24 @@ func (x *gatewayRequest) searchNext(p *sourceResult) error {
 // Header implements http.ResponseWriter.
 func (p *sourceResult) Header() http.Header { return p.header }
 
-// WriteHeader implements http.ResponseWriter. Informational answers are left out.
+// WriteHeader implements http.ResponseWriter. Informational responses are dropped.
 func (p *sourceResult) WriteHeader(status int) {
-	if !p.begun && status >= 200 {
-		p.begun, p.status = true, status
+	if !p.wroteHeader && status >= 200 {
+		p.wroteHeader, p.status = true, status
 	}
 }
 
 // Write implements http.ResponseWriter.
-func (p *sourceResult) Write(piece []byte) (int, error) {
+func (p *sourceResult) Write(chunk []byte) (int, error) {
 	if p.status == 0 {
 		p.WriteHeader(http.StatusOK)
 	}
-	if len(p.body)+len(piece) > maxBufferedBody {
+	if len(p.body)+len(chunk) > maxBufferedBody {
 		return 0, errSearchTooLarge
 	}
-	p.body = append(p.body, piece...)
-	return len(piece), nil
+	p.body = append(p.body, chunk...)
+	return len(chunk), nil
 }
 
-// FlushError lets handlers flush; the answer waits for its end.
+// FlushError does nothing, since the response is buffered.
 func (p *sourceResult) FlushError() error { return nil }

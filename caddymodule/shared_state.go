@@ -23,35 +23,35 @@ import (
 	"github.com/docsgate/docsgate/ownership"
 )
 
-// states holds what outlives a reload, by a fingerprint of all that changes its meaning.
+// states holds the state that outlives a reload, by a fingerprint of the configuration that it depends on.
 var states = caddy.NewUsagePool()
 
-// sharedState is the keys and what the gate remembers about them. Handlers of an old configuration go on using it for their
-// requests after it was let go, so everything in it stays readable.
+// sharedState holds the keys and the data about them that outlives a reload. Handlers of an old configuration use it for
+// their requests in flight even after it is closed, so all of it stays readable.
 type sharedState struct {
-	store      *keys.Store
-	verifier   *keys.Verifier
-	syncer     *keys.Syncer
-	belongings *ownership.Index
-	catalog    *keyindex.Index
-	usage      *usage.Counter
-	issued     *registryBinding // nil without a feed of keys that the gate issues
-	feeds      []keys.Feed
-	announced  sync.Map // names of feeds whose keys were logged, and that have not failed since
-	leftOut    sync.Map // name of a feed -> what was last said about keys that it left out
+	store         *keys.Store
+	verifier      *keys.Verifier
+	syncer        *keys.Syncer
+	ownership     *ownership.Index
+	index         *keyindex.Index
+	usage         *usage.Counter
+	registry      *registryBinding // nil without the feed store
+	feeds         []keys.Feed
+	loggedFeeds   sync.Map // names of feeds whose first load since a failure was logged
+	loggedSkipped sync.Map // name of a feed -> last log text about skipped keys
 
-	toolsWarned atomic.Bool // the operator was warned of the tools of the upstream credential's account
+	toolsWarned atomic.Bool // warnOfTools has logged
 
-	logger  atomic.Pointer[zap.Logger] // of the newest configuration
-	loaded  atomic.Bool                // every feed was read once
+	logger  atomic.Pointer[zap.Logger] // logger of the newest configuration
+	loaded  atomic.Bool                // every feed was loaded once
 	once    sync.Once
-	ctx     context.Context // of the watchers
+	ctx     context.Context // context of the watchers
 	stop    context.CancelFunc
 	watched sync.WaitGroup
 }
 
-// fingerprint names what the app's state depends on. It must be taken before the feeds are loaded, which clears their
-// JSON.
+// fingerprint returns a digest of the configuration that the shared state depends on. It must be called before the feeds
+// are loaded, which clears their JSON.
 func (a *App) fingerprint() (string, error) {
 	text, err := json.Marshal([]any{a.FeedsRaw, a.version.Name, a.token.IsZero()})
 	if err != nil {
@@ -61,30 +61,31 @@ func (a *App) fingerprint() (string, error) {
 	return hex.EncodeToString(sum[:]), nil
 }
 
-// registryBinding is a state's hold on the registry of the keys that the gate issues.
+// registryBinding connects a state with the registry of the keys that the gate issues.
 type registryBinding struct {
 	*registryRef
-	feed   string // its name in the store
+	feed   string // name of its feed in the store
 	unhook func()
 
-	ruling   sync.Mutex // guards withdraw
-	withdraw func()     // takes back the rules that its configurations have for issued keys; nil if they gave none yet
+	rulesMu     sync.Mutex // guards withdraw
+	removeRules func()     // removes the installed rules; nil: none are installed
 }
 
-// installRules puts the rules of the state's configurations in force. They depend on nothing that its fingerprint does not cover, and
-// new ones cost a look at every key, so once is enough; but variables and files may hold another agent since then.
+// installRules installs the rules for issued keys. Rules depend only on the fingerprint of the state, and installing them
+// checks every key, so it is done once. Later calls only check the keys again, since the agents in environment variables
+// and files may have changed.
 func (i *registryBinding) installRules(rules registry.Policy) {
-	i.ruling.Lock()
-	defer i.ruling.Unlock()
-	if i.withdraw == nil {
-		i.withdraw = i.PushRules(rules)
+	i.rulesMu.Lock()
+	defer i.rulesMu.Unlock()
+	if i.removeRules == nil {
+		i.removeRules = i.PushRules(rules)
 		return
 	}
 	i.Recheck()
 }
 
-// acquireState gets the state that a former configuration left, with its keys read again, or makes a new one. A feed that
-// cannot be read is an error in both cases: the new configuration is refused, and an old one goes on with its keys.
+// acquireState returns the state of a previous configuration after reloading its keys, or creates one. A feed that cannot
+// be loaded is an error in both cases: the new configuration is rejected, and an old one keeps its keys.
 func (a *App) acquireState(ctx context.Context, fingerprint string, feeds []keys.Feed) error {
 	value, loaded, err := states.LoadOrNew(fingerprint, func() (caddy.Destructor, error) {
 		return a.newState(ctx, feeds)
@@ -101,10 +102,10 @@ func (a *App) acquireState(ctx context.Context, fingerprint string, feeds []keys
 
 func (a *App) newState(ctx context.Context, feeds []keys.Feed) (_ *sharedState, err error) {
 	s := &sharedState{
-		store: keys.NewStore(), belongings: ownership.NewIndex(0), catalog: keyindex.New(), usage: usage.NewMeter(),
+		store: keys.NewStore(), ownership: ownership.NewIndex(0), index: keyindex.New(), usage: usage.NewMeter(),
 		feeds: feeds,
 	}
-	s.store.Listen(s.catalog)
+	s.store.Listen(s.index)
 	s.logger.Store(a.logger)
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.syncer = keys.NewSyncer(s.store, feeds, s)
@@ -125,35 +126,36 @@ func (a *App) newState(ctx context.Context, feeds []keys.Feed) (_ *sharedState, 
 		return nil, err
 	}
 	s.loaded.Store(true)
-	if s.issued != nil {
-		// Agents of feeds that were loaded after the registry's.
-		if err := s.syncer.Sync(ctx, s.issued.feed); err != nil {
+	if s.registry != nil {
+		// Keys may be bound to agents of feeds that were loaded after the registry.
+		if err := s.syncer.Sync(ctx, s.registry.feed); err != nil {
 			return nil, err
 		}
 	}
 	return s, nil
 }
 
-// freeOSMemoryAbove is from where on it is worth it to give the memory back that reading keys took.
+// freeOSMemoryAbove is the number of keys above which memory is returned to the system after the first load.
 const freeOSMemoryAbove = 100_000
 
-// attachRegistry makes what is written to the registry count here before the writer hears of it.
+// attachRegistry connects the state with the registry, so that each change is in the store before the writer is told that
+// it succeeded.
 func (s *sharedState) attachRegistry(ctx context.Context, a *App) error {
-	held, err := acquireRegistry(ctx, a.storeFeed.path, a.ctx.Slogger())
+	ref, err := acquireRegistry(ctx, a.storeFeed.path, a.ctx.Slogger())
 	if err != nil {
 		return err
 	}
-	s.usage = held.usage
-	s.issued = &registryBinding{registryRef: held, feed: held.Feed().Name()}
-	s.issued.unhook = held.OnChange(func(ctx context.Context) error { return s.syncer.Sync(ctx, s.issued.feed) })
-	s.store.Listen(held.Registry) // keys may stand for agents of other feeds
-	if !held.ruled.Swap(true) {
-		s.issued.installRules(a.rules(s)) // nobody else's are in force that a refused configuration could spoil
+	s.usage = ref.usage
+	s.registry = &registryBinding{registryRef: ref, feed: ref.Feed().Name()}
+	s.registry.unhook = ref.OnChange(func(ctx context.Context) error { return s.syncer.Sync(ctx, s.registry.feed) })
+	s.store.Listen(ref.Registry) // issued keys may be bound to agents of other feeds
+	if !ref.rulesInstalled.Swap(true) {
+		s.registry.installRules(a.rules(s)) // no other configuration has rules, so a rejected one does no harm
 	}
 	return nil
 }
 
-// rules are what a configuration says about keys that are issued.
+// rules returns the configuration's rules for issued keys.
 func (a *App) rules(s *sharedState) registry.Policy {
 	return registry.Policy{
 		CheckSource:  a.version.CheckSource,
@@ -161,14 +163,14 @@ func (a *App) rules(s *sharedState) registry.Policy {
 		Resolve:      resolveReference,
 		AgentOf: func(id string) (keys.Secret, bool) {
 			key := s.store.Get(id)
-			if key == nil || key.Feed == s.issued.feed || key.Binding.Kind() != keys.AgentBinding {
+			if key == nil || key.Feed == s.registry.feed || key.Binding.Kind() != keys.AgentBinding {
 				return keys.Secret{}, false
 			}
 			return key.Binding.Agent, true
 		},
 		FeedOf: func(id string, d keys.Digest) string {
 			for _, key := range []*keys.Key{s.store.Get(id), s.store.Lookup(d)} {
-				if key != nil && key.Feed != s.issued.feed {
+				if key != nil && key.Feed != s.registry.feed {
 					return key.Feed
 				}
 			}
@@ -177,43 +179,43 @@ func (a *App) rules(s *sharedState) registry.Policy {
 	}
 }
 
-// start begins to watch the feeds, once, and logs to the newest configuration's log from now on.
+// start starts to watch the feeds, once, and switches to the logger of the newest configuration.
 func (s *sharedState) start(logger *zap.Logger) {
 	s.logger.Store(logger)
 	s.once.Do(func() {
 		if s.store.Len() > freeOSMemoryAbove {
-			go debug.FreeOSMemory() // reading them leaves twice as much behind as they take
+			go debug.FreeOSMemory() // loading leaves garbage of twice the size of the keys
 		}
 		s.watched.Go(func() { s.syncer.Run(s.ctx) })
 	})
 }
 
-// Destruct ends the watchers. It implements caddy.Destructor.
+// Destruct implements caddy.Destructor. It stops the watchers and closes the state.
 func (s *sharedState) Destruct() error {
 	s.stop()
 	s.watched.Wait()
 	return s.close()
 }
 
-// close ends what does not watch.
+// close releases everything but the watchers.
 func (s *sharedState) close() error {
 	s.verifier.Close()
-	if s.issued == nil {
+	if s.registry == nil {
 		return nil
 	}
-	s.issued.unhook()
-	s.issued.ruling.Lock()
-	defer s.issued.ruling.Unlock()
-	if s.issued.withdraw != nil {
-		s.issued.withdraw()
+	s.registry.unhook()
+	s.registry.rulesMu.Lock()
+	defer s.registry.rulesMu.Unlock()
+	if s.registry.removeRules != nil {
+		s.registry.removeRules()
 	}
-	return s.issued.release()
+	return s.registry.release()
 }
 
 // FeedLoaded implements keys.Observer.
 func (s *sharedState) FeedLoaded(feed string, count int, change keys.Change, _ time.Time) {
 	level := zap.InfoLevel
-	if _, said := s.announced.LoadOrStore(feed, true); said && change.IsZero() {
+	if _, logged := s.loggedFeeds.LoadOrStore(feed, true); logged && change.IsZero() {
 		level = zap.DebugLevel
 	}
 	s.logger.Load().Log(level, "keys loaded", zap.String("feed", feed), zap.Int("keys", count),
@@ -225,35 +227,35 @@ func (s *sharedState) FeedLoaded(feed string, count int, change keys.Change, _ t
 	}
 }
 
-// skipper is a feed that does not take every key that it finds.
+// skipper is a feed that may skip keys.
 type skipper interface{ Skipped() []docsgptkeys.Skipped }
 
-// logSkipped names keys that were not adopted, for an operator who wonders; few, since a filter may leave out thousands.
-func (s *sharedState) logSkipped(feed string, left []docsgptkeys.Skipped) {
-	if len(left) == 0 {
+// logSkipped logs which keys were skipped: the first few, since a filter may exclude thousands.
+func (s *sharedState) logSkipped(feed string, skipped []docsgptkeys.Skipped) {
+	if len(skipped) == 0 {
 		return
 	}
-	first := left[:min(len(left), 5)]
+	first := skipped[:min(len(skipped), 5)]
 	words := make([]string, len(first))
 	for i, l := range first {
 		words[i] = docsgptkeys.KeyID(l.ID) + ": " + l.Reason
 	}
-	if last, _ := s.leftOut.Swap(feed, strings.Join(words, "\n")); last == strings.Join(words, "\n") {
+	if last, _ := s.loggedSkipped.Swap(feed, strings.Join(words, "\n")); last == strings.Join(words, "\n") {
 		return
 	}
-	s.logger.Load().Info("agent keys skipped", zap.String("feed", feed), zap.Int("keys", len(left)), zap.Strings("first", words))
+	s.logger.Load().Info("agent keys skipped", zap.String("feed", feed), zap.Int("keys", len(skipped)), zap.Strings("first", words))
 }
 
-// FeedFailed implements keys.Observer. A failure at the very start is the configuration's, which is refused with it; but not
-// that of a database that is away.
+// FeedFailed implements keys.Observer. A failure of the first load is not logged: the configuration is rejected with it,
+// unless the database is only unavailable.
 func (s *sharedState) FeedFailed(feed string, err error, _ time.Time) {
 	if stale := (*keys.StaleError)(nil); !s.loaded.Load() && !errors.As(err, &stale) {
 		return
 	}
-	s.announced.Delete(feed) // so that the log says when it is well again
-	message := "keys not loaded; the last good ones stay in force"
+	s.loggedFeeds.Delete(feed) // so that the next successful load is logged
+	message := "loading keys failed; the previous keys stay in use"
 	if _, partly := errors.AsType[*keys.ConflictError](err); partly {
-		message = "some keys do not count, since they are in conflict with others; all others of the feed do"
+		message = "some keys are not valid because they conflict with others; the other keys of the feed are loaded"
 	}
 	s.logger.Load().Error(message, zap.String("feed", feed), zap.Error(err))
 }

@@ -14,19 +14,19 @@ import (
 	"github.com/docsgate/docsgate/docsgpt"
 )
 
-// DefaultShutdownGrace is how long requests in flight go on when the process is to exit.
+// DefaultShutdownGrace is the default of App.ShutdownGrace.
 const DefaultShutdownGrace = 20 * time.Second
 
-// After the grace period: when connections are closed, and when Caddy waits no longer for requests of any handler.
+// Times after the grace period: when connections are closed, and when Caddy stops waiting for requests of any handler.
 const (
 	closeAfter = finalWrite + time.Second
 	exitAfter  = closeAfter + 2*time.Second
 )
 
-// shutdown is the end of the process: its three moments.
+// shutdown holds the timers of the three phases of a shutdown.
 type shutdown struct{ drain, end, close *time.Timer }
 
-// writeHeader begins the end of the process: after delay requests are rejected, those in flight go on for grace.
+// begin starts the shutdown: after delay new requests are rejected, and requests in flight have the grace period.
 func (k *tracker) begin(delay, grace time.Duration) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -47,7 +47,7 @@ func (k *tracker) drain() {
 	k.draining = k.shutdown != nil
 }
 
-// endAll ends all requests. Each tells its client, if that can be told.
+// endAll ends all requests. Each one sends its client an error, if that is still possible.
 func (k *tracker) endAll() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -55,12 +55,12 @@ func (k *tracker) endAll() {
 		t.w.final.Store(true)
 		k.abortLocked(t, errShuttingDown)
 		if t.conn != nil && t.http1 {
-			_ = t.conn.SetWriteDeadline(time.Now().Add(finalWrite)) // a write that is blocked ends
+			_ = t.conn.SetWriteDeadline(time.Now().Add(finalWrite)) // interrupts a blocked write
 		}
 	}
 }
 
-// closeAll closes the connections of the requests that are left. Closing may itself wait for the client.
+// closeAll closes the connections of the remaining requests. Close may block on the client, hence the goroutines.
 func (k *tracker) closeAll() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -71,9 +71,9 @@ func (k *tracker) closeAll() {
 	}
 }
 
-// Shutdown ends all requests in flight after grace, as the end of a Caddy process does, and returns when they have ended,
-// or some seconds later. It is for programs that run Caddy and end it by themselves. Requests are rejected until another
-// configuration is loaded.
+// Shutdown ends all requests in flight after the grace period, as when a Caddy process exits. It returns when they have
+// ended, at most some seconds after the grace period. It is for programs that embed Caddy. New requests are rejected until
+// another configuration is loaded.
 func Shutdown(grace time.Duration) {
 	requests.begin(0, grace)
 	tick := time.NewTicker(10 * time.Millisecond)
@@ -89,7 +89,7 @@ func (k *tracker) empty() bool {
 	return k.first == nil
 }
 
-// resume takes the end of the process back: another configuration begins.
+// resume cancels a shutdown, since another configuration starts.
 func (k *tracker) resume(grace time.Duration) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -102,24 +102,24 @@ func (k *tracker) resume(grace time.Duration) {
 	}
 }
 
-// shuttingDown rejects a request, or ends its response, because the process exits.
-var shuttingDown = &apiError{Error: docsgpt.Error{
+// errRestarting is the error response of requests that are rejected or ended because the process exits.
+var errRestarting = &apiError{Error: docsgpt.Error{
 	Status: http.StatusServiceUnavailable, Code: "shutting_down", RetryAfter: "5",
 	Message: "The service is being restarted. Please try again in a moment.",
 }}
 
-// ending is what a configuration knows of its end.
-type ending struct {
-	context.Context //nolint:containedctx // the time in which the configuration is in force
+// configLifetime is the time in which a configuration is in use. Its context ends when the configuration is unloaded.
+type configLifetime struct {
+	context.Context //nolint:containedctx // ends when the configuration is unloaded
 	end             context.CancelFunc
-	http            *caddyhttp.App // nil until the start, or where there is none
+	http            *caddyhttp.App // nil before start, or without an http app
 	grace           time.Duration
 	logger          *zap.Logger
 }
 
-// provision makes the configuration's end known to its handlers before Caddy waits for their requests. Stop comes in no
-// order, and Cleanup afterwards.
-func (e *ending) provision(ctx caddy.Context, grace time.Duration) error {
+// provision subscribes to the event "stopping", which comes before Caddy waits for requests in flight. The order in which
+// apps are stopped is random, and Cleanup comes too late.
+func (e *configLifetime) provision(ctx caddy.Context, grace time.Duration) error {
 	e.Context, e.end = context.WithCancel(context.Background())
 	e.grace, e.logger = grace, ctx.Logger()
 	events, err := ctx.App("events")
@@ -130,7 +130,7 @@ func (e *ending) provision(ctx caddy.Context, grace time.Duration) error {
 }
 
 // start is called when all apps are provisioned.
-func (e *ending) start(ctx caddy.Context) error {
+func (e *configLifetime) start(ctx caddy.Context) error {
 	requests.resume(e.grace)
 	app, err := ctx.AppIfConfigured("http")
 	switch {
@@ -142,9 +142,9 @@ func (e *ending) start(ctx caddy.Context) error {
 	return nil
 }
 
-// Handle implements caddyevents.Handler. A reload ends the requests that only listen. The end of the process ends all,
-// after a grace period; Caddy by itself would wait for them forever.
-func (e *ending) Handle(context.Context, caddy.Event) error {
+// Handle implements caddyevents.Handler. A reload ends the requests that only listen. A process exit ends all requests
+// after the grace period; Caddy alone would wait for them forever.
+func (e *configLifetime) Handle(context.Context, caddy.Event) error {
 	e.end()
 	if !requests.exiting() {
 		return nil
@@ -153,18 +153,18 @@ func (e *ending) Handle(context.Context, caddy.Event) error {
 	grace := e.grace
 	if e.http != nil {
 		delay = time.Duration(e.http.ShutdownDelay)
-		if own := time.Duration(e.http.GracePeriod); own > 0 {
-			grace = min(grace, max(own-exitAfter, own/2))
+		if caddyGrace := time.Duration(e.http.GracePeriod); caddyGrace > 0 {
+			grace = min(grace, max(caddyGrace-exitAfter, caddyGrace/2))
 		} else {
 			e.http.GracePeriod = caddy.Duration(grace + exitAfter)
 		}
 	}
-	e.logger.Info("the process is to exit; requests in flight have a grace period", zap.Duration("shutdown_grace", grace))
+	e.logger.Info("process is exiting; requests in flight have a grace period", zap.Duration("shutdown_grace", grace))
 	requests.begin(delay, grace)
 	return nil
 }
 
-func (e *ending) cleanup() {
+func (e *configLifetime) cleanup() {
 	if e.end != nil {
 		e.end()
 	}

@@ -8,9 +8,9 @@ import (
 	"github.com/docsgate/docsgate/ownership"
 )
 
-// Kinds of belongings that only uploads and speech have.
+// Kinds of resources that only uploads and speech have.
 const (
-	// accountTask is a task that DocsGPT made for the gate's own account, and tells about to nobody else.
+	// accountTask is a task that DocsGPT created for the account of upstream_token. Its status needs that credential.
 	accountTask ownership.Kind = "task of the account"
 	liveSession ownership.Kind = "live transcription"
 )
@@ -20,63 +20,63 @@ var (
 	errSessionNotFound = newError(http.StatusNotFound, "session_not_found", "There is no such transcription.")
 )
 
-// authorizeTask tells whether the task that a request without a key asks for was given to a key.
+// authorizeTask checks that the task in a request without a key was created through the gate.
 func (x *gatewayRequest) authorizeTask() *apiError {
 	id := x.query.Value(x.endpoint, docsgpt.CheckTask)
 	if id == "" {
 		return nil
 	}
-	if _, known := x.handler.app.state.belongings.Owner(ownership.Task, id); !known {
+	if _, known := x.handler.app.state.ownership.Owner(ownership.Task, id); !known {
 		return errTaskNotFound
 	}
 	return nil
 }
 
-// rewriteTaskStatus makes the query and the credential of a request without a key.
+// rewriteTaskStatus sets the query and the credential of a request without a key.
 func (x *gatewayRequest) rewriteTaskStatus() {
 	if x.endpoint.Params == nil {
 		return
 	}
 	x.rawQuery = x.query.Rewrite(x.endpoint, "")
 	id := x.query.Value(x.endpoint, docsgpt.CheckTask)
-	if _, ours := x.handler.app.state.belongings.Owner(accountTask, id); ours && x.handler.app.version.Accounts {
+	if _, owned := x.handler.app.state.ownership.Owner(accountTask, id); owned && x.handler.app.version.Accounts {
 		x.header["Authorization"] = []string{"Bearer " + x.handler.app.token.Reveal()}
 	}
 }
 
-// isTaskStatus tells whether the answer is about a task, for somebody without a key.
-func (a *response) isTaskStatus() bool {
-	g := a.x.endpoint.Group
-	return a.x.key == nil && (g == docsgpt.GroupAttachments || g == docsgpt.GroupSpeech)
+// isTaskStatus reports whether the response is the status of a task for a client without a key.
+func (res *response) isTaskStatus() bool {
+	g := res.x.endpoint.Group
+	return res.x.key == nil && (g == docsgpt.GroupAttachments || g == docsgpt.GroupSpeech)
 }
 
-// recordUploadIDs notes the tasks, attachments and transcriptions that an answer names. What comes of a task belongs to
-// whoever was given the task.
-func (a *response) recordUploadIDs() {
-	x := a.x
+// recordUploadIDs records the owner of tasks, attachments and transcriptions in a buffered response. Attachments that a task
+// creates belong to the owner of the task.
+func (res *response) recordUploadIDs() {
+	x := res.x
 	if g := x.endpoint.Group; g != docsgpt.GroupAttachments && g != docsgpt.GroupSpeech {
 		return
 	}
-	made, belongings := docsgpt.ParseCreatedIDs(a.out), x.handler.app.state.belongings
-	if a.isTaskStatus() {
-		a.out = docsgpt.RedactTask(a.out)
-		if owner, known := belongings.Owner(ownership.Task, x.query.Value(x.endpoint, docsgpt.CheckTask)); known {
-			for _, id := range made.Attachments {
-				belongings.Assign(owner, ownership.Attachment, id)
+	created, index := docsgpt.ParseCreatedIDs(res.out), x.handler.app.state.ownership
+	if res.isTaskStatus() {
+		res.out = docsgpt.RedactTask(res.out)
+		if owner, known := index.Owner(ownership.Task, x.query.Value(x.endpoint, docsgpt.CheckTask)); known {
+			for _, id := range created.Attachments {
+				index.Assign(owner, ownership.Attachment, id)
 			}
 		}
 		return
 	}
-	for _, id := range made.Tasks {
+	for _, id := range created.Tasks {
 		x.recordOwnership(ownership.Task, id)
 		if x.key.Binding.Kind() == keys.SourceBinding {
 			x.recordOwnership(accountTask, id)
 		}
 	}
-	for _, id := range made.Attachments {
+	for _, id := range created.Attachments {
 		x.recordOwnership(ownership.Attachment, id)
 	}
-	for _, id := range made.Sessions {
+	for _, id := range created.Sessions {
 		x.recordOwnership(liveSession, id)
 	}
 }

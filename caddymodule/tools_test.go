@@ -168,7 +168,7 @@ func (g *gate) leave(token, conversation string, during func()) {
 }
 
 func TestOfToolsTheOperatorIsWarnedOnce(t *testing.T) {
-	const warning = "the model may be offered tools of that account"
+	const warning = "DocsGPT may offer the model tools of that account"
 	site := ways["own forwarding"]
 	for name, c := range map[string]struct {
 		change func(g *gate, config string) string

@@ -10,46 +10,47 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// watchInterval is how often the connections of requests in flight are looked at.
+// watchInterval is how often the connections of requests in flight are polled.
 const watchInterval = time.Second
 
 // Why the gate ends a request before its response is complete.
 var (
 	errDisconnected   = errors.New("the client disconnected")
 	errShuttingDown   = errors.New("the process is shutting down")
-	errConfigUnloaded = errors.New("the configuration ends")
+	errConfigUnloaded = errors.New("the configuration was unloaded")
 )
 
-// tracker knows all requests in flight, of every gate of the process: those of an old configuration, too, which go on
-// after a reload. It is safe for concurrent use.
+// tracker tracks all requests in flight of the process, including those of old configurations, which continue after a
+// reload. It is safe for concurrent use.
 type tracker struct {
 	mu       sync.Mutex
 	first    *tracked
-	timer    *time.Timer // nil: nothing is watched
-	draining bool        // no further requests
-	shutdown *shutdown   // nil: the process goes on
+	timer    *time.Timer // nil: not watching
+	draining bool        // new requests are rejected
+	shutdown *shutdown   // nil: not shutting down
 	grace    time.Duration
 
 	exiting func() bool
-	polled  []*tracked // by watch, which runs once at a time
+	polled  []*tracked // reused by watch, which never runs concurrently
 }
 
 var requests = &tracker{exiting: caddy.Exiting, grace: DefaultShutdownGrace}
 
-// tracked is a request in flight. Its fields are the tracker's, but for those that are set before it is added.
+// tracked is a request in flight. Its fields are guarded by the tracker's mutex, except w, conn and http1, which are set
+// before it is added.
 type tracked struct {
 	w     *clientWriter
-	conn  *clientConn // nil: not known
-	http1 bool        // the connection is this request's alone
+	conn  *clientConn // nil: unknown
+	http1 bool        // no other request shares the connection
 
 	prev, next *tracked
 	in         bool
-	seen       bool                    // by watch
-	stop       context.CancelCauseFunc // nil: the body is still read
+	seen       bool                    // by a previous watch
+	stop       context.CancelCauseFunc // nil while the body is read
 	cause      error                   // why the gate ended it
 }
 
-// add begins to track a request. It reports whether the request may go on; the process may be about to end.
+// add starts to track a request. It reports false if the request must be rejected because the process is exiting.
 func (k *tracker) add(t *tracked) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -67,7 +68,8 @@ func (k *tracker) add(t *tracked) bool {
 	return true
 }
 
-// remove must be called before the handler returns: its response writer is not used afterwards.
+// remove stops tracking a request. It must be called before the handler returns, since the response writer must not be
+// used afterwards. It may be called for a request that was not added.
 func (k *tracker) remove(t *tracked) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -85,8 +87,8 @@ func (k *tracker) remove(t *tracked) {
 	t.prev, t.next = nil, nil
 }
 
-// read is called when a request's body has been read. From then on stop ends the request. It reports whether the request
-// may go on.
+// read is called when the body of a request has been read. From then on stop ends the request. It reports whether the
+// request may continue.
 func (k *tracker) read(t *tracked, stop context.CancelCauseFunc) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -94,21 +96,21 @@ func (k *tracker) read(t *tracked, stop context.CancelCauseFunc) bool {
 	return t.cause == nil
 }
 
-// cause returns why the gate ended a request; nil: it did not.
+// cause returns why the gate ended a request, or nil if it did not.
 func (k *tracker) cause(t *tracked) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return t.cause
 }
 
-// abort ends a request.
+// abort ends a request, unless it was removed or already aborted.
 func (k *tracker) abort(t *tracked, cause error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.abortLocked(t, cause)
 }
 
-var longAgo = time.Unix(1, 0)
+var aLongTimeAgo = time.Unix(1, 0)
 
 func (k *tracker) abortLocked(t *tracked, cause error) {
 	if !t.in || t.cause != nil {
@@ -119,12 +121,12 @@ func (k *tracker) abortLocked(t *tracked, cause error) {
 		t.stop(cause)
 		return
 	}
-	// Reading the body ends at once. Not later: net/http would take it for the client's end.
-	_ = http.NewResponseController(t.w).SetReadDeadline(longAgo)
+	// Interrupts reading the body. After the body was read, net/http would treat the deadline as a disconnect.
+	_ = http.NewResponseController(t.w).SetReadDeadline(aLongTimeAgo)
 }
 
-// watch looks for clients that have disconnected. A request has a second before it is looked at for the first time, which
-// most never see.
+// watch polls for clients that have disconnected. It polls a request only from its second run on, so that most requests
+// end before they are polled.
 func (k *tracker) watch() {
 	k.mu.Lock()
 	if k.first == nil {
@@ -141,7 +143,7 @@ func (k *tracker) watch() {
 		t.seen = true
 	}
 	k.mu.Unlock()
-	if exiting { // under a configuration without docsgate, so that no event said so
+	if exiting { // the configuration has no docsgate app that handles the event
 		k.begin(0, k.grace)
 	}
 	for _, t := range k.polled {

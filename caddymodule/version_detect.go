@@ -17,22 +17,22 @@ import (
 	"github.com/docsgate/docsgate/upstream"
 )
 
-// detectTimeout is how long asking DocsGPT for its version may take altogether. Loading a configuration waits for it.
+// detectTimeout is the total timeout of detecting the version, which delays loading the configuration.
 const detectTimeout = 3 * time.Second
 
-var errNoUpstream = errors.New("docsgpt_version auto: there is no DocsGPT to ask, since no docsgate directive names an upstream: " +
-	"write its address after auto, or its version in place of auto")
+var errNoUpstream = errors.New("docsgpt_version auto needs an upstream, and no docsgate directive has one: " +
+	"add the address of DocsGPT after auto, or specify the version instead")
 
-// detection is what an app with the version "auto" knows before it has a version. The app stands above all sites and
-// does not know their upstreams, so the first handler that has one settles it.
-type detection struct {
-	ctx     caddy.Context    // the app's own
-	asked   string           // the address that was asked; empty: none yet
-	found   *docsgpt.Version // what it answered; nil: nothing
-	waiting []func() error   // what needs the version
+// versionDetection is the state of an app with the version "auto". The app is provisioned before the handlers and does not
+// know their upstreams, so the first handler with an upstream resolves the version.
+type versionDetection struct {
+	ctx     caddy.Context    // context of the app
+	asked   string           // the address that was queried; empty: none yet
+	found   *docsgpt.Version // the detected version; nil: detection failed
+	waiting []func() error   // callbacks of onVersionResolved
 }
 
-// resolveVersionAt asks the DocsGPT that the app's own options name.
+// resolveVersionAt detects the version at DocsGPTAddress.
 func (a *App) resolveVersionAt() error {
 	text, err := caddy.NewReplacer().ReplaceOrErr(a.DocsGPTAddress, true, true)
 	if err != nil {
@@ -47,23 +47,23 @@ func (a *App) resolveVersionAt() error {
 	return a.resolveVersion(up, text)
 }
 
-// resolveVersion gives an app that has no version yet the one that this upstream has, and loads its feeds, whose source ids
-// depend on it. address is for the log. Later calls do nothing.
+// resolveVersion detects the version of an upstream, then sets it and runs the waiting callbacks. address is for the log and
+// for the stored version. Later calls do nothing.
 func (a *App) resolveVersion(up *upstream.Upstream, address string) error {
 	switch {
-	case a.DocsGPT != docsgpt.Auto || a.DocsGPTAddress != "" && a.asked != "" || a.asked == address:
+	case a.DocsGPTVersion != docsgpt.Auto || a.DocsGPTAddress != "" && a.asked != "" || a.asked == address:
 		return nil
 	case a.asked != "":
-		a.logger.Warn("docsgpt_version auto asks only the first upstream; if the DocsGPT of another one has another version, "+
-			"give it a Caddy of its own", zap.String("asked", a.asked), zap.String("not_asked", address))
+		a.logger.Warn("docsgpt_version auto uses only the first upstream; if another upstream has another version, "+
+			"run a separate Caddy for it", zap.String("upstream", a.asked), zap.String("ignored", address))
 		return nil
 	}
 	a.asked = address
 	if err := a.setVersion(a.detect(up, address)); err != nil {
 		return err
 	}
-	for _, do := range a.waiting {
-		if err := do(); err != nil {
+	for _, callback := range a.waiting {
+		if err := callback(); err != nil {
 			return err
 		}
 	}
@@ -71,17 +71,17 @@ func (a *App) resolveVersion(up *upstream.Upstream, address string) error {
 	return nil
 }
 
-// onVersionResolved does something that needs the app's version, now or as soon as it is known.
-func (a *App) onVersionResolved(do func() error) error {
+// onVersionResolved calls callback now if the version is resolved, else as soon as it is.
+func (a *App) onVersionResolved(callback func() error) error {
 	if a.version != nil {
-		return do()
+		return callback()
 	}
-	a.waiting = append(a.waiting, do)
+	a.waiting = append(a.waiting, callback)
 	return nil
 }
 
-// detect asks for the version. A DocsGPT that cannot be asked, since it starts later than Caddy, has the version that it
-// had last time, or else the newest.
+// detect returns the version of DocsGPT. If it cannot be detected, for example because DocsGPT starts later than Caddy, it
+// returns the stored version or else the newest one.
 func (a *App) detect(up *upstream.Upstream, address string) *docsgpt.Version {
 	ctx, cancel := context.WithTimeout(a.ctx, detectTimeout)
 	defer cancel()
@@ -94,18 +94,18 @@ func (a *App) detect(up *upstream.Upstream, address string) *docsgpt.Version {
 		return found.Version
 	}
 	if v := a.loadVersion(address); v != nil {
-		a.logger.Warn("the version of DocsGPT could not be found out; it is taken for the one that was found last time",
+		a.logger.Warn("detecting the DocsGPT version failed; using the version that was detected last",
 			upstream, zap.String("docsgpt", v.Name), zap.Error(err))
 		return v
 	}
-	v, _ := docsgpt.FindVersion(docsgpt.Default) // there is one of that name
-	a.logger.Warn("the version of DocsGPT could not be found out; it is taken for the newest known one; if that is wrong, "+
-		"name the version in the docsgate options, or reload when DocsGPT answers",
+	v, _ := docsgpt.FindVersion(docsgpt.Default) // Default is always known
+	a.logger.Warn("detecting the DocsGPT version failed; using the newest known version; if that is wrong, "+
+		"set docsgpt_version in the docsgate options, or reload when DocsGPT is available",
 		upstream, zap.String("docsgpt", v.Name), zap.Error(err))
 	return v
 }
 
-// getUnauthenticated reads a path of the upstream, without any credential.
+// getUnauthenticated sends a GET request without a credential.
 func getUnauthenticated(ctx context.Context, up *upstream.Upstream, path string) (status int, body []byte, err error) {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -121,14 +121,14 @@ func getUnauthenticated(ctx context.Context, up *upstream.Upstream, path string)
 	return resp.StatusCode, body, err
 }
 
-// versionKey is where the version of the DocsGPT at an address is kept in Caddy's storage.
+// versionKey returns the key in Caddy's storage for the version of DocsGPT at an address.
 func versionKey(address string) string {
 	sum := sha256.Sum256([]byte(address))
 	return "docsgate/docsgpt/" + hex.EncodeToString(sum[:8])
 }
 
-// storeVersion keeps what was found, if anything was, for the next start. It is for configurations that do start:
-// others must write nothing. That it cannot be kept is no reason not to start.
+// storeVersion stores the detected version, if there is one, for the next start. It is called when the configuration starts,
+// since a configuration that is only validated must not write. A failure is only logged.
 func (a *App) storeVersion() {
 	if a.found == nil {
 		return
@@ -137,11 +137,11 @@ func (a *App) storeVersion() {
 		return
 	}
 	if err := a.ctx.Storage().Store(a.ctx, versionKey(a.asked), []byte(a.found.Name)); err != nil {
-		a.logger.Warn("the version of DocsGPT was not kept for the next start", zap.Error(err))
+		a.logger.Warn("storing the DocsGPT version failed", zap.Error(err))
 	}
 }
 
-// loadVersion returns what was found last time, or nil.
+// loadVersion returns the stored version, or nil.
 func (a *App) loadVersion(address string) *docsgpt.Version {
 	name, err := a.ctx.Storage().Load(a.ctx, versionKey(address))
 	if err != nil || len(name) == 0 {

@@ -108,7 +108,7 @@ func TestAutoTakesTheUpstreamsVersion(t *testing.T) {
 	if err := g.load(g.auto("", site)); err != nil {
 		t.Fatalf("with DocsGPT away: %v", err)
 	}
-	if !strings.Contains(g.logged(), "it is taken for the one that was found last time") {
+	if !strings.Contains(g.logged(), "using the version that was detected last") {
 		t.Error("the log does not say that it was not asked")
 	}
 	if r := g.ask("/stream", tokenSource, "q", ""); r.status != http.StatusBadGateway {
@@ -131,7 +131,7 @@ func TestAutoTakesTheNewestWhenItCannotTell(t *testing.T) {
 				t.Fatal(err)
 			}
 			stopAfter(t)
-			if log := g.logged(); !strings.Contains(log, `"level":"warn"`) || !strings.Contains(log, "newest known one") ||
+			if log := g.logged(); !strings.Contains(log, `"level":"warn"`) || !strings.Contains(log, "newest known version") ||
 				!strings.Contains(log, `"docsgpt":"1.1"`) {
 				t.Errorf("the log does not warn:\n%s", log)
 			}
@@ -153,7 +153,7 @@ func TestAutoWithoutAnUpstreamToAsk(t *testing.T) {
 	handing := fmt.Sprintf("docsgate\nreverse_proxy %s\n", g.address)
 	t.Run("is an error that says what to write", func(t *testing.T) {
 		err := g.load(g.auto("", handing))
-		if err == nil || !strings.Contains(err.Error(), "write its address after auto") {
+		if err == nil || !strings.Contains(err.Error(), "add the address of DocsGPT after auto") {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -199,7 +199,7 @@ func TestAutoAsksOneUpstreamOnly(t *testing.T) {
 	if err := g.load(g.auto("", fmt.Sprintf("docsgate %s\n", first), fmt.Sprintf("docsgate %s\n", listener.Addr()))); err != nil {
 		t.Fatal(err)
 	}
-	if n := strings.Count(g.logged(), "asks only the first upstream"); n != 1 {
+	if n := strings.Count(g.logged(), "uses only the first upstream"); n != 1 {
 		t.Errorf("warned %d times of a second upstream", n)
 	}
 }
