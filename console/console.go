@@ -1,4 +1,4 @@
-// Package console is the web page and the API for keys under one roof, with the guard before both. It knows no Caddy.
+// Package console combines the web pages and the REST API for keys behind one authenticator. It does not depend on Caddy.
 package console
 
 import (
@@ -16,35 +16,36 @@ import (
 type Options struct {
 	Service *keyservice.Service // required
 
-	// Ways in, see guard.Options.
+	// Authentication, see auth.Options.
 	Token    keys.Secret
 	User     func(*http.Request) (name string, ok bool)
 	Loopback bool
 	Hosts    []string
 	ClientIP func(*http.Request) string
 
-	// SharedState is what a console before this one, or beside it, remembers of its users. nil: nothing.
+	// SharedState is the state that this console shares with its predecessor and with other consoles. nil: its own.
 	SharedState *SharedState
 
-	Feeds      func() []string                  // names of all feeds, to filter by; nil: there is no such filter
-	BackupName string                           // of the file that a backup is
-	OnError    func(r *http.Request, err error) // hears of faults of the server
-	OnReject   func(auth.Rejection)             // hears of everybody who is not let in
+	Feeds      func() []string                  // names of all feeds, for the filter; nil: no filter by feed
+	BackupName string                           // file name of a backup
+	OnError    func(r *http.Request, err error) // is called for internal errors
+	OnReject   func(auth.Rejection)             // is called for each rejected request
 }
 
 // SharedState is what a console knows of its users, for others to take over when it is replaced. Make one with NewSharedState.
 type SharedState struct {
-	Sessions         *auth.Sessions        // browsers that have signed in
-	FormNonces       *ui.FormNonces        // that were sent
-	IdempotencyCache *api.IdempotencyCache // answers that may be asked for again, here and at the admin endpoint
+	Sessions         *auth.Sessions        // of signed-in browsers
+	FormNonces       *ui.FormNonces        // of submitted forms
+	IdempotencyCache *api.IdempotencyCache // stored responses, of the console and the admin endpoint
 }
 
-// NewSharedState returns a memory of nothing.
+// NewSharedState returns an empty state.
 func NewSharedState() *SharedState {
 	return &SharedState{Sessions: new(auth.Sessions), FormNonces: ui.NewFormNonces(nil), IdempotencyCache: new(api.IdempotencyCache)}
 }
 
-// New returns the console's handler. It answers every path. The only error is an admin token that is too short.
+// New returns the console's handler, which responds to every path. It fails if the options do not protect the console, or if the
+// admin token is invalid.
 func New(o Options) (http.Handler, error) {
 	var pages *ui.Page
 	if o.SharedState == nil {
@@ -67,15 +68,18 @@ func New(o Options) (http.Handler, error) {
 	if g.CanSignIn() {
 		settings.SignIn = func(w http.ResponseWriter, r *http.Request, token string) error {
 			err := g.SignIn(w, r, token)
-			if no := (*auth.SignInError)(nil); errors.As(err, &no) {
-				return &ui.SignInError{Status: no.Status, Text: no.Text}
+			if rej := (*auth.SignInError)(nil); errors.As(err, &rej) {
+				return &ui.SignInError{Status: rej.Status, Text: rej.Text}
 			}
 			return err
 		}
 		settings.SignOut = g.SignOut
 	}
 	pages = ui.New(settings)
-	calls := api.New(api.Options{Service: o.Service, Actor: auth.ActorOf, Format: o.BackupName, OnError: o.OnError, IdempotencyCache: o.SharedState.IdempotencyCache})
+	calls := api.New(api.Options{
+		Service: o.Service, Actor: auth.ActorOf, Format: o.BackupName, OnError: o.OnError,
+		IdempotencyCache: o.SharedState.IdempotencyCache,
+	})
 	return g.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if api.IsAPIPath(r.URL.Path) {
 			calls.ServeHTTP(w, r)

@@ -23,8 +23,8 @@ import (
 
 const adminToken = "admin-token-of-the-test"
 
-// newDesk returns a desk over keys in memory, without any.
-func newDesk(t *testing.T) *keyservice.Service {
+// newService returns a desk over keys in memory, without any.
+func newService(t *testing.T) *keyservice.Service {
 	t.Helper()
 	meter := usage.NewMeter()
 	reg, err := registry.New(registry.Options{Storage: memstorage.New(), Usage: meter})
@@ -42,14 +42,14 @@ func newDesk(t *testing.T) *keyservice.Service {
 	return d
 }
 
-// browser is a client that keeps cookies and follows redirects.
-type browser struct {
+// client is a client that keeps cookies and follows redirects.
+type client struct {
 	*testing.T
 	client *http.Client
 	url    string
 }
 
-func open(t *testing.T, o Options) *browser {
+func open(t *testing.T, o Options) *client {
 	t.Helper()
 	handler, err := New(o)
 	if err != nil {
@@ -61,10 +61,10 @@ func open(t *testing.T, o Options) *browser {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &browser{t, &http.Client{Jar: jar, Timeout: time.Minute}, server.URL}
+	return &client{t, &http.Client{Jar: jar, Timeout: time.Minute}, server.URL}
 }
 
-func (b *browser) do(method, path, body string, headers ...string) (*http.Response, string) {
+func (b *client) do(method, path, body string, headers ...string) (*http.Response, string) {
 	b.Helper()
 	r, err := http.NewRequestWithContext(b.Context(), method, b.url+path, strings.NewReader(body))
 	if err != nil {
@@ -85,14 +85,14 @@ func (b *browser) do(method, path, body string, headers ...string) (*http.Respon
 	return resp, string(text)
 }
 
-func (b *browser) submit(path string, form url.Values, headers ...string) (*http.Response, string) {
+func (b *client) submit(path string, form url.Values, headers ...string) (*http.Response, string) {
 	b.Helper()
 	return b.do(http.MethodPost, path, form.Encode(),
 		append(headers, "Content-Type", "application/x-www-form-urlencoded", "Sec-Fetch-Site", "same-origin")...)
 }
 
-func TestSignInMakeAndCall(t *testing.T) {
-	desk := newDesk(t)
+func TestSignInCreateAndCall(t *testing.T) {
+	desk := newService(t)
 	b := open(t, Options{Service: desk, Token: keys.NewSecret(adminToken)})
 
 	if resp, page := b.do(http.MethodGet, "/new", ""); resp.Request.URL.Path != "/login" || !strings.Contains(page, "Admin token") {
@@ -145,7 +145,7 @@ func TestSignInMakeAndCall(t *testing.T) {
 }
 
 func TestRejectionsArePages(t *testing.T) {
-	b := open(t, Options{Service: newDesk(t), Loopback: true})
+	b := open(t, Options{Service: newService(t), Loopback: true})
 	if resp, page := b.do(http.MethodGet, "/", ""); resp.StatusCode != http.StatusOK || !strings.Contains(page, "No keys yet") {
 		t.Errorf("status %d on a loopback address", resp.StatusCode)
 	}
@@ -158,8 +158,8 @@ func TestRejectionsArePages(t *testing.T) {
 
 func TestUnprotectedConsoleIsRejected(t *testing.T) {
 	for name, o := range map[string]Options{
-		"nothing protects it": {Service: newDesk(t)},
-		"a token too short":   {Service: newDesk(t), Token: keys.NewSecret("short")},
+		"nothing protects it": {Service: newService(t)},
+		"a token too short":   {Service: newService(t), Token: keys.NewSecret("short")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := New(o); err == nil {

@@ -17,8 +17,8 @@ type trail struct {
 
 // A reference that the configuration does not list is rejected with the same words whatever it stands for, before anything
 // looks what that is, and leaves an entry in the audit trail.
-func TestAgentsThatAreNotListed(t *testing.T) {
-	w := newWorld(t)
+func TestUnlistedAgentsRejected(t *testing.T) {
+	w := newTestServer(t)
 	var looked []string
 	defer w.desk.Registry.PushRules(registry.Policy{Resolve: func(placeholder string) (string, error) {
 		looked = append(looked, placeholder)
@@ -31,7 +31,7 @@ func TestAgentsThatAreNotListed(t *testing.T) {
 		{"/v1/import", `{"keys":[{"name":"n","agent":%q}],"dry_run":true}`},
 		{"/v1/import", `{"keys":[{"source":"a"},{"source":"bad"},{"name":"n","agent":%q}],"dry_run":true}`},
 	} {
-		answers := map[string]bool{}
+		responses := map[string]bool{}
 		for _, reference := range []string{
 			"{file./etc/hostname}", "{file./nowhere/at/all}", "{env.HOME}", "{env.DOCSGATE_NOT_SET}", " {file./etc/hostname} ", "{env.A }",
 			"{file./x/" + secret + "}", "{" + secret + "}", "{http.request.host}", "{env.A}{env.A}", "{file./x\ty}",
@@ -40,7 +40,7 @@ func TestAgentsThatAreNotListed(t *testing.T) {
 			if len(p.Errors) != 1 || !strings.HasSuffix(p.Errors[0].Pointer, "/agent") {
 				t.Errorf("%s: %+v", reference, p.Errors)
 			}
-			answers[p.Detail] = true
+			responses[p.Detail] = true
 			last := decoded[trail](w.call("GET", "/v1/audit?limit=1", "").want(200)).Entries[0]
 			if last.Action != registry.ActionRejected || !strings.Contains(last.Detail, "not listed") || strings.Contains(last.Detail, secret) {
 				t.Errorf("%s: the trail says %+v", reference, last)
@@ -49,8 +49,8 @@ func TestAgentsThatAreNotListed(t *testing.T) {
 				t.Errorf("the trail does not say what was tried: %+v", last)
 			}
 		}
-		if len(answers) > 1 {
-			t.Errorf("%s: the answers differ: %v", c.path, answers)
+		if len(responses) > 1 {
+			t.Errorf("%s: the responses differ: %v", c.path, responses)
 		}
 	}
 	if looked != nil || w.total() != 0 {
@@ -59,8 +59,8 @@ func TestAgentsThatAreNotListed(t *testing.T) {
 }
 
 // What is listed, and keys of other feeds, can be named; a key of another feed without being listed.
-func TestAgentsThatAreListed(t *testing.T) {
-	w := newWorld(t)
+func TestListedAgents(t *testing.T) {
+	w := newTestServer(t)
 	for _, reference := range []string{"{env.A}", " {env.AGENT}\n", "from-file"} {
 		key := w.call("POST", "/v1/keys", fmt.Sprintf(`{"name":"n","agent":%q}`, reference)).want(http.StatusCreated).key()
 		if key.Agent != strings.TrimSpace(reference) || w.standing(key.Token) != keys.Allowed {
@@ -75,8 +75,8 @@ func TestAgentsThatAreListed(t *testing.T) {
 }
 
 // Keys whose agents are not listed, made by the command line or before there was a list, go on as they are, and can be changed.
-func TestKeysWhoseAgentsAreNotListedAnyMore(t *testing.T) {
-	w := newWorld(t)
+func TestKeysWithUnlistedAgentsRemainValid(t *testing.T) {
+	w := newTestServer(t)
 	old := w.call("POST", "/v1/keys", `{"name":"n","agent":"{env.A}"}`).want(http.StatusCreated).key()
 	w.desk.Agents = nil
 	path := "/v1/keys/" + old.ID
@@ -88,13 +88,13 @@ func TestKeysWhoseAgentsAreNotListedAnyMore(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	if keyed := w.desk.Store.Get(old.ID); keyed == nil || keyed.Binding.Agent.IsZero() || rotated.Token == "" {
-		t.Errorf("the key stands for nothing: %+v", keyed)
+		t.Errorf("the pasted key is not used: %+v", keyed)
 	}
 }
 
 // A dry run tells something of what is there, so it leaves an entry, whatever comes of it.
-func TestADryRunLeavesAnEntry(t *testing.T) {
-	w := newWorld(t)
+func TestDryRunIsAudited(t *testing.T) {
+	w := newTestServer(t)
 	for body, status := range map[string]int{
 		`{"keys":[{"source":"a"},{"agent":"{env.A}"}],"dry_run":true}`: 200,
 		`{"keys":[{"source":"a"},{"source":"bad"}],"dry_run":true}`:    422,

@@ -1,6 +1,5 @@
-// Package api is the gate's REST API for keys, and the calls for keys that older versions of DocsGPT had themselves. It
-// checks no credential: a console/auth or Caddy's admin endpoint stands before it. What it can do is told by its OpenAPI
-// document, which it serves.
+// Package api is the gate's REST API for keys, with the key endpoints of older versions of DocsGPT. It does not authenticate:
+// console/auth or Caddy's admin endpoint does that before it. It serves its OpenAPI document, which describes all endpoints.
 package api
 
 import (
@@ -17,36 +16,35 @@ import (
 
 // Options configure the API.
 type Options struct {
-	Service *keyservice.Service // required; its Registry, Catalog and Store, too
+	Service *keyservice.Service // required, with Registry, Index and Store
 
-	// Actor tells who makes a request, for the audit trail. nil: "api", from the connection's address.
+	// Actor returns the actor of a request, for the audit trail. nil: "api", with the remote address of the connection.
 	Actor func(*http.Request) registry.Actor
 
-	// Format is the name of the file that a backup is, such as "keys.db". Empty: "docsgate-keys.backup".
+	// Format is the file name of a backup, such as "keys.db". Empty: "docsgate-keys.backup".
 	Format string
 
-	// OnError hears of faults of the server: the client is only told that there was one. The error holds no secret. nil:
-	// nobody hears of them.
+	// OnError is called for internal errors. The client gets only a generic message. The error contains no secret. May be nil.
 	OnError func(r *http.Request, err error)
 
-	IdempotencyCache *IdempotencyCache // nil: the API's own
+	IdempotencyCache *IdempotencyCache // nil: its own
 	Now              func() time.Time  // nil: time.Now
 }
 
-// api is the handlers of all routes.
+// api has the handlers of all routes.
 type api struct {
 	Options
 	mux *http.ServeMux
 }
 
-// route is one way to call the API: a pattern of http.ServeMux with its method.
+// route is an endpoint: a pattern of http.ServeMux with a method.
 type route struct {
 	pattern string
 	handler func(*api, http.ResponseWriter, *http.Request) error
 	fail    func(http.ResponseWriter, *problem) // writes an error; nil: as application/problem+json
 }
 
-// routes are all that the API has. Each is described in openapi.json.
+// routes are all endpoints. openapi.json describes each of them.
 var routes = []route{
 	{"GET /v1/keys", (*api).listKeys, nil},
 	{"POST /v1/keys", (*api).createKey, nil},
@@ -68,7 +66,7 @@ var routes = []route{
 	{"POST /api/delete_api_key", (*api).legacyDelete, writeLegacy},
 }
 
-// New returns the API's handler. It expects the paths of the routes at its root; strip what it is mounted under.
+// New returns the API's handler. It expects the paths of the routes at its root: strip the prefix under which it is mounted.
 func New(o Options) http.Handler {
 	if o.IdempotencyCache == nil {
 		o.IdempotencyCache = new(IdempotencyCache)
@@ -93,17 +91,16 @@ func New(o Options) http.Handler {
 	return a
 }
 
-// IsAPIPath reports whether a path is one of the API's, whether or not anything is there, so that other paths can be somebody
-// else's.
+// IsAPIPath reports whether a path is in the namespace of the API, whether or not it has a route.
 func IsAPIPath(path string) bool {
 	return path == "/openapi.json" || strings.HasPrefix(path, "/v1/") || strings.HasPrefix(path, "/api/")
 }
 
-// ServeHTTP answers a request.
+// ServeHTTP implements http.Handler.
 func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	// The mux would send a path such as //v1/keys on to another; nobody who means well asks for one.
+	// The mux would redirect a path such as //v1/keys, which no valid client requests.
 	if r.URL.Path != path.Clean("/"+r.URL.Path) {
 		a.fail(w, r, errNoRoute, nil)
 		return
@@ -115,12 +112,12 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.mux.ServeHTTP(w, r)
 }
 
-// routeError asks the mux why it has no route for a request: it knows which methods a path allows.
+// routeError returns the problem of a request without a route. The mux knows which methods a path allows.
 func (a *api) routeError(r *http.Request) *problem {
-	answer := &headerRecorder{header: make(http.Header)}
-	a.mux.ServeHTTP(answer, r)
-	allow := answer.header.Get("Allow")
-	if answer.status != http.StatusMethodNotAllowed || allow == "" {
+	response := &headerRecorder{header: make(http.Header)}
+	a.mux.ServeHTTP(response, r)
+	allow := response.header.Get("Allow")
+	if response.status != http.StatusMethodNotAllowed || allow == "" {
 		return errNoRoute
 	}
 	p := newProblem(http.StatusMethodNotAllowed, "method_not_allowed", "This path allows "+allow+".")
@@ -128,7 +125,7 @@ func (a *api) routeError(r *http.Request) *problem {
 	return p
 }
 
-// headerRecorder keeps status and header of an answer only.
+// headerRecorder is an http.ResponseWriter that records only status and header.
 type headerRecorder struct {
 	header http.Header
 	status int
@@ -138,7 +135,7 @@ func (d *headerRecorder) Header() http.Header         { return d.header }
 func (d *headerRecorder) Write(b []byte) (int, error) { return len(b), nil }
 func (d *headerRecorder) WriteHeader(status int)      { d.status = status }
 
-// fail answers with an error. One that is not a client's fault is logged, and the client learns nothing of it.
+// fail writes an error response. Internal errors are logged, and the client gets only a generic message.
 func (a *api) fail(w http.ResponseWriter, r *http.Request, err error, write func(http.ResponseWriter, *problem)) {
 	p := problemOf(err)
 	if cause := errors.Unwrap(p); cause != nil && r.Context().Err() == nil {
@@ -159,7 +156,7 @@ func (a *api) log(r *http.Request, err error) {
 	}
 }
 
-// remoteIP is the address at the other end of the connection, without the port.
+// remoteIP returns the remote address of the connection without the port.
 func remoteIP(r *http.Request) string {
 	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
 		return host

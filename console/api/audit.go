@@ -7,10 +7,10 @@ import (
 	"github.com/docsgate/docsgate/keys/registry"
 )
 
-// defaultEntries is how many entries of the audit trail an answer has.
+// defaultEntries is the default number of audit entries per page.
 const defaultEntries = 100
 
-// maxSeq is the largest whole number that JavaScript reads exactly.
+// maxSeq is the largest integer that JavaScript represents exactly.
 const maxSeq = 1<<53 - 1
 
 type entryJSON struct {
@@ -37,25 +37,25 @@ func (a *api) listAudit(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	// One more than asked for tells whether there is a next page.
+	// One more than requested, to know whether there is a next page.
 	entries, err := a.Service.Audit(r.Context(), values.Get("key"), before, int(limit)+1)
 	if err != nil {
 		return err
 	}
-	answer := struct {
+	response := struct {
 		Entries []entryJSON `json:"entries"`
 		Next    uint64      `json:"next_cursor,omitzero"`
 	}{Entries: []entryJSON{}}
 	for i, e := range entries {
 		if i == int(limit) {
-			answer.Next = entries[i-1].Seq
+			response.Next = entries[i-1].Seq
 			break
 		}
-		answer.Entries = append(answer.Entries, entryJSON{
+		response.Entries = append(response.Entries, entryJSON{
 			e.Seq, e.At.UTC(), e.Who, e.From, e.Action, e.Key, e.Name, e.Detail,
 		})
 	}
-	writeJSON(w, http.StatusOK, answer)
+	writeJSON(w, http.StatusOK, response)
 	return nil
 }
 
@@ -77,12 +77,12 @@ func (a *api) listSources(w http.ResponseWriter, r *http.Request) error {
 		ID   string `json:"id"`
 		Name string `json:"name"`
 	}
-	answer := struct {
+	response := struct {
 		Sources []source `json:"sources"`
 	}{make([]source, len(found))}
 	for i, s := range found {
-		answer.Sources[i] = source{s.ID, s.Name}
+		response.Sources[i] = source{s.ID, s.Name}
 	}
-	writeJSON(w, http.StatusOK, answer)
+	writeJSON(w, http.StatusOK, response)
 	return nil
 }

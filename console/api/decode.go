@@ -19,13 +19,13 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// The most bytes that a body may have.
+// Maximum sizes of bodies in bytes.
 const (
 	maxBody   = 1 << 20
 	maxImport = 8 << 20
 )
 
-// readBody returns the body of a request that must be JSON in plain UTF-8. With optional it may be missing: nil.
+// readBody returns the body of a request, which must be sent as JSON in UTF-8. An optional body may be empty: nil.
 func readBody(w http.ResponseWriter, r *http.Request, limit int64, optional bool) ([]byte, error) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
@@ -43,8 +43,7 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64, optional bool
 	return body, nil
 }
 
-// checkContentType holds for all bodies. It is part of the protection of browsers' users, too: a form of another site can
-// send no JSON.
+// checkContentType applies to all bodies. It is also part of the CSRF protection: a form of another site cannot send JSON.
 func checkContentType(h http.Header) error {
 	kind, params, err := mime.ParseMediaType(h.Get("Content-Type"))
 	json := kind == "application/json" || kind == "application/merge-patch+json"
@@ -62,8 +61,8 @@ func checkContentType(h http.Header) error {
 	return p
 }
 
-// decode reads a JSON object strictly: names that are not known or stand twice, values of other types, null where it says
-// nothing, invalid UTF-8 and anything after the object are errors that name the place.
+// decode decodes a JSON object strictly: unknown and duplicate fields, values of other types, null where it has no meaning,
+// invalid UTF-8 and trailing data are errors with a JSON pointer.
 func decode(body []byte, into any, options ...json.Options) error {
 	if !utf8.Valid(body) {
 		return newProblem(http.StatusBadRequest, "invalid_json", "The body is not valid UTF-8.")
@@ -91,7 +90,7 @@ func decode(body []byte, into any, options ...json.Options) error {
 	return fmt.Errorf("reading a body: %w", err)
 }
 
-// describeError says what is wrong with a value, without repeating it: it could be a secret in the wrong place.
+// describeError describes an invalid value without repeating it, since it could be a secret in the wrong field.
 func describeError(e *json.SemanticError) string {
 	var own *valueError
 	switch {
@@ -123,16 +122,16 @@ func expectedType(t reflect.Type) string {
 	}
 }
 
-// valueError is what is wrong with a value, for people.
+// valueError is a human-readable error about a value.
 type valueError struct{ message string }
 
 // Error implements error.
 func (e *valueError) Error() string { return e.message }
 
-// nullable marks types for which null says something.
+// nullable marks types for which null has a meaning.
 type nullable interface{ nullable() }
 
-// noNulls refuses null, which would pass for the empty value of any type.
+// noNulls rejects null, which would otherwise be decoded as the zero value of any type.
 var noNulls = json.UnmarshalFromFunc(func(dec *jsontext.Decoder, into any) error {
 	if dec.PeekKind() == 'n' {
 		if _, ok := into.(nullable); !ok {
@@ -142,7 +141,7 @@ var noNulls = json.UnmarshalFromFunc(func(dec *jsontext.Decoder, into any) error
 	return errors.ErrUnsupported
 })
 
-// moment is a time in RFC 3339.
+// moment is a time in RFC 3339 format.
 type moment struct{ time.Time }
 
 // UnmarshalJSONFrom implements json.UnmarshalerFrom.
@@ -160,7 +159,7 @@ func (m *moment) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	return &valueError{"must be a time such as 2027-01-31T00:00:00Z, after 1970"}
 }
 
-// optionalTime is a new value for a bound in time; null takes the bound away.
+// optionalTime is a new value for a time limit; null removes the limit.
 type optionalTime struct {
 	set bool
 	to  moment
@@ -177,7 +176,7 @@ func (c *optionalTime) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	return c.to.UnmarshalJSONFrom(dec)
 }
 
-// time is nil if nothing is to change.
+// time returns nil if the field is absent, and the zero time for null.
 func (c *optionalTime) time() *time.Time {
 	if !c.set {
 		return nil
@@ -185,7 +184,7 @@ func (c *optionalTime) time() *time.Time {
 	return &c.to.Time
 }
 
-// oneOrMore is a text or a list of texts.
+// oneOrMore is a string or a list of strings.
 type oneOrMore []string
 
 // UnmarshalJSONFrom implements json.UnmarshalerFrom.
@@ -204,7 +203,7 @@ func (o *oneOrMore) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	return nil
 }
 
-// query returns the parameters of a request, each at most once and none but the known: a misspelt filter would list
+// query returns the parameters of a request. Unknown and repeated parameters are errors, since a misspelled filter would list
 // everything.
 func query(r *http.Request, known ...string) (url.Values, error) {
 	values, err := url.ParseQuery(r.URL.RawQuery)
@@ -226,7 +225,7 @@ func query(r *http.Request, known ...string) (url.Values, error) {
 	return values, nil
 }
 
-// number reads a parameter that is a whole number from 1 to most.
+// number parses a parameter that is an integer from 1 to most. missing is its default.
 func number(values url.Values, name string, missing, most uint64) (uint64, error) {
 	if !values.Has(name) {
 		return missing, nil

@@ -13,20 +13,19 @@ import (
 	"time"
 )
 
-// Repeated requests: https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/. A client that got no answer
-// sends its request again with the same Idempotency-Key. Within a few minutes it gets the very answer, with the token, that
-// it missed. That answer is in memory only, so after that, or after a restart, it is told which key was made: the storage
-// keeps that, but no token.
+// Idempotency keys: https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/. A client that received no response
+// retries with the same Idempotency-Key. Within 10 minutes it gets the same response, with the token. That response is in memory
+// only. After that, or after a restart, it gets the ID of the created key, which the storage keeps, but no token.
 const (
 	idempotencyHeader = "Idempotency-Key"
 	replayedHeader    = "Idempotency-Replayed"
 
 	maxIdempotencyKey = 255
-	maxStored         = 1000             // answers in memory
-	storedFor         = 10 * time.Minute // how long one is
+	maxStored         = 1000             // responses in memory
+	storedFor         = 10 * time.Minute // how long a response is kept
 )
 
-// storedResponse is what a call that makes a token ends with.
+// storedResponse is the response of a request that creates a token.
 type storedResponse struct {
 	status   int
 	location string // header; may be empty
@@ -40,28 +39,28 @@ func (n *storedResponse) write(w http.ResponseWriter) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(n.status)
-	_, _ = w.Write(n.body) // a client that is gone can ask again
+	_, _ = w.Write(n.body) // the client may be gone; it can retry
 }
 
-// IdempotencyCache are the requests that may be repeated, with their answers, which hold tokens, for 10 minutes. The zero Repeats has
-// none. APIs for one registry may share them. Safe for concurrent use.
+// IdempotencyCache keeps the responses of requests with an Idempotency-Key, including their tokens, for 10 minutes. The zero value
+// is empty. Several APIs for the same registry can share it. Safe for concurrent use.
 type IdempotencyCache struct {
 	mu    sync.Mutex
 	byID  map[string]*idempotencyEntry // by their names
 	order []*idempotencyEntry          // the oldest first
 }
 
-// idempotencyEntry is one such request.
+// idempotencyEntry is a request with an Idempotency-Key.
 type idempotencyEntry struct {
 	name        string
 	fingerprint string        // of the body
-	done        chan struct{} // closed when there is an outcome
+	done        chan struct{} // closed when the request is done
 
-	answer *storedResponse // nil: it failed and left nothing behind. Guarded by Repeats.mu once done is closed.
-	timer  *time.Timer
+	response *storedResponse // nil: failed. Guarded by IdempotencyCache.mu once done is closed.
+	timer    *time.Timer
 }
 
-// begin returns the request of a name, and whether it is the caller's to do.
+// begin returns the entry of a name. mine reports whether the caller has to execute the request.
 func (s *IdempotencyCache) begin(name, fingerprint string) (entry *idempotencyEntry, mine bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -69,7 +68,7 @@ func (s *IdempotencyCache) begin(name, fingerprint string) (entry *idempotencyEn
 		return entry, false, nil
 	}
 	if len(s.byID) >= maxStored {
-		oldest := slices.IndexFunc(s.order, func(e *idempotencyEntry) bool { return e.answer != nil })
+		oldest := slices.IndexFunc(s.order, func(e *idempotencyEntry) bool { return e.response != nil })
 		if oldest < 0 {
 			p := newProblem(http.StatusServiceUnavailable, "busy", "Too many keys are being created concurrently. Try again.")
 			p.header = http.Header{"Retry-After": {"1"}}
@@ -86,14 +85,14 @@ func (s *IdempotencyCache) begin(name, fingerprint string) (entry *idempotencyEn
 	return entry, true, nil
 }
 
-// end notes the outcome; nil forgets the request, so that it can be tried again.
+// end stores the outcome. nil removes the entry, so that the request can be retried.
 func (s *IdempotencyCache) end(entry *idempotencyEntry, outcome *storedResponse) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if outcome == nil {
 		s.forget(entry)
 	} else {
-		entry.answer = &storedResponse{outcome.status, outcome.location, outcome.key, bytes.Clone(outcome.body)}
+		entry.response = &storedResponse{outcome.status, outcome.location, outcome.key, bytes.Clone(outcome.body)}
 		entry.timer = time.AfterFunc(storedFor, func() {
 			s.mu.Lock()
 			defer s.mu.Unlock()
@@ -103,19 +102,19 @@ func (s *IdempotencyCache) end(entry *idempotencyEntry, outcome *storedResponse)
 	close(entry.done)
 }
 
-// of returns a copy of the answer, or nil if it failed or is forgotten.
+// of returns a copy of the stored response, or nil if the request failed or the response was removed.
 func (s *IdempotencyCache) of(entry *idempotencyEntry) *storedResponse {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if entry.answer == nil {
+	if entry.response == nil {
 		return nil
 	}
-	a := *entry.answer
+	a := *entry.response
 	a.body = bytes.Clone(a.body)
 	return &a
 }
 
-// forget wipes what is kept of a request. The caller holds mu.
+// forget removes an entry and zeroes its response. The caller holds mu.
 func (s *IdempotencyCache) forget(entry *idempotencyEntry) {
 	if s.byID[entry.name] != entry {
 		return
@@ -125,20 +124,20 @@ func (s *IdempotencyCache) forget(entry *idempotencyEntry) {
 	if entry.timer != nil {
 		entry.timer.Stop()
 	}
-	if entry.answer != nil {
-		clear(entry.answer.body)
-		entry.answer = nil
+	if entry.response != nil {
+		clear(entry.response.body)
+		entry.response = nil
 	}
 }
 
 var errReused = newProblem(http.StatusUnprocessableEntity, "idempotency_key_reused",
-	"This Idempotency-Key was already used with another body. Use a new one for each request; repeat it only to retry the same request.")
+	"This Idempotency-Key was already used with another body. Use a new one for each request, and the same one only to retry.")
 
-// idempotent does what makes a token, and answers. If the request has an Idempotency-Key it is done once, however often it comes.
+// idempotent calls do, which creates a token, and writes the response. With an Idempotency-Key, do is called once for all retries.
 func (a *api) idempotent(
 	w http.ResponseWriter, r *http.Request, body []byte, do func(context.Context) (*storedResponse, error),
 ) error {
-	// What is begun is brought to its end: a client that has hung up may repeat its request.
+	// The request is completed even if the client disconnects: it may retry.
 	ctx := context.WithoutCancel(r.Context())
 	name, err := a.idempotencyKey(r)
 	if err != nil {
@@ -173,15 +172,15 @@ func (a *api) idempotent(
 			outcome.write(w)
 			return nil
 		}
-		// The first one failed, or was just forgotten.
+		// The first request failed, or its entry was just removed.
 	}
 }
 
-// execute does a request that is not known in memory. It may be known to the storage, from longer ago. What it keeps is noted
-// before the key is made, too: after a crash in between nobody knows, and a second key would be made behind the client's
-// back.
+// execute handles a request that is not in memory. The storage may have a record of it from earlier. The record is written before
+// the key is created, too: otherwise a retry after a crash in between would create a second key.
 func (a *api) execute(
-	ctx context.Context, w http.ResponseWriter, r *http.Request, entry *idempotencyEntry, do func(context.Context) (*storedResponse, error),
+	ctx context.Context, w http.ResponseWriter, r *http.Request, entry *idempotencyEntry,
+	do func(context.Context) (*storedResponse, error),
 ) (err error) {
 	var outcome *storedResponse
 	defer func() { a.IdempotencyCache.end(entry, outcome) }()
@@ -201,7 +200,7 @@ func (a *api) execute(
 		return errors.Join(err, a.Service.Registry.PutIdempotencyRecord(ctx, entry.name, ""))
 	}
 	outcome = made
-	// The key is made and the client needs its token, so it gets it even if a repetition will hear less.
+	// The key exists and the client needs its token, so an error here only degrades retries.
 	if err := a.Service.Registry.PutIdempotencyRecord(ctx, entry.name, entry.fingerprint+" "+made.key); err != nil {
 		a.log(r, err)
 	}
@@ -209,15 +208,16 @@ func (a *api) execute(
 	return nil
 }
 
-// expiredResult is the answer to a repetition of a request whose token is gone.
+// expiredResult is the error for a retry of a request whose token is no longer available.
 func expiredResult(kept, fingerprint string) error {
 	before, key, _ := strings.Cut(kept, " ")
 	if before != fingerprint {
 		return errReused
 	}
 	if key == "" {
-		return newProblem(http.StatusConflict, "idempotency_key_in_doubt", "This request was received before, and its outcome is unknown. "+
-			"Check whether the key exists. If it does, rotate it to get a token; otherwise retry with a new Idempotency-Key.")
+		return newProblem(http.StatusConflict, "idempotency_key_in_doubt",
+			"This request was received before, and its outcome is unknown. "+
+				"Check whether the key exists. If it does, rotate it to get a token; otherwise retry with a new Idempotency-Key.")
 	}
 	p := newProblem(http.StatusConflict, "idempotency_key_completed", "This request was already completed, for the key "+key+
 		". Its token was returned then and cannot be returned again. If it was lost, rotate the key with a new Idempotency-Key.")
@@ -225,8 +225,8 @@ func expiredResult(kept, fingerprint string) error {
 	return p
 }
 
-// idempotencyKey is under what a request is kept, or "" if it has no Idempotency-Key. It depends on who asks and for what, so
-// that nobody gets another's token.
+// idempotencyKey returns the name under which a request is stored, or "" without an Idempotency-Key. It depends on actor, method
+// and path, so that one actor cannot get the token of another.
 func (a *api) idempotencyKey(r *http.Request) (string, error) {
 	values := r.Header.Values(idempotencyHeader)
 	if len(values) == 0 {

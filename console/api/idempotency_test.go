@@ -15,13 +15,13 @@ import (
 	"github.com/docsgate/docsgate/keys/registry"
 )
 
-func (w *world) total() int {
+func (w *testServer) total() int {
 	w.t.Helper()
 	return decoded[listing](w.call("GET", "/v1/keys?feed="+w.desk.Feed, "").want(http.StatusOK)).Total
 }
 
-func TestARepetitionGetsTheSameAnswer(t *testing.T) {
-	w := newWorld(t)
+func TestIdempotentRetrySameResponse(t *testing.T) {
+	w := newTestServer(t)
 	first := w.call("POST", "/v1/keys", newKey, "Idempotency-Key", "one").want(http.StatusCreated)
 	again := w.call("POST", "/v1/keys", newKey, "Idempotency-Key", "one").want(http.StatusCreated)
 	if again.Body != first.Body || again.Header.Get("Location") != first.Header.Get("Location") ||
@@ -37,8 +37,8 @@ func TestARepetitionGetsTheSameAnswer(t *testing.T) {
 	}
 }
 
-func TestARepeatedRotationRotatesOnce(t *testing.T) {
-	w := newWorld(t)
+func TestIdempotentRotation(t *testing.T) {
+	w := newTestServer(t)
 	a, b := w.makeKey(), w.makeKey()
 	first := w.call("POST", "/v1/keys/"+a.ID+"/rotate", `{"grace":"1h"}`, "Idempotency-Key", "one").want(http.StatusOK)
 	again := w.call("POST", "/v1/keys/"+a.ID+"/rotate", `{"grace":"1h"}`, "Idempotency-Key", "one").want(http.StatusOK)
@@ -52,9 +52,9 @@ func TestARepeatedRotationRotatesOnce(t *testing.T) {
 }
 
 // The token is in memory for a while only; what is kept longer says which key it was.
-func TestALateRepetitionIsToldWhichKeyItWas(t *testing.T) {
+func TestLateRetryGetsKeyID(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newTestServer(t)
 		made := w.call("POST", "/v1/keys", newKey, "Idempotency-Key", "one").want(http.StatusCreated).key()
 		time.Sleep(storedFor - time.Second)
 		w.call("POST", "/v1/keys", newKey, "Idempotency-Key", "one").want(http.StatusCreated)
@@ -72,8 +72,8 @@ func TestALateRepetitionIsToldWhichKeyItWas(t *testing.T) {
 	})
 }
 
-func TestARepetitionAfterARestartIsToldWhichKeyItWas(t *testing.T) {
-	w := newWorld(t)
+func TestRetryAfterRestartGetsKeyID(t *testing.T) {
+	w := newTestServer(t)
 	made := w.call("POST", "/v1/keys", newKey, "Idempotency-Key", "one").want(http.StatusCreated).key()
 	w.open()
 	if p := w.call("POST", "/v1/keys", newKey, "Idempotency-Key", "one").problem(http.StatusConflict, "idempotency_key_completed"); p.Key != made.ID {
@@ -84,9 +84,9 @@ func TestARepetitionAfterARestartIsToldWhichKeyItWas(t *testing.T) {
 	}
 }
 
-// After a crash between two writes nobody knows whether the key was made, so none is made behind the client's back.
-func TestARequestThatWasNotBroughtToItsEnd(t *testing.T) {
-	w := newWorld(t)
+// After a crash between two writes it is unknown whether the key was created, so a retry creates none.
+func TestRetryOfInterruptedRequest(t *testing.T) {
+	w := newTestServer(t)
 	r := httptest.NewRequestWithContext(t.Context(), "POST", "/v1/keys", http.NoBody)
 	r.Header.Set("Idempotency-Key", "one")
 	name, err := w.api.idempotencyKey(r)
@@ -99,14 +99,14 @@ func TestARequestThatWasNotBroughtToItsEnd(t *testing.T) {
 	w.call("POST", "/v1/keys", newKey, "Idempotency-Key", "one").problem(http.StatusConflict, "idempotency_key_in_doubt")
 }
 
-func TestARefusedRequestCanBeSentAgain(t *testing.T) {
-	w := newWorld(t)
+func TestRetryOfRejectedRequest(t *testing.T) {
+	w := newTestServer(t)
 	w.call("POST", "/v1/keys", `{"name":"a","source":"bad"}`, "Idempotency-Key", "one").problem(http.StatusUnprocessableEntity, "invalid")
 	w.call("POST", "/v1/keys", newKey, "Idempotency-Key", "one").want(http.StatusCreated)
 }
 
-func TestEveryoneHasNamesOfTheirOwn(t *testing.T) {
-	w := newWorld(t, func(o *Options) {
+func TestIdempotencyKeysPerActor(t *testing.T) {
+	w := newTestServer(t, func(o *Options) {
 		o.Actor = func(r *http.Request) registry.Actor { return registry.Actor{Name: r.Header.Get("X-Who")} }
 	})
 	a := w.call("POST", "/v1/keys", newKey, "Idempotency-Key", "one", "X-Who", "alice").want(http.StatusCreated).key()
@@ -116,8 +116,8 @@ func TestEveryoneHasNamesOfTheirOwn(t *testing.T) {
 	}
 }
 
-func TestRepetitionsAtTheSameTimeMakeOneKey(t *testing.T) {
-	w := newWorld(t)
+func TestConcurrentRetriesCreateOneKey(t *testing.T) {
+	w := newTestServer(t)
 	var all sync.WaitGroup
 	bodies := make([]string, 20)
 	for i := range bodies {
@@ -141,8 +141,8 @@ func TestRepetitionsAtTheSameTimeMakeOneKey(t *testing.T) {
 	}
 }
 
-// The memory is bounded: the oldest answer goes first, and is wiped.
-func TestTooManyRepetitions(t *testing.T) {
+// The cache is bounded: the oldest response is evicted first, and zeroed.
+func TestIdempotencyCacheFull(t *testing.T) {
 	s := &IdempotencyCache{}
 	var first *idempotencyEntry
 	for i := range maxStored + 1 {
@@ -165,12 +165,12 @@ func TestTooManyRepetitions(t *testing.T) {
 		}
 	}
 	if _, _, err := pending.begin("one more", "f"); err == nil {
-		t.Error("there is no bound to what is under way")
+		t.Error("the number of requests in flight is not bounded")
 	}
 }
 
-func TestBadIdempotencyKeys(t *testing.T) {
-	w := newWorld(t)
+func TestInvalidIdempotencyKeys(t *testing.T) {
+	w := newTestServer(t)
 	for _, name := range []string{"", "a b", strings.Repeat("x", 256), "ä"} {
 		p := w.call("POST", "/v1/keys", newKey, "Idempotency-Key", name).problem(http.StatusBadRequest, "invalid_parameter")
 		if p.Errors[0].Field != "Idempotency-Key" {

@@ -14,7 +14,7 @@ import (
 	"github.com/docsgate/docsgate/keys/registry"
 )
 
-// maxImportKeys is how many keys one import may hold.
+// maxImportKeys is the maximum number of keys per import.
 const maxImportKeys = 1000
 
 // importedKey is a key in the body of an import.
@@ -106,7 +106,7 @@ func (a *api) importKeys(w http.ResponseWriter, r *http.Request) error {
 	imported, err := a.Service.Import(context.WithoutCancel(r.Context()), a.Actor(r), items, wanted.Dry)
 	problem := ""
 	if errors.Is(err, registry.ErrNotApplied) && imported != nil {
-		problem = applyPending // in an answer, since the tokens must not be lost
+		problem = applyPending // not an error response, since the tokens must not be lost
 		a.log(r, err)
 	} else if err != nil {
 		return renameField(err, single)
@@ -117,20 +117,20 @@ func (a *api) importKeys(w http.ResponseWriter, r *http.Request) error {
 		Token    string `json:"token,omitempty"`
 		Existing string `json:"existing,omitempty"`
 	}
-	answer := struct {
+	response := struct {
 		Imported []one  `json:"imported"`
 		Dry      bool   `json:"dry_run,omitempty"`
 		Problem  string `json:"unusable_reason,omitempty"`
 	}{make([]one, len(imported)), wanted.Dry, problem}
 	for i := range imported {
 		in := &imported[i]
-		answer.Imported[i] = one{in.Record.ID, in.Record.Name, in.Token.Reveal(), in.Existing}
+		response.Imported[i] = one{in.Record.ID, in.Record.Name, in.Token.Reveal(), in.Existing}
 	}
-	writeJSON(w, http.StatusOK, answer)
+	writeJSON(w, http.StatusOK, response)
 	return nil
 }
 
-// exportedKey is a key as the key file of `feed file` has it.
+// exportedKey is a key in the format of the key file of `feed file`.
 type exportedKey struct {
 	ID        string     `json:"id"`
 	Name      string     `json:"name"`
@@ -142,8 +142,8 @@ type exportedKey struct {
 	Expires   *time.Time `json:"expires,omitempty"`
 }
 
-// exportKeys answers with a key file. Keys that it cannot hold are listed instead: sealed agents, and agents of keys of
-// other feeds. Revoked keys are left out: a token that is not in the file is refused as well.
+// exportKeys responds with a key file. It lists the IDs of keys that the file cannot contain: those whose agent is a stored
+// DocsGPT key or a key of another feed. Revoked keys are omitted, since tokens that are not in the file are rejected as well.
 func (a *api) exportKeys(w http.ResponseWriter, r *http.Request) error {
 	if _, err := query(r); err != nil {
 		return err
@@ -176,7 +176,7 @@ func (a *api) exportKeys(w http.ResponseWriter, r *http.Request) error {
 	if len(left) > 0 {
 		end = append([]byte("],\"skipped\":"), encode(left)...)
 	}
-	_, _ = out.Write(append(end, "}\n"...)) // a client that is gone has no use for it
+	_, _ = out.Write(append(end, "}\n"...)) // the client may be gone
 	return nil
 }
 
@@ -188,11 +188,11 @@ func (a *api) backup(w http.ResponseWriter, r *http.Request) error {
 	if err := a.Service.Registry.Backup(r.Context(), a.Actor(r), out); err != nil {
 		return out.abort(err)
 	}
-	_, _ = out.Write(nil) // an empty backup has a header, too
+	_, _ = out.Write(nil) // sends the header of an empty backup
 	return nil
 }
 
-// stream is the body of an answer that is written piece by piece. The header goes out with the first.
+// stream is a response body that is written in parts. The header is sent with the first one.
 type stream struct {
 	w       http.ResponseWriter
 	header  http.Header
@@ -200,7 +200,7 @@ type stream struct {
 	log     func(error)
 }
 
-// stream begins an answer that browsers save as a file.
+// stream returns the body of a response that browsers save as a file.
 func (a *api) stream(w http.ResponseWriter, r *http.Request, contentType, file string) *stream {
 	return &stream{
 		w: w,
@@ -236,7 +236,8 @@ var errClientClosed = errors.New("the client hung up")
 
 var _ io.Writer = (*stream)(nil)
 
-// abort ends an answer that went wrong: before its begin with the error, after that so that nobody takes it for whole.
+// abort ends a failed response: before the first part by returning the error, after it by aborting the connection, so that the
+// client does not take the body for complete.
 func (s *stream) abort(err error) error {
 	if !s.started {
 		return err

@@ -25,7 +25,7 @@ type importAnswer struct {
 }
 
 func TestImport(t *testing.T) {
-	w := newWorld(t)
+	w := newTestServer(t)
 	digest := keys.DigestOf("an-old-token").Hex()
 	body := `{"keys":[
 		{"id":"old","name":"Old key","source":["a","b"],"sha256":"` + digest + `","created":"2024-05-01T00:00:00Z"},
@@ -48,8 +48,8 @@ func TestImport(t *testing.T) {
 	}
 }
 
-func TestAnImportIsAllOrNone(t *testing.T) {
-	w := newWorld(t)
+func TestImportIsAtomic(t *testing.T) {
+	w := newTestServer(t)
 	for name, tc := range map[string]struct {
 		body     string
 		pointers []string
@@ -84,8 +84,8 @@ func TestAnImportIsAllOrNone(t *testing.T) {
 }
 
 // What is exported can be read by `feed file`, and lets the same tokens in.
-func TestAnExportIsAKeyFile(t *testing.T) {
-	w := newWorld(t)
+func TestExportIsKeyFile(t *testing.T) {
+	w := newTestServer(t)
 	empty := w.call("GET", "/v1/export", "").want(http.StatusOK)
 	if _, err := parseKeyFile(t, empty.Body); err != nil {
 		t.Errorf("%v: %s", err, empty.Body)
@@ -109,7 +109,7 @@ func TestAnExportIsAKeyFile(t *testing.T) {
 	if got.Header.Get("Content-Disposition") != "attachment; filename=keys.json" {
 		t.Errorf("%v", got.Header)
 	}
-	// What such a file cannot hold is named, so that nobody overlooks it.
+	// The export lists the keys that the file cannot contain.
 	sealed := w.call("POST", "/v1/keys", `{"name":"n","agent_key":"0f0e0d0c-0b0a-0908-0706-050403020100"}`).want(201).key()
 	other := w.call("POST", "/v1/keys", `{"name":"n","agent":"from-file"}`).want(201).key()
 	left := decoded[struct {
@@ -137,7 +137,7 @@ func parseKeyFile(t *testing.T, text string) ([]keys.Key, error) {
 }
 
 func TestAudit(t *testing.T) {
-	w := newWorld(t)
+	w := newTestServer(t)
 	made := w.makeKey()
 	w.call("PATCH", "/v1/keys/"+made.ID, `{"name":"Other"}`).want(200)
 	w.call("GET", "/v1/export", "").want(200)
@@ -150,11 +150,11 @@ func TestAudit(t *testing.T) {
 	}
 	var actions []string
 	for before := ""; ; {
-		answer := w.call("GET", "/v1/audit?limit=2"+before, "").want(200)
-		if strings.Contains(answer.Body, made.Token) {
+		response := w.call("GET", "/v1/audit?limit=2"+before, "").want(200)
+		if strings.Contains(response.Body, made.Token) {
 			t.Error("a token is in the trail")
 		}
-		got := decoded[page](answer)
+		got := decoded[page](response)
 		for _, e := range got.Entries {
 			actions = append(actions, e.Action)
 		}
@@ -173,12 +173,12 @@ func TestAudit(t *testing.T) {
 }
 
 func TestSources(t *testing.T) {
-	w := newWorld(t)
+	w := newTestServer(t)
 	w.call("GET", "/v1/sources", "").problem(http.StatusNotImplemented, "not_configured")
 }
 
 func TestBackup(t *testing.T) {
-	w := newWorld(t)
+	w := newTestServer(t)
 	w.makeKey()
 	got := w.call("GET", "/v1/backup", "").want(http.StatusOK)
 	if got.Header.Get("Content-Type") != "application/octet-stream" || !strings.Contains(got.Body, "Docs site widget") ||

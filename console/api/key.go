@@ -7,7 +7,7 @@ import (
 	"github.com/docsgate/docsgate/keys"
 )
 
-// keyJSON is a key in an answer.
+// keyJSON is a key in a response.
 type keyJSON struct {
 	ID             string   `json:"id"`
 	Name           string   `json:"name"`
@@ -34,7 +34,7 @@ type keyJSON struct {
 	Retriever string `json:"retriever,omitempty"`
 
 	Requests []uint32 `json:"requests_24h"`
-	Token    string   `json:"token,omitempty"` // only in the one answer that it is made for
+	Token    string   `json:"token,omitempty"` // only in the response that creates it
 }
 
 func newKeyJSON(k *keyservice.Key) keyJSON {
@@ -49,7 +49,7 @@ func newKeyJSON(k *keyservice.Key) keyJSON {
 	}
 }
 
-// timeOrNil is nil for a time that is not known.
+// timeOrNil returns nil for the zero time.
 func timeOrNil(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil
@@ -58,7 +58,7 @@ func timeOrNil(t time.Time) *time.Time {
 	return &t
 }
 
-// states are the words for what a key is, and how the catalog calls it.
+// states maps the states of the API to those of the index.
 var states = map[string]keys.Reason{
 	"active":        keys.Allowed,
 	"disabled":      keys.DisabledKey,

@@ -18,13 +18,13 @@ import (
 	"github.com/docsgate/docsgate/keys/registry"
 )
 
-// How many keys are on a page.
+// Keys per page.
 const (
 	defaultLimit = 50
 	maxLimit     = 1000
 )
 
-// maxText is the longest text that can be searched for; no name is longer.
+// maxText is the maximum length of a search text in characters; no name is longer.
 const maxText = 200
 
 func (a *api) listKeys(w http.ResponseWriter, r *http.Request) error {
@@ -54,15 +54,15 @@ func (a *api) listKeys(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return invalidParameter("cursor", "is invalid: use next_cursor of the previous page, with the same filters")
 	}
-	answer := struct {
+	response := struct {
 		Keys  []keyJSON `json:"keys"`
 		Next  string    `json:"next_cursor,omitempty"`
 		Total int       `json:"total"`
 	}{Keys: make([]keyJSON, len(page)), Next: next, Total: total}
 	for i := range page {
-		answer.Keys[i] = newKeyJSON(&page[i])
+		response.Keys[i] = newKeyJSON(&page[i])
 	}
-	writeJSON(w, http.StatusOK, answer)
+	writeJSON(w, http.StatusOK, response)
 	return nil
 }
 
@@ -78,7 +78,7 @@ func (a *api) showKey(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// binding is the members of a body that say what a key is bound to.
+// binding has the fields of a body that define the binding of a key. Exactly one is allowed.
 type binding struct {
 	Sources  []string  `json:"sources"`
 	Source   oneOrMore `json:"source"`
@@ -86,7 +86,7 @@ type binding struct {
 	AgentKey *string   `json:"agent_key"`
 }
 
-// read returns the sources, and what is wrong with the members beyond their content: that is the registry's to say.
+// read returns the sources, and the errors about the presence of fields. The registry validates their values.
 func (b *binding) read() (sources []string, faults []fieldError) {
 	first := ""
 	member := func(name string, given, empty bool) {
@@ -113,11 +113,11 @@ func (b *binding) read() (sources []string, faults []fieldError) {
 	return b.Sources, faults
 }
 
-// renameField turns an error about "sources" into one about "source" where that is the member of the body. single has the JSON
-// pointers of those.
+// renameField turns an error about "sources" into one about "source" if the body has that field. single has the JSON pointers
+// (of "sources") for which it does.
 func renameField(err error, single map[string]bool) error {
 	var faults []fieldError
-	if err != nil && !errors.Is(err, keyservice.ErrAgentNotListed) { // that is not about sources
+	if err != nil && !errors.Is(err, keyservice.ErrAgentNotListed) { // not about sources
 		collectFieldErrors(err, "", &faults)
 	}
 	for i := range faults {
@@ -131,7 +131,7 @@ func renameField(err error, single map[string]bool) error {
 	return invalid(faults)
 }
 
-// createKeyRequest is the body that makes a key.
+// createKeyRequest is the body of a request that creates a key.
 type createKeyRequest struct {
 	binding
 	Name      string `json:"name"`
@@ -164,7 +164,7 @@ func (a *api) createKey(w http.ResponseWriter, r *http.Request) error {
 			NotBefore: d.NotBefore.Time, Expires: d.Expires.Time,
 			Prompt: d.Prompt, Chunks: d.Chunks, Retriever: d.Retriever,
 		})
-		// Relative to the request, since what the API is mounted under is not known here.
+		// Relative to the request, since the mount point of the API is unknown here.
 		return a.withToken(r, http.StatusCreated, "keys/", made, renameField(err, map[string]bool{"/sources": d.Source != nil}))
 	})
 }
@@ -176,8 +176,8 @@ func value(s *string) string {
 	return *s
 }
 
-// withToken is the one answer that a new token is in. That of a key which is stored but not in force yet must not be lost
-// either: then the answer says so.
+// withToken is the only response that contains a new token. If the key is stored but not applied yet, the token must not be lost
+// either: then the response has an unusable_reason.
 func (a *api) withToken(
 	r *http.Request, status int, folder string, made *registry.CreateResult, err error,
 ) (*storedResponse, error) {
@@ -198,7 +198,7 @@ func (a *api) withToken(
 	return done, nil
 }
 
-// updateKeyRequest is the body that changes a key.
+// updateKeyRequest is the body of a request that updates a key.
 type updateKeyRequest struct {
 	Name      *string      `json:"name"`
 	NotBefore optionalTime `json:"not_before"`
@@ -257,7 +257,7 @@ func (a *api) revokeKey(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
-// requireEmptyBody is for calls that take no arguments: an empty object is fine, anything else would be overlooked.
+// requireEmptyBody is for endpoints without arguments. It allows an empty object; any field would be silently ignored otherwise.
 func requireEmptyBody(w http.ResponseWriter, r *http.Request) error {
 	if _, err := query(r); err != nil {
 		return err
@@ -269,12 +269,12 @@ func requireEmptyBody(w http.ResponseWriter, r *http.Request) error {
 	return decode(body, &struct{}{})
 }
 
-// respondUpdated makes a change of the key that the path names, and answers with the key.
+// respondUpdated updates the key of the path and responds with it.
 func (a *api) respondUpdated(
 	w http.ResponseWriter, r *http.Request, do func(ctx context.Context, id string) (*registry.Record, error),
 ) error {
 	id := r.PathValue("id")
-	// Whoever hangs up does not undo half of it.
+	// A client that disconnects must not interrupt the change.
 	record, err := do(context.WithoutCancel(r.Context()), id)
 	if err != nil {
 		return a.notFoundOrReadOnly(id, err)
@@ -284,7 +284,7 @@ func (a *api) respondUpdated(
 	return nil
 }
 
-// notFoundOrReadOnly tells a key of another feed, which the registry does not know, from one that is nowhere.
+// notFoundOrReadOnly distinguishes a key of another feed, which the registry does not have, from a key that does not exist.
 func (a *api) notFoundOrReadOnly(id string, err error) error {
 	if !errors.Is(err, registry.ErrNotFound) {
 		return err
@@ -297,7 +297,7 @@ func (a *api) notFoundOrReadOnly(id string, err error) error {
 		"The key comes from the feed "+key.Feed+" and is read-only here. Change it in its feed.")
 }
 
-// rotateKeyRequest is the body that gives a key a new token.
+// rotateKeyRequest is the body of a request that rotates a key.
 type rotateKeyRequest struct {
 	Grace *string `json:"grace"`
 }
@@ -327,11 +327,11 @@ func (a *api) rotateKey(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
-// gracePattern is what openapi.json says of a grace, and more than 30 days is none.
+// gracePattern is the pattern of a grace period in openapi.json. It allows at most 30 days.
 var gracePattern = regexp.MustCompile(`^((30|[12]?[0-9])d|720h(0m0s)?|` +
 	`(7[01][0-9]|[1-6]?[0-9]{1,2})h([0-5]?[0-9]m([0-5]?[0-9]s)?)?|[1-3]?[0-9]{1,4}m([0-5]?[0-9]s)?|[0-9]{1,6}s)$`)
 
-// parseGrace reads a length of time; nil: none.
+// parseGrace parses a grace period; nil: none.
 func parseGrace(text *string) (time.Duration, error) {
 	if text == nil {
 		return 0, nil

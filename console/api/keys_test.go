@@ -15,19 +15,19 @@ import (
 	"github.com/docsgate/docsgate/keys/registry"
 )
 
-func TestLifeOfAKey(t *testing.T) {
-	w := newWorld(t)
-	answer := w.call("POST", "/v1/keys", newKey).want(http.StatusCreated)
-	made := answer.key()
+func TestKeyLifecycle(t *testing.T) {
+	w := newTestServer(t)
+	response := w.call("POST", "/v1/keys", newKey).want(http.StatusCreated)
+	made := response.key()
 	if !keys.HasValidChecksum(made.Token) || made.Masked != "dgk_..."+keys.Hint(made.Token) || made.State != "active" || !made.Issued ||
 		made.Binding != "source" || len(made.Requests) != 24 || made.Created == nil {
-		t.Errorf("the new key is %s", answer.Body)
+		t.Errorf("the new key is %s", response.Body)
 	}
-	if got := answer.Header.Get("Location"); got != "keys/"+made.ID {
+	if got := response.Header.Get("Location"); got != "keys/"+made.ID {
 		t.Errorf("Location is %q", got)
 	}
 	if got := w.standing(made.Token); got != keys.Allowed {
-		t.Fatalf("the new token is %s when the answer has come", got)
+		t.Fatalf("the new token is %s after the response", got)
 	}
 	path := "/v1/keys/" + made.ID
 	shown := w.call("GET", path, "").want(http.StatusOK)
@@ -67,7 +67,7 @@ func TestLifeOfAKey(t *testing.T) {
 		t.Errorf("rotated to %+v", rotated)
 	}
 	if d := time.Until(*rotated.PreviousTokenExpires); d > 7*24*time.Hour || d < 7*24*time.Hour-time.Hour {
-		t.Errorf("the old token counts for %s", d)
+		t.Errorf("the previous token is valid for %s", d)
 	}
 	if a, b := w.standing(made.Token), w.standing(rotated.Token); a != keys.Allowed || b != keys.Allowed {
 		t.Errorf("after rotating: old %s, new %s", a, b)
@@ -91,7 +91,7 @@ func TestLifeOfAKey(t *testing.T) {
 }
 
 func TestBindings(t *testing.T) {
-	w := newWorld(t)
+	w := newTestServer(t)
 	for name, tc := range map[string]struct{ body, binding, agent string }{
 		"one source":             {`{"name":"n","source":"a"}`, "source", ""},
 		"a list of sources":      {`{"name":"n","sources":["a","b"]}`, "source", ""},
@@ -100,21 +100,21 @@ func TestBindings(t *testing.T) {
 		"the DocsGPT key itself": {`{"name":"n","agent_key":"0f0e0d0c-0b0a-0908-0706-050403020100"}`, "agent", "sealed"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			answer := w.call("POST", "/v1/keys", tc.body).want(http.StatusCreated)
-			got := answer.key()
+			response := w.call("POST", "/v1/keys", tc.body).want(http.StatusCreated)
+			got := response.key()
 			if got.Binding != tc.binding || got.Agent != tc.agent || w.standing(got.Token) != keys.Allowed {
-				t.Errorf("%s", answer.Body)
+				t.Errorf("%s", response.Body)
 			}
-			if strings.Contains(answer.Body, "0f0e0d0c") {
-				t.Error("the DocsGPT key is in the answer")
+			if strings.Contains(response.Body, "0f0e0d0c") {
+				t.Error("the DocsGPT key is in the response")
 			}
 		})
 	}
 }
 
-// Each body is refused, with a word that stays the same, and the place is named.
-func TestWhatIsWrongIsNamed(t *testing.T) {
-	w := newWorld(t)
+// Each body is rejected with a stable code and a JSON pointer.
+func TestFieldErrors(t *testing.T) {
+	w := newTestServer(t)
 	made := w.makeKey()
 	long := strings.Repeat("x", 201)
 	for name, tc := range map[string]struct {
@@ -182,16 +182,16 @@ func TestWhatIsWrongIsNamed(t *testing.T) {
 		})
 	}
 	if got := w.call("GET", "/v1/keys/"+made.ID, "").key(); got.Name != made.Name || got.State != "active" {
-		t.Errorf("a refused call has changed the key: %+v", got)
+		t.Errorf("a rejected call has changed the key: %+v", got)
 	}
 	if got := decoded[listing](w.call("GET", "/v1/keys?feed="+w.desk.Feed, "")); got.Total != 1 {
-		t.Errorf("a refused call has made a key: there are %d", got.Total)
+		t.Errorf("a rejected call has made a key: there are %d", got.Total)
 	}
 }
 
-// What stands where a secret could stand is not sent back.
-func TestNoSecretIsRepeated(t *testing.T) {
-	w := newWorld(t)
+// Errors do not repeat values that could be secrets.
+func TestErrorsContainNoSecrets(t *testing.T) {
+	w := newTestServer(t)
 	secret := keys.NewToken()
 	for _, body := range []string{
 		`{"name":"a","agent":"` + secret + `"}`, `{"name":"a","agent_key":"` + secret + `"}`,
@@ -204,8 +204,8 @@ func TestNoSecretIsRepeated(t *testing.T) {
 	}
 }
 
-func TestBodiesAreJSONAndNotTooLarge(t *testing.T) {
-	w := newWorld(t)
+func TestBodyTypeAndSize(t *testing.T) {
+	w := newTestServer(t)
 	send := func(body string, headers ...string) reply {
 		r := httptest.NewRequestWithContext(t.Context(), "POST", "/v1/keys", strings.NewReader(body))
 		for i := 0; i < len(headers); i += 2 {
@@ -233,8 +233,8 @@ type listing struct {
 	Total int       `json:"total"`
 }
 
-func TestListing(t *testing.T) {
-	w := newWorld(t)
+func TestListKeys(t *testing.T) {
+	w := newTestServer(t)
 	var made []keyJSON
 	for i := range 5 {
 		made = append(made, w.call("POST", "/v1/keys", fmt.Sprintf(`{"name":"key %d","source":"s%d"}`, i, i%2)).key())
@@ -278,8 +278,8 @@ func TestListing(t *testing.T) {
 	w.call("GET", "/v1/keys?q=%zz", "").problem(http.StatusBadRequest, "invalid_parameter")
 }
 
-func TestKeysOfOtherFeedsAreOnlyShown(t *testing.T) {
-	w := newWorld(t)
+func TestReadOnlyFeeds(t *testing.T) {
+	w := newTestServer(t)
 	if got := w.call("GET", "/v1/keys/from-file", "").want(http.StatusOK).key(); got.Issued || got.Feed != "file:keys.yaml" || got.Masked != "" {
 		t.Errorf("%+v", got)
 	}
@@ -298,8 +298,8 @@ func TestKeysOfOtherFeedsAreOnlyShown(t *testing.T) {
 	w.call("GET", "/v1/keys/nowhere", "").problem(http.StatusNotFound, "key_not_found")
 }
 
-func TestNoSuchRoute(t *testing.T) {
-	w := newWorld(t)
+func TestUnknownRoutes(t *testing.T) {
+	w := newTestServer(t)
 	for _, path := range []string{"/", "/v1", "/v1/", "/v2/keys", "/v1/keys/", "//v1/keys", "/v1/../v1/keys", "/v1/keys/a/b", "/api/keys"} {
 		w.call("GET", path, "").problem(http.StatusNotFound, "not_found")
 	}
@@ -316,9 +316,9 @@ func TestNoSuchRoute(t *testing.T) {
 	}
 }
 
-// A fault of the storage is told to the log, not to the client.
-func TestFaultsOfTheServer(t *testing.T) {
-	w := newWorld(t)
+// A storage error is logged, and not sent to the client.
+func TestInternalErrors(t *testing.T) {
+	w := newTestServer(t)
 	made := w.makeKey()
 	w.storage.Fail(errors.New("the disk is full"))
 	for _, call := range []reply{
@@ -336,8 +336,8 @@ func TestFaultsOfTheServer(t *testing.T) {
 }
 
 // A token that exists is not lost because the store did not follow; a change that does not count yet is not called done.
-func TestStoredButNotInForce(t *testing.T) {
-	w := newWorld(t)
+func TestApplyPending(t *testing.T) {
+	w := newTestServer(t)
 	made := w.makeKey()
 	w.desk.Registry.OnChange(func(ctx context.Context) error { return errors.New("the store is in the way") })
 	got := w.call("POST", "/v1/keys", newKey).want(http.StatusCreated).key()

@@ -15,13 +15,12 @@ import (
 	"github.com/docsgate/docsgate/keys/registry"
 )
 
-// The calls that DocsGPT 0.8.1 to 0.13 had for keys, application/api/user/routes.py there, for scripts and web apps of that
-// time. The answers are those of 0.11 and later; what older web apps look for stands beside it. As there, members that are
-// not known do not matter.
+// The key endpoints of DocsGPT 0.8.1 to 0.13 (application/api/user/routes.py), for scripts and web apps of that time. The responses
+// are those of 0.11 and later, with the additional fields that older web apps need. As in DocsGPT, unknown fields are ignored.
 
-// writeLegacy answers with an error as DocsGPT did: people find the text in "message" or "error".
+// writeLegacy writes an error in the format of DocsGPT: the text is in "message" or "error".
 func writeLegacy(w http.ResponseWriter, p *problem) {
-	answer := struct {
+	response := struct {
 		Success bool   `json:"success"`
 		Message string `json:"message,omitempty"`
 		Error   string `json:"error,omitempty"`
@@ -29,19 +28,19 @@ func writeLegacy(w http.ResponseWriter, p *problem) {
 	status := p.Status
 	switch p.Code {
 	case "legacy":
-		answer.Message = p.Detail
+		response.Message = p.Detail
 	case "invalid", "invalid_json", "invalid_parameter", "already_exists":
 		status = http.StatusBadRequest
-		answer.Error = p.Detail
+		response.Error = p.Detail
 	default:
-		answer.Error = p.Detail
+		response.Error = p.Detail
 	}
-	writeJSON(w, status, answer)
+	writeJSON(w, status, response)
 }
 
 func legacyProblem(status int, message string) *problem { return newProblem(status, "legacy", message) }
 
-// scalar is a text, or a number as it was written.
+// scalar is a string, or a number in its original spelling.
 type scalar string
 
 // UnmarshalJSONFrom implements json.UnmarshalerFrom.
@@ -59,12 +58,12 @@ func (s *scalar) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	}
 }
 
-// nullableString is a text that may be null, which means the same as nothing.
+// nullableString is a string that may be null, which means the same as "".
 type nullableString string
 
 func (*nullableString) nullable() {}
 
-// legacyBody reads a body in which members are required.
+// legacyBody decodes a body with required fields.
 func legacyBody(w http.ResponseWriter, r *http.Request, into any, required ...string) error {
 	body, err := readBody(w, r, maxBody, false)
 	if err != nil {
@@ -97,8 +96,7 @@ func (a *api) legacyCreate(w http.ResponseWriter, r *http.Request) error {
 	if err := legacyBody(w, r, &d, "name", "prompt_id", "chunks"); err != nil {
 		return err
 	}
-	// Without a source the key was for the index that DocsGPT is delivered with. Whether the version in use has one is
-	// for the registry's rules to say.
+	// Without a source, DocsGPT used the index that it ships with. The registry's rules decide whether the version in use has it.
 	source := string(d.Source)
 	if source == "" {
 		source = "default"
@@ -119,7 +117,7 @@ func (a *api) legacyCreate(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// legacyList answers with all keys that the gate has issued and that are not revoked, which is what deleting one does.
+// legacyList responds with all issued keys except revoked ones: deleting a key revokes it.
 func (a *api) legacyList(w http.ResponseWriter, r *http.Request) error {
 	type one struct {
 		ID        string `json:"id"`
@@ -162,11 +160,11 @@ func (a *api) legacyList(w http.ResponseWriter, r *http.Request) error {
 	if separator == "[" {
 		_, _ = out.Write([]byte("["))
 	}
-	_, _ = out.Write([]byte("]\n")) // a client that is gone has no use for it
+	_, _ = out.Write([]byte("]\n")) // the client may be gone
 	return nil
 }
 
-// maskedOf is never empty: web apps of that time cut it into pieces.
+// maskedOf never returns "": web apps of that time slice the string.
 func maskedOf(k *keyservice.Key) string {
 	if k.Masked == "" {
 		return "..."
@@ -174,7 +172,7 @@ func maskedOf(k *keyservice.Key) string {
 	return k.Masked
 }
 
-// legacyDelete revokes a key, which ends it for ever and keeps its trail.
+// legacyDelete revokes a key, which is permanent and keeps its audit trail.
 func (a *api) legacyDelete(w http.ResponseWriter, r *http.Request) error {
 	var d struct {
 		ID string `json:"id"`
@@ -197,7 +195,7 @@ func (a *api) legacyDelete(w http.ResponseWriter, r *http.Request) error {
 	}
 	writeJSON(w, http.StatusOK, struct {
 		Success bool   `json:"success"`
-		Status  string `json:"status"` // what the web apps of 0.8.1 to 0.10 look at
+		Status  string `json:"status"` // the web apps of 0.8.1 to 0.10 check it
 	}{true, "ok"})
 	return nil
 }

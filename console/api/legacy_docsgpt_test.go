@@ -9,14 +9,14 @@ import (
 	"github.com/docsgate/docsgate/keys"
 )
 
-// legacyMade is the answer to making a key.
+// legacyMade is the response to making a key.
 type legacyMade struct {
 	ID  string `json:"id"`
 	Key string `json:"key"`
 }
 
 // These are the requests of the web apps and the documentation of the versions named.
-func TestRequestsOfOldWebApps(t *testing.T) {
+func TestLegacyRequests(t *testing.T) {
 	for name, tc := range map[string]struct {
 		body, source, chunks, prompt, retriever string
 	}{
@@ -39,7 +39,7 @@ func TestRequestsOfOldWebApps(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
+			w := newTestServer(t)
 			r := httptest.NewRequestWithContext(t.Context(), "POST", "/api/create_api_key", strings.NewReader(tc.body))
 			r.Header.Set("Content-Type", "application/json; charset=utf-8")
 			rec := w.do(r)
@@ -77,8 +77,8 @@ func TestRequestsOfOldWebApps(t *testing.T) {
 }
 
 // Errors have the shape that DocsGPT 0.11 to 0.13 gave them: check_required_fields, and {"success":false,"error":…}.
-func TestErrorsOfOldCalls(t *testing.T) {
-	w := newWorld(t)
+func TestLegacyErrors(t *testing.T) {
+	w := newTestServer(t)
 	made := w.makeKey()
 	w.call("POST", "/v1/keys/"+made.ID+"/revoke", "").want(200)
 	for name, tc := range map[string]struct {
@@ -110,8 +110,8 @@ func TestErrorsOfOldCalls(t *testing.T) {
 }
 
 // All keys are listed, however many pages the catalog makes of them, and none of another feed.
-func TestOldListHasAllKeys(t *testing.T) {
-	w := newWorld(t)
+func TestLegacyListHasAllKeys(t *testing.T) {
+	w := newTestServer(t)
 	body := `{"keys":[` + strings.TrimSuffix(strings.Repeat(`{"name":"n","source":"a"},`, maxImportKeys), ",") + `]}`
 	w.call("POST", "/v1/import", body).want(200)
 	w.makeKey()

@@ -5,7 +5,7 @@ import (
 	"net/http"
 )
 
-// document is the API's description in OpenAPI 3.1. It is written by hand; tests hold the routes and their answers against it.
+// document is the OpenAPI 3.1 document of the API. It is written by hand; tests check the routes and their responses against it.
 //
 //go:embed openapi.json
 var document []byte
@@ -15,6 +15,6 @@ func (a *api) openAPI(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(document) // a client that is gone has no use for it
+	_, _ = w.Write(document) // the client may be gone
 	return nil
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// schemas are those of the answers and bodies in openapi.json.
+// schemas are the schemas of responses and bodies in openapi.json.
 type schemas struct {
 	doc      map[string]any
 	compiler *jsonschema.Compiler
@@ -46,7 +46,7 @@ func documentSchemas(t testing.TB) *schemas {
 	return s
 }
 
-// at returns what stands at a place in the document, through references.
+// at returns the value at a JSON pointer in the document. It follows references.
 func (s *schemas) at(t testing.TB, names ...string) (any, []string) {
 	t.Helper()
 	var v any = s.doc
@@ -86,7 +86,7 @@ func (s *schemas) validate(t testing.TB, names []string, text []byte) error {
 	return schema.Validate(v)
 }
 
-// check holds an answer against the document: its status and content type must stand there, its body fit the schema.
+// check validates a response against the document: its status, content type and body.
 func (s *schemas) check(t testing.TB, mux *http.ServeMux, r *http.Request, rec *httptest.ResponseRecorder) {
 	t.Helper()
 	_, pattern := mux.Handler(r)
@@ -100,17 +100,17 @@ func (s *schemas) check(t testing.TB, mux *http.ServeMux, r *http.Request, rec *
 	}
 	schema, place := s.at(t, "paths", path, strings.ToLower(method), "responses", strconv.Itoa(rec.Code), "content", kind, "schema")
 	if schema == nil {
-		t.Errorf("%s answered %d with %s, which openapi.json does not have: %s", pattern, rec.Code, kind, rec.Body)
+		t.Errorf("%s responded with %d with %s, which openapi.json does not document: %s", pattern, rec.Code, kind, rec.Body)
 		return
 	}
 	if strings.HasSuffix(kind, "json") {
 		if err := s.validate(t, place, rec.Body.Bytes()); err != nil {
-			t.Errorf("%s answered %d, which does not fit openapi.json: %v\n%s", pattern, rec.Code, err, rec.Body)
+			t.Errorf("%s responded with %d, which does not match openapi.json: %v\n%s", pattern, rec.Code, err, rec.Body)
 		}
 	}
 }
 
-func TestDocumentHasExactlyTheRoutes(t *testing.T) {
+func TestOpenAPIMatchesRoutes(t *testing.T) {
 	s := documentSchemas(t)
 	described := map[string]bool{}
 	for path, item := range s.doc["paths"].(map[string]any) {
@@ -134,7 +134,7 @@ func TestDocumentHasExactlyTheRoutes(t *testing.T) {
 	}
 }
 
-func TestDocumentIsWhole(t *testing.T) {
+func TestOpenAPIReferencesResolve(t *testing.T) {
 	s := documentSchemas(t)
 	// Every reference leads somewhere, and every named schema is used and can be compiled.
 	used := map[string]bool{}
@@ -172,7 +172,7 @@ func TestDocumentIsWhole(t *testing.T) {
 }
 
 // The examples are read by people, and generators of tests send them.
-func TestExamplesFitTheirSchemas(t *testing.T) {
+func TestOpenAPIExamplesMatchSchemas(t *testing.T) {
 	s := documentSchemas(t)
 	examples := 0
 	for name, schema := range s.doc["components"].(map[string]any)["schemas"].(map[string]any) {
@@ -194,7 +194,7 @@ func TestExamplesFitTheirSchemas(t *testing.T) {
 }
 
 // What a body may hold is said in Go and in the document; members must stand in both.
-func TestExamplesOfBodiesAreTaken(t *testing.T) {
+func TestOpenAPIExampleBodiesAccepted(t *testing.T) {
 	s := documentSchemas(t)
 	for path, item := range s.doc["paths"].(map[string]any) {
 		for method, op := range item.(map[string]any) {
@@ -213,19 +213,19 @@ func TestExamplesOfBodiesAreTaken(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				w := newWorld(t)
+				w := newTestServer(t)
 				made := w.makeKey()
 				body := strings.ReplaceAll(string(text), "key_06e4rj2m9d7q5x8k3t1v0w6y2z", made.ID)
 				if got := w.call(strings.ToUpper(method), strings.ReplaceAll(path, "{id}", made.ID), body); got.Status/100 != 2 {
-					t.Errorf("%s %s refuses its own example %s: %s", method, path, text, got.Body)
+					t.Errorf("%s %s rejects its own example %s: %s", method, path, text, got.Body)
 				}
 			}
 		}
 	}
 }
 
-func TestTheDocumentIsServed(t *testing.T) {
-	got := newWorld(t).call("GET", "/openapi.json", "").want(http.StatusOK)
+func TestOpenAPIServed(t *testing.T) {
+	got := newTestServer(t).call("GET", "/openapi.json", "").want(http.StatusOK)
 	if got.Header.Get("Content-Type") != "application/json" || got.Body != string(document) {
 		t.Errorf("%s: %.80s", got.Header.Get("Content-Type"), got.Body)
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/docsgate/docsgate/keys/registry"
 )
 
-// problem is an error as a client is told of it: RFC 9457, with a stable code, and what is wrong field by field.
+// problem is an RFC 9457 problem document with a stable code and the errors per field.
 type problem struct {
 	Type   string       `json:"type"`
 	Title  string       `json:"title"`
@@ -22,13 +22,13 @@ type problem struct {
 	Detail string       `json:"detail"`
 	Code   string       `json:"code"`
 	Errors []fieldError `json:"errors,omitempty"`
-	Key    string       `json:"key,omitempty"` // ID of the key that it is about, where the request does not name it
+	Key    string       `json:"key,omitempty"` // ID of the affected key, if the request does not contain it
 
-	header http.Header // for the answer
-	cause  error       // for the log
+	header http.Header // of the response
+	cause  error       // is logged
 }
 
-// fieldError is what is wrong with one member of the body, named by its JSON pointer, too, or with a parameter or header.
+// fieldError is an error about a field of the body, with its JSON pointer, or about a parameter or header.
 type fieldError struct {
 	Field   string `json:"field"`
 	Pointer string `json:"pointer,omitempty"`
@@ -54,14 +54,14 @@ var (
 
 const applyPending = "The change is stored, but the gate could not apply it yet. It retries automatically; its log has the reason."
 
-// invalidParameter is the problem of a query parameter or header.
+// invalidParameter returns the problem of an invalid query parameter or header.
 func invalidParameter(name, message string) *problem {
 	p := newProblem(http.StatusBadRequest, "invalid_parameter", name+" "+message+".")
 	p.Errors = []fieldError{{Field: name, Message: message}}
 	return p
 }
 
-// invalid is the problem of a body that is JSON but does not say what it should.
+// invalid returns the problem of a JSON body with invalid fields.
 func invalid(faults []fieldError) *problem {
 	var detail strings.Builder
 	for i, f := range faults {
@@ -79,14 +79,14 @@ func invalid(faults []fieldError) *problem {
 	return p
 }
 
-// internal is a fault of the server.
+// internal returns the problem of an internal error.
 func internal(cause error) *problem {
 	p := newProblem(http.StatusInternalServerError, "internal", "An internal error occurred. The log of the gate has the reason.")
 	p.cause = cause
 	return p
 }
 
-// problemOf turns any error into what a client is told.
+// problemOf returns the problem for an error. console/ui has the same statuses.
 func problemOf(err error) *problem {
 	if p := (*problem)(nil); errors.As(err, &p) {
 		return p
@@ -119,7 +119,8 @@ func problemOf(err error) *problem {
 	case errors.Is(err, registry.ErrExists):
 		return newProblem(http.StatusConflict, "already_exists", "The id or the token belongs to another key.")
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		p := newProblem(http.StatusServiceUnavailable, "deadline_exceeded", "The request was canceled, or timed out, before it was completed.")
+		p := newProblem(http.StatusServiceUnavailable, "deadline_exceeded",
+			"The request was canceled, or timed out, before it was completed.")
 		p.cause = err
 		return p
 	default:
@@ -127,14 +128,14 @@ func problemOf(err error) *problem {
 	}
 }
 
-// collectFieldErrors gathers the faults in a tree of errors. pointer leads to the object whose fields they name.
+// collectFieldErrors appends the field errors in an error tree. pointer is the JSON pointer of the object with the fields.
 func collectFieldErrors(err error, pointer jsontext.Pointer, faults *[]fieldError) {
-	switch e := err.(type) { //nolint:errorlint // it walks through the whole tree itself
+	switch e := err.(type) { //nolint:errorlint // it walks the error tree
 	case *registry.ImportError:
 		pointer = pointer.AppendToken("keys").AppendToken(fmt.Sprint(e.Index))
 		before := len(*faults)
 		collectFieldErrors(e.Err, pointer, faults)
-		if len(*faults) == before { // the item as a whole is at fault, say for its token
+		if len(*faults) == before { // the error is about the item as a whole, such as its token
 			*faults = append(*faults, fieldError{fieldOf(pointer), string(pointer), e.Err.Error()})
 		}
 	case *registry.FieldError:
@@ -149,7 +150,7 @@ func collectFieldErrors(err error, pointer jsontext.Pointer, faults *[]fieldErro
 	}
 }
 
-// fieldOf writes a JSON pointer as people write it: keys[3].name.
+// fieldOf formats a JSON pointer for users: keys[3].name.
 func fieldOf(pointer jsontext.Pointer) string {
 	var field strings.Builder
 	for token := range pointer.Tokens() {
@@ -174,19 +175,19 @@ func writeProblem(w http.ResponseWriter, p *problem) {
 
 func writeJSON(w http.ResponseWriter, status int, v any) { writeAs(w, "application/json", status, v) }
 
-// writeAs answers with a value as JSON. All values are the API's own, so that they can always be encoded.
+// writeAs writes a response with a value as JSON. All values are types of this package, so encoding cannot fail.
 func writeAs(w http.ResponseWriter, contentType string, status int, v any) {
 	body := encode(v)
 	w.Header().Set("Content-Type", contentType)
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // a client that is gone has no use for it
+	_, _ = w.Write(body) // the client may be gone
 }
 
-// encode returns a value as JSON with an end of line. Text that is not UTF-8, such as the name of an old key, is mended.
+// encode returns a value as JSON with a trailing newline. Invalid UTF-8, such as in the name of an old key, is replaced.
 func encode(v any) []byte {
 	body, err := json.Marshal(v, jsontext.AllowInvalidUTF8(true))
 	if err != nil {
-		panic(fmt.Sprintf("writing an answer: %v", err)) // a fault of this package
+		panic(fmt.Sprintf("encoding a response: %v", err)) // a bug in this package
 	}
 	return append(body, '\n')
 }

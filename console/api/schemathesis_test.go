@@ -24,7 +24,7 @@ import (
 const schemathesisTime = 5 * time.Minute
 
 // TestSchemathesis has a program that knows nothing but openapi.json call a real server: thousands of requests that fit the
-// document, and that do not. Each answer must be one that the document has, and no request may be taken that it forbids.
+// document, and that do not. Each response must be one that the document has, and no request may be taken that it forbids.
 func TestSchemathesis(t *testing.T) {
 	python := os.Getenv("DOCSGATE_PYTHON")
 	if python == "" {
@@ -41,7 +41,7 @@ func TestSchemathesis(t *testing.T) {
 	}
 	const token = "an-admin-token-for-tests"
 	var logged sync.Mutex
-	w := newWorld(t, func(o *Options) {
+	w := newTestServer(t, func(o *Options) {
 		o.Service.Sources = func(context.Context) ([]keyservice.Source, error) {
 			return []keyservice.Source{{ID: "7d0c1f0e-2f4b-4c7a-9a55-0c9c2f1d7a10", Name: "Handbook"}}, nil
 		}

@@ -1,5 +1,5 @@
-// Package auth decides who may use the console: whoever shows the admin token, has signed in with it, was let in by an
-// authentication in front, or is on this machine. It also keeps other sites' pages in the same browser out.
+// Package auth authenticates requests to the console: by the admin token, by a session, by an authentication handler before the
+// console, or by a loopback connection. It also rejects cross-site requests.
 package auth
 
 import (
@@ -18,76 +18,75 @@ import (
 	"github.com/docsgate/docsgate/keys/registry"
 )
 
-// minTokenLength is the fewest characters of an admin token.
+// minTokenLength is the minimum length of an admin token.
 const minTokenLength = 16
 
-// Options configure a Guard. At least one of Token, User and Loopback is needed.
+// Options configure an Authenticator. At least one of Token, User and Loopback is required.
 type Options struct {
-	// Token is the admin token, of 16 characters or more. Zero: there is none, and nobody can sign in.
+	// Token is the admin token, of at least 16 characters. Zero: there is none, and no sign-in.
 	Token keys.Secret
 
-	// User returns the name of the user whom an authentication in front has let in, such as Caddy's basic_auth. nil: there
-	// is none.
+	// User returns the name of the user that a handler before the console has authenticated, such as Caddy's basic_auth. nil:
+	// there is no such handler.
 	User func(*http.Request) (name string, ok bool)
 
-	// Loopback lets everybody in who comes from this machine. It is for listeners that nobody else can reach, and looks at
-	// each request again.
+	// Loopback accepts all requests from this machine. It is for listeners that only this machine can reach; each request is
+	// checked nevertheless.
 	Loopback bool
 
-	// Hosts are names under which the console is called on this machine, besides localhost and loopback addresses. They
-	// matter to Loopback only: a page of another site can make its own name stand for this machine.
+	// Hosts are host names that Loopback accepts besides localhost and loopback addresses. All others are rejected to prevent
+	// DNS rebinding.
 	Hosts []string
 
-	// IsPublic reports whether a page request is for what a browser needs before anybody has signed in, such as the login page.
-	// nil: none is.
+	// IsPublic reports whether a page request needs no authentication, such as one for the login page. nil: no request.
 	IsPublic func(*http.Request) bool
 
 	// IsAPI reports whether a request is a program's, which gets problems as JSON. nil: paths below /v1/ and /api/,
 	// /openapi.json, and requests that accept JSON but no HTML.
 	IsAPI func(*http.Request) bool
 
-	// ErrorPage answers a page request that is refused. nil: with a line of text.
+	// ErrorPage responds to a rejected page request. nil: a line of text.
 	ErrorPage func(w http.ResponseWriter, r *http.Request, status int, text string)
 
-	Sessions *Sessions                  // nil: the guard's own
-	Base     string                     // what stands before the console's paths, for the way to its login page
-	ClientIP func(*http.Request) string // nil: the address at the other end of the connection
-	OnReject func(Rejection)            // hears of every refusal, for logs and metrics; nil: nobody does
+	Sessions *Sessions                  // nil: the Authenticator's own
+	Base     string                     // path prefix of the console, for redirects to its login page
+	ClientIP func(*http.Request) string // nil: the remote address of the connection
+	OnReject func(Rejection)            // is called for each rejection, for logs and metrics; may be nil
 	Now      func() time.Time           // nil: time.Now
 }
 
-// Rejection is a request that was refused.
+// Rejection describes a rejected request.
 type Rejection struct {
 	Reason Reason
 	From   string // IP address of the client; may be empty
 }
 
-// Reason is why a request was refused. The set is closed, and the words are stable.
+// Reason is why a request was rejected. The set is closed, and the values are stable.
 type Reason string
 
 // The reasons.
 const (
-	NoCredential   Reason = "no_credential" // nothing was shown, and nothing else lets in
+	NoCredential   Reason = "no_credential" // no credential, and no other authentication applies
 	WrongToken     Reason = "wrong_token"
-	Throttled      Reason = "throttled"          // too many wrong tokens came from there
-	CrossSite      Reason = "cross_site_request" // the page of another site sent it
-	Proxied        Reason = "proxied_request"    // a proxy passed it on, so it may come from anywhere
+	Throttled      Reason = "throttled"          // too many wrong tokens from this address
+	CrossSite      Reason = "cross_site_request" // sent by a page of another site
+	Proxied        Reason = "proxied_request"    // sent through a proxy, so its origin is unknown
 	NotLoopback    Reason = "not_loopback"       // one end of the connection is not on this machine
-	HostNotAllowed Reason = "host_not_allowed"   // it asks for a name that the console does not have
+	HostNotAllowed Reason = "host_not_allowed"   // for a host name that is not accepted
 )
 
-// Authenticator is safe for concurrent use. Make one with New.
+// Authenticator authenticates requests. Create it with New. Safe for concurrent use.
 type Authenticator struct {
 	Options
 	token   keys.Digest
 	hosts   map[string]bool
 	origins *http.CrossOriginProtection
 
-	checking sync.Mutex // held while a token is looked at, so that none slips past the count of another
+	checking sync.Mutex // held while a token is checked, so that concurrent requests cannot exceed the limit
 	throttle *limiter
 }
 
-// New returns a guard. The error says what the options lack.
+// New returns an Authenticator. It fails if the options do not protect the console, or if the admin token is invalid.
 func New(o Options) (*Authenticator, error) {
 	if o.Token.IsZero() && o.User == nil && !o.Loopback {
 		return nil, errors.New("the console is not protected: configure an admin token, put an authentication handler before it, " +
@@ -126,37 +125,37 @@ func New(o Options) (*Authenticator, error) {
 // actorKey is the key of the actor in a request's context.
 type actorKey struct{}
 
-// ActorOf returns who makes a request that a guard has let through, or the zero Actor.
+// ActorOf returns the actor of a request that an Authenticator has accepted, or the zero Actor.
 func ActorOf(r *http.Request) registry.Actor {
 	actor, _ := r.Context().Value(actorKey{}).(registry.Actor)
 	return actor
 }
 
-// Handler returns a handler that calls next for the requests that may pass. Their context has the Actor.
+// Handler returns a handler that calls next for accepted requests. ActorOf returns their actor.
 func (g *Authenticator) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		setSecurityHeaders(w.Header())
-		actor, no := g.authenticate(r)
-		if no != nil {
-			g.reject(w, r, no)
+		actor, rej := g.authenticate(r)
+		if rej != nil {
+			g.reject(w, r, rej)
 			return
 		}
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), actorKey{}, actor)))
 	})
 }
 
-// authenticate says who makes a request, or why it may not pass.
+// authenticate returns the actor of a request, or why the request is rejected.
 func (g *Authenticator) authenticate(r *http.Request) (registry.Actor, *rejection) {
 	from := g.clientIP(r)
 	if presented, ok := bearer(r); ok && !g.token.IsZero() {
-		// No page of another site can make a browser send this header, so nothing else is to be looked at.
-		if no := g.check(from, presented); no != nil {
-			return registry.Actor{}, no
+		// A page of another site cannot make a browser send this header, so no CSRF check is needed.
+		if rej := g.check(from, presented); rej != nil {
+			return registry.Actor{}, rej
 		}
 		return registry.Actor{Name: "admin token", RemoteAddr: from}, nil
 	}
-	if no := g.checkCSRF(r); no != nil {
-		return registry.Actor{}, no
+	if rej := g.checkCSRF(r); rej != nil {
+		return registry.Actor{}, rej
 	}
 	if g.User != nil {
 		if name, ok := g.User(r); ok && name != "" {
@@ -166,19 +165,19 @@ func (g *Authenticator) authenticate(r *http.Request) (registry.Actor, *rejectio
 	if g.signedIn(r) {
 		return registry.Actor{Name: "admin token", RemoteAddr: from}, nil
 	}
-	no := errNoCredential
+	rej := errNoCredential
 	if g.Loopback {
-		if no = g.checkLoopback(r); no == nil {
+		if rej = g.checkLoopback(r); rej == nil {
 			return registry.Actor{Name: "loopback", RemoteAddr: from}, nil
 		}
 	}
 	if !g.IsAPI(r) && g.IsPublic(r) {
 		return registry.Actor{RemoteAddr: from}, nil
 	}
-	return registry.Actor{}, no
+	return registry.Actor{}, rej
 }
 
-// check compares a token with the admin token. Wrong ones are counted.
+// check compares a token with the admin token. Wrong tokens count against the rate limit.
 func (g *Authenticator) check(from, presented string) *rejection {
 	g.checking.Lock()
 	defer g.checking.Unlock()
@@ -194,7 +193,7 @@ func (g *Authenticator) check(from, presented string) *rejection {
 	return nil
 }
 
-// checkCSRF tells whether the page of another site sent a request. Those for programs are not to be linked to either.
+// checkCSRF rejects requests from pages of other sites, and for the API links from them too.
 func (g *Authenticator) checkCSRF(r *http.Request) *rejection {
 	site := r.Header.Get("Sec-Fetch-Site")
 	if g.origins.Check(r) != nil || g.IsAPI(r) && (site == "cross-site" || site == "same-site") {
@@ -203,7 +202,7 @@ func (g *Authenticator) checkCSRF(r *http.Request) *rejection {
 	return nil
 }
 
-// clientIP is the address of the client.
+// clientIP returns the address of the client, or "".
 func (g *Authenticator) clientIP(r *http.Request) string {
 	if g.ClientIP != nil {
 		return g.ClientIP(r)
@@ -223,7 +222,7 @@ func remoteIP(r *http.Request) (netip.Addr, bool) {
 	return ip.Unmap().WithZone(""), err == nil
 }
 
-// bearer returns the token of the one Authorization header, if it has that form.
+// bearer returns the token of the Authorization header, if there is exactly one and it has the Bearer scheme.
 func bearer(r *http.Request) (string, bool) {
 	values := r.Header.Values("Authorization")
 	if len(values) != 1 {

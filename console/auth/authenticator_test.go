@@ -18,8 +18,8 @@ import (
 
 const adminToken = "0123456789abcdef-admin"
 
-// door is a guard, and what it let through.
-type door struct {
+// guardTest is a guard, and what it let through.
+type guardTest struct {
 	t        testing.TB
 	guard    *Authenticator
 	now      time.Time
@@ -27,9 +27,9 @@ type door struct {
 	passed   []string // who, from
 }
 
-func newDoor(t testing.TB, set func(*Options)) *door {
+func newGuardTest(t testing.TB, set func(*Options)) *guardTest {
 	t.Helper()
-	d := &door{t: t, now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
+	d := &guardTest{t: t, now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
 	o := Options{Now: func() time.Time { return d.now }, OnReject: func(r Rejection) { d.reported = append(d.reported, r) }}
 	set(&o)
 	var err error
@@ -76,7 +76,7 @@ var (
 	form = header("Content-Type", "application/x-www-form-urlencoded")
 )
 
-func (d *door) knock(r *http.Request) *httptest.ResponseRecorder {
+func (d *guardTest) do(r *http.Request) *httptest.ResponseRecorder {
 	d.t.Helper()
 	rec := httptest.NewRecorder()
 	d.guard.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -100,7 +100,7 @@ func (d *door) knock(r *http.Request) *httptest.ResponseRecorder {
 	return rec
 }
 
-func TestNothingProtectsTheConsole(t *testing.T) {
+func TestUnprotectedOptionsRejected(t *testing.T) {
 	for name, o := range map[string]Options{
 		"nothing at all":      {},
 		"a short token":       {Token: keys.NewSecret("short")},
@@ -114,7 +114,7 @@ func TestNothingProtectsTheConsole(t *testing.T) {
 	}
 }
 
-func TestWhoGetsIn(t *testing.T) {
+func TestAuthentication(t *testing.T) {
 	user := func(o *Options) {
 		o.User = func(r *http.Request) (string, bool) {
 			name := r.Header.Get("X-User")
@@ -126,7 +126,7 @@ func TestWhoGetsIn(t *testing.T) {
 		set    func(*Options)
 		r      *http.Request
 		status int
-		who    string // or the reason of the refusal
+		who    string // or the reason of the rejection
 	}{
 		"the token":                      {withToken, request("GET", "/v1/keys", bearing(adminToken)), 204, "admin token 192.0.2.7"},
 		"the scheme in another case":     {withToken, request("GET", "/v1/keys", header("Authorization", "bEARER  "+adminToken)), 204, "admin token 192.0.2.7"},
@@ -160,8 +160,8 @@ func TestWhoGetsIn(t *testing.T) {
 		"a wrong token from here":        {func(o *Options) { withToken(o); onLoopback(o) }, request("GET", "http://localhost/v1/keys", here, bearing("wrong")), 401, "wrong_token"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d := newDoor(t, tc.set)
-			rec := d.knock(tc.r)
+			d := newGuardTest(t, tc.set)
+			rec := d.do(tc.r)
 			if rec.Code != tc.status {
 				t.Fatalf("status %d, want %d: %s", rec.Code, tc.status, rec.Body)
 			}
@@ -189,8 +189,8 @@ func TestWhoGetsIn(t *testing.T) {
 	}
 }
 
-func TestPagesOfOtherSitesCanDoNothing(t *testing.T) {
-	d := newDoor(t, func(o *Options) {
+func TestCSRF(t *testing.T) {
+	d := newGuardTest(t, func(o *Options) {
 		withToken(o)
 		o.User = func(*http.Request) (string, bool) { return "alice", true }
 	})
@@ -211,14 +211,14 @@ func TestPagesOfOtherSitesCanDoNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			d.t = t
-			if rec := d.knock(tc.r); (rec.Code == http.StatusNoContent) != tc.ok || !tc.ok && rec.Code != http.StatusForbidden {
+			if rec := d.do(tc.r); (rec.Code == http.StatusNoContent) != tc.ok || !tc.ok && rec.Code != http.StatusForbidden {
 				t.Errorf("status %d", rec.Code)
 			}
 		})
 	}
 }
 
-func signIn(t *testing.T, d *door, target string, overTLS bool) *http.Cookie {
+func signIn(t *testing.T, d *guardTest, target string, overTLS bool) *http.Cookie {
 	t.Helper()
 	r := request("POST", target)
 	if overTLS {
@@ -236,7 +236,7 @@ func signIn(t *testing.T, d *door, target string, overTLS bool) *http.Cookie {
 }
 
 func TestSessions(t *testing.T) {
-	d := newDoor(t, withToken)
+	d := newGuardTest(t, withToken)
 	cookie := signIn(t, d, "http://gate.test/login", false)
 	if !cookie.HttpOnly || cookie.SameSite != http.SameSiteStrictMode || cookie.Secure || cookie.Path != "/" || cookie.Domain != "" {
 		t.Errorf("%v", cookie)
@@ -245,20 +245,20 @@ func TestSessions(t *testing.T) {
 		t.Error("the cookie holds the token")
 	}
 	with := func(c *http.Cookie) func(*http.Request) { return func(r *http.Request) { r.AddCookie(c) } }
-	if rec := d.knock(request("GET", "/", with(cookie))); rec.Code != 204 || d.passed[0] != "admin token 192.0.2.7" {
+	if rec := d.do(request("GET", "/", with(cookie))); rec.Code != 204 || d.passed[0] != "admin token 192.0.2.7" {
 		t.Fatalf("status %d, %q", rec.Code, d.passed)
 	}
 	forged := *cookie
 	forged.Value = cookie.Value[:len(cookie.Value)-1] + "_"
-	if rec := d.knock(request("GET", "/v1/keys", with(&forged))); rec.Code != 401 {
+	if rec := d.do(request("GET", "/v1/keys", with(&forged))); rec.Code != 401 {
 		t.Errorf("a forged cookie: status %d", rec.Code)
 	}
 	d.now = d.now.Add(sessionTTL - time.Second)
-	if rec := d.knock(request("GET", "/", with(cookie))); rec.Code != 204 {
+	if rec := d.do(request("GET", "/", with(cookie))); rec.Code != 204 {
 		t.Errorf("before its end: status %d", rec.Code)
 	}
 	d.now = d.now.Add(time.Second)
-	if rec := d.knock(request("GET", "/v1/keys", with(cookie))); rec.Code != 401 {
+	if rec := d.do(request("GET", "/v1/keys", with(cookie))); rec.Code != 401 {
 		t.Errorf("after 12 hours: status %d", rec.Code)
 	}
 
@@ -267,7 +267,7 @@ func TestSessions(t *testing.T) {
 		t.Errorf("over TLS: %v", cookie)
 	}
 	overTLS := func(r *http.Request) { r.TLS = &tls.ConnectionState{} }
-	if rec := d.knock(request("GET", "/", with(cookie), overTLS)); rec.Code != 204 {
+	if rec := d.do(request("GET", "/", with(cookie), overTLS)); rec.Code != 204 {
 		t.Errorf("over TLS: status %d", rec.Code)
 	}
 	rec := httptest.NewRecorder()
@@ -275,7 +275,7 @@ func TestSessions(t *testing.T) {
 	if got := rec.Result().Cookies(); len(got) != 1 || got[0].MaxAge >= 0 {
 		t.Errorf("signing out sets %v", got)
 	}
-	if rec := d.knock(request("GET", "/v1/keys", with(cookie), overTLS)); rec.Code != 401 {
+	if rec := d.do(request("GET", "/v1/keys", with(cookie), overTLS)); rec.Code != 401 {
 		t.Errorf("after signing out: status %d", rec.Code)
 	}
 }
@@ -294,35 +294,35 @@ func TestSessionsAreBounded(t *testing.T) {
 	}
 }
 
-func TestBrowsersAreLedToTheLogin(t *testing.T) {
+func TestBrowsersRedirectedToLogin(t *testing.T) {
 	open := func(r *http.Request) bool { return r.URL.Path == "/login" }
 	html := header("Accept", "text/html,application/xhtml+xml,application/json;q=0.1")
-	d := newDoor(t, func(o *Options) { withToken(o); o.IsPublic, o.Base = open, "/console" })
-	rec := d.knock(request("GET", "/keys/key_1?x=1&y=2", html))
+	d := newGuardTest(t, func(o *Options) { withToken(o); o.IsPublic, o.Base = open, "/console" })
+	rec := d.do(request("GET", "/keys/key_1?x=1&y=2", html))
 	to, err := url.Parse(rec.Header().Get("Location"))
 	if rec.Code != http.StatusSeeOther || err != nil || to.Path != "/console/login" || to.Query().Get("back") != "/console/keys/key_1?x=1&y=2" {
 		t.Errorf("%d %v", rec.Code, to)
 	}
-	if rec := d.knock(request("POST", "/new", html, header("Sec-Fetch-Site", "same-origin"))); rec.Header().Get("Location") != "/console/login" {
+	if rec := d.do(request("POST", "/new", html, header("Sec-Fetch-Site", "same-origin"))); rec.Header().Get("Location") != "/console/login" {
 		t.Errorf("%d %s", rec.Code, rec.Header().Get("Location"))
 	}
-	if rec := d.knock(request("GET", "/login", html)); rec.Code != 204 || strings.Contains(d.passed[0], "admin") {
+	if rec := d.do(request("GET", "/login", html)); rec.Code != 204 || strings.Contains(d.passed[0], "admin") {
 		t.Errorf("the login page: %d %q", rec.Code, d.passed)
 	}
-	if rec := d.knock(request("GET", "/keys", header("Accept", "application/json"))); rec.Code != 401 || rec.Header().Get("Content-Type") != "application/problem+json" {
+	if rec := d.do(request("GET", "/keys", header("Accept", "application/json"))); rec.Code != 401 || rec.Header().Get("Content-Type") != "application/problem+json" {
 		t.Errorf("a program: %d %v", rec.Code, rec.Header())
 	}
 	// Without a token there is nothing to sign in with.
-	var refused string
-	d = newDoor(t, func(o *Options) {
+	var rejected string
+	d = newGuardTest(t, func(o *Options) {
 		onLoopback(o)
 		o.ErrorPage = func(w http.ResponseWriter, _ *http.Request, status int, text string) {
-			refused = text
+			rejected = text
 			w.WriteHeader(status)
 		}
 	})
-	if rec := d.knock(request("GET", "/", html)); rec.Code != http.StatusForbidden || !strings.Contains(refused, "this machine only") {
-		t.Errorf("%d %q", rec.Code, refused)
+	if rec := d.do(request("GET", "/", html)); rec.Code != http.StatusForbidden || !strings.Contains(rejected, "this machine only") {
+		t.Errorf("%d %q", rec.Code, rejected)
 	}
 	rec = httptest.NewRecorder()
 	if err := d.guard.SignIn(rec, request("POST", "/login"), ""); err == nil || len(rec.Result().Cookies()) > 0 {

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// rejection is why a request may not pass, and what its sender is told.
+// rejection is why a request is rejected, and the error response.
 type rejection struct {
 	reason     Reason
 	status     int
@@ -53,51 +53,51 @@ func errRateLimited(wait time.Duration) *rejection {
 	}
 }
 
-// seconds is a time in whole seconds, as Retry-After has it.
+// seconds formats a duration in whole seconds, for Retry-After.
 func seconds(d time.Duration) string { return strconv.Itoa(int(d.Seconds())) }
 
-func (g *Authenticator) report(r *http.Request, no *rejection) {
+func (g *Authenticator) report(r *http.Request, rej *rejection) {
 	if g.OnReject != nil {
-		g.OnReject(Rejection{Reason: no.reason, From: g.clientIP(r)})
+		g.OnReject(Rejection{Reason: rej.reason, From: g.clientIP(r)})
 	}
 }
 
-// reject answers a request that may not pass. Browsers that have not signed in are led to where they can.
-func (g *Authenticator) reject(w http.ResponseWriter, r *http.Request, no *rejection) {
-	g.report(r, no)
+// reject writes the error response. Browsers without a session are redirected to the login page.
+func (g *Authenticator) reject(w http.ResponseWriter, r *http.Request, rej *rejection) {
+	g.report(r, rej)
 	h := w.Header()
-	if no.retryAfter > 0 {
-		h.Set("Retry-After", seconds(no.retryAfter))
+	if rej.retryAfter > 0 {
+		h.Set("Retry-After", seconds(rej.retryAfter))
 	}
 	switch {
 	case g.IsAPI(r):
-		if no.status == http.StatusUnauthorized {
+		if rej.status == http.StatusUnauthorized {
 			h.Set("WWW-Authenticate", `Bearer realm="docsgate"`)
 		}
 		h.Set("Content-Type", "application/problem+json")
-		w.WriteHeader(no.status)
-		body, _ := json.Marshal(map[string]any{ // texts and a number: it cannot fail
-			"type": "about:blank", "title": http.StatusText(no.status), "status": no.status, "detail": no.text, "code": no.code,
+		w.WriteHeader(rej.status)
+		body, _ := json.Marshal(map[string]any{ // cannot fail: strings and a number
+			"type": "about:blank", "title": http.StatusText(rej.status), "status": rej.status, "detail": rej.text, "code": rej.code,
 		})
-		_, _ = w.Write(append(body, '\n')) // a client that is gone has no use for it
-	case no.reason == NoCredential && g.CanSignIn():
+		_, _ = w.Write(append(body, '\n')) // the client may be gone
+	case rej.reason == NoCredential && g.CanSignIn():
 		to := g.Base + "/login"
 		if r.Method == http.MethodGet && r.URL.RequestURI() != "/" {
 			to += "?back=" + url.QueryEscape(g.Base+r.URL.RequestURI())
 		}
 		http.Redirect(w, r, to, http.StatusSeeOther)
 	case g.ErrorPage != nil:
-		g.ErrorPage(w, r, no.status, no.text)
+		g.ErrorPage(w, r, rej.status, rej.text)
 	default:
 		h.Set("Content-Type", "text/plain; charset=utf-8")
-		w.WriteHeader(no.status)
-		_, _ = w.Write([]byte(no.text + "\n"))
+		w.WriteHeader(rej.status)
+		_, _ = w.Write([]byte(rej.text + "\n"))
 	}
 }
 
-// setSecurityHeaders sets the headers of all answers. A page may set others: its own policy, or that it can be kept. The policy on
-// referrers must not be stricter: without a referrer browsers leave out the origin of forms too, by which those of other
-// sites are told.
+// setSecurityHeaders sets the default headers of all responses. Handlers may override them, such as the content security policy
+// or caching. Referrer-Policy must not be stricter: with no-referrer, browsers send "Origin: null" with forms, and the CSRF check
+// needs the origin.
 func setSecurityHeaders(h http.Header) {
 	h.Set("Content-Security-Policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 	h.Set("X-Content-Type-Options", "nosniff")

@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// checkLoopback says why a request cannot be trusted to come from this machine, and from somebody who means it; nil if it can.
+// checkLoopback rejects requests that do not verifiably come from this machine, and those for an unknown host name.
 func (g *Authenticator) checkLoopback(r *http.Request) *rejection {
-	// What a proxy passes on comes from this machine, too, wherever the client is. Not all proxies say so: nginx adds no
-	// header by itself, but spoke HTTP/1.0 for decades, which no browser does.
+	// Requests through a local proxy come from this machine, too, wherever the client is. Not all proxies add a header: nginx
+	// adds none by default, but it used HTTP/1.0 for decades, which no browser does.
 	if r.ProtoMajor == 1 && r.ProtoMinor == 0 {
 		return errProxied
 	}
@@ -21,7 +21,7 @@ func (g *Authenticator) checkLoopback(r *http.Request) *rejection {
 	}
 	switch local := r.Context().Value(http.LocalAddrContextKey).(type) {
 	case *net.UnixAddr:
-		return nil // no browser can be led here, so that the name does not matter
+		return nil // a browser cannot connect to a unix socket, so the host name does not matter
 	case net.Addr:
 		here, err := netip.ParseAddrPort(local.String())
 		there, ok := remoteIP(r)
@@ -37,7 +37,7 @@ func (g *Authenticator) checkLoopback(r *http.Request) *rejection {
 	return nil
 }
 
-// isForwardingHeader tells whether a header is one that proxies add.
+// isForwardingHeader reports whether proxies add a header of this name.
 func isForwardingHeader(name string) bool {
 	switch name {
 	case "Forwarded", "Via", "X-Real-Ip", "X-Client-Ip", "True-Client-Ip", "Cf-Connecting-Ip":
@@ -47,8 +47,8 @@ func isForwardingHeader(name string) bool {
 	}
 }
 
-// isAllowedHost tells whether a name can only mean this machine, or is one of Hosts. Of any other name a stranger may say that it
-// is this machine (DNS rebinding).
+// isAllowedHost reports whether a host name always resolves to this machine, or is in Hosts. An attacker can make any other name
+// resolve to this machine (DNS rebinding).
 func (g *Authenticator) isAllowedHost(host string) bool {
 	name := host
 	if h, _, err := net.SplitHostPort(host); err == nil {

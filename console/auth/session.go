@@ -15,25 +15,25 @@ const (
 	sessionTTL       = 12 * time.Hour
 	maxSessions      = 1000
 	cookieName       = "docsgate"
-	secureCookieName = "__Host-" + cookieName // browsers take it only over TLS, for this one host and all of it
+	secureCookieName = "__Host-" + cookieName // browsers accept it only over TLS, with Path=/ and without Domain
 )
 
-// Sessions are the browsers that have signed in. The zero Sessions has none. Guards may share one, at a time or one after the
-// other: a session is good for the admin token that it was begun with, and for no other. Safe for concurrent use.
+// Sessions are the sessions of signed-in browsers. The zero value is empty. Authenticators can share it: a session is valid only
+// for the admin token with which it was created. Safe for concurrent use.
 type Sessions struct {
 	mu      sync.Mutex
 	expires map[[sha256.Size]byte]time.Time // by sessionKey
 }
 
-// sessionKey does not tell what a cookie holds, and is another for another admin token.
+// sessionKey hashes the cookie together with the admin token: it reveals neither, and differs for another admin token.
 func sessionKey(token keys.Digest, cookie string) [sha256.Size]byte {
 	return sha256.Sum256(append(token[:], cookie...))
 }
 
-// create returns the content of a new cookie.
+// create creates a session and returns the value of its cookie.
 func (s *Sessions) create(token keys.Digest, now time.Time) string {
 	var raw [32]byte
-	_, _ = rand.Read(raw[:]) // never fails: the process ends instead
+	_, _ = rand.Read(raw[:]) // never fails: it crashes the program instead
 	value := base64.RawURLEncoding.EncodeToString(raw[:])
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -47,7 +47,7 @@ func (s *Sessions) create(token keys.Digest, now time.Time) string {
 	return value
 }
 
-// evict forgets the sessions that are over, or else the oldest. The caller holds mu.
+// evict deletes expired sessions, or the oldest if none is expired. The caller holds mu.
 func (s *Sessions) evict(now time.Time) {
 	var oldest [sha256.Size]byte
 	var first time.Time
@@ -81,7 +81,7 @@ func (s *Sessions) end(token keys.Digest, value string) {
 	delete(s.expires, sessionKey(token, value))
 }
 
-// SignInError is why somebody was not let in: the status, and a sentence for them.
+// SignInError is a failed sign-in: the status and text of the error response.
 type SignInError struct {
 	Status     int
 	Text       string
@@ -94,20 +94,20 @@ func (e *SignInError) Error() string { return e.Text }
 // CanSignIn reports whether there is an admin token to sign in with.
 func (g *Authenticator) CanSignIn() bool { return !g.token.IsZero() }
 
-// SignIn checks an admin token and, if it is right, lets the browser in with a cookie for 12 hours. Any error is a
-// *SignInError. With 429 the answer has got the header Retry-After.
+// SignIn checks an admin token and, if it is right, sets the cookie of a new session, which lasts 12 hours. Every error is a
+// *SignInError. With status 429 it also sets the header Retry-After.
 func (g *Authenticator) SignIn(w http.ResponseWriter, r *http.Request, token string) error {
 	if !g.CanSignIn() {
 		return &SignInError{Status: http.StatusForbidden, Text: "No admin token is configured, so there is no sign-in."}
 	}
-	if no := g.check(g.clientIP(r), token); no != nil {
-		g.report(r, no)
+	if rej := g.check(g.clientIP(r), token); rej != nil {
+		g.report(r, rej)
 		text := "This is not the admin token."
-		if no.retryAfter > 0 {
-			text = no.text
-			w.Header().Set("Retry-After", seconds(no.retryAfter))
+		if rej.retryAfter > 0 {
+			text = rej.text
+			w.Header().Set("Retry-After", seconds(rej.retryAfter))
 		}
-		return &SignInError{Status: no.status, Text: text, RetryAfter: no.retryAfter}
+		return &SignInError{Status: rej.status, Text: text, RetryAfter: rej.retryAfter}
 	}
 	if old, err := r.Cookie(cookieNameFor(r)); err == nil {
 		g.Sessions.end(g.token, old.Value)
@@ -116,7 +116,7 @@ func (g *Authenticator) SignIn(w http.ResponseWriter, r *http.Request, token str
 	return nil
 }
 
-// SignOut ends the browser's session and takes its cookie back.
+// SignOut ends the browser's session and deletes its cookie.
 func (g *Authenticator) SignOut(w http.ResponseWriter, r *http.Request) {
 	if old, err := r.Cookie(cookieNameFor(r)); err == nil {
 		g.Sessions.end(g.token, old.Value)
@@ -124,7 +124,7 @@ func (g *Authenticator) SignOut(w http.ResponseWriter, r *http.Request) {
 	http.SetCookie(w, cookieFor(r, "", -1))
 }
 
-// SignedIn reports whether a request comes with the cookie of a session.
+// SignedIn reports whether a request has the cookie of a valid session.
 func (g *Authenticator) SignedIn(r *http.Request) bool { return g.signedIn(r) }
 
 func (g *Authenticator) signedIn(r *http.Request) bool {
@@ -147,7 +147,7 @@ func cookieNameFor(r *http.Request) string {
 }
 
 func cookieFor(r *http.Request, value string, maxAge int) *http.Cookie {
-	return &http.Cookie{ //nolint:gosec // Secure wherever there is TLS; without, a browser would not send it back
+	return &http.Cookie{ //nolint:gosec // Secure with TLS; without TLS, a browser would not send it back
 		Name: cookieNameFor(r), Value: value, Path: "/", MaxAge: maxAge,
 		HttpOnly: true, Secure: r.TLS != nil, SameSite: http.SameSiteStrictMode,
 	}

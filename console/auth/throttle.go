@@ -9,18 +9,18 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// How many wrong tokens are taken from one place, and from all: so many at once, then one in each span of time.
+// Token buckets for wrong tokens, per client and in total: the burst, and the interval in which one token is refilled.
 const (
 	perClientBurst    = 10
 	perClientInterval = 6 * time.Second
 	globalBurst       = 200
 	globalInterval    = time.Second
 
-	maxClients = 10_000 // that are remembered
+	maxClients = 10_000 // in the LRU cache
 )
 
-// limiter counts wrong tokens by where they come from. Once too many came from everywhere, a place has only one try left,
-// which is enough for those who know the token. It is to be used by one at a time.
+// limiter limits the rate of wrong tokens per client prefix and in total. When the total is exhausted, each client has a single
+// attempt left, which is enough for one that knows the token. Not safe for concurrent use.
 type limiter struct {
 	clients *lru.Cache[string, *rate.Limiter]
 	all     *rate.Limiter
@@ -29,12 +29,12 @@ type limiter struct {
 func newLimiter() *limiter {
 	places, err := lru.New[string, *rate.Limiter](maxClients)
 	if err != nil {
-		panic(err) // only for a size below one
+		panic(err) // only if the size is not positive
 	}
 	return &limiter{clients: places, all: rate.NewLimiter(rate.Every(globalInterval), globalBurst)}
 }
 
-// wait is how long a place has to wait before a token from it is looked at; 0: it is looked at now.
+// wait returns how long a client has to wait until its next token is checked; 0: it is checked now.
 func (t *limiter) wait(from string, now time.Time) time.Duration {
 	place, known := t.clients.Get(clientPrefix(from))
 	if !known {
@@ -42,7 +42,7 @@ func (t *limiter) wait(from string, now time.Time) time.Duration {
 	}
 	need := 1.0
 	if t.all.TokensAt(now) < 1 {
-		need = perClientBurst // that is: no wrong token for a while
+		need = perClientBurst // a full bucket: no recent wrong token
 	}
 	lack := need - place.TokensAt(now)
 	if lack <= 0 {
@@ -63,8 +63,8 @@ func (t *limiter) failed(from string, now time.Time) {
 	t.all.AllowN(now, 1)
 }
 
-// clientPrefix is the network that one client may have all addresses of: with IPv6 that is a /56. Whoever has a /48, which tunnels
-// give away, then has 256 places, and not more than are remembered.
+// clientPrefix returns the network that one client can own: the address for IPv4, the /56 for IPv6. A /48, as tunnel brokers
+// assign it, then has 256 buckets, far fewer than the cache holds.
 func clientPrefix(from string) string {
 	ip, err := netip.ParseAddr(from)
 	if err != nil {

@@ -14,14 +14,14 @@ func from(ip string) func(*http.Request) {
 	return func(r *http.Request) { r.RemoteAddr = "[" + ip + "]:4711" }
 }
 
-func TestGuessingIsSlow(t *testing.T) {
-	d := newDoor(t, withToken)
+func TestWrongTokensThrottled(t *testing.T) {
+	d := newGuardTest(t, withToken)
 	for i := range perClientBurst {
-		if rec := d.knock(request("GET", "/v1/keys", bearing("wrong"))); rec.Code != 401 {
+		if rec := d.do(request("GET", "/v1/keys", bearing("wrong"))); rec.Code != 401 {
 			t.Fatalf("attempt %d: status %d", i, rec.Code)
 		}
 	}
-	rec := d.knock(request("GET", "/v1/keys", bearing(adminToken)))
+	rec := d.do(request("GET", "/v1/keys", bearing(adminToken)))
 	wait, err := strconv.Atoi(rec.Header().Get("Retry-After"))
 	if rec.Code != http.StatusTooManyRequests || err != nil || wait < 1 || wait > 6 {
 		t.Fatalf("after %d wrong tokens: status %d, Retry-After %q", perClientBurst, rec.Code, rec.Header().Get("Retry-After"))
@@ -32,34 +32,34 @@ func TestGuessingIsSlow(t *testing.T) {
 	if err := d.guard.SignIn(answer, request("POST", "/login"), adminToken); !errors.As(err, &no) || no.Status != 429 || answer.Header().Get("Retry-After") == "" {
 		t.Errorf("the login: %v", err)
 	}
-	if rec := d.knock(request("GET", "/v1/keys", bearing(adminToken), from("192.0.2.8"))); rec.Code != 204 {
+	if rec := d.do(request("GET", "/v1/keys", bearing(adminToken), from("192.0.2.8"))); rec.Code != 204 {
 		t.Errorf("another client is locked out: status %d", rec.Code)
 	}
 	d.now = d.now.Add(time.Duration(wait) * time.Second)
-	if rec := d.knock(request("GET", "/v1/keys", bearing(adminToken))); rec.Code != 204 {
+	if rec := d.do(request("GET", "/v1/keys", bearing(adminToken))); rec.Code != 204 {
 		t.Errorf("after Retry-After: status %d", rec.Code)
 	}
 }
 
 // One client has as many addresses of its network as it likes.
-func TestANetworkCountsAsOneClient(t *testing.T) {
-	d := newDoor(t, withToken)
+func TestThrottlePerNetwork(t *testing.T) {
+	d := newGuardTest(t, withToken)
 	for i := range perClientBurst {
-		d.knock(request("GET", "/v1/keys", bearing("wrong"), from(fmt.Sprintf("2001:db8::%x", i+1))))
+		d.do(request("GET", "/v1/keys", bearing("wrong"), from(fmt.Sprintf("2001:db8::%x", i+1))))
 	}
-	if rec := d.knock(request("GET", "/v1/keys", bearing("wrong"), from("2001:db8:0:ff::ffff"))); rec.Code != 429 {
+	if rec := d.do(request("GET", "/v1/keys", bearing("wrong"), from("2001:db8:0:ff::ffff"))); rec.Code != 429 {
 		t.Errorf("the same /56: status %d", rec.Code)
 	}
-	if rec := d.knock(request("GET", "/v1/keys", bearing("wrong"), from("2001:db8:0:100::1"))); rec.Code != 401 {
+	if rec := d.do(request("GET", "/v1/keys", bearing("wrong"), from("2001:db8:0:100::1"))); rec.Code != 401 {
 		t.Errorf("another /56: status %d", rec.Code)
 	}
 }
 
-// Many clients together have few attempts left, but whoever knows the token gets in.
-func TestGuessingFromManyPlacesIsSlow(t *testing.T) {
-	d := newDoor(t, withToken)
+// Many clients together have few attempts left, but the right token is still accepted.
+func TestWrongTokensThrottledInTotal(t *testing.T) {
+	d := newGuardTest(t, withToken)
 	attempt := func(i int, token string) int {
-		return d.knock(request("GET", "/v1/keys", bearing(token), from(fmt.Sprintf("2001:db8:%x::1", i)))).Code
+		return d.do(request("GET", "/v1/keys", bearing(token), from(fmt.Sprintf("2001:db8:%x::1", i)))).Code
 	}
 	for i := range globalBurst {
 		attempt(i, "wrong")
@@ -75,7 +75,7 @@ func TestGuessingFromManyPlacesIsSlow(t *testing.T) {
 	}
 }
 
-func TestThrottleRemembersSoMuchAndNoMore(t *testing.T) {
+func TestThrottleCacheBounded(t *testing.T) {
 	throttle := newLimiter()
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	for i := range maxClients + 10 {

@@ -11,35 +11,35 @@ import (
 	"github.com/docsgate/docsgate/keys/registry"
 )
 
-// ErrAgentNotListed says that a draft or an import names a placeholder as an agent that is not one of Desk.Agents. An error that
-// is this one also joins *registry.FieldErrors of the field agent, in *registry.ImportErrors with an import.
+// ErrAgentNotListed means that a new or imported key has a placeholder as its agent that is not in Service.Agents. Errors that
+// match it also wrap a *registry.FieldError for the field "agent", inside a *registry.ImportError for an import.
 var ErrAgentNotListed = errors.New("the agent is not listed in the configuration")
 
-// notListed has the same words for every placeholder, whatever it stands for: whoever asks must not learn what exists.
+// notListed is the same for every placeholder, so that it does not reveal which variables and files exist.
 const notListed = "this reference is not listed in the configuration: add it to the agents of docsgate_console. " +
 	"The id of a key of another feed can be used without being listed"
 
-// notListedError is ErrAgentNotListed with the fields.
+// notListedError is an ErrAgentNotListed with its field errors.
 type notListedError struct{ fields error }
 
 // Error implements error.
 func (e *notListedError) Error() string { return e.fields.Error() }
 
-// Unwrap returns what is wrong with the fields.
+// Unwrap returns the field errors.
 func (e *notListedError) Unwrap() error { return e.fields }
 
 // Is reports whether the target is ErrAgentNotListed.
 func (*notListedError) Is(target error) bool { return target == ErrAgentNotListed }
 
-// isAllowedAgent reports whether a key that is made here may name a text as its agent: a listed placeholder, or anything that is not
-// one, which can only be the id of a key.
+// isAllowedAgent reports whether a new key may have this agent reference: a listed placeholder, or a text that is not a
+// placeholder and can therefore only be a key ID.
 func (d *Service) isAllowedAgent(agent string) bool {
 	agent = strings.TrimSpace(agent)
 	return d.AnyAgent || !strings.HasPrefix(agent, "{") || slices.Contains(d.Agents, agent)
 }
 
-// Create is Registry.Create for users of this desk: a placeholder that is not listed is ErrAgentNotListed, before anything else
-// is looked at, and leaves an audit entry.
+// Create is Registry.Create with the allow-list of agents: a placeholder that is not listed is an ErrAgentNotListed, checked
+// before anything else, and is recorded in the audit trail.
 func (d *Service) Create(ctx context.Context, by registry.Actor, draft registry.CreateRequest) (*registry.CreateResult, error) {
 	if !d.isAllowedAgent(draft.Agent) {
 		if err := d.Registry.Rejected(ctx, by, "a key for an agent that is not listed", draft.Agent); err != nil {
@@ -50,8 +50,8 @@ func (d *Service) Create(ctx context.Context, by registry.Actor, draft registry.
 	return d.Registry.Create(ctx, by, draft)
 }
 
-// Import is Registry.Import for users of this desk, as Create is Registry.Create, also for a dry run. A dry run leaves an audit
-// entry, whatever comes of it.
+// Import is Registry.Import with the allow-list of agents, as in Create, for dry runs too. Every dry run is recorded in the audit
+// trail, whatever its result.
 func (d *Service) Import(ctx context.Context, by registry.Actor, items []registry.Import, dry bool) ([]registry.ImportResult, error) {
 	var faults []error
 	var agents []string
@@ -81,19 +81,19 @@ func (d *Service) Import(ctx context.Context, by registry.Actor, items []registr
 	return d.Registry.Import(ctx, by, items, dry)
 }
 
-// Agent is what a key may be bound to.
+// Agent is an agent that a key can be bound to.
 type Agent struct {
 	Reference string // a placeholder, or the id of a key of another feed
 	Name      string // of that key; empty for a placeholder
 }
 
 const (
-	maxOffered = 200  // keys of other feeds at most
-	maxScanned = 5000 // among so many keys of all feeds, the newest
+	maxOffered = 200  // maximum number of keys of other feeds
+	maxScanned = 5000 // of the newest keys of all feeds
 )
 
-// Offers returns agents to choose from: those that are listed, and keys of other feeds that have an agent. more reports whether
-// there may be further ones of those.
+// Offers returns the agents to choose from: the listed references, and agent-bound keys of other feeds. more reports whether
+// there may be further such keys.
 func (d *Service) Offers() (listed, others []Agent, more bool) {
 	for _, reference := range d.Agents {
 		listed = append(listed, Agent{Reference: reference})

@@ -10,8 +10,8 @@ import (
 	"github.com/docsgate/docsgate/keys/registry"
 )
 
-// List returns one page of keys. A zero q.Now is the time now. It reads one record of the registry for each key on the page
-// that the gate issued.
+// List returns one page of keys, the cursor of the next page and the total number of matches. A zero q.Now means the current
+// time. It reads one registry record per issued key on the page.
 func (d *Service) List(q keyindex.Query) (page []Key, next string, total int, err error) {
 	if q.Now.IsZero() {
 		q.Now = d.now()
@@ -29,7 +29,7 @@ func (d *Service) List(q keyindex.Query) (page []Key, next string, total int, er
 
 // Show returns a key of any feed, or registry.ErrNotFound.
 func (d *Service) Show(ctx context.Context, id string) (Key, error) {
-	// The registry first: what it says is at least as new as the store.
+	// The registry first: its record is at least as new as the key in the store.
 	rec, err := d.Registry.Get(ctx, id)
 	if err == nil {
 		return d.FromRecord(rec), nil
@@ -40,10 +40,10 @@ func (d *Service) Show(ctx context.Context, id string) (Key, error) {
 	return Key{}, err
 }
 
-// maxID is more than any key's ID has.
+// maxID is longer than any key ID.
 const maxID = 200
 
-// Audit is Registry.Audit, and returns nothing for a text that cannot be the ID of a key.
+// Audit is Registry.Audit. It returns no entries for a text that cannot be a key ID.
 func (d *Service) Audit(ctx context.Context, key string, before uint64, limit int) ([]registry.AuditEntry, error) {
 	if len(key) > maxID || strings.ContainsRune(key, 0) {
 		return nil, nil
@@ -51,10 +51,10 @@ func (d *Service) Audit(ctx context.Context, key string, before uint64, limit in
 	return d.Registry.Audit(ctx, key, before, limit)
 }
 
-// FromRecord is the view of a record that the registry has just returned.
+// FromRecord returns the Key of a record that the registry has just returned.
 func (d *Service) FromRecord(r *registry.Record) Key { return d.fromIssued(r, d.now()) }
 
-// fromIndex is the view of a key in the catalog.
+// fromIndex returns the Key of a key in the index.
 func (d *Service) fromIndex(ctx context.Context, k *keys.Key, now time.Time) Key {
 	if k.Feed == d.Feed {
 		if rec, err := d.Registry.Get(ctx, k.ID); err == nil {
@@ -64,7 +64,7 @@ func (d *Service) fromIndex(ctx context.Context, k *keys.Key, now time.Time) Key
 	return d.fromKey(k, now)
 }
 
-// fromIssued is the view of a record.
+// fromIssued returns the Key of a registry record.
 func (d *Service) fromIssued(r *registry.Record, now time.Time) Key {
 	k, problem := d.Registry.Key(r)
 	k.Feed = d.Feed
@@ -79,7 +79,7 @@ func (d *Service) fromIssued(r *registry.Record, now time.Time) Key {
 	return v
 }
 
-// fromKey is the view of what every feed tells of a key.
+// fromKey returns the Key with the fields that every feed has.
 func (d *Service) fromKey(k *keys.Key, now time.Time) Key {
 	v := Key{
 		ID: k.ID, Name: k.Name, Feed: k.Feed, Issued: k.Feed == d.Feed, Binding: k.Binding.Kind().String(),
@@ -107,7 +107,7 @@ func (d *Service) now() time.Time {
 	return time.Now()
 }
 
-// Mask is what is shown of a token of which the hint is known: "dgk_...a1B2"; without a hint nothing.
+// Mask returns the masked token for a hint, such as "dgk_...a1B2", or "" without a hint.
 func Mask(hint string) string {
 	if hint == "" {
 		return ""
@@ -115,7 +115,7 @@ func Mask(hint string) string {
 	return keys.TokenPrefix + "..." + hint
 }
 
-// StateOf is the word for what a key is at a time, as Key.State has it.
+// StateOf returns the value of Key.State for a key's status.
 func StateOf(standing keys.Reason) string {
 	if standing == keys.Allowed {
 		return keys.Active.String()

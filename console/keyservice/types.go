@@ -1,4 +1,4 @@
-// Package keyservice shows keys to people: what the API and the page tell of a key, in one place.
+// Package keyservice is the read model and the operations on keys that the API and the web pages share.
 package keyservice
 
 import (
@@ -12,51 +12,52 @@ import (
 	"github.com/docsgate/docsgate/keys/usage"
 )
 
-// Service is all that a console works with.
+// Service gives the API and the web pages access to the keys. Its methods are safe for concurrent use; the fields must not be
+// changed after the first call.
 type Service struct {
 	Registry *registry.Registry // keys that the gate issued; they can be changed
 	Index    *keyindex.Index    // keys of all feeds
 	Store    *keys.Store
 	Usage    *usage.Counter
-	Feed     string           // the name of the registry's feed in Store; keys of other feeds can only be looked at
+	Feed     string           // the name of the registry's feed in Store; keys of other feeds are read-only
 	Now      func() time.Time // nil: time.Now
 
-	// Sources lists DocsGPT's sources. Its errors are shown to people and hold no secret. nil: the gate has no credential
-	// that could.
+	// Sources lists DocsGPT's sources. Its errors are shown to users and must not contain secrets. nil: the gate has no
+	// credential to list them.
 	Sources func(ctx context.Context) ([]Source, error)
 
-	// TestQuery asks a question through the gate with a token, as a widget would, and writes the event stream of the answer to
-	// w as it comes. The status is the gate's. nil: that cannot be done here.
+	// TestQuery sends a question through the gate with a token, as a widget would, and copies the event stream of the response to
+	// w as it arrives. It returns the gate's status. nil: not available.
 	TestQuery func(ctx context.Context, token, question string, w io.Writer) (status int, err error)
 
-	// Agents are the placeholders, {env.NAME} or {file.PATH}, that keys made here may name as their agents; others are rejected,
-	// all with the same words. Ids of keys of other feeds may be named without.
+	// Agents is the allow-list of placeholders, {env.NAME} or {file.PATH}, that new keys can have as their agents. All others are
+	// rejected with the same error. IDs of keys of other feeds do not have to be listed.
 	Agents []string
-	// AnyAgent lets every placeholder be named: for those who can read the gate's environment and files by themselves.
+	// AnyAgent allows every placeholder. It is for users who can read the gate's environment and files anyway.
 	AnyAgent bool
 
-	GateURL string // where clients reach the gate, such as "https://ask.example.com"; empty: not known
+	GateURL string // public URL of the gate, such as "https://ask.example.com"; empty: unknown
 }
 
 // Source is a source of DocsGPT.
 type Source struct{ ID, Name string }
 
-// Key is what is told of a key. It holds no secret.
+// Key is a key as the API and the pages show it. It contains no secret.
 type Key struct {
 	ID      string
 	Name    string
 	Feed    string   // name of the feed
-	Issued  bool     // by the gate: it can be changed here
+	Issued  bool     // issued by the gate, so it can be changed here
 	Binding string   // "source" or "agent"
-	Sources []string // with an agent binding those of the agent, where the feed knows them
-	Agent   string   // the reference of an agent binding: {env.NAME}, {file.PATH}, a key's ID, "sealed", or "" if it is not known
+	Sources []string // for an agent binding the agent's sources, if the feed knows them
+	Agent   string   // reference of an agent binding: {env.NAME}, {file.PATH}, a key ID, "sealed" (stored encrypted); "": unknown
 
-	Masked                    string    // "dgk_...a1B2"; empty if nothing of the token is known
+	Masked                    string    // "dgk_...a1B2"; empty if the last characters are unknown
 	State                     string    // "active", "disabled", "not_yet_valid", "expired", "revoked" or "unusable"
-	UnusableReason            string    // why an unusable key is, for people; else empty
-	Created, Changed, Rotated time.Time // zero: not known, never
-	NotBefore, Expires        time.Time // zero: no bound
-	PreviousTokenExpires      time.Time // until when a replaced token counts yet; zero: there is none
+	UnusableReason            string    // human-readable; empty if the key is usable
+	Created, Changed, Rotated time.Time // zero: unknown, or never
+	NotBefore, Expires        time.Time // zero: no limit
+	PreviousTokenExpires      time.Time // end of the latest grace period; zero: no previous token is valid
 	Prompt, Chunks, Retriever string
 
 	Use usage.Stats

@@ -25,17 +25,17 @@ var (
 
 const agentKey = "5f0c2b7e-1d34-4a6b-8c9d-0123456789ab"
 
-// desk is a desk over a registry in memory and a file feed's keys.
-type desk struct {
+// serviceTest is a desk over a registry in memory and a file feed's keys.
+type serviceTest struct {
 	*keyservice.Service
 	t    *testing.T
 	time time.Time
 	env  string // what {env.AGENT} stands for
 }
 
-func newDesk(t *testing.T) *desk {
+func newServiceTest(t *testing.T) *serviceTest {
 	t.Helper()
-	d := &desk{t: t, time: noon, env: agentKey}
+	d := &serviceTest{t: t, time: noon, env: agentKey}
 	now := func() time.Time { return d.time }
 	storage := memstorage.New()
 	r, err := registry.New(registry.Options{
@@ -66,7 +66,7 @@ func newDesk(t *testing.T) *desk {
 	return d
 }
 
-func (d *desk) create(draft registry.CreateRequest) *registry.CreateResult {
+func (d *serviceTest) create(draft registry.CreateRequest) *registry.CreateResult {
 	d.t.Helper()
 	made, err := d.Registry.Create(d.t.Context(), by, draft)
 	if err != nil {
@@ -76,7 +76,7 @@ func (d *desk) create(draft registry.CreateRequest) *registry.CreateResult {
 }
 
 // all lists everything, by name.
-func (d *desk) all() map[string]keyservice.Key {
+func (d *serviceTest) all() map[string]keyservice.Key {
 	d.t.Helper()
 	page, _, total, err := d.List(keyindex.Query{})
 	if err != nil || total != len(page) {
@@ -89,8 +89,8 @@ func (d *desk) all() map[string]keyservice.Key {
 	return byName
 }
 
-func TestAKeyLooksTheSameWhereverItIsShown(t *testing.T) {
-	d := newDesk(t)
+func TestListAndShowAgree(t *testing.T) {
+	d := newServiceTest(t)
 	made := d.create(registry.CreateRequest{Name: "site", Sources: []string{"s1"}, Prompt: "p", Chunks: "2", Retriever: "classic", Expires: noon.Add(48 * time.Hour)})
 	d.create(registry.CreateRequest{Name: "env", Agent: "{env.AGENT}"})
 	d.create(registry.CreateRequest{Name: "sealed", AgentKey: agentKey})
@@ -142,8 +142,8 @@ func TestAKeyLooksTheSameWhereverItIsShown(t *testing.T) {
 	}
 }
 
-func TestStatesInWords(t *testing.T) {
-	d := newDesk(t)
+func TestStateOf(t *testing.T) {
+	d := newServiceTest(t)
 	cases := []struct {
 		name  string
 		draft registry.CreateRequest
@@ -178,8 +178,8 @@ func TestStatesInWords(t *testing.T) {
 	}
 }
 
-func TestAnUnusableKeyTellsWhy(t *testing.T) {
-	d := newDesk(t)
+func TestUnusableReason(t *testing.T) {
+	d := newServiceTest(t)
 	made := d.create(registry.CreateRequest{Name: "env", Agent: "{env.AGENT}"})
 	d.env = ""
 	k, err := d.Show(t.Context(), made.Record.ID)
@@ -188,8 +188,8 @@ func TestAnUnusableKeyTellsWhy(t *testing.T) {
 	}
 }
 
-func TestOldTokensThatAreOverAreNotTold(t *testing.T) {
-	d := newDesk(t)
+func TestExpiredPreviousTokensOmitted(t *testing.T) {
+	d := newServiceTest(t)
 	made := d.create(registry.CreateRequest{Name: "a", Sources: []string{"s1"}})
 	if _, err := d.Registry.Rotate(t.Context(), by, made.Record.ID, time.Hour); err != nil {
 		t.Fatal(err)
@@ -200,8 +200,8 @@ func TestOldTokensThatAreOverAreNotTold(t *testing.T) {
 	}
 }
 
-func TestShowOfNoKey(t *testing.T) {
-	d := newDesk(t)
+func TestShowUnknownKey(t *testing.T) {
+	d := newServiceTest(t)
 	if _, err := d.Show(t.Context(), "nobody"); !errors.Is(err, registry.ErrNotFound) {
 		t.Error(err)
 	}

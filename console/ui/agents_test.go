@@ -11,8 +11,8 @@ import (
 )
 
 // The form offers what the configuration lists and keys of other feeds, and takes nothing else.
-func TestAgentsToChoose(t *testing.T) {
-	w := newWorld(t)
+func TestOffers(t *testing.T) {
+	w := newTestServer(t)
 	form := w.get("/new")
 	w.want(form, http.StatusOK, "{env.A}", "{env.BOT_KEY}", "partner.2025")
 	if strings.Contains(form.body, "status-page") || strings.Contains(form.body, `name="agent_id"`) {
@@ -22,7 +22,7 @@ func TestAgentsToChoose(t *testing.T) {
 	if key := w.desk.Store.Lookup(keys.DigestOf(byPlaceholder)); key == nil || key.Binding.Agent.IsZero() {
 		t.Errorf("%+v", key)
 	}
-	send := func(pairs ...string) answer {
+	send := func(pairs ...string) response {
 		return w.post("/new", append([]string{"nonce", w.field(w.get("/new").body, "nonce"), "name", "n", "binding", "agent"}, pairs...)...)
 	}
 	before := w.count()
@@ -40,8 +40,8 @@ func TestAgentsToChoose(t *testing.T) {
 }
 
 // An ID can be typed where not all are offered.
-func TestMoreAgentsThanAreOffered(t *testing.T) {
-	w := newWorld(t)
+func TestOffersLimit(t *testing.T) {
+	w := newTestServer(t)
 	var many fixtures.ReadOnlyFeed
 	for i := range 300 {
 		id := fmt.Sprintf("agent_%03d", i)
@@ -58,8 +58,8 @@ func TestMoreAgentsThanAreOffered(t *testing.T) {
 }
 
 // Where there is nothing to choose the form says so.
-func TestNoAgentsToChoose(t *testing.T) {
-	w := newWorld(t)
+func TestNoAgentsOffered(t *testing.T) {
+	w := newTestServer(t)
 	w.desk.Agents = nil
 	w.desk.Store.Remove(fixtures.ReadOnlyFeed{}.Name())
 	w.want(w.get("/new"), http.StatusOK, "No agents are listed.", "docsgate_console")

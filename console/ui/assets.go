@@ -16,7 +16,7 @@ import (
 //go:embed assets templates
 var files embed.FS
 
-// asset is a file of the page. Its name holds a hash of its content, so browsers may keep it for ever.
+// asset is a static file. Its name contains a hash of its content, so browsers can cache it forever.
 type asset struct {
 	name    string // such as "page.1a2b3c4d5e6f.css"
 	mime    string
@@ -24,14 +24,14 @@ type asset struct {
 }
 
 var (
-	assetsByFile = loadAssets() // by the name in the folder
+	assetsByFile = loadAssets() // by file name
 	assetsByName = byName(assetsByFile)
 )
 
 func loadAssets() map[string]*asset {
 	entries, err := fs.ReadDir(files, "assets")
 	if err != nil {
-		panic(err) // it is in the binary: a fault of the program
+		panic(err) // embedded in the binary, so this is a bug
 	}
 	all := make(map[string]*asset, len(entries))
 	for _, entry := range entries {
@@ -50,7 +50,7 @@ func loadAssets() map[string]*asset {
 	return all
 }
 
-// mimeOf does not ask the system, whose table may call scripts something that browsers then refuse.
+// mimeOf does not use the system's table for scripts and styles: it may have a type that browsers reject.
 func mimeOf(ext string) string {
 	switch ext {
 	case ".css":

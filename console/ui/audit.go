@@ -10,10 +10,10 @@ import (
 
 const entriesPerPage = 100
 
-// auditPage is the body of the audit trail, of all keys or of one.
+// auditPage is the body of the audit trail page, of all keys or of one.
 type auditPage struct {
 	Entries      []registry.AuditEntry
-	Key, Name    string // of the one key; empty: of all
+	Key, Name    string // of the key; empty: all keys
 	Older, First string // links; empty: none
 }
 
@@ -54,7 +54,7 @@ func (p *Page) audit(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// actionWords are the actions as pages show them.
+// actionWords are the labels of the actions.
 var actionWords = map[registry.Action]string{
 	registry.ActionCreated:  "Created",
 	registry.ActionImported: "Imported",

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// The characters that change the direction of text: those that begin something, and the two that end it.
+// The bidi control characters: the initiators of embeddings and isolates, and their terminators.
 const (
 	embeddings = "\u202a\u202b\u202d\u202e"
 	isolates   = "\u2066\u2067\u2068"
@@ -14,15 +14,15 @@ const (
 	popIsolate   = '\u2069'
 )
 
-// balanceBidi returns a text that leaves the direction of what follows alone: what it begins is ended, and it ends nothing that
-// it has not begun. An element that isolates its text cannot see to that, since a browser pairs these characters across
-// its end.
+// balanceBidi balances the bidi control characters of a text, so that it does not change the direction of the text after it: it
+// adds missing terminators and drops unmatched ones. A <bdi> element is not sufficient, since browsers pair these characters
+// across its end.
 func balanceBidi(text string) string {
 	if !strings.ContainsAny(text, embeddings+isolates+string(popIsolate)) {
 		return text
 	}
 	var out strings.Builder
-	var open []rune // what is to be ended, the outermost first
+	var open []rune // pending terminators, outermost first
 	for _, c := range text {
 		switch {
 		case strings.ContainsRune(embeddings, c):

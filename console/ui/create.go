@@ -13,32 +13,32 @@ import (
 	"github.com/docsgate/docsgate/keys/registry"
 )
 
-// createForm is the form for a new key: what was typed, and what is wrong with it.
+// createForm is the form for a new key: its values and its errors.
 type createForm struct {
 	Nonce                        string
 	Name                         string
 	Binding                      string         // "source" or "agent"
 	Picked                       []sourceOption // DocsGPT's sources
-	Typed                        string         // ids of sources, one a line
-	Agent                        string         // a reference that was chosen; a pasted key is never sent back
-	AgentID                      string         // the id of a key of another feed, typed
+	Typed                        string         // source IDs, one per line
+	Agent                        string         // the selected reference; a pasted key is never sent back
+	AgentID                      string         // the typed ID of a key of another feed
 	Listed, Others               []keyservice.Agent
-	MoreAgents                   bool   // than Others has
-	NotBefore, Lifetime, Expires string // as they stand in the fields
+	MoreAgents                   bool   // there are more than Others
+	NotBefore, Lifetime, Expires string // values of the fields
 
 	Lifetimes []formOption
-	Wrong     map[string]string // by field
-	Unlisted  string            // why there is nothing to pick from, for people; empty: there is, or never was
-	Alert     string            // why the form is shown again; empty: it is not
+	Wrong     map[string]string // error by field
+	Unlisted  string            // why sources cannot be listed; empty: they can, or there is no list
+	Alert     string            // why the form is shown again; empty: no alert
 }
 
-// sourceOption is a source to pick.
+// sourceOption is a source with a checkbox.
 type sourceOption struct {
 	keyservice.Source
 	On bool
 }
 
-// Err returns what is wrong with a field.
+// Err returns the error of a field, or "".
 func (d createForm) Err(field string) string { return d.Wrong[field] }
 
 const createPurpose = "create"
@@ -66,7 +66,7 @@ func (p *Page) renderCreateForm(w http.ResponseWriter, r *http.Request, status i
 		}
 		d.Picked = append(d.Picked, sourceOption{Source: source, On: at >= 0})
 	}
-	if len(left) > 0 { // picked from a list that has become another
+	if len(left) > 0 { // checked in a list that has changed since
 		d.Typed = strings.TrimSpace(strings.Join(append(left, d.Typed), "\n"))
 	}
 	p.render(w, r, status, "new", "Create key", d)
@@ -129,7 +129,8 @@ func (p *Page) create(w http.ResponseWriter, r *http.Request) error {
 
 func parseCreateForm(f url.Values) (d createForm, picked []string) {
 	d = createForm{
-		Name: f.Get("name"), Binding: "source", Typed: f.Get("sources"), Agent: strings.TrimSpace(f.Get("agent")), AgentID: strings.TrimSpace(f.Get("agent_id")),
+		Name: f.Get("name"), Binding: "source", Typed: f.Get("sources"),
+		Agent: strings.TrimSpace(f.Get("agent")), AgentID: strings.TrimSpace(f.Get("agent_id")),
 		NotBefore: strings.TrimSpace(f.Get("not_before")), Lifetime: f.Get("lifetime"), Expires: strings.TrimSpace(f.Get("expires")),
 	}
 	if f.Get("binding") == "agent" {
@@ -141,7 +142,7 @@ func parseCreateForm(f url.Values) (d createForm, picked []string) {
 	return d, f["source"]
 }
 
-// times reads the bounds, and notes what is wrong with them.
+// times parses the time limits and sets their errors.
 func (d *createForm) times(now time.Time) (notBefore, expires time.Time) {
 	var ok bool
 	if notBefore, ok = parseField(d.NotBefore); !ok {
@@ -162,7 +163,7 @@ func (d *createForm) times(now time.Time) (notBefore, expires time.Time) {
 			d.Wrong["expires"] = errTimeFormat
 		}
 	}
-	// Without JavaScript a date can be typed without its choice being made; it must not be lost silently.
+	// Without JavaScript a date can be entered without its option being selected; it must not be ignored silently.
 	if lifetime.Value != customChoice && d.Expires != "" {
 		d.Wrong["expires"] = `To use this date, choose "On a date", or clear the date.`
 	}

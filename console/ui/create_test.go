@@ -15,28 +15,30 @@ import (
 	"github.com/docsgate/docsgate/keys/keyindex"
 )
 
-func catalogAll(w *world) keyindex.Query { return keyindex.Query{Now: w.desk.Clock.At, Limit: 1000} }
+func catalogAll(w *testServer) keyindex.Query {
+	return keyindex.Query{Now: w.desk.Clock.At, Limit: 1000}
+}
 
 func TestTokenIsShownOnce(t *testing.T) {
-	w := newWorld(t)
+	w := newTestServer(t)
 	nonce := w.field(w.get("/new").body, "nonce")
 	form := []string{"nonce", nonce, "name", "Docs site", "binding", "source", "source", "66a1f0c2d4b5e6f708192a3b", "lifetime", "90d"}
 	a := w.post("/new", form...)
 	w.want(a, http.StatusCreated, "Docs site", "It is shown only once", "renderDocsGPTWidget", "https://ask.example.com/stream")
 	token := tokens.FindString(a.body)
 	if !keys.HasValidChecksum(token) || w.desk.Store.Lookup(keys.DigestOf(token)) == nil {
-		t.Fatal("the token that is shown is none that counts")
+		t.Fatal("the token on the page is not valid")
 	}
 	if a.Header().Get("Cache-Control") != "no-store" {
 		t.Error("the page with the token may be stored")
 	}
 	for name, values := range a.Header() {
 		if strings.Contains(strings.Join(values, " "), token) {
-			t.Errorf("the token stands in the header %s", name)
+			t.Errorf("the token is in the header %s", name)
 		}
 	}
 	if title := a.body[:strings.Index(a.body, "</head>")]; strings.Contains(title, token) {
-		t.Error("the token stands in the head of the page")
+		t.Error("the token is in the head of the page")
 	}
 
 	again := w.post("/new", form...)
@@ -47,7 +49,7 @@ func TestTokenIsShownOnce(t *testing.T) {
 	}
 	for _, path := range []string{"/", "/?q=" + token[len(token)-4:], "/keys/" + id, "/keys/" + id + "/rotate", "/keys/" + id + "/revoke", "/audit", "/new"} {
 		if strings.Contains(w.get(path).body, token) {
-			t.Errorf("the token stands in %s", path)
+			t.Errorf("the token is in %s", path)
 		}
 	}
 	if strings.Contains(again.body, token) {
@@ -59,8 +61,8 @@ func TestTokenIsShownOnce(t *testing.T) {
 }
 
 // A form that its script has not taken over would lead away from the only page with the token.
-func TestNothingLeadsAwayFromTheTokenWithoutAScript(t *testing.T) {
-	w := newWorld(t)
+func TestTokenPageWithoutScript(t *testing.T) {
+	w := newTestServer(t)
 	w.desk.Service.TestQuery = func(context.Context, string, string, io.Writer) (int, error) { return http.StatusOK, nil }
 	a := w.post("/new", "nonce", w.field(w.get("/new").body, "nonce"), "name", "Docs site", "binding", "source",
 		"source", "66a1f0c2d4b5e6f708192a3b", "lifetime", "never")
@@ -72,8 +74,8 @@ func TestNothingLeadsAwayFromTheTokenWithoutAScript(t *testing.T) {
 	}
 }
 
-func TestSnippetsFitTheBinding(t *testing.T) {
-	w := newWorld(t, func(o *Options) { o.Service.GateURL = "" })
+func TestSnippetsMatchBinding(t *testing.T) {
+	w := newTestServer(t, func(o *Options) { o.Service.GateURL = "" })
 	a := w.post("/new", "nonce", w.field(w.get("/new").body, "nonce"), "name", "Agent", "binding", "agent", "agent", "{env.A}")
 	w.want(a, http.StatusCreated, "import OpenAI", "from openai import", "The public URL of the gate is not configured.")
 	a = w.post("/new", "nonce", w.field(w.get("/new").body, "nonce"), "name", "Source", "sources", "handbook")
@@ -83,7 +85,7 @@ func TestSnippetsFitTheBinding(t *testing.T) {
 	}
 }
 
-func TestWrongFields(t *testing.T) {
+func TestCreateFieldErrors(t *testing.T) {
 	for name, tc := range map[string]struct {
 		form  []string
 		field string
@@ -107,7 +109,7 @@ func TestWrongFields(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
+			w := newTestServer(t)
 			a := w.post("/new", append([]string{"nonce", w.field(w.get("/new").body, "nonce")}, tc.form...)...)
 			w.want(a, http.StatusUnprocessableEntity, "The key was not created", tc.says)
 			if tc.field != "" && !strings.Contains(a.body, `id="`+tc.field+`-error"`) {
@@ -127,7 +129,7 @@ func TestWrongFields(t *testing.T) {
 }
 
 func TestPastedKeyIsNeverSentBack(t *testing.T) {
-	w := newWorld(t)
+	w := newTestServer(t)
 	const secret = "6f9619ff-8b86-4011-b42d-00c04fc964ff"
 	form := []string{"name", "", "binding", "agent", "agent_key", secret}
 	a := w.post("/new", append([]string{"nonce", w.field(w.get("/new").body, "nonce")}, form...)...)
@@ -137,13 +139,13 @@ func TestPastedKeyIsNeverSentBack(t *testing.T) {
 	w.want(b, http.StatusCreated, "pasted, stored encrypted")
 	for _, page := range []string{a.body, b.body, w.get("/").body, w.get("/audit").body} {
 		if strings.Contains(page, secret) {
-			t.Error("the pasted key stands in a page")
+			t.Error("the pasted key is in a page")
 		}
 	}
 }
 
-func TestNonce(t *testing.T) {
-	w := newWorld(t)
+func TestFormNonces(t *testing.T) {
+	w := newTestServer(t)
 	good := w.field(w.get("/new").body, "nonce")
 	id, _ := w.makeUsual()
 	for name, nonce := range map[string]string{
@@ -151,7 +153,7 @@ func TestNonce(t *testing.T) {
 		"one made up":       strings.Repeat("A", len(good)),
 		"one changed":       string(good[0]^1) + good[1:],
 		"of another form":   w.page.FormNonces.issue(rotatePurpose(id)),
-		"of another page":   newWorld(t).page.FormNonces.issue(createPurpose),
+		"of another page":   newTestServer(t).page.FormNonces.issue(createPurpose),
 		"one with an addon": good + "A",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -168,8 +170,8 @@ func TestNonce(t *testing.T) {
 	w.want(w.post("/new", "nonce", good, "name", "Late", "sources", "x"), http.StatusConflict, "has expired")
 }
 
-func TestFormSentManyTimesAtOnceMakesOneKey(t *testing.T) {
-	w := newWorld(t)
+func TestConcurrentSubmissionsCreateOneKey(t *testing.T) {
+	w := newTestServer(t)
 	nonce := w.field(w.get("/new").body, "nonce")
 	var all sync.WaitGroup
 	codes := make([]int, 16)
@@ -190,8 +192,8 @@ func TestFormSentManyTimesAtOnceMakesOneKey(t *testing.T) {
 	}
 }
 
-func TestStoreThatFails(t *testing.T) {
-	w := newWorld(t)
+func TestStoreErrors(t *testing.T) {
+	w := newTestServer(t)
 	nonce := w.field(w.get("/new").body, "nonce")
 	w.desk.Storage.Fail(errors.New("no space left on the disk"))
 	w.want(w.post("/new", "nonce", nonce, "name", "x", "sources", "y"), http.StatusInternalServerError, "no space left on the disk")
@@ -202,8 +204,8 @@ func TestStoreThatFails(t *testing.T) {
 	w.want(w.post("/new", "nonce", nonce, "name", "x", "sources", "y"), http.StatusCreated)
 }
 
-func TestTokenIsNotLostWhenItIsNotInForceYet(t *testing.T) {
-	w := newWorld(t)
+func TestTokenShownWhenApplyPending(t *testing.T) {
+	w := newTestServer(t)
 	stop := w.desk.Registry.OnChange(func(context.Context) error { return errors.New("the feed is stuck") })
 	defer stop()
 	nonce := w.field(w.get("/new").body, "nonce")
@@ -215,10 +217,10 @@ func TestTokenIsNotLostWhenItIsNotInForceYet(t *testing.T) {
 	w.want(w.post("/new", "nonce", nonce, "name", "x", "sources", "y"), http.StatusConflict, "already created")
 }
 
-func TestSourcesToPick(t *testing.T) {
+func TestSourceOptions(t *testing.T) {
 	asked := 0
 	fail := errors.New("no answer")
-	w := newWorld(t, func(o *Options) {
+	w := newTestServer(t, func(o *Options) {
 		o.Service.Sources = func(context.Context) ([]keyservice.Source, error) {
 			asked++
 			return []keyservice.Source{{ID: "a1", Name: "Handbook"}, {ID: "a2"}}, fail

@@ -1,4 +1,4 @@
-// Package ui is the web page for keys: it lists and searches them, makes them, shows a new token once, and changes,
-// rotates and revokes keys. The pages are made on the server and work without JavaScript; scripts add copying, trying a new
-// key and searching while one types. No page asks another host for anything.
+// Package ui serves the web pages of the console: they list, search, create, update, rotate and revoke keys, and show a new token
+// once. The pages are rendered on the server and work without JavaScript; scripts add copying, test questions and search while
+// typing. The pages load nothing from other hosts.
 package ui

@@ -8,7 +8,7 @@ import (
 	"github.com/docsgate/docsgate/keys/registry"
 )
 
-// fieldErrors returns what an error says about fields, by the fields' names. It is empty if the error is about others too.
+// fieldErrors returns the field errors in an error by field. It is empty if the error also contains others.
 func fieldErrors(err error) map[string]string {
 	wrong := make(map[string]string)
 	if err == nil || !collect(err, wrong) {
@@ -36,7 +36,7 @@ func collect(err error, wrong map[string]string) bool {
 	return true
 }
 
-// toSentence begins a message with a capital letter and ends it with a full stop.
+// toSentence capitalizes a message and adds a full stop.
 func toSentence(text string) string {
 	if text == "" {
 		return text
@@ -50,7 +50,7 @@ func toSentence(text string) string {
 	return text
 }
 
-// lines returns the lines of a field that are not blank, without repeats.
+// lines returns the distinct non-blank lines of a field.
 func lines(text string) []string {
 	var all []string
 	seen := make(map[string]bool)
@@ -63,7 +63,7 @@ func lines(text string) []string {
 	return all
 }
 
-// formOption is one of several to choose from.
+// formOption is one option of a choice.
 type formOption struct {
 	Value, Label string
 	span         time.Duration
@@ -73,7 +73,7 @@ const customChoice = "own"
 
 const day = 24 * time.Hour
 
-// lifetimes are how long a new key may live.
+// lifetimes are the options for the expiry of a new key.
 var lifetimes = []formOption{
 	{"never", "Never", 0},
 	{"30d", "30 days", 30 * day},
@@ -82,7 +82,7 @@ var lifetimes = []formOption{
 	{customChoice, "On a date", 0},
 }
 
-// graces are how long a replaced token may go on to count.
+// graces are the options for the grace period of a rotation.
 var graces = []formOption{
 	{"0", "None", 0},
 	{"1h", "1 hour", time.Hour},

@@ -14,41 +14,42 @@ import (
 )
 
 const (
-	nonceTTL  = 12 * time.Hour // how long a form may stay open
-	maxNonces = 100_000        // forms that are remembered as sent
+	nonceTTL  = 12 * time.Hour // how long a form can be submitted
+	maxNonces = 100_000        // submitted forms in the LRU cache
 
 	nonceRandom = 16
-	nonceHead   = nonceRandom + 8 // then the time it was made at
+	nonceHead   = nonceRandom + 8 // random bytes and the time of creation
 )
 
-// errExpiredForm is for a form that this page did not make, or too long ago: nobody can tell whether it was sent before.
+// errExpiredForm is the error for a form that this process did not issue, or too long ago: whether it was submitted before is
+// unknown.
 var errExpiredForm = errors.New("the form is too old")
 
-// FormNonces let each form that makes a token be sent once. A form is good as long as they are: after a restart, one that was open
-// is shown again instead of being carried out. Pages may share them. Safe for concurrent use.
+// FormNonces ensure that each form that creates a token is executed once. Nonces are not valid after a restart: an open form is
+// then shown again instead of being executed. Several Pages can share them. Safe for concurrent use.
 type FormNonces struct {
 	secret [32]byte
 	now    func() time.Time
-	sem    chan struct{} // holds one element while nobody is at it; guards used
+	sem    chan struct{} // semaphore of size 1, which guards used
 	used   *lru.Cache[string, string]
 }
 
-// NewFormNonces returns forms none of which has been sent. now nil: time.Now.
+// NewFormNonces returns nonces with a random secret. now nil: time.Now.
 func NewFormNonces(now func() time.Time) *FormNonces {
 	if now == nil {
 		now = time.Now
 	}
 	used, err := lru.New[string, string](maxNonces)
 	if err != nil {
-		panic(err) // only for a size below one
+		panic(err) // only if the size is not positive
 	}
 	n := &FormNonces{now: now, sem: make(chan struct{}, 1), used: used}
-	_, _ = rand.Read(n.secret[:]) // never fails: the process ends instead
+	_, _ = rand.Read(n.secret[:]) // never fails: it crashes the program instead
 	n.sem <- struct{}{}
 	return n
 }
 
-// issue makes a nonce for a form that serves a purpose.
+// issue returns a nonce for a form with a purpose.
 func (n *FormNonces) issue(purpose string) string {
 	head := make([]byte, nonceHead, nonceHead+sha256.Size)
 	_, _ = rand.Read(head[:nonceRandom])
@@ -63,8 +64,8 @@ func (n *FormNonces) sign(head []byte, purpose string) []byte {
 	return mac.Sum(nil)
 }
 
-// once carries a form out, unless its nonce has been used: then it returns the ID of the key that do returned at that
-// time. If do fails, the form may be sent again.
+// once calls do, unless the nonce was already used: then it returns the ID that do returned before. If do fails, the nonce can be
+// used again.
 func (n *FormNonces) once(ctx context.Context, nonce, purpose string, do func() (id string, err error)) (before string, err error) {
 	raw, err := base64.RawURLEncoding.DecodeString(nonce)
 	if err != nil || len(raw) != nonceHead+sha256.Size || !hmac.Equal(raw[nonceHead:], n.sign(raw[:nonceHead], purpose)) {
@@ -74,7 +75,7 @@ func (n *FormNonces) once(ctx context.Context, nonce, purpose string, do func() 
 	if age := n.now().Sub(made); age > nonceTTL {
 		return "", errExpiredForm
 	}
-	select { // a form that is sent twice at once: the second waits for the first
+	select { // of concurrent submissions, the second waits for the first
 	case <-n.sem:
 	case <-ctx.Done():
 		return "", ctx.Err()

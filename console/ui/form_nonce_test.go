@@ -6,6 +6,6 @@ import (
 )
 
 // Pages come and go with configurations, and must leave nothing behind that runs.
-func TestFormsLeaveNothingRunning(t *testing.T) {
+func TestFormsLeakNoGoroutines(t *testing.T) {
 	synctest.Test(t, func(*testing.T) { NewFormNonces(nil) })
 }

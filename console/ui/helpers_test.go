@@ -16,23 +16,23 @@ import (
 
 var start = time.Date(2026, 11, 23, 14, 30, 0, 0, time.UTC)
 
-// world is a page over keys in memory.
-type world struct {
+// testServer is a page over keys in memory.
+type testServer struct {
 	*testing.T
-	desk   *fixtures.Desk
+	desk   *fixtures.Fixture
 	page   *Page
 	faults []error
 }
 
-// newWorld makes a page. Its keys are those of the other feed only.
-func newWorld(t *testing.T, change ...func(*Options)) *world {
+// newTestServer makes a page. Its keys are those of the other feed only.
+func newTestServer(t *testing.T, change ...func(*Options)) *testServer {
 	t.Helper()
 	desk, err := fixtures.New(t.Context(), t.TempDir(), start, fixtures.FileKeys(start))
 	if err != nil {
 		t.Fatal(err)
 	}
 	desk.Agents = []string{"{env.A}", "{env.BOT_KEY}"}
-	w := &world{T: t, desk: desk}
+	w := &testServer{T: t, desk: desk}
 	o := Options{
 		Service: &desk.Service,
 		Actor:   func(*http.Request) registry.Actor { return fixtures.TestActor },
@@ -48,26 +48,28 @@ func newWorld(t *testing.T, change ...func(*Options)) *world {
 }
 
 // in is the same world for a part of a test.
-func (w *world) in(t *testing.T) *world { return &world{T: t, desk: w.desk, page: w.page} }
+func (w *testServer) in(t *testing.T) *testServer {
+	return &testServer{T: t, desk: w.desk, page: w.page}
+}
 
-// answer is an answer of the page.
-type answer struct {
+// response is a response of the page with its text.
+type response struct {
 	*httptest.ResponseRecorder
 	body string
 }
 
-func (w *world) do(r *http.Request) answer {
+func (w *testServer) do(r *http.Request) response {
 	rec := httptest.NewRecorder()
 	w.page.ServeHTTP(rec, r)
-	return answer{rec, rec.Body.String()}
+	return response{rec, rec.Body.String()}
 }
 
-func (w *world) get(path string) answer {
+func (w *testServer) get(path string) response {
 	return w.do(httptest.NewRequest(http.MethodGet, path, nil))
 }
 
 // post sends a form, given as pairs.
-func (w *world) post(path string, pairs ...string) answer {
+func (w *testServer) post(path string, pairs ...string) response {
 	form := url.Values{}
 	for i := 0; i+1 < len(pairs); i += 2 {
 		form.Add(pairs[i], pairs[i+1])
@@ -78,7 +80,7 @@ func (w *world) post(path string, pairs ...string) answer {
 }
 
 // want checks a status and that texts are there as a reader sees them.
-func (w *world) want(a answer, status int, texts ...string) {
+func (w *testServer) want(a response, status int, texts ...string) {
 	w.Helper()
 	if a.Code != status {
 		w.Fatalf("status %d, want %d:\n%s", a.Code, status, a.body)
@@ -103,7 +105,7 @@ func text(page string) string {
 }
 
 // field returns the value of the input of a name in a page.
-func (w *world) field(page, name string) string {
+func (w *testServer) field(page, name string) string {
 	w.Helper()
 	m := regexp.MustCompile(`<input[^>]* name="` + name + `" value="([^"]*)"`).FindStringSubmatch(page)
 	if m == nil {
@@ -113,7 +115,7 @@ func (w *world) field(page, name string) string {
 }
 
 // make makes a key through the form and returns its id and token.
-func (w *world) make(pairs ...string) (id, token string) {
+func (w *testServer) make(pairs ...string) (id, token string) {
 	w.Helper()
 	a := w.post("/new", append([]string{"nonce", w.field(w.get("/new").body, "nonce")}, pairs...)...)
 	w.want(a, http.StatusCreated)
@@ -122,13 +124,13 @@ func (w *world) make(pairs ...string) (id, token string) {
 	return id, token
 }
 
-func (w *world) makeUsual() (id, token string) {
+func (w *testServer) makeUsual() (id, token string) {
 	w.Helper()
 	return w.make("name", "Docs site", "binding", "source", "sources", "handbook", "lifetime", "never")
 }
 
 // count is the number of keys that were issued.
-func (w *world) count() int {
+func (w *testServer) count() int {
 	n := 0
 	for _, k := range w.desk.Store.Counts(w.desk.Clock.At) {
 		n += k

@@ -10,7 +10,7 @@ import (
 	"github.com/docsgate/docsgate/keys/registry"
 )
 
-// keyPage is the body of the page of one key.
+// keyPage is the body of a key's page.
 type keyPage struct {
 	Row    row
 	Edit   editForm
@@ -19,18 +19,17 @@ type keyPage struct {
 	Notice string
 }
 
-// editForm is the form for what can be changed of a key. It carries what the fields were filled with, so that only what was
-// really changed is stored.
+// editForm is the form to update a key. It contains the original values, too, so that only changed fields are stored.
 type editForm struct {
 	Name, NotBefore, Expires          string
 	WasName, WasNotBefore, WasExpires string
 	Wrong                             map[string]string
 }
 
-// Err returns what is wrong with a field.
+// Err returns the error of a field, or "".
 func (e editForm) Err(field string) string { return e.Wrong[field] }
 
-// notices are what a page says once something was done, by the word in its address.
+// notices are the messages after an action, by the value of the query parameter "done".
 var notices = map[string]string{
 	"changed":  "The changes are saved and in effect.",
 	"same":     "Nothing was changed.",
@@ -102,9 +101,9 @@ func (p *Page) update(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// time returns what a field was changed to; nil: it was not, or it is wrong, which is noted.
+// time returns the new value of a field, or nil if it is unchanged or invalid. It sets the error of an invalid one.
 func (e *editForm) time(field, text, was string) *time.Time {
-	// A browser may leave out the seconds of what it was given.
+	// A browser may omit zero seconds.
 	if text == was || text+":00" == was {
 		return nil
 	}
@@ -116,7 +115,7 @@ func (e *editForm) time(field, text, was string) *time.Time {
 	return &t
 }
 
-// issued returns the key that a request is about, which must be one that can be changed here.
+// issued returns the key of a request. It is an error if the key is read-only.
 func (p *Page) issued(r *http.Request) (keyservice.Key, error) {
 	k, err := p.Service.Show(r.Context(), r.PathValue("id"))
 	if err == nil && !k.Issued {

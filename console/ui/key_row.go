@@ -12,23 +12,23 @@ import (
 	"github.com/docsgate/docsgate/keys/usage"
 )
 
-// row is a key as pages show it.
+// row is a key in the list and on its page.
 type row struct {
 	keyservice.Key
-	Bound []bindingItem // what it is bound to; one element for an agent
+	Bound []bindingItem // its binding; one element for an agent
 	Plot  sparkline
 }
 
-// bindingItem is one thing that a key is bound to.
+// bindingItem is a source or an agent that a key is bound to.
 type bindingItem struct {
-	Name string // of the source in DocsGPT, or words for an agent; empty: there is only the ID
+	Name string // of the source in DocsGPT, or a description of an agent; empty: only the ID is known
 	ID   string // of the source, or the reference of an agent
 }
 
-// More is the number of sources beyond the first.
+// More returns the number of sources after the first.
 func (r row) More() int { return len(r.Bound) - 1 }
 
-// All lists what the key is bound to, one a line.
+// All lists the sources or the agent, one per line.
 func (r row) All() string {
 	var lines strings.Builder
 	for i, b := range r.Bound {
@@ -47,12 +47,13 @@ func (r row) All() string {
 	return strings.TrimSpace(lines.String())
 }
 
-// PreviousTokenUsed tells whether a replaced token still counts and has been used since it was replaced.
+// PreviousTokenUsed reports whether a previous token is still valid and has been used since the rotation.
 func (r row) PreviousTokenUsed() bool {
-	return !r.PreviousTokenExpires.IsZero() && !r.Use.OldLastUsed.IsZero() && !r.Use.OldLastUsed.Before(r.Rotated.Truncate(time.Minute))
+	return !r.PreviousTokenExpires.IsZero() && !r.Use.OldLastUsed.IsZero() &&
+		!r.Use.OldLastUsed.Before(r.Rotated.Truncate(time.Minute))
 }
 
-// Editable tells whether the key may be changed.
+// Editable reports whether the key can be changed.
 func (r row) Editable() bool { return r.Issued && r.State != "revoked" }
 
 func (p *Page) rowOf(k keyservice.Key, names map[string]string) row {
@@ -66,7 +67,7 @@ func (p *Page) rowOf(k keyservice.Key, names map[string]string) row {
 	return r
 }
 
-// agentItem tells of an agent by its reference.
+// agentItem describes an agent by its reference.
 func agentItem(reference string) bindingItem {
 	switch reference {
 	case "":
@@ -78,7 +79,7 @@ func agentItem(reference string) bindingItem {
 	}
 }
 
-// stateWord is the word for a state.
+// stateWord returns the label of a state.
 func stateWord(state string) string {
 	switch state {
 	case "active":
@@ -96,7 +97,7 @@ func stateWord(state string) string {
 	}
 }
 
-// invisible tells whether nothing of a text would be seen on a page.
+// invisible reports whether a text has no visible characters.
 func invisible(text string) bool {
 	return strings.IndexFunc(text, func(c rune) bool {
 		return unicode.IsGraphic(c) && !unicode.IsSpace(c) && !unicode.Is(unicode.Cf, c) &&
@@ -104,15 +105,15 @@ func invisible(text string) bool {
 	}) < 0
 }
 
-// sparkline is the use of a key over the last 24 hours.
+// sparkline is a chart of the requests of the last 24 hours.
 type sparkline struct {
 	Bars  []bar
 	Total int
-	Words string // the same as text
+	Words string // text alternative
 	Peak  int
 }
 
-// bar is one hour: X and the height in a box of 96 by 24.
+// bar is one hour, in a box of 96 by 24.
 type bar struct {
 	X, Y, Height int
 	Count        int
@@ -137,7 +138,7 @@ func sparklineOf(requests [usage.Hours]uint32, now time.Time) sparkline {
 	p.Peak = int(peak)
 	for i := range p.Bars {
 		b := &p.Bars[i]
-		if b.Count > 0 { // a single request is seen beside a thousand
+		if b.Count > 0 { // a single request is visible next to a thousand
 			b.Height = max(2, int(int64(b.Count)*plotHeight/int64(peak)))
 		}
 		b.Y = plotHeight - b.Height

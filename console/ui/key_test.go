@@ -13,7 +13,7 @@ import (
 )
 
 // editForm sends the form on a key's page, with some of its fields changed.
-func (w *world) edit(id string, pairs ...string) answer {
+func (w *testServer) edit(id string, pairs ...string) response {
 	w.Helper()
 	page := w.get("/keys/" + id).body
 	form := url.Values{}
@@ -29,15 +29,15 @@ func (w *world) edit(id string, pairs ...string) answer {
 	return w.do(r)
 }
 
-func (w *world) leadsTo(a answer, to string) {
+func (w *testServer) leadsTo(a response, to string) {
 	w.Helper()
 	if a.Code != http.StatusSeeOther || a.Header().Get("Location") != to {
 		w.Fatalf("status %d to %q, want %q:\n%s", a.Code, a.Header().Get("Location"), to, a.body)
 	}
 }
 
-func TestChange(t *testing.T) {
-	w := newWorld(t)
+func TestUpdate(t *testing.T) {
+	w := newTestServer(t)
 	id, _ := w.makeUsual()
 	before := *w.desk.Store.Get(id)
 
@@ -63,8 +63,8 @@ func TestChange(t *testing.T) {
 }
 
 // What somebody else has changed since a form was opened stays, as long as the form does not change the same.
-func TestChangeLeavesOtherFields(t *testing.T) {
-	w := newWorld(t)
+func TestUpdateKeepsOtherFields(t *testing.T) {
+	w := newTestServer(t)
 	id, _ := w.makeUsual()
 	form := []string{
 		"was_name", "Docs site", "name", "Mine", "was_expires", "", "expires", "", "was_not_before", "", "not_before", "",
@@ -77,7 +77,7 @@ func TestChangeLeavesOtherFields(t *testing.T) {
 }
 
 func TestStates(t *testing.T) {
-	w := newWorld(t)
+	w := newTestServer(t)
 	id, _ := w.makeUsual()
 	w.leadsTo(w.post("/keys/"+id+"/disable"), "/keys/"+id+"?done=disabled")
 	w.want(w.get("/keys/"+id), 200, "Disabled", "Enable")
@@ -95,7 +95,7 @@ func TestStates(t *testing.T) {
 	if strings.Contains(a.body, "Save changes") || strings.Contains(a.body, "/rotate") {
 		t.Error("a revoked key is offered to be changed")
 	}
-	for _, again := range []answer{
+	for _, again := range []response{
 		w.post("/keys/" + id + "/enable"),
 		w.post("/keys/"+id, "was_name", "", "name", "x"),
 		w.post("/keys/"+id+"/rotate", "grace", "0", "nonce", w.page.FormNonces.issue(rotatePurpose(id))),
@@ -105,20 +105,20 @@ func TestStates(t *testing.T) {
 }
 
 func TestKeysOfOtherFeedsAreReadOnly(t *testing.T) {
-	w := newWorld(t)
+	w := newTestServer(t)
 	a := w.get("/keys/status-page")
 	w.want(a, 200, "It is read-only here. Change it in its feed.", "file:keys.yaml")
 	if strings.Contains(a.body, "Save changes") || strings.Contains(a.body, "/keys/status-page/") {
 		t.Error("it is offered to be changed")
 	}
-	for _, no := range []answer{
+	for _, no := range []response{
 		w.post("/keys/status-page", "name", "x"), w.post("/keys/status-page/disable"), w.post("/keys/status-page/enable"),
 		w.post("/keys/status-page/revoke"), w.get("/keys/status-page/revoke"), w.get("/keys/status-page/rotate"),
 		w.post("/keys/status-page/rotate", "grace", "0"),
 	} {
 		w.want(no, http.StatusConflict, "comes from another feed")
 	}
-	for _, no := range []answer{w.post("/keys/none/revoke"), w.get("/keys/none/rotate"), w.post("/keys/none", "name", "x")} {
+	for _, no := range []response{w.post("/keys/none/revoke"), w.get("/keys/none/rotate"), w.post("/keys/none", "name", "x")} {
 		w.want(no, http.StatusNotFound, "There is no key with this ID.")
 	}
 }
@@ -142,7 +142,7 @@ func TestRotate(t *testing.T) {
 		"a number, not chosen": {[]string{"grace", "24h", "amount", "3"}, 0, `choose "Custom"`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
+			w := newTestServer(t)
 			id, old := w.makeUsual()
 			form := append([]string{"nonce", w.field(w.get("/keys/"+id+"/rotate").body, "nonce")}, tc.form...)
 			a := w.post("/keys/"+id+"/rotate", form...)
@@ -178,8 +178,8 @@ func TestRotate(t *testing.T) {
 	}
 }
 
-func TestOldTokenStillUsed(t *testing.T) {
-	w := newWorld(t)
+func TestPreviousTokenUsed(t *testing.T) {
+	w := newTestServer(t)
 	id, _ := w.makeUsual()
 	w.post("/keys/"+id+"/rotate", "nonce", w.page.FormNonces.issue(rotatePurpose(id)), "grace", "7d")
 	w.want(w.get("/keys/"+id), 200, "It has not been used since the rotation.")
@@ -189,15 +189,15 @@ func TestOldTokenStillUsed(t *testing.T) {
 	w.want(w.get("/"), 200, "previous token still used")
 }
 
-func TestProblemOfAKey(t *testing.T) {
-	w := newWorld(t)
+func TestUnusableKeyPage(t *testing.T) {
+	w := newTestServer(t)
 	id, _ := w.make("name", "Bot", "binding", "agent", "agent", "{env.BOT_KEY}")
 	w.desk.Registry.SetRules(registry.Policy{})
 	w.want(w.get("/keys/"+id), 200, "This key is rejected.", "Unusable")
 }
 
 func TestAuditTrail(t *testing.T) {
-	w := newWorld(t)
+	w := newTestServer(t)
 	id, _ := w.makeUsual()
 	other, _ := w.make("name", "Other", "sources", "x")
 	for range entriesPerPage {

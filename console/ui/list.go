@@ -14,7 +14,7 @@ import (
 
 const perPage = 50
 
-// states are the states of a key in the order in which pages name them, with what the catalog calls them.
+// states are the states of a key in display order, with those of the index.
 var states = []struct {
 	Name   string
 	reason keys.Reason
@@ -29,7 +29,7 @@ var states = []struct {
 
 // listPage is the body of the list of keys.
 type listPage struct {
-	Text, State, Source, Feed string // the search
+	Text, State, Source, Feed string // search and filters
 	Searching                 bool
 	Counts                    []count
 	All                       int // keys of all states
@@ -48,7 +48,7 @@ type count struct {
 	Here  bool
 }
 
-// list shows the keys. The search stands in the query: q, state, source, feed; after and at are the place in it.
+// list shows a page of keys. The query has the search (q, state, source, feed) and the position (after, at).
 func (p *Page) list(w http.ResponseWriter, r *http.Request) error {
 	query := r.URL.Query()
 	l := listPage{
@@ -100,8 +100,8 @@ func (p *Page) list(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// search leads from the form to the list. The form does not go there by itself, because a whole token may have been typed
-// into it, and addresses stand in logs.
+// search redirects from the search form to the list. The form uses POST because it may contain a full token, which must not be in
+// a URL: URLs are logged.
 func (p *Page) search(w http.ResponseWriter, r *http.Request) error {
 	if err := parseForm(r); err != nil {
 		return err
@@ -112,7 +112,7 @@ func (p *Page) search(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// maskToken makes of a whole token its end, which finds the key as well: a token has no place in an address, nor in a page.
+// maskToken replaces a full token by its last characters, which find the key as well: a token must not be in a URL or a page.
 func maskToken(text string) string {
 	if token := strings.TrimSpace(text); keys.HasValidChecksum(token) {
 		return keys.Hint(token)
@@ -120,7 +120,7 @@ func maskToken(text string) string {
 	return text
 }
 
-// clean makes what was typed into a field text that can be searched for.
+// clean returns "" for text that is not valid UTF-8.
 func clean(text string) string {
 	if !utf8.ValidString(text) {
 		return ""
@@ -128,7 +128,7 @@ func clean(text string) string {
 	return text
 }
 
-// link returns the address of this search with more members, given as pairs.
+// link returns the URL of this search with additional parameters, as name-value pairs.
 func (l *listPage) link(pairs ...string) string {
 	v := url.Values{}
 	for i, text := range []string{l.Text, l.State, l.Source, l.Feed} {
@@ -145,7 +145,7 @@ func (l *listPage) link(pairs ...string) string {
 	return "/?" + v.Encode()
 }
 
-// count fills in the numbers of keys by state, each with a link to just those.
+// count sets the number of keys per state, each with a link to these keys.
 func (l *listPage) count(by map[string]int) {
 	for _, s := range states {
 		only := listPage{State: s.Name}

@@ -13,17 +13,17 @@ import (
 	"github.com/docsgate/docsgate/keys/usage"
 )
 
-func TestEmptyListInvites(t *testing.T) {
+func TestEmptyList(t *testing.T) {
 	desk, err := fixtures.New(t.Context(), t.TempDir(), start, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{T: t, desk: desk, page: New(Options{Service: &desk.Service, Actor: func(*http.Request) registry.Actor { return fixtures.TestActor }})}
+	w := &testServer{T: t, desk: desk, page: New(Options{Service: &desk.Service, Actor: func(*http.Request) registry.Actor { return fixtures.TestActor }})}
 	w.want(w.get("/"), 200, "No keys yet", "Create the first key")
 }
 
 func TestList(t *testing.T) {
-	w := newWorld(t)
+	w := newTestServer(t)
 	if err := w.desk.Fill(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -56,8 +56,8 @@ func TestList(t *testing.T) {
 	w.want(w.get("/?after=nonsense"), http.StatusBadRequest, "Go back to the first page")
 }
 
-func TestPages(t *testing.T) {
-	w := newWorld(t)
+func TestListPagination(t *testing.T) {
+	w := newTestServer(t)
 	const all = perPage*2 + 10
 	for i := range all {
 		if _, err := w.desk.Registry.Create(t.Context(), fixtures.TestActor, registry.CreateRequest{Name: fmt.Sprintf("paged %d;", i), Sources: []string{"s"}}); err != nil {
@@ -112,7 +112,7 @@ func TestInvisible(t *testing.T) {
 	}
 }
 
-func TestPlot(t *testing.T) {
+func TestSparkline(t *testing.T) {
 	var requests [usage.Hours]uint32
 	if p := sparklineOf(requests, start); p.Words != "No requests in the last 24 hours" || p.Bars[0].Height != 0 {
 		t.Errorf("%+v", p)
@@ -131,7 +131,7 @@ func TestPlot(t *testing.T) {
 	}
 }
 
-func TestClosed(t *testing.T) {
+func TestBalanceBidi(t *testing.T) {
 	for name, tc := range map[string]struct{ text, want string }{
 		"plain text stays":             {"a \u0645 b", "a \u0645 b"},
 		"an override is ended":         {"\u202ea", "\u202ea\u202c"},
@@ -149,19 +149,19 @@ func TestClosed(t *testing.T) {
 	}
 }
 
-func TestTokenThatIsSearchedForLeavesTheAddress(t *testing.T) {
-	w := newWorld(t)
+func TestSearchedTokenRemovedFromURL(t *testing.T) {
+	w := newTestServer(t)
 	_, token := w.makeUsual()
 	a := w.get("/?state=active&q=+" + token)
 	w.leadsTo(a, "/?q="+keys.Hint(token)+"&state=active")
 	if strings.Contains(a.body, token) {
-		t.Error("the token stands in the page")
+		t.Error("the token is in the page")
 	}
 	w.want(w.get(a.Header().Get("Location")), 200, "1 key", "Docs site")
 }
 
-func TestSearchFormPutsNoTokenIntoAnAddress(t *testing.T) {
-	w := newWorld(t)
+func TestSearchFormMasksTokens(t *testing.T) {
+	w := newTestServer(t)
 	_, token := w.makeUsual()
 	if page := w.get("/").body; !strings.Contains(page, `role="search" aria-label="Keys" method="post" action="/"`) {
 		t.Error("the form writes what was typed into the address")

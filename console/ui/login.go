@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// SignInError is why somebody was not let in: the status, and a sentence for them. An Options.SignIn may return it; any
-// other error means a wrong token.
+// SignInError is a failed sign-in: the status and text of the page. Options.SignIn can return it; any other error means a wrong
+// token.
 type SignInError struct {
 	Status int
 	Text   string
@@ -19,7 +19,7 @@ func (e *SignInError) Error() string { return e.Text }
 // loginForm is the body of the login page.
 type loginForm struct {
 	Wrong string
-	Back  string // where to go then
+	Back  string // path to redirect to after sign-in
 }
 
 func (p *Page) login(w http.ResponseWriter, r *http.Request) error {
@@ -34,7 +34,7 @@ func (p *Page) signIn(w http.ResponseWriter, r *http.Request) error {
 	back := p.localPath(r.PostForm.Get("back"))
 	err := p.SignIn(w, r, strings.TrimSpace(r.PostForm.Get("token")))
 	if err == nil {
-		http.Redirect(w, r, back, http.StatusSeeOther) //nolint:gosec // localPath let nothing but a path through
+		http.Redirect(w, r, back, http.StatusSeeOther) //nolint:gosec // localPath returns only local paths
 		return nil
 	}
 	why := &SignInError{http.StatusUnauthorized, "This is not the admin token."}

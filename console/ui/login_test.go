@@ -12,7 +12,7 @@ import (
 
 func TestLogin(t *testing.T) {
 	out := 0
-	w := newWorld(t, func(o *Options) {
+	w := newTestServer(t, func(o *Options) {
 		o.SignIn = func(w http.ResponseWriter, _ *http.Request, token string) error {
 			switch token {
 			case "right":
@@ -54,12 +54,12 @@ func TestLogin(t *testing.T) {
 	if out != 1 {
 		t.Errorf("signed out %d times", out)
 	}
-	if strings.Contains(newWorld(t).get("/").body, "Sign out") {
+	if strings.Contains(newTestServer(t).get("/").body, "Sign out") {
 		t.Error("signing out is offered where nobody signs in")
 	}
 }
 
-func TestOpen(t *testing.T) {
+func TestIsPublic(t *testing.T) {
 	for path, want := range map[string]bool{
 		"/login": true, "/theme": true, "/assets/" + assetsByFile["base.css"].name: true,
 		"/": false, "/new": false, "/assets/": false, "/assets/../new": false, "/login/x": false, "/try": false, "/keys/login": false,
@@ -70,8 +70,8 @@ func TestOpen(t *testing.T) {
 	}
 }
 
-func TestRefuse(t *testing.T) {
-	w := newWorld(t)
+func TestErrorPages(t *testing.T) {
+	w := newTestServer(t)
 	for _, status := range []int{401, 403, 404, 429, 500} {
 		rec := httptest.NewRecorder()
 		w.page.Refuse(rec, httptest.NewRequest(http.MethodGet, "/x", nil), status, "")
@@ -81,9 +81,9 @@ func TestRefuse(t *testing.T) {
 	}
 }
 
-func TestTry(t *testing.T) {
+func TestPlayground(t *testing.T) {
 	var gotToken, gotQuestion string
-	w := newWorld(t, func(o *Options) {
+	w := newTestServer(t, func(o *Options) {
 		o.Service.TestQuery = func(_ context.Context, token, question string, to io.Writer) (int, error) {
 			gotToken, gotQuestion = token, question
 			switch question {

@@ -11,31 +11,29 @@ import (
 // Options configure a Page.
 type Options struct {
 	Service *keyservice.Service
-	Actor   func(*http.Request) registry.Actor // who makes a change
-	User    func(*http.Request) string         // who is signed in, as the page shows it; nil or "": nothing is shown
+	Actor   func(*http.Request) registry.Actor // returns the actor of a change
+	User    func(*http.Request) string         // returns the name of the signed-in user; nil or "": not shown
 
-	// SignIn checks an admin token and, if it is right, lets the browser in with a cookie. nil: nobody has to sign in here,
-	// and there is no login page.
+	// SignIn checks an admin token and, if it is right, sets a session cookie. nil: there is no login page.
 	SignIn func(w http.ResponseWriter, r *http.Request, token string) error
 
-	// SignOut takes that cookie back. nil: there is no way to sign out.
+	// SignOut deletes that cookie. nil: there is no sign-out.
 	SignOut func(w http.ResponseWriter, r *http.Request)
 
-	FormNonces *FormNonces                    // that were sent; nil: the page's own
-	Base       string                         // what stands before the paths of the console, such as "/console"; "": nothing
-	Feeds      func() []string                // names of all feeds, to filter by; nil: there is no such filter
-	OnError    func(r *http.Request, e error) // hears of every error that is not the browser's; nil: nobody does
+	FormNonces *FormNonces                    // of submitted forms; nil: the Page's own
+	Base       string                         // path prefix of the console, such as "/console"; may be empty
+	Feeds      func() []string                // names of all feeds, for the filter; nil: no filter by feed
+	OnError    func(r *http.Request, e error) // is called for internal errors; may be nil
 }
 
-// Page serves the web page. It is safe for concurrent use. Who may see it, and from where forms may come, is decided by
-// whoever stands before it.
+// Page serves the web pages. It relies on a handler before it for authentication and CSRF protection. Safe for concurrent use.
 type Page struct {
 	Options
 	mux     *http.ServeMux
 	sources *sources
 }
 
-// New returns the page. Desk and Actor are required.
+// New returns the Page. Options.Service and Options.Actor are required.
 func New(o Options) *Page {
 	p := &Page{Options: o, mux: http.NewServeMux()}
 	if p.FormNonces == nil {
@@ -72,8 +70,7 @@ func New(o Options) *Page {
 	return p
 }
 
-// IsPublic reports whether a request is for what a browser needs before anybody has signed in: the login page, the look of
-// the pages, and the choice of a theme.
+// IsPublic reports whether a request needs no authentication: the login page, sign-out, the assets, and the choice of a theme.
 func IsPublic(r *http.Request) bool {
 	switch r.URL.Path {
 	case "/login", "/theme", "/logout":
@@ -90,14 +87,14 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p.mux.ServeHTTP(w, r)
 		return
 	}
-	// The mux knows whether it is the path or the method that does not fit; its words are put into a page.
+	// The mux knows whether the path or the method does not match. Its response is replaced by an error page.
 	rec := &headerRecorder{header: make(http.Header), status: http.StatusNotFound}
 	p.mux.ServeHTTP(rec, r)
 	switch allow := rec.header.Get("Allow"); {
 	case rec.status == http.StatusMethodNotAllowed:
 		w.Header().Set("Allow", allow)
 		p.Refuse(w, r, rec.status, "This page does not support that method.")
-	case rec.header.Get("Location") != "": // a path that was not spelled in the usual way
+	case rec.header.Get("Location") != "": // a path that is not clean
 		w.Header().Set("Location", p.Base+rec.header.Get("Location"))
 		w.WriteHeader(rec.status)
 	default:
@@ -105,8 +102,8 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// setSecurityHeaders sets the headers that all answers have. The policy on referrers must not be stricter: without a referrer browsers
-// leave out the origin of forms too, by which those of other sites are told.
+// setSecurityHeaders sets the headers of all responses. Referrer-Policy must not be stricter: with no-referrer, browsers send
+// "Origin: null" with forms, and the CSRF check needs the origin.
 func setSecurityHeaders(h http.Header) {
 	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "+
 		"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
@@ -125,7 +122,7 @@ func (p *Page) now() time.Time {
 	return time.Now()
 }
 
-// headerRecorder takes an answer whose status and headers are all that matters.
+// headerRecorder is an http.ResponseWriter that records only status and header.
 type headerRecorder struct {
 	header http.Header
 	status int

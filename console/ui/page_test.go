@@ -21,8 +21,8 @@ var (
 	refs    = regexp.MustCompile(`(?:src|href)="(/assets/[^"]+)"`)
 )
 
-func TestEveryPageIsStrict(t *testing.T) {
-	w := newWorld(t, func(o *Options) {
+func TestSecurityHeaders(t *testing.T) {
+	w := newTestServer(t, func(o *Options) {
 		o.SignIn = func(http.ResponseWriter, *http.Request, string) error { return nil }
 	})
 	if err := w.desk.Fill(t.Context()); err != nil {
@@ -59,7 +59,7 @@ func TestEveryPageIsStrict(t *testing.T) {
 				t.Errorf("headers %v", h)
 			}
 			if found := inline.FindString(values.ReplaceAllString(a.body, "")); found != "" {
-				t.Errorf("what the policy forbids stands in the page: %q", found)
+				t.Errorf("what the policy forbids is in the page: %q", found)
 			}
 			if found := foreign.FindString(a.body); found != "" {
 				t.Errorf("the page leads to another host: %q", found)
@@ -76,8 +76,8 @@ func TestEveryPageIsStrict(t *testing.T) {
 	}
 }
 
-func TestAssetsAreKeptForEver(t *testing.T) {
-	w := newWorld(t)
+func TestAssetsImmutable(t *testing.T) {
+	w := newTestServer(t)
 	for file, kind := range map[string]string{
 		"page.css": "text/css; charset=utf-8", "copy.js": "text/javascript; charset=utf-8", "mark.svg": "image/svg+xml",
 	} {
@@ -90,7 +90,7 @@ func TestAssetsAreKeptForEver(t *testing.T) {
 }
 
 func TestMethods(t *testing.T) {
-	w := newWorld(t)
+	w := newTestServer(t)
 	id, _ := w.makeUsual()
 	for path, allow := range map[string]string{
 		"/":                        "GET, HEAD, POST",
@@ -113,8 +113,8 @@ func TestMethods(t *testing.T) {
 	}
 }
 
-func TestFormsAreWantedAsForms(t *testing.T) {
-	w := newWorld(t)
+func TestFormContentType(t *testing.T) {
+	w := newTestServer(t)
 	r := httptest.NewRequest(http.MethodPost, "/new", strings.NewReader(`{"name":"x"}`))
 	r.Header.Set("Content-Type", "application/json")
 	w.want(w.do(r), http.StatusUnsupportedMediaType)
@@ -124,8 +124,8 @@ func TestFormsAreWantedAsForms(t *testing.T) {
 	}
 }
 
-func TestHostileNamesAreText(t *testing.T) {
-	w := newWorld(t)
+func TestHostileNamesEscaped(t *testing.T) {
+	w := newTestServer(t)
 	if err := w.desk.FillHostile(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -150,14 +150,14 @@ func TestHostileNamesAreText(t *testing.T) {
 		a := w.get(path)
 		for _, raw := range []string{"<script>document", "<img src=x", "<b>x"} {
 			if strings.Contains(a.body, raw) {
-				t.Errorf("%.80s: %q stands in the page", path, raw)
+				t.Errorf("%.80s: %q is in the page", path, raw)
 			}
 		}
 		if found := inline.FindString(values.ReplaceAllString(a.body, "")); found != "" {
-			t.Errorf("%.80s: %q stands in the page", path, found)
+			t.Errorf("%.80s: %q is in the page", path, found)
 		}
 		if found := regexp.MustCompile(`(?i)(href|src|action)="\s*javascript:`).FindString(a.body); found != "" {
-			t.Errorf("%.80s: %q stands in the page", path, found)
+			t.Errorf("%.80s: %q is in the page", path, found)
 		}
 		if a.Code >= 500 {
 			t.Errorf("%.80s: status %d", path, a.Code)
@@ -184,7 +184,7 @@ func TestTheme(t *testing.T) {
 		"nor with a line in header": {"dark", "dark", "/x\r\nSet-Cookie: a=b", "/"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
+			w := newTestServer(t)
 			a := w.post("/theme", "theme", tc.theme, "back", tc.back)
 			if a.Code != http.StatusSeeOther || a.Header().Get("Location") != tc.to {
 				t.Errorf("status %d to %q, want %q", a.Code, a.Header().Get("Location"), tc.to)
@@ -203,7 +203,7 @@ func TestTheme(t *testing.T) {
 }
 
 func TestBase(t *testing.T) {
-	w := newWorld(t, func(o *Options) { o.Base = "/console" })
+	w := newTestServer(t, func(o *Options) { o.Base = "/console" })
 	for _, ref := range regexp.MustCompile(`(?:src|href|action)="([^"#]+)"`).FindAllStringSubmatch(w.get("/").body, -1) {
 		if !strings.HasPrefix(ref[1], "/console/") {
 			t.Errorf("%s leads out of the console", ref[1])

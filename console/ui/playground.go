@@ -9,8 +9,8 @@ import (
 
 const maxQuestion = 4000 // characters
 
-// try asks a question with a token, both from the form's body, and hands on the stream of the answer as it comes. The last
-// event is the page's own: {"type":"done","status":...} with the gate's status, and an error if there was none from the gate.
+// try sends a question with a token, both from the form, and streams the response. It appends an event of its own,
+// {"type":"done","status":...}, with the gate's status, and with an error if the gate could not be reached.
 func (p *Page) try(w http.ResponseWriter, r *http.Request) error {
 	if p.Service.TestQuery == nil {
 		return &pageError{http.StatusNotFound, "This console cannot send questions."}
@@ -36,12 +36,12 @@ func (p *Page) try(w http.ResponseWriter, r *http.Request) error {
 			p.OnError(r, err)
 		}
 	}
-	event, _ := json.Marshal(last) // it always can be
+	event, _ := json.Marshal(last) // cannot fail
 	_, _ = w.Write([]byte("\n\ndata: " + string(event) + "\n\n"))
 	return nil
 }
 
-// flushWriter sends each piece on at once.
+// flushWriter flushes after each write.
 type flushWriter struct {
 	http.ResponseWriter
 	control *http.ResponseController
@@ -50,7 +50,7 @@ type flushWriter struct {
 func (f *flushWriter) Write(b []byte) (int, error) {
 	n, err := f.ResponseWriter.Write(b)
 	if err == nil {
-		_ = f.control.Flush() // where it cannot be done the answer comes in one piece
+		_ = f.control.Flush() // best effort: without it the response is buffered
 	}
 	return n, err
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/docsgate/docsgate/keys/registry"
 )
 
-// templates are the pages by name, each with the frame and the parts that all have.
+// templates are the page templates by name, each with the layout and the partials.
 var templates = loadViews()
 
 func loadViews() map[string]*template.Template {
@@ -36,43 +36,43 @@ func loadViews() map[string]*template.Template {
 }
 
 var functions = template.FuncMap{
-	"action":    actionWord,
-	"asset":     func(file string) string { return "/assets/" + assetsByFile[file].name },
-	"closed":    balanceBidi,
-	"comma":     func(n int) string { return humanize.Comma(int64(n)) },
-	"entries":   func(f layoutData, list []registry.AuditEntry, keys bool) entryList { return entryList{f, list, keys} },
-	"fault":     func(id, text string) fieldError { return fieldError{id, text} },
-	"invisible": invisible,
-	"keyPath":   keyPath,
-	"short":     short,
-	"word":      stateWord,
+	"action":     actionWord,
+	"asset":      func(file string) string { return "/assets/" + assetsByFile[file].name },
+	"bidi":       balanceBidi,
+	"comma":      func(n int) string { return humanize.Comma(int64(n)) },
+	"entries":    func(f layoutData, list []registry.AuditEntry, keys bool) entryList { return entryList{f, list, keys} },
+	"fieldError": func(id, text string) fieldError { return fieldError{id, text} },
+	"invisible":  invisible,
+	"keyPath":    keyPath,
+	"short":      short,
+	"word":       stateWord,
 }
 
-// layoutData is what every page is given.
+// layoutData is the data of the layout. Body is that of the page.
 type layoutData struct {
-	Title  string // of the page, without the name of the program
+	Title  string // of the page, without the program name
 	Base   string
-	Here   string // path of the page, without the base
-	Back   string // where the choice of a theme leads to without JavaScript; empty: not offered there
+	Here   string // path of the page without Base
+	Back   string // where the theme form redirects to without JavaScript; empty: hidden without JavaScript
 	Theme  string // "light", "dark", or "" for the system's
 	User   string
-	Inside bool // whether the ways to the other pages are shown
-	Out    bool // whether there is a way to sign out
+	Inside bool // show the navigation
+	Out    bool // show the sign-out button
 	Body   any
 	now    time.Time
 }
 
-// entryList is what the list of audit entries is made of.
+// entryList is the data of a list of audit entries.
 type entryList struct {
 	layoutData
 	List []registry.AuditEntry
-	Keys bool // the entries are of several keys, so each names its own
+	Keys bool // show the key of each entry
 }
 
-// fieldError is what is wrong with a field, by the field's id in the page.
+// fieldError is the error of a field. ID is the field's element ID.
 type fieldError struct{ ID, Text string }
 
-// When is a time for people. The zero time gives a zero Moment.
+// When formats a time. The zero time gives the zero Moment.
 func (f layoutData) When(t time.Time) Moment { return momentOf(t, f.now) }
 
 func (p *Page) render(w http.ResponseWriter, r *http.Request, status int, name, title string, body any) {
@@ -90,7 +90,7 @@ func (p *Page) render(w http.ResponseWriter, r *http.Request, status int, name, 
 			f.User = p.User(r)
 		}
 	}
-	var page bytes.Buffer // whole pages only
+	var page bytes.Buffer // buffered, so that an error does not leave a partial page
 	if err := templates[name].ExecuteTemplate(&page, "layout", f); err != nil {
 		if p.OnError != nil {
 			p.OnError(r, err)
@@ -100,10 +100,10 @@ func (p *Page) render(w http.ResponseWriter, r *http.Request, status int, name, 
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
-	_, _ = w.Write(page.Bytes()) // the browser has gone: nothing to do
+	_, _ = w.Write(page.Bytes()) // the browser may be gone
 }
 
-// redirect leads to a page after a form, so that a reload doesn't send it again. done is one of the words in "notices".
+// redirect redirects after a form, so that a reload does not submit it again. done is a key of notices, or "".
 func (p *Page) redirect(w http.ResponseWriter, r *http.Request, path, done string) {
 	if done != "" {
 		path += "?done=" + url.QueryEscape(done)
@@ -111,7 +111,7 @@ func (p *Page) redirect(w http.ResponseWriter, r *http.Request, path, done strin
 	http.Redirect(w, r, p.Base+path, http.StatusSeeOther)
 }
 
-// short writes a number for a narrow column.
+// short formats a number for a narrow column.
 func short(n int) string {
 	if n >= 1_000_000 {
 		return humanize.SIWithDigits(float64(n), 1, "")
@@ -134,7 +134,7 @@ func (p *Page) setTheme(w http.ResponseWriter, r *http.Request) error {
 	if err := parseForm(r); err != nil {
 		return err
 	}
-	cookie := &http.Cookie{ //nolint:gosec // Secure wherever there is TLS; without, a browser would not send it back
+	cookie := &http.Cookie{ //nolint:gosec // Secure with TLS; without TLS, a browser would not send it back
 		Name: themeCookie, Value: r.PostForm.Get("theme"), Path: "/", HttpOnly: true,
 		SameSite: http.SameSiteLaxMode, Secure: r.TLS != nil, MaxAge: int((2 * 365 * 24 * time.Hour).Seconds()),
 	}
@@ -143,11 +143,11 @@ func (p *Page) setTheme(w http.ResponseWriter, r *http.Request) error {
 	}
 	http.SetCookie(w, cookie)
 	back := p.localPath(r.PostForm.Get("back"))
-	http.Redirect(w, r, back, http.StatusSeeOther) //nolint:gosec // localPath lets nothing but a path through
+	http.Redirect(w, r, back, http.StatusSeeOther) //nolint:gosec // localPath returns only local paths
 	return nil
 }
 
-// localPath returns a path of this console, whatever the form says.
+// localPath returns back if it is a path of this console, otherwise the path of the list. It prevents open redirects.
 func (p *Page) localPath(back string) string {
 	u, err := url.Parse(back)
 	if err != nil || u.Scheme != "" || u.Host != "" || u.Opaque != "" || !strings.HasPrefix(u.Path, p.Base+"/") ||
@@ -157,7 +157,7 @@ func (p *Page) localPath(back string) string {
 	return (&url.URL{Path: u.Path, RawPath: u.RawPath, RawQuery: u.RawQuery}).String()
 }
 
-// parseForm reads a form that came in the body.
+// parseForm parses the form in the body.
 func parseForm(r *http.Request) error {
 	if err := r.ParseForm(); err != nil {
 		if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {

@@ -11,12 +11,12 @@ import (
 	"github.com/docsgate/docsgate/keys/registry"
 )
 
-// rotateForm is the form for a new token.
+// rotateForm is the form to rotate a key.
 type rotateForm struct {
 	Row          row
 	Nonce        string
-	Grace        string // one of the choices
-	Amount, Unit string // of an own grace: a number, and "h" or "d"
+	Grace        string // value of one of the Choices
+	Amount, Unit string // of a custom grace period: a number, and "h" or "d"
 	Choices      []formOption
 	Wrong        string
 	Alert        string
@@ -57,7 +57,8 @@ func (p *Page) rotate(w http.ResponseWriter, r *http.Request) error {
 	})
 	switch {
 	case errors.Is(err, errExpiredForm):
-		o.Alert = "This form has expired, so the key was not rotated. Check the key first: if it is already rotated, do not rotate it again."
+		o.Alert = "This form has expired, so the key was not rotated now. Check whether it was rotated before; " +
+			"if not, submit the form again."
 		p.renderRotation(w, r, http.StatusConflict, k, o)
 		return nil
 	case before != "":
@@ -78,14 +79,14 @@ func (p *Page) rotate(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// span returns the chosen grace, or what is wrong with it.
+// span returns the selected grace period, or an error text.
 func (o *rotateForm) span() (grace time.Duration, wrong string) {
 	c, ok := findOption(graces, o.Grace)
 	if !ok {
 		return 0, "Choose a grace period for the previous token."
 	}
 	if c.Value != customChoice {
-		if o.Amount != "" { // typed without the choice having been made
+		if o.Amount != "" { // entered without selecting "Custom"
 			return 0, `To use this number, choose "Custom", or clear the number.`
 		}
 		return c.span, ""

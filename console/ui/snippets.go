@@ -7,15 +7,15 @@ import (
 
 const placeholderGate = "https://ask.example.com"
 
-// snippet is ready-made code that uses a token.
+// snippet is sample code that uses a token.
 type snippet struct {
-	ID    string // for elements of the page
+	ID    string // for element IDs
 	Title string
 	Note  string
 	Code  string
 }
 
-// snippets are the ways to use a token of a gate. OpenAI's clients work with agents only.
+// snippets returns the sample code for a token of a gate. OpenAI clients work with agents only.
 func snippets(gate, token string, agent bool) []snippet {
 	fill := strings.NewReplacer("GATE_URL", strings.TrimRight(gate, "/"), "YOUR_KEY", token,
 		"GATE_JS", quoted(strings.TrimRight(gate, "/")), "KEY_JS", quoted(token)).Replace
@@ -95,11 +95,11 @@ print(answer.choices[0].message.content)`},
 
 const openAINote = `The gate must serve "endpoints openai". Any model name works: the agent determines the model.`
 
-// quoted writes a text as a literal of JavaScript, which is also one of Python and, here, an attribute of JSX.
+// quoted returns a text as a JavaScript literal, which is also a valid Python literal and, here, a JSX attribute.
 func quoted(text string) string {
 	b, err := json.Marshal(text)
 	if err != nil {
-		return `""` // a string can always be written
+		return `""` // cannot fail for a string
 	}
 	return string(b)
 }

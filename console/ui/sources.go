@@ -9,18 +9,18 @@ import (
 )
 
 const (
-	sourcesTTL     = time.Minute     // how long a list of sources is good for a form
+	sourcesTTL     = time.Minute     // how long a list of sources is fresh
 	sourcesTimeout = 4 * time.Second // how long a form waits for DocsGPT
-	namesTimeout   = time.Second     // how long other pages do
+	namesTimeout   = time.Second     // how long other pages wait
 	sourcesRetry   = 20 * time.Second
 )
 
-// sources knows the names of DocsGPT's sources, so that not every page waits for DocsGPT.
+// sources caches DocsGPT's list of sources, so that not every page waits for DocsGPT.
 type sources struct {
-	list func(context.Context) ([]keyservice.Source, error) // nil: they cannot be known
+	list func(context.Context) ([]keyservice.Source, error) // nil: not available
 	now  func() time.Time
 
-	asking sync.Mutex // held while DocsGPT is asked, so that it is asked once at a time
+	asking sync.Mutex // held during a request to DocsGPT, so that there is one at a time
 	mu     sync.Mutex // guards the rest
 	all    []keyservice.Source
 	names  map[string]string
@@ -29,8 +29,8 @@ type sources struct {
 	err    error
 }
 
-// load returns names by id, for a page that shows keys and would rather leave names out than wait for long. The map must
-// not be changed.
+// load returns the source names by ID. It waits only briefly: a page shows IDs without names rather than being delayed. The map
+// must not be modified.
 func (s *sources) load(ctx context.Context) map[string]string {
 	if s.list == nil {
 		return nil
@@ -38,7 +38,7 @@ func (s *sources) load(ctx context.Context) map[string]string {
 	if _, _, fresh := s.last(); !fresh && s.asking.TryLock() {
 		s.asking.Unlock()
 		done := make(chan struct{})
-		go func() { // the answer serves the next page, if not this one
+		go func() { // a late response is for the next page
 			defer close(done)
 			_, _ = s.get(context.WithoutCancel(ctx)) // get remembers the error
 		}()
@@ -53,14 +53,14 @@ func (s *sources) load(ctx context.Context) map[string]string {
 	return s.known()
 }
 
-// known returns the names by id that were heard of last. It never waits.
+// known returns the cached names by ID without waiting.
 func (s *sources) known() map[string]string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.names
 }
 
-// get returns the sources, asking DocsGPT if need be. With an error there is nothing to pick from.
+// get returns the sources, from DocsGPT if the cached list is stale.
 func (s *sources) get(ctx context.Context) ([]keyservice.Source, error) {
 	if s.list == nil {
 		return nil, nil

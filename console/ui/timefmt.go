@@ -7,14 +7,14 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// Moment is a time as pages show it.
+// Moment is a formatted time.
 type Moment struct {
 	Words   string // "3 minutes ago", "in 2 weeks"
 	Exact   string // "2027-01-31 09:05 UTC", for people
 	Machine string // RFC 3339
 }
 
-// IsZero reports whether there is no time.
+// IsZero reports whether m is the zero Moment.
 func (m Moment) IsZero() bool { return m.Machine == "" }
 
 func momentOf(t, now time.Time) Moment {
@@ -37,7 +37,7 @@ func momentOf(t, now time.Time) Moment {
 	return Moment{Words: words, Exact: t.Format("2006-01-02 15:04 UTC"), Machine: t.Format(time.RFC3339)}
 }
 
-// fieldTime is the form of a field for a day and a time, in UTC. Browsers leave out seconds that are zero.
+// fieldTime is the format of a datetime-local field, in UTC. Browsers omit zero seconds.
 const fieldTime = "2006-01-02T15:04:05"
 
 func formatField(t time.Time) string {
@@ -47,7 +47,7 @@ func formatField(t time.Time) string {
 	return t.UTC().Format(fieldTime)
 }
 
-// parseField reads such a field. The empty text gives the zero time.
+// parseField parses a datetime-local field. The empty text gives the zero time.
 func parseField(text string) (time.Time, bool) {
 	if text == "" {
 		return time.Time{}, true

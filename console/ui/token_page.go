@@ -7,22 +7,23 @@ import (
 	"github.com/docsgate/docsgate/keys/registry"
 )
 
-// tokenPage is the body of the page that shows a token. No other page does, and it is only ever an answer to the form that
-// tokenPage the token.
+// tokenPage is the body of the only page that shows a token. It is sent only in response to the form that created the token.
 type tokenPage struct {
 	Row                  row
 	Token                string
 	Rotated              bool
-	PreviousTokenExpires time.Time // zero: the token before does not count any more
-	NotYet               bool      // the change is stored, but the gate may not know of it yet
+	PreviousTokenExpires time.Time // zero: the previous token is not valid
+	NotYet               bool      // the change is stored, but not applied yet
 	Snippets             []snippet
 	Gate                 string
 	GateKnown, CanAsk    bool
 }
 
-// createOnce makes a token with do, for a form that counts only once. before is the key that the form made at an earlier
-// time; if there is a token, an error says no more than that it may not be in force yet.
-func (p *Page) createOnce(r *http.Request, purpose string, do func() (*registry.CreateResult, error)) (m *registry.CreateResult, before string, err error) {
+// createOnce creates a token with do, once per form. before is the ID of the key if the form was submitted before. If m is not
+// nil, an error only means that the change is not applied yet.
+func (p *Page) createOnce(
+	r *http.Request, purpose string, do func() (*registry.CreateResult, error),
+) (m *registry.CreateResult, before string, err error) {
 	var late error
 	before, err = p.FormNonces.once(r.Context(), r.PostForm.Get("nonce"), purpose, func() (string, error) {
 		m, late = do()
@@ -60,7 +61,7 @@ func (p *Page) renderToken(w http.ResponseWriter, r *http.Request, status int, m
 	p.render(w, r, status, "token", title, b)
 }
 
-// renderDuplicate answers a form that was sent before.
+// renderDuplicate responds to a form that was submitted before.
 func (p *Page) renderDuplicate(w http.ResponseWriter, r *http.Request, id string, rotated bool) {
 	name := ""
 	if k, err := p.Service.Show(r.Context(), id); err == nil {

@@ -33,7 +33,7 @@ def map_body(ctx, body):
 
 @schemathesis.hook
 def before_call(ctx, case, kwargs):
-    # Two different requests with one name are refused, as they should be.
+    # Two different requests with the same Idempotency-Key are rejected, as they should be.
     name = (case.headers or {}).get("Idempotency-Key")
     if isinstance(name, str) and 0 < len(name) < 200:
         case.headers["Idempotency-Key"] = f"{name}-{next(NUMBERS)}"

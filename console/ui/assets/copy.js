@@ -1,4 +1,4 @@
-// Copies what a button names. Where that isn't allowed, the text is selected instead.
+// Copy buttons. Where access to the clipboard is denied, the text is selected instead.
 const said = document.getElementById("copied");
 
 function select(element) {
@@ -27,7 +27,7 @@ for (const button of document.querySelectorAll("[data-copy]")) {
   button.hidden = false;
 }
 
-// A browser may keep the whole page to show it again on the way back. The token must not be in it then.
+// A browser may keep the page in its back-forward cache. The token must not be in it then.
 addEventListener("pagehide", () => {
   for (const element of document.querySelectorAll("[data-token], .code code")) {
     element.textContent = "(shown once)";

@@ -1,4 +1,4 @@
-// What was typed for a choice of one's own chooses it.
+// Input in the field of the custom option selects that option.
 for (const field of document.querySelectorAll(".own input")) {
   field.addEventListener("input", () => {
     const own = field.closest("fieldset").querySelector('input[type="radio"][value="own"]');
@@ -6,7 +6,7 @@ for (const field of document.querySelectorAll(".own input")) {
   });
 }
 
-// A choice that hides the field of its own clears it, so that nothing is sent that cannot be seen.
+// Selecting another option clears the hidden field of the custom option, so that no invisible value is submitted.
 for (const radio of document.querySelectorAll(".chips input")) {
   radio.addEventListener("change", () => {
     for (const field of radio.closest("fieldset").querySelectorAll(".own input")) {
@@ -19,5 +19,5 @@ for (const radio of document.querySelectorAll(".chips input")) {
   });
 }
 
-// The first field that is wrong is where to go on.
+// The first invalid field gets the focus.
 document.querySelector('[aria-invalid="true"]')?.focus();

@@ -1,4 +1,4 @@
-// Searches while one types: the page that the form leads to is fetched, and its list is put in the place of this one.
+// Search while typing: fetches the page of results, and replaces the list with its list.
 const form = document.getElementById("filters");
 let waiting;
 let under;
@@ -17,10 +17,10 @@ async function search() {
     const page = new DOMParser().parseFromString(await response.text(), "text/html");
     const results = page.getElementById("results");
     if (!response.ok || !results) {
-      location.assign(address); // signed out, or something that needs a page of its own
+      location.assign(address); // signed out, or an error page
       return;
     }
-    // The line that says how many were found stays an element of this page, so that screen readers hear of its change.
+    // The element with the number of results is kept, so that screen readers announce its change.
     const found = document.getElementById("found");
     found.replaceChildren(...page.getElementById("found").childNodes);
     page.getElementById("found").remove();
@@ -34,8 +34,7 @@ async function search() {
   }
 }
 
-// The numbers by state are as new as the list, and the one that is marked is the one that is listed. The links stay, since
-// one of them may have the focus.
+// Updates the counts by state and the marked state. The links are kept, since one of them may have the focus.
 function count(fresh) {
   for (const [i, link] of document.querySelectorAll(".counts a").entries()) {
     link.replaceChildren(...fresh[i].childNodes);
@@ -45,7 +44,7 @@ function count(fresh) {
 }
 
 form?.addEventListener("input", (event) => {
-  // A pasted token must not get into an address. Its end finds the key as well.
+  // A pasted token must not be in a URL. Its last characters find the key as well.
   const typed = event.target.value;
   const token = /^\s*dgk_[0-9A-Za-z]{32}([0-9A-Za-z]{4})\s*$/.exec(typed);
   if (token) {

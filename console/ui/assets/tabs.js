@@ -1,4 +1,4 @@
-// Shows the sections of a list one at a time, as tabs that the arrow keys go through.
+// Turns sections into tabs with arrow key navigation.
 for (const box of document.querySelectorAll("[data-tabs]")) {
   const panels = [...box.querySelectorAll(".panel")];
   const list = document.createElement("div");

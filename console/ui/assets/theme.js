@@ -1,4 +1,4 @@
-// The choice of a theme, without leaving the page. The server remembers it.
+// Changes the theme without leaving the page. The server stores it in a cookie.
 const form = document.getElementById("theme");
 
 form.addEventListener("submit", async (event) => {
@@ -15,6 +15,6 @@ form.addEventListener("submit", async (event) => {
   try {
     await fetch(form.action, { method: "POST", body: new URLSearchParams({ theme, back: "" }), redirect: "manual" });
   } catch {
-    // The choice then holds for this page only.
+    // The theme then applies to this page only.
   }
 });

@@ -1,8 +1,8 @@
-// Asks a question with the token that the page shows, and writes the answer as it comes.
+// Sends a question with the token on the page, and shows the answer as it streams.
 const form = document.getElementById("try");
 const box = document.getElementById("answer");
 
-/** Changes the answer; whoever reads at its end stays there, whoever has scrolled back is left in peace. */
+/** Changes the answer, and keeps it scrolled to the end if it was. */
 function following(change) {
   const atEnd = box.scrollHeight - box.scrollTop - box.clientHeight < 32;
   change();
@@ -19,7 +19,7 @@ function line(className) {
   return p;
 }
 
-/** Yields the events of a stream: what stands in "data:" lines, read as JSON. */
+/** Yields the events of a stream: the JSON objects of its "data:" lines. */
 async function* events(body) {
   let rest = "";
   for await (const text of readAll(body.pipeThrough(new TextDecoderStream()))) {
@@ -95,7 +95,7 @@ form.addEventListener("submit", async (event) => {
     form.elements.question.focus();
     return;
   }
-  button.ariaDisabled = "true"; // one that is really disabled would lose the focus
+  button.ariaDisabled = "true"; // a disabled button would lose the focus
   box.hidden = false;
   box.setAttribute("aria-busy", "true");
   box.replaceChildren();
@@ -109,5 +109,5 @@ form.addEventListener("submit", async (event) => {
   }
 });
 
-// Without this script the form would lead away from the page, and the token with it.
+// Without this script, submitting the form would leave the page, and the token would be lost.
 form.closest("section").hidden = false;

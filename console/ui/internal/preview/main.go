@@ -65,7 +65,7 @@ func serve(listen, data string, login bool) error {
 	return server.Serve(l)
 }
 
-func desk(ctx context.Context, dir, data string) (*fixtures.Desk, error) {
+func desk(ctx context.Context, dir, data string) (*fixtures.Fixture, error) {
 	now := time.Now()
 	var other fixtures.ReadOnlyFeed
 	if data != "none" {

@@ -38,25 +38,25 @@ func (fileFeed) Watch(ctx context.Context, _ func()) error {
 	return nil
 }
 
-// world is an API over a registry in memory, whose keys a store has, beside those of another feed.
-type world struct {
-	t       testing.TB
-	api     *api
-	desk    *keyservice.Service
-	storage *memstorage.Storage
-	logged  []string
-	answers *schemas // what answers are held against
+// testServer is an API over a registry in memory, whose keys a store has, beside those of another feed.
+type testServer struct {
+	t         testing.TB
+	api       *api
+	desk      *keyservice.Service
+	storage   *memstorage.Storage
+	logged    []string
+	responses *schemas // validates the responses
 }
 
-func newWorld(t testing.TB, options ...func(*Options)) *world {
+func newTestServer(t testing.TB, options ...func(*Options)) *testServer {
 	t.Helper()
-	w := &world{t: t, storage: memstorage.New(), answers: documentSchemas(t)}
+	w := &testServer{t: t, storage: memstorage.New(), responses: documentSchemas(t)}
 	w.open(options...)
 	return w
 }
 
 // open starts the process anew over the storage that there is.
-func (w *world) open(options ...func(*Options)) {
+func (w *testServer) open(options ...func(*Options)) {
 	w.t.Helper()
 	meter := usage.NewMeter()
 	reg, err := registry.New(registry.Options{
@@ -104,20 +104,20 @@ func (w *world) open(options ...func(*Options)) {
 	w.api = New(o).(*api)
 }
 
-// do sends a request and holds the answer against openapi.json.
-func (w *world) do(r *http.Request) *httptest.ResponseRecorder {
+// do sends a request and validates the response against openapi.json.
+func (w *testServer) do(r *http.Request) *httptest.ResponseRecorder {
 	w.t.Helper()
 	rec := httptest.NewRecorder()
 	w.api.ServeHTTP(rec, r)
-	w.answers.check(w.t, w.api.mux, r, rec)
+	w.responses.check(w.t, w.api.mux, r, rec)
 	if rec.Header().Get("Cache-Control") != "no-store" {
 		w.t.Errorf("%s %s: Cache-Control is %q", r.Method, r.URL, rec.Header().Get("Cache-Control"))
 	}
 	return rec
 }
 
-// call sends a body as JSON, if there is one, with headers in pairs, and returns the answer decoded.
-func (w *world) call(method, path, body string, headers ...string) reply {
+// call sends a body as JSON, if there is one, with headers in pairs, and returns the response decoded.
+func (w *testServer) call(method, path, body string, headers ...string) reply {
 	w.t.Helper()
 	var content io.Reader = http.NoBody
 	if body != "" {
@@ -134,7 +134,7 @@ func (w *world) call(method, path, body string, headers ...string) reply {
 	return reply{t: w.t, what: method + " " + path, Status: rec.Code, Header: rec.Header(), Body: rec.Body.String()}
 }
 
-// reply is an answer.
+// reply is a response.
 type reply struct {
 	t      testing.TB
 	what   string
@@ -143,7 +143,7 @@ type reply struct {
 	Body   string
 }
 
-// want fails the test at once if the status is another.
+// want fails the test immediately if the status differs.
 func (r reply) want(status int) reply {
 	r.t.Helper()
 	if r.Status != status {
@@ -152,7 +152,7 @@ func (r reply) want(status int) reply {
 	return r
 }
 
-// problem fails the test if the answer is not a problem with this code.
+// problem fails the test if the response is not a problem with this code.
 func (r reply) problem(status int, code string) problem {
 	r.t.Helper()
 	r.want(status)
@@ -174,7 +174,7 @@ func decoded[T any](r reply) (v T) {
 func (r reply) key() keyJSON { r.t.Helper(); return decoded[keyJSON](r) }
 
 // standing is what the gate would say of a token now.
-func (w *world) standing(token string) keys.Reason {
+func (w *testServer) standing(token string) keys.Reason {
 	w.t.Helper()
 	verifier, err := keys.NewVerifier(w.desk.Store, keys.CacheConfig{})
 	if err != nil {
@@ -186,7 +186,7 @@ func (w *world) standing(token string) keys.Reason {
 
 const newKey = `{"name":"Docs site widget","sources":["7d0c1f0e-2f4b-4c7a-9a55-0c9c2f1d7a10"]}`
 
-func (w *world) makeKey() keyJSON {
+func (w *testServer) makeKey() keyJSON {
 	w.t.Helper()
 	return w.call("POST", "/v1/keys", newKey).want(http.StatusCreated).key()
 }
