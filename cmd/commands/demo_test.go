@@ -15,6 +15,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/spf13/cobra"
 
 	"github.com/docsgate/docsgate/internal/docsgpttest"
@@ -344,6 +345,9 @@ func TestGateConfig(t *testing.T) {
 		"\nhttp://:8082 {\n\tbind 127.0.0.1\n\tdocsgate_console {\n\t\tpublic_url `http://127.0.0.1:8080`\n\t}\n}\n"
 	if got := c.caddyfile(); got != want {
 		t.Errorf("%s\nwant\n%s", got, want)
+	}
+	if _, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(want), nil); err != nil {
+		t.Error(err)
 	}
 	head := "keys:\n  - id: demo\n    name: Demo page\n    sha256: 5e88\n"
 	if got := c.keyFile(); got != head+"    source: ['"+handbookID+"']\n" {

@@ -67,7 +67,7 @@ func importCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "import FILE",
-		Short: "Import keys from a key file or from a DocsGPT",
+		Short: "Import keys from a key file or from DocsGPT",
 		Long: `
 Import keys from FILE, or from standard input if FILE is "-". The formats are:
 
