@@ -16,24 +16,22 @@ import (
 // maxAwaitTime is how long the server waits for a change before it says that there is none.
 const maxAwaitTime = 250 * time.Millisecond
 
-// streams are the change streams of the collections that may count. They only say when to look: what has changed is read
-// in the same way as where there are none.
+// streams are the change streams of the collections. They only trigger a poll: changes are read in the same way as without streams.
 type streams []*mongo.Cursor
 
-// streamStatus is what the streams have to say.
+// streamStatus is the result of polling the streams.
 type streamStatus int
 
 const (
-	statusIdle       streamStatus = iota // nothing at all has happened
-	statusIrrelevant                     // something that is no change of a key
+	statusIdle       streamStatus = iota // no event
+	statusIrrelevant                     // only events that are not changes of keys
 	statusChange
-	statusClosed // a stream is over
+	statusClosed // a stream was closed
 )
 
-// openStreams opens change streams. Where the server has none, or the user may not use them, there are none and no error.
+// openStreams opens change streams. If the server does not support them or the user lacks permission, it returns none and no error.
 //
-// They are asked for as what they are, aggregations, and not through the library's own type, which would connect again by
-// itself and not say so.
+// They are opened as aggregations, because the driver's ChangeStream type reconnects automatically and silently.
 func (f *Feed) openStreams(ctx context.Context, l *conn) (streams, error) {
 	if !l.replicated {
 		return nil, nil
@@ -61,7 +59,7 @@ func (f *Feed) openStreams(ctx context.Context, l *conn) (streams, error) {
 			if command.Code == codeUnauthorized {
 				why = "the user lacks the action changeStream on " + name + ", which the role read has"
 			}
-			f.options.OnWarning("DocsGPT's database does not let its change streams be used: " + why + ". The gate looks at it every " +
+			f.options.OnWarning("change streams of DocsGPT's database cannot be used: " + why + ". The gate polls it every " +
 				f.options.PollInterval.String() + " instead")
 		})
 		return nil, nil
@@ -73,12 +71,11 @@ func (s streams) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	for _, cursor := range s {
-		_ = cursor.Close(ctx) // the server forgets it by itself after a while
+		_ = cursor.Close(ctx) // the server closes it automatically after a timeout
 	}
 }
 
-// pollStreams waits for each stream to say something, for a moment. An error says that the connection is lost, or that ctx has
-// ended.
+// pollStreams polls each stream. It returns an error if the connection is lost or ctx is canceled.
 func (f *Feed) pollStreams(ctx context.Context, s streams) (streamStatus, error) {
 	all := statusIdle
 	for _, cursor := range s {
@@ -88,7 +85,7 @@ func (f *Feed) pollStreams(ctx context.Context, s streams) (streamStatus, error)
 		}
 		all = max(all, one)
 		if all >= statusChange {
-			break // what the others have to say is kept
+			break // events of the other streams stay there
 		}
 	}
 	return all, nil
@@ -117,7 +114,7 @@ func (f *Feed) pollStream(ctx context.Context, cursor *mongo.Cursor) (streamStat
 	}
 }
 
-// isKeyChange tells whether an event may be a change of a key: all may but updates of other fields than those that are read.
+// isKeyChange reports whether an event may change a key: all events except updates of fields that are not read.
 func isKeyChange(event bson.Raw) bool {
 	if event.Validate() != nil || text(event.Lookup("operationType")) != "update" {
 		return true

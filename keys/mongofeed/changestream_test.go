@@ -221,7 +221,7 @@ func TestTornReading(t *testing.T) {
 }
 
 // What an operator has to mend is an error that says how, with no keys; a server that has trouble itself is away.
-func TestErrorsForPeople(t *testing.T) {
+func TestErrorMessages(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		command string
@@ -230,11 +230,11 @@ func TestErrorsForPeople(t *testing.T) {
 		away    bool
 	}{
 		{"no rights", "find", 13, "the role read", false},
-		{"wrong password", "saslStart", 18, "refuses user or password", false},
-		{"no such name", "find", 73, "no database can have this name", false},
-		{"shutting down", "find", 91, "cannot answer at the moment", true},
-		{"stepping down", "find", 189, "cannot answer at the moment", true},
-		{"something else", "find", 99999, "reports an error (code 99999)", false},
+		{"wrong password", "saslStart", 18, "rejects the user or password", false},
+		{"no such name", "find", 73, "the name of the database is not valid", false},
+		{"shutting down", "find", 91, "is temporarily unavailable", true},
+		{"stepping down", "find", 189, "is temporarily unavailable", true},
+		{"something else", "find", 99999, "returned an error (code 99999)", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -307,7 +307,7 @@ func TestNoAnswer(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 8*o.Timeout) // less than reading all may take
 	defer cancel()
 	_, err := newFeed(t, o).Load(ctx)
-	if stale := (*keys.StaleError)(nil); !errors.As(err, &stale) || !strings.Contains(err.Error(), "does not answer within 1s") {
+	if stale := (*keys.StaleError)(nil); !errors.As(err, &stale) || !strings.Contains(err.Error(), "did not respond within 1s") {
 		t.Errorf("Load: %v", err)
 	}
 }

@@ -13,14 +13,14 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/readpref"
 )
 
-// closeTimeout is how long saying good-bye may take.
+// closeTimeout is the timeout for closing a connection properly.
 const closeTimeout = 200 * time.Millisecond
 
 // snapshotWireVersion is the version of the protocol from which on a set of servers lets everybody read at one moment of its past:
 // that of MongoDB 5.0.
 const snapshotWireVersion = 13
 
-// conn is a connection to the database: all that the library keeps for it.
+// conn is a connection to the database: a client of the driver and its capabilities.
 type conn struct {
 	client      *mongo.Client
 	db          *mongo.Database
@@ -30,8 +30,8 @@ type conn struct {
 	snapshots   bool         // it may be read at one moment
 }
 
-// connect connects to the database and asks what it can do. The context that it returns is for everything that is done
-// with the link: it ends when none of the servers can be reached any more, and when the link is closed.
+// connect connects to the database and detects its capabilities. The returned context must be used for all operations on the
+// connection: it is canceled when all servers are unreachable, and when the connection is closed.
 func (f *Feed) connect(ctx context.Context) (context.Context, *conn, error) {
 	linked, giveUp := context.WithCancel(ctx)
 	l := &conn{topology: &topologyMonitor{cancel: giveUp, up: map[string]bool{}, failed: map[string]bool{}}}
@@ -57,9 +57,9 @@ func (f *Feed) open(ctx context.Context, l *conn) error {
 		o.SetConnectTimeout(f.options.Timeout)
 	}
 	o.SetServerSelectionTimeout(f.options.Timeout)
-	// Others may be behind, for as long as they are cut off: a key that is gone would go on there.
+	// Secondaries may lag behind, and a deleted key would remain valid.
 	o.SetReadPreference(readpref.Primary())
-	// A second try is made by whoever runs the feed, who must know at once that the first one failed.
+	// The syncer retries, and must be informed immediately about a failure.
 	o.SetRetryReads(false)
 	if o.TLSConfig == nil && !f.options.InsecurePlaintext {
 		l.localDialer = &localDialer{}
@@ -69,13 +69,13 @@ func (f *Feed) open(ctx context.Context, l *conn) error {
 	o.SetServerMonitor(l.topology.monitor())
 	l.client, err = mongo.Connect(o)
 	if err != nil {
-		return errAddress // nothing else is looked at yet; the library's error would repeat parts of it
+		return errAddress // nothing else is checked yet; the driver's error would contain parts of the address
 	}
 	l.db = l.client.Database(f.address.database)
 	return l.hello(ctx)
 }
 
-// hello asks what the server is.
+// hello detects the capabilities of the server.
 func (l *conn) hello(ctx context.Context) error {
 	var answer struct {
 		SetName        string `bson:"setName"`
@@ -90,7 +90,7 @@ func (l *conn) hello(ctx context.Context) error {
 	return nil
 }
 
-// close ends the connection, properly if that is quick, and waits until nothing of it is left.
+// close closes the connection, properly if that is quick, and waits until its goroutines have ended.
 func (l *conn) close() {
 	defer l.topology.cancel()
 	if l.client == nil {
@@ -98,10 +98,10 @@ func (l *conn) close() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
-	_ = l.client.Disconnect(ctx) // nothing was written, so nothing is lost
+	_ = l.client.Disconnect(ctx) // nothing was written, so the error is irrelevant
 }
 
-// cause returns what is behind an error: why the servers cannot be reached, if that is so.
+// cause returns the cause of an error: the reason why the servers are unreachable, if they are.
 func (l *conn) cause(err error) error {
 	l.topology.mu.Lock()
 	defer l.topology.mu.Unlock()
@@ -116,8 +116,8 @@ func (l *conn) cause(err error) error {
 	return err
 }
 
-// topologyMonitor gives up once none of the servers can be reached. The library itself would go on trying until the time of a
-// question is over, and then tell less.
+// topologyMonitor cancels the connection when all servers are unreachable. The driver would retry until the timeout of the
+// operation, and then return a less specific error.
 type topologyMonitor struct {
 	hosts  int // that must have failed
 	cancel context.CancelFunc

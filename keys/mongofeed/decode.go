@@ -12,7 +12,7 @@ import (
 	"github.com/docsgate/docsgate/keys/docsgptkeys"
 )
 
-// fields are what is read of a record, besides its _id.
+// fields are the fields that are read, besides _id.
 var fields = []string{
 	"key", "name", "user", "status", "source", "sources", "limited_request_mode", "request_limit", "limited_token_mode", "token_limit",
 }
@@ -25,31 +25,31 @@ var projection = func() bson.D {
 	return p
 }()
 
-// DocsGPT's limits where one is switched on without a number.
+// DocsGPT's defaults for a limit that is enabled without a number.
 const (
 	defaultRequests = 500
 	defaultTokens   = 50000
 )
 
-// legacyTrue is how DocsGPT writes that a limit holds, where it does not write a boolean.
+// legacyTrue is the value of an enabled limit if DocsGPT does not write a boolean.
 const legacyTrue = "True"
 
-// decoded is what a record says. An agent without a key is a draft.
+// decoded is a decoded record. An agent without a key is a draft.
 type decoded struct {
 	agent  docsgptkeys.Agent
-	reason string // why it is none; then only its ID and Name count
+	reason string // why it is malformed; then only its ID and Name are valid
 }
 
-// idOf appends to a buffer the name of a record: its collection, and type and bytes of its _id.
+// idOf appends the identifier of a record to a buffer: its collection, and the type and bytes of its _id.
 func idOf(buf []byte, collection string, raw bson.Raw) ([]byte, error) {
 	if err := raw.Validate(); err != nil {
-		return nil, errMalformed // the library's error may repeat values
+		return nil, errMalformed // the driver's error may contain values
 	}
 	id := raw.Lookup("_id")
 	return append(append(buf, idPrefix(collection), byte(id.Type)), id.Value...), nil
 }
 
-// idPrefix tells the records of one collection from those of the other.
+// idPrefix returns the prefix that distinguishes the records of the collections.
 func idPrefix(collection string) byte {
 	if collection == Agents {
 		return 'a'
@@ -59,8 +59,7 @@ func idPrefix(collection string) byte {
 
 var errMalformed = errors.New("DocsGPT's database has sent a record that is damaged")
 
-// decode reads a record that has been validated. What has another type than DocsGPT gives it counts as missing, except
-// for the key.
+// decode decodes a validated record. Fields of unexpected types are treated as missing, except for the key.
 func decode(raw bson.Raw) decoded {
 	d := decoded{agent: docsgptkeys.Agent{ID: recordID(raw.Lookup("_id")), Name: text(raw.Lookup("name"))}}
 	key := raw.Lookup("key")
@@ -84,8 +83,8 @@ func decode(raw bson.Raw) decoded {
 // objectIDDigits is the length of an ObjectId in hex.
 const objectIDDigits = 24
 
-// recordID is the id as people know it. One of a type that DocsGPT does not use, or that could be taken for another
-// record's, becomes one that no key can have.
+// recordID returns the id as DocsGPT displays it. An id of a type that DocsGPT does not use, or that may be confused with that of
+// another record, becomes one that is not valid for a key.
 func recordID(id bson.RawValue) string {
 	if oid, ok := id.ObjectIDOK(); ok {
 		return oid.Hex()
@@ -96,14 +95,14 @@ func recordID(id bson.RawValue) string {
 	return id.String()
 }
 
-// text is a value that is a string; empty: it is not.
+// text returns the value of a string, or "" for other types.
 func text(v bson.RawValue) string {
 	s, _ := v.StringValueOK()
 	return s
 }
 
-// sources are the ids, or the paths of 0.8 to 0.10, in the way DocsGPT joins its two fields: the list counts if it yields
-// anything.
+// sources returns the ids (0.8 to 0.10: paths) of the sources. Like in DocsGPT, the field sources has precedence over source unless it
+// is empty.
 func sources(raw bson.Raw) []string {
 	var list []string
 	if array, ok := raw.Lookup("sources").ArrayOK(); ok {
@@ -121,7 +120,7 @@ func sources(raw bson.Raw) []string {
 	return nil
 }
 
-// source is a reference to a source, or what is in its place: a path, "default", an id.
+// source returns the id of a referenced source, or a path, or "default".
 func source(v bson.RawValue) string {
 	if doc, ok := v.DocumentOK(); ok { // a DBRef
 		v = doc.Lookup("$id")
@@ -132,7 +131,7 @@ func source(v bson.RawValue) string {
 	return text(v)
 }
 
-// limit is the number of a limit that is switched on; 0: none.
+// limit returns the number of a limit, or 0 if it is not enabled.
 func limit(mode, number bson.RawValue, otherwise int) int {
 	if on, ok := mode.BooleanOK(); ok && !on || !ok && text(mode) != legacyTrue {
 		return 0
@@ -144,7 +143,7 @@ func limit(mode, number bson.RawValue, otherwise int) int {
 	return n
 }
 
-// integer reads a number in any of the ways in which it may be written.
+// integer returns the value of a number of any type.
 func integer(v bson.RawValue) (int, bool) {
 	switch v.Type {
 	case bson.TypeInt32:

@@ -1,8 +1,8 @@
-// Package mongofeed adopts the keys that DocsGPT keeps in MongoDB, from 0.8 to 0.16, as a feed of keys: those in the
-// collection agents (0.14 and newer) or in api_keys (before). It reads few fields of all records, and notices changes within
-// a second: on a replica set a change stream says when to look again; elsewhere it looks twice a second, and compares.
+// Package mongofeed is a feed of DocsGPT's own agent keys in MongoDB, for DocsGPT 0.8 to 0.16: those in the collection agents (0.14 and
+// later) or in api_keys (before). It reads a few fields of all records, and detects changes within a second: with change streams on a
+// replica set, otherwise by polling and comparing twice a second.
 //
-// It only reads, and the role read on DocsGPT's database is enough.
+// It never writes. The role read on DocsGPT's database is sufficient.
 package mongofeed
 
 import (
@@ -20,79 +20,78 @@ import (
 	"github.com/docsgate/docsgate/keys/docsgptkeys"
 )
 
-// The collections that DocsGPT keeps keys in, as values of Options.Collection.
+// Values of Options.Collection: the collections in which DocsGPT stores keys.
 const (
 	Agents  = "agents"   // 0.14 to 0.16
 	APIKeys = "api_keys" // 0.8 to 0.13
 	Both    = "both"
 )
 
-// The defaults of Options, and times that are none.
+// Defaults of Options, and fixed limits.
 const (
 	defaultDatabase     = "docsgpt"
 	defaultPollInterval = 500 * time.Millisecond
 	defaultTimeout      = 5 * time.Second
 	defaultMaxStale     = 24 * time.Hour
 
-	// fullTimeouts is how many timeouts reading all records may take.
+	// fullTimeouts is the timeout for reading all records, as a multiple of Options.Timeout.
 	fullTimeouts = 12
 )
 
-// Options configure a Feed.
+// Options configures a Feed.
 type Options struct {
-	// URI is the address of DocsGPT's MongoDB, with user and password: the same as DocsGPT's own MONGO_URI. Required.
+	// URI is the address of DocsGPT's MongoDB, with user and password, like DocsGPT's own MONGO_URI. Required.
 	URI keys.Secret
 
-	// Database is the name of DocsGPT's database, its own MONGO_DB_NAME. Default: the one that the path of URI names, but not
-	// admin, which is where users are kept; else docsgpt.
+	// Database is the name of DocsGPT's database, like DocsGPT's own MONGO_DB_NAME. Default: the path of URI, unless it is admin,
+	// the database of users; else docsgpt.
 	Database string
 
-	// Collection is Agents, APIKeys or Both. Default: Agents if there are keys in it, else APIKeys, as DocsGPT itself does:
-	// from 0.14 on it does not look at the older ones.
+	// Collection is Agents, APIKeys or Both. Default: Agents if it contains keys, else APIKeys, like in DocsGPT, which ignores
+	// api_keys since 0.14.
 	Collection string
 
-	// InsecurePlaintext allows connections with other machines that are not encrypted. Otherwise an address without tls=true is
-	// an error of New if it names one, and servers that a replica set on this machine names elsewhere are not connected.
+	// InsecurePlaintext allows unencrypted connections to other machines. If it is not set, New rejects an address without TLS of
+	// another machine, and the feed does not connect to members of a replica set on other machines without TLS.
 	InsecurePlaintext bool
 
-	// Filter says which agents are adopted.
+	// Filter selects the agents that become keys.
 	Filter docsgptkeys.Filter
 
-	// SnapshotPath is the file that keeps the keys for the time that the database is away; empty: none. Two more files are
-	// beside it, with ".secret" and ".confirmed" at the end of their names.
+	// SnapshotPath is the encrypted file that caches the keys for outages of the database; empty: none. Two more files are stored
+	// beside it, with the suffixes ".secret" and ".confirmed".
 	SnapshotPath string
 
-	// PollInterval is the time between two looks at a database that has no change streams. Default: 500 ms.
+	// PollInterval is the interval at which a database without change streams is polled. Default: 500 ms.
 	PollInterval time.Duration
 
-	// MaxStale is how long the last keys count while the database is away. Default: 24 h.
+	// MaxStale is how long the last keys remain valid while the database is unavailable. Default: 24 h.
 	MaxStale time.Duration
 
-	// Timeout is how long the database may take to be connected or to answer one question. Reading all records may take
-	// twelve times as long. Default: 5 s.
+	// Timeout is the timeout for connecting and for a query. The timeout for reading all records is twelve times as long. Default: 5 s.
 	Timeout time.Duration
 
-	// OnWarning is called with what an operator should know besides errors, in a sentence without secrets: trouble with the
-	// snapshot, change streams that cannot be used. nil drops it.
+	// OnWarning is called with messages for operators besides errors, without secrets: about the snapshot, or change streams that
+	// cannot be used. nil discards them.
 	OnWarning func(text string)
 }
 
-// Feed is a DocsGPT's MongoDB as a feed of keys. It is safe for concurrent use. Make one with New.
+// Feed is a feed of the agent keys in a DocsGPT's MongoDB database. It is safe for concurrent use. Create one with New.
 type Feed struct {
 	options Options
 	address address
-	seed    maphash.Seed // of marks: nobody can prepare records whose marks are the same
+	seed    maphash.Seed // of fingerprints, so that collisions cannot be prepared
 	cache   *docsgptkeys.AgentCache
 
 	reading   chan struct{} // holds one value while the database is read; guards the following
-	last      *lastSnapshot // nil: nothing was read yet
+	last      *lastSnapshot // nil: nothing was read
 	passCount uint64        // so far
 
-	watching      atomic.Bool // a watch has compared everything, and still has its connection
-	noStreamsOnce sync.Once   // change streams that cannot be used were noted
+	watching      atomic.Bool // a watch has compared all records and is connected
+	noStreamsOnce sync.Once   // reports that change streams cannot be used
 
-	mu        sync.Mutex            // guards odd
-	malformed []docsgptkeys.Skipped // records that are not even agents
+	mu        sync.Mutex            // guards malformed
+	malformed []docsgptkeys.Skipped // records that cannot be decoded
 }
 
 var (
@@ -100,13 +99,13 @@ var (
 	_ keys.RemoteFeed = (*Feed)(nil)
 )
 
-// New returns a feed. The database is not touched yet. The error does not show the address.
+// New returns a feed. It does not access the database. The error does not contain the address.
 func New(o Options) (*Feed, error) {
 	switch {
 	case o.PollInterval < 0 || o.MaxStale < 0 || o.Timeout < 0:
-		return nil, errors.New("poll, patience and timeout of a DocsGPT feed cannot be negative")
+		return nil, errors.New("poll_interval, max_stale and timeout of a DocsGPT feed must not be negative")
 	case !slices.Contains([]string{"", Agents, APIKeys, Both}, o.Collection):
-		return nil, fmt.Errorf("the collection of a DocsGPT feed is %s, %s or %s", Agents, APIKeys, Both)
+		return nil, fmt.Errorf("the collection of a DocsGPT feed must be %s, %s or %s", Agents, APIKeys, Both)
 	}
 	o.PollInterval, o.MaxStale = cmp.Or(o.PollInterval, defaultPollInterval), cmp.Or(o.MaxStale, defaultMaxStale)
 	o.Timeout = cmp.Or(o.Timeout, defaultTimeout)
@@ -117,7 +116,7 @@ func New(o Options) (*Feed, error) {
 	if err != nil {
 		return nil, err
 	}
-	o.URI = keys.Secret{} // it is in address now
+	o.URI = keys.Secret{} // no longer needed
 	f := &Feed{options: o, address: address, seed: maphash.MakeSeed(), reading: make(chan struct{}, 1)}
 	f.cache = docsgptkeys.NewAgentCache(docsgptkeys.AgentCacheOptions{
 		Feed: address.name, Filter: o.Filter, SnapshotPath: o.SnapshotPath, OnWarning: o.OnWarning,
@@ -128,7 +127,7 @@ func New(o Options) (*Feed, error) {
 // Name returns "docsgpt:" with hosts, ports and name of the database, without user and password.
 func (f *Feed) Name() string { return f.address.name }
 
-// Connection returns how the database is reached. It does not change.
+// Connection returns how the connections to the database are protected. It does not change.
 func (f *Feed) Connection() docsgptkeys.Connection { return f.address.connection }
 
 // LastConfirmed implements keys.RemoteFeed.
@@ -137,17 +136,17 @@ func (f *Feed) LastConfirmed() time.Time { return f.cache.LastConfirmed() }
 // MaxStale implements keys.RemoteFeed.
 func (f *Feed) MaxStale() time.Duration { return f.options.MaxStale }
 
-// Skipped returns the records that have a key and were not adopted at the last reading, sorted by ID.
+// Skipped returns the records that have a key and were skipped by the last read, sorted by ID.
 func (f *Feed) Skipped() []docsgptkeys.Skipped {
 	f.mu.Lock()
-	left := slices.Concat(f.cache.Skipped(), f.malformed)
+	skipped := slices.Concat(f.cache.Skipped(), f.malformed)
 	f.mu.Unlock()
-	slices.SortStableFunc(left, func(a, b docsgptkeys.Skipped) int { return cmp.Compare(a.ID, b.ID) })
-	return left
+	slices.SortStableFunc(skipped, func(a, b docsgptkeys.Skipped) int { return cmp.Compare(a.ID, b.ID) })
+	return skipped
 }
 
-// Load reads all records. While the database is away it returns the last keys, from memory or from the snapshot, with a
-// *keys.StaleError error. What an operator has to mend, such as a wrong password, is an error without keys.
+// Load reads all records. If the database is unavailable, it returns the last keys, from memory or from the snapshot, with a
+// *keys.StaleError. If an operator has to fix something, such as a wrong password, it returns no keys.
 func (f *Feed) Load(ctx context.Context) ([]keys.Key, error) {
 	if err := f.lock(ctx); err != nil {
 		return nil, err
@@ -162,14 +161,14 @@ func (f *Feed) Load(ctx context.Context) ([]keys.Key, error) {
 	if ctxErr := ctx.Err(); ctxErr != nil {
 		return nil, ctxErr
 	}
-	err, away := classifyError(err, f.options.Timeout)
-	if away {
+	err, unavailable := classifyError(err, f.options.Timeout)
+	if unavailable {
 		return f.cache.Cached(err)
 	}
 	return nil, err
 }
 
-// readAll reads all records over a connection of its own.
+// readAll reads all records with a new connection.
 func (f *Feed) readAll(ctx context.Context) ([]docsgptkeys.Agent, time.Time, error) {
 	ctx, l, err := f.connect(ctx)
 	if err != nil {
@@ -183,8 +182,8 @@ func (f *Feed) readAll(ctx context.Context) ([]docsgptkeys.Agent, time.Time, err
 	return agents, at, err
 }
 
-// Changes implements keys.DeltaFeed: what the watch has read since the last call. Without a watch that has compared
-// everything it cannot tell.
+// Changes implements keys.DeltaFeed. It returns what the watch has read since the last call. If there is no watch that has
+// compared all records, ok is false.
 func (f *Feed) Changes(ctx context.Context) (keys.Delta, bool, error) {
 	if err := f.lock(ctx); err != nil {
 		return keys.Delta{}, false, err
@@ -196,7 +195,7 @@ func (f *Feed) Changes(ctx context.Context) (keys.Delta, bool, error) {
 	return f.cache.Changes(), true, nil
 }
 
-// lock waits until nobody else reads the database, so that what is read last is the newest.
+// lock waits until no other read is in progress, so that the last read is the newest.
 func (f *Feed) lock(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err

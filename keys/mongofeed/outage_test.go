@@ -50,7 +50,7 @@ func TestDatabaseLostAndBack(t *testing.T) {
 				t.Error("no fault was reported")
 			}
 			for _, fault := range faults {
-				if strings.Contains(fault, "not what the gate expects") {
+				if strings.Contains(fault, "not as expected") {
 					t.Errorf("a fault that says nothing: %s", fault)
 				}
 			}

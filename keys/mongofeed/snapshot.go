@@ -15,81 +15,81 @@ import (
 )
 
 const (
-	// maxPasses is how often records that change while they are read are read again. What is torn even then is whole at the
-	// next look.
+	// maxPasses is the maximum number of passes if records change while they are read. If the result is still inconsistent, the next
+	// poll corrects it.
 	maxPasses = 4
 
 	batchSize = 1000
 )
 
-// lastSnapshot is what the last reading has seen.
+// lastSnapshot is the result of the last read.
 type lastSnapshot struct {
 	fingerprint fingerprint
 	records     map[string]*record // by collection and _id
 }
 
-// fingerprint tells one state of the records from another. Only what is read of them counts, so that a conversation, which writes
-// the time into its agent, is no change.
+// fingerprint identifies a state of the records. It includes only the fields that are read, so a conversation, which writes the time
+// to its agent, is not a change.
 type fingerprint struct {
 	count int
-	sum   uint64 // of the marks of the records, so that their order does not matter
+	sum   uint64 // sum of hashes, so that the order does not matter
 }
 
-// record is what was seen of one record.
+// record is a record as it was last read.
 type record struct {
 	hash     uint64
-	lastPass uint64 // that has met it last
+	lastPass uint64 // number of the last pass that has read it
 	decoded
 }
 
-// lastPass is what one pass has met.
+// pass is the result of one pass over the records.
 type pass struct {
 	number      uint64
 	fingerprint fingerprint
-	changed     map[string]*record // those that are new or other than before
+	changed     map[string]*record // new and changed records
 }
 
-// readFull reads all records. The time is one at which they were the newest. To be called between begin and end.
+// readFull reads all records. at is a time at which they were current. The caller must hold the lock.
 func (f *Feed) readFull(ctx context.Context, l *conn) ([]docsgptkeys.Agent, time.Time, error) {
 	ctx, cancel := context.WithTimeout(ctx, fullTimeouts*f.options.Timeout)
 	defer cancel()
 	at := time.Now()
 	now := &lastSnapshot{records: map[string]*record{}}
-	img, err := f.readConsistent(ctx, l, now, nil)
+	p, err := f.readConsistent(ctx, l, now, nil)
 	if err != nil {
 		return nil, at, err
 	}
-	if img.fingerprint.count == 0 && f.last == nil {
+	if p.fingerprint.count == 0 && f.last == nil {
 		if err := l.exists(ctx); err != nil {
 			return nil, at, err
 		}
 	}
-	now.replace(img)
+	now.replace(p)
 	f.last = now
 	return f.agents(), at, nil
 }
 
-// readChanged reads what has changed since the last reading and tells the memory. It tells whether there is something to
-// give out. To be called between begin and end; seen must be known.
+// readChanged reads the changes since the last read and updates the cache. It reports whether there are pending changes. The caller
+// must hold the lock, and f.last must be known.
 func (f *Feed) readChanged(ctx context.Context, l *conn) (pending bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, fullTimeouts*f.options.Timeout)
 	defer cancel()
 	at := time.Now()
-	img, err := f.readConsistent(ctx, l, f.last, &f.last.fingerprint)
+	p, err := f.readConsistent(ctx, l, f.last, &f.last.fingerprint)
 	if err != nil {
 		return false, err
 	}
-	if img.fingerprint == f.last.fingerprint {
+	if p.fingerprint == f.last.fingerprint {
 		f.cache.Confirm(at)
 		return false, nil
 	}
-	f.last.replace(img)
+	f.last.replace(p)
 	return f.cache.Diff(f.agents(), at), nil
 }
 
-// exists makes sure that the database is there. MongoDB itself has nothing against reading one that is not.
+// exists returns an error if the database does not exist. MongoDB treats it as empty.
 func (l *conn) exists(ctx context.Context) error {
-	// The role need not be allowed to list collections: it is told of those that it may read.
+	// The role need not be allowed to list all collections: those that it may read are sufficient.
 	names, err := l.db.ListCollectionNames(ctx, bson.D{}, options.ListCollections().SetAuthorizedCollections(true))
 	if err != nil {
 		return fmt.Errorf("looking for the database: %w", err)
@@ -100,45 +100,44 @@ func (l *conn) exists(ctx context.Context) error {
 	return nil
 }
 
-var errNoDatabase = errors.New("the server has no such database, or nothing is in it: check its name, which is DocsGPT's own " +
-	"MONGO_DB_NAME (up to 0.14 always docsgpt), and whether DocsGPT has been started")
+var errNoDatabase = errors.New("the database does not exist or is empty: check its name, which is DocsGPT's own " +
+	"MONGO_DB_NAME (up to 0.14 always docsgpt), and that DocsGPT was started")
 
-// replace makes an image what was seen last.
-func (s *lastSnapshot) replace(img *pass) {
-	for id, r := range img.changed {
+// replace updates the last snapshot with the result of a pass.
+func (s *lastSnapshot) replace(p *pass) {
+	for id, r := range p.changed {
 		s.records[id] = r
 	}
 	for id, r := range s.records {
-		if r.lastPass != img.number {
+		if r.lastPass != p.number {
 			delete(s.records, id)
 		}
 	}
-	s.fingerprint = img.fingerprint
+	s.fingerprint = p.fingerprint
 }
 
-// agents returns all that were seen, and keeps what is wrong with the other records.
+// agents returns the agents of the last snapshot, and updates f.malformed.
 func (f *Feed) agents() []docsgptkeys.Agent {
 	all := make([]docsgptkeys.Agent, 0, len(f.last.records))
-	var odd []docsgptkeys.Skipped
+	var malformed []docsgptkeys.Skipped
 	for id, r := range f.last.records {
 		switch {
 		case r.reason != "":
-			odd = append(odd, r.agent.AsSkipped(r.reason))
+			malformed = append(malformed, r.agent.AsSkipped(r.reason))
 		case r.agent.Key.IsZero():
 		case f.last.isShadowed(id):
-			odd = append(odd, r.agent.AsSkipped("an agent has the same id"))
+			malformed = append(malformed, r.agent.AsSkipped("an agent has the same id"))
 		default:
 			all = append(all, r.agent)
 		}
 	}
 	f.mu.Lock()
-	f.malformed = odd
+	f.malformed = malformed
 	f.mu.Unlock()
 	return all
 }
 
-// isShadowed tells whether a record of api_keys has the id of an agent with a key: somebody has copied it by hand when 0.14
-// came.
+// isShadowed reports whether a record of api_keys has the same id as an agent with a key, because it was manually migrated to 0.14.
 func (s *lastSnapshot) isShadowed(id string) bool {
 	if id[0] != idPrefix(APIKeys) {
 		return false
@@ -147,26 +146,26 @@ func (s *lastSnapshot) isShadowed(id string) bool {
 	return ok && other.reason == "" && !other.agent.Key.IsZero()
 }
 
-// readConsistent reads the records in such a way that they are those of one moment: with the server's help, or else again and
-// again until two passes in a row have met the same. before is the mark of the state that base is in, if it is known.
+// readConsistent reads a consistent state of the records: with a snapshot read of the server, or else with repeated passes until two
+// consecutive ones have the same fingerprint. before is the fingerprint of base, if it is known.
 func (f *Feed) readConsistent(ctx context.Context, l *conn, base *lastSnapshot, before *fingerprint) (*pass, error) {
 	if l.snapshots {
-		img, err := f.snapshot(ctx, l, base)
+		p, err := f.snapshot(ctx, l, base)
 		if !isSnapshotUnsupported(err) {
-			return img, err
+			return p, err
 		}
 		l.snapshots = false
 	}
 	for n := 1; ; n++ {
-		img, err := f.pass(ctx, l, base)
-		if err != nil || n == maxPasses || before != nil && img.fingerprint == *before {
-			return img, err
+		p, err := f.pass(ctx, l, base)
+		if err != nil || n == maxPasses || before != nil && p.fingerprint == *before {
+			return p, err
 		}
-		before = &img.fingerprint
+		before = &p.fingerprint
 	}
 }
 
-// snapshot is a pass over the records as they were at one moment.
+// snapshot is a pass with a snapshot read of the server.
 func (f *Feed) snapshot(ctx context.Context, l *conn, base *lastSnapshot) (*pass, error) {
 	session, err := l.client.StartSession(options.Session().SetSnapshot(true))
 	if err != nil {
@@ -176,21 +175,21 @@ func (f *Feed) snapshot(ctx context.Context, l *conn, base *lastSnapshot) (*pass
 	return f.pass(mongo.NewSessionContext(ctx, session), l, base)
 }
 
-// number reads the collections that count, once.
+// pass reads the relevant collections once.
 func (f *Feed) pass(ctx context.Context, l *conn, base *lastSnapshot) (*pass, error) {
 	f.passCount++
-	img := &pass{number: f.passCount, changed: map[string]*record{}}
+	p := &pass{number: f.passCount, changed: map[string]*record{}}
 	if f.options.Collection != APIKeys {
-		keyed, err := f.collect(ctx, l, Agents, base, img)
+		keyed, err := f.collect(ctx, l, Agents, base, p)
 		if err != nil || f.options.Collection == Agents || f.options.Collection == "" && keyed {
-			return img, err
+			return p, err
 		}
 	}
-	_, err := f.collect(ctx, l, APIKeys, base, img)
-	return img, err
+	_, err := f.collect(ctx, l, APIKeys, base, p)
+	return p, err
 }
 
-// collections returns those that may count.
+// collections returns the collections that may be relevant.
 func (f *Feed) collections() []string {
 	switch f.options.Collection {
 	case Agents, APIKeys:
@@ -202,9 +201,9 @@ func (f *Feed) collections() []string {
 
 var errTimeout = fmt.Errorf("reading a collection: %w", context.DeadlineExceeded)
 
-// collect reads one collection, and tells whether there is a key in it.
-func (f *Feed) collect(ctx context.Context, l *conn, name string, base *lastSnapshot, img *pass) (keyed bool, err error) {
-	// Each batch has the time of one answer, so that a connection on which nothing comes any more is noticed soon.
+// collect reads a collection, and reports whether it contains a key.
+func (f *Feed) collect(ctx context.Context, l *conn, name string, base *lastSnapshot, p *pass) (keyed bool, err error) {
+	// The timeout applies to each batch, so that a silently dropped connection is detected early.
 	ctx, giveUp := context.WithCancelCause(ctx)
 	defer giveUp(nil)
 	late := time.AfterFunc(f.options.Timeout, func() { giveUp(errTimeout) })
@@ -221,7 +220,7 @@ func (f *Feed) collect(ctx context.Context, l *conn, name string, base *lastSnap
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 		defer cancel()
-		_ = found.Close(ctx) // where there is more to come, the server is told to forget it
+		_ = found.Close(ctx) // also closes the server's cursor if there are more batches
 	}()
 	var id []byte
 	for {
@@ -237,16 +236,16 @@ func (f *Feed) collect(ctx context.Context, l *conn, name string, base *lastSnap
 		}
 		sum := maphash.Bytes(f.seed, raw)
 		r, known := base.records[string(id)]
-		if _, again := img.changed[string(id)]; again || known && r.lastPass == img.number {
-			continue // met twice, since it was moved
+		if _, again := p.changed[string(id)]; again || known && r.lastPass == p.number {
+			continue // returned twice because it was moved
 		}
 		if !known || r.hash != sum {
 			r = &record{hash: sum, decoded: decode(raw)}
-			img.changed[string(id)] = r
+			p.changed[string(id)] = r
 		}
-		r.lastPass = img.number
-		img.fingerprint.count++
-		img.fingerprint.sum += maphash.Bytes(f.seed, id) ^ sum
+		r.lastPass = p.number
+		p.fingerprint.count++
+		p.fingerprint.sum += maphash.Bytes(f.seed, id) ^ sum
 		keyed = keyed || r.reason == "" && !r.agent.Key.IsZero()
 	}
 	if err := found.Err(); err != nil {

@@ -12,8 +12,8 @@ import (
 	"github.com/docsgate/docsgate/keys/docsgptkeys"
 )
 
-// connectionOf tells how the servers of an address are reached. Those that the DNS names (srv) have TLS by default, and count
-// as other machines.
+// connectionOf returns how the connections to the servers of an address are protected. Servers from DNS (srv) use TLS by default, and
+// are treated as other machines.
 func connectionOf(cs *connstring.ConnString, srv bool) docsgptkeys.Connection {
 	c := docsgptkeys.Connection{Transport: docsgptkeys.Local}
 	encrypted := cs.SSL || srv && !cs.SSLSet
@@ -35,7 +35,7 @@ func connectionOf(cs *connstring.ConnString, srv bool) docsgptkeys.Connection {
 	return c
 }
 
-// hostOf takes the port from an address, if there is one.
+// hostOf returns an address without its port.
 func hostOf(at string) string {
 	if host, _, err := net.SplitHostPort(at); err == nil {
 		return host
@@ -44,14 +44,14 @@ func hostOf(at string) string {
 }
 
 func errPlaintext(host string) error {
-	return fmt.Errorf("the address of DocsGPT's database has no TLS, and %s is another machine, so that whoever is between could read "+
-		"all keys: switch TLS on in the server and write tls=true into the address (with tlsCAFile=/path/of/ca.pem, if no public "+
-		"authority has signed its certificate); or, if nobody else can be between the two, as in a compose file's own network, write %s "+
-		"into the feed's block", host, docsgptkeys.AllowPlaintext)
+	return fmt.Errorf("the address of DocsGPT's database does not enable TLS, and %s is another machine, so an attacker in between could "+
+		"read all keys: enable TLS in the server and add tls=true to the address (and tlsCAFile=/path/to/ca.pem, unless a public "+
+		"authority has signed its certificate); or, if no attacker can be in between, for example in the network of a compose file, set "+
+		"%s in the feed's block", host, docsgptkeys.AllowPlaintext)
 }
 
-// localDialer connects with servers on this machine only. The address names no others; but servers of a replica set name each
-// other, and the library would connect with those too, as they are named.
+// localDialer connects only to servers on this machine. The address contains no others, but the driver would also connect to the
+// addresses that the members of a replica set announce.
 type localDialer struct {
 	dialer      net.Dialer
 	blockedHost atomic.Pointer[string] // a host that was not connected; nil: there is none
@@ -73,7 +73,7 @@ type plaintextMemberError struct{ host string }
 
 // Error implements error.
 func (e *plaintextMemberError) Error() string {
-	return fmt.Sprintf("DocsGPT's database is a replica set that names its servers by other names than the address (%s), and without "+
-		"TLS the gate connects with this machine only: write tls=true, or directConnection=true, into the address; or, if nobody else "+
-		"can be between the two, %s into the feed's block", e.host, docsgptkeys.AllowPlaintext)
+	return fmt.Sprintf("DocsGPT's database is a replica set with members at addresses other than the configured one (%s), and without "+
+		"TLS the gate only connects to this machine: add tls=true or directConnection=true to the address; or, if no attacker "+
+		"can be in between, set %s in the feed's block", e.host, docsgptkeys.AllowPlaintext)
 }

@@ -13,11 +13,11 @@ import (
 	"github.com/docsgate/docsgate/keys/docsgptkeys"
 )
 
-// errAddress says nothing about the cause: the library's errors repeat parts of the address, and which part of a malformed
-// one is the password nobody can tell.
-var errAddress = errors.New("the address of DocsGPT's database cannot be read: it has the form " +
+// errAddress does not contain the cause: the errors of the driver contain parts of the address, and any part of a malformed address
+// may be the password.
+var errAddress = errors.New("the address of DocsGPT's database is not valid: it must have the form " +
 	"mongodb://user:password@host:27017/database; in user and password write @ as %40, : as %3A, / as %2F, # as %23, ? as %3F " +
-	"and % as %25; files that tlsCAFile and tlsCertificateKeyFile name must exist")
+	"and % as %25; the files of tlsCAFile and tlsCertificateKeyFile must exist")
 
 const (
 	scheme      = "mongodb://"
@@ -25,7 +25,7 @@ const (
 	defaultPort = "27017"
 )
 
-// address is where the database is.
+// address is a parsed address of a database.
 type address struct {
 	uri        string
 	hosts      int // that uri names; 0: the DNS does
@@ -34,7 +34,7 @@ type address struct {
 	connection docsgptkeys.Connection
 }
 
-// parseAddress reads an address. Without TLS only servers on this machine are allowed, if plaintext does not allow others.
+// parseAddress parses an address. Unless plaintext is allowed, servers on other machines require TLS.
 func parseAddress(uri, database string, plaintext bool) (address, error) {
 	uri = strings.TrimSpace(uri)
 	if uri == "" {
@@ -43,7 +43,7 @@ func parseAddress(uri, database string, plaintext bool) (address, error) {
 	a := address{uri: uri}
 	plain, srv := strings.CutPrefix(uri, schemeSRV)
 	if srv {
-		uri = scheme + withoutSRVOptions(plain) // reading the real one would ask the DNS, which may be away
+		uri = scheme + withoutSRVOptions(plain) // parsing the original would query DNS, which may be unavailable
 	}
 	cs, err := connstring.ParseAndValidate(uri)
 	if err != nil || options.Client().ApplyURI(uri).Validate() != nil {
@@ -68,7 +68,7 @@ func parseAddress(uri, database string, plaintext bool) (address, error) {
 	}
 	where := strings.Join(hosts, ",")
 	if strings.ContainsAny(where, "@?#% \t\r\n") || strings.ContainsAny(a.database, `/\. "$*<>:|?@#%`+"\t\r\n\x00") {
-		// A password with such a character as it is makes everything behind it host or database.
+		// An unescaped character in the password moves the rest of it into the host or the database.
 		return address{}, errAddress
 	}
 	a.name = "docsgpt:" + where + "/" + a.database
@@ -79,7 +79,7 @@ func parseAddress(uri, database string, plaintext bool) (address, error) {
 	return a, nil
 }
 
-// withoutSRVOptions takes out of an address without its scheme what only one that asks the DNS may have.
+// withoutSRVOptions removes the options of SRV addresses from an address without its scheme.
 func withoutSRVOptions(rest string) string {
 	head, query, ok := strings.Cut(rest, "?")
 	if !ok {
@@ -101,12 +101,12 @@ func withPort(host string) string {
 	return net.JoinHostPort(strings.Trim(host, "[]"), defaultPort)
 }
 
-// clientOptions reads the address for a new connection. The DNS may have to be asked, and certificates are read anew.
+// clientOptions parses the address for a new connection. It may query DNS, and reads certificates again.
 func (a *address) clientOptions(ctx context.Context) (*options.ClientOptions, error) {
 	if a.hosts > 0 {
 		return options.Client().ApplyURI(a.uri), nil
 	}
-	// The library's look-up does not end with a context.
+	// The driver's lookup cannot be canceled.
 	found := make(chan *options.ClientOptions, 1)
 	go func() { found <- options.Client().ApplyURI(a.uri) }()
 	select {
@@ -120,4 +120,4 @@ func (a *address) clientOptions(ctx context.Context) (*options.ClientOptions, er
 	}
 }
 
-var errNotInDNS = errors.New("the DNS names no servers for the mongodb+srv address of DocsGPT's database")
+var errNotInDNS = errors.New("DNS has no servers for the mongodb+srv address of DocsGPT's database")

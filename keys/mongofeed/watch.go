@@ -6,19 +6,18 @@ import (
 )
 
 const (
-	// streamedPoll is the time between two looks at a database that says itself when there is something new.
+	// streamedPoll is the poll interval of a database with change streams.
 	streamedPoll = 30 * time.Second
 
-	// backoffFactor bounds the load: a look that takes long is followed by a pause of four times that.
+	// backoffFactor limits the load: the pause after a poll is at least four times as long as the poll.
 	backoffFactor = 4
 
-	// minInterval is the shortest time between two looks, however often the database asks for one, and between two questions for
-	// changes.
+	// minInterval is the minimum interval between polls of the database, regardless of the number of changes, and of the streams.
 	minInterval = 100 * time.Millisecond
 )
 
-// Watch calls changed once it has compared all records, and then whenever some have changed, until ctx ends; then it
-// returns nil. It returns an error when the database is lost. One call is to run at a time.
+// Watch calls changed when it has compared all records, and then when records have changed. It returns nil when ctx is canceled, or an
+// error when the database is unavailable. It must not be called concurrently.
 func (f *Feed) Watch(ctx context.Context, changed func()) error {
 	err := f.watch(ctx, changed)
 	f.watching.Store(false)
@@ -26,8 +25,8 @@ func (f *Feed) Watch(ctx context.Context, changed func()) error {
 	if ctx.Err() != nil {
 		return nil
 	}
-	told, _ := classifyError(err, f.options.Timeout)
-	return told
+	err, _ = classifyError(err, f.options.Timeout)
+	return err
 }
 
 func (f *Feed) watch(ctx context.Context, changed func()) error {
@@ -39,9 +38,9 @@ func (f *Feed) watch(ctx context.Context, changed func()) error {
 	return l.cause(f.follow(ctx, l, changed))
 }
 
-// follow reads and waits until that goes wrong.
+// follow polls the database until an error occurs.
 func (f *Feed) follow(ctx context.Context, l *conn, changed func()) error {
-	s, err := f.openStreams(ctx, l) // before all is read, so that nothing is missed in between
+	s, err := f.openStreams(ctx, l) // before all records are read, so that no change is missed
 	if err != nil {
 		return err
 	}
@@ -55,7 +54,7 @@ func (f *Feed) follow(ctx context.Context, l *conn, changed func()) error {
 		if first {
 			f.watching.Store(true)
 		}
-		if first || pending { // also once for a load that failed
+		if first || pending { // the first time even without changes, since a load may have failed
 			changed()
 		}
 		f.cache.Save(false)
@@ -65,7 +64,7 @@ func (f *Feed) follow(ctx context.Context, l *conn, changed func()) error {
 	}
 }
 
-// poll reads what has changed, or all, and tells whether there is something to give out.
+// poll reads the changes, or all records, and reports whether there are pending changes.
 func (f *Feed) poll(ctx context.Context, l *conn, all bool) (pending bool, err error) {
 	if err := f.lock(ctx); err != nil {
 		return false, err
@@ -81,32 +80,32 @@ func (f *Feed) poll(ctx context.Context, l *conn, all bool) (pending bool, err e
 	return f.cache.Diff(agents, at), nil
 }
 
-// wait returns when the next look is due; took is how long the last one has taken. An error says that the connection is
-// lost. It returns the streams to wait for next.
+// wait waits until the next poll. took is the duration of the last one. It returns the streams to use next, and an error if the
+// connection is lost.
 func (f *Feed) wait(ctx context.Context, l *conn, s streams, took time.Duration) (streams, error) {
 	if len(s) == 0 {
 		return nil, pause(ctx, max(f.options.PollInterval, backoffFactor*took))
 	}
-	if err := pause(ctx, max(minInterval, backoffFactor*took)); err != nil { // what comes meanwhile stays in the streams
+	if err := pause(ctx, max(minInterval, backoffFactor*took)); err != nil { // changes in the meantime stay in the streams
 		return s, err
 	}
 	for deadline := time.Now().Add(max(streamedPoll, f.options.PollInterval)); time.Now().Before(deadline); {
 		begun := time.Now()
-		heard, err := f.pollStreams(ctx, s)
+		status, err := f.pollStreams(ctx, s)
 		switch {
 		case err != nil:
 			return s, err
-		case heard == statusClosed:
+		case status == statusClosed:
 			// The collection was dropped or renamed.
 			s.close()
 			return f.openStreams(ctx, l)
-		case heard == statusChange:
+		case status == statusChange:
 			return s, nil
-		case heard == statusIdle:
+		case status == statusIdle:
 			f.cache.Confirm(begun)
 			f.cache.Save(false)
 		}
-		// A server need not wait, and where there are many conversations there is always something to tell.
+		// The server may return immediately, and with many conversations there are always irrelevant changes.
 		if err := pause(ctx, minInterval-time.Since(begun)); err != nil {
 			return s, err
 		}

@@ -11,18 +11,18 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// closeTimeout is how long saying good-bye may take.
+// closeTimeout is the timeout for closing a connection properly.
 const closeTimeout = 200 * time.Millisecond
 
-// conn is one connection to the database that can be cut at once: the library leaves one whose request was given up to a
-// goroutine that goes on for up to 15 s.
+// conn is a connection to the database that can be closed immediately. pgx closes a connection whose request was canceled in a
+// goroutine, which takes up to 15 s.
 type conn struct {
 	pg *pgx.Conn
 
 	mu        sync.Mutex // guards the following
 	raw       []net.Conn
 	closed    bool
-	connected bool // there is a connection, and there shall be no other one
+	connected bool // no further connections are allowed
 }
 
 // connect connects to the database.
@@ -53,8 +53,8 @@ func (f *Feed) connect(ctx context.Context) (*conn, error) {
 	return l, nil
 }
 
-// denyCancelDial refuses the second connection that the library would make to cancel a request: the server's own time limit does
-// that, and the connection would outlive what it is for.
+// denyCancelDial prevents the second connection with which pgx cancels a request: the statement timeout of the server has the same
+// effect, and the second connection would outlive the first one.
 func (l *conn) denyCancelDial() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -74,11 +74,11 @@ func (l *conn) keep(raw net.Conn) (net.Conn, error) {
 	return raw, nil
 }
 
-// close ends the connection, properly if that is quick, and waits until nothing of it is left.
+// close closes the connection, properly if that is quick, and waits until its goroutines have ended.
 func (l *conn) close() {
 	if !l.pg.IsClosed() {
 		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
-		_ = l.pg.Close(ctx) // nothing was written, so nothing is lost
+		_ = l.pg.Close(ctx) // nothing was written, so the error is irrelevant
 		cancel()
 	}
 	l.cut()

@@ -14,32 +14,32 @@ import (
 	"github.com/docsgate/docsgate/keys/docsgptkeys"
 )
 
-// errAddress says nothing about the cause: the library's errors repeat parts of the address, and which part of a malformed
-// one is the password nobody can tell.
-var errAddress = errors.New("the address of DocsGPT's database cannot be read: it has the form " +
+// errAddress does not contain the cause: the errors of pgx contain parts of the address, and any part of a malformed address may be
+// the password.
+var errAddress = errors.New("the address of DocsGPT's database is not valid: it must have the form " +
 	"postgres://user:password@host:5432/database; in user and password write @ as %40, : as %3A, / as %2F, # as %23, ? as %3F " +
-	"and % as %25; files that sslrootcert, sslcert and sslkey name must exist")
+	"and % as %25; the files of sslrootcert, sslcert and sslkey must exist")
 
-// address is where the database is.
+// address is a parsed address of a database.
 type address struct {
-	config     *pgx.ConnConfig // not to be changed: copy it
+	config     *pgx.ConnConfig // must not be modified: copy it
 	name       string
 	hosts      int
 	connection docsgptkeys.Connection
 }
 
-// ignoredParams are the options of an address that other clients of PostgreSQL know and that change nothing here. The library
-// would hand them to the server, which knows them as little.
+// ignoredParams are options of other PostgreSQL clients that have no effect here. pgx would pass them to the server, which rejects
+// them.
 var ignoredParams = []string{
 	"fallback_application_name", "gssdelegation", "gssencmode", "gsslib", "keepalives", "keepalives_count", "keepalives_idle",
 	"keepalives_interval", "load_balance_hosts", "prepare_threshold", "sslcompression", "tcp_user_timeout",
 }
 
-// driver is what SQLAlchemy, which DocsGPT uses, puts between the scheme and "://".
+// driver matches the scheme with the optional driver of SQLAlchemy, which DocsGPT uses.
 var driver = regexp.MustCompile(`^(?i:postgres(?:ql)?)(?:\+[A-Za-z0-9_]+)?://`)
 
-// parseAddress reads an address, with what the environment and a service file add to it. Connections with other machines get
-// TLS as secure says, if plaintext does not allow others.
+// parseAddress parses an address, including the environment and a service file. Unless plaintext is allowed, connections to other
+// machines use TLS; see secure.
 func parseAddress(uri string, timeout time.Duration, plaintext bool) (address, error) {
 	uri = strings.TrimSpace(uri)
 	if uri == "" {
@@ -53,7 +53,7 @@ func parseAddress(uri string, timeout time.Duration, plaintext bool) (address, e
 	add := func(host string, port uint16) {
 		at := net.JoinHostPort(host, strconv.Itoa(int(port)))
 		if strings.HasPrefix(host, "/") {
-			at = host + ":" + strconv.Itoa(int(port)) // the folder of a socket
+			at = host + ":" + strconv.Itoa(int(port)) // the directory of a socket
 		}
 		if !slices.Contains(hosts, at) {
 			hosts = append(hosts, at)
@@ -65,11 +65,11 @@ func parseAddress(uri string, timeout time.Duration, plaintext bool) (address, e
 	}
 	where := strings.Join(hosts, ",") + "/" + config.Database
 	if strings.ContainsAny(where, "@?#% \t\r\n") {
-		// A password with such a character as it is makes everything behind it host or database.
+		// An unescaped character in the password moves the rest of it into the host or the database.
 		return address{}, errAddress
 	}
 	if config.Database == "" {
-		return address{}, errors.New("the address of DocsGPT's database names no database: DocsGPT's own is often called docsgpt")
+		return address{}, errors.New("the address of DocsGPT's database must contain the name of the database, often docsgpt")
 	}
 	connection, err := secure(&config.Config, plaintext)
 	if err != nil {
@@ -82,11 +82,11 @@ func parseAddress(uri string, timeout time.Duration, plaintext bool) (address, e
 		config.RuntimeParams["application_name"] = "docsgate"
 	}
 	for _, option := range ignoredParams {
-		if config.RuntimeParams[option] != "require" { // GSSAPI's encryption, which there is not
+		if config.RuntimeParams[option] != "require" { // GSSAPI encryption, which is not supported
 			delete(config.RuntimeParams, option)
 		}
 	}
-	// Statements without names, so that a pooler between the two does no harm.
+	// Unnamed statements, for compatibility with connection poolers.
 	config.DefaultQueryExecMode = pgx.QueryExecModeExec
 	config.StatementCacheCapacity, config.DescriptionCacheCapacity = 0, 0
 	return address{config: config, name: "docsgpt:" + where, hosts: len(hosts), connection: connection}, nil

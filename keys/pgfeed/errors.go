@@ -17,9 +17,9 @@ import (
 	"github.com/docsgate/docsgate/keys/docsgptkeys"
 )
 
-// classifyError says in words for people what went wrong, without values and passwords, and whether the database is away: then
-// nobody has to mend anything here but to wait.
-func classifyError(err error, timeout time.Duration) (told error, away bool) {
+// classifyError returns an error for users, without values and passwords. unavailable reports whether the database is unavailable, so
+// that the last keys remain valid; otherwise an operator has to fix something.
+func classifyError(err error, timeout time.Duration) (userErr error, unavailable bool) {
 	var (
 		pg        *pgconn.PgError
 		opErr     *net.OpError
@@ -42,45 +42,45 @@ func classifyError(err error, timeout time.Duration) (told error, away bool) {
 	case errors.As(err, &certErr), errors.As(err, &unknownCA), errors.As(err, &hostErr), errors.As(err, &recordErr):
 		return certificateError(err), false
 	case pgconn.Timeout(err), errors.Is(err, context.DeadlineExceeded), errors.As(err, &netErr) && netErr.Timeout():
-		return fmt.Errorf("DocsGPT's database does not answer within %s", timeout), true
+		return fmt.Errorf("DocsGPT's database did not respond within %s", timeout), true
 	case errors.As(err, &dnsErr):
 		return fmt.Errorf("the host %s of DocsGPT's database cannot be found", dnsErr.Name), true
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return errors.New("DocsGPT's database refuses connections: is it running, and are host and port right?"), true
+		return errors.New("DocsGPT's database refuses connections: check that it is running, and host and port in the address"), true
 	case errors.As(err, &opErr), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed),
 		strings.Contains(err.Error(), "conn closed"):
-		return errors.New("the connection with DocsGPT's database was lost"), true
+		return errors.New("the connection to DocsGPT's database was lost"), true
 	case errors.Is(err, pgconn.ErrReadOnlyConnection), errors.Is(err, pgconn.ErrReadWriteConnection),
 		errors.Is(err, pgconn.ErrPrimaryConnection), errors.Is(err, pgconn.ErrStandbyConnection):
-		return errors.New("no server of the address is in the mode that its target_session_attrs asks for"), true
-	case strings.Contains(err.Error(), "server refused TLS connection"): // by default only the first of two tries
+		return errors.New("no server of the address is in the mode that target_session_attrs requires"), true
+	case strings.Contains(err.Error(), "server refused TLS connection"): // by default only the first of two attempts
 		return errNoTLS, false
 	default:
-		return errors.New("DocsGPT's database cannot be read: its answers are not what the gate expects"), false
+		return errors.New("DocsGPT's database cannot be read: its responses are not as expected"), false
 	}
 }
 
-// errNoTLS is the answer of a server that has no TLS, or of somebody between who says so for it.
-var errNoTLS = errors.New("there is no trusted TLS connection with DocsGPT's database: its server offers no TLS, which it must on " +
-	"another machine, and where sslmode in its address says so. Switch TLS on there (ssl = on); or, if nobody else can be between the " +
-	"two, as in a compose file's own network, write " + docsgptkeys.AllowPlaintext + " into the feed's block")
+// errNoTLS is the error for a server without TLS, or for an attacker in between who pretends that.
+var errNoTLS = errors.New("no trusted TLS connection to DocsGPT's database: its server does not support TLS, which is required on " +
+	"another machine, or by sslmode in the address. Enable TLS in the server (ssl = on); or, if no attacker can be in between, for " +
+	"example in the network of a compose file, set " + docsgptkeys.AllowPlaintext + " in the feed's block")
 
-// certificateError says what is wrong with a server's certificate, and what can be done here.
+// certificateError returns the error for an untrusted certificate, and says how to fix it.
 func certificateError(err error) error {
-	const begin = "there is no trusted TLS connection with DocsGPT's database: "
+	const begin = "no trusted TLS connection to DocsGPT's database: "
 	var (
 		unknownCA x509.UnknownAuthorityError
 		hostErr   x509.HostnameError
 	)
 	switch {
 	case errors.As(err, &unknownCA):
-		return errors.New(begin + "no authority that is known here has signed its certificate: name the file with that authority's in its " +
-			"address, as sslrootcert=/path/of/ca.pem")
+		return errors.New(begin + "its certificate was signed by an unknown authority: specify the authority's certificate in the " +
+			"address, as sslrootcert=/path/to/ca.pem")
 	case errors.As(err, &hostErr):
-		return fmt.Errorf(begin+"its certificate is not for the name %s: write a name that is in the certificate into its address; or "+
-			"sslmode=verify-ca and sslrootcert=/path/of/ca.pem, if that authority signs for nobody else", hostErr.Host)
+		return fmt.Errorf(begin+"its certificate is not valid for the name %s: use a name from the certificate in the address; or "+
+			"sslmode=verify-ca and sslrootcert=/path/to/ca.pem, if that authority signs no other certificates", hostErr.Host)
 	default:
-		return errors.New(begin + "its certificate is not valid: check it, and sslmode and sslrootcert in its address")
+		return errors.New(begin + "its certificate is not valid: check it, and sslmode and sslrootcert in the address")
 	}
 }
 
@@ -95,33 +95,33 @@ func innermost(err error) error {
 }
 
 // classifyServerError is explain for what the server itself says. Its messages may repeat values, so few are shown.
-func classifyServerError(e *pgconn.PgError) (told error, away bool) {
+func classifyServerError(e *pgconn.PgError) (userErr error, unavailable bool) {
 	code := " (SQLSTATE " + e.Code + ")"
 	class := e.Code[:min(2, len(e.Code))]
 	switch {
 	case e.Code == "28P01":
-		return errors.New("DocsGPT's database refuses the password: check it in the address" + code), false
+		return errors.New("DocsGPT's database rejects the password: check it in the address" + code), false
 	case class == "28":
-		return errors.New("DocsGPT's database refuses this user from here: check the user in the address and the server's pg_hba.conf" + code), false
+		return errors.New("DocsGPT's database rejects this user: check the user in the address and the server's pg_hba.conf" + code), false
 	case e.Code == "3D000":
-		return errors.New("the server has no such database: check its name in the address" + code), false
+		return errors.New("the database does not exist: check its name in the address" + code), false
 	case e.Code == "42501":
-		return errors.New("the role may not read what the gate needs: run what `docsgate adopt --print-grants` prints" + code), false
+		return errors.New("the role lacks required permissions: run the output of `docsgate adopt --print-grants`" + code), false
 	case e.Code == "42704" || e.Code == "55P02":
-		return errors.New("the server does not take an option of the address: check what stands behind the ? in it" + code), false
+		return errors.New("the server rejects an option of the address: check the options after the ?" + code), false
 	case class == "42" || class == "3F":
-		return errors.New("the tables of this database are not those of a DocsGPT that is known here" + code), false
+		return errors.New("the tables of this database are not those of a supported version of DocsGPT" + code), false
 	case e.Code == "53300":
-		return errors.New("DocsGPT's database has no connection left" + code), true
+		return errors.New("DocsGPT's database has too many connections" + code), true
 	case e.Code == "57P03":
 		return errors.New("DocsGPT's database is starting up or shutting down" + code), true
 	case e.Code == "57014":
-		return errors.New("DocsGPT's database took too long to answer" + code), true
+		return errors.New("a query of DocsGPT's database timed out" + code), true
 	case class == "57":
-		return errors.New("DocsGPT's database was shut down, or has ended the connection" + code), true
+		return errors.New("DocsGPT's database was shut down, or closed the connection" + code), true
 	case class == "08", class == "53", class == "58", class == "40", class == "55", class == "25":
-		return errors.New("DocsGPT's database cannot answer at the moment" + code), true
+		return errors.New("DocsGPT's database is temporarily unavailable" + code), true
 	default:
-		return errors.New("DocsGPT's database reports an error" + code), false
+		return errors.New("DocsGPT's database returned an error" + code), false
 	}
 }

@@ -1,9 +1,8 @@
-// Package pgfeed adopts the keys that DocsGPT keeps in PostgreSQL, from 0.17 on, as a feed of keys. It reads the table
-// agents in one consistent snapshot and then notices changes within a second: it asks the server for a mark of every group
-// of rows, and reads the groups again whose mark has moved. Where the operator has installed the trigger of TriggerSQL the
-// server says itself when to look.
+// Package pgfeed is a feed of DocsGPT's own agent keys in PostgreSQL, for DocsGPT 0.17 and later. It reads the table agents in one
+// consistent snapshot and then detects changes within a second: it polls a checksum of every bucket of rows, and reads the changed
+// buckets again. If the trigger of TriggerSQL is installed, the server sends notifications of changes.
 //
-// It only reads, and a role with the rights of GrantSQL is enough.
+// It never writes. A role with the permissions of GrantSQL is sufficient.
 package pgfeed
 
 import (
@@ -18,61 +17,60 @@ import (
 	"github.com/docsgate/docsgate/keys/docsgptkeys"
 )
 
-// The defaults of Options, and times that are none.
+// Defaults of Options, and fixed limits.
 const (
 	defaultPollInterval = 500 * time.Millisecond
 	defaultTimeout      = 5 * time.Second
 	defaultMaxStale     = 24 * time.Hour
 
-	// fullTimeouts is how many timeouts reading all agents may take.
+	// fullTimeouts is the timeout for reading all agents, as a multiple of Options.Timeout.
 	fullTimeouts = 12
 )
 
-// Options configure a Feed.
+// Options configures a Feed.
 type Options struct {
-	// URI is the address of DocsGPT's database, with user and password: the same as DocsGPT's own POSTGRES_URI, in any form
-	// that libpq knows. Required.
+	// URI is the address of DocsGPT's database, with user and password, like DocsGPT's own POSTGRES_URI, in any form that libpq
+	// supports. Required.
 	URI keys.Secret
 
-	// InsecurePlaintext allows connections with other machines that are not encrypted. Otherwise there are none: an address
-	// whose sslmode is not given, or is one that may end in plaintext (allow, prefer), stands for verify-full there, and one
-	// with sslmode=disable is an error of New.
+	// InsecurePlaintext allows unencrypted connections to other machines. If it is not set, an sslmode that is missing or may
+	// result in plaintext (allow, prefer) means verify-full for other machines, and New rejects sslmode=disable.
 	InsecurePlaintext bool
 
-	// Filter says which agents are adopted.
+	// Filter selects the agents that become keys.
 	Filter docsgptkeys.Filter
 
-	// SnapshotPath is the file that keeps the keys for the time that the database is away; empty: none. Two more files are
-	// beside it, with ".secret" and ".confirmed" at the end of their names.
+	// SnapshotPath is the encrypted file that caches the keys for outages of the database; empty: none. Two more files are stored
+	// beside it, with the suffixes ".secret" and ".confirmed".
 	SnapshotPath string
 
-	// PollInterval is the time between two looks at the database. Default: 500 ms. Where the trigger is installed a look every 30 s,
-	// or every Poll if that is longer, is enough.
+	// PollInterval is the interval at which the database is polled. Default: 500 ms. With the trigger it is 30 s, or PollInterval
+	// if that is longer.
 	PollInterval time.Duration
 
-	// MaxStale is how long the last keys count while the database is away. Default: 24 h.
+	// MaxStale is how long the last keys remain valid while the database is unavailable. Default: 24 h.
 	MaxStale time.Duration
 
-	// Timeout is how long the database may take to be connected or to answer one question. Reading all agents may take
-	// twelve times as long. Default: 5 s.
+	// Timeout is the timeout for connecting to a host and for a query. The timeout for reading all agents is twelve times as long.
+	// Default: 5 s.
 	Timeout time.Duration
 
-	// OnWarning is called with what an operator should know besides errors, in a sentence without secrets: trouble with the
-	// snapshot, a trigger that does not work. nil drops it.
+	// OnWarning is called with messages for operators besides errors, without secrets: about the snapshot, a trigger that does not
+	// work, missing permissions. nil discards them.
 	OnWarning func(text string)
 }
 
-// Feed is a DocsGPT's PostgreSQL as a feed of keys. It is safe for concurrent use. Make one with New.
+// Feed is a feed of the agent keys in a DocsGPT's PostgreSQL database. It is safe for concurrent use. Create one with New.
 type Feed struct {
 	options Options
 	address address
-	seed    int64 // of marks: nobody can prepare rows whose marks are the same
+	seed    int64 // of checksums, so that collisions cannot be prepared
 	cache   *docsgptkeys.AgentCache
 
 	reading      chan struct{} // holds one value while the database is read; guards the following
 	last         lastSnapshot
-	deniedWarned bool        // that a right is missing was noted
-	watching     atomic.Bool // a watch has compared everything, and still has its connection
+	deniedWarned bool        // missing permissions were reported
+	watching     atomic.Bool // a watch has compared all agents and is connected
 }
 
 var (
@@ -80,11 +78,11 @@ var (
 	_ keys.RemoteFeed = (*Feed)(nil)
 )
 
-// New returns a feed. The database is not touched yet. The error does not show the address.
+// New returns a feed. It does not access the database. The error does not contain the address.
 func New(o Options) (*Feed, error) {
 	switch {
 	case o.PollInterval < 0 || o.MaxStale < 0 || o.Timeout < 0:
-		return nil, errors.New("poll, patience and timeout of a DocsGPT feed cannot be negative")
+		return nil, errors.New("poll_interval, max_stale and timeout of a DocsGPT feed must not be negative")
 	case o.PollInterval == 0:
 		o.PollInterval = defaultPollInterval
 	}
@@ -101,9 +99,9 @@ func New(o Options) (*Feed, error) {
 	if err != nil {
 		return nil, err
 	}
-	o.URI = keys.Secret{} // it is in address now
+	o.URI = keys.Secret{} // no longer needed
 	var seed [8]byte
-	_, _ = rand.Read(seed[:]) // never fails: the process ends instead
+	_, _ = rand.Read(seed[:]) // never fails: the process crashes instead
 	f := &Feed{
 		options: o, address: address, seed: int64(binary.BigEndian.Uint64(seed[:])), reading: make(chan struct{}, 1),
 	}
@@ -116,7 +114,7 @@ func New(o Options) (*Feed, error) {
 // Name returns "docsgpt:" with host, port and name of the database, without user and password.
 func (f *Feed) Name() string { return f.address.name }
 
-// Connection returns how the database is reached. It does not change.
+// Connection returns how the connections to the database are protected. It does not change.
 func (f *Feed) Connection() docsgptkeys.Connection { return f.address.connection }
 
 // LastConfirmed implements keys.RemoteFeed.
@@ -125,11 +123,11 @@ func (f *Feed) LastConfirmed() time.Time { return f.cache.LastConfirmed() }
 // MaxStale implements keys.RemoteFeed.
 func (f *Feed) MaxStale() time.Duration { return f.options.MaxStale }
 
-// Skipped returns the agents that have a key and were not adopted at the last reading, sorted by ID.
+// Skipped returns the agents that have a key and were skipped by the last read, sorted by ID.
 func (f *Feed) Skipped() []docsgptkeys.Skipped { return f.cache.Skipped() }
 
-// Load reads all agents. While the database is away it returns the last ones, from memory or from the snapshot, with a
-// *keys.StaleError error. What an operator has to mend, such as a wrong password, is an error without keys.
+// Load reads all agents. If the database is unavailable, it returns the last keys, from memory or from the snapshot, with a
+// *keys.StaleError. If an operator has to fix something, such as a wrong password, it returns no keys.
 func (f *Feed) Load(ctx context.Context) ([]keys.Key, error) {
 	if err := f.lock(ctx); err != nil {
 		return nil, err
@@ -144,14 +142,14 @@ func (f *Feed) Load(ctx context.Context) ([]keys.Key, error) {
 	if ctxErr := ctx.Err(); ctxErr != nil {
 		return nil, ctxErr
 	}
-	err, away := classifyError(err, f.options.Timeout)
-	if away {
+	err, unavailable := classifyError(err, f.options.Timeout)
+	if unavailable {
 		return f.cache.Cached(err)
 	}
 	return nil, err
 }
 
-// readAll reads all agents over a connection of its own.
+// readAll reads all agents with a new connection.
 func (f *Feed) readAll(ctx context.Context) ([]docsgptkeys.Agent, time.Time, error) {
 	l, err := f.connect(ctx)
 	if err != nil {
@@ -161,8 +159,8 @@ func (f *Feed) readAll(ctx context.Context) ([]docsgptkeys.Agent, time.Time, err
 	return f.readFull(ctx, l)
 }
 
-// Changes implements keys.DeltaFeed: what the watch has read since the last call. Without a watch that has compared
-// everything it cannot tell.
+// Changes implements keys.DeltaFeed. It returns what the watch has read since the last call. If there is no watch that has
+// compared all agents, ok is false.
 func (f *Feed) Changes(ctx context.Context) (keys.Delta, bool, error) {
 	if err := f.lock(ctx); err != nil {
 		return keys.Delta{}, false, err
@@ -174,7 +172,7 @@ func (f *Feed) Changes(ctx context.Context) (keys.Delta, bool, error) {
 	return f.cache.Changes(), true, nil
 }
 
-// lock waits until nobody else reads the database, so that what is read last is the newest.
+// lock waits until no other read is in progress, so that the last read is the newest.
 func (f *Feed) lock(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err

@@ -125,7 +125,7 @@ func TestFilters(t *testing.T) {
 const password = "hunter2-Secret"
 
 // What an operator has to mend is an error that says how, with no keys, and without the password.
-func TestErrorsForPeople(t *testing.T) {
+func TestErrorMessages(t *testing.T) {
 	database := docsgpt(t)
 	careful, powerless := "careful_"+database, "powerless_"+database
 	pgtest.Exec(t, "postgres", "CREATE ROLE "+careful+" LOGIN PASSWORD 'other' IN ROLE "+pgtest.WithPassword+"; CREATE ROLE "+powerless+" LOGIN")
@@ -135,18 +135,18 @@ func TestErrorsForPeople(t *testing.T) {
 		return "postgres://" + user + ":" + password + "@" + pgtest.Host() + "/" + database + "?sslmode=disable"
 	}
 	for _, c := range []struct{ name, uri, want string }{
-		{"wrong password", with(careful, database), "refuses the password"},
-		{"no such user", with("stranger", database), "refuses this user"},
-		{"no such database", with("postgres", "nowhere"), "no such database"},
+		{"wrong password", with(careful, database), "rejects the password"},
+		{"no such user", with("stranger", database), "rejects this user"},
+		{"no such database", with("postgres", "nowhere"), "does not exist"},
 		{"no table", with("postgres", empty), "no table agents"},
-		{"another program's table", with("postgres", foreign), "it is not DocsGPT's"},
+		{"another program's table", with("postgres", foreign), "it is not the one of DocsGPT"},
 		{
 			"no rights", with(powerless, database), "GRANT SELECT (config, extra_source_ids, id, key, limited_request_mode, " +
 				"limited_token_mode, name, request_limit, source_id, status, token_limit, user_id, xmin) ON agents",
 		},
-		{"an option that nobody knows", with("postgres", database) + "&codename=x", "does not take an option of the address"},
-		{"encryption that there is not", with("postgres", database) + "&gssencmode=require", "does not take an option of the address"},
-		{"an option that is the server's own", with("postgres", database) + "&ssl_min_protocol_version=TLSv1.3", "does not take an option"},
+		{"an option that nobody knows", with("postgres", database) + "&codename=x", "rejects an option of the address"},
+		{"encryption that there is not", with("postgres", database) + "&gssencmode=require", "rejects an option of the address"},
+		{"an option that is the server's own", with("postgres", database) + "&ssl_min_protocol_version=TLSv1.3", "rejects an option"},
 		{
 			"no TLS there", strings.NewReplacer("disable", "require", pgtest.Host(), newMiddle(t, false).addr).Replace(with("postgres", database)),
 			"no trusted TLS connection",

@@ -13,31 +13,31 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// Channel is the channel of PostgreSQL's notifications on which the trigger says that agents have changed.
+// Channel is the PostgreSQL notification channel of the trigger.
 const Channel = "docsgate"
 
-// The names of what TriggerSQL makes.
+// Names of the objects that TriggerSQL creates.
 const (
 	triggerName  = "docsgate_changed"
 	functionName = "docsgate_changed"
 )
 
-// notifyCall is what the trigger's function does. The feed looks for it before it relies on the trigger.
+// notifyCall is the call in the trigger's function. The feed checks it before it relies on the trigger.
 const notifyCall = "pg_catalog.pg_notify('" + Channel + "', '')"
 
-// notifyTimeout is how long the feed's own notification may take to come back.
+// notifyTimeout is the timeout for receiving the feed's own notification.
 const notifyTimeout = 2 * time.Second
 
-// TriggerSQL returns the statements that make the database say itself when agents have changed. The owner of DocsGPT's
-// tables runs them, again after an upgrade of DocsGPT; running them twice does no harm. The notification says nothing but
-// that something has changed. A source needs no trigger of its own: when one is deleted DocsGPT's database changes its agents.
+// TriggerSQL returns SQL that installs a trigger, which sends a notification when agents change. The owner of DocsGPT's tables must
+// run it, and again after each upgrade of DocsGPT. It is idempotent. Notifications have no content. The table of sources needs no
+// trigger: when a source is deleted, the database also changes its agents.
 func TriggerSQL() string {
-	return `-- Tells docsgate at once when agents change. Run it in DocsGPT's database as the owner of its tables, for example
+	return `-- Notifies docsgate immediately when agents change. Run it in DocsGPT's database as the owner of its tables, for example
 --   docsgate adopt --print-trigger | psql "$POSTGRES_URI"
--- To take it away again:
+-- To remove it:
 --   DROP TRIGGER IF EXISTS ` + triggerName + ` ON agents; DROP FUNCTION IF EXISTS ` + functionName + `();
 BEGIN;
--- DocsGPT must not wait because this waits for one of its transactions. If it gives up, run it again.
+-- Do not block DocsGPT while waiting for one of its transactions. If this times out, run it again.
 SET LOCAL lock_timeout = '2s';
 CREATE OR REPLACE FUNCTION ` + functionName + `() RETURNS trigger LANGUAGE plpgsql AS $docsgate$
 BEGIN
@@ -49,7 +49,7 @@ DO $docsgate$
 DECLARE
   columns text;
 BEGIN
-  -- Only what matters to the gate: a conversation that goes on writes last_used_at.
+  -- Only the columns that docsgate reads: every conversation writes last_used_at.
   SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) INTO STRICT columns
   FROM pg_catalog.pg_attribute
   WHERE attrelid = 'agents'::regclass AND NOT attisdropped AND attname IN (` + literals(slices.Concat(requiredColumns, optionalColumns)) + `);
@@ -62,18 +62,18 @@ COMMIT;
 `
 }
 
-// GrantSQL returns the statements that allow a role to read what the feed needs and nothing else. The owner of DocsGPT's
-// tables runs them, again after an upgrade of DocsGPT; running them twice does no harm. The role is to exist.
+// GrantSQL returns SQL that grants an existing role the permissions to read the columns that the feed needs, and no others. The
+// owner of DocsGPT's tables must run it, and again after each upgrade of DocsGPT. It is idempotent.
 func GrantSQL(role string) string {
 	quoted := pgx.Identifier{role}.Sanitize()
 	tag := "docsgate"
 	for strings.Contains(role, "$"+tag+"$") {
 		tag += "_"
 	}
-	return `-- Lets a role read what docsgate needs, and nothing else. Run it in DocsGPT's database as the owner of its tables. If there
--- is no such role yet:
+	return `-- Allows a role to read the columns that docsgate needs, and no others. Run it in DocsGPT's database as the owner of its tables.
+-- To create the role:
 --   CREATE ROLE name LOGIN PASSWORD '...';
--- To take the rights away again:
+-- To revoke the permissions:
 --   REVOKE ALL ON agents FROM name;
 DO $` + tag + `$
 DECLARE
@@ -89,11 +89,11 @@ $` + tag + `$;
 `
 }
 
-// literals are plain names as SQL strings.
+// literals returns simple names as SQL string literals.
 func literals(names []string) string { return "'" + strings.Join(names, "', '") + "'" }
 
-// listen asks for notifications, and tells whether they can be relied upon: the trigger is there and covers all columns, and
-// a notification comes through. Without that the feed polls, as everywhere.
+// listen subscribes to notifications, and reports whether they are reliable: the trigger exists and covers all columns, and a
+// notification is received. Otherwise the feed polls.
 func (f *Feed) listen(ctx context.Context, l *conn) (notified bool, err error) {
 	if notified, err = f.hasTrigger(ctx, l); err != nil || !notified {
 		return false, err
@@ -103,9 +103,9 @@ func (f *Feed) listen(ctx context.Context, l *conn) (notified bool, err error) {
 	if _, err := l.pg.Exec(ctx, "LISTEN "+Channel); err != nil {
 		return false, f.notificationsUnavailable(err)
 	}
-	// A pooler may take LISTEN, and hand the connection to somebody else.
-	mark := rand.Text()
-	if _, err := l.pg.Exec(ctx, "SELECT pg_catalog.pg_notify('"+Channel+"', $1)", mark); err != nil {
+	// A pooler may accept LISTEN and assign the connection to another client.
+	payload := rand.Text()
+	if _, err := l.pg.Exec(ctx, "SELECT pg_catalog.pg_notify('"+Channel+"', $1)", payload); err != nil {
 		return false, f.notificationsUnavailable(err)
 	}
 	for deadline := time.Now().Add(min(notifyTimeout, f.options.Timeout)); ; {
@@ -113,7 +113,7 @@ func (f *Feed) listen(ctx context.Context, l *conn) (notified bool, err error) {
 		n, err := l.pg.WaitForNotification(limited)
 		stop()
 		switch {
-		case err == nil && n.Payload == mark:
+		case err == nil && n.Payload == payload:
 			return true, nil
 		case err == nil:
 			continue
@@ -125,23 +125,23 @@ func (f *Feed) listen(ctx context.Context, l *conn) (notified bool, err error) {
 	}
 }
 
-// notificationsUnavailable notes that the trigger is of no use. An error of the connection is passed on.
+// notificationsUnavailable warns that the trigger has no effect. An error of the connection is returned.
 func (f *Feed) notificationsUnavailable(err error) error {
-	var refused *pgconn.PgError
-	if err != nil && !errors.As(err, &refused) {
-		return fmt.Errorf("asking for notifications: %w", err)
+	var serverErr *pgconn.PgError
+	if err != nil && !errors.As(err, &serverErr) {
+		return fmt.Errorf("subscribing to notifications: %w", err)
 	}
-	f.options.OnWarning("the database has the trigger, but its notifications do not come through (a pooler, or a standby server?): the " +
-		"feed looks for changes itself, as it does without the trigger")
+	f.options.OnWarning("the trigger is installed, but its notifications are not received, possibly because of a connection pooler or a " +
+		"standby server; the feed polls the database instead")
 	return nil
 }
 
-// hasTrigger tells whether the trigger is there as TriggerSQL makes it now.
+// hasTrigger reports whether the current version of the trigger is installed.
 func (f *Feed) hasTrigger(ctx context.Context, l *conn) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, f.options.Timeout)
 	defer cancel()
-	var is, covers bool
-	// The type's bits: 4 insert, 8 delete, 16 update, 32 truncate; 1 would be for each row, 2 before.
+	var exists, covers bool
+	// tgtype: 4 insert, 8 delete, 16 update, 32 truncate; not 1 (for each row) or 2 (before).
 	err := l.pg.QueryRow(ctx, `
 		SELECT count(*) > 0, coalesce(bool_and(NOT EXISTS (
 		  SELECT FROM pg_catalog.pg_attribute a
@@ -149,13 +149,13 @@ func (f *Feed) hasTrigger(ctx context.Context, l *conn) (bool, error) {
 		FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
 		WHERE t.tgrelid = to_regclass('agents') AND t.tgname = $2 AND t.tgenabled IN ('O', 'A') AND t.tgtype & 63 = 60
 		  AND t.tgqual IS NULL AND position($3 IN p.prosrc) > 0`,
-		slices.Concat(requiredColumns, optionalColumns), triggerName, notifyCall).Scan(&is, &covers)
+		slices.Concat(requiredColumns, optionalColumns), triggerName, notifyCall).Scan(&exists, &covers)
 	if err != nil {
-		return false, fmt.Errorf("looking for the trigger: %w", err)
+		return false, fmt.Errorf("checking the trigger: %w", err)
 	}
-	if is && !covers {
-		f.options.OnWarning("the trigger in the database does not cover all columns of this DocsGPT: run what `docsgate adopt " +
-			"--print-trigger` prints again. Until then the feed looks for changes itself")
+	if exists && !covers {
+		f.options.OnWarning("the trigger does not cover all columns of this version of DocsGPT: run the output of `docsgate adopt " +
+			"--print-trigger` again. Until then the feed polls the database")
 	}
-	return is && covers, nil
+	return exists && covers, nil
 }

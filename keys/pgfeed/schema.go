@@ -10,18 +10,18 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// snapshotSQL asks which transactions the server shows; empty: it cannot tell. The function is older than pg_current_snapshot, and
-// every version has it. A standby server leaves out of it which transactions are not over, so that it stays the same when one
-// of them ends.
+// snapshotSQL selects the server's snapshot of visible transactions; empty: unknown. The function is older than
+// pg_current_snapshot and exists in every version. On a standby server the snapshot lacks the transactions in progress, so it does not
+// change when one of them ends.
 const snapshotSQL = "SELECT CASE WHEN pg_is_in_recovery() THEN '' ELSE txid_current_snapshot()::text END"
 
-// bucketOf is the group of a row.
+// bucketOf is the bucket of a row.
 const bucketOf = "(uuid_hash(id) & 1023)"
 
-// inBuckets takes the rows of some groups.
+// inBuckets selects the rows of some buckets.
 const inBuckets = " AND " + bucketOf + " = ANY($1::int[])"
 
-// requiredColumns are the columns without which there are no keys, or filters cannot be kept; wanted those that are facts only.
+// requiredColumns are needed for keys and filters. optionalColumns are only informational.
 var (
 	requiredColumns = []string{"id", "key", "user_id", "name", "status"}
 	optionalColumns = []string{
@@ -29,17 +29,17 @@ var (
 	}
 )
 
-// configColumn is the column that came in 0.21. A role whose rights are older goes on without it.
+// configColumn was added in DocsGPT 0.21. It is not required, for roles with older permissions.
 const configColumn = "config"
 
-// xminColumn is the system column that tells one version of a row from the next.
+// xminColumn is the system column that changes with each version of a row.
 const xminColumn = "xmin"
 
-// table is what DocsGPT's version has.
+// table describes the table agents, which depends on the version of DocsGPT.
 type table struct {
 	name    string   // with the schema, quoted
-	columns []string // sorted; those that the role may read
-	denied  []string // those that it may not
+	columns []string // columns that the role may read, sorted
+	denied  []string // columns that it may not read
 }
 
 func (t *table) has(columns ...string) bool {
@@ -51,8 +51,8 @@ func (t *table) has(columns ...string) bool {
 	return true
 }
 
-// discover looks at the table agents that the role finds first. The catalog is asked, and not information_schema: that one
-// hides columns which the role may not read, so that they would pass for missing ones.
+// discover describes the first table agents in the role's search path. It reads the catalog, because information_schema hides columns
+// that the role may not read, so that they could not be distinguished from missing ones.
 func discover(ctx context.Context, tx pgx.Tx) (*table, error) {
 	rows, err := tx.Query(ctx, `
 		SELECT format('%I.%I', n.nspname, c.relname), a.attname::text, has_column_privilege(c.oid, a.attnum, 'SELECT')
@@ -91,32 +91,32 @@ func discover(ctx context.Context, tx pgx.Tx) (*table, error) {
 	return t, nil
 }
 
-// warnDenied says once that the role's rights are those for an older DocsGPT.
+// warnDenied warns once that the role lacks permissions for the installed version of DocsGPT.
 func (f *Feed) warnDenied(t *table) {
 	denied := len(t.denied) > 0
 	if denied && !f.deniedWarned {
-		f.options.OnWarning("the role may not read the column " + configColumn + " of agents, where newer versions of DocsGPT keep an agent's web " +
-			"origins: run what `docsgate adopt --print-grants` prints again. Until then the gate does not know of them")
+		f.options.OnWarning("the role may not read the column " + configColumn + " of agents, in which DocsGPT 0.21 and later stores an " +
+			"agent's web origins: run the output of `docsgate adopt --print-grants` again. Until then the origins are unknown")
 	}
 	f.deniedWarned = denied
 }
 
 var (
-	errNoTable = errors.New("there is no table agents in this database: is it the one of DocsGPT 0.17 or newer, and have its " +
-		"migrations been run? If it is in a schema of its own, add ?search_path=NAME to the address; and the role needs GRANT USAGE " +
-		"on that schema")
-	errForeignTable = errors.New("the table agents of this database lacks one of the columns id, key, user_id, name and status: it is not DocsGPT's")
+	errNoTable = errors.New("this database has no table agents: check that it belongs to DocsGPT 0.17 or later, and that its " +
+		"migrations were run. If the table is in another schema, add ?search_path=NAME to the address; the role also needs GRANT USAGE " +
+		"on the schema")
+	errForeignTable = errors.New("the table agents lacks one of the columns id, key, user_id, name and status: it is not the one of DocsGPT")
 )
 
-// deniedError names columns that the role may not read.
+// deniedError is the error for required columns that the role may not read.
 type deniedError struct{ columns []string }
 
 func (e deniedError) Error() string {
-	return "the role may not read what the gate needs: GRANT SELECT (" + strings.Join(e.columns, ", ") + ") ON agents TO it; `docsgate adopt " +
-		"--print-grants ROLE` prints what to run"
+	return "the role lacks required permissions: GRANT SELECT (" + strings.Join(e.columns, ", ") + ") ON agents TO it, or run the output of " +
+		"`docsgate adopt --print-grants ROLE`"
 }
 
-// column is an expression if the version has the columns it needs, else an alternative.
+// column returns an expression if the table has the columns it needs, or else an alternative.
 func (t *table) column(expression, otherwise string, columns ...string) string {
 	if t.has(columns...) {
 		return expression
@@ -124,8 +124,8 @@ func (t *table) column(expression, otherwise string, columns ...string) string {
 	return otherwise
 }
 
-// agentsQuery returns the query for the rows that have a key and fulfil a further condition. A limit that is switched on without
-// a number is DocsGPT's default.
+// agentsQuery returns the query for the rows that have a key and satisfy a condition. A limit that is enabled without a number
+// has DocsGPT's default.
 func (t *table) agentsQuery(condition string) string {
 	list := []string{
 		bucketOf, "id::text", "key::text",
@@ -141,9 +141,9 @@ func (t *table) agentsQuery(condition string) string {
 	return "SELECT " + strings.Join(list, ", ") + " FROM " + t.name + " WHERE key IS NOT NULL AND key::text <> ''" + condition
 }
 
-// bucketChecksums returns the query for the marks of the groups: how many rows there are, and a sum over ids and versions of rows. It
-// does not look at what stands in the rows, which takes three times as long; a row that was written with the same values is
-// read again and found to be the same.
+// bucketChecksums returns the query for the checksums of the buckets: the number of rows, and a sum of hashes of their ids and versions.
+// It does not include the columns, which would take three times as long: a row that was updated with the same values is read again, but
+// is not a change.
 func (t *table) checksumQuery() string {
 	return "SELECT " + bucketOf + ", count(*) || ':' || sum(hashtextextended(xmin::text, uuid_hash_extended(id, $1::bigint))) FROM " +
 		t.name + " GROUP BY 1"

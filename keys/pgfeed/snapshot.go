@@ -16,35 +16,35 @@ import (
 	"github.com/docsgate/docsgate/keys/docsgptkeys"
 )
 
-// hashBuckets is into how many groups the rows are put by their ids: of many agents few are read again for a change of one.
+// hashBuckets is the number of buckets of rows, by the hash of their ids. After a change only a few of many agents are read again.
 const hashBuckets = 1024
 
-// lastSnapshot is what the last reading has seen.
+// lastSnapshot is the result of the last read.
 type lastSnapshot struct {
-	snapshot  string           // of the server: which transactions were visible; empty: unknown
-	checksums map[int32]string // by group; nil: unknown
+	snapshot  string           // server snapshot of visible transactions; empty: unknown
+	checksums map[int32]string // by bucket; nil: unknown
 	ids       map[int32][]string
-	full      time.Time // when all rows were read last
-	columns   []string  // that were read; with others the marks of the rows say nothing
+	full      time.Time // time of the last full read
+	columns   []string  // that were read; checksums are only comparable with the same columns
 }
 
-// transaction runs read in a transaction that sees the database at one moment and cannot change it.
+// transaction runs read in a read-only transaction with a consistent snapshot.
 func (f *Feed) transaction(ctx context.Context, l *conn, read func(pgx.Tx) error) error {
 	tx, err := l.pg.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
 	if err != nil {
-		return fmt.Errorf("beginning to read: %w", err)
+		return fmt.Errorf("beginning the transaction: %w", err)
 	}
 	limit := "SET LOCAL statement_timeout = " + strconv.FormatInt(max(1, f.timeoutFor(ctx).Milliseconds()), 10)
-	// Compiling the queries takes longer than running them.
+	// JIT compilation takes longer than the queries.
 	if _, err := tx.Exec(ctx, limit+"; SET LOCAL jit = off"); err != nil {
-		return fmt.Errorf("setting a time limit: %w", err)
+		return fmt.Errorf("setting the statement timeout: %w", err)
 	}
 	if err := read(tx); err != nil {
-		_ = tx.Rollback(ctx) // nothing was written; a connection that is lost shows at its next use
+		_ = tx.Rollback(ctx) // nothing was written; a lost connection is detected at its next use
 		return err
 	}
 	if err := tx.Commit(ctx); err != nil {
-		return fmt.Errorf("ending to read: %w", err)
+		return fmt.Errorf("ending the transaction: %w", err)
 	}
 	return nil
 }
@@ -56,7 +56,7 @@ func (f *Feed) timeoutFor(ctx context.Context) time.Duration {
 	return f.options.Timeout
 }
 
-// readFull reads all agents and all marks, at one moment of the database. The time is one at which that was the newest.
+// readFull reads all agents and all checksums in one snapshot. at is a time at which they were current.
 func (f *Feed) readFull(ctx context.Context, l *conn) (all []docsgptkeys.Agent, at time.Time, err error) {
 	ctx, cancel := context.WithTimeout(ctx, fullTimeouts*f.options.Timeout)
 	defer cancel()
@@ -72,8 +72,8 @@ func (f *Feed) readFull(ctx context.Context, l *conn) (all []docsgptkeys.Agent, 
 		if now.snapshot, now.checksums, err = f.bucketChecksums(ctx, tx, t); err != nil {
 			return err
 		}
-		return f.rows(ctx, tx, t.agentsQuery(""), nil, func(group int32, a docsgptkeys.Agent) {
-			now.ids[group] = append(now.ids[group], a.ID)
+		return f.rows(ctx, tx, t.agentsQuery(""), nil, func(bucket int32, a docsgptkeys.Agent) {
+			now.ids[bucket] = append(now.ids[bucket], a.ID)
 			all = append(all, a)
 		})
 	})
@@ -85,28 +85,28 @@ func (f *Feed) readFull(ctx context.Context, l *conn) (all []docsgptkeys.Agent, 
 	return all, at, nil
 }
 
-// errSchemaChanged says that DocsGPT or the rights of the role were upgraded, so that all has to be read.
-var errSchemaChanged = errors.New("the table agents has other columns than before")
+// errSchemaChanged means that DocsGPT or the permissions of the role were upgraded, so all agents must be read.
+var errSchemaChanged = errors.New("the columns of the table agents have changed")
 
-// readChanged reads what has changed since the last reading and tells the memory. It tells whether there is something to
-// give out. seen must be known. With errSchemaChanged nothing was read.
+// readChanged reads the agents that have changed since the last read and updates the cache. It reports whether found are pending
+// changes. f.last must be known. If the error is errSchemaChanged, nothing was read.
 func (f *Feed) readChanged(ctx context.Context, l *conn) (pending bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, f.options.Timeout)
 	defer cancel()
 	at := time.Now()
-	// As long as the same transactions are visible nothing can have changed, and that costs the server nothing to tell.
+	// If the same transactions are visible, nothing has changed. This query is cheap.
 	var snapshot string
 	if err := l.pg.QueryRow(ctx, snapshotSQL).Scan(&snapshot); err != nil {
-		return false, fmt.Errorf("asking for the server's snapshot: %w", err)
+		return false, fmt.Errorf("reading the server's snapshot: %w", err)
 	}
 	if snapshot != "" && snapshot == f.last.snapshot {
 		return f.cache.Update(nil, nil, at), nil
 	}
 	var (
-		put   []docsgptkeys.Agent
-		ids   = map[int32][]string{}
-		moved []int32
-		marks map[int32]string
+		put       []docsgptkeys.Agent
+		ids       = map[int32][]string{}
+		changed   []int32
+		checksums map[int32]string
 	)
 	err = f.transaction(ctx, l, func(tx pgx.Tx) error {
 		t, err := discover(ctx, tx)
@@ -116,14 +116,14 @@ func (f *Feed) readChanged(ctx context.Context, l *conn) (pending bool, err erro
 		if !slices.Equal(t.columns, f.last.columns) {
 			return errSchemaChanged
 		}
-		if snapshot, marks, err = f.bucketChecksums(ctx, tx, t); err != nil {
+		if snapshot, checksums, err = f.bucketChecksums(ctx, tx, t); err != nil {
 			return err
 		}
-		if moved = changedBuckets(f.last.checksums, marks); len(moved) == 0 {
+		if changed = changedBuckets(f.last.checksums, checksums); len(changed) == 0 {
 			return nil
 		}
-		return f.rows(ctx, tx, t.agentsQuery(inBuckets), []any{moved}, func(group int32, a docsgptkeys.Agent) {
-			ids[group] = append(ids[group], a.ID)
+		return f.rows(ctx, tx, t.agentsQuery(inBuckets), []any{changed}, func(bucket int32, a docsgptkeys.Agent) {
+			ids[bucket] = append(ids[bucket], a.ID)
 			put = append(put, a)
 		})
 	})
@@ -131,84 +131,84 @@ func (f *Feed) readChanged(ctx context.Context, l *conn) (pending bool, err erro
 		return false, err
 	}
 	var gone []string
-	there := make(map[string]bool, len(put))
+	found := make(map[string]bool, len(put))
 	for i := range put {
-		there[put[i].ID] = true
+		found[put[i].ID] = true
 	}
-	for _, group := range moved {
-		for _, id := range f.last.ids[group] {
-			if !there[id] {
+	for _, bucket := range changed {
+		for _, id := range f.last.ids[bucket] {
+			if !found[id] {
 				gone = append(gone, id)
 			}
 		}
-		if len(ids[group]) == 0 {
-			delete(f.last.ids, group)
+		if len(ids[bucket]) == 0 {
+			delete(f.last.ids, bucket)
 		} else {
-			f.last.ids[group] = ids[group]
+			f.last.ids[bucket] = ids[bucket]
 		}
 	}
-	f.last.snapshot, f.last.checksums = snapshot, marks
+	f.last.snapshot, f.last.checksums = snapshot, checksums
 	return f.cache.Update(put, gone, at), nil
 }
 
-// changedBuckets returns the groups whose marks are not the same.
+// changedBuckets returns the buckets whose checksums differ, sorted.
 func changedBuckets(a, b map[int32]string) []int32 {
-	moved := map[int32]bool{}
-	for group, mark := range a {
-		if b[group] != mark {
-			moved[group] = true
+	changed := map[int32]bool{}
+	for bucket, checksum := range a {
+		if b[bucket] != checksum {
+			changed[bucket] = true
 		}
 	}
-	for group, mark := range b {
-		if a[group] != mark {
-			moved[group] = true
+	for bucket, checksum := range b {
+		if a[bucket] != checksum {
+			changed[bucket] = true
 		}
 	}
-	return slices.Sorted(maps.Keys(moved))
+	return slices.Sorted(maps.Keys(changed))
 }
 
-// bucketChecksums returns the server's snapshot and the marks of all groups in it.
-func (f *Feed) bucketChecksums(ctx context.Context, tx pgx.Tx, t *table) (snapshot string, marks map[int32]string, err error) {
+// bucketChecksums returns the server's snapshot and the checksums of all buckets in it.
+func (f *Feed) bucketChecksums(ctx context.Context, tx pgx.Tx, t *table) (snapshot string, checksums map[int32]string, err error) {
 	if err := tx.QueryRow(ctx, snapshotSQL).Scan(&snapshot); err != nil {
-		return "", nil, fmt.Errorf("asking for the server's snapshot: %w", err)
+		return "", nil, fmt.Errorf("reading the server's snapshot: %w", err)
 	}
 	rows, err := tx.Query(ctx, t.checksumQuery(), f.seed)
 	if err != nil {
-		return "", nil, fmt.Errorf("asking for marks: %w", err)
+		return "", nil, fmt.Errorf("reading the checksums: %w", err)
 	}
-	marks = make(map[int32]string, hashBuckets)
+	checksums = make(map[int32]string, hashBuckets)
 	var (
-		group int32
-		mark  string
+		bucket   int32
+		checksum string
 	)
-	if _, err := pgx.ForEachRow(rows, []any{&group, &mark}, func() error { marks[group] = mark; return nil }); err != nil {
-		return "", nil, fmt.Errorf("asking for marks: %w", err)
+	if _, err := pgx.ForEachRow(rows, []any{&bucket, &checksum}, func() error { checksums[bucket] = checksum; return nil }); err != nil {
+		return "", nil, fmt.Errorf("reading the checksums: %w", err)
 	}
-	return snapshot, marks, nil
+	return snapshot, checksums, nil
 }
 
-// rows reads agents.
+// rows runs a query for agents and calls yield for each one, with its bucket.
 func (f *Feed) rows(ctx context.Context, tx pgx.Tx, sql string, args []any, yield func(int32, docsgptkeys.Agent)) error {
 	rows, err := tx.Query(ctx, sql, args...)
 	if err != nil {
 		return fmt.Errorf("reading agents: %w", err)
 	}
 	var (
-		group                         int32
+		bucket                        int32
 		id, key, name, owner, status  string
 		source                        *string
 		extra                         []*string
 		requests, tokens              *int64
 		configKind, restrict, origins *string
 	)
-	into := []any{&group, &id, &key, &name, &owner, &status, &source, &extra, &requests, &tokens, &configKind, &restrict, &origins}
+	into := []any{&bucket, &id, &key, &name, &owner, &status, &source, &extra, &requests, &tokens, &configKind, &restrict, &origins}
 	_, err = pgx.ForEachRow(rows, into, func() error {
 		a := docsgptkeys.Agent{ID: id, Key: keys.NewSecret(key), Name: name, AgentInfo: keys.AgentInfo{
 			Owner: owner, Status: status, Sources: sources(source, extra),
 			RequestsPerDay: number(requests), TokensPerDay: number(tokens),
 		}}
 		a.RestrictOrigins, a.Origins = allowedOrigins(text(configKind), text(restrict), text(origins))
-		yield(group, a)
+		yield(bucket, a)
 		return nil
 	})
 	if err != nil {
@@ -231,7 +231,7 @@ func number(n *int64) int {
 	return int(*n)
 }
 
-// sources joins the two columns in the way DocsGPT does: the first one, then the others, each once.
+// sources joins the two columns like DocsGPT: the first source, then the others, without duplicates.
 func sources(first *string, extra []*string) []string {
 	all := make([]string, 0, 1+len(extra))
 	for _, s := range slices.Concat([]*string{first}, extra) {
@@ -240,8 +240,8 @@ func sources(first *string, extra []*string) []string {
 	return docsgptkeys.Dedup(all)
 }
 
-// allowedOrigins reads the web origins that an agent is tied to, in DocsGPT's lenient but safe way: what is broken keeps the
-// restriction on, and bad entries do not count. The texts are the kind of the column's value and the JSON of its members.
+// allowedOrigins returns the web origins that an agent is restricted to. Like in DocsGPT, malformed values keep the restriction, and
+// malformed entries are ignored. The arguments are the JSON type of the column, and the JSON of its fields.
 func allowedOrigins(kind, restrict, origins string) (only bool, list []string) {
 	switch {
 	case kind == "" || kind == "null":

@@ -10,13 +10,13 @@ import (
 	"github.com/docsgate/docsgate/keys/docsgptkeys"
 )
 
-// secure makes a configuration protect the connections with other machines, and tells how they are protected then. Those with
-// this machine stay as they are. With plaintext nothing is changed.
+// secure modifies a configuration so that connections to other machines are protected, and returns how they are protected.
+// Connections to this machine are not changed. If plaintext is set, nothing is changed.
 //
-// It judges what the library has made of the address, the environment and a service file, each host by itself, and not
-// their texts: the attempts to connect, in their order, each with TLS or without. A mode that leaves it to the server whether
-// there is TLS (prefer, which is the library's default, and allow) has an attempt of both kinds, and means that somebody
-// between the two can choose plaintext. There only TLS is left, with the server's certificate verified, host name included.
+// It examines what pgx has parsed from the address, the environment and a service file: a list of connection attempts, each with or
+// without TLS. A mode in which the server decides about TLS (prefer, the default of pgx, and allow) results in attempts of both kinds,
+// so an attacker in between can choose plaintext. In that case only the attempts with TLS are kept, and the certificate is verified,
+// including the host name.
 func secure(config *pgconn.Config, plaintext bool) (docsgptkeys.Connection, error) {
 	attempts := slices.Concat([]*pgconn.FallbackConfig{{
 		Host: config.Host, Port: config.Port, TLSConfig: config.TLSConfig,
@@ -35,7 +35,7 @@ func secure(config *pgconn.Config, plaintext bool) (docsgptkeys.Connection, erro
 			return connection, errDisabled(a.Host)
 		case a.TLSConfig == nil:
 			continue
-		case without || config.SSLNegotiation == "direct": // the library makes require of the default there
+		case without || config.SSLNegotiation == "direct": // pgx changes the default to require there
 			a = &pgconn.FallbackConfig{Host: a.Host, Port: a.Port, TLSConfig: verified(a.TLSConfig, a.Host)}
 		}
 		kept = append(kept, a)
@@ -59,15 +59,15 @@ func kinds(attempts []*pgconn.FallbackConfig, of *pgconn.FallbackConfig) (with, 
 	return with, without
 }
 
-// verified is what the library makes of sslmode=verify-full. Without sslrootcert the authorities are the system's.
+// verified returns the configuration of sslmode=verify-full. Without sslrootcert the system's authorities are trusted.
 func verified(c *tls.Config, host string) *tls.Config {
 	c = c.Clone()
 	c.InsecureSkipVerify, c.VerifyPeerCertificate, c.ServerName = false, nil, host
 	return c
 }
 
-// transport is how an attempt to connect with another machine is protected. What sslmode=verify-ca verifies is worth nothing
-// with the system's authorities: they sign a certificate for everybody.
+// transport returns how an attempt to connect to another machine is protected. sslmode=verify-ca is not a protection with the system's
+// authorities, because anyone can get a certificate from them.
 func transport(c *tls.Config) docsgptkeys.Transport {
 	switch {
 	case c == nil:
@@ -80,7 +80,7 @@ func transport(c *tls.Config) docsgptkeys.Transport {
 }
 
 func errDisabled(host string) error {
-	return fmt.Errorf("the address of DocsGPT's database switches TLS off (sslmode=disable) for %s, which is another machine, so that "+
-		"whoever is between could read all keys: take sslmode=disable out of the address, or, if nobody else can be between the two, "+
-		"write %s into the feed's block", host, docsgptkeys.AllowPlaintext)
+	return fmt.Errorf("the address of DocsGPT's database disables TLS (sslmode=disable) for %s, which is another machine, so an attacker "+
+		"in between could read all keys: remove sslmode=disable from the address, or, if no attacker can be in between, "+
+		"set %s in the feed's block", host, docsgptkeys.AllowPlaintext)
 }

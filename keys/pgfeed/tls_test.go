@@ -221,7 +221,7 @@ func TestServersOnOtherMachines(t *testing.T) {
 		{"its authority is named", name, "&sslrootcert=" + pgtest.CAFile(), ""},
 		{"the second of two is there", name + "," + name, "&sslrootcert=" + pgtest.CAFile(), ""},
 		{"its authority is not known", name, "", "sslrootcert="},
-		{"it is called by another name", "other.docsgpt.test", "&sslrootcert=" + pgtest.CAFile(), "not for the name other.docsgpt.test"},
+		{"it is called by another name", "other.docsgpt.test", "&sslrootcert=" + pgtest.CAFile(), "not valid for the name other.docsgpt.test"},
 		{"another name does not matter", "other.docsgpt.test", "&sslmode=verify-ca&sslrootcert=" + pgtest.CAFile(), ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

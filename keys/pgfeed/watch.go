@@ -10,25 +10,24 @@ import (
 )
 
 const (
-	// notifiedPoll is the time between two looks at a database that says itself when there is something new.
+	// notifiedPoll is the poll interval if the database sends notifications.
 	notifiedPoll = 30 * time.Second
 
-	// pingEvery is how often such a connection is tried: one that was cut without a word looks like one on which nothing
-	// happens.
+	// pingEvery is the interval of pings on a connection with notifications, to detect a silently dropped connection.
 	pingEvery = 5 * time.Second
 
-	// backoffFactor bounds the load: a look that takes long is followed by a pause of four times that.
+	// backoffFactor limits the load: the pause after a poll is at least four times as long as the poll.
 	backoffFactor = 4
 
-	// minInterval is the shortest time between two looks, however often the database asks for one.
+	// minInterval is the minimum interval between polls, regardless of the number of notifications.
 	minInterval = 100 * time.Millisecond
 
-	// recheckEvery is how often all agents are read and compared, whatever the marks say.
+	// recheckEvery is the interval at which all agents are read and compared, regardless of the checksums.
 	recheckEvery = 10 * time.Minute
 )
 
-// Watch calls changed once it has compared all agents, and then whenever some have changed, until ctx ends; then it returns
-// nil. It returns an error when the database is lost. One call is to run at a time.
+// Watch calls changed when it has compared all agents, and then when agents have changed. It returns nil when ctx is canceled, or an
+// error when the database is unavailable. It must not be called concurrently.
 func (f *Feed) Watch(ctx context.Context, changed func()) error {
 	err := f.watch(ctx, changed)
 	f.watching.Store(false)
@@ -36,8 +35,8 @@ func (f *Feed) Watch(ctx context.Context, changed func()) error {
 	if ctx.Err() != nil {
 		return nil
 	}
-	told, _ := classifyError(err, f.options.Timeout)
-	return told
+	err, _ = classifyError(err, f.options.Timeout)
+	return err
 }
 
 func (f *Feed) watch(ctx context.Context, changed func()) error {
@@ -46,7 +45,7 @@ func (f *Feed) watch(ctx context.Context, changed func()) error {
 		return err
 	}
 	defer l.close()
-	notified, err := f.listen(ctx, l) // before all is read, so that nothing is missed in between
+	notified, err := f.listen(ctx, l) // before all agents are read, so that no change is missed
 	if err != nil {
 		return err
 	}
@@ -59,7 +58,7 @@ func (f *Feed) watch(ctx context.Context, changed func()) error {
 		if first {
 			f.watching.Store(true)
 		}
-		if first || pending { // also once for a load that failed
+		if first || pending { // the first time even without changes, since a load may have failed
 			changed()
 		}
 		f.cache.Save(false)
@@ -69,7 +68,7 @@ func (f *Feed) watch(ctx context.Context, changed func()) error {
 	}
 }
 
-// poll reads what has changed, or all if that is due, and tells whether there is something to give out.
+// poll reads the changed agents, or all if that is due, and reports whether there are pending changes.
 func (f *Feed) poll(ctx context.Context, l *conn, all bool) (pending bool, err error) {
 	if err := f.lock(ctx); err != nil {
 		return false, err
@@ -88,14 +87,14 @@ func (f *Feed) poll(ctx context.Context, l *conn, all bool) (pending bool, err e
 	return f.cache.Diff(agents, at), nil
 }
 
-// wait returns when the next look is due; took is how long the last one has taken. An error says that the connection is
-// lost. It returns whether notifications can still be trusted.
+// wait waits until the next poll. took is the duration of the last one. It returns whether notifications are still reliable, and an
+// error if the connection is lost.
 func (f *Feed) wait(ctx context.Context, l *conn, notified bool, took time.Duration) (bool, error) {
 	if !notified {
 		deadline := time.Now().Add(max(f.options.PollInterval, backoffFactor*took))
 		for {
-			// Whoever waits at the connection hears at once when it is lost.
-			if heard, err := waitForNotification(ctx, l, time.Until(deadline)); err != nil || !heard {
+			// Waiting for notifications detects a lost connection immediately.
+			if received, err := waitForNotification(ctx, l, time.Until(deadline)); err != nil || !received {
 				return false, err
 			}
 		}
@@ -103,7 +102,7 @@ func (f *Feed) wait(ctx context.Context, l *conn, notified bool, took time.Durat
 	rest := time.NewTimer(minInterval)
 	defer rest.Stop()
 	select {
-	case <-rest.C: // what comes in meanwhile stays in the connection
+	case <-rest.C: // notifications in the meantime are buffered in the connection
 	case <-ctx.Done():
 		return false, ctx.Err()
 	}
@@ -113,11 +112,11 @@ func (f *Feed) wait(ctx context.Context, l *conn, notified bool, took time.Durat
 		if left <= 0 {
 			return f.hasTrigger(ctx, l)
 		}
-		heard, err := waitForNotification(ctx, l, min(left, pingEvery))
+		received, err := waitForNotification(ctx, l, min(left, pingEvery))
 		switch {
 		case err != nil:
 			return false, err
-		case heard:
+		case received:
 			drainNotifications(ctx, l)
 			return true, nil
 		}
@@ -127,8 +126,9 @@ func (f *Feed) wait(ctx context.Context, l *conn, notified bool, took time.Durat
 	}
 }
 
-// waitForNotification waits for a notification for a while. An error says that the connection is lost, or that ctx has ended.
-func waitForNotification(ctx context.Context, l *conn, d time.Duration) (heard bool, err error) {
+// waitForNotification waits for a notification, at most d, and reports whether one was received. It returns an error if the
+// connection is lost or ctx is canceled.
+func waitForNotification(ctx context.Context, l *conn, d time.Duration) (received bool, err error) {
 	limited, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
 	_, err = l.pg.WaitForNotification(limited)
@@ -144,7 +144,7 @@ func waitForNotification(ctx context.Context, l *conn, d time.Duration) (heard b
 	}
 }
 
-// drainNotifications drops the notifications that have come in: one look answers all of them.
+// drainNotifications discards the buffered notifications: one poll covers all of them.
 func drainNotifications(ctx context.Context, l *conn) {
 	ended, cancel := context.WithCancel(ctx)
 	cancel()
@@ -155,12 +155,12 @@ func drainNotifications(ctx context.Context, l *conn) {
 	}
 }
 
-// ping makes sure that the connection is there.
+// ping checks the connection.
 func (f *Feed) ping(ctx context.Context, l *conn) error {
 	ctx, cancel := context.WithTimeout(ctx, f.options.Timeout)
 	defer cancel()
 	if err := l.pg.Ping(ctx); err != nil {
-		return fmt.Errorf("trying the connection: %w", err)
+		return fmt.Errorf("pinging the database: %w", err)
 	}
 	return nil
 }
