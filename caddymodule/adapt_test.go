@@ -12,10 +12,9 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "update the golden files")
 
-// TestAdapt holds what a Caddyfile becomes against the golden files: the Caddyfile, a line of dashes, then the JSON or
-// the error.
+// TestAdapt compares adapted Caddyfiles with the golden files: the Caddyfile, a line of dashes, then the JSON or the error.
 func TestAdapt(t *testing.T) {
 	files, err := filepath.Glob("testdata/adapt/*.caddyfiletest")
 	if err != nil || len(files) == 0 {

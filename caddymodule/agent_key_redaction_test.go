@@ -11,7 +11,7 @@ import (
 
 // Where DocsGPT takes a key only in the query, the gate puts the agent's there; handlers after the gate log the request as
 // they were given it.
-func TestAgentKeyInAQueryIsNotLogged(t *testing.T) {
+func TestAgentKeyInQueryNotLogged(t *testing.T) {
 	fileWays(t, "", func(t *testing.T, g *gate) {
 		g.send(http.MethodPost, "/api/tts", `{"text":"Hello"}`, "Authorization", "Bearer "+tokenAgent)
 		if query := g.last().RawQuery; query != "api_key="+agentAlpha {
@@ -22,7 +22,7 @@ func TestAgentKeyInAQueryIsNotLogged(t *testing.T) {
 }
 
 // What is not for clients is not for them in a long answer either; one that is too long to look through is no answer.
-func TestLongAnswersAboutTasksAreCutDown(t *testing.T) {
+func TestLongTaskStatusRedacted(t *testing.T) {
 	const canary = "/srv/docsgpt/owner-of-all/secret"
 	for name, site := range ways {
 		t.Run(name, func(t *testing.T) {

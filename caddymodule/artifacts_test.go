@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestArtifactsOfTheKeysOwnConversation(t *testing.T) {
+func TestArtifactsLimitedToOwnConversations(t *testing.T) {
 	fileWays(t, "", func(t *testing.T, g *gate) {
 		own := g.ask("/api/answer", tokenAgent, "make one [[artifact]]", "").conversation(t)
 		foreign := g.ask("/api/answer", tokenOther, "make one [[artifact]]", "").conversation(t)
@@ -78,7 +78,7 @@ func TestArtifactsOfTheKeysOwnConversation(t *testing.T) {
 }
 
 // A file that a model wrote never runs as a page of the gate's site.
-func TestDownloadIsNoPage(t *testing.T) {
+func TestDownloadHeaders(t *testing.T) {
 	fileWays(t, "", func(t *testing.T, g *gate) {
 		own := g.ask("/api/answer", tokenAgent, "make one [[artifact]]", "").conversation(t)
 		id := g.send(http.MethodGet, "/api/artifacts?conversation_id="+own+"&api_key="+tokenAgent, "").made(t).Artifacts[0].ID
@@ -96,7 +96,7 @@ func TestDownloadIsNoPage(t *testing.T) {
 }
 
 // The address of an object store opens the file to anybody, and is often known to servers only.
-func TestAddressesOfAnObjectStoreAreNotPassedOn(t *testing.T) {
+func TestObjectStoreRedirectNotRelayed(t *testing.T) {
 	fileWays(t, "", func(t *testing.T, g *gate) {
 		own := g.ask("/api/answer", tokenAgent, "make one [[artifact=external]]", "").conversation(t)
 		id := g.send(http.MethodGet, "/api/artifacts?conversation_id="+own+"&api_key="+tokenAgent, "").made(t).Artifacts[0].ID
@@ -155,7 +155,7 @@ func TestSpeech(t *testing.T) {
 }
 
 // A live transcription is that key's that began it.
-func TestLiveTranscriptionBelongsToItsKey(t *testing.T) {
+func TestLiveTranscriptionOwnership(t *testing.T) {
 	fileWays(t, "", func(t *testing.T, g *gate) {
 		start := func(token string) string {
 			return g.send("POST", "/api/stt/live/start?api_key="+token, `{"language":"en","user":"x"}`).made(t).SessionID

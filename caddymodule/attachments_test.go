@@ -118,7 +118,7 @@ func (g *gate) forwardedForm() string {
 	}
 }
 
-func TestUploadWithTheKeyAnywhere(t *testing.T) {
+func TestUploadTokenPositions(t *testing.T) {
 	fileWays(t, "", func(t *testing.T, g *gate) {
 		const path, file = "/api/store_attachment", "file[a.txt]=content of a.txt"
 		agent := file + "\napi_key[]=" + agentAlpha
@@ -200,7 +200,7 @@ func TestUploadWithTheKeyAnywhere(t *testing.T) {
 	})
 }
 
-func TestUploadIsNoForm(t *testing.T) {
+func TestUploadNotMultipart(t *testing.T) {
 	fileWays(t, "", func(t *testing.T, g *gate) {
 		form := filePart("a.txt") + keyPart(tokenAgent) + "--" + edge + "--\r\n"
 		plain := "multipart/form-data; boundary=" + edge
@@ -237,7 +237,7 @@ func TestUploadIsNoForm(t *testing.T) {
 }
 
 // What an upload gave to a key is that key's alone: the task, and the attachment that comes of it.
-func TestAttachmentsBelongToTheirKey(t *testing.T) {
+func TestAttachmentOwnership(t *testing.T) {
 	fileWays(t, "", func(t *testing.T, g *gate) {
 		for name, c := range map[string]struct{ token, foreign string }{
 			"an agent's":      {tokenAgent, tokenOther},
@@ -317,7 +317,7 @@ func (g *gate) status(task string) made {
 }
 
 // Where uploads are not open, a chat names none, not even its owner's.
-func TestAttachmentsAreDroppedWhereTheyAreNotOpen(t *testing.T) {
+func TestAttachmentsDroppedIfNotEnabled(t *testing.T) {
 	bothWays(t, "", func(t *testing.T, g *gate) {
 		r := g.ask("/stream", tokenAgent, "what?", `,"attachments":["a"]`)
 		if r.status != http.StatusOK || strings.Contains(string(g.last().Body), "attachments") {
@@ -423,7 +423,7 @@ func hugeForm(size int64) io.Reader {
 }
 
 // The client, the gate and DocsGPT together take little memory for an upload of any size.
-func TestLargeUploadInConstantMemory(t *testing.T) {
+func TestLargeUploadConstantMemory(t *testing.T) {
 	const size = 100<<20 - 2000
 	got := make(chan int64, 1)
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -492,7 +492,7 @@ func uploadsIn(t *testing.T, dir string) []string {
 }
 
 // Nothing is left of an upload: not of one that came through, not of a refused one, not of one that was broken off.
-func TestUploadsLeaveNothingBehind(t *testing.T) {
+func TestUploadsLeaveNoTempFiles(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("TMPDIR", dir)
 	fileWays(t, "", func(t *testing.T, g *gate) {
@@ -572,7 +572,7 @@ func TestTooManyUploads(t *testing.T) {
 }
 
 // A full disk is the operator's matter, and the client can come back.
-func TestUploadThatCannotBeStored(t *testing.T) {
+func TestUploadStorageFailure(t *testing.T) {
 	fileWays(t, "", func(t *testing.T, g *gate) {
 		t.Setenv("TMPDIR", g.dir+"/missing")
 		r := g.sendForm("/api/store_attachment", formPart(`name="file"; filename="a.txt"`, strings.Repeat("x", 1<<20)), keyPart(tokenAgent))

@@ -54,7 +54,7 @@ func connectedPair(t *testing.T, network, address string) (server, client net.Co
 
 // A client that has sent something which nobody reads, and then closes its end, is seen through all wrappers, and nothing
 // is read. One that stays is never taken for gone.
-func TestADisconnectedClientIsSeen(t *testing.T) {
+func TestDisconnectDetected(t *testing.T) {
 	for network, address := range map[string]string{"tcp": "127.0.0.1:0", "unix": filepath.Join(t.TempDir(), "s")} {
 		for name, wrap := range map[string]func(net.Conn) net.Conn{
 			"plain":    func(c net.Conn) net.Conn { return c },
@@ -93,7 +93,7 @@ func TestADisconnectedClientIsSeen(t *testing.T) {
 	}
 }
 
-func TestAResetConnectionIsSeen(t *testing.T) {
+func TestConnectionResetDetected(t *testing.T) {
 	server, client := connectedPair(t, "tcp", "127.0.0.1:0")
 	c := newClientConn(server)
 	if err := client.(*net.TCPConn).SetLinger(0); err != nil {
@@ -103,7 +103,7 @@ func TestAResetConnectionIsSeen(t *testing.T) {
 	waitFor(t, "it is seen", c.disconnected)
 }
 
-func TestAConnectionWithoutASocketIsLeftAlone(t *testing.T) {
+func TestConnectionWithoutSocket(t *testing.T) {
 	one, other := net.Pipe()
 	defer one.Close()
 	defer other.Close()
@@ -123,7 +123,7 @@ func TestAConnectionWithoutASocketIsLeftAlone(t *testing.T) {
 	}
 }
 
-func TestOneConnectionForAllHandlers(t *testing.T) {
+func TestClientConnSharedByHandlers(t *testing.T) {
 	server, _ := connectedPair(t, "tcp", "127.0.0.1:0")
 	r := httptest.NewRequest("GET", "/", nil)
 	ctx := withClientConn(r.Context(), server)

@@ -54,7 +54,7 @@ func limited(c *slowClient, proto int) *clientWriter {
 	return w
 }
 
-func TestAClientThatReadsTooSlowlyIsGivenUp(t *testing.T) {
+func TestSlowClientTimesOut(t *testing.T) {
 	for name, c := range map[string]struct {
 		client slowClient
 		most   time.Duration
@@ -89,7 +89,7 @@ func TestAClientThatReadsTooSlowlyIsGivenUp(t *testing.T) {
 	}
 }
 
-func TestAnHonestSlowClientIsServed(t *testing.T) {
+func TestSlowClientAboveMinRateIsServed(t *testing.T) {
 	for name, c := range map[string]struct {
 		client slowClient
 		piece  int
@@ -123,7 +123,7 @@ func TestAnHonestSlowClientIsServed(t *testing.T) {
 }
 
 // A client may pause once for the whole time, and again when it has read enough.
-func TestCreditComesBack(t *testing.T) {
+func TestWriteCreditRecovers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &slowClient{}
 		w := limited(c, 1)
@@ -140,7 +140,7 @@ func TestCreditComesBack(t *testing.T) {
 	})
 }
 
-func TestTheEndOfTheProcessWaitsShortly(t *testing.T) {
+func TestFinalWriteTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, begun := limited(&slowClient{perCall: time.Hour}, 1), time.Now()
 		w.final.Store(true)
@@ -154,7 +154,7 @@ func TestTheEndOfTheProcessWaitsShortly(t *testing.T) {
 }
 
 // With HTTP/2 a deadline that is left ends the stream while the upstream pauses.
-func TestDeadlinesOfHTTP2AreTakenBack(t *testing.T) {
+func TestHTTP2DeadlinesCleared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &slowClient{}
 		w := limited(c, 2)

@@ -12,7 +12,7 @@ import (
 
 // Who gets into the console learns nothing of the gate's files and variables, and names only those as agents that the
 // configuration lists, or keys of other feeds; also in a dry run. Caddy's admin endpoint takes all of them.
-func TestConsoleNamesListedAgentsOnly(t *testing.T) {
+func TestConsoleAcceptsListedAgentsOnly(t *testing.T) {
 	for name, way := range ways {
 		t.Run(name, func(t *testing.T) {
 			i := issue(t)

@@ -16,7 +16,7 @@ const adminToken = "canary-admin-token-of-the-console"
 const passwordHash = "$2a$04$lAYiMVOPp/49eod47PeQCOhBlls1zElJ7H7AnNwKADVDvhug11aua"
 
 // A configuration whose console would be open to everybody is refused, wherever in the routes the console stands.
-func TestConsoleRefusesToBeOpen(t *testing.T) {
+func TestConsoleRequiresProtection(t *testing.T) {
 	const everywhere = "0.0.0.0"
 	tests := map[string]struct {
 		bind, site string
@@ -81,7 +81,7 @@ func TestConsoleSettings(t *testing.T) {
 }
 
 // Who gets in, asked of a real listener. The second site is the console.
-func TestConsoleLetsIn(t *testing.T) {
+func TestConsoleAuthentication(t *testing.T) {
 	const made = `{"name":"k","source":"` + sourceAlpha + `"}`
 	basic := "Basic YWxpY2U6Y2FuYXJ5LXBhc3N3b3Jk" // alice:canary-password
 	tests := map[string]struct {
@@ -173,7 +173,7 @@ func TestConsolePage(t *testing.T) {
 }
 
 // A gate before the console names the key as the user, for access logs. Whoever has a key may ask, and not manage keys.
-func TestConsoleTakesNoKeyForAUser(t *testing.T) {
+func TestConsoleIgnoresKeyAsUser(t *testing.T) {
 	i := issue(t)
 	t.Setenv("ADMIN", adminToken)
 	i.start("route {\ndocsgate\nrewrite * /v1/keys\nmethod GET\ndocsgate_console {\nadmin_token {env.ADMIN}\n}\n}\n")
@@ -187,7 +187,7 @@ func TestConsoleTakesNoKeyForAUser(t *testing.T) {
 }
 
 // A reload of the configuration signs nobody out, and loses no answer that may be asked for again.
-func TestConsoleOutlivesAReload(t *testing.T) {
+func TestConsoleSessionSurvivesReload(t *testing.T) {
 	i := issue(t)
 	t.Setenv("ADMIN", adminToken)
 	sites := []string{fmt.Sprintf(ways["own forwarding"], i.address, ""), "docsgate_console {\nadmin_token {env.ADMIN}\n}\n"}
@@ -227,7 +227,7 @@ func TestConsoleOutlivesAReload(t *testing.T) {
 }
 
 // What cannot be the ID of a key has no audit trail, and is no fault of the store.
-func TestTrailOfNoKey(t *testing.T) {
+func TestAuditUnknownKey(t *testing.T) {
 	i := issue(t)
 	i.start("respond ok\n", "docsgate_console\n")
 	for _, key := range []string{"%00", strings.Repeat("a", 5000), "key_unknown"} {

@@ -7,7 +7,7 @@ import (
 	"github.com/docsgate/docsgate/inflight"
 )
 
-// Exiting makes the process be about to exit, for Caddy's events, until the test ends.
+// Exiting simulates that the process is exiting, until the test ends.
 func Exiting(t *testing.T) {
 	t.Helper()
 	set := func(exiting func() bool) func() bool {
@@ -24,10 +24,10 @@ func Exiting(t *testing.T) {
 	})
 }
 
-// EndRequests ends the requests in flight after a time, as the end of the process does.
+// EndRequests ends the requests in flight after the grace period, as a shutdown does.
 func EndRequests(grace time.Duration) { requests.begin(0, grace) }
 
-// Tracked is the number of requests in flight.
+// Tracked returns the number of requests in flight.
 func Tracked() int {
 	requests.mu.Lock()
 	defer requests.mu.Unlock()
@@ -38,11 +38,11 @@ func Tracked() int {
 	return n
 }
 
-// ForgetInFlight makes configurations that are loaded from now on count from nothing: answers that other tests have
-// abandoned count for a minute.
-func ForgetInFlight() { inFlight = new(inflight.Limiter) }
+// ResetInFlight resets the counts for configurations that are loaded later, since abandoned answers of other tests count for
+// a minute.
+func ResetInFlight() { inFlight = new(inflight.Limiter) }
 
-// InFlight returns what is in flight, and what waits, at an upstream, by class.
+// InFlight returns the requests in flight and waiting at an upstream, by class.
 func InFlight(upstream string) map[string]inflight.Count {
 	counts := map[string]inflight.Count{}
 	for _, c := range inFlight.Counts() {

@@ -54,7 +54,7 @@ func (a *skipper) config(options string, sites ...string) string {
 	return strings.Replace(a.issuing.config(sites...), "feed file", feed, 1)
 }
 
-func TestAdoptedKeys(t *testing.T) {
+func TestDocsGPTFeed(t *testing.T) {
 	for name, site := range ways {
 		t.Run(name, func(t *testing.T) {
 			a := adopt(t)
@@ -136,7 +136,7 @@ func TestAdoptedKeys(t *testing.T) {
 }
 
 // A reload takes another address from the file that holds it, although the configuration is the same.
-func TestAdoptedFromAnotherAddress(t *testing.T) {
+func TestDocsGPTFeedChangedURI(t *testing.T) {
 	a := adopt(t)
 	file := filepath.Join(a.dir, "uri")
 	uri := func(text string) {
@@ -163,7 +163,7 @@ func TestAdoptedFromAnotherAddress(t *testing.T) {
 
 // A database on another machine must have TLS: else the configuration is refused with a sentence that says what to write. Who
 // allows plaintext reads in the log what that means.
-func TestPlaintextWithADatabaseElsewhere(t *testing.T) {
+func TestRemotePlaintextDatabaseRejected(t *testing.T) {
 	a := adopt(t)
 	site := fmt.Sprintf(ways["own forwarding"], a.address, "")
 	for _, uri := range []string{

@@ -92,7 +92,7 @@ func (i *issuing) create(body string) (id, token string) {
 	return made["id"].(string), made["token"].(string)
 }
 
-func TestIssuedKeys(t *testing.T) {
+func TestStoreFeed(t *testing.T) {
 	for name, site := range ways {
 		t.Run(name, func(t *testing.T) {
 			i := issue(t)
@@ -185,7 +185,7 @@ func TestIssuedKeys(t *testing.T) {
 }
 
 // A configuration that cannot start leaves the store to the one that runs.
-func TestRefusedConfigurationKeepsStore(t *testing.T) {
+func TestRejectedConfigKeepsStoreOpen(t *testing.T) {
 	i := issue(t)
 	site := fmt.Sprintf(ways["own forwarding"], i.address, "")
 	i.start(site)

@@ -9,7 +9,7 @@ import (
 
 // Where a version can do nothing with feedback, the client gets a sentence and DocsGPT nothing. Published widgets look
 // only whether the status is 200 and show nothing else.
-func TestFeedbackThatGoesNowhere(t *testing.T) {
+func TestFeedbackUnknownConversation(t *testing.T) {
 	const rating = `"question":"q","answer":"a","feedback":"LIKE"`
 	const which = `,"conversation_id":"c","question_index":0`
 	for version, cases := range map[string][]struct {

@@ -99,7 +99,7 @@ func bothWays(t *testing.T, options string, test func(t *testing.T, g *gate)) {
 // prepare starts the backend and writes the key file. Caddy is one a process, so such tests do not run in parallel.
 func prepare(t *testing.T) *gate {
 	t.Helper()
-	caddymodule.ForgetInFlight()
+	caddymodule.ResetInFlight()
 	t.Setenv("AGENT_ALPHA", agentAlpha)
 	t.Setenv("AGENT_BETA", agentBeta)
 	t.Setenv("AGENT_STALE", "canary-agent-unknown-upstream")

@@ -8,7 +8,7 @@ import (
 
 // What stands in a history reaches DocsGPT only as pairs of texts, and no more of them than the site allows, in both ways
 // to forward.
-func TestWhatDocsGPTGetsOfAHistory(t *testing.T) {
+func TestForwardedHistory(t *testing.T) {
 	const limits = "\nmax_history_entries 2\nmax_history_size 1KiB\nmax_text_size 1KiB"
 	bothWays(t, limits, func(t *testing.T, g *gate) {
 		ask := func(history string) reply {

@@ -213,7 +213,7 @@ func TestInFlightLimits(t *testing.T) {
 }
 
 // Whatever ends a request, its place is free again; and one that is rejected takes none.
-func TestInFlightIsReleased(t *testing.T) {
+func TestInFlightReleased(t *testing.T) {
 	holdingWays(t, "max_in_flight 1", func(t *testing.T, g *gate, _ *holding, own bool) {
 		for name, send := range map[string]func() reply{
 			"answered":       func() reply { return g.ask("/stream", tokenAgent, "q", "") },
@@ -243,7 +243,7 @@ func TestInFlightIsReleased(t *testing.T) {
 }
 
 // A DocsGPT that is away, or breaks off, has nothing in flight.
-func TestInFlightOfAFailedUpstream(t *testing.T) {
+func TestInFlightUpstreamFailure(t *testing.T) {
 	holdingWays(t, "max_in_flight 1", func(t *testing.T, g *gate, h *holding, own bool) {
 		a := g.question(g.urls[0], "/stream", tokenAgent, "hold")
 		h.CloseClientConnections()
@@ -261,7 +261,7 @@ func TestInFlightOfAFailedUpstream(t *testing.T) {
 }
 
 // DocsGPT goes on with an answer whose client is gone, so that answer counts for a time. Before 0.17.1 it stops.
-func TestAbandonedAnswersCount(t *testing.T) {
+func TestAbandonedAnswersStayInFlight(t *testing.T) {
 	for version, counts := range map[string]bool{"1.1": true, "0.17": true, "0.16": false} {
 		for name, site := range ways {
 			t.Run(version+", "+name, func(t *testing.T) {
@@ -320,7 +320,7 @@ func TestShortRequestsWait(t *testing.T) {
 }
 
 // Two sites of one DocsGPT share the count, and each has its own limit.
-func TestSitesOfOneUpstreamCountTogether(t *testing.T) {
+func TestInFlightSharedBySites(t *testing.T) {
 	g := prepare(t)
 	h := hold(t, g)
 	site := "docsgate %s {\n\tmax_in_flight %d\n}\n"
@@ -421,7 +421,7 @@ func init() {
 }
 
 // A next handler that breaks in any way leaves nothing in flight, and no stream open.
-func TestInFlightOfABrokenHandler(t *testing.T) {
+func TestInFlightHandlerPanic(t *testing.T) {
 	for _, how := range []string{"panic", "abort", "late", "error", "nothing"} {
 		t.Run(how, func(t *testing.T) {
 			g := prepare(t)
@@ -456,7 +456,7 @@ func TestInFlightOfABrokenHandler(t *testing.T) {
 }
 
 // Calls of tools are answers, all else that MCP clients say is short, and those who listen are counted by themselves.
-func TestInFlightOfMCPClients(t *testing.T) {
+func TestInFlightMCP(t *testing.T) {
 	for name, site := range ways {
 		t.Run(name, func(t *testing.T) {
 			g := prepare(t)
@@ -499,7 +499,7 @@ func TestInFlightOfMCPClients(t *testing.T) {
 }
 
 // The directive's limits are checked when a configuration is loaded, wherever it comes from.
-func TestInFlightOptionsAreChecked(t *testing.T) {
+func TestInFlightOptionsValidated(t *testing.T) {
 	for text, want := range map[string]string{
 		`{}`:                            "",
 		`{"max_in_flight": 8}`:          "",

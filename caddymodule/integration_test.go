@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-func TestValidKeyIsAnsweredFromItsSource(t *testing.T) {
+func TestValidKeyForwarded(t *testing.T) {
 	bothWays(t, "", func(t *testing.T, g *gate) {
 		for name, c := range map[string]struct{ path, token, want, not string }{
 			"agent, answer":         {"/api/answer", tokenAgent, "alpha", "beta"},
@@ -42,7 +42,7 @@ func TestValidKeyIsAnsweredFromItsSource(t *testing.T) {
 }
 
 // What DocsGPT gets is all the gate's own: one credential, the binding, known lengths, few headers.
-func TestWhatDocsGPTGets(t *testing.T) {
+func TestForwardedRequest(t *testing.T) {
 	bothWays(t, "", func(t *testing.T, g *gate) {
 		hostile := []string{
 			"Authorization", "Bearer " + agentBeta, "Cookie", "session=1", "X-Internal-Key", "k", "X-Session-ID", "s",
@@ -98,7 +98,7 @@ func TestWhatDocsGPTGets(t *testing.T) {
 	})
 }
 
-func TestRefusals(t *testing.T) {
+func TestErrorResponses(t *testing.T) {
 	bothWays(t, "max_body_size 1KiB", func(t *testing.T, g *gate) {
 		question := func(token string) string { return `{"question":"q","api_key":` + token + `}` }
 		long := `{"question":"` + strings.Repeat("x", 1024) + `","api_key":"` + tokenAgent + `"}`
@@ -280,7 +280,7 @@ func TestUpstreamFailures(t *testing.T) {
 }
 
 // Whatever happens to a stream that has begun, it ends in an event that says so.
-func TestStreamsEndReadably(t *testing.T) {
+func TestTruncatedStreamsEndWithErrorEvent(t *testing.T) {
 	bothWays(t, "", func(t *testing.T, g *gate) {
 		for question, end := range map[string]string{
 			"q":              `{"type": "end"}`,
@@ -318,8 +318,8 @@ func TestStreamsEndReadably(t *testing.T) {
 	})
 }
 
-// TestOpenAIStreamIsUntouched holds the answer through the gate against the one that the backend itself gives.
-func TestOpenAIStreamIsUntouched(t *testing.T) {
+// TestOpenAIStreamUnchanged holds the answer through the gate against the one that the backend itself gives.
+func TestOpenAIStreamUnchanged(t *testing.T) {
 	bothWays(t, "", func(t *testing.T, g *gate) {
 		body := `{"messages":[{"role":"user","content":"hello [[keepalive]][[unicode]]"}],"stream":true}`
 		through := g.send(http.MethodPost, "/v1/chat/completions", body, "Authorization", "Bearer "+tokenAgent)
@@ -338,7 +338,7 @@ func TestOpenAIStreamIsUntouched(t *testing.T) {
 	})
 }
 
-func TestUpstreamAway(t *testing.T) {
+func TestUpstreamUnavailable(t *testing.T) {
 	bothWays(t, "", func(t *testing.T, g *gate) {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
@@ -393,7 +393,7 @@ func TestSlowUpstream(t *testing.T) {
 }
 
 // A stream reaches the client piece by piece, and its end reaches DocsGPT at once.
-func TestStreamIsNotBufferedAndCancelled(t *testing.T) {
+func TestStreamFlushedAndCanceled(t *testing.T) {
 	bothWays(t, "", func(t *testing.T, g *gate) {
 		ctx, cancel := context.WithCancel(t.Context())
 		body := `{"question":"[[gap=60]]","history":"[]","api_key":"` + tokenAgent + `"}`
@@ -423,7 +423,7 @@ func TestStreamIsNotBufferedAndCancelled(t *testing.T) {
 }
 
 // A conversation is continued by the key that began it and by no other.
-func TestConversationsAreBoundToKeys(t *testing.T) {
+func TestConversationOwnership(t *testing.T) {
 	bothWays(t, "", func(t *testing.T, g *gate) {
 		for _, path := range []string{"/stream", "/api/answer"} {
 			first := g.ask(path, tokenMany, "one", "")
@@ -480,7 +480,7 @@ func TestKeysChangeWhileRunning(t *testing.T) {
 }
 
 // No token, credential or digest stands in a log, at the most talkative level, or in a metric.
-func TestNoSecretIsLogged(t *testing.T) {
+func TestSecretsNotLogged(t *testing.T) {
 	bothWays(t, "", func(t *testing.T, g *gate) {
 		for _, token := range []string{tokenAgent, tokenSource, tokenMany, tokenStale, tokenOld, tokenOff} {
 			for _, path := range []string{"/stream", "/api/answer", "/api/search", "/api/upload"} {
@@ -544,7 +544,7 @@ func TestReload(t *testing.T) {
 	}
 }
 
-func TestBadStartNamesEveryFault(t *testing.T) {
+func TestInvalidKeysReportedAtStart(t *testing.T) {
 	g := prepare(t)
 	g.write("keys:\n  - {id: a, token: in-clear, agent: \"{env.AGENT_ALPHA}\"}\n  - {id: a, sha256: nope, source: [\"x\"]}\n")
 	err := g.load(g.config(fmt.Sprintf(ways["own forwarding"], g.address, "")))
@@ -561,7 +561,7 @@ func TestBadStartNamesEveryFault(t *testing.T) {
 	}
 }
 
-func TestTrustedProxyIsBelieved(t *testing.T) {
+func TestTrustedProxyHeaders(t *testing.T) {
 	g := prepare(t)
 	config := strings.Replace(g.config(fmt.Sprintf(ways["own forwarding"], g.address, "")), "127.0.0.9/32", "127.0.0.0/8", 1)
 	g.start()
@@ -595,7 +595,7 @@ func TestPlaceholders(t *testing.T) {
 	}
 }
 
-func TestNothingFollows(t *testing.T) {
+func TestNoNextHandler(t *testing.T) {
 	g := prepare(t)
 	g.start("docsgate\n")
 	r := g.ask("/stream", tokenAgent, "q", "")

@@ -52,7 +52,7 @@ func (g *gate) aborted(endpoint, reason string) string {
 }
 
 // net/http stops watching a connection when a byte comes ahead of its time.
-func TestADisconnectAfterAPipelinedByteEndsTheUpstreamRequest(t *testing.T) {
+func TestDisconnectAfterPipelinedByteCancelsUpstream(t *testing.T) {
 	for _, pause := range []string{"wait", "gap"} {
 		t.Run(pause, func(t *testing.T) {
 			bothWays(t, "", func(t *testing.T, g *gate) {
@@ -70,7 +70,7 @@ func TestADisconnectAfterAPipelinedByteEndsTheUpstreamRequest(t *testing.T) {
 }
 
 // A second request that comes ahead is answered after the first, however long that takes.
-func TestPipelinedRequestsAreAnswered(t *testing.T) {
+func TestPipelinedRequests(t *testing.T) {
 	bothWays(t, "", func(t *testing.T, g *gate) {
 		c := g.dial()
 		say(t, c, question("/api/answer", "first [[wait=3]]"))
@@ -92,7 +92,7 @@ func TestPipelinedRequestsAreAnswered(t *testing.T) {
 }
 
 // With HTTP/2 the server reads on, whatever a client sends.
-func TestADisconnectWithHTTP2EndsTheUpstreamRequests(t *testing.T) {
+func TestHTTP2DisconnectCancelsUpstream(t *testing.T) {
 	for name, site := range ways {
 		t.Run(name, func(t *testing.T) {
 			g := prepare(t)
@@ -134,7 +134,7 @@ func TestADisconnectWithHTTP2EndsTheUpstreamRequests(t *testing.T) {
 }
 
 // A client that does not read is given up: the upstream request ends, and the reason is counted and logged.
-func TestAnUnreadStreamIsGivenUp(t *testing.T) {
+func TestUnreadStreamTimesOut(t *testing.T) {
 	bothWays(t, "client_write_timeout 200ms\nclient_min_rate 1MiB", func(t *testing.T, g *gate) {
 		before := g.aborted("stream", "client_too_slow")
 		c := g.dial()
@@ -165,7 +165,7 @@ func (g *gate) startRequest(path, body string, headers ...string) (response func
 }
 
 // The end of the process gives requests a grace period, and then tells each client in its own form.
-func TestShutdownTellsEachClient(t *testing.T) {
+func TestShutdownErrorResponses(t *testing.T) {
 	body := func(text string) string {
 		return fmt.Sprintf(`{"question":%q,"history":"[]","api_key":%q}`, text, tokenAgent)
 	}
@@ -221,7 +221,7 @@ func TestShutdownTellsEachClient(t *testing.T) {
 	}
 }
 
-func TestShutdownTellsMCPClients(t *testing.T) {
+func TestShutdownMCPClients(t *testing.T) {
 	mcpWays(t, func(t *testing.T, g *gate) {
 		id := g.session(tokenAgent)
 		response := g.startRequest("/mcp", toolCall("[[wait=600]]"), g.mcpHeaders(tokenAgent, id)...)
@@ -253,7 +253,7 @@ func TestShutdownEndsTrickledBodies(t *testing.T) {
 }
 
 // A reload ends no request, with Caddy's grace_period either, which the tests' configuration has.
-func TestAReloadCutsNoStream(t *testing.T) {
+func TestReloadKeepsStreams(t *testing.T) {
 	for name, site := range ways {
 		t.Run(name, func(t *testing.T) {
 			g := prepare(t)

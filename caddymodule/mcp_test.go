@@ -99,7 +99,7 @@ func toolCall(query string) string {
 	return fmt.Sprintf(`{"jsonrpc":"2.0","id":"a","method":"tools/call","params":{"name":"search_docs","arguments":{"query":%q}}}`, query)
 }
 
-func TestMCPClientIsServed(t *testing.T) {
+func TestMCPClient(t *testing.T) {
 	mcpWays(t, func(t *testing.T, g *gate) {
 		id := g.session(tokenAgent)
 		if r := g.message(tokenAgent, id, `{"jsonrpc":"2.0","method":"notifications/initialized"}`); r.status != http.StatusAccepted || r.body != "" {
@@ -158,7 +158,7 @@ func checkRPC(t *testing.T, what string, r reply, status, number int, code strin
 	noSecrets(t, what, r.body)
 }
 
-func TestMCPRefusals(t *testing.T) {
+func TestMCPErrorResponses(t *testing.T) {
 	mcpWays(t, func(t *testing.T, g *gate) {
 		own, foreign := g.session(tokenAgent), g.session(tokenOther)
 		call := func(params string) string {
@@ -256,7 +256,7 @@ func TestMCPRefusals(t *testing.T) {
 }
 
 // What DocsGPT says of its own troubles is told in the gate's words, logged and counted.
-func TestMCPUpstreamTrouble(t *testing.T) {
+func TestMCPUpstreamErrors(t *testing.T) {
 	mcpWays(t, func(t *testing.T, g *gate) {
 		stale := g.session(tokenStale)
 		before := g.metric(`caddy_docsgate_upstream_failures_total{code="upstream_refused",endpoint="mcp"}`)
@@ -314,7 +314,7 @@ func (g *gate) listenerGone() bool {
 }
 
 // The stream on which a client listens begins at once, stays open, and ends on both sides when either ends it.
-func TestMCPListening(t *testing.T) {
+func TestMCPServerStream(t *testing.T) {
 	mcpWays(t, func(t *testing.T, g *gate) {
 		id := g.session(tokenAgent)
 		listen := func() (*http.Response, context.CancelFunc) {
@@ -365,7 +365,7 @@ func TestMCPListening(t *testing.T) {
 
 // A stream on which a client listens has no end of its own. It ends, in good order, when the configuration does. (That
 // the process ends, too, is tested end to end.)
-func TestMCPListeningEndsWithTheConfiguration(t *testing.T) {
+func TestMCPServerStreamEndsOnReload(t *testing.T) {
 	for name, site := range ways {
 		t.Run(name, func(t *testing.T) {
 			g := prepare(t)
@@ -408,7 +408,7 @@ func TestMCPListeningEndsWithTheConfiguration(t *testing.T) {
 }
 
 // Silence on such a stream is no trouble.
-func TestMCPListeningInSilence(t *testing.T) {
+func TestMCPServerStreamIdle(t *testing.T) {
 	g := prepare(t)
 	g.start("docsgate " + g.address + " {\nendpoints mcp\nstream_idle_timeout 500ms\n}\n")
 	id := g.session(tokenAgent)
@@ -426,7 +426,7 @@ func TestMCPListeningInSilence(t *testing.T) {
 }
 
 // A server of MCP may answer in JSON, too.
-func TestMCPAnswersInJSON(t *testing.T) {
+func TestMCPJSONResponses(t *testing.T) {
 	for name, site := range ways {
 		t.Run(name, func(t *testing.T) {
 			g := prepare(t)
@@ -463,7 +463,7 @@ func TestMCPAnswersInJSON(t *testing.T) {
 }
 
 // An error of DocsGPT brings a session id, too. It is nobody's, and the client does not get it.
-func TestMCPSessionOfAnError(t *testing.T) {
+func TestMCPSessionOfErrorResponse(t *testing.T) {
 	mcpWays(t, func(t *testing.T, g *gate) {
 		r := g.message(tokenAgent, "", initialize, "Accept", "", "Accept", "text/plain")
 		checkRPC(t, "an error", r, http.StatusNotAcceptable, -32600, "not_acceptable")
@@ -506,7 +506,7 @@ func TestMCPPreflight(t *testing.T) {
 }
 
 // Clients that can sign in look for OAuth when their key is refused, and show the last thing that they are told.
-func TestMCPHasNoSignIn(t *testing.T) {
+func TestMCPNoOAuth(t *testing.T) {
 	mcpWays(t, func(t *testing.T, g *gate) {
 		for _, path := range []string{"/.well-known/oauth-protected-resource/mcp", "/.well-known/oauth-authorization-server"} {
 			if r := g.send(http.MethodGet, path, ""); r.status != http.StatusNotFound {
@@ -526,7 +526,7 @@ func TestMCPHasNoSignIn(t *testing.T) {
 }
 
 // Nothing of all this is there where the group is not open.
-func TestMCPIsClosedByDefault(t *testing.T) {
+func TestMCPDisabledByDefault(t *testing.T) {
 	g := prepare(t)
 	g.start("docsgate " + g.address + "\n")
 	for _, path := range []string{"/mcp", "/mcp/"} {

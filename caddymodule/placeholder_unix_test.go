@@ -12,7 +12,7 @@ import (
 )
 
 // A reference that leads to a pipe is refused without opening it, which would keep the gate waiting.
-func TestReferencesLeadToFiles(t *testing.T) {
+func TestReferenceMustBeRegularFile(t *testing.T) {
 	i := issue(t)
 	i.start("respond ok\n")
 	pipe, file := filepath.Join(i.dir, "pipe"), filepath.Join(i.dir, "secret")

@@ -65,7 +65,7 @@ const formType = "multipart/form-data; boundary=" + edge
 
 // What can be refused by its head is refused without its body: it may never come, and the client may wait to be told to
 // send it.
-func TestABadRequestIsRejectedBeforeItsBody(t *testing.T) {
+func TestRejectedBeforeBody(t *testing.T) {
 	for name, site := range ways {
 		t.Run(name, func(t *testing.T) {
 			g := prepare(t)
@@ -209,7 +209,7 @@ func clients(t *testing.T) map[string]*http.Client {
 func (g *gate) withHTTP2() { g.servers = "protocols h1 h2c" }
 
 // Whatever is uploaded without a key, a valid key's upload has a place, wherever the key stands in it.
-func TestUploadsWithoutAKeyDoNotKeepOthersOut(t *testing.T) {
+func TestUnauthenticatedUploadsDoNotBlockOthers(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("TMPDIR", dir)
 	for name, site := range ways {
@@ -274,7 +274,7 @@ func spooled(t *testing.T, dir string) (files int, bytes int64) {
 }
 
 // Large bodies that never end take a bounded part of the memory, and neither small ones nor those of others have to wait.
-func TestBodiesWithoutAKeyDoNotTakeAllMemory(t *testing.T) {
+func TestUnauthenticatedBodiesMemoryLimit(t *testing.T) {
 	for name, site := range ways {
 		t.Run(name, func(t *testing.T) {
 			g := prepare(t)
@@ -319,7 +319,7 @@ func heap() int64 {
 }
 
 // A body that does not come is not waited for: Caddy's own limit is told to the client in its form.
-func TestABodyThatStopsIsRejected(t *testing.T) {
+func TestStalledBodyRejected(t *testing.T) {
 	for name, site := range ways {
 		t.Run(name, func(t *testing.T) {
 			g := prepare(t)
@@ -344,7 +344,7 @@ func TestABodyThatStopsIsRejected(t *testing.T) {
 }
 
 // What was read slowly, or refused, does not disturb the next request on the connection.
-func TestConnectionsGoOnAfterABody(t *testing.T) {
+func TestConnectionReusedAfterBody(t *testing.T) {
 	bothWays(t, "", func(t *testing.T, g *gate) {
 		conn, err := net.Dial("tcp", strings.TrimPrefix(g.urls[0], "http://"))
 		if err != nil {
@@ -398,7 +398,7 @@ func TestUploadBudget(t *testing.T) {
 
 // A client that sends its whole upload before it reads gets the error response, however large the upload is: the connection is
 // not reset under it.
-func TestAnErrorResponseReachesAClientThatIsStillSending(t *testing.T) {
+func TestErrorResponseWhileClientSends(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	fileWays(t, "max_upload_size 1MiB", func(t *testing.T, g *gate) {
 		const size = 32 << 20 // more than the buffers of a loopback connection hold

@@ -11,7 +11,7 @@ import (
 
 // A configuration that is refused when it is started already, here since another program has one of its ports, leaves the
 // running one as it was.
-func TestConfigurationRefusedAtItsStart(t *testing.T) {
+func TestConfigRejectedAtStart(t *testing.T) {
 	i := issue(t)
 	var site string
 	for _, way := range ways { // any will do

@@ -53,7 +53,7 @@ func TestSearchWithSources(t *testing.T) {
 	})
 }
 
-func TestSearchThatCannotBeDone(t *testing.T) {
+func TestSearchFailures(t *testing.T) {
 	bothWays(t, "", func(t *testing.T, g *gate) {
 		for name, c := range map[string]struct {
 			question string
@@ -83,7 +83,7 @@ func TestSearchThatCannotBeDone(t *testing.T) {
 }
 
 // A source that DocsGPT cannot search is left out, but never silently.
-func TestSearchLeavesOutABrokenSource(t *testing.T) {
+func TestSearchIgnoresFailedSource(t *testing.T) {
 	bothWays(t, "", func(t *testing.T, g *gate) {
 		ids := []string{sourceAlpha}
 		for i := range 7 {

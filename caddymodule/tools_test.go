@@ -13,7 +13,7 @@ import (
 
 // Keys that are bound to sources run in DocsGPT as the account of the gate's credential. What that account's tools return
 // must not reach a client whose operator has not allowed it.
-func TestAToolCallEndsTheAnswerOfASourceKey(t *testing.T) {
+func TestToolCallEndsResponseOfSourceKey(t *testing.T) {
 	bothWays(t, "", func(t *testing.T, g *gate) {
 		ends := func(name, path, question string, status int, text string) {
 			t.Helper()
@@ -53,7 +53,7 @@ func TestAToolCallEndsTheAnswerOfASourceKey(t *testing.T) {
 	})
 }
 
-func TestOtherAnswersAreNotEndedForTools(t *testing.T) {
+func TestToolCallAllowedOtherwise(t *testing.T) {
 	bothWays(t, "", func(t *testing.T, g *gate) {
 		for name, c := range map[string]struct{ token, question string }{
 			"a tool of an agent":         {tokenAgent, "[[tool=memory]]"},
@@ -79,7 +79,7 @@ func (g *gate) withTools(value, site string) string {
 	return strings.Replace(g.config(site), "upstream_token", "upstream_tools "+value+"\nupstream_token", 1)
 }
 
-func TestToolsThatTheOperatorAllows(t *testing.T) {
+func TestToolsAllowed(t *testing.T) {
 	for name, site := range ways {
 		t.Run(name, func(t *testing.T) {
 			g := prepare(t)
@@ -98,7 +98,7 @@ func TestToolsThatTheOperatorAllows(t *testing.T) {
 
 // DocsGPT stores an answer with what tools returned even if nobody read it to the end, and shows it to the model with the
 // next question of the conversation.
-func TestAConversationGoesOnOnlyAfterAnAnswerThatWasSeenToItsEnd(t *testing.T) {
+func TestConversationContinuesOnlyAfterCompleteResponse(t *testing.T) {
 	bothWays(t, "", func(t *testing.T, g *gate) {
 		turns := func(token, id string) string {
 			t.Helper()
@@ -167,7 +167,7 @@ func (g *gate) leave(token, conversation string, during func()) {
 	until(g.t, "the backend sees the client go", func() bool { return g.backend.OpenStreams() == 0 })
 }
 
-func TestOfToolsTheOperatorIsWarnedOnce(t *testing.T) {
+func TestToolsWarningLoggedOnce(t *testing.T) {
 	const warning = "DocsGPT may offer the model tools of that account"
 	site := ways["own forwarding"]
 	for name, c := range map[string]struct {

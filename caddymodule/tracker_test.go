@@ -31,7 +31,7 @@ func newTracker(exiting *atomic.Bool) *tracker {
 	return &tracker{exiting: exiting.Load, grace: DefaultShutdownGrace}
 }
 
-func TestTheEndOfTheProcess(t *testing.T) {
+func TestShutdownPhases(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var exiting atomic.Bool
 		exiting.Store(true)
@@ -78,7 +78,7 @@ func TestTheEndOfTheProcess(t *testing.T) {
 	})
 }
 
-func TestRequestsGoOnDuringShutdownDelay(t *testing.T) {
+func TestRequestsAcceptedDuringShutdownDelay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var exiting atomic.Bool
 		exiting.Store(true)
@@ -106,7 +106,7 @@ func TestRequestsGoOnDuringShutdownDelay(t *testing.T) {
 }
 
 // Requests of an old configuration go on when the new one has no gate; then no event tells of the end.
-func TestTheEndIsSeenWithoutAnEvent(t *testing.T) {
+func TestShutdownDetectedWithoutEvent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var exiting atomic.Bool
 		k := newTracker(&exiting)
@@ -127,7 +127,7 @@ func TestTheEndIsSeenWithoutAnEvent(t *testing.T) {
 	})
 }
 
-func TestAnotherConfigurationTakesTheEndBack(t *testing.T) {
+func TestShutdownCanceledByNewConfig(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var exiting atomic.Bool
 		exiting.Store(true)

@@ -65,7 +65,7 @@ func TestTLSUpstream(t *testing.T) {
 }
 
 // A base path of the upstream goes before the endpoint's.
-func TestUpstreamBelowAPath(t *testing.T) {
+func TestUpstreamWithPathPrefix(t *testing.T) {
 	g := prepare(t)
 	g.start("docsgate http://" + g.address + "/base/\n")
 	if r := g.ask("/stream", tokenAgent, "q", ""); r.status != http.StatusBadGateway {
@@ -76,7 +76,7 @@ func TestUpstreamBelowAPath(t *testing.T) {
 	}
 }
 
-func TestEncodeBeforeTheGateKeepsStreams(t *testing.T) {
+func TestEncodeHandlerKeepsStreams(t *testing.T) {
 	g := prepare(t)
 	g.start("encode\ndocsgate " + g.address + "\n")
 	r := g.ask("/stream", tokenAgent, "q", "")

@@ -69,7 +69,7 @@ func oldKeys() string {
 	return fmt.Sprintf("keys:\n  - {id: old, sha256: %s, source: [%s]}\n", sha(tokenSource), oldSource)
 }
 
-func TestAutoTakesTheUpstreamsVersion(t *testing.T) {
+func TestAutoVersionFromUpstream(t *testing.T) {
 	g := prepare(t)
 	d := g.describe("/stream", "/api/search", "/api/create_agent")
 	g.write(oldKeys())
@@ -116,7 +116,7 @@ func TestAutoTakesTheUpstreamsVersion(t *testing.T) {
 	}
 }
 
-func TestAutoTakesTheNewestWhenItCannotTell(t *testing.T) {
+func TestAutoVersionFallsBackToNewest(t *testing.T) {
 	page := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<!doctype html>") })
 	silent := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	for name, answer := range map[string]*http.HandlerFunc{"away": nil, "not DocsGPT": &page, "silent": &silent} {
@@ -147,7 +147,7 @@ func TestAutoTakesTheNewestWhenItCannotTell(t *testing.T) {
 	}
 }
 
-func TestAutoWithoutAnUpstreamToAsk(t *testing.T) {
+func TestAutoVersionWithoutUpstream(t *testing.T) {
 	g := prepare(t)
 	g.describe("/api/user/tokens", "/api/sources/defaults")
 	handing := fmt.Sprintf("docsgate\nreverse_proxy %s\n", g.address)
@@ -180,7 +180,7 @@ func TestAutoWithoutAnUpstreamToAsk(t *testing.T) {
 	})
 }
 
-func TestAutoAsksOneUpstreamOnly(t *testing.T) {
+func TestAutoVersionUsesFirstUpstream(t *testing.T) {
 	g := prepare(t)
 	d := g.describe("/api/user/tokens", "/api/sources/defaults")
 	first := g.address
