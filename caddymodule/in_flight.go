@@ -47,8 +47,9 @@ const (
 	maxWaitingBody = 64 << 10
 
 	// abandonedHold is how long a request still counts as in flight after its client has disconnected. DocsGPT continues
-	// to generate the answer, and the gate cannot know when it is done.
-	abandonedHold = time.Minute
+	// to generate the answer, and the gate cannot know when it is done. A longer time would let visitors who leave early
+	// use up the limit of an honest key.
+	abandonedHold = 30 * time.Second
 )
 
 // inFlightLimits are a handler's limits. They are read-only after provision.

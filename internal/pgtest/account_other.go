@@ -7,7 +7,8 @@ import (
 	"os/exec"
 )
 
-var quick = os.Kill
+// fastShutdown is the signal that ends PostgreSQL.
+var fastShutdown = os.Kill
 
 // account is the account that runs the server: the current one.
 type account struct{}
