@@ -32,7 +32,7 @@ func TestParseCreatedIDs(t *testing.T) {
 	}
 }
 
-// A client learns what became of its file, and nothing of the owner or the server.
+// A client learns the state of its file, and nothing about the owner or the server.
 func TestRedactTask(t *testing.T) {
 	for name, c := range map[string]struct{ answer, want string }{
 		"finished": {
@@ -55,7 +55,7 @@ func TestRedactTask(t *testing.T) {
 	}
 }
 
-// A chat may name attachments where uploads are open; then they are checked, even if an operator allows the member.
+// A chat may name attachments if uploads are enabled. They are checked then, even if an operator allows the field.
 func TestAttachmentsFieldInChats(t *testing.T) {
 	version, err := FindVersion("")
 	if err != nil {

@@ -11,7 +11,7 @@ func endpoint(t testing.TB, version, name string, allow ...string) *Endpoint {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, g := range Groups() { // each by itself: what is open beside a group may change it
+	for _, g := range Groups() { // each separately, since other enabled groups may change it
 		if _, err := NewRoutes(v, []Group{g}, nil); err != nil {
 			continue // the version has none of these
 		}
@@ -29,7 +29,7 @@ func endpoint(t testing.TB, version, name string, allow ...string) *Endpoint {
 	return nil
 }
 
-// buffer copies a text with room to spare, as the gate reads a body.
+// buffer copies a text into a buffer with headroom, as the gate reads a body.
 func buffer(text string) []byte {
 	return append(make([]byte, 0, len(text)+RewriteHeadroom), text...)
 }
@@ -77,7 +77,7 @@ func TestParseRejectsAmbiguousJSON(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var b Body
-			if err := b.Parse(stream, buffer(c.body)); err != c.want { //nolint:errorlint // the very sentence
+			if err := b.Parse(stream, buffer(c.body)); err != c.want { //nolint:errorlint // the error itself, not wrapped
 				t.Errorf("got %v, want %v", err, c.want)
 			}
 		})

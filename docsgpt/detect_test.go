@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// describedPaths are what DocsGPT versions list in their /swagger.json, by version; see testdata/swagger_paths.tsv, whose
-// columns are a path and the first and last version in a row that have it.
+// describedPaths are the paths in the /swagger.json of DocsGPT versions, by version. See testdata/swagger_paths.tsv, whose
+// columns are a path and the first and last consecutive version that has it.
 func describedPaths(t *testing.T) map[string][]string {
 	t.Helper()
 	text, err := os.ReadFile("testdata/swagger_paths.tsv")
@@ -41,7 +41,7 @@ func description(title string, paths []string) string {
 	return `{"swagger":"2.0","basePath":"/","paths":{` + strings.Join(entries, ",") + `},"info":{"title":"` + title + `"}}`
 }
 
-// server is a getter that knows some answers; everything else is answered with the fallback.
+// server is a getter with some responses and a fallback for all other paths.
 func server(fallback int, known map[string]string) Getter {
 	return func(path string) (int, []byte, error) {
 		answer, ok := known[path]
@@ -82,7 +82,7 @@ func TestDetectEveryVersion(t *testing.T) {
 	}
 }
 
-// Where two versions cannot be told apart, the older one is taken: it promises less.
+// If two versions cannot be distinguished, the older one is chosen, since it has fewer features.
 func TestDetectAmbiguousVersions(t *testing.T) {
 	paths := describedPaths(t)
 	found, err := Detect(server(http.StatusNotFound, map[string]string{"/swagger.json": description("DocsGPT API", paths["0.20"])}))

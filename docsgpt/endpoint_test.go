@@ -90,7 +90,7 @@ func TestGroupsServeOnlyTheirEndpoints(t *testing.T) {
 	}
 }
 
-// What a version has, and where a key that is bound to a source works in it.
+// The endpoints of each version, and those that work with a key that is bound to a source.
 func TestVersions(t *testing.T) {
 	type facts struct{ endpoints, sources string }
 	want := map[string]facts{

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// slowly does what checkHistory does for a text in no special spelling.
+// slowly does the same as checkHistory without the fast path for compact text.
 func slowly(raw []byte, l *Limits) ([]byte, error) {
 	p := newNested()
 	defer p.free()
@@ -15,7 +15,7 @@ func slowly(raw []byte, l *Limits) ([]byte, error) {
 	return p.readHistory(raw[:0], true, l)
 }
 
-// What the fast reading of a history takes, the thorough one takes too, with the same result.
+// The fast path accepts only histories that the parser accepts, with the same result.
 func FuzzCompactHistory(f *testing.F) {
 	const pair = `{\"prompt\":\"p\",\"response\":\"r\"}`
 	for _, seed := range []string{
@@ -55,7 +55,7 @@ func FuzzCompactHistory(f *testing.F) {
 	})
 }
 
-// The fast reading is for what clients send; otherwise it would be of no use.
+// The fast path is useful only if it covers what clients send.
 func TestCompactHistoryCoversWidgets(t *testing.T) {
 	for _, text := range []string{
 		`[]`, `[{"prompt":"hi"}]`, `[{"prompt":"How \"?\"\n\\","response":"ü 😀 \u001f"},{"prompt":"hi"}]`,

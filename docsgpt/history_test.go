@@ -18,7 +18,7 @@ func inText(text string) string {
 	return strings.TrimSpace(out.String())
 }
 
-// forwardedHistory takes a history through the gate, and returns the member as it is forwarded; empty: it is not.
+// forwardedHistory passes a history through the gate's code, and returns the forwarded field, or "" if it is dropped.
 func forwardedHistory(t testing.TB, e *Endpoint, history string) (string, error) {
 	t.Helper()
 	var b Body
@@ -82,7 +82,7 @@ func TestHistoryKeepsOnlyPairsOfTexts(t *testing.T) {
 	}
 }
 
-// What DocsGPT would read in another way, or hand on to the model, does not get there. The error tells where it is.
+// Parts that DocsGPT would read differently or pass to the model are rejected. The error names the position.
 func TestHistoryErrorPaths(t *testing.T) {
 	const one = `{"prompt":"p","response":"r"},`
 	const syntax = `the field "history" does not contain a single valid JSON value`
@@ -133,7 +133,7 @@ func TestHistoryErrorPaths(t *testing.T) {
 	}
 }
 
-// limited returns an endpoint with limits of its own.
+// limited returns an endpoint with custom limits.
 func limited(t testing.TB, version, name string, l Limits, allow ...string) *Endpoint {
 	e := *endpoint(t, version, name, allow...)
 	l = l.withDefaults()

@@ -9,8 +9,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// FuzzCall holds what the gate lets through against what another reader of JSON makes of it: only calls on the list,
-// the one tool, its arguments and a progress token. Whatever is refused, is refused with an answer that is JSON.
+// FuzzCall compares what the gate accepts with another JSON parser: only listed methods, the one tool, its arguments and a
+// progress token. Everything else is rejected with a response that is valid JSON.
 func FuzzCall(f *testing.F) {
 	for _, seed := range []string{
 		`{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{}}}`,
@@ -93,7 +93,7 @@ func only(t *testing.T, object map[string]any, names ...string) {
 	}
 }
 
-// FuzzTranslateEvent: an event goes on as it came, or as a whole event with an answer in the gate's own words.
+// FuzzTranslateEvent checks that an event is passed on unchanged or replaced by a complete event with the gate's own text.
 func FuzzTranslateEvent(f *testing.F) {
 	for _, seed := range []string{
 		"event: message\r\ndata: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"isError\":true,\"content\":[{\"text\":\"Invalid API key\"}]}}\r\n\r\n",

@@ -19,7 +19,7 @@ func mcpEndpoint(t *testing.T) *Endpoint {
 	return routes.Find("/mcp").Endpoint(http.MethodPost)
 }
 
-// passCall takes a body through the steps of the gate and returns what is forwarded, or the refusal's code.
+// passCall passes a body through the gate's steps and returns what is forwarded, or the code of the error.
 func passCall(e *Endpoint, text string) (forwarded, refused string) {
 	var b Body
 	if err := b.Parse(e, []byte(text)); err != nil {

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// forwardedMembers takes a body through the gate, and returns its members as they are forwarded.
-func forwardedMembers(t testing.TB, e *Endpoint, members string) (string, error) {
+// forwardedFields passes a body through the gate's code, and returns its forwarded fields.
+func forwardedFields(t testing.TB, e *Endpoint, members string) (string, error) {
 	t.Helper()
 	var b Body
 	if err := b.Parse(e, buffer(`{`+members+`}`)); err != nil {
@@ -22,7 +22,7 @@ func forwardedMembers(t testing.TB, e *Endpoint, members string) (string, error)
 
 const messages = `"messages":`
 
-// DocsGPT counts the tokens of texts only: what stands in a list would reach the model however much it is.
+// DocsGPT counts only the tokens of strings: a list of texts would reach the model at any size.
 func TestTextPartsAreJoined(t *testing.T) {
 	for _, allow := range [][]string{nil, {MessageParts}, {"tools"}} {
 		e := endpoint(t, "", "completions", allow...)
@@ -33,15 +33,15 @@ func TestTextPartsAreJoined(t *testing.T) {
 			"empty":    {`[ {"role":"user","content":[ {"type":"text","text":""} , {"type":"text","text":""} ]}]`, `[{"role":"user","content":"\n"}]`},
 			"in tools": {`[{"role":"tool","content":[{"type":"text","text":"{}"}]},{"role":"user","content":"q"}]`, `[{"role":"tool","content":"{}"},{"role":"user","content":"q"}]`},
 		} {
-			if got, err := forwardedMembers(t, e, messages+c.sent); err != nil || got != messages+c.want {
+			if got, err := forwardedFields(t, e, messages+c.sent); err != nil || got != messages+c.want {
 				t.Errorf("%s, allow %v: got %s %v", name, allow, got, err)
 			}
 		}
 	}
 }
 
-// What an operator allows in messages is still only what it says: files that are in the message itself, calls of tools
-// with nothing but what they need.
+// Allowed message parts are limited to files inside the message itself, and to tool calls with only the necessary
+// fields.
 func TestMessagePartsAreValidated(t *testing.T) {
 	const image = `{"type":"image_url","image_url":{"url":"data:image/png;base64,AA==","detail":"low"}}`
 	const file = `{"type":"file","file":{"filename":"a.pdf","file_data":"data:application/pdf;base64,AA=="}}`
@@ -68,7 +68,7 @@ func TestMessagePartsAreValidated(t *testing.T) {
 		"no calls": {`[{"role":"assistant","tool_calls":null}]`, `[{"role":"assistant","tool_calls":null}]`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got, err := forwardedMembers(t, e, messages+c.sent); err != nil || got != messages+c.want {
+			if got, err := forwardedFields(t, e, messages+c.sent); err != nil || got != messages+c.want {
 				t.Errorf("got  %s %v\nwant %s", got, err, messages+c.want)
 			}
 		})
@@ -101,7 +101,7 @@ func TestMessagePartsAreValidated(t *testing.T) {
 		"an id that is a list":       {`[{"role":"tool","tool_call_id":["1"]}]`, `messages[0].tool_call_id has the wrong type`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := forwardedMembers(t, e, messages+c.sent)
+			got, err := forwardedFields(t, e, messages+c.sent)
 			if want := `the field "messages" is not valid: ` + c.want; err == nil || err.Error() != want {
 				t.Errorf("got %s %v\nwant %s", got, err, want)
 			}
@@ -109,7 +109,7 @@ func TestMessagePartsAreValidated(t *testing.T) {
 	}
 }
 
-// A part with a member twice would be read as another one by Python.
+// Python would read a part with a duplicate field as a different part.
 func TestMessagesRejectDuplicateFields(t *testing.T) {
 	e := endpoint(t, "", "completions", MessageParts, "tools")
 	for _, sent := range []string{
@@ -118,7 +118,7 @@ func TestMessagesRejectDuplicateFields(t *testing.T) {
 		`[{"tool_calls":[{"function":{"name":"a","name":"b"}}]}]`,
 		`[{"x":{"a":1,"a":2}}]`,
 	} {
-		if got, err := forwardedMembers(t, e, messages+sent); err == nil || err.Error() != errDuplicate.Error() {
+		if got, err := forwardedFields(t, e, messages+sent); err == nil || err.Error() != errDuplicate.Error() {
 			t.Errorf("%s: got %s %v", sent, got, err)
 		}
 	}
@@ -161,7 +161,7 @@ func TestMessageAndTextLimits(t *testing.T) {
 		"what is dropped":       {endpoint: "stream", members: `"question":"q","sender":"0123456789x"`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := forwardedMembers(t, limited(t, "", c.endpoint, small, c.allow...), c.members)
+			got, err := forwardedFields(t, limited(t, "", c.endpoint, small, c.allow...), c.members)
 			if c.want == "" && err != nil || c.want != "" && (err == nil || err.Error() != c.want) {
 				t.Errorf("got %s %v\nwant %q", got, err, c.want)
 			}
@@ -183,7 +183,7 @@ func TestLimitsValidate(t *testing.T) {
 	}
 }
 
-// The structure of a member is tested whether it passes by itself or an operator allows it.
+// The structure of a field is validated whether it is always forwarded or an operator allows it.
 func TestStructuredFields(t *testing.T) {
 	all := []string{
 		"tools", "tool_choice", "parallel_tool_calls", "passthrough", "metadata", "logit_bias", "attachments", "json_schema",
@@ -232,7 +232,7 @@ func TestStructuredFields(t *testing.T) {
 		`"user":["me"]`:                                                      `user has the wrong type`,
 		`"whatever":[{"a":[1.0,null]}]`:                                      "",
 	} {
-		got, err := forwardedMembers(t, e, `"messages":[],`+sent)
+		got, err := forwardedFields(t, e, `"messages":[],`+sent)
 		got = strings.TrimPrefix(got, `"messages":[],`)
 		switch {
 		case want == "" && (err != nil || got != sent):
@@ -247,7 +247,7 @@ func TestStructuredFields(t *testing.T) {
 		`"whatever":{"a":1,"a":2}`, `"whatever":[{"x":{"a":1,"\u0061":2}}]`, `"json_schema":{"a":{"b":1,"b":2}}`,
 		`"stream_options":{"x":{"a":1,"a":2}}`, `"tools":[{"type":"function","function":{"name":"f","parameters":{"a":1,"a":1}}}]`,
 	} {
-		if got, err := forwardedMembers(t, e, `"messages":[],`+sent); err == nil || err.Error() != errDuplicate.Error() {
+		if got, err := forwardedFields(t, e, `"messages":[],`+sent); err == nil || err.Error() != errDuplicate.Error() {
 			t.Errorf("%s is forwarded as %s, %v", sent, got, err)
 		}
 	}

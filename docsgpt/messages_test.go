@@ -2,8 +2,8 @@ package docsgpt
 
 import "testing"
 
-// A conversation that stands in a message, and calls of tools that the gate does not let through, reach DocsGPT in
-// no spelling: with them a key goes on with conversations of others, or speaks to the model without prompt and source.
+// A conversation that a message names, and tool calls that are not allowed, do not reach DocsGPT in any spelling: with
+// them a key could continue other conversations, or reach the model without the prompt and the source.
 func TestMessagesKeepOnlyAllowedFields(t *testing.T) {
 	const round = `{"role":"user","content":"q"},` +
 		`{"role":"assistant","content":null,"tool_calls":[{"id":"1"}],"docsgpt":{"conversation_id":"c"}},` +
@@ -61,7 +61,7 @@ func TestMessagesKeepOnlyAllowedFields(t *testing.T) {
 	}
 }
 
-// Whose a thing is, is tested whatever an operator lets through.
+// Ownership is checked whatever an operator allows.
 func TestAllowingAFieldKeepsItsChecks(t *testing.T) {
 	e := endpoint(t, "", "stt_live_finish", "session_id")
 	var b Body

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// found is the answer of DocsGPT to a search of one source, with the texts and scores of its hits.
+// found is DocsGPT's response to a search of one source, with the texts and scores of its results.
 func found(kind string, hits ...string) []byte {
 	out := `{"latency_ms":14,"retrieval":{"chunks":6,"retriever":"classic"},"chunks":[`
 	for i, hit := range hits {

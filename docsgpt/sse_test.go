@@ -148,7 +148,7 @@ func TestSSEFilterMaxEvent(t *testing.T) {
 		}
 	}
 	if _, err := f.Filter(nil, piece); err == nil {
-		t.Error("an endless event is kept for ever")
+		t.Error("an endless event is buffered forever")
 	}
 }
 
@@ -187,18 +187,18 @@ func FuzzEvents(f *testing.F) {
 		if len(got) > 0 && !bytes.HasSuffix(got, []byte("\n\n")) {
 			t.Fatalf("ends inside an event: %q", got)
 		}
-		// Errors are the one thing that is not passed on as it is.
+		// Only errors are not passed on unchanged.
 		if reference := relayedByTheStandard(stream); !bytes.Contains(stream, []byte("error")) && string(got) != reference {
 			t.Fatalf("got %q\nby the standard %q", got, reference)
 		}
 	})
 }
 
-// relayedByTheStandard reads a stream as the standard for server-sent events says, line by line, and returns the data of its whole
-// events in the form in which they are relayed.
+// relayedByTheStandard reads a stream line by line, as the standard for server-sent events says, and returns the data of
+// its complete events in the form in which they are relayed.
 func relayedByTheStandard(stream []byte) string {
 	text := strings.TrimPrefix(string(stream), "\ufeff")
-	// A CR at the very end may be the first half of a line's end.
+	// A CR at the end of the input may be the first half of a line end.
 	text = strings.TrimSuffix(text, "\r")
 	lines := strings.Split(strings.ReplaceAll(strings.ReplaceAll(text, "\r\n", "\n"), "\r", "\n"), "\n")
 	var out, event strings.Builder

@@ -14,8 +14,8 @@ import (
 	"github.com/docsgate/docsgate/internal/alloctest"
 )
 
-// The recordings in testdata/dialects are streams as DocsGPT sends them. Those of 1.1 were taken from a running server
-// and have made-up ids; the older ones are written after what their versions send.
+// The recordings in testdata/dialects are streams of DocsGPT. Those of 1.1 were recorded from a server and have replaced
+// IDs. The older ones were written to match what their versions send.
 var dialectOf = map[string][]string{
 	"0.8": {"0.8"}, "0.9": {"0.8"}, "0.10": {"0.8", "0.10-failed"},
 	"0.11": {"0.11"}, "0.12": {"0.11"}, "0.13": {"0.11"},
@@ -24,7 +24,7 @@ var dialectOf = map[string][]string{
 	"1.0": {"1.1", "1.1-failed", "1.1-silence"}, "1.1": {"1.1", "1.1-failed", "1.1-silence"},
 }
 
-// openAIRecording is a stream for OpenAI clients, which is relayed as it is.
+// openAIRecording is a stream for OpenAI clients, which is relayed unchanged.
 const openAIRecording = "1.1-openai"
 
 func recording(t testing.TB, name string) string {
@@ -46,8 +46,8 @@ func recordings() []string {
 	return slices.Compact(names)
 }
 
-// payloads are the data of a recording's events as widgets get them: to the byte, but for the text of an exception,
-// which versions 0.10 to 0.13 put beside an error.
+// payloads are the data of a recording's events as widgets get them: byte for byte, except for the text of an exception,
+// which versions 0.10 to 0.13 add to an error.
 func payloads(stream string) []string {
 	var all []string
 	for line := range strings.Lines(stream) {
@@ -62,12 +62,12 @@ func payloads(stream string) []string {
 	return all
 }
 
-// relayedOf is how events reach a widget.
+// relayedOf returns the events as a widget receives them.
 func relayedOf(payloads []string) string {
 	return "data: " + strings.Join(payloads, "\n\ndata: ") + "\n\n"
 }
 
-// strict is what a widget's parser can do at most: lines of data, each valid JSON, and blank lines. It returns the data.
+// strict parses a stream like the strictest widget: lines of data, each valid JSON, and blank lines. It returns the data.
 func strict(t *testing.T, stream []byte) []string {
 	t.Helper()
 	if len(stream) > 0 && !bytes.HasSuffix(stream, []byte("\n\n")) {
@@ -88,7 +88,7 @@ func strict(t *testing.T, stream []byte) []string {
 	return all
 }
 
-// pieces lets a stream through in pieces. Each of them must give whole events.
+// pieces filters a stream in chunks. Each output must consist of complete events.
 func pieces(t *testing.T, f *SSEFilter, parts ...string) []byte {
 	t.Helper()
 	var out []byte
@@ -107,11 +107,11 @@ func pieces(t *testing.T, f *SSEFilter, parts ...string) []byte {
 
 var escape = regexp.MustCompile(`(\\u[0-9a-f]{4})+`)
 
-// variants are the ways in which the same events may stand on the wire.
+// variants are different encodings of the same events.
 var variants = map[string]func(string) string{
 	"as recorded": func(s string) string { return s },
 	"CRLF":        func(s string) string { return strings.ReplaceAll(s, "\n", "\r\n") },
-	// After a CR at the very end a LF may follow, so something else has to for the last event to be whole.
+	// An LF may follow a CR at the end of the input, so the last event is complete only if something else follows.
 	"CR": func(s string) string { return strings.ReplaceAll(s, "\n", "\r") + ":" },
 	"keepalives between all events": func(s string) string {
 		return ": keepalive\n\n" + strings.ReplaceAll(s, "\n\n", "\n\n: keepalive\n\n")
@@ -179,7 +179,7 @@ func split(s string, size func() int) []string {
 	return parts
 }
 
-// A stream that breaks off anywhere still gives whole events only, and what the gate then adds ends it readably.
+// A stream that is truncated anywhere yields only complete events, and the event that the gate adds ends it properly.
 func TestDialectsTruncated(t *testing.T) {
 	for _, name := range recordings() {
 		t.Run(name, func(t *testing.T) {
@@ -207,7 +207,7 @@ func TestDialectsTruncated(t *testing.T) {
 	}
 }
 
-// OpenAI clients get the same bytes, wherever they are cut, and never a part of an event.
+// OpenAI clients get the same bytes, wherever the stream is split, and never a part of an event.
 func TestOpenAIStreamsUnchanged(t *testing.T) {
 	for variant, change := range variants {
 		t.Run(variant, func(t *testing.T) {
@@ -233,7 +233,7 @@ func TestOpenAIStreamsUnchanged(t *testing.T) {
 	}
 }
 
-// An event of a megabyte is one event like any other.
+// An event of a megabyte is handled like any other.
 func TestLargeEvents(t *testing.T) {
 	text := strings.Repeat("0123456789 äöü 漢字 🙂 ", 1<<20/28)
 	large, err := json.Marshal(map[string]string{"type": "answer", "answer": text})
@@ -273,7 +273,7 @@ func TestLargeEvents(t *testing.T) {
 	})
 }
 
-// The table says what a version's stream looks like, and the recordings show it.
+// The recordings match the dialects in the version table.
 func TestRecordingsMatchVersionTable(t *testing.T) {
 	for _, name := range VersionNames() {
 		v, err := FindVersion(name)
@@ -299,8 +299,8 @@ func TestRecordingsMatchVersionTable(t *testing.T) {
 	}
 }
 
-// steady are pieces of an answer as they come by the hundred: each event in a piece of its own, cut in the middle, and
-// several in one.
+// steady are the frequent chunks of an answer: a chunk per event, an event in several chunks, and several events in one
+// chunk.
 func steady() [][]byte {
 	const event = "id: 12\ndata: {\"type\": \"answer\", \"answer\": \"some \\\"words\\\" \\u00e4 \"}\n\n"
 	return [][]byte{
@@ -332,8 +332,8 @@ func TestSSEFilterAllocations(t *testing.T) {
 	}
 }
 
-// BenchmarkDialects relays each recording's events over and over, in pieces as a socket gives them: one event each, and
-// as much as fits.
+// BenchmarkDialects relays each recording's events repeatedly, in chunks as a socket returns them: one event each, and as
+// much as fits.
 func BenchmarkDialects(b *testing.B) {
 	for _, name := range append(recordings(), openAIRecording) {
 		stream := strings.Repeat(answersOf(b, name), 50)
@@ -363,7 +363,7 @@ func BenchmarkDialects(b *testing.B) {
 	}
 }
 
-// answersOf is the part of a recording that makes a stream long: its pieces of text; empty where there are none.
+// answersOf returns the text events of a recording, which make a stream long, or an empty text if there are none.
 func answersOf(t testing.TB, name string) string {
 	var kept string
 	for _, event := range strings.SplitAfter(recording(t, name), "\n\n") {

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// toolEvents are data of events that report a call of a tool of the account, as DocsGPT 1.1 writes them and in spellings
-// that mean the same.
+// toolEvents are data of events that report a call of a tool of the account, as DocsGPT 1.1 writes them and in equivalent
+// spellings.
 var toolEvents = []string{
 	`{"type": "tool_call", "data": {"tool_name": "memory", "call_id": "c", "action_name": "memory_view", "arguments": {}, "status": "pending"}}`,
 	`{"type": "tool_call", "data": {"tool_name": "memory", "result": "a note", "status": "completed"}}`,
@@ -37,7 +37,7 @@ var toolEvents = []string{
 	`{"type": "tool_call", "data": {"tool_name": "memory", "result": "\ud800"}}`,
 }
 
-// plainEvents are data of events that report none.
+// plainEvents are data of events that do not report a call.
 var plainEvents = []string{
 	`{"type": "tool_calls", "tool_calls": []}`,
 	`{"type": "tool_calls", "tool_calls": null}`,
@@ -92,7 +92,7 @@ func TestRejectToolsEndsStreamBeforeToolCall(t *testing.T) {
 	}
 }
 
-// filterInPieces feeds a stream in pieces of a size, and stops at the first error.
+// filterInPieces filters a stream in chunks of a size, and stops at the first error.
 func filterInPieces(f *SSEFilter, stream string, size int) (out []byte, err error) {
 	for rest := []byte(stream); len(rest) > 0; {
 		n := min(len(rest), size)
@@ -104,7 +104,7 @@ func filterInPieces(f *SSEFilter, stream string, size int) (out []byte, err erro
 	return out, nil
 }
 
-// A JSON parser that reads the lines of an event together sees one object.
+// A JSON parser that joins the data lines of an event sees one object.
 func TestToolCallOverSeveralDataLines(t *testing.T) {
 	f := SSEFilter{RejectTools: true}
 	out, err := f.Filter(nil, []byte("data: {\"type\":\ndata: \"tool\\u005fcall\", \"data\":\ndata: {\"tool_name\": \"memory\"}}\n\n"))
@@ -173,7 +173,7 @@ func FuzzToolCalls(f *testing.F) {
 		if (wantErr == nil) != (gotErr == nil) || !bytes.Equal(got, want) {
 			t.Fatalf("in pieces: %q, %v\nat once: %q, %v", got, gotErr, want, wantErr)
 		}
-		// What passes reports no call to a client that reads it by the standard.
+		// The output reports no call to a client that parses it by the standard.
 		for event := range strings.SplitSeq(string(want), "\n\n") {
 			data := strings.TrimPrefix(strings.ReplaceAll(event, "\ndata: ", "\n"), "data: ")
 			if !mayReportTools(leadingType([]byte(data))) {

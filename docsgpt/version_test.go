@@ -6,15 +6,15 @@ import (
 	"testing"
 )
 
-// The feedback that published widgets send: up to 0.4 without a word about which answer is meant.
+// The feedback that published widgets send: up to 0.4 without identifying the answer.
 const (
 	feedback04 = `{"question":"q","answer":"a","feedback":"LIKE","api_key":"k"}`
 	feedback05 = `{"question":"q","answer":"a","feedback":"LIKE","api_key":"k","conversation_id":"c","question_index":0}`
 	feedbackNo = `{"question":"q","answer":"a","feedback":null,"api_key":"k","conversation_id":"c","question_index":0}`
 )
 
-// What becomes of feedback in each version: "sent" is what DocsGPT can do something with; everything else is the gate's
-// own answer, of which a widget shows nothing but that its thumb stays as it was.
+// The handling of feedback in each version: "sent" means that DocsGPT can process it. Everything else is an error response
+// of the gate, after which a widget only resets its thumb icon.
 func TestFeedbackOfEachVersion(t *testing.T) {
 	const (
 		sent   = "sent"
@@ -60,7 +60,7 @@ func TestFeedbackOfEachVersion(t *testing.T) {
 					t.Errorf("%s: got %q, want %q", what, c.got, c.want)
 				}
 			}
-			// A rating that is none goes nowhere, and in no version does more than the rating go on.
+			// An invalid rating is rejected, and no version forwards more than the rating.
 			if got := try(e, false, strings.Replace(feedback05, "LIKE", "EVIL", 1)); got == sent {
 				t.Error("a rating that is none is sent")
 			}
@@ -97,7 +97,7 @@ func TestVersionsAreOrderedAndDistinct(t *testing.T) {
 	}
 }
 
-// order is a version's place by its number.
+// order returns a version's position by its number.
 func order(t *testing.T, name string) int {
 	t.Helper()
 	var major, minor int

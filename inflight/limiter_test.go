@@ -12,10 +12,10 @@ import (
 	"time"
 )
 
-// site is one upstream's class with limits that most tests use.
+// site has the limits that most tests use.
 var site = Limits{Total: 4, PerKey: 2}
 
-// queueing is the same with room to wait.
+// queueing is the same with a queue.
 var queueing = Limits{Total: 4, PerKey: 2, Waiting: 6, WaitingPerKey: 3}
 
 func (l *Limiter) try(t *testing.T, key string, limits Limits, want Decision) *Slot {
@@ -40,7 +40,7 @@ func (l *Limiter) wantCount(t *testing.T, inFlight, waiting int) {
 	}
 }
 
-// empty fails if the limiter still knows of anything.
+// empty fails if the limiter still has any state.
 func (l *Limiter) empty(t *testing.T) {
 	t.Helper()
 	l.mu.Lock()
@@ -84,7 +84,7 @@ func TestLimits(t *testing.T) {
 	l.try(t, "c", site, Acquired)
 	l.try(t, "c", site, TotalLimit)
 
-	// Another caller of the same upstream finds the same counts, and has limits of its own.
+	// Another caller of the same upstream shares the counts, but has its own limits.
 	l.try(t, "c", Limits{Total: 5, PerKey: 1}, KeyLimit)
 	l.try(t, "d", Limits{Total: 5, PerKey: 1}, Acquired)
 	l.try(t, "e", Limits{Total: 5, PerKey: 1}, TotalLimit)
@@ -148,7 +148,7 @@ func TestReleaseAfter(t *testing.T) {
 	})
 }
 
-// waiting starts requests that wait, each begun only when the one before it waits.
+// waiting starts waiting requests, each after the previous one is in the queue.
 type waiting struct {
 	t     *testing.T
 	l     *Limiter
@@ -173,7 +173,7 @@ func (w *waiting) add(ctx context.Context, name string, weight int, limits Limit
 	synctest.Wait()
 }
 
-// release gives slots back, one after the other.
+// release releases slots one after the other.
 func (w *waiting) release(names ...string) {
 	for _, name := range names {
 		w.mu.Lock()
@@ -193,7 +193,7 @@ func (w *waiting) want(order string) {
 	}
 }
 
-// The keys take turns, a key's own requests keep their order, and nobody overtakes.
+// The keys take turns, requests of the same key keep their order, and no request overtakes another.
 func TestKeysTakeTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWaiting(t)
@@ -203,7 +203,7 @@ func TestKeysTakeTurns(t *testing.T) {
 		for _, name := range []string{"a3", "a4", "a5", "a6", "b3", "c1", "c2", "c3"} {
 			w.add(t.Context(), name, 1, queueing, time.Second)
 		}
-		// Three of a key wait, six in all.
+		// At most three requests of a key wait, and six in total.
 		w.want("a1, a2, b1, b2, a6 key, c3 total")
 		w.l.wantCount(t, 4, 6)
 		w.release("b2") // b3 has room in its key's share, but c1 asked before it could have gone
@@ -247,7 +247,7 @@ func TestAcquireTimeoutAndCancel(t *testing.T) {
 	})
 }
 
-// One that leaves lets those in that it held up.
+// When a waiting request times out, the requests that it blocked are admitted.
 func TestWaiterTimeoutAdmitsNext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWaiting(t)
@@ -269,7 +269,7 @@ func TestWaiterTimeoutAdmitsNext(t *testing.T) {
 	})
 }
 
-// What is in flight never exceeds a limit, and at the end nothing is left, whatever happens at the same time.
+// With concurrent requests, the limits are never exceeded, and nothing is left at the end.
 func TestLimiterConcurrent(t *testing.T) {
 	var l Limiter
 	limits := Limits{Total: 7, PerKey: 3, Waiting: 20, WaitingPerKey: 9}
@@ -310,7 +310,7 @@ func TestLimiterConcurrent(t *testing.T) {
 	l.empty(t)
 }
 
-// The path of a request that need not wait, alone and among many.
+// A request that does not wait, alone and among many.
 func BenchmarkAcquire(b *testing.B) {
 	limits := Limits{Total: 100_000, PerKey: 16}
 	for _, others := range []int{0, 1000} {

@@ -61,7 +61,7 @@ func TestEvictsLeastRecentlyUsed(t *testing.T) {
 	for i := range size {
 		c.Assign(OwnerOf("key"), Conversation, fmt.Sprint(i))
 	}
-	// Asking for one counts as using it, and so does going on with it.
+	// Looking up or assigning a resource counts as using it.
 	if !c.Owns(OwnerOf("key"), Conversation, "0") {
 		t.Fatal("conversation 0 is forgotten before the memory is full")
 	}
@@ -123,8 +123,8 @@ func TestIndexConcurrent(t *testing.T) {
 	all.Wait()
 }
 
-// One key that is given a lot must not make the gate forget what others were given, and what is cheap to come by must not
-// push out what is not.
+// A key with many resources must not make the index forget those of other keys, and cheap resources must not evict
+// expensive ones.
 func TestEvictionLargestOwnerFirst(t *testing.T) {
 	const size = 100
 	b := NewIndex(size)
@@ -155,7 +155,7 @@ func TestEvictionLargestOwnerFirst(t *testing.T) {
 	}
 }
 
-// With as many keys as there is room, each new thing takes the index of the one that was given longest ago.
+// If there are as many keys as capacity, each new resource evicts the one that was assigned least recently.
 func TestEvictionManyOwners(t *testing.T) {
 	const size = 10
 	b := NewIndex(size)
@@ -169,7 +169,7 @@ func TestEvictionManyOwners(t *testing.T) {
 	}
 }
 
-// Whatever happens in whatever order, what is remembered and what is counted agree.
+// After any sequence of operations the resources and the quotas are consistent.
 func TestIndexInvariants(t *testing.T) {
 	const size = 20
 	random := rand.New(rand.NewPCG(1, 2))

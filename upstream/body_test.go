@@ -10,15 +10,15 @@ import (
 	"testing/iotest"
 )
 
-// patient is a reader that gives up on a caller who asks for nothing again and again.
-type patient struct {
+// noProgressReader fails if it is called with an empty slice repeatedly.
+type noProgressReader struct {
 	io.Reader
 	empty int
 }
 
 var errAskedForNothing = errors.New("read with an empty buffer again and again")
 
-func (p *patient) Read(buf []byte) (int, error) {
+func (p *noProgressReader) Read(buf []byte) (int, error) {
 	if len(buf) == 0 {
 		if p.empty++; p.empty > 100 {
 			return 0, errAskedForNothing
@@ -28,7 +28,7 @@ func (p *patient) Read(buf []byte) (int, error) {
 	return p.Reader.Read(buf)
 }
 
-// text returns n bytes that differ from place to place.
+// text returns n bytes that differ by position.
 func text(n int) []byte {
 	b := make([]byte, n)
 	for i := range b {
@@ -57,7 +57,7 @@ func TestReadBody(t *testing.T) {
 				for announced, length := range map[string]int64{"announced": int64(size), "not announced": -1} {
 					t.Run(fmt.Sprintf("%d %s, %s, slack %d", size, how, announced, slack), func(t *testing.T) {
 						want := text(size)
-						b, err := ReadBody(&patient{Reader: reader(bytes.NewReader(want))}, length, limit, slack, nil)
+						b, err := ReadBody(&noProgressReader{Reader: reader(bytes.NewReader(want))}, length, limit, slack, nil)
 						if err != nil {
 							t.Fatal(err)
 						}
@@ -89,10 +89,10 @@ func TestReadBodyLimit(t *testing.T) {
 			if !errors.Is(err, ErrTooLarge) || b != nil {
 				t.Errorf("one byte over the limit: %v", err)
 			}
-			if b, err = ReadBody(zeros{}, -1, limit, 512, nil); !errors.Is(err, ErrTooLarge) || b != nil {
+			if b, err = ReadBody(zeroReader{}, -1, limit, 512, nil); !errors.Is(err, ErrTooLarge) || b != nil {
 				t.Errorf("an endless body: %v", err)
 			}
-			// What is announced is refused before anything is read.
+			// A body that announces too many bytes is rejected before anything is read.
 			if b, err = ReadBody(iotest.ErrReader(errors.New("read")), limit+1, limit, 512, nil); !errors.Is(err, ErrTooLarge) || b != nil {
 				t.Errorf("announced to be over the limit: %v", err)
 			}
@@ -100,10 +100,10 @@ func TestReadBodyLimit(t *testing.T) {
 	}
 }
 
-// zeros has no end.
-type zeros struct{}
+// zeroReader never ends.
+type zeroReader struct{}
 
-func (zeros) Read(b []byte) (int, error) {
+func (zeroReader) Read(b []byte) (int, error) {
 	clear(b)
 	return len(b), nil
 }
@@ -119,13 +119,13 @@ func TestReadBodyError(t *testing.T) {
 	}
 }
 
-// Servers cut a body to its announced length, but a handler in between may replace it.
+// Servers truncate a body to its announced length, but a handler in between may replace it.
 func TestReadBodyWrongLength(t *testing.T) {
 	for _, size := range []int{1, 100, smallBuffer, 20_000, 100_000} {
 		for _, length := range []int{0, 1, size / 2, size - 1, size + 1, 2 * size} {
 			t.Run(fmt.Sprintf("%d announced, %d sent", length, size), func(t *testing.T) {
 				want := text(size)
-				b, err := ReadBody(&patient{Reader: bytes.NewReader(want)}, int64(length), 1<<20, 512, nil)
+				b, err := ReadBody(&noProgressReader{Reader: bytes.NewReader(want)}, int64(length), 1<<20, 512, nil)
 				if errors.Is(err, errAskedForNothing) {
 					t.Fatal("it does not end")
 				}
@@ -141,13 +141,13 @@ func TestReadBodyWrongLength(t *testing.T) {
 	}
 }
 
-// miser is a body that gives a piece whenever it is asked, and looks at how much room there is for it.
-type miser struct {
+// chunkedBody is a body that returns a chunk per read, and records the capacity that it is offered.
+type chunkedBody struct {
 	given, most int
 	t           *testing.T
 }
 
-func (m *miser) Read(p []byte) (int, error) {
+func (m *chunkedBody) Read(p []byte) (int, error) {
 	if allowed := initialCap + growthFactor*m.given; len(p) > allowed {
 		m.t.Errorf("after %d bytes there is room for %d more, want at most %d", m.given, len(p), allowed)
 	}
@@ -159,19 +159,19 @@ func (m *miser) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// Announcing a large body costs a client nothing, so it must not cost the gate much either.
+// Announcing a large body costs a client nothing, so it must not make the gate allocate much.
 func TestReadBodyGrowsWithReceivedBytes(t *testing.T) {
 	for _, sent := range []int{1, 100_000, 500_000} {
 		for range 2 {
 			runtime.GC() // empties the pools, in which there may be larger buffers
 		}
-		if _, err := ReadBody(&miser{most: sent, t: t}, 4<<20, 4<<20, 512, nil); !errors.Is(err, io.ErrUnexpectedEOF) {
+		if _, err := ReadBody(&chunkedBody{most: sent, t: t}, 4<<20, 4<<20, 512, nil); !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Errorf("%d bytes of it: %v", sent, err)
 		}
 	}
 }
 
-// The memory of a body is asked for before it is taken, and what was taken is given back when more is refused.
+// The memory of a body is requested before it is allocated, and released when more is denied.
 func TestReadBodyRequestsMemory(t *testing.T) {
 	use := &account{}
 	b, err := ReadBody(bytes.NewReader(text(1<<20)), 1<<20, 4<<20, 512, use)

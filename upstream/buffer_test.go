@@ -34,7 +34,7 @@ func TestReleasedBuffersAreReused(t *testing.T) {
 		"too large": {largeBuffer + 1, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			// A pool promises nothing about one buffer, so many are tried.
+			// A pool does not guarantee anything about one buffer, so the test tries many.
 			again := 0
 			for range 100 {
 				first := NewBuffer(c.size)
@@ -52,7 +52,7 @@ func TestReleasedBuffersAreReused(t *testing.T) {
 	}
 }
 
-// Buffers that are a bit larger than small ones go back to the pool in which such ones are looked for.
+// Buffers that are slightly larger than small ones return to the pool that serves their size.
 func TestEverySizeIsPooled(t *testing.T) {
 	for _, size := range []int{smallBuffer + 1, smallBuffer + 5000, 2 * smallBuffer} {
 		if b := NewBuffer(size); cap(b.Bytes) <= maxPooledSmall {
@@ -61,7 +61,7 @@ func TestEverySizeIsPooled(t *testing.T) {
 	}
 }
 
-// fill takes buffers from the pools and writes into them, which damages bytes that were given back too early.
+// fill takes buffers from the pools and writes into them, which corrupts bytes that were released too early.
 func fill(size int) {
 	for range 8 {
 		b := NewBuffer(size)
@@ -114,7 +114,7 @@ func TestReaderDoubleClose(t *testing.T) {
 	b.Release()
 }
 
-// Whoever still sends a body that was closed must not send what the next request has written into the same memory.
+// A reader of a closed body must not return the bytes that the next request has written into the same memory.
 func TestReadAfterClose(t *testing.T) {
 	spool := NewSpool(nil)
 	if _, err := spool.Write([]byte("question")); err != nil {
@@ -183,7 +183,7 @@ func TestBufferSizes(t *testing.T) {
 	if _, place := bufferSize(largeBuffer + 1); place < sizes {
 		t.Errorf("one that is not kept has place %d", place)
 	}
-	// What is kept is found again, and a larger one is not taken for it.
+	// A pooled buffer is found again, and is not used for a larger size.
 	for _, bytes := range []int{1, smallBuffer + 1, maxPooledSmall, maxPooledSmall + 1, 20 << 10, 20<<10 + 1, 1 << 20, largeBuffer} {
 		b := NewBuffer(bytes)
 		size, place := bufferSize(bytes)

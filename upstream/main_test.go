@@ -6,5 +6,5 @@ import (
 	"go.uber.org/goleak"
 )
 
-// After all tests no connection may be left open and no goroutine left behind.
+// The tests must not leave open connections or goroutines behind.
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

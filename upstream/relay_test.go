@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// source returns a pipe whose reading fails when the context ends, as the body of an answer does.
+// source returns a pipe whose reads fail when the context ends, like the body of a response.
 func source(ctx context.Context) (*io.PipeReader, *io.PipeWriter) {
 	r, w := io.Pipe()
 	context.AfterFunc(ctx, func() { r.CloseWithError(context.Cause(ctx)) })
@@ -36,7 +36,7 @@ func TestCopyPassesChunksImmediately(t *testing.T) {
 			if _, err := io.WriteString(upstream, piece); err != nil {
 				t.Fatal(err)
 			}
-			// The next one is not sent before this one has come through.
+			// The next chunk is sent only after this one has arrived.
 			if have := <-got; have != piece {
 				t.Errorf("got %q, want %q", have, piece)
 			}
@@ -54,7 +54,7 @@ func TestCopyPassesAllBytes(t *testing.T) {
 		"large pieces":            bytes.NewReader(want),
 		"single bytes":            iotest.OneByteReader(bytes.NewReader(want)),
 		"the end with the data":   iotest.DataErrReader(bytes.NewReader(want)),
-		"reads that give nothing": &stutter{Reader: bytes.NewReader(want)},
+		"reads that give nothing": &stutterReader{Reader: bytes.NewReader(want)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got []byte
@@ -69,13 +69,13 @@ func TestCopyPassesAllBytes(t *testing.T) {
 	}
 }
 
-// stutter gives nothing, and no error, with every other read.
-type stutter struct {
+// stutterReader returns 0 bytes and no error on every other read.
+type stutterReader struct {
 	io.Reader
 	odd bool
 }
 
-func (s *stutter) Read(b []byte) (int, error) {
+func (s *stutterReader) Read(b []byte) (int, error) {
 	if s.odd = !s.odd; s.odd {
 		return 0, nil
 	}

@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// readRequest reads one whole request; ok is false at the end of the connection.
+// readRequest reads one complete request. ok is false at the end of the connection.
 func readRequest(r *bufio.Reader) (ok bool) {
 	request, err := http.ReadRequest(r)
 	if err != nil {
@@ -22,7 +22,7 @@ func readRequest(r *bufio.Reader) (ok bool) {
 	return err == nil
 }
 
-// bodies are what a POST may hold; the rules are the same for all.
+// bodies are possible bodies of a POST. The same rules apply to all of them.
 var bodies = map[string][]byte{"no body": nil, "a body": []byte("{}"), "a long body": long}
 
 func TestSendReplacesClosedIdleConnection(t *testing.T) {
@@ -49,7 +49,7 @@ func TestSendReplacesClosedIdleConnection(t *testing.T) {
 	}
 }
 
-// The narrowest moment: the connection has been chosen for a request, and is closed before a byte of it is written.
+// The worst moment: the connection has been chosen for a request, and is closed before any byte of it is written.
 func TestSendReplacesConnectionClosedOnUse(t *testing.T) {
 	for name, body := range bodies {
 		t.Run(name, func(t *testing.T) {
@@ -116,7 +116,7 @@ func TestSendNeverSendsTwice(t *testing.T) {
 				if lost.Load() != 1 || other.Load() != 0 {
 					t.Errorf("the question was sent %d times", lost.Load()+other.Load())
 				}
-				// The next one works again.
+				// The next request succeeds.
 				if got := ask(t, u, body); got != "ok" {
 					t.Errorf("then got %q", got)
 				}
@@ -125,7 +125,7 @@ func TestSendNeverSendsTwice(t *testing.T) {
 	}
 }
 
-// The beginning of a request may have been enough for the upstream to act.
+// The upstream may have acted on the beginning of a request.
 func TestSendDoesNotRetryPartialRequest(t *testing.T) {
 	var connections atomic.Int32
 	address := raw(t, func(number int, c net.Conn) {

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// serve starts a server on this machine and returns an upstream for it. change may set more of the configuration.
+// serve starts a local server and returns an upstream for it. change may modify the configuration.
 func serve(t *testing.T, handler http.HandlerFunc, change ...func(*Config)) (*Upstream, *httptest.Server) {
 	t.Helper()
 	server := httptest.NewServer(handler)
@@ -37,7 +37,7 @@ func connect(t *testing.T, address string, change ...func(*Config)) *Upstream {
 	return u
 }
 
-// post sends a body to the path /stream; nil is no body. What is sent ends with the test.
+// post sends a body to the path /stream; nil means without a body. The request is canceled when the test ends.
 func post(ctx context.Context, t *testing.T, u *Upstream, body []byte) (*http.Response, error) {
 	t.Helper()
 	ctx, stop := context.WithCancelCause(ctx)
@@ -55,7 +55,7 @@ func postUnder(ctx context.Context, stop context.CancelCauseFunc, u *Upstream, b
 	return u.Send(ctx, stop, r)
 }
 
-// read returns the whole body of an answer.
+// read returns the whole body of a response.
 func read(t *testing.T, resp *http.Response) string {
 	t.Helper()
 	defer resp.Body.Close()
@@ -66,7 +66,7 @@ func read(t *testing.T, resp *http.Response) string {
 	return string(got)
 }
 
-// ask posts a body, and returns the answer's.
+// ask posts a body, and returns the body of the response.
 func ask(t *testing.T, u *Upstream, body []byte) string {
 	t.Helper()
 	resp, err := post(t.Context(), t, u, body)
@@ -76,8 +76,8 @@ func ask(t *testing.T, u *Upstream, body []byte) string {
 	return read(t, resp)
 }
 
-// raw starts a server for tests about single connections: it gives each connection, with its number from 1 on, to
-// handle, and closes it afterwards.
+// raw starts a server for tests of single connections. It passes each connection, with its number from 1 on, to handle,
+// and closes it afterwards.
 func raw(t *testing.T, handle func(number int, c net.Conn)) (address string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -103,7 +103,7 @@ func raw(t *testing.T, handle func(number int, c net.Conn)) (address string) {
 	return l.Addr().String()
 }
 
-// eventually waits until a condition holds that nothing announces.
+// eventually polls until a condition is true.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); !holds(); runtime.Gosched() {
@@ -113,7 +113,7 @@ func eventually(t *testing.T, what string, holds func() bool) {
 	}
 }
 
-// noConnections tells whether the connections of all upstreams are gone, as far as this side is concerned.
+// noConnections reports whether all upstreams have closed their connections.
 func noConnections() bool {
 	stacks := make([]byte, 1<<20)
 	return !bytes.Contains(stacks[:runtime.Stack(stacks, true)], []byte("(*persistConn).readLoop"))
@@ -121,8 +121,8 @@ func noConnections() bool {
 
 const answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
-// long is a body that no socket's buffers take whole.
+// long is a body that does not fit into the buffers of a socket.
 var long = []byte(strings.Repeat("question ", 4<<20))
 
-// quiet is for servers whose clients fail on purpose.
+// quiet discards the log of servers whose clients fail on purpose.
 var quiet = log.New(io.Discard, "", 0)

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// account is an allowance that notes what a body uses, and refuses what is over its limits.
+// account is an allowance that records the usage of a body, and denies usage above its limits.
 type account struct {
 	memory, disk         int64
 	mostMemory, mostDisk int64 // limits; 0: none
@@ -38,7 +38,7 @@ func (a *account) Disk(bytes int64) error {
 
 func (a *account) Free() { a.freed++ }
 
-// spoolOf returns a spool that text was written to, in pieces.
+// spoolOf returns a spool to which text was written in chunks.
 func spoolOf(t *testing.T, text []byte, piece int, allow Allowance) *Spool {
 	t.Helper()
 	s := NewSpool(allow)
@@ -99,7 +99,7 @@ func TestSpoolRoundTrip(t *testing.T) {
 	}
 }
 
-// Nobody else can open the file, and nothing is left of it.
+// No other user can open the file, and it is removed.
 func TestSpoolRemovesFile(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Setenv("TMP", t.TempDir())

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// stream posts a question and relays its answer, as the gate does.
+// stream posts a question and relays the response, as the gate does.
 func stream(ctx context.Context, u *Upstream, sink func([]byte) error) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -43,7 +43,7 @@ func TestStreamArrivesInChunks(t *testing.T) {
 			t.Errorf("got %q, want %q", piece, want)
 		}
 		i++
-		next <- struct{}{} // only now the server sends the next
+		next <- struct{}{} // now the server sends the next chunk
 		return nil
 	})
 	if err != nil || i != 5 {
@@ -63,7 +63,7 @@ func TestStreamIdleTimeout(t *testing.T) {
 	if err := stream(t.Context(), u, func([]byte) error { return nil }); !errors.Is(err, ErrIdleTimeout) {
 		t.Errorf("got %v", err)
 	}
-	<-closed // the upstream is told
+	<-closed // the upstream notices the cancellation
 }
 
 func TestStreamCanceled(t *testing.T) {
@@ -87,7 +87,7 @@ func TestStreamCanceled(t *testing.T) {
 			if err := stream(ctx, u, func([]byte) error { return how(stop) }); !errors.Is(err, errGone) {
 				t.Errorf("got %v", err)
 			}
-			<-closed // the upstream is told
+			<-closed // the upstream notices the cancellation
 		})
 	}
 }

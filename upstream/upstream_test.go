@@ -177,7 +177,7 @@ func TestSendReusesConnections(t *testing.T) {
 	var made atomic.Int32
 	var arrived sync.WaitGroup
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// All requests are under way at once before the first is answered.
+		// All requests are in flight at the same time before the first response is sent.
 		arrived.Done()
 		arrived.Wait()
 		_, _ = io.Copy(w, r.Body)
@@ -234,7 +234,7 @@ func TestSendResponseHeaderTimeout(t *testing.T) {
 	if _, err := post(t.Context(), t, u, []byte("{}")); !errors.Is(err, ErrTimeout) {
 		t.Errorf("got %v", err)
 	}
-	// The upstream is told, unless the time was over before it was reached: this waits for the end of the handler, if any.
+	// The upstream notices the cancellation unless it was not reached in time. Wait for the end of the handler, if any.
 	server.Close()
 }
 
@@ -264,7 +264,7 @@ func TestSendCanceledBeforeResponse(t *testing.T) {
 	if _, err := post(ctx, t, u, []byte("{}")); !errors.Is(err, errGone) || errors.Is(err, ErrUnavailable) {
 		t.Errorf("got %v", err)
 	}
-	<-closed // the upstream is told
+	<-closed // the upstream notices the cancellation
 }
 
 func TestSendCanceledWhileSending(t *testing.T) {
@@ -273,7 +273,7 @@ func TestSendCanceledWhileSending(t *testing.T) {
 	defer stop(nil)
 	end := make(chan error, 1)
 	address := raw(t, func(_ int, c net.Conn) {
-		_, _ = c.Read(make([]byte, 1)) // the rest waits in the sockets and before them
+		_, _ = c.Read(make([]byte, 1)) // the rest is still being sent
 		stop(errGone)
 		_, err := io.Copy(io.Discard, c)
 		end <- err
@@ -281,7 +281,7 @@ func TestSendCanceledWhileSending(t *testing.T) {
 	if _, err := post(ctx, t, connect(t, address), long); !errors.Is(err, errGone) {
 		t.Errorf("got %v", err)
 	}
-	<-end // the upstream is told
+	<-end // the upstream notices the cancellation
 }
 
 func TestSendResponseBeforeBodyIsRead(t *testing.T) {
@@ -291,13 +291,13 @@ func TestSendResponseBeforeBodyIsRead(t *testing.T) {
 	for range 20 {
 		resp, err := post(t.Context(), t, u, long[:1<<20])
 		if err != nil {
-			// The server has closed the connection while the body was being written: no answer can be read then.
+			// The server has closed the connection while the body was being written: the response is lost then.
 			if !errors.Is(err, ErrUnavailable) {
 				t.Errorf("got %v", err)
 			}
 			continue
 		}
-		fill(1 << 20) // what is still being sent must not be overwritten: the race detector looks
+		fill(1 << 20) // bytes that are being sent must not be overwritten: the race detector checks it
 		if read(t, resp); resp.StatusCode != http.StatusRequestEntityTooLarge {
 			t.Errorf("got %d", resp.StatusCode)
 		}

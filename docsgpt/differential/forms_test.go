@@ -31,7 +31,7 @@ func (r *reader) form(t testing.TB, contentType string, body []byte) formView {
 	return v
 }
 
-// formEndpoints are those that take forms.
+// formEndpoints are the endpoints that take forms.
 func formEndpoints(t testing.TB) []*docsgpt.Endpoint {
 	t.Helper()
 	version, err := docsgpt.FindVersion("")
@@ -49,8 +49,8 @@ func formEndpoints(t testing.TB) []*docsgpt.Endpoint {
 
 const formAgent = "agent-key"
 
-// checkForm takes a form through the gate and tests what Werkzeug makes of it. It returns the endpoints that let it
-// through.
+// checkForm passes a form through the gate's code and checks how Werkzeug reads the result. It returns the endpoints that
+// accept the form.
 func checkForm(t testing.TB, contentType string, client []byte) []string {
 	t.Helper()
 	if strings.Contains(contentType, "\n") {
@@ -77,7 +77,7 @@ func checkForm(t testing.TB, contentType string, client []byte) []string {
 	return through
 }
 
-// checkForwarded tests that Werkzeug sees in the new form what is in it, and nothing that the endpoint does not know.
+// checkForwarded checks that Werkzeug reads the new form as expected, without anything that the endpoint does not list.
 func checkForwarded(t testing.TB, e *docsgpt.Endpoint, f *docsgpt.Form, client, forwarded []byte) {
 	t.Helper()
 	got := python(t).form(t, f.ContentType(), forwarded)
@@ -128,8 +128,8 @@ func checkForwarded(t testing.TB, e *docsgpt.Endpoint, f *docsgpt.Form, client, 
 	}
 }
 
-// checkMeant tests that Werkzeug would have found the same token and fields in the client's own form. A file that holds
-// the client's boundary after another line end is left out: Werkzeug ends the file there, and gets it under another
+// checkMeant checks that Werkzeug finds the same token and fields in the client's form. A file that contains the client's
+// boundary after a different line end is skipped: Werkzeug would end the file there, and DocsGPT gets it with another
 // boundary.
 func checkMeant(t testing.TB, e *docsgpt.Endpoint, f *docsgpt.Form, contentType, boundary string, client []byte) {
 	t.Helper()
@@ -170,7 +170,7 @@ func clientField(disposition, content string) string {
 	return clientPart("Content-Disposition: form-data; "+disposition, content)
 }
 
-// formSeeds are parts that clients send, and parts that readers of forms are known to read differently.
+// formSeeds are parts that clients send, and parts that parsers of forms are known to read differently.
 var formSeeds = []string{
 	clientField(`name="api_key"`, "token"),
 	clientField(`name="api_key"`, ""),
@@ -241,7 +241,7 @@ func FuzzForms(f *testing.F) {
 	f.Fuzz(func(t *testing.T, contentType string, client []byte) { checkForm(t, contentType, client) })
 }
 
-// The seeds are only worth something if some get through and some do not.
+// The seeds are useful only if some are accepted and some are rejected.
 func TestFormSeedsCoverEveryEndpoint(t *testing.T) {
 	through, refused := map[string]int{}, 0
 	for _, seed := range formSeeds {
@@ -266,7 +266,7 @@ func TestFormSeedsCoverEveryEndpoint(t *testing.T) {
 	t.Logf("of %d seeds %d are refused everywhere; let through: %v", len(formSeeds), refused, through)
 }
 
-// Forms out of the seeds' pieces, whole and damaged.
+// Forms that are composed of the seeds' parts, intact and damaged.
 func TestGeneratedFormsAgainstWerkzeug(t *testing.T) {
 	g := rand.New(rand.NewPCG(3, 3))
 	through := 0

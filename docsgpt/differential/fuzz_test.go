@@ -8,7 +8,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// seeds are bodies that clients send, and bodies that readers of JSON are known to read differently.
+// seeds are bodies that clients send, and bodies that JSON parsers are known to read differently.
 var seeds = []string{
 	// What clients send.
 	`{"question":"hi","history":"[]","conversation_id":null,"api_key":"token"}`,
@@ -141,7 +141,7 @@ func FuzzDifferential(f *testing.F) {
 	f.Fuzz(func(t *testing.T, client []byte) { check(t, client) })
 }
 
-// FuzzHistory is about what is inside of a history: as JSON text, and as a list.
+// FuzzHistory fuzzes the contents of a history, as JSON text and as a list.
 func FuzzHistory(f *testing.F) {
 	for _, seed := range []string{
 		`[]`, `null`, `{}`, `[{}]`, `[{"prompt":"p","response":"r"}]`, ` [ { "response" : "\u00fc" , "prompt" : "\"\\\/" } ] `,
@@ -161,7 +161,7 @@ func FuzzHistory(f *testing.F) {
 	})
 }
 
-// The seeds are only worth something if they reach every setup, and if some of them are refused everywhere.
+// The seeds are useful only if they reach every setup, and if some of them are rejected everywhere.
 func TestSeedsCoverEverySetup(t *testing.T) {
 	counts, refused := map[string]int{}, 0
 	for _, seed := range seeds {
@@ -183,7 +183,7 @@ func TestSeedsCoverEverySetup(t *testing.T) {
 	}
 }
 
-// A test of the test: the checks must find each fault that they are there for.
+// A test of the test: each check must detect its fault.
 func TestPropertyChecksDetectFaults(t *testing.T) {
 	r := python(t)
 	client := `{"question":"q","history":[{"prompt":"p","response":"r"}],"conversation_id":"c","api_key":"t","n":1.0}`

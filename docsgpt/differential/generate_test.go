@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// generator builds bodies by a grammar that is JSON's with what readers of JSON are known to disagree about. The same
-// seed gives the same bodies.
+// generator generates bodies from a grammar of JSON that includes what JSON parsers are known to read differently. The
+// same seed yields the same bodies.
 type generator struct {
 	*rand.Rand
 	strings.Builder
@@ -17,7 +17,7 @@ type generator struct {
 // one returns one of the choices.
 func one[T any](g *generator, choices []T) T { return choices[g.IntN(len(choices))] }
 
-// in tells yes once in n times.
+// in returns true once in n times, on average.
 func (g *generator) in(n int) bool { return g.IntN(n) == 0 }
 
 var (
@@ -47,7 +47,7 @@ var (
 	badSpaces = []string{"\f", "\v", "\u00a0", "\u2028", "/**/", "//\n", "#\n", "\x00"}
 )
 
-// bad tells whether to put in something that is no JSON; about one body in six has some.
+// bad reports whether to insert something that is not JSON, which about one body in six has.
 func (g *generator) bad() bool { return g.in(150) }
 
 func (g *generator) space() {
@@ -69,7 +69,7 @@ func (g *generator) text() {
 	g.WriteByte('"')
 }
 
-// name writes a member's name, now and then with some of it escaped.
+// name writes a field's name, sometimes partly escaped.
 func (g *generator) name(name string) {
 	escape := g.in(5)
 	g.WriteByte('"')
@@ -144,7 +144,7 @@ func (g *generator) array(n int, item func()) { g.list('[', ']', n, func(int) { 
 
 func (g *generator) object(n int, member func(int)) { g.list('{', '}', n, member) }
 
-// fitting writes a value that the gate mostly accepts for a member.
+// fitting writes a value that the gate usually accepts for a field.
 func (g *generator) fitting(name string) {
 	switch name {
 	case "question", "answer", "api_key", "model", "text", "session_id":
@@ -182,7 +182,7 @@ func (g *generator) fitting(name string) {
 	}
 }
 
-// history writes a history, most often as text.
+// history writes a history, usually as text.
 func (g *generator) history() {
 	inner := &generator{Rand: g.Rand}
 	inner.space()
@@ -211,7 +211,7 @@ func (g *generator) history() {
 	g.WriteByte('"')
 }
 
-// entry writes an entry of a history; most are pairs with more beside them.
+// entry writes an entry of a history, usually a pair with additional fields.
 func (g *generator) entry() {
 	if g.in(60) {
 		g.value(0)
@@ -278,7 +278,7 @@ func (g *generator) message() {
 	})
 }
 
-// needed are the members that one kind of request must have.
+// needed are the required fields of one kind of request.
 var needed = [][]string{
 	{"question"},
 	{"question", "history", "conversation_id"},
@@ -379,7 +379,7 @@ func TestDifferentialGenerated(t *testing.T) {
 		}
 	}
 	t.Logf("%d of %d bodies get through at least one setup", through, bodies)
-	// A gate that refuses everything would have no faults, and neither would a generator of plain bodies.
+	// The test proves nothing if the gate rejects everything or the generator writes only simple bodies.
 	if through < bodies/3 || through > bodies*9/10 {
 		t.Errorf("%d of %d bodies get through: the test says too little", through, bodies)
 	}

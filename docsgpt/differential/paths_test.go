@@ -29,8 +29,8 @@ func allRoutes(t testing.TB) *docsgpt.Routes {
 	return routes
 }
 
-// find returns what the gate finds for a request target, read as Go's server reads it. ok is false where that server
-// answers 400 by itself.
+// find returns the route that the gate finds for a request target, as parsed by Go's server. ok is false if that server
+// responds with 400 before any handler.
 func find(routes *docsgpt.Routes, method, target string) (e *docsgpt.Endpoint, ok bool) {
 	raw := method + " " + target + " HTTP/1.1\r\nHost: gate.example\r\n\r\n"
 	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(raw)))
@@ -47,8 +47,8 @@ func find(routes *docsgpt.Routes, method, target string) (e *docsgpt.Endpoint, o
 	return e, true
 }
 
-// checkPath tests that the gate and Werkzeug take a target for the same endpoint, and returns its name. The gate may
-// serve less than Werkzeug: a fragment, which Go's server leaves in the path, and what Go's server refuses.
+// checkPath checks that the gate and Werkzeug route a target to the same endpoint, and returns its name. The gate may
+// serve less than Werkzeug: a fragment, which Go's server keeps in the path, and targets that Go's server rejects.
 func checkPath(t testing.TB, routes *docsgpt.Routes, method, target string) string {
 	t.Helper()
 	e, ok := find(routes, method, target)
@@ -73,7 +73,7 @@ func TestPathsAgainstWerkzeug(t *testing.T) {
 	python(t) // says once, and not for each path, when there is none
 	routes := allRoutes(t)
 	for target, want := range map[string]string{
-		// What clients ask for, with hosts that end in a slash too.
+		// Targets that clients request, including those of hosts that end in a slash.
 		"/stream": "stream", "//stream": "stream", "/api/answer": "answer", "//api/answer": "answer",
 		"/api/search": "search", "//api/search": "search", "/api/feedback": "feedback", "//api/feedback": "feedback",
 		"/v1/chat/completions": "completions", "//v1/chat/completions": "completions",
@@ -85,7 +85,7 @@ func TestPathsAgainstWerkzeug(t *testing.T) {
 		"http://other.example/stream": "stream", "http://other.example//stream": "stream",
 		"/stream?x=1": "stream", "/stream?": "stream", "//stream?/api/answer": "stream",
 
-		// What is no path of DocsGPT.
+		// Targets that are not paths of DocsGPT.
 		"/": "", "//": "", "/stream/": "", "/Stream": "", "/STREAM": "", "/./stream": "", "/x/../stream": "",
 		"/../stream": "", "/%2e/stream": "", "/%2e%2e/stream": "", "/stream/..": "", "/stream/.": "", "/stream;x": "",
 		"/stream;": "", "/stream%00": "", "/stream%20": "", "/stream%0a": "", "/stream%2F": "", "/%20stream": "",
@@ -96,7 +96,7 @@ func TestPathsAgainstWerkzeug(t *testing.T) {
 		"/v1/completions": "", "/api": "", "/api/": "", "/api/stream": "", "/stream/api/answer": "", "/mcp": "",
 		"/api/get_agents": "", "/swagger.json": "", "*": "", "stream": "", "": "",
 
-		// DocsGPT's server would cut these; the gate need not.
+		// DocsGPT's server would truncate these; the gate need not.
 		"/stream#x": "", "/stream#": "",
 	} {
 		t.Run(target, func(t *testing.T) {
@@ -107,7 +107,7 @@ func TestPathsAgainstWerkzeug(t *testing.T) {
 	}
 }
 
-// concrete makes a path of a pattern.
+// concrete replaces the variable segments of a pattern.
 var concrete = strings.NewReplacer("{uuid}", "7D0c1f0e-2f4b-4c7a-9a55-0c9c2f1d7a10", "{number}", "12")
 
 func TestGeneratedPathsAgainstWerkzeug(t *testing.T) {
@@ -136,7 +136,7 @@ func TestGeneratedPathsAgainstWerkzeug(t *testing.T) {
 	}
 }
 
-// spell returns a path in another spelling, which may or may not be the same path.
+// spell returns another spelling of a path, which may or may not be the same path.
 func spell(g *rand.Rand, path string) string {
 	var b strings.Builder
 	if g.IntN(12) == 0 {
@@ -167,7 +167,7 @@ func spell(g *rand.Rand, path string) string {
 	return b.String()
 }
 
-// FuzzPaths holds any spelling of a path against Werkzeug's routing.
+// FuzzPaths compares the routing of any spelling of a path with Werkzeug's.
 func FuzzPaths(f *testing.F) {
 	for _, target := range []string{
 		"/stream", "//stream", "/%73tream", "/%2Fstream", "/api%2Fanswer", "/stream/", "/Stream", "/x/../stream", "/stream;x",

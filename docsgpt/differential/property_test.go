@@ -10,7 +10,7 @@ import (
 	"github.com/docsgate/docsgate/docsgpt"
 )
 
-// setup is one way in which a gate may be configured and a key be bound.
+// setup is one combination of a gate's configuration and a key's binding.
 type setup struct {
 	name     string
 	endpoint *docsgpt.Endpoint
@@ -18,11 +18,11 @@ type setup struct {
 	owned    bool // the conversation that the client names is its own
 }
 
-// The gate's own texts hold what needs escaping, so that only correct quoting brings them to Python unchanged.
+// The gate's own texts contain characters that need escaping, so that only correct quoting passes them to Python intact.
 const agentKey = "5d0c\"\\/<\u00fc\u2028\U0001f511\x7f"
 
-// setups are all that the tests go through: versions that differ in what they forward, each of their endpoints with a
-// body, every kind of binding that the endpoint takes.
+// setups are all combinations to test: versions that differ in what they forward, each of their endpoints with a body, and
+// every kind of binding that the endpoint accepts.
 var setups = func() []setup {
 	var all []setup
 	for _, c := range []struct{ version, one, two string }{
@@ -67,7 +67,7 @@ var setups = func() []setup {
 	return all
 }()
 
-// endpoints returns all that a version has.
+// endpoints returns all endpoints of a version.
 func endpoints(v *docsgpt.Version) []*docsgpt.Endpoint {
 	var all []*docsgpt.Endpoint
 	for _, group := range docsgpt.Groups() {
@@ -79,7 +79,7 @@ func endpoints(v *docsgpt.Version) []*docsgpt.Endpoint {
 	return all
 }
 
-// passed is what came out of one setup that let a body through.
+// passed is the result of one setup that accepted a body.
 type passed struct {
 	forwarded    []byte
 	token        string
@@ -87,8 +87,8 @@ type passed struct {
 	conversation string
 }
 
-// gate does with a client's body what the gate does between reading and forwarding it. ok is false where it refuses.
-// spare is the room behind the body in its buffer.
+// gate processes a client's body as the gate does between receiving and forwarding it. ok is false if it rejects the body.
+// spare is the spare capacity of the body's buffer.
 func gate(s setup, client []byte, spare int) (p passed, ok bool) {
 	var b docsgpt.Body
 	buf := append(make([]byte, 0, len(client)+spare), client...)
@@ -104,9 +104,9 @@ func gate(s setup, client []byte, spare int) (p passed, ok bool) {
 	return p, true
 }
 
-// check tests the property for one client body with every setup, and returns the names of those that let it through:
-// whatever is forwarded, Python reads the gate's own key or sources, the allowed members as the client wrote them, and
-// nothing else.
+// check checks the property for one client body with every setup, and returns the names of those that accept the body: in
+// whatever is forwarded, Python reads the gate's key or sources, the allowed fields as the client wrote them, and nothing
+// else.
 func check(t testing.TB, client []byte) (through []string) {
 	t.Helper()
 	r := python(t)
@@ -137,10 +137,10 @@ func check(t testing.TB, client []byte) (through []string) {
 	return through
 }
 
-// agree tells where the gate and Python read the client's own body differently.
+// agree reports differences in how the gate and Python read the client's body.
 func agree(client *view, p passed) (faults []string) {
 	if client.Error != "" {
-		// Python cannot read everything that is JSON. What it stumbles over was not forwarded, so that is harmless.
+		// Python cannot read all valid JSON. A body that it cannot read was not forwarded, so that is harmless.
 		if client.Error != "RecursionError" && (client.Error != "ValueError" || client.StrictError != "") {
 			faults = append(faults, "Python cannot read what the gate lets through: "+client.Error)
 		}
@@ -167,7 +167,7 @@ func stringOf(v *text) (value string, ok bool) {
 	return v.Text, true
 }
 
-// faults tells what is wrong with a forwarded body as Python sees it.
+// faults returns what is wrong with a forwarded body as Python reads it.
 func faults(s setup, client, forwarded *view) (faults []string) {
 	wrong := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
 	if forwarded.Error != "" || forwarded.Kind != "dict" || forwarded.StrictError != "" {
@@ -191,7 +191,7 @@ func faults(s setup, client, forwarded *view) (faults []string) {
 	return faults
 }
 
-// injected checks what the gate puts in, and returns the names of it.
+// injected checks the fields that the gate adds, and returns their names.
 func injected(s setup, v *view, wrong func(string, ...any)) (names []string) {
 	inBody := s.endpoint.Token == docsgpt.PlaceBody
 	switch key, ok := stringOf(v.APIKey); {
@@ -220,7 +220,7 @@ func injected(s setup, v *view, wrong func(string, ...any)) (names []string) {
 	return names
 }
 
-// kept checks the members that the client may send, and returns the names that are allowed.
+// kept checks the fields that the client may send, and returns the names that are allowed.
 func kept(s setup, client, forwarded *view, wrong func(string, ...any)) (names []string) {
 	unread := client.StrictError != "" // too deep for Python; then there is nothing to compare with
 	for _, m := range s.endpoint.Fields {
@@ -257,7 +257,7 @@ func kept(s setup, client, forwarded *view, wrong func(string, ...any)) (names [
 	return names
 }
 
-// keptHistory checks that DocsGPT finds exactly the pairs of the client's history in what is forwarded.
+// keptHistory checks that DocsGPT finds exactly the pairs of the client's history in the forwarded body.
 func keptHistory(client, forwarded *history, wrong func(string, ...any)) {
 	const none = "[]"
 	switch {
@@ -277,5 +277,5 @@ func keptHistory(client, forwarded *history, wrong func(string, ...any)) {
 	}
 }
 
-// defaultHistory is what versions get that fail without a history.
+// defaultHistory is the history that is added for versions that fail without one.
 const defaultHistory = `"[]"`

@@ -15,7 +15,7 @@ import (
 	"testing"
 )
 
-// reader is the Python process that all tests of one test binary ask.
+// reader is the Python process that all tests of one test binary use.
 type reader struct {
 	mu     sync.Mutex
 	cmd    *exec.Cmd
@@ -24,11 +24,11 @@ type reader struct {
 	stderr bytes.Buffer
 }
 
-// howToGetPython tells people what to do when there is no Python to ask.
+// howToGetPython is the error message if Python is not available.
 const howToGetPython = "the differential tests need a Python with Flask: run `make test`, or scripts/provision.sh, " +
 	"which makes .cache/venv from scripts/python-requirements.txt, or name one in DOCSGATE_PYTHON"
 
-// started tells TestMain whether a test has asked for the process.
+// started reports whether a test has started the process.
 var started atomic.Bool
 
 var start = sync.OnceValues(func() (*reader, error) {
@@ -64,8 +64,7 @@ var start = sync.OnceValues(func() (*reader, error) {
 	return r, nil
 })
 
-// TestMain ends the Python process, if a test has started one, in the only way that needs no killing: the end of its
-// input.
+// TestMain stops the Python process, if a test has started one, by closing its input.
 func TestMain(m *testing.M) {
 	status := m.Run()
 	if started.Load() {
@@ -78,10 +77,10 @@ func TestMain(m *testing.M) {
 
 func (r *reader) stop() {
 	r.in.Close()
-	_ = r.cmd.Wait() // its exit status tells nothing that the answers did not
+	_ = r.cmd.Wait() // the exit status adds nothing to the answers
 }
 
-// python returns the process, started by the first test that asks.
+// python returns the process, and starts it on the first call.
 func python(t testing.TB) *reader {
 	t.Helper()
 	started.Store(true)
@@ -121,21 +120,21 @@ func (r *reader) answer(into any) error {
 	return json.Unmarshal(text, into)
 }
 
-// text is what Flask hands to DocsGPT for one member.
+// text is what Flask passes to DocsGPT for one field.
 type text struct {
 	Kind  string   // Python's name of the type
 	Text  string   // of a str
 	Items []string // of a list
 }
 
-// history is what DocsGPT would make of a history.
+// history is how DocsGPT would read a history.
 type history struct {
-	Kind      string // Python's name of the member's type
+	Kind      string // Python's name of the field's type
 	Pairs     string // as JSON in ASCII; "null": it cannot be read
-	OnlyPairs bool   `json:"only_pairs"` // there is nothing else in it
+	OnlyPairs bool   `json:"only_pairs"` // whether it contains nothing else
 }
 
-// view is what Python sees in a body.
+// view is how Python reads a body.
 type view struct {
 	// Flask's own reading. Names are JSON strings in ASCII.
 	Error        string // name of the exception; empty when it read the body
@@ -151,7 +150,7 @@ type view struct {
 	StrictError string `json:"strict_error"`
 	Names       []string
 	Members     map[string]string
-	Cut         map[string]string // the members, without what the gate takes out of their values
+	Cut         map[string]string // the fields, without the parts of their values that the gate removes
 }
 
 func (r *reader) body(t testing.TB, body []byte) view {
@@ -161,7 +160,7 @@ func (r *reader) body(t testing.TB, body []byte) view {
 	return v
 }
 
-// place is where Werkzeug routes a request.
+// place is the endpoint that Werkzeug routes a request to.
 type place struct {
 	Endpoint, Redirect string
 	Status             int

@@ -13,8 +13,8 @@ import (
 
 var errInterrupted = errors.New("interrupted")
 
-// client is a connection whose bytes come when the test says so. Its body is read in a goroutine of its own, which frees
-// what it holds when reading fails, as a request does.
+// client is a connection whose bytes arrive when the test says so. Its body is read in a separate goroutine, which frees
+// its usage when reading fails, as a request does.
 type client struct {
 	Body
 	bytes  chan []byte
@@ -51,10 +51,10 @@ func newClient(q *Quota) *client {
 	return c
 }
 
-// running are the clients that a test started.
+// running are the clients of a test.
 var running []*client
 
-// start reads the body until it ends; when it is stopped, all is freed.
+// start reads the body until it ends. When the body is stopped, its usage is freed.
 func (c *client) start() *client {
 	running = append(running, c)
 	go func() {
@@ -80,7 +80,7 @@ func (c *client) send(n int) {
 	}
 }
 
-// upload is a client that holds a file of that size.
+// upload is a client with a file of that size.
 func upload(t *testing.T, q *Quota, owner string, size int64) *client {
 	t.Helper()
 	c := newClient(q)
@@ -113,7 +113,7 @@ func (c *client) goesOn(t *testing.T) {
 	}
 }
 
-// empty fails unless nothing is in use and no key is remembered.
+// empty fails unless nothing is in use and no key is stored.
 func (q *Quota) empty(t *testing.T) {
 	t.Helper()
 	synctest.Wait()
@@ -124,7 +124,7 @@ func (q *Quota) empty(t *testing.T) {
 	}
 }
 
-// inBubble runs a test with a clock of its own, in which all clients end.
+// inBubble runs a test in a bubble with a fake clock, in which all clients end.
 func inBubble(t *testing.T, l Limits, test func(t *testing.T, q *Quota)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -155,7 +155,7 @@ func TestSlowestAnonymousBodyIsEvicted(t *testing.T) {
 		for _, c := range crowd[:slotShare-1] {
 			c.goesOn(t)
 		}
-		// A burst at the beginning does not count for long.
+		// A burst at the beginning has no lasting effect.
 		for range 20 {
 			crowd[0].send(10)
 			for _, c := range crowd[1 : slotShare-1] {
@@ -189,8 +189,8 @@ func TestYoungBodyIsEvictedLast(t *testing.T) {
 	})
 }
 
-// A key has a share of slots and of bytes, keys together have no more than all but one share, and those without a known
-// key have theirs whatever the keys do.
+// A key has a share of slots and of bytes, all keys together have all but one share, and bodies without a known key have
+// their share regardless of the keys.
 func TestKeyShare(t *testing.T) {
 	const share = 1 << 20
 	fast := func(t *testing.T, q *Quota, owner string, size int64) {
@@ -222,7 +222,7 @@ func TestKeyShare(t *testing.T) {
 	})
 }
 
-// The requests with a public key are of many clients, and one of them cannot keep the others out by being slow.
+// Requests with a public key come from many clients, and a slow client must not block the others.
 func TestSlowUploadOfSameKeyIsEvicted(t *testing.T) {
 	inBubble(t, Limits{}, func(t *testing.T, q *Quota) {
 		crowd := make([]*client, slotShare)
@@ -259,7 +259,7 @@ func TestDiskLimit(t *testing.T) {
 			t.Error(err)
 		}
 		held.stoppedBy(t, ErrEvicted)
-		// What is received already is not evicted: the key decides.
+		// A body that has been received is not evicted: the key decides.
 		close(other.bytes)
 		<-other.over
 		c := newClient(q)
@@ -280,7 +280,7 @@ func TestDiskLimit(t *testing.T) {
 	})
 }
 
-// Large bodies that trickle leave small ones their memory.
+// Large bodies that arrive slowly do not use the memory of small ones.
 func TestSmallBodiesHaveSeparateMemory(t *testing.T) {
 	const memory = 16 << 20 // a share has 1 MiB for small bodies, and 3 for others
 	inBubble(t, Limits{Memory: memory}, func(t *testing.T, q *Quota) {
@@ -320,7 +320,7 @@ func TestSmallBodiesHaveSeparateMemory(t *testing.T) {
 		for _, c := range large {
 			c.goesOn(t)
 		}
-		// A small one that becomes large is counted as such.
+		// A small body that becomes large is accounted as large.
 		if err := tiny[0].Memory(64 << 10); err != nil {
 			t.Error(err)
 		}
@@ -347,7 +347,7 @@ func TestSmallBodiesHaveSeparateMemory(t *testing.T) {
 	})
 }
 
-// A connection whose reads cannot be interrupted keeps what it holds, so the new one is refused.
+// A connection whose reads cannot be interrupted keeps its usage, so the new body is rejected.
 func TestUninterruptibleBodiesAreNotOvercommitted(t *testing.T) {
 	inBubble(t, Limits{}, func(t *testing.T, q *Quota) {
 		for range slotShare {
@@ -368,7 +368,7 @@ func TestUninterruptibleBodiesAreNotOvercommitted(t *testing.T) {
 	})
 }
 
-// One that is evicted but does not let go in time is waited for no longer.
+// The quota does not wait forever for an evicted body that does not free its usage.
 func TestEvictionTimeout(t *testing.T) {
 	inBubble(t, Limits{}, func(t *testing.T, q *Quota) {
 		for range slotShare {
@@ -399,7 +399,7 @@ func TestSetLimitsWhileReceiving(t *testing.T) {
 	})
 }
 
-// Whatever many clients do at once, the limits hold at each moment and nothing is left in the end.
+// With any number of concurrent clients, the limits hold at each moment and nothing is in use at the end.
 func TestQuotaConcurrent(t *testing.T) {
 	const disk, memory = Shares << 20, 16 << 20
 	q := New(Limits{Disk: disk, Memory: memory})
