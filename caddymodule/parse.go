@@ -12,22 +12,22 @@ import (
 // parseHead parses the query, and extracts the token from the header or the query.
 func (x *gatewayRequest) parseHead() *apiError {
 	e := x.endpoint
-	if e.Params != nil || e.Token == docsgpt.PlaceQuery || e.Token == docsgpt.PlaceForm {
+	if e.Params != nil || e.Token == docsgpt.TokenQuery || e.Token == docsgpt.TokenForm {
 		var err error
 		if x.query, err = docsgpt.ParseQuery(e, x.r.URL.RawQuery); err != nil {
 			return badRequest(err)
 		}
 	}
 	switch e.Token {
-	case docsgpt.PlaceBearer:
+	case docsgpt.TokenBearer:
 		x.token, _ = docsgpt.BearerToken(x.r.Header)
-	case docsgpt.PlaceQuery:
+	case docsgpt.TokenQuery:
 		bearer, ok := docsgpt.BearerToken(x.r.Header)
 		if ok && x.query.HasToken {
 			return errMultipleTokens
 		}
 		x.token = bearer + x.query.Token
-	case docsgpt.PlaceBody, docsgpt.PlaceForm, docsgpt.TokenNone:
+	case docsgpt.TokenBody, docsgpt.TokenForm, docsgpt.TokenNone:
 	}
 	return nil
 }
@@ -62,7 +62,7 @@ func (x *gatewayRequest) parseJSON() *apiError {
 	if err := x.body.Parse(e, buffer.Bytes); err != nil {
 		return badRequest(err)
 	}
-	if e.Token == docsgpt.PlaceBody {
+	if e.Token == docsgpt.TokenBody {
 		x.token, _ = x.body.Token()
 	}
 	return nil

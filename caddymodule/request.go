@@ -128,7 +128,7 @@ func (x *gatewayRequest) matchRoute() *apiError {
 // authenticateBeforeBody authenticates requests whose token is in the header or the query, so that a request with an
 // invalid token is rejected before its body is read.
 func (x *gatewayRequest) authenticateBeforeBody() *apiError {
-	if e := x.endpoint; e.Token != docsgpt.PlaceBearer && e.Token != docsgpt.PlaceQuery {
+	if e := x.endpoint; e.Token != docsgpt.TokenBearer && e.Token != docsgpt.TokenQuery {
 		return nil
 	}
 	return x.authenticate()

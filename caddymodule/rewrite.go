@@ -24,7 +24,7 @@ func (x *gatewayRequest) rewrite() *apiError {
 	var in docsgpt.Binding
 	if b := x.key.Binding; b.Kind() == keys.AgentBinding {
 		in.Agent = b.Agent.Reveal()
-		if x.endpoint.Token == docsgpt.PlaceBearer || x.endpoint.AgentBearer {
+		if x.endpoint.Token == docsgpt.TokenBearer || x.endpoint.AgentBearer {
 			h["Authorization"] = []string{"Bearer " + in.Agent}
 		}
 	} else {

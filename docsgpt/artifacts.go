@@ -20,7 +20,7 @@ func (v *Version) artifactEndpoints() []Endpoint {
 	}
 	for i := range list {
 		e := &list[i]
-		e.Method, e.Group, e.Token, e.Shape = http.MethodGet, GroupArtifacts, PlaceQuery, ShapeJSON
+		e.Method, e.Group, e.Token, e.Shape = http.MethodGet, GroupArtifacts, TokenQuery, ShapeJSON
 		e.AgentQuery, e.AgentBearer = v.Artifacts == ArtifactsQuery, v.Artifacts == ArtifactsBearer
 		e.Agents, e.UnsupportedMessage = true, needsAgent
 		e.Params = []Param{conversation}

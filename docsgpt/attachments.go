@@ -22,7 +22,7 @@ func (v *Version) attachmentEndpoints() []Endpoint {
 	return []Endpoint{
 		{
 			Name: "store_attachment", Path: "/api/store_attachment", Method: http.MethodPost, Group: GroupAttachments,
-			Token: PlaceForm, Shape: ShapeJSON, Body: BodyForm, Fields: []Field{}, Files: maxFiles,
+			Token: TokenForm, Shape: ShapeJSON, Body: BodyForm, Fields: []Field{}, Files: maxFiles,
 			Agents: v.Attachments == AttachmentsAny, Sources: true, UnsupportedMessage: errNeedsSource,
 		},
 		{

@@ -28,11 +28,11 @@ type TokenLocation uint8
 
 // The token locations. A token in any other location is ignored.
 const (
-	PlaceBody   TokenLocation = iota // the field "api_key" of the JSON body
-	PlaceBearer                      // Authorization: Bearer
+	TokenBody   TokenLocation = iota // the field "api_key" of the JSON body
+	TokenBearer                      // Authorization: Bearer
 	TokenNone                        // the endpoint takes no token
-	PlaceForm                        // the field "api_key" of a form, or the query parameter of that name; exactly one of them
-	PlaceQuery                       // the query parameter "api_key", or Authorization: Bearer; exactly one of them
+	TokenForm                        // the field "api_key" of a form, or the query parameter of that name; exactly one of them
+	TokenQuery                       // the query parameter "api_key", or Authorization: Bearer; exactly one of them
 )
 
 // BodyKind is the kind of a request's body.
@@ -149,13 +149,13 @@ func (v *Version) endpoints() []Endpoint {
 	if v.OpenAI {
 		list = append(list, Endpoint{
 			Name: "completions", Path: "/v1/chat/completions", Method: http.MethodPost, Group: GroupOpenAI, Body: BodyJSON,
-			Class: ClassAnswer, Token: PlaceBearer, Shape: ShapeOpenAI, Fields: completionFields, Agents: true, UnsupportedMessage: needsAgent,
+			Class: ClassAnswer, Token: TokenBearer, Shape: ShapeOpenAI, Fields: completionFields, Agents: true, UnsupportedMessage: needsAgent,
 		})
 	}
 	if v.Models {
 		list = append(list, Endpoint{
 			Name: "models", Path: "/v1/models", Method: http.MethodGet, Group: GroupOpenAI,
-			Token: PlaceBearer, Shape: ShapeOpenAI, Agents: true, UnsupportedMessage: needsAgent,
+			Token: TokenBearer, Shape: ShapeOpenAI, Agents: true, UnsupportedMessage: needsAgent,
 		})
 	}
 	list = append(list, v.mcpEndpoints()...)

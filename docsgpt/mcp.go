@@ -31,7 +31,7 @@ func (v *Version) mcpEndpoints() []Endpoint {
 		return nil
 	}
 	say := Endpoint{
-		Name: "mcp", Path: "/mcp/", Method: http.MethodPost, Group: GroupMCP, Token: PlaceBearer, Shape: ShapeRPC,
+		Name: "mcp", Path: "/mcp/", Method: http.MethodPost, Group: GroupMCP, Token: TokenBearer, Shape: ShapeRPC,
 		Body: BodyJSON, Fields: mcpFields, Agents: true, UnsupportedMessage: needsAgent,
 		RequestHeaders: []string{HeaderSession, headerProtocol}, ResponseHeaders: []string{HeaderSession},
 	}
@@ -61,9 +61,9 @@ func NeedsSession() *Error {
 
 // mapMCPError maps an HTTP error of DocsGPT's MCP server, or returns nil where the status has its usual meaning. The
 // server does not check the credential before a tool is called, so a 400 does not refer to the credential.
-func mapMCPError(status int, said upstreamError) *Error {
+func mapMCPError(status int, reported upstreamError) *Error {
 	switch {
-	case status == http.StatusNotFound && strings.Contains(said.text, "ession"):
+	case status == http.StatusNotFound && strings.Contains(reported.text, "ession"):
 		return NoSession()
 	case status == http.StatusBadRequest:
 		return &Error{Status: status, Code: "bad_request", Message: msgNotAccepted}

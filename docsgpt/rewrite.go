@@ -124,7 +124,7 @@ func (b *Body) Rewrite(e *Endpoint, in Binding, owned bool) []byte {
 	if history {
 		out = append(appendName(out, "history"), e.defaultHistory...)
 	}
-	if e.Token == PlaceBody {
+	if e.Token == TokenBody {
 		switch {
 		case in.Agent != "":
 			out = appendText(appendName(out, "api_key"), in.Agent)

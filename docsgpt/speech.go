@@ -22,21 +22,21 @@ func (v *Version) speechEndpoints() []Endpoint {
 	}
 	keyed := v.Speech == SpeechKeyed
 	list := []Endpoint{{
-		Name: "tts", Path: "/api/tts", Token: PlaceQuery, Body: BodyJSON, Fields: ttsFields, AgentQuery: keyed,
+		Name: "tts", Path: "/api/tts", Token: TokenQuery, Body: BodyJSON, Fields: ttsFields, AgentQuery: keyed,
 	}}
 	if v.Speech != SpeechOut {
 		list = append(list,
-			Endpoint{Name: "stt", Path: "/api/stt", Token: PlaceForm, Body: BodyForm, Fields: speechFields, Files: 1},
+			Endpoint{Name: "stt", Path: "/api/stt", Token: TokenForm, Body: BodyForm, Fields: speechFields, Files: 1},
 			Endpoint{
-				Name: "stt_live_start", Path: "/api/stt/live/start", Token: PlaceQuery, Body: BodyJSON, Fields: liveFields,
+				Name: "stt_live_start", Path: "/api/stt/live/start", Token: TokenQuery, Body: BodyJSON, Fields: liveFields,
 				AgentQuery: true,
 			},
 			Endpoint{
-				Name: "stt_live_chunk", Path: "/api/stt/live/chunk", Token: PlaceForm, Body: BodyForm, Fields: chunkFields,
+				Name: "stt_live_chunk", Path: "/api/stt/live/chunk", Token: TokenForm, Body: BodyForm, Fields: chunkFields,
 				Files: 1,
 			},
 			Endpoint{
-				Name: "stt_live_finish", Path: "/api/stt/live/finish", Token: PlaceQuery, Body: BodyJSON,
+				Name: "stt_live_finish", Path: "/api/stt/live/finish", Token: TokenQuery, Body: BodyJSON,
 				Fields: finishFields, AgentQuery: true,
 			},
 		)

@@ -70,14 +70,14 @@ func ToolsNotAllowed() *Error {
 // A 400 or 401 never means that the client's key is invalid, since the gate has checked the key and the request: DocsGPT
 // returns them if it does not accept the gate's credential, and also while its database is unavailable.
 func MapError(e *Endpoint, status int, header http.Header, body []byte) *Error {
-	said := readError(body)
+	reported := readError(body)
 	if e.Shape == ShapeRPC {
-		if r := mapMCPError(status, said); r != nil {
+		if r := mapMCPError(status, reported); r != nil {
 			return r
 		}
 	}
 	if e.Group == GroupAttachments || e.Group == GroupArtifacts || e.Group == GroupSpeech {
-		if r := mapFileError(e, status, said); r != nil {
+		if r := mapFileError(e, status, reported); r != nil {
 			return r
 		}
 	}
@@ -92,14 +92,14 @@ func MapError(e *Endpoint, status int, header http.Header, body []byte) *Error {
 		r.RetryAfter = header.Get("Retry-After")
 	case status == http.StatusGatewayTimeout:
 		return TimedOut()
-	case status == http.StatusForbidden && strings.Contains(said.text, "origin"):
+	case status == http.StatusForbidden && strings.Contains(reported.text, "origin"):
 		r.Status, r.Code = status, "origin_not_allowed"
 		r.Message = msgOriginNotAllowed
-	case status == http.StatusBadRequest && e.Shape == ShapeOpenAI && strings.HasPrefix(said.kind, "invalid_request"):
+	case status == http.StatusBadRequest && e.Shape == ShapeOpenAI && strings.HasPrefix(reported.kind, "invalid_request"):
 		// On these endpoints DocsGPT distinguishes an invalid request from an invalid key, and clients depend on it.
 		r.Status, r.Code, r.Message = status, "bad_request", msgNotAccepted
-		if said.code == "context_length_exceeded" {
-			r.Code, r.Message = said.code, "The messages are too long for the model."
+		if reported.code == "context_length_exceeded" {
+			r.Code, r.Message = reported.code, "The messages are too long for the model."
 		}
 	case status == http.StatusBadRequest, status == http.StatusUnauthorized, status == http.StatusForbidden:
 		r.Code = CodeUpstreamRefused

@@ -7,8 +7,8 @@ import (
 
 // mapFileError maps an error of an endpoint for uploads, artifacts or speech, or returns nil where the status has its
 // usual meaning. These endpoints report an invalid credential only by 401, so a 400 is about the file.
-func mapFileError(e *Endpoint, status int, said upstreamError) *Error {
-	if strings.Contains(said.text, "origin") {
+func mapFileError(e *Endpoint, status int, reported upstreamError) *Error {
+	if strings.Contains(reported.text, "origin") {
 		return nil
 	}
 	r := &Error{Status: status}
@@ -24,7 +24,7 @@ func mapFileError(e *Endpoint, status int, said upstreamError) *Error {
 		r.Status, r.Code, r.Message = http.StatusBadGateway, CodeUpstreamError, "This file cannot be downloaded here."
 	case e.Group != GroupSpeech:
 		return nil
-	case status == http.StatusNotFound && strings.Contains(said.text, "disabled"):
+	case status == http.StatusNotFound && strings.Contains(reported.text, "disabled"):
 		r.Code, r.Message = "not_available", "Speech is not available on this server."
 	case status == http.StatusNotFound || status == http.StatusForbidden:
 		r.Status, r.Code, r.Message = http.StatusNotFound, "session_not_found", "There is no such transcription."

@@ -42,13 +42,13 @@ What the gate does for each version of DocsGPT, and what it knows about it. Set 
 ## docsgpt_version auto
 
 With ` + "`docsgpt_version auto`" + ` the gate asks DocsGPT once, when the configuration is loaded: without a credential, with GET
-only, for at most three seconds. The log has the version and the evidence for it. It asks the upstream of the first ` + "`docsgate`" + ` directive
-that has one; if none does, since ` + "`reverse_proxy`" + ` forwards the requests, add the address:
+only, for at most three seconds. The log has the version and the evidence for it. The gate asks the upstream of the first
+` + "`docsgate`" + ` directive that has one. If none does, since ` + "`reverse_proxy`" + ` forwards the requests, add the address:
 ` + "`docsgpt_version auto localhost:7091`" + `.
 
-If DocsGPT does not answer, or its version cannot be detected, the gate assumes the version that it detected last (it is kept
-in Caddy's storage), or else the newest one, and logs a warning: the gate can start before DocsGPT.
-If two versions cannot be distinguished, the gate assumes the older one. Set yours if you need what only the newer one has.
+If DocsGPT does not answer, or its version cannot be detected, the gate assumes the version that it detected last (it is
+kept in Caddy's storage), or else the newest one, and logs a warning: the gate can start before DocsGPT. If two versions
+cannot be distinguished, the gate assumes the older one. Set yours if you need what only the newer one has.
 
 `
 

@@ -193,7 +193,7 @@ func faults(s setup, client, forwarded *view) (faults []string) {
 
 // injected checks the fields that the gate adds, and returns their names.
 func injected(s setup, v *view, wrong func(string, ...any)) (names []string) {
-	inBody := s.endpoint.Token == docsgpt.PlaceBody
+	inBody := s.endpoint.Token == docsgpt.TokenBody
 	switch key, ok := stringOf(v.APIKey); {
 	case inBody && s.in.Agent != "":
 		names = append(names, `"api_key"`)
