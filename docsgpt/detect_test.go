@@ -76,7 +76,7 @@ func TestDetectEveryVersion(t *testing.T) {
 				t.Errorf("taken for %s, from %s", found, found.From)
 			}
 			if found.From == "" {
-				t.Error("it is not told from what")
+				t.Error("the evidence is missing")
 			}
 		})
 	}

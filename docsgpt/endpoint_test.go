@@ -152,7 +152,7 @@ func TestVersionFieldsAreComplete(t *testing.T) {
 		}
 		for _, e := range v.endpoints() {
 			if (!e.Agents || !e.Sources) && e.Token != TokenNone && !strings.HasSuffix(e.UnsupportedMessage, ".") {
-				t.Errorf("%s %s: a binding is refused without a sentence", name, e.Name)
+				t.Errorf("%s %s: an unsupported binding has no message", name, e.Name)
 			}
 			if e.Body != BodyNone && e.Fields == nil {
 				t.Errorf("%s %s: a body without an allow-list", name, e.Name)
@@ -228,7 +228,7 @@ func TestCheckSource(t *testing.T) {
 			t.Errorf("%s: two sources: %v", version, err)
 		}
 		if v.CheckSources(0) == nil || v.CheckSources(1) != nil {
-			t.Errorf("%s: none must be refused, and one accepted", version)
+			t.Errorf("%s: no source must be rejected, and one accepted", version)
 		}
 	}
 }

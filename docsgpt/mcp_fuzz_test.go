@@ -46,7 +46,7 @@ func FuzzCall(f *testing.F) {
 		}
 		if no := b.CheckCall(&call); no != nil {
 			if answer := ShapeRPC.AppendError(nil, no, "r"); !jsontext.Value(answer).IsValid() {
-				t.Errorf("%q is refused with %s", text, answer)
+				t.Errorf("%q is rejected with %s", text, answer)
 			}
 			return
 		}

@@ -20,7 +20,7 @@ func mcpEndpoint(t *testing.T) *Endpoint {
 }
 
 // passCall passes a body through the gate's steps and returns what is forwarded, or the code of the error.
-func passCall(e *Endpoint, text string) (forwarded, refused string) {
+func passCall(e *Endpoint, text string) (forwarded, code string) {
 	var b Body
 	if err := b.Parse(e, []byte(text)); err != nil {
 		return "", "parse"
@@ -66,8 +66,8 @@ func TestCheckCallAccepts(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got, refused := passCall(e, c.body); got != c.want || refused != "" {
-				t.Errorf("got %s %s, want %s", got, refused, c.want)
+			if got, code := passCall(e, c.body); got != c.want || code != "" {
+				t.Errorf("got %s %s, want %s", got, code, c.want)
 			}
 		})
 	}
@@ -101,8 +101,8 @@ func TestCheckCallRejects(t *testing.T) {
 		"params of ping":      {`{"jsonrpc":"2.0","id":1,"method":"ping","params":{"a":1}}`, "bad_params"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got, refused := passCall(e, c.body); refused != c.want {
-				t.Errorf("got %q and %s, want %q", refused, got, c.want)
+			if got, code := passCall(e, c.body); code != c.want {
+				t.Errorf("got %q and %s, want %q", code, got, c.want)
 			}
 		})
 	}

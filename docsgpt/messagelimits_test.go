@@ -172,7 +172,7 @@ func TestMessageAndTextLimits(t *testing.T) {
 func TestLimitsValidate(t *testing.T) {
 	for _, l := range []Limits{{HistoryEntries: -1}, {HistorySize: -1}, {Messages: -1}, {MessagesSize: -1}, {TextSize: -1}} {
 		if l.Validate() == nil {
-			t.Errorf("%+v counts as valid", l)
+			t.Errorf("%+v is accepted", l)
 		}
 	}
 	if err := (Limits{}).Validate(); err != nil {

@@ -72,6 +72,6 @@ func TestAllowingAFieldKeepsItsChecks(t *testing.T) {
 		t.Fatal(err)
 	}
 	if b.Session() != "s" {
-		t.Error("a transcription is not looked at any more once its member's name is allowed")
+		t.Error("a transcription is not checked if its field is allowed")
 	}
 }

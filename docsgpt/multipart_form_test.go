@@ -151,7 +151,7 @@ func TestReadFormForwardsFieldsAndFiles(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for how, body := range map[string]io.Reader{
-				"at once": strings.NewReader(c.body), "byte by byte": iotest.OneByteReader(strings.NewReader(c.body)),
+				"in one read": strings.NewReader(c.body), "byte by byte": iotest.OneByteReader(strings.NewReader(c.body)),
 			} {
 				got, f, err := gateForm(t, c.e, body)
 				if err != nil {
@@ -251,7 +251,7 @@ func TestReadFormRejectsAmbiguousForms(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for how, body := range map[string]io.Reader{
-				"at once": strings.NewReader(c.body), "byte by byte": iotest.OneByteReader(strings.NewReader(c.body)),
+				"in one read": strings.NewReader(c.body), "byte by byte": iotest.OneByteReader(strings.NewReader(c.body)),
 			} {
 				if got, _, err := gateForm(t, c.e, body); !errors.Is(err, c.want) {
 					t.Errorf("%s: got %v and %q, want %v", how, err, got, c.want)

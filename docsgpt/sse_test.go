@@ -63,7 +63,7 @@ func TestSSEFilterByteByByte(t *testing.T) {
 		t.Errorf("got\n%s", got)
 	}
 	if strings.Join(told, " ") != "c-1 c-1" {
-		t.Errorf("conversations told: %v", told)
+		t.Errorf("conversations: %v", told)
 	}
 }
 
@@ -135,7 +135,7 @@ func TestSSEFilterDropsIncompleteEvent(t *testing.T) {
 		t.Errorf("got %q, %v", out, err)
 	}
 	if f.Done() {
-		t.Error("an unfinished event counts as the end")
+		t.Error("an incomplete event ends the stream")
 	}
 }
 
@@ -144,7 +144,7 @@ func TestSSEFilterMaxEvent(t *testing.T) {
 	piece := bytes.Repeat([]byte("x"), 1<<20)
 	for range MaxEvent >> 20 {
 		if _, err := f.Filter(nil, piece); err != nil {
-			t.Fatalf("refused below the limit: %v", err)
+			t.Fatalf("rejected below the limit: %v", err)
 		}
 	}
 	if _, err := f.Filter(nil, piece); err == nil {
@@ -174,7 +174,7 @@ func FuzzEvents(f *testing.F) {
 			rest = rest[n:]
 		}
 		if !bytes.Equal(got, want) {
-			t.Fatalf("in pieces of %d: %q\nat once: %q", cut, got, want)
+			t.Fatalf("in chunks of %d: %q\nin one chunk: %q", cut, got, want)
 		}
 		if pieces.Done() != whole.Done() {
 			t.Fatal("the end depends on the pieces")

@@ -192,7 +192,7 @@ func TestDialectsTruncated(t *testing.T) {
 					t.Fatalf("cut at %d: got %q", cut, out)
 				}
 				if f.Done() {
-					t.Fatalf("cut at %d: counts as whole", cut)
+					t.Fatalf("cut at %d: is reported as complete", cut)
 				}
 				spoke := strings.Contains(string(out), `"answer"`)
 				if f.HasText() != spoke {
@@ -244,7 +244,7 @@ func TestLargeEvents(t *testing.T) {
 	stream := "id: 0\ndata: " + strings.Join(events, "\n\n: keepalive\n\nid: 1\ndata: ") + "\n\n"
 	whole := relayedOf(events)
 	for name, size := range map[string]func() int{
-		"at once":            func() int { return len(stream) },
+		"in one chunk":       func() int { return len(stream) },
 		"as sockets give it": func() int { return 4096 },
 		"odd":                func() int { return 4093 },
 		"small":              func() int { return 61 },

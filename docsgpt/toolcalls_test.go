@@ -171,7 +171,7 @@ func FuzzToolCalls(f *testing.F) {
 			return // a byte order mark comes whole
 		}
 		if (wantErr == nil) != (gotErr == nil) || !bytes.Equal(got, want) {
-			t.Fatalf("in pieces: %q, %v\nat once: %q, %v", got, gotErr, want, wantErr)
+			t.Fatalf("in chunks: %q, %v\nin one chunk: %q, %v", got, gotErr, want, wantErr)
 		}
 		// The output reports no call to a client that parses it by the standard.
 		for event := range strings.SplitSeq(string(want), "\n\n") {

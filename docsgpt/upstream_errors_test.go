@@ -127,7 +127,7 @@ func TestBearerToken(t *testing.T) {
 		t.Error("two headers count as a token")
 	}
 	if _, ok := BearerToken(http.Header{}); ok {
-		t.Error("no header counts as a token")
+		t.Error("a token without a header")
 	}
 }
 

@@ -45,7 +45,7 @@ func TestFeedbackOfEachVersion(t *testing.T) {
 		return sent
 	}
 	if len(want) != len(VersionNames()) {
-		t.Errorf("%d versions are told of, of %d", len(want), len(VersionNames()))
+		t.Errorf("%d of %d versions are covered", len(want), len(VersionNames()))
 	}
 	for name, w := range want {
 		t.Run(name, func(t *testing.T) {

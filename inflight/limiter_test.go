@@ -107,7 +107,7 @@ func TestLimiterKeepsNoState(t *testing.T) {
 	}
 	l.empty(t)
 	if len(l.spareEntries) > maxSpareEntries || len(l.spareGroups) > maxSpareGroups {
-		t.Errorf("%d entries, %d groups are kept", len(l.spareEntries), len(l.spareGroups))
+		t.Errorf("%d entries, %d groups are pooled", len(l.spareEntries), len(l.spareGroups))
 	}
 }
 

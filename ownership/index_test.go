@@ -72,7 +72,7 @@ func TestEvictsLeastRecentlyUsed(t *testing.T) {
 		"0": true, "1": true, "2": false, "3": false, "4": true, "9": true, "new 1": true, "new 2": true,
 	} {
 		if got := c.Owns(OwnerOf("key"), Conversation, conversation); got != want {
-			t.Errorf("conversation %s: remembered is %v, want %v", conversation, got, want)
+			t.Errorf("conversation %s: known is %v, want %v", conversation, got, want)
 		}
 	}
 }
@@ -95,7 +95,7 @@ func TestIndexIsBounded(t *testing.T) {
 				}
 			}
 			if remembered != size {
-				t.Errorf("%d conversations are remembered, want %d", remembered, size)
+				t.Errorf("%d conversations are known, want %d", remembered, size)
 			}
 		})
 	}
@@ -146,11 +146,11 @@ func TestEvictionLargestOwnerFirst(t *testing.T) {
 		}
 	}
 	if !b.Owns(third, Attachment, "one") {
-		t.Error("a newcomer is forgotten at once")
+		t.Error("a new resource is evicted immediately")
 	}
 	for i, want := range map[int]bool{0: false, 10*size - 60: false, 10*size - 59: true, 10*size - 1: true} {
 		if got := b.Owns(greedy, Session, fmt.Sprint("session ", i)); got != want {
-			t.Errorf("session %d: remembered is %v, want %v", i, got, want)
+			t.Errorf("session %d: known is %v, want %v", i, got, want)
 		}
 	}
 }
@@ -164,7 +164,7 @@ func TestEvictionManyOwners(t *testing.T) {
 	}
 	for i := range 3 * size {
 		if got, want := b.Owns(OwnerOf(fmt.Sprint(i)), Conversation, fmt.Sprint(i)), i >= 2*size; got != want {
-			t.Errorf("conversation %d: remembered is %v, want %v", i, got, want)
+			t.Errorf("conversation %d: known is %v, want %v", i, got, want)
 		}
 	}
 }

@@ -40,7 +40,7 @@ func text(n int) []byte {
 func TestReadBody(t *testing.T) {
 	const limit = 6 << 20
 	readers := map[string]func(io.Reader) io.Reader{
-		"at once":           func(r io.Reader) io.Reader { return r },
+		"in one read":       func(r io.Reader) io.Reader { return r },
 		"end with the data": iotest.DataErrReader,
 		"in halves":         iotest.HalfReader,
 		"byte by byte":      iotest.OneByteReader,

@@ -56,7 +56,7 @@ func TestReleasedBuffersAreReused(t *testing.T) {
 func TestEverySizeIsPooled(t *testing.T) {
 	for _, size := range []int{smallBuffer + 1, smallBuffer + 5000, 2 * smallBuffer} {
 		if b := NewBuffer(size); cap(b.Bytes) <= maxPooledSmall {
-			t.Errorf("one for %d bytes has room for %d, so it is kept among the small ones", size, cap(b.Bytes))
+			t.Errorf("a buffer for %d bytes has a capacity of %d and is pooled as a small one", size, cap(b.Bytes))
 		}
 	}
 }
@@ -91,7 +91,7 @@ func TestReadersKeepBuffer(t *testing.T) {
 				t.Errorf("the second reader gives %.40q..., %v", got, err)
 			}
 			if refs := b.refs.Load(); refs != 1 {
-				t.Errorf("the buffer is held %d times, want once, by the second reader", refs)
+				t.Errorf("the buffer has %d references, want 1, of the second reader", refs)
 			}
 			if err := second.Close(); err != nil {
 				t.Error(err)
@@ -109,7 +109,7 @@ func TestReaderDoubleClose(t *testing.T) {
 		}
 	}
 	if refs := b.refs.Load(); refs != 1 {
-		t.Errorf("the buffer is held %d times, want once, by its maker", refs)
+		t.Errorf("the buffer has %d references, want 1, of its creator", refs)
 	}
 	b.Release()
 }
@@ -178,10 +178,10 @@ func TestBufferSizes(t *testing.T) {
 		before, last = size, place
 	}
 	if _, place := bufferSize(largeBuffer); place != sizes-1 {
-		t.Errorf("the largest one that is kept has place %d", place)
+		t.Errorf("the largest pooled buffer has index %d", place)
 	}
 	if _, place := bufferSize(largeBuffer + 1); place < sizes {
-		t.Errorf("one that is not kept has place %d", place)
+		t.Errorf("a buffer that is not pooled has index %d", place)
 	}
 	// A pooled buffer is found again, and is not used for a larger size.
 	for _, bytes := range []int{1, smallBuffer + 1, maxPooledSmall, maxPooledSmall + 1, 20 << 10, 20<<10 + 1, 1 << 20, largeBuffer} {

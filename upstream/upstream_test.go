@@ -203,7 +203,7 @@ func TestSendReusesConnections(t *testing.T) {
 		all.Wait()
 	}
 	if made.Load() != clients {
-		t.Errorf("%d connections for %d requests at once", made.Load(), clients)
+		t.Errorf("%d connections for %d concurrent requests", made.Load(), clients)
 	}
 }
 

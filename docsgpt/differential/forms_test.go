@@ -243,7 +243,7 @@ func FuzzForms(f *testing.F) {
 
 // The seeds are useful only if some are accepted and some are rejected.
 func TestFormSeedsCoverEveryEndpoint(t *testing.T) {
-	through, refused := map[string]int{}, 0
+	through, rejected := map[string]int{}, 0
 	for _, seed := range formSeeds {
 		names := checkForm(t, plainForm, wholeForm(seed, formSeeds[2]))
 		names = append(names, checkForm(t, plainForm, wholeForm(seed, clientField(`name="file"; filename="b"`, "x"), formSeeds[5], formSeeds[6]))...)
@@ -252,7 +252,7 @@ func TestFormSeedsCoverEveryEndpoint(t *testing.T) {
 			through[name]++
 		}
 		if len(names) == 0 {
-			refused++
+			rejected++
 		}
 	}
 	for _, e := range formEndpoints(t) {
@@ -260,10 +260,10 @@ func TestFormSeedsCoverEveryEndpoint(t *testing.T) {
 			t.Errorf("%d seeds get through %s", through[e.Name], e.Name)
 		}
 	}
-	if refused < len(formSeeds)/4 {
-		t.Errorf("%d of %d seeds are refused everywhere", refused, len(formSeeds))
+	if rejected < len(formSeeds)/4 {
+		t.Errorf("%d of %d seeds are rejected everywhere", rejected, len(formSeeds))
 	}
-	t.Logf("of %d seeds %d are refused everywhere; let through: %v", len(formSeeds), refused, through)
+	t.Logf("of %d seeds %d are rejected everywhere; accepted: %v", len(formSeeds), rejected, through)
 }
 
 // Forms that are composed of the seeds' parts, intact and damaged.

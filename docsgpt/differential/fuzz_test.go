@@ -163,14 +163,14 @@ func FuzzHistory(f *testing.F) {
 
 // The seeds are useful only if they reach every setup, and if some of them are rejected everywhere.
 func TestSeedsCoverEverySetup(t *testing.T) {
-	counts, refused := map[string]int{}, 0
+	counts, rejected := map[string]int{}, 0
 	for _, seed := range seeds {
 		through := check(t, []byte(seed))
 		for _, name := range through {
 			counts[name]++
 		}
 		if len(through) == 0 {
-			refused++
+			rejected++
 		}
 	}
 	for _, s := range setups {
@@ -178,8 +178,8 @@ func TestSeedsCoverEverySetup(t *testing.T) {
 			t.Errorf("no seed gets through %s", s.name)
 		}
 	}
-	if refused < len(seeds)/4 {
-		t.Errorf("%d of %d seeds are refused everywhere", refused, len(seeds))
+	if rejected < len(seeds)/4 {
+		t.Errorf("%d of %d seeds are rejected everywhere", rejected, len(seeds))
 	}
 }
 
@@ -197,7 +197,7 @@ func TestPropertyChecksDetectFaults(t *testing.T) {
 		"an answer changed": {
 			"1.1 stream, agent, owned false", `{"question":"q","history":[{"prompt":"p","response":"s"}],` + agent + `}`, "the history is",
 		},
-		"a number changed":     {"1.1 completions, agent, owned false", `{"messages":[],"n":1}`, `member "n" is`},
+		"a number changed":     {"1.1 completions, agent, owned false", `{"messages":[],"n":1}`, `field "n" is`},
 		"a pair is lost":       {"1.1 stream, agent, owned false", `{"question":"q","history":[],` + agent + `}`, "the history is"},
 		"a pair too many":      {"1.1 stream, agent, owned false", `{"question":"q","history":[{"prompt":"p","response":"r"},{"prompt":"p","response":"r"}],` + agent + `}`, "the history is"},
 		"something in a pair":  {"1.1 stream, agent, owned false", `{"question":"q","history":[{"x":1,"prompt":"p","response":"r"}],` + agent + `}`, "more than pairs"},

@@ -185,7 +185,7 @@ func faults(s setup, client, forwarded *view) (faults []string) {
 	names = append(names, kept(s, client, forwarded, wrong)...)
 	for _, name := range forwarded.Names {
 		if !slices.Contains(names, name) {
-			wrong("member %s should not be there", name)
+			wrong("field %s should not be there", name)
 		}
 	}
 	return faults
@@ -246,11 +246,11 @@ func kept(s setup, client, forwarded *view, wrong func(string, ...any)) (names [
 			}
 			continue
 		case sent && (!there || got != want):
-			wrong("member %s is %s, but the client sent %s", name, got, want)
+			wrong("field %s is %s, but the client sent %s", name, got, want)
 		case !sent && there && (m.Name != "history" || got != defaultHistory):
-			wrong("member %s was not sent, but is %s", name, got)
+			wrong("field %s was not sent, but is %s", name, got)
 		case !sent && m.Required:
-			wrong("member %s is required, but was not sent", name)
+			wrong("field %s is required, but was not sent", name)
 		}
 		names = append(names, name)
 	}
