@@ -39,7 +39,7 @@ func Tracked() int {
 }
 
 // ResetInFlight resets the counts for configurations that are loaded later, since abandoned answers of other tests count for
-// a minute.
+// some time.
 func ResetInFlight() { inFlight = new(inflight.Limiter) }
 
 // InFlight returns the requests in flight and waiting at an upstream, by class.
