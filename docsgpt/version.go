@@ -130,7 +130,7 @@ type Version struct {
 // Default is the version that is assumed if none is configured: the newest known one.
 const Default = "1.1"
 
-// Auto stands in place of a version's name and means that the version is detected, see [Detect].
+// Auto is the value to specify in place of a version if the version is to be detected, see [Detect].
 const Auto = "auto"
 
 // noHistory is the history that is added to requests without one, where DocsGPT requires it.
