@@ -206,7 +206,7 @@ describe('appearance of the console', () => {
     await page.getByText('Enter other source IDs').click();
     await page.getByLabel('Source IDs').fill(`${HOSTILE.join('\n')}\n${long}`);
     await page.getByRole('button', { name: 'Create key' }).click();
-    await page.getByText('At most 200 characters, these are 10002.').waitFor();
+    await page.getByText('Must have at most 200 characters, but has 10002.').waitFor();
     await assertAppearance(page, ['light']);
     await page.getByRole('textbox', { name: 'Name' }).fill('Short');
     await page.getByRole('button', { name: 'Create key' }).click();
