@@ -22,7 +22,7 @@ type rawRequest struct {
 	conn net.Conn
 }
 
-// writeHeader sends a head, with a length, and the begin of a body.
+// begin sends a header with a length, and the beginning of a body.
 func (g *gate) begin(path string, length int, body string, headers ...string) *rawRequest {
 	g.t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(g.urls[0], "http://"))
@@ -176,7 +176,7 @@ func (c *trickle) rejected(t *testing.T) reply {
 	return r
 }
 
-// afterWrite ends all, and waits until they have.
+// end cancels all requests and waits for them.
 func (c *trickle) end() {
 	c.stop()
 	c.group.Wait()
