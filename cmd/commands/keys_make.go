@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
+	"github.com/docsgate/docsgate/internal/duration"
 	"github.com/docsgate/docsgate/keys"
 )
 
@@ -93,7 +94,7 @@ If the connection to the gate fails, the same request is retried once; that neve
 			if m.text == "" {
 				continue
 			}
-			at, err := parseTime(m.text, now)
+			at, err := duration.ParseTime(m.text, now)
 			if err != nil {
 				return failf(exitUsage, "--%s: %w", m.flag, err)
 			}
@@ -142,7 +143,7 @@ next request on. "keys show" shows whether the previous token is still used.`,
 		ValidArgsFunction: where.completeKeys("active", "disabled", "expired", "not_yet_valid"),
 	}
 	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
-		if _, err := parseDuration(grace); err != nil {
+		if _, err := duration.Parse(grace); err != nil {
 			return exit(cmd, failf(exitUsage, "--grace: %w", err))
 		}
 		return nil
@@ -152,7 +153,7 @@ next request on. "keys show" shows whether the previous token is still used.`,
 		if err != nil {
 			return err
 		}
-		span, err := parseDuration(grace)
+		span, err := duration.Parse(grace)
 		if err != nil {
 			return err
 		}

@@ -6,13 +6,12 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"regexp"
-	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	"github.com/docsgate/docsgate/console/keyservice"
+	"github.com/docsgate/docsgate/internal/duration"
 	"github.com/docsgate/docsgate/keys"
 	"github.com/docsgate/docsgate/keys/keyindex"
 	"github.com/docsgate/docsgate/keys/registry"
@@ -327,21 +326,14 @@ func (a *api) rotateKey(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
-// gracePattern is the pattern of a grace period in openapi.json. It allows at most 30 days.
-var gracePattern = regexp.MustCompile(`^((30|[12]?[0-9])d|720h(0m0s)?|` +
-	`(7[01][0-9]|[1-6]?[0-9]{1,2})h([0-5]?[0-9]m([0-5]?[0-9]s)?)?|[1-3]?[0-9]{1,4}m([0-5]?[0-9]s)?|[0-9]{1,6}s)$`)
-
 // parseGrace parses a grace period; nil: none.
 func parseGrace(text *string) (time.Duration, error) {
 	if text == nil {
 		return 0, nil
 	}
-	if gracePattern.MatchString(*text) {
-		if days, ok := strings.CutSuffix(*text, "d"); ok {
-			n, err := strconv.Atoi(days)
-			return time.Duration(n) * 24 * time.Hour, err
-		}
-		return time.ParseDuration(*text)
+	grace, err := duration.Parse(*text)
+	if err != nil || grace > registry.MaxGrace {
+		return 0, invalid([]fieldError{{"grace", "/grace", "must be a duration such as 24h, 1h30m, 7d or 2w, at most 30d"}})
 	}
-	return 0, invalid([]fieldError{{"grace", "/grace", "must be a duration such as 24h, 1h30m or 7d, at most 30d"}})
+	return grace, nil
 }

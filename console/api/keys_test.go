@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/docsgate/docsgate/internal/duration"
 	"github.com/docsgate/docsgate/keys"
 	"github.com/docsgate/docsgate/keys/registry"
 )
@@ -356,14 +357,15 @@ func TestApplyPending(t *testing.T) {
 
 func TestGrace(t *testing.T) {
 	place := []string{"components", "schemas", "Rotation", "properties", "grace", "pattern"}
-	if got, _ := documentSchemas(t).at(t, place...); got != gracePattern.String() {
+	if got, _ := documentSchemas(t).at(t, place...); got != duration.Pattern {
 		t.Errorf("openapi.json has another pattern: %v", got)
 	}
 	for text, want := range map[string]time.Duration{
 		"0s": 0, "0d": 0, "24h": 24 * time.Hour, "7d": 7 * 24 * time.Hour, "30d": registry.MaxGrace, "1h30m": 90 * time.Minute,
 		"720h0m0s": registry.MaxGrace, "168h0m0s": 168 * time.Hour, "100h30m5s": 100*time.Hour + 30*time.Minute + 5*time.Second,
 		"30m15s": 30*time.Minute + 15*time.Second, "719h59m59s": registry.MaxGrace - time.Second, "43d": -1, "721h": -1, "720h1m": -1,
-		"1.5h": -1, "+1h": -1, "-1h": -1, "0": -1, "1w": -1, "d": -1, "1h ": -1, "43201m": -1,
+		"1.5h": 90 * time.Minute, "+1h": -1, "-1h": -1, "0": 0, "1w": 7 * 24 * time.Hour, "2w": 14 * 24 * time.Hour, "d": -1, "1h ": -1,
+		"43200m": registry.MaxGrace, "2592000s": registry.MaxGrace, "43201m": -1, "5w": -1, "1y": -1,
 	} {
 		if got, err := parseGrace(&text); (err != nil) != (want < 0) || err == nil && got != want {
 			t.Errorf("%q: %s, %v", text, got, err)

@@ -145,7 +145,7 @@ func parseCreateForm(f url.Values) (d createForm, picked []string) {
 // times parses the time limits and sets their errors.
 func (d *createForm) times(now time.Time) (notBefore, expires time.Time) {
 	var ok bool
-	if notBefore, ok = parseField(d.NotBefore); !ok {
+	if notBefore, ok = parseField(d.NotBefore, now); !ok {
 		d.Wrong["not_before"] = errTimeFormat
 	}
 	lifetime, _ := findOption(lifetimes, d.Lifetime)
@@ -159,7 +159,7 @@ func (d *createForm) times(now time.Time) (notBefore, expires time.Time) {
 	case lifetime.Value == customChoice && d.Expires == "":
 		d.Wrong["expires"] = "Enter the date and time at which the key expires."
 	case lifetime.Value == customChoice:
-		if expires, ok = parseField(d.Expires); !ok {
+		if expires, ok = parseField(d.Expires, now); !ok {
 			d.Wrong["expires"] = errTimeFormat
 		}
 	}

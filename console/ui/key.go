@@ -82,8 +82,8 @@ func (p *Page) update(w http.ResponseWriter, r *http.Request) error {
 	if e.Name != e.WasName {
 		change.Name = &e.Name
 	}
-	change.NotBefore = e.time("not_before", e.NotBefore, e.WasNotBefore)
-	change.Expires = e.time("expires", e.Expires, e.WasExpires)
+	change.NotBefore = e.time("not_before", e.NotBefore, e.WasNotBefore, p.now())
+	change.Expires = e.time("expires", e.Expires, e.WasExpires, p.now())
 	if len(e.Wrong) > 0 {
 		return p.renderKey(w, r, http.StatusUnprocessableEntity, k, e)
 	}
@@ -102,12 +102,12 @@ func (p *Page) update(w http.ResponseWriter, r *http.Request) error {
 }
 
 // time returns the new value of a field, or nil if it is unchanged or invalid. It sets the error of an invalid one.
-func (e *editForm) time(field, text, was string) *time.Time {
+func (e *editForm) time(field, text, was string, now time.Time) *time.Time {
 	// A browser may omit zero seconds.
 	if text == was || text+":00" == was {
 		return nil
 	}
-	t, ok := parseField(text)
+	t, ok := parseField(text, now)
 	if !ok {
 		e.Wrong[field] = errTimeFormat
 		return nil

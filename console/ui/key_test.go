@@ -123,23 +123,47 @@ func TestKeysOfOtherFeedsAreReadOnly(t *testing.T) {
 	}
 }
 
+func TestTimeFormats(t *testing.T) {
+	w := newTestServer(t)
+	id, _ := w.makeUsual()
+	for _, c := range []struct {
+		text string
+		want time.Time
+	}{
+		{"90d", start.Add(90 * 24 * time.Hour)},
+		{"2w", start.Add(14 * 24 * time.Hour)},
+		{"1y", start.Add(365 * 24 * time.Hour)},
+		{"2100-01-31T09:00:00+01:00", time.Date(2100, 1, 31, 8, 0, 0, 0, time.UTC)},
+		{"2100-01-31T09:00", time.Date(2100, 1, 31, 9, 0, 0, 0, time.UTC)},
+		{"2100-01-31", time.Date(2100, 1, 31, 0, 0, 0, 0, time.UTC)},
+	} {
+		w.leadsTo(w.edit(id, "expires", c.text), "/keys/"+id+"?done=changed")
+		if got := w.desk.Store.Get(id).Expires; !got.Equal(c.want) {
+			t.Errorf("%s: %v, want %v", c.text, got, c.want)
+		}
+	}
+}
+
 func TestRotate(t *testing.T) {
 	for name, tc := range map[string]struct {
 		form  []string
 		grace time.Duration // of the old token
 		wrong string
 	}{
-		"not at all":           {[]string{"grace", "0"}, 0, ""},
-		"an hour":              {[]string{"grace", "1h"}, time.Hour, ""},
-		"a month":              {[]string{"grace", "30d"}, 30 * 24 * time.Hour, ""},
-		"own hours":            {[]string{"grace", "own", "amount", "36", "unit", "h"}, 36 * time.Hour, ""},
-		"own days":             {[]string{"grace", "own", "amount", "1.5", "unit", "d"}, 36 * time.Hour, ""},
-		"too long":             {[]string{"grace", "own", "amount", "31", "unit", "d"}, 0, "30 days at most"},
-		"far too long":         {[]string{"grace", "own", "amount", "1e300", "unit", "d"}, 0, "30 days at most"},
-		"less than nothing":    {[]string{"grace", "own", "amount", "-1", "unit", "d"}, 0, "30 days at most"},
-		"no number":            {[]string{"grace", "own", "amount", "NaN", "unit", "d"}, 0, "30 days at most"},
-		"no choice":            {nil, 0, "Choose a grace period"},
-		"a number, not chosen": {[]string{"grace", "24h", "amount", "3"}, 0, `choose "Custom"`},
+		"not at all":             {[]string{"grace", "0"}, 0, ""},
+		"an hour":                {[]string{"grace", "1h"}, time.Hour, ""},
+		"a month":                {[]string{"grace", "30d"}, 30 * 24 * time.Hour, ""},
+		"own hours":              {[]string{"grace", "own", "custom", "36h"}, 36 * time.Hour, ""},
+		"own days":               {[]string{"grace", "own", "custom", "1.5d"}, 36 * time.Hour, ""},
+		"own weeks":              {[]string{"grace", "own", "custom", "2w"}, 14 * 24 * time.Hour, ""},
+		"own minutes":            {[]string{"grace", "own", "custom", " 43200m "}, 30 * 24 * time.Hour, ""},
+		"no unit":                {[]string{"grace", "own", "custom", "3"}, 0, "30 days at most"},
+		"too long":               {[]string{"grace", "own", "custom", "31d"}, 0, "30 days at most"},
+		"far too long":           {[]string{"grace", "own", "custom", "1e300d"}, 0, "30 days at most"},
+		"less than nothing":      {[]string{"grace", "own", "custom", "-1d"}, 0, "30 days at most"},
+		"not a number":           {[]string{"grace", "own", "custom", "NaNd"}, 0, "30 days at most"},
+		"no choice":              {nil, 0, "Choose a grace period"},
+		"a duration, not chosen": {[]string{"grace", "24h", "custom", "3d"}, 0, `choose "Custom"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newTestServer(t)

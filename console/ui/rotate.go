@@ -2,24 +2,24 @@ package ui
 
 import (
 	"errors"
-	"math"
 	"net/http"
-	"strconv"
+	"strings"
 	"time"
 
 	"github.com/docsgate/docsgate/console/keyservice"
+	"github.com/docsgate/docsgate/internal/duration"
 	"github.com/docsgate/docsgate/keys/registry"
 )
 
 // rotateForm is the form to rotate a key.
 type rotateForm struct {
-	Row          row
-	Nonce        string
-	Grace        string // value of one of the Choices
-	Amount, Unit string // of a custom grace period: a number, and "h" or "d"
-	Choices      []formOption
-	Wrong        string
-	Alert        string
+	Row     row
+	Nonce   string
+	Grace   string // value of one of the Choices
+	Custom  string // a custom grace period
+	Choices []formOption
+	Wrong   string
+	Alert   string
 }
 
 func rotatePurpose(id string) string { return "rotate " + id }
@@ -29,7 +29,7 @@ func (p *Page) rotateConfirm(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	p.renderRotation(w, r, http.StatusOK, k, rotateForm{Grace: "24h", Unit: "d"})
+	p.renderRotation(w, r, http.StatusOK, k, rotateForm{Grace: "24h"})
 	return nil
 }
 
@@ -46,7 +46,7 @@ func (p *Page) rotate(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	o := rotateForm{Grace: r.PostForm.Get("grace"), Amount: r.PostForm.Get("amount"), Unit: r.PostForm.Get("unit")}
+	o := rotateForm{Grace: r.PostForm.Get("grace"), Custom: strings.TrimSpace(r.PostForm.Get("custom"))}
 	grace, wrong := o.span()
 	if o.Wrong = wrong; wrong != "" {
 		p.renderRotation(w, r, http.StatusUnprocessableEntity, k, o)
@@ -86,18 +86,14 @@ func (o *rotateForm) span() (grace time.Duration, wrong string) {
 		return 0, "Choose a grace period for the previous token."
 	}
 	if c.Value != customChoice {
-		if o.Amount != "" { // entered without selecting "Custom"
-			return 0, `To use this number, choose "Custom", or clear the number.`
+		if o.Custom != "" { // entered without selecting "Custom"
+			return 0, `To use this duration, choose "Custom", or clear it.`
 		}
 		return c.span, ""
 	}
-	unit := time.Hour
-	if o.Unit == "d" {
-		unit = day
+	grace, err := duration.Parse(o.Custom)
+	if err != nil || grace > registry.MaxGrace {
+		return 0, "Enter a duration such as 36h, 10d or 2w, 30 days at most."
 	}
-	n, err := strconv.ParseFloat(o.Amount, 64)
-	if err != nil || math.IsNaN(n) || n < 0 || n*unit.Hours() > registry.MaxGrace.Hours() {
-		return 0, "Enter a number of hours or days, 30 days at most."
-	}
-	return time.Duration(n * float64(unit)).Truncate(time.Second), ""
+	return grace, ""
 }

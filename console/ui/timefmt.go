@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/dustin/go-humanize"
+
+	"github.com/docsgate/docsgate/internal/duration"
 )
 
 // Moment is a formatted time.
@@ -47,15 +49,17 @@ func formatField(t time.Time) string {
 	return t.UTC().Format(fieldTime)
 }
 
-// parseField parses a datetime-local field. The empty text gives the zero time.
-func parseField(text string) (time.Time, bool) {
+// parseField parses a datetime-local field. Where a browser shows a text field instead, or a script sends the form, it can also be
+// a time that duration.ParseTime accepts. The empty text gives the zero time.
+func parseField(text string, now time.Time) (time.Time, bool) {
 	if text == "" {
 		return time.Time{}, true
 	}
-	for _, layout := range [...]string{fieldTime, "2006-01-02T15:04", "2006-01-02 15:04", "2006-01-02"} {
+	for _, layout := range [...]string{fieldTime, "2006-01-02T15:04", "2006-01-02 15:04"} {
 		if t, err := time.ParseInLocation(layout, text, time.UTC); err == nil {
 			return t, true
 		}
 	}
-	return time.Time{}, false
+	t, err := duration.ParseTime(text, now)
+	return t, err == nil
 }

@@ -302,7 +302,7 @@ describe('console', () => {
     await page.getByRole('link', { name: /go to the key/ }).click();
     await page.getByRole('link', { name: 'Rotate' }).click();
     await page.getByRole('radio', { name: 'Custom' }).check();
-    await page.getByLabel('Time', { exact: true }).fill('31');
+    await page.getByLabel('Duration', { exact: true }).fill('31d');
     await page.getByRole('button', { name: 'Rotate key' }).click();
     await page.getByText('30 days at most').waitFor();
     await page.getByRole('radio', { name: '7 days' }).check();
