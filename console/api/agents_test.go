@@ -11,8 +11,8 @@ import (
 )
 
 type trail struct {
-	Entries []entryJSON `json:"entries"`
-	Next    uint64      `json:"next_cursor"`
+	Entries []AuditEntry `json:"entries"`
+	Next    uint64       `json:"next_cursor"`
 }
 
 // A reference that the configuration does not list is rejected with the same words whatever it stands for, before anything

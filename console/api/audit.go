@@ -13,7 +13,8 @@ const defaultEntries = 100
 // maxSeq is the largest integer that JavaScript represents exactly.
 const maxSeq = 1<<53 - 1
 
-type entryJSON struct {
+// AuditEntry is an entry of the audit trail in a response.
+type AuditEntry struct {
 	Seq    uint64          `json:"seq"`
 	At     time.Time       `json:"at"`
 	Who    string          `json:"who"`
@@ -43,15 +44,15 @@ func (a *api) listAudit(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	response := struct {
-		Entries []entryJSON `json:"entries"`
-		Next    uint64      `json:"next_cursor,omitzero"`
-	}{Entries: []entryJSON{}}
+		Entries []AuditEntry `json:"entries"`
+		Next    uint64       `json:"next_cursor,omitzero"`
+	}{Entries: []AuditEntry{}}
 	for i, e := range entries {
 		if i == int(limit) {
 			response.Next = entries[i-1].Seq
 			break
 		}
-		response.Entries = append(response.Entries, entryJSON{
+		response.Entries = append(response.Entries, AuditEntry{
 			e.Seq, e.At.UTC(), e.Who, e.From, e.Action, e.Key, e.Name, e.Detail,
 		})
 	}

@@ -171,7 +171,7 @@ func decoded[T any](r reply) (v T) {
 	return v
 }
 
-func (r reply) key() keyJSON { r.t.Helper(); return decoded[keyJSON](r) }
+func (r reply) key() Key { r.t.Helper(); return decoded[Key](r) }
 
 // standing is what the gate would say of a token now.
 func (w *testServer) standing(token string) keys.Reason {
@@ -186,7 +186,7 @@ func (w *testServer) standing(token string) keys.Reason {
 
 const newKey = `{"name":"Docs site widget","sources":["7d0c1f0e-2f4b-4c7a-9a55-0c9c2f1d7a10"]}`
 
-func (w *testServer) makeKey() keyJSON {
+func (w *testServer) makeKey() Key {
 	w.t.Helper()
 	return w.call("POST", "/v1/keys", newKey).want(http.StatusCreated).key()
 }

@@ -111,20 +111,14 @@ func (a *api) importKeys(w http.ResponseWriter, r *http.Request) error {
 	} else if err != nil {
 		return renameField(err, single)
 	}
-	type one struct {
-		ID       string `json:"id,omitempty"`
-		Name     string `json:"name"`
-		Token    string `json:"token,omitempty"`
-		Existing string `json:"existing,omitempty"`
-	}
 	response := struct {
-		Imported []one  `json:"imported"`
-		Dry      bool   `json:"dry_run,omitempty"`
-		Problem  string `json:"unusable_reason,omitempty"`
-	}{make([]one, len(imported)), wanted.Dry, problem}
+		Imported []ImportedKey `json:"imported"`
+		Dry      bool          `json:"dry_run,omitempty"`
+		Problem  string        `json:"unusable_reason,omitempty"`
+	}{make([]ImportedKey, len(imported)), wanted.Dry, problem}
 	for i := range imported {
 		in := &imported[i]
-		response.Imported[i] = one{in.Record.ID, in.Record.Name, in.Token.Reveal(), in.Existing}
+		response.Imported[i] = ImportedKey{in.Record.ID, in.Record.Name, in.Token.Reveal(), in.Existing}
 	}
 	writeJSON(w, http.StatusOK, response)
 	return nil

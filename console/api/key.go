@@ -7,8 +7,8 @@ import (
 	"github.com/docsgate/docsgate/keys"
 )
 
-// keyJSON is a key in a response.
-type keyJSON struct {
+// Key is a key in a response. It never contains the digest of a token or a key of DocsGPT.
+type Key struct {
 	ID             string   `json:"id"`
 	Name           string   `json:"name"`
 	Feed           string   `json:"feed"`
@@ -33,12 +33,38 @@ type keyJSON struct {
 	Chunks    string `json:"chunks,omitempty"`
 	Retriever string `json:"retriever,omitempty"`
 
-	Requests []uint32 `json:"requests_24h"`
+	Requests []uint32 `json:"requests_24h"`    // per hour, the oldest first
 	Token    string   `json:"token,omitempty"` // only in the response that creates it
 }
 
-func newKeyJSON(k *keyservice.Key) keyJSON {
-	return keyJSON{
+// KeyRequest is, for clients of the API, the body of a request that creates a key, or a key in the body of an import. Exactly one of
+// Sources, Agent and AgentKey must be set. ID, SHA256, State and Created are for imports only.
+type KeyRequest struct {
+	ID        string     `json:"id,omitempty"`
+	Name      string     `json:"name,omitempty"`
+	Sources   []string   `json:"sources,omitempty"`
+	Agent     string     `json:"agent,omitempty"`     // a placeholder, or the ID of a key of another feed
+	AgentKey  string     `json:"agent_key,omitempty"` // a key of DocsGPT, which the store encrypts
+	SHA256    string     `json:"sha256,omitempty"`    // of the token, in hex; empty: a new token
+	State     string     `json:"state,omitempty"`
+	NotBefore *time.Time `json:"not_before,omitempty"`
+	Expires   *time.Time `json:"expires,omitempty"`
+	Created   *time.Time `json:"created,omitempty"`
+	Prompt    string     `json:"prompt_id,omitempty"`
+	Chunks    string     `json:"chunks,omitempty"`
+	Retriever string     `json:"retriever,omitempty"`
+}
+
+// ImportedKey is the result of importing one key.
+type ImportedKey struct {
+	ID       string `json:"id,omitempty"` // empty in a dry run, if the gate would generate it
+	Name     string `json:"name"`
+	Token    string `json:"token,omitempty"`    // if it is new
+	Existing string `json:"existing,omitempty"` // ID of the key in the store that has the same token
+}
+
+func responseKey(k *keyservice.Key) Key {
+	return Key{
 		ID: k.ID, Name: k.Name, Feed: k.Feed, Issued: k.Issued, Binding: k.Binding, Sources: k.Sources, Agent: k.Agent,
 		Masked: k.Masked, State: k.State, UnusableReason: k.UnusableReason,
 		Created: timeOrNil(k.Created), Changed: timeOrNil(k.Changed), Rotated: timeOrNil(k.Rotated),

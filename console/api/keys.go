@@ -54,12 +54,12 @@ func (a *api) listKeys(w http.ResponseWriter, r *http.Request) error {
 		return invalidParameter("cursor", "is invalid: use next_cursor of the previous page, with the same filters")
 	}
 	response := struct {
-		Keys  []keyJSON `json:"keys"`
-		Next  string    `json:"next_cursor,omitempty"`
-		Total int       `json:"total"`
-	}{Keys: make([]keyJSON, len(page)), Next: next, Total: total}
+		Keys  []Key  `json:"keys"`
+		Next  string `json:"next_cursor,omitempty"`
+		Total int    `json:"total"`
+	}{Keys: make([]Key, len(page)), Next: next, Total: total}
 	for i := range page {
-		response.Keys[i] = newKeyJSON(&page[i])
+		response.Keys[i] = responseKey(&page[i])
 	}
 	writeJSON(w, http.StatusOK, response)
 	return nil
@@ -73,7 +73,7 @@ func (a *api) showKey(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	writeJSON(w, http.StatusOK, newKeyJSON(&key))
+	writeJSON(w, http.StatusOK, responseKey(&key))
 	return nil
 }
 
@@ -184,7 +184,7 @@ func (a *api) withToken(
 		return nil, err
 	}
 	shown := a.Service.FromRecord(&made.Record)
-	key := newKeyJSON(&shown)
+	key := responseKey(&shown)
 	key.Token = made.Token.Reveal()
 	if err != nil {
 		key.UnusableReason = applyPending
@@ -279,7 +279,7 @@ func (a *api) respondUpdated(
 		return a.notFoundOrReadOnly(id, err)
 	}
 	key := a.Service.FromRecord(record)
-	writeJSON(w, http.StatusOK, newKeyJSON(&key))
+	writeJSON(w, http.StatusOK, responseKey(&key))
 	return nil
 }
 

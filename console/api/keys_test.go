@@ -229,14 +229,14 @@ func TestBodyTypeAndSize(t *testing.T) {
 
 // listing is a page of keys.
 type listing struct {
-	Keys  []keyJSON `json:"keys"`
-	Next  string    `json:"next_cursor"`
-	Total int       `json:"total"`
+	Keys  []Key  `json:"keys"`
+	Next  string `json:"next_cursor"`
+	Total int    `json:"total"`
 }
 
 func TestListKeys(t *testing.T) {
 	w := newTestServer(t)
-	var made []keyJSON
+	var made []Key
 	for i := range 5 {
 		made = append(made, w.call("POST", "/v1/keys", fmt.Sprintf(`{"name":"key %d","source":"s%d"}`, i, i%2)).key())
 	}
