@@ -2,7 +2,6 @@ package commands
 
 import (
 	"errors"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -10,7 +9,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -19,6 +17,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	_ "github.com/docsgate/docsgate/caddymodule"
+
+	"github.com/docsgate/docsgate/cmd/commands/internal/cmdtest"
 )
 
 func TestMain(m *testing.M) {
@@ -35,7 +35,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("XDG_CONFIG_HOME", filepath.Join(env.WorkDir, "config"))
 			// Otherwise each command with the race detector sleeps a second before it exits.
 			env.Setenv("GORACE", strings.TrimSpace(os.Getenv("GORACE")+" atexit_sleep_ms=0"))
-			port, err := freePort()
+			port, err := cmdtest.FreePort()
 			env.Setenv("PORT", port)
 			// The default address of Caddy's commands, so that they do not find another gate on this machine.
 			env.Setenv("CADDY_ADMIN", "127.0.0.1:"+port)
@@ -47,23 +47,6 @@ func TestScripts(t *testing.T) {
 		},
 	})
 }
-
-// freePort returns a free loopback port that stays free until the test uses it: it is below the range of ephemeral ports, and each
-// call returns another one.
-func freePort() (string, error) {
-	for range 1000 {
-		port := strconv.Itoa(12_000 + rand.IntN(20_000))
-		if _, given := givenPorts.LoadOrStore(port, true); given {
-			continue
-		}
-		if l, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
-			return port, l.Close()
-		}
-	}
-	return "", errors.New("no free port found")
-}
-
-var givenPorts sync.Map
 
 // scriptStatus implements "status N COMMAND...": runs a command that must exit with that status.
 func scriptStatus(ts *testscript.TestScript, _ bool, args []string) {
@@ -121,41 +104,5 @@ func scriptMode(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	if got := strconv.FormatUint(uint64(info.Mode().Perm()), 8); got != args[0] {
 		ts.Fatalf("permissions %s, not %s", got, args[0])
-	}
-}
-
-func TestReadToken(t *testing.T) {
-	long := strings.Repeat("x", maxTokenBytes)
-	for _, c := range []struct{ name, in, token, fault string }{
-		{"with a line end", "dgk_a\n", "dgk_a", ""},
-		{"with CR LF", "dgk_a\r\n", "dgk_a", ""},
-		{"without a line end", "dgk_a", "dgk_a", ""},
-		{"any printable character", "!\"'\\~\n", "!\"'\\~", ""},
-		{"maximum length", long + "\r\n", long, ""},
-		{"empty", "", "", "no token"},
-		{"only a line end", "\n", "", "no token"},
-		{"two lines", "dgk_a\ndgk_b\n", "", "more than one line"},
-		{"two line ends", "dgk_a\n\n", "", "more than one line"},
-		{"carriage return inside", "dgk_a\rb\n", "", "more than one line"},
-		{"too long", long + "y", "", "longer than 512 bytes"},
-		{"much too long", strings.Repeat(long, 3), "", "longer than 512 bytes"},
-		{"leading space", " dgk_a\n", "", "space"},
-		{"tab inside", "dgk\ta\n", "", "space"},
-		{"not ASCII", "dgk_é\n", "", "ASCII"},
-		{"NUL", "dgk_\x00\n", "", "ASCII"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			var prompt strings.Builder
-			token, err := readToken(strings.NewReader(c.in), &prompt)
-			if token != c.token || (err == nil) != (c.fault == "") || err != nil && !strings.Contains(err.Error(), c.fault) {
-				t.Errorf("token %q, error %v", token, err)
-			}
-			if err != nil && strings.Contains(err.Error(), "dgk") {
-				t.Errorf("the error contains the input: %v", err)
-			}
-			if prompt.Len() > 0 {
-				t.Errorf("prompt on a pipe: %q", prompt.String())
-			}
-		})
 	}
 }

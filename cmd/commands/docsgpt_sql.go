@@ -9,10 +9,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/docsgate/docsgate/keys/pgfeed"
+
+	"github.com/docsgate/docsgate/cmd/commands/internal/cli"
 )
 
-func init() {
-	caddycmd.RegisterCommand(caddycmd.Command{
+// docsgptSQLCommand returns the subcommand "adopt".
+func docsgptSQLCommand() caddycmd.Command {
+	return caddycmd.Command{
 		Name:  "adopt",
 		Short: "Print SQL for DocsGPT's PostgreSQL that \"feed docsgpt\" can use",
 		Long: `
@@ -31,27 +34,27 @@ Run either as the owner of DocsGPT's tables. Both can be run repeatedly, and bot
 			cmd.Use = "adopt --print-grants <role> | --print-trigger"
 			cmd.Example = `  $ docsgate adopt --print-grants docsgate | psql "$POSTGRES_URI"
   $ docsgate adopt --print-trigger | psql "$POSTGRES_URI"`
-			cmd.Args = usageError(rejectArguments("this command takes no arguments; see --help"))
-			cmd.SetFlagErrorFunc(flagError)
+			cmd.Args = cli.UsageError(cli.NoArgs("this command takes no arguments; see --help"))
+			cmd.SetFlagErrorFunc(cli.FlagError)
 			trigger := cmd.Flags().Bool("print-trigger", false, "Print the SQL that creates the trigger")
 			role := cmd.Flags().String("print-grants", "", "Print the SQL that grants read access to this `role`")
 			cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 				granted := cmd.Flags().Changed("print-grants")
 				switch {
 				case granted == *trigger:
-					return exit(cmd, failf(exitUsage, "name one of --print-grants and --print-trigger; see --help"))
+					return cli.Exit(cmd, cli.Errorf(cli.ExitUsage, "name one of --print-grants and --print-trigger; see --help"))
 				case *trigger:
 					_, err := fmt.Fprint(cmd.OutOrStdout(), pgfeed.TriggerSQL())
 					return err
 				}
 				if err := checkRole(*role); err != nil {
-					return exit(cmd, &exitError{exitUsage, err})
+					return cli.Exit(cmd, cli.WithStatus(cli.ExitUsage, err))
 				}
 				_, err := fmt.Fprint(cmd.OutOrStdout(), pgfeed.GrantSQL(*role))
 				return err
 			}
 		},
-	})
+	}
 }
 
 // checkRole rejects a name that PostgreSQL would truncate or reject.

@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/docsgate/docsgate/internal/docsgpttest"
+
+	"github.com/docsgate/docsgate/cmd/commands/internal/cmdtest"
 )
 
 const exitToken = "token-of-the-exit-test"
@@ -78,7 +80,7 @@ func TestShutdownExits(t *testing.T) {
 			b := docsgpttest.New(docsgpttest.Options{Keys: map[string][]string{"agent": nil}})
 			server := httptest.NewServer(b)
 			defer server.Close()
-			port, err := freePort()
+			port, err := cmdtest.FreePort()
 			if err != nil {
 				t.Fatal(err)
 			}

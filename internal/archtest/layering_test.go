@@ -33,6 +33,12 @@ var layers = map[string]struct {
 	"console":     {reach: slices.Concat(caddyModules, []string{"docsgpt", "upstream", "ownership", "caddymodule"})},
 	"doctor":      {reach: slices.Concat(caddyModules, []string{"keys", "caddymodule"})},
 	"caddymodule": {reach: []string{"cmd", "demo"}},
+
+	// The subcommands share only what is in cmd/commands/internal.
+	"cmd/commands/keyscmd":   {reach: []string{"cmd/commands/doctorcmd", "cmd/commands/democmd", "doctor", "demo"}},
+	"cmd/commands/doctorcmd": {reach: []string{"cmd/commands/keyscmd", "cmd/commands/democmd", "demo"}},
+	"cmd/commands/democmd":   {reach: []string{"cmd/commands/keyscmd", "cmd/commands/doctorcmd", "doctor"}},
+	"cmd/commands/internal":  {reach: []string{"cmd/commands/keyscmd", "cmd/commands/doctorcmd", "cmd/commands/democmd", "doctor", "demo"}},
 }
 
 // pkg is a package in the output of `go list -json`.

@@ -1,0 +1,16 @@
+package commands
+
+import (
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+
+	"github.com/docsgate/docsgate/cmd/commands/democmd"
+	"github.com/docsgate/docsgate/cmd/commands/doctorcmd"
+	"github.com/docsgate/docsgate/cmd/commands/keyscmd"
+)
+
+func init() {
+	caddycmd.RegisterCommand(keyscmd.Command())
+	caddycmd.RegisterCommand(doctorcmd.Command())
+	caddycmd.RegisterCommand(democmd.Command())
+	caddycmd.RegisterCommand(docsgptSQLCommand())
+}

@@ -1,0 +1,144 @@
+package doctorcmd
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+
+	"github.com/docsgate/docsgate/doctor"
+
+	"github.com/docsgate/docsgate/cmd/commands/internal/cli"
+
+	"github.com/docsgate/docsgate/cmd/commands/internal/gateclient"
+)
+
+// collect reads the configuration, loads it without starting it, and queries the running gate, if there is one.
+func (o *options) collect(ctx context.Context) (doctor.Input, error) {
+	var f doctor.Input
+	config, file, err := gateclient.ReadConfig(o.config, o.adapter)
+	switch {
+	case err != nil && o.unreadable():
+		return f, cli.Errorf(exitNothingChecked, "%w", err)
+	case err != nil: // the file exists, but has an error
+		f.Config, f.ConfigError = o.config, err
+		if f.Config == "" {
+			f.Config = gateclient.DefaultConfig
+		}
+		return f, nil
+	case config == nil && o.address == "":
+		return f, nil
+	case config == nil:
+		if config, err = o.readRunning(ctx); err != nil {
+			return f, cli.Errorf(exitNothingChecked, "%w", err)
+		}
+		file = "of the running gate"
+	}
+	f.Config = file
+	parsed, err := parseDeployment(config)
+	if err != nil {
+		f.ConfigError = err
+		return f, nil
+	}
+	f.Admin = doctor.Admin{Disabled: parsed.Admin.Disabled, Listen: replaced(parsed.Admin.Listen)}
+	if f.Admin.Listen == "" {
+		f.Admin.Listen = caddy.DefaultAdminListen
+	}
+	f.Version = parsed.Apps.Docsgate.DocsGPT
+	f.Credential.Tools = parsed.Apps.Docsgate.Tools
+	if token := strings.TrimRight(replaced(parsed.Apps.Docsgate.Token), "\r\n"); !strings.ContainsAny(token, "{}") {
+		f.Credential.Token = token
+	}
+	f.Keys.Configured = len(parsed.Apps.Docsgate.Feeds)
+
+	loaded := dryRun(config)
+	f.ConfigError, f.Databases = loaded.err, loaded.databases
+	found := parsed.handlers(loaded.tls)
+	f.Gates, f.Bypasses, f.Consoles = found.gates, found.bypasses, found.consoles
+	f.Logs = parsed.logs()
+
+	running := o.queryRunning(ctx, config, file, f.Admin.Disabled)
+	f.Running = running.state
+	switch {
+	case running.metrics != nil && running.state == doctor.RunningThis || running.metrics != nil && loaded.err != nil:
+		f.Keys.FromGate = true
+		setKeys(&f.Keys, running.metrics)
+	case loaded.err != nil:
+		f.Keys.Err = errors.New("the configuration does not load")
+	default:
+		setKeys(&f.Keys, loaded.metrics)
+	}
+	return f, nil
+}
+
+// unreadable reports whether the configuration file cannot be read.
+func (o *options) unreadable() bool {
+	file := o.config
+	if file == "" {
+		file = gateclient.DefaultConfig
+	}
+	_, err := readFileStart(file)
+	return err != nil
+}
+
+// runningGate is the state of the running gate.
+type runningGate struct {
+	state   doctor.Running
+	metrics metrics
+}
+
+// queryRunning reads the running gate's configuration and metrics from the admin endpoint.
+func (o *options) queryRunning(ctx context.Context, config []byte, file string, disabled bool) runningGate {
+	admin := o.address
+	if admin == "" {
+		var err error
+		if admin, err = caddycmd.DetermineAdminAPIAddress("", config, file, o.adapter); err != nil || disabled {
+			return runningGate{}
+		}
+	}
+	g, err := gateclient.Dial(ctx, admin)
+	if err != nil {
+		if gateclient.IsConnRefused(err) {
+			return runningGate{state: doctor.NotRunning}
+		}
+		return runningGate{}
+	}
+	defer func() { _ = g.Close() }()
+	current, err := g.Admin(ctx, "/config/")
+	if err != nil {
+		return runningGate{}
+	}
+	r := runningGate{state: doctor.RunningOther}
+	var ours, theirs any
+	if json.Unmarshal(config, &ours) == nil && json.Unmarshal(current, &theirs) == nil && reflect.DeepEqual(ours, theirs) {
+		r.state = doctor.RunningThis
+	}
+	if text, err := g.Admin(ctx, "/metrics"); err == nil {
+		r.metrics, _ = readMetrics(strings.NewReader(string(text)))
+	}
+	return r
+}
+
+// readRunning returns the configuration of the gate at --address, for use without a configuration file.
+func (o *options) readRunning(ctx context.Context) ([]byte, error) {
+	g, err := gateclient.Dial(ctx, o.address)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = g.Close() }()
+	config, err := g.Admin(ctx, "/config/")
+	if err != nil {
+		return nil, fmt.Errorf("reading the configuration of %s: %w", g.Name, err)
+	}
+	return config, nil
+}
+
+// replaced returns a text of the configuration with the known placeholders resolved.
+func replaced(text string) string {
+	return caddy.NewReplacer().ReplaceKnown(text, "")
+}

@@ -1,0 +1,161 @@
+package doctorcmd
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+
+	"github.com/docsgate/docsgate/doctor"
+)
+
+// deployment holds the parts of a Caddy configuration that the doctor checks.
+type deployment struct {
+	Admin struct {
+		Disabled bool   `json:"disabled"`
+		Listen   string `json:"listen"`
+	} `json:"admin"`
+	Logging struct {
+		Logs map[string]*configLog `json:"logs"`
+	} `json:"logging"`
+	Apps struct {
+		HTTP struct {
+			Servers map[string]*configServer `json:"servers"`
+		} `json:"http"`
+		Docsgate struct {
+			Feeds   []json.RawMessage `json:"feeds"`
+			DocsGPT string            `json:"docsgpt_version"`
+			Token   string            `json:"upstream_token"`
+			Tools   string            `json:"upstream_tools"`
+		} `json:"docsgate"`
+	} `json:"apps"`
+}
+
+type configServer struct {
+	Listen      []string               `json:"listen"`
+	Routes      []configRoute          `json:"routes"`
+	Errors      configErrors           `json:"errors"`
+	NamedRoutes map[string]configRoute `json:"named_routes"`
+	Logs        *struct {
+		Default     string                     `json:"default_logger_name"`
+		Names       map[string]json.RawMessage `json:"logger_names"`
+		Credentials bool                       `json:"should_log_credentials"`
+		Trace       bool                       `json:"trace"`
+	} `json:"logs"`
+}
+
+type configRoute struct {
+	Group    string                       `json:"group"`
+	Match    []map[string]json.RawMessage `json:"match"`
+	Handle   []json.RawMessage            `json:"handle"`
+	Terminal bool                         `json:"terminal"`
+}
+
+// configHandler has the fields of all handlers that the doctor checks.
+type configHandler struct {
+	Handler    string             `json:"handler"`
+	Routes     []configRoute      `json:"routes"`      // subroute
+	Errors     configErrors       `json:"errors"`      // subroute
+	Name       string             `json:"name"`        // invoke
+	Upstream   string             `json:"upstream"`    // docsgate
+	Endpoints  []string           `json:"endpoints"`   // docsgate
+	TLS        *configUpstreamTLS `json:"tls"`         // docsgate
+	AdminToken string             `json:"admin_token"` // docsgate_console
+	Upstreams  []struct {         // reverse_proxy
+		Dial string `json:"dial"`
+	} `json:"upstreams"`
+	Transport struct {
+		TLS *struct {
+			Insecure bool `json:"insecure_skip_verify"`
+		} `json:"tls"`
+	} `json:"transport"`
+	Rewrite struct {
+		Method string `json:"method"`
+	} `json:"rewrite"`
+	HandleResponse []configErrors `json:"handle_response"` // also intercept
+}
+
+// configErrors are routes for errors, or for some responses.
+type configErrors struct {
+	Routes []configRoute `json:"routes"`
+}
+
+type configUpstreamTLS struct {
+	CA struct {
+		Provider string   `json:"provider"`
+		PEMFiles []string `json:"pem_files"`
+	} `json:"ca"`
+	ServerName      string `json:"server_name"`
+	CertificateFile string `json:"client_certificate_file"`
+	KeyFile         string `json:"client_certificate_key_file"`
+	Insecure        bool   `json:"insecure_skip_verify"`
+}
+
+func parseDeployment(config []byte) (*deployment, error) {
+	d := new(deployment)
+	if err := json.Unmarshal(config, d); err != nil {
+		return nil, fmt.Errorf("decoding the configuration: %w", err)
+	}
+	return d, nil
+}
+
+// handlers are the handlers that the doctor checks.
+type handlers struct {
+	gates    []doctor.Gate
+	bypasses []doctor.Bypass
+	consoles []doctor.Console
+}
+
+// handlers finds the handlers in the routes of all servers. tls says which servers use TLS; nil: unknown.
+func (d *deployment) handlers(tls map[string]bool) (all handlers) {
+	for _, name := range slices.Sorted(maps.Keys(d.Apps.HTTP.Servers)) {
+		server := d.Apps.HTTP.Servers[name]
+		site := doctor.Site{Listen: make([]string, len(server.Listen))}
+		for i, listen := range server.Listen {
+			site.Listen[i] = replaced(listen)
+		}
+		if tls != nil {
+			site.TLS = doctor.KnownBool(tls[name])
+		}
+		w := routeWalker{server: server, left: maxRoutes, anyClient: !matchesClients(server)}
+		w.routes(server.Routes, routeContext{site: site})
+		w.routes(server.Errors.Routes, routeContext{site: site})
+		all.gates = append(all.gates, w.gates...)
+		all.bypasses = append(all.bypasses, w.bypasses...)
+		all.consoles = append(all.consoles, w.consoles...)
+	}
+	return all
+}
+
+// matchesClients reports whether a server matches client addresses. Requests from this machine then show nothing about other
+// clients.
+func matchesClients(server *configServer) bool {
+	text, err := json.Marshal(server)
+	return err != nil || bytes.Contains(text, []byte("remote_ip")) || bytes.Contains(text, []byte("client_ip"))
+}
+
+// settings returns the TLS settings that the gate uses, without files that cannot be read; nil for the defaults.
+func (t *configUpstreamTLS) settings() *tls.Config {
+	if t == nil {
+		return nil
+	}
+	c := &tls.Config{ServerName: t.ServerName, InsecureSkipVerify: t.Insecure} //nolint:gosec // as configured
+	for _, file := range t.CA.PEMFiles {
+		if pem, err := os.ReadFile(file); err == nil {
+			if c.RootCAs == nil {
+				c.RootCAs = x509.NewCertPool()
+			}
+			c.RootCAs.AppendCertsFromPEM(pem)
+		}
+	}
+	if t.CertificateFile != "" {
+		if certificate, err := tls.LoadX509KeyPair(t.CertificateFile, t.KeyFile); err == nil {
+			c.Certificates = []tls.Certificate{certificate}
+		}
+	}
+	return c
+}

@@ -1,0 +1,239 @@
+package doctorcmd
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+
+	"github.com/docsgate/docsgate/caddymodule"
+	"github.com/docsgate/docsgate/doctor"
+)
+
+// metrics are metric families by their names.
+type metrics map[string]*dto.MetricFamily
+
+// loaded is the result of loading a configuration without starting it.
+type loaded struct {
+	err     error
+	tls     map[string]bool // by server name: whether the server uses TLS; nil: unknown
+	metrics metrics
+
+	databases map[string]doctor.Database // by feed name
+}
+
+// dryRun loads a configuration as "validate" does, so that every error shows, but leaves no files: logs are discarded, certificates
+// go to a temporary directory, and a store that does not exist is not created. Otherwise a doctor that runs as root would create
+// files that a gate that runs as another user cannot open.
+func dryRun(config []byte) loaded {
+	dir, err := os.MkdirTemp("", "docsgate-doctor-")
+	if err != nil {
+		return loaded{err: err}
+	}
+	defer os.RemoveAll(dir)
+	config, err = sandboxConfig(config, dir)
+	if err != nil {
+		return loaded{err: err}
+	}
+	cfg := new(caddy.Config)
+	if err := caddy.StrictUnmarshalJSON(config, cfg); err != nil {
+		return loaded{err: fmt.Errorf("decoding config: %w", err)}
+	}
+	registerProbe()
+	probed.Lock()
+	defer probed.Unlock()
+	probed.loaded = loaded{}
+	if err := caddy.Validate(cfg); err != nil {
+		return loaded{err: errors.New(strings.ReplaceAll(err.Error(), dir, "(temporary directory)"))}
+	}
+	return probed.loaded
+}
+
+// sandboxConfig returns the configuration changed so that it writes nothing outside of dir, with the probe app added.
+func sandboxConfig(config []byte, dir string) ([]byte, error) {
+	var all map[string]any
+	if err := json.Unmarshal(caddy.RemoveMetaFields(config), &all); err != nil {
+		return nil, fmt.Errorf("the configuration is not a JSON object: %w", err)
+	}
+	discard := map[string]any{"output": "discard"}
+	logging, _ := all["logging"].(map[string]any)
+	if logging == nil {
+		logging = map[string]any{}
+		all["logging"] = logging
+	}
+	delete(logging, "sink")
+	logs, _ := logging["logs"].(map[string]any)
+	if logs == nil {
+		logs = map[string]any{}
+		logging["logs"] = logs
+	}
+	for _, log := range logs {
+		if log, ok := log.(map[string]any); ok {
+			log["writer"] = discard
+		}
+	}
+	// The default log still writes to stderr, or Caddy would log that it was redirected; its level suppresses everything.
+	initial, _ := logs["default"].(map[string]any)
+	if initial == nil {
+		initial = map[string]any{}
+		logs["default"] = initial
+	}
+	initial["writer"], initial["level"] = map[string]any{"output": "stderr"}, "PANIC"
+	all["storage"] = map[string]any{"module": "file_system", "root": filepath.Join(dir, "storage")}
+	apps, _ := all["apps"].(map[string]any)
+	if apps == nil {
+		return json.Marshal(all)
+	}
+	if app, ok := apps["docsgate"].(map[string]any); ok {
+		feeds, _ := app["feeds"].([]any)
+		for _, feed := range feeds {
+			moveFiles(feed, dir)
+		}
+	}
+	apps[probeName] = map[string]any{}
+	return json.Marshal(all)
+}
+
+// moveFiles moves a store that does not exist into dir, and disables the snapshot of "feed docsgpt".
+func moveFiles(feed any, dir string) {
+	f, _ := feed.(map[string]any)
+	switch f["feed"] {
+	case "docsgpt":
+		f["snapshot"] = "off"
+	case "store":
+		path := caddymodule.DefaultStorePath()
+		if configured, ok := f["path"].(string); ok && configured != "" {
+			path = replaced(configured)
+		}
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			f["path"] = filepath.Join(dir, "keys.db")
+		}
+	}
+}
+
+// probeApp is a Caddy app that inspects the other apps while they are provisioned: only an app has access to a configuration that is
+// not started. It is registered only when the doctor runs.
+type probeApp struct{}
+
+const probeName = "docsgate_doctor"
+
+var (
+	registerProbe = sync.OnceFunc(func() { caddy.RegisterModule(probeApp{}) })
+	probed        struct {
+		sync.Mutex
+		loaded
+	}
+)
+
+// CaddyModule returns the Caddy module information.
+func (probeApp) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: probeName, New: func() caddy.Module { return new(probeApp) }}
+}
+
+// Provision records the state of the other apps.
+func (*probeApp) Provision(ctx caddy.Context) error {
+	if app, err := ctx.AppIfConfigured("http"); err == nil {
+		probed.tls = map[string]bool{}
+		for name, server := range app.(*caddyhttp.App).Servers {
+			probed.tls[name] = len(server.TLSConnPolicies) > 0
+		}
+	} else if !errors.Is(err, caddy.ErrNotConfigured) {
+		return err
+	}
+	if app, err := ctx.AppIfConfigured("docsgate"); err == nil {
+		probed.databases = map[string]doctor.Database{}
+		for feed, c := range app.(*caddymodule.App).Connections() {
+			probed.databases[feed] = doctor.Database{Transport: doctor.Transport(c.Transport), Hosts: c.Hosts}
+		}
+	} else if !errors.Is(err, caddy.ErrNotConfigured) {
+		return err
+	}
+	families, err := ctx.GetMetricsRegistry().Gather()
+	if err != nil {
+		return nil //nolint:nilerr // the state of the keys is then unknown
+	}
+	probed.metrics = metrics{}
+	for _, f := range families {
+		probed.metrics[f.GetName()] = f
+	}
+	return nil
+}
+
+// Start implements caddy.App. It is never called: the configuration is not started.
+func (*probeApp) Start() error { return nil }
+
+// Stop implements caddy.App.
+func (*probeApp) Stop() error { return nil }
+
+// readMetrics parses metrics in the Prometheus text format.
+func readMetrics(r io.Reader) (metrics, error) {
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	return parser.TextToMetricFamilies(r)
+}
+
+// each calls do with the labels and the value of each metric of a family.
+func (m metrics) each(name string, do func(labels map[string]string, value float64)) {
+	for _, metric := range m[name].GetMetric() {
+		labels := map[string]string{}
+		for _, l := range metric.GetLabel() {
+			labels[l.GetName()] = l.GetValue()
+		}
+		do(labels, metric.GetGauge().GetValue()+metric.GetCounter().GetValue()+metric.GetUntyped().GetValue())
+	}
+}
+
+// setKeys sets the state of the feeds and keys from metrics.
+func setKeys(k *doctor.Keys, m metrics) {
+	if m["caddy_docsgate_feed_keys"] == nil && m["caddy_docsgate_keys"] == nil {
+		k.Err = errors.New("there are no metrics of the gate")
+		return
+	}
+	k.States = map[string]int{}
+	m.each("caddy_docsgate_keys", func(labels map[string]string, value float64) {
+		k.States[labels["state"]] += int(value)
+	})
+	m.each("caddy_docsgate_feed_keys", func(labels map[string]string, value float64) {
+		feed := doctor.Feed{Name: labels["feed"], Keys: int(value), Age: -1}
+		m.each("caddy_docsgate_feed_last_success_timestamp_seconds", func(labels map[string]string, value float64) {
+			if labels["feed"] == feed.Name {
+				feed.Age = max(0, time.Since(time.UnixMilli(int64(value*1e3))))
+			}
+		})
+		m.each("caddy_docsgate_feed_up", func(labels map[string]string, value float64) {
+			feed.Failing = feed.Failing || labels["feed"] == feed.Name && value == 0
+		})
+		k.Feeds = append(k.Feeds, feed)
+	})
+}
+
+// readFileStart returns at most the first byte of a file, and an error if the file cannot be read.
+func readFileStart(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	start := make([]byte, 1)
+	n, err := f.Read(start)
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return start[:n], err
+}
+
+var (
+	_ caddy.App         = (*probeApp)(nil)
+	_ caddy.Provisioner = (*probeApp)(nil)
+)

@@ -1,0 +1,200 @@
+package doctorcmd
+
+import (
+	"crypto/tls"
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"github.com/docsgate/docsgate/doctor"
+	"github.com/docsgate/docsgate/upstream"
+)
+
+// routeContext is the position of a handler in the routes of a server.
+type routeContext struct {
+	site     doctor.Site
+	partly   bool // only some requests of the site get here
+	matchers int  // number of matchers that these requests have passed
+	auth     bool // an authentication handler precedes
+}
+
+// routeWalker walks the routes of a server in the order in which requests are handled.
+type routeWalker struct {
+	server    *configServer
+	depth     int  // of nested routes
+	left      int  // number of routes that may still be walked
+	anyClient bool // the server does not match client addresses
+	gates     []doctor.Gate
+	bypasses  []doctor.Bypass
+	consoles  []doctor.Console
+	pending   []pendingGate
+}
+
+// pendingGate is a gate that passes its requests to the next handler: its upstreams are those of the following reverse_proxy.
+type pendingGate struct {
+	gate     int // index in routeWalker.gates
+	matchers int // number of matchers before the gate whose routes are not finished
+}
+
+// Limits of the walk: named routes can invoke themselves and each other.
+const (
+	maxDepth  = 32
+	maxRoutes = 10_000
+)
+
+func (w *routeWalker) routes(list []configRoute, at routeContext) {
+	groups := map[string][]int{} // by group, of whose routes a request takes only one
+	for i := range list {
+		r := &list[i]
+		if w.left--; w.left < 0 {
+			return
+		}
+		held := w.hold(groups[r.Group])
+		first := len(w.gates)
+		at.auth = w.route(r, at)
+		w.exitRoute(first, at.matchers, r.Terminal)
+		w.pending = append(w.pending, held...)
+		for n := first; r.Group != "" && n < len(w.gates); n++ {
+			groups[r.Group] = append(groups[r.Group], n)
+		}
+	}
+}
+
+// hold removes gates from the pending ones and returns them.
+func (w *routeWalker) hold(gates []int) (held []pendingGate) {
+	w.pending = slices.DeleteFunc(w.pending, func(p pendingGate) bool {
+		out := slices.Contains(gates, p.gate)
+		if out {
+			held = append(held, p)
+		}
+		return out
+	})
+	return held
+}
+
+// exitRoute ends the route of the gates from index first on. After a terminal route no handler follows.
+func (w *routeWalker) exitRoute(first, matchers int, terminal bool) {
+	w.pending = slices.DeleteFunc(w.pending, func(p pendingGate) bool { return terminal && p.gate >= first })
+	for i := range w.pending {
+		w.pending[i].matchers = min(w.pending[i].matchers, matchers)
+	}
+}
+
+// route reports whether the following handlers are behind authentication. Like the gate itself, it accepts authentication of some
+// requests only: the console checks for each request whether it was authenticated.
+func (w *routeWalker) route(r *configRoute, at routeContext) bool {
+	at = at.matched(r.Match)
+	for _, raw := range r.Handle {
+		var h configHandler
+		if json.Unmarshal(raw, &h) != nil {
+			continue // fields of other types: not a handler that is checked
+		}
+		switch h.Handler {
+		case "authentication":
+			at.auth = true
+		case "subroute":
+			w.nested(h.Routes, at)
+			w.conditional([]configErrors{h.Errors}, at)
+		case "invoke":
+			if named, ok := w.server.NamedRoutes[h.Name]; ok {
+				w.nested([]configRoute{named}, at)
+			}
+		case "intercept":
+			w.conditional(h.HandleResponse, at)
+		case "docsgate":
+			w.gate(&h, at)
+		case "docsgate_console":
+			w.consoles = append(w.consoles, doctor.Console{Site: at.site, Token: h.AdminToken != "", Auth: at.auth})
+		case "reverse_proxy":
+			w.reverseProxy(&h, at)
+		}
+	}
+	return at.auth
+}
+
+func (w *routeWalker) nested(list []configRoute, at routeContext) {
+	if w.depth < maxDepth {
+		w.depth++
+		w.routes(list, at)
+		w.depth--
+	}
+}
+
+// conditional walks routes that are taken after an error, or for some responses.
+func (w *routeWalker) conditional(lists []configErrors, at routeContext) {
+	at.partly = true
+	at.matchers++
+	for _, l := range lists {
+		w.nested(l.Routes, at)
+	}
+}
+
+// matched returns the position behind matcher sets, which reduce the hosts or the requests.
+func (p routeContext) matched(sets []map[string]json.RawMessage) routeContext {
+	var hosts []string
+	all := len(sets) > 0
+	if all {
+		p.matchers++
+	}
+	for _, set := range sets {
+		var some []string
+		if json.Unmarshal(set["host"], &some) != nil || len(some) == 0 {
+			all = false
+		}
+		for _, h := range some {
+			hosts = append(hosts, replaced(h))
+		}
+		for name := range set {
+			p.partly = p.partly || name != "host"
+		}
+	}
+	if all {
+		p.site.Hosts = hosts
+	}
+	return p
+}
+
+func (w *routeWalker) gate(h *configHandler, at routeContext) {
+	g := doctor.Gate{Site: at.site, Endpoints: h.Endpoints, Conditional: at.partly}
+	if len(g.Endpoints) == 0 {
+		g.Endpoints = []string{"widget"}
+	}
+	if w.server.Logs != nil {
+		g.LogsCredentials, g.Traces = w.server.Logs.Credentials, w.server.Logs.Trace
+	}
+	if h.Upstream == "" {
+		w.pending = append(w.pending, pendingGate{gate: len(w.gates), matchers: at.matchers})
+	} else if address, err := upstream.ParseAddress(replaced(h.Upstream)); err == nil {
+		g.Upstreams = []doctor.Upstream{{Address: address, TLS: h.TLS.settings()}}
+	}
+	w.gates = append(w.gates, g)
+}
+
+// reverseProxy adds the upstreams of a reverse_proxy to the pending gates, also those of nested reverse_proxy handlers for some
+// responses. If only some requests get here, the gates stay pending for the others.
+func (w *routeWalker) reverseProxy(h *configHandler, at routeContext) {
+	if h.Rewrite.Method != "" { // forward_auth: the upstream only authenticates
+		w.conditional(h.HandleResponse, at)
+		return
+	}
+	var all []doctor.Upstream
+	for _, u := range h.Upstreams {
+		dial, settings := replaced(u.Dial), (*tls.Config)(nil)
+		if h.Transport.TLS != nil && !strings.HasPrefix(dial, "unix") {
+			dial = "https://" + dial
+			settings = &tls.Config{InsecureSkipVerify: h.Transport.TLS.Insecure} //nolint:gosec // as configured
+		}
+		if address, err := upstream.ParseAddress(dial); err == nil {
+			all = append(all, doctor.Upstream{Address: address, TLS: settings})
+		}
+	}
+	for _, p := range w.pending {
+		g := &w.gates[p.gate]
+		g.Upstreams = append(g.Upstreams, all...)
+	}
+	if len(w.pending) == 0 && w.anyClient {
+		w.bypasses = append(w.bypasses, doctor.Bypass{Site: at.site, Upstreams: all})
+	}
+	w.conditional(h.HandleResponse, at)
+	w.pending = slices.DeleteFunc(w.pending, func(p pendingGate) bool { return at.matchers <= p.matchers })
+}

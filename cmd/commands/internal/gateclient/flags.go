@@ -1,0 +1,156 @@
+package gateclient
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/caddyserver/caddy/v2"
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/spf13/cobra"
+
+	"github.com/docsgate/docsgate/caddymodule"
+	"github.com/docsgate/docsgate/cmd/commands/internal/cli"
+)
+
+// Flags are the flags that select the running gate or the store file that a command works on.
+type Flags struct {
+	Address, Config, Adapter, Store string
+	Creates                         bool // the command creates the store file if it does not exist
+}
+
+// Add defines the flags --address, --config, --adapter and --store.
+func (f *Flags) Add(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.Address, "address", "", "Address of the running gate's admin endpoint, such as localhost:2019")
+	flags.StringVarP(&f.Config, "config", "c", "", "Configuration file that names the admin endpoint and the store file")
+	flags.StringVarP(&f.Adapter, "adapter", "a", "", "Name of the config adapter to apply to the configuration file")
+	flags.StringVar(&f.Store, "store", "", "Store file to open directly, while no gate has it open")
+}
+
+// Open connects to the gate. It opens the store file only if no gate listens and no --address was given, and says on notes which
+// file it has chosen.
+func (f *Flags) Open(ctx context.Context, notes io.Writer) (*Client, error) {
+	p, err := f.locate()
+	if err != nil {
+		return nil, err
+	}
+	if p.admin != "" {
+		g, err := Dial(ctx, p.admin)
+		switch {
+		case err == nil || cli.HasStatus(err):
+			return g, err
+		case p.named:
+			return nil, cli.Errorf(cli.ExitUnreachable, "%w. Is the gate running? If not, leave out --address, or name the store "+
+				"file with --store", err)
+		case !IsConnRefused(err):
+			return nil, cli.Errorf(cli.ExitUnreachable, "%w. Name the gate with --address", err)
+		}
+	}
+	if !p.hasFeed {
+		return nil, cli.Errorf(cli.ExitUnreachable, "no gate is running, and the configuration has no \"feed store\": add it, or "+
+			"name the store file with --store")
+	}
+	absolute, err := filepath.Abs(p.store)
+	if err != nil {
+		return nil, err
+	}
+	if f.Store == "" {
+		why := "the configuration has no admin endpoint"
+		if p.admin != "" {
+			why = "no gate listens on " + p.admin
+		}
+		fmt.Fprintf(notes, "Note: %s; using the store file %s\n", why, absolute)
+	}
+	if _, err := os.Stat(absolute); errors.Is(err, fs.ErrNotExist) && !f.Creates {
+		return nil, cli.Errorf(cli.ExitUnreachable, "the store %s does not exist: name the running gate with --address, or another file "+
+			"with --store", absolute)
+	}
+	return openStore(ctx, absolute)
+}
+
+// Dial connects to the running gate. It never opens a store file.
+func (f *Flags) Dial(ctx context.Context) (*Client, error) {
+	p, err := f.locate()
+	if err != nil {
+		return nil, err
+	}
+	if p.admin == "" {
+		return nil, cli.Errorf(cli.ExitUnreachable, "the configuration has no admin endpoint")
+	}
+	return Dial(ctx, p.admin)
+}
+
+// target is the result of locating the keys: the address of Caddy's admin endpoint and the path of the store file.
+type target struct {
+	admin   string // a network address; empty: the configuration has no admin endpoint
+	named   bool   // the admin endpoint was named on the command line
+	store   string // path of the file
+	hasFeed bool   // the configuration has "feed store", or there is no configuration
+}
+
+// locate finds the keys by the flags, the configuration that they name, or the Caddyfile in the current directory.
+func (f *Flags) locate() (target, error) {
+	switch {
+	case f.Address != "" && f.Store != "":
+		return target{}, cli.Errorf(cli.ExitUsage, "--address and --store are mutually exclusive: name the running gate or the file")
+	case f.Adapter != "" && f.Config == "":
+		return target{}, cli.Errorf(cli.ExitUsage, "--adapter needs --config")
+	case f.Store != "":
+		return target{store: f.Store, hasFeed: true}, nil
+	case f.Address != "": // takes precedence over a configuration, as in Caddy's own commands
+		return target{admin: f.Address, named: true}, nil
+	}
+	config, file, err := ReadConfig(f.Config, f.Adapter)
+	if err != nil {
+		return target{}, cli.Errorf(cli.ExitUsage, "%w", err)
+	}
+	admin, err := caddycmd.DetermineAdminAPIAddress("", config, file, f.Adapter)
+	if err != nil {
+		return target{}, cli.Errorf(cli.ExitUsage, "%w", err)
+	}
+	p := target{admin: admin, store: caddymodule.DefaultStorePath(), hasFeed: true}
+	if config == nil {
+		return p, nil
+	}
+	var parsed struct {
+		Admin struct {
+			Disabled bool `json:"disabled"`
+		} `json:"admin"`
+		Apps struct {
+			Docsgate struct {
+				Feeds []struct {
+					Feed string `json:"feed"`
+					Path string `json:"path"`
+				} `json:"feeds"`
+			} `json:"docsgate"`
+		} `json:"apps"`
+	}
+	if err := json.Unmarshal(config, &parsed); err != nil {
+		return target{}, cli.Errorf(cli.ExitUsage, "reading the configuration %s: %w", file, err)
+	}
+	if parsed.Admin.Disabled {
+		p.admin = ""
+	}
+	p.hasFeed = false
+	for _, feed := range parsed.Apps.Docsgate.Feeds {
+		if feed.Feed != "store" {
+			continue
+		}
+		p.hasFeed = true
+		if feed.Path == "" {
+			break
+		}
+		p.store, err = caddy.NewReplacer().ReplaceOrErr(feed.Path, true, true)
+		if err != nil || p.store == "" {
+			return target{}, cli.Errorf(cli.ExitUsage, "the path of \"feed store\" in %s has placeholders that cannot be resolved here: name it with --store", file)
+		}
+		break
+	}
+	return p, nil
+}
