@@ -11,6 +11,6 @@
 // It also registers the global option "docsgate", and the placeholders {http.auth.user.id}, {docsgate.key.id},
 // {docsgate.key.name} and {docsgate.source} for later handlers and the access log.
 //
-// A request passes these stages: parse, authenticate, authorize, rewrite, forward, respond. The pipeline is in request.go,
-// the relaying of responses in response.go. Logic that does not depend on Caddy is in the packages that they call.
+// Package app contains the app with its feeds, package gateway the request pipeline, and package admin the console and the
+// API on the admin endpoint. Logic that does not depend on Caddy is in the packages that they call.
 package caddymodule

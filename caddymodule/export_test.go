@@ -4,48 +4,32 @@ import (
 	"testing"
 	"time"
 
+	"github.com/docsgate/docsgate/caddymodule/gateway"
+	"github.com/docsgate/docsgate/caddymodule/lifecycle"
 	"github.com/docsgate/docsgate/inflight"
 )
 
 // Exiting simulates that the process is exiting, until the test ends.
 func Exiting(t *testing.T) {
 	t.Helper()
-	set := func(exiting func() bool) func() bool {
-		requests.mu.Lock()
-		defer requests.mu.Unlock()
-		before := requests.exiting
-		requests.exiting = exiting
-		return before
-	}
-	before := set(func() bool { return true })
-	t.Cleanup(func() {
-		set(before)
-		requests.resume(DefaultShutdownGrace)
-	})
+	restore := lifecycle.Requests.SetExiting(func() bool { return true })
+	t.Cleanup(restore)
 }
 
 // EndRequests ends the requests in flight after the grace period, as a shutdown does.
-func EndRequests(grace time.Duration) { requests.begin(0, grace) }
+func EndRequests(grace time.Duration) { lifecycle.Requests.Begin(0, grace) }
 
 // Tracked returns the number of requests in flight.
-func Tracked() int {
-	requests.mu.Lock()
-	defer requests.mu.Unlock()
-	n := 0
-	for t := requests.first; t != nil; t = t.next {
-		n++
-	}
-	return n
-}
+func Tracked() int { return lifecycle.Requests.Len() }
 
 // ResetInFlight resets the counts for configurations that are loaded later, since abandoned answers of other tests count for
 // some time.
-func ResetInFlight() { inFlight = new(inflight.Limiter) }
+func ResetInFlight() { gateway.InFlight = new(inflight.Limiter) }
 
 // InFlight returns the requests in flight and waiting at an upstream, by class.
 func InFlight(upstream string) map[string]inflight.Count {
 	counts := map[string]inflight.Count{}
-	for _, c := range inFlight.Counts() {
+	for _, c := range gateway.InFlight.Counts() {
 		if c.Upstream == upstream {
 			counts[c.Class] = c
 		}

@@ -22,7 +22,7 @@ func TestArchitecturePage(t *testing.T) {
 	for _, m := range regexp.MustCompile("`([a-z/]+/)?([a-z_]+\\.go)`").FindAllStringSubmatch(page, -1) {
 		folder := m[1]
 		if folder == "" {
-			folder = "caddymodule/"
+			folder = "caddymodule/gateway/"
 		}
 		if _, ok := all[folder+m[2]]; !ok {
 			t.Errorf("docs/architecture.md names %s, which does not exist", folder+m[2])

@@ -39,6 +39,14 @@ var layers = map[string]struct {
 	"cmd/commands/doctorcmd": {reach: []string{"cmd/commands/keyscmd", "cmd/commands/democmd", "demo"}},
 	"cmd/commands/democmd":   {reach: []string{"cmd/commands/keyscmd", "cmd/commands/doctorcmd", "doctor"}},
 	"cmd/commands/internal":  {reach: []string{"cmd/commands/keyscmd", "cmd/commands/doctorcmd", "cmd/commands/democmd", "doctor", "demo"}},
+
+	"caddymodule/app":           {reach: []string{"caddymodule/gateway", "caddymodule/admin"}},
+	"caddymodule/gateway":       {reach: []string{"caddymodule/admin"}},
+	"caddymodule/admin":         {reach: []string{"caddymodule/gateway"}},
+	"caddymodule/lifecycle":     {reach: []string{"caddymodule/app", "keys"}},
+	"caddymodule/placeholder":   {reach: []string{"caddymodule/app"}},
+	"caddymodule/caddyfileutil": {reach: []string{"caddymodule/app"}},
+	"caddymodule/logsample":     {reach: caddyModules},
 }
 
 // pkg is a package in the output of `go list -json`.

@@ -1,0 +1,79 @@
+package admin
+
+import (
+	"errors"
+	"net"
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/docsgate/docsgate/caddymodule/app"
+	"github.com/docsgate/docsgate/caddymodule/lifecycle"
+	"github.com/docsgate/docsgate/console/api"
+	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/keys/registry"
+)
+
+func init() {
+	caddy.RegisterModule(adminKeys{})
+}
+
+// adminPath is the path of the API for keys on Caddy's admin endpoint. The command line uses it.
+const adminPath = "/docsgate"
+
+// adminKeys serves the API for keys on Caddy's admin endpoint, which does the access control.
+type adminKeys struct{}
+
+// CaddyModule returns the Caddy module information.
+func (adminKeys) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "admin.api.docsgate", New: func() caddy.Module { return new(adminKeys) }}
+}
+
+// Routes implements caddy.AdminRouter.
+func (adminKeys) Routes() []caddy.AdminRoute {
+	return []caddy.AdminRoute{{Pattern: adminPath + "/", Handler: caddy.AdminHandlerFunc(serveAdmin)}}
+}
+
+// serveAdmin looks up the active configuration with each request, since a rejected configuration also provisions this
+// module.
+func serveAdmin(w http.ResponseWriter, r *http.Request) error {
+	docsgate, err := caddy.ActiveContext().AppIfConfigured("docsgate")
+	if err != nil || docsgate.(*app.App).State() == nil {
+		return caddy.APIError{HTTPStatus: http.StatusNotFound, Err: errors.New("docsgate is not configured in this Caddy")}
+	}
+	a := docsgate.(*app.App)
+	if a.State().Registry() == nil {
+		return caddy.APIError{HTTPStatus: http.StatusNotImplemented, Err: errors.New("this gate does not issue keys: " +
+			"add feed store to the docsgate options")}
+	}
+	lifecycle.Serve(w, r, http.StripPrefix(adminPath, newEndpointAPI(a)))
+	return nil
+}
+
+// newEndpointAPI returns the API for the admin endpoint.
+func newEndpointAPI(a *app.App) http.Handler {
+	service := newKeyService(a, a.PublicURL())
+	service.AnyAgent = true // the admin endpoint can change the configuration, and so the list of agents
+	return api.New(api.Options{
+		Service: service, Actor: adminActor, Format: "keys.db", IdempotencyCache: a.State().ConsoleState().IdempotencyCache,
+		OnError: func(r *http.Request, err error) {
+			caddy.Log().Named("admin.api.docsgate").Error("API for keys on the admin endpoint failed", zap.String("path", r.URL.Path), zap.Error(err))
+		},
+	})
+}
+
+// adminActor returns the actor of a request to the admin endpoint, for the audit log. The command line sends the name of
+// its user. The name is not verified: the admin endpoint permits everything anyway.
+func adminActor(r *http.Request) registry.Actor {
+	by := registry.Actor{Name: "admin endpoint", RemoteAddr: "admin endpoint"}
+	if user := r.Header.Get("Docsgate-Actor"); user != "" && len(user) <= 100 && keys.IsValidToken(user) {
+		by.Name = "command line (" + user + ")"
+	}
+	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
+		by.RemoteAddr += ", " + host
+	}
+	return by
+}
+
+var _ caddy.AdminRouter = (*adminKeys)(nil)

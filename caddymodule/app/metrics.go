@@ -1,0 +1,75 @@
+package app
+
+import (
+	"errors"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// RegisterMetrics registers collectors with the registry of a configuration. Collectors that several configurations or
+// handlers share may be registered several times.
+func RegisterMetrics(registry *prometheus.Registry, collectors ...prometheus.Collector) error {
+	for _, c := range collectors {
+		var already prometheus.AlreadyRegisteredError
+		if err := registry.Register(c); err != nil && !errors.As(err, &already) {
+			return err
+		}
+	}
+	return nil
+}
+
+func describe(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc(prometheus.BuildFQName("caddy", "docsgate", name), help, labels, nil)
+}
+
+var (
+	descKeys     = describe("keys", "Keys by state.", "state")
+	descCache    = describe("cache_lookups_total", "Cache lookups of keys by result.", "result")
+	descRevision = describe("store_revision", "Changes of the key store since the process created it.")
+	descLoaded   = describe("feed_last_success_timestamp_seconds", "Unix time of a feed's last successful load. A feed loads when its keys change.", "feed")
+	descFeedKeys = describe("feed_keys", "Keys that a feed provides.", "feed")
+	descFailures = describe("feed_failures_total", "Failed loads of a feed.", "feed")
+	descFeedUp   = describe("feed_up", "1 if the last load of a feed succeeded; 0 if it failed and its previous keys stay in use.", "feed")
+)
+
+// stateCollector collects the metrics of a shared state.
+type stateCollector struct{ *State }
+
+// Describe implements prometheus.Collector.
+func (c stateCollector) Describe(out chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{descKeys, descCache, descRevision, descLoaded, descFeedKeys, descFailures, descFeedUp} {
+		out <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c stateCollector) Collect(out chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
+	}
+	counter := func(d *prometheus.Desc, value uint64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(value), labels...)
+	}
+	now := time.Now()
+	for state, n := range c.Store.Counts(now) {
+		gauge(descKeys, float64(n), state)
+	}
+	stats := c.Verifier.CacheStats()
+	counter(descCache, stats.Hits, "hit")
+	counter(descCache, stats.NegativeHits, "negative_hit")
+	counter(descCache, stats.Misses, "miss")
+	gauge(descRevision, float64(c.Store.Revision()))
+	for _, feed := range c.Syncer.Status() {
+		if !feed.LastSuccess.IsZero() {
+			gauge(descLoaded, float64(feed.LastSuccess.UnixMilli())/1e3, feed.Name)
+		}
+		gauge(descFeedKeys, float64(feed.Keys), feed.Name)
+		counter(descFailures, feed.Failures, feed.Name)
+		up := 1.0
+		if feed.LastError != "" {
+			up = 0
+		}
+		gauge(descFeedUp, up, feed.Name)
+	}
+}

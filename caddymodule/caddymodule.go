@@ -1,0 +1,27 @@
+package caddymodule
+
+import (
+	"time"
+
+	"github.com/docsgate/docsgate/caddymodule/admin"
+	"github.com/docsgate/docsgate/caddymodule/app"
+	"github.com/docsgate/docsgate/caddymodule/gateway"
+	"github.com/docsgate/docsgate/caddymodule/lifecycle"
+)
+
+type (
+	// App is the module "docsgate", for programs that embed Caddy.
+	App = app.App
+	// Handler is the module "http.handlers.docsgate", for programs that embed Caddy.
+	Handler = gateway.Handler
+	// Console is the module "http.handlers.docsgate_console", for programs that embed Caddy.
+	Console = admin.Console
+)
+
+// DefaultStorePath returns the default of StoreFeed.Path.
+func DefaultStorePath() string { return app.DefaultStorePath() }
+
+// Shutdown ends all requests in flight after the grace period, as when a Caddy process exits. It returns when they have
+// ended, at most some seconds after the grace period. It is for programs that embed Caddy. New requests are rejected until
+// another configuration is loaded.
+func Shutdown(grace time.Duration) { lifecycle.Shutdown(grace) }

@@ -1,0 +1,39 @@
+package gateway
+
+import (
+	"github.com/docsgate/docsgate/caddymodule/app"
+	"github.com/docsgate/docsgate/docsgpt"
+)
+
+// setDownloadHeaders prevents a file, which a model wrote, from running as a page of this site.
+func (res *response) setDownloadHeaders() {
+	if !res.x.endpoint.Download {
+		return
+	}
+	h := res.x.w.Header()
+	h["X-Content-Type-Options"] = nosniff
+	h["Content-Security-Policy"] = sandbox
+	if res.header.Get("Content-Disposition") == "" && res.status >= 200 && res.status <= 299 {
+		res.header.Set("Content-Disposition", "attachment")
+	}
+	res.header.Set("Cache-Control", "private, no-store")
+}
+
+var sandbox = []string{"sandbox; default-src 'none'"}
+
+// isObjectStoreRedirect reports whether DocsGPT redirects a download to its object store.
+func (x *gatewayRequest) isObjectStoreRedirect(status int) bool {
+	return x.endpoint != nil && x.endpoint.Download && status >= 300 && status <= 399
+}
+
+// likelyCause returns a hint for the operator, or "" if there is none.
+func (x *gatewayRequest) likelyCause(r *docsgpt.Error, status int) string {
+	if r.Code == docsgpt.CodeUpstreamError && x.isObjectStoreRedirect(status) {
+		return "DocsGPT redirects downloads to its object store (URL_STRATEGY=s3), which the gate does not relay: " +
+			"set URL_STRATEGY=backend in DocsGPT"
+	}
+	if r.Code == docsgpt.CodeToolsNotAllowed {
+		return "DocsGPT offers the model tools of the account of upstream_token; " + app.ToolsFix
+	}
+	return ""
+}

@@ -1,0 +1,178 @@
+package gateway
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/docsgate/docsgate/caddymodule/caddyfileutil"
+	"github.com/docsgate/docsgate/docsgpt"
+	"github.com/docsgate/docsgate/upstream"
+)
+
+func init() {
+	httpcaddyfile.RegisterHandlerDirective("docsgate", parseDirective)
+	// Without an upstream the next handler forwards, so the gate is ordered directly before reverse_proxy. Directives that
+	// restrict access, such as basic_auth, come before it.
+	httpcaddyfile.RegisterDirectiveOrder("docsgate", httpcaddyfile.Before, "reverse_proxy")
+}
+
+func parseDirective(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+	h := new(Handler)
+	if err := h.UnmarshalCaddyfile(helper.Dispenser); err != nil {
+		return nil, err
+	}
+	return h, nil
+}
+
+// UnmarshalCaddyfile sets up the handler from tokens:
+//
+//	docsgate [<matcher>] [<upstream>] {
+//		endpoints <groups...>                  # see docs/configuration.md; default: widget
+//		allow_fields <fields...>               # additional body fields to forward
+//		max_body_size <size>                   # default: 4MiB
+//		max_upload_size <size>                 # default: 100MiB
+//		max_history_entries <number>           # default: 500
+//		max_history_size <size>                # default: 256KiB
+//		max_messages <number>                  # default: 1000
+//		max_messages_size <size>               # default: 512KiB
+//		max_text_size <size>                   # default: 256KiB
+//		max_in_flight <number>                 # default: 64
+//		max_in_flight_per_key <number>         # default: 16
+//		dial_timeout <duration>                # default: 5s
+//		response_header_timeout <duration>     # default: 10m
+//		stream_idle_timeout <duration>         # default: 5m
+//		keepalive <duration>                   # default: 4s
+//		client_write_timeout <duration>        # default: 30s
+//		client_min_rate <size>                 # per second; default: 1KiB
+//		tls_trust_pool <module> [<args...>]    # these four as in reverse_proxy's transport
+//		tls_client_auth <automate_name> | <cert_file> <key_file>
+//		tls_server_name <name>
+//		tls_insecure_skip_verify
+//	}
+func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next()
+	if d.NextArg() {
+		h.Upstream = d.Val()
+		// An address without placeholders is checked here, where the error has the file and the line.
+		if !strings.Contains(h.Upstream, "{") {
+			if _, err := upstream.ParseAddress(h.Upstream); err != nil {
+				return d.WrapErr(err)
+			}
+		}
+	}
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	seen := map[string]bool{}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		name := d.Val()
+		i := slices.IndexFunc(options, func(o option) bool { return o.name == name })
+		if i < 0 {
+			return caddyfileutil.Unrecognized(d, optionNames()...)
+		}
+		if seen[name] {
+			return caddyfileutil.AlreadySpecified(d)
+		}
+		seen[name] = true
+		if err := options[i].parse(h, d); err != nil {
+			return err
+		}
+	}
+	if err := checkInFlight(h.MaxInFlight, h.MaxInFlightPerKey); err != nil {
+		return d.WrapErr(err)
+	}
+	return nil
+}
+
+// option is a subdirective and its parser.
+type option struct {
+	name  string
+	parse func(*Handler, *caddyfile.Dispenser) error
+}
+
+// options are the subdirectives in the order of the documentation.
+var options = []option{
+	{"endpoints", (*Handler).unmarshalEndpoints},
+	{"allow_fields", (*Handler).unmarshalAllowFields},
+	{"max_body_size", sizeOption("4MiB", func(h *Handler) *int64 { return &h.MaxBodySize })},
+	{"max_upload_size", sizeOption("100MiB", func(h *Handler) *int64 { return &h.MaxUploadSize })},
+	{"max_history_entries", countOption("500", func(h *Handler) *int { return &h.MaxHistoryEntries })},
+	{"max_history_size", sizeOption("256KiB", func(h *Handler) *int64 { return &h.MaxHistorySize })},
+	{"max_messages", countOption("1000", func(h *Handler) *int { return &h.MaxMessages })},
+	{"max_messages_size", sizeOption("512KiB", func(h *Handler) *int64 { return &h.MaxMessagesSize })},
+	{"max_text_size", sizeOption("256KiB", func(h *Handler) *int64 { return &h.MaxTextSize })},
+	{"max_in_flight", countOption("64", func(h *Handler) *int { return &h.MaxInFlight })},
+	{"max_in_flight_per_key", countOption("16", func(h *Handler) *int { return &h.MaxInFlightPerKey })},
+	{"dial_timeout", durationOption(func(h *Handler) *caddy.Duration { return &h.DialTimeout })},
+	{"response_header_timeout", durationOption(func(h *Handler) *caddy.Duration { return &h.ResponseHeaderTimeout })},
+	{"stream_idle_timeout", durationOption(func(h *Handler) *caddy.Duration { return &h.StreamIdleTimeout })},
+	{"keepalive", durationOption(func(h *Handler) *caddy.Duration { return &h.IdleConnTimeout })},
+	{"client_write_timeout", durationOption(func(h *Handler) *caddy.Duration { return &h.ClientWriteTimeout })},
+	{"client_min_rate", (*Handler).unmarshalClientMinRate},
+	{"tls_trust_pool", (*Handler).unmarshalTrustPool},
+	{"tls_client_auth", (*Handler).unmarshalClientAuth},
+	{"tls_server_name", (*Handler).unmarshalServerName},
+	{"tls_insecure_skip_verify", (*Handler).unmarshalInsecureSkipVerify},
+}
+
+func optionNames() []string {
+	names := make([]string, len(options))
+	for i, o := range options {
+		names[i] = o.name
+	}
+	return names
+}
+
+func (h *Handler) unmarshalEndpoints(d *caddyfile.Dispenser) error {
+	h.Endpoints = d.RemainingArgs()
+	if len(h.Endpoints) == 0 {
+		return d.ArgErr()
+	}
+	seen := map[string]bool{}
+	for _, name := range h.Endpoints {
+		if seen[name] {
+			return d.Errf("endpoint group %q is specified twice", name)
+		}
+		seen[name] = true
+		if !docsgpt.ValidGroup(docsgpt.Group(name)) {
+			return d.Errf("unrecognized endpoint group %q: must be one of %s", name, docsgpt.GroupList())
+		}
+	}
+	return nil
+}
+
+func (h *Handler) unmarshalAllowFields(d *caddyfile.Dispenser) error {
+	h.AllowedFields = d.RemainingArgs()
+	if len(h.AllowedFields) == 0 {
+		return d.ArgErr()
+	}
+	for _, name := range h.AllowedFields {
+		if err := docsgpt.CheckAllowed(name); err != nil {
+			return d.WrapErr(err)
+		}
+	}
+	return nil
+}
+
+func sizeOption(example string, field func(*Handler) *int64) func(*Handler, *caddyfile.Dispenser) error {
+	return func(h *Handler, d *caddyfile.Dispenser) error {
+		return caddyfileutil.Size(d, field(h), 1<<10, 1<<30, "a size from 1KiB to 1GiB, such as "+example)
+	}
+}
+
+func (h *Handler) unmarshalClientMinRate(d *caddyfile.Dispenser) error {
+	return caddyfileutil.Size(d, &h.ClientMinRate, 1, 1<<20, "a size per second from 1B to 1MiB, such as 1KiB")
+}
+
+func durationOption(field func(*Handler) *caddy.Duration) func(*Handler, *caddyfile.Dispenser) error {
+	return func(h *Handler, d *caddyfile.Dispenser) error {
+		return caddyfileutil.Duration(d, field(h), "30s or 10m")
+	}
+}
+
+var _ caddyfile.Unmarshaler = (*Handler)(nil)

@@ -1,0 +1,32 @@
+package gateway
+
+import "net/http"
+
+// CORS headers. Access is controlled by keys, so every origin is allowed. Preflight requests cannot have a key, and browsers
+// send one before each question of a widget, so the gate responds to them itself.
+var (
+	corsOrigin  = []string{"*"}
+	corsExpose  = []string{"Retry-After, X-Request-Id, Mcp-Session-Id"}
+	corsHeaders = []string{ // the wildcard does not include Authorization, and old browsers do not support it
+		"Authorization, Content-Type, Mcp-Session-Id, Mcp-Protocol-Version, Last-Event-Id, *",
+	}
+	corsMaxAge = []string{"7200"}
+)
+
+// addCORS sets the headers that let web pages read the response.
+func addCORS(h http.Header) {
+	h["Access-Control-Allow-Origin"] = corsOrigin
+	h["Access-Control-Expose-Headers"] = corsExpose
+}
+
+// serveOptions responds to a preflight or other OPTIONS request. allow lists the allowed methods.
+func serveOptions(w http.ResponseWriter, r *http.Request, allow string) {
+	h := w.Header()
+	h.Set("Allow", allow)
+	if r.Header.Get("Access-Control-Request-Method") != "" {
+		h.Set("Access-Control-Allow-Methods", allow)
+		h["Access-Control-Allow-Headers"] = corsHeaders
+		h["Access-Control-Max-Age"] = corsMaxAge
+	}
+	w.WriteHeader(http.StatusNoContent)
+}

@@ -1,0 +1,269 @@
+package gateway
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"github.com/docsgate/docsgate/caddymodule/app"
+	"github.com/docsgate/docsgate/caddymodule/lifecycle"
+	"github.com/docsgate/docsgate/caddymodule/logsample"
+	"github.com/docsgate/docsgate/docsgpt"
+	"github.com/docsgate/docsgate/upstream"
+)
+
+func init() {
+	caddy.RegisterModule(new(Handler))
+}
+
+// DefaultMaxBody is the default of Handler.MaxBodySize, in bytes. Widgets send the whole history with each question, which
+// is close to a megabyte in long conversations.
+const DefaultMaxBody = 4 << 20
+
+// Handler is the gate. It forwards requests with a valid key to DocsGPT, restricted to the sources or the agent of the key.
+// All other requests get an error response in the format of the endpoint.
+type Handler struct {
+	// The address of DocsGPT: host:port, an http or https URL, or unix//path/of/socket. Placeholders are replaced when
+	// the configuration is loaded. If empty, the rewritten request is passed to the next handler.
+	Upstream string `json:"upstream,omitempty"`
+
+	// The endpoint groups to enable: widget, openai, mcp, attachments, artifacts, speech, health. Default: widget.
+	Endpoints []string `json:"endpoints,omitempty"`
+
+	// Additional body fields to forward to DocsGPT, such as attachments or passthrough; "message_parts" forwards images
+	// and files in messages. Fields that would give access to data outside the key's binding are rejected. Default: none.
+	AllowedFields []string `json:"allow_fields,omitempty"`
+
+	// The maximum size of a request body, in bytes. Default: 4 MiB.
+	MaxBodySize int64 `json:"max_body_size,omitempty"`
+
+	// The maximum size of an upload, in bytes: a multipart form with its files. Uploads over 256 KiB are written to the
+	// system's directory for temporary files. Default: 100 MiB.
+	MaxUploadSize int64 `json:"max_upload_size,omitempty"`
+
+	RequestLimits
+
+	// The maximum number of requests for answers in flight at this DocsGPT, over all keys. A stream is in flight until it
+	// ends. Short requests have a separate limit that is derived from this one: see docs/configuration.md. Default: 64,
+	// two thirds of the threads of DocsGPT 0.19 and newer.
+	MaxInFlight int `json:"max_in_flight,omitempty"`
+
+	// The maximum number of requests for answers in flight per key, at most max_in_flight. Default: 16, or max_in_flight
+	// if that is lower.
+	MaxInFlightPerKey int `json:"max_in_flight_per_key,omitempty"`
+
+	// The timeout for connecting to DocsGPT. This field, the following timeouts of the upstream and tls have no effect if
+	// the next handler forwards. Default: 5s.
+	DialTimeout caddy.Duration `json:"dial_timeout,omitempty"`
+
+	// How long to wait for the response header of DocsGPT. Default: 10m, since models may think for minutes.
+	ResponseHeaderTimeout caddy.Duration `json:"response_header_timeout,omitempty"`
+
+	// How long to wait for the next byte of a started response. Default: 5m.
+	StreamIdleTimeout caddy.Duration `json:"stream_idle_timeout,omitempty"`
+
+	// How long to keep idle connections to DocsGPT open. Default: 4s, just below the keep-alive timeout of DocsGPT's server.
+	IdleConnTimeout caddy.Duration `json:"keepalive,omitempty"`
+
+	// How long a client may block writes in total, beyond what client_min_rate allows. Time spent waiting for DocsGPT
+	// does not count. Default: 30s.
+	ClientWriteTimeout caddy.Duration `json:"client_write_timeout,omitempty"`
+
+	// The minimum rate at which a client that blocks writes must read, in bytes per second. Default: 1024.
+	ClientMinRate int64 `json:"client_min_rate,omitempty"`
+
+	// TLS settings for an https upstream, as in reverse_proxy's http transport, including handshake_timeout,
+	// renegotiation, except_ports and curves. dial_timeout also limits the handshake.
+	TLS *reverseproxy.TLSConfig `json:"tls,omitempty"`
+
+	app      *app.App
+	routes   *docsgpt.Routes
+	upstream *upstream.Upstream
+	logger   *zap.Logger
+	sampler  *logsample.Sampler
+	metrics  map[string]endpointMetrics
+	inFlight inFlightLimits
+}
+
+// endpointMetrics caches the metrics of one endpoint.
+type endpointMetrics struct {
+	allowed  prometheus.Counter
+	duration prometheus.Observer
+}
+
+// CaddyModule returns the Caddy module information.
+func (*Handler) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.docsgate", New: func() caddy.Module { return new(Handler) }}
+}
+
+// Provision sets defaults and creates the connection pool. It opens no connection.
+func (h *Handler) Provision(ctx caddy.Context) error {
+	h.logger, h.sampler = ctx.Logger(), new(logsample.Sampler)
+	if err := registerMetrics(ctx.GetMetricsRegistry()); err != nil {
+		return err
+	}
+	docsgate, err := ctx.App("docsgate")
+	if err != nil {
+		return err
+	}
+	h.app = docsgate.(*app.App)
+	if len(h.Endpoints) == 0 {
+		h.Endpoints = []string{string(docsgpt.GroupWidget)}
+	}
+	if h.MaxBodySize == 0 {
+		h.MaxBodySize = DefaultMaxBody
+	}
+	if h.MaxUploadSize == 0 {
+		h.MaxUploadSize = DefaultMaxUpload
+	}
+	h.app.AddBodySizes(h.MaxBodySize, h.MaxUploadSize)
+	if h.ClientWriteTimeout == 0 {
+		h.ClientWriteTimeout = caddy.Duration(lifecycle.DefaultClientWriteTimeout)
+	}
+	if h.ClientMinRate == 0 {
+		h.ClientMinRate = lifecycle.DefaultClientMinRate
+	}
+	h.inFlight.provision(h.MaxInFlight, h.MaxInFlightPerKey)
+	if h.Upstream != "" {
+		var address string
+		if h.upstream, address, err = h.newUpstream(ctx); err != nil {
+			return err
+		}
+		if err := h.app.ResolveVersion(h.upstream, address); err != nil {
+			return err
+		}
+		h.app.AddForwarder(app.Forwarder{Handler: h, Upstream: h.upstream, Groups: h.groups()})
+	}
+	lifecycle.KeepConns(ctx)
+	return h.app.OnVersionResolved(h.provisionRoutes)
+}
+
+// groups returns the endpoint groups that are enabled.
+func (h *Handler) groups() []docsgpt.Group {
+	groups := make([]docsgpt.Group, len(h.Endpoints))
+	for i, name := range h.Endpoints {
+		groups[i] = docsgpt.Group(name)
+	}
+	return groups
+}
+
+// provisionRoutes builds the routes, which depend on the version of DocsGPT.
+func (h *Handler) provisionRoutes() error {
+	routes, err := docsgpt.NewRoutes(h.app.Version(), h.groups(), h.AllowedFields)
+	if err != nil {
+		return err
+	}
+	routes.SetLimits(h.limits())
+	h.routes, h.metrics = routes, map[string]endpointMetrics{"none": newEndpointMetrics("none")}
+	for _, e := range h.routes.Endpoints() {
+		h.metrics[e.Name] = newEndpointMetrics(e.Name)
+	}
+	return nil
+}
+
+func newEndpointMetrics(endpoint string) endpointMetrics {
+	return endpointMetrics{decisions.WithLabelValues(endpoint, "allowed"), requestSeconds.WithLabelValues(endpoint)}
+}
+
+// newUpstream returns the upstream, and its address with placeholders replaced.
+func (h *Handler) newUpstream(ctx caddy.Context) (*upstream.Upstream, string, error) {
+	text, err := caddy.NewReplacer().ReplaceOrErr(h.Upstream, true, true)
+	if err != nil {
+		return nil, "", fmt.Errorf("upstream: %w", err)
+	}
+	address, err := upstream.ParseAddress(text)
+	if err != nil {
+		return nil, "", err
+	}
+	if h.TLS != nil && address.URL.Scheme != "https" {
+		return nil, "", fmt.Errorf("upstream %q: TLS settings need an address that begins with https://", text)
+	}
+	h.inFlight.upstream = address.String()
+	settings, err := h.tlsConfig(ctx)
+	if err != nil {
+		return nil, "", fmt.Errorf("upstream TLS: %w", err)
+	}
+	return upstream.New(upstream.Config{
+		Address:               address,
+		DialTimeout:           time.Duration(h.DialTimeout),
+		ResponseHeaderTimeout: time.Duration(h.ResponseHeaderTimeout),
+		IdleTimeout:           time.Duration(h.StreamIdleTimeout),
+		IdleConnTimeout:       time.Duration(h.IdleConnTimeout),
+		TLS:                   settings,
+	}), text, nil
+}
+
+// tlsConfig returns the TLS configuration, or nil for the default one.
+func (h *Handler) tlsConfig(ctx caddy.Context) (*tls.Config, error) {
+	if h.TLS == nil {
+		return nil, nil //nolint:nilnil // nil is the default configuration
+	}
+	settings, err := h.TLS.MakeTLSClientConfig(ctx)
+	if err == nil && settings != nil && settings.RootCAs != nil && settings.RootCAs.Equal(x509.NewCertPool()) {
+		err = errors.New("tls_trust_pool has no certificates") // every handshake would fail
+	}
+	return settings, err
+}
+
+// Validate implements caddy.Validator.
+func (h *Handler) Validate() error {
+	if h.MaxBodySize < 0 {
+		return errors.New("max_body_size must not be negative")
+	}
+	if h.MaxUploadSize < 0 {
+		return errors.New("max_upload_size must not be negative")
+	}
+	if err := h.limits().Validate(); err != nil {
+		return err
+	}
+	if err := checkInFlight(h.MaxInFlight, h.MaxInFlightPerKey); err != nil {
+		return err
+	}
+	if h.ClientMinRate < 0 {
+		return errors.New("client_min_rate must not be negative")
+	}
+	for _, d := range []caddy.Duration{
+		h.DialTimeout, h.ResponseHeaderTimeout, h.StreamIdleTimeout, h.IdleConnTimeout, h.ClientWriteTimeout,
+	} {
+		if d < 0 {
+			return errors.New("timeouts must not be negative")
+		}
+	}
+	return nil
+}
+
+// Cleanup closes idle connections. Requests in flight continue.
+func (h *Handler) Cleanup() error {
+	if h.upstream != nil {
+		h.upstream.Close()
+	}
+	return nil
+}
+
+// ServeHTTP implements caddyhttp.MiddlewareHandler. It writes all errors itself.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if h.routes == nil { // a request may arrive before a configuration without a version is rejected
+		return caddyhttp.Error(http.StatusServiceUnavailable, app.ErrNoUpstream)
+	}
+	x := gatewayRequest{handler: h, r: r, next: next, started: time.Now()}
+	x.client.ResponseWriter = w
+	x.w = &x.client
+	x.serve()
+	return nil
+}
+
+var (
+	_ caddy.Provisioner           = (*Handler)(nil)
+	_ caddy.Validator             = (*Handler)(nil)
+	_ caddy.CleanerUpper          = (*Handler)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Handler)(nil)
+)

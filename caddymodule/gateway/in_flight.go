@@ -1,0 +1,224 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"github.com/docsgate/docsgate/caddymodule/lifecycle"
+	"github.com/docsgate/docsgate/docsgpt"
+	"github.com/docsgate/docsgate/inflight"
+	"github.com/docsgate/docsgate/upstream"
+)
+
+// InFlight counts the requests in flight at each upstream. It is global, since requests of old configurations and of other
+// sites use the same threads of DocsGPT.
+var InFlight = new(inflight.Limiter)
+
+// Defaults of Handler.MaxInFlight and Handler.MaxInFlightPerKey. DocsGPT 0.19 and newer has 96 threads.
+const (
+	DefaultMaxInFlight       = 64
+	DefaultMaxInFlightPerKey = 16
+)
+
+// inFlightClass is a class of requests with a limit of its own, so that no class can starve another.
+type inFlightClass uint8
+
+const (
+	classShort   inFlightClass = iota
+	classKeyless               // short, from clients without a key
+	classAnswer
+	classListen
+	classCount
+)
+
+// inFlightNames are the names of the classes in metrics and in counts.
+var inFlightNames = [classCount]string{"short", "keyless", "answer", "listen"}
+
+const (
+	// shortWait is how long a short request waits for a free slot. Search widgets send a request with each keystroke, so
+	// the requests come in bursts; DocsGPT takes some 10 ms for each.
+	shortWait = 5 * time.Second
+
+	// maxWaitingBody is the largest body, in bytes, of a request that waits, since it is held in memory.
+	maxWaitingBody = 64 << 10
+
+	// abandonedHold is how long a request still counts as in flight after its client has disconnected. DocsGPT continues
+	// to generate the answer, and the gate cannot know when it is done. A longer time would let visitors who leave early
+	// use up the limit of an honest key.
+	abandonedHold = 30 * time.Second
+)
+
+// inFlightLimits are a handler's limits. They are read-only after provision.
+type inFlightLimits struct {
+	limiter  *inflight.Limiter
+	upstream string // address; empty if the next handler forwards
+	classes  [classCount]inflight.Limits
+}
+
+// provision derives the limits of all classes from the two for answers; 0 is the default. By default, answers get two
+// thirds of DocsGPT's threads and short requests the rest.
+func (l *inFlightLimits) provision(total, perKey int) {
+	if total == 0 {
+		total = DefaultMaxInFlight
+	}
+	if perKey == 0 {
+		perKey = min(DefaultMaxInFlightPerKey, total)
+	}
+	l.limiter = InFlight
+	l.classes[classAnswer] = inflight.Limits{Total: total, PerKey: perKey}
+	short := max(total*3/8, maxConcurrentSearches)
+	l.classes[classShort] = inflight.Limits{
+		Total: short, PerKey: min(max(perKey/2, maxConcurrentSearches), short), Waiting: 4 * total, WaitingPerKey: 4 * perKey,
+	}
+	keyless := max(total/8, 2)
+	l.classes[classKeyless] = inflight.Limits{Total: keyless, PerKey: keyless, Waiting: total, WaitingPerKey: total}
+	l.classes[classListen] = inflight.Limits{Total: 4 * total, PerKey: 4 * perKey}
+}
+
+// checkInFlight validates the limits; 0 is the default.
+func checkInFlight(total, perKey int) error {
+	if total == 0 {
+		total = DefaultMaxInFlight
+	}
+	switch {
+	case total < 0:
+		return errors.New("max_in_flight must not be negative")
+	case perKey < 0:
+		return errors.New("max_in_flight_per_key must not be negative")
+	case total > maxCount:
+		return fmt.Errorf("max_in_flight must be at most %d", maxCount)
+	case perKey > total:
+		return fmt.Errorf("max_in_flight_per_key %d must not be above max_in_flight %d", perKey, total)
+	}
+	return nil
+}
+
+var (
+	errTooManyStreams = newRetryableError(http.StatusTooManyRequests, "too_many_streams", "5",
+		"Too many requests are being answered at the moment. Please try again in a few seconds.")
+	errOverloaded = newRetryableError(http.StatusServiceUnavailable, "overloaded", "5",
+		"This service is busy. Please try again in a few seconds.")
+	// 499 is the status that Caddy logs for a client that has closed its connection; no client reads it.
+	errClientGone = newError(499, "client_gone", "The client has disconnected.")
+)
+
+func newRetryableError(status int, code, after, message string) *apiError {
+	apiErr := newError(status, code, message)
+	apiErr.RetryAfter = after
+	return apiErr
+}
+
+// inFlightClass returns the class of an authorized request.
+func (x *gatewayRequest) inFlightClass() inFlightClass {
+	class := x.endpoint.Class
+	if x.endpoint.Group == docsgpt.GroupMCP && x.endpoint.Body == docsgpt.BodyJSON {
+		class = x.call.Class()
+	}
+	switch {
+	case class == docsgpt.ClassAnswer:
+		return classAnswer
+	case class == docsgpt.ClassListen:
+		return classListen
+	case x.key == nil:
+		return classKeyless
+	default:
+		return classShort
+	}
+}
+
+// takeSlot counts the request as in flight, or rejects it because of a limit. A short request waits up to shortWait for a
+// free slot.
+func (x *gatewayRequest) takeSlot() *apiError {
+	class := x.inFlightClass()
+	limits := &x.handler.inFlight
+	request := inflight.Request{Upstream: limits.upstream, Class: inFlightNames[class], Key: x.keyID()}
+	if x.isFanOut() {
+		request.Weight = min(len(x.key.Binding.Sources), maxConcurrentSearches)
+	}
+	wait := shortWait
+	if x.buffer != nil && cap(x.buffer.Bytes) > maxWaitingBody {
+		wait = 0
+	}
+	var apiErr *apiError
+	switch limits.limiter.Acquire(x.ctx, &x.slot, request, limits.classes[class], wait) {
+	case inflight.Acquired:
+		return nil
+	case inflight.Cancelled:
+		if errors.Is(x.aborted(), lifecycle.ErrShuttingDown) {
+			return errShuttingDown
+		}
+		return errClientGone
+	case inflight.KeyLimit:
+		if apiErr = errTooManyStreams; class == classKeyless {
+			apiErr = errOverloaded
+		}
+	case inflight.TotalLimit:
+		apiErr = errOverloaded
+	}
+	if skipped, due := x.handler.sampler.Allow(apiErr.Code, x.keyID(), time.Now()); due {
+		x.handler.logger.Warn("too many requests in flight", zap.String("code", apiErr.Code),
+			zap.String("class", inFlightNames[class]), zap.String("endpoint", x.endpointName()),
+			zap.String("key", x.keyID()), zap.Int("suppressed", skipped))
+	}
+	return apiErr
+}
+
+// noteEnd records how the upstream response ended; nil: completely. A short request then releases its slot, even if its
+// client is still reading.
+func (x *gatewayRequest) noteEnd(err error) {
+	switch {
+	case err == nil, errors.Is(err, errStopReading):
+		if x.endpoint.Class == docsgpt.ClassShort {
+			x.slot.Release()
+		}
+	case x.aborted() != nil:
+		x.abandoned = true
+	case errors.Is(err, upstream.ErrTruncated), errors.Is(err, upstream.ErrUnavailable), errors.Is(err, errNoHandler):
+	default: // the gate ended it: the upstream timed out, or writing to the client failed
+		x.abandoned = true
+	}
+}
+
+// releaseSlot ends the request's slot. It is called after the upstream connection was closed, or returned to the pool.
+func (x *gatewayRequest) releaseSlot() {
+	if x.abandoned && x.endpoint.Class == docsgpt.ClassAnswer && !x.endpoint.Download &&
+		x.handler.app.Version().FinishesAbandoned {
+		x.slot.ReleaseAfter(abandonedHold)
+		return
+	}
+	x.slot.Release()
+}
+
+var (
+	descInFlight = describe("requests_in_flight", "Requests in flight at DocsGPT by class. Answers whose clients "+
+		"have disconnected count for one more minute, since DocsGPT continues to generate them.", "class")
+	descWaiting = describe("requests_waiting", "Requests that wait for a free slot, by class.", "class")
+)
+
+// inFlightCollector collects the counts of a limiter.
+type inFlightCollector struct{ *inflight.Limiter }
+
+// Describe implements prometheus.Collector.
+func (inFlightCollector) Describe(out chan<- *prometheus.Desc) {
+	out <- descInFlight
+	out <- descWaiting
+}
+
+// Collect implements prometheus.Collector.
+func (c inFlightCollector) Collect(out chan<- prometheus.Metric) {
+	counts := map[string]inflight.Count{}
+	for _, n := range c.Counts() {
+		sum := counts[n.Class]
+		counts[n.Class] = inflight.Count{InFlight: sum.InFlight + n.InFlight, Waiting: sum.Waiting + n.Waiting}
+	}
+	for _, class := range inFlightNames {
+		count := counts[class]
+		out <- prometheus.MustNewConstMetric(descInFlight, prometheus.GaugeValue, float64(count.InFlight), class)
+		out <- prometheus.MustNewConstMetric(descWaiting, prometheus.GaugeValue, float64(count.Waiting), class)
+	}
+}

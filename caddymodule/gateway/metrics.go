@@ -1,0 +1,55 @@
+package gateway
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/docsgate/docsgate/caddymodule/app"
+)
+
+// The metrics are global, so that counters survive reloads. The values of labels are from fixed sets and never contain a key,
+// ID, origin, path or host.
+var (
+	decisions = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: "caddy", Subsystem: "docsgate", Name: "auth_decisions_total",
+		Help: "Authentication and authorization decisions by endpoint and reason: allowed, or why the request was rejected.",
+	}, []string{"endpoint", "reason"})
+
+	requestSeconds = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Namespace: "caddy", Subsystem: "docsgate", Name: "request_duration_seconds",
+		Help:    "Time from the arrival of a request to the end of its response, by endpoint.",
+		Buckets: []float64{.001, .005, .025, .1, .5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600},
+	}, []string{"endpoint"})
+
+	verifySeconds = prometheus.NewHistogram(prometheus.HistogramOpts{
+		Namespace: "caddy", Subsystem: "docsgate", Name: "verify_duration_seconds",
+		Help:    "Time to verify a token.",
+		Buckets: []float64{2.5e-7, 5e-7, 1e-6, 2.5e-6, 5e-6, 1e-5, 1e-4, 1e-3, 1e-2},
+	})
+
+	upstreamFailures = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: "caddy", Subsystem: "docsgate", Name: "upstream_failures_total",
+		Help: "Failed requests to DocsGPT by endpoint and code. The code upstream_refused most likely means that DocsGPT " +
+			"rejected the gate's credential.",
+	}, []string{"endpoint", "code"})
+
+	abortedRequests = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: "caddy", Subsystem: "docsgate", Name: "aborted_requests_total",
+		Help: "Requests that were aborted before their response was complete, other than by DocsGPT, by endpoint and reason: " +
+			"client_disconnected, client_too_slow, shutting_down.",
+	}, []string{"endpoint", "reason"})
+
+	streamsInFlight = prometheus.NewGauge(prometheus.GaugeOpts{
+		Namespace: "caddy", Subsystem: "docsgate", Name: "streams_in_flight",
+		Help: "Streamed responses in flight.",
+	})
+)
+
+// registerMetrics registers the metrics of the gateway with the registry of a configuration.
+func registerMetrics(registry *prometheus.Registry) error {
+	return app.RegisterMetrics(registry,
+		decisions, requestSeconds, verifySeconds, upstreamFailures, abortedRequests, streamsInFlight, inFlightCollector{InFlight})
+}
+
+func describe(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc(prometheus.BuildFQName("caddy", "docsgate", name), help, labels, nil)
+}

@@ -1,0 +1,130 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/docsgate/docsgate/upstream"
+)
+
+// serveNext passes the rewritten request to the next handler, such as reverse_proxy, and relays its response.
+func (x *gatewayRequest) serveNext() {
+	w := &x.nextWriter
+	w.response.x, w.header = x, http.Header{}
+	defer w.response.drop()
+	err := callNext(x.next, w, &w.wroteHeader, x.nextRequest())
+	x.release()
+	if err == nil && !w.wroteHeader {
+		err = errNoHandler
+	}
+	w.response.close(err)
+	x.abandoned = x.abandoned || w.stopped
+}
+
+var errNoHandler = errors.New("no handler after docsgate responded: set an upstream in the docsgate directive, " +
+	"or add a handler such as reverse_proxy after it")
+
+// nextRequest returns the rewritten request for the next handler. It contains nothing that the client sent and the gate
+// did not check.
+func (x *gatewayRequest) nextRequest() *http.Request {
+	r := x.r.WithContext(x.ctx)
+	r.Method, r.Header = x.endpoint.Method, x.header
+	r.URL = &url.URL{Scheme: x.r.URL.Scheme, Host: x.r.URL.Host, Path: x.resource.Path, RawQuery: x.rawQuery}
+	shown := url.URL{Path: r.URL.Path, RawQuery: r.URL.RawQuery}
+	if x.endpoint.AgentQuery {
+		shown.RawQuery = x.query.Rewrite(x.endpoint, "") // handlers log RequestURI; the agent key is only in the URL, which they send
+	}
+	r.RequestURI = shown.RequestURI()
+	r.Form, r.PostForm, r.MultipartForm = nil, nil, nil
+	r.TransferEncoding, r.Trailer = nil, nil
+	r.Body, r.ContentLength, r.GetBody = http.NoBody, 0, nil
+	switch {
+	case x.buffer != nil:
+		setBody(r, x.buffer.Len(), x.buffer.Reader)
+	case x.upload != nil:
+		setBody(r, x.upload.spool.Len(), x.upload.spool.Open)
+	}
+	return r
+}
+
+// setBody sets a body that can be read again. Each reader keeps the underlying buffer until it is closed.
+func setBody(r *http.Request, size int64, open func() io.ReadCloser) {
+	r.Body, r.ContentLength = open(), size
+	r.GetBody = func() (io.ReadCloser, error) { return open(), nil }
+}
+
+// nextResponseWriter is the response writer of the next handler.
+type nextResponseWriter struct {
+	response    response
+	header      http.Header
+	wroteHeader bool
+
+	stopped bool // writing to the client failed, so that the next handler ends the upstream request
+}
+
+// callNext calls the next handler and maps its errors. wroteHeader reports whether the handler has written a header. A panic
+// with http.ErrAbortHandler, by which reverse_proxy aborts a truncated response, becomes upstream.ErrTruncated.
+func callNext(next caddyhttp.Handler, w http.ResponseWriter, wroteHeader *bool, r *http.Request) (err error) {
+	defer r.Body.Close()
+	defer func() {
+		if v := recover(); v != nil {
+			if v != http.ErrAbortHandler { //nolint:errorlint,err113 // panics use this exact value
+				panic(v)
+			}
+			err = &upstream.Error{Kind: upstream.ErrTruncated, Cause: http.ErrAbortHandler}
+		}
+	}()
+	if err = next.ServeHTTP(w, r); err == nil {
+		return nil
+	}
+	var status caddyhttp.HandlerError
+	switch {
+	case errors.Is(err, context.DeadlineExceeded),
+		errors.As(err, &status) && status.StatusCode == http.StatusGatewayTimeout:
+		err = &upstream.Error{Kind: upstream.ErrTimeout, Cause: err}
+	case *wroteHeader:
+		err = &upstream.Error{Kind: upstream.ErrTruncated, Cause: err}
+	default:
+		err = &upstream.Error{Kind: upstream.ErrUnavailable, Cause: err}
+	}
+	return err
+}
+
+// Header implements http.ResponseWriter. It returns the header of the upstream response, not that of the client's.
+func (w *nextResponseWriter) Header() http.Header { return w.header }
+
+// WriteHeader implements http.ResponseWriter. Informational responses are dropped.
+func (w *nextResponseWriter) WriteHeader(status int) {
+	if w.wroteHeader || status < 200 {
+		return
+	}
+	w.wroteHeader = true
+	// The next write notices a disconnected client again.
+	_ = w.response.writeHeader(status, w.header)
+}
+
+// Write implements http.ResponseWriter.
+func (w *nextResponseWriter) Write(p []byte) (int, error) {
+	if !w.wroteHeader {
+		w.WriteHeader(http.StatusOK)
+	}
+	if err := w.response.onChunk(p); err != nil && !errors.Is(err, errStopReading) {
+		w.stopped = true
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// FlushError does nothing: streams are flushed with each chunk, and other responses are buffered.
+func (w *nextResponseWriter) FlushError() error { return nil }
+
+// Flush implements http.Flusher.
+func (w *nextResponseWriter) Flush() {}
+
+// Unwrap is for http.ResponseController, for deadlines.
+func (w *nextResponseWriter) Unwrap() http.ResponseWriter { return w.response.x.w }

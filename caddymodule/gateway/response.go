@@ -1,0 +1,290 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/docsgate/docsgate/caddymodule/lifecycle"
+	"github.com/docsgate/docsgate/docsgpt"
+	"github.com/docsgate/docsgate/upstream"
+)
+
+// response relays one response of DocsGPT to the client, in the shape of the endpoint. Both forward and serveNext call
+// writeHeader, then onChunk for each chunk, then close.
+type response struct {
+	x      *gatewayRequest
+	mode   relayMode
+	status int
+	header http.Header // of the upstream response
+
+	filter  docsgpt.SSEFilter // modeSSE
+	out     []byte            // modeSSE: the next write; modeBuffered, modeUpstreamError: the body so far
+	flush   *http.ResponseController
+	flusher delayedFlusher // modeSSE
+
+	replied bool // modeSSE: the response to the JSON-RPC request was relayed
+
+	conversation string // modeSSE: the conversation that noteConversation has not recorded yet
+	toolCall     error  // the tool call that ended the response; takes precedence over the error of the next handler
+}
+
+// relayMode says how the chunks of a response are relayed.
+type relayMode uint8
+
+const (
+	modePending       relayMode = iota // no header yet
+	modeSSE                            // a stream: whole events, each written immediately
+	modeBuffered                       // buffered to the end, so that a truncated response becomes an error response
+	modePassthrough                    // unchanged; the response is too large to buffer
+	modeUpstreamError                  // an error response: buffered and mapped
+	modeDone                           // nothing more is written
+)
+
+// Limits of buffered responses that are not streams, in bytes. A response that must be inspected is never passed through;
+// above maxInspectedBody the client gets an error response.
+const (
+	maxBufferedBody  = 1 << 20
+	maxInspectedBody = 16 << 20
+)
+
+var (
+	errStopReading      = errors.New("stopped reading") // the rest is not needed
+	errResponseTooLarge = errors.New("the response is too large to inspect")
+)
+
+// writeHeader handles the status and the header of the upstream response.
+func (res *response) writeHeader(status int, header http.Header) error {
+	res.status, res.header = status, header
+	res.beginMCP()
+	res.setDownloadHeaders()
+	stream := strings.HasPrefix(header.Get("Content-Type"), "text/event-stream")
+	switch {
+	case status < 200 || status > 299:
+		res.mode = modeUpstreamError
+	case res.x.endpoint.Relay == docsgpt.RelayEvents && (!stream || header.Get("Content-Encoding") != ""),
+		res.x.rejectsTools() && res.isEncoded():
+		res.mode = modeUpstreamError
+	case stream:
+		res.mode = modeSSE
+		res.filter.RejectTools = res.x.rejectsTools()
+		if res.x.endpoint.Relay == docsgpt.RelayEvents {
+			res.filter.Interrupted = interruptedEvent
+		} else {
+			res.filter.Verbatim = true
+		}
+		return res.beginStream()
+	default:
+		res.mode = modeBuffered
+	}
+	return nil
+}
+
+func (res *response) beginStream() error {
+	streamsInFlight.Inc()
+	res.flush = http.NewResponseController(res.x.w)
+	h := res.x.w.Header()
+	docsgpt.CopyResponseHeaders(h, res.header, res.x.endpoint)
+	delete(h, "Content-Length")
+	h["Cache-Control"] = streamCache
+	h["X-Accel-Buffering"] = noBuffering
+	res.x.w.WriteHeader(res.status)
+	res.flusher.scheduleFlush(res.flush)
+	return nil
+}
+
+var (
+	interruptedEvent = docsgpt.TextEvent(docsgpt.Truncated().Message)
+	streamCache      = []string{"no-cache, no-transform"}
+	noBuffering      = []string{"no"}
+)
+
+// onChunk handles a chunk of the body. It does not keep p.
+func (res *response) onChunk(p []byte) error {
+	switch res.mode {
+	case modeSSE:
+		if res.out == nil {
+			res.out = make([]byte, 0, len(p)+64)
+		}
+		var err error
+		if res.out, err = res.filter.Filter(res.out[:0], p); err != nil {
+			if isToolCall(err) {
+				res.toolCall = err
+			}
+			_ = res.writeAndFlush(res.out) // the next write notices a disconnected client
+			return err
+		}
+		res.noteConversation()
+		return res.writeAndFlush(res.out)
+	case modeBuffered:
+		mustRead := res.isTaskStatus() || res.x.call.ID != nil || res.x.rejectsTools()
+		if size := len(res.out) + len(p); size <= maxBufferedBody || mustRead && size <= maxInspectedBody {
+			res.out = append(res.out, p...)
+			return nil
+		}
+		if mustRead {
+			return errResponseTooLarge
+		}
+		res.mode = modePassthrough
+		res.writeHead()
+		if _, err := res.x.w.Write(res.out); err != nil {
+			return err
+		}
+		res.out = nil
+		fallthrough
+	case modePassthrough:
+		_, err := res.x.w.Write(p)
+		return err
+	case modeUpstreamError:
+		res.out = append(res.out, p[:min(len(p), docsgpt.MaxError-len(res.out))]...)
+		if len(res.out) == docsgpt.MaxError {
+			return errStopReading
+		}
+	case modePending, modeDone:
+	}
+	return nil
+}
+
+// writeAndFlush writes a chunk of a stream and flushes it together with pending data. The flush of the last chunk is
+// delayed: the upstream closes right after it, and net/http then sends both in one packet.
+func (res *response) writeAndFlush(p []byte) error {
+	if held := res.flusher.cancelPending(); len(p) == 0 && !held {
+		return nil
+	}
+	if len(p) > 0 {
+		if _, err := res.x.w.Write(p); err != nil {
+			return err
+		}
+	}
+	if res.filter.Done() {
+		res.flusher.scheduleFlush(res.flush)
+		return nil
+	}
+	return res.flush.Flush()
+}
+
+func (res *response) writeHead() {
+	docsgpt.CopyResponseHeaders(res.x.w.Header(), res.header, res.x.endpoint)
+	res.x.w.WriteHeader(res.status)
+}
+
+// close ends the response. err is nil if the upstream response is complete. Without a preceding writeHeader err says why
+// there is no response.
+func (res *response) close(err error) {
+	way := res.mode
+	res.mode = modeDone
+	res.x.noteEnd(err)
+	if way == modeSSE {
+		streamsInFlight.Dec()
+		defer res.flusher.cancelPending()
+	}
+	switch cause := res.x.aborted(); {
+	case cause == nil:
+	case !errors.Is(cause, lifecycle.ErrShuttingDown):
+		return // the client does not read the response
+	case err != nil || way == modeUpstreamError: // a handler may return its own error when it is canceled
+		err = cause
+	}
+	if errors.Is(err, errStopReading) {
+		err = nil
+	}
+	if res.toolCall != nil {
+		err = res.toolCall
+	}
+	switch way {
+	case modePending:
+		res.writeUpstreamError(errorFor(err), err)
+	case modeSSE:
+		res.finishStream(err)
+	case modeBuffered:
+		if err == nil {
+			err = res.checkTools()
+		}
+		if err != nil {
+			res.writeUpstreamError(errorFor(err), err)
+			return
+		}
+		res.recordCreatedIDs()
+		docsgpt.CopyResponseHeaders(res.x.w.Header(), res.header, res.x.endpoint)
+		res.x.w.Header()["Content-Length"] = []string{strconv.Itoa(len(res.out))}
+		res.x.w.WriteHeader(res.status)
+		_, _ = res.x.w.Write(res.out) // the client may have disconnected
+	case modePassthrough:
+		if err != nil {
+			res.x.logUpstreamError(docsgpt.Truncated(), res.status, err)
+			panic(http.ErrAbortHandler) // the only way to signal that the response is truncated
+		}
+	case modeUpstreamError:
+		if errors.Is(err, lifecycle.ErrShuttingDown) {
+			res.writeUpstreamError(errorFor(err), err)
+		} else if r := docsgpt.MapError(res.x.endpoint, res.status, res.header, res.out); r != nil {
+			res.x.logUpstreamError(r, res.status, err)
+			res.x.writeErrorResponse(r)
+		}
+	case modeDone:
+	}
+}
+
+// drop cleans up a stream after the next handler has panicked. After close it does nothing.
+func (res *response) drop() {
+	if res.mode == modeSSE {
+		res.mode = modeDone
+		streamsInFlight.Dec()
+		res.flusher.cancelPending()
+	}
+}
+
+// finishStream ends a stream, with an error event if the upstream stream is truncated.
+func (res *response) finishStream(err error) {
+	switch {
+	case res.replied, res.x.isServerStream() && errors.Is(err, upstream.ErrIdleTimeout):
+	case res.toolCall == nil && !res.filter.Verbatim && res.filter.Done():
+	case res.filter.Verbatim && !res.filter.RejectTools && err == nil && res.x.call.ID == nil:
+		_ = res.writeAndFlush(res.filter.Pending()) // the client may have disconnected
+	default:
+		res.abortStream(err)
+	}
+}
+
+// writeUpstreamError logs a failure of the upstream and writes the error response for it.
+func (res *response) writeUpstreamError(r *docsgpt.Error, cause error) {
+	res.x.logUpstreamError(r, res.status, cause)
+	res.x.writeErrorResponse(r)
+}
+
+// abortStream ends a started stream with an error event, so that the client does not wait for more.
+func (res *response) abortStream(cause error) {
+	r := errorFor(cause)
+	if cause == nil || r.Code == docsgpt.CodeUpstreamUnavailable {
+		r = docsgpt.Truncated()
+	}
+	res.x.logUpstreamError(r, res.status, cause)
+	var out []byte
+	if res.filter.HasText() {
+		event := interruptedEvent
+		if r.Code == docsgpt.CodeToolsNotAllowed {
+			event = docsgpt.TextEvent(r.Message)
+		}
+		out = append(out, event...)
+	}
+	// An error means that the client has disconnected.
+	_ = res.writeAndFlush(res.x.endpoint.Shape.AppendStreamError(out, res.x.withRequestID(r), res.x.requestID()))
+}
+
+// errorFor maps a failure of the upstream to the error that the client gets.
+func errorFor(err error) *docsgpt.Error {
+	switch {
+	case isToolCall(err):
+		return docsgpt.ToolsNotAllowed()
+	case errors.Is(err, lifecycle.ErrShuttingDown):
+		return &errShuttingDown.Error
+	case errors.Is(err, upstream.ErrTimeout), errors.Is(err, upstream.ErrIdleTimeout), errors.Is(err, context.DeadlineExceeded):
+		return docsgpt.TimedOut()
+	case errors.Is(err, upstream.ErrTruncated), errors.Is(err, docsgpt.ErrEventTooLarge):
+		return docsgpt.Truncated()
+	default:
+		return docsgpt.Unavailable()
+	}
+}

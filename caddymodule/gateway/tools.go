@@ -1,0 +1,69 @@
+package gateway
+
+import (
+	"errors"
+
+	"github.com/docsgate/docsgate/caddymodule/app"
+	"github.com/docsgate/docsgate/docsgpt"
+	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/ownership"
+)
+
+// rejectsTools reports whether a response with a tool call is an error, since the tools are those of the account of
+// upstream_token. Requests of keys that are bound to an agent have only the tools of that agent.
+func (x *gatewayRequest) rejectsTools() bool {
+	return x.key != nil && x.endpoint.CreatesConversation && x.key.Binding.Kind() == keys.SourceBinding &&
+		x.handler.app.UpstreamTools != app.ToolsAllow
+}
+
+// continuesConversation reports whether the request continues a conversation of its key.
+//
+// DocsGPT finishes and stores an answer whose client has disconnected, including the output of tools, and shows it to the
+// model with the next question in that conversation. So where tool calls are rejected, the key loses its conversation here
+// and gets it back from noteConversation or recordCreatedIDs when the response was relayed to its end.
+func (x *gatewayRequest) continuesConversation() bool {
+	id := x.body.Conversation()
+	if !x.rejectsTools() {
+		return x.owns(ownership.Conversation, id)
+	}
+	return id != "" && x.handler.app.State().Ownership.Take(ownerFor(x.key), ownership.Conversation, id)
+}
+
+// noteConversation records the owner of the conversation that a stream names: before the client gets the ID or, if tool
+// calls are rejected, at the end of the stream; see continuesConversation.
+func (res *response) noteConversation() {
+	id := res.filter.Conversation()
+	if !res.filter.RejectTools {
+		res.x.recordOwnership(ownership.Conversation, id)
+		return
+	}
+	if id != "" {
+		res.conversation = id
+	}
+	if res.filter.Done() {
+		res.x.recordOwnership(ownership.Conversation, res.conversation)
+	}
+}
+
+// isEncoded reports whether the response has a content encoding, although the request asked for none.
+func (res *response) isEncoded() bool {
+	encoding := res.header.Get("Content-Encoding")
+	return encoding != "" && encoding != "identity"
+}
+
+// checkTools returns an error if a buffered JSON response contains a tool call that is rejected.
+func (res *response) checkTools() error {
+	if !res.x.rejectsTools() {
+		return nil
+	}
+	if call := docsgpt.FindToolCall(res.out); call != nil {
+		return call
+	}
+	return nil
+}
+
+// isToolCall reports whether a response was ended because of a tool call.
+func isToolCall(err error) bool {
+	_, is := errors.AsType[*docsgpt.ToolCallError](err)
+	return is
+}
