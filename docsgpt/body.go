@@ -88,10 +88,11 @@ func (p *parser) free() {
 	parsers.Put(p)
 }
 
-// Parse parses a request body for an endpoint: exactly one JSON object in UTF-8, without a byte order mark, duplicate
-// names or trailing data. It finds the fields that the endpoint allows and the client's token, and does not decode
-// anything else. The error's text is for the client. b takes ownership of buf.
+// Parse parses a request body for an endpoint: exactly one JSON object in UTF-8, without duplicate names or trailing data.
+// A byte order mark before it is skipped. Parse finds the fields that the endpoint allows and the client's token, and does
+// not decode anything else. The error's text is for the client. b takes ownership of buf.
 func (b *Body) Parse(e *Endpoint, buf []byte) error {
+	buf = bytes.TrimPrefix(buf, byteOrderMark)
 	*b = Body{buf: buf}
 	b.fields = b.inline[:0]
 	p := newParser(buf)
@@ -145,7 +146,7 @@ func (b *Body) parseField(p *parser, e *Endpoint) error {
 
 	value, err := d.ReadValue()
 	if err != nil {
-		return errSyntax
+		return syntaxError(err)
 	}
 	end = int(d.InputOffset())
 	at := span{end - len(value), end}

@@ -51,7 +51,8 @@ func TestParseRejectsAmbiguousJSON(t *testing.T) {
 		"null":                      {"null", errNotObject},
 		"array":                     {`[{"question":"q"}]`, errNotObject},
 		"string":                    {`"q"`, errNotObject},
-		"byte order mark":           {"\ufeff{}", errNotObject},
+		"two byte order marks":      {"\ufeff\ufeff{}", errNotObject},
+		"only a byte order mark":    {"\ufeff", errNotObject},
 		"UTF-16":                    {"\xff\xfe{\x00}\x00", errNotObject},
 		"UTF-16 without a mark":     {"{\x00\"\x00", errSyntax},
 		"second value":              {`{"question":"q"}{"api_key":"other"}`, errTrailing},
@@ -64,7 +65,8 @@ func TestParseRejectsAmbiguousJSON(t *testing.T) {
 		"control character":         {"{\"question\":\"a\nb\"}", errSyntax},
 		"invalid UTF-8":             {"{\"question\":\"\xff\"}", errSyntax},
 		"overlong UTF-8":            {"{\"question\":\"\xc0\xaf\"}", errSyntax},
-		"lone surrogate":            {`{"question":"\ud800"}`, errSyntax},
+		"lone surrogate":            {`{"question":"\ud800"}`, errSurrogate},
+		"low surrogate, nested":     {`{"x":[{"y":"a\udc00b"}]}`, errSurrogate},
 		"lone surrogate as 3 bytes": {"{\"question\":\"\xed\xa0\x80\"}", errSyntax},
 		"number with a plus":        {`{"x":+1}`, errSyntax},
 		"name that is no string":    {`{1:2}`, errSyntax},
@@ -228,11 +230,11 @@ func TestRewrite(t *testing.T) {
 func TestCheckErrors(t *testing.T) {
 	for name, c := range map[string]struct{ endpoint, body, want string }{
 		"no question":          {"stream", `{"api_key":"T"}`, `the field "question" is missing`},
-		"question is a list":   {"stream", `{"question":["q"]}`, `the field "question" has the wrong type`},
-		"history as an array":  {"answer", `{"question":"q","history":[1]}`, `the field "history" has the wrong type`},
+		"question is a list":   {"stream", `{"question":["q"]}`, `the field "question" has the wrong type: it must be a string`},
+		"history as an array":  {"answer", `{"question":"q","history":[1]}`, `the field "history" has the wrong type: it must be a string`},
 		"a text that is none":  {"completions", `{"messages":[{"content":[{"type":"text","text":{}}]}]}`, errMessageParts.Error()},
-		"question is null":     {"answer", `{"question":null}`, `the field "question" has the wrong type`},
-		"conversation object":  {"stream", `{"question":"q","conversation_id":{}}`, `the field "conversation_id" has the wrong type`},
+		"question is null":     {"answer", `{"question":null}`, `the field "question" has the wrong type: it must be a string`},
+		"conversation object":  {"stream", `{"question":"q","conversation_id":{}}`, `the field "conversation_id" has the wrong type: it must be a string`},
 		"rating":               {"feedback", `{"feedback":"EVIL","conversation_id":"c","question_index":0}`, `the field "feedback" must be "LIKE", "DISLIKE" or null`},
 		"negative index":       {"feedback", `{"feedback":"LIKE","conversation_id":"c","question_index":-1}`, `the field "question_index" must be a non-negative integer`},
 		"broken index":         {"feedback", `{"feedback":"LIKE","conversation_id":"c","question_index":0.5}`, `the field "question_index" must be a non-negative integer`},
@@ -242,6 +244,10 @@ func TestCheckErrors(t *testing.T) {
 		"an image":             {"completions", `{"messages":[{"content":[{"type":"image_url","image_url":{"url":"x"}}]}]}`, errMessageParts.Error()},
 		"an image beside text": {"completions", `{"messages":[{"content":[{"type":"text","text":"q","image_url":{}}]}]}`, errMessageParts.Error()},
 		"content twice":        {"completions", `{"messages":[{"content":"q","content":[{"type":"file"}]}]}`, errDuplicate.Error()},
+		"a number as a string": {"completions", `{"messages":[],"temperature":"0.7"}`, `the field "temperature" has the wrong type: it must be a number`},
+		"a boolean as string":  {"completions", `{"messages":[],"stream":"false"}`, `the field "stream" has the wrong type: it must be a boolean`},
+		"an index as a string": {"feedback", `{"feedback":"LIKE","conversation_id":"c","question_index":"0"}`, `the field "question_index" has the wrong type: it must be a number`},
+		"stop is a number":     {"completions", `{"messages":[],"stop":1}`, `the field "stop" has the wrong type: it must be a string or a list`},
 		"content is an object": {"completions", `{"messages":[{"content":{}}]}`, errMessageParts.Error()},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -254,6 +260,30 @@ func TestCheckErrors(t *testing.T) {
 				t.Errorf("got %v, want %s", err, c.want)
 			}
 		})
+	}
+}
+
+// Some programs write a byte order mark before JSON in UTF-8. DocsGPT skips it; it is not forwarded.
+func TestByteOrderMarkIsSkipped(t *testing.T) {
+	for name, c := range map[string]struct{ body, want string }{
+		"stream":      {`{"question":"q","api_key":"T"}`, `{"question":"q","api_key":"agent-key"}`},
+		"completions": {`{"messages":[{"role":"user","content":[{"type":"text","text":"q"}]}]}`, `{"messages":[{"role":"user","content":"q"}]}`},
+		"mcp":         {`{"jsonrpc":"2.0","id":1,"method":"ping"}`, `{"jsonrpc":"2.0","id":1,"method":"ping"}`},
+	} {
+		e := endpoint(t, "", name)
+		var b Body
+		if err := b.Parse(e, buffer("\ufeff"+c.body)); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if token, _ := b.Token(); name == "stream" && token != "T" {
+			t.Errorf("%s: the token is %q", name, token)
+		}
+		if err := b.Check(e); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if got := string(b.Rewrite(e, Binding{Agent: "agent-key"}, false)); got != c.want {
+			t.Errorf("%s: got %s, want %s", name, got, c.want)
+		}
 	}
 }
 

@@ -59,7 +59,7 @@ func ExampleBody_Check() {
 	}
 
 	// Output:
-	// the field "question" has the wrong type
+	// the field "question" has the wrong type: it must be a string
 	// the field "question" is missing
 	// a field is specified twice in the body
 }

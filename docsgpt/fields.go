@@ -3,6 +3,7 @@ package docsgpt
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // Kinds is a set of JSON kinds. The zero value contains none.
@@ -19,6 +20,23 @@ const (
 
 	anyKind = KindString | KindNumber | KindBool | KindNull | KindObject | KindArray
 )
+
+// String returns the kinds as a phrase for clients, such as "a string or a list". Null is not listed: it is accepted
+// instead of leaving a field out.
+func (k Kinds) String() string {
+	var names []string
+	for _, kind := range []struct {
+		Kinds
+		name string
+	}{
+		{KindString, "a string"}, {KindNumber, "a number"}, {KindBool, "a boolean"}, {KindObject, "an object"}, {KindArray, "a list"},
+	} {
+		if k&kind.Kinds != 0 {
+			names = append(names, kind.name)
+		}
+	}
+	return strings.Join(names, " or ")
+}
 
 // Validator is an additional check of a field's value, besides its kind.
 type Validator uint8

@@ -51,6 +51,7 @@ func TestCheckCallAccepts(t *testing.T) {
 		"escaped method":       {`{"jsonrpc":"2.0","id":1,"method":"\u0070ing"}`, `{"jsonrpc":"2.0","id":1,"method":"\u0070ing"}`},
 		"chunks":               {strings.Replace(call(""), `"q"`, `"q","chunks":50`, 1), strings.Replace(call(""), `"q"`, `"q","chunks":50`, 1)},
 		"progress token":       {call(`,"_meta":{"progressToken":7}`), call(`,"_meta":{"progressToken":7}`)},
+		"byte order mark":      {"\ufeff" + `{"jsonrpc":"2.0","id":1,"method":"ping"}`, `{"jsonrpc":"2.0","id":1,"method":"ping"}`},
 		"only the token stays": {
 			call(`,"_meta":{"a/b":{"c":[1]},"progressToken":"t","d":2}`),
 			call(`,"_meta":{"progressToken":"t"}` + strings.Repeat(" ", len(`"a/b":{"c":[1]},`+`,"d":2`))),
@@ -80,7 +81,7 @@ func TestCheckCallRejects(t *testing.T) {
 	}
 	for name, c := range map[string]struct{ body, want string }{
 		"two values":          {`{"jsonrpc":"2.0","id":1,"method":"ping"}{}`, "parse"},
-		"byte order mark":     {"\ufeff" + `{"jsonrpc":"2.0","id":1,"method":"ping"}`, "parse"},
+		"NUL in the query":    {call(`{"name":"search_docs","arguments":{"query":"a\u0000b"}}`), "check"},
 		"deep":                {call(strings.Repeat(`{"a":`, 65) + "1" + strings.Repeat("}", 65)), "parse"},
 		"no version":          {`{"id":1,"method":"ping"}`, "check"},
 		"method no text":      {`{"jsonrpc":"2.0","id":1,"method":1}`, "check"},

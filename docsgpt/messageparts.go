@@ -108,7 +108,7 @@ func (r *messageReader) parts() error {
 }
 
 // part reads one part of a content, and reports whether it is a text. Unless the operator allows parts, only texts are
-// accepted, without other fields.
+// accepted, without the fields of other types. Fields that no type has, such as "cache_control", are dropped.
 func (r *messageReader) part() (text bool, err error) {
 	var kind string
 	var seen []string
@@ -118,13 +118,13 @@ func (r *messageReader) part() (text bool, err error) {
 		inner := partFields[string(name)]
 		isType := string(name) == "type"
 		switch {
-		case !r.spec.Parts && !isType && string(name) != "text":
-			return errMessageParts
 		case isType:
 			inner = &layout{kinds: KindString}
 		case inner == nil:
 			r.changed = true
 			return r.p.decoder.SkipValue()
+		case !r.spec.Parts && string(name) != "text":
+			return errMessageParts
 		}
 		if len(r.out) > begin {
 			r.out = append(r.out, ',')

@@ -40,6 +40,16 @@ func TestMessagesKeepOnlyAllowedFields(t *testing.T) {
 			allow: []string{MessageParts}, body: `[{"content":[{"type":"image_url","image_url":{"url":"data:,"}}],"docsgpt":{"conversation_id":"c"}}]`,
 			want: `[{"content":[{"type":"image_url","image_url":{"url":"data:,"}}]}]`,
 		},
+		"text parts of SDKs, with fields of their own": {
+			body: `[{"role":"user","content":[{"cache_control":{"type":"ephemeral"},"type":"text","text":"a"},` +
+				`{"type":"text","text":"b","annotations":[{"url":"x"}],"id":"p1","providerOptions":{"x":{}},"logprobs":null}]}]`,
+			want: `[{"role":"user","content":"a\nb"}]`,
+		},
+		"the same parts where parts are allowed": {
+			allow: []string{MessageParts},
+			body:  `[{"content":[{"id":1,"type":"text","text":"a","cache_control":{}},{"type":"image_url","image_url":"data:,","cache_control":{}}]}]`,
+			want:  `[{"content":[{"type":"text","text":"a"},{"type":"image_url","image_url":"data:,"}]}]`,
+		},
 		"the field's own name allows nothing more": {
 			allow: []string{"messages"}, body: `[{"content":"q","docsgpt":{"conversation_id":"c"}}]`, want: `[{"content":"q"}]`,
 		},

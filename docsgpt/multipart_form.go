@@ -2,6 +2,7 @@ package docsgpt
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"io"
 	"mime/multipart"
@@ -34,7 +35,7 @@ const (
 	errParts      FormError = "the form has too many parts"
 	errFields     FormError = "the fields of the form are too large"
 	errFieldTwice FormError = "a field is specified twice in the form"
-	errFieldText  FormError = "a field of the form is not text in UTF-8"
+	errFieldText  FormError = "a field of the form is not text in UTF-8, or contains a NUL character"
 	errFileName   FormError = "a file does not have a valid name"
 	errFiles      FormError = "the form has too many files"
 )
@@ -175,7 +176,7 @@ func (f *Form) readField(part io.Reader, m *Field) error {
 // readText reads the value of a field.
 func (f *Form) readText(part io.Reader) (string, error) {
 	value, err := f.readBytes(part)
-	if err == nil && !utf8.Valid(value) {
+	if err == nil && (!utf8.Valid(value) || bytes.IndexByte(value, 0) >= 0) { // see checkCharacters
 		err = errFieldText
 	}
 	return string(value), err

@@ -209,6 +209,7 @@ func TestReadFormRejectsAmbiguousForms(t *testing.T) {
 		"two types":                     {upload, formOf(part(`name="api_key"`, "Content-Type: text/plain\r\nContent-Type: text/plain\r\n", "x"), aFile), errPart},
 		"a form in the form":            {upload, formOf(part(`name="file"; filename="x"`, "Content-Type: multipart/mixed; boundary=b\r\n", "--b--")), errPart},
 		"a key that is no UTF-8":        {upload, formOf(part(`name="api_key"`, "", "t\xff"), aFile), errFieldText},
+		"NUL in a field":                {upload, formOf(part(`name="api_key"`, "", "t\x00"), aFile), errFieldText},
 		"a name that is no UTF-8":       {upload, formOf(part("name=\"api_key\xff\"", "", "token"), aFile), errPart},
 		"a control character in a name": {upload, formOf(part("name=\"file\"; filename=\"a\x00b\"", "", "x")), errPart},
 		"a file without a name":         {upload, formOf(part(`name="file"; filename=""`, "", "")), errFileName},

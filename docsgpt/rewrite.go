@@ -34,7 +34,10 @@ func (b *Body) Check(e *Endpoint) error {
 		f := &b.fields[i]
 		raw := b.buf[f.start:f.end]
 		if f.spec.Kinds&kindOf(raw) == 0 && (f.spec.Check != CheckHistory || !isEmptyArray(raw)) {
-			return fmt.Errorf("the field %q has the wrong type", f.spec.Name)
+			return fmt.Errorf("the field %q has the wrong type: it must be %s", f.spec.Name, f.spec.Kinds)
+		}
+		if err := checkCharacters(f.spec, raw); err != nil {
+			return err
 		}
 		if f.spec.Check != CheckHistory && f.spec.Check != CheckMessages { // these have their own limits
 			if err := e.limits.checkText(f.spec, raw); err != nil {
