@@ -2,6 +2,7 @@ package atomicfile_test
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -66,6 +67,43 @@ func TestMakeDoesNotReplace(t *testing.T) {
 		t.Errorf("content %q after %q, %v", content(t, path), first, err)
 	}
 	checkOnlyFile(t, path)
+}
+
+// WriteNewFunc returns fs.ErrExist for an existing file. A failed write leaves the file as it was, and no other file.
+func TestFailedWritesKeepTheFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	write := func(text string, err error) func(io.Writer) error {
+		return func(w io.Writer) error {
+			_, writeErr := io.WriteString(w, text)
+			return errors.Join(writeErr, err)
+		}
+	}
+	broken := errors.New("broken")
+	if err := atomicfile.WriteNewFunc(path, write("half", broken)); !errors.Is(err, broken) {
+		t.Error(err)
+	}
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a failed write made a file: %v", err)
+	}
+	if err := atomicfile.WriteNewFunc(path, write("first", nil)); err != nil {
+		t.Error(err)
+	}
+	if err := atomicfile.WriteNewFunc(path, write("second", nil)); !errors.Is(err, fs.ErrExist) {
+		t.Error(err)
+	}
+	if err := atomicfile.ReplaceFunc(path, write("half", broken)); !errors.Is(err, broken) {
+		t.Error(err)
+	}
+	if got := content(t, path); got != "first" {
+		t.Errorf("content %q", got)
+	}
+	if err := atomicfile.ReplaceFunc(path, write("third", nil)); err != nil || content(t, path) != "third" {
+		t.Errorf("content %q, %v", content(t, path), err)
+	}
+	checkOnlyFile(t, path)
+	if err := atomicfile.ReplaceFunc(filepath.Join(t.TempDir(), "none", "file"), write("text", nil)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a folder that does not exist: %v", err)
+	}
 }
 
 // A symbolic link in the place of the file is not followed.

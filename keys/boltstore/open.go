@@ -139,7 +139,7 @@ func create(path string) (err error) {
 	if err := errors.Join(err, h.close()); err != nil {
 		return err
 	}
-	if err := atomicfile.LinkNoReplace(temp.Name(), path); err != nil {
+	if err := atomicfile.LinkNoReplace(temp.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	return atomicfile.SyncFolder(dir)

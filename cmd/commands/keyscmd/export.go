@@ -47,7 +47,7 @@ printed on standard error.`,
 		if len(args) == 0 || args[0] == "-" {
 			err = fetch(cmd.OutOrStdout())
 		} else {
-			err = writeAtomically(args[0], force, fetch)
+			err = writeFile(args[0], force, fetch)
 		}
 		if err != nil {
 			return err

@@ -10,7 +10,7 @@ import (
 	"github.com/docsgate/docsgate/cmd/commands/internal/cli"
 )
 
-func TestWriteAtomically(t *testing.T) {
+func TestWriteFile(t *testing.T) {
 	write := func(text string) func(io.Writer) error {
 		return func(w io.Writer) error {
 			_, err := io.WriteString(w, text)
@@ -44,7 +44,7 @@ func TestWriteAtomically(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if err := writeAtomically(path, c.force, c.write); cli.Status(err) != c.status {
+			if err := writeFile(path, c.force, c.write); cli.Status(err) != c.status {
 				t.Errorf("status %d: %v", cli.Status(err), err)
 			}
 			data, err := os.ReadFile(path)
@@ -61,13 +61,13 @@ func TestWriteAtomically(t *testing.T) {
 	}
 	t.Run("a file that came to be meanwhile is not replaced", func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "file")
-		err := writeAtomically(path, false, func(io.Writer) error { return os.WriteFile(path, []byte("theirs"), 0o600) })
-		if data, _ := os.ReadFile(path); err == nil || string(data) != "theirs" {
+		err := writeFile(path, false, func(io.Writer) error { return os.WriteFile(path, []byte("theirs"), 0o600) })
+		if data, _ := os.ReadFile(path); cli.Status(err) != cli.ExitRejected || string(data) != "theirs" {
 			t.Errorf("%q %v", data, err)
 		}
 	})
 	t.Run("a directory is not replaced", func(t *testing.T) {
-		if err := writeAtomically(t.TempDir(), true, write("x")); cli.Status(err) != cli.ExitUsage {
+		if err := writeFile(t.TempDir(), true, write("x")); cli.Status(err) != cli.ExitUsage {
 			t.Error(err)
 		}
 	})
