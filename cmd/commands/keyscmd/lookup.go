@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/docsgate/docsgate/cmd/commands/internal/cli"
-
 	"github.com/docsgate/docsgate/cmd/commands/internal/terminal"
 )
 
@@ -50,6 +49,21 @@ func (g *client) find(ctx context.Context, idOrName string) (*key, error) {
 		ids = append(ids, terminal.Sanitize(k.ID)+" ("+terminal.Sanitize(k.State)+")")
 	}
 	return nil, cli.Errorf(cli.ExitRejected, "several keys have this name; name one by its ID:\n  %s", strings.Join(ids, "\n  "))
+}
+
+// findIssued is like find, for a key that a command changes. A key of another feed than "feed store" is an error that says where to
+// change it.
+func (g *client) findIssued(ctx context.Context, idOrName string) (*key, error) {
+	k, err := g.find(ctx, idOrName)
+	if err != nil || k.Issued {
+		return k, err
+	}
+	fix := "change it there"
+	if strings.HasPrefix(k.Feed, "file:") {
+		fix = "remove it from the key file, or set its state to disabled there; the gate reloads the file automatically"
+	}
+	return nil, cli.Errorf(cli.ExitRejected, "the key %s comes from the feed %s, so this command cannot change it: %s",
+		terminal.Sanitize(k.ID), terminal.Sanitize(k.Feed), fix)
 }
 
 // pageLimit is the maximum number of keys per page of the API.

@@ -24,8 +24,12 @@ func revokeCommand() *cobra.Command {
 		Use:   "revoke KEY",
 		Short: "Revoke a key permanently",
 		Long: `
-Revoke a key permanently. The gate rejects it from the next request on, and it cannot be enabled again. Requests in flight are
-not interrupted: a streamed answer continues to its regular end. The key stays in the list.
+Revoke a key that the gate has issued permanently. The gate rejects it from the next request on, and it cannot be enabled again.
+Requests in flight are not interrupted: a streamed answer continues to its regular end. The key stays in the list.
+
+Keys of other feeds are revoked where they come from. To revoke a key of a key file, remove it from the file, or set its state to
+disabled there: the gate reloads the file automatically, and rejects the key from the next request on. To revoke an agent key of
+DocsGPT, delete it in DocsGPT.
 
 At a terminal the command shows the key and asks for confirmation. Scripts pass --yes.`,
 		Example: `  $ docsgate keys revoke "Docs site"
@@ -40,7 +44,7 @@ At a terminal the command shows the key and asks for confirmation. Scripts pass 
 		return nil
 	}
 	cmd.RunE = where.run(func(ctx context.Context, g *client, cmd *cobra.Command, args []string) error {
-		k, err := g.find(ctx, args[0])
+		k, err := g.findIssued(ctx, args[0])
 		if err != nil {
 			return err
 		}

@@ -40,7 +40,7 @@ next request on. "keys show" shows whether the previous token is still used.`,
 		return nil
 	}
 	cmd.RunE = where.run(func(ctx context.Context, g *client, cmd *cobra.Command, args []string) error {
-		k, err := g.find(ctx, args[0])
+		k, err := g.findIssued(ctx, args[0])
 		if err != nil {
 			return err
 		}

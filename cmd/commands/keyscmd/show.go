@@ -75,7 +75,7 @@ func printKey(cmd *cobra.Command, k *key, asJSON bool) error {
 		{"Name", k.Name},
 		{"Key", k.Masked},
 		{"State", k.State},
-		{"Problem", k.UnusableReason},
+		{"Unusable because", k.UnusableReason},
 		{"Bound to", boundTo(k)},
 		{"Feed", feed},
 		{"Not before", formatTime(k.NotBefore)},

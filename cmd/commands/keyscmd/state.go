@@ -7,7 +7,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/docsgate/docsgate/cmd/commands/internal/cli"
-
 	"github.com/docsgate/docsgate/cmd/commands/internal/terminal"
 )
 
@@ -21,15 +20,18 @@ var (
 	disabling = stateChange{
 		verb: "disable", done: "disabled", short: "Disable a key until it is enabled again",
 		long: "Disable a key. The gate rejects it from the next request on, until it is enabled again. Requests in flight are not interrupted:\n" +
-			"a streamed answer continues to its regular end.",
+			"a streamed answer continues to its regular end.\n\n" + inKeyFile,
 		from: []string{"active", "not_yet_valid", "expired", "unusable"},
 	}
 	enabling = stateChange{
 		verb: "enable", done: "enabled", short: "Enable a disabled key",
-		long: "Enable a disabled key. Its token does not change.",
+		long: "Enable a disabled key. Its token does not change.\n\n" + inKeyFile,
 		from: []string{"disabled"},
 	}
 )
+
+// inKeyFile is the help about keys that the gate has not issued.
+const inKeyFile = "For a key of a key file, change its state in the file instead: the gate reloads the file automatically."
 
 func stateCommand(c stateChange) *cobra.Command {
 	var (
@@ -45,7 +47,7 @@ func stateCommand(c stateChange) *cobra.Command {
 		ValidArgsFunction: where.completeKeys(c.from...),
 	}
 	cmd.RunE = where.run(func(ctx context.Context, g *client, cmd *cobra.Command, args []string) error {
-		k, err := g.find(ctx, args[0])
+		k, err := g.findIssued(ctx, args[0])
 		if err != nil {
 			return err
 		}
