@@ -17,7 +17,6 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	_ "github.com/docsgate/docsgate/caddymodule"
-
 	"github.com/docsgate/docsgate/cmd/commands/internal/cmdtest"
 )
 

@@ -8,9 +8,8 @@ import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
-	"github.com/docsgate/docsgate/keys/pgfeed"
-
 	"github.com/docsgate/docsgate/cmd/commands/internal/cli"
+	"github.com/docsgate/docsgate/keys/pgfeed"
 )
 
 // docsgptSQLCommand returns the subcommand "adopt".

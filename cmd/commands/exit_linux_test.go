@@ -17,9 +17,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/docsgate/docsgate/internal/docsgpttest"
-
 	"github.com/docsgate/docsgate/cmd/commands/internal/cmdtest"
+	"github.com/docsgate/docsgate/internal/docsgpttest"
 )
 
 const exitToken = "token-of-the-exit-test"

@@ -19,10 +19,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/docsgate/docsgate/caddymodule"
+	"github.com/docsgate/docsgate/cmd/commands/internal/cli"
 	"github.com/docsgate/docsgate/demo"
 	"github.com/docsgate/docsgate/keys"
-
-	"github.com/docsgate/docsgate/cmd/commands/internal/cli"
 )
 
 // options are the flags of "docsgate demo".

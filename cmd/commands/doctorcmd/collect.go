@@ -11,11 +11,9 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 
-	"github.com/docsgate/docsgate/doctor"
-
 	"github.com/docsgate/docsgate/cmd/commands/internal/cli"
-
 	"github.com/docsgate/docsgate/cmd/commands/internal/gateclient"
+	"github.com/docsgate/docsgate/doctor"
 )
 
 // collect reads the configuration, loads it without starting it, and queries the running gate, if there is one.

@@ -13,9 +13,8 @@ import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
-	"github.com/docsgate/docsgate/doctor"
-
 	"github.com/docsgate/docsgate/cmd/commands/internal/cli"
+	"github.com/docsgate/docsgate/doctor"
 )
 
 // exitNothingChecked is the exit status of "docsgate doctor" if nothing could be checked, as documented in its help.

@@ -24,11 +24,10 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 	"github.com/spf13/cobra"
 
+	"github.com/docsgate/docsgate/cmd/commands/internal/cmdtest"
 	"github.com/docsgate/docsgate/doctor"
 	"github.com/docsgate/docsgate/internal/docsgpttest"
 	"github.com/docsgate/docsgate/keys"
-
-	"github.com/docsgate/docsgate/cmd/commands/internal/cmdtest"
 )
 
 // Secrets that the doctor must never print.

@@ -11,9 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/docsgate/docsgate/doctor"
-
 	"github.com/docsgate/docsgate/cmd/commands/internal/cli"
+	"github.com/docsgate/docsgate/doctor"
 )
 
 // Checking a configuration leaves no files: files that belong to another user would prevent the gate from starting.

@@ -10,9 +10,8 @@ import (
 
 	"golang.org/x/term"
 
-	"github.com/docsgate/docsgate/doctor"
-
 	"github.com/docsgate/docsgate/cmd/commands/internal/terminal"
+	"github.com/docsgate/docsgate/doctor"
 )
 
 // titles are the headings of the areas of findings.

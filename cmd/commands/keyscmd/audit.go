@@ -11,9 +11,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/docsgate/docsgate/cmd/commands/internal/cli"
-	"github.com/docsgate/docsgate/console/api"
-
 	"github.com/docsgate/docsgate/cmd/commands/internal/terminal"
+	"github.com/docsgate/docsgate/console/api"
 )
 
 // auditPage is one page of the audit trail.

@@ -14,7 +14,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/docsgate/docsgate/cmd/commands/internal/cli"
-
 	"github.com/docsgate/docsgate/cmd/commands/internal/terminal"
 )
 

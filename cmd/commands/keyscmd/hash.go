@@ -6,9 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/docsgate/docsgate/keys"
-
 	"github.com/docsgate/docsgate/cmd/commands/internal/cli"
+	"github.com/docsgate/docsgate/keys"
 )
 
 var errOnCommandLine = errors.New("the token must not be on the command line, where it stays in the shell history and is " +

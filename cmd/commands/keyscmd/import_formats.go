@@ -10,13 +10,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/docsgate/docsgate/cmd/commands/internal/cli"
+	"github.com/docsgate/docsgate/cmd/commands/internal/terminal"
 	"github.com/docsgate/docsgate/console/api"
 	"github.com/docsgate/docsgate/keys/filefeed"
 	"github.com/docsgate/docsgate/keys/importer"
-
-	"github.com/docsgate/docsgate/cmd/commands/internal/cli"
-
-	"github.com/docsgate/docsgate/cmd/commands/internal/terminal"
 )
 
 // importFormats are the values of --format.

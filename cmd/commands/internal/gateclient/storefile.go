@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/docsgate/docsgate/cmd/commands/internal/cli"
 	"github.com/docsgate/docsgate/console/api"
 	"github.com/docsgate/docsgate/console/keyservice"
 	"github.com/docsgate/docsgate/keys"
@@ -16,8 +17,6 @@ import (
 	"github.com/docsgate/docsgate/keys/keyindex"
 	"github.com/docsgate/docsgate/keys/registry"
 	"github.com/docsgate/docsgate/keys/usage"
-
-	"github.com/docsgate/docsgate/cmd/commands/internal/cli"
 )
 
 // openStore opens a store file that no gate has open, and returns a client of an in-process API for it.
