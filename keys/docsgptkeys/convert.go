@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode"
 
+	"github.com/docsgate/docsgate/internal/displaytext"
 	"github.com/docsgate/docsgate/keys"
 )
 
@@ -118,23 +118,8 @@ func (a *Agent) displayName() string {
 	return printable(a.ID)
 }
 
-// printable removes characters that are not printable, collapses white space, and truncates the text.
-func printable(s string) string {
-	s = strings.Join(strings.Fields(strings.Map(func(r rune) rune {
-		switch {
-		case unicode.IsSpace(r):
-			return ' '
-		case r == unicode.ReplacementChar || !unicode.IsPrint(r):
-			return -1
-		default:
-			return r
-		}
-	}, s)), " ")
-	if runes := []rune(s); len(runes) > maxNameRunes {
-		s = string(runes[:maxNameRunes-1]) + "…"
-	}
-	return s
-}
+// printable returns a text as one line without invisible characters.
+func printable(s string) string { return displaytext.PrintableLine(s, maxNameRunes) }
 
 // selector is a Filter prepared for lookups.
 type selector struct {

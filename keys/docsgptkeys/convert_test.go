@@ -82,7 +82,7 @@ func TestDisplayName(t *testing.T) {
 		"Docs":                   "Docs",
 		"  two\t\nlines ":        "two lines",
 		"\x1b[31mred\u202e\x00":  "[31mred",
-		"bad \xff bytes":         "bad bytes",
+		"bad \xff bytes":         "bad \ufffd bytes",
 		"":                       "id",
 		"\u200b":                 "id",
 		strings.Repeat("ü", 201): strings.Repeat("ü", 199) + "…",

@@ -5,9 +5,9 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
+	"github.com/docsgate/docsgate/internal/displaytext"
 	"github.com/docsgate/docsgate/keys"
 )
 
@@ -117,7 +117,7 @@ func (c *decoder) record(n *node) keys.Key {
 	if name := m["name"]; name != nil {
 		if text, ok := c.text(name, "name"); ok && text != "" {
 			k.Name = text
-			if utf8.RuneCountInString(text) > maxNameRunes || strings.ContainsFunc(text, unicode.IsControl) {
+			if utf8.RuneCountInString(text) > maxNameRunes || strings.ContainsFunc(text, displaytext.BreaksLine) {
 				c.errorf(name.position, badName)
 			}
 		}
@@ -259,7 +259,7 @@ func (c *decoder) source(n *node) (string, bool) {
 	if !ok {
 		return "", false
 	}
-	if id == "" || len(id) > maxSourceBytes || strings.ContainsFunc(id, unicode.IsControl) {
+	if id == "" || len(id) > maxSourceBytes || strings.ContainsFunc(id, displaytext.BreaksLine) {
 		c.errorf(n.position, badSource)
 		return "", false
 	}

@@ -99,6 +99,7 @@ func TestFaults(t *testing.T) {
 		},
 		"name too long":         {"keys: [{id: a, name: " + strings.Repeat("é", 257) + ", sha256: $A, source: src-1}]", "1: " + badName},
 		"name with newline":     {`keys: [{id: a, name: "a\nb", sha256: $A, source: src-1}]`, "1: " + badName},
+		"name with separator":   {`keys: [{id: a, name: "a\u2028b", sha256: $A, source: src-1}]`, "1: " + badName},
 		"name is a boolean":     {"keys: [{id: a, name: true, sha256: $A, source: src-1}]", "1: name must be text: put it in quotes"},
 		"sha256 is a token":     {"keys: [{id: a, sha256: dgk_s3cr3t, source: src-1}]", "1: " + badDigest},
 		"sha256 of zeros":       {`keys: [{id: a, sha256: "` + strings.Repeat("0", 64) + `", source: src-1}]`, "1: " + badDigest},

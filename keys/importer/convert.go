@@ -6,8 +6,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
-	"unicode"
 
+	"github.com/docsgate/docsgate/internal/displaytext"
 	"github.com/docsgate/docsgate/keys"
 	"github.com/docsgate/docsgate/keys/filefeed"
 	"github.com/docsgate/docsgate/keys/registry"
@@ -67,30 +67,15 @@ func (r *converter) item(at *row, id string, created time.Time) Item {
 
 // setName sets the name, after reducing DocsGPT's unrestricted names to a single line.
 func (it *Item) setName(name string) {
-	shortened := singleLine(name)
-	if shortened != strings.TrimSpace(name) {
+	it.Key.Name = displaytext.Line(name, maxTextRunes)
+	if it.Key.Name != strings.TrimSpace(name) {
 		it.Notes = append(it.Notes, fmt.Sprintf("the name was shortened to one line of at most %d characters", maxTextRunes))
 	}
-	it.Key.Name = shortened
 }
 
 func truncate(v any) string {
 	s, _ := text(v)
-	return singleLine(s)
-}
-
-// singleLine converts a text to a single line of limited length.
-func singleLine(s string) string {
-	s = strings.TrimSpace(strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
-			return ' '
-		}
-		return r
-	}, s))
-	if runes := []rune(s); len(runes) > maxTextRunes {
-		s = strings.TrimSpace(string(runes[:maxTextRunes]))
-	}
-	return s
+	return displaytext.Line(s, maxTextRunes)
 }
 
 // apiKey converts one item of /api/get_api_keys.
@@ -113,7 +98,7 @@ func (r *converter) apiKey(at *row) {
 	if len(r.options.Sources) > 0 {
 		ids := r.sourcesNamed(source)
 		if len(ids) != 1 {
-			r.skip(at, it.Key.Name, "%d sources of DocsGPT have the name %q: create a key for the right one manually", len(ids), singleLine(source))
+			r.skip(at, it.Key.Name, "%d sources of DocsGPT have the name %q: create a key for the right one manually", len(ids), displaytext.Line(source, maxTextRunes))
 			return
 		}
 		source = ids[0]

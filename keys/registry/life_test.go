@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/docsgate/docsgate/keys"
 	"github.com/docsgate/docsgate/keys/registry"
@@ -337,7 +338,7 @@ func TestAuditEntriesAreSanitized(t *testing.T) {
 	if _, err := d.Create(t.Context(), by, registry.CreateRequest{Name: "a", Sources: []string{sourceID}}); err != nil {
 		t.Fatal(err)
 	}
-	if e := d.last(); e.Who != "mallory admin [31m\uFFFD" || len(e.From) != 200 {
+	if e := d.last(); e.Who != "mallory admin [31m\uFFFD" || utf8.RuneCountInString(e.From) != 200 {
 		t.Errorf("entry %+v", e)
 	}
 }

@@ -7,9 +7,9 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
+	"github.com/docsgate/docsgate/internal/displaytext"
 	"github.com/docsgate/docsgate/keys"
 )
 
@@ -57,7 +57,7 @@ func (c *validator) name(name string) string {
 		c.errorf("name", "give the key a name, so that people know what it is for")
 	case n > maxNameRunes:
 		c.errorf("name", "must have at most %d characters, but has %d", maxNameRunes, n)
-	case strings.ContainsFunc(name, isLineBreak):
+	case strings.ContainsFunc(name, displaytext.BreaksLine):
 		c.errorf("name", "must be a single line without control characters")
 	case isToken(name):
 		c.errorf("name", "must not be a token, because names are shown in lists and in the audit trail")
@@ -68,12 +68,10 @@ func (c *validator) name(name string) string {
 // isToken reports whether a text is a token of the gate, or a mistyped one.
 func isToken(text string) bool { return keys.HasValidChecksum(text) || keys.HasBadChecksum(text) }
 
-func isLineBreak(r rune) bool { return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' }
-
 // displayText validates a text that is stored only to be displayed.
 func (c *validator) displayText(field, text string) string {
 	text = strings.TrimSpace(text)
-	if !utf8.ValidString(text) || utf8.RuneCountInString(text) > maxNameRunes || strings.ContainsFunc(text, isLineBreak) {
+	if !utf8.ValidString(text) || utf8.RuneCountInString(text) > maxNameRunes || strings.ContainsFunc(text, displaytext.BreaksLine) {
 		c.errorf(field, "must be a single line of at most %d characters", maxNameRunes)
 	}
 	return text
@@ -116,7 +114,7 @@ var errInvalidSource = fmt.Errorf("the id of a source must have 1 to %d bytes an
 
 // source validates the id of a source and returns its canonical spelling.
 func (rules *Policy) source(id string) (string, error) {
-	if id == "" || len(id) > maxSourceBytes || !utf8.ValidString(id) || strings.ContainsFunc(id, isLineBreak) {
+	if id == "" || len(id) > maxSourceBytes || !utf8.ValidString(id) || strings.ContainsFunc(id, displaytext.BreaksLine) {
 		return "", errInvalidSource
 	}
 	if rules.CheckSource == nil {

@@ -7,8 +7,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"unicode"
 
+	"github.com/docsgate/docsgate/internal/displaytext"
 	"github.com/docsgate/docsgate/keys"
 )
 
@@ -124,7 +124,7 @@ func (r *Registry) tryUpdate(
 
 // newEntry returns an entry for the audit trail. rec is nil for an action on the whole store.
 func (r *Registry) newEntry(by Actor, action Action, rec *Record, detail string) *AuditEntry {
-	e := &AuditEntry{At: r.currentTime(), Who: sanitize(by.Name), From: sanitize(by.RemoteAddr), Action: action, Detail: detail}
+	e := &AuditEntry{At: r.currentTime(), Who: displaytext.PrintableLine(by.Name, maxNameRunes), From: displaytext.Line(by.RemoteAddr, maxNameRunes), Action: action, Detail: detail}
 	if rec != nil {
 		e.Key, e.Name = rec.ID, rec.Name
 	}
@@ -153,27 +153,13 @@ func (r *Registry) Rejected(ctx context.Context, by Actor, what string, referenc
 		if ref = strings.TrimSpace(ref); !placeholderPattern.MatchString(ref) || mayHoldKey.MatchString(ref) {
 			ref = "(not shown)"
 		}
-		shown = append(shown, sanitize(ref))
+		shown = append(shown, displaytext.PrintableLine(ref, maxNameRunes))
 	}
 	return r.writeEntry(ctx, by, ActionRejected, what+": "+strings.Join(shown, ", "))
 }
 
 // mayHoldKey matches texts that may contain a token of the gate or a key of DocsGPT.
 var mayHoldKey = regexp.MustCompile(`(?i)dgk_[0-9a-z]{20}|[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}`)
-
-// sanitize makes an untrusted text a single line of limited length.
-func sanitize(s string) string {
-	s = strings.Map(func(c rune) rune {
-		if unicode.IsControl(c) {
-			return ' '
-		}
-		return c
-	}, strings.ToValidUTF8(s, "\uFFFD"))
-	if runes := []rune(s); len(runes) > maxNameRunes {
-		s = string(runes[:maxNameRunes])
-	}
-	return strings.TrimSpace(s)
-}
 
 // checkUnused returns an error if another feed has an id or a token. Either may be zero.
 func (rules *Policy) checkUnused(id string, d keys.Digest) error {

@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/docsgate/docsgate/cmd/commands/internal/cmdtest"
-	"github.com/docsgate/docsgate/cmd/commands/internal/terminal"
+	"github.com/docsgate/docsgate/internal/displaytext"
 )
 
 // hostile is text that controls a terminal if it is printed unchanged: with 7-bit and 8-bit escape sequences, a window title, and
@@ -78,7 +78,7 @@ func TestHostileResponses(t *testing.T) {
 						t.Errorf("%s, %s: nothing is printed", kind, line)
 					}
 					for _, r := range strings.ReplaceAll(all, "\n", "") {
-						if terminal.IsNonPrinting(r) {
+						if displaytext.IsNonPrinting(r) {
 							t.Errorf("%s, %s%s: %U reaches the terminal: %q", kind, line, format, r, all)
 							break
 						}

@@ -6,6 +6,8 @@ import (
 	"io"
 	"strings"
 	"unicode/utf16"
+
+	"github.com/docsgate/docsgate/internal/displaytext"
 )
 
 // PrintJSON prints a JSON value on one line. Characters that control a terminal are escaped. They can occur only inside of strings,
@@ -16,7 +18,7 @@ func PrintJSON(w io.Writer, value []byte) error {
 	return err
 }
 
-// escaped returns JSON with characters that control a terminal escaped. Line ends between values stay.
+// EscapeJSON returns JSON with characters that control a terminal escaped. Line ends between values stay.
 func EscapeJSON(value []byte) string {
 	var b strings.Builder
 	for _, r := range string(value) {
@@ -25,7 +27,7 @@ func EscapeJSON(value []byte) string {
 			b.WriteRune(r)
 		case r == '\r', r == '\t': // unescaped, they occur only between values
 			b.WriteByte(' ')
-		case IsNonPrinting(r):
+		case displaytext.IsNonPrinting(r):
 			for _, unit := range utf16.Encode([]rune{r}) {
 				fmt.Fprintf(&b, `\u%04x`, unit)
 			}

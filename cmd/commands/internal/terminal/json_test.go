@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+
+	"github.com/docsgate/docsgate/internal/displaytext"
 )
 
 // A JSON line decodes to the same value, is one line, and does not control a terminal.
@@ -22,7 +24,7 @@ func TestJSONLine(t *testing.T) {
 		t.Errorf("more than one line: %q", out.String())
 	}
 	for _, r := range line {
-		if IsNonPrinting(r) {
+		if displaytext.IsNonPrinting(r) {
 			t.Errorf("%U is not escaped", r)
 		}
 	}

@@ -3,10 +3,11 @@ package terminal
 import (
 	"fmt"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/text/unicode/bidi"
+
+	"github.com/docsgate/docsgate/internal/displaytext"
 )
 
 // leftToRight is the mark after a right-to-left text that keeps the following text in its place.
@@ -27,7 +28,7 @@ func Sanitize(text string) string {
 			b.WriteRune(r)
 		case r == '\t':
 			b.WriteByte(' ')
-		case IsNonPrinting(r):
+		case displaytext.IsNonPrinting(r):
 			fmt.Fprintf(&b, "<U+%04X>", r)
 		default:
 			b.WriteRune(r)
@@ -49,19 +50,4 @@ func SanitizeLines(text string) string {
 		lines[i] = Sanitize(lines[i])
 	}
 	return strings.Join(lines, "\n")
-}
-
-// IsNonPrinting reports whether a character is invisible or controls the display. The zero-width joiners, which scripts and emoji
-// need, are not reported.
-func IsNonPrinting(r rune) bool {
-	const zeroWidthNonJoiner, zeroWidthJoiner = '\u200c', '\u200d'
-	switch {
-	case r == zeroWidthNonJoiner || r == zeroWidthJoiner:
-		return false
-	case unicode.Is(unicode.Cc, r), unicode.Is(unicode.Cf, r), unicode.Is(unicode.Zl, r), unicode.Is(unicode.Zp, r):
-		return true
-	case unicode.Is(unicode.Co, r), r >= 0xFDD0 && r <= 0xFDEF, r&0xFFFE == 0xFFFE:
-		return true
-	}
-	return r == '\u115f' || r == '\u1160' || r == '\u3164' || r == '\uffa0' // Hangul fillers: letters that show as blanks
 }
