@@ -2,7 +2,6 @@ package keyservice
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"github.com/docsgate/docsgate/keys"
@@ -40,12 +39,9 @@ func (d *Service) Show(ctx context.Context, id string) (Key, error) {
 	return Key{}, err
 }
 
-// maxID is longer than any key ID.
-const maxID = 200
-
 // Audit is Registry.Audit. It returns no entries for a text that cannot be a key ID.
 func (d *Service) Audit(ctx context.Context, key string, before uint64, limit int) ([]registry.AuditEntry, error) {
-	if len(key) > maxID || strings.ContainsRune(key, 0) {
+	if key != "" && !keys.IsValidID(key) {
 		return nil, nil
 	}
 	return d.Registry.Audit(ctx, key, before, limit)

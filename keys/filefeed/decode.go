@@ -44,7 +44,6 @@ const (
 )
 
 var (
-	idPattern          = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
 	placeholderPattern = regexp.MustCompile(`^\{(env\.[A-Za-z_][A-Za-z0-9_]*|file\.[^{}\pC]+)\}$`)
 
 	fileFields   = []string{"keys"}
@@ -149,7 +148,7 @@ func (c *decoder) id(record, n *node) string {
 	if !ok {
 		return ""
 	}
-	if !idPattern.MatchString(id) {
+	if !keys.IsValidID(id) {
 		c.errorf(n.position, badID)
 		return ""
 	}

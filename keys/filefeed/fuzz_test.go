@@ -34,7 +34,7 @@ func FuzzParse(f *testing.F) {
 		}
 		for i := range set {
 			k := &set[i]
-			if !idPattern.MatchString(k.ID) || k.Name == "" || k.Digest.IsZero() || k.Binding.Kind() == 0 {
+			if !keys.IsValidID(k.ID) || k.Name == "" || k.Digest.IsZero() || k.Binding.Kind() == 0 {
 				t.Errorf("invalid key %+v", k)
 			}
 			if !k.NotBefore.IsZero() && !k.Expires.IsZero() && !k.Expires.After(k.NotBefore) {

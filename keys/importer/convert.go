@@ -3,7 +3,6 @@ package importer
 import (
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"strings"
 	"time"
 
@@ -14,8 +13,6 @@ import (
 )
 
 const maxTextRunes = 200 // of a name, as in the registry
-
-var idPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
 
 func readKeyFile(data []byte, o Options) (*Result, error) {
 	if o.Agents {
@@ -55,7 +52,7 @@ func (r *converter) skip(at *row, name, format string, args ...any) {
 // item returns an item with the fields that all formats have in common.
 func (r *converter) item(at *row, id string, created time.Time) Item {
 	it := Item{Location: at.place, Key: registry.Import{Created: created}}
-	if idPattern.MatchString(id) && !keys.HasValidChecksum(id) {
+	if keys.IsValidID(id) && !keys.HasValidChecksum(id) {
 		it.Key.ID = id
 	}
 	name, _ := text(at.values["name"])

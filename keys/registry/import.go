@@ -174,7 +174,7 @@ func (b *importBatch) setID(ctx context.Context, c *validator, i int, in *Import
 		}
 		return nil
 	}
-	if !idPattern.MatchString(in.ID) {
+	if !keys.IsValidID(in.ID) {
 		c.errorf("id", `must have 1 to 128 letters, digits, ".", "_" or "-", and start with a letter or digit`)
 		return nil
 	}

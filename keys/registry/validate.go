@@ -20,7 +20,6 @@ const (
 )
 
 var (
-	idPattern          = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
 	placeholderPattern = regexp.MustCompile(`^\{(env\.[A-Za-z_][A-Za-z0-9_]*|file\.[^{}\pC]+)\}$`)
 	docsgptKeyPattern  = regexp.MustCompile(`^(?i)[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}$`)
 )
@@ -164,7 +163,7 @@ func (c *validator) agent(ref string) Agent {
 			}
 		}
 		return a
-	case !idPattern.MatchString(ref) || isToken(ref):
+	case !keys.IsValidID(ref) || isToken(ref):
 		c.errorf("agent", "must be {env.NAME}, {file.PATH} or the id of a key of another feed; "+
 			"use agent_key for a DocsGPT key")
 	case c.rules.AgentOf == nil && docsgptKeyPattern.MatchString(ref):

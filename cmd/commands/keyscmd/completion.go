@@ -13,6 +13,7 @@ import (
 
 	"github.com/docsgate/docsgate/cmd/commands/internal/cli"
 	"github.com/docsgate/docsgate/cmd/commands/internal/terminal"
+	"github.com/docsgate/docsgate/keys"
 )
 
 // completeTimeout bounds the request to the gate while the shell waits for a completion.
@@ -83,7 +84,7 @@ func (f *connFlags) completeKeys(states ...string) completionFunc {
 				continue
 			}
 			offers = appendCompletion(offers, word, k.ID, k.Name+", "+k.State)
-			if idForm.MatchString(k.Name) && k.Name != k.ID {
+			if keys.IsValidID(k.Name) && k.Name != k.ID {
 				offers = appendCompletion(offers, word, k.Name, k.ID+", "+k.State)
 			}
 		}
@@ -93,7 +94,7 @@ func (f *connFlags) completeKeys(states ...string) completionFunc {
 
 // appendCompletion appends a word that begins with prefix, with a description that a shell may show next to it.
 func appendCompletion(offers []string, prefix, word, description string) []string {
-	if !idForm.MatchString(word) || !strings.HasPrefix(word, prefix) {
+	if !keys.IsValidID(word) || !strings.HasPrefix(word, prefix) {
 		return offers
 	}
 	return append(offers, word+"\t"+terminal.Sanitize(description))

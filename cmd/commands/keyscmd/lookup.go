@@ -4,23 +4,20 @@ import (
 	"context"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
 
 	"github.com/docsgate/docsgate/cmd/commands/internal/cli"
 	"github.com/docsgate/docsgate/cmd/commands/internal/terminal"
+	"github.com/docsgate/docsgate/keys"
 )
-
-// idForm matches the IDs of keys of all feeds.
-var idForm = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z._-]{0,127}$`)
 
 // keyPath returns the path of a key in the API.
 func keyPath(id string) string { return "/v1/keys/" + url.PathEscape(id) }
 
 // find returns the key with the ID idOrName or, if there is none, the only key with that name.
 func (g *client) find(ctx context.Context, idOrName string) (*key, error) {
-	if idForm.MatchString(idOrName) {
+	if keys.IsValidID(idOrName) {
 		var k key
 		err := g.Call(ctx, http.MethodGet, keyPath(idOrName), nil, "", &k)
 		if cli.Status(err) != cli.ExitNotFound {
