@@ -107,7 +107,7 @@ func (p *Page) create(w http.ResponseWriter, r *http.Request) error {
 		return again(http.StatusUnprocessableEntity)
 	}
 	m, before, err := p.createOnce(r, createPurpose, func() (*registry.CreateResult, error) {
-		return p.Service.Create(r.Context(), p.Actor(r), wanted)
+		return p.Service.Create(writeContext(r), p.Actor(r), wanted)
 	})
 	switch {
 	case errors.Is(err, errExpiredForm):

@@ -1,12 +1,17 @@
 package ui
 
 import (
+	"context"
 	"errors"
+	"net/http"
 	"strings"
 	"time"
 
 	"github.com/docsgate/docsgate/keys/registry"
 )
+
+// writeContext returns the context for a change, which a browser that disconnects must not interrupt.
+func writeContext(r *http.Request) context.Context { return context.WithoutCancel(r.Context()) }
 
 // fieldErrors returns the field errors in an error by field. It is empty if the error also contains others.
 func fieldErrors(err error) map[string]string {

@@ -91,7 +91,7 @@ func (p *Page) update(w http.ResponseWriter, r *http.Request) error {
 		p.redirect(w, r, keyPath(k.ID), "same")
 		return nil
 	}
-	if _, err = p.Service.Registry.Update(r.Context(), p.Actor(r), k.ID, change); err != nil {
+	if _, err = p.Service.Registry.Update(writeContext(r), p.Actor(r), k.ID, change); err != nil {
 		if e.Wrong = fieldErrors(err); len(e.Wrong) > 0 {
 			return p.renderKey(w, r, http.StatusUnprocessableEntity, k, e)
 		}
@@ -137,7 +137,7 @@ func (p *Page) setState(w http.ResponseWriter, r *http.Request, state keys.State
 	if err != nil {
 		return err
 	}
-	if _, err := p.Service.Registry.Update(r.Context(), p.Actor(r), k.ID, registry.UpdateRequest{State: &state}); err != nil {
+	if _, err := p.Service.Registry.Update(writeContext(r), p.Actor(r), k.ID, registry.UpdateRequest{State: &state}); err != nil {
 		return err
 	}
 	p.redirect(w, r, keyPath(k.ID), done)
@@ -158,7 +158,7 @@ func (p *Page) revoke(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if _, err := p.Service.Registry.Revoke(r.Context(), p.Actor(r), k.ID); err != nil {
+	if _, err := p.Service.Registry.Revoke(writeContext(r), p.Actor(r), k.ID); err != nil {
 		return err
 	}
 	p.redirect(w, r, keyPath(k.ID), "revoked")

@@ -53,7 +53,7 @@ func (p *Page) rotate(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	m, before, err := p.createOnce(r, rotatePurpose(k.ID), func() (*registry.CreateResult, error) {
-		return p.Service.Registry.Rotate(r.Context(), p.Actor(r), k.ID, grace)
+		return p.Service.Registry.Rotate(writeContext(r), p.Actor(r), k.ID, grace)
 	})
 	switch {
 	case errors.Is(err, errExpiredForm):
