@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/docsgate/docsgate/console/internal/securityheader"
 	"github.com/docsgate/docsgate/console/keyservice"
 	"github.com/docsgate/docsgate/keys/registry"
 )
@@ -98,8 +99,7 @@ func IsAPIPath(path string) bool {
 
 // ServeHTTP implements http.Handler.
 func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
+	securityheader.Set(w.Header(), securityheader.NoContent)
 	// The mux would redirect a path such as //v1/keys, which no valid client requests.
 	if r.URL.Path != path.Clean("/"+r.URL.Path) {
 		a.fail(w, r, errNoRoute, nil)

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/docsgate/docsgate/console/internal/securityheader"
 	"github.com/docsgate/docsgate/keys"
 	"github.com/docsgate/docsgate/keys/registry"
 )
@@ -134,7 +135,7 @@ func ActorOf(r *http.Request) registry.Actor {
 // Handler returns a handler that calls next for accepted requests. ActorOf returns their actor.
 func (g *Authenticator) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		setSecurityHeaders(w.Header())
+		securityheader.Set(w.Header(), securityheader.NoContent) // pages have their own policy
 		actor, rej := g.authenticate(r)
 		if rej != nil {
 			g.reject(w, r, rej)

@@ -94,16 +94,3 @@ func (g *Authenticator) reject(w http.ResponseWriter, r *http.Request, rej *reje
 		_, _ = w.Write([]byte(rej.text + "\n"))
 	}
 }
-
-// setSecurityHeaders sets the default headers of all responses. Handlers may override them, such as the content security policy
-// or caching. Referrer-Policy must not be stricter: with no-referrer, browsers send "Origin: null" with forms, and the CSRF check
-// needs the origin.
-func setSecurityHeaders(h http.Header) {
-	h.Set("Content-Security-Policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("X-Frame-Options", "DENY")
-	h.Set("Referrer-Policy", "same-origin")
-	h.Set("Cross-Origin-Opener-Policy", "same-origin")
-	h.Set("Cross-Origin-Resource-Policy", "same-origin")
-	h.Set("Cache-Control", "no-store")
-}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/docsgate/docsgate/console/internal/securityheader"
 	"github.com/docsgate/docsgate/keys/registry"
 )
 
@@ -75,7 +76,7 @@ const maxForm = 1 << 20
 // Refuse responds with an error page. It also serves the handlers before the Page, such as the authenticator. The text is one
 // or two sentences; if it is empty, the page has the default text of the status.
 func (p *Page) Refuse(w http.ResponseWriter, r *http.Request, status int, text string) {
-	setSecurityHeaders(w.Header())
+	securityheader.Set(w.Header(), securityheader.Page)
 	if text == "" {
 		text = defaultText(status)
 	}

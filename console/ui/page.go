@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/docsgate/docsgate/console/internal/securityheader"
 	"github.com/docsgate/docsgate/console/keyservice"
 	"github.com/docsgate/docsgate/keys/registry"
 )
@@ -82,7 +83,7 @@ func IsPublic(r *http.Request) bool {
 
 // ServeHTTP implements http.Handler.
 func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	setSecurityHeaders(w.Header())
+	securityheader.Set(w.Header(), securityheader.Page)
 	if _, pattern := p.mux.Handler(r); pattern != "" {
 		p.mux.ServeHTTP(w, r)
 		return
@@ -100,19 +101,6 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		p.Refuse(w, r, http.StatusNotFound, "There is nothing at this address.")
 	}
-}
-
-// setSecurityHeaders sets the headers of all responses. Referrer-Policy must not be stricter: with no-referrer, browsers send
-// "Origin: null" with forms, and the CSRF check needs the origin.
-func setSecurityHeaders(h http.Header) {
-	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "+
-		"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("X-Frame-Options", "DENY")
-	h.Set("Referrer-Policy", "same-origin")
-	h.Set("Cross-Origin-Opener-Policy", "same-origin")
-	h.Set("Cross-Origin-Resource-Policy", "same-origin")
-	h.Set("Cache-Control", "no-store")
 }
 
 func (p *Page) now() time.Time {
