@@ -90,14 +90,14 @@ vuln: ## Check the code and its dependencies for known vulnerabilities
 	@$(LINT_ENV) scripts/vuln.sh -tags=$(TAGS)
 
 .PHONY: e2e
-e2e: provision build ## Run the widgets in a browser, and SDKs, against bin/docsgate
+e2e: provision build ## Run the widgets in a browser, and SDKs, against bin/docsgate with a fake DocsGPT
 	$(call heading,end to end)
-	@scripts/e2e.sh
+	@scripts/e2e.sh npm test
 
 .PHONY: e2e-docsgpt
-e2e-docsgpt: provision build ## Test bin/docsgate in front of a real DocsGPT
+e2e-docsgpt: provision build ## Run the widgets, SDKs and attacks against bin/docsgate with a real DocsGPT
 	$(call heading,end to end with a real DocsGPT)
-	@scripts/e2e.sh node ../e2e-docsgpt/run.mjs $(ARGS)
+	@scripts/e2e.sh node run-docsgpt.mjs $(ARGS)
 
 .PHONY: bench
 bench: ## Run the Go benchmarks (BENCH=pattern) and the comparison with plain Caddy (ARGS=...)

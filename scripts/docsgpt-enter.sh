@@ -12,7 +12,7 @@ drop=()
 if [[ "$user" != - && "$(id -u)" == 0 ]]; then
 	drop=(setpriv --reuid="$user" --regid="$(id -g "$user")" --clear-groups)
 fi
-if ! grep -qx way=root "$installation/paths"; then
+if ! grep -qx mode=root "$installation/paths"; then
 	exec "${drop[@]}" "$@"
 fi
 # shellcheck disable=SC2016

@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
-# Installs DocsGPT from PyPI, with PostgreSQL and Redis, for the tests of e2e-docsgpt/, and prints the folder where it
-# is. Everything goes into ${XDG_CACHE_HOME:-~/.cache}/docsgate, in a folder that is named after what went into it; what
-# is there is used as it is.
+# Installs DocsGPT from PyPI, with PostgreSQL and Redis, for the tests in e2e/test/docsgpt, and prints the folder of the
+# installation. It is below ${XDG_CACHE_HOME:-~/.cache}/docsgate, and its name contains a checksum of this script and the
+# pinned versions. An existing installation is reused.
 #
-# DocsGPT wants Python 3.12. Where the machine has that, and PostgreSQL and Redis, a virtual environment is made with it.
-# Else, as root on Debian or Ubuntu, a small system of a newer release is made in the cache, with Python, PostgreSQL and
-# Redis as packages; the machine itself only gets the package debootstrap. Elsewhere what lacks is named.
+# DocsGPT requires Python 3.12. If the machine has that, PostgreSQL and Redis, the installation is a virtual environment.
+# Otherwise, as root on Debian or Ubuntu, it is the root file system of a newer release with these three as packages; only
+# the package debootstrap is installed on the machine itself. On other systems the script lists what is missing and fails.
 #
 #   DOCSGATE_DOCSGPT_HOST=no   never use the machine's own Python, PostgreSQL and Redis
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 VERSION=1.1.0
-PINS=e2e-docsgpt/constraints.txt
-# The tokenizer table that DocsGPT would fetch from a host outside at its first question. A package brings it along.
+PINS=e2e/docsgpt-constraints.txt
+# DocsGPT downloads this tokenizer table with its first question. Here it comes from a package that contains it.
 TABLE_PACKAGE=litellm==1.60.0
 TABLE=9b5ad71b2ce5302211f9c61530b329a4922fc6a4
 TABLE_SHA256=223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7
@@ -27,19 +27,19 @@ say() { echo "docsgpt-install: $*" >&2; }
 fail() { say "$@"; exit 1; }
 have() { command -v "$1" >/dev/null 2>&1; }
 
-# step WHAT COMMAND...: runs it with its output in the log, of which the end is shown when it fails.
+# step WHAT COMMAND...: runs the command with its output in the log, and prints the end of the log if the command fails.
 step() {
 	local what=$1 start=$SECONDS
 	shift
 	say "$what"
 	if ! "$@" >>"$log" 2>&1; then
 		tail -n 25 "$log" >&2
-		fail "failed: $what (all of it: $log)"
+		fail "failed: $what (complete log: $log)"
 	fi
 	say "  $((SECONDS - start)) s"
 }
 
-# ---- what is there already -------------------------------------------------------------------------------------------
+# ---- requirements ----------------------------------------------------------------------------------------------------
 
 find_python() {
 	local p
@@ -52,7 +52,7 @@ find_python() {
 	return 1
 }
 
-# The folder with the newest postgres that has initdb beside it; Debian does not put it into PATH.
+# Prints the folder of the newest postgres that has initdb next to it; Debian does not put it into PATH.
 find_postgres() {
 	local p
 	for p in $(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -rV) $(dirname "$(command -v postgres || echo /none/x)"); do
@@ -64,41 +64,41 @@ find_postgres() {
 	return 1
 }
 
-way=host lacking=()
-python="$(find_python)" || lacking+=("python 3.12 or later with venv (https://www.python.org)")
-postgres="$(find_postgres)" || lacking+=("postgres and initdb (your system's PostgreSQL server package)")
-have redis-server || lacking+=("redis-server (your system's Redis package)")
-[[ "${DOCSGATE_DOCSGPT_HOST:-yes}" == yes ]] || lacking+=("the machine's own programs, since DOCSGATE_DOCSGPT_HOST=${DOCSGATE_DOCSGPT_HOST}")
-if ((${#lacking[@]} > 0)); then
-	way=root
+mode=host missing=()
+python="$(find_python)" || missing+=("python 3.12 or later with venv (https://www.python.org)")
+postgres="$(find_postgres)" || missing+=("postgres and initdb (your system's PostgreSQL server package)")
+have redis-server || missing+=("redis-server (your system's Redis package)")
+[[ "${DOCSGATE_DOCSGPT_HOST:-yes}" == yes ]] || missing+=("the machine's own programs, since DOCSGATE_DOCSGPT_HOST=${DOCSGATE_DOCSGPT_HOST}")
+if ((${#missing[@]} > 0)); then
+	mode=root
 	if [[ "$(id -u)" != 0 ]] || ! have apt-get || ! have unshare; then
 		{
-			echo "the tests against DocsGPT need what this machine lacks (as root on Debian or Ubuntu this script provides it):"
-			printf '  %s\n' "${lacking[@]}"
+			echo "the tests against DocsGPT need programs that are missing here (as root on Debian or Ubuntu this script installs them):"
+			printf '  %s\n' "${missing[@]}"
 		} >&2
 		exit 1
 	fi
 fi
 
-if [[ "$way" == host ]]; then
+if [[ "$mode" == host ]]; then
 	kind="$("$python" -c 'import platform, sys; print(sys.executable, sys.version, platform.machine())') $postgres"
 else
-	# The first release of each family with a Python that DocsGPT takes, unless this one has it.
+	# The oldest release of each distribution with a Python that DocsGPT supports.
 	family="$(. /etc/os-release && echo "$ID")"
 	case "$family" in
 	debian) suite=trixie components=main ;;
 	ubuntu) suite=noble components=main,universe ;;
-	*) fail "no Python 3.12 here, and no way known to provide it on $family: install python 3.12 or later, PostgreSQL and Redis" ;;
+	*) fail "Python 3.12 is missing, and this script cannot install it on $family: install python 3.12 or later, PostgreSQL and Redis" ;;
 	esac
 	kind="$suite $(uname -m)"
 fi
 have flock || fail "flock is missing (package util-linux)"
-name="docsgpt-$VERSION-$way-$(cat "$PINS" scripts/docsgpt-install.sh <(echo "$kind") | sha256sum | cut -c 1-12)"
+name="docsgpt-$VERSION-$mode-$(cat "$PINS" scripts/docsgpt-install.sh <(echo "$kind") | sha256sum | cut -c 1-12)"
 target="$cache/$name"
 
 ready() {
 	if [[ -e "$target/complete" ]]; then
-		touch "$target/complete" # its age tells when it was used last
+		touch "$target/complete" # its modification time is the time of the last use
 		echo "$target"
 		exit 0
 	fi
@@ -111,15 +111,15 @@ ready
 
 # ---- installing ------------------------------------------------------------------------------------------------------
 
-# Leftovers of an installation that was cut off. Nothing of it is in use: it never got its name.
+# Leftovers of interrupted installations. They are not in use, because they were never renamed.
 rm -rf --one-file-system "$cache"/docsgpt-*.building
-# What other states of this script made goes when nobody has used it for two weeks; it is over a gigabyte each.
+# Installations of other versions of this script, which have over a gigabyte each, are removed two weeks after their last use.
 find "$cache" -mindepth 2 -maxdepth 2 -path '*/docsgpt-*/complete' -mtime +14 -printf '%h\0' | xargs -0r rm -rf --one-file-system
 building="$target.building"
 mkdir "$building"
 
-# install_docsgpt PREFIX: runs where DocsGPT will run, so it is one text for both ways. PREFIX is what the paths of
-# the virtual environment begin with.
+# install_docsgpt PYTHON PREFIX CONSTRAINTS: a script, because it runs where DocsGPT will run: on the machine or in the root
+# file system. PREFIX is the folder of the virtual environment.
 install_docsgpt='
 	set -eu
 	python=$1 prefix=$2 constraints=$3
@@ -141,22 +141,22 @@ install_docsgpt='
 	rm -r "$prefix/table"
 '
 
-if [[ "$way" == host ]]; then
-	# A virtual environment cannot be moved: it is made in its place, and counts when the file "complete" is there.
+if [[ "$mode" == host ]]; then
+	# A virtual environment cannot be moved, so it is created at its final path. It is valid once the file "complete" exists.
 	rm -rf --one-file-system "$target"
 	mv "$building" "$target"
 	building="$target"
 	step "installing docsgpt $VERSION with $python" sh -c "$install_docsgpt" sh "$python" "$target" "$PWD/$PINS"
-	printf 'way=host\nprefix=%s\npostgres=%s\n' "$target" "$postgres" >"$target/paths"
+	printf 'mode=host\nprefix=%s\npostgres=%s\n' "$target" "$postgres" >"$target/paths"
 else
 	have debootstrap || {
 		step "apt-get update" apt-get update -q
 		step "installing debootstrap" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends debootstrap
 	}
-	unshare --mount true 2>/dev/null || fail "this machine does not let root make mount namespaces, which a system of its own needs:" \
+	unshare --mount true 2>/dev/null || fail "root cannot create mount namespaces on this machine, which a separate root file system needs:" \
 		"install python 3.12 or later, PostgreSQL and Redis instead"
 
-	# The mirror that this machine gets its own packages from.
+	# Prints the mirror of this machine's own packages.
 	codename="$(. /etc/os-release && echo "$VERSION_CODENAME")"
 	mirror() {
 		apt-get indextargets --format '$(REPO_URI) $(CODENAME) $(COMPONENT)' |
@@ -164,14 +164,14 @@ else
 	}
 	url="$(mirror)"
 	[[ -n "$url" ]] || { step "apt-get update" apt-get update -q; url="$(mirror)"; }
-	[[ -n "$url" ]] || fail "apt's sources name no mirror of $codename"
+	[[ -n "$url" ]] || fail "apt's sources contain no mirror of $codename"
 
 	root="$building/root"
-	# In a mount namespace of its own: what debootstrap mounts goes with it, also when it is interrupted.
-	step "a $family $suite with Python, PostgreSQL and Redis, from $url" \
+	# In a private mount namespace, so that the mounts of debootstrap end with it, even if it is interrupted.
+	step "installing $family $suite with Python, PostgreSQL and Redis, from $url" \
 		unshare --mount --propagation private debootstrap --variant=minbase --components="$components" \
 		--include=ca-certificates,python3,python3-venv "$suite" "$root" "$url"
-	# How this machine's package clients reach their registries.
+	# The package clients' settings of this machine: name servers, proxies and certificates.
 	for file in /etc/resolv.conf /etc/hosts /etc/pip.conf /etc/ssl/certs/ca-certificates.crt; do
 		[[ ! -e "$file" ]] || cp -L "$file" "$root$file"
 	done
@@ -179,17 +179,17 @@ else
 		< <(grep -lisE 'acquire::.*(proxy|cainfo|verify)' /etc/apt/apt.conf /etc/apt/apt.conf.d/* || true)
 	mkdir -p "$root/etc/postgresql-common" "$root/run-data" "$root/opt/docsgpt"
 	echo 'create_main_cluster = false' >"$root/etc/postgresql-common/createcluster.conf"
-	printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d" # no package starts a server
+	printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d" # packages must not start servers
 	chmod +x "$root/usr/sbin/policy-rc.d"
 	cp "$PINS" "$root/opt/docsgpt/constraints.txt"
 
-	printf 'way=root\nprefix=/opt/docsgpt\n' >"$building/paths"
+	printf 'mode=root\nprefix=/opt/docsgpt\n' >"$building/paths"
 	inside() { env -u PIP_FIND_LINKS HOME=/root DEBIAN_FRONTEND=noninteractive scripts/docsgpt-enter.sh "$building" - - "$@"; }
-	step "PostgreSQL and Redis" inside sh -ec '
+	step "installing PostgreSQL and Redis" inside sh -ec '
 		apt-get update -q
 		apt-get install -y -q --no-install-recommends postgresql redis-server
 		apt-get clean'
-	step "docsgpt $VERSION and what it needs, from PyPI" inside sh -c "$install_docsgpt" sh python3 /opt/docsgpt /opt/docsgpt/constraints.txt
+	step "installing docsgpt $VERSION and its dependencies from PyPI" inside sh -c "$install_docsgpt" sh python3 /opt/docsgpt /opt/docsgpt/constraints.txt
 	postgres="$(cd "$root" && ls -d usr/lib/postgresql/*/bin)"
 	printf 'postgres=/%s\n' "$postgres" >>"$building/paths"
 	mv "$building" "$target"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs the end-to-end tests of e2e/ against the binary in DOCSGATE_BIN (default bin/docsgate). With arguments it runs that
-# command in e2e/ instead: the tests of e2e-docsgpt/ use the same packages.
+# e2e.sh COMMAND...: installs the npm packages of e2e/ and runs a command in that folder, for tests of the binary in
+# DOCSGATE_BIN (default bin/docsgate).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export DOCSGATE_BIN="${DOCSGATE_BIN:-$PWD/bin/docsgate}"
@@ -15,7 +15,4 @@ if ! cmp -s package-lock.json node_modules/.installed-from; then
 	npm ci --no-audit --no-fund
 	cp package-lock.json node_modules/.installed-from
 fi
-if (($# > 0)); then
-	exec "$@"
-fi
-npm test
+exec "$@"

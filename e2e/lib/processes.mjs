@@ -6,19 +6,21 @@ import path from 'node:path';
 import { waitFor } from './wait-for.mjs';
 
 /**
- * Starts a program. Its stdout and stderr go to <dir>/<name>.out, so that they can be searched afterwards.
+ * Starts a program. Its stdout and stderr go to a file, so that they can be searched afterwards.
  *
  * @param {string} name
  * @param {string} program
  * @param {string[]} args
- * @param {{dir: string, env?: object, input?: string}} options env is the whole environment; input is written to
- *   the program's standard input, which is then closed
+ * @param {{dir: string, env?: object, input?: string, outFile?: string, ownGroup?: boolean}} options env is the whole
+ *   environment; input is written to the program's standard input, which is then closed; outFile is <dir>/<name>.out by
+ *   default; ownGroup: whether the program leads a new process group
  */
-export function startProcess(name, program, args, { dir, env = process.env, input }) {
-  const outFile = path.join(dir, `${name}.out`);
+export function startProcess(name, program, args, {
+  dir, env = process.env, input, outFile = path.join(dir, `${name}.out`), ownGroup = false,
+}) {
   const out = fs.openSync(outFile, 'a');
   const child = spawn(program, args, {
-    cwd: dir, env, stdio: [input === undefined ? 'ignore' : 'pipe', out, out],
+    cwd: dir, env, stdio: [input === undefined ? 'ignore' : 'pipe', out, out], detached: ownGroup,
   });
   fs.closeSync(out);
   let ended = null;
@@ -33,14 +35,16 @@ export function startProcess(name, program, args, { dir, env = process.env, inpu
   const output = () => fs.readFileSync(outFile, 'utf8');
   return {
     name,
+    /** Undefined if the program could not be started. */
     pid: child.pid,
     output,
+    /** Resolves to {code, signal}, or to {error} if the program could not be started. */
+    exit,
     /** Waits for a condition. It fails immediately, with the program's output, if the program ends before. */
-    async ready(what, check) {
-      return waitFor(`${name}: ${what}`, async () => ended || check(), { deadline: 30_000 }).then((value) => {
-        if (ended) throw new Error(`${name} ended before it was ready (${JSON.stringify(ended)}):\n${output()}`);
-        return value;
-      });
+    async ready(what, check, { deadline = 30_000 } = {}) {
+      const value = await waitFor(`${name}: ${what}`, async () => ended || check(), { deadline });
+      if (ended) throw new Error(`${name} ended before it was ready (${JSON.stringify(ended)}):\n${output()}`);
+      return value;
     },
     /** Terminates the program with SIGTERM. It fails if the program does not end. */
     async stop() {

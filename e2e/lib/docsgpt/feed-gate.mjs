@@ -1,0 +1,101 @@
+// docsgate with `feed docsgpt`, which reads the keys of the agents from DocsGPT's database, and the programs of an operator.
+
+import { execFile } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import { gateBinary } from '../build.mjs';
+import { logFilters } from '../gate.mjs';
+import { LOOPBACK, freePorts, isListening } from '../net.mjs';
+import { STACK } from './stack-info.mjs';
+
+/** Runs a program and returns its standard output. It fails, with its standard error, unless the exit status is 0. */
+export function runCommand([program, ...args], { input = '', ...options } = {}) {
+  return new Promise((resolve, reject) => {
+    const child = execFile(program, args, options, (error, stdout, stderr) => {
+      if (error) reject(new Error(`${path.basename(program)}: ${stderr || error.message}`));
+      else resolve(stdout);
+    });
+    child.stdin.on('error', () => {}); // the exit status of the program says more than its closed input
+    child.stdin.end(input);
+  });
+}
+
+/** Runs SQL with psql, as the owner of DocsGPT's tables or the user in the URI. */
+export const psql = (sql, uri = STACK.postgres) => runCommand([...STACK.psql, '-d', uri], { input: sql });
+
+/** A gate with one site in front of each API of DocsGPT. Its feed can be changed while it runs. */
+export class GateWithDocsGPTFeed {
+  #folder;
+  #processes;
+  #env;
+  #ports;
+  #process;
+
+  /** Allocates the ports; start starts it. env has the variables of the Caddyfile; processes stops the gate. */
+  static async create({ folder, processes, env }) {
+    const gate = new GateWithDocsGPTFeed();
+    fs.mkdirSync(folder, { recursive: true });
+    const [open, login] = await freePorts(2);
+    Object.assign(gate, { open: `http://${LOOPBACK}:${open}`, login: `http://${LOOPBACK}:${login}` });
+    gate.#ports = { open, login };
+    gate.#folder = folder;
+    gate.#processes = processes;
+    gate.#env = { PATH: process.env.PATH, HOME: folder, XDG_CONFIG_HOME: folder, XDG_DATA_HOME: folder, ...env };
+    return gate;
+  }
+
+  #writeCaddyfile(feed) {
+    const filtered = 'format filter {\n\t\t\timport no_keys\n\t\t}';
+    const sites = Object.entries(this.#ports).map(([name, port]) => `http://${LOOPBACK}:${port} {
+	log {
+		${filtered}
+	}
+	docsgate ${new URL(STACK.api[name]).host} {
+		endpoints widget openai
+	}
+}
+`);
+    fs.writeFileSync(path.join(this.#folder, 'Caddyfile'), `${logFilters()}
+{
+	admin unix/${path.join(this.#folder, 'admin.sock')}
+	auto_https off
+	log default {
+		level DEBUG
+		${filtered}
+	}
+	docsgate {
+		feed store
+		${feed}
+	}
+}
+${sites.join('')}`);
+  }
+
+  /** Starts the gate with this line as its feed, and waits until it listens. */
+  async start(feed) {
+    this.#writeCaddyfile(feed);
+    this.#process = this.#processes.start(
+      'feed-gate', [gateBinary(), 'run', '--config', 'Caddyfile'], { cwd: this.#folder, env: this.#env },
+    );
+    for (const port of Object.values(this.#ports)) await this.#process.ready(`port ${port}`, () => isListening(port));
+  }
+
+  stop() {
+    return this.#process.stop();
+  }
+
+  /** Reloads the configuration, with another line as the feed. */
+  async reload(feed) {
+    this.#writeCaddyfile(feed);
+    await this.docsgate('reload', '--config', 'Caddyfile');
+  }
+
+  /** Runs a command of docsgate in the folder of the Caddyfile. Returns its standard output. */
+  docsgate(...args) {
+    return runCommand([gateBinary(), ...args], { cwd: this.#folder, env: this.#env });
+  }
+
+  log() {
+    return this.#process.output();
+  }
+}
