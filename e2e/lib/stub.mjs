@@ -8,10 +8,10 @@ import { waitFor } from './wait-for.mjs';
 /**
  * Starts the stub.
  *
- * @param {{dir: string, label: string, keys: object, tokens: object, sources: object}} options agent keys and access
- *   tokens with their source ids, and titles by source id
+ * @param {{dir: string, label: string, keys: object, tokens: object, sources: object, answers: object}} options agent keys
+ *   and access tokens with their source ids, titles by source id, and answers by question
  */
-export async function startStub({ dir, label = 'stub', keys = {}, tokens = {}, sources = {} }) {
+export async function startStub({ dir, label = 'stub', keys = {}, tokens = {}, sources = {}, answers = {} }) {
   const program = stubBinary();
   const [port] = await freePorts(1);
   const address = `${LOOPBACK}:${port}`;
@@ -22,7 +22,7 @@ export async function startStub({ dir, label = 'stub', keys = {}, tokens = {}, s
   async function start() {
     runs += 1;
     child = startProcess(`stub-${runs}`, program, ['-listen', address], {
-      dir, input: JSON.stringify({ label, keys, tokens, sources }),
+      dir, input: JSON.stringify({ label, keys, tokens, sources, answers }),
     });
     const line = await child.ready('prints its addresses', () => child.output().match(/^\{.*\}\n/m));
     callsUrl = `http://${JSON.parse(line[0]).calls}/_calls`;

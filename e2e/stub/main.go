@@ -3,7 +3,10 @@
 //
 // The backend's keys, tokens and sources are read as JSON from standard input, because arguments are visible to other users:
 //
-//	{"label": "stub", "keys": {"<agent key>": ["<source id>"]}, "tokens": {}, "sources": {"<source id>": "<title>"}}
+//	{
+//	  "label": "stub", "keys": {"<agent key>": ["<source id>"]}, "tokens": {}, "sources": {"<source id>": "<title>"},
+//	  "answers": {"<question>": "<answer>"}
+//	}
 //
 // The addresses are printed as one line of JSON: {"backend": "127.0.0.1:…", "calls": "127.0.0.1:…"}.
 // GET <calls>/_calls returns the recorded requests, DELETE <calls>/_calls deletes them.
@@ -42,12 +45,14 @@ func run(listen string, open bool, delay time.Duration) error {
 		Keys    map[string][]string
 		Tokens  map[string][]string
 		Sources map[string]string
+		Answers map[string]string
 	}
 	if err := json.NewDecoder(os.Stdin).Decode(&config); err != nil {
 		return fmt.Errorf("reading the keys from standard input: %w", err)
 	}
 	b := docsgpttest.New(docsgpttest.Options{
-		Label: config.Label, Keys: config.Keys, Tokens: config.Tokens, Sources: config.Sources, Open: open, Delay: delay,
+		Label: config.Label, Keys: config.Keys, Tokens: config.Tokens, Sources: config.Sources, Answers: config.Answers,
+		Open: open, Delay: delay,
 	})
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -54,6 +54,8 @@ type Options struct {
 	Tokens map[string][]string
 	// Sources are the titles of the sources by id. An id is a lower-case UUID.
 	Sources map[string]string
+	// Answers are the texts of the answers to these questions, in place of the text that says what the backend received.
+	Answers map[string]string
 	// Open: as with AUTH_TYPE unset, a request without a credential runs as the owner and may use every source. Otherwise, as
 	// with AUTH_TYPE=oidc, it is rejected.
 	Open bool
@@ -81,7 +83,7 @@ func New(o Options) *Backend {
 	if o.Label == "" {
 		o.Label = "demo"
 	}
-	o.Keys, o.Tokens, o.Sources = maps.Clone(o.Keys), maps.Clone(o.Tokens), maps.Clone(o.Sources)
+	o.Keys, o.Tokens, o.Sources, o.Answers = maps.Clone(o.Keys), maps.Clone(o.Tokens), maps.Clone(o.Sources), maps.Clone(o.Answers)
 	b := &Backend{opts: o, keys: make(map[string]string, len(o.Keys)), started: time.Now()}
 	for key := range o.Keys {
 		b.keys[strings.ToLower(key)] = key

@@ -13,7 +13,11 @@ const fillerText = "\n\nThis text is here to make the stream visible: it arrives
 
 // pieces are the parts in which an answer is streamed.
 func (b *Backend) pieces(c chat, s faults) []string {
-	list := strings.SplitAfter(b.answerLine(c)+fillerText, " ")
+	text, found := b.opts.Answers[c.asked]
+	if !found {
+		text = b.answerLine(c) + fillerText
+	}
+	list := strings.SplitAfter(text, " ")
 	if s.unicode {
 		list = append(list, " Grüße ", "aus ", "東京 ", "🦕🦖")
 	}
