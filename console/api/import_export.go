@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/docsgate/docsgate/console/keyservice"
 	"github.com/docsgate/docsgate/keys"
 	"github.com/docsgate/docsgate/keys/registry"
 )
@@ -106,7 +107,7 @@ func (a *api) importKeys(w http.ResponseWriter, r *http.Request) error {
 	imported, err := a.Service.Import(context.WithoutCancel(r.Context()), a.Actor(r), items, wanted.Dry)
 	problem := ""
 	if errors.Is(err, registry.ErrNotApplied) && imported != nil {
-		problem = applyPending // not an error response, since the tokens must not be lost
+		problem = keyservice.ApplyPending // not an error response, since the tokens must not be lost
 		a.log(r, err)
 	} else if err != nil {
 		return renameField(err, single)

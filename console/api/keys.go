@@ -187,7 +187,7 @@ func (a *api) withToken(
 	key := responseKey(&shown)
 	key.Token = made.Token.Reveal()
 	if err != nil {
-		key.UnusableReason = applyPending
+		key.UnusableReason = keyservice.ApplyPending
 		a.log(r, err)
 	}
 	done := &storedResponse{status: status, key: made.Record.ID, body: encode(key)}
@@ -276,24 +276,11 @@ func (a *api) respondUpdated(
 	// A client that disconnects must not interrupt the change.
 	record, err := do(context.WithoutCancel(r.Context()), id)
 	if err != nil {
-		return a.notFoundOrReadOnly(id, err)
+		return a.Service.ReadOnly(id, err)
 	}
 	key := a.Service.FromRecord(record)
 	writeJSON(w, http.StatusOK, responseKey(&key))
 	return nil
-}
-
-// notFoundOrReadOnly distinguishes a key of another feed, which the registry does not have, from a key that does not exist.
-func (a *api) notFoundOrReadOnly(id string, err error) error {
-	if !errors.Is(err, registry.ErrNotFound) {
-		return err
-	}
-	key := a.Service.Store.Get(id)
-	if key == nil || key.Feed == a.Service.Feed {
-		return err
-	}
-	return newProblem(http.StatusConflict, "read_only_feed",
-		"The key comes from the feed "+key.Feed+" and is read-only here. Change it in its feed.")
 }
 
 // rotateKeyRequest is the body of a request that rotates a key.
@@ -322,7 +309,7 @@ func (a *api) rotateKey(w http.ResponseWriter, r *http.Request) error {
 	return a.idempotent(w, r, body, func(ctx context.Context) (*storedResponse, error) {
 		id := r.PathValue("id")
 		made, err := a.Service.Registry.Rotate(ctx, a.Actor(r), id, grace)
-		return a.withToken(r, http.StatusOK, "", made, a.notFoundOrReadOnly(id, err))
+		return a.withToken(r, http.StatusOK, "", made, a.Service.ReadOnly(id, err))
 	})
 }
 

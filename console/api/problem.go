@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -45,14 +44,7 @@ func newProblem(status int, code, detail string) *problem {
 	return &problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Code: code, Detail: detail}
 }
 
-var (
-	errNoRoute = newProblem(http.StatusNotFound, "not_found", "There is no such endpoint. /openapi.json describes the API.")
-	errNoKey   = newProblem(http.StatusNotFound, "key_not_found", "There is no such key.")
-	errRevoked = newProblem(http.StatusConflict, "revoked",
-		"The key is revoked permanently. Create a new key instead.")
-)
-
-const applyPending = "The change is stored, but the gate could not apply it yet. It retries automatically; its log has the reason."
+var errNoRoute = newProblem(http.StatusNotFound, "not_found", "There is no such endpoint. /openapi.json describes the API.")
 
 // invalidParameter returns the problem of an invalid query parameter or header.
 func invalidParameter(name, message string) *problem {
@@ -79,14 +71,7 @@ func invalid(faults []fieldError) *problem {
 	return p
 }
 
-// internal returns the problem of an internal error.
-func internal(cause error) *problem {
-	p := newProblem(http.StatusInternalServerError, "internal", "An internal error occurred. The log of the gate has the reason.")
-	p.cause = cause
-	return p
-}
-
-// problemOf returns the problem for an error. console/ui has the same statuses.
+// problemOf returns the problem for an error.
 func problemOf(err error) *problem {
 	if p := (*problem)(nil); errors.As(err, &p) {
 		return p
@@ -100,32 +85,12 @@ func problemOf(err error) *problem {
 		}
 		return p
 	}
-	var tooLarge *http.MaxBytesError
-	switch {
-	case errors.As(err, &tooLarge):
-		return newProblem(http.StatusRequestEntityTooLarge, "too_large",
-			fmt.Sprintf("The body is larger than %d bytes.", tooLarge.Limit))
-	case errors.Is(err, registry.ErrNotFound):
-		return errNoKey
-	case errors.Is(err, registry.ErrRevoked):
-		return errRevoked
-	case errors.Is(err, registry.ErrNotApplied):
-		p := newProblem(http.StatusServiceUnavailable, "apply_pending", applyPending)
+	response := keyservice.ResponseTo(err)
+	p := newProblem(response.Status, response.Code, response.Text)
+	if response.Fault {
 		p.cause = err
-		return p
-	case errors.Is(err, registry.ErrConflict):
-		return newProblem(http.StatusConflict, "conflict",
-			"The key was changed concurrently. Check it and try again.")
-	case errors.Is(err, registry.ErrExists):
-		return newProblem(http.StatusConflict, "already_exists", "The id or the token belongs to another key.")
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		p := newProblem(http.StatusServiceUnavailable, "deadline_exceeded",
-			"The request was canceled, or timed out, before it was completed.")
-		p.cause = err
-		return p
-	default:
-		return internal(err)
 	}
+	return p
 }
 
 // collectFieldErrors appends the field errors in an error tree. pointer is the JSON pointer of the object with the fields.

@@ -1,12 +1,14 @@
 package ui
 
 import (
-	"context"
 	"errors"
+	"maps"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/docsgate/docsgate/console/internal/securityheader"
-	"github.com/docsgate/docsgate/keys/registry"
+	"github.com/docsgate/docsgate/console/keyservice"
 )
 
 // pageError is an error that is shown as its own page.
@@ -17,41 +19,21 @@ type pageError struct {
 
 func (e *pageError) Error() string { return e.text }
 
-// pageErrorOf returns the page for an error. Statuses are those of the API for the same error. fault reports whether the error
-// is a failure of the gate, which has to be logged.
+// pageErrorOf returns the page for an error. fault reports whether the error is a failure of the gate, which has to be logged.
 func pageErrorOf(err error) (shown *pageError, fault bool) {
-	var own *pageError
-	var tooLarge *http.MaxBytesError
-	switch {
-	case errors.As(err, &own):
+	if own := (*pageError)(nil); errors.As(err, &own) {
 		return own, false
-	case errors.Is(err, registry.ErrNotFound):
-		return &pageError{http.StatusNotFound, "There is no key with this ID. It may have been removed from its feed."}, false
-	case errors.Is(err, registry.ErrConflict):
-		return &pageError{http.StatusConflict, "The key was changed concurrently. Nothing was stored. Check the key, and repeat the " +
-			"change if it is still needed."}, false
-	case errors.Is(err, registry.ErrRevoked):
-		return &pageError{http.StatusConflict, "This key is revoked permanently and cannot be changed. Create a new key instead."}, false
-	case errors.Is(err, registry.ErrNotApplied):
-		return &pageError{http.StatusServiceUnavailable, "The change is stored, but the gate could not apply it yet. " +
-			"It retries automatically; its log has the reason."}, true
-	case errors.Is(err, registry.ErrExists):
-		return &pageError{http.StatusConflict, "Another key has this ID or token. Nothing was stored."}, false
-	case errors.As(err, &tooLarge):
-		return &pageError{http.StatusRequestEntityTooLarge, "The form is too large."}, false
 	}
 	if wrong := fieldErrors(err); len(wrong) > 0 {
-		text := ""
-		for _, message := range wrong {
-			text += message + " "
-		}
-		return &pageError{http.StatusUnprocessableEntity, text}, false
+		texts := slices.Sorted(maps.Values(wrong))
+		return &pageError{http.StatusUnprocessableEntity, strings.Join(texts, " ")}, false
 	}
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return &pageError{http.StatusServiceUnavailable, "The request was canceled, or timed out, before it was completed."}, true
+	response := keyservice.ResponseTo(err)
+	if response.Status == http.StatusInternalServerError {
+		// Errors of the store are written for operators, the only users of this page, and contain no secret.
+		response.Text = "The request failed: " + err.Error() + "."
 	}
-	// Errors of the store are written for operators, the only users of this page, and contain no secret.
-	return &pageError{http.StatusInternalServerError, "The request failed: " + err.Error() + "."}, true
+	return &pageError{response.Status, response.Text}, response.Fault
 }
 
 // handler returns an http.HandlerFunc that shows the error of handle as a page.

@@ -119,7 +119,7 @@ func (e *editForm) time(field, text, was string, now time.Time) *time.Time {
 func (p *Page) issued(r *http.Request) (keyservice.Key, error) {
 	k, err := p.Service.Show(r.Context(), r.PathValue("id"))
 	if err == nil && !k.Issued {
-		err = &pageError{http.StatusConflict, "This key comes from another feed. It is read-only here; change it in its feed."}
+		err = &keyservice.ReadOnlyError{Feed: k.Feed}
 	}
 	return k, err
 }

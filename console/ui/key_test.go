@@ -100,7 +100,7 @@ func TestStates(t *testing.T) {
 		w.post("/keys/"+id, "was_name", "", "name", "x"),
 		w.post("/keys/"+id+"/rotate", "grace", "0", "nonce", w.page.FormNonces.issue(rotatePurpose(id))),
 	} {
-		w.want(again, http.StatusConflict, "This key is revoked")
+		w.want(again, http.StatusConflict, "The key is revoked permanently.")
 	}
 }
 
@@ -116,7 +116,7 @@ func TestKeysOfOtherFeedsAreReadOnly(t *testing.T) {
 		w.post("/keys/status-page/revoke"), w.get("/keys/status-page/revoke"), w.get("/keys/status-page/rotate"),
 		w.post("/keys/status-page/rotate", "grace", "0"),
 	} {
-		w.want(no, http.StatusConflict, "comes from another feed")
+		w.want(no, http.StatusConflict, "The key comes from the feed file:keys.yaml and is read-only here.")
 	}
 	for _, no := range []response{w.post("/keys/none/revoke"), w.get("/keys/none/rotate"), w.post("/keys/none", "name", "x")} {
 		w.want(no, http.StatusNotFound, "There is no key with this ID.")

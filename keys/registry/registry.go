@@ -46,7 +46,7 @@ var (
 
 	// ErrNotApplied means that the change is stored, but a function registered with OnChange failed, so the change may not be
 	// in effect yet. Calls that return it also return their result: a new token must not be lost.
-	ErrNotApplied = errors.New("the change is stored, but not in effect yet")
+	ErrNotApplied = errors.New("the change is stored, but not applied yet")
 )
 
 // Registry is safe for concurrent use.

@@ -127,7 +127,7 @@ func TestImportInBatches(t *testing.T) {
 		}
 	})
 	t.Run("keys that are not usable yet are reported", func(t *testing.T) {
-		f := &fakeImportServer{problem: "it is stored, but not in force"}
+		f := &fakeImportServer{problem: "it is stored, but not applied yet"}
 		out, notes, err := runImport(t, f, importItems(1500, "n"), false)
 		if n := strings.Count(out, "dgk_n"); err != nil || n != 1500 || strings.Count(notes, "not usable yet: "+f.problem) != 1 {
 			t.Errorf("%d tokens, %q, %v", n, notes, err)

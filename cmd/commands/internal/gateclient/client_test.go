@@ -86,7 +86,7 @@ func TestErrorResponses(t *testing.T) {
 		exit        int
 		says, never string
 	}{
-		{"no such key", 404, problemJSON, `{"code":"key_not_found","detail":"There is no such key."}`, cli.ExitNotFound, "no such key", ""},
+		{"no such key", 404, problemJSON, `{"code":"key_not_found","detail":"There is no key with this ID."}`, cli.ExitNotFound, "no key with this ID", ""},
 		{"no such path", 404, problemJSON, `{"code":"not_found","detail":"x"}`, cli.ExitUnreachable, "another version", ""},
 		{"not docsgate", 404, "text/plain", "404 page not found", cli.ExitUnreachable, "no key store", ""},
 		{"no store", 501, "application/json", `{"error":"x"}`, cli.ExitUnreachable, `"feed store"`, ""},

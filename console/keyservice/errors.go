@@ -1,0 +1,71 @@
+package keyservice
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/docsgate/docsgate/keys/registry"
+)
+
+// ApplyPending is the text for registry.ErrNotApplied.
+const ApplyPending = "The change is stored, but the gate could not apply it yet. It retries automatically; its log has the reason."
+
+// ReadOnlyError is the error for a change of a key that another feed has.
+type ReadOnlyError struct{ Feed string } // name of the feed
+
+// Error implements error.
+func (e *ReadOnlyError) Error() string { return "the key comes from the feed " + e.Feed }
+
+// ReadOnly returns a *ReadOnlyError for registry.ErrNotFound if another feed has the key, since the registry does not know it. It
+// returns other errors unchanged.
+func (d *Service) ReadOnly(id string, err error) error {
+	if errors.Is(err, registry.ErrNotFound) {
+		if key := d.Store.Get(id); key != nil && key.Feed != d.Feed {
+			return &ReadOnlyError{key.Feed}
+		}
+	}
+	return err
+}
+
+// Response is how the API and the web page respond to an error.
+type Response struct {
+	Status int
+	Code   string // stable, for programs
+	Text   string // complete sentences, for users; contains no secret
+	Fault  bool   // a failure of the gate, which has to be logged
+}
+
+// ResponseTo returns the response to an error of the registry, of the service, or of reading a body. Field errors
+// (registry.FieldError) are not covered: API and page respond with each of them.
+func ResponseTo(err error) Response {
+	var readOnly *ReadOnlyError
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		text := fmt.Sprintf("The body is too large: the limit is %d bytes.", tooLarge.Limit)
+		return Response{http.StatusRequestEntityTooLarge, "too_large", text, false}
+	case errors.As(err, &readOnly):
+		return Response{http.StatusConflict, "read_only_feed", "The key comes from the feed " + readOnly.Feed +
+			" and is read-only here. Change it in its feed.", false}
+	case errors.Is(err, registry.ErrNotFound):
+		return Response{http.StatusNotFound, "key_not_found", "There is no key with this ID.", false}
+	case errors.Is(err, registry.ErrRevoked):
+		return Response{http.StatusConflict, "revoked", "The key is revoked permanently. Create a new key instead.", false}
+	case errors.Is(err, registry.ErrNotApplied):
+		return Response{http.StatusServiceUnavailable, "apply_pending", ApplyPending, true}
+	case errors.Is(err, registry.ErrConflict):
+		return Response{http.StatusConflict, "conflict", "The key was changed concurrently. Check it and try again.", false}
+	case errors.Is(err, registry.ErrExists):
+		return Response{http.StatusConflict, "already_exists", "The ID or the token belongs to another key.", false}
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return Response{
+			http.StatusServiceUnavailable, "deadline_exceeded", "The request was canceled, or timed out, before it was completed.", true,
+		}
+	default:
+		return Response{
+			http.StatusInternalServerError, "internal", "An internal error occurred. The log of the gate has the reason.", true,
+		}
+	}
+}
