@@ -14,7 +14,7 @@
 // once it has been loaded. If such a feed, or a feed that another system maintains (a [RemoteFeed]), has provided keys before, a
 // conflict affects only the conflicting keys and everything else is applied: a revocation must not wait until a conflict is
 // resolved. A [Listener] of the store is notified of every change, for example the index that the console searches (package
-// catalog).
+// keyindex).
 //
 // A client presents a token. The [Verifier] checks that it can be a token at all, computes its [Digest], and looks up the
 // record: first in a cache, then in the store. The record is then checked against the clock: a disabled key, a key that is not
