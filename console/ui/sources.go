@@ -5,6 +5,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/singleflight"
+
 	"github.com/docsgate/docsgate/console/keyservice"
 )
 
@@ -20,8 +22,8 @@ type sources struct {
 	list func(context.Context) ([]keyservice.Source, error) // nil: not available
 	now  func() time.Time
 
-	asking sync.Mutex // held during a request to DocsGPT, so that there is one at a time
-	mu     sync.Mutex // guards the rest
+	flight singleflight.Group // at most one request to DocsGPT at a time
+	mu     sync.Mutex         // guards the rest
 	all    []keyservice.Source
 	names  map[string]string
 	at     time.Time // of all
@@ -32,24 +34,9 @@ type sources struct {
 // load returns the source names by ID. It waits only briefly: a page shows IDs without names rather than being delayed. The map
 // must not be modified.
 func (s *sources) load(ctx context.Context) map[string]string {
-	if s.list == nil {
-		return nil
-	}
-	if _, _, fresh := s.last(); !fresh && s.asking.TryLock() {
-		s.asking.Unlock()
-		done := make(chan struct{})
-		go func() { // a late response is for the next page
-			defer close(done)
-			_, _ = s.get(context.WithoutCancel(ctx)) // get remembers the error
-		}()
-		wait := time.NewTimer(namesTimeout)
-		defer wait.Stop()
-		select {
-		case <-done:
-		case <-wait.C:
-		case <-ctx.Done():
-		}
-	}
+	ctx, cancel := context.WithTimeout(ctx, namesTimeout)
+	defer cancel()
+	_, _ = s.get(ctx) // fetch remembers the error, and a late response is for the next page
 	return s.known()
 }
 
@@ -60,13 +47,26 @@ func (s *sources) known() map[string]string {
 	return s.names
 }
 
-// get returns the sources, from DocsGPT if the cached list is stale.
+// get returns the sources, from DocsGPT if the cached list is stale. The end of ctx ends only the wait.
 func (s *sources) get(ctx context.Context) ([]keyservice.Source, error) {
 	if s.list == nil {
 		return nil, nil
 	}
-	s.asking.Lock()
-	defer s.asking.Unlock()
+	if all, err, fresh := s.last(); fresh {
+		return all, err
+	}
+	done := s.flight.DoChan("", func() (any, error) { return s.fetch(context.WithoutCancel(ctx)) })
+	select {
+	case result := <-done:
+		all, _ := result.Val.([]keyservice.Source)
+		return all, result.Err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// fetch requests the sources from DocsGPT, unless that was just done.
+func (s *sources) fetch(ctx context.Context) ([]keyservice.Source, error) {
 	if all, err, fresh := s.last(); fresh {
 		return all, err
 	}
