@@ -8,8 +8,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/caddyauth"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp/intercept"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+
+	"github.com/docsgate/docsgate/internal/caddyroutes"
 )
 
 // checkProtection returns an error if the console is unprotected: it has no admin token, there is no authentication handler
@@ -90,33 +90,21 @@ func (w *walker) handlers(route *caddyhttp.Route, authenticated bool) bool {
 		switch h := handler.(type) {
 		case *caddyauth.Authentication, caddyauth.Authentication:
 			authenticated = true
-		case *caddyhttp.Subroute:
-			w.walkRoutes(h.Routes, authenticated)
-			if h.Errors != nil {
-				w.walkRoutes(h.Errors.Routes, authenticated)
-			}
-		case *intercept.Intercept:
-			w.responses(h.HandleResponse, authenticated)
-		case *reverseproxy.Handler:
-			w.responses(h.HandleResponse, authenticated)
-		case *caddyhttp.Invoke:
-			if named := w.server.NamedRoutes[h.Name]; named != nil && !w.visited[visitKey{named, authenticated}] {
-				w.visited[visitKey{named, authenticated}] = true
-				w.handlers(named, authenticated)
-			}
 		case *Console:
 			if h == w.console {
 				w.found = true
 				w.unauthenticated = w.unauthenticated || !authenticated
 			}
 		}
+		nested := caddyroutes.Of(handler, w.server.NamedRoutes)
+		w.walkRoutes(nested.Routes, authenticated)
+		for _, list := range nested.Conditional {
+			w.walkRoutes(list, authenticated)
+		}
+		if named := nested.Named; named != nil && !w.visited[visitKey{named, authenticated}] {
+			w.visited[visitKey{named, authenticated}] = true
+			w.handlers(named, authenticated)
+		}
 	}
 	return authenticated
-}
-
-// responses walks the routes that handle responses.
-func (w *walker) responses(list []caddyhttp.ResponseHandler, authenticated bool) {
-	for i := range list {
-		w.walkRoutes(list[i].Routes, authenticated)
-	}
 }

@@ -10,6 +10,8 @@ import (
 	"os"
 	"slices"
 
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
 	"github.com/docsgate/docsgate/doctor"
 )
 
@@ -36,10 +38,10 @@ type deployment struct {
 }
 
 type configServer struct {
-	Listen      []string               `json:"listen"`
-	Routes      []configRoute          `json:"routes"`
-	Errors      configErrors           `json:"errors"`
-	NamedRoutes map[string]configRoute `json:"named_routes"`
+	Listen      []string                    `json:"listen"`
+	Routes      caddyhttp.RouteList         `json:"routes"`
+	Errors      caddyhttp.HTTPErrorConfig   `json:"errors"`
+	NamedRoutes map[string]*caddyhttp.Route `json:"named_routes"`
 	Logs        *struct {
 		Default     string                     `json:"default_logger_name"`
 		Names       map[string]json.RawMessage `json:"logger_names"`
@@ -48,19 +50,9 @@ type configServer struct {
 	} `json:"logs"`
 }
 
-type configRoute struct {
-	Group    string                       `json:"group"`
-	Match    []map[string]json.RawMessage `json:"match"`
-	Handle   []json.RawMessage            `json:"handle"`
-	Terminal bool                         `json:"terminal"`
-}
-
-// configHandler has the fields of all handlers that the doctor checks.
+// configHandler has the fields of all handlers that the doctor checks, except for nested routes.
 type configHandler struct {
 	Handler    string             `json:"handler"`
-	Routes     []configRoute      `json:"routes"`      // subroute
-	Errors     configErrors       `json:"errors"`      // subroute
-	Name       string             `json:"name"`        // invoke
 	Upstream   string             `json:"upstream"`    // docsgate
 	Endpoints  []string           `json:"endpoints"`   // docsgate
 	TLS        *configUpstreamTLS `json:"tls"`         // docsgate
@@ -76,12 +68,6 @@ type configHandler struct {
 	Rewrite struct {
 		Method string `json:"method"`
 	} `json:"rewrite"`
-	HandleResponse []configErrors `json:"handle_response"` // also intercept
-}
-
-// configErrors are routes for errors, or for some responses.
-type configErrors struct {
-	Routes []configRoute `json:"routes"`
 }
 
 type configUpstreamTLS struct {

@@ -6,7 +6,10 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
 	"github.com/docsgate/docsgate/doctor"
+	"github.com/docsgate/docsgate/internal/caddyroutes"
 	"github.com/docsgate/docsgate/upstream"
 )
 
@@ -42,7 +45,7 @@ const (
 	maxRoutes = 10_000
 )
 
-func (w *routeWalker) routes(list []configRoute, at routeContext) {
+func (w *routeWalker) routes(list caddyhttp.RouteList, at routeContext) {
 	groups := map[string][]int{} // by group, of whose routes a request takes only one
 	for i := range list {
 		r := &list[i]
@@ -82,37 +85,35 @@ func (w *routeWalker) exitRoute(first, matchers int, terminal bool) {
 
 // route reports whether the following handlers are behind authentication. Like the gate itself, it accepts authentication of some
 // requests only: the console checks for each request whether it was authenticated.
-func (w *routeWalker) route(r *configRoute, at routeContext) bool {
-	at = at.matched(r.Match)
-	for _, raw := range r.Handle {
+func (w *routeWalker) route(r *caddyhttp.Route, at routeContext) bool {
+	at = at.matched(r.MatcherSetsRaw)
+	for _, raw := range r.HandlersRaw {
 		var h configHandler
 		if json.Unmarshal(raw, &h) != nil {
 			continue // fields of other types: not a handler that is checked
 		}
+		nested := caddyroutes.OfJSON(raw, w.server.NamedRoutes)
 		switch h.Handler {
 		case "authentication":
 			at.auth = true
-		case "subroute":
-			w.nested(h.Routes, at)
-			w.conditional([]configErrors{h.Errors}, at)
-		case "invoke":
-			if named, ok := w.server.NamedRoutes[h.Name]; ok {
-				w.nested([]configRoute{named}, at)
-			}
-		case "intercept":
-			w.conditional(h.HandleResponse, at)
 		case "docsgate":
 			w.gate(&h, at)
 		case "docsgate_console":
 			w.consoles = append(w.consoles, doctor.Console{Site: at.site, Token: h.AdminToken != "", Auth: at.auth})
 		case "reverse_proxy":
-			w.reverseProxy(&h, at)
+			w.reverseProxy(&h, nested.Conditional, at)
+		default:
+			w.nested(nested.Routes, at)
+			if nested.Named != nil {
+				w.nested(caddyhttp.RouteList{*nested.Named}, at)
+			}
+			w.conditional(nested.Conditional, at)
 		}
 	}
 	return at.auth
 }
 
-func (w *routeWalker) nested(list []configRoute, at routeContext) {
+func (w *routeWalker) nested(list caddyhttp.RouteList, at routeContext) {
 	if w.depth < maxDepth {
 		w.depth++
 		w.routes(list, at)
@@ -121,16 +122,16 @@ func (w *routeWalker) nested(list []configRoute, at routeContext) {
 }
 
 // conditional walks routes that are taken after an error, or for some responses.
-func (w *routeWalker) conditional(lists []configErrors, at routeContext) {
+func (w *routeWalker) conditional(lists []caddyhttp.RouteList, at routeContext) {
 	at.partly = true
 	at.matchers++
 	for _, l := range lists {
-		w.nested(l.Routes, at)
+		w.nested(l, at)
 	}
 }
 
 // matched returns the position behind matcher sets, which reduce the hosts or the requests.
-func (p routeContext) matched(sets []map[string]json.RawMessage) routeContext {
+func (p routeContext) matched(sets caddyhttp.RawMatcherSets) routeContext {
 	var hosts []string
 	all := len(sets) > 0
 	if all {
@@ -170,11 +171,11 @@ func (w *routeWalker) gate(h *configHandler, at routeContext) {
 	w.gates = append(w.gates, g)
 }
 
-// reverseProxy adds the upstreams of a reverse_proxy to the pending gates, also those of nested reverse_proxy handlers for some
-// responses. If only some requests get here, the gates stay pending for the others.
-func (w *routeWalker) reverseProxy(h *configHandler, at routeContext) {
+// reverseProxy adds the upstreams of a reverse_proxy to the pending gates, also those of nested reverse_proxy handlers in the routes
+// for some responses. If only some requests get here, the gates stay pending for the others.
+func (w *routeWalker) reverseProxy(h *configHandler, responses []caddyhttp.RouteList, at routeContext) {
 	if h.Rewrite.Method != "" { // forward_auth: the upstream only authenticates
-		w.conditional(h.HandleResponse, at)
+		w.conditional(responses, at)
 		return
 	}
 	var all []doctor.Upstream
@@ -195,6 +196,6 @@ func (w *routeWalker) reverseProxy(h *configHandler, at routeContext) {
 	if len(w.pending) == 0 && w.anyClient {
 		w.bypasses = append(w.bypasses, doctor.Bypass{Site: at.site, Upstreams: all})
 	}
-	w.conditional(h.HandleResponse, at)
+	w.conditional(responses, at)
 	w.pending = slices.DeleteFunc(w.pending, func(p pendingGate) bool { return at.matchers <= p.matchers })
 }

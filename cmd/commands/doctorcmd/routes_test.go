@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/docsgate/docsgate/doctor"
 )
@@ -117,7 +118,7 @@ func TestRecursiveNamedRoutes(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := new(deployment)
-	server.Routes = []configRoute{server.NamedRoutes["r0"]}
+	server.Routes = caddyhttp.RouteList{*server.NamedRoutes["r0"]}
 	d.Apps.HTTP.Servers = map[string]*configServer{"s": &server}
 	if len(d.handlers(nil).gates) == 0 {
 		t.Error("no gate was found")
