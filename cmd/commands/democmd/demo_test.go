@@ -15,7 +15,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddyserver/caddy/v2/caddyconfig"
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 	"github.com/spf13/cobra"
 
@@ -220,59 +219,6 @@ func TestExistingDocsGPT(t *testing.T) {
 	}
 }
 
-// A demo that cannot start returns an error that says what to do and contains no secret, and leaves no files.
-func TestErrors(t *testing.T) {
-	t.Setenv("TEST_AGENT_KEY", "some-agent-key")
-	t.Setenv("TEST_EMPTY", "")
-	const unused = "127.0.0.1:1"
-	noDocsGPT := httptest.NewServer(http.NotFoundHandler())
-	t.Cleanup(noDocsGPT.Close)
-	for _, c := range []struct {
-		name string
-		o    options
-		want string
-	}{
-		{"no address", options{listen: "nowhere"}, "--listen: write host:port"},
-		{"no port for the page", options{page: "127.0.0.1:99999"}, "--page-listen: write host:port"},
-		{"source without DocsGPT", options{source: handbookID}, "require --docsgpt"},
-		{"no binding", options{docsgpt: unused, agentKeyEnv: "TEST_EMPTY"}, "environment variable TEST_EMPTY (--agent-key-env takes another name)"},
-		{"no source id", options{docsgpt: unused, source: "nope"}, "--source: "},
-		{"no token", options{docsgpt: unused, source: handbookID}, "needs --upstream-token-env"},
-		{"empty token", options{docsgpt: unused, source: handbookID, upstreamTokenEnv: "TEST_EMPTY"}, "TEST_EMPTY is empty"},
-		{"token without a source", options{docsgpt: unused, upstreamTokenEnv: "TEST_AGENT_KEY"}, "requires --source"},
-		{"address with a path", options{docsgpt: "http://" + unused + "/path"}, "without a path"},
-		{"address with a password", options{docsgpt: "http://name:hunter2@" + unused}, "without a name or password"},
-		{"address of another protocol", options{docsgpt: "ftp://" + unused}, "http://host:port"},
-		{"nothing listens", options{docsgpt: unused}, "DocsGPT does not respond at http://127.0.0.1:1: "},
-		{"another server", options{docsgpt: noDocsGPT.URL}, "/api/health has status 404"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			files := t.TempDir()
-			t.Setenv("TMPDIR", files)
-			if c.o.listen == "" {
-				c.o.listen = "127.0.0.1:0"
-			}
-			if c.o.agentKeyEnv == "" {
-				c.o.agentKeyEnv = "TEST_AGENT_KEY"
-			}
-			d, err := startDemo(t.Context(), c.o)
-			if err == nil {
-				d.close()
-				t.Fatal("the demo started")
-			}
-			if !strings.Contains(err.Error(), c.want) {
-				t.Errorf("error %v\nwant %s", err, c.want)
-			}
-			if strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), "some-agent-key") {
-				t.Errorf("the error contains a secret: %v", err)
-			}
-			if left, _ := os.ReadDir(files); len(left) > 0 {
-				t.Errorf("files left: %v", left)
-			}
-		})
-	}
-}
-
 // An interrupt ends the demo without an error, and leaves no files.
 func TestInterrupt(t *testing.T) {
 	files := t.TempDir()
@@ -305,96 +251,5 @@ func TestInterrupt(t *testing.T) {
 	}
 	if left, _ := os.ReadDir(files); len(left) > 0 {
 		t.Errorf("files left: %v", left)
-	}
-}
-
-func TestPortInUse(t *testing.T) {
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = taken.Close() })
-	files := t.TempDir()
-	t.Setenv("TMPDIR", files)
-	for flag, o := range map[string]options{
-		"--listen":      {listen: taken.Addr().String(), page: "127.0.0.1:0"},
-		"--page-listen": {listen: "127.0.0.1:0", page: taken.Addr().String()},
-	} {
-		d, err := startDemo(t.Context(), o)
-		if err == nil {
-			d.close()
-			t.Fatalf("%s: started on a taken port", flag)
-		}
-		if want := "the address " + taken.Addr().String() + " is already in use: choose another with " + flag; !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v", flag, err)
-		}
-	}
-	if left, _ := os.ReadDir(files); len(left) > 0 {
-		t.Errorf("files left: %v", left)
-	}
-}
-
-func TestGateConfig(t *testing.T) {
-	c := gateConfig{
-		dir: "/tmp/the demo", host: "127.0.0.1", port: "8080", upstream: "http://127.0.0.1:7091", tokenDigest: "5e88",
-		source: handbookID, upstreamToken: "{env.TOKEN}", consolePort: "8082", gateURL: "http://127.0.0.1:8080",
-	}
-	const want = "{\n\tadmin off\n\tpersist_config off\n\tgrace_period 2s\n\tstorage file_system `/tmp/the demo/caddy`\n" +
-		"\tlog default {\n\t\toutput stderr\n\t\tformat console\n\t\tlevel ERROR\n\t}\n" +
-		"\tdocsgate {\n\t\tfeed file `/tmp/the demo/keys.yaml`\n\t\tfeed store `/tmp/the demo/keys.db`\n\t\tupstream_token `{env.TOKEN}`\n\t}\n}\n\n" +
-		"http://:8080 {\n\tbind 127.0.0.1\n\tdocsgate `http://127.0.0.1:7091` {\n\t\tendpoints widget openai health\n\t}\n}\n" +
-		"\nhttp://:8082 {\n\tbind 127.0.0.1\n\tdocsgate_console {\n\t\tpublic_url `http://127.0.0.1:8080`\n\t}\n}\n"
-	if got := c.caddyfile(); got != want {
-		t.Errorf("%s\nwant\n%s", got, want)
-	}
-	if _, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(want), nil); err != nil {
-		t.Error(err)
-	}
-	head := "keys:\n  - id: demo\n    name: Demo page\n    sha256: 5e88\n"
-	if got := c.keyFile(); got != head+"    source: ['"+handbookID+"']\n" {
-		t.Errorf("source: %s", got)
-	}
-	c.source, c.agent = "", "{file./tmp/it's/agent.key}"
-	if got := c.keyFile(); got != head+"    agent: '{file./tmp/it''s/agent.key}'\n" {
-		t.Errorf("agent: %s", got)
-	}
-}
-
-func TestAddresses(t *testing.T) {
-	for _, c := range []struct{ page, gateHost, gatePort, want string }{
-		{"", "127.0.0.1", "8080", "127.0.0.1:8081"},
-		{"", "127.0.0.1", "0", "127.0.0.1:0"},
-		{"", "::1", "65535", "[::1]:0"},
-		{"localhost:9000", "127.0.0.1", "8080", "localhost:9000"},
-	} {
-		host, port, err := pageAddress(c.page, c.gateHost, c.gatePort)
-		if got := net.JoinHostPort(host, port); err != nil || got != c.want {
-			t.Errorf("page %q, gate %s:%s: %s, %v", c.page, c.gateHost, c.gatePort, got, err)
-		}
-	}
-	for host, want := range map[string]string{
-		"": "http://127.0.0.1:80", "0.0.0.0": "http://127.0.0.1:80", "::": "http://127.0.0.1:80", "::1": "http://[::1]:80",
-		"localhost": "http://localhost:80",
-	} {
-		if got := browserURL(host, "80"); got != want {
-			t.Errorf("host %q: %s", host, got)
-		}
-	}
-}
-
-// The body is one JSON object with the token and the other source, and can be put into single quotes in a shell.
-func TestCrossSourceFields(t *testing.T) {
-	body := crossSourceFields("dgk_x", payrollID)
-	var fields map[string]any
-	if err := json.Unmarshal([]byte(body), &fields); err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{"active_docs", "selectDocs", "source"} {
-		if fields[name] != payrollID {
-			t.Errorf("%s is %v", name, fields[name])
-		}
-	}
-	if fields["api_key"] != "dgk_x" || strings.Contains(body, "'") {
-		t.Error(body)
 	}
 }
