@@ -40,8 +40,8 @@ const (
 	errFiles      FormError = "the form has too many files"
 )
 
-// Form is a parsed form. Its files have already been written to the new form; its fields are written by [Form.Finish]. It
-// is not safe for concurrent use.
+// Form is a form that is read and written again. Its files are written to the new form as they are read; its fields are written
+// by [Form.Finish]. It is not safe for concurrent use.
 type Form struct {
 	endpoint  *Endpoint
 	out       *bufio.Writer
@@ -52,7 +52,11 @@ type Form struct {
 	fields    []formField
 	token     string
 	hasToken  bool
-	admit     func(token string) error
+
+	in          *partReader
+	header      textproto.MIMEHeader // of the next part; nil: not read yet
+	disposition disposition          // of the next part
+	complete    bool                 // all parts were read
 }
 
 type formField struct {
@@ -92,42 +96,67 @@ func FormBoundary(contentType []string) (boundary string, ok bool) {
 // boundaryChars are the characters that RFC 2046 allows in a boundary.
 const boundaryChars = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ'()+_,-./:=? "
 
-// ReadForm parses a form for an endpoint and writes its files to out, each as a part of a new form with a new boundary.
-// Fields that the endpoint does not list, and files in fields other than "file", are dropped. Input that parsers of forms
-// are known to read differently is an error. admit is called before the first file is read if the client's token is known
-// by then; its error ends the reading. The memory that a form needs does not depend on the size of its files.
+// NewForm returns a form for an endpoint that is read from body. Its files are written to out, each as a part of a new form
+// with a new boundary. Fields that the endpoint does not list, and files in fields other than "file", are dropped. Input that
+// parsers of forms are known to read differently is an error. The memory that a form needs does not depend on the size of its
+// files.
 //
-// The error is a [FormError], the error of admit, or a wrapped error of reading or writing.
-func ReadForm(e *Endpoint, boundary string, body io.Reader, out io.Writer, admit func(token string) error) (*Form, error) {
-	f := &Form{endpoint: e, out: bufio.NewWriterSize(out, 32<<10), remaining: maxFieldBytes, admit: admit}
+// Read it with [Form.ReadToFile] and [Form.ReadRest]. Their error is a [FormError], or a wrapped error of reading or writing.
+func NewForm(e *Endpoint, boundary string, body io.Reader, out io.Writer) *Form {
+	f := &Form{endpoint: e, out: bufio.NewWriterSize(out, 32<<10), remaining: maxFieldBytes, in: newPartReader(body, boundary)}
 	f.parts = multipart.NewWriter(f.out)
-	in := newPartReader(body, boundary)
-	if err := in.begin(); err != nil {
-		return nil, err
+	return f
+}
+
+// ReadToFile reads the parts before the first file, or all parts if there is no file.
+func (f *Form) ReadToFile() error {
+	if err := f.in.begin(); err != nil {
+		return err
 	}
-	for {
-		header, err := in.next()
-		if err != nil {
-			return nil, err
+	return f.readParts(true)
+}
+
+// ReadRest reads the parts that [Form.ReadToFile] has left.
+func (f *Form) ReadRest() error { return f.readParts(false) }
+
+// readParts reads parts up to the end, or to a file if stopAtFile is true.
+func (f *Form) readParts(stopAtFile bool) error {
+	for !f.complete {
+		if f.header == nil {
+			header, err := f.in.next()
+			if err != nil {
+				return err
+			}
+			if f.complete = header == nil; f.complete {
+				return nil
+			}
+			if f.count++; f.count > maxParts {
+				return errParts
+			}
+			if f.disposition, err = partDisposition(header); err != nil {
+				return err
+			}
+			f.header = header
 		}
-		if header == nil {
-			return f, nil
+		if stopAtFile && f.isUpload(f.disposition) {
+			return nil
 		}
-		if err := f.read(in, header); err != nil {
-			return nil, err
+		header := f.header
+		f.header = nil
+		if err := f.read(f.in, header, f.disposition); err != nil {
+			return err
 		}
 	}
+	return nil
+}
+
+// isUpload reports whether a part is a file to forward.
+func (f *Form) isUpload(d disposition) bool {
+	return d.name == fileField && d.isFile && f.endpoint.Files > 0
 }
 
 // read reads one part.
-func (f *Form) read(part io.Reader, h textproto.MIMEHeader) error {
-	if f.count++; f.count > maxParts {
-		return errParts
-	}
-	d, err := partDisposition(h)
-	if err != nil {
-		return err
-	}
+func (f *Form) read(part io.Reader, h textproto.MIMEHeader, d disposition) (err error) {
 	switch {
 	case d.name == fileField && f.endpoint.Files > 0:
 		if !d.isFile {
@@ -193,11 +222,6 @@ func (f *Form) readBytes(part io.Reader) ([]byte, error) {
 func (f *Form) readFile(part io.Reader, filename, media string) error {
 	if f.files++; f.files > f.endpoint.Files {
 		return errFiles
-	}
-	if f.files == 1 && f.hasToken {
-		if err := f.admit(f.token); err != nil {
-			return err
-		}
 	}
 	name, ok := safeFilename(filename)
 	if !ok {

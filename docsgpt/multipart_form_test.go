@@ -60,13 +60,23 @@ func readBack(t *testing.T, contentType string, body io.Reader) seen {
 	}
 }
 
-func admitAll(string) error { return nil }
+// readForm reads a whole form.
+func readForm(e *Endpoint, body io.Reader, out io.Writer) (*Form, error) {
+	f := NewForm(e, edge, body, out)
+	if err := f.ReadToFile(); err != nil {
+		return nil, err
+	}
+	if err := f.ReadRest(); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
 
 // gateForm returns the form that the gate forwards, with the agent's key "agent".
 func gateForm(t *testing.T, e *Endpoint, body io.Reader) (seen, *Form, error) {
 	t.Helper()
 	var out bytes.Buffer
-	f, err := ReadForm(e, edge, body, &out, admitAll)
+	f, err := readForm(e, body, &out)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -298,23 +308,38 @@ func TestFormBoundary(t *testing.T) {
 	}
 }
 
-// If the token precedes the file, the result of its check decides whether the file is read.
-func TestReadFormCallsAdmitBeforeFirstFile(t *testing.T) {
+// If the token precedes the file, it is known before the file is read.
+func TestReadToFileStopsBeforeFirstFile(t *testing.T) {
 	upload := endpoint(t, "", "store_attachment")
-	errNo := errors.New("no")
-	asked := ""
-	admit := func(token string) error { asked = token; return errNo }
-	// The file does not end: reading it would fail with another error.
+	// The file does not end: reading it would fail.
 	body := aKey + part(`name="file"; filename="a"`, "", "x")
 	var out bytes.Buffer
-	if _, err := ReadForm(upload, edge, strings.NewReader(body), &out, admit); !errors.Is(err, errNo) || asked != "token" {
-		t.Errorf("got %v, asked about %q", err, asked)
+	f := NewForm(upload, edge, strings.NewReader(body), &out)
+	if err := f.ReadToFile(); err != nil {
+		t.Fatal(err)
 	}
-	if asked = ""; out.Len() > 0 {
+	if token, ok := f.Token(); token != "token" || !ok {
+		t.Errorf("the token is %q, %v", token, ok)
+	}
+	if out.Len() > 0 {
 		t.Errorf("%q was written", &out)
 	}
-	if _, err := ReadForm(upload, edge, strings.NewReader(formOf(aFile, aKey)), &out, admit); err != nil || asked != "" {
-		t.Errorf("a key after the file: %v, asked about %q", err, asked)
+	if err := f.ReadRest(); err == nil {
+		t.Error("a file without an end was read")
+	}
+
+	f = NewForm(upload, edge, strings.NewReader(formOf(aFile, aKey)), &out)
+	if err := f.ReadToFile(); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := f.Token(); ok {
+		t.Error("a token after the file is known before it")
+	}
+	if err := f.ReadRest(); err != nil {
+		t.Fatal(err)
+	}
+	if token, ok := f.Token(); token != "token" || !ok {
+		t.Errorf("after the file, the token is %q, %v", token, ok)
 	}
 }
 
@@ -323,15 +348,15 @@ func TestReadFormWrapsReadAndWriteErrors(t *testing.T) {
 	failure := errors.New("failure")
 	for name, begin := range map[string]string{"at the begin": "", "in a header": aKey + "--", "in a file": aKey + aFile[:len(aFile)-4]} {
 		body := io.MultiReader(strings.NewReader(begin), iotest.ErrReader(failure))
-		if _, err := ReadForm(upload, edge, body, io.Discard, admitAll); !errors.Is(err, failure) {
+		if _, err := readForm(upload, body, io.Discard); !errors.Is(err, failure) {
 			t.Errorf("reading fails %s: got %v", name, err)
 		}
 	}
 	big := formOf(part(`name="file"; filename="a"`, "", strings.Repeat("x", 100_000)))
-	if _, err := ReadForm(upload, edge, strings.NewReader(big), failingWriter{failure}, admitAll); !errors.Is(err, failure) {
+	if _, err := readForm(upload, strings.NewReader(big), failingWriter{failure}); !errors.Is(err, failure) {
 		t.Errorf("writing fails: got %v", err)
 	}
-	f, err := ReadForm(upload, edge, strings.NewReader(formOf(aFile)), failingWriter{failure}, admitAll)
+	f, err := readForm(upload, strings.NewReader(formOf(aFile)), failingWriter{failure})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -368,7 +393,7 @@ func TestReadFormConstantMemory(t *testing.T) {
 	allocated := alloctest.MinBytes(enough, func() {
 		body := io.MultiReader(strings.NewReader(head), &generatedReader{size}, strings.NewReader("\r\n"+formOf(aKey)))
 		var n counter
-		f, err := ReadForm(upload, edge, body, &n, admitAll)
+		f, err := readForm(upload, body, &n)
 		if err == nil {
 			err = f.Finish("agent")
 		}

@@ -128,25 +128,3 @@ func (s *Spool) Release() {
 		_ = os.Remove(s.name) // an error cannot be handled
 	}
 }
-
-// Limit returns a reader of r that returns [ErrTooLarge] after n bytes, unless r ends there.
-func Limit(r io.Reader, n int64) io.Reader { return &limited{r, n} }
-
-type limited struct {
-	r    io.Reader
-	left int64 // negative: one byte too many was read
-}
-
-func (l *limited) Read(p []byte) (int, error) {
-	if l.left < 0 {
-		return 0, ErrTooLarge
-	}
-	if int64(len(p)) > l.left+1 {
-		p = p[:l.left+1]
-	}
-	n, err := l.r.Read(p)
-	if l.left -= int64(n); l.left < 0 {
-		return n - 1, ErrTooLarge
-	}
-	return n, err
-}

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"runtime"
-	"strings"
 	"testing"
 )
 
@@ -154,25 +153,5 @@ func TestSpoolErrors(t *testing.T) {
 	defer s.Release()
 	if _, err := s.Write(text(SpoolMemory + 1)); !errors.Is(err, ErrSpool) || !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("no folder for temporary files: %v", err)
-	}
-}
-
-func TestLimit(t *testing.T) {
-	for _, limit := range []int{0, 1, 100, 100_000} {
-		for _, size := range []int{limit, limit + 1, limit + 100_000} {
-			want := text(size)
-			got, err := io.ReadAll(Limit(bytes.NewReader(want), int64(limit)))
-			if !bytes.Equal(got, want[:limit]) {
-				t.Errorf("%d of at most %d bytes: got %d", size, limit, len(got))
-			}
-			if errors.Is(err, ErrTooLarge) != (size > limit) || err != nil && size <= limit {
-				t.Errorf("%d of at most %d bytes: %v", size, limit, err)
-			}
-		}
-	}
-	r := Limit(strings.NewReader("abc"), 2)
-	_, _ = io.ReadAll(r)
-	if n, err := r.Read(make([]byte, 10)); n != 0 || !errors.Is(err, ErrTooLarge) {
-		t.Errorf("after its end: %d, %v", n, err)
 	}
 }

@@ -7,10 +7,10 @@ import (
 
 // setDownloadHeaders prevents a file, which a model wrote, from running as a page of this site.
 func (res *response) setDownloadHeaders() {
-	if !res.x.endpoint.Download {
+	if !res.client.endpoint.Download {
 		return
 	}
-	h := res.x.w.Header()
+	h := res.client.w.Header()
 	h["X-Content-Type-Options"] = nosniff
 	h["Content-Security-Policy"] = sandbox
 	if res.header.Get("Content-Disposition") == "" && res.status >= 200 && res.status <= 299 {
@@ -22,13 +22,13 @@ func (res *response) setDownloadHeaders() {
 var sandbox = []string{"sandbox; default-src 'none'"}
 
 // isObjectStoreRedirect reports whether DocsGPT redirects a download to its object store.
-func (x *gatewayRequest) isObjectStoreRedirect(status int) bool {
-	return x.endpoint != nil && x.endpoint.Download && status >= 300 && status <= 399
+func (c *client) isObjectStoreRedirect(status int) bool {
+	return c.endpoint.Download && status >= 300 && status <= 399
 }
 
 // likelyCause returns a hint for the operator, or "" if there is none.
-func (x *gatewayRequest) likelyCause(r *docsgpt.Error, status int) string {
-	if r.Code == docsgpt.CodeUpstreamError && x.isObjectStoreRedirect(status) {
+func (c *client) likelyCause(r *docsgpt.Error, status int) string {
+	if r.Code == docsgpt.CodeUpstreamError && c.isObjectStoreRedirect(status) {
 		return "DocsGPT redirects downloads to its object store (URL_STRATEGY=s3), which the gate does not relay: " +
 			"set URL_STRATEGY=backend in DocsGPT"
 	}

@@ -1,14 +1,8 @@
 package gateway
 
 import (
-	"encoding/binary"
-	"encoding/hex"
-	"math/rand/v2"
 	"net/http"
 	"strconv"
-
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"go.uber.org/zap"
 
 	"github.com/docsgate/docsgate/caddymodule/lifecycle"
 	"github.com/docsgate/docsgate/docsgpt"
@@ -44,6 +38,12 @@ var (
 	}, reason: "no_upstream_token"}
 )
 
+func newRetryableError(status int, code, after, message string) *apiError {
+	apiErr := newError(status, code, message)
+	apiErr.RetryAfter = after
+	return apiErr
+}
+
 func badRequest(err error) *apiError {
 	return newError(http.StatusBadRequest, "bad_request", "The request is not valid: "+err.Error()+".")
 }
@@ -66,37 +66,12 @@ func errorForReason(reason keys.Reason) *apiError {
 	}, reason: string(reason)}
 }
 
-// writeError rejects the request: it counts and logs the error, and writes the error response.
-func (x *gatewayRequest) writeError(apiErr *apiError) {
-	reason := apiErr.reason
-	if reason == "" {
-		reason = apiErr.Code
-	}
-	decisions.WithLabelValues(x.endpointName(), reason).Inc()
-	if extra, ok := x.r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
-		extra.Add(zap.Dict("docsgate", zap.String("reason", reason), zap.String("request_id", x.requestID())))
-	}
-	if line := x.handler.logger.Check(zap.DebugLevel, "request rejected"); line != nil {
-		line.Write(zap.String("endpoint", x.endpointName()), zap.String("reason", reason), zap.String("key", x.keyID()),
-			zap.String("client_ip", x.clientIP()), zap.String("request_id", x.requestID()))
-	}
-	sending := x.closeAfterResponse()
-	x.writeErrorResponse(&apiErr.Error)
-	if sending {
-		x.linger()
-	}
-}
-
 // writeErrorResponse writes an error response in the shape of the endpoint. All error responses, including mapped ones of
 // DocsGPT, are written here.
-func (x *gatewayRequest) writeErrorResponse(r *docsgpt.Error) {
-	shape := docsgpt.ShapeJSON
-	if x.endpoint != nil {
-		shape = x.endpoint.Shape
-	}
-	id := x.requestID()
-	body := shape.AppendError(make([]byte, 0, 512), x.withRequestID(r), id)
-	h := x.w.Header()
+func (c *client) writeErrorResponse(r *docsgpt.Error) {
+	shape, id := c.endpoint.Shape, c.requestID()
+	body := shape.AppendError(make([]byte, 0, 512), c.withRPCID(r), id)
+	h := c.w.Header()
 	h["Content-Type"] = []string{shape.ContentType()}
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	h["X-Request-Id"] = []string{id}
@@ -111,8 +86,8 @@ func (x *gatewayRequest) writeErrorResponse(r *docsgpt.Error) {
 	if r.Status == http.StatusUnauthorized && shape != docsgpt.ShapeEvent {
 		h["Www-Authenticate"] = challenge
 	}
-	x.w.WriteHeader(r.Status)
-	_, _ = x.w.Write(body) // the client may have disconnected
+	c.w.WriteHeader(r.Status)
+	_, _ = c.w.Write(body) // the client may have disconnected
 }
 
 var (
@@ -121,24 +96,12 @@ var (
 	challenge = []string{"Bearer"}
 )
 
-// requestID returns the ID of the request for error responses and logs: 16 random hexadecimal digits, generated on first use.
-func (x *gatewayRequest) requestID() string {
-	if x.id == "" {
-		var raw [8]byte
-		binary.NativeEndian.PutUint64(raw[:], rand.Uint64()) //nolint:gosec // not a secret
-		x.id = hex.EncodeToString(raw[:])
+// withRPCID adds the ID of the JSON-RPC request to an error response, if there is one.
+func (c *client) withRPCID(r *docsgpt.Error) *docsgpt.Error {
+	if c.rpcID == nil || r.ID != nil {
+		return r
 	}
-	return x.id
-}
-
-func (x *gatewayRequest) keyID() string {
-	if x.key == nil {
-		return ""
-	}
-	return x.key.ID
-}
-
-func (x *gatewayRequest) clientIP() string {
-	ip, _ := caddyhttp.GetVar(x.r.Context(), caddyhttp.ClientIPVarKey).(string)
-	return ip
+	with := *r
+	with.ID = c.rpcID
+	return &with
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
-	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
 	"github.com/docsgate/docsgate/caddymodule/app"
@@ -90,14 +89,9 @@ type Handler struct {
 	upstream *upstream.Upstream
 	logger   *zap.Logger
 	sampler  *logsample.Sampler
-	metrics  map[string]endpointMetrics
 	inFlight inFlightLimits
-}
 
-// endpointMetrics caches the metrics of one endpoint.
-type endpointMetrics struct {
-	allowed  prometheus.Counter
-	duration prometheus.Observer
+	endpoints map[*docsgpt.Endpoint]*endpoint // of routes
 }
 
 // CaddyModule returns the Caddy module information.
@@ -163,15 +157,11 @@ func (h *Handler) provisionRoutes() error {
 		return err
 	}
 	routes.SetLimits(h.limits())
-	h.routes, h.metrics = routes, map[string]endpointMetrics{"none": newEndpointMetrics("none")}
+	h.routes, h.endpoints = routes, map[*docsgpt.Endpoint]*endpoint{}
 	for _, e := range h.routes.Endpoints() {
-		h.metrics[e.Name] = newEndpointMetrics(e.Name)
+		h.endpoints[e] = newEndpoint(e)
 	}
 	return nil
-}
-
-func newEndpointMetrics(endpoint string) endpointMetrics {
-	return endpointMetrics{decisions.WithLabelValues(endpoint, "allowed"), requestSeconds.WithLabelValues(endpoint)}
 }
 
 // newUpstream returns the upstream, and its address with placeholders replaced.
@@ -254,10 +244,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if h.routes == nil { // a request may arrive before a configuration without a version is rejected
 		return caddyhttp.Error(http.StatusServiceUnavailable, app.ErrNoUpstream)
 	}
-	x := gatewayRequest{handler: h, r: r, next: next, started: time.Now()}
-	x.client.ResponseWriter = w
-	x.w = &x.client
-	x.serve()
+	x := gatewayRequest{client: client{handler: h, r: r, started: time.Now()}}
+	x.client.writer.ResponseWriter = w
+	x.client.w = &x.client.writer
+	x.serve(next)
 	return nil
 }
 

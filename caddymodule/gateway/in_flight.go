@@ -12,6 +12,7 @@ import (
 	"github.com/docsgate/docsgate/caddymodule/lifecycle"
 	"github.com/docsgate/docsgate/docsgpt"
 	"github.com/docsgate/docsgate/inflight"
+	"github.com/docsgate/docsgate/keys"
 	"github.com/docsgate/docsgate/upstream"
 )
 
@@ -107,49 +108,52 @@ var (
 	errClientGone = newError(499, "client_gone", "The client has disconnected.")
 )
 
-func newRetryableError(status int, code, after, message string) *apiError {
-	apiErr := newError(status, code, message)
-	apiErr.RetryAfter = after
-	return apiErr
-}
-
-// inFlightClass returns the class of an authorized request.
-func (x *gatewayRequest) inFlightClass() inFlightClass {
-	class := x.endpoint.Class
-	if x.endpoint.Group == docsgpt.GroupMCP && x.endpoint.Body == docsgpt.BodyJSON {
-		class = x.call.Class()
+// inFlightClassOf returns the class of an authorized request. key is nil if the endpoint takes no token.
+func inFlightClassOf(e *endpoint, key *keys.Key, access *authorization) inFlightClass {
+	class := e.Class
+	if access.call.Method != "" {
+		class = access.call.Class()
 	}
 	switch {
 	case class == docsgpt.ClassAnswer:
 		return classAnswer
 	case class == docsgpt.ClassListen:
 		return classListen
-	case x.key == nil:
+	case key == nil:
 		return classKeyless
 	default:
 		return classShort
 	}
 }
 
+// slot is the slot in flight of a request. The zero value holds none.
+type slot struct {
+	inflight.Slot
+	short     bool // it is released when the response of DocsGPT is complete, even if the client is still reading
+	continues bool // DocsGPT continues to generate an abandoned answer
+	abandoned bool // DocsGPT may still work on the request after the gate ended it
+}
+
 // takeSlot counts the request as in flight, or rejects it because of a limit. A short request waits up to shortWait for a
 // free slot.
-func (x *gatewayRequest) takeSlot() *apiError {
-	class := x.inFlightClass()
-	limits := &x.handler.inFlight
-	request := inflight.Request{Upstream: limits.upstream, Class: inFlightNames[class], Key: x.keyID()}
-	if x.isFanOut() {
-		request.Weight = min(len(x.key.Binding.Sources), maxConcurrentSearches)
+func (c *client) takeSlot(s *slot, up *upstreamRequest, class inFlightClass) *apiError {
+	e, limits := c.endpoint, &c.handler.inFlight
+	s.short = e.Class == docsgpt.ClassShort
+	s.continues = e.Class == docsgpt.ClassAnswer && !e.Download && c.handler.app.Version().FinishesAbandoned
+	request := inflight.Request{Upstream: limits.upstream, Class: inFlightNames[class], Key: c.keyID()}
+	if up.sources != nil {
+		request.Weight = min(len(up.sources), maxConcurrentSearches)
 	}
 	wait := shortWait
-	if x.buffer != nil && cap(x.buffer.Bytes) > maxWaitingBody {
+	if buffer, ok := up.body.(*upstream.Buffer); ok && cap(buffer.Bytes) > maxWaitingBody {
 		wait = 0
 	}
 	var apiErr *apiError
-	switch limits.limiter.Acquire(x.ctx, &x.slot, request, limits.classes[class], wait) {
+	switch limits.limiter.Acquire(c.ctx, &s.Slot, request, limits.classes[class], wait) {
 	case inflight.Acquired:
 		return nil
 	case inflight.Cancelled:
-		if errors.Is(x.aborted(), lifecycle.ErrShuttingDown) {
+		if errors.Is(c.aborted(), lifecycle.ErrShuttingDown) {
 			return errShuttingDown
 		}
 		return errClientGone
@@ -160,38 +164,36 @@ func (x *gatewayRequest) takeSlot() *apiError {
 	case inflight.TotalLimit:
 		apiErr = errOverloaded
 	}
-	if skipped, due := x.handler.sampler.Allow(apiErr.Code, x.keyID(), time.Now()); due {
-		x.handler.logger.Warn("too many requests in flight", zap.String("code", apiErr.Code),
-			zap.String("class", inFlightNames[class]), zap.String("endpoint", x.endpointName()),
-			zap.String("key", x.keyID()), zap.Int("suppressed", skipped))
+	if skipped, due := c.handler.sampler.Allow(apiErr.Code, c.keyID(), time.Now()); due {
+		c.handler.logger.Warn("too many requests in flight", zap.String("code", apiErr.Code),
+			zap.String("class", inFlightNames[class]), zap.String("endpoint", e.Name),
+			zap.String("key", c.keyID()), zap.Int("suppressed", skipped))
 	}
 	return apiErr
 }
 
-// noteEnd records how the upstream response ended; nil: completely. A short request then releases its slot, even if its
-// client is still reading.
-func (x *gatewayRequest) noteEnd(err error) {
+// noteEnd records how the upstream response ended; err is nil if it is complete. aborted is the result of client.aborted.
+func (s *slot) noteEnd(err, aborted error) {
 	switch {
 	case err == nil, errors.Is(err, errStopReading):
-		if x.endpoint.Class == docsgpt.ClassShort {
-			x.slot.Release()
+		if s.short {
+			s.Release()
 		}
-	case x.aborted() != nil:
-		x.abandoned = true
+	case aborted != nil:
+		s.abandoned = true
 	case errors.Is(err, upstream.ErrTruncated), errors.Is(err, upstream.ErrUnavailable), errors.Is(err, errNoHandler):
 	default: // the gate ended it: the upstream timed out, or writing to the client failed
-		x.abandoned = true
+		s.abandoned = true
 	}
 }
 
-// releaseSlot ends the request's slot. It is called after the upstream connection was closed, or returned to the pool.
-func (x *gatewayRequest) releaseSlot() {
-	if x.abandoned && x.endpoint.Class == docsgpt.ClassAnswer && !x.endpoint.Download &&
-		x.handler.app.Version().FinishesAbandoned {
-		x.slot.ReleaseAfter(abandonedHold)
+// release ends the slot. It is called after the upstream connection was closed, or returned to the pool.
+func (s *slot) release() {
+	if s.abandoned && s.continues {
+		s.ReleaseAfter(abandonedHold)
 		return
 	}
-	x.slot.Release()
+	s.Release()
 }
 
 var (

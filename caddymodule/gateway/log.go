@@ -13,18 +13,18 @@ import (
 )
 
 // logUpstreamError counts and logs an error of the upstream. status is 0 without a response; cause may be nil.
-func (x *gatewayRequest) logUpstreamError(r *docsgpt.Error, status int, cause error) {
+func (c *client) logUpstreamError(r *docsgpt.Error, status int, cause error) {
 	if errors.Is(cause, lifecycle.ErrShuttingDown) {
 		return // not an error of the upstream
 	}
-	upstreamFailures.WithLabelValues(x.endpointName(), r.Code).Inc()
-	skipped, ok := x.handler.sampler.Allow(r.Code, x.keyID(), time.Now())
+	upstreamFailures.WithLabelValues(c.endpoint.Name, r.Code).Inc()
+	skipped, ok := c.handler.sampler.Allow(r.Code, c.keyID(), time.Now())
 	if !ok {
 		return
 	}
 	fields := []zap.Field{
-		zap.String("endpoint", x.endpointName()), zap.String("code", r.Code), zap.String("key", x.keyID()),
-		zap.String("request_id", x.requestID()), zap.Int("suppressed", skipped),
+		zap.String("endpoint", c.endpoint.Name), zap.String("code", r.Code), zap.String("key", c.keyID()),
+		zap.String("request_id", c.requestID()), zap.Int("suppressed", skipped),
 	}
 	if status != 0 {
 		fields = append(fields, zap.Int("upstream_status", status))
@@ -37,22 +37,22 @@ func (x *gatewayRequest) logUpstreamError(r *docsgpt.Error, status int, cause er
 		level, message = zap.InfoLevel, "DocsGPT rejected the request" // a limit of DocsGPT, or an invalid request
 	}
 	if r.Code == docsgpt.CodeUpstreamRefused {
-		cause := "the upstream credential: " + x.credentialName() +
+		cause := "the upstream credential: " + c.credentialName() +
 			" is not valid in DocsGPT (or DocsGPT's database is unavailable); the client's key is valid"
 		if status == http.StatusBadRequest { // DocsGPT has the same response for both
 			cause += "; if only one client is affected, DocsGPT cannot parse its history"
 		}
 		fields = append(fields, zap.String("likely_cause", cause))
-	} else if cause := x.likelyCause(r, status); cause != "" {
+	} else if cause := c.likelyCause(r, status); cause != "" {
 		fields = append(fields, zap.String("likely_cause", cause))
 	}
-	x.handler.logger.Log(level, message, fields...)
+	c.handler.logger.Log(level, message, fields...)
 }
 
 // credentialName names the credential for DocsGPT in the request, without revealing it.
-func (x *gatewayRequest) credentialName() string {
-	if x.key != nil && x.key.Binding.Kind() == keys.SourceBinding {
+func (c *client) credentialName() string {
+	if c.key != nil && c.key.Binding.Kind() == keys.SourceBinding {
 		return "upstream_token"
 	}
-	return "the agent key of " + x.keyID()
+	return "the agent key of " + c.keyID()
 }

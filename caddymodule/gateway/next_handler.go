@@ -13,41 +13,38 @@ import (
 )
 
 // serveNext passes the rewritten request to the next handler, such as reverse_proxy, and relays its response.
-func (x *gatewayRequest) serveNext() {
-	w := &x.nextWriter
-	w.response.x, w.header = x, http.Header{}
+func (x *gatewayRequest) serveNext(up *upstreamRequest, next caddyhttp.Handler) {
+	w := &x.writer
+	w.header = http.Header{}
 	defer w.response.drop()
-	err := callNext(x.next, w, &w.wroteHeader, x.nextRequest())
-	x.release()
+	err := callNext(next, w, &w.wroteHeader, nextRequest(&x.client, up))
+	x.body.release()
 	if err == nil && !w.wroteHeader {
 		err = errNoHandler
 	}
 	w.response.close(err)
-	x.abandoned = x.abandoned || w.stopped
+	x.slot.abandoned = x.slot.abandoned || w.stopped
 }
 
 var errNoHandler = errors.New("no handler after docsgate responded: set an upstream in the docsgate directive, " +
 	"or add a handler such as reverse_proxy after it")
 
-// nextRequest returns the rewritten request for the next handler. It contains nothing that the client sent and the gate
-// did not check.
-func (x *gatewayRequest) nextRequest() *http.Request {
-	r := x.r.WithContext(x.ctx)
-	r.Method, r.Header = x.endpoint.Method, x.header
-	r.URL = &url.URL{Scheme: x.r.URL.Scheme, Host: x.r.URL.Host, Path: x.resource.Path, RawQuery: x.rawQuery}
-	shown := url.URL{Path: r.URL.Path, RawQuery: r.URL.RawQuery}
-	if x.endpoint.AgentQuery {
-		shown.RawQuery = x.query.Rewrite(x.endpoint, "") // handlers log RequestURI; the agent key is only in the URL, which they send
-	}
-	r.RequestURI = shown.RequestURI()
+// nextRequest returns the rewritten request for the next handler.
+func nextRequest(c *client, up *upstreamRequest) *http.Request {
+	r := c.r.WithContext(c.ctx)
+	r.Method, r.Header = up.method, up.header
+	r.URL = &url.URL{Scheme: c.r.URL.Scheme, Host: c.r.URL.Host, Path: up.path, RawQuery: up.rawQuery}
+	logged := url.URL{Path: up.path, RawQuery: up.loggedQuery} // handlers log RequestURI, and send URL
+	r.RequestURI = logged.RequestURI()
 	r.Form, r.PostForm, r.MultipartForm = nil, nil, nil
 	r.TransferEncoding, r.Trailer = nil, nil
 	r.Body, r.ContentLength, r.GetBody = http.NoBody, 0, nil
-	switch {
-	case x.buffer != nil:
-		setBody(r, x.buffer.Len(), x.buffer.Reader)
-	case x.upload != nil:
-		setBody(r, x.upload.spool.Len(), x.upload.spool.Open)
+	switch body := up.body.(type) {
+	case nil:
+	case *upstream.Buffer:
+		setBody(r, body.Len(), body.Reader)
+	default:
+		setBody(r, body.Len(), body.Open)
 	}
 	return r
 }
@@ -127,4 +124,4 @@ func (w *nextResponseWriter) FlushError() error { return nil }
 func (w *nextResponseWriter) Flush() {}
 
 // Unwrap is for http.ResponseController, for deadlines.
-func (w *nextResponseWriter) Unwrap() http.ResponseWriter { return w.response.x.w }
+func (w *nextResponseWriter) Unwrap() http.ResponseWriter { return w.response.client.w }

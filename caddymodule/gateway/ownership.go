@@ -8,23 +8,23 @@ import (
 
 // authorizeResources checks whether the resources in the request belong to its key. If a request also makes sense without a
 // conversation, rewrite removes one that does not belong to the key instead.
-func (x *gatewayRequest) authorizeResources() *apiError {
-	if x.body.NeedsConversation() && !x.owns(ownership.Conversation, x.body.Conversation()) {
+func (h *Handler) authorizeResources(e *endpoint, head *requestHead, body *requestBody, key *keys.Key) *apiError {
+	if body.json.NeedsConversation() && !h.owns(key, ownership.Conversation, body.json.Conversation()) {
 		return errConversationNotFound
 	}
-	if id := x.query.Value(x.endpoint, docsgpt.CheckOwned); id != "" && !x.owns(ownership.Conversation, id) {
+	if id := head.query.Value(e.Endpoint, docsgpt.CheckOwned); id != "" && !h.owns(key, ownership.Conversation, id) {
 		return errConversationNotFound
 	}
-	for _, id := range x.body.Attachments() {
-		if !x.owns(ownership.Attachment, id) {
+	for _, id := range body.json.Attachments() {
+		if !h.owns(key, ownership.Attachment, id) {
 			return errAttachmentNotFound
 		}
 	}
-	session := x.body.Session()
-	if x.upload != nil {
-		session = x.upload.form.Value(docsgpt.CheckSession)
+	session := body.json.Session()
+	if body.form != nil {
+		session = body.form.Value(docsgpt.CheckSession)
 	}
-	if session != "" && !x.owns(liveSession, session) {
+	if session != "" && !h.owns(key, liveSession, session) {
 		return errSessionNotFound
 	}
 	return nil
@@ -39,13 +39,27 @@ func ownerFor(key *keys.Key) ownership.Owner {
 	return ownership.OwnerOf(append([]string{key.ID, "source"}, b.Sources...)...)
 }
 
-func (x *gatewayRequest) owns(kind ownership.Kind, id string) bool {
-	return id != "" && x.key != nil && x.handler.app.State().Ownership.Owns(ownerFor(x.key), kind, id)
+// owns reports whether the key owns a resource.
+func (h *Handler) owns(key *keys.Key, kind ownership.Kind, id string) bool {
+	return id != "" && h.app.State().Ownership.Owns(ownerFor(key), kind, id)
 }
 
-// recordOwnership records that the key owns a resource.
-func (x *gatewayRequest) recordOwnership(kind ownership.Kind, id string) {
-	if x.key != nil && id != "" {
-		x.handler.app.State().Ownership.Assign(ownerFor(x.key), kind, id)
+// recordOwnership records that the key of the request owns a resource. It does nothing without a key or an ID.
+func (res *response) recordOwnership(kind ownership.Kind, id string) {
+	if res.key != nil && id != "" {
+		res.ownership().Assign(ownerFor(res.key), kind, id)
+	}
+}
+
+func (res *response) ownership() *ownership.Index { return res.client.handler.app.State().Ownership }
+
+// recordCreatedIDs records the owner of everything that DocsGPT created according to a buffered response. It runs before the
+// response is written, so that the client's next request finds it.
+func (res *response) recordCreatedIDs() {
+	if onBody := res.client.endpoint.group.onBody; onBody != nil {
+		onBody(res)
+	}
+	if res.client.endpoint.CreatesConversation {
+		res.recordOwnership(ownership.Conversation, docsgpt.ConversationOf(res.out))
 	}
 }

@@ -6,66 +6,34 @@ import (
 	"strings"
 
 	"github.com/docsgate/docsgate/docsgpt"
-	"github.com/docsgate/docsgate/upstream"
 )
 
+// requestHead is what was parsed of a request before its body.
+type requestHead struct {
+	query docsgpt.Query
+	token string // from the header or the query; "" if the endpoint's clients send it in the body
+}
+
 // parseHead parses the query, and extracts the token from the header or the query.
-func (x *gatewayRequest) parseHead() *apiError {
-	e := x.endpoint
+func parseHead(r *http.Request, e *endpoint) (head requestHead, _ *apiError) {
 	if e.Params != nil || e.Token == docsgpt.TokenQuery || e.Token == docsgpt.TokenForm {
 		var err error
-		if x.query, err = docsgpt.ParseQuery(e, x.r.URL.RawQuery); err != nil {
-			return badRequest(err)
+		if head.query, err = docsgpt.ParseQuery(e.Endpoint, r.URL.RawQuery); err != nil {
+			return head, badRequest(err)
 		}
 	}
 	switch e.Token {
 	case docsgpt.TokenBearer:
-		x.token, _ = docsgpt.BearerToken(x.r.Header)
+		head.token, _ = docsgpt.BearerToken(r.Header)
 	case docsgpt.TokenQuery:
-		bearer, ok := docsgpt.BearerToken(x.r.Header)
-		if ok && x.query.HasToken {
-			return errMultipleTokens
+		bearer, ok := docsgpt.BearerToken(r.Header)
+		if ok && head.query.HasToken {
+			return head, errMultipleTokens
 		}
-		x.token = bearer + x.query.Token
+		head.token = bearer + head.query.Token
 	case docsgpt.TokenBody, docsgpt.TokenForm, docsgpt.TokenNone:
 	}
-	return nil
-}
-
-// parseBody reads and parses the body, and extracts the token from it.
-func (x *gatewayRequest) parseBody() *apiError {
-	switch x.endpoint.Body {
-	case docsgpt.BodyJSON:
-		return x.parseJSON()
-	case docsgpt.BodyForm:
-		return x.parseForm()
-	case docsgpt.BodyNone:
-	}
-	return nil
-}
-
-func (x *gatewayRequest) parseJSON() *apiError {
-	e := x.endpoint
-	if !docsgpt.IsJSON(x.r.Header) || !isIdentityEncoding(x.r.Header) {
-		return errNotJSON
-	}
-	x.receive()
-	buffer, err := upstream.ReadBody(&x.bodyQuota, x.r.ContentLength, x.handler.MaxBodySize, docsgpt.RewriteHeadroom, &x.bodyQuota)
-	if stopped := x.bodyQuota.End(); err == nil && stopped != nil {
-		buffer.Release()
-		err = stopped
-	}
-	if err != nil {
-		return x.bodyError(err)
-	}
-	x.buffer = buffer
-	if err := x.body.Parse(e, buffer.Bytes); err != nil {
-		return badRequest(err)
-	}
-	if e.Token == docsgpt.TokenBody {
-		x.token, _ = x.body.Token()
-	}
-	return nil
+	return head, nil
 }
 
 // isIdentityEncoding reports whether the body has no content encoding. DocsGPT ignores Content-Encoding, so it would parse
@@ -75,7 +43,7 @@ func isIdentityEncoding(h http.Header) bool {
 	return len(values) == 0 || len(values) == 1 && strings.EqualFold(values[0], "identity")
 }
 
-// isBodyLimit reports whether err is the limit of Caddy's request_body directive.
+// isBodyLimit reports whether err is the gate's limit of a form, or the limit of Caddy's request_body directive.
 func isBodyLimit(err error) bool {
 	var limit *http.MaxBytesError
 	return errors.As(err, &limit)

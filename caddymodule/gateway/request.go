@@ -1,173 +1,191 @@
 package gateway
 
 import (
-	"context"
 	"net/http"
-	"strings"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/docsgate/docsgate/caddymodule/lifecycle"
 	"github.com/docsgate/docsgate/docsgpt"
-	"github.com/docsgate/docsgate/inflight"
 	"github.com/docsgate/docsgate/keys"
-	"github.com/docsgate/docsgate/policy/quota"
 	"github.com/docsgate/docsgate/upstream"
 )
 
-// gatewayRequest is the state of one request. The stages in serve run once, in that order; each stage sets the fields that
-// later stages need. The comment of a field names the stage that sets it.
+// gatewayRequest is the memory of one request: a single allocation for the results of the stages that are too large to copy,
+// or that must be released. Stages get what they need as arguments.
 type gatewayRequest struct {
-	handler *Handler
-	w       http.ResponseWriter // client
-	client  lifecycle.ClientWriter
-	r       *http.Request
-	next    caddyhttp.Handler
-	started time.Time
-	id      string // see requestID
-
-	resource          *docsgpt.Route     // matchRoute; nil for an unknown path
-	endpoint          *docsgpt.Endpoint  // matchRoute
-	query             docsgpt.Query      // parseHead
-	body              docsgpt.Body       // parseBody; refers to buffer
-	buffer            *upstream.Buffer   // parseBody; nil if the endpoint has no JSON body
-	upload            *upload            // parseBody; nil if the body is not a form
-	bodyQuota         quota.Body         // parseBody; memory and disk that the body uses
-	token             string             // parseHead or parseBody
-	key               *keys.Key          // authenticate; nil if the endpoint takes no token
-	usedPreviousToken bool               // authenticate; the token was rotated and is in its grace period
-	call              docsgpt.Request    // authorizeMCP; zero elsewhere
-	session           string             // authorizeMCP; the MCP session, owned by the key
-	header            http.Header        // rewrite
-	rawQuery          string             // rewrite
-	slot              inflight.Slot      // takeSlot
-	abandoned         bool               // forward or serveNext; DocsGPT may still work on the request after the gate ended it
-	nextWriter        nextResponseWriter // forward or serveNext
-
-	tracked lifecycle.Request       // track
-	ctx     context.Context         //nolint:containedctx // context of the upstream request; startForwarding
-	stop    context.CancelCauseFunc // cancels ctx
-	unwatch func() bool             // startForwarding; may be nil
+	client client
+	body   requestBody
+	up     upstreamRequest
+	slot   slot
+	writer nextResponseWriter // contains the response
 }
 
-func (x *gatewayRequest) serve() {
-	defer func() { x.metrics().duration.Observe(time.Since(x.started).Seconds()) }()
-	defer x.releaseSlot()
-	defer x.release()
-	addCORS(x.w.Header())
-	if apiErr := x.matchRoute(); apiErr != nil {
-		x.writeError(apiErr)
+// serve runs the stages, or responds itself to OPTIONS.
+func (x *gatewayRequest) serve(next caddyhttp.Handler) {
+	c := &x.client
+	route, e, apiErr := c.handler.match(c.r)
+	c.endpoint = e
+	defer func() { e.duration.Observe(time.Since(c.started).Seconds()) }()
+	defer x.slot.release()
+	defer x.body.release()
+	addCORS(c.w.Header())
+	switch {
+	case apiErr != nil:
+		if route != nil {
+			c.w.Header().Set("Allow", route.Methods())
+		}
+		x.reject(apiErr)
+		return
+	case c.r.Method != e.Method: // OPTIONS
+		serveOptions(c.w, c.r, route.Methods())
+		return
+	case !c.track():
+		x.reject(errShuttingDown)
 		return
 	}
-	if x.r.Method == http.MethodOptions {
-		serveOptions(x.w, x.r, x.resource.Methods())
+	defer c.untrack()
+	auth, access, apiErr := x.prepare(route)
+	if apiErr != nil {
+		if lifecycle.Requests.Cause(&c.tracked) != nil {
+			apiErr = errShuttingDown // the shutdown has interrupted reading the body
+		}
+		x.reject(apiErr)
 		return
 	}
-	if apiErr := x.track(); apiErr != nil {
-		x.writeError(apiErr)
+	if !c.startForwarding() {
+		x.reject(errShuttingDown)
 		return
 	}
-	defer x.untrack()
-	for _, step := range pipeline {
-		if apiErr := step(x); apiErr != nil {
-			x.writeError(x.rejectionCause(apiErr))
-			return
+	if apiErr := c.takeSlot(&x.slot, &x.up, inFlightClassOf(e, auth.key, &access)); apiErr != nil {
+		x.reject(apiErr)
+		return
+	}
+	e.allowed.Inc()
+	if auth.key != nil {
+		c.handler.app.State().Usage.Count(auth.key.ID, auth.usedPreviousToken, c.started)
+	}
+	x.forward(&x.up, auth, access, next)
+}
+
+// prepare runs the stages before forwarding, which build x.up. The first one that returns an error ends the request.
+func (x *gatewayRequest) prepare(route *docsgpt.Route) (auth authentication, access authorization, apiErr *apiError) {
+	c, body := &x.client, &x.body
+	head, apiErr := parseHead(c.r, c.endpoint)
+	if apiErr != nil {
+		return auth, access, apiErr
+	}
+	token := head.token
+	if t := c.endpoint.Token; t == docsgpt.TokenBearer || t == docsgpt.TokenQuery {
+		// Before the body is read, which an invalid token should not cost.
+		if auth, apiErr = c.authenticate(token); apiErr != nil {
+			return auth, access, apiErr
 		}
 	}
-	if apiErr := x.startForwarding(); apiErr != nil {
-		x.writeError(apiErr)
+	switch c.endpoint.Body {
+	case docsgpt.BodyJSON:
+		if apiErr = body.readJSON(c, auth.key); apiErr == nil && c.endpoint.Token == docsgpt.TokenBody {
+			token, _ = body.json.Token()
+		}
+	case docsgpt.BodyForm:
+		auth, apiErr = body.readForm(c, &head)
+	case docsgpt.BodyNone:
+	}
+	if apiErr == nil && auth.key == nil && c.endpoint.Token != docsgpt.TokenNone {
+		auth, apiErr = c.authenticate(token)
+	}
+	if apiErr != nil {
+		return auth, access, apiErr
+	}
+	if access, apiErr = c.authorize(&head, body, auth.key); apiErr != nil {
+		return auth, access, apiErr
+	}
+	x.up, apiErr = c.rewrite(route, &head, body, auth.key, access)
+	return auth, access, apiErr
+}
+
+// forward sends the request to DocsGPT and relays the response: to each source of a search, over the built-in upstream
+// connections, or to the next handler.
+func (x *gatewayRequest) forward(up *upstreamRequest, auth authentication, access authorization, next caddyhttp.Handler) {
+	c, h := &x.client, x.client.handler
+	if up.sources != nil {
+		c.searchSources(up, &x.slot, next)
 		return
 	}
-	if apiErr := x.takeSlot(); apiErr != nil {
-		x.writeError(apiErr)
+	res := &x.writer.response
+	res.client, res.slot, res.key, res.authorization = c, &x.slot, auth.key, access
+	res.rejectTools = h.rejectsTools(c.endpoint, auth.key)
+	if h.upstream == nil {
+		x.serveNext(up, next)
 		return
 	}
-	x.metrics().allowed.Inc()
-	x.recordUsage()
-	switch {
-	case x.isFanOut():
-		x.searchSources()
-	case x.handler.upstream != nil:
-		x.forward()
-	default:
-		x.serveNext()
+	if up.body != nil {
+		x.body.moved() // the upstream releases it
 	}
+	addProxyHeaders(up.header, c.r)
+	resp, err := h.upstream.Send(c.ctx, c.stop, upstream.Request{
+		Method: up.method, Path: up.path, Query: up.rawQuery, Header: up.header, Body: up.body,
+	})
+	if err != nil {
+		res.close(err)
+		return
+	}
+	defer resp.Body.Close()
+	if err = res.writeHeader(resp.StatusCode, resp.Header); err == nil {
+		err = upstream.Copy(c.ctx, c.stop, resp.Body, h.upstream.IdleTimeout(), res.onChunk)
+	}
+	res.close(err)
 }
 
-// pipeline is the list of stages between finding the endpoint and forwarding. The first stage that returns an error ends
-// the request.
-var pipeline = [...]func(*gatewayRequest) *apiError{
-	(*gatewayRequest).parseHead,
-	(*gatewayRequest).authenticateBeforeBody,
-	(*gatewayRequest).parseBody,
-	(*gatewayRequest).authenticate,
-	(*gatewayRequest).authorize,
-	(*gatewayRequest).authorizeMCP,
-	(*gatewayRequest).rewrite,
+// authentication is the result of verifying a token. It is zero if the endpoint takes none.
+type authentication struct {
+	key               *keys.Key
+	usedPreviousToken bool // the token was rotated and is in its grace period
 }
 
-// matchRoute finds the endpoint by the decoded, canonical path. The same path is forwarded.
-func (x *gatewayRequest) matchRoute() *apiError {
-	x.resource = x.handler.routes.Find(x.r.URL.Path)
-	if x.resource == nil {
-		return x.notFoundError()
-	}
-	x.endpoint = x.resource.Endpoint(x.r.Method)
-	if x.endpoint != nil {
-		return nil
-	}
-	x.endpoint = x.resource.DefaultEndpoint()
-	if x.r.Method == http.MethodOptions {
-		return nil
-	}
-	x.w.Header().Set("Allow", x.resource.Methods())
-	return errMethodNotAllowed
-}
-
-// authenticateBeforeBody authenticates requests whose token is in the header or the query, so that a request with an
-// invalid token is rejected before its body is read.
-func (x *gatewayRequest) authenticateBeforeBody() *apiError {
-	if e := x.endpoint; e.Token != docsgpt.TokenBearer && e.Token != docsgpt.TokenQuery {
-		return nil
-	}
-	return x.authenticate()
-}
-
-// authenticate verifies the token, unless that is already done. From then on the body counts toward the key's quota.
-func (x *gatewayRequest) authenticate() *apiError {
-	if x.endpoint.Token == docsgpt.TokenNone || x.key != nil {
-		return nil
-	}
+// authenticate verifies a token.
+func (c *client) authenticate(token string) (authentication, *apiError) {
 	start := time.Now()
-	decision := x.handler.app.State().Verifier.Verify(x.token, start)
+	decision := c.handler.app.State().Verifier.Verify(token, start)
 	verifySeconds.Observe(time.Since(start).Seconds())
-	x.key, x.usedPreviousToken, x.token = decision.Key, decision.UsedPreviousToken, ""
-	if x.key != nil {
-		x.setPlaceholders()
+	if c.key = decision.Key; c.key != nil {
+		c.setPlaceholders(c.key)
 	}
 	if !decision.Allowed() {
-		return errorForReason(decision.Reason)
+		return authentication{}, errorForReason(decision.Reason)
 	}
-	if x.upload != nil {
-		if err := x.bodyQuota.Own(x.key.ID); err != nil {
-			return x.bodyError(err)
-		}
-	}
-	return nil
+	return authentication{key: decision.Key, usedPreviousToken: decision.UsedPreviousToken}, nil
 }
 
-// authorize checks whether the key may make this request.
-func (x *gatewayRequest) authorize() *apiError {
-	if x.key == nil {
-		return x.authorizeTask()
+// authorization is what the group's part of authorize has found in the request. It is zero for most groups.
+type authorization struct {
+	call    docsgpt.Request // MCP
+	session string          // MCP session, owned by the key; "": none
+	task    string          // task whose status a client without a key requests; "": none
+}
+
+// authorize checks whether the key may make this request. key is nil if the endpoint takes no token.
+func (c *client) authorize(head *requestHead, body *requestBody, key *keys.Key) (access authorization, apiErr *apiError) {
+	if key != nil {
+		if apiErr := c.authorizeKey(head, body, key); apiErr != nil {
+			return access, apiErr
+		}
 	}
-	e := x.endpoint
+	if authorize := c.endpoint.group.authorize; authorize != nil {
+		return authorize(c, *head, body, key)
+	}
+	return access, nil
+}
+
+// authorizeKey checks that the key's binding is supported, that the body is valid for it, and that the key owns the resources
+// that the request refers to.
+func (c *client) authorizeKey(head *requestHead, body *requestBody, key *keys.Key) *apiError {
+	e := c.endpoint
 	supported := e.Agents
-	if x.key.Binding.Kind() == keys.SourceBinding {
+	if key.Binding.Kind() == keys.SourceBinding {
 		supported = e.Sources
-		if x.handler.app.Version().Accounts && x.handler.app.Credential().IsZero() {
+		if c.handler.app.Version().Accounts && c.handler.app.Credential().IsZero() {
 			return errNotConfigured
 		}
 	}
@@ -178,89 +196,15 @@ func (x *gatewayRequest) authorize() *apiError {
 		}
 		return newError(http.StatusForbidden, code, e.UnsupportedMessage)
 	}
-	if e.Body == docsgpt.BodyJSON {
-		if err := x.body.Check(e); err != nil {
-			return badRequest(err)
-		}
+	var err error
+	switch {
+	case e.Body == docsgpt.BodyJSON:
+		err = body.json.Check(e.Endpoint)
+	case body.form != nil:
+		err = body.form.Check()
 	}
-	if x.upload != nil {
-		if err := x.upload.form.Check(); err != nil {
-			return badRequest(err)
-		}
-	}
-	return x.authorizeResources()
-}
-
-// recordUsage counts the use of the key.
-func (x *gatewayRequest) recordUsage() {
-	if x.key != nil {
-		x.handler.app.State().Usage.Count(x.key.ID, x.usedPreviousToken, x.started)
-	}
-}
-
-// release frees the memory and the disk space of the body. It may be called several times.
-// release frees the memory and the disk space of the body. It may be called several times.
-func (x *gatewayRequest) release() {
-	if x.buffer != nil {
-		x.buffer.Release()
-		x.buffer = nil
-	}
-	if x.upload != nil {
-		x.upload.release()
-	}
-	_ = x.bodyQuota.End() // the error matters only while the body is read
-}
-
-// forward sends the request over the built-in upstream connections and relays the response.
-func (x *gatewayRequest) forward() {
-	addProxyHeaders(x.header, x.r)
-	up := x.handler.upstream
-	request := upstream.Request{Method: x.endpoint.Method, Path: x.resource.Path, Query: x.rawQuery, Header: x.header}
-	if x.buffer != nil {
-		request.Body, x.buffer = x.buffer, nil
-	}
-	if x.upload != nil {
-		request.Body = x.upload.moveBody()
-	}
-	resp, err := up.Send(x.ctx, x.stop, request)
-	res := &x.nextWriter.response
-	res.x = x
 	if err != nil {
-		res.close(err)
-		return
+		return badRequest(err)
 	}
-	defer resp.Body.Close()
-	if err = res.writeHeader(resp.StatusCode, resp.Header); err == nil {
-		err = upstream.Copy(x.ctx, x.stop, resp.Body, up.IdleTimeout(), res.onChunk)
-	}
-	res.close(err)
+	return c.handler.authorizeResources(e, head, body, key)
 }
-
-// setPlaceholders sets the placeholders of the key. Caddy's access log prints {http.auth.user.id} as user_id.
-func (x *gatewayRequest) setPlaceholders() {
-	repl, ok := x.r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-	if !ok {
-		return
-	}
-	key := x.key
-	repl.Map(func(name string) (any, bool) {
-		switch name {
-		case "http.auth.user.id", "docsgate.key.id":
-			return key.ID, true
-		case "docsgate.key.name":
-			return key.Name, true
-		case "docsgate.source":
-			return strings.Join(key.Binding.Sources, ","), true
-		}
-		return nil, false
-	})
-}
-
-func (x *gatewayRequest) endpointName() string {
-	if x.endpoint == nil {
-		return "none"
-	}
-	return x.endpoint.Name
-}
-
-func (x *gatewayRequest) metrics() endpointMetrics { return x.handler.metrics[x.endpointName()] }

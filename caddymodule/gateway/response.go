@@ -9,13 +9,19 @@ import (
 
 	"github.com/docsgate/docsgate/caddymodule/lifecycle"
 	"github.com/docsgate/docsgate/docsgpt"
+	"github.com/docsgate/docsgate/keys"
 	"github.com/docsgate/docsgate/upstream"
 )
 
 // response relays one response of DocsGPT to the client, in the shape of the endpoint. Both forward and serveNext call
 // writeHeader, then onChunk for each chunk, then close.
 type response struct {
-	x      *gatewayRequest
+	client        *client
+	slot          *slot
+	key           *keys.Key // nil if the endpoint takes no token
+	authorization           // of the request
+	rejectTools   bool      // a tool call is an error
+
 	mode   relayMode
 	status int
 	header http.Header // of the upstream response
@@ -58,19 +64,20 @@ var (
 // writeHeader handles the status and the header of the upstream response.
 func (res *response) writeHeader(status int, header http.Header) error {
 	res.status, res.header = status, header
-	res.beginMCP()
-	res.setDownloadHeaders()
+	if onHeader := res.client.endpoint.group.onHeader; onHeader != nil {
+		onHeader(res)
+	}
 	stream := strings.HasPrefix(header.Get("Content-Type"), "text/event-stream")
 	switch {
 	case status < 200 || status > 299:
 		res.mode = modeUpstreamError
-	case res.x.endpoint.Relay == docsgpt.RelayEvents && (!stream || header.Get("Content-Encoding") != ""),
-		res.x.rejectsTools() && res.isEncoded():
+	case res.client.endpoint.Relay == docsgpt.RelayEvents && (!stream || header.Get("Content-Encoding") != ""),
+		res.rejectTools && res.isEncoded():
 		res.mode = modeUpstreamError
 	case stream:
 		res.mode = modeSSE
-		res.filter.RejectTools = res.x.rejectsTools()
-		if res.x.endpoint.Relay == docsgpt.RelayEvents {
+		res.filter.RejectTools = res.rejectTools
+		if res.client.endpoint.Relay == docsgpt.RelayEvents {
 			res.filter.Interrupted = interruptedEvent
 		} else {
 			res.filter.Verbatim = true
@@ -84,13 +91,13 @@ func (res *response) writeHeader(status int, header http.Header) error {
 
 func (res *response) beginStream() error {
 	streamsInFlight.Inc()
-	res.flush = http.NewResponseController(res.x.w)
-	h := res.x.w.Header()
-	docsgpt.CopyResponseHeaders(h, res.header, res.x.endpoint)
+	res.flush = http.NewResponseController(res.client.w)
+	h := res.client.w.Header()
+	docsgpt.CopyResponseHeaders(h, res.header, res.client.endpoint.Endpoint)
 	delete(h, "Content-Length")
 	h["Cache-Control"] = streamCache
 	h["X-Accel-Buffering"] = noBuffering
-	res.x.w.WriteHeader(res.status)
+	res.client.w.WriteHeader(res.status)
 	res.flusher.scheduleFlush(res.flush)
 	return nil
 }
@@ -119,7 +126,7 @@ func (res *response) onChunk(p []byte) error {
 		res.noteConversation()
 		return res.writeAndFlush(res.out)
 	case modeBuffered:
-		mustRead := res.isTaskStatus() || res.x.call.ID != nil || res.x.rejectsTools()
+		mustRead := res.isTaskStatus() || res.call.ID != nil || res.rejectTools
 		if size := len(res.out) + len(p); size <= maxBufferedBody || mustRead && size <= maxInspectedBody {
 			res.out = append(res.out, p...)
 			return nil
@@ -129,13 +136,13 @@ func (res *response) onChunk(p []byte) error {
 		}
 		res.mode = modePassthrough
 		res.writeHead()
-		if _, err := res.x.w.Write(res.out); err != nil {
+		if _, err := res.client.w.Write(res.out); err != nil {
 			return err
 		}
 		res.out = nil
 		fallthrough
 	case modePassthrough:
-		_, err := res.x.w.Write(p)
+		_, err := res.client.w.Write(p)
 		return err
 	case modeUpstreamError:
 		res.out = append(res.out, p[:min(len(p), docsgpt.MaxError-len(res.out))]...)
@@ -154,7 +161,7 @@ func (res *response) writeAndFlush(p []byte) error {
 		return nil
 	}
 	if len(p) > 0 {
-		if _, err := res.x.w.Write(p); err != nil {
+		if _, err := res.client.w.Write(p); err != nil {
 			return err
 		}
 	}
@@ -166,8 +173,8 @@ func (res *response) writeAndFlush(p []byte) error {
 }
 
 func (res *response) writeHead() {
-	docsgpt.CopyResponseHeaders(res.x.w.Header(), res.header, res.x.endpoint)
-	res.x.w.WriteHeader(res.status)
+	docsgpt.CopyResponseHeaders(res.client.w.Header(), res.header, res.client.endpoint.Endpoint)
+	res.client.w.WriteHeader(res.status)
 }
 
 // close ends the response. err is nil if the upstream response is complete. Without a preceding writeHeader err says why
@@ -175,17 +182,18 @@ func (res *response) writeHead() {
 func (res *response) close(err error) {
 	way := res.mode
 	res.mode = modeDone
-	res.x.noteEnd(err)
+	aborted := res.client.aborted()
+	res.slot.noteEnd(err, aborted)
 	if way == modeSSE {
 		streamsInFlight.Dec()
 		defer res.flusher.cancelPending()
 	}
-	switch cause := res.x.aborted(); {
-	case cause == nil:
-	case !errors.Is(cause, lifecycle.ErrShuttingDown):
+	switch {
+	case aborted == nil:
+	case !errors.Is(aborted, lifecycle.ErrShuttingDown):
 		return // the client does not read the response
 	case err != nil || way == modeUpstreamError: // a handler may return its own error when it is canceled
-		err = cause
+		err = aborted
 	}
 	if errors.Is(err, errStopReading) {
 		err = nil
@@ -207,21 +215,21 @@ func (res *response) close(err error) {
 			return
 		}
 		res.recordCreatedIDs()
-		docsgpt.CopyResponseHeaders(res.x.w.Header(), res.header, res.x.endpoint)
-		res.x.w.Header()["Content-Length"] = []string{strconv.Itoa(len(res.out))}
-		res.x.w.WriteHeader(res.status)
-		_, _ = res.x.w.Write(res.out) // the client may have disconnected
+		docsgpt.CopyResponseHeaders(res.client.w.Header(), res.header, res.client.endpoint.Endpoint)
+		res.client.w.Header()["Content-Length"] = []string{strconv.Itoa(len(res.out))}
+		res.client.w.WriteHeader(res.status)
+		_, _ = res.client.w.Write(res.out) // the client may have disconnected
 	case modePassthrough:
 		if err != nil {
-			res.x.logUpstreamError(docsgpt.Truncated(), res.status, err)
+			res.client.logUpstreamError(docsgpt.Truncated(), res.status, err)
 			panic(http.ErrAbortHandler) // the only way to signal that the response is truncated
 		}
 	case modeUpstreamError:
 		if errors.Is(err, lifecycle.ErrShuttingDown) {
 			res.writeUpstreamError(errorFor(err), err)
-		} else if r := docsgpt.MapError(res.x.endpoint, res.status, res.header, res.out); r != nil {
-			res.x.logUpstreamError(r, res.status, err)
-			res.x.writeErrorResponse(r)
+		} else if r := docsgpt.MapError(res.client.endpoint.Endpoint, res.status, res.header, res.out); r != nil {
+			res.client.logUpstreamError(r, res.status, err)
+			res.client.writeErrorResponse(r)
 		}
 	case modeDone:
 	}
@@ -239,9 +247,9 @@ func (res *response) drop() {
 // finishStream ends a stream, with an error event if the upstream stream is truncated.
 func (res *response) finishStream(err error) {
 	switch {
-	case res.replied, res.x.isServerStream() && errors.Is(err, upstream.ErrIdleTimeout):
+	case res.replied, res.client.endpoint.isServerStream && errors.Is(err, upstream.ErrIdleTimeout):
 	case res.toolCall == nil && !res.filter.Verbatim && res.filter.Done():
-	case res.filter.Verbatim && !res.filter.RejectTools && err == nil && res.x.call.ID == nil:
+	case res.filter.Verbatim && !res.filter.RejectTools && err == nil && res.call.ID == nil:
 		_ = res.writeAndFlush(res.filter.Pending()) // the client may have disconnected
 	default:
 		res.abortStream(err)
@@ -250,8 +258,8 @@ func (res *response) finishStream(err error) {
 
 // writeUpstreamError logs a failure of the upstream and writes the error response for it.
 func (res *response) writeUpstreamError(r *docsgpt.Error, cause error) {
-	res.x.logUpstreamError(r, res.status, cause)
-	res.x.writeErrorResponse(r)
+	res.client.logUpstreamError(r, res.status, cause)
+	res.client.writeErrorResponse(r)
 }
 
 // abortStream ends a started stream with an error event, so that the client does not wait for more.
@@ -260,7 +268,7 @@ func (res *response) abortStream(cause error) {
 	if cause == nil || r.Code == docsgpt.CodeUpstreamUnavailable {
 		r = docsgpt.Truncated()
 	}
-	res.x.logUpstreamError(r, res.status, cause)
+	res.client.logUpstreamError(r, res.status, cause)
 	var out []byte
 	if res.filter.HasText() {
 		event := interruptedEvent
@@ -270,7 +278,7 @@ func (res *response) abortStream(cause error) {
 		out = append(out, event...)
 	}
 	// An error means that the client has disconnected.
-	_ = res.writeAndFlush(res.x.endpoint.Shape.AppendStreamError(out, res.x.withRequestID(r), res.x.requestID()))
+	_ = res.writeAndFlush(res.client.endpoint.Shape.AppendStreamError(out, res.client.withRPCID(r), res.client.requestID()))
 }
 
 // errorFor maps a failure of the upstream to the error that the client gets.

@@ -5,54 +5,86 @@ import (
 
 	"github.com/docsgate/docsgate/docsgpt"
 	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/upstream"
 )
 
-// rewrite builds the upstream request: the allowed headers and fields, and the binding of the key with its credential.
-func (x *gatewayRequest) rewrite() *apiError {
-	h := make(http.Header, 12)
-	docsgpt.CopyRequestHeaders(h, x.r.Header, x.endpoint)
-	copyTrustedForwarded(h, x.r)
-	h["Accept-Encoding"] = identity
-	x.header = h
-	if x.endpoint.Download {
-		h["Accept"] = acceptAny
+// upstreamRequest is the request to DocsGPT. It contains nothing that the client sent and the gate did not check.
+type upstreamRequest struct {
+	method, path, rawQuery string
+
+	loggedQuery string // rawQuery without the agent's key
+	header      http.Header
+	body        upstream.Body // nil: none
+	sources     []string      // nil, or the sources to search one by one
+}
+
+// rewrite builds the upstream request: the allowed headers and fields, and the binding of the key with its credential. key is
+// nil if the endpoint takes no token.
+func (c *client) rewrite(route *docsgpt.Route, head *requestHead, body *requestBody, key *keys.Key,
+	access authorization,
+) (upstreamRequest, *apiError) {
+	e := c.endpoint
+	up := upstreamRequest{method: e.Method, path: route.Path, header: make(http.Header, 12)}
+	docsgpt.CopyRequestHeaders(up.header, c.r.Header, e.Endpoint)
+	copyTrustedForwarded(up.header, c.r)
+	up.header["Accept-Encoding"] = identity
+	if e.Download {
+		up.header["Accept"] = acceptAny
 	}
-	if x.key == nil {
-		x.rewriteTaskStatus()
-		return nil
+	if e.Params != nil {
+		up.loggedQuery = head.query.Rewrite(e.Endpoint, "")
+		up.rawQuery = up.loggedQuery
 	}
-	var in docsgpt.Binding
-	if b := x.key.Binding; b.Kind() == keys.AgentBinding {
-		in.Agent = b.Agent.Reveal()
-		if x.endpoint.Token == docsgpt.TokenBearer || x.endpoint.AgentBearer {
-			h["Authorization"] = []string{"Bearer " + in.Agent}
+	if key == nil {
+		if credential := e.group.keylessCredential; credential != nil {
+			if token := credential(c, access); token != "" {
+				up.header["Authorization"] = []string{"Bearer " + token}
+			}
 		}
-	} else {
-		in.Sources = b.Sources
-		if x.handler.app.Version().Accounts {
-			h["Authorization"] = []string{"Bearer " + x.handler.app.Credential().Reveal()}
-		}
+		return up, nil
 	}
-	if x.isFanOut() {
-		return x.rewriteSearch()
-	}
-	if x.buffer != nil {
-		h["Content-Type"] = jsonType
-		x.buffer.Bytes = x.body.Rewrite(x.endpoint, in, x.continuesConversation())
-	}
-	if x.upload != nil {
-		h["Content-Type"] = []string{x.upload.form.ContentType()}
-		if err := x.upload.form.Finish(in.Agent); err != nil {
-			return x.formError(err)
-		}
+	binding := c.handler.bind(e, key, up.header)
+	if e.AgentQuery {
+		up.rawQuery = head.query.Rewrite(e.Endpoint, binding.Agent)
 	}
 	switch {
-	case x.endpoint.AgentQuery:
-		x.rawQuery = x.query.Rewrite(x.endpoint, in.Agent)
-	case x.endpoint.Params != nil:
-		x.rawQuery = x.query.Rewrite(x.endpoint, "")
+	case e.FanOut && key.Binding.Kind() == keys.SourceBinding:
+		up.sources = binding.Sources
+		query, err := body.json.SourceQuery()
+		if err != nil {
+			return up, badRequest(err)
+		}
+		up.header["Content-Type"] = jsonType
+		body.buffer.Bytes = append(body.buffer.Bytes[:0], query...)
+		up.body = body.buffer
+	case body.buffer != nil:
+		up.header["Content-Type"] = jsonType
+		body.buffer.Bytes = body.json.Rewrite(e.Endpoint, binding, c.handler.continuesConversation(e, &body.json, key))
+		up.body = body.buffer
+	case body.form != nil:
+		up.header["Content-Type"] = []string{body.form.ContentType()}
+		if err := body.form.Finish(binding.Agent); err != nil {
+			return up, c.formError(err)
+		}
+		up.body = body.spool
 	}
-	return nil
+	return up, nil
+}
+
+// bind returns the binding of a key for the body, and adds its credential to the header.
+func (h *Handler) bind(e *endpoint, key *keys.Key, header http.Header) (in docsgpt.Binding) {
+	if b := key.Binding; b.Kind() == keys.AgentBinding {
+		in.Agent = b.Agent.Reveal()
+		if e.Token == docsgpt.TokenBearer || e.AgentBearer {
+			header["Authorization"] = []string{"Bearer " + in.Agent}
+		}
+		return in
+	}
+	in.Sources = key.Binding.Sources
+	if h.app.Version().Accounts {
+		header["Authorization"] = []string{"Bearer " + h.app.Credential().Reveal()}
+	}
+	return in
 }
 
 var (

@@ -14,7 +14,6 @@ import (
 
 	"github.com/docsgate/docsgate/caddymodule/lifecycle"
 	"github.com/docsgate/docsgate/docsgpt"
-	"github.com/docsgate/docsgate/keys"
 	"github.com/docsgate/docsgate/upstream"
 )
 
@@ -28,29 +27,13 @@ var (
 	errNotSearched    = errors.New("DocsGPT did not search it")
 )
 
-// isFanOut reports whether the request is forwarded once per source of the key.
-func (x *gatewayRequest) isFanOut() bool {
-	return x.endpoint.FanOut && x.key != nil && x.key.Binding.Kind() == keys.SourceBinding
-}
-
-// rewriteSearch rewrites the body, which is the same for all sources.
-func (x *gatewayRequest) rewriteSearch() *apiError {
-	query, err := x.body.SourceQuery()
-	if err != nil {
-		return badRequest(err)
-	}
-	x.header["Content-Type"] = jsonType
-	x.buffer.Bytes = append(x.buffer.Bytes[:0], query...)
-	return nil
-}
-
 // searchSources searches each source of the key and writes the merged results. Like DocsGPT's search it ignores a source that
 // cannot be searched, which is counted and logged. If all searches fail, the client gets the first error.
-func (x *gatewayRequest) searchSources() {
-	parts := x.askSources(x.key.Binding.Sources)
-	x.slot.Release() // before writing to the client
-	if cause := x.aborted(); errors.Is(cause, lifecycle.ErrShuttingDown) {
-		x.writeErrorResponse(&errShuttingDown.Error)
+func (c *client) searchSources(up *upstreamRequest, s *slot, next caddyhttp.Handler) {
+	parts := c.askSources(up, next)
+	s.Release() // before writing to the client
+	if cause := c.aborted(); errors.Is(cause, lifecycle.ErrShuttingDown) {
+		c.writeErrorResponse(&errShuttingDown.Error)
 		return
 	} else if cause != nil {
 		return // the client does not read the response
@@ -58,7 +41,7 @@ func (x *gatewayRequest) searchSources() {
 	var lists [][]docsgpt.Result
 	var first *docsgpt.Error
 	for i := range parts {
-		hits, apiErr := x.parseResult(&parts[i])
+		hits, apiErr := c.parseResult(&parts[i])
 		if apiErr == nil {
 			lists = append(lists, hits)
 		} else if first == nil {
@@ -66,47 +49,47 @@ func (x *gatewayRequest) searchSources() {
 		}
 	}
 	if lists == nil {
-		x.writeErrorResponse(first)
+		c.writeErrorResponse(first)
 		return
 	}
 	body := docsgpt.AppendHits(nil, docsgpt.MergeHits(lists))
-	h := x.w.Header()
+	h := c.w.Header()
 	h["Content-Type"] = jsonType
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
-	x.w.WriteHeader(http.StatusOK)
-	_, _ = x.w.Write(body) // the client may have disconnected
+	c.w.WriteHeader(http.StatusOK)
+	_, _ = c.w.Write(body) // the client may have disconnected
 }
 
 // parseResult returns the hits of a search, or its error, which is counted and logged.
-func (x *gatewayRequest) parseResult(p *sourceResult) ([]docsgpt.Result, *docsgpt.Error) {
+func (c *client) parseResult(p *sourceResult) ([]docsgpt.Result, *docsgpt.Error) {
 	err := p.err
 	var apiErr *docsgpt.Error
 	switch {
 	case err != nil:
 		apiErr = errorFor(err)
 	case p.status == http.StatusNotFound:
-		apiErr, err = docsgpt.MapError(x.endpoint, p.status, p.header, p.body), errSourceNotFound
+		apiErr, err = docsgpt.MapError(c.endpoint.Endpoint, p.status, p.header, p.body), errSourceNotFound
 	case p.status == http.StatusForbidden:
-		apiErr, err = docsgpt.MapError(x.endpoint, p.status, p.header, p.body), errNotAllowed
+		apiErr, err = docsgpt.MapError(c.endpoint.Endpoint, p.status, p.header, p.body), errNotAllowed
 	case p.status < 200 || p.status > 299:
-		apiErr, err = docsgpt.MapError(x.endpoint, p.status, p.header, p.body), errNotSearched
+		apiErr, err = docsgpt.MapError(c.endpoint.Endpoint, p.status, p.header, p.body), errNotSearched
 	default:
 		var hits []docsgpt.Result
 		if hits, err = docsgpt.ReadHits(p.body, p.source); err == nil {
 			return hits, nil
 		}
-		apiErr = docsgpt.MapError(x.endpoint, http.StatusBadGateway, p.header, p.body)
+		apiErr = docsgpt.MapError(c.endpoint.Endpoint, http.StatusBadGateway, p.header, p.body)
 	}
-	x.logUpstreamError(apiErr, p.status, fmt.Errorf("source %s: %w", p.source, err))
+	c.logUpstreamError(apiErr, p.status, fmt.Errorf("source %s: %w", p.source, err))
 	return nil, apiErr
 }
 
 // askSources searches all sources, up to maxConcurrentSearches concurrently.
-func (x *gatewayRequest) askSources(sources []string) []sourceResult {
-	parts := make([]sourceResult, len(sources))
+func (c *client) askSources(up *upstreamRequest, next caddyhttp.Handler) []sourceResult {
+	parts := make([]sourceResult, len(up.sources))
 	slots := make(chan struct{}, maxConcurrentSearches)
 	var wg sync.WaitGroup
-	for i, source := range sources {
+	for i, source := range up.sources {
 		parts[i] = sourceResult{source: source, header: http.Header{}}
 		slots <- struct{}{}
 		wg.Go(func() {
@@ -114,10 +97,10 @@ func (x *gatewayRequest) askSources(sources []string) []sourceResult {
 			p := &parts[i]
 			// A panic in a separate goroutine would end the process; it is re-raised in the request's goroutine.
 			defer func() { p.panicValue = recover() }()
-			if x.handler.upstream != nil {
-				p.err = x.searchUpstream(p)
+			if c.handler.upstream != nil {
+				p.err = c.searchUpstream(up, p)
 			} else {
-				p.err = x.searchNext(p)
+				p.err = c.searchNext(up, p, next)
 			}
 		})
 	}
@@ -142,15 +125,15 @@ type sourceResult struct {
 }
 
 // searchUpstream searches over the built-in upstream connections.
-func (x *gatewayRequest) searchUpstream(p *sourceResult) error {
-	ctx, stop := context.WithCancelCause(x.ctx)
+func (c *client) searchUpstream(up *upstreamRequest, p *sourceResult) error {
+	ctx, stop := context.WithCancelCause(c.ctx)
 	defer stop(nil)
-	header := x.header.Clone()
-	addProxyHeaders(header, x.r)
-	body := upstream.NewBuffer(len(x.buffer.Bytes))
-	body.Bytes = append(body.Bytes, x.buffer.Bytes...)
-	up := x.handler.upstream
-	resp, err := up.Send(ctx, stop, upstream.Request{
+	header := up.header.Clone()
+	addProxyHeaders(header, c.r)
+	query := up.body.(*upstream.Buffer).Bytes
+	body := upstream.NewBuffer(len(query))
+	body.Bytes = append(body.Bytes, query...)
+	resp, err := c.handler.upstream.Send(ctx, stop, upstream.Request{
 		Method: http.MethodPost, Path: docsgpt.SourceSearchPath(p.source), Header: header, Body: body,
 	})
 	if err != nil {
@@ -158,7 +141,7 @@ func (x *gatewayRequest) searchUpstream(p *sourceResult) error {
 	}
 	defer resp.Body.Close()
 	p.status, p.header = resp.StatusCode, resp.Header
-	return upstream.Copy(ctx, stop, resp.Body, up.IdleTimeout(), func(chunk []byte) error {
+	return upstream.Copy(ctx, stop, resp.Body, c.handler.upstream.IdleTimeout(), func(chunk []byte) error {
 		_, err := p.Write(chunk)
 		return err
 	})
@@ -166,14 +149,14 @@ func (x *gatewayRequest) searchUpstream(p *sourceResult) error {
 
 // searchNext searches through the next handler. Each call has its own variables and placeholders of Caddy, since calls run
 // concurrently.
-func (x *gatewayRequest) searchNext(p *sourceResult) error {
-	r := x.nextRequest()
-	r.Header = x.header.Clone()
+func (c *client) searchNext(up *upstreamRequest, p *sourceResult, next caddyhttp.Handler) error {
+	r := nextRequest(c, up)
+	r.Header = up.header.Clone()
 	r.URL = &url.URL{Scheme: r.URL.Scheme, Host: r.URL.Host, Path: docsgpt.SourceSearchPath(p.source)}
 	r.RequestURI = r.URL.RequestURI()
-	server, _ := x.r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	server, _ := c.r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	r = caddyhttp.PrepareRequest(r, caddy.NewReplacer(), p, server)
-	err := callNext(x.next, p, &p.wroteHeader, r)
+	err := callNext(next, p, &p.wroteHeader, r)
 	if err == nil && !p.wroteHeader {
 		err = errNoHandler
 	}

@@ -21,46 +21,41 @@ var (
 )
 
 // authorizeTask checks that the task in a request without a key was created through the gate.
-func (x *gatewayRequest) authorizeTask() *apiError {
-	id := x.query.Value(x.endpoint, docsgpt.CheckTask)
-	if id == "" {
-		return nil
+func authorizeTask(c *client, head requestHead, _ *requestBody, key *keys.Key) (authorization, *apiError) {
+	access := authorization{}
+	if key != nil {
+		return access, nil
 	}
-	if _, known := x.handler.app.State().Ownership.Owner(ownership.Task, id); !known {
-		return errTaskNotFound
+	if access.task = head.query.Value(c.endpoint.Endpoint, docsgpt.CheckTask); access.task == "" {
+		return access, nil
 	}
-	return nil
+	if _, known := c.handler.app.State().Ownership.Owner(ownership.Task, access.task); !known {
+		return access, errTaskNotFound
+	}
+	return access, nil
 }
 
-// rewriteTaskStatus sets the query and the credential of a request without a key.
-func (x *gatewayRequest) rewriteTaskStatus() {
-	if x.endpoint.Params == nil {
-		return
+// taskCredential returns the credential for the status of a task of the account, or "".
+func taskCredential(c *client, access authorization) string {
+	if _, owned := c.handler.app.State().Ownership.Owner(accountTask, access.task); owned && c.handler.app.Version().Accounts {
+		return c.handler.app.Credential().Reveal()
 	}
-	x.rawQuery = x.query.Rewrite(x.endpoint, "")
-	id := x.query.Value(x.endpoint, docsgpt.CheckTask)
-	if _, owned := x.handler.app.State().Ownership.Owner(accountTask, id); owned && x.handler.app.Version().Accounts {
-		x.header["Authorization"] = []string{"Bearer " + x.handler.app.Credential().Reveal()}
-	}
+	return ""
 }
 
 // isTaskStatus reports whether the response is the status of a task for a client without a key.
 func (res *response) isTaskStatus() bool {
-	g := res.x.endpoint.Group
-	return res.x.key == nil && (g == docsgpt.GroupAttachments || g == docsgpt.GroupSpeech)
+	g := res.client.endpoint.Group
+	return res.key == nil && (g == docsgpt.GroupAttachments || g == docsgpt.GroupSpeech)
 }
 
 // recordUploadIDs records the owner of tasks, attachments and transcriptions in a buffered response. Attachments that a task
 // creates belong to the owner of the task.
 func (res *response) recordUploadIDs() {
-	x := res.x
-	if g := x.endpoint.Group; g != docsgpt.GroupAttachments && g != docsgpt.GroupSpeech {
-		return
-	}
-	created, index := docsgpt.ParseCreatedIDs(res.out), x.handler.app.State().Ownership
+	created, index := docsgpt.ParseCreatedIDs(res.out), res.ownership()
 	if res.isTaskStatus() {
 		res.out = docsgpt.RedactTask(res.out)
-		if owner, known := index.Owner(ownership.Task, x.query.Value(x.endpoint, docsgpt.CheckTask)); known {
+		if owner, known := index.Owner(ownership.Task, res.task); known {
 			for _, id := range created.Attachments {
 				index.Assign(owner, ownership.Attachment, id)
 			}
@@ -68,15 +63,15 @@ func (res *response) recordUploadIDs() {
 		return
 	}
 	for _, id := range created.Tasks {
-		x.recordOwnership(ownership.Task, id)
-		if x.key.Binding.Kind() == keys.SourceBinding {
-			x.recordOwnership(accountTask, id)
+		res.recordOwnership(ownership.Task, id)
+		if res.key.Binding.Kind() == keys.SourceBinding {
+			res.recordOwnership(accountTask, id)
 		}
 	}
 	for _, id := range created.Attachments {
-		x.recordOwnership(ownership.Attachment, id)
+		res.recordOwnership(ownership.Attachment, id)
 	}
 	for _, id := range created.Sessions {
-		x.recordOwnership(liveSession, id)
+		res.recordOwnership(liveSession, id)
 	}
 }

@@ -10,10 +10,9 @@ import (
 )
 
 // rejectsTools reports whether a response with a tool call is an error, since the tools are those of the account of
-// upstream_token. Requests of keys that are bound to an agent have only the tools of that agent.
-func (x *gatewayRequest) rejectsTools() bool {
-	return x.key != nil && x.endpoint.CreatesConversation && x.key.Binding.Kind() == keys.SourceBinding &&
-		x.handler.app.UpstreamTools != app.ToolsAllow
+// upstream_token. Requests of keys that are bound to an agent have only the tools of that agent. key may be nil.
+func (h *Handler) rejectsTools(e *endpoint, key *keys.Key) bool {
+	return key != nil && e.CreatesConversation && key.Binding.Kind() == keys.SourceBinding && h.app.UpstreamTools != app.ToolsAllow
 }
 
 // continuesConversation reports whether the request continues a conversation of its key.
@@ -21,12 +20,12 @@ func (x *gatewayRequest) rejectsTools() bool {
 // DocsGPT finishes and stores an answer whose client has disconnected, including the output of tools, and shows it to the
 // model with the next question in that conversation. So where tool calls are rejected, the key loses its conversation here
 // and gets it back from noteConversation or recordCreatedIDs when the response was relayed to its end.
-func (x *gatewayRequest) continuesConversation() bool {
-	id := x.body.Conversation()
-	if !x.rejectsTools() {
-		return x.owns(ownership.Conversation, id)
+func (h *Handler) continuesConversation(e *endpoint, body *docsgpt.Body, key *keys.Key) bool {
+	id := body.Conversation()
+	if !h.rejectsTools(e, key) {
+		return h.owns(key, ownership.Conversation, id)
 	}
-	return id != "" && x.handler.app.State().Ownership.Take(ownerFor(x.key), ownership.Conversation, id)
+	return id != "" && h.app.State().Ownership.Take(ownerFor(key), ownership.Conversation, id)
 }
 
 // noteConversation records the owner of the conversation that a stream names: before the client gets the ID or, if tool
@@ -34,14 +33,14 @@ func (x *gatewayRequest) continuesConversation() bool {
 func (res *response) noteConversation() {
 	id := res.filter.Conversation()
 	if !res.filter.RejectTools {
-		res.x.recordOwnership(ownership.Conversation, id)
+		res.recordOwnership(ownership.Conversation, id)
 		return
 	}
 	if id != "" {
 		res.conversation = id
 	}
 	if res.filter.Done() {
-		res.x.recordOwnership(ownership.Conversation, res.conversation)
+		res.recordOwnership(ownership.Conversation, res.conversation)
 	}
 }
 
@@ -53,7 +52,7 @@ func (res *response) isEncoded() bool {
 
 // checkTools returns an error if a buffered JSON response contains a tool call that is rejected.
 func (res *response) checkTools() error {
-	if !res.x.rejectsTools() {
+	if !res.rejectTools {
 		return nil
 	}
 	if call := docsgpt.FindToolCall(res.out); call != nil {

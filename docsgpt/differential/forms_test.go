@@ -63,8 +63,8 @@ func checkForm(t testing.TB, contentType string, client []byte) []string {
 	var through []string
 	for _, e := range formEndpoints(t) {
 		var out bytes.Buffer
-		f, err := docsgpt.ReadForm(e, boundary, bytes.NewReader(client), &out, func(string) error { return nil })
-		if err != nil || f.Check() != nil {
+		f := docsgpt.NewForm(e, boundary, bytes.NewReader(client), &out)
+		if f.ReadToFile() != nil || f.ReadRest() != nil || f.Check() != nil {
 			continue
 		}
 		if err := f.Finish(formAgent); err != nil {

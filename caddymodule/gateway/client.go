@@ -1,0 +1,164 @@
+package gateway
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/docsgate/docsgate/caddymodule/lifecycle"
+	"github.com/docsgate/docsgate/keys"
+)
+
+// client is the client's side of a request: what it sent, where its response goes, and what error responses, logs and metrics
+// say about it.
+type client struct {
+	handler *Handler
+	r       *http.Request
+	w       http.ResponseWriter // &writer
+	writer  lifecycle.ClientWriter
+	started time.Time
+	id      string // see requestID
+
+	// What is known so far, for error responses, logs and metrics only.
+	endpoint *endpoint
+	key      *keys.Key // nil: not known
+	rpcID    []byte    // of a JSON-RPC request; nil: none
+
+	tracked lifecycle.Request
+	ctx     context.Context         //nolint:containedctx // context of the upstream request; see startForwarding
+	stop    context.CancelCauseFunc // cancels ctx
+	unwatch func() bool             // may be nil
+}
+
+// track starts to track the request, before its body is read. It reports false if the process is exiting.
+func (c *client) track() bool { return lifecycle.Requests.Add(&c.tracked, &c.writer, c.r) }
+
+// startForwarding creates the context of the upstream request. It ends when the client disconnects or reads too slowly, when
+// the process shuts down and, for a server stream, when the configuration is unloaded. It reports false if the process is
+// exiting.
+func (c *client) startForwarding() bool {
+	c.ctx, c.stop = context.WithCancelCause(c.r.Context())
+	if !lifecycle.Requests.BodyRead(&c.tracked, c.stop) {
+		return false
+	}
+	c.tracked.LimitUnsent()
+	c.writer.Limit(c.r, time.Duration(c.handler.ClientWriteTimeout), c.handler.ClientMinRate)
+	if c.endpoint.isServerStream {
+		// The stream never ends, so Caddy would wait for it forever. Clients reconnect.
+		c.unwatch = context.AfterFunc(c.handler.app.Lifetime(), func() { c.stop(lifecycle.ErrConfigUnloaded) })
+	}
+	return true
+}
+
+// untrack undoes track and startForwarding, and counts an aborted request.
+func (c *client) untrack() {
+	lifecycle.Requests.Remove(&c.tracked)
+	if c.stop == nil {
+		return
+	}
+	if cause := c.aborted(); cause != nil {
+		c.countAborted(cause)
+	}
+	if c.unwatch != nil {
+		c.unwatch()
+	}
+	c.stop(nil)
+}
+
+// aborted returns why the request was aborted while it was forwarded: ErrClientSlow, ErrDisconnected, ErrShuttingDown or
+// ErrConfigUnloaded of package lifecycle. It returns nil if the request was not aborted.
+func (c *client) aborted() error {
+	if c.writer.Slow() {
+		return lifecycle.ErrClientSlow
+	}
+	cause := context.Cause(c.ctx)
+	for _, known := range []error{lifecycle.ErrDisconnected, lifecycle.ErrShuttingDown, lifecycle.ErrConfigUnloaded} {
+		if errors.Is(cause, known) {
+			return known
+		}
+	}
+	if c.r.Context().Err() != nil {
+		return lifecycle.ErrDisconnected
+	}
+	return nil
+}
+
+// countAborted counts and logs an aborted request.
+func (c *client) countAborted(cause error) {
+	reason := ""
+	switch {
+	case errors.Is(cause, lifecycle.ErrClientSlow):
+		reason = "client_too_slow"
+	case errors.Is(cause, lifecycle.ErrDisconnected):
+		reason = "client_disconnected"
+	case errors.Is(cause, lifecycle.ErrShuttingDown):
+		reason = errShuttingDown.Code
+	default:
+		return // a server stream
+	}
+	abortedRequests.WithLabelValues(c.endpoint.Name, reason).Inc()
+	level := zap.DebugLevel
+	if errors.Is(cause, lifecycle.ErrClientSlow) {
+		level = zap.InfoLevel
+	}
+	line := c.handler.logger.Check(level, "request aborted")
+	if line == nil {
+		return
+	}
+	skipped, due := c.handler.sampler.Allow(reason, c.keyID(), time.Now())
+	if !due {
+		return
+	}
+	line.Write(zap.String("endpoint", c.endpoint.Name), zap.String("reason", reason), zap.String("key", c.keyID()),
+		zap.String("client_ip", c.ip()), zap.String("request_id", c.requestID()), zap.Int("suppressed", skipped))
+}
+
+// setPlaceholders sets the placeholders of the key. Caddy's access log prints {http.auth.user.id} as user_id.
+func (c *client) setPlaceholders(key *keys.Key) {
+	repl, ok := c.r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	if !ok {
+		return
+	}
+	repl.Map(func(name string) (any, bool) {
+		switch name {
+		case "http.auth.user.id", "docsgate.key.id":
+			return key.ID, true
+		case "docsgate.key.name":
+			return key.Name, true
+		case "docsgate.source":
+			return strings.Join(key.Binding.Sources, ","), true
+		}
+		return nil, false
+	})
+}
+
+// requestID returns the ID of the request for error responses and logs: 16 random hexadecimal digits, generated on first use.
+func (c *client) requestID() string {
+	if c.id == "" {
+		var raw [8]byte
+		binary.NativeEndian.PutUint64(raw[:], rand.Uint64()) //nolint:gosec // not a secret
+		c.id = hex.EncodeToString(raw[:])
+	}
+	return c.id
+}
+
+func (c *client) keyID() string {
+	if c.key == nil {
+		return ""
+	}
+	return c.key.ID
+}
+
+func (c *client) ip() string {
+	ip, _ := caddyhttp.GetVar(c.r.Context(), caddyhttp.ClientIPVarKey).(string)
+	return ip
+}

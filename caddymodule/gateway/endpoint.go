@@ -1,0 +1,89 @@
+package gateway
+
+import (
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/docsgate/docsgate/docsgpt"
+	"github.com/docsgate/docsgate/keys"
+)
+
+// endpoint is an endpoint of DocsGPT with its metrics, and with what is special about its group.
+type endpoint struct {
+	*docsgpt.Endpoint
+	group    groupStages
+	allowed  prometheus.Counter
+	duration prometheus.Observer
+
+	// isServerStream says that the response is an MCP stream of server messages, which may be silent for hours. Clients
+	// reconnect when it ends.
+	isServerStream bool
+}
+
+// groupStages are the parts of stages that only the endpoints of one group have. nil: the group has no such part.
+type groupStages struct {
+	// authorize checks the request further. key is nil if the endpoint takes no token.
+	authorize func(c *client, head requestHead, body *requestBody, key *keys.Key) (authorization, *apiError)
+
+	// keylessCredential returns the credential for a request without a key, or "".
+	keylessCredential func(c *client, access authorization) string
+
+	// onHeader handles the header of a response before it is relayed, onBody a complete buffered response.
+	onHeader func(*response)
+	onBody   func(*response)
+}
+
+var groups = map[docsgpt.Group]groupStages{
+	docsgpt.GroupMCP: {authorize: authorizeMCP, onHeader: (*response).onMCPHeader, onBody: (*response).onMCPBody},
+
+	docsgpt.GroupAttachments: uploadStages,
+	docsgpt.GroupSpeech:      uploadStages,
+
+	docsgpt.GroupArtifacts: {onHeader: (*response).setDownloadHeaders},
+}
+
+var uploadStages = groupStages{
+	authorize: authorizeTask, keylessCredential: taskCredential,
+	onBody: (*response).recordUploadIDs,
+}
+
+func newEndpoint(e *docsgpt.Endpoint) *endpoint {
+	return &endpoint{
+		Endpoint: e, group: groups[e.Group],
+		allowed: decisions.WithLabelValues(e.Name, "allowed"), duration: requestSeconds.WithLabelValues(e.Name),
+		isServerStream: e.Group == docsgpt.GroupMCP && e.Method == http.MethodGet,
+	}
+}
+
+// Endpoints of requests whose path is unknown. They exist for the format of the error response and for metrics.
+var (
+	unknownEndpoint = newEndpoint(&docsgpt.Endpoint{Name: "none", Shape: docsgpt.ShapeJSON})
+	oauthEndpoint   = newEndpoint(&docsgpt.Endpoint{Name: "none", Shape: docsgpt.ShapeOAuth})
+)
+
+// oauthRegisterPath is the path of OAuth client registration, which MCP clients request after their key was rejected. They
+// show the error of this request instead of the first one.
+const oauthRegisterPath = "/register"
+
+var errNoOAuth = newError(http.StatusNotFound, "not_found",
+	"There is nothing to sign in to here. Send a valid API key in the header Authorization, as Bearer.")
+
+// match finds the endpoint by the decoded, canonical path. The same path is forwarded. route is nil for an unknown path. The
+// endpoint is never nil.
+func (h *Handler) match(r *http.Request) (route *docsgpt.Route, e *endpoint, apiErr *apiError) {
+	if route = h.routes.Find(r.URL.Path); route == nil {
+		if r.URL.Path == oauthRegisterPath && h.routes.Find("/mcp/") != nil {
+			return nil, oauthEndpoint, errNoOAuth
+		}
+		return nil, unknownEndpoint, errNotFound
+	}
+	if found := route.Endpoint(r.Method); found != nil {
+		return route, h.endpoints[found], nil
+	}
+	e = h.endpoints[route.DefaultEndpoint()]
+	if r.Method != http.MethodOptions {
+		apiErr = errMethodNotAllowed
+	}
+	return route, e, apiErr
+}
