@@ -19,7 +19,7 @@ import (
 // call in this process returns another one.
 func FreePort() (string, error) {
 	for range 1000 {
-		port := strconv.Itoa(12_000 + rand.IntN(20_000))
+		port := strconv.Itoa(12_000 + rand.IntN(20_000)) //nolint:gosec // a port is not a secret
 		if _, given := givenPorts.LoadOrStore(port, true); given {
 			continue
 		}

@@ -15,7 +15,7 @@ import (
 // DefaultConfig is the name of the configuration file that is read from the current directory if no other is named.
 const DefaultConfig = "Caddyfile"
 
-// read returns the configuration as JSON, adapted if necessary, and the name of its file. Both are empty without --config and
+// ReadConfig returns a configuration as JSON, adapted if necessary, and the name of its file. Both are empty without --config and
 // without a Caddyfile in the current directory. It does what Caddy's LoadConfig does, without its log output.
 func ReadConfig(file, adapter string) (config []byte, name string, err error) {
 	name = file

@@ -26,7 +26,7 @@ const (
 // adminPrefix is the path of docsgate's API on Caddy's admin endpoint.
 const adminPrefix = "/docsgate"
 
-// dial connects to Caddy's admin endpoint as Caddy's own commands do.
+// Dial connects to Caddy's admin endpoint as Caddy's own commands do.
 func Dial(ctx context.Context, admin string) (*Client, error) {
 	address, err := caddy.ParseNetworkAddress(admin)
 	if err != nil || address.PortRangeSize() > 1 || address.IsFdNetwork() {

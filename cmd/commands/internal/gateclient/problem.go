@@ -10,7 +10,7 @@ import (
 	"github.com/docsgate/docsgate/cmd/commands/internal/terminal"
 )
 
-// problem is an error response of the API, in the format of RFC 9457.
+// Problem is an error response of the API, in the format of RFC 9457.
 type Problem struct {
 	Title  string `json:"title"`
 	Detail string `json:"detail"`
