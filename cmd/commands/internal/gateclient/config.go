@@ -15,7 +15,7 @@ import (
 // DefaultConfig is the name of the configuration file that is read from the current directory if no other is named.
 const DefaultConfig = "Caddyfile"
 
-// ReadConfig returns a configuration as JSON, adapted if necessary, and the name of its file. Both are empty without --config and
+// ReadConfig returns the configuration as JSON, adapted if necessary, and the name of its file. Both are empty without --config and
 // without a Caddyfile in the current directory. It does what Caddy's LoadConfig does, without its log output.
 func ReadConfig(file, adapter string) (config []byte, name string, err error) {
 	name = file
@@ -36,17 +36,17 @@ func ReadConfig(file, adapter string) (config []byte, name string, err error) {
 	}
 	if adapter == "" {
 		if !json.Valid(config) {
-			return nil, "", fmt.Errorf("the configuration %s is not JSON: name its config adapter with --adapter", file)
+			return nil, "", fmt.Errorf("the configuration %s is not JSON: name its config adapter with --adapter", name)
 		}
-		return config, file, nil
+		return config, name, nil
 	}
 	configAdapter := caddyconfig.GetAdapter(adapter)
 	if configAdapter == nil {
 		return nil, "", fmt.Errorf("unrecognized config adapter %q", adapter)
 	}
-	adapted, _, err := configAdapter.Adapt(config, map[string]any{"filename": file})
+	adapted, _, err := configAdapter.Adapt(config, map[string]any{"filename": name})
 	if err != nil {
-		return nil, "", fmt.Errorf("adapting the configuration %s: %w", file, err)
+		return nil, "", fmt.Errorf("adapting the configuration %s: %w", name, err)
 	}
-	return adapted, file, nil
+	return adapted, name, nil
 }
