@@ -1,149 +1,16 @@
 package caddymodule_test
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
 
-	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
-	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-
 	"github.com/docsgate/docsgate/caddymodule"
 )
-
-// holding is an upstream that answers questions with the word "hold" in them only when it is told to, and all others at
-// once.
-type holding struct {
-	*httptest.Server
-	finish chan struct{} // one for each held request
-}
-
-func hold(t *testing.T, g *gate) *holding {
-	h := &holding{finish: make(chan struct{})}
-	h.Server = httptest.NewServer(h)
-	t.Cleanup(h.Close)
-	t.Cleanup(h.CloseClientConnections)
-	g.address = strings.TrimPrefix(h.URL, "http://")
-	return h
-}
-
-func (h *holding) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	body, _ := io.ReadAll(r.Body)
-	held := strings.Contains(string(body), "hold")
-	stream := r.URL.Path == "/stream"
-	if stream {
-		w.Header().Set("Content-Type", "text/event-stream")
-		fmt.Fprint(w, "data: {\"type\": \"answer\", \"answer\": \"begun\"}\n\n")
-		_ = http.NewResponseController(w).Flush()
-	} else {
-		w.Header().Set("Content-Type", "application/json")
-	}
-	if held {
-		select {
-		case <-h.finish:
-		case <-r.Context().Done():
-			return
-		}
-	}
-	switch {
-	case stream:
-		fmt.Fprint(w, "data: {\"type\": \"end\"}\n\n")
-	case strings.HasPrefix(r.URL.Path, "/api/sources/"):
-		fmt.Fprint(w, `{"chunks":[]}`)
-	case r.URL.Path == "/api/search":
-		fmt.Fprint(w, `[]`)
-	default:
-		fmt.Fprint(w, `{"answer":"done","object":"list","data":[]}`)
-	}
-}
-
-// asking is a request that is under way.
-type asking struct {
-	cancel context.CancelFunc
-	done   chan reply // gets the response when it was read whole
-}
-
-// question sends a question and returns when its stream has begun, or, on other paths, when the upstream has the request
-// counted.
-func (g *gate) question(url, path, token, question string) *asking {
-	g.t.Helper()
-	ctx, cancel := context.WithCancel(g.t.Context())
-	body := fmt.Sprintf(`{"question":%q,"api_key":%q}`, question, token)
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, url+path, strings.NewReader(body))
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	r.Header.Set("Content-Type", "application/json")
-	a := &asking{cancel: cancel, done: make(chan reply, 1)}
-	g.t.Cleanup(cancel)
-	begun := make(chan error, 1)
-	go func() {
-		resp, err := http.DefaultTransport.RoundTrip(r)
-		if err != nil {
-			begun <- err
-			return
-		}
-		defer resp.Body.Close()
-		in := bufio.NewReader(resp.Body)
-		_, err = in.Peek(1)
-		if err == nil && resp.StatusCode != http.StatusOK {
-			err = fmt.Errorf("status %d", resp.StatusCode)
-		}
-		begun <- err
-		text, _ := io.ReadAll(in)
-		a.done <- reply{resp.StatusCode, resp.Header, string(text)}
-	}()
-	if path == "/stream" {
-		if err := <-begun; err != nil {
-			g.t.Fatalf("a stream did not begin: %v", err)
-		}
-	}
-	return a
-}
-
-// inFlight is what the gate counts at its upstream.
-func (g *gate) inFlight(class string, own bool) int {
-	upstream := ""
-	if own {
-		upstream = "http://" + g.address
-	}
-	return caddymodule.InFlight(upstream)[class].InFlight
-}
-
-// holdingWays runs a test with each way of forwarding to an upstream that holds requests.
-func holdingWays(t *testing.T, options string, test func(t *testing.T, g *gate, h *holding, own bool)) {
-	t.Helper()
-	for name, site := range ways {
-		t.Run(name, func(t *testing.T) {
-			g := prepare(t)
-			h := hold(t, g)
-			g.start(fmt.Sprintf(site, g.address, options))
-			own := strings.HasPrefix(name, "own")
-			test(t, g, h, own)
-			until(t, "nothing is in flight", func() bool { return len(caddymodule.InFlight(map[bool]string{true: h.URL}[own])) == 0 })
-		})
-	}
-}
-
-// checkBusy checks a rejection because of the limits, on an endpoint whose clients read the shape of that path.
-func checkBusy(t *testing.T, path string, r reply, status int, code string) {
-	t.Helper()
-	if r.status != status || r.header.Get("Retry-After") != "5" {
-		t.Errorf("%s: status %d, want %d, Retry-After %q", path, r.status, status, r.header.Get("Retry-After"))
-	}
-	checkShape(t, path, r, code)
-	noSecrets(t, "the rejection", r.body)
-}
 
 // Each key has its share, all have theirs together, and what is short or another key's is served all the same.
 func TestInFlightLimits(t *testing.T) {
@@ -373,84 +240,6 @@ func TestInFlightSurvivesReloads(t *testing.T) {
 				}
 			}
 			until(t, "there is room again", func() bool { return g.ask("/stream", tokenAgent, "q", "").status == http.StatusOK })
-		})
-	}
-}
-
-// breaking is a next handler that fails as its text says.
-type breaking struct {
-	How string `json:"how,omitempty"`
-}
-
-func (breaking) CaddyModule() caddy.ModuleInfo {
-	return caddy.ModuleInfo{ID: "http.handlers.test_breaking", New: func() caddy.Module { return new(breaking) }}
-}
-
-func (b breaking) ServeHTTP(w http.ResponseWriter, _ *http.Request, _ caddyhttp.Handler) error {
-	switch b.How {
-	case "panic":
-		panic("a bug")
-	case "abort":
-		panic(http.ErrAbortHandler)
-	case "late":
-		w.Header().Set("Content-Type", "text/event-stream")
-		_, _ = w.Write([]byte("data: {\"type\": \"answer\", \"answer\": \"begun\"}\n\n"))
-		panic("a bug")
-	case "error":
-		return caddyhttp.Error(http.StatusBadGateway, errors.New("broken"))
-	default:
-		return nil
-	}
-}
-
-func (b *breaking) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	d.Next()
-	if !d.AllArgs(&b.How) {
-		return d.ArgErr()
-	}
-	return nil
-}
-
-func init() {
-	caddy.RegisterModule(breaking{})
-	httpcaddyfile.RegisterHandlerDirective("test_breaking", func(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
-		b := new(breaking)
-		return b, b.UnmarshalCaddyfile(h.Dispenser)
-	})
-	httpcaddyfile.RegisterDirectiveOrder("test_breaking", httpcaddyfile.After, "reverse_proxy")
-}
-
-// A next handler that breaks in any way leaves nothing in flight, and no stream open.
-func TestInFlightHandlerPanic(t *testing.T) {
-	for _, how := range []string{"panic", "abort", "late", "error", "nothing"} {
-		t.Run(how, func(t *testing.T) {
-			g := prepare(t)
-			g.start("docsgate {\nmax_in_flight 1\n}\ntest_breaking " + how + "\n")
-			for _, path := range []string{"/stream", "/api/answer", "/api/search"} {
-				token := tokenAgent
-				if path == "/api/search" {
-					token = tokenMany
-				}
-				body := fmt.Sprintf(`{"question":"q","api_key":%q}`, token)
-				for range 3 {
-					r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, g.urls[0]+path, strings.NewReader(body))
-					if err != nil {
-						t.Fatal(err)
-					}
-					r.Header.Set("Content-Type", "application/json")
-					if resp, err := http.DefaultTransport.RoundTrip(r); err == nil {
-						_, _ = io.Copy(io.Discard, resp.Body)
-						resp.Body.Close()
-						if resp.StatusCode == http.StatusTooManyRequests {
-							t.Fatalf("%s: status %d", path, resp.StatusCode)
-						}
-					}
-					until(t, "nothing is in flight", func() bool { return len(caddymodule.InFlight("")) == 0 })
-				}
-			}
-			if n := g.metric("caddy_docsgate_streams_in_flight "); n != "0" {
-				t.Errorf("open streams: %s", n)
-			}
 		})
 	}
 }
