@@ -52,6 +52,7 @@ type Relay uint8
 const (
 	RelayVerbatim Relay = iota // unchanged
 	RelayEvents                // as complete "data:" events, since published widgets cannot read anything else
+	RelayChunks                // unchanged, but the first chunk of a completion gets a role, which OpenAI's SDKs need
 )
 
 // Class is how long, and what, a request occupies in DocsGPT.
@@ -67,7 +68,7 @@ const (
 // Endpoint is a path and method of DocsGPT that the gate serves, as one version has it. It is read-only.
 type Endpoint struct {
 	Name   string // one of a closed set, for metrics and logs: "stream", "answer", ...
-	Path   string // canonical; the segments {uuid} and {number} match any UUID and number
+	Path   string // canonical; the segments {uuid} and {number} match any UUID and number, {id} any text
 	Method string
 	Group  Group
 	Token  TokenLocation
@@ -82,6 +83,10 @@ type Endpoint struct {
 	// AgentQuery and AgentBearer report that DocsGPT takes the agent's key in the query, or in the header Authorization,
 	// although clients put their token elsewhere.
 	AgentQuery, AgentBearer bool
+
+	// ItemOf is the path of a list at DocsGPT, if the response is the item of that list that the last segment of the
+	// client's path names. DocsGPT itself serves only the list.
+	ItemOf string
 
 	// Download reports that the response is a file of any type.
 	Download bool
@@ -146,18 +151,7 @@ func (v *Version) endpoints() []Endpoint {
 		feedback.Fields = openFeedbackFields
 	}
 	list = append(list, feedback)
-	if v.OpenAI {
-		list = append(list, Endpoint{
-			Name: "completions", Path: "/v1/chat/completions", Method: http.MethodPost, Group: GroupOpenAI, Body: BodyJSON,
-			Class: ClassAnswer, Token: TokenBearer, Shape: ShapeOpenAI, Fields: completionFields, Agents: true, UnsupportedMessage: needsAgent,
-		})
-	}
-	if v.Models {
-		list = append(list, Endpoint{
-			Name: "models", Path: "/v1/models", Method: http.MethodGet, Group: GroupOpenAI,
-			Token: TokenBearer, Shape: ShapeOpenAI, Agents: true, UnsupportedMessage: needsAgent,
-		})
-	}
+	list = append(list, v.openAIEndpoints()...)
 	list = append(list, v.mcpEndpoints()...)
 	list = append(list, v.attachmentEndpoints()...)
 	list = append(list, v.artifactEndpoints()...)

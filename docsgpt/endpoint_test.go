@@ -112,15 +112,15 @@ func TestVersions(t *testing.T) {
 			"answer store_attachment stream stt stt_live_chunk stt_live_finish stt_live_start tts",
 		},
 		"0.17": {
-			"answer completions feedback health mcp mcp_end mcp_stream models search store_attachment stream stt stt_live_chunk stt_live_finish stt_live_start task_status tts",
+			"answer completions feedback health mcp mcp_end mcp_stream model models search store_attachment stream stt stt_live_chunk stt_live_finish stt_live_start task_status tts",
 			"answer store_attachment stream stt stt_live_chunk stt_live_finish stt_live_start tts",
 		},
 		"0.19": {
-			"answer artifact artifact_download artifact_version artifacts completions feedback health mcp mcp_end mcp_stream models search store_attachment stream stt stt_live_chunk stt_live_finish stt_live_start task_status tts",
+			"answer artifact artifact_download artifact_version artifacts completions feedback health mcp mcp_end mcp_stream model models search store_attachment stream stt stt_live_chunk stt_live_finish stt_live_start task_status tts",
 			"answer search store_attachment stream stt stt_live_chunk stt_live_finish stt_live_start tts",
 		},
 		"1.1": {
-			"answer artifact artifact_download artifact_version artifacts completions feedback health mcp mcp_end mcp_stream models search store_attachment stream stt stt_live_chunk stt_live_finish stt_live_start task_status tts",
+			"answer artifact artifact_download artifact_version artifacts completions feedback health mcp mcp_end mcp_stream model models search store_attachment stream stt stt_live_chunk stt_live_finish stt_live_start task_status tts",
 			"answer search store_attachment stream",
 		},
 	}

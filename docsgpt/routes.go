@@ -10,6 +10,7 @@ import (
 // Route is a path that the gate serves, with the endpoint of each method. It is read-only.
 type Route struct {
 	Path      string // canonical; the path that is forwarded
+	Item      string // of a list at Path, which the client requests (see Endpoint.ItemOf); usually empty
 	endpoints []*Endpoint
 }
 
@@ -115,14 +116,13 @@ func GroupList() string {
 }
 
 // Find returns the route that DocsGPT would serve for a decoded URL path, or nil. Like DocsGPT, it treats repeated
-// leading slashes as one: a widget whose host ends in a slash requests "//stream". Any other path that is not canonical
-// does not match.
+// leading slashes as one: a widget whose host ends in a slash requests "//stream". Below /v1 it treats all repeated slashes as
+// one, where DocsGPT redirects: an SDK whose base URL ends in a slash requests "/v1//models". Any other path that is not
+// canonical does not match.
 func (r *Routes) Find(path string) *Route {
-	if path == "" || path[0] != '/' {
+	path = cleanPath(path)
+	if path == "" {
 		return nil
-	}
-	for len(path) > 1 && path[1] == '/' {
-		path = path[1:]
 	}
 	if canonical, ok := aliases[path]; ok {
 		path = canonical
@@ -131,11 +131,30 @@ func (r *Routes) Find(path string) *Route {
 		return route
 	}
 	for _, route := range r.patterns {
-		if matches(route.Path, path) {
-			return &Route{Path: path, endpoints: route.endpoints}
+		if !matches(route.Path, path) {
+			continue
 		}
+		found := &Route{Path: path, endpoints: route.endpoints}
+		if list := route.DefaultEndpoint().ItemOf; list != "" {
+			found.Path, found.Item = list, path[strings.LastIndexByte(path, '/')+1:]
+		}
+		return found
 	}
 	return nil
+}
+
+// cleanPath removes the repeated slashes that [Routes.Find] ignores. It returns "" if the path does not begin with a slash.
+func cleanPath(path string) string {
+	if path == "" || path[0] != '/' {
+		return ""
+	}
+	for len(path) > 1 && path[1] == '/' {
+		path = path[1:]
+	}
+	for isOpenAIPath(path) && strings.Contains(path, "//") {
+		path = strings.ReplaceAll(path, "//", "/")
+	}
+	return path
 }
 
 // matches reports whether the path matches the pattern.
@@ -148,6 +167,8 @@ func matches(pattern, path string) bool {
 		switch want {
 		case "{uuid}":
 			ok = isUUID(got)
+		case "{id}":
+			ok = got != ""
 		case "{number}":
 			ok = isDigits(got) && len(got) <= 9
 		}

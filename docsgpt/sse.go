@@ -32,6 +32,9 @@ type SSEFilter struct {
 	// show an error only if there is no text. After some text, readers would believe that it is complete.
 	Interrupted []byte
 
+	// AddRole adds the role to the first chunk of a completion in a Verbatim stream, unless it has one.
+	AddRole bool
+
 	// OnEvent is called with each complete event of a Verbatim stream and returns the event to send instead, usually
 	// the same one. It may be nil.
 	OnEvent func(event []byte) []byte
@@ -158,6 +161,11 @@ func (f *SSEFilter) appendEvent(out, event []byte) []byte {
 			if f.toolCall = findToolCallInEvent(event); f.toolCall != nil {
 				return out
 			}
+		}
+		if f.AddRole {
+			var done bool
+			event, done = addRole(event)
+			f.AddRole = !done
 		}
 		if f.OnEvent != nil {
 			event = f.OnEvent(event)

@@ -1,6 +1,10 @@
 package gateway
 
-import "net/http"
+import (
+	"net/http"
+
+	"github.com/docsgate/docsgate/docsgpt"
+)
 
 // CORS headers. Access is controlled by keys, so every origin is allowed. Preflight requests cannot have a key, and browsers
 // send one before each question of a widget, so the gate responds to them itself.
@@ -29,4 +33,13 @@ func serveOptions(w http.ResponseWriter, r *http.Request, allow string) {
 		h["Access-Control-Max-Age"] = corsMaxAge
 	}
 	w.WriteHeader(http.StatusNoContent)
+}
+
+// anyMethod lists the methods of preflights for paths that are not served.
+const anyMethod = "GET, POST, PUT, PATCH, DELETE, OPTIONS"
+
+// isOpenAIPreflight reports whether a request for an unknown path is the preflight of an OpenAI client in a page. The page can
+// read the error, which says what is served, only if the preflight succeeds.
+func isOpenAIPreflight(r *http.Request, e *endpoint) bool {
+	return r.Method == http.MethodOptions && e.Shape == docsgpt.ShapeOpenAI && r.Header.Get("Access-Control-Request-Method") != ""
 }

@@ -29,12 +29,15 @@ type groupStages struct {
 	// keylessCredential returns the credential for a request without a key, or "".
 	keylessCredential func(c *client, access authorization) string
 
-	// onHeader handles the header of a response before it is relayed, onBody a complete buffered response.
+	// onHeader handles the header of a response before it is relayed, onBody a complete buffered response. An error of onBody
+	// is sent in place of the response.
 	onHeader func(*response)
-	onBody   func(*response)
+	onBody   func(*response) *docsgpt.Error
 }
 
 var groups = map[docsgpt.Group]groupStages{
+	docsgpt.GroupOpenAI: {onBody: (*response).selectModel},
+
 	docsgpt.GroupMCP: {authorize: authorizeMCP, onHeader: (*response).onMCPHeader, onBody: (*response).onMCPBody},
 
 	docsgpt.GroupAttachments: uploadStages,
@@ -56,27 +59,22 @@ func newEndpoint(e *docsgpt.Endpoint) *endpoint {
 	}
 }
 
-// Endpoints of requests whose path is unknown. They exist for the format of the error response and for metrics.
-var (
-	unknownEndpoint = newEndpoint(&docsgpt.Endpoint{Name: "none", Shape: docsgpt.ShapeJSON})
-	oauthEndpoint   = newEndpoint(&docsgpt.Endpoint{Name: "none", Shape: docsgpt.ShapeOAuth})
-)
+// unknownEndpoints are the endpoints of requests whose path is unknown, by the format of the error response. They exist for
+// that format and for metrics.
+var unknownEndpoints = map[docsgpt.ErrorFormat]*endpoint{}
 
-// oauthRegisterPath is the path of OAuth client registration, which MCP clients request after their key was rejected. They
-// show the error of this request instead of the first one.
-const oauthRegisterPath = "/register"
-
-var errNoOAuth = newError(http.StatusNotFound, "not_found",
-	"There is nothing to sign in to here. Send a valid API key in the header Authorization, as Bearer.")
+func init() {
+	for _, format := range []docsgpt.ErrorFormat{docsgpt.ShapeJSON, docsgpt.ShapeOpenAI, docsgpt.ShapeOAuth} {
+		unknownEndpoints[format] = newEndpoint(&docsgpt.Endpoint{Name: "none", Shape: format})
+	}
+}
 
 // match finds the endpoint by the decoded, canonical path. The same path is forwarded. route is nil for an unknown path. The
 // endpoint is never nil.
 func (h *Handler) match(r *http.Request) (route *docsgpt.Route, e *endpoint, apiErr *apiError) {
 	if route = h.routes.Find(r.URL.Path); route == nil {
-		if r.URL.Path == oauthRegisterPath && h.routes.Find("/mcp/") != nil {
-			return nil, oauthEndpoint, errNoOAuth
-		}
-		return nil, unknownEndpoint, errNotFound
+		format, notFound := h.routes.NotFound(r.URL.Path)
+		return nil, unknownEndpoints[format], &apiError{Error: *notFound}
 	}
 	if found := route.Endpoint(r.Method); found != nil {
 		return route, h.endpoints[found], nil

@@ -20,7 +20,6 @@ func newError(status int, code, message string) *apiError {
 }
 
 var (
-	errNotFound         = newError(http.StatusNotFound, "not_found", "There is nothing here.")
 	errMethodNotAllowed = newError(http.StatusMethodNotAllowed, "method_not_allowed", "This method is not allowed here.")
 	errNotJSON          = newError(http.StatusUnsupportedMediaType, "not_json",
 		"Send the request as JSON, with Content-Type application/json and no Content-Encoding.")

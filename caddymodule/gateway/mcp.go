@@ -59,12 +59,13 @@ func (res *response) onMCPHeader() {
 }
 
 // onMCPBody translates a buffered response to an MCP client.
-func (res *response) onMCPBody() {
+func (res *response) onMCPBody() *docsgpt.Error {
 	if res.call.ID != nil {
 		var apiErr *docsgpt.Error
 		apiErr, res.out = docsgpt.TranslateMessage(res.out)
 		res.handleMCPError(apiErr)
 	}
+	return nil
 }
 
 // handleMCPError logs an error that DocsGPT returned as a JSON-RPC message; nil: there is none.

@@ -53,13 +53,16 @@ func (res *response) recordOwnership(kind ownership.Kind, id string) {
 
 func (res *response) ownership() *ownership.Index { return res.client.handler.app.State().Ownership }
 
-// recordCreatedIDs records the owner of everything that DocsGPT created according to a buffered response. It runs before the
-// response is written, so that the client's next request finds it.
-func (res *response) recordCreatedIDs() {
+// inspectBody runs the group's part for a buffered response, and records the owner of everything that DocsGPT created according
+// to it. It runs before the response is written, so that the client's next request finds it. An error is sent in its place.
+func (res *response) inspectBody() *docsgpt.Error {
 	if onBody := res.client.endpoint.group.onBody; onBody != nil {
-		onBody(res)
+		if r := onBody(res); r != nil {
+			return r
+		}
 	}
 	if res.client.endpoint.CreatesConversation {
 		res.recordOwnership(ownership.Conversation, docsgpt.ConversationOf(res.out))
 	}
+	return nil
 }

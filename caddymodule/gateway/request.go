@@ -32,6 +32,9 @@ func (x *gatewayRequest) serve(next caddyhttp.Handler) {
 	defer x.body.release()
 	addCORS(c.w.Header())
 	switch {
+	case route == nil && isOpenAIPreflight(c.r, e):
+		serveOptions(c.w, c.r, anyMethod)
+		return
 	case apiErr != nil:
 		if route != nil {
 			c.w.Header().Set("Allow", route.Methods())
@@ -115,6 +118,7 @@ func (x *gatewayRequest) forward(up *upstreamRequest, auth authentication, acces
 	}
 	res := &x.writer.response
 	res.client, res.slot, res.key, res.authorization = c, &x.slot, auth.key, access
+	res.item = up.item
 	res.rejectTools = h.rejectsTools(c.endpoint, auth.key)
 	if h.upstream == nil {
 		x.serveNext(up, next)

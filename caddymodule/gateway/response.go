@@ -21,6 +21,7 @@ type response struct {
 	key           *keys.Key // nil if the endpoint takes no token
 	authorization           // of the request
 	rejectTools   bool      // a tool call is an error
+	item          string    // of the list that DocsGPT responds with; "": the whole response
 
 	mode   relayMode
 	status int
@@ -81,6 +82,7 @@ func (res *response) writeHeader(status int, header http.Header) error {
 			res.filter.Interrupted = interruptedEvent
 		} else {
 			res.filter.Verbatim = true
+			res.filter.AddRole = res.client.endpoint.Relay == docsgpt.RelayChunks
 		}
 		return res.beginStream()
 	default:
@@ -126,7 +128,7 @@ func (res *response) onChunk(p []byte) error {
 		res.noteConversation()
 		return res.writeAndFlush(res.out)
 	case modeBuffered:
-		mustRead := res.isTaskStatus() || res.call.ID != nil || res.rejectTools
+		mustRead := res.isTaskStatus() || res.call.ID != nil || res.item != "" || res.rejectTools
 		if size := len(res.out) + len(p); size <= maxBufferedBody || mustRead && size <= maxInspectedBody {
 			res.out = append(res.out, p...)
 			return nil
@@ -214,7 +216,10 @@ func (res *response) close(err error) {
 			res.writeUpstreamError(errorFor(err), err)
 			return
 		}
-		res.recordCreatedIDs()
+		if r := res.inspectBody(); r != nil {
+			res.client.writeErrorResponse(r)
+			return
+		}
 		docsgpt.CopyResponseHeaders(res.client.w.Header(), res.header, res.client.endpoint.Endpoint)
 		res.client.w.Header()["Content-Length"] = []string{strconv.Itoa(len(res.out))}
 		res.client.w.WriteHeader(res.status)

@@ -16,6 +16,7 @@ type upstreamRequest struct {
 	header      http.Header
 	body        upstream.Body // nil: none
 	sources     []string      // nil, or the sources to search one by one
+	item        string        // not sent: the client gets this item of the list that DocsGPT responds with; "": all of it
 }
 
 // rewrite builds the upstream request: the allowed headers and fields, and the binding of the key with its credential. key is
@@ -24,7 +25,7 @@ func (c *client) rewrite(route *docsgpt.Route, head *requestHead, body *requestB
 	access authorization,
 ) (upstreamRequest, *apiError) {
 	e := c.endpoint
-	up := upstreamRequest{method: e.Method, path: route.Path, header: make(http.Header, 12)}
+	up := upstreamRequest{method: e.Method, path: route.Path, item: route.Item, header: make(http.Header, 12)}
 	docsgpt.CopyRequestHeaders(up.header, c.r.Header, e.Endpoint)
 	copyTrustedForwarded(up.header, c.r)
 	up.header["Accept-Encoding"] = identity

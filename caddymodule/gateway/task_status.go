@@ -51,7 +51,7 @@ func (res *response) isTaskStatus() bool {
 
 // recordUploadIDs records the owner of tasks, attachments and transcriptions in a buffered response. Attachments that a task
 // creates belong to the owner of the task.
-func (res *response) recordUploadIDs() {
+func (res *response) recordUploadIDs() *docsgpt.Error {
 	created, index := docsgpt.ParseCreatedIDs(res.out), res.ownership()
 	if res.isTaskStatus() {
 		res.out = docsgpt.RedactTask(res.out)
@@ -60,7 +60,7 @@ func (res *response) recordUploadIDs() {
 				index.Assign(owner, ownership.Attachment, id)
 			}
 		}
-		return
+		return nil
 	}
 	for _, id := range created.Tasks {
 		res.recordOwnership(ownership.Task, id)
@@ -74,4 +74,5 @@ func (res *response) recordUploadIDs() {
 	for _, id := range created.Sessions {
 		res.recordOwnership(liveSession, id)
 	}
+	return nil
 }

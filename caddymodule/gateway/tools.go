@@ -19,7 +19,7 @@ func (h *Handler) rejectsTools(e *endpoint, key *keys.Key) bool {
 //
 // DocsGPT finishes and stores an answer whose client has disconnected, including the output of tools, and shows it to the
 // model with the next question in that conversation. So where tool calls are rejected, the key loses its conversation here
-// and gets it back from noteConversation or recordCreatedIDs when the response was relayed to its end.
+// and gets it back from noteConversation or inspectBody when the response was relayed to its end.
 func (h *Handler) continuesConversation(e *endpoint, body *docsgpt.Body, key *keys.Key) bool {
 	id := body.Conversation()
 	if !h.rejectsTools(e, key) {

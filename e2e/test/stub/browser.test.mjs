@@ -107,6 +107,17 @@ describe('a script in a page', () => {
       assertHumanReadable(JSON.parse(rejected.text).error.message);
     });
 
+    scenario('a page can read why a path below /v1 is not served: the preflight succeeds', async () => {
+      const page = await testbed.open();
+      for (const path of ['/v1/responses', '/v1/embeddings', '/v1//responses']) {
+        const rejected = await post(page, url(path), { input: QUESTION }, { Authorization: `Bearer ${testbed.keys.tokens.agent}` });
+        assert.equal(rejected.status, 404, rejected.text);
+        const { error } = JSON.parse(rejected.text);
+        assert.equal(error.code, 'not_found');
+        assert.match(error.message, /^[A-Z].* POST \/v1\/chat\/completions/);
+      }
+    });
+
     scenario('unknown paths get a 404 that a page can read', async () => {
       const page = await testbed.open();
       await testbed.stub.reset();

@@ -1,7 +1,10 @@
-// The OpenAI SDK through the gate.
+// OpenAI clients through the gate: the OpenAI SDK, and the AI SDK and LangChain, which are built for several APIs of OpenAI.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { createOpenAI } from '@ai-sdk/openai';
+import { ChatOpenAI } from '@langchain/openai';
+import { APICallError, generateText, streamText } from 'ai';
 import OpenAI from 'openai';
 import { assertFromHandbook, assertHumanReadable } from '../../lib/assertions.mjs';
 import { PROXY_MODES } from '../../lib/gate.mjs';
@@ -39,6 +42,29 @@ describe('openai SDK', () => {
       assertFromHandbook(pieces.join(''), testbed.keys);
     });
 
+    scenario("the SDK's stream helper builds the whole message", async () => {
+      const stream = client().chat.completions.stream(ask(`${QUESTION} [[words=20]]`));
+      const { message, finish_reason: finished } = (await stream.finalChatCompletion()).choices[0];
+      assert.equal(message.role, 'assistant');
+      assert.equal(finished, 'stop');
+      assertFromHandbook(message.content, testbed.keys);
+    });
+
+    scenario('text parts with the extra fields of SDKs are accepted', async () => {
+      const completion = await client().chat.completions.create({
+        ...ask([{ type: 'text', text: QUESTION, cache_control: { type: 'ephemeral' } }, { type: 'text', text: 'Now.', id: 'p2' }]),
+      });
+      assertFromHandbook(completion.choices[0].message.content, testbed.keys);
+    });
+
+    scenario('a NUL character and a number as a string are BadRequestErrors that name the field', async () => {
+      for (const [name, extra] of [['messages', ask('from a \0 PDF')], ['temperature', { temperature: '0.7' }]]) {
+        const error = await failure(() => client().chat.completions.create({ ...ask(QUESTION), ...extra }));
+        assert.ok(error instanceof OpenAI.BadRequestError, `${error.constructor.name}: ${error.message}`);
+        assert.match(error.message, new RegExp(`the field "${name}"`));
+      }
+    });
+
     scenario('keepalive comments in a stream are ignored', async () => {
       let text = '';
       const stream = await client().chat.completions.create({ ...ask('[[keepalive]] [[gap=0.5]]'), stream: true });
@@ -74,6 +100,45 @@ describe('openai SDK', () => {
       const models = [];
       for await (const model of client().models.list()) models.push(model.id);
       assert.ok(models.length > 0);
+      assert.equal((await client().models.retrieve(models[0])).id, models[0]);
+      const error = await failure(() => client().models.retrieve('gpt-4o'));
+      assert.ok(error instanceof OpenAI.NotFoundError, `${error.constructor.name}: ${error.message}`);
+      assert.equal(error.code, 'model_not_found');
+    });
+
+    // The setting that the message names, for each client: it must exist and work.
+    const fix = /Chat Completions: openai\.chat\(\.\.\.\) in the AI SDK, useResponsesApi: false in LangChain/;
+
+    scenario('the Responses API is a NotFoundError that says what to use', async () => {
+      const error = await failure(() => client().responses.create({ model: 'docsgpt', input: QUESTION }));
+      assert.ok(error instanceof OpenAI.NotFoundError, `${error.constructor.name}: ${error.message}`);
+      assert.match(error.message, fix);
+      assert.match(error.message, /POST \/v1\/chat\/completions/);
+    });
+
+    scenario('AI SDK: openai(...) fails with a message that names openai.chat(...), which works', async () => {
+      const openai = createOpenAI({ baseURL: `${testbed.gate.url(mode)}/v1/`, apiKey: testbed.keys.tokens.agent });
+      const error = await failure(() => generateText({ model: openai('docsgpt'), prompt: QUESTION, maxRetries: 0 }));
+      assert.ok(APICallError.isInstance(error), `${error.constructor.name}: ${error.message}`);
+      assert.equal(error.statusCode, 404);
+      assert.match(error.message, fix);
+
+      assertFromHandbook((await generateText({ model: openai.chat('docsgpt'), prompt: QUESTION })).text, testbed.keys);
+      assertFromHandbook(await streamText({ model: openai.chat('docsgpt'), prompt: QUESTION }).text, testbed.keys);
+    });
+
+    scenario('LangChain: useResponsesApi fails with a message, and without it all works', async () => {
+      const chat = (options) => new ChatOpenAI({
+        model: 'docsgpt', apiKey: testbed.keys.tokens.agent, maxRetries: 0,
+        configuration: { baseURL: `${testbed.gate.url(mode)}/v1` }, ...options,
+      });
+      for (const options of [{ useResponsesApi: true }, { useResponsesApi: false, model: 'gpt-5.5-pro' }]) {
+        assert.match((await failure(() => chat(options).invoke(QUESTION))).message, fix);
+      }
+      assertFromHandbook((await chat({ useResponsesApi: false }).invoke(QUESTION)).content, testbed.keys);
+      let text = '';
+      for await (const chunk of await chat({ useResponsesApi: false }).stream(QUESTION)) text += chunk.content;
+      assertFromHandbook(text, testbed.keys);
     });
 
     for (const token of ['unknown', 'expired', 'disabled']) {
