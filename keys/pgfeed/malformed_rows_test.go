@@ -52,7 +52,7 @@ func TestOddRows(t *testing.T) {
 		},
 		{
 			"a name with control characters", `UPDATE agents SET name = E'a\x1b[31m\n\u202eb'` + where,
-			func(odd keys.Key) bool { return odd.Name == "a[31m b" },
+			func(odd keys.Key) bool { return odd.Name == "a [31m b" },
 		},
 		{
 			"nothing but a key", "ALTER TABLE agents ALTER name DROP NOT NULL, ALTER user_id DROP NOT NULL, ALTER status DROP NOT NULL, ALTER " +
