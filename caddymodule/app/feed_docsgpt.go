@@ -18,6 +18,7 @@ import (
 	"github.com/docsgate/docsgate/caddymodule/caddyfileutil"
 	"github.com/docsgate/docsgate/caddymodule/placeholder"
 	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/keys/dbfeed"
 	"github.com/docsgate/docsgate/keys/docsgptkeys"
 	"github.com/docsgate/docsgate/keys/mongofeed"
 	"github.com/docsgate/docsgate/keys/pgfeed"
@@ -217,23 +218,22 @@ func (f *DocsGPTFeed) warn(feed keys.Feed) {
 
 // open creates the feed for the kind of database in the URI.
 func (f *DocsGPTFeed) open(uri keys.Secret) (keys.Feed, error) {
-	filter := docsgptkeys.Filter{Owners: f.Owners, IDs: f.AgentIDs, OnlyPublished: f.OnlyPublished, IncludeShared: f.IncludeShared, Excluded: f.ExcludedKeys}
+	options := dbfeed.Options{
+		URI: uri, InsecurePlaintext: f.InsecurePlaintext, SnapshotPath: f.snapshotPath(uri), OnWarning: f.logNotice,
+		Filter: docsgptkeys.Filter{
+			Owners: f.Owners, IDs: f.AgentIDs, OnlyPublished: f.OnlyPublished, IncludeShared: f.IncludeShared, Excluded: f.ExcludedKeys,
+		},
+		PollInterval: time.Duration(f.PollInterval), MaxStale: time.Duration(f.MaxStale),
+	}
 	scheme, _, _ := strings.Cut(uri.Reveal(), ":")
 	switch strings.ToLower(scheme) {
 	case "mongodb", "mongodb+srv":
-		return mongofeed.New(mongofeed.Options{
-			URI: uri, Filter: filter, SnapshotPath: f.snapshotPath(uri), Database: f.Database, Collection: f.Collection,
-			InsecurePlaintext: f.InsecurePlaintext,
-			PollInterval:      time.Duration(f.PollInterval), MaxStale: time.Duration(f.MaxStale), OnWarning: f.logNotice,
-		})
+		return mongofeed.New(mongofeed.Options{Options: options, Database: f.Database, Collection: f.Collection})
 	case "postgres", "postgresql", "postgresql+psycopg", "postgresql+psycopg2":
 		if f.Database != "" || f.Collection != "" {
 			return nil, errors.New("database and collection need MongoDB; for PostgreSQL the database is in the URI")
 		}
-		return pgfeed.New(pgfeed.Options{
-			URI: uri, Filter: filter, SnapshotPath: f.snapshotPath(uri), InsecurePlaintext: f.InsecurePlaintext,
-			PollInterval: time.Duration(f.PollInterval), MaxStale: time.Duration(f.MaxStale), OnWarning: f.logNotice,
-		})
+		return pgfeed.New(options)
 	default:
 		return nil, errors.New("the URI must begin with postgres:// or mongodb://")
 	}

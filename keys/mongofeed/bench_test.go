@@ -28,11 +28,11 @@ func BenchmarkLoad(b *testing.B) {
 func BenchmarkLook(b *testing.B) {
 	for _, n := range []int{100, 10_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			look, end := mongofeed.Looker(b.Context(), b, newFeed(b, options(b, many(b, n))))
+			poll, end := mongofeed.Poller(b.Context(), b, newFeed(b, options(b, many(b, n))))
 			defer end()
 			b.ReportAllocs()
 			for b.Loop() {
-				look()
+				poll()
 			}
 		})
 	}
@@ -42,10 +42,10 @@ func BenchmarkLook(b *testing.B) {
 func BenchmarkServer(b *testing.B) {
 	database := mongotest.Database(b)
 	fill(b, database, 1000)
-	look, end := mongofeed.Looker(b.Context(), b, newFeed(b, options(b, mongotest.URI(database))))
+	poll, end := mongofeed.Poller(b.Context(), b, newFeed(b, options(b, mongotest.URI(database))))
 	defer end()
 	for b.Loop() {
-		look()
+		poll()
 	}
 }
 

@@ -11,6 +11,8 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"github.com/docsgate/docsgate/keys/dbfeed"
 )
 
 // maxAwaitTime is how long the server waits for a change before it says that there is none.
@@ -32,8 +34,8 @@ const (
 // openStreams opens change streams. If the server does not support them or the user lacks permission, it returns none and no error.
 //
 // They are opened as aggregations, because the driver's ChangeStream type reconnects automatically and silently.
-func (f *Feed) openStreams(ctx context.Context, l *conn) (streams, error) {
-	if !l.replicated {
+func (f *Feed) openStreams(ctx context.Context, c *conn) (streams, error) {
+	if !c.replicated {
 		return nil, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, f.options.Timeout)
@@ -44,7 +46,7 @@ func (f *Feed) openStreams(ctx context.Context, l *conn) (streams, error) {
 			{{Key: "$changeStream", Value: bson.D{}}},
 			{{Key: "$project", Value: bson.D{{Key: "operationType", Value: 1}, {Key: "updateDescription", Value: 1}}}},
 		}
-		cursor, err := l.db.Collection(name).Aggregate(ctx, pipeline, options.Aggregate().SetMaxAwaitTime(min(maxAwaitTime, f.options.Timeout/2)))
+		cursor, err := c.db.Collection(name).Aggregate(ctx, pipeline, options.Aggregate().SetMaxAwaitTime(min(maxAwaitTime, f.options.Timeout/2)))
 		if err == nil {
 			s = append(s, cursor)
 			continue
@@ -68,7 +70,7 @@ func (f *Feed) openStreams(ctx context.Context, l *conn) (streams, error) {
 }
 
 func (s streams) close() {
-	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), dbfeed.CloseTimeout)
 	defer cancel()
 	for _, cursor := range s {
 		_ = cursor.Close(ctx) // the server closes it automatically after a timeout

@@ -121,7 +121,7 @@ func TestHastyServerIsNotFlooded(t *testing.T) {
 		feedtest.Eventually(t, "a newer confirmation", func() bool { return f.LastConfirmed().After(seen) })
 	}
 	// Two streams are asked each time.
-	if got, limit := r.count("getMore")-before, 2*(int(time.Since(begun)/mongofeed.RestTime)+2); got > limit {
+	if got, limit := r.count("getMore")-before, 2*(int(time.Since(begun)/mongofeed.MinInterval)+2); got > limit {
 		t.Errorf("asked %d times within %s, want at most %d", got, time.Since(begun), limit)
 	}
 	r.put(mongofeed.Agents, agent(2))

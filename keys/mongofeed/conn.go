@@ -5,16 +5,14 @@ import (
 	"fmt"
 	"strings"
 	"sync"
-	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/event"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/readpref"
-)
 
-// closeTimeout is the timeout for closing a connection properly.
-const closeTimeout = 200 * time.Millisecond
+	"github.com/docsgate/docsgate/keys/dbfeed"
+)
 
 // snapshotWireVersion is the version of the protocol from which on a set of servers lets everybody read at one moment of its past:
 // that of MongoDB 5.0.
@@ -22,6 +20,8 @@ const snapshotWireVersion = 13
 
 // conn is a connection to the database: a client of the driver and its capabilities.
 type conn struct {
+	feed        *Feed
+	streams     streams // empty: the database is polled
 	client      *mongo.Client
 	db          *mongo.Database
 	topology    *topologyMonitor
@@ -34,16 +34,16 @@ type conn struct {
 // connection: it is canceled when all servers are unreachable, and when the connection is closed.
 func (f *Feed) connect(ctx context.Context) (context.Context, *conn, error) {
 	linked, giveUp := context.WithCancel(ctx)
-	l := &conn{topology: &topologyMonitor{cancel: giveUp, up: map[string]bool{}, failed: map[string]bool{}}}
-	if err := f.open(linked, l); err != nil {
-		err = l.cause(err)
-		l.close()
+	c := &conn{feed: f, topology: &topologyMonitor{cancel: giveUp, up: map[string]bool{}, failed: map[string]bool{}}}
+	if err := f.open(linked, c); err != nil {
+		err = c.Cause(err)
+		c.Close()
 		return ctx, nil, fmt.Errorf("connecting to DocsGPT's database: %w", err)
 	}
-	return linked, l, nil
+	return linked, c, nil
 }
 
-func (f *Feed) open(ctx context.Context, l *conn) error {
+func (f *Feed) open(ctx context.Context, c *conn) error {
 	ctx, cancel := context.WithTimeout(ctx, f.options.Timeout)
 	defer cancel()
 	o, err := f.address.clientOptions(ctx)
@@ -62,54 +62,55 @@ func (f *Feed) open(ctx context.Context, l *conn) error {
 	// The syncer retries, and must be informed immediately about a failure.
 	o.SetRetryReads(false)
 	if o.TLSConfig == nil && !f.options.InsecurePlaintext {
-		l.localDialer = &localDialer{}
-		o.SetDialer(l.localDialer)
+		c.localDialer = &localDialer{}
+		o.SetDialer(c.localDialer)
 	}
-	l.topology.hosts = max(f.address.hosts, len(o.Hosts))
-	o.SetServerMonitor(l.topology.monitor())
-	l.client, err = mongo.Connect(o)
+	c.topology.hosts = max(f.address.hosts, len(o.Hosts))
+	o.SetServerMonitor(c.topology.monitor())
+	c.client, err = mongo.Connect(o)
 	if err != nil {
 		return errAddress // nothing else is checked yet; the driver's error would contain parts of the address
 	}
-	l.db = l.client.Database(f.address.database)
-	return l.hello(ctx)
+	c.db = c.client.Database(f.address.database)
+	return c.hello(ctx)
 }
 
 // hello detects the capabilities of the server.
-func (l *conn) hello(ctx context.Context) error {
+func (c *conn) hello(ctx context.Context) error {
 	var answer struct {
 		SetName        string `bson:"setName"`
 		Msg            string `bson:"msg"`
 		MaxWireVersion int    `bson:"maxWireVersion"`
 	}
-	if err := l.db.RunCommand(ctx, bson.D{{Key: "hello", Value: 1}}).Decode(&answer); err != nil {
+	if err := c.db.RunCommand(ctx, bson.D{{Key: "hello", Value: 1}}).Decode(&answer); err != nil {
 		return err
 	}
-	l.replicated = answer.SetName != "" || answer.Msg == "isdbgrid"
-	l.snapshots = l.replicated && answer.MaxWireVersion >= snapshotWireVersion
+	c.replicated = answer.SetName != "" || answer.Msg == "isdbgrid"
+	c.snapshots = c.replicated && answer.MaxWireVersion >= snapshotWireVersion
 	return nil
 }
 
-// close closes the connection, properly if that is quick, and waits until its goroutines have ended.
-func (l *conn) close() {
-	defer l.topology.cancel()
-	if l.client == nil {
+// Close implements dbfeed.Conn. It closes the connection properly if that is quick.
+func (c *conn) Close() {
+	defer c.topology.cancel()
+	if c.client == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	c.streams.close()
+	ctx, cancel := context.WithTimeout(context.Background(), dbfeed.CloseTimeout)
 	defer cancel()
-	_ = l.client.Disconnect(ctx) // nothing was written, so the error is irrelevant
+	_ = c.client.Disconnect(ctx) // nothing was written, so the error is irrelevant
 }
 
-// cause returns the cause of an error: the reason why the servers are unreachable, if they are.
-func (l *conn) cause(err error) error {
-	l.topology.mu.Lock()
-	defer l.topology.mu.Unlock()
-	if l.topology.cause != nil {
-		return l.topology.cause
+// Cause implements dbfeed.Conn. If the servers are unreachable, it returns the reason.
+func (c *conn) Cause(err error) error {
+	c.topology.mu.Lock()
+	defer c.topology.mu.Unlock()
+	if c.topology.cause != nil {
+		return c.topology.cause
 	}
-	if l.localDialer != nil && mongo.IsTimeout(err) {
-		if host := l.localDialer.blockedHost.Load(); host != nil { // it was waited for in vain
+	if c.localDialer != nil && mongo.IsTimeout(err) {
+		if host := c.localDialer.blockedHost.Load(); host != nil { // it was waited for in vain
 			return &plaintextMemberError{*host}
 		}
 	}

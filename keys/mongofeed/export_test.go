@@ -3,25 +3,30 @@ package mongofeed
 import (
 	"context"
 	"testing"
+
+	"github.com/docsgate/docsgate/keys/dbfeed"
+	"github.com/docsgate/docsgate/keys/docsgptkeys"
 )
 
-// RestTime is the shortest time between two questions for changes.
-const RestTime = minInterval
+// MinInterval is the minimum interval between two polls of the change streams.
+const MinInterval = dbfeed.MinInterval
 
-// Looker connects a feed, reads everything, and returns what looks again and what ends the connection.
-func Looker(ctx context.Context, t testing.TB, f *Feed) (look, end func()) {
+// Poller connects a feed and reads all records. poll reads the changes, of which there must be none; end closes the connection.
+func Poller(ctx context.Context, t testing.TB, f *Feed) (poll, end func()) {
 	t.Helper()
-	ctx, l, err := f.connect(ctx)
+	ctx, c, err := f.connect(ctx)
 	if err != nil {
 		t.Fatalf("connecting: %v", err)
 	}
-	if _, err := f.poll(ctx, l, true); err != nil {
+	agents, at, err := c.ReadAll(ctx)
+	if err != nil {
 		t.Fatalf("reading: %v", err)
 	}
-	f.cache.Changes() // all of them
+	cache := docsgptkeys.NewAgentCache(docsgptkeys.AgentCacheOptions{Feed: f.Name()})
+	cache.Load(agents, at)
 	return func() {
-		if pending, err := f.poll(ctx, l, false); err != nil || pending {
-			t.Fatalf("looking: %v, %v", pending, err)
+		if pending, ok, err := c.ReadChanges(ctx, cache); err != nil || pending || !ok {
+			t.Fatalf("polling: %v, %v, %v", pending, ok, err)
 		}
-	}, l.close
+	}, c.Close
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/docsgate/docsgate/internal/feedtest"
 	"github.com/docsgate/docsgate/internal/mongotest"
 	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/keys/dbfeed"
 	"github.com/docsgate/docsgate/keys/docsgptkeys"
 	"github.com/docsgate/docsgate/keys/mongofeed"
 )
@@ -323,7 +324,7 @@ func TestAddresses(t *testing.T) {
 		"mongodb+srv://u:" + password + "@h:5/db", "mongodb+srv://u:" + password + "@a,b/db", "mongodb+srv://u:12/" + password + "@h/db",
 		"mongodb://u:" + password + "@h/a b",
 	} {
-		f, err := mongofeed.New(mongofeed.Options{URI: keys.NewSecret(uri), InsecurePlaintext: true})
+		f, err := mongofeed.New(mongofeed.Options{Options: dbfeed.Options{URI: keys.NewSecret(uri), InsecurePlaintext: true}})
 		if err == nil && strings.Contains(f.Name(), password) {
 			t.Errorf("accepted, with the name %s", f.Name())
 		}
@@ -347,18 +348,18 @@ func TestAddresses(t *testing.T) {
 		"mongodb+srv://u:p@cluster.example/db?srvMaxHosts=2&w=majority": "docsgpt:cluster.example/db",
 		"mongodb://%2Ftmp%2Fmongodb-27017.sock/db":                      "docsgpt:/tmp/mongodb-27017.sock/db",
 	} {
-		f, err := mongofeed.New(mongofeed.Options{URI: keys.NewSecret(uri), InsecurePlaintext: true})
+		f, err := mongofeed.New(mongofeed.Options{Options: dbfeed.Options{URI: keys.NewSecret(uri), InsecurePlaintext: true}})
 		if err != nil {
 			t.Errorf("%s: %v", uri, err)
 		} else if f.Name() != want {
 			t.Errorf("%s: the name is %s, want %s", uri, f.Name(), want)
 		}
 	}
-	f, err := mongofeed.New(mongofeed.Options{URI: keys.NewSecret("mongodb://h/one"), Database: "two", InsecurePlaintext: true})
+	f, err := mongofeed.New(mongofeed.Options{Options: dbfeed.Options{URI: keys.NewSecret("mongodb://h/one"), InsecurePlaintext: true}, Database: "two"})
 	if err != nil || f.Name() != "docsgpt:h:27017/two" {
 		t.Errorf("a database that is named besides: %v", err)
 	}
-	for _, o := range []mongofeed.Options{{Collection: "users"}, {Database: "a/b"}, {PollInterval: -1}} {
+	for _, o := range []mongofeed.Options{{Collection: "users"}, {Database: "a/b"}, {Options: dbfeed.Options{PollInterval: -1}}} {
 		o.URI = keys.NewSecret("mongodb://localhost")
 		if _, err := mongofeed.New(o); err == nil {
 			t.Errorf("accepted: %+v", o)

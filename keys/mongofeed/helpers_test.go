@@ -12,6 +12,7 @@ import (
 	"github.com/docsgate/docsgate/internal/feedtest"
 	"github.com/docsgate/docsgate/internal/mongotest"
 	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/keys/dbfeed"
 	"github.com/docsgate/docsgate/keys/mongofeed"
 )
 
@@ -95,10 +96,10 @@ func fill(t testing.TB, database string, count int) {
 
 // options are those of a feed for a test: quick, and with trouble in the test's log.
 func options(t testing.TB, uri string) mongofeed.Options {
-	return mongofeed.Options{
+	return mongofeed.Options{Options: dbfeed.Options{
 		URI: keys.NewSecret(uri), PollInterval: 20 * time.Millisecond, Timeout: feedtest.Timeout,
 		OnWarning: func(text string) { t.Logf("note: %s", text) },
-	}
+	}}
 }
 
 func newFeed(t testing.TB, o mongofeed.Options) *mongofeed.Feed {

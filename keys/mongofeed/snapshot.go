@@ -11,6 +11,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
+	"github.com/docsgate/docsgate/keys/dbfeed"
 	"github.com/docsgate/docsgate/keys/docsgptkeys"
 )
 
@@ -50,17 +51,17 @@ type pass struct {
 }
 
 // readFull reads all records. at is a time at which they were current. The caller must hold the lock.
-func (f *Feed) readFull(ctx context.Context, l *conn) ([]docsgptkeys.Agent, time.Time, error) {
-	ctx, cancel := context.WithTimeout(ctx, fullTimeouts*f.options.Timeout)
+func (f *Feed) readFull(ctx context.Context, c *conn) ([]docsgptkeys.Agent, time.Time, error) {
+	ctx, cancel := context.WithTimeout(ctx, f.options.FullTimeout())
 	defer cancel()
 	at := time.Now()
 	now := &lastSnapshot{records: map[string]*record{}}
-	p, err := f.readConsistent(ctx, l, now, nil)
+	p, err := f.readConsistent(ctx, c, now, nil)
 	if err != nil {
 		return nil, at, err
 	}
 	if p.fingerprint.count == 0 && f.last == nil {
-		if err := l.exists(ctx); err != nil {
+		if err := c.exists(ctx); err != nil {
 			return nil, at, err
 		}
 	}
@@ -71,26 +72,26 @@ func (f *Feed) readFull(ctx context.Context, l *conn) ([]docsgptkeys.Agent, time
 
 // readChanged reads the changes since the last read and updates the cache. It reports whether there are pending changes. The caller
 // must hold the lock, and f.last must be known.
-func (f *Feed) readChanged(ctx context.Context, l *conn) (pending bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, fullTimeouts*f.options.Timeout)
+func (f *Feed) readChanged(ctx context.Context, c *conn, cache *docsgptkeys.AgentCache) (pending bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, f.options.FullTimeout())
 	defer cancel()
 	at := time.Now()
-	p, err := f.readConsistent(ctx, l, f.last, &f.last.fingerprint)
+	p, err := f.readConsistent(ctx, c, f.last, &f.last.fingerprint)
 	if err != nil {
 		return false, err
 	}
 	if p.fingerprint == f.last.fingerprint {
-		f.cache.Confirm(at)
+		cache.Confirm(at)
 		return false, nil
 	}
 	f.last.replace(p)
-	return f.cache.Diff(f.agents(), at), nil
+	return cache.Diff(f.agents(), at), nil
 }
 
 // exists returns an error if the database does not exist. MongoDB treats it as empty.
-func (l *conn) exists(ctx context.Context) error {
+func (c *conn) exists(ctx context.Context) error {
 	// The role need not be allowed to list all collections: those that it may read are sufficient.
-	names, err := l.db.ListCollectionNames(ctx, bson.D{}, options.ListCollections().SetAuthorizedCollections(true))
+	names, err := c.db.ListCollectionNames(ctx, bson.D{}, options.ListCollections().SetAuthorizedCollections(true))
 	if err != nil {
 		return fmt.Errorf("looking for the database: %w", err)
 	}
@@ -148,16 +149,16 @@ func (s *lastSnapshot) isShadowed(id string) bool {
 
 // readConsistent reads a consistent state of the records: with a snapshot read of the server, or else with repeated passes until two
 // consecutive ones have the same fingerprint. before is the fingerprint of base, if it is known.
-func (f *Feed) readConsistent(ctx context.Context, l *conn, base *lastSnapshot, before *fingerprint) (*pass, error) {
-	if l.snapshots {
-		p, err := f.snapshot(ctx, l, base)
+func (f *Feed) readConsistent(ctx context.Context, c *conn, base *lastSnapshot, before *fingerprint) (*pass, error) {
+	if c.snapshots {
+		p, err := f.snapshot(ctx, c, base)
 		if !isSnapshotUnsupported(err) {
 			return p, err
 		}
-		l.snapshots = false
+		c.snapshots = false
 	}
 	for n := 1; ; n++ {
-		p, err := f.pass(ctx, l, base)
+		p, err := f.pass(ctx, c, base)
 		if err != nil || n == maxPasses || before != nil && p.fingerprint == *before {
 			return p, err
 		}
@@ -166,26 +167,26 @@ func (f *Feed) readConsistent(ctx context.Context, l *conn, base *lastSnapshot, 
 }
 
 // snapshot is a pass with a snapshot read of the server.
-func (f *Feed) snapshot(ctx context.Context, l *conn, base *lastSnapshot) (*pass, error) {
-	session, err := l.client.StartSession(options.Session().SetSnapshot(true))
+func (f *Feed) snapshot(ctx context.Context, c *conn, base *lastSnapshot) (*pass, error) {
+	session, err := c.client.StartSession(options.Session().SetSnapshot(true))
 	if err != nil {
 		return nil, fmt.Errorf("beginning to read: %w", err)
 	}
 	defer session.EndSession(ctx)
-	return f.pass(mongo.NewSessionContext(ctx, session), l, base)
+	return f.pass(mongo.NewSessionContext(ctx, session), c, base)
 }
 
 // pass reads the relevant collections once.
-func (f *Feed) pass(ctx context.Context, l *conn, base *lastSnapshot) (*pass, error) {
+func (f *Feed) pass(ctx context.Context, c *conn, base *lastSnapshot) (*pass, error) {
 	f.passCount++
 	p := &pass{number: f.passCount, changed: map[string]*record{}}
 	if f.options.Collection != APIKeys {
-		keyed, err := f.collect(ctx, l, Agents, base, p)
+		keyed, err := f.collect(ctx, c, Agents, base, p)
 		if err != nil || f.options.Collection == Agents || f.options.Collection == "" && keyed {
 			return p, err
 		}
 	}
-	_, err := f.collect(ctx, l, APIKeys, base, p)
+	_, err := f.collect(ctx, c, APIKeys, base, p)
 	return p, err
 }
 
@@ -202,7 +203,7 @@ func (f *Feed) collections() []string {
 var errTimeout = fmt.Errorf("reading a collection: %w", context.DeadlineExceeded)
 
 // collect reads a collection, and reports whether it contains a key.
-func (f *Feed) collect(ctx context.Context, l *conn, name string, base *lastSnapshot, p *pass) (keyed bool, err error) {
+func (f *Feed) collect(ctx context.Context, c *conn, name string, base *lastSnapshot, p *pass) (keyed bool, err error) {
 	// The timeout applies to each batch, so that a silently dropped connection is detected early.
 	ctx, giveUp := context.WithCancelCause(ctx)
 	defer giveUp(nil)
@@ -213,12 +214,12 @@ func (f *Feed) collect(ctx context.Context, l *conn, name string, base *lastSnap
 			err = errTimeout
 		}
 	}()
-	found, err := l.db.Collection(name).Find(ctx, bson.D{}, options.Find().SetProjection(projection).SetBatchSize(batchSize))
+	found, err := c.db.Collection(name).Find(ctx, bson.D{}, options.Find().SetProjection(projection).SetBatchSize(batchSize))
 	if err != nil {
 		return false, fmt.Errorf("reading %s: %w", name, err)
 	}
 	defer func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), dbfeed.CloseTimeout)
 		defer cancel()
 		_ = found.Close(ctx) // also closes the server's cursor if there are more batches
 	}()

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/keys/dbfeed"
 	"github.com/docsgate/docsgate/keys/docsgptkeys"
 	"github.com/docsgate/docsgate/keys/mongofeed"
 )
@@ -30,7 +31,7 @@ func TestWhichAddressesNeedTLS(t *testing.T) {
 		"mongodb://u:p@mongo/db?tls=true&tlsInsecure=true":    docsgptkeys.Unverified,
 		"mongodb+srv://u:p@c.example.com/db?tlsInsecure=true": docsgptkeys.Unverified,
 	} {
-		f, err := mongofeed.New(mongofeed.Options{URI: keys.NewSecret(uri)})
+		f, err := mongofeed.New(mongofeed.Options{Options: dbfeed.Options{URI: keys.NewSecret(uri)}})
 		if (err == nil) != (want != docsgptkeys.Plaintext) {
 			t.Errorf("%s: %v", uri, err)
 		}
@@ -38,7 +39,7 @@ func TestWhichAddressesNeedTLS(t *testing.T) {
 			t.Errorf("%s: the error does not say what to write: %v", uri, err)
 		}
 		if f == nil {
-			if f, err = mongofeed.New(mongofeed.Options{URI: keys.NewSecret(uri), InsecurePlaintext: true}); err != nil {
+			if f, err = mongofeed.New(mongofeed.Options{Options: dbfeed.Options{URI: keys.NewSecret(uri), InsecurePlaintext: true}}); err != nil {
 				t.Errorf("%s, with plaintext allowed: %v", uri, err)
 				continue
 			}

@@ -9,6 +9,7 @@ import (
 	"github.com/docsgate/docsgate/internal/feedtest"
 	"github.com/docsgate/docsgate/internal/pgtest"
 	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/keys/dbfeed"
 	"github.com/docsgate/docsgate/keys/pgfeed"
 )
 
@@ -16,7 +17,7 @@ import (
 var modes = []struct{ name, setUp string }{{"poll", ""}, {"trigger", pgfeed.TriggerSQL()}}
 
 // in gives the options for a mode: a feed that polls as rarely as it may shows that it was told.
-func in(t testing.TB, mode, uri string) pgfeed.Options {
+func in(t testing.TB, mode, uri string) dbfeed.Options {
 	o := options(t, uri)
 	if mode == "trigger" {
 		o.PollInterval = time.Hour

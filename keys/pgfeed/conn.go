@@ -9,15 +9,16 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-)
 
-// closeTimeout is the timeout for closing a connection properly.
-const closeTimeout = 200 * time.Millisecond
+	"github.com/docsgate/docsgate/keys/dbfeed"
+)
 
 // conn is a connection to the database that can be closed immediately. pgx closes a connection whose request was canceled in a
 // goroutine, which takes up to 15 s.
 type conn struct {
-	pg *pgx.Conn
+	feed     *Feed
+	pg       *pgx.Conn
+	notified bool // the database sends notifications of changes
 
 	mu        sync.Mutex // guards the following
 	raw       []net.Conn
@@ -29,67 +30,67 @@ type conn struct {
 func (f *Feed) connect(ctx context.Context) (*conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(f.address.hosts)*f.options.Timeout)
 	defer cancel()
-	l := &conn{}
+	c := &conn{feed: f}
 	config := f.address.config.Copy()
 	dial := config.DialFunc
 	config.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		if err := l.denyCancelDial(); err != nil {
+		if err := c.denyCancelDial(); err != nil {
 			return nil, err
 		}
 		raw, err := dial(ctx, network, addr)
 		if err != nil {
 			return nil, err
 		}
-		return l.keep(raw)
+		return c.keep(raw)
 	}
 	pg, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
-		l.cut()
+		c.cut()
 		return nil, fmt.Errorf("connecting to DocsGPT's database: %w", err)
 	}
-	l.mu.Lock()
-	l.pg, l.connected = pg, true
-	l.mu.Unlock()
-	return l, nil
+	c.mu.Lock()
+	c.pg, c.connected = pg, true
+	c.mu.Unlock()
+	return c, nil
 }
 
 // denyCancelDial prevents the second connection with which pgx cancels a request: the statement timeout of the server has the same
 // effect, and the second connection would outlive the first one.
-func (l *conn) denyCancelDial() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.connected || l.closed {
+func (c *conn) denyCancelDial() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.connected || c.closed {
 		return errors.New("the connection is being closed")
 	}
 	return nil
 }
 
-func (l *conn) keep(raw net.Conn) (net.Conn, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.closed {
+func (c *conn) keep(raw net.Conn) (net.Conn, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
 		return nil, errors.Join(net.ErrClosed, raw.Close())
 	}
-	l.raw = append(l.raw, raw)
+	c.raw = append(c.raw, raw)
 	return raw, nil
 }
 
-// close closes the connection, properly if that is quick, and waits until its goroutines have ended.
-func (l *conn) close() {
-	if !l.pg.IsClosed() {
-		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
-		_ = l.pg.Close(ctx) // nothing was written, so the error is irrelevant
+// Close implements dbfeed.Conn. It closes the connection properly if that is quick.
+func (c *conn) Close() {
+	if !c.pg.IsClosed() {
+		ctx, cancel := context.WithTimeout(context.Background(), dbfeed.CloseTimeout)
+		_ = c.pg.Close(ctx) // nothing was written, so the error is irrelevant
 		cancel()
 	}
-	l.cut()
-	<-l.pg.PgConn().CleanupDone()
+	c.cut()
+	<-c.pg.PgConn().CleanupDone()
 }
 
-func (l *conn) cut() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.closed = true
-	for _, raw := range l.raw {
+func (c *conn) cut() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
+	for _, raw := range c.raw {
 		_ = raw.Close()
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/docsgate/docsgate/internal/feedtest"
 	"github.com/docsgate/docsgate/internal/pgtest"
 	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/keys/dbfeed"
 	"github.com/docsgate/docsgate/keys/docsgptkeys"
 	"github.com/docsgate/docsgate/keys/pgfeed"
 )
@@ -180,7 +181,7 @@ func TestAddresses(t *testing.T) {
 		"postgres://u:%zz" + password + "@h/db", "host=h password='" + password, "mysql://u:" + password + "@h/db",
 		"postgres://u:" + password + "@h/db?sslrootcert=/nowhere/" + password,
 	} {
-		f, err := pgfeed.New(pgfeed.Options{URI: keys.NewSecret(uri), InsecurePlaintext: true})
+		f, err := pgfeed.New(dbfeed.Options{URI: keys.NewSecret(uri), InsecurePlaintext: true})
 		if err == nil && (strings.Contains(f.Name(), password) || strings.HasPrefix(uri, "mysql")) {
 			t.Errorf("accepted, with the name %s", f.Name())
 		}
@@ -197,7 +198,7 @@ func TestAddresses(t *testing.T) {
 		"host=/run/pg user=u password=p dbname=db":            "docsgpt:/run/pg:5432/db",
 		"postgresql+psycopg://u:p@/db?host=/run/pg":           "docsgpt:/run/pg:5432/db",
 	} {
-		f, err := pgfeed.New(pgfeed.Options{URI: keys.NewSecret(uri), InsecurePlaintext: true})
+		f, err := pgfeed.New(dbfeed.Options{URI: keys.NewSecret(uri), InsecurePlaintext: true})
 		if err != nil {
 			t.Errorf("%s: %v", uri, err)
 		} else if f.Name() != want {

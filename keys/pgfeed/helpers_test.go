@@ -11,6 +11,7 @@ import (
 	"github.com/docsgate/docsgate/internal/feedtest"
 	"github.com/docsgate/docsgate/internal/pgtest"
 	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/keys/dbfeed"
 	"github.com/docsgate/docsgate/keys/pgfeed"
 )
 
@@ -44,14 +45,14 @@ func insert(n int) string {
 }
 
 // options are those of a feed for a test: quick, and with trouble in the test's log.
-func options(t testing.TB, uri string) pgfeed.Options {
-	return pgfeed.Options{
+func options(t testing.TB, uri string) dbfeed.Options {
+	return dbfeed.Options{
 		URI: keys.NewSecret(uri), PollInterval: 20 * time.Millisecond, Timeout: feedtest.Timeout,
 		OnWarning: func(text string) { t.Logf("note: %s", text) },
 	}
 }
 
-func newFeed(t testing.TB, o pgfeed.Options) *pgfeed.Feed {
+func newFeed(t testing.TB, o dbfeed.Options) *pgfeed.Feed {
 	t.Helper()
 	f, err := pgfeed.New(o)
 	if err != nil {

@@ -94,30 +94,30 @@ func literals(names []string) string { return "'" + strings.Join(names, "', '") 
 
 // listen subscribes to notifications, and reports whether they are reliable: the trigger exists and covers all columns, and a
 // notification is received. Otherwise the feed polls.
-func (f *Feed) listen(ctx context.Context, l *conn) (notified bool, err error) {
-	if notified, err = f.hasTrigger(ctx, l); err != nil || !notified {
+func (f *Feed) listen(ctx context.Context, c *conn) (notified bool, err error) {
+	if notified, err = f.hasTrigger(ctx, c); err != nil || !notified {
 		return false, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, f.options.Timeout)
 	defer cancel()
-	if _, err := l.pg.Exec(ctx, "LISTEN "+Channel); err != nil {
+	if _, err := c.pg.Exec(ctx, "LISTEN "+Channel); err != nil {
 		return false, f.notificationsUnavailable(err)
 	}
 	// A pooler may accept LISTEN and assign the connection to another client.
 	payload := rand.Text()
-	if _, err := l.pg.Exec(ctx, "SELECT pg_catalog.pg_notify('"+Channel+"', $1)", payload); err != nil {
+	if _, err := c.pg.Exec(ctx, "SELECT pg_catalog.pg_notify('"+Channel+"', $1)", payload); err != nil {
 		return false, f.notificationsUnavailable(err)
 	}
 	for deadline := time.Now().Add(min(notifyTimeout, f.options.Timeout)); ; {
 		limited, stop := context.WithDeadline(ctx, deadline)
-		n, err := l.pg.WaitForNotification(limited)
+		n, err := c.pg.WaitForNotification(limited)
 		stop()
 		switch {
 		case err == nil && n.Payload == payload:
 			return true, nil
 		case err == nil:
 			continue
-		case l.pg.IsClosed() || ctx.Err() != nil:
+		case c.pg.IsClosed() || ctx.Err() != nil:
 			return false, fmt.Errorf("waiting for a notification: %w", err)
 		default:
 			return false, f.notificationsUnavailable(nil)
@@ -137,12 +137,12 @@ func (f *Feed) notificationsUnavailable(err error) error {
 }
 
 // hasTrigger reports whether the current version of the trigger is installed.
-func (f *Feed) hasTrigger(ctx context.Context, l *conn) (bool, error) {
+func (f *Feed) hasTrigger(ctx context.Context, c *conn) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, f.options.Timeout)
 	defer cancel()
 	var exists, covers bool
 	// tgtype: 4 insert, 8 delete, 16 update, 32 truncate; not 1 (for each row) or 2 (before).
-	err := l.pg.QueryRow(ctx, `
+	err := c.pg.QueryRow(ctx, `
 		SELECT count(*) > 0, coalesce(bool_and(NOT EXISTS (
 		  SELECT FROM pg_catalog.pg_attribute a
 		  WHERE a.attrelid = t.tgrelid AND NOT a.attisdropped AND a.attname = ANY($1) AND NOT a.attnum = ANY(t.tgattr::int2[]))), false)

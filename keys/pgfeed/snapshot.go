@@ -29,8 +29,8 @@ type lastSnapshot struct {
 }
 
 // transaction runs read in a read-only transaction with a consistent snapshot.
-func (f *Feed) transaction(ctx context.Context, l *conn, read func(pgx.Tx) error) error {
-	tx, err := l.pg.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
+func (f *Feed) transaction(ctx context.Context, c *conn, read func(pgx.Tx) error) error {
+	tx, err := c.pg.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
 	if err != nil {
 		return fmt.Errorf("beginning the transaction: %w", err)
 	}
@@ -57,12 +57,12 @@ func (f *Feed) timeoutFor(ctx context.Context) time.Duration {
 }
 
 // readFull reads all agents and all checksums in one snapshot. at is a time at which they were current.
-func (f *Feed) readFull(ctx context.Context, l *conn) (all []docsgptkeys.Agent, at time.Time, err error) {
-	ctx, cancel := context.WithTimeout(ctx, fullTimeouts*f.options.Timeout)
+func (f *Feed) readFull(ctx context.Context, c *conn) (all []docsgptkeys.Agent, at time.Time, err error) {
+	ctx, cancel := context.WithTimeout(ctx, f.options.FullTimeout())
 	defer cancel()
 	now := lastSnapshot{ids: map[int32][]string{}}
 	at = time.Now()
-	err = f.transaction(ctx, l, func(tx pgx.Tx) error {
+	err = f.transaction(ctx, c, func(tx pgx.Tx) error {
 		t, err := discover(ctx, tx)
 		if err != nil {
 			return err
@@ -88,19 +88,19 @@ func (f *Feed) readFull(ctx context.Context, l *conn) (all []docsgptkeys.Agent, 
 // errSchemaChanged means that DocsGPT or the permissions of the role were upgraded, so all agents must be read.
 var errSchemaChanged = errors.New("the columns of the table agents have changed")
 
-// readChanged reads the agents that have changed since the last read and updates the cache. It reports whether found are pending
-// changes. f.last must be known. If the error is errSchemaChanged, nothing was read.
-func (f *Feed) readChanged(ctx context.Context, l *conn) (pending bool, err error) {
+// readChanged reads the agents that have changed since the last read and updates the cache. It reports whether there are
+// pending changes. f.last must be known. If the error is errSchemaChanged, nothing was read.
+func (f *Feed) readChanged(ctx context.Context, c *conn, cache *docsgptkeys.AgentCache) (pending bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, f.options.Timeout)
 	defer cancel()
 	at := time.Now()
 	// If the same transactions are visible, nothing has changed. This query is cheap.
 	var snapshot string
-	if err := l.pg.QueryRow(ctx, snapshotSQL).Scan(&snapshot); err != nil {
+	if err := c.pg.QueryRow(ctx, snapshotSQL).Scan(&snapshot); err != nil {
 		return false, fmt.Errorf("reading the server's snapshot: %w", err)
 	}
 	if snapshot != "" && snapshot == f.last.snapshot {
-		return f.cache.Update(nil, nil, at), nil
+		return cache.Update(nil, nil, at), nil
 	}
 	var (
 		put       []docsgptkeys.Agent
@@ -108,7 +108,7 @@ func (f *Feed) readChanged(ctx context.Context, l *conn) (pending bool, err erro
 		changed   []int32
 		checksums map[int32]string
 	)
-	err = f.transaction(ctx, l, func(tx pgx.Tx) error {
+	err = f.transaction(ctx, c, func(tx pgx.Tx) error {
 		t, err := discover(ctx, tx)
 		if err != nil {
 			return err
@@ -148,7 +148,7 @@ func (f *Feed) readChanged(ctx context.Context, l *conn) (pending bool, err erro
 		}
 	}
 	f.last.snapshot, f.last.checksums = snapshot, checksums
-	return f.cache.Update(put, gone, at), nil
+	return cache.Update(put, gone, at), nil
 }
 
 // changedBuckets returns the buckets whose checksums differ, sorted.

@@ -17,6 +17,7 @@ import (
 	"github.com/docsgate/docsgate/internal/pgtest"
 	"github.com/docsgate/docsgate/internal/tlstest"
 	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/keys/dbfeed"
 	"github.com/docsgate/docsgate/keys/docsgptkeys"
 	"github.com/docsgate/docsgate/keys/pgfeed"
 )
@@ -247,7 +248,7 @@ func TestWhichHostsNeedTLS(t *testing.T) {
 		"0.0.0.0": false, "10.0.0.5": false, "[fe80::1]": false, "172.17.0.1": false, "127.0.0.1,postgres": false, "postgres,localhost": false,
 	} {
 		for mode, good := range map[string]bool{"disable": local, "prefer": true, "require": true} {
-			f, err := pgfeed.New(pgfeed.Options{URI: keys.NewSecret("postgres://u:p@" + host + "/db?sslmode=" + mode)})
+			f, err := pgfeed.New(dbfeed.Options{URI: keys.NewSecret("postgres://u:p@" + host + "/db?sslmode=" + mode)})
 			if (err == nil) != good {
 				t.Errorf("%q with %s: %v", host, mode, err)
 				continue
