@@ -8,8 +8,8 @@ import (
 	"github.com/docsgate/docsgate/keys/mongofeed"
 )
 
-// BenchmarkLoad is a load of all agents, with the connection it makes, from a stand-in that costs almost nothing itself:
-// it is the gate's own share.
+// BenchmarkLoad measures a load of all agents, including the connection, from a fake server that costs almost nothing, so the
+// result is the cost of the gate.
 func BenchmarkLoad(b *testing.B) {
 	for _, n := range []int{100, 10_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
@@ -24,8 +24,8 @@ func BenchmarkLoad(b *testing.B) {
 	}
 }
 
-// BenchmarkLook is one look at a database in which nothing has changed, as a watch that polls takes it all the time.
-func BenchmarkLook(b *testing.B) {
+// BenchmarkReadChanges measures one poll of a database in which nothing has changed.
+func BenchmarkReadChanges(b *testing.B) {
 	for _, n := range []int{100, 10_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			poll, end := mongofeed.Poller(b.Context(), b, newFeed(b, options(b, many(b, n))))
@@ -38,7 +38,7 @@ func BenchmarkLook(b *testing.B) {
 	}
 }
 
-// BenchmarkServer is the same look at the tests' real server, which is much slower than a MongoDB.
+// BenchmarkServer measures the same poll of the real server of the tests, which is much slower than MongoDB.
 func BenchmarkServer(b *testing.B) {
 	database := mongotest.Database(b)
 	fill(b, database, 1000)
@@ -49,7 +49,7 @@ func BenchmarkServer(b *testing.B) {
 	}
 }
 
-// many makes a stand-in with so many agents and returns its address.
+// many starts a fake server with n agents and returns its address.
 func many(b *testing.B, n int) string {
 	b.Helper()
 	r := newReplica(b)

@@ -13,8 +13,8 @@ import (
 	"github.com/docsgate/docsgate/keys/mongofeed"
 )
 
-// Whatever changes in an agent, its key is the new one soon, and no other key is touched.
-func TestEveryChangeIsNoticed(t *testing.T) {
+// Each kind of change of an agent changes its key, and no other one.
+func TestChangesDetected(t *testing.T) {
 	facts := func(g *feedtest.Harness) keys.AgentInfo { return *g.Store.Get(keyID(1)).Facts }
 	change := func(fields ...bson.E) func(*testing.T, string) {
 		return func(t *testing.T, database string) {
@@ -92,18 +92,18 @@ func TestEveryChangeIsNoticed(t *testing.T) {
 			g := feedtest.Run(t, newFeed(t, o))
 			g.WaitWatched()
 			if c.seen(g) {
-				t.Fatal("it is seen before it has happened")
+				t.Fatal("the change is already there")
 			}
 			c.change(t, database)
 			begun := time.Now()
 			feedtest.Eventually(t, "the change", func() bool { return c.seen(g) })
-			t.Logf("seen after %s", time.Since(begun).Round(time.Millisecond))
+			t.Logf("detected after %s", time.Since(begun).Round(time.Millisecond))
 		})
 	}
 }
 
-// A conversation writes into its agent's record. That is no change of a key, and costs no load.
-func TestConversationsAreNoChange(t *testing.T) {
+// A conversation writes to its agent's record. That does not change a key, and does not cause a load.
+func TestConversationsIgnored(t *testing.T) {
 	d := newDatabase(t)
 	f := newFeed(t, options(t, mongotest.URI(d.name)))
 	feedtest.TestIgnoresUnrelatedWrites(t, d, f, true, func(agent, n int) {
@@ -112,7 +112,7 @@ func TestConversationsAreNoChange(t *testing.T) {
 	})
 }
 
-// A feed that has followed many changes agrees with a fresh one in the end.
+// After many changes the keys are the same as those of a new feed.
 func TestManyChanges(t *testing.T) {
 	const agents = 500
 	database := mongotest.Database(t)

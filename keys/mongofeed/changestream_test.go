@@ -15,7 +15,7 @@ import (
 	"github.com/docsgate/docsgate/keys/mongofeed"
 )
 
-// streamed runs a feed of a replica set that would hardly ever look by itself.
+// streamed runs a feed of a replica set with a long poll interval, so that only change streams cause a poll.
 func streamed(t *testing.T, r *replica) (*mongofeed.Feed, *feedtest.Harness) {
 	t.Helper()
 	o := options(t, r.uri())
@@ -26,8 +26,8 @@ func streamed(t *testing.T, r *replica) (*mongofeed.Feed, *feedtest.Harness) {
 	return f, g
 }
 
-// A change stream says when to look.
-func TestStreamsTell(t *testing.T) {
+// A change stream triggers a poll.
+func TestChangeStream(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		change func(r *replica)
@@ -76,8 +76,8 @@ func TestStreamsTell(t *testing.T) {
 			for token, want := range c.want {
 				g.WaitFor(token, want)
 			}
-			t.Logf("seen after %s", time.Since(begun).Round(time.Millisecond))
-			// The streams are open still, or again.
+			t.Logf("detected after %s", time.Since(begun).Round(time.Millisecond))
+			// The streams are still open, or opened again.
 			r.put(mongofeed.Agents, agent(9))
 			r.event(mongofeed.Agents, "insert")
 			g.WaitFor(agentKey(9), keys.Allowed)
@@ -85,8 +85,8 @@ func TestStreamsTell(t *testing.T) {
 	}
 }
 
-// The time that a conversation writes into its agent makes nobody look, and silence confirms what is known.
-func TestStreamsAreNotDisturbed(t *testing.T) {
+// The timestamp that a conversation writes to its agent does not cause a poll, and an idle stream confirms the keys.
+func TestChangeStreamIgnoresConversations(t *testing.T) {
 	r := newReplica(t)
 	r.put(mongofeed.Agents, agent(1))
 	f, g := streamed(t, r)
@@ -99,7 +99,7 @@ func TestStreamsAreNotDisturbed(t *testing.T) {
 		feedtest.Eventually(t, "a newer confirmation", func() bool { return f.LastConfirmed().After(before) })
 	}
 	if got := r.count("find"); got != looks {
-		t.Errorf("%d looks for conversations", got-looks)
+		t.Errorf("%d polls for conversations", got-looks)
 	}
 	if got := g.Loads(); got != loads {
 		t.Errorf("%d loads for conversations", got-loads)
@@ -109,8 +109,8 @@ func TestStreamsAreNotDisturbed(t *testing.T) {
 	feedtest.Eventually(t, "the change", func() bool { return slices.Equal(g.Store.Get(keyID(1)).Facts.Sources, []string{oid(3, 3).Hex()}) })
 }
 
-// A server that does not wait for changes, as some that speak MongoDB's protocol do not, is not asked all the time.
-func TestHastyServerIsNotFlooded(t *testing.T) {
+// Some servers with MongoDB's protocol do not wait for changes. They are not polled continuously.
+func TestChangeStreamWithoutWaiting(t *testing.T) {
 	r := newReplica(t)
 	r.put(mongofeed.Agents, agent(1))
 	r.set(func(r *replica) { r.hasty = true })
@@ -120,18 +120,18 @@ func TestHastyServerIsNotFlooded(t *testing.T) {
 		seen := f.LastConfirmed()
 		feedtest.Eventually(t, "a newer confirmation", func() bool { return f.LastConfirmed().After(seen) })
 	}
-	// Two streams are asked each time.
+	// Two streams are polled each time.
 	if got, limit := r.count("getMore")-before, 2*(int(time.Since(begun)/mongofeed.MinInterval)+2); got > limit {
-		t.Errorf("asked %d times within %s, want at most %d", got, time.Since(begun), limit)
+		t.Errorf("polled %d times within %s, want at most %d", got, time.Since(begun), limit)
 	}
 	r.put(mongofeed.Agents, agent(2))
 	r.event(mongofeed.Agents, "insert")
 	g.WaitFor(agentKey(2), keys.Allowed)
 }
 
-// Where change streams cannot be used the feed polls, and says so once.
-func TestWithoutStreams(t *testing.T) {
-	for name, code := range map[string]int32{"not allowed": 13, "not known": 40573, "another server's way": 136} {
+// If change streams cannot be used, the feed polls, and warns once.
+func TestChangeStreamUnavailable(t *testing.T) {
+	for name, code := range map[string]int32{"not authorized": 13, "not a replica set": 40573, "other server error": 136} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := newReplica(t)
@@ -144,14 +144,14 @@ func TestWithoutStreams(t *testing.T) {
 			r.put(mongofeed.Agents, agent(2))
 			g.WaitFor(agentKey(2), keys.Allowed)
 			if note := <-notes; len(notes) > 0 || code == 13 && !strings.Contains(note, "the action changeStream on agents") {
-				t.Errorf("notes: %q and %d others", note, len(notes))
+				t.Errorf("warnings: %q and %d others", note, len(notes))
 			}
 		})
 	}
 }
 
-// Records are read at one moment where the server can do that, and twice where it cannot.
-func TestOneMoment(t *testing.T) {
+// Records are read in a snapshot if the server supports that, and otherwise twice.
+func TestSnapshotReads(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		spoil  func(r *replica)
@@ -159,7 +159,7 @@ func TestOneMoment(t *testing.T) {
 	}{
 		{"5.0 and newer", func(*replica) {}, []string{"snapshot", "snapshot"}},
 		{"4.4", func(r *replica) { r.wire = 9 }, []string{"", "", "", ""}},
-		{"a server of another make, without sessions", func(r *replica) { r.plain = true }, []string{"", "", "", ""}},
+		{"another server, without sessions", func(r *replica) { r.plain = true }, []string{"", "", "", ""}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := newReplica(t)
@@ -177,8 +177,8 @@ func TestOneMoment(t *testing.T) {
 	}
 }
 
-// The primary is asked, whatever the address says: only there a key that is gone is gone at once.
-func TestPrimaryIsAsked(t *testing.T) {
+// The primary is read, regardless of the address: a secondary may return a deleted key.
+func TestReadsFromPrimary(t *testing.T) {
 	r := newReplica(t) // it has no other server
 	r.put(mongofeed.Agents, agent(1))
 	g := feedtest.Run(t, newFeed(t, options(t, r.uri()+"?readPreference=secondary&maxStalenessSeconds=90")))
@@ -188,8 +188,8 @@ func TestPrimaryIsAsked(t *testing.T) {
 	}
 }
 
-// A key that moves while the collections are read is not lost between them, at a load nor at a look.
-func TestTornReading(t *testing.T) {
+// A key that moves to another collection during a read is not lost, neither by a load nor by a poll.
+func TestNonAtomicRead(t *testing.T) {
 	move := func(n int) func(r *replica) {
 		return func(r *replica) {
 			r.records[mongofeed.APIKeys] = nil
@@ -210,17 +210,18 @@ func TestTornReading(t *testing.T) {
 	g.WaitFor(agentKey(2), keys.Allowed)
 	revision := g.Store.Revision()
 	r.set(func(r *replica) { r.meanwhile = move(2) })
-	feedtest.Eventually(t, "a look", func() bool { return g.Store.Revision() > revision && g.Store.Len() == 2 })
-	// A key that was away for one look would have been removed and added: one change more.
+	feedtest.Eventually(t, "a poll", func() bool { return g.Store.Revision() > revision && g.Store.Len() == 2 })
+	// A key that was missing in one poll would have been removed and added, which is one more change.
 	if got := g.Store.Revision() - revision; got != 1 {
 		t.Errorf("%d changes of the store, want 1", got)
 	}
 	if got := g.Reason(agentKey(2)); got != keys.Allowed {
-		t.Errorf("after a look: %s", got)
+		t.Errorf("after a poll: %s", got)
 	}
 }
 
-// What an operator has to mend is an error that says how, with no keys; a server that has trouble itself is away.
+// Errors that an operator has to fix say how, and Load returns no keys with them. Other errors of the server mean that it is
+// unavailable.
 func TestErrorMessages(t *testing.T) {
 	for _, c := range []struct {
 		name    string
@@ -229,12 +230,12 @@ func TestErrorMessages(t *testing.T) {
 		want    string
 		away    bool
 	}{
-		{"no rights", "find", 13, "the role read", false},
+		{"missing permissions", "find", 13, "the role read", false},
 		{"wrong password", "saslStart", 18, "rejects the user or password", false},
-		{"no such name", "find", 73, "the name of the database is not valid", false},
+		{"invalid name", "find", 73, "the name of the database is not valid", false},
 		{"shutting down", "find", 91, "is temporarily unavailable", true},
 		{"stepping down", "find", 189, "is temporarily unavailable", true},
-		{"something else", "find", 99999, "returned an error (code 99999)", false},
+		{"unknown error", "find", 99999, "returned an error (code 99999)", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -252,21 +253,21 @@ func TestErrorMessages(t *testing.T) {
 			if stale := (*keys.StaleError)(nil); errors.As(err, &stale) != c.away {
 				t.Errorf("away: %v, want %v: %v", !c.away, c.away, err)
 			}
-			watched := f.Watch(t.Context(), func() { t.Error("something is said to have changed") })
+			watched := f.Watch(t.Context(), func() { t.Error("changed was called") })
 			if watched == nil || !strings.Contains(watched.Error(), c.want) {
 				t.Errorf("Watch: %v", watched)
 			}
 			for _, text := range []string{err.Error(), watched.Error(), f.Name()} {
 				if strings.Contains(text, password) || strings.Contains(text, "canary") {
-					t.Errorf("it shows what it must not: %s", text)
+					t.Errorf("the text contains a secret: %s", text)
 				}
 			}
 		})
 	}
 }
 
-// Rights that are taken away are an operator's matter, but known keys go on.
-func TestRightsLostLater(t *testing.T) {
+// If permissions are revoked, an operator has to fix that, but known keys remain valid.
+func TestPermissionsRevoked(t *testing.T) {
 	r := newReplica(t)
 	r.put(mongofeed.Agents, agent(1))
 	_, g := streamed(t, r)
@@ -277,14 +278,14 @@ func TestRightsLostLater(t *testing.T) {
 		t.Errorf("a known key: %s", got)
 	}
 	if got := g.Syncer.Status()[0].LastError; !strings.Contains(got, "the role read") {
-		t.Errorf("the error does not say what to do: %s", got)
+		t.Errorf("the error does not say how to fix it: %s", got)
 	}
 	r.set(func(r *replica) { delete(r.refuse, "find") })
 	g.WaitFor(feedtest.UnknownToken, keys.UnknownToken)
 }
 
-// A replica set that is lost while its change stream is silent is noticed as fast as another one.
-func TestStreamLost(t *testing.T) {
+// The outage of a replica set is detected within the timeout, even if its change stream is idle.
+func TestOutageDuringChangeStream(t *testing.T) {
 	r := newReplica(t)
 	r.put(mongofeed.Agents, agent(1))
 	_, g := streamed(t, r)
@@ -297,8 +298,8 @@ func TestStreamLost(t *testing.T) {
 	}
 }
 
-// A server that is there but gives no answer is away, after the time of one answer and not of all.
-func TestNoAnswer(t *testing.T) {
+// A server that does not respond is unavailable after the timeout of one response, not of all.
+func TestResponseTimeout(t *testing.T) {
 	r := newReplica(t)
 	r.put(mongofeed.Agents, agent(1))
 	r.set(func(r *replica) { r.mute = make(chan struct{}) })

@@ -14,8 +14,8 @@ import (
 	"github.com/docsgate/docsgate/keys/dbfeed"
 )
 
-// snapshotWireVersion is the version of the protocol from which on a set of servers lets everybody read at one moment of its past:
-// that of MongoDB 5.0.
+// snapshotWireVersion is the first version of the wire protocol in which a replica set supports snapshot reads: that of MongoDB
+// 5.0.
 const snapshotWireVersion = 13
 
 // conn is a connection to the database: a client of the driver and its capabilities.
@@ -26,8 +26,8 @@ type conn struct {
 	db          *mongo.Database
 	topology    *topologyMonitor
 	localDialer *localDialer // nil: servers anywhere are connected
-	replicated  bool         // it may have change streams
-	snapshots   bool         // it may be read at one moment
+	replicated  bool         // it may support change streams
+	snapshots   bool         // it supports snapshot reads
 }
 
 // connect connects to the database and detects its capabilities. The returned context must be used for all operations on the
@@ -110,7 +110,7 @@ func (c *conn) Cause(err error) error {
 		return c.topology.cause
 	}
 	if c.localDialer != nil && mongo.IsTimeout(err) {
-		if host := c.localDialer.blockedHost.Load(); host != nil { // it was waited for in vain
+		if host := c.localDialer.blockedHost.Load(); host != nil { // the driver was waiting for it
 			return &plaintextMemberError{*host}
 		}
 	}

@@ -23,8 +23,8 @@ const (
 	codeAtlas              = 8000 // wrong user or password in MongoDB Atlas
 )
 
-// unavailableCodes are those of a server that is not able to answer now: it is shutting down, has lost its place in the replica
-// set, cannot reach others, was interrupted, or has run out of time.
+// unavailableCodes are the codes of a server that is temporarily unable to respond: it is shutting down, is no longer the primary,
+// cannot reach other members, was interrupted, or has exceeded a time limit.
 var unavailableCodes = []int32{
 	6, 7, 43, 50, 63, 64, 84, 89, 90, 91, 112, 133, 134, 150, 175, 189, 202, 234, 237, 262, 280, 286, 290, 317, 391, 402, 462, 9001,
 	10058, 10107, 11600, 11601, 11602, 13388, 13435, 13436,
@@ -33,7 +33,7 @@ var unavailableCodes = []int32{
 // snapshotCodes are the codes of a server that does not support snapshot reads.
 var snapshotCodes = []int32{2, 9, 72, 115, 123, 238, 239, 246, 40415}
 
-// isSnapshotUnsupported tells whether a server refuses to be read at one moment.
+// isSnapshotUnsupported reports whether an error means that the server does not support snapshot reads.
 func isSnapshotUnsupported(err error) bool {
 	var command mongo.CommandError
 	switch {
@@ -46,7 +46,7 @@ func isSnapshotUnsupported(err error) bool {
 	}
 }
 
-// errMissingRole says what a role needs.
+// errMissingRole is the message about missing permissions.
 const errMissingRole = "the user lacks required permissions: grant it the role read on DocsGPT's database, or a role with " +
 	"the actions find (and, on a replica set, changeStream) on the collections agents and api_keys"
 
@@ -99,7 +99,7 @@ func classifyError(err error, timeout time.Duration) (userErr error, unavailable
 	}
 }
 
-// classifyServerError is explain for what the server itself says. Its messages may repeat values, so they are not shown.
+// classifyServerError is like classifyError for errors of the server. Their messages may contain values, so they are not shown.
 func classifyServerError(n int32) (userErr error, unavailable bool) {
 	code := fmt.Sprintf(" (code %d)", n)
 	switch {

@@ -18,8 +18,8 @@ import (
 	"github.com/docsgate/docsgate/keys/mongofeed"
 )
 
-// Every version's records are read with what they have; what they have not is unknown.
-func TestLoadOfEveryVersion(t *testing.T) {
+// The records of all versions are read. Fields that a version lacks are unknown.
+func TestLoadAllVersions(t *testing.T) {
 	source, second := oid(2, 1), oid(2, 2)
 	for _, c := range []struct {
 		name, collection string
@@ -102,7 +102,7 @@ func TestLoadOfEveryVersion(t *testing.T) {
 	}
 }
 
-// referring tells whether there is a reference in a record.
+// referring reports whether a record contains a reference.
 func referring(t *testing.T, doc bson.D) bool {
 	t.Helper()
 	raw, err := bson.Marshal(doc)
@@ -112,7 +112,7 @@ func referring(t *testing.T, doc bson.D) bool {
 	return bytes.Contains(raw, []byte("$ref"))
 }
 
-// check holds for the one key of a database.
+// check checks the only key of a database.
 func check(t *testing.T, uri string, want keys.AgentInfo) {
 	t.Helper()
 	g := feedtest.Run(t, newFeed(t, options(t, uri)))
@@ -131,8 +131,8 @@ func check(t *testing.T, uri string, want keys.AgentInfo) {
 	}
 }
 
-// MongoDB takes a key in the stored spelling only, and so does the gate.
-func TestOnlyTheStoredSpelling(t *testing.T) {
+// MongoDB and the gate accept a key only in the stored letter case.
+func TestOtherLetterCaseRejected(t *testing.T) {
 	database := mongotest.Database(t)
 	mongotest.Insert(t, database, mongofeed.Agents, agent(1, is("key", "Abc-Kelvin")), agent(2, is("key", "abc-Kelvin")))
 	g := feedtest.Run(t, newFeed(t, options(t, mongotest.URI(database))))
@@ -145,7 +145,7 @@ func TestOnlyTheStoredSpelling(t *testing.T) {
 	}
 }
 
-// Which collection counts is DocsGPT's choice unless the operator makes another one.
+// By default the feed reads the collection that DocsGPT uses.
 func TestCollections(t *testing.T) {
 	old := func(n int, key string) bson.D {
 		return bson.D{is("_id", agentID(n)), is("name", "Old"), is("key", key)}
@@ -201,17 +201,17 @@ func TestCollections(t *testing.T) {
 				}
 			}
 			if got != c.want || len(all) != len(c.want) {
-				t.Errorf("adopted %q (%d), want %q", got, len(all), c.want)
+				t.Errorf("keys %q (%d), want %q", got, len(all), c.want)
 			}
 			if left := f.Skipped(); len(left) != c.left {
-				t.Errorf("left out: %+v, want %d", left, c.left)
+				t.Errorf("skipped: %+v, want %d", left, c.left)
 			}
 		})
 	}
 }
 
-// Nothing in a record can do harm; a record that has something in the place of its key is told.
-func TestOddRecords(t *testing.T) {
+// Malformed records do not affect others. A record with an invalid key is reported as skipped.
+func TestMalformedRecords(t *testing.T) {
 	odd := []bson.D{
 		agent(1, is("key", bson.D{is("$ne", nil)})), agent(2, is("key", int32(5))), agent(3, is("key", bson.A{"a"})),
 		agent(4, is("key", true)), agent(5, is("key", 1.5)), agent(6, is("_id", int32(7)), is("key", "with-a-number-for-id")),
@@ -244,15 +244,15 @@ func TestOddRecords(t *testing.T) {
 	}
 	left := f.Skipped()
 	if len(left) != len(odd) {
-		t.Errorf("%d records left out, want %d: %+v", len(left), len(odd), left)
+		t.Errorf("%d records skipped, want %d: %+v", len(left), len(odd), left)
 	}
 	for _, l := range left {
 		if l.ID == "" || l.Name == "" || l.Reason == "" {
-			t.Errorf("left out without id, name or reason: %+v", l)
+			t.Errorf("skipped without id, name or reason: %+v", l)
 		}
 	}
 	if i := slices.IndexFunc(left, func(l docsgptkeys.Skipped) bool { return l.ID == agentID(1).Hex() }); i < 0 || !strings.Contains(left[i].Reason, "not a string") {
-		t.Errorf("the record with an operator for a key: %+v", left)
+		t.Errorf("the record with an operator as its key: %+v", left)
 	}
 }
 
@@ -269,7 +269,7 @@ func TestFilters(t *testing.T) {
 		{"none: all but shared ones", docsgptkeys.Filter{}, "abc"},
 		{"owner", docsgptkeys.Filter{Owners: []string{"ann"}}, "ab"},
 		{"published", docsgptkeys.Filter{OnlyPublished: true}, "ac"},
-		{"shared, too", docsgptkeys.Filter{IncludeShared: true}, "abcd"},
+		{"including shared ones", docsgptkeys.Filter{IncludeShared: true}, "abcd"},
 		{"ids", docsgptkeys.Filter{IDs: []string{strings.ToUpper(agentID(2).Hex()), keyID(3)}}, "bc"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -283,10 +283,10 @@ func TestFilters(t *testing.T) {
 				}
 			}
 			if got != c.want {
-				t.Errorf("adopted %q, want %q", got, c.want)
+				t.Errorf("keys %q, want %q", got, c.want)
 			}
 			if got, want := len(f.Skipped()), 4-len(c.want); got != want {
-				t.Errorf("%d agents left out, want %d", got, want)
+				t.Errorf("%d agents skipped, want %d", got, want)
 			}
 		})
 	}
@@ -294,7 +294,7 @@ func TestFilters(t *testing.T) {
 
 const password = "hunter2-Secret"
 
-// A database that is not there is an operator's mistake; one without keys is not.
+// A database that does not exist is an error for the operator; one without keys is not.
 func TestMissingDatabase(t *testing.T) {
 	f := newFeed(t, options(t, mongotest.URI("nowhere")))
 	set, err := f.Load(t.Context())
@@ -304,7 +304,7 @@ func TestMissingDatabase(t *testing.T) {
 	if stale := (*keys.StaleError)(nil); errors.As(err, &stale) {
 		t.Errorf("it passes for a database that is away: %v", err)
 	}
-	if watched := f.Watch(t.Context(), func() { t.Error("something is said to have changed") }); watched == nil || watched.Error() != err.Error() {
+	if watched := f.Watch(t.Context(), func() { t.Error("changed was called") }); watched == nil || watched.Error() != err.Error() {
 		t.Errorf("Watch: %v, want the same as Load: %v", watched, err)
 	}
 	database := mongotest.Database(t)
@@ -314,7 +314,7 @@ func TestMissingDatabase(t *testing.T) {
 	}
 }
 
-// An address that cannot be read is refused without a word of it.
+// The error for an invalid address contains no part of it.
 func TestAddresses(t *testing.T) {
 	for _, uri := range []string{
 		"", "mongodb://u:" + password + "@", "mongodb://u:" + password + "@h:port/db", "mongodb://u:x/" + password + "@h/db",
@@ -329,12 +329,12 @@ func TestAddresses(t *testing.T) {
 			t.Errorf("accepted, with the name %s", f.Name())
 		}
 		if err != nil && strings.Contains(err.Error(), password) {
-			t.Errorf("the password shows: %v", err)
+			t.Errorf("the error contains the password: %v", err)
 		}
 		if err != nil || !strings.Contains(uri, "=") {
 			continue
 		}
-		// What only comes out when it is used is an error then, and as silent.
+		// Some errors occur only when the address is used. They do not contain it either.
 		if _, err := f.Load(t.Context()); err == nil || strings.Contains(err.Error(), password) || !strings.Contains(err.Error(), "is not valid") {
 			t.Errorf("Load: %v", err)
 		}

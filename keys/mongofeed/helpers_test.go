@@ -18,7 +18,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(mongotest.Main(m)) }
 
-// oid is the n-th id of a kind.
+// oid returns the n-th ID of a kind.
 func oid(kind, n int) bson.ObjectID {
 	id, err := bson.ObjectIDFromHex(fmt.Sprintf("%012x%012x", kind, n))
 	if err != nil {
@@ -27,15 +27,15 @@ func oid(kind, n int) bson.ObjectID {
 	return id
 }
 
-// agentID and agentKey are the id and the key of a test's n-th agent.
+// agentID and agentKey return the ID and the key of the n-th agent of a test.
 func agentID(n int) bson.ObjectID { return oid(1, n) }
 func keyID(n int) string          { return "agent_" + agentID(n).Hex() }
 func agentKey(n int) string       { return fmt.Sprintf("00abcdef-0000-4000-8000-%012x", n) }
 
-// dbRef is a reference in the way DocsGPT's driver writes it. The tests' real server takes none.
+// dbRef returns a reference like DocsGPT's driver writes it. The real server of the tests does not support it.
 func dbRef(id any) bson.D { return bson.D{{Key: "$ref", Value: "sources"}, {Key: "$id", Value: id}} }
 
-// agent is the n-th agent as DocsGPT 0.16 writes it, with some of its own fields instead of the usual ones.
+// agent returns the n-th agent as DocsGPT 0.16 writes it. own replaces fields.
 func agent(n int, own ...bson.E) bson.D {
 	usual := bson.D{
 		{Key: "_id", Value: agentID(n)},
@@ -82,7 +82,7 @@ func byID(n int) bson.D { return bson.D{is("_id", agentID(n))} }
 
 func set(fields ...bson.E) bson.D { return bson.D{is("$set", bson.D(fields))} }
 
-// fill puts many agents with keys "key-1" and so on into a database.
+// fill adds many agents to a database, with the keys "key-1", "key-2" and so on.
 func fill(t testing.TB, database string, count int) {
 	t.Helper()
 	for from := 1; from <= count; from += 1000 {
@@ -94,11 +94,11 @@ func fill(t testing.TB, database string, count int) {
 	}
 }
 
-// options are those of a feed for a test: quick, and with trouble in the test's log.
+// options returns the options of a feed for tests, with a short poll interval and with warnings in the test's log.
 func options(t testing.TB, uri string) mongofeed.Options {
 	return mongofeed.Options{Options: dbfeed.Options{
 		URI: keys.NewSecret(uri), PollInterval: 20 * time.Millisecond, Timeout: feedtest.Timeout,
-		OnWarning: func(text string) { t.Logf("note: %s", text) },
+		OnWarning: func(text string) { t.Logf("warning: %s", text) },
 	}}
 }
 
@@ -111,7 +111,7 @@ func newFeed(t testing.TB, o mongofeed.Options) *mongofeed.Feed {
 	return f
 }
 
-// database is a database as all feeds' tests see it.
+// database implements feedtest.Database.
 type database struct {
 	t    testing.TB
 	name string
@@ -132,7 +132,7 @@ func (d database) Feed(p *feedtest.Proxy, o feedtest.Options) keys.RemoteFeed {
 	return newFeed(d.t, own)
 }
 
-// through is the address of a database behind a proxy.
+// through returns the address of a database behind a proxy.
 func through(p *feedtest.Proxy, database string) string {
 	return "mongodb://" + p.Addr() + "/" + database
 }

@@ -14,27 +14,27 @@ import (
 	"github.com/docsgate/docsgate/keys"
 )
 
-// The gate keeps to the same rules however the database is lost: known keys go on, others are neither accepted nor called
-// wrong, and when it is back what has changed meanwhile counts, without anybody's help.
-func TestDatabaseLostAndBack(t *testing.T) {
+// The same rules apply to each kind of outage: known keys remain valid, other tokens are neither accepted nor rejected as unknown,
+// and after the outage the changes are loaded automatically.
+func TestOutage(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		lose func(t *testing.T, p *feedtest.Proxy, g *feedtest.Harness, change func())
 	}{
-		{"refused while nothing happens", func(_ *testing.T, p *feedtest.Proxy, _ *feedtest.Harness, change func()) { p.Refuse(); change() }},
-		{"cut in the middle of a poll", func(t *testing.T, p *feedtest.Proxy, _ *feedtest.Harness, change func()) {
+		{"refused while idle", func(_ *testing.T, p *feedtest.Proxy, _ *feedtest.Harness, change func()) { p.Refuse(); change() }},
+		{"cut during a poll", func(t *testing.T, p *feedtest.Proxy, _ *feedtest.Harness, change func()) {
 			cut := p.CutAfter(30_000)
 			change()
 			feedtest.Await(t, cut)
 		}},
-		{"cut in the middle of a snapshot", func(t *testing.T, p *feedtest.Proxy, g *feedtest.Harness, change func()) {
+		{"cut during a full read", func(t *testing.T, p *feedtest.Proxy, g *feedtest.Harness, change func()) {
 			p.Blackhole()
 			g.WaitFor(feedtest.UnknownToken, keys.FeedUnavailable)
 			change()
 			p.Accept()
 			feedtest.Await(t, p.CutAfter(60_000))
 		}},
-		{"swallowed without a word", func(_ *testing.T, p *feedtest.Proxy, _ *feedtest.Harness, change func()) { p.Blackhole(); change() }},
+		{"blackholed", func(_ *testing.T, p *feedtest.Proxy, _ *feedtest.Harness, change func()) { p.Blackhole(); change() }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -47,29 +47,29 @@ func TestDatabaseLostAndBack(t *testing.T) {
 			g := feedtest.TestOutage(t, d, p, newFeed(t, o), func(g *feedtest.Harness, change func()) { c.lose(t, p, g, change) })
 			faults := g.Errors()
 			if len(faults) == 0 {
-				t.Error("no fault was reported")
+				t.Error("no error was reported")
 			}
 			for _, fault := range faults {
 				if strings.Contains(fault, "not as expected") {
-					t.Errorf("a fault that says nothing: %s", fault)
+					t.Errorf("an error that does not contain the reason: %s", fault)
 				}
 			}
 		})
 	}
 }
 
-func TestStartWithoutTheDatabase(t *testing.T) {
+func TestColdStartSnapshot(t *testing.T) {
 	feedtest.TestColdStartSnapshot(t, func(t *testing.T) feedtest.Database { return newDatabase(t) })
 }
 
-func TestStartWithNothing(t *testing.T) { feedtest.TestColdStartNoSnapshot(t, newDatabase(t)) }
+func TestColdStartNoSnapshot(t *testing.T) { feedtest.TestColdStartNoSnapshot(t, newDatabase(t)) }
 
-func TestPatienceEnds(t *testing.T) { feedtest.TestMaxStale(t, newDatabase(t)) }
+func TestMaxStale(t *testing.T) { feedtest.TestMaxStale(t, newDatabase(t)) }
 
-func TestSnapshotFollows(t *testing.T) { feedtest.TestSnapshotUpdated(t, newDatabase(t)) }
+func TestSnapshotUpdated(t *testing.T) { feedtest.TestSnapshotUpdated(t, newDatabase(t)) }
 
-// A DNS that is away is like a database that is away, and is not asked before the database is needed.
-func TestStartWithoutTheDNS(t *testing.T) {
+// An unavailable DNS server is like an unavailable database. It is not queried before the database is needed.
+func TestColdStartNoDNS(t *testing.T) {
 	lookUp := dns.DefaultResolver.LookupSRV
 	defer func() { dns.DefaultResolver.LookupSRV = lookUp }()
 	asked := 0
@@ -79,7 +79,7 @@ func TestStartWithoutTheDNS(t *testing.T) {
 	}
 	f := newFeed(t, options(t, "mongodb+srv://reader:"+password+"@cluster.example.com/docsgpt"))
 	if asked > 0 {
-		t.Error("the DNS was asked by New")
+		t.Error("New queried the DNS")
 	}
 	set, err := f.Load(t.Context())
 	stale := (*keys.StaleError)(nil)
@@ -87,24 +87,24 @@ func TestStartWithoutTheDNS(t *testing.T) {
 		t.Errorf("Load: %d keys, %v", len(set), err)
 	}
 	if err != nil && strings.Contains(err.Error(), password) {
-		t.Errorf("the password shows: %v", err)
+		t.Errorf("the error contains the password: %v", err)
 	}
 }
 
-// Whatever the connection is doing, the end of the context ends everything, and nothing is left behind.
-func TestContextEndsEverything(t *testing.T) {
+// In each state of the connection, Watch and Load return when the context is canceled, and no goroutine is leaked.
+func TestContextCanceled(t *testing.T) {
 	for _, c := range []struct {
 		name     string
 		streamed bool
 		ready    func(t *testing.T, p *feedtest.Proxy, uri string)
 	}{
 		{"polling", false, func(*testing.T, *feedtest.Proxy, string) {}},
-		{"in a poll that is not answered", false, func(t *testing.T, p *feedtest.Proxy, _ string) {
+		{"during a poll without response", false, func(t *testing.T, p *feedtest.Proxy, _ string) {
 			p.Blackhole()
 			feedtest.Await(t, p.Blackholed())
 		}},
 		{"waiting for a change stream", true, func(*testing.T, *feedtest.Proxy, string) {}},
-		{"while a load connects to nobody", false, func(t *testing.T, p *feedtest.Proxy, uri string) {
+		{"while a load connects to an unreachable server", false, func(t *testing.T, p *feedtest.Proxy, uri string) {
 			feedtest.TestLoadCanceled(t, p, newFeed(t, options(t, uri)))
 		}},
 	} {

@@ -16,30 +16,29 @@ import (
 	"github.com/docsgate/docsgate/keys/mongofeed"
 )
 
-// replica is a stand-in for a replica set of one server, for what the tests' real server has not: change streams, reading
-// at one moment, users, and records with references. It speaks the wire protocol, but it is only as true as its author's
-// knowledge of MongoDB.
+// replica is a fake of a replica set with one server, for what the real server of the tests does not support: change streams,
+// snapshot reads, users, and records with references. It implements the wire protocol, but has not been compared with MongoDB.
 type replica struct {
 	t        testing.TB
 	listener net.Listener
 	wg       sync.WaitGroup
 
 	mu        sync.Mutex // guards the following
-	known     string     // the address by which it is known
-	wire      int32      // the newest version of the protocol that it knows
+	known     string     // host and port in its responses
+	wire      int32      // maximum wire version
 	conns     map[net.Conn]bool
 	records   map[string][]bson.D
 	events    map[string][]bson.D
 	happened  chan struct{}     // closed at an event, and then replaced
-	refuse    map[string]int32  // codes of errors, by command; "changeStream" stands for aggregations with one
+	refuse    map[string]int32  // error codes by command; "changeStream": aggregations with a change stream
 	levels    []string          // read concerns of finds
 	cursors   map[int64]*stream // open change streams
-	asked     map[string]int    // how often, by command
-	hasty     bool              // it does not wait for changes, but says at once that there is none
-	plain     bool              // it knows of no sessions
-	mute      chan struct{}     // finds are answered when it is closed; nil: at once
-	meanwhile func(r *replica)  // happens once, right after the next find in agents
-	frozen    map[string][]byte // answers to finds, by collection, where they are to cost nothing; nil: made each time
+	asked     map[string]int    // number of requests by command
+	hasty     bool              // getMore does not wait for changes
+	plain     bool              // it does not support sessions
+	mute      chan struct{}     // finds are answered when it is closed; nil: immediately
+	meanwhile func(r *replica)  // called once, after the next find in agents
+	frozen    map[string][]byte // cached responses to finds, by collection, for benchmarks; nil: not cached
 }
 
 // stream is a change stream.
@@ -81,7 +80,7 @@ func (r *replica) stop() {
 	for c := range r.conns {
 		_ = c.Close()
 	}
-	r.tell()
+	r.emit()
 	if r.mute != nil {
 		close(r.mute)
 		r.mute = nil
@@ -92,7 +91,7 @@ func (r *replica) stop() {
 
 func (r *replica) uri() string { return "mongodb://" + r.listener.Addr().String() + "/docsgpt" }
 
-// set changes how the server behaves.
+// set changes the behavior of the server.
 func (r *replica) set(change func(r *replica)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -120,7 +119,7 @@ func (r *replica) remove(collection string, id any) {
 	r.records[collection] = slices.DeleteFunc(r.records[collection], func(o bson.D) bool { return value(o, "_id") == id })
 }
 
-// event makes an event of a kind; those of updates say which fields were set.
+// event emits an event of a kind. updated are the names of the fields that an update has set.
 func (r *replica) event(collection, kind string, updated ...string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -133,16 +132,16 @@ func (r *replica) event(collection, kind string, updated ...string) {
 		e = append(e, is("updateDescription", bson.D{is("updatedFields", fields), is("removedFields", bson.A{}), is("truncatedArrays", bson.A{})}))
 	}
 	r.events[collection] = append(r.events[collection], e)
-	r.tell()
+	r.emit()
 }
 
-// tell is to be called with mu held.
-func (r *replica) tell() {
+// emit wakes the waiting streams. The caller must hold mu.
+func (r *replica) emit() {
 	close(r.happened)
 	r.happened = make(chan struct{})
 }
 
-// count returns how often a command was asked for.
+// count returns how often a command was received.
 func (r *replica) count(command string) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -289,13 +288,13 @@ func (r *replica) answer(command bson.D) bson.D {
 		collection, _ = value(command, "collection").(string)
 		wait, ok := value(command, "maxTimeMS").(int64)
 		if !ok {
-			r.t.Error("the server is not told how long to wait for a change")
+			r.t.Error("getMore without maxTimeMS")
 		}
 		s := r.cursors[id]
 		if s == nil || s.dead {
 			return bson.D{is("ok", 0), is("code", int32(43)), is("codeName", "CursorNotFound"), is("errmsg", "no cursor")}
 		}
-		r.await(s, time.Duration(wait)*time.Millisecond)
+		r.waitFor(s, time.Duration(wait)*time.Millisecond)
 		fresh := r.events[s.collection][s.next:]
 		s.next += len(fresh)
 		if len(fresh) > 0 && value(fresh[len(fresh)-1], "operationType") == "invalidate" {
@@ -309,8 +308,8 @@ func (r *replica) answer(command bson.D) bson.D {
 	}
 }
 
-// await waits for an event of a stream, with mu held before and after.
-func (r *replica) await(s *stream, limit time.Duration) {
+// waitFor waits for an event of a stream. The caller must hold mu, which is released meanwhile.
+func (r *replica) waitFor(s *stream, limit time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	for !r.hasty && len(r.events[s.collection]) == s.next && !errors.Is(ctx.Err(), context.DeadlineExceeded) {

@@ -12,8 +12,8 @@ import (
 	"github.com/docsgate/docsgate/keys/mongofeed"
 )
 
-// Servers on other machines are connected with TLS, or the operator has said that they need none.
-func TestWhichAddressesNeedTLS(t *testing.T) {
+// Connections to other machines need TLS, unless the operator allows plaintext.
+func TestAddressesRequiringTLS(t *testing.T) {
 	for uri, want := range map[string]docsgptkeys.Transport{
 		"mongodb://127.0.0.1/db":                              docsgptkeys.Local,
 		"mongodb://[::1]:5/db":                                docsgptkeys.Local,
@@ -45,13 +45,13 @@ func TestWhichAddressesNeedTLS(t *testing.T) {
 			}
 		}
 		if got := f.Connection().Transport; got != want {
-			t.Errorf("%s: the connection is called %s, want %s", uri, got, want)
+			t.Errorf("%s: Connection: %s, want %s", uri, got, want)
 		}
 	}
 }
 
-// A replica set on this machine may name its servers as others see them. Without TLS the gate does not follow it there.
-func TestServersThatAReplicaSetNames(t *testing.T) {
+// A replica set on this machine may name members on other machines. The gate does not connect to them without TLS.
+func TestReplicaSetMembersRequireTLS(t *testing.T) {
 	r := newReplica(t)
 	r.put(mongofeed.Agents, agent(1))
 	r.set(func(r *replica) { r.known = "mongo1.invalid:27017" })

@@ -49,7 +49,7 @@ func newBenchFeed(b *testing.B, agents int) (f *Feed, database string, c *conn, 
 	return f, database, c, cache
 }
 
-// BenchmarkLoad is a load of all agents, with the connection it makes.
+// BenchmarkLoad measures a load of all agents, including the connection.
 func BenchmarkLoad(b *testing.B) {
 	for _, n := range sizes {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
@@ -64,14 +64,14 @@ func BenchmarkLoad(b *testing.B) {
 	}
 }
 
-// BenchmarkLook is one look at the database: while nobody writes anything, while others write elsewhere, and after an agent
-// was changed.
-func BenchmarkLook(b *testing.B) {
+// BenchmarkReadChanges measures one poll of the database: without writes, with writes to other tables, and after an agent has
+// changed.
+func BenchmarkReadChanges(b *testing.B) {
 	for _, n := range sizes {
 		for _, c := range []struct{ name, sql string }{
-			{"quiet", ""},
-			{"others write", "SELECT txid_current()"},
-			{"one changed", "UPDATE agents SET name = name || 'x' WHERE id = (SELECT id FROM agents LIMIT 1)"},
+			{"no writes", ""},
+			{"other writes", "SELECT txid_current()"},
+			{"one changed agent", "UPDATE agents SET name = name || 'x' WHERE id = (SELECT id FROM agents LIMIT 1)"},
 		} {
 			b.Run(fmt.Sprint(n, "/", c.name), func(b *testing.B) {
 				f, database, l, cache := newBenchFeed(b, n)

@@ -13,10 +13,11 @@ import (
 	"github.com/docsgate/docsgate/keys/pgfeed"
 )
 
-// modes are the two ways in which a feed hears of changes.
+// modes are the two ways in which a feed detects changes.
 var modes = []struct{ name, setUp string }{{"poll", ""}, {"trigger", pgfeed.TriggerSQL()}}
 
-// in gives the options for a mode: a feed that polls as rarely as it may shows that it was told.
+// in returns the options for a mode. With the trigger, the poll interval is so long that only a notification can be the reason for
+// a poll.
 func in(t testing.TB, mode, uri string) dbfeed.Options {
 	o := options(t, uri)
 	if mode == "trigger" {
@@ -27,8 +28,8 @@ func in(t testing.TB, mode, uri string) dbfeed.Options {
 	return o
 }
 
-// Whatever changes in an agent, its key is the new one soon, and no other key is touched.
-func TestEveryChangeIsNoticed(t *testing.T) {
+// Each kind of change of an agent changes its key, and no other one.
+func TestChangesDetected(t *testing.T) {
 	source := uuid(2, 1)
 	facts := func(g *feedtest.Harness) keys.AgentInfo { return *g.Store.Get("agent_" + agentID(1)).Facts }
 	for _, mode := range modes {
@@ -109,19 +110,19 @@ func TestEveryChangeIsNoticed(t *testing.T) {
 				g := feedtest.Run(t, newFeed(t, in(t, mode.name, pgtest.URI("postgres", database))))
 				g.WaitWatched()
 				if c.seen(g) {
-					t.Fatal("it is seen before it has happened")
+					t.Fatal("the change is already there")
 				}
 				pgtest.Exec(t, database, c.sql)
 				begun := time.Now()
 				feedtest.Eventually(t, "the change", func() bool { return c.seen(g) })
-				t.Logf("seen after %s", time.Since(begun).Round(time.Millisecond))
+				t.Logf("detected after %s", time.Since(begun).Round(time.Millisecond))
 			})
 		}
 	}
 }
 
-// A conversation writes into its agent's row. That is no change of a key, and costs no load.
-func TestConversationsAreNoChange(t *testing.T) {
+// A conversation writes to its agent's row. That does not change a key, and does not cause a load.
+func TestConversationsIgnored(t *testing.T) {
 	for _, mode := range modes {
 		t.Run(mode.name, func(t *testing.T) {
 			t.Parallel()
@@ -139,7 +140,7 @@ func TestConversationsAreNoChange(t *testing.T) {
 	}
 }
 
-// A change among many agents goes to the store as a delta, and the feed agrees with a fresh one in the end.
+// A change among many agents is applied to the store as a delta, and at the end the keys are the same as those of a new feed.
 func TestManyChanges(t *testing.T) {
 	const agents = 3000
 	for _, mode := range modes {
@@ -167,8 +168,8 @@ func TestManyChanges(t *testing.T) {
 	}
 }
 
-// A trigger that does not cover every column, is switched off or calls another function is not relied upon.
-func TestTriggerIsVerified(t *testing.T) {
+// The feed polls if the trigger does not cover every column, is disabled or calls another function.
+func TestTriggerVerified(t *testing.T) {
 	for name, spoil := range map[string]string{
 		"missing":            "DROP TRIGGER docsgate_changed ON agents;",
 		"switched off":       "ALTER TABLE agents DISABLE TRIGGER docsgate_changed;",
@@ -193,9 +194,9 @@ func TestTriggerIsVerified(t *testing.T) {
 	}
 }
 
-// While one of DocsGPT's transactions is open the trigger's statements give up soon, and change nothing: all that waits behind
-// them would be DocsGPT.
-func TestTriggerDoesNotStopDocsGPT(t *testing.T) {
+// While a transaction of DocsGPT is open, the statements of TriggerSQL time out soon and change nothing. Otherwise DocsGPT's own
+// statements would queue behind them.
+func TestTriggerSQLLockTimeout(t *testing.T) {
 	for name, sql := range map[string]string{
 		"the first time": "",
 		"a second time":  pgfeed.TriggerSQL(),
@@ -214,9 +215,9 @@ func TestTriggerDoesNotStopDocsGPT(t *testing.T) {
 	}
 }
 
-// The notification tells nothing.
-func TestNotificationHoldsNothing(t *testing.T) {
+// Notifications have no content.
+func TestNotificationEmpty(t *testing.T) {
 	if sql := pgfeed.TriggerSQL(); strings.Count(sql, "pg_notify(") != 1 || !strings.Contains(sql, "pg_notify('docsgate', '')") {
-		t.Error("the trigger's notification is not an empty one on its channel:\n" + sql)
+		t.Error("the trigger does not send an empty notification on its channel:\n" + sql)
 	}
 }

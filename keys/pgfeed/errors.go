@@ -94,7 +94,7 @@ func innermost(err error) error {
 	}
 }
 
-// classifyServerError is explain for what the server itself says. Its messages may repeat values, so few are shown.
+// classifyServerError is like classifyError for errors of the server. Their messages may contain values, so they are not shown.
 func classifyServerError(e *pgconn.PgError) (userErr error, unavailable bool) {
 	code := " (SQLSTATE " + e.Code + ")"
 	class := e.Code[:min(2, len(e.Code))]

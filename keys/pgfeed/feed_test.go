@@ -16,8 +16,8 @@ import (
 	"github.com/docsgate/docsgate/keys/pgfeed"
 )
 
-// Every version's table is read with what it has; what it has not is unknown.
-func TestLoadOfEveryVersion(t *testing.T) {
+// The tables of all versions are read. Columns that a version lacks are unknown.
+func TestLoadAllVersions(t *testing.T) {
 	source, extra := uuid(2, 1), uuid(2, 2)
 	rows := fmt.Sprintf(`
 		INSERT INTO sources (id, user_id, name) VALUES ('%[1]s', 'ann', 'one'), ('%[2]s', 'ann', 'two');
@@ -50,8 +50,8 @@ func TestLoadOfEveryVersion(t *testing.T) {
 				`ALTER TABLE agents ALTER config SET DEFAULT '{"restrict_origins": false, "allowed_origins": ["https://a.example"]}';`,
 			want(),
 		},
-		{"after 1.1, a config that is broken", schema017 + added11 + `ALTER TABLE agents ALTER config SET DEFAULT '[1]';`, broken},
-		{"in a schema of its own", `CREATE SCHEMA app; SET search_path = app, public;` + schema017, want()},
+		{"after 1.1, malformed config", schema017 + added11 + `ALTER TABLE agents ALTER config SET DEFAULT '[1]';`, broken},
+		{"in another schema", `CREATE SCHEMA app; SET search_path = app, public;` + schema017, want()},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -72,13 +72,13 @@ func TestLoadOfEveryVersion(t *testing.T) {
 	}
 }
 
-// DocsGPT takes a key in any letter case, and counts each spelling by itself. The gate knows the stored one only.
-func TestSpellingsNeverShare(t *testing.T) {
+// DocsGPT accepts a key in any letter case, and limits each spelling separately. The gate accepts only the stored one.
+func TestOtherLetterCaseRejected(t *testing.T) {
 	database := docsgpt(t)
 	pgtest.Exec(t, database, `INSERT INTO agents (user_id, name, status, key) VALUES ('local', 'A', 'published', 'Abc-Kelvin')`)
 	g := feedtest.Run(t, newFeed(t, options(t, pgtest.URI("postgres", database))))
 	if got := g.Verifier.Verify("Abc-Kelvin", time.Now()); !got.Allowed() || got.Key.Binding.Agent.Reveal() != "Abc-Kelvin" {
-		t.Errorf("the stored spelling: %s", got.Reason)
+		t.Errorf("the stored letter case: %s", got.Reason)
 	}
 	for _, other := range []string{"abc-kelvin", "ABC-KELVIN", "Abc-\u212aelvin", "Abc-Kelvin "} {
 		if got := g.Verifier.Verify(other, time.Now()); got.Allowed() {
@@ -100,7 +100,7 @@ func TestFilters(t *testing.T) {
 		{"none: all but shared ones", docsgptkeys.Filter{}, "abc"},
 		{"owner", docsgptkeys.Filter{Owners: []string{"ann"}}, "ab"},
 		{"published", docsgptkeys.Filter{OnlyPublished: true}, "ac"},
-		{"shared, too", docsgptkeys.Filter{IncludeShared: true}, "abcd"},
+		{"including shared ones", docsgptkeys.Filter{IncludeShared: true}, "abcd"},
 		{"ids", docsgptkeys.Filter{IDs: []string{strings.ToUpper(agentID(2)), "agent_" + agentID(3)}}, "bc"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -114,10 +114,10 @@ func TestFilters(t *testing.T) {
 				}
 			}
 			if got != c.want {
-				t.Errorf("adopted %q, want %q", got, c.want)
+				t.Errorf("keys %q, want %q", got, c.want)
 			}
 			if got, want := len(f.Skipped()), 4-len(c.want); got != want {
-				t.Errorf("%d agents left out, want %d", got, want)
+				t.Errorf("%d agents skipped, want %d", got, want)
 			}
 		})
 	}
@@ -125,7 +125,7 @@ func TestFilters(t *testing.T) {
 
 const password = "hunter2-Secret"
 
-// What an operator has to mend is an error that says how, with no keys, and without the password.
+// Errors that an operator has to fix say how, and do not contain the password. Load returns no keys with them.
 func TestErrorMessages(t *testing.T) {
 	database := docsgpt(t)
 	careful, powerless := "careful_"+database, "powerless_"+database
@@ -142,12 +142,12 @@ func TestErrorMessages(t *testing.T) {
 		{"no table", with("postgres", empty), "no table agents"},
 		{"another program's table", with("postgres", foreign), "it is not the one of DocsGPT"},
 		{
-			"no rights", with(powerless, database), "GRANT SELECT (config, extra_source_ids, id, key, limited_request_mode, " +
+			"missing permissions", with(powerless, database), "GRANT SELECT (config, extra_source_ids, id, key, limited_request_mode, " +
 				"limited_token_mode, name, request_limit, source_id, status, token_limit, user_id, xmin) ON agents",
 		},
-		{"an option that nobody knows", with("postgres", database) + "&codename=x", "rejects an option of the address"},
-		{"encryption that there is not", with("postgres", database) + "&gssencmode=require", "rejects an option of the address"},
-		{"an option that is the server's own", with("postgres", database) + "&ssl_min_protocol_version=TLSv1.3", "rejects an option"},
+		{"unknown option", with("postgres", database) + "&codename=x", "rejects an option of the address"},
+		{"GSS encryption", with("postgres", database) + "&gssencmode=require", "rejects an option of the address"},
+		{"option of the server", with("postgres", database) + "&ssl_min_protocol_version=TLSv1.3", "rejects an option"},
 		{
 			"no TLS there", strings.NewReplacer("disable", "require", pgtest.Host(), newMiddle(t, false).addr).Replace(with("postgres", database)),
 			"no trusted TLS connection",
@@ -160,20 +160,20 @@ func TestErrorMessages(t *testing.T) {
 				t.Fatalf("Load: %v, want an error with %q", err, c.want)
 			}
 			if stale := (*keys.StaleError)(nil); errors.As(err, &stale) || set != nil {
-				t.Errorf("an operator's mistake passes for a database that is away: %v", err)
+				t.Errorf("an error of the operator is treated as an outage: %v", err)
 			}
-			watched := f.Watch(t.Context(), func() { t.Error("something is said to have changed") })
+			watched := f.Watch(t.Context(), func() { t.Error("changed was called") })
 			if watched == nil || watched.Error() != err.Error() {
 				t.Errorf("Watch: %v, want the same as Load: %v", watched, err)
 			}
 			if strings.Contains(err.Error(), password) || strings.Contains(f.Name(), password) {
-				t.Errorf("the password shows: %v, %s", err, f.Name())
+				t.Errorf("the error or name contains the password: %v, %s", err, f.Name())
 			}
 		})
 	}
 }
 
-// An address that cannot be read is refused without a word of it.
+// The error for an invalid address contains no part of it.
 func TestAddresses(t *testing.T) {
 	for _, uri := range []string{
 		"", "postgres://u:" + password + "@", "postgres://u:" + password + "@h:port/db", "postgres://u:" + password + "@h/db?sslmode=odd",
@@ -186,7 +186,7 @@ func TestAddresses(t *testing.T) {
 			t.Errorf("accepted, with the name %s", f.Name())
 		}
 		if err != nil && strings.Contains(err.Error(), password) {
-			t.Errorf("the password shows: %v", err)
+			t.Errorf("the error contains the password: %v", err)
 		}
 	}
 	for uri, want := range map[string]string{
@@ -207,7 +207,7 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
-// An address may have what other clients know: it is DocsGPT's own.
+// Options that other clients support are accepted, because the address is DocsGPT's own.
 func TestOptionsOfOtherClients(t *testing.T) {
 	database := docsgpt(t)
 	pgtest.Exec(t, database, insert(1))
@@ -220,7 +220,7 @@ func TestOptionsOfOtherClients(t *testing.T) {
 	}
 }
 
-// The rights of GrantSQL are enough for everything, and allow nothing else.
+// The permissions of GrantSQL are sufficient for all functions of the feed, and allow nothing else.
 func TestGrants(t *testing.T) {
 	for _, schema := range []string{schema017, schema017 + added11} {
 		database := pgtest.Database(t)

@@ -23,7 +23,7 @@ var schema017 string
 //go:embed testdata/docsgpt-1.1.sql
 var added11 string
 
-// docsgpt makes a database with the schema of DocsGPT 1.1.
+// docsgpt creates a database with the schema of DocsGPT 1.1.
 func docsgpt(t testing.TB) (database string) {
 	t.Helper()
 	database = pgtest.Database(t)
@@ -31,24 +31,24 @@ func docsgpt(t testing.TB) (database string) {
 	return database
 }
 
-// uuid is the n-th id of a kind.
+// uuid returns the n-th ID of a kind.
 func uuid(kind, n int) string { return fmt.Sprintf("%08x-0000-4000-8000-%012x", kind, n) }
 
-// agentID and agentKey are the id and the key of a test's n-th agent.
+// agentID and agentKey return the ID and the key of the n-th agent of a test.
 func agentID(n int) string  { return uuid(1, n) }
 func agentKey(n int) string { return uuid(0xabcdef, n) }
 
-// insert is the statement that makes the n-th agent.
+// insert returns the statement that adds the n-th agent.
 func insert(n int) string {
 	return fmt.Sprintf("INSERT INTO agents (id, user_id, name, status, key) VALUES ('%s', 'local', 'Agent %d', 'published', '%s');",
 		agentID(n), n, agentKey(n))
 }
 
-// options are those of a feed for a test: quick, and with trouble in the test's log.
+// options returns the options of a feed for tests, with a short poll interval and with warnings in the test's log.
 func options(t testing.TB, uri string) dbfeed.Options {
 	return dbfeed.Options{
 		URI: keys.NewSecret(uri), PollInterval: 20 * time.Millisecond, Timeout: feedtest.Timeout,
-		OnWarning: func(text string) { t.Logf("note: %s", text) },
+		OnWarning: func(text string) { t.Logf("warning: %s", text) },
 	}
 }
 
@@ -61,7 +61,7 @@ func newFeed(t testing.TB, o dbfeed.Options) *pgfeed.Feed {
 	return f
 }
 
-// database is a database as all feeds' tests see it.
+// database implements feedtest.Database.
 type database struct {
 	t    testing.TB
 	name string
@@ -84,7 +84,7 @@ func (d database) Feed(p *feedtest.Proxy, o feedtest.Options) keys.RemoteFeed {
 	return newFeed(d.t, own)
 }
 
-// through is the address of a database behind a proxy.
+// through returns the address of a database behind a proxy.
 func through(p *feedtest.Proxy, database string) string {
 	return "postgres://postgres:" + password + "@" + p.Addr() + "/" + database + "?sslmode=disable"
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/docsgate/docsgate/keys/pgfeed"
 )
 
-// What stands in one agent's row, or a column of another type, costs nobody else the key.
-func TestOddRows(t *testing.T) {
+// Unusual values of one agent, or a column of another type, do not affect the keys of other agents.
+func TestUnusualRows(t *testing.T) {
 	const where = " WHERE id = '%[1]s';"
 	source := uuid(2, 2)
 	for _, c := range []struct {
@@ -59,7 +59,7 @@ func TestOddRows(t *testing.T) {
 				"extra_source_ids DROP NOT NULL; UPDATE agents SET name = NULL, user_id = NULL, status = NULL, extra_source_ids = NULL" + where,
 			func(odd keys.Key) bool { return odd.Name == agentID(2) && odd.Facts.Status == "" },
 		},
-		{"a key that nobody can present", `UPDATE agents SET key = E'a\nb'` + where, nil},
+		{"a key with a line break", `UPDATE agents SET key = E'a\nb'` + where, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -77,9 +77,9 @@ func TestOddRows(t *testing.T) {
 	}
 }
 
-// When DocsGPT is upgraded, or the rights of the role, no row changes; the new column counts at once all the same. A right
-// that is missing is named.
-func TestUpgrade(t *testing.T) {
+// An upgrade of DocsGPT, or of the permissions of the role, changes no row. The new column takes effect immediately anyway. A
+// warning names a missing permission.
+func TestSchemaUpgrade(t *testing.T) {
 	database := pgtest.Database(t)
 	role := "upgraded_" + database
 	pgtest.Exec(t, database, schema017+insert(1)+"CREATE ROLE "+role+" LOGIN;"+pgfeed.GrantSQL(role))
@@ -92,20 +92,20 @@ func TestUpgrade(t *testing.T) {
 		`config jsonb NOT NULL DEFAULT '{"restrict_origins": true}'`)+insert(2))
 	g.WaitFor(agentKey(2), keys.Allowed)
 	if len(notes) > 0 || g.Store.Get("agent_"+agentID(1)).Facts.RestrictOrigins {
-		t.Fatalf("before the role may read the column: %d notes, %+v", len(notes), g.Store.Get("agent_"+agentID(1)).Facts)
+		t.Fatalf("before the role may read the column: %d warnings, %+v", len(notes), g.Store.Get("agent_"+agentID(1)).Facts)
 	}
 	feedtest.Load(t, newFeed(t, o))
 	select {
 	case note := <-notes:
 		if !strings.Contains(note, "may not read the column config") || !strings.Contains(note, "--print-grants") {
-			t.Errorf("the right that is missing: %s", note)
+			t.Errorf("the warning about the missing permission: %s", note)
 		}
 	default:
-		t.Error("the right that is missing is not named")
+		t.Error("no warning about the missing permission")
 	}
 	pgtest.Exec(t, database, pgfeed.GrantSQL(role))
 	feedtest.Eventually(t, "the column", func() bool { return g.Store.Get("agent_" + agentID(1)).Facts.RestrictOrigins })
 	if len(notes) > 0 {
-		t.Errorf("another note: %s", <-notes)
+		t.Errorf("another warning: %s", <-notes)
 	}
 }

@@ -12,39 +12,39 @@ import (
 	"github.com/docsgate/docsgate/keys/pgfeed"
 )
 
-// The gate keeps to the same rules however the database is lost: known keys go on, others are neither accepted nor called
-// wrong, and when it is back what has changed meanwhile counts, without anybody's help.
-func TestDatabaseLostAndBack(t *testing.T) {
+// The same rules apply to each kind of outage: known keys remain valid, other tokens are neither accepted nor rejected as unknown,
+// and after the outage the changes are loaded automatically.
+func TestOutage(t *testing.T) {
 	for _, c := range []struct {
 		name, mode string
 		lose       func(t *testing.T, p *feedtest.Proxy, g *feedtest.Harness, change func())
 	}{
-		{"refused while nothing happens", "poll", func(_ *testing.T, p *feedtest.Proxy, _ *feedtest.Harness, change func()) { p.Refuse(); change() }},
+		{"refused while idle", "poll", func(_ *testing.T, p *feedtest.Proxy, _ *feedtest.Harness, change func()) { p.Refuse(); change() }},
 		{"refused while waiting for a notification", "trigger", func(_ *testing.T, p *feedtest.Proxy, _ *feedtest.Harness, change func()) { p.Refuse(); change() }},
-		{"cut in the middle of a poll", "poll", func(t *testing.T, p *feedtest.Proxy, _ *feedtest.Harness, change func()) {
+		{"cut during a poll", "poll", func(t *testing.T, p *feedtest.Proxy, _ *feedtest.Harness, change func()) {
 			cut := p.CutAfter(50)
 			change()
 			feedtest.Await(t, cut)
 		}},
-		{"cut in the middle of a notification", "trigger", func(t *testing.T, p *feedtest.Proxy, _ *feedtest.Harness, change func()) {
+		{"cut during a notification", "trigger", func(t *testing.T, p *feedtest.Proxy, _ *feedtest.Harness, change func()) {
 			cut := p.CutAfter(7)
 			change()
 			feedtest.Await(t, cut)
 		}},
-		{"cut in the middle of the reading that a notification brings", "trigger", func(t *testing.T, p *feedtest.Proxy, _ *feedtest.Harness, change func()) {
+		{"cut during the read after a notification", "trigger", func(t *testing.T, p *feedtest.Proxy, _ *feedtest.Harness, change func()) {
 			cut := p.CutAfter(150)
 			change()
 			feedtest.Await(t, cut)
 		}},
-		{"cut in the middle of a snapshot", "poll", func(t *testing.T, p *feedtest.Proxy, g *feedtest.Harness, change func()) {
+		{"cut during a full read", "poll", func(t *testing.T, p *feedtest.Proxy, g *feedtest.Harness, change func()) {
 			p.Blackhole()
 			g.WaitFor(feedtest.UnknownToken, keys.FeedUnavailable)
 			change()
 			p.Accept()
 			feedtest.Await(t, p.CutAfter(100_000))
 		}},
-		{"swallowed without a word", "poll", func(_ *testing.T, p *feedtest.Proxy, _ *feedtest.Harness, change func()) { p.Blackhole(); change() }},
-		{"swallowed without a word while waiting for a notification", "trigger", func(_ *testing.T, p *feedtest.Proxy, _ *feedtest.Harness, change func()) {
+		{"blackholed", "poll", func(_ *testing.T, p *feedtest.Proxy, _ *feedtest.Harness, change func()) { p.Blackhole(); change() }},
+		{"blackholed while waiting for a notification", "trigger", func(_ *testing.T, p *feedtest.Proxy, _ *feedtest.Harness, change func()) {
 			p.Blackhole()
 			change()
 		}},
@@ -59,7 +59,7 @@ func TestDatabaseLostAndBack(t *testing.T) {
 			o.Timeout = 3 * time.Second
 			g := feedtest.TestOutage(t, d, p, newFeed(t, o), func(g *feedtest.Harness, change func()) { c.lose(t, p, g, change) })
 			if all := strings.Join(g.Errors(), "\n"); all == "" || strings.Contains(all, password) {
-				t.Errorf("the faults that were reported are none, or show the password:\n%s", all)
+				t.Errorf("no error was reported, or an error contains the password:\n%s", all)
 			}
 		})
 	}
@@ -72,8 +72,8 @@ func triggerIn(mode string) string {
 	return ""
 }
 
-// A server that ends connections in its own words is away, too.
-func TestConnectionsEndedByTheServer(t *testing.T) {
+// A server that closes connections with an error is unavailable, too.
+func TestConnectionsClosedByServer(t *testing.T) {
 	database := docsgpt(t)
 	pgtest.Exec(t, database, insert(1))
 	g := feedtest.Run(t, newFeed(t, options(t, pgtest.URI("postgres", database))))
@@ -88,8 +88,8 @@ func TestConnectionsEndedByTheServer(t *testing.T) {
 	g.WaitFor(feedtest.UnknownToken, keys.UnknownToken)
 }
 
-// A server that is not in the mode that the address asks for is away: somebody is switching them.
-func TestServerInAnotherMode(t *testing.T) {
+// A server that is not in the mode that the address requires is unavailable: possibly a failover is in progress.
+func TestTargetSessionAttrs(t *testing.T) {
 	f := newFeed(t, options(t, pgtest.URI("postgres", docsgpt(t))+"&target_session_attrs=standby"))
 	stale := (*keys.StaleError)(nil)
 	if _, err := f.Load(t.Context()); !errors.As(err, &stale) || !strings.Contains(err.Error(), "target_session_attrs") {
@@ -97,8 +97,8 @@ func TestServerInAnotherMode(t *testing.T) {
 	}
 }
 
-// Rights that are taken away are an operator's matter, but known keys go on.
-func TestRightsLostLater(t *testing.T) {
+// If permissions are revoked, an operator has to fix that, but known keys remain valid.
+func TestPermissionsRevoked(t *testing.T) {
 	database := docsgpt(t)
 	role := "reader_" + database
 	pgtest.Exec(t, database, insert(1)+"CREATE ROLE "+role+" LOGIN;"+pgfeed.GrantSQL(role))
@@ -110,24 +110,24 @@ func TestRightsLostLater(t *testing.T) {
 		t.Errorf("a known key: %s", got)
 	}
 	if got := g.Syncer.Status()[0].LastError; !strings.Contains(got, "GRANT SELECT (status) ON agents") {
-		t.Errorf("the error does not say what to do: %s", got)
+		t.Errorf("the error does not say how to fix it: %s", got)
 	}
 	pgtest.Exec(t, database, pgfeed.GrantSQL(role))
 	g.WaitFor(feedtest.UnknownToken, keys.UnknownToken)
 }
 
-func TestStartWithoutTheDatabase(t *testing.T) {
+func TestColdStartSnapshot(t *testing.T) {
 	feedtest.TestColdStartSnapshot(t, func(t *testing.T) feedtest.Database { return newDatabase(t) })
 }
 
-func TestStartWithNothing(t *testing.T) { feedtest.TestColdStartNoSnapshot(t, newDatabase(t)) }
+func TestColdStartNoSnapshot(t *testing.T) { feedtest.TestColdStartNoSnapshot(t, newDatabase(t)) }
 
-func TestPatienceEnds(t *testing.T) { feedtest.TestMaxStale(t, newDatabase(t)) }
+func TestMaxStale(t *testing.T) { feedtest.TestMaxStale(t, newDatabase(t)) }
 
-func TestSnapshotFollows(t *testing.T) { feedtest.TestSnapshotUpdated(t, newDatabase(t)) }
+func TestSnapshotUpdated(t *testing.T) { feedtest.TestSnapshotUpdated(t, newDatabase(t)) }
 
-// Whatever the connection is doing, the end of the context ends everything, and nothing is left behind.
-func TestContextEndsEverything(t *testing.T) {
+// In each state of the connection, Watch and Load return when the context is canceled, and no goroutine is leaked.
+func TestContextCanceled(t *testing.T) {
 	database := docsgpt(t)
 	pgtest.Exec(t, database, pgfeed.TriggerSQL()+insert(1))
 	polled := docsgpt(t)
@@ -137,12 +137,12 @@ func TestContextEndsEverything(t *testing.T) {
 	}{
 		{"waiting for a notification", database, func(t *testing.T, _ *feedtest.Proxy, changed <-chan struct{}) { feedtest.Await(t, changed) }},
 		{"polling", polled, func(t *testing.T, _ *feedtest.Proxy, changed <-chan struct{}) { feedtest.Await(t, changed) }},
-		{"in a poll that is not answered", polled, func(t *testing.T, p *feedtest.Proxy, changed <-chan struct{}) {
+		{"during a poll without response", polled, func(t *testing.T, p *feedtest.Proxy, changed <-chan struct{}) {
 			feedtest.Await(t, changed)
 			p.Blackhole()
 			feedtest.Await(t, p.Blackholed())
 		}},
-		{"while a load connects to nobody", polled, func(t *testing.T, p *feedtest.Proxy, changed <-chan struct{}) {
+		{"while a load connects to an unreachable server", polled, func(t *testing.T, p *feedtest.Proxy, changed <-chan struct{}) {
 			feedtest.Await(t, changed)
 			feedtest.TestLoadCanceled(t, p, newFeed(t, in(t, "trigger", through(p, polled))))
 		}},

@@ -12,7 +12,7 @@ import (
 	"github.com/docsgate/docsgate/keys"
 )
 
-// lock runs statements in a transaction that stays open, and returns what commits it.
+// begin runs statements in a transaction that stays open. commit commits it.
 func begin(t *testing.T, database, sql string) (commit func()) {
 	t.Helper()
 	run := func(c *pgx.Conn, sql string) {
@@ -30,8 +30,8 @@ func begin(t *testing.T, database, sql string) (commit func()) {
 	return func() { t.Helper(); run(c, "COMMIT") }
 }
 
-// A standby server does not tell which of the transactions on its primary are over. So a change counts there as soon as it
-// is seen, even while an older transaction goes on.
+// A standby server does not know which transactions of its primary have ended. So a change takes effect as soon as it is read, even
+// while an older transaction is in progress.
 func TestStandby(t *testing.T) {
 	database := docsgpt(t)
 	pgtest.Exec(t, database, "CREATE TABLE other (n int);"+insert(1))

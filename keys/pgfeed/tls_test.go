@@ -22,8 +22,8 @@ import (
 	"github.com/docsgate/docsgate/keys/pgfeed"
 )
 
-// middle is somebody between the gate and the database, who reads along: who says for the server that it has no TLS, or shows
-// a certificate of an own authority.
+// middle is an attacker between the gate and the database. It reads what is sent, and says that the server does not support TLS, or
+// presents a certificate of another authority.
 type middle struct {
 	t    testing.TB
 	addr string
@@ -74,7 +74,7 @@ func newMiddle(t testing.TB, certified bool) *middle {
 	return m
 }
 
-// Write implements io.Writer: what is written was read along.
+// Write implements io.Writer. It records what the attacker has read.
 func (m *middle) Write(p []byte) (int, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -126,9 +126,9 @@ func (m *middle) serve(client net.Conn) {
 	both.Wait()
 }
 
-// Somebody between the gate and a database on another machine reads no key and no password: neither by saying that the
-// database has no TLS nor with a certificate of an own authority. Only an operator who has said so takes that risk.
-func TestSomebodyBetween(t *testing.T) {
+// An attacker between the gate and a database on another machine reads neither keys nor the password: neither by denying TLS nor
+// with a certificate of another authority. Only an operator can allow that.
+func TestAttackerOnPath(t *testing.T) {
 	database := docsgpt(t)
 	pgtest.Exec(t, database, insert(1))
 	service := filepath.Join(t.TempDir(), "services")
@@ -151,10 +151,10 @@ func TestSomebodyBetween(t *testing.T) {
 		{"TLS at once", "&sslnegotiation=direct", false, nil},
 		{"verify-ca", "&sslmode=verify-ca" + ca, false, nil},
 		{"verify-full", "&sslmode=verify-full" + ca, false, nil},
-		{"the system's authorities", "&sslrootcert=system", false, nil},
+		{"system authorities", "&sslrootcert=system", false, nil},
 		{"require, with an authority", "&sslmode=require" + ca, false, nil},
 		{"require", "&sslmode=require", false, []string{certifies}},
-		{"require, in another spelling", "&ssl=true", false, []string{certifies}},
+		{"require, as ssl=true", "&ssl=true", false, []string{certifies}},
 		{"no mode, and plaintext allowed", "", true, []string{declines, certifies}},
 		{"disable, and plaintext allowed", "&sslmode=disable", true, []string{declines, certifies}},
 		{"verify-full, and plaintext allowed", "&sslmode=verify-full" + ca, true, nil},
@@ -176,23 +176,23 @@ func TestSomebodyBetween(t *testing.T) {
 						t.Errorf("the error does not say why: %v", err)
 					}
 					if m.has(agentKey(1)) || m.has("user\x00postgres") || m.has(password) {
-						t.Error("the key, or something else, was read along")
+						t.Error("the attacker has read the key or something else")
 					}
 					return
 				}
 				if err != nil || len(set) != 1 || !m.has(agentKey(1)) {
-					t.Errorf("Load: %d keys, %v; the key was read along: %t", len(set), err, m.has(agentKey(1)))
+					t.Errorf("Load: %d keys, %v; the attacker has read the key: %t", len(set), err, m.has(agentKey(1)))
 				}
 				if got := f.Connection().Transport; got != docsgptkeys.Plaintext && got != docsgptkeys.Unverified {
-					t.Errorf("the connection is called %s", got)
+					t.Errorf("Connection: %s", got)
 				}
 			})
 		}
 	}
 }
 
-// The environment makes no connection worse, either.
-func TestSomebodyBetweenAndTheEnvironment(t *testing.T) {
+// Variables of the environment do not weaken a connection.
+func TestEnvironmentDoesNotWeakenTLS(t *testing.T) {
 	database := docsgpt(t)
 	pgtest.Exec(t, database, insert(1))
 	m := newMiddle(t, false)
@@ -212,18 +212,18 @@ func TestSomebodyBetweenAndTheEnvironment(t *testing.T) {
 	}
 }
 
-// A server on another machine with a certificate of a known authority is reached without another word in the address.
-func TestServersOnOtherMachines(t *testing.T) {
+// A server on another machine with a certificate of a known authority needs no options in the address.
+func TestRemoteServerTLS(t *testing.T) {
 	database := docsgpt(t)
 	pgtest.Exec(t, database, insert(1))
 	const name = pgtest.TLSName
 	at := "postgres://postgres@%/" + database + "?connect_timeout=9"
 	for _, c := range []struct{ name, host, options, trouble string }{
-		{"its authority is named", name, "&sslrootcert=" + pgtest.CAFile(), ""},
-		{"the second of two is there", name + "," + name, "&sslrootcert=" + pgtest.CAFile(), ""},
-		{"its authority is not known", name, "", "sslrootcert="},
-		{"it is called by another name", "other.docsgpt.test", "&sslrootcert=" + pgtest.CAFile(), "not valid for the name other.docsgpt.test"},
-		{"another name does not matter", "other.docsgpt.test", "&sslmode=verify-ca&sslrootcert=" + pgtest.CAFile(), ""},
+		{"known authority", name, "&sslrootcert=" + pgtest.CAFile(), ""},
+		{"second of two hosts", name + "," + name, "&sslrootcert=" + pgtest.CAFile(), ""},
+		{"unknown authority", name, "", "sslrootcert="},
+		{"certificate for another name", "other.docsgpt.test", "&sslrootcert=" + pgtest.CAFile(), "not valid for the name other.docsgpt.test"},
+		{"verify-ca with another name", "other.docsgpt.test", "&sslmode=verify-ca&sslrootcert=" + pgtest.CAFile(), ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := newFeed(t, options(t, strings.Replace(at, "%", c.host, 1)+c.options))
@@ -233,14 +233,14 @@ func TestServersOnOtherMachines(t *testing.T) {
 				t.Errorf("Load: %d keys, %v", len(set), err)
 			}
 			if got := f.Connection(); got.Transport != docsgptkeys.Verified || got.Hosts[0] != strings.Split(c.host, ",")[0] {
-				t.Errorf("the connection is called %+v", got)
+				t.Errorf("Connection: %+v", got)
 			}
 		})
 	}
 }
 
-// What is this machine for certain needs no TLS; all other names do, whatever they resolve to here.
-func TestWhichHostsNeedTLS(t *testing.T) {
+// Only addresses that are certainly this machine need no TLS; all other names do, regardless of what they resolve to.
+func TestHostsRequiringTLS(t *testing.T) {
 	for host, local := range map[string]bool{
 		"127.0.0.1": true, "127.8.9.10": true, "[::1]": true, "[::ffff:127.0.0.1]": true, "localhost": true, "LOCALHOST": true, "": true,
 		"%2Frun%2Fpostgresql": true,
@@ -266,7 +266,7 @@ func TestWhichHostsNeedTLS(t *testing.T) {
 				want = docsgptkeys.Local
 			}
 			if got := f.Connection().Transport; got != want {
-				t.Errorf("%q with %s: the connection is called %s, want %s", host, mode, got, want)
+				t.Errorf("%q with %s: Connection: %s, want %s", host, mode, got, want)
 			}
 		}
 	}
