@@ -7,6 +7,7 @@
 //	http.handlers.docsgate          handler of the directive "docsgate"; see Handler
 //	http.handlers.docsgate_console  handler of the directive "docsgate_console"; see Console
 //	admin.api.docsgate              API for keys on Caddy's admin endpoint
+//	caddy.logging.encoders.docsgate encoder that keeps tokens out of logs; see package logencoder
 //
 // It also registers the global option "docsgate", and the placeholders {http.auth.user.id}, {docsgate.key.id},
 // {docsgate.key.name} and {docsgate.source} for later handlers and the access log.

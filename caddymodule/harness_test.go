@@ -76,6 +76,7 @@ type gate struct {
 	urls     []string
 	global   string // further global options of the gate
 	servers  string // further options of Caddy's servers
+	encoder  string // of the log
 }
 
 // ways are the two ways of forwarding, as the part of a site that follows its options.
@@ -149,6 +150,7 @@ func (g *gate) config(sites ...string) string {
 			mode 0600
 		}
 		level DEBUG
+		%s
 	}
 	docsgate {
 		feed file %s
@@ -156,7 +158,7 @@ func (g *gate) config(sites ...string) string {
 		%s
 	}
 }
-`, g.servers, g.log, g.keys, g.global)
+`, g.servers, g.log, g.encoder, g.keys, g.global)
 	for i, site := range sites {
 		fmt.Fprintf(&text, "http://:0 {\nbind 127.0.0.%d\nlog\nhandle /metrics {\nmetrics\n}\n%s}\n", i+1, site)
 	}

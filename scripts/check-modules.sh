@@ -10,6 +10,10 @@ if ! grep -qE '^http\.handlers\.docsgate github\.com/docsgate/docsgate( |$)' <<<
 	echo "$1 list-modules --packages has no http.handlers.docsgate of github.com/docsgate/docsgate" >&2
 	exit 1
 fi
+if ! grep -qE '^caddy\.logging\.encoders\.docsgate ' <<<"$modules"; then
+	echo "$1 list-modules has no caddy.logging.encoders.docsgate" >&2
+	exit 1
+fi
 grep -E '^([a-z_.]+\.)?docsgate' <<<"$modules" | cut -d ' ' -f 1-2
 
 help="$("$caddy" help)"

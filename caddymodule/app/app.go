@@ -218,6 +218,7 @@ func (a *App) Start() error {
 			}
 		}
 	}
+	a.warnOfLogs()
 	a.state.start(a.logger)
 	limitBodies(a)
 	return nil

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/docsgate/docsgate/caddymodule/placeholder"
+	"github.com/docsgate/docsgate/internal/redact"
 	"github.com/docsgate/docsgate/keys"
 	"github.com/docsgate/docsgate/keys/docsgptkeys"
 	"github.com/docsgate/docsgate/keys/keyindex"
@@ -42,6 +43,7 @@ type State struct {
 	loggedFeeds   sync.Map // names of feeds whose first load since a failure was logged
 	loggedSkipped sync.Map // name of a feed -> last log text about skipped keys
 
+	unregister  func()      // from the keys whose tokens are not logged
 	toolsWarned atomic.Bool // warnOfTools has logged
 
 	logger  atomic.Pointer[zap.Logger] // logger of the newest configuration
@@ -108,10 +110,12 @@ func (a *App) newState(ctx context.Context, feeds []keys.Feed) (_ *State, err er
 		feeds: feeds,
 	}
 	s.Store.Listen(s.Index)
+	s.unregister = redact.Register(s)
 	s.logger.Store(a.logger)
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.Syncer = keys.NewSyncer(s.Store, feeds, s)
 	if s.Verifier, err = keys.NewVerifier(s.Store, keys.CacheConfig{}); err != nil {
+		s.unregister()
 		return nil, err
 	}
 	defer func() {
@@ -201,6 +205,7 @@ func (s *State) Destruct() error {
 
 // close releases everything but the watchers.
 func (s *State) close() error {
+	s.unregister()
 	s.Verifier.Close()
 	if s.registry == nil {
 		return nil
