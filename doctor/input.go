@@ -101,10 +101,10 @@ type Console struct {
 
 // Log is a log that receives requests.
 type Log struct {
-	Name    string
-	File    string   // absolute path; empty: the log is not a file
-	Missing []string // places where clients may send keys that no filter covers
-	Access  bool     // it is an access log; otherwise it receives only requests that fail
+	Name     string
+	File     string // absolute path; empty: the log is not a file
+	Redacted bool   // it has the encoder docsgate
+	Access   bool   // it is an access log; otherwise it receives only requests that fail
 }
 
 // Admin is Caddy's admin endpoint.

@@ -5,14 +5,14 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"os"
-	"strings"
 	"time"
 )
 
-// checkLogs checks that logs contain no keys: by the filters in the configuration, and by the content of log files after requests
+// checkLogs checks that logs contain no keys: by the encoders in the configuration, and by the content of log files after requests
 // with a random key.
 func (x *runner) checkLogs(ctx context.Context) {
 	if x.input.Config == "" {
@@ -31,15 +31,14 @@ func (x *runner) checkLogs(ctx context.Context) {
 		}
 	}
 	for _, l := range x.input.Logs {
-		if len(l.Missing) > 0 {
-			x.warn("log.filter",
-				fmt.Sprintf("The log %q records requests without a filter for %s, where clients may send keys.",
-					l.Name, strings.Join(l.Missing, ", ")),
-				"Copy the log filters of the sample Caddyfile to the site's log and to the default log.")
+		if !l.Redacted {
+			x.warn("log.format",
+				fmt.Sprintf("The log %q records requests without the encoder docsgate, so it may contain the keys of clients.", l.Name),
+				"Add format docsgate to this log; the log of failed requests is log default in the global options.")
 		}
 	}
-	if x.worst("log.filter") == "" && len(x.input.Logs) > 0 {
-		x.ok("log.filter", "All logs of requests filter keys.")
+	if x.worst("log.format") == "" && len(x.input.Logs) > 0 {
+		x.ok("log.format", "All logs of requests have the encoder docsgate, which removes keys.")
 	}
 	x.checkLogFiles(ctx)
 }
@@ -74,13 +73,15 @@ func (x *runner) checkLogFiles(ctx context.Context) {
 		{method: http.MethodPost, path: "/stream?" + url.Values{"api_key": {token}}.Encode(), body: map[string]any{"question": "?"}},
 		{method: http.MethodGet, path: "/v1/models?" + url.Values{"key": {token}, "token": {token}}.Encode()},
 		{method: http.MethodGet, path: "/v1/models", header: bearer(token)},
+		{method: http.MethodGet, path: "/v1/models?" + url.Values{"API_KEY": {token}, "apiKey": {token}}.Encode()},
+		{method: http.MethodGet, path: "/stream%3Fapi_key=" + token, header: http.Header{"X-Key": {token}}},
 	} {
 		if _, err := x.ask(ctx, q); err != nil {
 			return
 		}
 	}
 	// The User-Agent of the last request has a mark; when that is logged, all requests are.
-	end := randomToken()
+	end := randomMark()
 	_, _ = x.outside.send(ctx, x.agent+" "+end, request{method: http.MethodGet, path: "/v1/models"})
 	waitFor(ctx, files, end)
 	logged := false
@@ -89,7 +90,7 @@ func (x *runner) checkLogFiles(ctx context.Context) {
 		case t.contains(token):
 			x.fail("log.leak",
 				fmt.Sprintf("A key in a header or in the URL of a request was written to %s.", t.path),
-				"Copy the log filters of the sample Caddyfile, remove the keys from this file, and rotate the keys that it contained.")
+				"Add format docsgate to the log, remove the keys from this file, and rotate the keys that it contained.")
 			logged = true
 		case t.contains(end):
 			x.ok("log.leak", fmt.Sprintf("Requests are logged to %s without their keys.", t.path))
@@ -101,6 +102,9 @@ func (x *runner) checkLogFiles(ctx context.Context) {
 			"Check that the running gate uses this configuration and logs these requests.")
 	}
 }
+
+// randomMark returns a text for a User-Agent that, unlike a token, is logged.
+func randomMark() string { return fmt.Sprintf("mark/%d", rand.Uint64()) } //nolint:gosec // not a secret
 
 // waitFor waits until a text is in one of the files, then a little longer for the other access logs, which may belong to other
 // sites.

@@ -7,7 +7,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { externalHosts } from './browser.mjs';
 import { gateBinary, seedBinary } from './build.mjs';
-import { PROXY_MODES, logFilters, site } from './gate.mjs';
+import { PROXY_MODES, site } from './gate.mjs';
 import { makeKeys } from './keys.mjs';
 import { LOOPBACK, freePorts, isListening } from './net.mjs';
 import { startProcess } from './processes.mjs';
@@ -49,16 +49,13 @@ export async function startConsole({ dir, upstream, keys, past = [] }) {
   const store = path.join(dir, 'store', 'keys.db');
   fs.writeFileSync(path.join(dir, 'keys.yaml'), keys.file);
   if (past.length > 0) execFileSync(seedBinary(), { input: JSON.stringify({ path: store, keys: past }) });
-  fs.writeFileSync(path.join(dir, 'Caddyfile'), `${logFilters()}
-{
+  fs.writeFileSync(path.join(dir, 'Caddyfile'), `{
 	admin ${LOOPBACK}:${admin}
 	auto_https off
 	log {
 		output file ${logFile}
 		level DEBUG
-		format filter {
-			import no_keys
-		}
+		format docsgate
 	}
 	docsgate {
 		feed store ${store}

@@ -39,7 +39,9 @@ func (c gateConfig) caddyfile() string {
 	storage file_system %s
 	log default {
 		output stderr
-		format console
+		format docsgate {
+			wrap console
+		}
 		level ERROR
 	}
 	docsgate {

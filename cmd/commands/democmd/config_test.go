@@ -13,7 +13,7 @@ func TestGateConfig(t *testing.T) {
 		source: handbookID, upstreamToken: "{env.TOKEN}", consolePort: "8082", gateURL: "http://127.0.0.1:8080",
 	}
 	const want = "{\n\tadmin off\n\tpersist_config off\n\tgrace_period 2s\n\tstorage file_system `/tmp/the demo/caddy`\n" +
-		"\tlog default {\n\t\toutput stderr\n\t\tformat console\n\t\tlevel ERROR\n\t}\n" +
+		"\tlog default {\n\t\toutput stderr\n\t\tformat docsgate {\n\t\t\twrap console\n\t\t}\n\t\tlevel ERROR\n\t}\n" +
 		"\tdocsgate {\n\t\tfeed file `/tmp/the demo/keys.yaml`\n\t\tfeed store `/tmp/the demo/keys.db`\n\t\tupstream_token `{env.TOKEN}`\n\t}\n}\n\n" +
 		"http://:8080 {\n\tbind 127.0.0.1\n\tdocsgate `http://127.0.0.1:7091` {\n\t\tendpoints widget openai health\n\t}\n}\n" +
 		"\nhttp://:8082 {\n\tbind 127.0.0.1\n\tdocsgate_console {\n\t\tpublic_url `http://127.0.0.1:8080`\n\t}\n}\n"

@@ -21,12 +21,6 @@ type configLog struct {
 	Level   string          `json:"level"`
 }
 
-// The places where clients may send keys, besides those that Caddy redacts by default. The sample Caddyfile has filters for them.
-var (
-	keyHeaders = []string{"X-Api-Key", "Api-Key"}
-	keyParams  = []string{"api_key", "key", "token"}
-)
-
 // logs returns the logs that receive requests: access logs, and the log of failed requests.
 func (d *deployment) logs() []doctor.Log {
 	names := []string{"http.log.error"} // failed requests; access logs follow
@@ -60,7 +54,7 @@ func (d *deployment) logs() []doctor.Log {
 		if log.Writer.Output == "discard" || !slices.ContainsFunc(names, log.takes) {
 			continue
 		}
-		l := doctor.Log{Name: name, Missing: missing(log.Encoder), Access: slices.ContainsFunc(names[1:], log.takes)}
+		l := doctor.Log{Name: name, Redacted: redacts(log.Encoder), Access: slices.ContainsFunc(names[1:], log.takes)}
 		if log.Writer.Output == "file" {
 			l.File, _ = filepath.Abs(replaced(log.Writer.Filename))
 		}
@@ -94,58 +88,20 @@ func (l *configLog) takes(logger string) bool {
 	return out == 0 || in > out
 }
 
-// missing returns the places of keys that no filter of an encoder covers.
-func missing(encoder json.RawMessage) []string {
-	filtered := map[string]bool{}
-	collectFilters(encoder, filtered, 0)
-	var left []string
-	for _, name := range keyHeaders {
-		if !filtered["request"] && !filtered["request>headers"] && !filtered["request>headers>"+strings.ToLower(name)] {
-			left = append(left, "the header "+name)
+// redacts reports whether an encoder, or one that it wraps, is docsgate.
+func redacts(encoder json.RawMessage) bool {
+	for range maxDepth {
+		var e struct {
+			Format string          `json:"format"`
+			Wrap   json.RawMessage `json:"wrap"`
 		}
-	}
-	for _, name := range keyParams {
-		if !filtered["request"] && !filtered["request>uri"] && !filtered["request>uri?"+name] {
-			left = append(left, "the parameter "+name)
+		if len(encoder) == 0 || json.Unmarshal(encoder, &e) != nil {
+			return false
 		}
-	}
-	return left
-}
-
-// collectFilters records which fields an encoder, or one that it wraps, filters. Any filter but "query" counts, even a regular
-// expression that may not match every key.
-func collectFilters(encoder json.RawMessage, into map[string]bool, depth int) {
-	var e struct {
-		Format string                     `json:"format"`
-		Wrap   json.RawMessage            `json:"wrap"`
-		Fields map[string]json.RawMessage `json:"fields"`
-	}
-	if len(encoder) == 0 || depth > maxDepth || json.Unmarshal(encoder, &e) != nil {
-		return
-	}
-	collectFilters(e.Wrap, into, depth+1)
-	if e.Format != "filter" {
-		return
-	}
-	for field, raw := range e.Fields {
-		var f struct {
-			Filter  string `json:"filter"`
-			Actions []struct {
-				Parameter string `json:"parameter"`
-			} `json:"actions"`
+		if e.Format == "docsgate" {
+			return true
 		}
-		if json.Unmarshal(raw, &f) != nil {
-			continue
-		}
-		if f.Filter != "query" {
-			if name, ok := strings.CutPrefix(field, "request>headers>"); ok {
-				field = "request>headers>" + strings.ToLower(name)
-			}
-			into[field] = true
-			continue
-		}
-		for _, a := range f.Actions {
-			into[field+"?"+a.Parameter] = true
-		}
+		encoder = e.Wrap
 	}
+	return false
 }

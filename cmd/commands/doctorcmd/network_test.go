@@ -100,14 +100,17 @@ func TestNetworkFaults(t *testing.T) {
 		}, []string{"failure errors.shape"}},
 
 		// Logs.
-		{"an access log without filters", func(e *env) { e.access = "" }, []string{"failure log.leak", "warning log.filter"}},
-		{"a default log without filters", func(e *env) { e.logging = "" }, []string{"warning log.filter"}},
-		{"an incomplete filter", func(e *env) {
-			e.access = "format filter {\nrequest>headers>X-Api-Key delete\n}"
-		}, []string{"failure log.leak", "warning log.filter"}},
-		{"credentials in the log", func(e *env) { e.global = "servers {\nlog_credentials\n}" }, []string{
-			"failure log.credentials", "failure log.leak",
-		}},
+		{"an access log without the encoder", func(e *env) { e.access = "" }, []string{"failure log.leak", "warning log.format"}},
+		{"a default log without the encoder", func(e *env) { e.logging = "" }, []string{"warning log.format"}},
+		{"filters instead of the encoder", func(e *env) {
+			e.access = "format filter {\nrequest>headers>X-Api-Key delete\nrequest>headers>Api-Key delete\nrequest>headers>X-Key delete\n" +
+				"request>uri query {\nreplace api_key REDACTED\nreplace key REDACTED\nreplace token REDACTED\n}\n}"
+		}, []string{"failure log.leak", "warning log.format"}},
+		{"an encoder around it", func(e *env) { e.access = "format append {\nwrap docsgate\nserver one\n}" }, nil},
+		{"credentials in the log", func(e *env) {
+			e.global, e.access = "servers {\nlog_credentials\n}", ""
+		}, []string{"failure log.credentials", "failure log.leak", "warning log.format"}},
+		{"credentials that the encoder removes", func(e *env) { e.global = "servers {\nlog_credentials\n}" }, []string{"failure log.credentials"}},
 		{"trace in the log", func(e *env) { e.global = "servers {\ntrace\n}" }, []string{"failure log.trace"}},
 		{"the log of another gate", func(e *env) {
 			e.writeFile("other.log", "")

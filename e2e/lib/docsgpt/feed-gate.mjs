@@ -4,7 +4,6 @@ import { execFile } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { gateBinary } from '../build.mjs';
-import { logFilters } from '../gate.mjs';
 import { LOOPBACK, freePorts, isListening } from '../net.mjs';
 import { STACK } from './stack-info.mjs';
 
@@ -45,23 +44,21 @@ export class GateWithDocsGPTFeed {
   }
 
   #writeCaddyfile(feed) {
-    const filtered = 'format filter {\n\t\t\timport no_keys\n\t\t}';
     const sites = Object.entries(this.#ports).map(([name, port]) => `http://${LOOPBACK}:${port} {
 	log {
-		${filtered}
+		format docsgate
 	}
 	docsgate ${new URL(STACK.api[name]).host} {
 		endpoints widget openai
 	}
 }
 `);
-    fs.writeFileSync(path.join(this.#folder, 'Caddyfile'), `${logFilters()}
-{
+    fs.writeFileSync(path.join(this.#folder, 'Caddyfile'), `{
 	admin unix/${path.join(this.#folder, 'admin.sock')}
 	auto_https off
 	log default {
 		level DEBUG
-		${filtered}
+		format docsgate
 	}
 	docsgate {
 		feed store

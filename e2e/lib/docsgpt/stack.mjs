@@ -8,7 +8,7 @@ import crypto from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { REPO, gateBinary } from '../build.mjs';
-import { PROXY_MODES, logFilters } from '../gate.mjs';
+import { PROXY_MODES } from '../gate.mjs';
 import { LOOPBACK, freePorts, isListening } from '../net.mjs';
 import { DocsGPTClient, signSession } from './docsgpt-client.mjs';
 import { MODEL, MODEL_KEY, canary, startFakeLLM } from './fake-llm.mjs';
@@ -222,9 +222,7 @@ async function startGate({ dir, ports, processes, agents, sources, accessToken }
   const records = Object.entries(bindings).map(([id, binding]) => ({ id, name: id, sha256: sha256(tokens[id]), ...binding }));
   fs.writeFileSync(path.join(folder, 'keys.yaml'), JSON.stringify({ keys: records }));
   const log = `log {
-		format filter {
-			import no_keys
-		}
+		format docsgate
 	}`;
   const [forwarding] = PROXY_MODES;
   const site = (port, mode, upstream) => `http://${LOOPBACK}:${port} {
@@ -237,8 +235,7 @@ ${mode === forwarding ? '' : reverseProxy(upstream)}}
   const pairs = PROXY_MODES.flatMap((mode) => ['open', 'login'].map((api) => ({ mode, api })));
   const gatePorts = await freePorts(pairs.length);
   const sites = pairs.map(({ mode, api }, i) => site(gatePorts[i], mode, `${LOOPBACK}:${ports[api]}`));
-  fs.writeFileSync(path.join(folder, 'Caddyfile'), `${logFilters()}
-{
+  fs.writeFileSync(path.join(folder, 'Caddyfile'), `{
 	admin off
 	auto_https off
 	${log.replace('log', 'log default')}
