@@ -8,7 +8,7 @@ import (
 )
 
 // sendStateless sends a request of an MCP client without a session.
-func (g *gate) sendStateless(token, method, params string, headers ...string) reply {
+func (g *gate) sendStateless(token, method, params string, headers ...string) response {
 	g.t.Helper()
 	body := `{"jsonrpc":"2.0","id":5,"method":"` + method + `","params":{` + params + `"_meta":{` +
 		`"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}`
@@ -19,7 +19,7 @@ const searchParams = `"name":"search_docs","arguments":{"query":"reset"},`
 
 // Each request of the protocol without sessions has its key, which is replaced in each of them.
 func TestStatelessMCPClient(t *testing.T) {
-	mcpWays(t, func(t *testing.T, g *gate) {
+	testMCPModes(t, func(t *testing.T, g *gate) {
 		r := g.sendStateless(tokenAgent, "server/discover", "")
 		var found struct {
 			Result struct {
@@ -43,7 +43,7 @@ func TestStatelessMCPClient(t *testing.T) {
 		if id := r.header.Get("Mcp-Session-Id"); id != "" {
 			t.Errorf("got the session %s", id)
 		}
-		call := g.last()
+		call := g.lastCall()
 		for name, want := range map[string]string{
 			"Authorization": "Bearer " + agentAlpha, "Mcp-Session-Id": "", "Mcp-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/call",
 			"Mcp-Name": "search_docs",
@@ -56,7 +56,7 @@ func TestStatelessMCPClient(t *testing.T) {
 }
 
 func TestStatelessMCPErrors(t *testing.T) {
-	mcpWays(t, func(t *testing.T, g *gate) {
+	testMCPModes(t, func(t *testing.T, g *gate) {
 		foreign := g.session(tokenOther)
 		g.backend.Reset()
 		checkRPC(t, "no key", g.sendStateless("nobody", "tools/list", ""), http.StatusUnauthorized, -32001, "invalid_api_key")
@@ -81,7 +81,7 @@ func TestStatelessMCPErrors(t *testing.T) {
 
 // The gate advertises only what it serves, and answers the requests that clients send regardless.
 func TestMCPCapabilities(t *testing.T) {
-	mcpWays(t, func(t *testing.T, g *gate) {
+	testMCPModes(t, func(t *testing.T, g *gate) {
 		r := g.message(tokenAgent, "", initialize)
 		if !strings.Contains(r.body, `"capabilities":{"tools":{"listChanged":true}}`) || !strings.Contains(r.body, `"serverInfo"`) {
 			t.Errorf("initialize: %s", r.body)
