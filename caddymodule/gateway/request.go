@@ -41,7 +41,7 @@ func (x *gatewayRequest) serve(next caddyhttp.Handler) {
 		}
 		x.reject(apiErr)
 		return
-	case c.r.Method != e.Method: // OPTIONS
+	case c.r.Method == http.MethodOptions:
 		serveOptions(c.w, c.r, route.Methods())
 		return
 	case !c.track():

@@ -138,6 +138,9 @@ func (res *response) onChunk(p []byte) error {
 		}
 		res.mode = modePassthrough
 		res.writeHead()
+		if res.client.r.Method == http.MethodHead {
+			return errStopReading
+		}
 		if _, err := res.client.w.Write(res.out); err != nil {
 			return err
 		}
