@@ -9,24 +9,24 @@ import (
 	"testing"
 )
 
-// Some endpoints of DocsGPT accept a key only in the query. The gate puts the agent key there, but handlers after the gate do not
-// log it.
+// Where DocsGPT takes a key only in the query, the gate puts the agent's there; handlers after the gate log the request as
+// they were given it.
 func TestAgentKeyInQueryNotLogged(t *testing.T) {
-	testUploadModes(t, "", func(t *testing.T, g *gate) {
+	fileWays(t, "", func(t *testing.T, g *gate) {
 		g.send(http.MethodPost, "/api/tts", `{"text":"Hello"}`, "Authorization", "Bearer "+tokenAgent)
-		if query := g.lastCall().RawQuery; query != "api_key="+agentAlpha {
+		if query := g.last().RawQuery; query != "api_key="+agentAlpha {
 			t.Fatalf("DocsGPT got the query %q", query)
 		}
-		assertNoSecrets(t, "the log", g.logs())
+		noSecrets(t, "the log", g.logged())
 	})
 }
 
-// Fields that are not for clients are removed from a long response, too. A response that is too long to be checked is an error.
+// What is not for clients is not for them in a long answer either; one that is too long to look through is no answer.
 func TestLongTaskStatusRedacted(t *testing.T) {
 	const canary = "/srv/docsgpt/owner-of-all/secret"
-	for name, site := range forwardModes {
+	for name, site := range ways {
 		t.Run(name, func(t *testing.T) {
-			g, length := newGate(t), 0
+			g, length := prepare(t), 0
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				_, _ = io.Copy(io.Discard, r.Body)
 				w.Header().Set("Content-Type", "application/json")

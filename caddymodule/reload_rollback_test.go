@@ -9,11 +9,12 @@ import (
 	"testing"
 )
 
-// If a configuration fails when it is started, here because one of its ports is in use, the running one is not affected.
+// A configuration that is refused when it is started already, here since another program has one of its ports, leaves the
+// running one as it was.
 func TestConfigRejectedAtStart(t *testing.T) {
-	i := newStoreTest(t)
+	i := issue(t)
 	var site string
-	for _, way := range forwardModes { // one of them is sufficient
+	for _, way := range ways { // any will do
 		site = fmt.Sprintf(way, i.address, "")
 	}
 	i.start(site)
@@ -38,12 +39,12 @@ func TestConfigRejectedAtStart(t *testing.T) {
 	at := strings.Index(text, "feed file ")
 	end := at + strings.IndexAny(text[at:], "\n")
 	text = text[:at] + "feed file " + other + text[end:]
-	for range 4 { // Caddy starts its apps in an undefined order
+	for range 4 { // Caddy starts its apps in any order
 		if err := i.load(text); err == nil {
-			t.Fatal("it was not rejected")
+			t.Fatal("it was not refused")
 		}
-		waitFor(t, "the key counts as before", func() bool { return i.ask("/api/answer", token, "Q", "").status == 200 })
-		i.create(`{"name":"Another one","agent":"agent"}`) // applies all changes
+		until(t, "the key counts as before", func() bool { return i.ask("/api/answer", token, "Q", "").status == 200 })
+		i.create(`{"name":"Another one","agent":"agent"}`) // by which all that has changed comes into force
 		want("after a configuration that was refused")
 	}
 }

@@ -13,20 +13,20 @@ import (
 	"testing"
 )
 
-// testUploadModes runs a test in each forward mode, with the endpoint groups for files, and a second key for the agent of the first
-// one.
-func testUploadModes(t *testing.T, options string, test func(t *testing.T, g *gate)) {
+// fileWays runs a test with each way of forwarding, with the endpoint groups for files, and a second key, other, for
+// the agent of the first one.
+func fileWays(t *testing.T, options string, test func(t *testing.T, g *gate)) {
 	t.Helper()
-	testUploadModesWith(t, "", options, test)
+	fileWaysWith(t, "", options, test)
 }
 
-// testUploadModesWith is like testUploadModes, with global options.
-func testUploadModesWith(t *testing.T, global, options string, test func(t *testing.T, g *gate)) {
+// fileWaysWith is fileWays with global options.
+func fileWaysWith(t *testing.T, global, options string, test func(t *testing.T, g *gate)) {
 	t.Helper()
-	for name, site := range forwardModes {
+	for name, site := range ways {
 		t.Run(name, func(t *testing.T) {
-			g := newGate(t)
-			g.writeKeys(keyFile() + fmt.Sprintf("  - {id: other, sha256: %s, agent: \"{env.AGENT_ALPHA}\"}\n", sha(tokenOther)))
+			g := prepare(t)
+			g.write(keyFile() + fmt.Sprintf("  - {id: other, sha256: %s, agent: \"{env.AGENT_ALPHA}\"}\n", sha(tokenOther)))
 			g.global = global
 			g.start(fmt.Sprintf(fileSite(site), g.address, options))
 			test(t, g)
@@ -51,37 +51,37 @@ func filePart(name string) string {
 	return formPart(`name="file"; filename="`+name+`"`, "content of "+name)
 }
 
-// sendForm sends a form with parts.
-func (g *gate) sendForm(path string, parts ...string) response {
+// sendForm sends a form of these parts.
+func (g *gate) sendForm(path string, parts ...string) reply {
 	g.t.Helper()
 	return g.send(http.MethodPost, path, strings.Join(parts, "")+"--"+edge+"--\r\n",
 		"Content-Type", "", "Content-Type", "multipart/form-data; boundary="+edge)
 }
 
-// uploadResponse is the body of a response of the endpoints for files.
-type uploadResponse struct {
+// made is an answer of the endpoints for files.
+type made struct {
 	TaskID       string `json:"task_id"`
 	AttachmentID string `json:"attachment_id"`
 	SessionID    string `json:"session_id"`
-	Tasks        []uploadResponse
+	Tasks        []made
 	Status       string
 	Result       map[string]any
 	Artifacts    []struct{ ID string }
 }
 
-func (r response) made(t *testing.T) uploadResponse {
+func (r reply) made(t *testing.T) made {
 	t.Helper()
-	var m uploadResponse
+	var m made
 	if err := json.Unmarshal([]byte(r.body), &m); err != nil || r.status != http.StatusOK {
 		t.Fatalf("%d %s: %v", r.status, r.body, err)
 	}
 	return m
 }
 
-// forwardedForm returns the form that the backend has received, with one line for each part.
+// forwardedForm is the form that the backend got, one line a part.
 func (g *gate) forwardedForm() string {
 	g.t.Helper()
-	call := g.lastCall()
+	call := g.last()
 	_, params, err := mime.ParseMediaType(call.Header.Get("Content-Type"))
 	if err != nil {
 		g.t.Fatal(err)

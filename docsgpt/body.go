@@ -47,6 +47,7 @@ type Body struct {
 	needsConversation bool   // the check is CheckOwned
 	attachments       []string
 	session           string // of a live transcription
+	streams           bool   // the field "stream" is true
 }
 
 // parser holds the state of parsing, and memory that is reused for the next request.
@@ -157,6 +158,7 @@ func (b *Body) parseField(p *parser, e *Endpoint) error {
 	for i := range e.Fields {
 		if m := &e.Fields[i]; string(name) == m.Name {
 			b.fields = append(b.fields, field{m, at})
+			b.streams = b.streams || m.Name == "stream" && string(b.buf[at.start:at.end]) == "true"
 			return checkNested(b.buf[at.start:at.end])
 		}
 	}

@@ -24,6 +24,9 @@ type SSEFilter struct {
 	// clients that parse event streams correctly, and only need protection from events that are cut off.
 	Verbatim bool
 
+	// DetectEnd detects the end of a Verbatim stream for OpenAI clients; see Done.
+	DetectEnd bool
+
 	pending []byte // an event that is not complete yet
 	scanned int    // bytes of pending without the end of an event
 	started bool   // whether a leading byte order mark has been handled
@@ -45,6 +48,8 @@ type SSEFilter struct {
 
 	conversation string // that the stream has named since the last call of Conversation
 
+	commented bool // a comment was dropped since the last call of Commented
+
 	spoke    bool // some text of the answer has arrived
 	ended    bool
 	toolCall *ToolCallError // the call that ended the stream; nil: none
@@ -53,7 +58,8 @@ type SSEFilter struct {
 // HasText reports whether some text of the answer has arrived.
 func (f *SSEFilter) HasText() bool { return f.spoke }
 
-// Done reports whether the event that ends every complete stream, "end" or "error", has arrived.
+// Done reports whether the event that ends every complete stream has arrived: "end" or "error", or in a Verbatim stream with
+// DetectEnd "[DONE]" or an error.
 func (f *SSEFilter) Done() bool { return f.ended }
 
 // Filter appends to out the events that src completes, and buffers the rest for the next call. If it returns an error, out
@@ -170,6 +176,9 @@ func (f *SSEFilter) appendEvent(out, event []byte) []byte {
 		if f.OnEvent != nil {
 			event = f.OnEvent(event)
 		}
+		if f.DetectEnd && isOpenAIEnd(event) {
+			f.ended = true
+		}
 		return append(out, event...)
 	}
 	start, lines := len(out), 0
@@ -178,6 +187,7 @@ func (f *SSEFilter) appendEvent(out, event []byte) []byte {
 		line, event = cutLine(event)
 		data, ok := bytes.CutPrefix(line, []byte("data:"))
 		if !ok {
+			f.commented = f.commented || len(line) > 0 && line[0] == ':'
 			continue
 		}
 		data = bytes.TrimPrefix(data, []byte(" "))

@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"errors"
+
 	"github.com/docsgate/docsgate/caddymodule/app"
 	"github.com/docsgate/docsgate/docsgpt"
 )
@@ -27,7 +29,10 @@ func (c *client) isObjectStoreRedirect(status int) bool {
 }
 
 // likelyCause returns a hint for the operator, or "" if there is none.
-func (c *client) likelyCause(r *docsgpt.Error, status int) string {
+func (c *client) likelyCause(r *docsgpt.Error, status int, cause error) string {
+	if _, unexpected := errors.AsType[*unexpectedTypeError](cause); unexpected {
+		return "the upstream is not DocsGPT's API: its web app (port 5173), a login page or another server; check the address"
+	}
 	if r.Code == docsgpt.CodeUpstreamError && c.isObjectStoreRedirect(status) {
 		return "DocsGPT redirects downloads to its object store (URL_STRATEGY=s3), which the gate does not relay: " +
 			"set URL_STRATEGY=backend in DocsGPT"

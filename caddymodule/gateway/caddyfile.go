@@ -47,6 +47,7 @@ func parseDirective(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, e
 //		response_header_timeout <duration>     # default: 10m
 //		stream_idle_timeout <duration>         # default: 5m
 //		keepalive <duration>                   # default: 4s
+//		sse_keepalive <duration>|0             # default: 15s
 //		client_write_timeout <duration>        # default: 30s
 //		client_min_rate <size>                 # per second; default: 1KiB
 //		tls_trust_pool <module> [<args...>]    # these four as in reverse_proxy's transport
@@ -112,6 +113,7 @@ var options = []option{
 	{"response_header_timeout", durationOption(func(h *Handler) *caddy.Duration { return &h.ResponseHeaderTimeout })},
 	{"stream_idle_timeout", durationOption(func(h *Handler) *caddy.Duration { return &h.StreamIdleTimeout })},
 	{"keepalive", durationOption(func(h *Handler) *caddy.Duration { return &h.IdleConnTimeout })},
+	{"sse_keepalive", (*Handler).unmarshalSSEKeepalive},
 	{"client_write_timeout", durationOption(func(h *Handler) *caddy.Duration { return &h.ClientWriteTimeout })},
 	{"client_min_rate", (*Handler).unmarshalClientMinRate},
 	{"tls_trust_pool", (*Handler).unmarshalTrustPool},
@@ -167,6 +169,23 @@ func sizeOption(example string, field func(*Handler) *int64) func(*Handler, *cad
 
 func (h *Handler) unmarshalClientMinRate(d *caddyfile.Dispenser) error {
 	return caddyfileutil.Size(d, &h.ClientMinRate, 1, 1<<20, "a size per second from 1B to 1MiB, such as 1KiB")
+}
+
+func (h *Handler) unmarshalSSEKeepalive(d *caddyfile.Dispenser) error {
+	text := ""
+	if !d.AllArgs(&text) {
+		return d.ArgErr()
+	}
+	duration, err := caddy.ParseDuration(text)
+	if err == nil {
+		err = checkSSEKeepalive(duration)
+	}
+	if err != nil {
+		return d.Errf("sse_keepalive must be a duration of at least 100ms, such as 15s, or 0; got %s", text)
+	}
+	interval := caddy.Duration(duration)
+	h.SSEKeepalive = &interval
+	return nil
 }
 
 func durationOption(field func(*Handler) *caddy.Duration) func(*Handler, *caddyfile.Dispenser) error {

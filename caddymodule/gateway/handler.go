@@ -73,6 +73,10 @@ type Handler struct {
 	// How long to keep idle connections to DocsGPT open. Default: 4s, just below the keep-alive timeout of DocsGPT's server.
 	IdleConnTimeout caddy.Duration `json:"keepalive,omitempty"`
 
+	// The longest silence in a stream to a client: then the gate sends a blank line to widgets, or a comment to other clients,
+	// since proxies close silent responses. 0 disables it. Default: 15s.
+	SSEKeepalive *caddy.Duration `json:"sse_keepalive,omitempty"`
+
 	// How long a client may block writes in total, beyond what client_min_rate allows. Time spent waiting for DocsGPT
 	// does not count. Default: 30s.
 	ClientWriteTimeout caddy.Duration `json:"client_write_timeout,omitempty"`
@@ -218,6 +222,9 @@ func (h *Handler) Validate() error {
 	if err := checkInFlight(h.MaxInFlight, h.MaxInFlightPerKey); err != nil {
 		return err
 	}
+	if err := checkSSEKeepalive(h.sseKeepalive()); err != nil {
+		return err
+	}
 	if h.ClientMinRate < 0 {
 		return errors.New("client_min_rate must not be negative")
 	}
@@ -227,6 +234,21 @@ func (h *Handler) Validate() error {
 		if d < 0 {
 			return errors.New("timeouts must not be negative")
 		}
+	}
+	return nil
+}
+
+// sseKeepalive returns the interval of keepalives, or 0.
+func (h *Handler) sseKeepalive() time.Duration {
+	if h.SSEKeepalive == nil {
+		return DefaultSSEKeepalive
+	}
+	return time.Duration(*h.SSEKeepalive)
+}
+
+func checkSSEKeepalive(d time.Duration) error {
+	if d != 0 && d < 100*time.Millisecond {
+		return errors.New("sse_keepalive must be 0 or at least 100ms")
 	}
 	return nil
 }

@@ -181,7 +181,8 @@ func (s *slot) noteEnd(err, aborted error) {
 		}
 	case aborted != nil:
 		s.abandoned = true
-	case errors.Is(err, upstream.ErrTruncated), errors.Is(err, upstream.ErrUnavailable), errors.Is(err, errNoHandler):
+	case errors.Is(err, upstream.ErrTruncated), errors.Is(err, upstream.ErrUnavailable), errors.Is(err, errNoHandler),
+		isNextRejection(err):
 	default: // the gate ended it: the upstream timed out, or writing to the client failed
 		s.abandoned = true
 	}

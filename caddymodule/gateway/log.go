@@ -17,6 +17,11 @@ func (c *client) logUpstreamError(r *docsgpt.Error, status int, cause error) {
 	if errors.Is(cause, lifecycle.ErrShuttingDown) {
 		return // not an error of the upstream
 	}
+	if isNextRejection(cause) {
+		c.handler.logger.Debug("a later handler rejected the request", zap.String("endpoint", c.endpoint.Name),
+			zap.Int("status", r.Status), zap.String("key", c.keyID()), zap.String("request_id", c.requestID()), zap.Error(cause))
+		return
+	}
 	upstreamFailures.WithLabelValues(c.endpoint.Name, r.Code).Inc()
 	skipped, ok := c.handler.sampler.Allow(r.Code, c.keyID(), time.Now())
 	if !ok {
@@ -43,8 +48,8 @@ func (c *client) logUpstreamError(r *docsgpt.Error, status int, cause error) {
 			cause += "; if only one client is affected, DocsGPT cannot parse its history"
 		}
 		fields = append(fields, zap.String("likely_cause", cause))
-	} else if cause := c.likelyCause(r, status); cause != "" {
-		fields = append(fields, zap.String("likely_cause", cause))
+	} else if hint := c.likelyCause(r, status, cause); hint != "" {
+		fields = append(fields, zap.String("likely_cause", hint))
 	}
 	c.handler.logger.Log(level, message, fields...)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/docsgate/docsgate/docsgpt"
 	"github.com/docsgate/docsgate/upstream"
 )
 
@@ -49,6 +50,45 @@ func nextRequest(c *client, up *upstreamRequest) *http.Request {
 	return r
 }
 
+// nextRejectionError is returned if a handler after the gate rejects the request with an error, such as a rate limit.
+type nextRejectionError struct {
+	status     int
+	retryAfter string
+	cause      error
+}
+
+func (e *nextRejectionError) Error() string { return e.cause.Error() }
+
+func (e *nextRejectionError) Unwrap() error { return e.cause }
+
+// isRejection reports whether an error of a handler rejects the request: status 4xx, or 503 unless it is the error of
+// reverse_proxy that no upstream is available.
+func isRejection(err caddyhttp.HandlerError) bool {
+	if err.StatusCode == http.StatusServiceUnavailable {
+		return err.Err == nil || err.Err.Error() != "no upstreams available"
+	}
+	return err.StatusCode >= 400 && err.StatusCode <= 499
+}
+
+func isNextRejection(err error) bool {
+	_, is := errors.AsType[*nextRejectionError](err)
+	return is
+}
+
+// toError returns the error response for the client.
+func (e *nextRejectionError) toError() *docsgpt.Error {
+	r := &docsgpt.Error{Status: e.status, RetryAfter: e.retryAfter, Code: "rejected", Message: "This request is not allowed here."}
+	switch e.status {
+	case http.StatusTooManyRequests:
+		r.Code, r.Message = "rate_limited", "Too many requests. Please try again later."
+	case http.StatusRequestEntityTooLarge:
+		r.Code, r.Message = errBodyTooLarge.Code, errBodyTooLarge.Message
+	case http.StatusServiceUnavailable:
+		r.Code, r.Message = errOverloaded.Code, errOverloaded.Message
+	}
+	return r
+}
+
 // setBody sets a body that can be read again. Each reader keeps the underlying buffer until it is closed.
 func setBody(r *http.Request, size int64, open func() io.ReadCloser) {
 	r.Body, r.ContentLength = open(), size
@@ -80,9 +120,12 @@ func callNext(next caddyhttp.Handler, w http.ResponseWriter, wroteHeader *bool, 
 		return nil
 	}
 	var status caddyhttp.HandlerError
+	errors.As(err, &status)
 	switch {
+	case !*wroteHeader && isRejection(status):
+		err = &nextRejectionError{status: status.StatusCode, retryAfter: w.Header().Get("Retry-After"), cause: err}
 	case errors.Is(err, context.DeadlineExceeded),
-		errors.As(err, &status) && status.StatusCode == http.StatusGatewayTimeout:
+		status.StatusCode == http.StatusGatewayTimeout:
 		err = &upstream.Error{Kind: upstream.ErrTimeout, Cause: err}
 	case *wroteHeader:
 		err = &upstream.Error{Kind: upstream.ErrTruncated, Cause: err}

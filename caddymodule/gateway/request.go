@@ -41,7 +41,7 @@ func (x *gatewayRequest) serve(next caddyhttp.Handler) {
 		}
 		x.reject(apiErr)
 		return
-	case c.r.Method == http.MethodOptions:
+	case c.r.Method != e.Method: // OPTIONS
 		serveOptions(c.w, c.r, route.Methods())
 		return
 	case !c.track():
@@ -57,11 +57,6 @@ func (x *gatewayRequest) serve(next caddyhttp.Handler) {
 		x.reject(apiErr)
 		return
 	}
-	if reply := access.call.Reply(); reply != nil {
-		x.countUse(auth)
-		c.writeReply(reply)
-		return
-	}
 	if !c.startForwarding() {
 		x.reject(errShuttingDown)
 		return
@@ -70,17 +65,11 @@ func (x *gatewayRequest) serve(next caddyhttp.Handler) {
 		x.reject(apiErr)
 		return
 	}
-	x.countUse(auth)
-	x.forward(&x.up, auth, access, next)
-}
-
-// countUse counts an allowed request.
-func (x *gatewayRequest) countUse(auth authentication) {
-	c := &x.client
-	c.endpoint.allowed.Inc()
+	e.allowed.Inc()
 	if auth.key != nil {
 		c.handler.app.State().Usage.Count(auth.key.ID, auth.usedPreviousToken, c.started)
 	}
+	x.forward(&x.up, auth, access, next)
 }
 
 // prepare runs the stages before forwarding, which build x.up. The first one that returns an error ends the request.
@@ -131,6 +120,10 @@ func (x *gatewayRequest) forward(up *upstreamRequest, auth authentication, acces
 	res.client, res.slot, res.key, res.authorization = c, &x.slot, auth.key, access
 	res.item = up.item
 	res.rejectTools = h.rejectsTools(c.endpoint, auth.key)
+	defer res.stream.stop()
+	if c.endpoint.Relay == docsgpt.RelayEvents || x.body.json.Streams() {
+		res.stream.start(c.w, c.endpoint, h.sseKeepalive(), true)
+	}
 	if h.upstream == nil {
 		x.serveNext(up, next)
 		return

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -27,15 +28,15 @@ type response struct {
 	status int
 	header http.Header // of the upstream response
 
-	filter  docsgpt.SSEFilter // modeSSE
-	out     []byte            // modeSSE: the next write; modeBuffered, modeUpstreamError: the body so far
-	flush   *http.ResponseController
-	flusher delayedFlusher // modeSSE
+	filter docsgpt.SSEFilter // modeSSE
+	out    []byte            // modeSSE: the next write; modeBuffered, modeUpstreamError: the body so far
+	stream streamWriter      // modeSSE, and before if the client expects a stream
 
 	replied bool // modeSSE: the response to the JSON-RPC request was relayed
 
 	conversation string // modeSSE: the conversation that noteConversation has not recorded yet
 	toolCall     error  // the tool call that ended the response; takes precedence over the error of the next handler
+	unexpected   error  // modeUpstreamError: the response is successful, but not a response of DocsGPT
 }
 
 // relayMode says how the chunks of a response are relayed.
@@ -65,50 +66,57 @@ var (
 // writeHeader handles the status and the header of the upstream response.
 func (res *response) writeHeader(status int, header http.Header) error {
 	res.status, res.header = status, header
+	begun := res.stream.awaitsHeader()
 	if onHeader := res.client.endpoint.group.onHeader; onHeader != nil {
 		onHeader(res)
 	}
-	stream := strings.HasPrefix(header.Get("Content-Type"), "text/event-stream")
+	e, contentType := res.client.endpoint, header.Get("Content-Type")
+	stream := strings.HasPrefix(contentType, "text/event-stream")
 	switch {
 	case status < 200 || status > 299:
 		res.mode = modeUpstreamError
-	case res.client.endpoint.Relay == docsgpt.RelayEvents && (!stream || header.Get("Content-Encoding") != ""),
-		res.rejectTools && res.isEncoded():
+	case !e.ExpectsType(contentType) || begun && !stream || e.Relay == docsgpt.RelayEvents && !stream:
+		res.mode, res.unexpected = modeUpstreamError, &unexpectedTypeError{contentType}
+	case e.Relay == docsgpt.RelayEvents && header.Get("Content-Encoding") != "", res.rejectTools && res.isEncoded():
 		res.mode = modeUpstreamError
 	case stream:
-		res.mode = modeSSE
-		res.filter.RejectTools = res.rejectTools
-		if res.client.endpoint.Relay == docsgpt.RelayEvents {
-			res.filter.Interrupted = interruptedEvent
-		} else {
-			res.filter.Verbatim = true
-			res.filter.AddRole = res.client.endpoint.Relay == docsgpt.RelayChunks
-		}
-		return res.beginStream()
+		res.beginStream(begun)
 	default:
 		res.mode = modeBuffered
 	}
 	return nil
 }
 
-func (res *response) beginStream() error {
-	streamsInFlight.Inc()
-	res.flush = http.NewResponseController(res.client.w)
-	h := res.client.w.Header()
-	docsgpt.CopyResponseHeaders(h, res.header, res.client.endpoint.Endpoint)
-	delete(h, "Content-Length")
-	h["Cache-Control"] = streamCache
-	h["X-Accel-Buffering"] = noBuffering
-	res.client.w.WriteHeader(res.status)
-	res.flusher.scheduleFlush(res.flush)
-	return nil
+// unexpectedTypeError is returned for a successful response with a content type that DocsGPT does not use: it comes from
+// another server.
+type unexpectedTypeError struct{ contentType string }
+
+func (e *unexpectedTypeError) Error() string {
+	return fmt.Sprintf("the response has the content type %.100q, which DocsGPT does not use here", e.contentType)
 }
 
-var (
-	interruptedEvent = docsgpt.TextEvent(docsgpt.Truncated().Message)
-	streamCache      = []string{"no-cache, no-transform"}
-	noBuffering      = []string{"no"}
-)
+// beginStream begins to relay a stream. begun says that a keepalive has already begun it for the client.
+func (res *response) beginStream(begun bool) {
+	c := res.client
+	res.mode = modeSSE
+	res.filter.RejectTools = res.rejectTools
+	if c.endpoint.Relay == docsgpt.RelayEvents {
+		res.filter.Interrupted = interruptedEvent
+	} else {
+		res.filter.Verbatim, res.filter.DetectEnd = true, c.endpoint.HasEnd()
+		res.filter.AddRole = c.endpoint.Relay == docsgpt.RelayChunks
+	}
+	if begun {
+		return
+	}
+	docsgpt.CopyResponseHeaders(c.w.Header(), res.header, c.endpoint.Endpoint)
+	if res.stream.w == nil {
+		res.stream.start(c.w, c.endpoint, c.handler.sseKeepalive(), false)
+	}
+	res.stream.begin(res.status)
+}
+
+var interruptedEvent = docsgpt.TextEvent(docsgpt.Truncated().Message)
 
 // onChunk handles a chunk of the body. It does not keep p.
 func (res *response) onChunk(p []byte) error {
@@ -122,11 +130,14 @@ func (res *response) onChunk(p []byte) error {
 			if isToolCall(err) {
 				res.toolCall = err
 			}
-			_ = res.writeAndFlush(res.out) // the next write notices a disconnected client
+			_ = res.stream.write(res.out, false) // the next write notices a disconnected client
 			return err
 		}
 		res.noteConversation()
-		return res.writeAndFlush(res.out)
+		if res.filter.Commented() && len(res.out) == 0 {
+			res.out = append(res.out, blankLine...)
+		}
+		return res.stream.write(res.out, res.filter.Done() && !res.filter.Verbatim)
 	case modeBuffered:
 		mustRead := res.isTaskStatus() || res.call.ID != nil || res.item != "" || res.rejectTools
 		if size := len(res.out) + len(p); size <= maxBufferedBody || mustRead && size <= maxInspectedBody {
@@ -138,9 +149,6 @@ func (res *response) onChunk(p []byte) error {
 		}
 		res.mode = modePassthrough
 		res.writeHead()
-		if res.client.r.Method == http.MethodHead {
-			return errStopReading
-		}
 		if _, err := res.client.w.Write(res.out); err != nil {
 			return err
 		}
@@ -159,24 +167,6 @@ func (res *response) onChunk(p []byte) error {
 	return nil
 }
 
-// writeAndFlush writes a chunk of a stream and flushes it together with pending data. The flush of the last chunk is
-// delayed: the upstream closes right after it, and net/http then sends both in one packet.
-func (res *response) writeAndFlush(p []byte) error {
-	if held := res.flusher.cancelPending(); len(p) == 0 && !held {
-		return nil
-	}
-	if len(p) > 0 {
-		if _, err := res.client.w.Write(p); err != nil {
-			return err
-		}
-	}
-	if res.filter.Done() {
-		res.flusher.scheduleFlush(res.flush)
-		return nil
-	}
-	return res.flush.Flush()
-}
-
 func (res *response) writeHead() {
 	docsgpt.CopyResponseHeaders(res.client.w.Header(), res.header, res.client.endpoint.Endpoint)
 	res.client.w.WriteHeader(res.status)
@@ -190,12 +180,14 @@ func (res *response) close(err error) {
 	aborted := res.client.aborted()
 	res.slot.noteEnd(err, aborted)
 	if way == modeSSE {
-		streamsInFlight.Dec()
-		defer res.flusher.cancelPending()
+		defer res.stream.stop()
+	} else {
+		res.stream.awaitsHeader()
 	}
 	switch {
 	case aborted == nil:
 	case !errors.Is(aborted, lifecycle.ErrShuttingDown):
+		res.stream.stop()
 		return // the client does not read the response
 	case err != nil || way == modeUpstreamError: // a handler may return its own error when it is canceled
 		err = aborted
@@ -235,30 +227,35 @@ func (res *response) close(err error) {
 	case modeUpstreamError:
 		if errors.Is(err, lifecycle.ErrShuttingDown) {
 			res.writeUpstreamError(errorFor(err), err)
-		} else if r := docsgpt.MapError(res.client.endpoint.Endpoint, res.status, res.header, res.out); r != nil {
-			res.client.logUpstreamError(r, res.status, err)
-			res.client.writeErrorResponse(r)
+			return
 		}
+		if res.unexpected != nil {
+			err = res.unexpected
+		}
+		res.writeUpstreamError(docsgpt.MapError(res.client.endpoint.Endpoint, res.status, res.header, res.out), err)
 	case modeDone:
 	}
 }
 
-// drop cleans up a stream after the next handler has panicked. After close it does nothing.
+// drop stops the timer after the next handler has panicked. After close it does nothing.
 func (res *response) drop() {
-	if res.mode == modeSSE {
-		res.mode = modeDone
-		streamsInFlight.Dec()
-		res.flusher.cancelPending()
-	}
+	res.mode = modeDone
+	res.stream.stop()
 }
 
 // finishStream ends a stream, with an error event if the upstream stream is truncated.
 func (res *response) finishStream(err error) {
 	switch {
 	case res.replied, res.client.endpoint.isServerStream && errors.Is(err, upstream.ErrIdleTimeout):
-	case res.toolCall == nil && !res.filter.Verbatim && res.filter.Done():
+	case res.toolCall == nil && res.filter.Done():
+	case res.filter.DetectEnd && err == nil:
+		if end := res.filter.EndPending(); end != nil {
+			_ = res.stream.write(end, true) // the client may have disconnected
+			return
+		}
+		res.abortStream(nil)
 	case res.filter.Verbatim && !res.filter.RejectTools && err == nil && res.call.ID == nil:
-		_ = res.writeAndFlush(res.filter.Pending()) // the client may have disconnected
+		_ = res.stream.write(res.filter.Pending(), true) // the client may have disconnected
 	default:
 		res.abortStream(err)
 	}
@@ -266,8 +263,14 @@ func (res *response) finishStream(err error) {
 
 // writeUpstreamError logs a failure of the upstream and writes the error response for it.
 func (res *response) writeUpstreamError(r *docsgpt.Error, cause error) {
-	res.client.logUpstreamError(r, res.status, cause)
-	res.client.writeErrorResponse(r)
+	c := res.client
+	c.logUpstreamError(r, res.status, cause)
+	if !res.stream.stop() {
+		c.writeErrorResponse(r)
+		return
+	}
+	// A keepalive has begun a stream for the client. An error of Write means that the client has disconnected.
+	_, _ = c.w.Write(c.endpoint.Shape.AppendStreamError(nil, c.withRPCID(r), c.requestID()))
 }
 
 // abortStream ends a started stream with an error event, so that the client does not wait for more.
@@ -286,11 +289,14 @@ func (res *response) abortStream(cause error) {
 		out = append(out, event...)
 	}
 	// An error means that the client has disconnected.
-	_ = res.writeAndFlush(res.client.endpoint.Shape.AppendStreamError(out, res.client.withRPCID(r), res.client.requestID()))
+	_ = res.stream.write(res.client.endpoint.Shape.AppendStreamError(out, res.client.withRPCID(r), res.client.requestID()), true)
 }
 
 // errorFor maps a failure of the upstream to the error that the client gets.
 func errorFor(err error) *docsgpt.Error {
+	if rejection, ok := errors.AsType[*nextRejectionError](err); ok {
+		return rejection.toError()
+	}
 	switch {
 	case isToolCall(err):
 		return docsgpt.ToolsNotAllowed()

@@ -5,7 +5,7 @@ import (
 	"testing/synctest"
 )
 
-// Pages are replaced with configurations, and must not leak goroutines.
+// Pages come and go with configurations, and must leave nothing behind that runs.
 func TestFormsLeakNoGoroutines(t *testing.T) {
 	synctest.Test(t, func(*testing.T) { NewFormNonces(nil) })
 }

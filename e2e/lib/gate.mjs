@@ -18,8 +18,27 @@ export function site(port, mode, upstream) {
 	log
 	${gate} {
 		endpoints widget openai mcp health
+		sse_keepalive ${KEEPALIVE_MS}ms
 	}
 ${next}}
+`;
+}
+
+/** The interval of keepalives in streams. It is short, so that many tests get some. */
+const KEEPALIVE_MS = 300;
+
+/** The longest silence of the gate that the proxy in front of it tolerates, as nginx, load balancers and CDNs do. */
+export const PROXY_READ_TIMEOUT_MS = 1000;
+
+/** Returns the site block of a proxy in front of the gate that closes responses that are silent for too long. */
+function proxySite(port, gatePort) {
+  return `http://${LOOPBACK}:${port} {
+	reverse_proxy ${LOOPBACK}:${gatePort} {
+		transport http {
+			read_timeout ${PROXY_READ_TIMEOUT_MS}ms
+		}
+	}
+}
 `;
 }
 
@@ -31,7 +50,7 @@ ${next}}
  */
 export async function startGate({ dir, upstream, keys }) {
   const program = gateBinary();
-  const ports = await freePorts(PROXY_MODES.length);
+  const ports = await freePorts(2 * PROXY_MODES.length);
   const logFile = path.join(dir, 'gate.log');
   fs.writeFileSync(path.join(dir, 'keys.yaml'), keys.file);
   fs.writeFileSync(path.join(dir, 'Caddyfile'), `{
@@ -47,7 +66,8 @@ export async function startGate({ dir, upstream, keys }) {
 		upstream_token {env.E2E_UPSTREAM_TOKEN}
 	}
 }
-${PROXY_MODES.map((mode, i) => site(ports[i], mode, upstream)).join('')}`);
+${PROXY_MODES.map((mode, i) => site(ports[i], mode, upstream)).join('')}
+${PROXY_MODES.map((_, i) => proxySite(ports[PROXY_MODES.length + i], ports[i])).join('')}`);
 
   const gate = startProcess('gate', program, ['run', '--config', 'Caddyfile', '--adapter', 'caddyfile'], {
     dir,
@@ -61,6 +81,8 @@ ${PROXY_MODES.map((mode, i) => site(ports[i], mode, upstream)).join('')}`);
     pid: gate.pid,
     /** Returns the base address of the site for a proxy mode. */
     url: (mode) => `http://${LOOPBACK}:${ports[PROXY_MODES.indexOf(mode)]}`,
+    /** Returns the base address of the proxy in front of the site for a proxy mode. */
+    proxyURL: (mode) => `http://${LOOPBACK}:${ports[PROXY_MODES.length + PROXY_MODES.indexOf(mode)]}`,
     output: gate.output,
     log: () => (fs.existsSync(logFile) ? fs.readFileSync(logFile, 'utf8') : ''),
     async stop() {

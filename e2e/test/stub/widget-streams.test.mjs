@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { assertAnswered, assertHumanReadable } from '../../lib/assertions.mjs';
-import { PROXY_MODES } from '../../lib/gate.mjs';
+import { PROXY_MODES, PROXY_READ_TIMEOUT_MS } from '../../lib/gate.mjs';
 import { startTestbed } from '../../lib/testbed.mjs';
 import { WIDGET_VERSIONS } from '../../lib/widget-packages.mjs';
 
@@ -41,6 +41,16 @@ describe('chat widget, hard streams', () => {
           assertAnswered(await chat.ask(QUESTION), testbed.keys);
         });
       }
+
+      scenario('behind a proxy with a timeout, silence before the answer and within it', async () => {
+        const silence = 2.5 * PROXY_READ_TIMEOUT_MS / 1000;
+        const chat = await testbed.widget(version, { apiHost: testbed.gate.proxyURL(mode), apiKey: testbed.keys.tokens.agent });
+        const question = `${QUESTION} [[wait=${silence}]] [[gap=${silence}]]`;
+        const turn = await chat.ask(question);
+        assertAnswered(turn, testbed.keys);
+        assert.equal(normalizeSpace(turn.answer), normalizeSpace(await wholeAnswer(question)));
+        assertAnswered(await chat.ask(QUESTION), testbed.keys);
+      });
 
       // The browser passes so large an event to the widget in pieces, and the widget parses each piece separately.
       scenario('an event of 1 MB: the text before it remains, and the next question works', async () => {

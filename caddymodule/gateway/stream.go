@@ -1,0 +1,177 @@
+package gateway
+
+import (
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/docsgate/docsgate/docsgpt"
+)
+
+// maxFlushLatency is the maximum delay of a flush.
+const maxFlushLatency = 10 * time.Millisecond
+
+// DefaultSSEKeepalive is the default of Handler.SSEKeepalive. Proxies close a response that is silent for a minute.
+const DefaultSSEKeepalive = 15 * time.Second
+
+// Keepalives. Published widgets pass every line that is not blank to their JSON parser; other clients ignore comments.
+var (
+	blankLine = []byte("\n")
+	comment   = []byte(": keepalive\n\n")
+)
+
+// streamWriter writes the events of a stream to the client, and a keepalive whenever nothing was written for an interval.
+// If DocsGPT takes longer than that for its header, the stream begins without it.
+//
+// It also delays the flush of the header until the first event, and of the last event until the upstream closes. Each saves a
+// write to the network, about a tenth of the cost of a short response.
+//
+// Its timer runs concurrently with the request, and a response writer is not safe for concurrent use. So from start on, the
+// client is written to with the mutex locked, or after stop.
+type streamWriter struct {
+	mu        sync.Mutex
+	w         http.ResponseWriter
+	flush     *http.ResponseController
+	timer     *time.Timer
+	keepalive []byte
+	interval  time.Duration // 0: no keepalives
+
+	early   bool // a keepalive may begin the stream
+	begun   bool // the header was written
+	delayed bool // a flush is delayed
+	stopped bool
+	last    time.Time // of the last write
+}
+
+// start starts the timer. early says that the client expects a stream, so that a keepalive may begin it.
+func (s *streamWriter) start(w http.ResponseWriter, e *endpoint, interval time.Duration, early bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.w, s.interval, s.early, s.last = w, interval, early, time.Now()
+	s.flush = http.NewResponseController(w)
+	s.keepalive = comment
+	if e.Relay == docsgpt.RelayEvents {
+		s.keepalive = blankLine
+	}
+	if interval > 0 {
+		s.timer = time.AfterFunc(interval, s.onTimer)
+	}
+}
+
+// awaitsHeader ends the time in which a keepalive may begin the stream. It reports whether one has.
+func (s *streamWriter) awaitsHeader() (begun bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.early = false
+	return s.begun
+}
+
+// begin writes the header of the stream, unless a keepalive has begun it. The header of the client's response must be set.
+func (s *streamWriter) begin(status int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.begun {
+		s.writeHeader(status)
+		s.delayFlush()
+	}
+}
+
+// writeHeader writes the header. The caller must hold the mutex.
+func (s *streamWriter) writeHeader(status int) {
+	h := s.w.Header()
+	delete(h, "Content-Length")
+	h["Cache-Control"] = streamCache
+	h["X-Accel-Buffering"] = noBuffering
+	s.begun = true
+	streamsInFlight.Inc()
+	s.w.WriteHeader(status)
+}
+
+var (
+	streamCache = []string{"no-cache, no-transform"}
+	noBuffering = []string{"no"}
+	eventStream = []string{"text/event-stream; charset=utf-8"}
+)
+
+// delayFlush flushes after maxFlushLatency, unless something is written first. The caller must hold the mutex.
+func (s *streamWriter) delayFlush() {
+	s.delayed = true
+	if s.timer == nil {
+		s.timer = time.AfterFunc(maxFlushLatency, s.onTimer)
+	} else {
+		s.timer.Reset(maxFlushLatency)
+	}
+}
+
+// onTimer flushes what is delayed, or else sends a keepalive if the stream has been silent for the interval.
+func (s *streamWriter) onTimer() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.stopped:
+		return
+	case s.delayed:
+		s.delayed = false
+		_ = s.flush.Flush() // the next write notices a disconnected client
+	case s.interval > 0 && (s.begun || s.early) && time.Since(s.last) >= s.interval:
+		if !s.begun {
+			s.w.Header()["Content-Type"] = eventStream
+			s.writeHeader(http.StatusOK)
+		}
+		s.last = time.Now()
+		if _, err := s.w.Write(s.keepalive); err == nil {
+			_ = s.flush.Flush()
+		}
+	}
+	s.rearm()
+}
+
+// rearm sets the timer to the next keepalive. The caller must hold the mutex.
+func (s *streamWriter) rearm() {
+	if s.interval > 0 && !s.stopped {
+		s.timer.Reset(max(s.interval-time.Since(s.last), time.Millisecond))
+	}
+}
+
+// write writes whole events and flushes them together with what is delayed. last says that they are the last ones: the
+// upstream closes right after them, and net/http then sends both in one packet.
+func (s *streamWriter) write(p []byte, last bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delayed := s.delayed
+	if delayed {
+		s.delayed = false
+		s.rearm()
+	}
+	if len(p) == 0 && !delayed {
+		return nil
+	}
+	s.last = time.Now()
+	if len(p) > 0 {
+		if _, err := s.w.Write(p); err != nil {
+			return err
+		}
+	}
+	if last {
+		s.interval = 0
+		s.delayFlush()
+		return nil
+	}
+	return s.flush.Flush()
+}
+
+// stop stops the timer, and reports whether the stream has begun. It may be called several times, and without start.
+func (s *streamWriter) stop() (begun bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.stopped {
+		s.stopped = true
+		if s.timer != nil {
+			s.timer.Stop()
+		}
+		if s.begun {
+			streamsInFlight.Dec()
+		}
+	}
+	return s.begun
+}
