@@ -80,7 +80,7 @@ func TestExamplesAdapt(t *testing.T) {
 				t.Errorf("warning: %s", w.String())
 			}
 			if !bytes.Contains(config, []byte(`"handler":"docsgate"`)) {
-				t.Error("there is no gate in it")
+				t.Error("it contains no gate")
 			}
 		})
 	}

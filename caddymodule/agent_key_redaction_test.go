@@ -9,24 +9,24 @@ import (
 	"testing"
 )
 
-// Where DocsGPT takes a key only in the query, the gate puts the agent's there; handlers after the gate log the request as
-// they were given it.
+// Some endpoints of DocsGPT accept a key only in the query. The gate puts the agent key there, but handlers after the gate do not
+// log it.
 func TestAgentKeyInQueryNotLogged(t *testing.T) {
-	fileWays(t, "", func(t *testing.T, g *gate) {
+	testUploadModes(t, "", func(t *testing.T, g *gate) {
 		g.send(http.MethodPost, "/api/tts", `{"text":"Hello"}`, "Authorization", "Bearer "+tokenAgent)
-		if query := g.last().RawQuery; query != "api_key="+agentAlpha {
+		if query := g.lastCall().RawQuery; query != "api_key="+agentAlpha {
 			t.Fatalf("DocsGPT got the query %q", query)
 		}
-		noSecrets(t, "the log", g.logged())
+		assertNoSecrets(t, "the log", g.logs())
 	})
 }
 
-// What is not for clients is not for them in a long answer either; one that is too long to look through is no answer.
+// Fields that are not for clients are removed from a long response, too. A response that is too long to be checked is an error.
 func TestLongTaskStatusRedacted(t *testing.T) {
 	const canary = "/srv/docsgpt/owner-of-all/secret"
-	for name, site := range ways {
+	for name, site := range forwardModes {
 		t.Run(name, func(t *testing.T) {
-			g, length := prepare(t), 0
+			g, length := newGate(t), 0
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				_, _ = io.Copy(io.Discard, r.Body)
 				w.Header().Set("Content-Type", "application/json")

@@ -8,7 +8,7 @@ import (
 )
 
 func TestArtifactsLimitedToOwnConversations(t *testing.T) {
-	fileWays(t, "", func(t *testing.T, g *gate) {
+	testUploadModes(t, "", func(t *testing.T, g *gate) {
 		own := g.ask("/api/answer", tokenAgent, "make one [[artifact]]", "").conversation(t)
 		foreign := g.ask("/api/answer", tokenOther, "make one [[artifact]]", "").conversation(t)
 		list := g.send(http.MethodGet, "/api/artifacts?conversation_id="+own+"&api_key="+tokenAgent, "").made(t).Artifacts
@@ -16,7 +16,7 @@ func TestArtifactsLimitedToOwnConversations(t *testing.T) {
 			t.Fatalf("%+v", list)
 		}
 		id := list[0].ID
-		if call := g.last(); call.RawQuery != "conversation_id="+own || call.Header.Get("Authorization") != "Bearer "+agentAlpha {
+		if call := g.lastCall(); call.RawQuery != "conversation_id="+own || call.Header.Get("Authorization") != "Bearer "+agentAlpha {
 			t.Errorf("forwarded with query %q, Authorization %q", call.RawQuery, call.Header.Get("Authorization"))
 		}
 		bearer := []string{"Authorization", "Bearer " + tokenAgent}
@@ -25,7 +25,7 @@ func TestArtifactsLimitedToOwnConversations(t *testing.T) {
 			target  string
 			headers []string
 			status  int
-			want    string // in the body, or the code
+			want    string // contained in the body, or the error code
 		}{
 			"list, Bearer": {"/api/artifacts?conversation_id=" + own, bearer, 200, id},
 			"one":          {path + "?conversation_id=" + own, bearer, 200, `"kind":"document"`},
@@ -64,9 +64,9 @@ func TestArtifactsLimitedToOwnConversations(t *testing.T) {
 					t.Errorf("got %d %s, want %d and %q", r.status, r.body, c.status, c.want)
 				}
 				if c.status != http.StatusOK {
-					checkShape(t, "/api/artifacts", r, c.want)
+					checkErrorFormat(t, "/api/artifacts", r, c.want)
 				}
-				noSecrets(t, "the answer", r.body+fmt.Sprint(r.header))
+				assertNoSecrets(t, "the response", r.body+fmt.Sprint(r.header))
 			})
 		}
 		for _, method := range []string{http.MethodDelete, http.MethodPost, http.MethodPut} {
@@ -77,9 +77,9 @@ func TestArtifactsLimitedToOwnConversations(t *testing.T) {
 	})
 }
 
-// A file that a model wrote never runs as a page of the gate's site.
+// A file that a model has written is never displayed as a page of the gate's site.
 func TestDownloadHeaders(t *testing.T) {
-	fileWays(t, "", func(t *testing.T, g *gate) {
+	testUploadModes(t, "", func(t *testing.T, g *gate) {
 		own := g.ask("/api/answer", tokenAgent, "make one [[artifact]]", "").conversation(t)
 		id := g.send(http.MethodGet, "/api/artifacts?conversation_id="+own+"&api_key="+tokenAgent, "").made(t).Artifacts[0].ID
 		r := g.send(http.MethodGet, "/api/artifacts/"+id+"/download?api_key="+tokenAgent+"&conversation_id="+own, "")
@@ -95,9 +95,9 @@ func TestDownloadHeaders(t *testing.T) {
 	})
 }
 
-// The address of an object store opens the file to anybody, and is often known to servers only.
+// The URL of an object store gives access to the file without a key, and often works only for servers.
 func TestObjectStoreRedirectNotRelayed(t *testing.T) {
-	fileWays(t, "", func(t *testing.T, g *gate) {
+	testUploadModes(t, "", func(t *testing.T, g *gate) {
 		own := g.ask("/api/answer", tokenAgent, "make one [[artifact=external]]", "").conversation(t)
 		id := g.send(http.MethodGet, "/api/artifacts?conversation_id="+own+"&api_key="+tokenAgent, "").made(t).Artifacts[0].ID
 		for name, headers := range map[string][]string{"a redirect": nil, "as JSON": {"Accept", "application/json"}} {
@@ -106,39 +106,39 @@ func TestObjectStoreRedirectNotRelayed(t *testing.T) {
 			if r.status != http.StatusBadGateway || strings.Contains(r.body+fmt.Sprint(r.header), "store.internal") {
 				t.Errorf("%s: %d %v %s", name, r.status, r.header, r.body)
 			}
-			checkShape(t, "/api/artifacts", r, "upstream_error")
+			checkErrorFormat(t, "/api/artifacts", r, "upstream_error")
 		}
-		if !strings.Contains(g.logged(), "URL_STRATEGY") {
-			t.Error("the log does not say what to do")
+		if !strings.Contains(g.logs(), "URL_STRATEGY") {
+			t.Error("the log does not say how to fix it")
 		}
 	})
 }
 
 func TestSpeech(t *testing.T) {
-	fileWays(t, "", func(t *testing.T, g *gate) {
+	testUploadModes(t, "", func(t *testing.T, g *gate) {
 		audio, language := filePart("a.wav"), formPart(`name="language"`, "de")
 		for name, c := range map[string]struct {
-			send   func() reply
+			send   func() response
 			status int
 			want   string
 		}{
-			"to text":          {func() reply { return g.sendForm("/api/stt", audio, language, keyPart(tokenAgent)) }, 200, "heard a.wav"},
-			"the language":     {func() reply { return g.sendForm("/api/stt", language, audio, keyPart(tokenAgent)) }, 200, `"language":"de"`},
-			"key in the query": {func() reply { return g.sendForm("/api/stt?api_key="+tokenAgent, audio) }, 200, "heard a.wav"},
-			"two recordings":   {func() reply { return g.sendForm("/api/stt", audio, audio, keyPart(tokenAgent)) }, 400, "bad_request"},
-			"no recording":     {func() reply { return g.sendForm("/api/stt", filePart("a.txt"), keyPart(tokenAgent)) }, 400, "file_not_accepted"},
-			"no key":           {func() reply { return g.sendForm("/api/stt", audio) }, 401, "invalid_api_key"},
-			"a source's key":   {func() reply { return g.sendForm("/api/stt", audio, keyPart(tokenSource)) }, 403, "binding_not_supported"},
-			"from text":        {func() reply { return g.send("POST", "/api/tts?api_key="+tokenAgent, `{"text":"hi"}`) }, 200, "audio_base64"},
-			"from text, Bearer": {func() reply {
+			"to text":          {func() response { return g.sendForm("/api/stt", audio, language, keyPart(tokenAgent)) }, 200, "heard a.wav"},
+			"the language":     {func() response { return g.sendForm("/api/stt", language, audio, keyPart(tokenAgent)) }, 200, `"language":"de"`},
+			"key in the query": {func() response { return g.sendForm("/api/stt?api_key="+tokenAgent, audio) }, 200, "heard a.wav"},
+			"two recordings":   {func() response { return g.sendForm("/api/stt", audio, audio, keyPart(tokenAgent)) }, 400, "bad_request"},
+			"no recording":     {func() response { return g.sendForm("/api/stt", filePart("a.txt"), keyPart(tokenAgent)) }, 400, "file_not_accepted"},
+			"no key":           {func() response { return g.sendForm("/api/stt", audio) }, 401, "invalid_api_key"},
+			"a source's key":   {func() response { return g.sendForm("/api/stt", audio, keyPart(tokenSource)) }, 403, "binding_not_supported"},
+			"from text":        {func() response { return g.send("POST", "/api/tts?api_key="+tokenAgent, `{"text":"hi"}`) }, 200, "audio_base64"},
+			"from text, Bearer": {func() response {
 				return g.send("POST", "/api/tts", `{"text":"hi"}`, "Authorization", "Bearer "+tokenAgent)
 			}, 200, "audio_base64"},
-			"from text, no key":        {func() reply { return g.send("POST", "/api/tts", `{"text":"hi"}`) }, 401, "invalid_api_key"},
-			"from text, key in body":   {func() reply { return g.send("POST", "/api/tts", `{"text":"hi","api_key":"`+tokenAgent+`"}`) }, 401, "invalid_api_key"},
-			"from text, a source's":    {func() reply { return g.send("POST", "/api/tts?api_key="+tokenSource, `{"text":"hi"}`) }, 403, "binding_not_supported"},
-			"from no text":             {func() reply { return g.send("POST", "/api/tts?api_key="+tokenAgent, `{"text":" "}`) }, 400, "bad_request"},
-			"from something else":      {func() reply { return g.send("POST", "/api/tts?api_key="+tokenAgent, `{"text":7}`) }, 400, "bad_request"},
-			"from text, a stale agent": {func() reply { return g.send("POST", "/api/tts?api_key="+tokenStale, `{"text":"hi"}`) }, 502, "upstream_refused"},
+			"from text, no key":        {func() response { return g.send("POST", "/api/tts", `{"text":"hi"}`) }, 401, "invalid_api_key"},
+			"from text, key in body":   {func() response { return g.send("POST", "/api/tts", `{"text":"hi","api_key":"`+tokenAgent+`"}`) }, 401, "invalid_api_key"},
+			"from text, a source's":    {func() response { return g.send("POST", "/api/tts?api_key="+tokenSource, `{"text":"hi"}`) }, 403, "binding_not_supported"},
+			"from no text":             {func() response { return g.send("POST", "/api/tts?api_key="+tokenAgent, `{"text":" "}`) }, 400, "bad_request"},
+			"from something else":      {func() response { return g.send("POST", "/api/tts?api_key="+tokenAgent, `{"text":7}`) }, 400, "bad_request"},
+			"from text, a stale agent": {func() response { return g.send("POST", "/api/tts?api_key="+tokenStale, `{"text":"hi"}`) }, 502, "upstream_refused"},
 		} {
 			t.Run(name, func(t *testing.T) {
 				r := c.send()
@@ -146,29 +146,29 @@ func TestSpeech(t *testing.T) {
 					t.Errorf("got %d %s, want %d and %q", r.status, r.body, c.status, c.want)
 				}
 				if c.status != http.StatusOK {
-					checkShape(t, "/api/stt", r, c.want)
+					checkErrorFormat(t, "/api/stt", r, c.want)
 				}
-				noSecrets(t, "the answer", r.body)
+				assertNoSecrets(t, "the response", r.body)
 			})
 		}
 	})
 }
 
-// A live transcription is that key's that began it.
+// A live transcription belongs to the key that started it.
 func TestLiveTranscriptionOwnership(t *testing.T) {
-	fileWays(t, "", func(t *testing.T, g *gate) {
+	testUploadModes(t, "", func(t *testing.T, g *gate) {
 		start := func(token string) string {
 			return g.send("POST", "/api/stt/live/start?api_key="+token, `{"language":"en","user":"x"}`).made(t).SessionID
 		}
 		own, foreign := start(tokenAgent), start(tokenOther)
-		if call := g.last(); string(call.Body) != `{"language":"en"}` || call.RawQuery != "api_key="+agentAlpha {
+		if call := g.lastCall(); string(call.Body) != `{"language":"en"}` || call.RawQuery != "api_key="+agentAlpha {
 			t.Errorf("got %s?%s", call.Body, call.RawQuery)
 		}
-		chunk := func(session, index string) reply {
+		chunk := func(session, index string) response {
 			return g.sendForm("/api/stt/live/chunk", formPart(`name="session_id"`, session), formPart(`name="chunk_index"`, index),
 				filePart("a.webm"), keyPart(tokenAgent))
 		}
-		finish := func(session string) reply {
+		finish := func(session string) response {
 			return g.send("POST", "/api/stt/live/finish?api_key="+tokenAgent, `{"session_id":"`+session+`"}`)
 		}
 		for _, index := range []string{"0", "1"} {
@@ -176,14 +176,14 @@ func TestLiveTranscriptionOwnership(t *testing.T) {
 				t.Errorf("%d %s", r.status, r.body)
 			}
 		}
-		checkShape(t, "/api/stt", chunk(own, "0"), "conflict")
-		checkShape(t, "/api/stt", chunk(own, "x"), "bad_request")
-		checkShape(t, "/api/stt", chunk(foreign, "0"), "session_not_found")
-		checkShape(t, "/api/stt", chunk("unknown", "0"), "session_not_found")
-		checkShape(t, "/api/stt", finish(foreign), "session_not_found")
+		checkErrorFormat(t, "/api/stt", chunk(own, "0"), "conflict")
+		checkErrorFormat(t, "/api/stt", chunk(own, "x"), "bad_request")
+		checkErrorFormat(t, "/api/stt", chunk(foreign, "0"), "session_not_found")
+		checkErrorFormat(t, "/api/stt", chunk("unknown", "0"), "session_not_found")
+		checkErrorFormat(t, "/api/stt", finish(foreign), "session_not_found")
 		if r := finish(own); r.status != http.StatusOK || !strings.Contains(r.body, "heard a.webm heard a.webm") {
 			t.Errorf("%d %s", r.status, r.body)
 		}
-		checkShape(t, "/api/stt", finish(own), "session_not_found")
+		checkErrorFormat(t, "/api/stt", finish(own), "session_not_found")
 	})
 }

@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// What an upload gave to a key is that key's alone: the task, and the attachment that comes of it.
+// The task of an upload and the resulting attachment belong to the key of the upload.
 func TestAttachmentOwnership(t *testing.T) {
-	fileWays(t, "", func(t *testing.T, g *gate) {
+	testUploadModes(t, "", func(t *testing.T, g *gate) {
 		for name, c := range map[string]struct{ token, foreign string }{
 			"an agent's":      {tokenAgent, tokenOther},
 			"a source's":      {tokenSource, tokenMany},
@@ -29,15 +29,15 @@ func TestAttachmentOwnership(t *testing.T) {
 					if i < 2 {
 						ids = append(ids, task.AttachmentID)
 					}
-					status := g.status(task.TaskID)
+					status := g.taskStatus(task.TaskID)
 					if status.Status != "PROGRESS" {
 						t.Errorf("%+v", status)
 					}
-					if status = g.status(task.TaskID); status.Status != "SUCCESS" || status.Result["attachment_id"] != task.AttachmentID {
+					if status = g.taskStatus(task.TaskID); status.Status != "SUCCESS" || status.Result["attachment_id"] != task.AttachmentID {
 						t.Errorf("%+v", status)
 					}
 					if status.Result["filename"] == nil || status.Result["path"] != nil {
-						t.Errorf("the result says too little, or tells the owner's name: %v", status.Result)
+						t.Errorf("the result lacks fields, or contains the name of the owner: %v", status.Result)
 					}
 				}
 				list, err := json.Marshal(ids)
@@ -52,13 +52,13 @@ func TestAttachmentOwnership(t *testing.T) {
 					g.backend.Calls()
 					before := len(g.backend.Calls())
 					r = g.ask(path, c.foreign, "what?", `,"attachments":`+string(list))
-					checkShape(t, path, r, "attachment_not_found")
+					checkErrorFormat(t, path, r, "attachment_not_found")
 					r = g.ask(path, c.token, "what?", `,"attachments":["00000000-0000-0000-0000-000000000000"]`)
-					checkShape(t, path, r, "attachment_not_found")
+					checkErrorFormat(t, path, r, "attachment_not_found")
 					r = g.ask(path, c.token, "what?", `,"attachments":"`+ids[0]+`"`)
-					checkShape(t, path, r, "bad_request")
+					checkErrorFormat(t, path, r, "bad_request")
 					r = g.ask(path, c.token, "what?", `,"attachments":[{"$ne":null}]`)
-					checkShape(t, path, r, "bad_request")
+					checkErrorFormat(t, path, r, "bad_request")
 					if after := len(g.backend.Calls()); after != before {
 						t.Errorf("DocsGPT got %d requests", after-before)
 					}
@@ -75,28 +75,28 @@ func TestAttachmentOwnership(t *testing.T) {
 			if r.status != http.StatusNotFound {
 				t.Errorf("%s: %d %s", name, r.status, r.body)
 			}
-			checkShape(t, "/api/task_status", r, "task_not_found")
+			checkErrorFormat(t, "/api/task_status", r, "task_not_found")
 		}
-		checkShape(t, "/api/task_status", g.send(http.MethodGet, "/api/task_status", ""), "bad_request")
-		checkShape(t, "/api/task_status", g.send(http.MethodGet, "/api/task_status?task_id=a&task_id=b", ""), "bad_request")
+		checkErrorFormat(t, "/api/task_status", g.send(http.MethodGet, "/api/task_status", ""), "bad_request")
+		checkErrorFormat(t, "/api/task_status", g.send(http.MethodGet, "/api/task_status?task_id=a&task_id=b", ""), "bad_request")
 	})
 }
 
-// status asks about a task, without a key, as widgets do.
-func (g *gate) status(task string) made {
+// taskStatus requests the status of a task without a key, like widgets do.
+func (g *gate) taskStatus(task string) uploadResponse {
 	g.t.Helper()
 	return g.send(http.MethodGet, "/api/task_status?task_id="+task, "").made(g.t)
 }
 
-// Where uploads are not open, a chat names none, not even its owner's.
+// If uploads are not enabled, attachments are removed from chats, even those of the owner.
 func TestAttachmentsDroppedIfNotEnabled(t *testing.T) {
-	bothWays(t, "", func(t *testing.T, g *gate) {
+	testForwardModes(t, "", func(t *testing.T, g *gate) {
 		r := g.ask("/stream", tokenAgent, "what?", `,"attachments":["a"]`)
-		if r.status != http.StatusOK || strings.Contains(string(g.last().Body), "attachments") {
-			t.Errorf("%d %s", r.status, g.last().Body)
+		if r.status != http.StatusOK || strings.Contains(string(g.lastCall().Body), "attachments") {
+			t.Errorf("%d %s", r.status, g.lastCall().Body)
 		}
-		checkShape(t, "/api/store_attachment", g.sendForm("/api/store_attachment", filePart("a"), keyPart(tokenAgent)), "not_found")
-		checkShape(t, "/api/task_status", g.send(http.MethodGet, "/api/task_status?task_id=a", ""), "not_found")
+		checkErrorFormat(t, "/api/store_attachment", g.sendForm("/api/store_attachment", filePart("a"), keyPart(tokenAgent)), "not_found")
+		checkErrorFormat(t, "/api/task_status", g.send(http.MethodGet, "/api/task_status?task_id=a", ""), "not_found")
 	})
 }
 
@@ -110,8 +110,8 @@ func TestUploadsOfOtherVersions(t *testing.T) {
 		"0.15, agent":  {tokenAgent, http.StatusOK},
 	} {
 		t.Run(version, func(t *testing.T) {
-			g := prepare(t)
-			g.write(fmt.Sprintf("keys:\n  - {id: agent, sha256: %s, agent: \"{env.AGENT_ALPHA}\"}\n"+
+			g := newGate(t)
+			g.writeKeys(fmt.Sprintf("keys:\n  - {id: agent, sha256: %s, agent: \"{env.AGENT_ALPHA}\"}\n"+
 				"  - {id: object, sha256: %s, source: [\"0123456789abcdef01234567\"]}\n", sha(tokenAgent), sha(tokenSourceObject)))
 			config := g.config("docsgate " + g.address + " {\nendpoints attachments\n}\n")
 			number, _, _ := strings.Cut(version, ",")
@@ -123,11 +123,11 @@ func TestUploadsOfOtherVersions(t *testing.T) {
 				t.Fatalf("%d %s", r.status, r.body)
 			}
 			if c.status == http.StatusForbidden {
-				checkShape(t, "/api/store_attachment", r, "binding_not_supported")
+				checkErrorFormat(t, "/api/store_attachment", r, "binding_not_supported")
 			}
 		})
 	}
 }
 
-// tokenSourceObject is for a source of a DocsGPT that names them by ObjectId.
+// tokenSourceObject is bound to a source of a version of DocsGPT whose source IDs are ObjectIds.
 const tokenSourceObject = "canary-token-object"

@@ -10,12 +10,12 @@ import (
 	"testing"
 )
 
-// Who gets into the console learns nothing of the gate's files and variables, and names only those as agents that the
-// configuration lists, or keys of other feeds; also in a dry run. Caddy's admin endpoint takes all of them.
+// The console accepts only the agents in the configuration and the keys of other feeds, and its responses do not reveal which files
+// and variables exist; in a dry run, too. Caddy's admin endpoint accepts all references.
 func TestConsoleAcceptsListedAgentsOnly(t *testing.T) {
-	for name, way := range ways {
+	for name, way := range forwardModes {
 		t.Run(name, func(t *testing.T) {
-			i := issue(t)
+			i := newStoreTest(t)
 			t.Setenv("ADMIN", adminToken)
 			there, listed := filepath.Join(i.dir, "there"), filepath.Join(i.dir, "listed")
 			for _, file := range []string{there, listed} {
@@ -43,7 +43,7 @@ func TestConsoleAcceptsListedAgentsOnly(t *testing.T) {
 					said[body] = true
 				}
 				if len(said) != 1 {
-					t.Errorf("%s: the answers tell what is there: %v", c.path, said)
+					t.Errorf("%s: the responses reveal which references exist: %v", c.path, said)
 				}
 			}
 			for reference, source := range map[string]string{"{env.AGENT_BETA}": "beta", "{file." + listed + "}": "alpha", "agent": "alpha"} {
@@ -59,13 +59,13 @@ func TestConsoleAcceptsListedAgentsOnly(t *testing.T) {
 					t.Errorf("%s: %d %s", reference, r.status, r.body)
 				}
 			}
-			// The admin endpoint, and the trail.
+			// The admin endpoint, and the audit trail.
 			if status, answer := i.call(http.MethodPost, "/v1/keys", `{"name":"n","agent":"{file.`+there+`}"}`); status != http.StatusCreated {
 				t.Errorf("on the admin endpoint: %d %v", status, answer)
 			}
 			_, audit := i.call(http.MethodGet, "/v1/audit", "")
 			if all := fmt.Sprint(audit); !strings.Contains(all, "rejected") || !strings.Contains(all, there+".not") || strings.Contains(all, agentAlpha) {
-				t.Errorf("the trail: %v", all)
+				t.Errorf("audit trail: %v", all)
 			}
 		})
 	}

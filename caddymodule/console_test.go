@@ -12,15 +12,15 @@ import (
 
 const adminToken = "canary-admin-token-of-the-console"
 
-// bcrypt of "canary-password", cost 4.
+// passwordHash is the bcrypt hash of "canary-password", with cost 4.
 const passwordHash = "$2a$04$lAYiMVOPp/49eod47PeQCOhBlls1zElJ7H7AnNwKADVDvhug11aua"
 
-// A configuration whose console would be open to everybody is refused, wherever in the routes the console stands.
+// A configuration with an unprotected console is rejected, regardless of the console's place in the routes.
 func TestConsoleRequiresProtection(t *testing.T) {
 	const everywhere = "0.0.0.0"
 	tests := map[string]struct {
 		bind, site string
-		refused    bool
+		rejected   bool
 	}{
 		"nothing":                            {everywhere, "docsgate_console", true},
 		"in a handle block":                  {everywhere, "handle /a/* {\ndocsgate_console\n}", true},
@@ -40,13 +40,13 @@ func TestConsoleRequiresProtection(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			i := issue(t)
+			i := newStoreTest(t)
 			t.Setenv("ADMIN", adminToken)
 			i.start("respond ok\n")
 			err := i.load(i.config("respond ok\n") + "&(console) {\ndocsgate_console\n}\nhttp://console.test:0 {\nbind " + test.bind + "\n" + test.site + "\n}\n")
-			if refused := err != nil && strings.Contains(err.Error(), "would be accessible without authentication"); refused != test.refused ||
-				!refused && err != nil {
-				t.Errorf("refused %t, %v; want %t", refused, err, test.refused)
+			if rejected := err != nil && strings.Contains(err.Error(), "would be accessible without authentication"); rejected != test.rejected ||
+				!rejected && err != nil {
+				t.Errorf("rejected %t, %v; want %t", rejected, err, test.rejected)
 			}
 		})
 	}
@@ -69,7 +69,7 @@ func TestConsoleSettings(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			g := prepare(t)
+			g := newGate(t)
 			t.Setenv("ADMIN", adminToken)
 			t.Setenv("SHORT", "0123456789abcde")
 			err := g.load(g.config("docsgate_console " + test.block + "\n"))
@@ -80,7 +80,7 @@ func TestConsoleSettings(t *testing.T) {
 	}
 }
 
-// Who gets in, asked of a real listener. The second site is the console.
+// The second site is the console.
 func TestConsoleAuthentication(t *testing.T) {
 	const made = `{"name":"k","source":"` + sourceAlpha + `"}`
 	basic := "Basic YWxpY2U6Y2FuYXJ5LXBhc3N3b3Jk" // alice:canary-password
@@ -105,12 +105,12 @@ func TestConsoleAuthentication(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			i := issue(t)
+			i := newStoreTest(t)
 			t.Setenv("ADMIN", adminToken)
 			site := "docsgate_console " + test.site + "\n"
-			config := i.config(fmt.Sprintf(ways["own forwarding"], i.address, ""), site)
+			config := i.config(fmt.Sprintf(forwardModes["built-in"], i.address, ""), site)
 			config = strings.ReplaceAll(config, "docsgate_console BASIC", "basic_auth {\nalice "+passwordHash+"\n}\ndocsgate_console")
-			if at := strings.Index(config, "docsgate_console basic_auth"); at >= 0 { // a listener that others reach
+			if at := strings.Index(config, "docsgate_console basic_auth"); at >= 0 { // a listener that is reachable from other machines
 				config = strings.Replace(config, "docsgate_console basic_auth", "basic_auth", 1)
 				config = strings.Replace(config, "PUBLIC", "docsgate_console", 1)
 				config = strings.Replace(config, "bind 127.0.0.2", "bind 127.0.0.2 0.0.0.0", 1)
@@ -127,28 +127,28 @@ func TestConsoleAuthentication(t *testing.T) {
 				t.Errorf("no challenge: %v", r.header)
 			}
 			if _, trail := i.call(http.MethodGet, "/v1/audit", ""); test.who != "" && !strings.Contains(fmt.Sprint(trail), "who:"+test.who) {
-				t.Errorf("the audit trail does not name %q: %v", test.who, trail)
+				t.Errorf("the audit trail does not contain %q: %v", test.who, trail)
 			}
-			if logged := i.logged(); strings.Contains(logged, adminToken) {
+			if logged := i.logs(); strings.Contains(logged, adminToken) {
 				t.Error("the admin token was logged")
 			}
 		})
 	}
 }
 
-// The page: signing in with the form, the sources of DocsGPT offered, a question tried through the gate.
+// The page offers to sign in, lists the sources of DocsGPT, and sends a test question through the gate.
 func TestConsolePage(t *testing.T) {
-	i := issue(t)
+	i := newStoreTest(t)
 	t.Setenv("ADMIN", adminToken)
-	i.start(fmt.Sprintf(ways["own forwarding"], i.address, ""),
+	i.start(fmt.Sprintf(forwardModes["built-in"], i.address, ""),
 		"docsgate_console {\nadmin_token {env.ADMIN}\npublic_url https://ask.example.com\n}\n")
-	page := func(method, path, body string, headers ...string) reply {
+	page := func(method, path, body string, headers ...string) response {
 		return i.sendTo(i.urls[1], method, path, body, append([]string{
 			"Accept", "text/html", "Content-Type", "", "Content-Type", "application/x-www-form-urlencoded",
 		}, headers...)...)
 	}
 	if r := page("GET", "/", ""); r.status != http.StatusSeeOther && r.status != http.StatusUnauthorized {
-		t.Errorf("nobody sees the keys: %d", r.status)
+		t.Errorf("without a session: %d", r.status)
 	}
 	r := page("POST", "/login", url.Values{"token": {adminToken}, "back": {"/"}}.Encode())
 	cookie, _, _ := strings.Cut(r.header.Get("Set-Cookie"), ";")
@@ -172,28 +172,28 @@ func TestConsolePage(t *testing.T) {
 	}
 }
 
-// A gate before the console names the key as the user, for access logs. Whoever has a key may ask, and not manage keys.
+// A gate before the console sets the key as the user, for access logs. A key must not give access to the console.
 func TestConsoleIgnoresKeyAsUser(t *testing.T) {
-	i := issue(t)
+	i := newStoreTest(t)
 	t.Setenv("ADMIN", adminToken)
 	i.start("route {\ndocsgate\nrewrite * /v1/keys\nmethod GET\ndocsgate_console {\nadmin_token {env.ADMIN}\n}\n}\n")
 	r := i.ask("/api/answer", tokenAgent, "Q", "")
 	if r.status == http.StatusOK || strings.Contains(r.body, `"requests_24h"`) {
-		t.Errorf("a key opens the console: %d %s", r.status, r.body)
+		t.Errorf("a key gives access to the console: %d %s", r.status, r.body)
 	}
-	if logged := i.logged(); !strings.Contains(logged, `"no_credential"`) {
-		t.Error("the console was not come to")
+	if logged := i.logs(); !strings.Contains(logged, `"no_credential"`) {
+		t.Error("the console was not reached")
 	}
 }
 
-// A reload of the configuration signs nobody out, and loses no answer that may be asked for again.
+// Sessions and responses for idempotency keys survive a reload of the configuration.
 func TestConsoleSessionSurvivesReload(t *testing.T) {
-	i := issue(t)
+	i := newStoreTest(t)
 	t.Setenv("ADMIN", adminToken)
-	sites := []string{fmt.Sprintf(ways["own forwarding"], i.address, ""), "docsgate_console {\nadmin_token {env.ADMIN}\n}\n"}
+	sites := []string{fmt.Sprintf(forwardModes["built-in"], i.address, ""), "docsgate_console {\nadmin_token {env.ADMIN}\n}\n"}
 	i.start(sites...)
 	const form = "application/x-www-form-urlencoded"
-	page := func(method, path, body, cookie string) reply {
+	page := func(method, path, body, cookie string) response {
 		return i.sendTo(i.urls[1], method, path, body, "Accept", "text/html", "Content-Type", "", "Content-Type", form, "Cookie", cookie)
 	}
 	signedIn := page("POST", "/login", url.Values{"token": {adminToken}}.Encode(), "")
@@ -201,7 +201,7 @@ func TestConsoleSessionSurvivesReload(t *testing.T) {
 	_, nonce, _ := strings.Cut(page("GET", "/new", "", cookie).body, `name="nonce" value="`)
 	nonce, _, _ = strings.Cut(nonce, `"`)
 	const draft = `{"name":"k","source":"` + sourceAlpha + `"}`
-	create := func() reply {
+	create := func() response {
 		return i.sendTo(i.urls[1], "POST", "/v1/keys", draft, "Authorization", "Bearer "+adminToken, "Idempotency-Key", "once")
 	}
 	first := create()
@@ -226,9 +226,9 @@ func TestConsoleSessionSurvivesReload(t *testing.T) {
 	}
 }
 
-// What cannot be the ID of a key has no audit trail, and is no fault of the store.
+// A text that cannot be the ID of a key has no audit trail, and does not cause an error of the store.
 func TestAuditUnknownKey(t *testing.T) {
-	i := issue(t)
+	i := newStoreTest(t)
 	i.start("respond ok\n", "docsgate_console\n")
 	for _, key := range []string{"%00", strings.Repeat("a", 5000), "key_unknown"} {
 		if r := i.sendTo(i.urls[1], http.MethodGet, "/v1/audit?key="+key, ""); r.status != 200 || r.body != `{"entries":[]}`+"\n" {

@@ -9,7 +9,7 @@ import (
 )
 
 func TestErrorResponses(t *testing.T) {
-	bothWays(t, "max_body_size 1KiB", func(t *testing.T, g *gate) {
+	testForwardModes(t, "max_body_size 1KiB", func(t *testing.T, g *gate) {
 		question := func(token string) string { return `{"question":"q","api_key":` + token + `}` }
 		long := `{"question":"` + strings.Repeat("x", 1024) + `","api_key":"` + tokenAgent + `"}`
 		for name, c := range map[string]struct {
@@ -64,19 +64,19 @@ func TestErrorResponses(t *testing.T) {
 				if r.status != c.status {
 					t.Errorf("status %d, want %d: %s", r.status, c.status, r.body)
 				}
-				checkShape(t, c.path, r, c.code)
-				noSecrets(t, "the refusal", r.body+fmt.Sprint(r.header))
+				checkErrorFormat(t, c.path, r, c.code)
+				assertNoSecrets(t, "the refusal", r.body+fmt.Sprint(r.header))
 				if calls := g.backend.Calls(); len(calls) > 0 {
 					t.Errorf("DocsGPT got %s %s", calls[0].Method, calls[0].Path)
 				}
 			})
 		}
-		until(t, "the last request is logged", func() bool { return strings.Contains(g.logged(), "/api/create_api_key") })
+		waitFor(t, "the last request is logged", func() bool { return strings.Contains(g.logs(), "/api/create_api_key") })
 	})
 }
 
-// checkShape tests that a refusal is in the form that the clients of that path can read.
-func checkShape(t *testing.T, path string, r reply, code string) {
+// checkErrorFormat checks that an error response has the format of the clients of a path, and a code.
+func checkErrorFormat(t *testing.T, path string, r response, code string) {
 	t.Helper()
 	if got := r.header.Values("Access-Control-Allow-Origin"); len(got) != 1 || got[0] != "*" {
 		t.Errorf("Access-Control-Allow-Origin: %v", got)
@@ -122,7 +122,7 @@ func checkShape(t *testing.T, path string, r reply, code string) {
 }
 
 func TestPreflight(t *testing.T) {
-	bothWays(t, "", func(t *testing.T, g *gate) {
+	testForwardModes(t, "", func(t *testing.T, g *gate) {
 		for _, path := range []string{"/stream", "//stream", "/api/answer", "/v1/chat/completions"} {
 			r := g.send(http.MethodOptions, path, "", "Origin", "https://docs.example.com",
 				"Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "content-type,x-stainless-lang")

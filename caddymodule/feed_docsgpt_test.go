@@ -20,16 +20,16 @@ const (
 	agentOfBeta  = "11111111-0000-4000-8000-000000000002"
 )
 
-// skipper is a gate whose keys are DocsGPT's own, in a real PostgreSQL behind a proxy that can be cut.
-type skipper struct {
-	*issuing
+// docsgptFeedTest is a gate with the feed docsgpt. Its database is a real PostgreSQL behind a proxy that can simulate outages.
+type docsgptFeedTest struct {
+	*storeTest
 	database string
 	wire     *feedtest.Proxy
 }
 
-func adopt(t *testing.T) *skipper {
+func newDocsGPTFeedTest(t *testing.T) *docsgptFeedTest {
 	t.Helper()
-	a := &skipper{issuing: issue(t), database: pgtest.Database(t)}
+	a := &docsgptFeedTest{storeTest: newStoreTest(t), database: pgtest.Database(t)}
 	for _, file := range []string{"docsgpt-0.17.sql", "docsgpt-1.1.sql"} {
 		schema, err := os.ReadFile(filepath.Join("..", "keys", "pgfeed", "testdata", file))
 		if err != nil {
@@ -37,27 +37,27 @@ func adopt(t *testing.T) *skipper {
 		}
 		pgtest.Exec(t, a.database, string(schema))
 	}
-	a.agent(agentOfAlpha, "alpha", agentAlpha)
-	a.agent(agentOfBeta, "beta", agentBeta)
+	a.addAgent(agentOfAlpha, "alpha", agentAlpha)
+	a.addAgent(agentOfBeta, "beta", agentBeta)
 	a.wire = feedtest.NewProxy(t, pgtest.Host())
 	t.Setenv("POSTGRES", strings.Replace(pgtest.URI("postgres", a.database), pgtest.Host(), a.wire.Addr(), 1))
 	return a
 }
 
-func (a *skipper) agent(id, name, key string) {
+func (a *docsgptFeedTest) addAgent(id, name, key string) {
 	pgtest.Exec(a.t, a.database, fmt.Sprintf(
 		"INSERT INTO agents (id, user_id, name, status, key) VALUES ('%s', 'local', '%s', 'published', '%s')", id, name, key))
 }
 
-func (a *skipper) config(options string, sites ...string) string {
+func (a *docsgptFeedTest) config(options string, sites ...string) string {
 	feed := fmt.Sprintf("feed docsgpt {env.POSTGRES} {\nsnapshot %s\n%s\n}\n\t\tfeed file", filepath.Join(a.dir, "snapshot"), options)
-	return strings.Replace(a.issuing.config(sites...), "feed file", feed, 1)
+	return strings.Replace(a.storeTest.config(sites...), "feed file", feed, 1)
 }
 
 func TestDocsGPTFeed(t *testing.T) {
-	for name, site := range ways {
+	for name, site := range forwardModes {
 		t.Run(name, func(t *testing.T) {
-			a := adopt(t)
+			a := newDocsGPTFeedTest(t)
 			site := fmt.Sprintf(site, a.address, "")
 			if err := a.load(a.config("poll_interval 20ms", site)); err != nil {
 				t.Fatal(err)
@@ -87,11 +87,11 @@ func TestDocsGPTFeed(t *testing.T) {
 
 			rotated := "canary-agent-rotated"
 			pgtest.Exec(t, a.database, "UPDATE agents SET key = '"+rotated+"' WHERE id = '"+agentOfBeta+"'")
-			until(t, "the old key is refused", func() bool { return a.ask("/api/answer", agentBeta, "Q", "").status == 401 })
+			waitFor(t, "the old key is refused", func() bool { return a.ask("/api/answer", agentBeta, "Q", "").status == 401 })
 
-			// The database goes away: what is known goes on, and nobody is told that a key is wrong.
+			// During an outage known keys remain valid, and no token is rejected as unknown.
 			a.wire.Refuse()
-			until(t, "an unknown key is not called wrong", func() bool {
+			waitFor(t, "an unknown key is not called wrong", func() bool {
 				return a.ask("/api/answer", "canary-nobodys", "Q", "").status == 503
 			})
 			is("a known key without the database", agentAlpha, 200, "source=alpha")
@@ -103,41 +103,41 @@ func TestDocsGPTFeed(t *testing.T) {
 			if err := caddy.Stop(); err != nil {
 				t.Fatal(err)
 			}
-			before := len(a.logged())
+			before := len(a.logs())
 			if err := a.load(a.config("poll_interval 20ms", site)); err != nil {
 				t.Fatalf("a start without the database: %v", err)
 			}
-			if said := a.logged()[before:]; !strings.Contains(said, "using the keys cached at 20") {
-				t.Errorf("the log does not say that the keys are old ones: %s", said)
+			if said := a.logs()[before:]; !strings.Contains(said, "using the keys cached at 20") {
+				t.Errorf("the log does not say that the keys are stale: %s", said)
 			}
 			is("a known key after a start without the database", agentAlpha, 200, "source=alpha")
 			is("an unknown one", "canary-nobodys", 503, "not_ready")
 
 			pgtest.Exec(t, a.database, "DELETE FROM agents WHERE id = '"+agentOfAlpha+"'")
 			a.wire.Accept()
-			until(t, "the database is there again, and the deleted key is refused", func() bool {
+			waitFor(t, "the database is there again, and the deleted key is refused", func() bool {
 				return a.ask("/api/answer", agentAlpha, "Q", "").status == 401
 			})
-			until(t, "the token that stood for it is refused", func() bool {
+			waitFor(t, "the token that stood for it is refused", func() bool {
 				return a.ask("/api/answer", public, "Q", "").status == 503
 			})
 			is("an unknown key", "canary-nobodys", 401, "invalid_api_key")
 
-			noSecrets(t, "the log", a.logged())
+			assertNoSecrets(t, "the log", a.logs())
 			for _, file := range []string{"snapshot", "store/keys.db"} {
 				text, err := os.ReadFile(filepath.Join(a.dir, file))
 				if err != nil {
 					t.Fatal(err)
 				}
-				noSecrets(t, file, string(text))
+				assertNoSecrets(t, file, string(text))
 			}
 		})
 	}
 }
 
-// A reload takes another address from the file that holds it, although the configuration is the same.
+// A reload reads a new URI from the file that contains it, even if the configuration is the same.
 func TestDocsGPTFeedChangedURI(t *testing.T) {
-	a := adopt(t)
+	a := newDocsGPTFeedTest(t)
 	file := filepath.Join(a.dir, "uri")
 	uri := func(text string) {
 		t.Helper()
@@ -145,7 +145,7 @@ func TestDocsGPTFeedChangedURI(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	site := fmt.Sprintf(ways["own forwarding"], a.address, "")
+	site := fmt.Sprintf(forwardModes["built-in"], a.address, "")
 	config := strings.Replace(a.config("poll_interval 20ms", site), "{env.POSTGRES}", "{file."+file+"}", 1)
 	uri(os.Getenv("POSTGRES"))
 	if err := a.load(config); err != nil {
@@ -161,11 +161,11 @@ func TestDocsGPTFeedChangedURI(t *testing.T) {
 	}
 }
 
-// A database on another machine must have TLS: else the configuration is refused with a sentence that says what to write. Who
-// allows plaintext reads in the log what that means.
+// A database on another machine must have TLS. Otherwise the configuration is rejected, and the error says how to fix that. If
+// plaintext is allowed, a warning is logged.
 func TestRemotePlaintextDatabaseRejected(t *testing.T) {
-	a := adopt(t)
-	site := fmt.Sprintf(ways["own forwarding"], a.address, "")
+	a := newDocsGPTFeedTest(t)
+	site := fmt.Sprintf(forwardModes["built-in"], a.address, "")
 	for _, uri := range []string{
 		"postgres://docsgpt:hunter2@db.invalid/docsgpt?sslmode=disable", "mongodb://docsgpt:hunter2@db.invalid/docsgpt",
 	} {
@@ -175,12 +175,12 @@ func TestRemotePlaintextDatabaseRejected(t *testing.T) {
 			strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%s: %v", uri, err)
 		}
-		before := len(a.logged())
-		if err := a.load(a.config("insecure_plaintext", site)); err != nil { // nobody answers there, which is no mistake
+		before := len(a.logs())
+		if err := a.load(a.config("insecure_plaintext", site)); err != nil { // an unavailable database is not an error of the configuration
 			t.Errorf("%s, with plaintext allowed: %v", uri, err)
 		}
 		t.Cleanup(func() { _ = caddy.Stop() })
-		if said := a.logged()[before:]; !strings.Contains(said, "is not encrypted") || !strings.Contains(said, "db.invalid") ||
+		if said := a.logs()[before:]; !strings.Contains(said, "is not encrypted") || !strings.Contains(said, "db.invalid") ||
 			strings.Contains(said, "hunter2") {
 			t.Errorf("the log: %s", said)
 		}

@@ -15,33 +15,33 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// issuing is a gate with a store, and Caddy's admin endpoint on a socket.
-type issuing struct {
+// storeTest is a gate with the feed store, and Caddy's admin endpoint on a socket.
+type storeTest struct {
 	*gate
 	store string // path
 	admin string // path of the socket
 }
 
-// issue prepares such a gate. It is not started yet.
-func issue(t *testing.T) *issuing {
+// newStoreTest returns a storeTest that is not started yet.
+func newStoreTest(t *testing.T) *storeTest {
 	t.Helper()
-	// Names of sockets are short, and those of test directories are not.
+	// The path of a socket is at most 107 bytes long, and those of test folders are longer.
 	dir, err := os.MkdirTemp("", "dg")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	g := prepare(t)
-	return &issuing{gate: g, store: filepath.Join(g.dir, "store", "keys.db"), admin: filepath.Join(dir, "admin")}
+	g := newGate(t)
+	return &storeTest{gate: g, store: filepath.Join(g.dir, "store", "keys.db"), admin: filepath.Join(dir, "admin")}
 }
 
-func (i *issuing) config(sites ...string) string {
+func (i *storeTest) config(sites ...string) string {
 	text := strings.Replace(i.gate.config(sites...), "feed file", "feed store "+i.store+"\n\t\tfeed file", 1)
 	return strings.Replace(text, "admin off", "admin unix/"+i.admin, 1)
 }
 
-// start loads a configuration; it ends with the test.
-func (i *issuing) start(sites ...string) {
+// start loads a configuration. It is stopped when the test ends.
+func (i *storeTest) start(sites ...string) {
 	i.t.Helper()
 	if err := i.load(i.config(sites...)); err != nil {
 		i.t.Fatal(err)
@@ -49,8 +49,8 @@ func (i *issuing) start(sites ...string) {
 	i.t.Cleanup(func() { _ = caddy.Stop() })
 }
 
-// call calls the API on the admin endpoint, and decodes the answer into a map.
-func (i *issuing) call(method, path, body string) (int, map[string]any) {
+// call calls the API on the admin endpoint, and decodes the response.
+func (i *storeTest) call(method, path, body string) (int, map[string]any) {
 	i.t.Helper()
 	client := http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
@@ -82,8 +82,8 @@ func (i *issuing) call(method, path, body string) (int, map[string]any) {
 	return resp.StatusCode, answer
 }
 
-// create makes a key and returns its ID and token.
-func (i *issuing) create(body string) (id, token string) {
+// create creates a key and returns its ID and token.
+func (i *storeTest) create(body string) (id, token string) {
 	i.t.Helper()
 	status, made := i.call(http.MethodPost, "/v1/keys", body)
 	if status != http.StatusCreated {
@@ -93,9 +93,9 @@ func (i *issuing) create(body string) (id, token string) {
 }
 
 func TestStoreFeed(t *testing.T) {
-	for name, site := range ways {
+	for name, site := range forwardModes {
 		t.Run(name, func(t *testing.T) {
-			i := issue(t)
+			i := newStoreTest(t)
 			site := fmt.Sprintf(site, i.address, "")
 			i.start(site)
 			expect := func(what, token string, status int, said string) {
@@ -120,7 +120,7 @@ func TestStoreFeed(t *testing.T) {
 			expect("the old one within its grace", token, 200, "source=alpha")
 			if _, key := i.call(http.MethodGet, "/v1/keys/"+id, ""); key["previous_token_last_used"] == nil ||
 				key["last_used"] == nil || key["id"] != id {
-				t.Errorf("the use of both tokens is not told: %v", key)
+				t.Errorf("the last use of a token is missing: %v", key)
 			}
 
 			if err := i.load(i.config(site + "# another configuration\n")); err != nil {
@@ -140,10 +140,10 @@ func TestStoreFeed(t *testing.T) {
 				t.Errorf("revoking a key of the file: %d %v", status, said)
 			}
 			if _, trail := i.call(http.MethodGet, "/v1/audit?key="+id, ""); !strings.Contains(fmt.Sprint(trail), "alice") {
-				t.Errorf("the audit trail does not say who: %v", trail)
+				t.Errorf("the audit trail has no actor: %v", trail)
 			}
 
-			// Everything is there again after the process has let go of the file.
+			// All keys are loaded again after the file was closed.
 			if err := caddy.Stop(); err != nil {
 				t.Fatal(err)
 			}
@@ -161,10 +161,10 @@ func TestStoreFeed(t *testing.T) {
 			expect("a key whose agent cannot be read now", agentToken, 503, "not_configured")
 			if _, key := i.call(http.MethodGet, "/v1/keys/"+agentID, ""); key["state"] != "unusable" ||
 				!strings.Contains(fmt.Sprint(key["unusable_reason"]), "AGENT_BETA") {
-				t.Errorf("it does not say what is wrong: %v", key)
+				t.Errorf("no reason: %v", key)
 			}
-			logged := i.logged()
-			noSecrets(t, "the log", logged)
+			logged := i.logs()
+			assertNoSecrets(t, "the log", logged)
 			for _, made := range []string{token, second, agentToken, sealedToken, adopted} {
 				if strings.Contains(logged, made) || strings.Contains(logged, sha(made)) {
 					t.Error("a token or its digest was logged")
@@ -174,20 +174,20 @@ func TestStoreFeed(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			noSecrets(t, "the store", string(stored))
+			assertNoSecrets(t, "the store", string(stored))
 			for _, made := range []string{token, second, agentToken, sealedToken, adopted} {
 				if strings.Contains(string(stored), made) {
-					t.Error("a token stands in the store")
+					t.Error("the store contains a token")
 				}
 			}
 		})
 	}
 }
 
-// A configuration that cannot start leaves the store to the one that runs.
+// If a configuration cannot start, the running one keeps the store.
 func TestRejectedConfigKeepsStoreOpen(t *testing.T) {
-	i := issue(t)
-	site := fmt.Sprintf(ways["own forwarding"], i.address, "")
+	i := newStoreTest(t)
+	site := fmt.Sprintf(forwardModes["built-in"], i.address, "")
 	i.start(site)
 	_, token := i.create(`{"name":"k","source":"` + sourceAlpha + `"}`)
 	bad := strings.Replace(i.config(site), "upstream_token", "feed store "+i.store+".2\n\t\tupstream_token", 1)
@@ -201,11 +201,11 @@ func TestRejectedConfigKeepsStoreOpen(t *testing.T) {
 		t.Errorf("the key of the running configuration: %d %s", r.status, r.body)
 	}
 	if _, second := i.create(`{"name":"l","source":"` + sourceBeta + `"}`); i.ask("/api/answer", second, "Q", "").status != 200 {
-		t.Error("a key that was made after a refused configuration does not count")
+		t.Error("a key that was created after a rejected configuration is not valid")
 	}
 }
 
-func (i *issuing) stop() {
+func (i *storeTest) stop() {
 	if err := caddy.Stop(); err != nil {
 		i.t.Error(err)
 	}

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// Where a version can do nothing with feedback, the client gets a sentence and DocsGPT nothing. Published widgets look
-// only whether the status is 200 and show nothing else.
+// Versions that do not support feedback do not get any. The error response contains a message, but published widgets only check
+// whether the status is 200.
 func TestFeedbackUnknownConversation(t *testing.T) {
 	const rating = `"question":"q","answer":"a","feedback":"LIKE"`
 	const which = `,"conversation_id":"c","question_index":0`
@@ -29,8 +29,8 @@ func TestFeedbackUnknownConversation(t *testing.T) {
 		},
 	} {
 		t.Run(version, func(t *testing.T) {
-			g := prepare(t)
-			config := g.config(fmt.Sprintf(ways["own forwarding"], g.address, ""))
+			g := newGate(t)
+			config := g.config(fmt.Sprintf(forwardModes["built-in"], g.address, ""))
 			if err := g.load(strings.Replace(config, "upstream_token", "docsgpt_version "+version+"\nupstream_token", 1)); err != nil {
 				t.Fatal(err)
 			}
@@ -40,7 +40,7 @@ func TestFeedbackUnknownConversation(t *testing.T) {
 				if r.status != c.status || !strings.Contains(r.body, c.sentence) {
 					t.Errorf("%s: %d %s", c.name, r.status, r.body)
 				}
-				checkShape(t, "/api/feedback", r, c.code)
+				checkErrorFormat(t, "/api/feedback", r, c.code)
 			}
 			if calls := g.backend.Calls(); len(calls) > 0 {
 				t.Errorf("DocsGPT got %s", calls[0].Path)

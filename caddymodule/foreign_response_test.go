@@ -52,7 +52,7 @@ func TestForeignResponse(t *testing.T) {
 		w.Header().Set("Content-Type", "text/html")
 		_, _ = w.Write([]byte("<!doctype html><title>Log in</title>"))
 	}, func(t *testing.T, g *gate) {
-		for _, r := range []reply{
+		for _, r := range []response{
 			g.ask("/stream", tokenAgent, "q", ""), g.ask("/api/answer", tokenAgent, "q", ""), g.ask("/api/search", tokenAgent, "q", ""),
 			g.complete(""), g.complete(`"stream":true`), g.send(http.MethodGet, "/v1/models", "", "Authorization", "Bearer "+tokenAgent),
 			g.send(http.MethodGet, "/api/health", ""),
@@ -62,7 +62,7 @@ func TestForeignResponse(t *testing.T) {
 			}
 		}
 		for _, want := range []string{`text/html`, "the upstream is not DocsGPT's API"} {
-			if !strings.Contains(g.logged(), want) {
+			if !strings.Contains(g.logs(), want) {
 				t.Errorf("the log does not contain %q", want)
 			}
 		}
@@ -74,9 +74,9 @@ func TestForeignResponse(t *testing.T) {
 func TestErrorOfNextHandler(t *testing.T) {
 	for status, code := range map[int]string{429: "rate_limited", 413: "body_too_large", 503: "overloaded", 403: "rejected"} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
-			g := prepare(t)
+			g := newGate(t)
 			g.start(fmt.Sprintf("route {\ndocsgate {\nendpoints widget openai\n}\nheader Retry-After 7\nerror %d\n}\n", status))
-			for path, r := range map[string]reply{
+			for path, r := range map[string]response{
 				"/stream":              g.ask("/stream", tokenAgent, "q", ""),
 				"/api/answer":          g.ask("/api/answer", tokenAgent, "q", ""),
 				"/v1/chat/completions": g.complete(""),
@@ -84,9 +84,9 @@ func TestErrorOfNextHandler(t *testing.T) {
 				if r.status != status || r.header.Get("Retry-After") != "7" {
 					t.Errorf("%s: status %d, Retry-After %q", path, r.status, r.header.Get("Retry-After"))
 				}
-				checkShape(t, path, r, code)
+				checkErrorFormat(t, path, r, code)
 			}
-			if strings.Contains(g.logged(), "DocsGPT request failed") {
+			if strings.Contains(g.logs(), "DocsGPT request failed") {
 				t.Error("it is logged as a failure of DocsGPT")
 			}
 		})

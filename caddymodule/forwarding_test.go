@@ -10,7 +10,7 @@ import (
 )
 
 func TestValidKeyForwarded(t *testing.T) {
-	bothWays(t, "", func(t *testing.T, g *gate) {
+	testForwardModes(t, "", func(t *testing.T, g *gate) {
 		for name, c := range map[string]struct{ path, token, want, not string }{
 			"agent, answer":         {"/api/answer", tokenAgent, "alpha", "beta"},
 			"agent, stream":         {"/stream", tokenAgent, "alpha", "beta"},
@@ -31,15 +31,15 @@ func TestValidKeyForwarded(t *testing.T) {
 				if !strings.Contains(r.body, c.want) || c.not != "" && strings.Contains(r.body, c.not) {
 					t.Errorf("not from %s alone: %s", c.want, r.body)
 				}
-				noSecrets(t, "the answer", r.body)
+				assertNoSecrets(t, "the response", r.body)
 			})
 		}
 	})
 }
 
-// What DocsGPT gets is all the gate's own: one credential, the binding, known lengths, few headers.
+// The forwarded request is built by the gate: one credential, the binding, a known length, few headers.
 func TestForwardedRequest(t *testing.T) {
-	bothWays(t, "", func(t *testing.T, g *gate) {
+	testForwardModes(t, "", func(t *testing.T, g *gate) {
 		hostile := []string{
 			"Authorization", "Bearer " + agentBeta, "Cookie", "session=1", "X-Internal-Key", "k", "X-Session-ID", "s",
 			"X-DocsGPT-Session-ID", "s", "Idempotency-Key", "i", "X-Api-Key", tokenAgent, "X-Original-Url", "/api/upload",
@@ -50,7 +50,7 @@ func TestForwardedRequest(t *testing.T) {
 		if r := g.send(http.MethodPost, "//stream?api_key="+agentBeta+"&active_docs=x", body, hostile...); r.status != http.StatusOK {
 			t.Fatalf("%d %s", r.status, r.body)
 		}
-		call := g.last()
+		call := g.lastCall()
 		if want := `{"question":"q","history":"[]","api_key":"` + agentAlpha + `"}`; string(call.Body) != want {
 			t.Errorf("body: got %s, want %s", call.Body, want)
 		}
@@ -75,7 +75,7 @@ func TestForwardedRequest(t *testing.T) {
 		}
 
 		g.ask("/stream", tokenMany, "q", "")
-		call = g.last()
+		call = g.lastCall()
 		if want := `{"question":"q","history":"[]","active_docs":["` + sourceAlpha + `","` + sourceBeta + `"]}`; string(call.Body) != want {
 			t.Errorf("source binding: got %s, want %s", call.Body, want)
 		}
@@ -84,19 +84,19 @@ func TestForwardedRequest(t *testing.T) {
 		}
 
 		g.send(http.MethodGet, "/v1/models", "", "Authorization", "bearer "+tokenAgent)
-		if call = g.last(); call.Header.Get("Authorization") != "Bearer "+agentAlpha || len(call.Body) > 0 {
+		if call = g.lastCall(); call.Header.Get("Authorization") != "Bearer "+agentAlpha || len(call.Body) > 0 {
 			t.Errorf("models: %v, body %s", call.Header, call.Body)
 		}
 		g.send(http.MethodGet, "/api/health", "", "Authorization", "Bearer "+tokenAgent)
-		if call = g.last(); call.Path != "/api/health" || call.Header.Get("Authorization") != "" {
+		if call = g.lastCall(); call.Path != "/api/health" || call.Header.Get("Authorization") != "" {
 			t.Errorf("health: %s %v", call.Path, call.Header)
 		}
 	})
 }
 
-// TestOpenAIStreamUnchanged holds the answer through the gate against the one that the backend itself gives.
+// TestOpenAIStreamUnchanged compares a response through the gate with the response of the backend.
 func TestOpenAIStreamUnchanged(t *testing.T) {
-	bothWays(t, "", func(t *testing.T, g *gate) {
+	testForwardModes(t, "", func(t *testing.T, g *gate) {
 		body := `{"messages":[{"role":"user","content":"hello [[keepalive]][[unicode]]"}],"stream":true}`
 		through := g.send(http.MethodPost, "/v1/chat/completions", body, "Authorization", "Bearer "+tokenAgent)
 		direct := g.sendTo("http://"+g.address, http.MethodPost, "/v1/chat/completions", body, "Authorization", "Bearer "+agentAlpha)
@@ -114,9 +114,9 @@ func TestOpenAIStreamUnchanged(t *testing.T) {
 	})
 }
 
-// A stream reaches the client piece by piece, and its end reaches DocsGPT at once.
+// Chunks of a stream are flushed, and a disconnect of the client is propagated to DocsGPT immediately.
 func TestStreamFlushedAndCanceled(t *testing.T) {
-	bothWays(t, "", func(t *testing.T, g *gate) {
+	testForwardModes(t, "", func(t *testing.T, g *gate) {
 		ctx, cancel := context.WithCancel(t.Context())
 		body := `{"question":"[[gap=60]]","history":"[]","api_key":"` + tokenAgent + `"}`
 		r, err := http.NewRequestWithContext(ctx, http.MethodPost, g.urls[0]+"/stream", strings.NewReader(body))
@@ -133,20 +133,20 @@ func TestStreamFlushedAndCanceled(t *testing.T) {
 		for lines.Scan() && !strings.Contains(lines.Text(), `"type": "answer"`) {
 		}
 		if !strings.Contains(lines.Text(), "demo") {
-			t.Fatalf("the first piece did not come while the backend is silent: %q", lines.Text())
+			t.Fatalf("the first chunk was not flushed: %q", lines.Text())
 		}
 		if n := g.metric("caddy_docsgate_streams_in_flight "); n != "1" {
 			t.Errorf("open streams: %s", n)
 		}
 		cancel()
-		until(t, "the backend sees the client go", func() bool { return g.backend.OpenStreams() == 0 && g.last().Canceled })
-		until(t, "the gauge is down", func() bool { return g.metric("caddy_docsgate_streams_in_flight ") == "0" })
+		waitFor(t, "the backend has detected the disconnect", func() bool { return g.backend.OpenStreams() == 0 && g.lastCall().Canceled })
+		waitFor(t, "the gauge is down", func() bool { return g.metric("caddy_docsgate_streams_in_flight ") == "0" })
 	})
 }
 
-// A conversation is continued by the key that began it and by no other.
+// Only the key that has created a conversation can continue it.
 func TestConversationOwnership(t *testing.T) {
-	bothWays(t, "", func(t *testing.T, g *gate) {
+	testForwardModes(t, "", func(t *testing.T, g *gate) {
 		for _, path := range []string{"/stream", "/api/answer"} {
 			first := g.ask(path, tokenMany, "one", "")
 			id := first.conversation(t)
@@ -157,7 +157,7 @@ func TestConversationOwnership(t *testing.T) {
 			if other := g.ask(path, tokenSource, "three", more); other.status != http.StatusOK || !strings.Contains(other.body, "turns=1") {
 				t.Errorf("%s: another key's conversation was continued: %s", path, other.body)
 			}
-			if strings.Contains(string(g.last().Body), id) {
+			if strings.Contains(string(g.lastCall().Body), id) {
 				t.Errorf("%s: a foreign conversation was forwarded", path)
 			}
 		}
@@ -171,9 +171,9 @@ func TestConversationOwnership(t *testing.T) {
 	})
 }
 
-// No token, credential or digest stands in a log, at the most talkative level, or in a metric.
+// No token, credential or digest is in a log, even at the level DEBUG, or in a metric.
 func TestSecretsNotLogged(t *testing.T) {
-	bothWays(t, "", func(t *testing.T, g *gate) {
+	testForwardModes(t, "", func(t *testing.T, g *gate) {
 		for _, token := range []string{tokenAgent, tokenSource, tokenMany, tokenStale, tokenOld, tokenOff} {
 			for _, path := range []string{"/stream", "/api/answer", "/api/search", "/api/upload"} {
 				g.ask(path, token, "q [[fail=500]]", "")
@@ -182,28 +182,28 @@ func TestSecretsNotLogged(t *testing.T) {
 			g.send(http.MethodGet, "/v1/models", "", "Authorization", "Bearer "+token)
 		}
 		g.send(http.MethodPost, "/stream", `{"question":"last one","api_key":"`+tokenAgent+`"}`, "User-Agent", "the-last-request")
-		until(t, "all is logged", func() bool { return strings.Contains(g.logged(), "the-last-request") })
-		noSecrets(t, "the log", g.logged())
-		noSecrets(t, "metrics", g.send(http.MethodGet, "/metrics", "").body)
-		if !strings.Contains(g.logged(), `"user_id":"agent"`) {
+		waitFor(t, "all is logged", func() bool { return strings.Contains(g.logs(), "the-last-request") })
+		assertNoSecrets(t, "the log", g.logs())
+		assertNoSecrets(t, "metrics", g.send(http.MethodGet, "/metrics", "").body)
+		if !strings.Contains(g.logs(), `"user_id":"agent"`) {
 			t.Error("the access log does not name the key")
 		}
-		if !strings.Contains(g.logged(), `"docsgate":{"reason":"expired"`) {
-			t.Error("the access log does not tell why a key was refused")
+		if !strings.Contains(g.logs(), `"docsgate":{"reason":"expired"`) {
+			t.Error("the access log does not contain the reason for a rejected key")
 		}
 	})
 }
 
 func TestTrustedProxyHeaders(t *testing.T) {
-	g := prepare(t)
-	config := strings.Replace(g.config(fmt.Sprintf(ways["own forwarding"], g.address, "")), "127.0.0.9/32", "127.0.0.0/8", 1)
+	g := newGate(t)
+	config := strings.Replace(g.config(fmt.Sprintf(forwardModes["built-in"], g.address, "")), "127.0.0.9/32", "127.0.0.0/8", 1)
 	g.start()
 	if err := g.load(config); err != nil {
 		t.Fatal(err)
 	}
 	g.send(http.MethodPost, "/stream", `{"question":"q","api_key":"`+tokenAgent+`"}`, "X-Forwarded-For", "192.0.2.7",
 		"X-Forwarded-Proto", "https", "X-Forwarded-Host", "ask.example.com")
-	call := g.last()
+	call := g.lastCall()
 	if got := call.Header.Get("X-Forwarded-For"); got != "192.0.2.7, 127.0.0.1" {
 		t.Errorf("X-Forwarded-For: %q", got)
 	}
@@ -213,11 +213,11 @@ func TestTrustedProxyHeaders(t *testing.T) {
 }
 
 func TestNoNextHandler(t *testing.T) {
-	g := prepare(t)
+	g := newGate(t)
 	g.start("docsgate\n")
 	r := g.ask("/stream", tokenAgent, "q", "")
-	checkShape(t, "/stream", r, "upstream_unavailable")
-	if !strings.Contains(g.logged(), "set an upstream in the docsgate directive") {
-		t.Error("the log does not say what to do")
+	checkErrorFormat(t, "/stream", r, "upstream_unavailable")
+	if !strings.Contains(g.logs(), "set an upstream in the docsgate directive") {
+		t.Error("the log does not say how to fix it")
 	}
 }

@@ -25,7 +25,7 @@ import (
 	"github.com/docsgate/docsgate/internal/docsgpttest"
 )
 
-// The tokens that clients present, and what DocsGPT knows. None of them may appear anywhere but in bodies.
+// Tokens that clients present, and the credentials and sources of DocsGPT. Secrets must not appear in logs or responses.
 const (
 	tokenAgent  = "canary-token-agent"
 	tokenSource = "canary-token-source"
@@ -51,7 +51,7 @@ func sha(token string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// keyFile is the key file of most tests.
+// keyFile returns the key file of most tests.
 func keyFile() string {
 	return fmt.Sprintf(`keys:
   - {id: agent, name: Agent key, sha256: %s, agent: "{env.AGENT_ALPHA}"}
@@ -64,12 +64,12 @@ func keyFile() string {
 		sha(tokenOld), sha(tokenOff))
 }
 
-// gate is a running Caddy with the module, in front of a backend that is strict about DocsGPT's protocol.
+// gate is a running Caddy with the module, in front of a fake DocsGPT.
 type gate struct {
 	t        *testing.T
 	dir      string
 	keys     string // path of the key file
-	log      string // path of all logs
+	log      string // path of the file with all logs
 	backend  *docsgpttest.Backend
 	address  string       // of the backend
 	upstream atomic.Int64 // requests in flight there
@@ -79,26 +79,27 @@ type gate struct {
 	encoder  string // of the log
 }
 
-// ways are the two ways of forwarding, as the part of a site that follows its options.
-var ways = map[string]string{
-	"own forwarding": "docsgate %s {\n\tendpoints widget openai health\n\t%s\n}\n",
-	"reverse_proxy":  "docsgate {\n\tendpoints widget openai health\n\t%[2]s\n}\nreverse_proxy %[1]s\n",
+// forwardModes are the two ways of forwarding: a site with placeholders for the upstream and for further options.
+var forwardModes = map[string]string{
+	"built-in":      "docsgate %s {\n\tendpoints widget openai health\n\t%s\n}\n",
+	"reverse_proxy": "docsgate {\n\tendpoints widget openai health\n\t%[2]s\n}\nreverse_proxy %[1]s\n",
 }
 
-// bothWays runs a test with each way of forwarding.
-func bothWays(t *testing.T, options string, test func(t *testing.T, g *gate)) {
+// testForwardModes runs a test in each forward mode.
+func testForwardModes(t *testing.T, options string, test func(t *testing.T, g *gate)) {
 	t.Helper()
-	for name, site := range ways {
+	for name, site := range forwardModes {
 		t.Run(name, func(t *testing.T) {
-			g := prepare(t)
+			g := newGate(t)
 			g.start(fmt.Sprintf(site, g.address, options))
 			test(t, g)
 		})
 	}
 }
 
-// prepare starts the backend and writes the key file. Caddy is one a process, so such tests do not run in parallel.
-func prepare(t *testing.T) *gate {
+// newGate starts the backend and writes the key file. There is only one Caddy in a process, so tests with a gate must not be
+// parallel.
+func newGate(t *testing.T) *gate {
 	t.Helper()
 	caddymodule.ResetInFlight()
 	t.Setenv("AGENT_ALPHA", agentAlpha)
@@ -107,7 +108,7 @@ func prepare(t *testing.T) *gate {
 	t.Setenv("DOCSGPT_TOKEN", access)
 	g := &gate{t: t, dir: t.TempDir()}
 	g.keys, g.log = filepath.Join(g.dir, "keys.yaml"), filepath.Join(g.dir, "log")
-	g.write(keyFile())
+	g.writeKeys(keyFile())
 	g.backend = docsgpttest.New(docsgpttest.Options{
 		Keys:    map[string][]string{agentAlpha: {sourceAlpha}, agentBeta: {sourceBeta}},
 		Tokens:  map[string][]string{access: nil},
@@ -123,7 +124,7 @@ func prepare(t *testing.T) *gate {
 	return g
 }
 
-func (g *gate) write(text string) {
+func (g *gate) writeKeys(text string) {
 	g.t.Helper()
 	if err := os.WriteFile(g.keys+".new", []byte(text), 0o600); err != nil {
 		g.t.Fatal(err)
@@ -133,7 +134,7 @@ func (g *gate) write(text string) {
 	}
 }
 
-// config is a whole Caddyfile for sites, each the inside of a site block.
+// config returns a complete Caddyfile. Each site is the content of a site block.
 func (g *gate) config(sites ...string) string {
 	var text strings.Builder
 	fmt.Fprintf(&text, `{
@@ -165,7 +166,7 @@ func (g *gate) config(sites ...string) string {
 	return text.String()
 }
 
-// start loads a configuration; it ends with the test.
+// start loads a configuration. It is stopped when the test ends.
 func (g *gate) start(sites ...string) {
 	g.t.Helper()
 	if err := g.load(g.config(sites...)); err != nil {
@@ -178,7 +179,7 @@ func (g *gate) start(sites ...string) {
 	})
 }
 
-// load loads a configuration in place of the running one.
+// load loads a configuration, which replaces the running one.
 func (g *gate) load(caddyfile string) error {
 	adapter := caddyconfig.GetAdapter("caddyfile")
 	config, _, err := adapter.Adapt([]byte(caddyfile), map[string]any{"filename": "Caddyfile"})
@@ -206,26 +207,27 @@ func (g *gate) load(caddyfile string) error {
 	return nil
 }
 
-// reply is an answer, read whole.
-type reply struct {
+// response is a response with its complete body.
+type response struct {
 	status int
 	header http.Header
 	body   string
 }
 
-// delayedFlush sends a request to the first site. Headers come in pairs; a body makes it JSON unless a header says otherwise.
-func (g *gate) send(method, path, body string, headers ...string) reply {
+// send sends a request to the first site. headers are pairs of name and value; an empty value removes the header. The default
+// Content-Type of a body is JSON.
+func (g *gate) send(method, path, body string, headers ...string) response {
 	g.t.Helper()
 	return g.sendTo(g.urls[0], method, path, body, headers...)
 }
 
-func (g *gate) sendTo(url, method, path, body string, headers ...string) reply {
+func (g *gate) sendTo(url, method, path, body string, headers ...string) response {
 	g.t.Helper()
 	r, err := http.NewRequestWithContext(g.t.Context(), method, url, strings.NewReader(body))
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	// As it is, whatever its spelling.
+	// Send the path without normalizing its escapes.
 	path, r.URL.RawQuery, _ = strings.Cut(path, "?")
 	r.URL.RawPath = path
 	if r.URL.Path, err = neturl.PathUnescape(path); err != nil {
@@ -253,19 +255,19 @@ func (g *gate) sendTo(url, method, path, body string, headers ...string) reply {
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	if err != nil {
-		g.t.Fatalf("reading the answer to %s %s: %v", method, path, err)
+		g.t.Fatalf("reading the response to %s %s: %v", method, path, err)
 	}
-	return reply{resp.StatusCode, resp.Header, string(text)}
+	return response{resp.StatusCode, resp.Header, string(text)}
 }
 
-// getUnauthenticated asks with a token; more is further members, each with a comma before it.
-func (g *gate) ask(path, token, question, more string) reply {
+// ask sends a question. more are further fields of the body, each with a comma before it.
+func (g *gate) ask(path, token, question, more string) response {
 	g.t.Helper()
 	return g.send(http.MethodPost, path, fmt.Sprintf(`{"question":%q,"history":"[]","api_key":%q%s}`, question, token, more))
 }
 
-// conversation is the id of the conversation that an answer or a stream names.
-func (r reply) conversation(t *testing.T) string {
+// conversation returns the ID of the conversation in the response.
+func (r response) conversation(t *testing.T) string {
 	t.Helper()
 	_, rest, _ := strings.Cut(r.body, `"conversation_id":`)
 	_, rest, _ = strings.Cut(rest, `"`)
@@ -276,8 +278,8 @@ func (r reply) conversation(t *testing.T) string {
 	return id
 }
 
-// last is the last request that the backend got.
-func (g *gate) last() docsgpttest.Call {
+// lastCall returns the last request that the backend has received.
+func (g *gate) lastCall() docsgpttest.Call {
 	g.t.Helper()
 	calls := g.backend.Calls()
 	if len(calls) == 0 {
@@ -286,8 +288,8 @@ func (g *gate) last() docsgpttest.Call {
 	return calls[len(calls)-1]
 }
 
-// logged is all that was logged.
-func (g *gate) logged() string {
+// logs returns all logs.
+func (g *gate) logs() string {
 	g.t.Helper()
 	text, err := os.ReadFile(g.log)
 	if err != nil {
@@ -296,7 +298,7 @@ func (g *gate) logged() string {
 	return string(text)
 }
 
-// metric is the value of the metric whose line begins with that text, or an empty text.
+// metric returns the value of the metric whose line begins with a text; empty: there is none.
 func (g *gate) metric(begin string) string {
 	g.t.Helper()
 	for line := range strings.Lines(g.send(http.MethodGet, "/metrics", "").body) {
@@ -307,25 +309,25 @@ func (g *gate) metric(begin string) string {
 	return ""
 }
 
-// until waits for something that comes about by itself.
-func until(t *testing.T, what string, is func() bool) {
+// waitFor waits until done returns true.
+func waitFor(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !is(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); !done(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain until %s", what)
+			t.Fatalf("timed out waiting until %s", what)
 		}
 	}
 }
 
-// noSecrets fails if a token or credential stands in a text.
-func noSecrets(t *testing.T, where, text string) {
+// assertNoSecrets checks that a text contains no token, credential or digest.
+func assertNoSecrets(t *testing.T, where, text string) {
 	t.Helper()
 	for _, secret := range canaries {
 		if i := strings.Index(text, secret); i >= 0 {
-			t.Errorf("%s holds a secret: ...%s...", where, text[max(0, i-200):min(len(text), i+60)])
+			t.Errorf("%s contains a secret: ...%s...", where, text[max(0, i-200):min(len(text), i+60)])
 		}
 	}
 	if bytes.Contains([]byte(text), []byte(sha(tokenAgent))) {
-		t.Errorf("%s holds a digest", where)
+		t.Errorf("%s contains a digest", where)
 	}
 }

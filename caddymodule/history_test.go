@@ -6,12 +6,11 @@ import (
 	"testing"
 )
 
-// What stands in a history reaches DocsGPT only as pairs of texts, and no more of them than the site allows, in both ways
-// to forward.
+// Only pairs of texts in a history are forwarded, and at most as many as the site allows.
 func TestForwardedHistory(t *testing.T) {
 	const limits = "\nmax_history_entries 2\nmax_history_size 1KiB\nmax_text_size 1KiB"
-	bothWays(t, limits, func(t *testing.T, g *gate) {
-		ask := func(history string) reply {
+	testForwardModes(t, limits, func(t *testing.T, g *gate) {
+		ask := func(history string) response {
 			return g.send(http.MethodPost, "/stream", `{"question":"q","history":"`+history+`","api_key":"`+tokenAgent+`"}`)
 		}
 		pair := func(prompt, more string) string {
@@ -22,7 +21,7 @@ func TestForwardedHistory(t *testing.T) {
 			t.Fatalf("%d %s", r.status, r.body)
 		}
 		want := `{"question":"q","history":"[` + pair("2", "") + `,` + pair("3", "") + `]","api_key":"` + agentAlpha + `"}`
-		call := g.last()
+		call := g.lastCall()
 		if string(call.Body) != want || call.ContentLength != int64(len(want)) {
 			t.Errorf("got %s (%d bytes), want %s", call.Body, call.ContentLength, want)
 		}
@@ -38,7 +37,7 @@ func TestForwardedHistory(t *testing.T) {
 		if r := g.ask("/stream", tokenAgent, strings.Repeat("x", 1025), ""); !strings.Contains(r.body, "at most 1024 bytes") {
 			t.Errorf("a long question: got %d %s", r.status, r.body)
 		}
-		if string(g.last().Body) != want {
+		if string(g.lastCall().Body) != want {
 			t.Error("a rejected request reached DocsGPT")
 		}
 	})

@@ -13,15 +13,15 @@ import (
 	"github.com/docsgate/docsgate/caddymodule"
 )
 
-// holding is an upstream that answers questions with the word "hold" in them only when it is told to, and all others at
-// once.
-type holding struct {
+// holdingUpstream is an upstream that responds to questions with the word "hold" when finish receives a value, and to all others
+// immediately.
+type holdingUpstream struct {
 	*httptest.Server
-	finish chan struct{} // one for each held request
+	finish chan struct{} // receives a value for each held request
 }
 
-func hold(t *testing.T, g *gate) *holding {
-	h := &holding{finish: make(chan struct{})}
+func newHoldingUpstream(t *testing.T, g *gate) *holdingUpstream {
+	h := &holdingUpstream{finish: make(chan struct{})}
 	h.Server = httptest.NewServer(h)
 	t.Cleanup(h.Close)
 	t.Cleanup(h.CloseClientConnections)
@@ -29,7 +29,7 @@ func hold(t *testing.T, g *gate) *holding {
 	return h
 }
 
-func (h *holding) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (h *holdingUpstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	held := strings.Contains(string(body), "hold")
 	stream := r.URL.Path == "/stream"
@@ -59,15 +59,15 @@ func (h *holding) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// asking is a request that is under way.
-type asking struct {
+// pendingRequest is a request in flight.
+type pendingRequest struct {
 	cancel context.CancelFunc
-	done   chan reply // gets the response when it was read whole
+	done   chan response // receives the complete response
 }
 
-// question sends a question and returns when its stream has begun, or, on other paths, when the upstream has the request
+// rawQuestion sends a question and returns when its stream has begun, or, on other paths, when the upstream has the request
 // counted.
-func (g *gate) question(url, path, token, question string) *asking {
+func (g *gate) startQuestion(url, path, token, question string) *pendingRequest {
 	g.t.Helper()
 	ctx, cancel := context.WithCancel(g.t.Context())
 	body := fmt.Sprintf(`{"question":%q,"api_key":%q}`, question, token)
@@ -76,7 +76,7 @@ func (g *gate) question(url, path, token, question string) *asking {
 		g.t.Fatal(err)
 	}
 	r.Header.Set("Content-Type", "application/json")
-	a := &asking{cancel: cancel, done: make(chan reply, 1)}
+	a := &pendingRequest{cancel: cancel, done: make(chan response, 1)}
 	g.t.Cleanup(cancel)
 	begun := make(chan error, 1)
 	go func() {
@@ -93,7 +93,7 @@ func (g *gate) question(url, path, token, question string) *asking {
 		}
 		begun <- err
 		text, _ := io.ReadAll(in)
-		a.done <- reply{resp.StatusCode, resp.Header, string(text)}
+		a.done <- response{resp.StatusCode, resp.Header, string(text)}
 	}()
 	if path == "/stream" {
 		if err := <-begun; err != nil {
@@ -103,36 +103,36 @@ func (g *gate) question(url, path, token, question string) *asking {
 	return a
 }
 
-// inFlight is what the gate counts at its upstream.
-func (g *gate) inFlight(class string, own bool) int {
+// inFlight returns the number of requests in flight at the gate's upstream.
+func (g *gate) inFlight(class string, builtIn bool) int {
 	upstream := ""
-	if own {
+	if builtIn {
 		upstream = "http://" + g.address
 	}
 	return caddymodule.InFlight(upstream)[class].InFlight
 }
 
-// holdingWays runs a test with each way of forwarding to an upstream that holds requests.
-func holdingWays(t *testing.T, options string, test func(t *testing.T, g *gate, h *holding, own bool)) {
+// testHoldingModes runs a test in each forward mode, with a holdingUpstream.
+func testHoldingModes(t *testing.T, options string, test func(t *testing.T, g *gate, h *holdingUpstream, builtIn bool)) {
 	t.Helper()
-	for name, site := range ways {
+	for name, site := range forwardModes {
 		t.Run(name, func(t *testing.T) {
-			g := prepare(t)
-			h := hold(t, g)
+			g := newGate(t)
+			h := newHoldingUpstream(t, g)
 			g.start(fmt.Sprintf(site, g.address, options))
-			own := strings.HasPrefix(name, "own")
-			test(t, g, h, own)
-			until(t, "nothing is in flight", func() bool { return len(caddymodule.InFlight(map[bool]string{true: h.URL}[own])) == 0 })
+			builtIn := name == "built-in"
+			test(t, g, h, builtIn)
+			waitFor(t, "nothing is in flight", func() bool { return len(caddymodule.InFlight(map[bool]string{true: h.URL}[builtIn])) == 0 })
 		})
 	}
 }
 
-// checkBusy checks a rejection because of the limits, on an endpoint whose clients read the shape of that path.
-func checkBusy(t *testing.T, path string, r reply, status int, code string) {
+// checkBusy checks an error response because of a limit on requests in flight, in the format of the clients of a path.
+func checkBusy(t *testing.T, path string, r response, status int, code string) {
 	t.Helper()
 	if r.status != status || r.header.Get("Retry-After") != "5" {
 		t.Errorf("%s: status %d, want %d, Retry-After %q", path, r.status, status, r.header.Get("Retry-After"))
 	}
-	checkShape(t, path, r, code)
-	noSecrets(t, "the rejection", r.body)
+	checkErrorFormat(t, path, r, code)
+	assertNoSecrets(t, "the rejection", r.body)
 }

@@ -16,16 +16,16 @@ import (
 	"github.com/docsgate/docsgate/caddymodule"
 )
 
-// breaking is a next handler that fails as its text says.
-type breaking struct {
+// failingHandler is a next handler that fails in the way of its argument.
+type failingHandler struct {
 	How string `json:"how,omitempty"`
 }
 
-func (breaking) CaddyModule() caddy.ModuleInfo {
-	return caddy.ModuleInfo{ID: "http.handlers.test_breaking", New: func() caddy.Module { return new(breaking) }}
+func (failingHandler) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.test_breaking", New: func() caddy.Module { return new(failingHandler) }}
 }
 
-func (b breaking) ServeHTTP(w http.ResponseWriter, _ *http.Request, _ caddyhttp.Handler) error {
+func (b failingHandler) ServeHTTP(w http.ResponseWriter, _ *http.Request, _ caddyhttp.Handler) error {
 	switch b.How {
 	case "panic":
 		panic("a bug")
@@ -42,7 +42,7 @@ func (b breaking) ServeHTTP(w http.ResponseWriter, _ *http.Request, _ caddyhttp.
 	}
 }
 
-func (b *breaking) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+func (b *failingHandler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
 	if !d.AllArgs(&b.How) {
 		return d.ArgErr()
@@ -51,19 +51,19 @@ func (b *breaking) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 }
 
 func init() {
-	caddy.RegisterModule(breaking{})
+	caddy.RegisterModule(failingHandler{})
 	httpcaddyfile.RegisterHandlerDirective("test_breaking", func(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
-		b := new(breaking)
+		b := new(failingHandler)
 		return b, b.UnmarshalCaddyfile(h.Dispenser)
 	})
 	httpcaddyfile.RegisterDirectiveOrder("test_breaking", httpcaddyfile.After, "reverse_proxy")
 }
 
-// A next handler that breaks in any way leaves nothing in flight, and no stream open.
+// If a next handler fails, nothing remains in flight, and no stream remains open.
 func TestInFlightHandlerPanic(t *testing.T) {
 	for _, how := range []string{"panic", "abort", "late", "error", "nothing"} {
 		t.Run(how, func(t *testing.T) {
-			g := prepare(t)
+			g := newGate(t)
 			g.start("docsgate {\nmax_in_flight 1\n}\ntest_breaking " + how + "\n")
 			for _, path := range []string{"/stream", "/api/answer", "/api/search"} {
 				token := tokenAgent
@@ -84,7 +84,7 @@ func TestInFlightHandlerPanic(t *testing.T) {
 							t.Fatalf("%s: status %d", path, resp.StatusCode)
 						}
 					}
-					until(t, "nothing is in flight", func() bool { return len(caddymodule.InFlight("")) == 0 })
+					waitFor(t, "nothing is in flight", func() bool { return len(caddymodule.InFlight("")) == 0 })
 				}
 			}
 			if n := g.metric("caddy_docsgate_streams_in_flight "); n != "0" {

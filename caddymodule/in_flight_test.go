@@ -12,12 +12,12 @@ import (
 	"github.com/docsgate/docsgate/caddymodule"
 )
 
-// Each key has its share, all have theirs together, and what is short or another key's is served all the same.
+// There are limits for each key and for all keys. At a limit, short requests and requests of other keys are still served.
 func TestInFlightLimits(t *testing.T) {
-	holdingWays(t, "max_in_flight 3\nmax_in_flight_per_key 2", func(t *testing.T, g *gate, h *holding, own bool) {
-		first := g.question(g.urls[0], "/stream", tokenAgent, "hold")
-		second := g.question(g.urls[0], "/api/answer", tokenAgent, "hold")
-		until(t, "both are counted", func() bool { return g.inFlight("answer", own) == 2 })
+	testHoldingModes(t, "max_in_flight 3\nmax_in_flight_per_key 2", func(t *testing.T, g *gate, h *holdingUpstream, builtIn bool) {
+		first := g.startQuestion(g.urls[0], "/stream", tokenAgent, "hold")
+		second := g.startQuestion(g.urls[0], "/api/answer", tokenAgent, "hold")
+		waitFor(t, "both are counted", func() bool { return g.inFlight("answer", builtIn) == 2 })
 		completion := `{"messages":[{"role":"user","content":"q"}]}`
 		for _, path := range []string{"/stream", "/api/answer"} {
 			checkBusy(t, path, g.ask(path, tokenAgent, "q", ""), http.StatusTooManyRequests, "too_many_streams")
@@ -28,11 +28,11 @@ func TestInFlightLimits(t *testing.T) {
 			t.Errorf("%s", busy.body)
 		}
 
-		third := g.question(g.urls[0], "/stream", tokenSource, "hold")
+		third := g.startQuestion(g.urls[0], "/stream", tokenSource, "hold")
 		checkBusy(t, "/stream", g.ask("/stream", tokenMany, "q", ""), http.StatusServiceUnavailable, "overloaded")
 		checkBusy(t, "/stream", g.ask("/stream", tokenAgent, "q", ""), http.StatusTooManyRequests, "too_many_streams")
 
-		// Answers starve nothing else.
+		// Answers do not block other classes.
 		for range 5 {
 			if r := g.ask("/api/search", tokenAgent, "q", ""); r.status != http.StatusOK {
 				t.Errorf("search: %d %s", r.status, r.body)
@@ -59,84 +59,87 @@ func TestInFlightLimits(t *testing.T) {
 				t.Errorf("no metric %s", series)
 			}
 		}
-		if !strings.Contains(g.logged(), "too many requests in flight") {
-			t.Error("the operator is not told")
+		if !strings.Contains(g.logs(), "too many requests in flight") {
+			t.Error("nothing is logged")
 		}
 
-		// One that ends makes room for another.
+		// A slot that is released can be acquired again.
 		for range 3 {
 			h.finish <- struct{}{}
 		}
-		for _, a := range []*asking{first, second, third} {
+		for _, a := range []*pendingRequest{first, second, third} {
 			if r := <-a.done; r.status != http.StatusOK {
 				t.Errorf("a held request: %d %s", r.status, r.body)
 			}
 		}
-		until(t, "they are over", func() bool { return g.inFlight("answer", own) == 0 })
+		waitFor(t, "they are over", func() bool { return g.inFlight("answer", builtIn) == 0 })
 		if r := g.ask("/stream", tokenAgent, "q", ""); r.status != http.StatusOK {
 			t.Errorf("after that: %d %s", r.status, r.body)
 		}
 	})
 }
 
-// Whatever ends a request, its place is free again; and one that is rejected takes none.
+// The slot is released when a request ends for any reason, and a rejected request does not acquire one.
 func TestInFlightReleased(t *testing.T) {
-	holdingWays(t, "max_in_flight 1", func(t *testing.T, g *gate, _ *holding, own bool) {
-		for name, send := range map[string]func() reply{
-			"answered":       func() reply { return g.ask("/stream", tokenAgent, "q", "") },
-			"a search":       func() reply { return g.ask("/api/search", tokenMany, "q", "") },
-			"health":         func() reply { return g.send(http.MethodGet, "/api/health", "") },
-			"unknown key":    func() reply { return g.ask("/stream", "unknown", "q", "") },
-			"expired key":    func() reply { return g.ask("/stream", tokenOld, "q", "") },
-			"not valid":      func() reply { return g.ask("/stream", tokenAgent, "q", `,"question":1`) },
-			"no binding":     func() reply { return g.send(http.MethodGet, "/v1/models", "", "Authorization", "Bearer "+tokenSource) },
-			"foreign":        func() reply { return g.ask("/stream", tokenAgent, "q", `,"conversation_id":"x"`) },
-			"wrong method":   func() reply { return g.send(http.MethodGet, "/stream", "") },
-			"unknown path":   func() reply { return g.send(http.MethodPost, "/api/user", "{}") },
-			"HEAD":           func() reply { return g.send(http.MethodHead, "/api/health", "") },
-			"OPTIONS":        func() reply { return g.send(http.MethodOptions, "/stream", "") },
-			"not searchable": func() reply { return g.ask("/api/search", tokenMany, strings.Repeat("x", 3000), "") },
+	testHoldingModes(t, "max_in_flight 1", func(t *testing.T, g *gate, _ *holdingUpstream, builtIn bool) {
+		for name, send := range map[string]func() response{
+			"answered":    func() response { return g.ask("/stream", tokenAgent, "q", "") },
+			"a search":    func() response { return g.ask("/api/search", tokenMany, "q", "") },
+			"health":      func() response { return g.send(http.MethodGet, "/api/health", "") },
+			"unknown key": func() response { return g.ask("/stream", "unknown", "q", "") },
+			"expired key": func() response { return g.ask("/stream", tokenOld, "q", "") },
+			"not valid":   func() response { return g.ask("/stream", tokenAgent, "q", `,"question":1`) },
+			"no binding": func() response {
+				return g.send(http.MethodGet, "/v1/models", "", "Authorization", "Bearer "+tokenSource)
+			},
+			"foreign":        func() response { return g.ask("/stream", tokenAgent, "q", `,"conversation_id":"x"`) },
+			"wrong method":   func() response { return g.send(http.MethodGet, "/stream", "") },
+			"unknown path":   func() response { return g.send(http.MethodPost, "/api/user", "{}") },
+			"HEAD":           func() response { return g.send(http.MethodHead, "/api/health", "") },
+			"OPTIONS":        func() response { return g.send(http.MethodOptions, "/stream", "") },
+			"not searchable": func() response { return g.ask("/api/search", tokenMany, strings.Repeat("x", 3000), "") },
 		} {
 			for range 4 {
 				if r := send(); r.status == http.StatusTooManyRequests || r.status == http.StatusServiceUnavailable {
 					t.Errorf("%s: %d %s", name, r.status, r.body)
 				}
 				for _, class := range []string{"answer", "short", "keyless"} {
-					until(t, name+" is over", func() bool { return g.inFlight(class, own) == 0 })
+					waitFor(t, name+" is over", func() bool { return g.inFlight(class, builtIn) == 0 })
 				}
 			}
 		}
 	})
 }
 
-// A DocsGPT that is away, or breaks off, has nothing in flight.
+// Nothing remains in flight if DocsGPT is unavailable or closes the connection.
 func TestInFlightUpstreamFailure(t *testing.T) {
-	holdingWays(t, "max_in_flight 1", func(t *testing.T, g *gate, h *holding, own bool) {
-		a := g.question(g.urls[0], "/stream", tokenAgent, "hold")
+	testHoldingModes(t, "max_in_flight 1", func(t *testing.T, g *gate, h *holdingUpstream, builtIn bool) {
+		a := g.startQuestion(g.urls[0], "/stream", tokenAgent, "hold")
 		h.CloseClientConnections()
 		<-a.done
-		until(t, "the broken stream is over", func() bool { return g.inFlight("answer", own) == 0 })
+		waitFor(t, "the broken stream is over", func() bool { return g.inFlight("answer", builtIn) == 0 })
 		h.Listener.Close()
 		h.CloseClientConnections()
 		for range 3 {
 			if r := g.ask("/stream", tokenAgent, "q", ""); r.status != http.StatusBadGateway {
 				t.Errorf("%d %s", r.status, r.body)
 			}
-			until(t, "it is over", func() bool { return g.inFlight("answer", own) == 0 })
+			waitFor(t, "it is over", func() bool { return g.inFlight("answer", builtIn) == 0 })
 		}
 	})
 }
 
-// DocsGPT goes on with an answer whose client is gone, so that answer counts for a time. Before 0.17.1 it stops.
+// DocsGPT continues an answer whose client has disconnected, so the answer remains in flight for some time. Before 0.17.1 DocsGPT
+// stops.
 func TestAbandonedAnswersStayInFlight(t *testing.T) {
 	for version, counts := range map[string]bool{"1.1": true, "0.17": true, "0.16": false} {
-		for name, site := range ways {
+		for name, site := range forwardModes {
 			t.Run(version+", "+name, func(t *testing.T) {
-				g := prepare(t)
-				h := hold(t, g)
-				g.write(fmt.Sprintf("keys:\n  - {id: agent, sha256: %s, agent: \"{env.AGENT_ALPHA}\"}\n", sha(tokenAgent)))
+				g := newGate(t)
+				h := newHoldingUpstream(t, g)
+				g.writeKeys(fmt.Sprintf("keys:\n  - {id: agent, sha256: %s, agent: \"{env.AGENT_ALPHA}\"}\n", sha(tokenAgent)))
 				upstream := ""
-				if strings.HasPrefix(name, "own") {
+				if name == "built-in" {
 					upstream = h.URL
 				}
 				site = strings.Replace(site, " openai health", "", 1)
@@ -145,11 +148,11 @@ func TestAbandonedAnswersStayInFlight(t *testing.T) {
 					t.Fatal(err)
 				}
 				stopAfter(t)
-				a := g.question(g.urls[0], "/stream", tokenAgent, "hold")
+				a := g.startQuestion(g.urls[0], "/stream", tokenAgent, "hold")
 				a.cancel()
-				until(t, "the stream is over", func() bool { return g.metric("caddy_docsgate_streams_in_flight ") == "0" })
+				waitFor(t, "the stream is over", func() bool { return g.metric("caddy_docsgate_streams_in_flight ") == "0" })
 				if !counts {
-					until(t, "it does not count any more", func() bool { return len(caddymodule.InFlight(upstream)) == 0 })
+					waitFor(t, "it does not count any more", func() bool { return len(caddymodule.InFlight(upstream)) == 0 })
 				} else if r := g.ask("/stream", tokenAgent, "q", ""); r.status != http.StatusTooManyRequests {
 					t.Errorf("%d %s", r.status, r.body)
 				}
@@ -158,23 +161,23 @@ func TestAbandonedAnswersStayInFlight(t *testing.T) {
 	}
 }
 
-// A burst of short requests waits a moment, and does not fail. A large one does not wait.
+// A burst of short requests is queued. If the queue is full, they are rejected.
 func TestShortRequestsWait(t *testing.T) {
-	holdingWays(t, "max_in_flight 4", func(t *testing.T, g *gate, h *holding, own bool) {
-		upstream := map[bool]string{true: h.URL}[own]
-		var held []*asking
+	testHoldingModes(t, "max_in_flight 4", func(t *testing.T, g *gate, h *holdingUpstream, builtIn bool) {
+		upstream := map[bool]string{true: h.URL}[builtIn]
+		var held []*pendingRequest
 		for range 2 { // two sources each: four requests to the upstream
-			held = append(held, g.question(g.urls[0], "/api/search", tokenMany, "hold"))
+			held = append(held, g.startQuestion(g.urls[0], "/api/search", tokenMany, "hold"))
 		}
-		until(t, "they are counted", func() bool { return caddymodule.InFlight(upstream)["short"].InFlight == 4 })
-		waits := g.question(g.urls[0], "/api/search", tokenMany, "q")
-		until(t, "the next waits", func() bool { return caddymodule.InFlight(upstream)["short"].Waiting == 1 })
+		waitFor(t, "they are counted", func() bool { return caddymodule.InFlight(upstream)["short"].InFlight == 4 })
+		waits := g.startQuestion(g.urls[0], "/api/search", tokenMany, "q")
+		waitFor(t, "the next waits", func() bool { return caddymodule.InFlight(upstream)["short"].Waiting == 1 })
 		checkBusy(t, "/api/search", g.ask("/api/search", tokenMany, "q", `,"more":"`+strings.Repeat("x", 100_000)+`"`),
 			http.StatusTooManyRequests, "too_many_streams")
-		gone := g.question(g.urls[0], "/api/search", tokenMany, "q")
-		until(t, "one more waits", func() bool { return caddymodule.InFlight(upstream)["short"].Waiting == 2 })
+		gone := g.startQuestion(g.urls[0], "/api/search", tokenMany, "q")
+		waitFor(t, "one more waits", func() bool { return caddymodule.InFlight(upstream)["short"].Waiting == 2 })
 		gone.cancel()
-		until(t, "it does not wait any more", func() bool { return caddymodule.InFlight(upstream)["short"].Waiting == 1 })
+		waitFor(t, "it does not wait any more", func() bool { return caddymodule.InFlight(upstream)["short"].Waiting == 1 })
 		for range 4 {
 			h.finish <- struct{}{}
 		}
@@ -186,13 +189,13 @@ func TestShortRequestsWait(t *testing.T) {
 	})
 }
 
-// Two sites of one DocsGPT share the count, and each has its own limit.
+// Two sites with the same upstream share the count, but have separate limits.
 func TestInFlightSharedBySites(t *testing.T) {
-	g := prepare(t)
-	h := hold(t, g)
+	g := newGate(t)
+	h := newHoldingUpstream(t, g)
 	site := "docsgate %s {\n\tmax_in_flight %d\n}\n"
 	g.start(fmt.Sprintf(site, g.address, 2), fmt.Sprintf(site, h.URL, 1))
-	g.question(g.urls[0], "/stream", tokenAgent, "hold")
+	g.startQuestion(g.urls[0], "/stream", tokenAgent, "hold")
 	body := `{"question":"q","api_key":"` + tokenSource + `"}`
 	if r := g.sendTo(g.urls[1], http.MethodPost, "/stream", body); r.status != http.StatusServiceUnavailable {
 		t.Errorf("the second site: %d %s", r.status, r.body)
@@ -203,20 +206,20 @@ func TestInFlightSharedBySites(t *testing.T) {
 	h.finish <- struct{}{}
 }
 
-// What an old configuration has in flight counts for the new one, even if that has other feeds.
+// Requests in flight of an old configuration count for the new one, even if it has other feeds.
 func TestInFlightSurvivesReloads(t *testing.T) {
-	for name, site := range ways {
+	for name, site := range forwardModes {
 		t.Run(name, func(t *testing.T) {
-			g := prepare(t)
-			h := hold(t, g)
+			g := newGate(t)
+			h := newHoldingUpstream(t, g)
 			config := strings.Replace(g.config(fmt.Sprintf(site, g.address, "max_in_flight 2")), "grace_period 1s", "", 1)
 			if err := g.load(config); err != nil {
 				t.Fatal(err)
 			}
 			stopAfter(t)
-			var held []*asking
+			var held []*pendingRequest
 			for range 2 {
-				held = append(held, g.question(g.urls[0], "/stream", tokenAgent, "hold"))
+				held = append(held, g.startQuestion(g.urls[0], "/stream", tokenAgent, "hold"))
 			}
 			for range 2 {
 				config = strings.Replace(config, "docsgate {\n", "docsgate {\n\tfeed file "+g.keys+"2\n", 1)
@@ -239,16 +242,16 @@ func TestInFlightSurvivesReloads(t *testing.T) {
 					t.Errorf("a stream of the old configuration was cut: %d %s", r.status, r.body)
 				}
 			}
-			until(t, "there is room again", func() bool { return g.ask("/stream", tokenAgent, "q", "").status == http.StatusOK })
+			waitFor(t, "there is room again", func() bool { return g.ask("/stream", tokenAgent, "q", "").status == http.StatusOK })
 		})
 	}
 }
 
-// Calls of tools are answers, all else that MCP clients say is short, and those who listen are counted by themselves.
+// MCP calls of tools are answers, other MCP messages are short requests, and listeners are a class of their own.
 func TestInFlightMCP(t *testing.T) {
-	for name, site := range ways {
+	for name, site := range forwardModes {
 		t.Run(name, func(t *testing.T) {
-			g := prepare(t)
+			g := newGate(t)
 			site = strings.Replace(site, "openai health", "mcp", 1)
 			g.start(fmt.Sprintf(site, g.address, "max_in_flight 1"))
 			ctx, cancel := context.WithCancel(t.Context())
@@ -276,7 +279,7 @@ func TestInFlightMCP(t *testing.T) {
 			if r := g.message(tokenAgent, sessions[0], toolCall("reset")); r.status != http.StatusOK || r.rpc(t).Result == nil {
 				t.Errorf("a call: %d %s", r.status, r.body)
 			}
-			g.question(g.urls[0], "/stream", tokenAgent, "[[gap=60]]")
+			g.startQuestion(g.urls[0], "/stream", tokenAgent, "[[gap=60]]")
 			r := g.message(tokenAgent, sessions[0], toolCall("reset"))
 			checkRPC(t, "a call over the limit", r, http.StatusTooManyRequests, -32000, "too_many_streams")
 			if r := g.message(tokenAgent, sessions[0], toolsList); r.status != http.StatusOK || r.rpc(t).Result == nil {
@@ -287,7 +290,7 @@ func TestInFlightMCP(t *testing.T) {
 	}
 }
 
-// The directive's limits are checked when a configuration is loaded, wherever it comes from.
+// The limits are validated when a configuration is loaded, from a Caddyfile or from JSON.
 func TestInFlightOptionsValidated(t *testing.T) {
 	for text, want := range map[string]string{
 		`{}`:                            "",

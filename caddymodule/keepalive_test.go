@@ -14,16 +14,16 @@ func eachForwarding(t *testing.T, options string, upstream http.HandlerFunc, tes
 	t.Helper()
 	server := httptest.NewServer(upstream)
 	defer server.Close()
-	for name, site := range ways {
+	for name, site := range forwardModes {
 		t.Run(name, func(t *testing.T) {
-			g := prepare(t)
+			g := newGate(t)
 			g.start(fmt.Sprintf(site, strings.TrimPrefix(server.URL, "http://"), options))
 			test(t, g)
 		})
 	}
 }
 
-// writeParts writes parts of a response, each after the silence, or at once if it is 0. The content type is sent with the first.
+// writeParts writes parts of a response, each after the silence, or immediately if it is 0. The content type is sent with the first.
 func writeParts(w http.ResponseWriter, contentType string, silence time.Duration, parts ...string) {
 	for i, part := range parts {
 		time.Sleep(silence)
@@ -56,13 +56,13 @@ func TestKeepalivesDuringSilence(t *testing.T) {
 	}
 	eachForwarding(t, "sse_keepalive 100ms", upstream, func(t *testing.T, g *gate) {
 		for name, c := range map[string]struct {
-			reply           reply
+			response        response
 			keepalive, want string
 		}{
 			"widget": {g.ask("/stream", tokenAgent, "q", ""), "\n", widgetAnswer + widgetEnd},
 			"openai": {g.complete(`"stream":true`), ": keepalive\n\n", chunkOne + chunkDone},
 		} {
-			r := c.reply
+			r := c.response
 			if r.status != http.StatusOK || !strings.HasPrefix(r.header.Get("Content-Type"), "text/event-stream") {
 				t.Errorf("%s: status %d, content type %q", name, r.status, r.header.Get("Content-Type"))
 			}
@@ -82,7 +82,7 @@ func TestKeepalivesDuringSilence(t *testing.T) {
 }
 
 // complete sends a request to /v1/chat/completions; more is further fields.
-func (g *gate) complete(more string) reply {
+func (g *gate) complete(more string) response {
 	g.t.Helper()
 	if more != "" {
 		more = "," + more

@@ -26,24 +26,24 @@ func (g *gate) dial() net.Conn {
 	return c
 }
 
-// question is a request as bytes.
-func question(path, text string) string {
+// rawQuestion returns a request as it is sent on a connection.
+func rawQuestion(path, text string) string {
 	body := fmt.Sprintf(`{"question":%q,"history":"[]","api_key":%q}`, text, tokenAgent)
 	return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: gate\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
 		path, len(body), body)
 }
 
-func say(t *testing.T, c io.Writer, text string) {
+func writeTo(t *testing.T, c io.Writer, text string) {
 	t.Helper()
 	if _, err := io.WriteString(c, text); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// asked waits until so many requests are at the backend.
-func (g *gate) asked(n int64) {
+// waitForRequests waits until n requests are in flight at the backend.
+func (g *gate) waitForRequests(n int64) {
 	g.t.Helper()
-	until(g.t, "the backend has the request", func() bool { return g.upstream.Load() == n })
+	waitFor(g.t, "the backend has the request", func() bool { return g.upstream.Load() == n })
 }
 
 func (g *gate) aborted(endpoint, reason string) string {
@@ -51,31 +51,31 @@ func (g *gate) aborted(endpoint, reason string) string {
 	return g.metric(fmt.Sprintf(`caddy_docsgate_aborted_requests_total{endpoint=%q,reason=%q}`, endpoint, reason))
 }
 
-// net/http stops watching a connection when a byte comes ahead of its time.
+// net/http no longer detects a disconnect after a pipelined byte.
 func TestDisconnectAfterPipelinedByteCancelsUpstream(t *testing.T) {
 	for _, pause := range []string{"wait", "gap"} {
 		t.Run(pause, func(t *testing.T) {
-			bothWays(t, "", func(t *testing.T, g *gate) {
+			testForwardModes(t, "", func(t *testing.T, g *gate) {
 				before := g.aborted("stream", "client_disconnected")
 				c := g.dial()
-				say(t, c, question("/stream", "[["+pause+"=600]]"))
-				g.asked(1)
-				say(t, c, "G")
+				writeTo(t, c, rawQuestion("/stream", "[["+pause+"=600]]"))
+				g.waitForRequests(1)
+				writeTo(t, c, "G")
 				c.Close()
-				g.asked(0)
-				until(t, "it is counted", func() bool { return g.aborted("stream", "client_disconnected") != before })
+				g.waitForRequests(0)
+				waitFor(t, "it is counted", func() bool { return g.aborted("stream", "client_disconnected") != before })
 			})
 		})
 	}
 }
 
-// A second request that comes ahead is answered after the first, however long that takes.
+// A pipelined request is answered after the first one, regardless of its duration.
 func TestPipelinedRequests(t *testing.T) {
-	bothWays(t, "", func(t *testing.T, g *gate) {
+	testForwardModes(t, "", func(t *testing.T, g *gate) {
 		c := g.dial()
-		say(t, c, question("/api/answer", "first [[wait=3]]"))
-		g.asked(1)
-		say(t, c, question("/api/answer", "second"))
+		writeTo(t, c, rawQuestion("/api/answer", "first [[wait=3]]"))
+		g.waitForRequests(1)
+		writeTo(t, c, rawQuestion("/api/answer", "second"))
 		r := bufio.NewReader(c)
 		for range 2 {
 			resp, err := http.ReadResponse(r, nil)
@@ -91,11 +91,11 @@ func TestPipelinedRequests(t *testing.T) {
 	})
 }
 
-// With HTTP/2 the server reads on, whatever a client sends.
+// With HTTP/2 the server always reads from the connection.
 func TestHTTP2DisconnectCancelsUpstream(t *testing.T) {
-	for name, site := range ways {
+	for name, site := range forwardModes {
 		t.Run(name, func(t *testing.T) {
-			g := prepare(t)
+			g := newGate(t)
 			config := strings.Replace(g.config(fmt.Sprintf(site, g.address, "")), "servers {", "servers {\nprotocols h1 h2c", 1)
 			g.start()
 			if err := g.load(config); err != nil {
@@ -122,49 +122,49 @@ func TestHTTP2DisconnectCancelsUpstream(t *testing.T) {
 					}
 				}()
 			}
-			g.asked(3)
+			g.waitForRequests(3)
 			for range len(conns) {
 				conn := <-conns
 				_, _ = io.WriteString(conn, "\x00\x00\x08\x06\x00\x00\x00\x00\x0012345678") // a ping frame
 				conn.Close()
 			}
-			g.asked(0)
+			g.waitForRequests(0)
 		})
 	}
 }
 
-// A client that does not read is given up: the upstream request ends, and the reason is counted and logged.
+// If a client does not read, the upstream request is canceled, and the reason is counted and logged.
 func TestUnreadStreamTimesOut(t *testing.T) {
-	bothWays(t, "client_write_timeout 200ms\nclient_min_rate 1MiB", func(t *testing.T, g *gate) {
+	testForwardModes(t, "client_write_timeout 200ms\nclient_min_rate 1MiB", func(t *testing.T, g *gate) {
 		before := g.aborted("stream", "client_too_slow")
 		c := g.dial()
 		if err := c.(*net.TCPConn).SetReadBuffer(4096); err != nil {
 			t.Fatal(err)
 		}
-		say(t, c, question("/stream", "[[words=100000]]"))
-		until(t, "it is counted", func() bool { return g.aborted("stream", "client_too_slow") != before })
-		g.asked(0)
-		if log := g.logged(); !strings.Contains(log, `"reason":"client_too_slow"`) {
+		writeTo(t, c, rawQuestion("/stream", "[[words=100000]]"))
+		waitFor(t, "it is counted", func() bool { return g.aborted("stream", "client_too_slow") != before })
+		g.waitForRequests(0)
+		if log := g.logs(); !strings.Contains(log, `"reason":"client_too_slow"`) {
 			t.Error("it is not logged")
 		}
-		noSecrets(t, "the log", g.logged())
-		// Others are answered as before.
+		assertNoSecrets(t, "the log", g.logs())
+		// Other requests are not affected.
 		if r := g.ask("/stream", tokenAgent, "hello", ""); r.status != http.StatusOK {
 			t.Errorf("%d %s", r.status, r.body)
 		}
 	})
 }
 
-// startRequest sends a request that is answered slowly. It returns when the backend has it; response waits for its end.
-func (g *gate) startRequest(path, body string, headers ...string) (response func() reply) {
+// startRequest sends a request with a slow response. It returns when the backend has received it; finish waits for the response.
+func (g *gate) startRequest(path, body string, headers ...string) (finish func() response) {
 	g.t.Helper()
-	done := make(chan reply, 1)
+	done := make(chan response, 1)
 	go func() { done <- g.send(http.MethodPost, path, body, headers...) }()
-	g.asked(1)
-	return func() reply { return <-done }
+	g.waitForRequests(1)
+	return func() response { return <-done }
 }
 
-// The end of the process gives requests a grace period, and then tells each client in its own form.
+// When the process exits, requests have a grace period, and then get an error in the format of their client.
 func TestShutdownErrorResponses(t *testing.T) {
 	body := func(text string) string {
 		return fmt.Sprintf(`{"question":%q,"history":"[]","api_key":%q}`, text, tokenAgent)
@@ -186,9 +186,9 @@ func TestShutdownErrorResponses(t *testing.T) {
 		"v1 stream":               {"/v1/chat/completions", chat(true, "[[gap=600]]"), bearer, 200, []string{`data: {"error":{"message":`, `"code":"shutting_down"`}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			for way, site := range ways {
+			for way, site := range forwardModes {
 				t.Run(way, func(t *testing.T) {
-					g := prepare(t)
+					g := newGate(t)
 					config := strings.Replace(g.config(fmt.Sprintf(site, g.address, "")), "\tdocsgate {\n", "\tdocsgate {\nshutdown_grace 10ms\n", 1)
 					g.start()
 					if err := g.load(config); err != nil {
@@ -196,14 +196,14 @@ func TestShutdownErrorResponses(t *testing.T) {
 					}
 					response := g.startRequest(c.path, c.body, c.headers...)
 					if c.status == http.StatusOK {
-						until(t, "the stream has begun", func() bool { return g.metric("caddy_docsgate_streams_in_flight ") == "1" })
+						waitFor(t, "the stream has begun", func() bool { return g.metric("caddy_docsgate_streams_in_flight ") == "1" })
 					}
 					caddymodule.Exiting(t)
 					if err := caddy.Stop(); err != nil {
 						t.Fatal(err)
 					}
 					r := response()
-					g.asked(0)
+					g.waitForRequests(0)
 					if r.status != c.status || (r.status == 503) != (r.header.Get("Retry-After") != "") {
 						t.Errorf("%d %v", r.status, r.header)
 					}
@@ -212,7 +212,7 @@ func TestShutdownErrorResponses(t *testing.T) {
 							t.Errorf("%q is not in %s", want, r.body)
 						}
 					}
-					if log := g.logged(); strings.Contains(log, "DocsGPT request failed") {
+					if log := g.logs(); strings.Contains(log, "DocsGPT request failed") {
 						t.Error("the upstream is blamed")
 					}
 				})
@@ -222,7 +222,7 @@ func TestShutdownErrorResponses(t *testing.T) {
 }
 
 func TestShutdownMCPClients(t *testing.T) {
-	mcpWays(t, func(t *testing.T, g *gate) {
+	testMCPModes(t, func(t *testing.T, g *gate) {
 		id := g.session(tokenAgent)
 		response := g.startRequest("/mcp", toolCall("[[wait=600]]"), g.mcpHeaders(tokenAgent, id)...)
 		caddymodule.Exiting(t)
@@ -232,13 +232,13 @@ func TestShutdownMCPClients(t *testing.T) {
 	})
 }
 
-// A body that is still coming in is given up, too, and its client is told why.
+// A request whose body is not complete ends, too, with an error response.
 func TestShutdownEndsTrickledBodies(t *testing.T) {
-	bothWays(t, "", func(t *testing.T, g *gate) {
+	testForwardModes(t, "", func(t *testing.T, g *gate) {
 		c := g.dial()
-		text := question("/stream", "hello")
-		say(t, c, text[:len(text)-5])
-		until(t, "the request is tracked", func() bool { return caddymodule.Tracked() == 1 })
+		text := rawQuestion("/stream", "hello")
+		writeTo(t, c, text[:len(text)-5])
+		waitFor(t, "the request is tracked", func() bool { return caddymodule.Tracked() == 1 })
 		caddymodule.Exiting(t)
 		caddymodule.EndRequests(0)
 		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
@@ -252,11 +252,11 @@ func TestShutdownEndsTrickledBodies(t *testing.T) {
 	})
 }
 
-// A reload ends no request, with Caddy's grace_period either, which the tests' configuration has.
+// A reload does not end requests, not even with Caddy's grace_period, which is set in the configuration of the tests.
 func TestReloadKeepsStreams(t *testing.T) {
-	for name, site := range ways {
+	for name, site := range forwardModes {
 		t.Run(name, func(t *testing.T) {
-			g := prepare(t)
+			g := newGate(t)
 			config := strings.Replace(g.config(fmt.Sprintf(site, g.address, "")), "grace_period 1s", "grace_period 1ms", 1)
 			g.start()
 			if err := g.load(config); err != nil {

@@ -184,7 +184,7 @@ func TestTokensNotLoggedWithEncoder(t *testing.T) {
 		"password": "9fQ2xZ81kVmB72vPa90tLw4Rr1",
 	}
 	sites := map[string]string{
-		"own forwarding": fileSite(ways["own forwarding"]), "reverse_proxy": fileSite(ways["reverse_proxy"]),
+		"built-in": fileSite(forwardModes["built-in"]), "reverse_proxy": fileSite(forwardModes["reverse_proxy"]),
 		"error in the next handler": "docsgate {\n\tendpoints widget openai attachments health\n}\ncrash\n",
 		"panic in the next handler": "docsgate {\n\tendpoints widget openai attachments health\n}\ncrash panic\n",
 		"error before the gate":     "route {\n\tcrash\n\tdocsgate\n}\n",
@@ -192,9 +192,9 @@ func TestTokensNotLoggedWithEncoder(t *testing.T) {
 	}
 	for name, site := range sites {
 		t.Run(name, func(t *testing.T) {
-			g := prepare(t)
+			g := newGate(t)
 			g.encoder = "format docsgate"
-			if _, forwards := ways[name]; forwards {
+			if _, forwards := forwardModes[name]; forwards {
 				site = fmt.Sprintf(site, g.address, "")
 			}
 			g.start(site)
@@ -205,8 +205,8 @@ func TestTokensNotLoggedWithEncoder(t *testing.T) {
 			}
 			sent := sendAll(t, address, tokens)
 			exchange(t, address, "GET /stream HTTP/1.1\r\nHost: h\r\nUser-Agent: the-last-request\r\nConnection: close\r\n\r\n")
-			until(t, "all is logged", func() bool { return strings.Contains(g.logged(), "the-last-request") })
-			logged, metrics := g.logged(), g.send(http.MethodGet, "/metrics", "").body
+			waitFor(t, "all is logged", func() bool { return strings.Contains(g.logs(), "the-last-request") })
+			logged, metrics := g.logs(), g.send(http.MethodGet, "/metrics", "").body
 			for _, token := range tokens {
 				for _, spelling := range []string{
 					token, strings.ToLower(token), encodeAll(token), strings.ReplaceAll(encodeAll(token), "%", "%25"),
@@ -255,7 +255,7 @@ func TestWarningOfLogs(t *testing.T) {
 		"excluded":           {"exclude http", "format docsgate", "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			g := prepare(t)
+			g := newGate(t)
 			g.encoder = tc.encoder
 			config := g.config("docsgate " + g.address + "\n")
 			gate := fmt.Sprintf("http://127.0.0.3:0 {\nbind 127.0.0.3\n"+strings.Replace(access, "log {", "log gate {", 1)+"docsgate %s\n}\n", g.log+".gate", tc.site, g.address)
@@ -265,7 +265,7 @@ func TestWarningOfLogs(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { _ = caddy.Stop() })
-			logged := g.logged()
+			logged := g.logs()
 			if strings.Contains(logged, message) != (tc.loggers != "") {
 				t.Errorf("the log is\n%s", logged)
 			}

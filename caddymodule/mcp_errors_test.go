@@ -7,7 +7,7 @@ import (
 )
 
 func TestMCPErrorResponses(t *testing.T) {
-	mcpWays(t, func(t *testing.T, g *gate) {
+	testMCPModes(t, func(t *testing.T, g *gate) {
 		own, foreign := g.session(tokenAgent), g.session(tokenOther)
 		call := func(params string) string {
 			return `{"jsonrpc":"2.0","id":7,"method":"tools/call","params":` + params + `}`
@@ -31,11 +31,9 @@ func TestMCPErrorResponses(t *testing.T) {
 			"initialize in another":  {tokenAgent, foreign, initialize, 404, -32001, "session_not_found"},
 			"no session":             {tokenAgent, "", toolsList, 400, -32600, "session_missing"},
 			"no session, ping":       {tokenAgent, "", method("ping"), 400, -32600, "session_missing"},
-			"resources/list":         {tokenAgent, own, method("resources/list"), 200, -32601, "method_not_found"},
 			"resources/read":         {tokenAgent, own, method("resources/read"), 200, -32601, "method_not_found"},
-			"prompts/list":           {tokenAgent, own, method("prompts/list"), 200, -32601, "method_not_found"},
 			"completion":             {tokenAgent, own, method("completion/complete"), 200, -32601, "method_not_found"},
-			"logging":                {tokenAgent, own, method("logging/setLevel"), 200, -32601, "method_not_found"},
+			"logging":                {tokenAgent, own, method("logging/setLevel"), 200, -32602, "bad_params"},
 			"sampling":               {tokenAgent, own, method("sampling/createMessage"), 200, -32601, "method_not_found"},
 			"a method in capitals":   {tokenAgent, own, method("Tools/list"), 200, -32601, "method_not_found"},
 			"another tool":           {tokenAgent, own, call(`{"name":"shell","arguments":{"query":"q"}}`), 200, -32602, "tool_not_found"},
@@ -93,19 +91,19 @@ func TestMCPErrorResponses(t *testing.T) {
 		twice := g.message(tokenAgent, own, toolsList, "Mcp-Session-Id", foreign)
 		checkRPC(t, "two sessions", twice, http.StatusNotFound, -32001, "session_not_found")
 		if after := len(g.backend.Calls()); after != before {
-			t.Errorf("%d refused requests were passed on", after-before)
+			t.Errorf("%d rejected requests were forwarded", after-before)
 		}
 		for token, id := range map[string]string{tokenAgent: own, tokenOther: foreign} {
 			if m := g.message(token, id, toolsList).rpc(t); m.Result == nil {
-				t.Errorf("a session did not survive: %+v", m)
+				t.Errorf("a session was lost: %+v", m)
 			}
 		}
 	})
 }
 
-// What DocsGPT says of its own troubles is told in the gate's words, logged and counted.
+// Errors of DocsGPT are replaced with those of the gate, logged and counted.
 func TestMCPUpstreamErrors(t *testing.T) {
-	mcpWays(t, func(t *testing.T, g *gate) {
+	testMCPModes(t, func(t *testing.T, g *gate) {
 		stale := g.session(tokenStale)
 		before := g.metric(`caddy_docsgate_upstream_failures_total{code="upstream_refused",endpoint="mcp"}`)
 		r := g.message(tokenStale, stale, toolCall("q"))
@@ -118,13 +116,13 @@ func TestMCPUpstreamErrors(t *testing.T) {
 		if before == after || after == "" {
 			t.Errorf("not counted: %s, then %s", before, after)
 		}
-		if !strings.Contains(g.logged(), "the agent key of stale is not valid in DocsGPT") {
-			t.Error("the log does not say what to do")
+		if !strings.Contains(g.logs(), "the agent key of stale is not valid in DocsGPT") {
+			t.Error("the log does not say how to fix it")
 		}
 
 		id := g.session(tokenAgent)
 		if r := g.message(tokenAgent, id, toolCall("[[errorevent]]")); strings.Contains(r.body, "psycopg") || !r.rpc(t).Result.IsError {
-			t.Errorf("DocsGPT's own words: %s", r.body)
+			t.Errorf("a message of DocsGPT: %s", r.body)
 		}
 		for question, code := range map[string]string{"[[cut]]": "upstream_truncated", "[[noend]]": "upstream_truncated"} {
 			m := g.message(tokenAgent, id, toolCall(question)).rpc(t)
@@ -144,27 +142,27 @@ func TestMCPUpstreamErrors(t *testing.T) {
 				t.Errorf("%s: %.200s", question, r.body)
 			}
 		}
-		g.backend.Reset() // DocsGPT was started again
+		g.backend.Reset() // simulates a restart of DocsGPT
 		checkRPC(t, "DocsGPT forgot", g.message(tokenAgent, id, toolsList), http.StatusNotFound, -32001, "session_not_found")
 		calls := len(g.backend.Calls())
 		checkRPC(t, "known from then on", g.message(tokenAgent, id, toolsList), http.StatusNotFound, -32001, "session_not_found")
 		if len(g.backend.Calls()) != calls {
-			t.Error("a session that is gone was asked for again")
+			t.Error("a request in an unknown session was forwarded")
 		}
 		g.session(tokenAgent)
 	})
 }
 
-// An error of DocsGPT brings a session id, too. It is nobody's, and the client does not get it.
+// An error response of DocsGPT has a session ID, too. The session belongs to no key, and its ID is not sent to the client.
 func TestMCPSessionOfErrorResponse(t *testing.T) {
-	mcpWays(t, func(t *testing.T, g *gate) {
+	testMCPModes(t, func(t *testing.T, g *gate) {
 		r := g.message(tokenAgent, "", initialize, "Accept", "", "Accept", "text/plain")
 		checkRPC(t, "an error", r, http.StatusNotAcceptable, -32600, "not_acceptable")
 		if id := r.header.Get("Mcp-Session-Id"); id != "" {
-			t.Errorf("the client was given the session %s", id)
+			t.Errorf("the client got the session %s", id)
 		}
 
-		// This one has its error in the stream, after the head.
+		// Here the error is in the stream, after the header.
 		r = g.message(tokenAgent, "", strings.Replace(initialize, `{"name":"test","version":"1"}`, "{}", 1))
 		if m := r.rpc(t); m.Error == nil || m.Error.Data.Code != "bad_request" {
 			t.Errorf("client information that is not complete: %s", r.body)
@@ -173,7 +171,7 @@ func TestMCPSessionOfErrorResponse(t *testing.T) {
 		r = g.message(tokenAgent, r.header.Get("Mcp-Session-Id"), toolsList)
 		checkRPC(t, "its session", r, http.StatusNotFound, -32001, "session_not_found")
 		if len(g.backend.Calls()) != calls {
-			t.Error("the session of an error is the key's")
+			t.Error("the session of an error belongs to the key")
 		}
 	})
 }

@@ -15,13 +15,13 @@ const (
 	toolsList = `{"jsonrpc":"2.0","id":2,"method":"tools/list"}`
 )
 
-// mcpWays runs a test with each way of forwarding, with the endpoint group mcp.
-func mcpWays(t *testing.T, test func(t *testing.T, g *gate)) {
+// testMCPModes runs a test in each forward mode, with the endpoint group mcp.
+func testMCPModes(t *testing.T, test func(t *testing.T, g *gate)) {
 	t.Helper()
-	for name, site := range ways {
+	for name, site := range forwardModes {
 		t.Run(name, func(t *testing.T) {
-			g := prepare(t)
-			g.write(keyFile() + fmt.Sprintf("  - {id: other, sha256: %s, agent: \"{env.AGENT_ALPHA}\"}\n", sha(tokenOther)))
+			g := newGate(t)
+			g.writeKeys(keyFile() + fmt.Sprintf("  - {id: other, sha256: %s, agent: \"{env.AGENT_ALPHA}\"}\n", sha(tokenOther)))
 			site = strings.Replace(site, "endpoints widget openai health", "endpoints widget mcp", 1)
 			g.start(fmt.Sprintf(site, g.address, ""))
 			test(t, g)
@@ -32,7 +32,7 @@ func mcpWays(t *testing.T, test func(t *testing.T, g *gate)) {
 // tokenOther is a second key for the agent of tokenAgent.
 const tokenOther = "canary-token-other"
 
-// rpc is a JSON-RPC answer, out of JSON or the first event.
+// rpc is a JSON-RPC response, from a JSON body or from the last event of a stream.
 type rpc struct {
 	ID     any
 	Result *struct {
@@ -50,7 +50,7 @@ type rpc struct {
 	}
 }
 
-func (r reply) rpc(t *testing.T) rpc {
+func (r response) rpc(t *testing.T) rpc {
 	t.Helper()
 	text := r.body
 	for line := range strings.Lines(r.body) {
@@ -65,8 +65,8 @@ func (r reply) rpc(t *testing.T) rpc {
 	return m
 }
 
-// message sends a message of an MCP client; an empty session is none.
-func (g *gate) message(token, session, body string, headers ...string) reply {
+// message sends a message of an MCP client. If session is empty, the request has no session.
+func (g *gate) message(token, session, body string, headers ...string) response {
 	g.t.Helper()
 	return g.send(http.MethodPost, "/mcp", body, g.mcpHeaders(token, session, headers...)...)
 }
@@ -75,7 +75,7 @@ func (g *gate) mcpHeaders(token, session string, headers ...string) []string {
 	return append([]string{"Accept", accept, "Authorization", "Bearer " + token, "Mcp-Session-Id", session}, headers...)
 }
 
-// session opens a session and returns its id.
+// session opens a session and returns its ID.
 func (g *gate) session(token string) string {
 	g.t.Helper()
 	r := g.message(token, "", initialize)
@@ -90,8 +90,8 @@ func toolCall(query string) string {
 	return fmt.Sprintf(`{"jsonrpc":"2.0","id":"a","method":"tools/call","params":{"name":"search_docs","arguments":{"query":%q}}}`, query)
 }
 
-// checkRPC fails unless the answer is that refusal, readable and with an id to find it by.
-func checkRPC(t *testing.T, what string, r reply, status, number int, code string) {
+// checkRPC checks a JSON-RPC error response: status, number and code, with a message and a request ID.
+func checkRPC(t *testing.T, what string, r response, status, number int, code string) {
 	t.Helper()
 	if r.status != status {
 		t.Errorf("%s: status %d, want %d: %s", what, r.status, status, r.body)
@@ -104,5 +104,5 @@ func checkRPC(t *testing.T, what string, r reply, status, number int, code strin
 	if r.header.Get("Content-Type") != "application/json" || r.header.Get("Access-Control-Allow-Origin") != "*" {
 		t.Errorf("%s: %v", what, r.header)
 	}
-	noSecrets(t, what, r.body)
+	assertNoSecrets(t, what, r.body)
 }

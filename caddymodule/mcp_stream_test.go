@@ -15,15 +15,15 @@ import (
 	"github.com/docsgate/docsgate/internal/docsgpttest"
 )
 
-// listenerGone reports whether the backend has done with the client that listened: from then on another one may.
+// listenerGone reports whether the backend has ended the stream of a client that disconnected, so that it accepts another one.
 func (g *gate) listenerGone() bool {
 	return g.backend.OpenStreams() == 0 &&
 		slices.ContainsFunc(g.backend.Calls(), func(c docsgpttest.Call) bool { return c.Method == http.MethodGet && c.Canceled })
 }
 
-// The stream on which a client listens begins at once, stays open, and ends on both sides when either ends it.
+// The stream of a listening client begins immediately and stays open. If one side closes it, the other side is closed, too.
 func TestMCPServerStream(t *testing.T) {
-	mcpWays(t, func(t *testing.T, g *gate) {
+	testMCPModes(t, func(t *testing.T, g *gate) {
 		id := g.session(tokenAgent)
 		listen := func() (*http.Response, context.CancelFunc) {
 			ctx, cancel := context.WithCancel(t.Context())
@@ -48,14 +48,14 @@ func TestMCPServerStream(t *testing.T) {
 		if line, err := bufio.NewReader(resp.Body).ReadString('\n'); err != nil || !strings.HasPrefix(line, ": ping") {
 			t.Errorf("the first line: %q %v", line, err)
 		}
-		if got := g.last().Header.Get("Last-Event-Id"); got != "7" {
+		if got := g.lastCall().Header.Get("Last-Event-Id"); got != "7" {
 			t.Errorf("Last-Event-Id: %q", got)
 		}
 		again := g.send(http.MethodGet, "/mcp", "", g.mcpHeaders(tokenAgent, id)...)
 		checkRPC(t, "a second listener", again, http.StatusConflict, -32600, "conflict")
 		cancel()
 		resp.Body.Close()
-		until(t, "the backend has done with the client", g.listenerGone)
+		waitFor(t, "the backend has ended the stream", g.listenerGone)
 
 		resp, cancel = listen()
 		defer cancel()
@@ -71,12 +71,12 @@ func TestMCPServerStream(t *testing.T) {
 	})
 }
 
-// A stream on which a client listens has no end of its own. It ends, in good order, when the configuration does. (That
-// the process ends, too, is tested end to end.)
+// The stream of a listening client is closed regularly when its configuration is stopped. (That the process exits, too, is tested
+// end to end.)
 func TestMCPServerStreamEndsOnReload(t *testing.T) {
-	for name, site := range ways {
+	for name, site := range forwardModes {
 		t.Run(name, func(t *testing.T) {
-			g := prepare(t)
+			g := newGate(t)
 			site = fmt.Sprintf(strings.Replace(site, "endpoints widget openai health", "endpoints mcp", 1), g.address, "")
 			config := strings.Replace(g.config(site), "grace_period 1s", "grace_period 1h", 1)
 			g.start()
@@ -109,23 +109,23 @@ func TestMCPServerStreamEndsOnReload(t *testing.T) {
 				if text, err := io.ReadAll(resp.Body); err != nil || resp.StatusCode != http.StatusOK || strings.Contains(string(text), "data") {
 					t.Errorf("%s: %d %q %v", end.how, resp.StatusCode, text, err)
 				}
-				until(t, "the backend has done with it", g.listenerGone)
+				waitFor(t, "the backend has ended the stream", g.listenerGone)
 			}
 		})
 	}
 }
 
-// Silence on such a stream is no trouble.
+// An idle stream of a listening client does not cause an error.
 func TestMCPServerStreamIdle(t *testing.T) {
-	g := prepare(t)
+	g := newGate(t)
 	g.start("docsgate " + g.address + " {\nendpoints mcp\nstream_idle_timeout 500ms\n}\n")
 	id := g.session(tokenAgent)
 	r := g.send(http.MethodGet, "/mcp", "", g.mcpHeaders(tokenAgent, id)...)
 	if r.status != http.StatusOK || strings.Contains(r.body, "data") {
 		t.Errorf("%d %q", r.status, r.body)
 	}
-	if strings.Contains(g.logged(), "DocsGPT request failed") {
-		t.Error("it is logged as trouble")
+	if strings.Contains(g.logs(), "DocsGPT request failed") {
+		t.Error("it is logged as an error")
 	}
 	m := g.message(tokenAgent, id, toolCall("[[gap=5]]")).rpc(t)
 	if m.ID != "a" || m.Error == nil || m.Error.Data.Code != "upstream_timeout" {

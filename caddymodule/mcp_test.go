@@ -11,7 +11,7 @@ import (
 )
 
 func TestMCPClient(t *testing.T) {
-	mcpWays(t, func(t *testing.T, g *gate) {
+	testMCPModes(t, func(t *testing.T, g *gate) {
 		id := g.session(tokenAgent)
 		if r := g.message(tokenAgent, id, `{"jsonrpc":"2.0","method":"notifications/initialized"}`); r.status != http.StatusAccepted || r.body != "" {
 			t.Errorf("initialized: %d %s", r.status, r.body)
@@ -26,11 +26,11 @@ func TestMCPClient(t *testing.T) {
 				t.Errorf("%s: %d %s", path, r.status, r.body)
 			}
 			if !strings.HasPrefix(r.body, "event: message\r\ndata: ") || !strings.HasSuffix(r.body, "}\r\n\r\n") {
-				t.Errorf("%s: the event is not as it came: %q", path, r.body)
+				t.Errorf("%s: the event was modified: %q", path, r.body)
 			}
-			noSecrets(t, "the answer", r.body)
+			assertNoSecrets(t, "the response", r.body)
 		}
-		call := g.last()
+		call := g.lastCall()
 		if string(call.Body) != toolCall("reset") || call.Path != "/mcp/" || call.ContentLength != int64(len(call.Body)) {
 			t.Errorf("DocsGPT got %s %s", call.Path, call.Body)
 		}
@@ -47,16 +47,16 @@ func TestMCPClient(t *testing.T) {
 		before := len(g.backend.Calls())
 		checkRPC(t, "after the end", g.message(tokenAgent, id, toolsList), http.StatusNotFound, -32001, "session_not_found")
 		if len(g.backend.Calls()) != before {
-			t.Error("a request in an ended session was passed on")
+			t.Error("a request in an ended session was forwarded")
 		}
 	})
 }
 
-// A server of MCP may answer in JSON, too.
+// An MCP server may respond with JSON instead of a stream.
 func TestMCPJSONResponses(t *testing.T) {
-	for name, site := range ways {
+	for name, site := range forwardModes {
 		t.Run(name, func(t *testing.T) {
-			g := prepare(t)
+			g := newGate(t)
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				w.Header().Set("Content-Type", "application/json")
 				body, _ := io.ReadAll(r.Body)
@@ -80,7 +80,7 @@ func TestMCPJSONResponses(t *testing.T) {
 				t.Errorf("tools: %s %v", r.body, r.header)
 			}
 			if r := g.message(tokenAgent, id, toolCall("q")); strings.Contains(r.body, "key") || !r.rpc(t).Result.IsError {
-				t.Errorf("a refused key: %s", r.body)
+				t.Errorf("a rejected key: %s", r.body)
 			}
 			if got := g.metric(`caddy_docsgate_upstream_failures_total{code="upstream_refused",endpoint="mcp"}`); got == "" {
 				t.Error("it is not counted")
@@ -90,7 +90,7 @@ func TestMCPJSONResponses(t *testing.T) {
 }
 
 func TestMCPPreflight(t *testing.T) {
-	mcpWays(t, func(t *testing.T, g *gate) {
+	testMCPModes(t, func(t *testing.T, g *gate) {
 		for _, path := range []string{"/mcp", "/mcp/"} {
 			r := g.send(http.MethodOptions, path, "", "Origin", "https://docs.example.com", "Access-Control-Request-Method", "POST",
 				"Access-Control-Request-Headers", "authorization,content-type,mcp-protocol-version,mcp-session-id")
@@ -109,9 +109,9 @@ func TestMCPPreflight(t *testing.T) {
 	})
 }
 
-// Clients that can sign in look for OAuth when their key is refused, and show the last thing that they are told.
+// Clients with OAuth look for its endpoints when a key is rejected, and show the last error message.
 func TestMCPNoOAuth(t *testing.T) {
-	mcpWays(t, func(t *testing.T, g *gate) {
+	testMCPModes(t, func(t *testing.T, g *gate) {
 		for _, path := range []string{"/.well-known/oauth-protected-resource/mcp", "/.well-known/oauth-authorization-server"} {
 			if r := g.send(http.MethodGet, path, ""); r.status != http.StatusNotFound {
 				t.Errorf("%s: %d", path, r.status)
@@ -129,9 +129,9 @@ func TestMCPNoOAuth(t *testing.T) {
 	})
 }
 
-// Nothing of all this is there where the group is not open.
+// Without the endpoint group mcp, its paths are not found.
 func TestMCPDisabledByDefault(t *testing.T) {
-	g := prepare(t)
+	g := newGate(t)
 	g.start("docsgate " + g.address + "\n")
 	for _, path := range []string{"/mcp", "/mcp/"} {
 		if r := g.send(http.MethodPost, path, initialize, g.mcpHeaders(tokenAgent, "")...); r.status != http.StatusNotFound {

@@ -9,7 +9,7 @@ import (
 
 // Programs and pages read why a path below /v1 does not work, and what to use instead.
 func TestUnservedOpenAIPaths(t *testing.T) {
-	bothWays(t, "", func(t *testing.T, g *gate) {
+	testForwardModes(t, "", func(t *testing.T, g *gate) {
 		for _, c := range []struct{ method, path, want string }{
 			{"POST", "/v1/responses", "useResponsesApi: false"},
 			{"POST", "/v1//responses", "openai.chat("},
@@ -22,7 +22,7 @@ func TestUnservedOpenAIPaths(t *testing.T) {
 			if r.status != http.StatusNotFound || !strings.Contains(r.body, `"type":"invalid_request_error"`) {
 				t.Errorf("%s %s: %d %s", c.method, c.path, r.status, r.body)
 			}
-			checkShape(t, "/v1/"+c.path, r, "not_found")
+			checkErrorFormat(t, "/v1/"+c.path, r, "not_found")
 			var body struct{ Error struct{ Message string } }
 			if err := json.Unmarshal([]byte(r.body), &body); err != nil || !strings.Contains(body.Error.Message, c.want) {
 				t.Errorf("%s %s: %q lacks %q", c.method, c.path, body.Error.Message, c.want)
@@ -46,25 +46,25 @@ func TestUnservedOpenAIPaths(t *testing.T) {
 }
 
 func TestOpenAIPathsWithRepeatedSlashes(t *testing.T) {
-	bothWays(t, "", func(t *testing.T, g *gate) {
+	testForwardModes(t, "", func(t *testing.T, g *gate) {
 		bearer := []string{"Authorization", "Bearer " + tokenAgent}
 		if r := g.send(http.MethodPost, "/v1//chat/completions", `{"messages":[{"role":"user","content":"q"}]}`, bearer...); r.status != http.StatusOK {
 			t.Errorf("%d %s", r.status, r.body)
 		}
-		if path := g.last().Path; path != "/v1/chat/completions" {
+		if path := g.lastCall().Path; path != "/v1/chat/completions" {
 			t.Errorf("DocsGPT got %s", path)
 		}
 		if r := g.send(http.MethodGet, "//v1/models", "", bearer...); r.status != http.StatusOK {
 			t.Errorf("%d %s", r.status, r.body)
 		}
-		if path := g.last().Path; path != "/v1/models" {
+		if path := g.lastCall().Path; path != "/v1/models" {
 			t.Errorf("DocsGPT got %s", path)
 		}
 	})
 }
 
 func TestSingleModel(t *testing.T) {
-	bothWays(t, "", func(t *testing.T, g *gate) {
+	testForwardModes(t, "", func(t *testing.T, g *gate) {
 		bearer := []string{"Authorization", "Bearer " + tokenAgent}
 		var list struct{ Data []json.RawMessage }
 		if err := json.Unmarshal([]byte(g.send(http.MethodGet, "/v1/models", "", bearer...).body), &list); err != nil || len(list.Data) != 1 {
@@ -79,7 +79,7 @@ func TestSingleModel(t *testing.T) {
 			if r.status != http.StatusOK || strings.TrimSpace(r.body) != string(list.Data[0]) || r.header.Get("Content-Type") != "application/json" {
 				t.Errorf("%s: %d %s %s, want %s", path, r.status, r.header.Get("Content-Type"), r.body, list.Data[0])
 			}
-			if call := g.last(); call.Path != "/v1/models" || call.RawQuery != "" {
+			if call := g.lastCall(); call.Path != "/v1/models" || call.RawQuery != "" {
 				t.Errorf("%s: DocsGPT got %s?%s", path, call.Path, call.RawQuery)
 			}
 		}
@@ -88,7 +88,7 @@ func TestSingleModel(t *testing.T) {
 			if r.status != http.StatusNotFound {
 				t.Errorf("%s: %d %s", path, r.status, r.body)
 			}
-			checkShape(t, path, r, "model_not_found")
+			checkErrorFormat(t, path, r, "model_not_found")
 		}
 		for token, want := range map[string]int{"nobody": http.StatusUnauthorized, tokenSource: http.StatusForbidden} {
 			if r := g.send(http.MethodGet, "/v1/models/"+model.ID, "", "Authorization", "Bearer "+token); r.status != want {
@@ -107,7 +107,7 @@ func hexOf(c byte) string {
 }
 
 func TestFirstChunkHasRole(t *testing.T) {
-	bothWays(t, "", func(t *testing.T, g *gate) {
+	testForwardModes(t, "", func(t *testing.T, g *gate) {
 		r := g.send(http.MethodPost, "/v1/chat/completions", `{"stream":true,"messages":[{"role":"user","content":"q"}]}`,
 			"Authorization", "Bearer "+tokenAgent)
 		var roles []string

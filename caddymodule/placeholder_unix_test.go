@@ -11,9 +11,9 @@ import (
 	"testing"
 )
 
-// A reference that leads to a pipe is refused without opening it, which would keep the gate waiting.
+// A placeholder with the path of a pipe is rejected. Opening the pipe would block.
 func TestReferenceMustBeRegularFile(t *testing.T) {
-	i := issue(t)
+	i := newStoreTest(t)
 	i.start("respond ok\n")
 	pipe, file := filepath.Join(i.dir, "pipe"), filepath.Join(i.dir, "secret")
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
@@ -24,7 +24,7 @@ func TestReferenceMustBeRegularFile(t *testing.T) {
 	}
 	var enough atomic.Bool
 	offered := make(chan struct{})
-	go func() { // so that whoever opens the pipe does get a value
+	go func() { // a gate that opens the pipe gets a value
 		defer close(offered)
 		for !enough.Load() {
 			_ = os.WriteFile(pipe, []byte(agentAlpha), 0o600)

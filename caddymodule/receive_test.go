@@ -16,14 +16,14 @@ import (
 	"time"
 )
 
-// rawRequest is a request on a connection of its own, of whose body only a part is sent.
+// rawRequest is a request on a separate connection. Only a part of its body is sent.
 type rawRequest struct {
 	t    *testing.T
 	conn net.Conn
 }
 
-// begin sends a header with a length, and the beginning of a body.
-func (g *gate) begin(path string, length int, body string, headers ...string) *rawRequest {
+// startRaw sends a header with a length, and the beginning of a body.
+func (g *gate) startRaw(path string, length int, body string, headers ...string) *rawRequest {
 	g.t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(g.urls[0], "http://"))
 	if err != nil {
@@ -35,13 +35,13 @@ func (g *gate) begin(path string, length int, body string, headers ...string) *r
 		head += headers[i] + ": " + headers[i+1] + "\r\n"
 	}
 	if _, err := io.WriteString(conn, head+"\r\n"+body); err != nil {
-		g.t.Log("sending: ", err) // it may have been answered already
+		g.t.Log("sending: ", err) // the response may have been sent already
 	}
 	return &rawRequest{g.t, conn}
 }
 
-// reply reads the response. It fails if none comes though the rest of the body never does.
-func (r *rawRequest) reply() reply {
+// response reads the response, which must not require the rest of the body.
+func (r *rawRequest) response() response {
 	r.t.Helper()
 	if err := r.conn.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
 		r.t.Fatal(err)
@@ -58,17 +58,17 @@ func (r *rawRequest) reply() reply {
 	if resp.Close {
 		resp.Header.Set("Connection", "close")
 	}
-	return reply{resp.StatusCode, resp.Header, string(body)}
+	return response{resp.StatusCode, resp.Header, string(body)}
 }
 
 const formType = "multipart/form-data; boundary=" + edge
 
-// What can be refused by its head is refused without its body: it may never come, and the client may wait to be told to
-// send it.
+// A request that can be rejected by its header is rejected without reading its body: the body may never arrive, or the client may
+// wait for 100 Continue.
 func TestRejectedBeforeBody(t *testing.T) {
-	for name, site := range ways {
+	for name, site := range forwardModes {
 		t.Run(name, func(t *testing.T) {
-			g := prepare(t)
+			g := newGate(t)
 			g.start(fmt.Sprintf(strings.Replace(site, "widget openai health", "widget openai mcp attachments", 1), g.address, ""))
 			for name, c := range map[string]struct {
 				path    string
@@ -96,12 +96,12 @@ func TestRejectedBeforeBody(t *testing.T) {
 			} {
 				for how, more := range map[string][]string{"sent at once": nil, "sent when told": {"Expect", "100-continue"}} {
 					t.Run(name+", "+how, func(t *testing.T) {
-						r := g.begin(c.path, c.length, "", append(more, c.headers...)...).reply()
+						r := g.startRaw(c.path, c.length, "", append(more, c.headers...)...).response()
 						if r.status != c.status {
 							t.Errorf("status %d, want %d: %s", r.status, c.status, r.body)
 						}
 						if c.code != "" {
-							checkShape(t, c.path, r, c.code)
+							checkErrorFormat(t, c.path, r, c.code)
 						}
 						if r.header.Get("Connection") != "close" {
 							t.Error("the connection stays open, and its client may take the rest of the body for the next request")
@@ -120,23 +120,23 @@ func TestRejectedBeforeBody(t *testing.T) {
 	}
 }
 
-// trickle is a request that was begun, and that nothing more comes of until it is answered.
-type trickle struct {
-	replies chan reply
+// stalledUploads are requests whose bodies are not completed.
+type stalledUploads struct {
+	replies chan response
 	stop    context.CancelFunc
 	group   sync.WaitGroup
 }
 
-// trickles begins n requests, of each of which the begin is sent.
-func (g *gate) trickles(n int, client *http.Client, path, media, begin string) *trickle {
+// startStalledUploads starts n requests, and sends the text begin of each body.
+func (g *gate) startStalledUploads(n int, client *http.Client, path, media, begin string) *stalledUploads {
 	g.t.Helper()
 	ctx, stop := context.WithCancel(g.t.Context())
-	c := &trickle{replies: make(chan reply, n), stop: stop}
+	c := &stalledUploads{replies: make(chan response, n), stop: stop}
 	for range n {
 		sent, over := make(chan struct{}), make(chan struct{})
 		c.group.Go(func() {
 			defer close(over)
-			body := io.MultiReader(strings.NewReader(begin), signal{sent}, waiting{ctx})
+			body := io.MultiReader(strings.NewReader(begin), signalReader{sent}, blockingReader{ctx})
 			r, err := http.NewRequestWithContext(ctx, http.MethodPost, g.urls[0]+path, body)
 			if err != nil {
 				g.t.Error(err)
@@ -150,22 +150,22 @@ func (g *gate) trickles(n int, client *http.Client, path, media, begin string) *
 			defer resp.Body.Close()
 			text, err := io.ReadAll(resp.Body)
 			if err == nil {
-				c.replies <- reply{resp.StatusCode, resp.Header, string(text)}
+				c.replies <- response{resp.StatusCode, resp.Header, string(text)}
 			}
 		})
 		select {
 		case <-sent:
-		case <-over: // it was rejected before
+		case <-over: // it was already rejected
 		}
 	}
 	return c
 }
 
-// rejected is the response to one of them that had to go.
-func (c *trickle) rejected(t *testing.T) reply {
+// rejected returns the response to a request that was evicted.
+func (c *stalledUploads) rejected(t *testing.T) response {
 	t.Helper()
-	var r reply
-	until(t, "one is rejected", func() bool {
+	var r response
+	waitFor(t, "one is rejected", func() bool {
 		select {
 		case r = <-c.replies:
 			return true
@@ -177,21 +177,21 @@ func (c *trickle) rejected(t *testing.T) reply {
 }
 
 // end cancels all requests and waits for them.
-func (c *trickle) end() {
+func (c *stalledUploads) end() {
 	c.stop()
 	c.group.Wait()
 }
 
-// signal is a reader of nothing that tells when it is read.
-type signal struct{ read chan struct{} }
+// signalReader is an empty reader that signals when it is read.
+type signalReader struct{ read chan struct{} }
 
-func (s signal) Read([]byte) (int, error) {
+func (s signalReader) Read([]byte) (int, error) {
 	close(s.read)
 	return 0, io.EOF
 }
 
-// clients are clients of each protocol that share no connection with others.
-func clients(t *testing.T) map[string]*http.Client {
+// newClients returns a client for each protocol, with separate connections.
+func newClients(t *testing.T) map[string]*http.Client {
 	t.Helper()
 	var h1, h2 http.Protocols
 	h1.SetHTTP1(true)
@@ -205,30 +205,30 @@ func clients(t *testing.T) map[string]*http.Client {
 	return made
 }
 
-// withHTTP2 lets a configuration speak HTTP/2 without TLS too.
+// withHTTP2 enables HTTP/2 without TLS.
 func (g *gate) withHTTP2() { g.servers = "protocols h1 h2c" }
 
-// Whatever is uploaded without a key, a valid key's upload has a place, wherever the key stands in it.
+// Uploads without a valid key do not block an upload with a valid key, regardless of the key's position in the form.
 func TestUnauthenticatedUploadsDoNotBlockOthers(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("TMPDIR", dir)
-	for name, site := range ways {
+	for name, site := range forwardModes {
 		t.Run(name, func(t *testing.T) {
-			g := prepare(t)
+			g := newGate(t)
 			g.withHTTP2()
 			g.global = "max_upload_disk 8MiB"
 			g.start(fmt.Sprintf(fileSite(site), g.address, "max_upload_size 2MiB"))
-			for protocol, client := range clients(t) {
+			for protocol, client := range newClients(t) {
 				for what, size := range map[string]int{"slots": 400 << 10, "the disk": 1900 << 10} {
 					t.Run(what+", "+protocol, func(t *testing.T) {
 						begin, _, _ := strings.Cut(formPart(`name="file"; filename="a.txt"`, strings.Repeat("x", size)+"|"), "|")
-						crowd := g.trickles(40, client, "/api/store_attachment", formType, begin)
+						crowd := g.startStalledUploads(40, client, "/api/store_attachment", formType, begin)
 						defer crowd.end()
 						r := crowd.rejected(t)
 						if r.status != http.StatusServiceUnavailable || r.header.Get("Retry-After") == "" {
 							t.Errorf("one that has no place: %d %v", r.status, r.header)
 						}
-						checkShape(t, "/api/store_attachment", r, "busy")
+						checkErrorFormat(t, "/api/store_attachment", r, "busy")
 						large := formPart(`name="file"; filename="b.txt"`, strings.Repeat("y", 300<<10))
 						for where, parts := range map[string][]string{
 							"first": {keyPart(tokenAgent), large}, "last": {large, keyPart(tokenAgent)}, "query": {large},
@@ -239,7 +239,7 @@ func TestUnauthenticatedUploadsDoNotBlockOthers(t *testing.T) {
 							}
 							r := g.sendForm(path, parts...)
 							if where == "last" { // until the crowd has arrived, its requests may evict this one, too
-								until(t, "the upload is not evicted", func() bool {
+								waitFor(t, "the upload is not evicted", func() bool {
 									if r.status == http.StatusServiceUnavailable {
 										r = g.sendForm(path, parts...)
 									}
@@ -250,11 +250,11 @@ func TestUnauthenticatedUploadsDoNotBlockOthers(t *testing.T) {
 								t.Errorf("key %s: %d %s", where, r.status, r.body)
 							}
 						}
-						if files, bytes := spooled(t, dir); runtime.GOOS == "linux" && (files > 16 || bytes > 3<<20) {
+						if files, bytes := spooledUploads(t, dir); runtime.GOOS == "linux" && (files > 16 || bytes > 3<<20) {
 							t.Errorf("without a key %d files with %d bytes are held", files, bytes)
 						}
 						crowd.end()
-						until(t, "all files are closed", func() bool { return openFiles(t, dir) == 0 })
+						waitFor(t, "all files are closed", func() bool { return openFiles(t, dir) == 0 })
 					})
 				}
 			}
@@ -262,8 +262,8 @@ func TestUnauthenticatedUploadsDoNotBlockOthers(t *testing.T) {
 	}
 }
 
-// spooled counts the uploads in files, and their bytes.
-func spooled(t *testing.T, dir string) (files int, bytes int64) {
+// spooledUploads returns the number and the total size of uploads in files.
+func spooledUploads(t *testing.T, dir string) (files int, bytes int64) {
 	t.Helper()
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
@@ -282,28 +282,28 @@ func spooled(t *testing.T, dir string) (files int, bytes int64) {
 	return files, bytes
 }
 
-// Large bodies that never end take a bounded part of the memory, and neither small ones nor those of others have to wait.
+// Large incomplete bodies use limited memory, and do not block small bodies or those of other keys.
 func TestUnauthenticatedBodiesMemoryLimit(t *testing.T) {
-	for name, site := range ways {
+	for name, site := range forwardModes {
 		t.Run(name, func(t *testing.T) {
-			g := prepare(t)
+			g := newGate(t)
 			g.withHTTP2()
 			g.start(fmt.Sprintf(site, g.address, "max_text_size 2MiB"))
 			begin := `{"question":"` + strings.Repeat("x", 900<<10)
-			for protocol, client := range clients(t) {
+			for protocol, client := range newClients(t) {
 				t.Run(protocol, func(t *testing.T) {
-					before := heap()
-					crowd := g.trickles(80, client, "/api/answer", "application/json", begin)
+					before := heapInUse()
+					crowd := g.startStalledUploads(80, client, "/api/answer", "application/json", begin)
 					defer crowd.end()
 					r := crowd.rejected(t)
 					if r.status != http.StatusServiceUnavailable || r.header.Get("Retry-After") == "" {
 						t.Errorf("one that has no place: %d %v", r.status, r.header)
 					}
-					checkShape(t, "/api/answer", r, "busy")
+					checkErrorFormat(t, "/api/answer", r, "busy")
 					for what, size := range map[string]int{"small": 10, "large": 1 << 20} {
 						r := g.ask("/api/answer", tokenAgent, strings.Repeat("y", size), "")
 						if what == "large" { // until the crowd has arrived, its requests may evict this one, too
-							until(t, "the body is not evicted", func() bool {
+							waitFor(t, "the body is not evicted", func() bool {
 								if r.status == http.StatusServiceUnavailable {
 									r = g.ask("/api/answer", tokenAgent, strings.Repeat("y", size), "")
 								}
@@ -316,31 +316,31 @@ func TestUnauthenticatedBodiesMemoryLimit(t *testing.T) {
 					}
 					most := int64(48 << 20)
 					if protocol == "HTTP/2" {
-						most += 80 * 512 << 10 // what Go's client has for each request
+						most += 80 * 512 << 10 // memory of Go's client for each request
 					}
-					until(t, "the memory of the others is free", func() bool { return heap() < before+most })
-					t.Logf("%d MiB for 80 bodies of 0.9 MiB", (heap()-before)>>20)
+					waitFor(t, "the memory of the others is free", func() bool { return heapInUse() < before+most })
+					t.Logf("%d MiB for 80 bodies of 0.9 MiB", (heapInUse()-before)>>20)
 				})
 			}
 		})
 	}
 }
 
-// heap is the memory that is in use.
-func heap() int64 {
+// heapInUse returns the size of the heap in use.
+func heapInUse() int64 {
 	for range 3 {
-		runtime.GC() // empties the pools too
+		runtime.GC() // empties the pools, too
 	}
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)
 }
 
-// A body that does not come is not waited for: Caddy's own limit is told to the client in its form.
+// A stalled body ends with Caddy's own read timeout. The error response has the format of the client.
 func TestStalledBodyRejected(t *testing.T) {
-	for name, site := range ways {
+	for name, site := range forwardModes {
 		t.Run(name, func(t *testing.T) {
-			g := prepare(t)
+			g := newGate(t)
 			g.servers = "timeouts {\nread_body 50ms\n}"
 			g.start(fmt.Sprintf(strings.Replace(site, "widget openai health", "widget openai attachments", 1), g.address, ""))
 			for path, c := range map[string]struct{ media, begin string }{
@@ -348,11 +348,11 @@ func TestStalledBodyRejected(t *testing.T) {
 				"/v1/chat/completions":  {"application/json", `{"messages":`},
 				"/api/store_attachment": {formType, filePart("a.txt")},
 			} {
-				r := g.begin(path, 1000, c.begin, "Content-Type", c.media, "Authorization", "Bearer "+tokenAgent).reply()
+				r := g.startRaw(path, 1000, c.begin, "Content-Type", c.media, "Authorization", "Bearer "+tokenAgent).response()
 				if r.status != http.StatusRequestTimeout || r.header.Get("Retry-After") == "" {
 					t.Errorf("%s: %d %s", path, r.status, r.body)
 				}
-				checkShape(t, path, r, "body_too_slow")
+				checkErrorFormat(t, path, r, "body_too_slow")
 			}
 			if calls := g.backend.Calls(); len(calls) > 0 {
 				t.Errorf("DocsGPT got %s %s", calls[0].Method, calls[0].Path)
@@ -361,9 +361,9 @@ func TestStalledBodyRejected(t *testing.T) {
 	}
 }
 
-// What was read slowly, or refused, does not disturb the next request on the connection.
+// A body that was slow, or rejected, does not affect the next request on the connection.
 func TestConnectionReusedAfterBody(t *testing.T) {
-	bothWays(t, "", func(t *testing.T, g *gate) {
+	testForwardModes(t, "", func(t *testing.T, g *gate) {
 		conn, err := net.Dial("tcp", strings.TrimPrefix(g.urls[0], "http://"))
 		if err != nil {
 			t.Fatal(err)
@@ -397,10 +397,10 @@ func TestConnectionReusedAfterBody(t *testing.T) {
 	})
 }
 
-// A disk budget in which no upload has room is a mistake, and a configuration with another one takes the place of the first.
+// A disk budget that is too small for one upload is an error. A new configuration replaces the budget.
 func TestUploadBudget(t *testing.T) {
-	g := prepare(t)
-	site := fmt.Sprintf(fileSite(ways["own forwarding"]), g.address, "max_upload_size 2MiB")
+	g := newGate(t)
+	site := fmt.Sprintf(fileSite(forwardModes["built-in"]), g.address, "max_upload_size 2MiB")
 	g.global = "max_upload_disk 7MiB"
 	err := g.load(g.config(site))
 	if err == nil || !strings.Contains(err.Error(), "max_upload_disk is 7.0 MiB") || !strings.Contains(err.Error(), "at least 8.0 MiB") {
@@ -414,12 +414,12 @@ func TestUploadBudget(t *testing.T) {
 	}
 }
 
-// A client that sends its whole upload before it reads gets the error response, however large the upload is: the connection is
-// not reset under it.
+// A client that sends its whole upload before it reads gets the error response, regardless of the size: the connection is not
+// reset.
 func TestErrorResponseWhileClientSends(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
-	fileWays(t, "max_upload_size 1MiB", func(t *testing.T, g *gate) {
-		const size = 32 << 20 // more than the buffers of a loopback connection hold
+	testUploadModes(t, "max_upload_size 1MiB", func(t *testing.T, g *gate) {
+		const size = 32 << 20 // more than the buffers of a loopback connection
 		for name, announced := range map[string]bool{"announced": true, "chunked": false} {
 			var conn net.Conn
 			dialer := net.Dialer{}
@@ -439,7 +439,7 @@ func TestErrorResponseWhileClientSends(t *testing.T) {
 			if _, err := io.WriteString(conn, head+begin); err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
-			if _, err := io.CopyN(conn, &zeros{size}, size); err != nil {
+			if _, err := io.CopyN(conn, &zeroReader{size}, size); err != nil {
 				t.Errorf("%s: sending: %v", name, err)
 			}
 			resp, err := http.ReadResponse(bufio.NewReader(conn), nil)

@@ -9,12 +9,11 @@ import (
 	"testing"
 )
 
-// A configuration that is refused when it is started already, here since another program has one of its ports, leaves the
-// running one as it was.
+// If a configuration fails when it is started, here because one of its ports is in use, the running one is not affected.
 func TestConfigRejectedAtStart(t *testing.T) {
-	i := issue(t)
+	i := newStoreTest(t)
 	var site string
-	for _, way := range ways { // any will do
+	for _, way := range forwardModes { // one of them is sufficient
 		site = fmt.Sprintf(way, i.address, "")
 	}
 	i.start(site)
@@ -39,12 +38,12 @@ func TestConfigRejectedAtStart(t *testing.T) {
 	at := strings.Index(text, "feed file ")
 	end := at + strings.IndexAny(text[at:], "\n")
 	text = text[:at] + "feed file " + other + text[end:]
-	for range 4 { // Caddy starts its apps in any order
+	for range 4 { // Caddy starts its apps in an undefined order
 		if err := i.load(text); err == nil {
-			t.Fatal("it was not refused")
+			t.Fatal("it was not rejected")
 		}
-		until(t, "the key counts as before", func() bool { return i.ask("/api/answer", token, "Q", "").status == 200 })
-		i.create(`{"name":"Another one","agent":"agent"}`) // by which all that has changed comes into force
+		waitFor(t, "the key counts as before", func() bool { return i.ask("/api/answer", token, "Q", "").status == 200 })
+		i.create(`{"name":"Another one","agent":"agent"}`) // applies all changes
 		want("after a configuration that was refused")
 	}
 }

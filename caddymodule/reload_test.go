@@ -10,29 +10,29 @@ import (
 )
 
 func TestKeysChangeWhileRunning(t *testing.T) {
-	bothWays(t, "", func(t *testing.T, g *gate) {
+	testForwardModes(t, "", func(t *testing.T, g *gate) {
 		works := func(token string) bool { return g.ask("/api/answer", token, "q", "").status == http.StatusOK }
 		if !works(tokenAgent) || works("canary-token-new") {
 			t.Fatal("wrong from the start")
 		}
-		g.write(fmt.Sprintf("keys:\n  - {id: new, sha256: %s, agent: \"{env.AGENT_BETA}\"}\n", sha("canary-token-new")))
-		until(t, "the new key works", func() bool { return works("canary-token-new") })
+		g.writeKeys(fmt.Sprintf("keys:\n  - {id: new, sha256: %s, agent: \"{env.AGENT_BETA}\"}\n", sha("canary-token-new")))
+		waitFor(t, "the new key works", func() bool { return works("canary-token-new") })
 		if works(tokenAgent) {
 			t.Error("a removed key works")
 		}
-		g.write("keys:\n  - {id: new}\n")
-		until(t, "the fault is seen", func() bool {
+		g.writeKeys("keys:\n  - {id: new}\n")
+		waitFor(t, "the fault is seen", func() bool {
 			return g.metric(`caddy_docsgate_feed_failures_total{feed="file:`+g.keys+`"}`) == "1"
 		})
 		if got := g.metric(`caddy_docsgate_feed_up{feed="file:` + g.keys + `"}`); got != "0" {
 			t.Errorf("feed up: %s", got)
 		}
 		if !works("canary-token-new") {
-			t.Error("a bad file took the good keys away")
+			t.Error("an invalid file removed the valid keys")
 		}
-		until(t, "the log names the file and line", func() bool { return strings.Contains(g.logged(), "keys.yaml:2") })
-		g.write(fmt.Sprintf("keys:\n  - {id: new, sha256: %s, agent: \"{env.AGENT_BETA}\", state: disabled}\n", sha("canary-token-new")))
-		until(t, "the key is disabled", func() bool { return !works("canary-token-new") })
+		waitFor(t, "the log names the file and line", func() bool { return strings.Contains(g.logs(), "keys.yaml:2") })
+		g.writeKeys(fmt.Sprintf("keys:\n  - {id: new, sha256: %s, agent: \"{env.AGENT_BETA}\", state: disabled}\n", sha("canary-token-new")))
+		waitFor(t, "the key is disabled", func() bool { return !works("canary-token-new") })
 		if got := g.metric(`caddy_docsgate_keys{state="disabled"}`); got != "1" {
 			t.Errorf("disabled keys: %s", got)
 		}
@@ -40,13 +40,13 @@ func TestKeysChangeWhileRunning(t *testing.T) {
 }
 
 func TestReload(t *testing.T) {
-	g := prepare(t)
-	site := fmt.Sprintf(ways["own forwarding"], g.address, "")
+	g := newGate(t)
+	site := fmt.Sprintf(forwardModes["built-in"], g.address, "")
 	g.start(site)
 	first := g.ask("/stream", tokenMany, "one", "")
 	id := first.conversation(t)
 
-	// A stream that is open goes on over the reload.
+	// An open stream continues after the reload.
 	body := `{"question":"[[gap=1]]","history":"[]","api_key":"` + tokenAgent + `"}`
 	resp, err := http.Post(g.urls[0]+"/stream", "application/json", strings.NewReader(body))
 	if err != nil {
@@ -54,7 +54,7 @@ func TestReload(t *testing.T) {
 	}
 	defer resp.Body.Close()
 
-	g.write(keyFile() + fmt.Sprintf("  - {id: added, sha256: %s, agent: \"{env.AGENT_BETA}\"}\n", sha("canary-token-new")))
+	g.writeKeys(keyFile() + fmt.Sprintf("  - {id: added, sha256: %s, agent: \"{env.AGENT_BETA}\"}\n", sha("canary-token-new")))
 	if err := g.load(g.config(site)); err != nil {
 		t.Fatal(err)
 	}
@@ -72,19 +72,19 @@ func TestReload(t *testing.T) {
 		t.Error("the reload cut an open stream")
 	}
 
-	g.write("keys: nonsense\n")
+	g.writeKeys("keys: nonsense\n")
 	if err := g.load(g.config(site)); err == nil || !strings.Contains(err.Error(), "keys.yaml:1") {
 		t.Errorf("a configuration with a bad key file was loaded: %v", err)
 	}
 	if r := g.ask("/api/answer", tokenAgent, "q", ""); r.status != http.StatusOK {
-		t.Errorf("after a refused reload: %d", r.status)
+		t.Errorf("after a rejected reload: %d", r.status)
 	}
 }
 
 func TestInvalidKeysReportedAtStart(t *testing.T) {
-	g := prepare(t)
-	g.write("keys:\n  - {id: a, token: in-clear, agent: \"{env.AGENT_ALPHA}\"}\n  - {id: a, sha256: nope, source: [\"x\"]}\n")
-	err := g.load(g.config(fmt.Sprintf(ways["own forwarding"], g.address, "")))
+	g := newGate(t)
+	g.writeKeys("keys:\n  - {id: a, token: in-clear, agent: \"{env.AGENT_ALPHA}\"}\n  - {id: a, sha256: nope, source: [\"x\"]}\n")
+	err := g.load(g.config(fmt.Sprintf(forwardModes["built-in"], g.address, "")))
 	if err == nil {
 		t.Fatal("it started")
 	}
@@ -99,7 +99,7 @@ func TestInvalidKeysReportedAtStart(t *testing.T) {
 }
 
 func TestPlaceholders(t *testing.T) {
-	g := prepare(t)
+	g := newGate(t)
 	echo := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		fmt.Fprint(w, r.Header.Get("X-Seen"))

@@ -11,9 +11,9 @@ import (
 
 const passageOf = `{"text":"`
 
-// A key that is bound to sources searches just those, though /api/search takes no credential of an account.
+// A key that is bound to sources can search only those, although /api/search does not accept the credential of an account.
 func TestSearchWithSources(t *testing.T) {
-	bothWays(t, "", func(t *testing.T, g *gate) {
+	testForwardModes(t, "", func(t *testing.T, g *gate) {
 		r := g.send(http.MethodPost, "/api/search", `{"question":"reset","api_key":"`+tokenSource+`","chunks":0,`+
 			`"retrieval":{"chunks":500},"query":"other","active_docs":"`+sourceBeta+`"}`,
 			"Authorization", "Bearer "+agentBeta, "Cookie", "a=b", "X-Session-ID", "s", "Origin", "https://docs.example.com")
@@ -24,8 +24,8 @@ func TestSearchWithSources(t *testing.T) {
 		if r.header.Get("Access-Control-Allow-Origin") != "*" || r.header.Get("Content-Type") != "application/json" {
 			t.Errorf("headers: %v", r.header)
 		}
-		noSecrets(t, "the answer", r.body)
-		call := g.last()
+		assertNoSecrets(t, "the response", r.body)
+		call := g.lastCall()
 		if call.Method != http.MethodPost || call.Path != "/api/sources/"+sourceAlpha+"/search" || call.RawQuery != "" {
 			t.Errorf("asked %s %s?%s", call.Method, call.Path, call.RawQuery)
 		}
@@ -54,7 +54,7 @@ func TestSearchWithSources(t *testing.T) {
 }
 
 func TestSearchFailures(t *testing.T) {
-	bothWays(t, "", func(t *testing.T, g *gate) {
+	testForwardModes(t, "", func(t *testing.T, g *gate) {
 		for name, c := range map[string]struct {
 			question string
 			status   int
@@ -72,8 +72,8 @@ func TestSearchFailures(t *testing.T) {
 				if r.status != c.status {
 					t.Errorf("status %d, want %d: %s", r.status, c.status, r.body)
 				}
-				checkShape(t, "/api/search", r, c.code)
-				noSecrets(t, "the refusal", r.body)
+				checkErrorFormat(t, "/api/search", r, c.code)
+				assertNoSecrets(t, "the refusal", r.body)
 			})
 		}
 		if calls := g.backend.Calls(); len(calls) != 8 {
@@ -82,17 +82,17 @@ func TestSearchFailures(t *testing.T) {
 	})
 }
 
-// A source that DocsGPT cannot search is left out, but never silently.
+// A source that DocsGPT cannot search is omitted, and that is logged.
 func TestSearchIgnoresFailedSource(t *testing.T) {
-	bothWays(t, "", func(t *testing.T, g *gate) {
+	testForwardModes(t, "", func(t *testing.T, g *gate) {
 		ids := []string{sourceAlpha}
 		for i := range 7 {
 			ids = append(ids, fmt.Sprintf("00000000-0000-4000-8000-00000000000%d", i))
 		}
 		ids = append(ids, sourceBeta)
-		g.write(fmt.Sprintf("keys:\n  - {id: mixed, sha256: %s, source: [%s]}\n  - {id: gone, sha256: %s, source: [%s]}\n",
+		g.writeKeys(fmt.Sprintf("keys:\n  - {id: mixed, sha256: %s, source: [%s]}\n  - {id: gone, sha256: %s, source: [%s]}\n",
 			sha(tokenMany), strings.Join(ids, ", "), sha(tokenSource), ids[1]))
-		until(t, "the keys are read", func() bool { return g.ask("/api/search", tokenAgent, "q", "").status == http.StatusUnauthorized })
+		waitFor(t, "the keys are read", func() bool { return g.ask("/api/search", tokenAgent, "q", "").status == http.StatusUnauthorized })
 		const failures = `caddy_docsgate_upstream_failures_total{code="upstream_error",endpoint="search"}`
 		before := g.metric(failures)
 		r := g.ask("/api/search", tokenMany, "reset", "")
@@ -102,21 +102,21 @@ func TestSearchIgnoresFailedSource(t *testing.T) {
 		if after := g.metric(failures); after == before || after == "" {
 			t.Errorf("no metric of it: %q, before %q", after, before)
 		}
-		if !strings.Contains(g.logged(), "source 00000000-0000-4000-8000-00000000000") {
+		if !strings.Contains(g.logs(), "source 00000000-0000-4000-8000-00000000000") {
 			t.Error("the log does not name a source")
 		}
 		r = g.ask("/api/search", tokenSource, "reset", "")
 		if r.status != http.StatusBadGateway {
 			t.Errorf("no source left: %d %s", r.status, r.body)
 		}
-		checkShape(t, "/api/search", r, "upstream_error")
+		checkErrorFormat(t, "/api/search", r, "upstream_error")
 	})
 }
 
-// Versions that cannot search a source for an account say which key would work.
+// For versions that cannot search a source with the credential of an account, the error says which kind of key is required.
 func TestSearchWithSourcesOnOlderVersions(t *testing.T) {
-	g := prepare(t)
-	config := g.config(fmt.Sprintf(ways["own forwarding"], g.address, ""))
+	g := newGate(t)
+	config := g.config(fmt.Sprintf(forwardModes["built-in"], g.address, ""))
 	if err := g.load(strings.Replace(config, "upstream_token", "docsgpt_version 0.18\nupstream_token", 1)); err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +125,7 @@ func TestSearchWithSourcesOnOlderVersions(t *testing.T) {
 	if r.status != http.StatusForbidden || !strings.Contains(r.body, "bound to an agent") {
 		t.Errorf("%d %s", r.status, r.body)
 	}
-	checkShape(t, "/api/search", r, "binding_not_supported")
+	checkErrorFormat(t, "/api/search", r, "binding_not_supported")
 	if calls := g.backend.Calls(); len(calls) > 0 {
 		t.Errorf("DocsGPT got %s", calls[0].Path)
 	}

@@ -11,10 +11,10 @@ import (
 	"github.com/docsgate/docsgate/internal/docsgpttest"
 )
 
-// Keys that are bound to sources run in DocsGPT as the account of the gate's credential. What that account's tools return
-// must not reach a client whose operator has not allowed it.
+// Keys that are bound to sources use the account of the gate's credential. Results of that account's tools must not be sent to
+// clients, unless the operator allows that.
 func TestToolCallEndsResponseOfSourceKey(t *testing.T) {
-	bothWays(t, "", func(t *testing.T, g *gate) {
+	testForwardModes(t, "", func(t *testing.T, g *gate) {
 		ends := func(name, path, question string, status int, text string) {
 			t.Helper()
 			r := g.ask(path, tokenSource, question, "")
@@ -27,14 +27,14 @@ func TestToolCallEndsResponseOfSourceKey(t *testing.T) {
 			}
 		}
 		ends("stream", "/stream", "[[tool=memory]][[gap=60]]", 200, "")
-		until(t, "the upstream request is closed", func() bool { return g.backend.OpenStreams() == 0 && g.last().Canceled })
+		waitFor(t, "the upstream request is closed", func() bool { return g.backend.OpenStreams() == 0 && g.lastCall().Canceled })
 		ends("stream in pieces", "/stream", "[[tool=read_webpage]][[split]][[gap=60]]", 200, "")
 		ends("stream after some text", "/stream", "[[latetool=memory]][[gap=0.001]]", 200,
 			`{"type":"answer","answer":"\n\nThis question cannot be answered here`)
 		ends("answer", "/api/answer", "[[tool=memory]]", 502, "")
 		ends("answer too long to be kept otherwise", "/api/answer", "[[big=2000000]][[tool=memory]]", 502, "")
 		ends("retrieval and a tool", "/api/answer", "[[tool=internal_search]][[latetool=scheduler]]", 502, "")
-		checkShape(t, "/api/answer", g.ask("/api/answer", tokenSource, "[[tool=memory]]", ""), "tools_not_allowed")
+		checkErrorFormat(t, "/api/answer", g.ask("/api/answer", tokenSource, "[[tool=memory]]", ""), "tools_not_allowed")
 
 		for _, endpoint := range []string{"stream", "answer"} {
 			if g.metric(`caddy_docsgate_upstream_failures_total{code="tools_not_allowed",endpoint="`+endpoint+`"}`) == "" {
@@ -42,19 +42,19 @@ func TestToolCallEndsResponseOfSourceKey(t *testing.T) {
 			}
 		}
 		for _, text := range []string{`the model called the tool \"memory\"`, "DEFAULT_CHAT_TOOLS=none", "upstream_tools"} {
-			if !strings.Contains(g.logged(), text) {
+			if !strings.Contains(g.logs(), text) {
 				t.Errorf("the log does not say %q", text)
 			}
 		}
-		if strings.Contains(g.logged(), docsgpttest.ToolResult) {
+		if strings.Contains(g.logs(), docsgpttest.ToolResult) {
 			t.Error("the result of the tool is logged")
 		}
-		noSecrets(t, "the log", g.logged())
+		assertNoSecrets(t, "the log", g.logs())
 	})
 }
 
 func TestToolCallAllowedOtherwise(t *testing.T) {
-	bothWays(t, "", func(t *testing.T, g *gate) {
+	testForwardModes(t, "", func(t *testing.T, g *gate) {
 		for name, c := range map[string]struct{ token, question string }{
 			"a tool of an agent":         {tokenAgent, "[[tool=memory]]"},
 			"retrieval in the sources":   {tokenSource, "[[tool=internal_search]]"},
@@ -74,16 +74,16 @@ func TestToolCallAllowedOtherwise(t *testing.T) {
 	})
 }
 
-// withTools is the configuration with a value of upstream_tools.
-func (g *gate) withTools(value, site string) string {
+// toolsConfig returns the configuration with a value of upstream_tools.
+func (g *gate) toolsConfig(value, site string) string {
 	return strings.Replace(g.config(site), "upstream_token", "upstream_tools "+value+"\nupstream_token", 1)
 }
 
 func TestToolsAllowed(t *testing.T) {
-	for name, site := range ways {
+	for name, site := range forwardModes {
 		t.Run(name, func(t *testing.T) {
-			g := prepare(t)
-			if err := g.load(g.withTools("allow", fmt.Sprintf(site, g.address, ""))); err != nil {
+			g := newGate(t)
+			if err := g.load(g.toolsConfig("allow", fmt.Sprintf(site, g.address, ""))); err != nil {
 				t.Fatal(err)
 			}
 			stopAfter(t)
@@ -96,10 +96,10 @@ func TestToolsAllowed(t *testing.T) {
 	}
 }
 
-// DocsGPT stores an answer with what tools returned even if nobody read it to the end, and shows it to the model with the
-// next question of the conversation.
+// DocsGPT stores an answer with the results of tools even if it was not read to its end, and sends it to the model with the next
+// question of the conversation.
 func TestConversationContinuesOnlyAfterCompleteResponse(t *testing.T) {
-	bothWays(t, "", func(t *testing.T, g *gate) {
+	testForwardModes(t, "", func(t *testing.T, g *gate) {
 		turns := func(token, id string) string {
 			t.Helper()
 			r := g.ask("/api/answer", token, "q", fmt.Sprintf(`,"conversation_id":%q`, id))
@@ -113,39 +113,39 @@ func TestConversationContinuesOnlyAfterCompleteResponse(t *testing.T) {
 				t.Errorf("%s: a conversation is not continued: %s", path, n)
 			}
 			g.ask(path, tokenSource, "[[tool=memory]]", fmt.Sprintf(`,"conversation_id":%q`, id))
-			if last := g.last(); !strings.Contains(string(last.Body), id) {
+			if last := g.lastCall(); !strings.Contains(string(last.Body), id) {
 				t.Errorf("%s: the second question is not in the conversation", path)
 			}
 			if n := turns(tokenSource, id); n != "1" {
 				t.Errorf("%s: a conversation with a result of a tool goes on: turn %s", path, n)
 			}
 		}
-		// Its id is told before the tool is called.
+		// The ID of the conversation is sent before the tool is called.
 		begun := g.ask("/stream", tokenSource, "[[tool=memory]]", "").conversation(t)
 		if n := turns(tokenSource, begun); n != "1" {
 			t.Errorf("a conversation that began with a call of a tool goes on: turn %s", n)
 		}
-		// A client that goes away before the call must not find its result either, nor one that asks beside it.
+		// A client that disconnects before the call, or sends another question meanwhile, must not get the result either.
 		kept := g.ask("/api/answer", tokenSource, "q", "").conversation(t)
-		g.leave(tokenSource, kept, func() {
+		g.disconnectDuring(tokenSource, kept, func() {
 			if n := turns(tokenSource, kept); n != "1" {
-				t.Errorf("a conversation goes on beside an answer: turn %s", n)
+				t.Errorf("a conversation continues during an answer: turn %s", n)
 			}
 		})
 		if n := turns(tokenSource, kept); n != "1" {
 			t.Errorf("a conversation goes on after an answer that was not read: turn %s", n)
 		}
-		// Agents have their own tools only; nothing changes for their keys.
+		// Agents have only their own tools, so keys of agents are not affected.
 		own := g.ask("/stream", tokenAgent, "[[tool=memory]]", "").conversation(t)
-		g.leave(tokenAgent, own, func() {})
+		g.disconnectDuring(tokenAgent, own, func() {})
 		if n := turns(tokenAgent, own); n == "1" {
 			t.Error("the conversation of an agent's key is lost")
 		}
 	})
 }
 
-// leave asks in a conversation, calls during when the answer has begun, and goes away before its end.
-func (g *gate) leave(token, conversation string, during func()) {
+// disconnectDuring sends a question in a conversation, calls during when the answer has begun, and disconnects before its end.
+func (g *gate) disconnectDuring(token, conversation string, during func()) {
 	g.t.Helper()
 	ctx, cancel := context.WithCancel(g.t.Context())
 	defer cancel()
@@ -164,31 +164,31 @@ func (g *gate) leave(token, conversation string, during func()) {
 	}
 	during()
 	cancel()
-	until(g.t, "the backend sees the client go", func() bool { return g.backend.OpenStreams() == 0 })
+	waitFor(g.t, "the backend has detected the disconnect", func() bool { return g.backend.OpenStreams() == 0 })
 }
 
 func TestToolsWarningLoggedOnce(t *testing.T) {
 	const warning = "DocsGPT may offer the model tools of that account"
-	site := ways["own forwarding"]
+	site := forwardModes["built-in"]
 	for name, c := range map[string]struct {
 		change func(g *gate, config string) string
 		want   int
 	}{
 		"nothing said": {func(_ *gate, config string) string { return config }, 1},
-		"none":         {func(g *gate, _ string) string { return g.withTools("none", fmt.Sprintf(site, g.address, "")) }, 0},
-		"allow":        {func(g *gate, _ string) string { return g.withTools("allow", fmt.Sprintf(site, g.address, "")) }, 0},
+		"none":         {func(g *gate, _ string) string { return g.toolsConfig("none", fmt.Sprintf(site, g.address, "")) }, 0},
+		"allow":        {func(g *gate, _ string) string { return g.toolsConfig("allow", fmt.Sprintf(site, g.address, "")) }, 0},
 		"a DocsGPT without accounts": {func(g *gate, config string) string {
-			g.onlyAgent()
+			g.writeAgentKeyOnly()
 			config = strings.Replace(config, "upstream_token", "docsgpt_version 0.13\nupstream_token", 1)
 			return strings.Replace(config, "endpoints widget openai health", "endpoints widget", 1)
 		}, 0},
 		"no credential": {func(g *gate, config string) string {
-			g.onlyAgent()
+			g.writeAgentKeyOnly()
 			return strings.Replace(config, "upstream_token {env.DOCSGPT_TOKEN}", "", 1)
 		}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			g := prepare(t)
+			g := newGate(t)
 			config := c.change(g, g.config(fmt.Sprintf(site, g.address, "")))
 			for range 3 {
 				if err := g.load(config); err != nil {
@@ -196,17 +196,17 @@ func TestToolsWarningLoggedOnce(t *testing.T) {
 				}
 			}
 			stopAfter(t)
-			if n := strings.Count(g.logged(), warning); n != c.want {
+			if n := strings.Count(g.logs(), warning); n != c.want {
 				t.Errorf("warned %d times", n)
 			}
-			if c.want > 0 && !strings.Contains(g.logged(), "DEFAULT_CHAT_TOOLS=none") {
-				t.Error("the warning does not say what to do")
+			if c.want > 0 && !strings.Contains(g.logs(), "DEFAULT_CHAT_TOOLS=none") {
+				t.Error("the warning does not say how to fix it")
 			}
 		})
 	}
 }
 
-// onlyAgent writes a key file without keys that are bound to sources.
-func (g *gate) onlyAgent() {
-	g.write(fmt.Sprintf("keys:\n  - {id: agent, sha256: %s, agent: \"{env.AGENT_ALPHA}\"}\n", sha(tokenAgent)))
+// writeAgentKeyOnly writes a key file without keys that are bound to sources.
+func (g *gate) writeAgentKeyOnly() {
+	g.writeKeys(fmt.Sprintf("keys:\n  - {id: agent, sha256: %s, agent: \"{env.AGENT_ALPHA}\"}\n", sha(tokenAgent)))
 }

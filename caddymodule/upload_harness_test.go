@@ -13,20 +13,20 @@ import (
 	"testing"
 )
 
-// fileWays runs a test with each way of forwarding, with the endpoint groups for files, and a second key, other, for
-// the agent of the first one.
-func fileWays(t *testing.T, options string, test func(t *testing.T, g *gate)) {
+// testUploadModes runs a test in each forward mode, with the endpoint groups for files, and a second key for the agent of the first
+// one.
+func testUploadModes(t *testing.T, options string, test func(t *testing.T, g *gate)) {
 	t.Helper()
-	fileWaysWith(t, "", options, test)
+	testUploadModesWith(t, "", options, test)
 }
 
-// fileWaysWith is fileWays with global options.
-func fileWaysWith(t *testing.T, global, options string, test func(t *testing.T, g *gate)) {
+// testUploadModesWith is like testUploadModes, with global options.
+func testUploadModesWith(t *testing.T, global, options string, test func(t *testing.T, g *gate)) {
 	t.Helper()
-	for name, site := range ways {
+	for name, site := range forwardModes {
 		t.Run(name, func(t *testing.T) {
-			g := prepare(t)
-			g.write(keyFile() + fmt.Sprintf("  - {id: other, sha256: %s, agent: \"{env.AGENT_ALPHA}\"}\n", sha(tokenOther)))
+			g := newGate(t)
+			g.writeKeys(keyFile() + fmt.Sprintf("  - {id: other, sha256: %s, agent: \"{env.AGENT_ALPHA}\"}\n", sha(tokenOther)))
 			g.global = global
 			g.start(fmt.Sprintf(fileSite(site), g.address, options))
 			test(t, g)
@@ -51,37 +51,37 @@ func filePart(name string) string {
 	return formPart(`name="file"; filename="`+name+`"`, "content of "+name)
 }
 
-// sendForm sends a form of these parts.
-func (g *gate) sendForm(path string, parts ...string) reply {
+// sendForm sends a form with parts.
+func (g *gate) sendForm(path string, parts ...string) response {
 	g.t.Helper()
 	return g.send(http.MethodPost, path, strings.Join(parts, "")+"--"+edge+"--\r\n",
 		"Content-Type", "", "Content-Type", "multipart/form-data; boundary="+edge)
 }
 
-// made is an answer of the endpoints for files.
-type made struct {
+// uploadResponse is the body of a response of the endpoints for files.
+type uploadResponse struct {
 	TaskID       string `json:"task_id"`
 	AttachmentID string `json:"attachment_id"`
 	SessionID    string `json:"session_id"`
-	Tasks        []made
+	Tasks        []uploadResponse
 	Status       string
 	Result       map[string]any
 	Artifacts    []struct{ ID string }
 }
 
-func (r reply) made(t *testing.T) made {
+func (r response) made(t *testing.T) uploadResponse {
 	t.Helper()
-	var m made
+	var m uploadResponse
 	if err := json.Unmarshal([]byte(r.body), &m); err != nil || r.status != http.StatusOK {
 		t.Fatalf("%d %s: %v", r.status, r.body, err)
 	}
 	return m
 }
 
-// forwardedForm is the form that the backend got, one line a part.
+// forwardedForm returns the form that the backend has received, with one line for each part.
 func (g *gate) forwardedForm() string {
 	g.t.Helper()
-	call := g.last()
+	call := g.lastCall()
 	_, params, err := mime.ParseMediaType(call.Header.Get("Content-Type"))
 	if err != nil {
 		g.t.Fatal(err)

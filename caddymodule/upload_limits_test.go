@@ -19,13 +19,13 @@ import (
 
 func TestUploadLimits(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
-	fileWays(t, "max_upload_size 1MiB", func(t *testing.T, g *gate) {
+	testUploadModes(t, "max_upload_size 1MiB", func(t *testing.T, g *gate) {
 		big := formPart(`name="file"; filename="a.txt"`, strings.Repeat("x", 1<<20))
 		r := g.sendForm("/api/store_attachment", keyPart(tokenAgent), big)
 		if r.status != http.StatusRequestEntityTooLarge {
 			t.Errorf("announced: %d %s", r.status, r.body)
 		}
-		checkShape(t, "/api/store_attachment", r, "body_too_large")
+		checkErrorFormat(t, "/api/store_attachment", r, "body_too_large")
 		resp := g.stream(t.Context(), io.MultiReader(strings.NewReader(keyPart(tokenAgent)+big), strings.NewReader("--"+edge+"--\r\n")))
 		if resp.status != http.StatusRequestEntityTooLarge {
 			t.Errorf("not announced: %d %s", resp.status, resp.body)
@@ -40,8 +40,8 @@ func TestUploadLimits(t *testing.T) {
 	})
 }
 
-// stream sends a form whose length is not known before.
-func (g *gate) stream(ctx context.Context, body io.Reader) reply {
+// stream sends a form without a Content-Length.
+func (g *gate) stream(ctx context.Context, body io.Reader) response {
 	g.t.Helper()
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, g.urls[0]+"/api/store_attachment", body)
 	if err != nil {
@@ -50,20 +50,20 @@ func (g *gate) stream(ctx context.Context, body io.Reader) reply {
 	r.Header.Set("Content-Type", "multipart/form-data; boundary="+edge)
 	resp, err := http.DefaultTransport.RoundTrip(r)
 	if err != nil {
-		return reply{body: err.Error()}
+		return response{body: err.Error()}
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	return reply{resp.StatusCode, resp.Header, string(text)}
+	return response{resp.StatusCode, resp.Header, string(text)}
 }
 
-// zeros is n bytes that were nowhere before.
-type zeros struct{ n int64 }
+// zeroReader returns n zero bytes.
+type zeroReader struct{ n int64 }
 
-func (z *zeros) Read(p []byte) (int, error) {
+func (z *zeroReader) Read(p []byte) (int, error) {
 	if z.n == 0 {
 		return 0, io.EOF
 	}
@@ -73,13 +73,13 @@ func (z *zeros) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// hugeForm is a form with a file of that size, made while it is read.
+// hugeForm returns a form with a file of a size, which is generated while it is read.
 func hugeForm(size int64) io.Reader {
 	head, tail, _ := strings.Cut(formPart(`name="file"; filename="a.txt"`, "|"), "|")
-	return io.MultiReader(strings.NewReader(head), &zeros{size}, strings.NewReader(tail+keyPart(tokenAgent)+"--"+edge+"--\r\n"))
+	return io.MultiReader(strings.NewReader(head), &zeroReader{size}, strings.NewReader(tail+keyPart(tokenAgent)+"--"+edge+"--\r\n"))
 }
 
-// The client, the gate and DocsGPT together take little memory for an upload of any size.
+// The memory for an upload does not depend on its size.
 func TestLargeUploadConstantMemory(t *testing.T) {
 	const size = 100<<20 - 2000
 	got := make(chan int64, 1)
@@ -93,12 +93,12 @@ func TestLargeUploadConstantMemory(t *testing.T) {
 		_, _ = io.WriteString(w, `{"task_id":"t"}`)
 	}))
 	defer upstream.Close()
-	for name, site := range ways {
+	for name, site := range forwardModes {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("TMPDIR", t.TempDir())
-			g := prepare(t)
+			g := newGate(t)
 			g.start(fmt.Sprintf(fileSite(site), strings.TrimPrefix(upstream.URL, "http://"), ""))
-			// Once before, so that pools and connections are there.
+			// The first request creates pools and connections.
 			if r := g.stream(t.Context(), hugeForm(1<<20)); r.status != http.StatusOK {
 				t.Fatalf("%d %s", r.status, r.body)
 			}
@@ -109,7 +109,7 @@ func TestLargeUploadConstantMemory(t *testing.T) {
 					t.Fatalf("%d %s", r.status, r.body)
 				}
 				if n := <-got; n < size || n > size+2000 {
-					t.Errorf("%d bytes came through", n)
+					t.Errorf("%d bytes were forwarded", n)
 				}
 			})
 			t.Logf("%d MiB went through %d KiB of memory, garbage included", size>>20, allocated>>10)
@@ -120,11 +120,11 @@ func TestLargeUploadConstantMemory(t *testing.T) {
 	}
 }
 
-// openFiles is how many files without a name the process has open.
+// openFiles returns the number of open files without a name.
 func openFiles(t *testing.T, dir string) int {
 	t.Helper()
 	if runtime.GOOS != "linux" {
-		return len(uploadsIn(t, dir))
+		return len(namedUploads(t, dir))
 	}
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
@@ -139,8 +139,8 @@ func openFiles(t *testing.T, dir string) int {
 	return n
 }
 
-// uploadsIn are the uploads that have a name in a folder.
-func uploadsIn(t *testing.T, dir string) []string {
+// namedUploads returns the uploads that have a name in a folder.
+func namedUploads(t *testing.T, dir string) []string {
 	t.Helper()
 	found, err := filepath.Glob(filepath.Join(dir, "docsgate-upload-*"))
 	if err != nil {
@@ -149,16 +149,16 @@ func uploadsIn(t *testing.T, dir string) []string {
 	return found
 }
 
-// Nothing is left of an upload: not of one that came through, not of a refused one, not of one that was broken off.
+// Uploads that were forwarded, rejected or canceled leave no files.
 func TestUploadsLeaveNoTempFiles(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("TMPDIR", dir)
-	fileWays(t, "", func(t *testing.T, g *gate) {
+	testUploadModes(t, "", func(t *testing.T, g *gate) {
 		large := formPart(`name="file"; filename="a.txt"`, strings.Repeat("x", 2<<20))
 		for _, token := range []string{tokenAgent, "wrong"} {
 			g.sendForm("/api/store_attachment", large, keyPart(token))
 		}
-		until(t, "the files are closed", func() bool { return openFiles(t, dir) == 0 })
+		waitFor(t, "the files are closed", func() bool { return openFiles(t, dir) == 0 })
 		before := len(g.backend.Calls())
 		conn, err := net.Dial("tcp", strings.TrimPrefix(g.urls[0], "http://"))
 		if err != nil {
@@ -167,12 +167,12 @@ func TestUploadsLeaveNoTempFiles(t *testing.T) {
 		fmt.Fprintf(conn, "POST /api/store_attachment HTTP/1.1\r\nHost: gate\r\nContent-Length: 9000000\r\n"+
 			"Content-Type: multipart/form-data; boundary=%s\r\n\r\n%s", edge, keyPart(tokenAgent)+strings.TrimSuffix(large, "\r\n"))
 		if runtime.GOOS == "linux" {
-			until(t, "the upload lies in a file", func() bool { return openFiles(t, dir) == 1 })
+			waitFor(t, "the upload is in a file", func() bool { return openFiles(t, dir) == 1 })
 		}
 		conn.Close()
-		until(t, "the file is closed", func() bool { return openFiles(t, dir) == 0 })
-		if left := uploadsIn(t, dir); len(left) > 0 {
-			t.Errorf("left are %v", left)
+		waitFor(t, "the file is closed", func() bool { return openFiles(t, dir) == 0 })
+		if left := namedUploads(t, dir); len(left) > 0 {
+			t.Errorf("remaining files: %v", left)
 		}
 		if after := len(g.backend.Calls()); after != before {
 			t.Error("a part of an upload was forwarded")
@@ -180,36 +180,38 @@ func TestUploadsLeaveNoTempFiles(t *testing.T) {
 	})
 }
 
-// waiting is a reader of what never comes.
-type waiting struct{ ctx context.Context }
+// blockingReader blocks until its context is canceled.
+type blockingReader struct{ ctx context.Context }
 
-func (w waiting) Read([]byte) (int, error) {
+func (w blockingReader) Read([]byte) (int, error) {
 	<-w.ctx.Done()
 	return 0, w.ctx.Err()
 }
 
-// A crowd of large uploads with one key cannot fill the disk, nor keep other keys out; small ones still work, and places
-// become free again.
+// Many large uploads with one key cannot fill the disk, and do not block other keys or small uploads. When they end, their space is
+// released.
 func TestTooManyUploads(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
-	fileWaysWith(t, "min_body_rate 1B", "", func(t *testing.T, g *gate) {
+	testUploadModesWith(t, "min_body_rate 1B", "", func(t *testing.T, g *gate) {
 		begin := formPart(`name="file"; filename="a.txt"`, strings.Repeat("x", 600<<10))
 		ctx, stop := context.WithCancel(t.Context())
 		var crowd sync.WaitGroup
-		var r reply
-		until(t, "there is no place", func() bool {
-			crowd.Go(func() { g.stream(ctx, io.MultiReader(strings.NewReader(keyPart(tokenAgent)+begin), waiting{ctx})) })
+		var r response
+		waitFor(t, "the disk budget is used up", func() bool {
+			crowd.Go(func() {
+				g.stream(ctx, io.MultiReader(strings.NewReader(keyPart(tokenAgent)+begin), blockingReader{ctx}))
+			})
 			r = g.sendForm("/api/store_attachment", begin, keyPart(tokenAgent))
 			return r.status != http.StatusOK
 		})
 		if r.status != http.StatusTooManyRequests || r.header.Get("Retry-After") == "" {
 			t.Errorf("%d %v", r.status, r.header)
 		}
-		checkShape(t, "/api/store_attachment", r, "too_many_uploads")
+		checkErrorFormat(t, "/api/store_attachment", r, "too_many_uploads")
 		for name, parts := range map[string][]string{
 			"the key first": {keyPart(tokenAgent), begin}, "the key last": {begin, keyPart(tokenAgent)},
 		} {
-			checkShape(t, name, g.sendForm("/api/store_attachment", parts...), "too_many_uploads")
+			checkErrorFormat(t, name, g.sendForm("/api/store_attachment", parts...), "too_many_uploads")
 		}
 		if r = g.sendForm("/api/store_attachment", filePart("a.txt"), keyPart(tokenAgent)); r.status != http.StatusOK {
 			t.Errorf("a small one: %d %s", r.status, r.body)
@@ -223,22 +225,22 @@ func TestTooManyUploads(t *testing.T) {
 		}
 		stop()
 		crowd.Wait()
-		until(t, "there is a place again", func() bool {
+		waitFor(t, "the disk budget is available again", func() bool {
 			return g.sendForm("/api/store_attachment", begin, keyPart(tokenAgent)).status == http.StatusOK
 		})
 	})
 }
 
-// A full disk is the operator's matter, and the client can come back.
+// A full disk is logged, and the error response allows a retry.
 func TestUploadStorageFailure(t *testing.T) {
-	fileWays(t, "", func(t *testing.T, g *gate) {
+	testUploadModes(t, "", func(t *testing.T, g *gate) {
 		t.Setenv("TMPDIR", g.dir+"/missing")
 		r := g.sendForm("/api/store_attachment", formPart(`name="file"; filename="a.txt"`, strings.Repeat("x", 1<<20)), keyPart(tokenAgent))
 		if r.status != http.StatusServiceUnavailable {
 			t.Errorf("%d %s", r.status, r.body)
 		}
-		checkShape(t, "/api/store_attachment", r, "upload_failed")
-		if !strings.Contains(g.logged(), "storing an upload failed") {
+		checkErrorFormat(t, "/api/store_attachment", r, "upload_failed")
+		if !strings.Contains(g.logs(), "storing an upload failed") {
 			t.Error("nothing is logged")
 		}
 	})

@@ -7,7 +7,7 @@ import (
 )
 
 func TestUploadTokenPositions(t *testing.T) {
-	fileWays(t, "", func(t *testing.T, g *gate) {
+	testUploadModes(t, "", func(t *testing.T, g *gate) {
 		const path, file = "/api/store_attachment", "file[a.txt]=content of a.txt"
 		agent := file + "\napi_key[]=" + agentAlpha
 		other := formPart(`name="agent_id"`, "x") + formPart(`name="user"`, "y")
@@ -63,9 +63,9 @@ func TestUploadTokenPositions(t *testing.T) {
 				if r.status != c.status {
 					t.Fatalf("status %d, want %d: %s", r.status, c.status, r.body)
 				}
-				noSecrets(t, "the answer", r.body+fmt.Sprint(r.header))
+				assertNoSecrets(t, "the response", r.body+fmt.Sprint(r.header))
 				if c.code != "" {
-					checkShape(t, path, r, c.code)
+					checkErrorFormat(t, path, r, c.code)
 				}
 				if calls := g.backend.Calls(); c.want == "" && len(calls) > 0 {
 					t.Errorf("DocsGPT got %s %s", calls[0].Method, calls[0].Path)
@@ -80,7 +80,7 @@ func TestUploadTokenPositions(t *testing.T) {
 				if c.want == file {
 					authorization = "Bearer " + access
 				}
-				if call := g.last(); call.RawQuery != "" || call.Header.Get("Authorization") != authorization {
+				if call := g.lastCall(); call.RawQuery != "" || call.Header.Get("Authorization") != authorization {
 					t.Errorf("query %q, Authorization %q", call.RawQuery, call.Header.Get("Authorization"))
 				}
 			})
@@ -89,7 +89,7 @@ func TestUploadTokenPositions(t *testing.T) {
 }
 
 func TestUploadNotMultipart(t *testing.T) {
-	fileWays(t, "", func(t *testing.T, g *gate) {
+	testUploadModes(t, "", func(t *testing.T, g *gate) {
 		form := filePart("a.txt") + keyPart(tokenAgent) + "--" + edge + "--\r\n"
 		plain := "multipart/form-data; boundary=" + edge
 		for name, c := range map[string]struct {
@@ -115,7 +115,7 @@ func TestUploadNotMultipart(t *testing.T) {
 				if c.code == "" {
 					return
 				}
-				checkShape(t, "/api/store_attachment", r, c.code)
+				checkErrorFormat(t, "/api/store_attachment", r, c.code)
 				if calls := g.backend.Calls(); len(calls) > 0 {
 					t.Errorf("DocsGPT got %s %s", calls[0].Method, calls[0].Path)
 				}

@@ -11,9 +11,9 @@ import (
 	"testing"
 )
 
-// An upstream's failure is told in the client's own form, whatever form DocsGPT gave it.
+// Errors of the upstream are sent in the format of the client, regardless of DocsGPT's format.
 func TestUpstreamFailures(t *testing.T) {
-	bothWays(t, "", func(t *testing.T, g *gate) {
+	testForwardModes(t, "", func(t *testing.T, g *gate) {
 		for name, c := range map[string]struct {
 			token, question string
 			status          int
@@ -30,13 +30,13 @@ func TestUpstreamFailures(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				for _, path := range []string{"/stream", "/api/answer"} {
 					if name == "the agent key is not DocsGPT's" && path == "/api/answer" {
-						continue // 500 there, which says nothing
+						continue // the status there is 500, without a reason
 					}
 					r := g.ask(path, c.token, c.question, "")
 					if r.status != c.status {
 						t.Errorf("%s: status %d, want %d: %s", path, r.status, c.status, r.body)
 					}
-					checkShape(t, path, r, c.code)
+					checkErrorFormat(t, path, r, c.code)
 					if name == "its account's quota" && r.header.Get("Retry-After") == "" {
 						t.Errorf("%s: no Retry-After", path)
 					}
@@ -48,12 +48,12 @@ func TestUpstreamFailures(t *testing.T) {
 		if r.status != http.StatusBadGateway {
 			t.Errorf("/v1: status %d: %s", r.status, r.body)
 		}
-		checkShape(t, "/v1/chat/completions", r, "upstream_refused")
-		// The key stays good, and the operator is told what is likely wrong.
+		checkErrorFormat(t, "/v1/chat/completions", r, "upstream_refused")
+		// The key remains valid, and the log contains the likely reason.
 		if r := g.ask("/stream", tokenAgent, "q", ""); r.status != http.StatusOK {
 			t.Errorf("after failures: %d %s", r.status, r.body)
 		}
-		if !strings.Contains(g.logged(), "the upstream credential: the agent key of stale is not valid in DocsGPT") {
+		if !strings.Contains(g.logs(), "the upstream credential: the agent key of stale is not valid in DocsGPT") {
 			t.Error("the log does not name the credential")
 		}
 		if g.metric(`caddy_docsgate_upstream_failures_total{code="upstream_refused",endpoint="stream"}`) == "" {
@@ -62,9 +62,9 @@ func TestUpstreamFailures(t *testing.T) {
 	})
 }
 
-// Whatever happens to a stream that has begun, it ends in an event that says so.
+// A stream that has begun and fails ends with an error event.
 func TestTruncatedStreamsEndWithErrorEvent(t *testing.T) {
-	bothWays(t, "", func(t *testing.T, g *gate) {
+	testForwardModes(t, "", func(t *testing.T, g *gate) {
 		for question, end := range map[string]string{
 			"q":              `{"type": "end"}`,
 			"[[keepalive]]":  `{"type": "end"}`,
@@ -91,10 +91,10 @@ func TestTruncatedStreamsEndWithErrorEvent(t *testing.T) {
 				if last := events[len(events)-1]; !strings.Contains(last, end) {
 					t.Errorf("ends with %q, want %s", last, end)
 				}
-				// Widgets show an error only in place of an answer, so a broken one says so in its text.
+				// Widgets show an error only in place of an answer, so the text of a truncated answer says so, too.
 				broken := strings.Contains(r.body, `{"type":"answer","answer":"\n\nThe answer was interrupted.`)
 				if want := question == "[[cut]]" || question == "[[noend]]"; broken != want {
-					t.Errorf("the text says that it is not whole: %v, want %v", broken, want)
+					t.Errorf("the text says that it is truncated: %v, want %v", broken, want)
 				}
 			})
 		}
@@ -102,16 +102,16 @@ func TestTruncatedStreamsEndWithErrorEvent(t *testing.T) {
 }
 
 func TestUpstreamUnavailable(t *testing.T) {
-	bothWays(t, "", func(t *testing.T, g *gate) {
+	testForwardModes(t, "", func(t *testing.T, g *gate) {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
 		dead := listener.Addr().String()
 		listener.Close()
-		site := ways["own forwarding"]
+		site := forwardModes["built-in"]
 		if strings.Contains(t.Name(), "reverse_proxy") {
-			site = ways["reverse_proxy"]
+			site = forwardModes["reverse_proxy"]
 		}
 		if err := g.load(g.config(fmt.Sprintf(site, dead, ""))); err != nil {
 			t.Fatal(err)
@@ -122,16 +122,16 @@ func TestUpstreamUnavailable(t *testing.T) {
 			if r.status != http.StatusBadGateway {
 				t.Errorf("%s: status %d", path, r.status)
 			}
-			checkShape(t, path, r, "upstream_unavailable")
+			checkErrorFormat(t, path, r, "upstream_unavailable")
 		}
 	})
 }
 
 func TestSlowUpstream(t *testing.T) {
-	g := prepare(t)
+	g := newGate(t)
 	silent := func(head bool) string {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			_, _ = io.Copy(io.Discard, r.Body) // a server notices that a client is gone only after its body
+			_, _ = io.Copy(io.Discard, r.Body) // a server detects a disconnect only after the body
 			if head {
 				w.Header().Set("Content-Type", "text/event-stream")
 				fmt.Fprint(w, "data: {\"type\": \"answer\", \"answer\": \"a\"}\n\n")
@@ -148,7 +148,7 @@ func TestSlowUpstream(t *testing.T) {
 	if r.status != http.StatusGatewayTimeout {
 		t.Errorf("no first byte: status %d", r.status)
 	}
-	checkShape(t, "/stream", r, "upstream_timeout")
+	checkErrorFormat(t, "/stream", r, "upstream_timeout")
 	r = g.sendTo(g.urls[1], http.MethodPost, "/stream", body)
 	if !strings.HasPrefix(r.body, "data: {\"type\": \"answer\"") || !strings.Contains(r.body, `"code":"upstream_timeout"`) {
 		t.Errorf("silence in a stream: %q", r.body)

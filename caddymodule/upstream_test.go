@@ -13,8 +13,8 @@ import (
 )
 
 func TestUnixSocketUpstream(t *testing.T) {
-	g := prepare(t)
-	// A socket's path is at most 107 bytes long, which a test's own folder may exceed.
+	g := newGate(t)
+	// The path of a socket is at most 107 bytes long, and those of test folders may be longer.
 	dir, err := os.MkdirTemp("", "gate")
 	if err != nil {
 		t.Fatal(err)
@@ -35,7 +35,7 @@ func TestUnixSocketUpstream(t *testing.T) {
 }
 
 func TestTLSUpstream(t *testing.T) {
-	g := prepare(t)
+	g := newGate(t)
 	server := httptest.NewTLSServer(g.backend)
 	t.Cleanup(server.Close)
 	ca := filepath.Join(g.dir, "ca.pem")
@@ -64,20 +64,20 @@ func TestTLSUpstream(t *testing.T) {
 	}
 }
 
-// A base path of the upstream goes before the endpoint's.
+// The base path of the upstream is a prefix of the endpoint's path.
 func TestUpstreamWithPathPrefix(t *testing.T) {
-	g := prepare(t)
+	g := newGate(t)
 	g.start("docsgate http://" + g.address + "/base/\n")
 	if r := g.ask("/stream", tokenAgent, "q", ""); r.status != http.StatusBadGateway {
 		t.Errorf("status %d", r.status)
 	}
-	if path := g.last().Path; path != "/base/stream" {
+	if path := g.lastCall().Path; path != "/base/stream" {
 		t.Errorf("the upstream got %s", path)
 	}
 }
 
 func TestEncodeHandlerKeepsStreams(t *testing.T) {
-	g := prepare(t)
+	g := newGate(t)
 	g.start("encode\ndocsgate " + g.address + "\n")
 	r := g.ask("/stream", tokenAgent, "q", "")
 	if r.status != http.StatusOK || !strings.HasSuffix(r.body, "data: {\"type\": \"end\"}\n\n") {

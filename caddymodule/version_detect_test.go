@@ -14,8 +14,8 @@ import (
 
 const oldSource = "65f1c0ffee5eed0123456789"
 
-// described is the gate's backend with a description of itself, as DocsGPT's server has it. Other answers may be set.
-type described struct {
+// describedBackend is the gate's backend with an OpenAPI document like DocsGPT's. The response can be replaced.
+type describedBackend struct {
 	*gate
 	paths  []string
 	broken atomic.Pointer[http.HandlerFunc]
@@ -23,16 +23,16 @@ type described struct {
 	server *httptest.Server
 }
 
-// describe puts a server in front of the backend that lists these paths in its description.
-func (g *gate) describe(paths ...string) *described {
-	d := &described{gate: g, paths: paths}
+// describe starts a server in front of the backend whose OpenAPI document contains paths.
+func (g *gate) describe(paths ...string) *describedBackend {
+	d := &describedBackend{gate: g, paths: paths}
 	d.server = httptest.NewServer(d)
 	g.t.Cleanup(d.server.Close)
 	g.address = strings.TrimPrefix(d.server.URL, "http://")
 	return d
 }
 
-func (d *described) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (d *describedBackend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodGet {
 		asked := []*http.Request{r}
 		if before := d.asked.Load(); before != nil {
@@ -58,29 +58,29 @@ func (d *described) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, `{"swagger":"2.0","paths":{%s},"info":{"title":"DocsGPT API"}}`, list)
 }
 
-// auto is a configuration with "docsgpt_version auto" whose storage is the test's own.
-func (g *gate) auto(more string, sites ...string) string {
+// autoVersionConfig returns a configuration with "docsgpt_version auto" and a separate storage.
+func (g *gate) autoVersionConfig(more string, sites ...string) string {
 	config := strings.Replace(g.config(sites...), "admin off", "admin off\n\tstorage file_system "+g.dir+"/storage", 1)
 	return strings.Replace(config, "upstream_token", "docsgpt_version auto "+more+"\n\t\tupstream_token", 1)
 }
 
-// oldKeys is a key file for a DocsGPT before 0.17.
-func oldKeys() string {
+// keyFile016 returns a key file for DocsGPT before 0.17.
+func keyFile016() string {
 	return fmt.Sprintf("keys:\n  - {id: old, sha256: %s, source: [%s]}\n", sha(tokenSource), oldSource)
 }
 
 func TestAutoVersionFromUpstream(t *testing.T) {
-	g := prepare(t)
+	g := newGate(t)
 	d := g.describe("/stream", "/api/search", "/api/create_agent")
-	g.write(oldKeys())
+	g.writeKeys(keyFile016())
 	site := fmt.Sprintf("docsgate %s\n", g.address)
-	if err := g.load(g.auto("", site)); err != nil {
+	if err := g.load(g.autoVersionConfig("", site)); err != nil {
 		t.Fatal(err)
 	}
 	stopAfter(t)
-	if log := g.logged(); !strings.Contains(log, `detected DocsGPT version`) || !strings.Contains(log, `"docsgpt":"0.14"`) ||
+	if log := g.logs(); !strings.Contains(log, `detected DocsGPT version`) || !strings.Contains(log, `"docsgpt":"0.14"`) ||
 		!strings.Contains(log, "including /api/create_agent") {
-		t.Errorf("the log does not say what was found, and from what:\n%s", log)
+		t.Errorf("the log does not contain the detected version and its source:\n%s", log)
 	}
 	for _, r := range *d.asked.Load() {
 		if r.Header.Get("Authorization") != "" || r.Header.Get("Cookie") != "" || r.URL.RawQuery != "" {
@@ -91,28 +91,28 @@ func TestAutoVersionFromUpstream(t *testing.T) {
 		t.Errorf("a source of that version: %d %s", r.status, r.body)
 	}
 
-	// A bad feed still says where.
-	g.write(keyFile())
+	// The error of an invalid feed still contains its position.
+	g.writeKeys(keyFile())
 	g.t.Setenv("AGENT_BETA", "changed")
-	err := g.load(g.auto("", site+"# changed\n"))
+	err := g.load(g.autoVersionConfig("", site+"# changed\n"))
 	if err == nil || !strings.Contains(err.Error(), g.keys+":3") || !strings.Contains(err.Error(), "is not a source ID of DocsGPT 0.14") {
 		t.Errorf("a bad feed: %v", err)
 	}
-	g.write(oldKeys())
+	g.writeKeys(keyFile016())
 
-	// What was found last time holds while DocsGPT is away, as after both were started anew.
+	// The last detected version is used while DocsGPT is unavailable, for example after both were restarted.
 	d.server.Close()
 	if err := caddy.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	if err := g.load(g.auto("", site)); err != nil {
-		t.Fatalf("with DocsGPT away: %v", err)
+	if err := g.load(g.autoVersionConfig("", site)); err != nil {
+		t.Fatalf("DocsGPT unavailable: %v", err)
 	}
-	if !strings.Contains(g.logged(), "using the version that was detected last") {
-		t.Error("the log does not say that it was not asked")
+	if !strings.Contains(g.logs(), "using the version that was detected last") {
+		t.Error("the log does not say that DocsGPT was not reached")
 	}
 	if r := g.ask("/stream", tokenSource, "q", ""); r.status != http.StatusBadGateway {
-		t.Errorf("with DocsGPT away: %d %s", r.status, r.body)
+		t.Errorf("DocsGPT unavailable: %d %s", r.status, r.body)
 	}
 }
 
@@ -121,17 +121,17 @@ func TestAutoVersionFallsBackToNewest(t *testing.T) {
 	silent := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	for name, answer := range map[string]*http.HandlerFunc{"away": nil, "not DocsGPT": &page, "silent": &silent} {
 		t.Run(name, func(t *testing.T) {
-			g := prepare(t)
+			g := newGate(t)
 			d := g.describe()
 			if answer == nil {
 				d.server.Close()
 			}
 			d.broken.Store(answer)
-			if err := g.load(g.auto("", fmt.Sprintf("docsgate %s\n", g.address))); err != nil {
+			if err := g.load(g.autoVersionConfig("", fmt.Sprintf("docsgate %s\n", g.address))); err != nil {
 				t.Fatal(err)
 			}
 			stopAfter(t)
-			if log := g.logged(); !strings.Contains(log, `"level":"warn"`) || !strings.Contains(log, "newest known version") ||
+			if log := g.logs(); !strings.Contains(log, `"level":"warn"`) || !strings.Contains(log, "newest known version") ||
 				!strings.Contains(log, `"docsgpt":"1.1"`) {
 				t.Errorf("the log does not warn:\n%s", log)
 			}
@@ -148,17 +148,17 @@ func TestAutoVersionFallsBackToNewest(t *testing.T) {
 }
 
 func TestAutoVersionWithoutUpstream(t *testing.T) {
-	g := prepare(t)
+	g := newGate(t)
 	g.describe("/api/user/tokens", "/api/sources/defaults")
 	handing := fmt.Sprintf("docsgate\nreverse_proxy %s\n", g.address)
 	t.Run("is an error that says what to write", func(t *testing.T) {
-		err := g.load(g.auto("", handing))
+		err := g.load(g.autoVersionConfig("", handing))
 		if err == nil || !strings.Contains(err.Error(), "add the address of DocsGPT after auto") {
 			t.Errorf("got %v", err)
 		}
 	})
 	t.Run("takes an address", func(t *testing.T) {
-		if err := g.load(g.auto("http://"+g.address, handing)); err != nil {
+		if err := g.load(g.autoVersionConfig("http://"+g.address, handing)); err != nil {
 			t.Fatal(err)
 		}
 		stopAfter(t)
@@ -167,7 +167,7 @@ func TestAutoVersionWithoutUpstream(t *testing.T) {
 		}
 	})
 	t.Run("takes another site's upstream", func(t *testing.T) {
-		if err := g.load(g.auto("", handing, fmt.Sprintf("docsgate %s\n", g.address))); err != nil {
+		if err := g.load(g.autoVersionConfig("", handing, fmt.Sprintf("docsgate %s\n", g.address))); err != nil {
 			t.Fatal(err)
 		}
 		stopAfter(t)
@@ -181,7 +181,7 @@ func TestAutoVersionWithoutUpstream(t *testing.T) {
 }
 
 func TestAutoVersionUsesFirstUpstream(t *testing.T) {
-	g := prepare(t)
+	g := newGate(t)
 	d := g.describe("/api/user/tokens", "/api/sources/defaults")
 	first := g.address
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -189,17 +189,17 @@ func TestAutoVersionUsesFirstUpstream(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer listener.Close()
-	if err := g.load(g.auto("http://"+first, "docsgate "+first+"\n")); err != nil {
+	if err := g.load(g.autoVersionConfig("http://"+first, "docsgate "+first+"\n")); err != nil {
 		t.Fatal(err)
 	}
 	stopAfter(t)
 	if n := len(*d.asked.Load()); n != 1 {
 		t.Errorf("asked %d times", n)
 	}
-	if err := g.load(g.auto("", fmt.Sprintf("docsgate %s\n", first), fmt.Sprintf("docsgate %s\n", listener.Addr()))); err != nil {
+	if err := g.load(g.autoVersionConfig("", fmt.Sprintf("docsgate %s\n", first), fmt.Sprintf("docsgate %s\n", listener.Addr()))); err != nil {
 		t.Fatal(err)
 	}
-	if n := strings.Count(g.logged(), "uses only the first upstream"); n != 1 {
+	if n := strings.Count(g.logs(), "uses only the first upstream"); n != 1 {
 		t.Errorf("warned %d times of a second upstream", n)
 	}
 }

@@ -32,7 +32,7 @@ type Options struct {
 	OnReject   func(auth.Rejection)             // is called for each rejected request
 }
 
-// SharedState is what a console knows of its users, for others to take over when it is replaced. Make one with NewSharedState.
+// SharedState is the state of a console that outlives it, so that its successor can use it. Create one with NewSharedState.
 type SharedState struct {
 	Sessions         *auth.Sessions        // of signed-in browsers
 	FormNonces       *ui.FormNonces        // of submitted forms

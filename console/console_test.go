@@ -23,7 +23,7 @@ import (
 
 const adminToken = "admin-token-of-the-test"
 
-// newService returns a desk over keys in memory, without any.
+// newService returns a service with an empty registry in memory.
 func newService(t *testing.T) *keyservice.Service {
 	t.Helper()
 	meter := usage.NewMeter()
@@ -42,7 +42,7 @@ func newService(t *testing.T) *keyservice.Service {
 	return d
 }
 
-// client is a client that keeps cookies and follows redirects.
+// client is a client with cookies that follows redirects.
 type client struct {
 	*testing.T
 	client *http.Client
@@ -122,7 +122,7 @@ func TestSignInCreateAndCall(t *testing.T) {
 	}
 	entries, err := desk.Registry.Audit(t.Context(), key.ID, 0, 10)
 	if err != nil || len(entries) != 1 || entries[0].Who != "admin token" || entries[0].From != "127.0.0.1" {
-		t.Errorf("the audit trail says %+v, %v", entries, err)
+		t.Errorf("audit trail: %+v, %v", entries, err)
 	}
 
 	program := open(t, Options{Service: desk, Token: keys.NewSecret(adminToken)})

@@ -9,17 +9,10 @@ func addRole(event []byte) (out []byte, done bool) {
 	if !bytes.Contains(event, []byte(`"delta"`)) {
 		return event, false
 	}
-	const prefix = "data:"
-	start := 0
-	for !bytes.HasPrefix(event[start:], []byte(prefix)) {
-		n := bytes.IndexByte(event[start:], '\n')
-		if n < 0 {
-			return event, false
-		}
-		start += n + 1
+	start, data, ok := firstData(event)
+	if !ok {
+		return event, false
 	}
-	start += len(prefix)
-	data, _, _ := bytes.Cut(event[start:], []byte("\n"))
 	at, empty, role := findDelta(data)
 	if at == 0 || role {
 		return event, at != 0

@@ -1,6 +1,7 @@
 package docsgpt
 
 import (
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -56,6 +57,23 @@ func TestFindPatterns(t *testing.T) {
 		}
 		if canonical := "/" + strings.TrimLeft(path, "/"); got != want || want != "" && forwarded != canonical {
 			t.Errorf("%s: got %q at %q, want %q", path, got, forwarded, want)
+		}
+	}
+}
+
+func TestHead(t *testing.T) {
+	all := routes(t, "", Groups()...)
+	for path, want := range map[string]struct{ endpoint, methods string }{
+		"/api/health": {"health", "GET, HEAD, OPTIONS"}, "/v1/models": {"models", "GET, HEAD, OPTIONS"},
+		"/api/artifacts": {"artifacts", "GET, HEAD, OPTIONS"}, "/api/task_status": {"task_status", "GET, HEAD, OPTIONS"},
+		"/mcp": {"", "POST, GET, DELETE, OPTIONS"}, "/stream": {"", "POST, OPTIONS"},
+	} {
+		got, r := "", all.Find(path)
+		if e := r.Endpoint(http.MethodHead); e != nil {
+			got = e.Name
+		}
+		if got != want.endpoint || r.Methods() != want.methods {
+			t.Errorf("%s: got %q, methods %q", path, got, r.Methods())
 		}
 	}
 }

@@ -36,6 +36,8 @@ type Error struct {
 	RetryAfter string // value of the header Retry-After; "": none
 	Permanent  bool   // tells OpenAI clients not to retry
 	ID         []byte // raw JSON of the rejected JSON-RPC request's ID; nil: not known
+
+	requested string // protocol version that is not supported; "": another error
 }
 
 // ContentType returns the media type of an error response in this format.

@@ -33,13 +33,15 @@ func (v *Version) mcpEndpoints() []Endpoint {
 	say := Endpoint{
 		Name: "mcp", Path: "/mcp/", Method: http.MethodPost, Group: GroupMCP, Token: TokenBearer, Shape: ShapeRPC,
 		Body: BodyJSON, Fields: mcpFields, Agents: true, UnsupportedMessage: needsAgent,
-		RequestHeaders: []string{HeaderSession, headerProtocol}, ResponseHeaders: []string{HeaderSession},
+		RequestHeaders:  []string{HeaderSession, headerProtocol, headerMethod, headerName},
+		ResponseHeaders: []string{HeaderSession},
 	}
 	listen, end := say, say
 	listen.Name, listen.Method, listen.Body, listen.Fields = "mcp_stream", http.MethodGet, BodyNone, nil
 	listen.Class = ClassListen
 	listen.RequestHeaders = []string{HeaderSession, headerProtocol, "Last-Event-Id"}
 	end.Name, end.Method, end.Body, end.Fields = "mcp_end", http.MethodDelete, BodyNone, nil
+	end.RequestHeaders = []string{HeaderSession, headerProtocol}
 	return []Endpoint{say, listen, end}
 }
 
@@ -183,6 +185,9 @@ func appendRPCError(out []byte, r *Error, number []byte, requestID string) []byt
 		out = append(out, `,"request_id":`...)
 		out = appendText(out, requestID)
 	}
+	if r.requested != "" {
+		out = appendProtocols(out, r.requested)
+	}
 	return append(out, "}}}"...)
 }
 
@@ -198,6 +203,10 @@ func appendID(out, id []byte) []byte {
 // rpcCode returns the error code that JSON-RPC, or widely used MCP servers, define for an error.
 func rpcCode(r *Error) int64 {
 	switch {
+	case r.Code == codeHeaderMismatch:
+		return -32020
+	case r.Code == codeUnsupportedProtocol:
+		return -32022
 	case r.Code == "method_not_found":
 		return -32601
 	case r.Code == "tool_not_found", r.Code == "bad_params":

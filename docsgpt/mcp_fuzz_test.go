@@ -44,7 +44,7 @@ func FuzzCall(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if no := b.CheckCall(&call); no != nil {
+		if no := b.CheckCall(&call, nil); no != nil {
 			if answer := ShapeRPC.AppendError(nil, no, "r"); !jsontext.Value(answer).IsValid() {
 				t.Errorf("%q is rejected with %s", text, answer)
 			}
@@ -63,7 +63,7 @@ func FuzzCall(f *testing.F) {
 		}
 		params, _ := got["params"].(map[string]any)
 		only(t, got, "jsonrpc", "id", "method", "params")
-		if got["method"] != call.Method || calls[call.Method] == nil {
+		if got["method"] != call.Method || methods[call.Method].params == nil {
 			t.Errorf("the method is %v, and %q to the gate", got["method"], call.Method)
 		}
 		if note, ok := params["_meta"].(map[string]any); ok {

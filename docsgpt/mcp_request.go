@@ -17,6 +17,8 @@ type Request struct {
 	Method string
 	ID     []byte // raw JSON, a copy of the client's bytes; nil: a notification
 
+	Stateless bool // belongs to no session; see StatelessProtocol
+
 	params span
 }
 
@@ -91,39 +93,16 @@ type param struct {
 
 var metaParam = param{name: "_meta", kinds: KindObject}
 
-// calls are the allowed methods, each with all allowed params. A key does not need other methods (resources, prompts,
-// completion, logging, sampling, tasks), and each version of DocsGPT adds new ones.
-var calls = map[string][]param{
-	"initialize": {
-		{name: "protocolVersion", kinds: KindString, required: true},
-		{name: "capabilities", kinds: KindObject, required: true},
-		{name: "clientInfo", kinds: KindObject, required: true},
-		metaParam,
-	},
-	"notifications/initialized": {metaParam},
-	"notifications/cancelled": {
-		{name: "requestId", kinds: KindString | KindNumber},
-		{name: "reason", kinds: KindString},
-		metaParam,
-	},
-	"ping":       {metaParam},
-	"tools/list": {{name: "cursor", kinds: KindString}, metaParam},
-	"tools/call": {
-		{name: "name", kinds: KindString, required: true, check: checkTool},
-		{name: "arguments", kinds: KindObject, required: true, check: checkArguments},
-		metaParam,
-	},
-}
-
 var searchArguments = []param{
 	{name: "query", kinds: KindString, required: true},
 	{name: "chunks", kinds: KindNumber, check: checkChunks},
 }
 
-// CheckCall validates a request of the body. It returns nil if the request may be forwarded. Params keep their bytes,
-// except for "_meta": clients put arbitrary metadata there, of which DocsGPT uses only the progress token.
-func (b *Body) CheckCall(c *Request) *Error {
-	list, known := calls[c.Method]
+// CheckCall validates a request of the body. It returns nil if the request may be forwarded, or answered with
+// [Request.Reply]. h is the header of the HTTP request, which [Request.CheckHeader] has checked. Params keep their bytes, except for "_meta": clients put arbitrary metadata there, of
+// which DocsGPT needs only the progress token and, without a session, the description of the client.
+func (b *Body) CheckCall(c *Request, h http.Header) *Error {
+	m, known := c.method()
 	if !known {
 		return c.newError("method_not_found", "This method is not available here.")
 	}
@@ -131,9 +110,20 @@ func (b *Body) CheckCall(c *Request) *Error {
 	if c.params.end > 0 {
 		raw = b.buf[c.params.start:c.params.end]
 	}
+	if c.Stateless {
+		if r := c.checkEnvelope(raw); r != nil {
+			return r
+		}
+	}
+	if c.Method == "tools/call" {
+		name, _ := textOf(fieldOf(raw, "name"))
+		if r := c.checkRepeated(h, headerName, name); r != nil {
+			return r
+		}
+	}
 	// The decoder rejects duplicate names at every depth: Python would use the last one, other parsers the first.
-	err := checkParams(raw, list, func(value []byte, end int) error {
-		return stripMeta(raw[end-len(value) : end])
+	err := checkParams(raw, m.params, func(value []byte, end int) error {
+		return stripMeta(raw[end-len(value):end], c.Stateless)
 	})
 	switch {
 	case errors.Is(err, errUnknownTool):
@@ -144,12 +134,28 @@ func (b *Body) CheckCall(c *Request) *Error {
 	return nil
 }
 
+// fieldOf returns the value of a field of an object, or nil.
+func fieldOf(object []byte, name string) (value jsontext.Value) {
+	d := jsontext.NewDecoder(bytes.NewReader(object))
+	_ = forEachField(d, func(field string) error {
+		v, err := d.ReadValue()
+		if field == name {
+			value = v.Clone()
+		}
+		return err
+	})
+	return value
+}
+
 // newError returns an error for the request. A request is answered with status 200 and a JSON-RPC error, which clients
 // show; a notification has no response other than an HTTP status.
 func (c *Request) newError(code, message string) *Error {
 	status := http.StatusOK
-	if c.ID == nil {
+	switch {
+	case c.ID == nil:
 		status = http.StatusBadRequest
+	case c.Stateless && code == "method_not_found":
+		status = http.StatusNotFound // the protocol requires it
 	}
 	return &Error{Status: status, Code: code, Message: message, ID: c.ID}
 }
@@ -212,22 +218,30 @@ func checkChunks(raw jsontext.Value) error {
 	return nil
 }
 
-// stripMeta removes everything but a progress token from the object raw, in place. The remaining space is filled with
-// blanks.
-func stripMeta(raw []byte) error {
-	var token jsontext.Value
+func checkLogLevel(raw jsontext.Value) error {
+	if level, _ := textOf(raw); !slices.Contains(logLevels, level) {
+		return fmt.Errorf(`%w: "level" must be one of %s`, errParams, strings.Join(logLevels, ", "))
+	}
+	return nil
+}
+
+// stripMeta removes everything but a progress token from the object raw, in place, and in a stateless request everything but
+// the description of the client. The remaining space is filled with blanks.
+func stripMeta(raw []byte, stateless bool) error {
+	var kept []byte
 	others := false
 	d := jsontext.NewDecoder(bytes.NewReader(raw))
 	if err := forEachField(d, func(name string) error {
 		value, err := d.ReadValue()
 		switch {
+		case stateless && slices.Contains(envelope, name):
 		case name != "progressToken":
 			others = true
+			return err
 		case value.Kind() != '"' && value.Kind() != '0':
 			return fmt.Errorf("%w: the progress token has the wrong type", errParams)
-		default:
-			token = value.Clone()
 		}
+		kept = append(append(append(append(kept, `,"`...), name...), `":`...), value...)
 		return err
 	}); err != nil {
 		return err
@@ -236,8 +250,8 @@ func stripMeta(raw []byte) error {
 		return nil
 	}
 	out := append(raw[:0], '{')
-	if token != nil {
-		out = append(append(out, `"progressToken":`...), token...)
+	if len(kept) > 0 {
+		out = append(out, kept[1:]...)
 	}
 	out = append(out, '}')
 	for i := len(out); i < len(raw); i++ {

@@ -20,7 +20,7 @@ func mcpEndpoint(t *testing.T) *Endpoint {
 }
 
 // passCall passes a body through the gate's steps and returns what is forwarded, or the code of the error.
-func passCall(e *Endpoint, text string) (forwarded, code string) {
+func passCall(e *Endpoint, text string, h http.Header) (forwarded, code string) {
 	var b Body
 	if err := b.Parse(e, []byte(text)); err != nil {
 		return "", "parse"
@@ -32,7 +32,10 @@ func passCall(e *Endpoint, text string) (forwarded, code string) {
 	if err != nil {
 		return "", "call"
 	}
-	if no := b.CheckCall(&call); no != nil {
+	if no := call.CheckHeader(h); no != nil {
+		return "", no.Code
+	}
+	if no := b.CheckCall(&call, h); no != nil {
 		return "", no.Code
 	}
 	return string(b.Rewrite(e, Binding{Agent: "upstream"}, false)), ""
@@ -67,7 +70,7 @@ func TestCheckCallAccepts(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got, code := passCall(e, c.body); got != c.want || code != "" {
+			if got, code := passCall(e, c.body, nil); got != c.want || code != "" {
 				t.Errorf("got %s %s, want %s", got, code, c.want)
 			}
 		})
@@ -102,7 +105,7 @@ func TestCheckCallRejects(t *testing.T) {
 		"params of ping":      {`{"jsonrpc":"2.0","id":1,"method":"ping","params":{"a":1}}`, "bad_params"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got, code := passCall(e, c.body); code != c.want {
+			if got, code := passCall(e, c.body, nil); code != c.want {
 				t.Errorf("got %q and %s, want %q", code, got, c.want)
 			}
 		})

@@ -31,7 +31,7 @@ func TestFindModelRoute(t *testing.T) {
 		"/v1/models/My agent":                             "My agent", "/v1/models/..": "..", "/v1/models/{id}": "{id}",
 	} {
 		r := all.Find(path)
-		if r == nil || r.Path != "/v1/models" || r.Item != want || r.DefaultEndpoint().Name != "model" || r.Methods() != "GET, OPTIONS" {
+		if r == nil || r.Path != "/v1/models" || r.Item != want || r.DefaultEndpoint().Name != "model" || r.Methods() != "GET, HEAD, OPTIONS" {
 			t.Errorf("%s: got %+v", path, r)
 		}
 	}

@@ -14,15 +14,18 @@ type Route struct {
 	endpoints []*Endpoint
 }
 
-// Endpoint returns the endpoint for a method, or nil.
+// Endpoint returns the endpoint for a method, or nil. HEAD has the endpoint of GET, unless that only opens a stream.
 func (r *Route) Endpoint(method string) *Endpoint {
 	for _, e := range r.endpoints {
-		if e.Method == method {
+		if e.Method == method || method == http.MethodHead && e.servesHead() {
 			return e
 		}
 	}
 	return nil
 }
+
+// servesHead reports whether HEAD is served, too.
+func (e *Endpoint) servesHead() bool { return e.Method == http.MethodGet && e.Class != ClassListen }
 
 // DefaultEndpoint returns the route's first endpoint. Errors that occur before the method is known use its format.
 func (r *Route) DefaultEndpoint() *Endpoint { return r.endpoints[0] }
@@ -32,6 +35,9 @@ func (r *Route) Methods() string {
 	methods := make([]string, 0, len(r.endpoints)+1)
 	for _, e := range r.endpoints {
 		methods = append(methods, e.Method)
+		if e.servesHead() {
+			methods = append(methods, http.MethodHead)
+		}
 	}
 	return strings.Join(append(methods, http.MethodOptions), ", ")
 }

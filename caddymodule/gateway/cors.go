@@ -12,7 +12,7 @@ var (
 	corsOrigin  = []string{"*"}
 	corsExpose  = []string{"Retry-After, X-Request-Id, Mcp-Session-Id"}
 	corsHeaders = []string{ // the wildcard does not include Authorization, and old browsers do not support it
-		"Authorization, Content-Type, Mcp-Session-Id, Mcp-Protocol-Version, Last-Event-Id, *",
+		"Authorization, Content-Type, Mcp-Session-Id, Mcp-Protocol-Version, Mcp-Method, Mcp-Name, Last-Event-Id, *",
 	}
 	corsMaxAge = []string{"7200"}
 )

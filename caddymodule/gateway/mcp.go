@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"net/http"
+	"strconv"
 
 	"github.com/docsgate/docsgate/docsgpt"
 	"github.com/docsgate/docsgate/keys"
@@ -17,8 +18,12 @@ func authorizeMCP(c *client, _ requestHead, body *requestBody, key *keys.Key) (a
 			return access, badRequest(err)
 		}
 		c.rpcID = access.call.ID
+		if apiErr := access.call.CheckHeader(c.r.Header); apiErr != nil {
+			return access, &apiError{Error: *apiErr}
+		}
 	}
 	switch ids := c.r.Header[docsgpt.HeaderSession]; {
+	case len(ids) == 0 && access.call.Stateless:
 	case len(ids) == 0 && !access.call.IsInitialize():
 		return access, &apiError{Error: *docsgpt.NeedsSession()}
 	case len(ids) == 0:
@@ -28,11 +33,21 @@ func authorizeMCP(c *client, _ requestHead, body *requestBody, key *keys.Key) (a
 		access.session = ids[0]
 	}
 	if c.endpoint.Body == docsgpt.BodyJSON {
-		if apiErr := body.json.CheckCall(&access.call); apiErr != nil {
+		if apiErr := body.json.CheckCall(&access.call, c.r.Header); apiErr != nil {
 			return access, &apiError{Error: *apiErr}
 		}
 	}
 	return access, nil
+}
+
+// writeReply writes the response to a message that the gate answers itself.
+func (c *client) writeReply(reply []byte) {
+	h := c.w.Header()
+	h["Content-Type"] = jsonType
+	h["Content-Length"] = []string{strconv.Itoa(len(reply))}
+	h["Cache-Control"] = noStore
+	c.w.WriteHeader(http.StatusOK)
+	_, _ = c.w.Write(reply) // the client may have disconnected
 }
 
 // onMCPHeader handles the header of a response to an MCP client. It records the owner of a new session before the client gets
@@ -53,6 +68,9 @@ func (res *response) onMCPHeader() {
 			res.replied = res.replied || docsgpt.IsResponse(event)
 			apiErr, out := docsgpt.TranslateEvent(event)
 			res.handleMCPError(apiErr)
+			if res.call.ListsCapabilities() {
+				out = docsgpt.FilterCapabilities(out)
+			}
 			return out
 		}
 	}
@@ -64,6 +82,9 @@ func (res *response) onMCPBody() *docsgpt.Error {
 		var apiErr *docsgpt.Error
 		apiErr, res.out = docsgpt.TranslateMessage(res.out)
 		res.handleMCPError(apiErr)
+		if res.call.ListsCapabilities() {
+			res.out = docsgpt.FilterCapabilities(res.out)
+		}
 	}
 	return nil
 }

@@ -41,7 +41,7 @@ func (x *gatewayRequest) serve(next caddyhttp.Handler) {
 		}
 		x.reject(apiErr)
 		return
-	case c.r.Method != e.Method: // OPTIONS
+	case c.r.Method == http.MethodOptions:
 		serveOptions(c.w, c.r, route.Methods())
 		return
 	case !c.track():
@@ -57,6 +57,11 @@ func (x *gatewayRequest) serve(next caddyhttp.Handler) {
 		x.reject(apiErr)
 		return
 	}
+	if reply := access.call.Reply(); reply != nil {
+		x.countUse(auth)
+		c.writeReply(reply)
+		return
+	}
 	if !c.startForwarding() {
 		x.reject(errShuttingDown)
 		return
@@ -65,11 +70,17 @@ func (x *gatewayRequest) serve(next caddyhttp.Handler) {
 		x.reject(apiErr)
 		return
 	}
-	e.allowed.Inc()
+	x.countUse(auth)
+	x.forward(&x.up, auth, access, next)
+}
+
+// countUse counts an allowed request.
+func (x *gatewayRequest) countUse(auth authentication) {
+	c := &x.client
+	c.endpoint.allowed.Inc()
 	if auth.key != nil {
 		c.handler.app.State().Usage.Count(auth.key.ID, auth.usedPreviousToken, c.started)
 	}
-	x.forward(&x.up, auth, access, next)
 }
 
 // prepare runs the stages before forwarding, which build x.up. The first one that returns an error ends the request.

@@ -149,6 +149,9 @@ func (res *response) onChunk(p []byte) error {
 		}
 		res.mode = modePassthrough
 		res.writeHead()
+		if res.client.r.Method == http.MethodHead {
+			return errStopReading
+		}
 		if _, err := res.client.w.Write(res.out); err != nil {
 			return err
 		}

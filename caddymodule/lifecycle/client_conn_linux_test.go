@@ -52,8 +52,8 @@ func connectedPair(t *testing.T, network, address string) (server, client net.Co
 	return server, client
 }
 
-// A client that has sent something which nobody reads, and then closes its end, is seen through all wrappers, and nothing
-// is read. One that stays is never taken for gone.
+// The disconnect of a client that has sent unread data is detected through all wrappers, and nothing is read. A connected client is
+// never reported as disconnected.
 func TestDisconnectDetected(t *testing.T) {
 	for network, address := range map[string]string{"tcp": "127.0.0.1:0", "unix": filepath.Join(t.TempDir(), "s")} {
 		for name, wrap := range map[string]func(net.Conn) net.Conn{
@@ -73,19 +73,19 @@ func TestDisconnectDetected(t *testing.T) {
 				}
 				c.limitUnsent()
 				if c.disconnected() {
-					t.Error("a client that says nothing is taken for gone")
+					t.Error("an idle client is reported as disconnected")
 				}
 				if _, err := client.Write([]byte("GET /")); err != nil {
 					t.Fatal(err)
 				}
 				if c.disconnected() {
-					t.Error("a client that sends ahead is taken for gone")
+					t.Error("a client with pipelined data is reported as disconnected")
 				}
 				client.Close()
-				waitFor(t, "the client is seen to be gone", c.disconnected)
+				waitFor(t, "the disconnect is detected", c.disconnected)
 				if b := make([]byte, 10); true {
 					if n, err := server.Read(b); err != nil || string(b[:n]) != "GET /" {
-						t.Errorf("then there is %q to read, %v", b[:n], err)
+						t.Errorf("data was read: %q, %v", b[:n], err)
 					}
 				}
 			})
@@ -100,7 +100,7 @@ func TestConnectionResetDetected(t *testing.T) {
 		t.Fatal(err)
 	}
 	client.Close()
-	waitFor(t, "it is seen", c.disconnected)
+	waitFor(t, "the reset is detected", c.disconnected)
 }
 
 func TestConnectionWithoutSocket(t *testing.T) {
@@ -111,7 +111,7 @@ func TestConnectionWithoutSocket(t *testing.T) {
 		client := newClientConn(c)
 		client.limitUnsent()
 		if client.disconnected() {
-			t.Errorf("%T is taken for gone", c)
+			t.Errorf("%T is reported as disconnected", c)
 		}
 	}
 	server, _ := connectedPair(t, "tcp", "127.0.0.1:0")
@@ -119,7 +119,7 @@ func TestConnectionWithoutSocket(t *testing.T) {
 	server.Close()
 	c.limitUnsent()
 	if c.disconnected() {
-		t.Error("a connection that the server has closed is taken for its client's")
+		t.Error("a connection that the server has closed is reported as disconnected")
 	}
 }
 
@@ -128,18 +128,18 @@ func TestClientConnSharedByHandlers(t *testing.T) {
 	r := httptest.NewRequest("GET", "/", nil)
 	ctx := withClientConn(r.Context(), server)
 	if first := clientConnOf(ctx); first == nil || clientConnOf(withClientConn(ctx, server)) != first {
-		t.Error("a second handler of the server has a connection of its own")
+		t.Error("a second handler of the server has another connection")
 	}
 	if clientConnOf(r.Context()) != nil {
-		t.Error("there is a connection in the context of a server that keeps none")
+		t.Error("the context of a server without connections contains one")
 	}
 }
 
-func waitFor(t *testing.T, what string, is func() bool) {
+func waitFor(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !is(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); !done(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain until %s", what)
+			t.Fatalf("timed out waiting until %s", what)
 		}
 	}
 }

@@ -10,14 +10,14 @@ import (
 	"time"
 )
 
-// slowClient is a response writer that is blocked for as long as a client takes to read: per call, per byte.
+// slowClient is a response writer that blocks as long as a client takes to read: a time per call, and a rate.
 type slowClient struct {
 	http.ResponseWriter
 	perCall  time.Duration
-	rate     int // bytes per second; 0: at once
+	rate     int // bytes per second; 0: not limited
 	deadline time.Time
 	written  int
-	cleared  int // deadlines that were taken back
+	cleared  int // number of cleared deadlines
 }
 
 func (c *slowClient) Write(p []byte) (int, error) {
@@ -44,7 +44,7 @@ func (c *slowClient) SetWriteDeadline(deadline time.Time) error {
 	return nil
 }
 
-// limited returns a writer with limits of 30 s and 1024 bytes per second before a client, in a bubble with its own time.
+// limited returns a writer to a client with limits of 30 s and 1024 bytes per second. It must be used in a synctest bubble.
 func limited(c *slowClient, proto int) *ClientWriter {
 	r := httptest.NewRequest(http.MethodPost, "/stream", nil)
 	r.ProtoMajor = proto
@@ -70,7 +70,7 @@ func TestSlowClientTimesOut(t *testing.T) {
 				for {
 					if _, err := w.Write(make([]byte, 300)); err != nil {
 						if !errors.Is(err, ErrClientSlow) || !w.slow.Load() {
-							t.Errorf("the error is %v", err)
+							t.Errorf("error: %v", err)
 						}
 						break
 					}
@@ -78,7 +78,7 @@ func TestSlowClientTimesOut(t *testing.T) {
 						t.Fatal(err)
 					}
 					if time.Since(begun) > time.Hour {
-						t.Fatal("it is never given up")
+						t.Fatal("the write does not time out")
 					}
 				}
 				if took := time.Since(begun); took > c.most {
@@ -122,7 +122,7 @@ func TestSlowClientAboveMinRateIsServed(t *testing.T) {
 	}
 }
 
-// A client may pause once for the whole time, and again when it has read enough.
+// A client may pause for the whole timeout once, and again when it has read enough.
 func TestWriteCreditRecovers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &slowClient{}
@@ -145,15 +145,15 @@ func TestFinalWriteTimeout(t *testing.T) {
 		w, begun := limited(&slowClient{perCall: time.Hour}, 1), time.Now()
 		w.final.Store(true)
 		if _, err := w.Write([]byte("x")); !errors.Is(err, ErrClientSlow) {
-			t.Errorf("the error is %v", err)
+			t.Errorf("error: %v", err)
 		}
 		if took := time.Since(begun); took > finalWrite+5*time.Second {
-			t.Errorf("it took %v", took)
+			t.Errorf("duration: %v", took)
 		}
 	})
 }
 
-// With HTTP/2 a deadline that is left ends the stream while the upstream pauses.
+// With HTTP/2 a write deadline that is not cleared ends the stream while the upstream pauses.
 func TestHTTP2DeadlinesCleared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &slowClient{}

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// bodyReader is a response writer that knows whether reading the body was ended.
+// bodyReader is a response writer that records whether the read deadline was set.
 type bodyReader struct {
 	http.ResponseWriter
 	ended bool
@@ -43,18 +43,18 @@ func TestShutdownPhases(t *testing.T) {
 		ctx, stop := context.WithCancelCause(t.Context())
 		for _, c := range []*Request{reading, sent, done} {
 			if !k.add(c) {
-				t.Fatal("a request is rejected while all is well")
+				t.Fatal("a request is rejected before the shutdown")
 			}
 		}
 		if !k.BodyRead(sent, stop) {
-			t.Fatal("a request is ended while all is well")
+			t.Fatal("a request is ended before the shutdown")
 		}
 		k.Remove(done)
 		k.Remove(done)
 		k.Begin(0, 20*time.Second)
-		k.Begin(0, time.Second) // the first counts
+		k.Begin(0, time.Second) // only the first one has an effect
 		if late, _ := newTracked(); k.add(late) {
-			t.Error("a request is taken while the process ends")
+			t.Error("a request is accepted during the shutdown")
 		}
 		<-ctx.Done()
 		if took := time.Since(begun); took != 20*time.Second || !errors.Is(context.Cause(ctx), ErrShuttingDown) {
@@ -62,18 +62,18 @@ func TestShutdownPhases(t *testing.T) {
 		}
 		synctest.Wait()
 		if !body.ended || k.BodyRead(reading, stop) || !errors.Is(k.Cause(reading), ErrShuttingDown) || !reading.w.final.Load() {
-			t.Error("a body is still read")
+			t.Error("the read deadline is not set")
 		}
 		if doneBody.ended {
-			t.Error("the writer of a request that is done is used")
+			t.Error("the writer of a completed request is used")
 		}
 		k.Remove(reading)
 		k.Remove(sent)
-		time.Sleep(time.Minute) // all timers end by themselves
+		time.Sleep(time.Minute) // the timers stop automatically
 		k.mu.Lock()
 		defer k.mu.Unlock()
 		if k.first != nil || k.timer != nil {
-			t.Error("something is still watched")
+			t.Error("requests remain in the tracker")
 		}
 	})
 }
@@ -91,21 +91,21 @@ func TestRequestsAcceptedDuringShutdownDelay(t *testing.T) {
 		}
 		time.Sleep(2 * time.Second)
 		if late, _ := newTracked(); k.add(late) {
-			t.Error("a request is taken after shutdown_delay")
+			t.Error("a request is accepted after shutdown_delay")
 		}
 		time.Sleep(18 * time.Second)
 		if k.Cause(early) != nil {
-			t.Error("it is ended within the grace period")
+			t.Error("the request is ended within the grace period")
 		}
 		time.Sleep(2 * time.Second)
 		if k.Cause(early) == nil {
-			t.Error("it is not ended after the grace period")
+			t.Error("the request is not ended after the grace period")
 		}
 		k.Remove(early)
 	})
 }
 
-// Requests of an old configuration go on when the new one has no gate; then no event tells of the end.
+// Requests of an old configuration continue if the new one has no gate. Then there is no event when the process exits.
 func TestShutdownDetectedWithoutEvent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var exiting atomic.Bool
@@ -116,7 +116,7 @@ func TestShutdownDetectedWithoutEvent(t *testing.T) {
 		k.BodyRead(old, stop)
 		time.Sleep(time.Hour)
 		if ctx.Err() != nil {
-			t.Fatal("it ended by itself")
+			t.Fatal("the request ended without a shutdown")
 		}
 		exiting.Store(true)
 		<-ctx.Done()
@@ -135,7 +135,7 @@ func TestShutdownCanceledByNewConfig(t *testing.T) {
 		k.Begin(0, time.Second)
 		k.resume(time.Second)
 		if c, _ := newTracked(); k.add(c) {
-			t.Error("the process exits, and a request is taken")
+			t.Error("a request is accepted during the shutdown")
 		}
 		exiting.Store(false)
 		k.resume(time.Second)
@@ -145,7 +145,7 @@ func TestShutdownCanceledByNewConfig(t *testing.T) {
 		}
 		time.Sleep(time.Hour)
 		if k.Cause(c) != nil {
-			t.Error("it is ended")
+			t.Error("the request is ended")
 		}
 		k.Remove(c)
 	})

@@ -15,8 +15,8 @@ type trail struct {
 	Next    uint64       `json:"next_cursor"`
 }
 
-// A reference that the configuration does not list is rejected with the same words whatever it stands for, before anything
-// looks what that is, and leaves an entry in the audit trail.
+// A reference that is not listed in the configuration is rejected before it is resolved. The error does not depend on what exists,
+// and the audit trail has an entry.
 func TestUnlistedAgentsRejected(t *testing.T) {
 	w := newTestServer(t)
 	var looked []string
@@ -43,7 +43,7 @@ func TestUnlistedAgentsRejected(t *testing.T) {
 			responses[p.Detail] = true
 			last := decoded[trail](w.call("GET", "/v1/audit?limit=1", "").want(200)).Entries[0]
 			if last.Action != registry.ActionRejected || !strings.Contains(last.Detail, "not listed") || strings.Contains(last.Detail, secret) {
-				t.Errorf("%s: the trail says %+v", reference, last)
+				t.Errorf("%s: audit trail: %+v", reference, last)
 			}
 			if reference == "{file./etc/hostname}" && !strings.Contains(last.Detail, reference) {
 				t.Errorf("the trail does not say what was tried: %+v", last)
@@ -58,13 +58,13 @@ func TestUnlistedAgentsRejected(t *testing.T) {
 	}
 }
 
-// What is listed, and keys of other feeds, can be named; a key of another feed without being listed.
+// Listed references are accepted, and so are keys of other feeds, even if they are not listed.
 func TestListedAgents(t *testing.T) {
 	w := newTestServer(t)
 	for _, reference := range []string{"{env.A}", " {env.AGENT}\n", "from-file"} {
 		key := w.call("POST", "/v1/keys", fmt.Sprintf(`{"name":"n","agent":%q}`, reference)).want(http.StatusCreated).key()
-		if key.Agent != strings.TrimSpace(reference) || w.standing(key.Token) != keys.Allowed {
-			t.Errorf("%s: %+v, %s", reference, key, w.standing(key.Token))
+		if key.Agent != strings.TrimSpace(reference) || w.decision(key.Token) != keys.Allowed {
+			t.Errorf("%s: %+v, %s", reference, key, w.decision(key.Token))
 		}
 	}
 	w.desk.Agents = nil
@@ -74,7 +74,7 @@ func TestListedAgents(t *testing.T) {
 	w.call("POST", "/v1/keys", `{"name":"n","agent":"{file./anywhere}"}`).want(http.StatusCreated)
 }
 
-// Keys whose agents are not listed, made by the command line or before there was a list, go on as they are, and can be changed.
+// Existing keys whose agents are not listed, for example from the command line, remain valid and can be changed.
 func TestKeysWithUnlistedAgentsRemainValid(t *testing.T) {
 	w := newTestServer(t)
 	old := w.call("POST", "/v1/keys", `{"name":"n","agent":"{env.A}"}`).want(http.StatusCreated).key()
@@ -92,7 +92,7 @@ func TestKeysWithUnlistedAgentsRemainValid(t *testing.T) {
 	}
 }
 
-// A dry run tells something of what is there, so it leaves an entry, whatever comes of it.
+// A dry run reveals something about existing keys, so it always has an audit entry.
 func TestDryRunIsAudited(t *testing.T) {
 	w := newTestServer(t)
 	for body, status := range map[string]int{

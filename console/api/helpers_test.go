@@ -21,7 +21,7 @@ import (
 	"github.com/docsgate/docsgate/keys/usage"
 )
 
-// fileFeed has the one key of another feed.
+// fileFeed is another feed, with one key.
 type fileFeed struct{}
 
 func (fileFeed) Name() string { return "file:keys.yaml" }
@@ -38,7 +38,7 @@ func (fileFeed) Watch(ctx context.Context, _ func()) error {
 	return nil
 }
 
-// testServer is an API over a registry in memory, whose keys a store has, beside those of another feed.
+// testServer is an API with a registry in memory, and a store with its keys and those of another feed.
 type testServer struct {
 	t         testing.TB
 	api       *api
@@ -55,7 +55,7 @@ func newTestServer(t testing.TB, options ...func(*Options)) *testServer {
 	return w
 }
 
-// open starts the process anew over the storage that there is.
+// open simulates a restart of the process with the same storage.
 func (w *testServer) open(options ...func(*Options)) {
 	w.t.Helper()
 	meter := usage.NewMeter()
@@ -116,8 +116,8 @@ func (w *testServer) do(r *http.Request) *httptest.ResponseRecorder {
 	return rec
 }
 
-// call sends a body as JSON, if there is one, with headers in pairs, and returns the response decoded.
-func (w *testServer) call(method, path, body string, headers ...string) reply {
+// call sends a body as JSON, if it is not nil, and returns the decoded response. headers are pairs of name and value.
+func (w *testServer) call(method, path, body string, headers ...string) response {
 	w.t.Helper()
 	var content io.Reader = http.NoBody
 	if body != "" {
@@ -131,11 +131,11 @@ func (w *testServer) call(method, path, body string, headers ...string) reply {
 		r.Header.Set(headers[i], headers[i+1])
 	}
 	rec := w.do(r)
-	return reply{t: w.t, what: method + " " + path, Status: rec.Code, Header: rec.Header(), Body: rec.Body.String()}
+	return response{t: w.t, what: method + " " + path, Status: rec.Code, Header: rec.Header(), Body: rec.Body.String()}
 }
 
-// reply is a response.
-type reply struct {
+// response is a response.
+type response struct {
 	t      testing.TB
 	what   string
 	Status int
@@ -144,7 +144,7 @@ type reply struct {
 }
 
 // want fails the test immediately if the status differs.
-func (r reply) want(status int) reply {
+func (r response) want(status int) response {
 	r.t.Helper()
 	if r.Status != status {
 		r.t.Fatalf("%s: status %d, want %d: %s", r.what, r.Status, status, r.Body)
@@ -152,8 +152,8 @@ func (r reply) want(status int) reply {
 	return r
 }
 
-// problem fails the test if the response is not a problem with this code.
-func (r reply) problem(status int, code string) problem {
+// problem checks that the response is a problem with a code.
+func (r response) problem(status int, code string) problem {
 	r.t.Helper()
 	r.want(status)
 	p := decoded[problem](r)
@@ -163,7 +163,7 @@ func (r reply) problem(status int, code string) problem {
 	return p
 }
 
-func decoded[T any](r reply) (v T) {
+func decoded[T any](r response) (v T) {
 	r.t.Helper()
 	if err := json.Unmarshal([]byte(r.Body), &v); err != nil {
 		r.t.Fatalf("%s: %v in %s", r.what, err, r.Body)
@@ -171,10 +171,10 @@ func decoded[T any](r reply) (v T) {
 	return v
 }
 
-func (r reply) key() Key { r.t.Helper(); return decoded[Key](r) }
+func (r response) key() Key { r.t.Helper(); return decoded[Key](r) }
 
-// standing is what the gate would say of a token now.
-func (w *testServer) standing(token string) keys.Reason {
+// decision returns the current decision of the gate on a token.
+func (w *testServer) decision(token string) keys.Reason {
 	w.t.Helper()
 	verifier, err := keys.NewVerifier(w.desk.Store, keys.CacheConfig{})
 	if err != nil {

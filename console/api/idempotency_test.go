@@ -42,16 +42,16 @@ func TestIdempotentRotation(t *testing.T) {
 	a, b := w.makeKey(), w.makeKey()
 	first := w.call("POST", "/v1/keys/"+a.ID+"/rotate", `{"grace":"1h"}`, "Idempotency-Key", "one").want(http.StatusOK)
 	again := w.call("POST", "/v1/keys/"+a.ID+"/rotate", `{"grace":"1h"}`, "Idempotency-Key", "one").want(http.StatusOK)
-	if first.Body != again.Body || w.standing(again.key().Token) != keys.Allowed {
+	if first.Body != again.Body || w.decision(again.key().Token) != keys.Allowed {
 		t.Errorf("first %s\nagain %s", first.Body, again.Body)
 	}
-	// The name is one of requests of the same kind for the same key.
+	// Idempotency keys are separate for each kind of request and each key.
 	if got := w.call("POST", "/v1/keys/"+b.ID+"/rotate", `{"grace":"1h"}`, "Idempotency-Key", "one").want(http.StatusOK).key(); got.ID != b.ID {
 		t.Errorf("rotated %s instead of %s", got.ID, b.ID)
 	}
 }
 
-// The token is in memory for a while only; what is kept longer says which key it was.
+// The token is in memory only for some time. What is stored longer contains the ID of the key.
 func TestLateRetryGetsKeyID(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newTestServer(t)

@@ -39,7 +39,7 @@ func TestImport(t *testing.T) {
 	if taken.Problem != "" || taken.Imported[0].ID != "old" || taken.Imported[0].Token != "" || !keys.HasValidChecksum(taken.Imported[1].Token) {
 		t.Errorf("%+v", taken)
 	}
-	if got := w.standing("an-old-token"); got != keys.Allowed {
+	if got := w.decision("an-old-token"); got != keys.Allowed {
 		t.Errorf("the old token is %s", got)
 	}
 	again := decoded[importAnswer](w.call("POST", "/v1/import", `{"keys":[{"id":"x","source":"a","sha256":"`+digest+`"}]}`).want(http.StatusOK))
@@ -83,7 +83,7 @@ func TestImportIsAtomic(t *testing.T) {
 	}
 }
 
-// What is exported can be read by `feed file`, and lets the same tokens in.
+// An export can be read by `feed file`, and the same tokens are valid.
 func TestExportIsKeyFile(t *testing.T) {
 	w := newTestServer(t)
 	empty := w.call("GET", "/v1/export", "").want(http.StatusOK)

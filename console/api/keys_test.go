@@ -27,7 +27,7 @@ func TestKeyLifecycle(t *testing.T) {
 	if got := response.Header.Get("Location"); got != "keys/"+made.ID {
 		t.Errorf("Location is %q", got)
 	}
-	if got := w.standing(made.Token); got != keys.Allowed {
+	if got := w.decision(made.Token); got != keys.Allowed {
 		t.Fatalf("the new token is %s after the response", got)
 	}
 	path := "/v1/keys/" + made.ID
@@ -41,7 +41,7 @@ func TestKeyLifecycle(t *testing.T) {
 		t.Errorf("changed to %+v", changed)
 	}
 	if got := w.call("PATCH", path, `{"expires":null}`).want(http.StatusOK).key(); got.Expires != nil || got.Name != "Other" {
-		t.Errorf("null did not take the bound away: %+v", got)
+		t.Errorf("null did not remove the time limit: %+v", got)
 	}
 
 	for _, step := range []struct {
@@ -58,7 +58,7 @@ func TestKeyLifecycle(t *testing.T) {
 		if got := w.call(method, path+below, step.body).want(http.StatusOK).key(); got.State != step.state {
 			t.Errorf("%s: state %s", step.call, got.State)
 		}
-		if got := w.standing(made.Token); got != step.standing {
+		if got := w.decision(made.Token); got != step.standing {
 			t.Errorf("%s: the token is %s in the next request", step.call, got)
 		}
 	}
@@ -70,18 +70,18 @@ func TestKeyLifecycle(t *testing.T) {
 	if d := time.Until(*rotated.PreviousTokenExpires); d > 7*24*time.Hour || d < 7*24*time.Hour-time.Hour {
 		t.Errorf("the previous token is valid for %s", d)
 	}
-	if a, b := w.standing(made.Token), w.standing(rotated.Token); a != keys.Allowed || b != keys.Allowed {
+	if a, b := w.decision(made.Token), w.decision(rotated.Token); a != keys.Allowed || b != keys.Allowed {
 		t.Errorf("after rotating: old %s, new %s", a, b)
 	}
 	last := w.call("POST", path+"/rotate", "").want(http.StatusOK).key()
-	if a, b := w.standing(rotated.Token), w.standing(last.Token); a == keys.Allowed || b != keys.Allowed {
+	if a, b := w.decision(rotated.Token), w.decision(last.Token); a == keys.Allowed || b != keys.Allowed {
 		t.Errorf("after rotating without a body: old %s, new %s", a, b)
 	}
 
 	if got := w.call("POST", path+"/revoke", "").want(http.StatusOK).key(); got.State != "revoked" {
 		t.Errorf("state %s", got.State)
 	}
-	if got := w.standing(last.Token); got != keys.RevokedKey {
+	if got := w.decision(last.Token); got != keys.RevokedKey {
 		t.Errorf("the revoked token is %s in the next request", got)
 	}
 	w.call("POST", path+"/revoke", "").want(http.StatusOK)
@@ -103,7 +103,7 @@ func TestBindings(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			response := w.call("POST", "/v1/keys", tc.body).want(http.StatusCreated)
 			got := response.key()
-			if got.Binding != tc.binding || got.Agent != tc.agent || w.standing(got.Token) != keys.Allowed {
+			if got.Binding != tc.binding || got.Agent != tc.agent || w.decision(got.Token) != keys.Allowed {
 				t.Errorf("%s", response.Body)
 			}
 			if strings.Contains(response.Body, "0f0e0d0c") {
@@ -207,13 +207,13 @@ func TestErrorsContainNoSecrets(t *testing.T) {
 
 func TestBodyTypeAndSize(t *testing.T) {
 	w := newTestServer(t)
-	send := func(body string, headers ...string) reply {
+	send := func(body string, headers ...string) response {
 		r := httptest.NewRequestWithContext(t.Context(), "POST", "/v1/keys", strings.NewReader(body))
 		for i := 0; i < len(headers); i += 2 {
 			r.Header.Add(headers[i], headers[i+1])
 		}
 		rec := w.do(r)
-		return reply{t: t, what: fmt.Sprint(headers), Status: rec.Code, Header: rec.Header(), Body: rec.Body.String()}
+		return response{t: t, what: fmt.Sprint(headers), Status: rec.Code, Header: rec.Header(), Body: rec.Body.String()}
 	}
 	for _, kind := range []string{"", "text/plain", "application/x-www-form-urlencoded", "application/json; charset=latin1", "json"} {
 		send(newKey, "Content-Type", kind).problem(http.StatusUnsupportedMediaType, "not_json")
@@ -322,7 +322,7 @@ func TestInternalErrors(t *testing.T) {
 	w := newTestServer(t)
 	made := w.makeKey()
 	w.storage.Fail(errors.New("the disk is full"))
-	for _, call := range []reply{
+	for _, call := range []response{
 		w.call("POST", "/v1/keys", newKey), w.call("POST", "/v1/keys/"+made.ID+"/revoke", ""),
 		w.call("POST", "/v1/keys", newKey, "Idempotency-Key", "one"), w.call("GET", "/v1/backup", ""), w.call("GET", "/v1/export", ""),
 	} {
@@ -336,7 +336,7 @@ func TestInternalErrors(t *testing.T) {
 	}
 }
 
-// A token that exists is not lost because the store did not follow; a change that does not count yet is not called done.
+// A new token is not lost if the change was stored, but not applied. A change that is not applied yet is not reported as done.
 func TestApplyPending(t *testing.T) {
 	w := newTestServer(t)
 	made := w.makeKey()

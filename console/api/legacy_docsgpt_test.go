@@ -9,13 +9,13 @@ import (
 	"github.com/docsgate/docsgate/keys"
 )
 
-// legacyMade is the response to making a key.
+// legacyMade is the response to a request that creates a key.
 type legacyMade struct {
 	ID  string `json:"id"`
 	Key string `json:"key"`
 }
 
-// These are the requests of the web apps and the documentation of the versions named.
+// The requests are those of the web apps and the documentation of the versions.
 func TestLegacyRequests(t *testing.T) {
 	for name, tc := range map[string]struct {
 		body, source, chunks, prompt, retriever string
@@ -43,8 +43,8 @@ func TestLegacyRequests(t *testing.T) {
 			r := httptest.NewRequestWithContext(t.Context(), "POST", "/api/create_api_key", strings.NewReader(tc.body))
 			r.Header.Set("Content-Type", "application/json; charset=utf-8")
 			rec := w.do(r)
-			made := decoded[legacyMade](reply{t: t, Body: rec.Body.String()})
-			if rec.Code != http.StatusCreated || w.standing(made.Key) != keys.Allowed {
+			made := decoded[legacyMade](response{t: t, Body: rec.Body.String()})
+			if rec.Code != http.StatusCreated || w.decision(made.Key) != keys.Allowed {
 				t.Fatalf("%d %s", rec.Code, rec.Body)
 			}
 			listed := decoded[[]map[string]string](w.call("GET", "/api/get_api_keys", "", "Content-Type", "application/json").want(200))
@@ -61,12 +61,12 @@ func TestLegacyRequests(t *testing.T) {
 					t.Errorf("%s is %q, want %q", member, listed[0][member], value)
 				}
 			}
-			// 0.8.1 to 0.10 look at status, later ones at success.
+			// 0.8.1 to 0.10 check status, later versions check success.
 			gone := decoded[map[string]any](w.call("POST", "/api/delete_api_key", `{"id":"`+made.ID+`"}`).want(200))
 			if gone["success"] != true || gone["status"] != "ok" {
 				t.Errorf("%v", gone)
 			}
-			if got := w.standing(made.Key); got != keys.RevokedKey {
+			if got := w.decision(made.Key); got != keys.RevokedKey {
 				t.Errorf("the deleted key is %s in the next request", got)
 			}
 			if got := w.call("GET", "/api/get_api_keys", "").want(200).Body; got != "[]\n" {
@@ -76,7 +76,7 @@ func TestLegacyRequests(t *testing.T) {
 	}
 }
 
-// Errors have the shape that DocsGPT 0.11 to 0.13 gave them: check_required_fields, and {"success":false,"error":…}.
+// Errors have the format of DocsGPT 0.11 to 0.13: check_required_fields, and {"success":false,"error":…}.
 func TestLegacyErrors(t *testing.T) {
 	w := newTestServer(t)
 	made := w.makeKey()
@@ -96,7 +96,7 @@ func TestLegacyErrors(t *testing.T) {
 		"an unknown id":   {"delete_api_key", `{"id":"65f1c0ffee5eed0123456789"}`, 404, `{"success":false,"message":"API Key not found"}`},
 		"a key of a file": {"delete_api_key", `{"id":"from-file"}`, 404, `{"success":false,"message":"API Key not found"}`},
 		"a deleted key":   {"delete_api_key", `{"id":"` + made.ID + `"}`, 404, `{"success":false,"message":"API Key not found"}`},
-		// DocsGPT handed such a value to its database.
+		// DocsGPT passed such a value to its database.
 		"an operator as id": {"delete_api_key", `{"id":{"$ne":null}}`, 400, `{"success":false,"error":"id: must be text"}`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -109,7 +109,7 @@ func TestLegacyErrors(t *testing.T) {
 	w.call("POST", "/api/create_api_key", "").want(http.StatusUnsupportedMediaType)
 }
 
-// All keys are listed, however many pages the catalog makes of them, and none of another feed.
+// All keys of all pages of the index are listed, and none of another feed.
 func TestLegacyListHasAllKeys(t *testing.T) {
 	w := newTestServer(t)
 	body := `{"keys":[` + strings.TrimSuffix(strings.Repeat(`{"name":"n","source":"a"},`, maxImportKeys), ",") + `]}`

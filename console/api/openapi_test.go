@@ -65,7 +65,7 @@ func (s *schemas) at(t testing.TB, names ...string) (any, []string) {
 	return v, names
 }
 
-// validate holds a JSON text against the schema at a place.
+// validate validates a JSON text against the schema at a JSON pointer.
 func (s *schemas) validate(t testing.TB, names []string, text []byte) error {
 	t.Helper()
 	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
@@ -136,7 +136,7 @@ func TestOpenAPIMatchesRoutes(t *testing.T) {
 
 func TestOpenAPIReferencesResolve(t *testing.T) {
 	s := documentSchemas(t)
-	// Every reference leads somewhere, and every named schema is used and can be compiled.
+	// Every reference can be resolved, and every named schema is used and can be compiled.
 	used := map[string]bool{}
 	var walk func(v any)
 	walk = func(v any) {
@@ -171,7 +171,7 @@ func TestOpenAPIReferencesResolve(t *testing.T) {
 	}
 }
 
-// The examples are read by people, and generators of tests send them.
+// The examples are read by humans, and test generators send them.
 func TestOpenAPIExamplesMatchSchemas(t *testing.T) {
 	s := documentSchemas(t)
 	examples := 0
@@ -193,7 +193,7 @@ func TestOpenAPIExamplesMatchSchemas(t *testing.T) {
 	}
 }
 
-// What a body may hold is said in Go and in the document; members must stand in both.
+// The fields of bodies are declared in Go and in the document. Both must be the same.
 func TestOpenAPIExampleBodiesAccepted(t *testing.T) {
 	s := documentSchemas(t)
 	for path, item := range s.doc["paths"].(map[string]any) {

@@ -20,11 +20,11 @@ import (
 	"github.com/docsgate/docsgate/keys/registry"
 )
 
-// schemathesisTime is more than it has ever needed, even where others use the machine as well.
+// schemathesisTime is the timeout. It is long enough for a busy machine.
 const schemathesisTime = 5 * time.Minute
 
-// TestSchemathesis has a program that knows nothing but openapi.json call a real server: thousands of requests that fit the
-// document, and that do not. Each response must be one that the document has, and no request may be taken that it forbids.
+// TestSchemathesis runs Schemathesis against a real server: it generates thousands of valid and invalid requests from openapi.json.
+// Each response must conform to the document, and invalid requests must be rejected.
 func TestSchemathesis(t *testing.T) {
 	python := os.Getenv("DOCSGATE_PYTHON")
 	if python == "" {
@@ -52,7 +52,7 @@ func TestSchemathesis(t *testing.T) {
 			t.Errorf("%s %s: fault of the server: %v", r.Method, r.URL, err)
 		}
 	})
-	// The keys that schemathesis_hooks.py puts into requests.
+	// The keys that schemathesis_hooks.py uses in requests.
 	for batch := range 2 {
 		items := make([]registry.Import, 1000)
 		for i := range items {
@@ -62,7 +62,7 @@ func TestSchemathesis(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// Each request comes from another address: some show wrong tokens on purpose, and must not slow down the others.
+	// Each request has another address: some have wrong tokens deliberately, and must not throttle the others.
 	var clients atomic.Int64
 	before, err := auth.New(auth.Options{
 		Token:    keys.NewSecret(token),

@@ -18,7 +18,7 @@ import (
 
 const adminToken = "0123456789abcdef-admin"
 
-// guardTest is a guard, and what it let through.
+// guardTest is an authenticator, with the requests that it has accepted.
 type guardTest struct {
 	t        testing.TB
 	guard    *Authenticator
@@ -43,7 +43,7 @@ func withToken(o *Options) { o.Token = keys.NewSecret(adminToken) }
 
 func onLoopback(o *Options) { o.Loopback = true }
 
-// request is one from elsewhere, unless set changes it.
+// request returns a request from another machine. set modifies it.
 func request(method, target string, set ...func(*http.Request)) *http.Request {
 	r := httptest.NewRequest(method, target, http.NoBody)
 	r.RemoteAddr = "192.0.2.7:4711"
@@ -63,7 +63,7 @@ func header(pairs ...string) func(*http.Request) {
 
 func bearing(token string) func(*http.Request) { return header("Authorization", "Bearer "+token) }
 
-// between sets both ends of the connection.
+// between sets the local and the remote address of the connection.
 func between(remote string, local net.Addr) func(*http.Request) {
 	return func(r *http.Request) {
 		r.RemoteAddr = remote
@@ -242,7 +242,7 @@ func TestSessions(t *testing.T) {
 		t.Errorf("%v", cookie)
 	}
 	if strings.Contains(cookie.Value, adminToken) {
-		t.Error("the cookie holds the token")
+		t.Error("the cookie contains the token")
 	}
 	with := func(c *http.Cookie) func(*http.Request) { return func(r *http.Request) { r.AddCookie(c) } }
 	if rec := d.do(request("GET", "/", with(cookie))); rec.Code != 204 || d.passed[0] != "admin token 192.0.2.7" {
@@ -312,7 +312,7 @@ func TestBrowsersRedirectedToLogin(t *testing.T) {
 	if rec := d.do(request("GET", "/keys", header("Accept", "application/json"))); rec.Code != 401 || rec.Header().Get("Content-Type") != "application/problem+json" {
 		t.Errorf("a program: %d %v", rec.Code, rec.Header())
 	}
-	// Without a token there is nothing to sign in with.
+	// Without an admin token there is no sign-in.
 	var rejected string
 	d = newGuardTest(t, func(o *Options) {
 		onLoopback(o)

@@ -26,7 +26,7 @@ func TestWrongTokensThrottled(t *testing.T) {
 	if rec.Code != http.StatusTooManyRequests || err != nil || wait < 1 || wait > 6 {
 		t.Fatalf("after %d wrong tokens: status %d, Retry-After %q", perClientBurst, rec.Code, rec.Header().Get("Retry-After"))
 	}
-	// The login is counted with the rest.
+	// Sign-ins are counted together with other attempts.
 	answer := httptest.NewRecorder()
 	var no *SignInError
 	if err := d.guard.SignIn(answer, request("POST", "/login"), adminToken); !errors.As(err, &no) || no.Status != 429 || answer.Header().Get("Retry-After") == "" {
@@ -41,7 +41,7 @@ func TestWrongTokensThrottled(t *testing.T) {
 	}
 }
 
-// One client has as many addresses of its network as it likes.
+// A client can use all addresses of its network.
 func TestThrottlePerNetwork(t *testing.T) {
 	d := newGuardTest(t, withToken)
 	for i := range perClientBurst {
@@ -55,7 +55,7 @@ func TestThrottlePerNetwork(t *testing.T) {
 	}
 }
 
-// Many clients together have few attempts left, but the right token is still accepted.
+// The attempts of all clients together are limited, but the right token is still accepted.
 func TestWrongTokensThrottledInTotal(t *testing.T) {
 	d := newGuardTest(t, withToken)
 	attempt := func(i int, token string) int {

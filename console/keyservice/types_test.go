@@ -25,7 +25,7 @@ var (
 
 const agentKey = "5f0c2b7e-1d34-4a6b-8c9d-0123456789ab"
 
-// serviceTest is a desk over a registry in memory and a file feed's keys.
+// serviceTest is a service with a registry in memory and the keys of a file feed.
 type serviceTest struct {
 	*keyservice.Service
 	t    *testing.T
@@ -75,7 +75,7 @@ func (d *serviceTest) create(draft registry.CreateRequest) *registry.CreateResul
 	return made
 }
 
-// all lists everything, by name.
+// all lists all keys by name.
 func (d *serviceTest) all() map[string]keyservice.Key {
 	d.t.Helper()
 	page, _, total, err := d.List(keyindex.Query{})
@@ -138,7 +138,7 @@ func TestListAndShowAgree(t *testing.T) {
 		t.Errorf("Bot: %+v", k)
 	}
 	if text := fmt.Sprintf("%+v", listed); strings.Contains(text, agentKey) || strings.Contains(text, made.Token.Reveal()) {
-		t.Error("a view holds a secret")
+		t.Error("a view contains a secret")
 	}
 }
 
@@ -206,6 +206,6 @@ func TestShowUnknownKey(t *testing.T) {
 		t.Error(err)
 	}
 	if _, _, _, err := d.List(keyindex.Query{After: "no cursor"}); err == nil {
-		t.Error("a bad cursor is taken")
+		t.Error("an invalid cursor is accepted")
 	}
 }

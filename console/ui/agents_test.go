@@ -10,7 +10,7 @@ import (
 	"github.com/docsgate/docsgate/keys"
 )
 
-// The form offers what the configuration lists and keys of other feeds, and takes nothing else.
+// The form offers and accepts only the agents in the configuration and keys of other feeds.
 func TestOffers(t *testing.T) {
 	w := newTestServer(t)
 	form := w.get("/new")
@@ -39,7 +39,7 @@ func TestOffers(t *testing.T) {
 	w.want(w.get("/audit"), http.StatusOK, "Rejected", "{file./etc/hostname}")
 }
 
-// An ID can be typed where not all are offered.
+// An ID can be typed if the form does not offer all keys.
 func TestOffersLimit(t *testing.T) {
 	w := newTestServer(t)
 	var many fixtures.ReadOnlyFeed
@@ -57,7 +57,7 @@ func TestOffersLimit(t *testing.T) {
 	}
 }
 
-// Where there is nothing to choose the form says so.
+// If there is no agent to choose, the form says so.
 func TestNoAgentsOffered(t *testing.T) {
 	w := newTestServer(t)
 	w.desk.Agents = nil

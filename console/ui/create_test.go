@@ -60,7 +60,7 @@ func TestTokenIsShownOnce(t *testing.T) {
 	}
 }
 
-// A form that its script has not taken over would lead away from the only page with the token.
+// Without its script, the form would leave the only page with the token.
 func TestTokenPageWithoutScript(t *testing.T) {
 	w := newTestServer(t)
 	w.desk.Service.TestQuery = func(context.Context, string, string, io.Writer) (int, error) { return http.StatusOK, nil }
@@ -113,7 +113,7 @@ func TestCreateFieldErrors(t *testing.T) {
 			a := w.post("/new", append([]string{"nonce", w.field(w.get("/new").body, "nonce")}, tc.form...)...)
 			w.want(a, http.StatusUnprocessableEntity, "The key was not created", tc.says)
 			if tc.field != "" && !strings.Contains(a.body, `id="`+tc.field+`-error"`) {
-				t.Errorf("the message does not stand at the field %s", tc.field)
+				t.Errorf("the message is not next to the field %s", tc.field)
 			}
 			if w.count() != 0 {
 				t.Error("a key was made")

@@ -5,7 +5,7 @@ import (
 	"testing/synctest"
 )
 
-// Pages come and go with configurations, and must leave nothing behind that runs.
+// Pages are replaced with configurations, and must not leak goroutines.
 func TestFormsLeakNoGoroutines(t *testing.T) {
 	synctest.Test(t, func(*testing.T) { NewFormNonces(nil) })
 }

@@ -16,7 +16,7 @@ import (
 
 var start = time.Date(2026, 11, 23, 14, 30, 0, 0, time.UTC)
 
-// testServer is a page over keys in memory.
+// testServer is a Page with keys in memory.
 type testServer struct {
 	*testing.T
 	desk   *fixtures.Fixture
@@ -24,7 +24,7 @@ type testServer struct {
 	faults []error
 }
 
-// newTestServer makes a page. Its keys are those of the other feed only.
+// newTestServer returns a Page that has only the keys of the other feed.
 func newTestServer(t *testing.T, change ...func(*Options)) *testServer {
 	t.Helper()
 	desk, err := fixtures.New(t.Context(), t.TempDir(), start, fixtures.FileKeys(start))
@@ -47,12 +47,12 @@ func newTestServer(t *testing.T, change ...func(*Options)) *testServer {
 	return w
 }
 
-// in is the same world for a part of a test.
+// in returns the same server for a subtest.
 func (w *testServer) in(t *testing.T) *testServer {
 	return &testServer{T: t, desk: w.desk, page: w.page}
 }
 
-// response is a response of the page with its text.
+// response is a response with its text.
 type response struct {
 	*httptest.ResponseRecorder
 	body string
@@ -68,7 +68,7 @@ func (w *testServer) get(path string) response {
 	return w.do(httptest.NewRequest(http.MethodGet, path, nil))
 }
 
-// post sends a form, given as pairs.
+// post sends a form. pairs are names and values of fields.
 func (w *testServer) post(path string, pairs ...string) response {
 	form := url.Values{}
 	for i := 0; i+1 < len(pairs); i += 2 {
@@ -79,7 +79,7 @@ func (w *testServer) post(path string, pairs ...string) response {
 	return w.do(r)
 }
 
-// want checks a status and that texts are there as a reader sees them.
+// want checks the status, and that the visible text contains texts.
 func (w *testServer) want(a response, status int, texts ...string) {
 	w.Helper()
 	if a.Code != status {
@@ -99,12 +99,12 @@ var (
 	tokens = regexp.MustCompile(`dgk_[0-9A-Za-z]{36}`)
 )
 
-// text is what stands between the tags of a page.
+// text returns the visible text of a page.
 func text(page string) string {
 	return blanks.ReplaceAllString(html.UnescapeString(tags.ReplaceAllString(page, "")), " ")
 }
 
-// field returns the value of the input of a name in a page.
+// field returns the value of an input by its name.
 func (w *testServer) field(page, name string) string {
 	w.Helper()
 	m := regexp.MustCompile(`<input[^>]* name="` + name + `" value="([^"]*)"`).FindStringSubmatch(page)
@@ -114,7 +114,7 @@ func (w *testServer) field(page, name string) string {
 	return html.UnescapeString(m[1])
 }
 
-// make makes a key through the form and returns its id and token.
+// make creates a key with the form and returns its ID and token.
 func (w *testServer) make(pairs ...string) (id, token string) {
 	w.Helper()
 	a := w.post("/new", append([]string{"nonce", w.field(w.get("/new").body, "nonce")}, pairs...)...)
@@ -129,7 +129,7 @@ func (w *testServer) makeUsual() (id, token string) {
 	return w.make("name", "Docs site", "binding", "source", "sources", "handbook", "lifetime", "never")
 }
 
-// count is the number of keys that were issued.
+// count returns the number of issued keys.
 func (w *testServer) count() int {
 	n := 0
 	for _, k := range w.desk.Store.Counts(w.desk.Clock.At) {

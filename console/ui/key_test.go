@@ -12,7 +12,7 @@ import (
 	"github.com/docsgate/docsgate/keys/registry"
 )
 
-// editForm sends the form on a key's page, with some of its fields changed.
+// editForm submits the form of a key's page, with some fields changed.
 func (w *testServer) edit(id string, pairs ...string) response {
 	w.Helper()
 	page := w.get("/keys/" + id).body
@@ -58,11 +58,11 @@ func TestUpdate(t *testing.T) {
 	w.want(w.edit(id, "name", ""), http.StatusUnprocessableEntity, "give the key a name"[1:])
 	w.want(w.edit(id, "expires", "whenever"), http.StatusUnprocessableEntity, errTimeFormat)
 	if got := w.get("/keys/" + id + "?done=<script>"); strings.Contains(text(got.body), "<script>") {
-		t.Error("a page repeats what its address says")
+		t.Error("the page contains text from its URL")
 	}
 }
 
-// What somebody else has changed since a form was opened stays, as long as the form does not change the same.
+// Changes by others since the form was opened remain, unless the form changes the same field.
 func TestUpdateKeepsOtherFields(t *testing.T) {
 	w := newTestServer(t)
 	id, _ := w.makeUsual()
@@ -180,7 +180,7 @@ func TestRotate(t *testing.T) {
 			w.want(a, http.StatusOK, "A new token for Docs site", "It is shown only once")
 			token := tokens.FindString(a.body)
 			if k := w.desk.Store.Lookup(keys.DigestOf(token)); token == old || k == nil || k.ID != id {
-				t.Error("there is no new token of the same key")
+				t.Error("no new token of the same key")
 			}
 			if strings.Contains(a.body, old) {
 				t.Error("the old token is shown")

@@ -55,7 +55,7 @@ func TestLogin(t *testing.T) {
 		t.Errorf("signed out %d times", out)
 	}
 	if strings.Contains(newTestServer(t).get("/").body, "Sign out") {
-		t.Error("signing out is offered where nobody signs in")
+		t.Error("the page offers to sign out without sign-in")
 	}
 }
 
@@ -106,7 +106,7 @@ func TestPlayground(t *testing.T) {
 		t.Errorf("the stream is %q", a.body)
 	}
 	if a = w.post("/try", "token", "t", "question", "refuse"); !strings.Contains(a.body, "not valid") || !strings.Contains(a.body, `"status":401`) {
-		t.Errorf("a refusal is %q", a.body)
+		t.Errorf("error page: %q", a.body)
 	}
 	a = w.post("/try", "token", "t", "question", "break")
 	if !strings.Contains(a.body, "\n\ndata: "+`{"type":"done","status":200,"error":"The gate could not be reached`) || len(w.faults) != 1 {
@@ -118,7 +118,7 @@ func TestPlayground(t *testing.T) {
 	}
 	w.want(w.post("/try?token=t&question=q"), http.StatusUnprocessableEntity)
 	if gotToken != "" {
-		t.Error("a token was taken from the address")
+		t.Error("a token in the URL was accepted")
 	}
 	w.page.Service.TestQuery = nil
 	w.want(w.post("/try", "token", "t", "question", "q"), http.StatusNotFound)

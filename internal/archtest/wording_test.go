@@ -38,10 +38,6 @@ var wordingRules = []wordingRule{
 
 func phrase(pattern string) *regexp.Regexp { return regexp.MustCompile(`(?i)\b` + pattern + `\b`) }
 
-// wordingUnedited matches the files whose texts do not follow the rules yet: some packages, and the tests of others.
-var wordingUnedited = regexp.MustCompile(
-	`^console/|^caddymodule/.*_test\.go$`)
-
 // wordingExempt are generated texts and texts of others.
 var wordingExempt = regexp.MustCompile(`^docs/versions\.md$|(^|/)(assets|testdata|node_modules)/`)
 
@@ -66,7 +62,7 @@ func prose(text string) string {
 
 func TestWording(t *testing.T) {
 	for name, content := range files(t) {
-		if wordingExempt.MatchString(name) || wordingUnedited.MatchString(name) {
+		if wordingExempt.MatchString(name) {
 			continue
 		}
 		for where, text := range proseOf(t, name, content) {

@@ -91,6 +91,10 @@ func (b *Backend) mcp(w http.ResponseWriter, r *request) {
 	} else {
 		h.Set("Access-Control-Expose-Headers", sessionHeader)
 	}
+	if isStateless(r) {
+		b.mcpStateless(w, r)
+		return
+	}
 	id := strings.Join(r.Header.Values(sessionHeader), ",")
 	one := b.sessions.get(id)
 	if id != "" && one == nil {
@@ -285,9 +289,9 @@ func (b *Backend) callTool(w http.ResponseWriter, r *request, id any, params map
 	e := newMCPWriter(w, r)
 	e.split = s.split
 	failed := func(text string) {
-		e.write(mcpEvent(id, "result", object{
+		e.write(mcpEvent(id, "result", append(object{
 			{"content", []any{object{{"text", text}, {"type", "text"}}}}, {"isError", true},
-		}))
+		}, resultType(r)...)))
 	}
 	if s.keepalive && !e.write([]byte(": ping\r\n\r\n")) {
 		return
@@ -327,11 +331,11 @@ func (b *Backend) callTool(w http.ResponseWriter, r *request, id any, params map
 		}
 		found[i] = object{{"text", text}, {"title", b.opts.Sources[source]}, {"source", b.opts.Sources[source]}}
 	}
-	result := object{
+	result := append(object{
 		{"content", []any{object{{"text", string(spaced.dumps(found))}, {"type", "text"}}}},
 		{"isError", false},
 		{"structuredContent", object{{"result", found}}},
-	}
+	}, resultType(r)...)
 	event := mcpEvent(id, "result", result)
 	if s.cut {
 		e.write(event[:len(event)/2])

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { Client as StatelessClient, StreamableHTTPClientTransport as StatelessTransport } from '@modelcontextprotocol/client';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { McpError } from '@modelcontextprotocol/sdk/types.js';
@@ -109,9 +110,8 @@ describe('MCP SDK', () => {
         [-32602, () => search(client, 'x', { chunks: 1000 })],
         [-32602, () => search(client, 'x', { api_key: testbed.keys.agents.payroll })],
         [-32602, () => search(client, 5)],
-        [-32601, () => client.listResources()],
-        [-32601, () => client.listPrompts()],
-        [-32601, () => client.setLoggingLevel('debug')],
+        [-32601, () => client.readResource({ uri: 'file:///etc/passwd' })],
+        [-32601, () => client.getPrompt({ name: 'x' })],
       ]) {
         const error = await failure(call);
         assert.ok(error instanceof McpError, `${error.constructor.name}: ${error.message}`);
@@ -123,6 +123,39 @@ describe('MCP SDK', () => {
       const after = (await testbed.stub.calls()).slice(before).filter((call) => call.method === 'POST');
       assert.deepEqual(after.map((call) => call.json.method).filter((m) => m !== 'notifications/initialized'), []);
     });
+
+    scenario('only tools are advertised, and lists that clients request regardless are empty', async () => {
+      const { client } = await connect();
+      assert.deepEqual(Object.keys(client.getServerCapabilities()), ['tools']);
+      assert.deepEqual((await client.listPrompts()).prompts, []);
+      assert.deepEqual((await client.listResources()).resources, []);
+      assert.deepEqual((await client.listResourceTemplates()).resourceTemplates, []);
+      await client.setLoggingLevel('debug');
+      assert.match((await search(client)).content[0].text, /handbook/);
+    });
+
+    for (const versions of ['auto', 'modern', 'legacy']) {
+      scenario(`SDK 2, ${versions} protocol: connect, list the tools, search`, async () => {
+        const stateless = versions !== 'legacy';
+        const transport = new StatelessTransport(new URL(`${testbed.gate.url(mode)}/mcp`), {
+          requestInit: { headers: { Authorization: `Bearer ${testbed.keys.tokens.agent}` } },
+        });
+        const client = new StatelessClient({ name: 'e2e', version: '1.0.0' }, {
+          versionNegotiation: { mode: versions === 'modern' ? { pin: '2026-07-28' } : versions },
+        });
+        clients.add({ client });
+        await client.connect(transport);
+        assert.deepEqual(Object.keys(client.getServerCapabilities()), ['tools']);
+        assert.deepEqual((await client.listTools()).tools.map((tool) => tool.name), ['search_docs']);
+        assert.match((await search(client)).content[0].text, /handbook/);
+
+        const calls = (await testbed.stub.calls()).filter((call) => call.method === 'POST');
+        assert.ok(calls.every((call) => call.header.Authorization?.join() === `Bearer ${testbed.keys.agents.handbook}`));
+        const last = calls.findLast((call) => call.json?.method === 'tools/call');
+        assert.equal(Boolean(last.header['Mcp-Session-Id']), !stateless);
+        assert.equal(last.header['Mcp-Protocol-Version'].join() === '2026-07-28', stateless);
+      });
+    }
 
     for (const token of ['unknown', 'expired', 'early', 'disabled', 'source']) {
       scenario(`the ${token} key cannot connect, and the error contains the reason`, async () => {
