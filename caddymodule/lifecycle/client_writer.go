@@ -51,13 +51,16 @@ type ClientWriter struct {
 	slow  atomic.Bool // a write timed out
 }
 
-// Limit starts to enforce the limits.
+// Limit starts to enforce the limits. They replace Caddy's "timeouts { write }", which counts from the start of the request and
+// would end every response that the upstream takes longer for.
 func (c *ClientWriter) Limit(r *http.Request, timeout time.Duration, rate int64) {
 	c.timeout, c.credit, c.rate, c.http2 = timeout, timeout, rate, r.ProtoMajor == 2
 	if _, c.idle = caddyhttp.IdleTimeoutsFromContext(r.Context()); c.idle != nil {
 		c.serverTimeout = c.idle.Deadline.Timeout
-	} else {
-		c.control = http.NewResponseController(c.ResponseWriter)
+		c.idle.Deadline.HardDeadline = time.Time{}
+		_ = c.idle.SetWriteDeadline(time.Time{}) // with HTTP/2, the server's deadline ends the stream even between writes
+	} else if c.control = http.NewResponseController(c.ResponseWriter); c.control.SetWriteDeadline(time.Time{}) != nil {
+		c.control = nil
 	}
 	c.setWriteTimeout()
 }
