@@ -20,7 +20,7 @@ func (v *Version) artifactEndpoints() []Endpoint {
 	}
 	for i := range list {
 		e := &list[i]
-		e.Method, e.Group, e.Token, e.Shape = http.MethodGet, GroupArtifacts, TokenQuery, ShapeJSON
+		e.Method, e.Group, e.Token, e.ErrorFormat = http.MethodGet, GroupArtifacts, TokenQuery, FormatJSON
 		e.AgentQuery, e.AgentBearer = v.Artifacts == ArtifactsQuery, v.Artifacts == ArtifactsBearer
 		e.Agents, e.UnsupportedMessage = true, needsAgent
 		e.Params = []Param{conversation}

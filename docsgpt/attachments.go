@@ -22,12 +22,12 @@ func (v *Version) attachmentEndpoints() []Endpoint {
 	return []Endpoint{
 		{
 			Name: "store_attachment", Path: "/api/store_attachment", Method: http.MethodPost, Group: GroupAttachments,
-			Token: TokenForm, Shape: ShapeJSON, Body: BodyForm, Fields: []Field{}, Files: maxFiles,
+			Token: TokenForm, ErrorFormat: FormatJSON, Body: BodyForm, Fields: []Field{}, Files: maxFiles,
 			Agents: v.Attachments == AttachmentsAny, Sources: true, UnsupportedMessage: errNeedsSource,
 		},
 		{
 			Name: "task_status", Path: "/api/task_status", Method: http.MethodGet, Group: GroupAttachments,
-			Token: TokenNone, Shape: ShapeJSON, Params: []Param{{Name: "task_id", Required: true, Check: CheckTask}},
+			Token: TokenNone, ErrorFormat: FormatJSON, Params: []Param{{Name: "task_id", Required: true, Check: CheckTask}},
 		},
 	}
 }

@@ -67,18 +67,18 @@ const (
 
 // Endpoint is a path and method of DocsGPT that the gate serves, as one version has it. It is read-only.
 type Endpoint struct {
-	Name   string // one of a closed set, for metrics and logs: "stream", "answer", ...
-	Path   string // canonical; the segments {uuid} and {number} match any UUID and number, {id} any text
-	Method string
-	Group  Group
-	Token  TokenLocation
-	Shape  ErrorFormat // of error responses
-	Relay  Relay
-	Class  Class
-	Body   BodyKind
-	Fields []Field // of the body
-	Files  int     // of a form: most files in its field "file"; above 0, one is required
-	Params []Param // of the query; other parameters are dropped
+	Name        string // one of a closed set, for metrics and logs: "stream", "answer", ...
+	Path        string // canonical; the segments {uuid} and {number} match any UUID and number, {id} any text
+	Method      string
+	Group       Group
+	Token       TokenLocation
+	ErrorFormat ErrorFormat // of error responses
+	Relay       Relay
+	Class       Class
+	Body        BodyKind
+	Fields      []Field // of the body
+	Files       int     // of a form: most files in its field "file"; above 0, one is required
+	Params      []Param // of the query; other parameters are dropped
 
 	// AgentQuery and AgentBearer report that DocsGPT takes the agent's key in the query, or in the header Authorization,
 	// although clients put their token elsewhere.
@@ -122,24 +122,24 @@ func (v *Version) endpoints() []Endpoint {
 	}
 	list := []Endpoint{
 		{
-			Name: "stream", Path: "/stream", Method: http.MethodPost, Group: GroupWidget, Body: BodyJSON, Shape: ShapeEvent,
+			Name: "stream", Path: "/stream", Method: http.MethodPost, Group: GroupWidget, Body: BodyJSON, ErrorFormat: FormatEvent,
 			Class: ClassAnswer, Relay: RelayEvents, Fields: chatFields, Agents: true, Sources: true, CreatesConversation: true,
 			defaultHistory: v.StreamHistory,
 		},
 		{
-			Name: "answer", Path: "/api/answer", Method: http.MethodPost, Group: GroupWidget, Body: BodyJSON, Shape: ShapeJSON,
+			Name: "answer", Path: "/api/answer", Method: http.MethodPost, Group: GroupWidget, Body: BodyJSON, ErrorFormat: FormatJSON,
 			Class: ClassAnswer, Fields: answerFields, Agents: true, Sources: true, CreatesConversation: true, defaultHistory: v.AnswerHistory,
 		},
 	}
 	if v.Search != SearchNone {
 		list = append(list, Endpoint{
-			Name: "search", Path: "/api/search", Method: http.MethodPost, Group: GroupWidget, Body: BodyJSON, Shape: ShapeJSON,
+			Name: "search", Path: "/api/search", Method: http.MethodPost, Group: GroupWidget, Body: BodyJSON, ErrorFormat: FormatJSON,
 			Fields: searchFields, Agents: true, Sources: v.Search == SearchAny || v.SourceSearch, UnsupportedMessage: needsAgent,
 			FanOut: v.Search == SearchKeyed && v.SourceSearch,
 		})
 	}
 	feedback := Endpoint{
-		Name: "feedback", Path: "/api/feedback", Method: http.MethodPost, Group: GroupWidget, Body: BodyJSON, Shape: ShapeJSON,
+		Name: "feedback", Path: "/api/feedback", Method: http.MethodPost, Group: GroupWidget, Body: BodyJSON, ErrorFormat: FormatJSON,
 		UnsupportedMessage: noFeedback,
 	}
 	switch v.Feedback {
@@ -159,7 +159,7 @@ func (v *Version) endpoints() []Endpoint {
 	if v.Health {
 		list = append(list, Endpoint{
 			Name: "health", Path: "/api/health", Method: http.MethodGet, Group: GroupHealth, Token: TokenNone,
-			Shape: ShapeJSON,
+			ErrorFormat: FormatJSON,
 		})
 	}
 	return list

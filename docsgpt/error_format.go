@@ -12,18 +12,18 @@ type ErrorFormat uint8
 
 // The error formats.
 const (
-	// ShapeJSON is one object: error, message, code, request_id. The first two contain the same sentence, since some
+	// FormatJSON is one object: error, message, code, request_id. The first two contain the same sentence, since some
 	// clients read one and some the other.
-	ShapeJSON ErrorFormat = iota
-	// ShapeEvent is one server-sent event of type "error". Published widgets look at neither status nor content
+	FormatJSON ErrorFormat = iota
+	// FormatEvent is one server-sent event of type "error". Published widgets look at neither status nor content
 	// type. This is the only format that they show as a sentence and recover from.
-	ShapeEvent
-	// ShapeOpenAI is {"error": {message, type, code, request_id}}.
-	ShapeOpenAI
-	// ShapeRPC is a JSON-RPC error: {"jsonrpc", "id", "error": {code, message, "data": {code, request_id}}}.
-	ShapeRPC
-	// ShapeOAuth is {"error", "error_description", code, request_id}, for clients that look for an OAuth server.
-	ShapeOAuth
+	FormatEvent
+	// FormatOpenAI is {"error": {message, type, code, request_id}}.
+	FormatOpenAI
+	// FormatRPC is a JSON-RPC error: {"jsonrpc", "id", "error": {code, message, "data": {code, request_id}}}.
+	FormatRPC
+	// FormatOAuth is {"error", "error_description", code, request_id}, for clients that look for an OAuth server.
+	FormatOAuth
 )
 
 // Error is an error response that the gate sends instead of DocsGPT's response. Message is a plain sentence for people,
@@ -42,7 +42,7 @@ type Error struct {
 
 // ContentType returns the media type of an error response in this format.
 func (s ErrorFormat) ContentType() string {
-	if s == ShapeEvent {
+	if s == FormatEvent {
 		return "text/event-stream; charset=utf-8"
 	}
 	return "application/json"
@@ -51,12 +51,12 @@ func (s ErrorFormat) ContentType() string {
 // AppendError appends the body of an error response in this format.
 func (s ErrorFormat) AppendError(out []byte, r *Error, requestID string) []byte {
 	switch s {
-	case ShapeEvent:
+	case FormatEvent:
 		out = append(out, `data: {"type":"error","error":`...)
 		out = appendText(out, r.Message)
 		out = appendRest(out, r, requestID)
 		return append(out, "}\n\n"...)
-	case ShapeOpenAI:
+	case FormatOpenAI:
 		out = append(out, `{"error":{"message":`...)
 		out = appendText(out, r.Message)
 		out = append(out, `,"type":`...)
@@ -64,9 +64,9 @@ func (s ErrorFormat) AppendError(out []byte, r *Error, requestID string) []byte 
 		out = append(out, `,"param":null`...)
 		out = appendRest(out, r, requestID)
 		return append(out, "}}\n"...)
-	case ShapeRPC:
+	case FormatRPC:
 		return append(appendRPCError(out, r, strconv.AppendInt(nil, rpcCode(r), 10), requestID), '\n')
-	case ShapeOAuth:
+	case FormatOAuth:
 		out = append(out, `{"error":"invalid_request","error_description":`...)
 		out = appendText(out, r.Message)
 		out = appendRest(out, r, requestID)
@@ -91,7 +91,7 @@ func appendRest(out []byte, r *Error, requestID string) []byte {
 // AppendStreamError appends an event that ends a stream which cannot continue, so that the client does not wait for more.
 // It must follow a complete event.
 func (s ErrorFormat) AppendStreamError(out []byte, r *Error, requestID string) []byte {
-	if s == ShapeRPC {
+	if s == FormatRPC {
 		if len(r.ID) == 0 {
 			return out // no response is pending, and clients reconnect
 		}
@@ -99,12 +99,12 @@ func (s ErrorFormat) AppendStreamError(out []byte, r *Error, requestID string) [
 		out = s.AppendError(out, r, requestID)
 		return append(out, '\n')
 	}
-	if s == ShapeOpenAI {
+	if s == FormatOpenAI {
 		out = append(out, "data: "...)
 		out = s.AppendError(out, r, requestID)
 		return append(out, '\n')
 	}
-	return ShapeEvent.AppendError(out, r, requestID)
+	return FormatEvent.AppendError(out, r, requestID)
 }
 
 // TextEvent returns a stream event that adds a sentence to the answer's text, as a paragraph of its own.

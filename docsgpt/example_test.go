@@ -100,7 +100,7 @@ func ExampleMapError() {
 	endpoint := routes.Find("/stream").Endpoint("POST")
 
 	mapped := docsgpt.MapError(endpoint, 500, nil, []byte(`{"message":"psycopg.OperationalError: password authentication failed"}`))
-	fmt.Printf("%s", endpoint.Shape.AppendError(nil, mapped, "4bf92f35"))
+	fmt.Printf("%s", endpoint.ErrorFormat.AppendError(nil, mapped, "4bf92f35"))
 
 	// Output:
 	// data: {"type":"error","error":"The answer service has a problem. Please try again later.","code":"upstream_error","request_id":"4bf92f35"}

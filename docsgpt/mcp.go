@@ -31,7 +31,7 @@ func (v *Version) mcpEndpoints() []Endpoint {
 		return nil
 	}
 	say := Endpoint{
-		Name: "mcp", Path: "/mcp/", Method: http.MethodPost, Group: GroupMCP, Token: TokenBearer, Shape: ShapeRPC,
+		Name: "mcp", Path: "/mcp/", Method: http.MethodPost, Group: GroupMCP, Token: TokenBearer, ErrorFormat: FormatRPC,
 		Body: BodyJSON, Fields: mcpFields, Agents: true, UnsupportedMessage: needsAgent,
 		RequestHeaders:  []string{HeaderSession, headerProtocol, headerMethod, headerName},
 		ResponseHeaders: []string{HeaderSession},

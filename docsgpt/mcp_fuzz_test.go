@@ -45,7 +45,7 @@ func FuzzCall(f *testing.F) {
 			return
 		}
 		if no := b.CheckCall(&call, nil); no != nil {
-			if answer := ShapeRPC.AppendError(nil, no, "r"); !jsontext.Value(answer).IsValid() {
+			if answer := FormatRPC.AppendError(nil, no, "r"); !jsontext.Value(answer).IsValid() {
 				t.Errorf("%q is rejected with %s", text, answer)
 			}
 			return

@@ -114,11 +114,11 @@ func TestErrorsOfStatelessProtocol(t *testing.T) {
 	r := c.CheckHeader(http.Header{headerProtocol: {strings.Repeat("9", 99)}})
 	want := `{"jsonrpc":"2.0","id":7,"error":{"code":-32022,"message":"This protocol version is not supported.","data":` +
 		`{"code":"unsupported_protocol","request_id":"r","supported":["2026-07-28"],"requested":"` + strings.Repeat("9", maxProtocol) + `"}}}` + "\n"
-	if got := string(ShapeRPC.AppendError(nil, r, "r")); got != want || r.Status != http.StatusBadRequest {
+	if got := string(FormatRPC.AppendError(nil, r, "r")); got != want || r.Status != http.StatusBadRequest {
 		t.Errorf("got %d %s, want %s", r.Status, got, want)
 	}
 	r = c.CheckHeader(stateless("x"))
-	if got := string(ShapeRPC.AppendError(nil, r, "r")); !strings.Contains(got, `"code":-32020`) || r.Status != http.StatusBadRequest {
+	if got := string(FormatRPC.AppendError(nil, r, "r")); !strings.Contains(got, `"code":-32020`) || r.Status != http.StatusBadRequest {
 		t.Errorf("got %d %s", r.Status, got)
 	}
 	if r = c.newError("method_not_found", ""); r.Status != http.StatusNotFound {

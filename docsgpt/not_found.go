@@ -21,7 +21,7 @@ const (
 )
 
 // NotFound returns the error for a decoded URL path that [Routes.Find] does not find, and the error format of the clients
-// that request such a path: [ShapeOpenAI] below /v1, [ShapeOAuth] or [ShapeJSON].
+// that request such a path: [FormatOpenAI] below /v1, [FormatOAuth] or [FormatJSON].
 func (r *Routes) NotFound(path string) (ErrorFormat, *Error) {
 	path = cleanPath(path)
 	switch {
@@ -30,11 +30,11 @@ func (r *Routes) NotFound(path string) (ErrorFormat, *Error) {
 		if path == openAIPrefix+"/responses" || strings.HasPrefix(path, openAIPrefix+"/responses/") {
 			message = msgNoResponses + message
 		}
-		return ShapeOpenAI, newNotFound(message)
+		return FormatOpenAI, newNotFound(message)
 	case path == oauthRegisterPath && r.byPath["/mcp/"] != nil:
-		return ShapeOAuth, newNotFound(msgNoOAuth)
+		return FormatOAuth, newNotFound(msgNoOAuth)
 	}
-	return ShapeJSON, newNotFound(msgNotFound)
+	return FormatJSON, newNotFound(msgNotFound)
 }
 
 func newNotFound(message string) *Error {

@@ -21,14 +21,14 @@ func (v *Version) openAIEndpoints() []Endpoint {
 	if v.OpenAI {
 		list = append(list, Endpoint{
 			Name: "completions", Path: openAIPrefix + "/chat/completions", Method: http.MethodPost, Group: GroupOpenAI, Body: BodyJSON,
-			Class: ClassAnswer, Relay: RelayChunks, Token: TokenBearer, Shape: ShapeOpenAI, Fields: completionFields, Agents: true,
+			Class: ClassAnswer, Relay: RelayChunks, Token: TokenBearer, ErrorFormat: FormatOpenAI, Fields: completionFields, Agents: true,
 			UnsupportedMessage: needsAgent,
 		})
 	}
 	if v.Models {
 		models := Endpoint{
 			Name: "models", Path: modelsPath, Method: http.MethodGet, Group: GroupOpenAI,
-			Token: TokenBearer, Shape: ShapeOpenAI, Agents: true, UnsupportedMessage: needsAgent,
+			Token: TokenBearer, ErrorFormat: FormatOpenAI, Agents: true, UnsupportedMessage: needsAgent,
 		}
 		model := models
 		model.Name, model.Path, model.ItemOf = "model", modelsPath+"/{id}", modelsPath

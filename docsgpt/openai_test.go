@@ -80,7 +80,7 @@ func TestNotFoundNamesServedPaths(t *testing.T) {
 	all := routes(t, "", GroupWidget, GroupOpenAI)
 	for _, path := range []string{"/v1", "/v1/", "/v1/completions", "//v1/embeddings", "/v1/models/a/b", "/v1/responsesx", "/v1//chat"} {
 		format, err := all.NotFound(path)
-		if format != ShapeOpenAI || err.Status != http.StatusNotFound || err.Code != "not_found" || err.Message != served {
+		if format != FormatOpenAI || err.Status != http.StatusNotFound || err.Code != "not_found" || err.Message != served {
 			t.Errorf("%s: got format %d, %+v", path, format, err)
 		}
 	}
@@ -95,11 +95,11 @@ func TestNotFoundNamesServedPaths(t *testing.T) {
 	if _, err := routes(t, "0.16", GroupOpenAI).NotFound("/v1/x"); strings.Contains(err.Message, "models") {
 		t.Errorf("0.16: %s", err.Message)
 	}
-	if format, err := routes(t, "", GroupWidget).NotFound("/v1/models"); format != ShapeOpenAI || !strings.Contains(err.Message, "openai is not enabled") {
+	if format, err := routes(t, "", GroupWidget).NotFound("/v1/models"); format != FormatOpenAI || !strings.Contains(err.Message, "openai is not enabled") {
 		t.Errorf("without the group: %+v", err)
 	}
 	for _, path := range []string{"/v1x", "/V1/models", "/v10/models", "/api/x", "/", "", "v1/models", "/register"} {
-		if format, err := all.NotFound(path); format != ShapeJSON || err.Message != msgNotFound {
+		if format, err := all.NotFound(path); format != FormatJSON || err.Message != msgNotFound {
 			t.Errorf("%s: got format %d, %+v", path, format, err)
 		}
 	}
@@ -107,7 +107,7 @@ func TestNotFoundNamesServedPaths(t *testing.T) {
 
 func TestNotFoundForOAuthRegistration(t *testing.T) {
 	format, err := routes(t, "", GroupMCP).NotFound("/register")
-	if format != ShapeOAuth || err.Message != msgNoOAuth {
+	if format != FormatOAuth || err.Message != msgNoOAuth {
 		t.Errorf("got format %d, %+v", format, err)
 	}
 }

@@ -76,7 +76,7 @@ func NewRoutes(v *Version, groups []Group, allow []string) (*Routes, error) {
 				continue
 			}
 			found = true
-			if e.Body == BodyJSON && e.Shape != ShapeRPC { // a JSON-RPC message has a fixed set of fields
+			if e.Body == BodyJSON && e.ErrorFormat != FormatRPC { // a JSON-RPC message has a fixed set of fields
 				e.Fields = withAllowed(e.Fields, allow)
 			}
 			if slices.Contains(groups, GroupAttachments) {

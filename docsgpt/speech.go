@@ -43,7 +43,7 @@ func (v *Version) speechEndpoints() []Endpoint {
 	}
 	for i := range list {
 		e := &list[i]
-		e.Method, e.Group, e.Shape = http.MethodPost, GroupSpeech, ShapeJSON
+		e.Method, e.Group, e.ErrorFormat = http.MethodPost, GroupSpeech, FormatJSON
 		e.Agents, e.Sources, e.UnsupportedMessage = true, !keyed, needsAgent
 		if e.Name != "stt_live_start" { // all others wait for a model
 			e.Class = ClassAnswer

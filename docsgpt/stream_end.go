@@ -27,7 +27,7 @@ func (e *Endpoint) ExpectsType(contentType string) bool {
 	case "application/json":
 		return e.Relay != RelayEvents
 	case "text/event-stream":
-		return e.Relay != RelayVerbatim || e.Shape == ShapeRPC
+		return e.Relay != RelayVerbatim || e.ErrorFormat == FormatRPC
 	}
 	return false
 }

@@ -198,7 +198,7 @@ func TestDialectsTruncated(t *testing.T) {
 				if f.HasText() != spoke {
 					t.Fatalf("cut at %d: some text came: %v, noticed: %v", cut, spoke, f.HasText())
 				}
-				got := strict(t, ShapeEvent.AppendStreamError(nil, Truncated(), "r"))
+				got := strict(t, FormatEvent.AppendStreamError(nil, Truncated(), "r"))
 				if last := got[len(got)-1]; len(got) != 1 || !strings.HasPrefix(last, `{"type":"error","error":"The answer was interrupted.`) {
 					t.Fatalf("cut at %d: ends with %s", cut, last)
 				}

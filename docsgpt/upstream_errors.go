@@ -71,7 +71,7 @@ func ToolsNotAllowed() *Error {
 // returns them if it does not accept the gate's credential, and also while its database is unavailable.
 func MapError(e *Endpoint, status int, header http.Header, body []byte) *Error {
 	reported := readError(body)
-	if e.Shape == ShapeRPC {
+	if e.ErrorFormat == FormatRPC {
 		if r := mapMCPError(status, reported); r != nil {
 			return r
 		}
@@ -95,7 +95,7 @@ func MapError(e *Endpoint, status int, header http.Header, body []byte) *Error {
 	case status == http.StatusForbidden && strings.Contains(reported.text, "origin"):
 		r.Status, r.Code = status, "origin_not_allowed"
 		r.Message = msgOriginNotAllowed
-	case status == http.StatusBadRequest && e.Shape == ShapeOpenAI && strings.HasPrefix(reported.kind, "invalid_request"):
+	case status == http.StatusBadRequest && e.ErrorFormat == FormatOpenAI && strings.HasPrefix(reported.kind, "invalid_request"):
 		// On these endpoints DocsGPT distinguishes an invalid request from an invalid key, and clients depend on it.
 		r.Status, r.Code, r.Message = status, "bad_request", msgNotAccepted
 		if reported.code == "context_length_exceeded" {

@@ -63,7 +63,7 @@ func TestMapErrorKeepsRetryHints(t *testing.T) {
 
 func TestErrorFormats(t *testing.T) {
 	r := &Error{Status: 401, Code: "invalid_api_key", Message: "It's \"bad\"\n<b>."}
-	event := string(ShapeEvent.AppendError(nil, r, "id-1"))
+	event := string(FormatEvent.AppendError(nil, r, "id-1"))
 	data, ok := strings.CutPrefix(event, "data: ")
 	if !ok || strings.Count(event, "\n") != 2 || !strings.HasSuffix(event, "\n\n") {
 		t.Errorf("not one event of one line: %q", event)
@@ -74,11 +74,11 @@ func TestErrorFormats(t *testing.T) {
 	}{
 		"event": {data, map[string]any{"type": "error", "error": r.Message, "code": r.Code, "request_id": "id-1"}},
 		"json": {
-			string(ShapeJSON.AppendError(nil, r, "id-1")),
+			string(FormatJSON.AppendError(nil, r, "id-1")),
 			map[string]any{"error": r.Message, "message": r.Message, "code": r.Code, "request_id": "id-1"},
 		},
 		"openai": {
-			string(ShapeOpenAI.AppendError(nil, r, "id-1")),
+			string(FormatOpenAI.AppendError(nil, r, "id-1")),
 			map[string]any{"error": map[string]any{
 				"message": r.Message, "type": "authentication_error", "param": nil, "code": r.Code, "request_id": "id-1",
 			}},
@@ -106,10 +106,10 @@ func TestErrorFormats(t *testing.T) {
 
 func TestAppendStreamError(t *testing.T) {
 	r := Truncated()
-	for _, shape := range []ErrorFormat{ShapeEvent, ShapeOpenAI} {
-		event := string(shape.AppendStreamError(nil, r, "id"))
+	for _, format := range []ErrorFormat{FormatEvent, FormatOpenAI} {
+		event := string(format.AppendStreamError(nil, r, "id"))
 		if !strings.HasPrefix(event, "data: {") || !strings.HasSuffix(event, "\n\n") || strings.Count(event, "data:") != 1 {
-			t.Errorf("shape %d: %q", shape, event)
+			t.Errorf("format %d: %q", format, event)
 		}
 	}
 }

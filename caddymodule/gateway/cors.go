@@ -41,5 +41,5 @@ const anyMethod = "GET, POST, PUT, PATCH, DELETE, OPTIONS"
 // isOpenAIPreflight reports whether a request for an unknown path is the preflight of an OpenAI client in a page. The page can
 // read the error, which says what is served, only if the preflight succeeds.
 func isOpenAIPreflight(r *http.Request, e *endpoint) bool {
-	return r.Method == http.MethodOptions && e.Shape == docsgpt.ShapeOpenAI && r.Header.Get("Access-Control-Request-Method") != ""
+	return r.Method == http.MethodOptions && e.ErrorFormat == docsgpt.FormatOpenAI && r.Header.Get("Access-Control-Request-Method") != ""
 }

@@ -64,8 +64,8 @@ func newEndpoint(e *docsgpt.Endpoint) *endpoint {
 var unknownEndpoints = map[docsgpt.ErrorFormat]*endpoint{}
 
 func init() {
-	for _, format := range []docsgpt.ErrorFormat{docsgpt.ShapeJSON, docsgpt.ShapeOpenAI, docsgpt.ShapeOAuth} {
-		unknownEndpoints[format] = newEndpoint(&docsgpt.Endpoint{Name: "none", Shape: format})
+	for _, format := range []docsgpt.ErrorFormat{docsgpt.FormatJSON, docsgpt.FormatOpenAI, docsgpt.FormatOAuth} {
+		unknownEndpoints[format] = newEndpoint(&docsgpt.Endpoint{Name: "none", ErrorFormat: format})
 	}
 }
 

@@ -68,7 +68,7 @@ func errorForReason(reason keys.Reason) *apiError {
 // writeErrorResponse writes an error response in the shape of the endpoint. All error responses, including mapped ones of
 // DocsGPT, are written here.
 func (c *client) writeErrorResponse(r *docsgpt.Error) {
-	shape, id := c.endpoint.Shape, c.requestID()
+	shape, id := c.endpoint.ErrorFormat, c.requestID()
 	body := shape.AppendError(make([]byte, 0, 512), c.withRPCID(r), id)
 	h := c.w.Header()
 	h["Content-Type"] = []string{shape.ContentType()}
@@ -82,7 +82,7 @@ func (c *client) writeErrorResponse(r *docsgpt.Error) {
 	if r.Permanent {
 		h["X-Should-Retry"] = []string{"false"}
 	}
-	if r.Status == http.StatusUnauthorized && shape != docsgpt.ShapeEvent {
+	if r.Status == http.StatusUnauthorized && shape != docsgpt.FormatEvent {
 		h["Www-Authenticate"] = challenge
 	}
 	c.w.WriteHeader(r.Status)

@@ -273,7 +273,7 @@ func (res *response) writeUpstreamError(r *docsgpt.Error, cause error) {
 		return
 	}
 	// A keepalive has begun a stream for the client. An error of Write means that the client has disconnected.
-	_, _ = c.w.Write(c.endpoint.Shape.AppendStreamError(nil, c.withRPCID(r), c.requestID()))
+	_, _ = c.w.Write(c.endpoint.ErrorFormat.AppendStreamError(nil, c.withRPCID(r), c.requestID()))
 }
 
 // abortStream ends a started stream with an error event, so that the client does not wait for more.
@@ -292,7 +292,7 @@ func (res *response) abortStream(cause error) {
 		out = append(out, event...)
 	}
 	// An error means that the client has disconnected.
-	_ = res.stream.write(res.client.endpoint.Shape.AppendStreamError(out, res.client.withRPCID(r), res.client.requestID()), true)
+	_ = res.stream.write(res.client.endpoint.ErrorFormat.AppendStreamError(out, res.client.withRPCID(r), res.client.requestID()), true)
 }
 
 // errorFor maps a failure of the upstream to the error that the client gets.
