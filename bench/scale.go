@@ -104,7 +104,7 @@ func fillStore(ctx context.Context, path string, o *options) (_ []scaleWorkload,
 				r.State = keys.State(1 + random.IntN(2))
 			}
 			records = append(records, r)
-			entries = append(entries, &registry.AuditEntry{At: r.Created, Who: "bench", Action: registry.ActionCreated, Key: r.ID, Name: r.Name})
+			entries = append(entries, &registry.AuditEntry{At: r.Created, Actor: "bench", Action: registry.ActionCreated, Key: r.ID, Name: r.Name})
 		}
 		if err := storage.Write(ctx, records, entries); err != nil {
 			return nil, err

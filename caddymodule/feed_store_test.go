@@ -108,8 +108,8 @@ func TestStoreFeed(t *testing.T) {
 			expect("a new key with a source", token, 200, "source=alpha")
 			agentID, agentToken := i.create(`{"name":"An agent","agent":"{env.AGENT_BETA}"}`)
 			expect("a new key with an agent by reference", agentToken, 200, "source=beta")
-			_, sealedToken := i.create(`{"name":"A pasted one","agent_key":"` + agentAlpha + `"}`)
-			expect("a new key with a pasted agent", sealedToken, 200, "source=alpha")
+			_, encryptedToken := i.create(`{"name":"A pasted one","agent_key":"` + agentAlpha + `"}`)
+			expect("a new key with a pasted agent", encryptedToken, 200, "source=alpha")
 			_, adopted := i.create(`{"name":"For another feed's agent","agent":"agent"}`)
 			expect("a new key with the agent of another feed's key", adopted, 200, "source=alpha")
 			expect("a mistyped token", token[:len(token)-1]+"!", 401, "invalid_api_key")
@@ -149,7 +149,7 @@ func TestStoreFeed(t *testing.T) {
 			}
 			i.start(site)
 			expect("after a restart", agentToken, 200, "source=beta")
-			expect("a sealed agent after a restart", sealedToken, 200, "source=alpha")
+			expect("an encrypted agent key after a restart", encryptedToken, 200, "source=alpha")
 			expect("a revoked key after a restart", second, 401, "invalid_api_key")
 			if _, key := i.call(http.MethodGet, "/v1/keys/"+agentID, ""); key["last_used"] == nil {
 				t.Errorf("a restart forgot the use of a key: %v", key)
@@ -165,7 +165,7 @@ func TestStoreFeed(t *testing.T) {
 			}
 			logged := i.logs()
 			assertNoSecrets(t, "the log", logged)
-			for _, made := range []string{token, second, agentToken, sealedToken, adopted} {
+			for _, made := range []string{token, second, agentToken, encryptedToken, adopted} {
 				if strings.Contains(logged, made) || strings.Contains(logged, sha(made)) {
 					t.Error("a token or its digest was logged")
 				}
@@ -175,7 +175,7 @@ func TestStoreFeed(t *testing.T) {
 				t.Fatal(err)
 			}
 			assertNoSecrets(t, "the store", string(stored))
-			for _, made := range []string{token, second, agentToken, sealedToken, adopted} {
+			for _, made := range []string{token, second, agentToken, encryptedToken, adopted} {
 				if strings.Contains(string(stored), made) {
 					t.Error("the store contains a token")
 				}

@@ -121,7 +121,7 @@ func TestSignInCreateAndCall(t *testing.T) {
 		t.Fatal("the token is none that counts")
 	}
 	entries, err := desk.Registry.Audit(t.Context(), key.ID, 0, 10)
-	if err != nil || len(entries) != 1 || entries[0].Who != "admin token" || entries[0].From != "127.0.0.1" {
+	if err != nil || len(entries) != 1 || entries[0].Actor != "admin token" || entries[0].RemoteAddr != "127.0.0.1" {
 		t.Errorf("audit trail: %+v, %v", entries, err)
 	}
 

@@ -126,7 +126,7 @@ func acquireRegistry(ctx context.Context, path string, logger *slog.Logger) (*re
 		}
 		meter := usage.NewMeter()
 		reg, err := registry.New(registry.Options{
-			Storage: storage, Sealer: registry.NewSealer(path + ".secret"), Usage: meter, Log: logger,
+			Storage: storage, Encrypter: registry.NewEncrypter(path + ".secret"), Usage: meter, Log: logger,
 		})
 		if err != nil {
 			return nil, errors.Join(err, storage.Close())

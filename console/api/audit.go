@@ -15,14 +15,14 @@ const maxSeq = 1<<53 - 1
 
 // AuditEntry is an entry of the audit trail in a response.
 type AuditEntry struct {
-	Seq    uint64          `json:"seq"`
-	At     time.Time       `json:"at"`
-	Who    string          `json:"who"`
-	From   string          `json:"from"`
-	Action registry.Action `json:"action"`
-	Key    string          `json:"key,omitempty"`
-	Name   string          `json:"name,omitempty"`
-	Detail string          `json:"detail,omitempty"`
+	Seq        uint64          `json:"seq"`
+	At         time.Time       `json:"at"`
+	Actor      string          `json:"who"`
+	RemoteAddr string          `json:"from"`
+	Action     registry.Action `json:"action"`
+	Key        string          `json:"key,omitempty"`
+	Name       string          `json:"name,omitempty"`
+	Detail     string          `json:"detail,omitempty"`
 }
 
 func (a *api) listAudit(w http.ResponseWriter, r *http.Request) error {
@@ -53,7 +53,7 @@ func (a *api) listAudit(w http.ResponseWriter, r *http.Request) error {
 			break
 		}
 		response.Entries = append(response.Entries, AuditEntry{
-			e.Seq, e.At.UTC(), e.Who, e.From, e.Action, e.Key, e.Name, e.Detail,
+			e.Seq, e.At.UTC(), e.Actor, e.RemoteAddr, e.Action, e.Key, e.Name, e.Detail,
 		})
 	}
 	writeJSON(w, http.StatusOK, response)

@@ -60,7 +60,7 @@ func (w *testServer) open(options ...func(*Options)) {
 	w.t.Helper()
 	meter := usage.NewMeter()
 	reg, err := registry.New(registry.Options{
-		Storage: w.storage, Usage: meter, Sealer: registry.NewSealer(filepath.Join(w.t.TempDir(), "keys.db.secret")),
+		Storage: w.storage, Usage: meter, Encrypter: registry.NewEncrypter(filepath.Join(w.t.TempDir(), "keys.db.secret")),
 	})
 	if err != nil {
 		w.t.Fatal(err)

@@ -98,7 +98,7 @@ func TestBindings(t *testing.T) {
 		"a list of sources":      {`{"name":"n","sources":["a","b"]}`, "source", ""},
 		"a variable":             {`{"name":"n","agent":"{env.AGENT}"}`, "agent", "{env.AGENT}"},
 		"the key of a feed":      {`{"name":"n","agent":"from-file"}`, "agent", "from-file"},
-		"the DocsGPT key itself": {`{"name":"n","agent_key":"0f0e0d0c-0b0a-0908-0706-050403020100"}`, "agent", "sealed"},
+		"the DocsGPT key itself": {`{"name":"n","agent_key":"0f0e0d0c-0b0a-0908-0706-050403020100"}`, "agent", "encrypted"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			response := w.call("POST", "/v1/keys", tc.body).want(http.StatusCreated)

@@ -50,7 +50,7 @@ type Key struct {
 	Issued  bool     // issued by the gate, so it can be changed here
 	Binding string   // "source" or "agent"
 	Sources []string // for an agent binding the agent's sources, if the feed knows them
-	Agent   string   // reference of an agent binding: {env.NAME}, {file.PATH}, a key ID, "sealed" (stored encrypted); "": unknown
+	Agent   string   // reference of an agent binding: {env.NAME}, {file.PATH}, a key ID, "encrypted" (the key is stored); "": unknown
 
 	Masked                    string    // "dgk_...a1B2"; empty if the last characters are unknown
 	State                     string    // "active", "disabled", "not_yet_valid", "expired", "revoked" or "unusable"

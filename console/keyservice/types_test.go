@@ -39,7 +39,7 @@ func newServiceTest(t *testing.T) *serviceTest {
 	now := func() time.Time { return d.time }
 	storage := memstorage.New()
 	r, err := registry.New(registry.Options{
-		Storage: storage, Sealer: registry.NewSealer(filepath.Join(t.TempDir(), "secret")), Now: now,
+		Storage: storage, Encrypter: registry.NewEncrypter(filepath.Join(t.TempDir(), "secret")), Now: now,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -93,7 +93,7 @@ func TestListAndShowAgree(t *testing.T) {
 	d := newServiceTest(t)
 	made := d.create(registry.CreateRequest{Name: "site", Sources: []string{"s1"}, Prompt: "p", Chunks: "2", Retriever: "classic", Expires: noon.Add(48 * time.Hour)})
 	d.create(registry.CreateRequest{Name: "env", Agent: "{env.AGENT}"})
-	d.create(registry.CreateRequest{Name: "sealed", AgentKey: agentKey})
+	d.create(registry.CreateRequest{Name: "encrypted", AgentKey: agentKey})
 	if _, err := d.Registry.Rotate(t.Context(), by, made.Record.ID, time.Hour); err != nil {
 		t.Fatal(err)
 	}
@@ -128,8 +128,8 @@ func TestListAndShowAgree(t *testing.T) {
 	if k := listed["env"]; k.Binding != "agent" || k.Agent != "{env.AGENT}" || k.Sources != nil {
 		t.Errorf("env: %+v", k)
 	}
-	if k := listed["sealed"]; k.Binding != "agent" || k.Agent != "sealed" {
-		t.Errorf("sealed: %+v", k)
+	if k := listed["encrypted"]; k.Binding != "agent" || k.Agent != "encrypted" {
+		t.Errorf("encrypted: %+v", k)
 	}
 	if k := listed["Docs"]; k.Issued || k.Masked != "" || k.Binding != "source" || k.Feed != "file:keys.yaml" || len(k.Sources) != 2 {
 		t.Errorf("Docs: %+v", k)

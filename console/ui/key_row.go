@@ -72,7 +72,7 @@ func agentItem(reference string) bindingItem {
 	switch reference {
 	case "":
 		return bindingItem{Name: "unknown"}
-	case "sealed":
+	case "encrypted":
 		return bindingItem{Name: "pasted, stored encrypted"}
 	default:
 		return bindingItem{ID: reference}

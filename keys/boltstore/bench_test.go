@@ -98,7 +98,7 @@ func BenchmarkAll(b *testing.B) {
 func BenchmarkRecord(b *testing.B) {
 	r := record(1)
 	r.Sources = append(r.Sources, "0a1f5c4e-9a55-4c7a-2f4b-0c9c2f1d7a10")
-	r.Old = []keys.PreviousToken{{Digest: keys.DigestOf("old"), Until: testTime.Add(24 * time.Hour)}}
+	r.PreviousTokens = []keys.PreviousToken{{Digest: keys.DigestOf("old"), Until: testTime.Add(24 * time.Hour)}}
 	r.Rotated, r.Revision = testTime, 1_000_000
 	body := appendRecord(nil, r)
 	b.Run("encode", func(b *testing.B) {

@@ -75,7 +75,7 @@ func checkConsistency(t *testing.T, s *Store) map[string]int {
 	writes, revisions := make(map[string]int), make(map[string]uint64)
 	newest, err := s.All(ctx, func(r *registry.Record) error {
 		n, err := strconv.Atoi(r.Chunks)
-		if err != nil || len(r.Old) != n-1 {
+		if err != nil || len(r.PreviousTokens) != n-1 {
 			t.Errorf("key %s mixes two writes", r.ID)
 		}
 		writes[r.ID], revisions[r.ID] = n, r.Revision

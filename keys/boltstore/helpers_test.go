@@ -56,7 +56,7 @@ func record(n int) *registry.Record {
 }
 
 func entry(r *registry.Record, action registry.Action) *registry.AuditEntry {
-	return &registry.AuditEntry{At: testTime, Who: "alice", From: "192.0.2.1", Action: action, Key: r.ID, Name: r.Name}
+	return &registry.AuditEntry{At: testTime, Actor: "alice", RemoteAddr: "192.0.2.1", Action: action, Key: r.ID, Name: r.Name}
 }
 
 // fill writes n records with one audit entry each.

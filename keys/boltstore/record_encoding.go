@@ -26,10 +26,10 @@ const (
 	recSource
 	recPlaceholder
 	recAgentKey
-	recSealed
+	recEncryptedAgent
 	recDigest
 	recHint
-	recOld
+	recPreviousToken
 	recState
 	recNotBefore
 	recExpires
@@ -50,13 +50,13 @@ const (
 	timeSeconds     = 1
 	timeNanoseconds = 2
 
-	entryAt     = 1
-	entryWho    = 2
-	entryFrom   = 3
-	entryAction = 4
-	entryKey    = 5
-	entryName   = 6
-	entryDetail = 7
+	entryAt         = 1
+	entryActor      = 2
+	entryRemoteAddr = 3
+	entryAction     = 4
+	entryKey        = 5
+	entryName       = 6
+	entryDetail     = 7
 )
 
 var errBody = errors.New("the encoding is invalid")
@@ -70,13 +70,13 @@ func appendRecord(b []byte, r *registry.Record) []byte {
 	}
 	b = appendText(b, recPlaceholder, r.Agent.Placeholder)
 	b = appendText(b, recAgentKey, r.Agent.Key)
-	b = appendText(b, recSealed, string(r.Agent.Sealed))
+	b = appendText(b, recEncryptedAgent, string(r.Agent.Encrypted))
 	b = protowire.AppendTag(b, recDigest, protowire.BytesType)
 	b = protowire.AppendBytes(b, r.Digest[:])
 	b = appendText(b, recHint, r.Hint)
-	for i := range r.Old {
-		o := &r.Old[i]
-		b = protowire.AppendTag(b, recOld, protowire.BytesType)
+	for i := range r.PreviousTokens {
+		o := &r.PreviousTokens[i]
+		b = protowire.AppendTag(b, recPreviousToken, protowire.BytesType)
 		b = protowire.AppendVarint(b, uint64(protowire.SizeTag(oldDigest)+protowire.SizeBytes(len(o.Digest))+timeSize(oldUntil, o.Until)))
 		b = protowire.AppendTag(b, oldDigest, protowire.BytesType)
 		b = protowire.AppendBytes(b, o.Digest[:])
@@ -123,7 +123,7 @@ func (d *decoder) record(id, body []byte) (r *registry.Record, unknown []byte, e
 		switch f.number {
 		case recSource:
 			sources++
-		case recOld:
+		case recPreviousToken:
 			olds++
 		}
 		return nil
@@ -134,7 +134,7 @@ func (d *decoder) record(id, body []byte) (r *registry.Record, unknown []byte, e
 		r.Sources = make([]string, 0, sources) // must not be reallocated, since spans point into it
 	}
 	if olds > 0 {
-		r.Old = make([]keys.PreviousToken, 0, olds)
+		r.PreviousTokens = make([]keys.PreviousToken, 0, olds)
 	}
 	if err := fields(body, func(f field) error {
 		known, err := d.field(r, f)
@@ -163,13 +163,13 @@ func (d *decoder) field(r *registry.Record, f field) (known bool, err error) {
 		d.put(&r.Agent.Placeholder, f.bytes)
 	case recAgentKey:
 		d.put(&r.Agent.Key, f.bytes)
-	case recSealed:
-		r.Agent.Sealed = append([]byte(nil), f.bytes...)
+	case recEncryptedAgent:
+		r.Agent.Encrypted = append([]byte(nil), f.bytes...)
 	case recDigest:
 		err = f.digest(&r.Digest)
 	case recHint:
 		d.put(&r.Hint, f.bytes)
-	case recOld:
+	case recPreviousToken:
 		var o keys.PreviousToken
 		err = fields(f.bytes, func(f field) error {
 			switch f.number {
@@ -180,7 +180,7 @@ func (d *decoder) field(r *registry.Record, f field) (known bool, err error) {
 			}
 			return nil
 		})
-		r.Old = append(r.Old, o)
+		r.PreviousTokens = append(r.PreviousTokens, o)
 	case recState:
 		if r.State = keys.State(f.varint); f.varint > uint64(keys.Revoked) {
 			err = fmt.Errorf("%w: unknown state", errBody)
@@ -212,8 +212,8 @@ func (d *decoder) field(r *registry.Record, f field) (known bool, err error) {
 // appendEntry appends the body of an audit entry. The Seq is the key of the row.
 func appendEntry(b []byte, e *registry.AuditEntry) []byte {
 	b = appendTime(b, entryAt, e.At)
-	b = appendText(b, entryWho, e.Who)
-	b = appendText(b, entryFrom, e.From)
+	b = appendText(b, entryActor, e.Actor)
+	b = appendText(b, entryRemoteAddr, e.RemoteAddr)
 	b = appendText(b, entryAction, string(e.Action))
 	b = appendText(b, entryKey, e.Key)
 	b = appendText(b, entryName, e.Name)
@@ -226,10 +226,10 @@ func decodeEntry(seq uint64, body []byte) (registry.AuditEntry, error) {
 		switch f.number {
 		case entryAt:
 			return f.time(&e.At)
-		case entryWho:
-			e.Who = string(f.bytes)
-		case entryFrom:
-			e.From = string(f.bytes)
+		case entryActor:
+			e.Actor = string(f.bytes)
+		case entryRemoteAddr:
+			e.RemoteAddr = string(f.bytes)
 		case entryAction:
 			e.Action = registry.Action(f.bytes)
 		case entryKey:

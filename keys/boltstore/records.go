@@ -162,8 +162,8 @@ func digestsOf(r *registry.Record) func(yield func(keys.Digest) bool) {
 		if !yield(r.Digest) {
 			return
 		}
-		for i := range r.Old {
-			if !yield(r.Old[i].Digest) {
+		for i := range r.PreviousTokens {
+			if !yield(r.PreviousTokens[i].Digest) {
 				return
 			}
 		}

@@ -61,7 +61,7 @@ func helperProcessWriter() int {
 				r := record(n)
 				for i := 1; i <= 2; i++ {
 					if i == 2 {
-						r.Old = append(r.Old, keys.PreviousToken{Digest: r.Digest, Until: testTime})
+						r.PreviousTokens = append(r.PreviousTokens, keys.PreviousToken{Digest: r.Digest, Until: testTime})
 						r.Digest = keys.DigestOf(fmt.Sprint("new token ", n))
 					}
 					r.Chunks = strconv.Itoa(i)

@@ -246,7 +246,7 @@ func header(kind string, keyID, snapshotID []byte) []byte {
 }
 
 // splitHeader parses the header line.
-func splitHeader(kind string, data []byte) (line, keyID, snapshotID, sealed []byte, err error) {
+func splitHeader(kind string, data []byte) (line, keyID, snapshotID, encrypted []byte, err error) {
 	foreign := errors.New("it was not written by docsgate")
 	end := bytes.IndexByte(data[:min(len(data), 128)], '\n')
 	if end < 0 {

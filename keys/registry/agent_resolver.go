@@ -35,14 +35,14 @@ func (o resolution) equal(other resolution) bool {
 	return o.problem == other.problem && o.secret.Equal(other.secret)
 }
 
-// secretReference is the reference to the Sealer's secret. It differs from every placeholder and id.
-const secretReference = "{sealed}"
+// secretReference is the reference to the Encrypter's secret. It differs from every placeholder and id.
+const secretReference = "{encrypted}"
 
 // key is Registry.Key. nonCanonical reports whether the policy rejects the record's sources or spells them differently.
 func (v resolver) key(rec *Record) (k keys.Key, problem string, nonCanonical bool) {
 	k = keys.Key{
 		ID: rec.ID, Name: rec.Name, Digest: rec.Digest, State: rec.State, NotBefore: rec.NotBefore, Expires: rec.Expires,
-		PreviousTokens: rec.Old, Hint: rec.Hint, Created: rec.Created,
+		PreviousTokens: rec.PreviousTokens, Hint: rec.Hint, Created: rec.Created,
 	}
 	if rec.Agent.IsZero() {
 		sources, same, err := v.rules.canonicalSources(rec.Sources)
@@ -64,13 +64,13 @@ func (v resolver) key(rec *Record) (k keys.Key, problem string, nonCanonical boo
 
 // agent resolves a record's agent.
 func (v resolver) agent(rec *Record) resolution {
-	if len(rec.Agent.Sealed) == 0 {
+	if len(rec.Agent.Encrypted) == 0 {
 		return v.resolve(rec.Agent.Reference())
 	}
-	if v.registry.sealer == nil {
+	if v.registry.encrypter == nil {
 		return resolution{problem: "the DocsGPT key is encrypted, and the gate has no secret to decrypt it"}
 	}
-	secret, err := v.registry.sealer.decrypt(rec.ID, rec.Agent.Sealed)
+	secret, err := v.registry.encrypter.decrypt(rec.ID, rec.Agent.Encrypted)
 	if err != nil {
 		v.resolve(secretReference)
 		return resolution{problem: err.Error()}
@@ -83,9 +83,9 @@ func (v resolver) reference(rec *Record, state keys.State) string {
 	switch {
 	case rec.Agent.IsZero() || rec.State != keys.Active:
 		return ""
-	case len(rec.Agent.Sealed) == 0:
+	case len(rec.Agent.Encrypted) == 0:
 		return rec.Agent.Reference()
-	case state == keys.BindingUnavailable && v.registry.sealer != nil:
+	case state == keys.BindingUnavailable && v.registry.encrypter != nil:
 		return secretReference
 	default:
 		return ""
@@ -99,7 +99,7 @@ func (v resolver) resolve(ref string) resolution {
 		return o
 	}
 	if ref == secretReference {
-		o.problem = v.registry.sealer.state()
+		o.problem = v.registry.encrypter.state()
 	} else if secret, err := v.rules.resolve(agentOf(ref)); err != nil {
 		o.problem = err.Error()
 	} else {

@@ -20,7 +20,7 @@ func TestRestartWithBoltStore(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r, err := registry.New(registry.Options{Storage: storage, Sealer: registry.NewSealer(path + ".secret")})
+		r, err := registry.New(registry.Options{Storage: storage, Encrypter: registry.NewEncrypter(path + ".secret")})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -69,7 +69,7 @@ func (r *Registry) bind(c *validator, rec *Record, sources []string, agent, agen
 	case agent != "":
 		rec.Agent = c.agent(agent)
 	default:
-		key = c.agentKey(agentKey, r.sealer)
+		key = c.agentKey(agentKey, r.encrypter)
 	}
 	return key
 }
@@ -83,20 +83,20 @@ func (r *Registry) encryptAgentKey(ctx context.Context, rec *Record, key keys.Se
 		return err
 	}
 	var err error
-	rec.Agent.Sealed, err = r.sealer.encrypt(rec.ID, key)
+	rec.Agent.Encrypted, err = r.encrypter.encrypt(rec.ID, key)
 	return err
 }
 
 // checkSecretFile returns an error if the secret is missing although there are encrypted keys. The secret was lost then, for
 // example because the storage was restored without it, and must not be replaced by a new one.
 func (r *Registry) checkSecretFile(ctx context.Context) error {
-	if r.sealer.file.Exists() {
+	if r.encrypter.file.Exists() {
 		return nil
 	}
 	_, err := r.storage.All(ctx, func(rec *Record) error {
-		if len(rec.Agent.Sealed) > 0 && !r.sealer.file.Exists() { // it may have been created in the meantime
+		if len(rec.Agent.Encrypted) > 0 && !r.encrypter.file.Exists() { // it may have been created in the meantime
 			return fmt.Errorf("the secret %s is missing, but stored DocsGPT keys are encrypted with it: "+
-				"restore it from your backup", r.sealer.file.Path)
+				"restore it from your backup", r.encrypter.file.Path)
 		}
 		return nil
 	})

@@ -62,7 +62,7 @@ func newRegistryTest(t *testing.T) *registryTest {
 func (d *registryTest) open() {
 	d.t.Helper()
 	r, err := registry.New(registry.Options{
-		Storage: d.storage, Sealer: registry.NewSealer(d.secretPath), Usage: d.usage, Now: d.now,
+		Storage: d.storage, Encrypter: registry.NewEncrypter(d.secretPath), Usage: d.usage, Now: d.now,
 	})
 	if err != nil {
 		d.t.Fatal(err)

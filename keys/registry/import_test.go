@@ -163,7 +163,7 @@ func TestExportAndBackupAreAudited(t *testing.T) {
 	}); err != nil || !slices.Equal(ids, []string{a, b}) {
 		t.Errorf("exported %v, %v", ids, err)
 	}
-	if e := d.last(); e.Action != registry.ActionExported || e.Key != "" || e.Who != "alice" {
+	if e := d.last(); e.Action != registry.ActionExported || e.Key != "" || e.Actor != "alice" {
 		t.Errorf("entry %+v", e)
 	}
 	stop := errors.New("stop")
@@ -187,13 +187,13 @@ func TestSecretsAreNotExposed(t *testing.T) {
 	d := newRegistryTest(t)
 	d.hide(agentKey)
 	id, _ := d.create()
-	sealedID, _ := createWithAgentKey(d)
+	encryptedID, _ := createWithAgentKey(d)
 	d.rotate(id, time.Hour)
-	d.rotate(sealedID, 0)
+	d.rotate(encryptedID, 0)
 	if _, err := d.Update(t.Context(), alice, id, registry.UpdateRequest{Name: pointer("other"), Expires: pointer(noon.Add(time.Hour))}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.Revoke(t.Context(), alice, sealedID); err != nil {
+	if _, err := d.Revoke(t.Context(), alice, encryptedID); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := d.Import(t.Context(), alice, []registry.Import{{ID: "i", AgentKey: agentKey, Digest: keys.DigestOf(agentKey)}}, false); err != nil {

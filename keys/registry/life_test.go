@@ -38,7 +38,7 @@ func TestCreateTakesEffectImmediately(t *testing.T) {
 		t.Errorf("times %v %v", got.Expires, got.Rotated)
 	}
 	entry := d.last()
-	if entry.Who != "alice" || entry.From != "192.0.2.7" || entry.Action != registry.ActionCreated || entry.Key != got.ID ||
+	if entry.Actor != "alice" || entry.RemoteAddr != "192.0.2.7" || entry.Action != registry.ActionCreated || entry.Key != got.ID ||
 		entry.Name != got.Name || !entry.At.Equal(noon) || entry.Detail != "source "+sourceID+", expires 2026-03-01T13:00:00Z" {
 		t.Errorf("entry %+v", entry)
 	}
@@ -159,8 +159,8 @@ func TestRotateGracePeriods(t *testing.T) {
 	d.want(second, keys.TokenRotated)
 	d.want(third, keys.Allowed)
 	rec, err := d.Update(t.Context(), alice, id, registry.UpdateRequest{Name: pointer("x")})
-	if err != nil || len(rec.Old) != 0 {
-		t.Errorf("expired tokens remain in the record: %d, %v", len(rec.Old), err)
+	if err != nil || len(rec.PreviousTokens) != 0 {
+		t.Errorf("expired tokens remain in the record: %d, %v", len(rec.PreviousTokens), err)
 	}
 	d.want(first, keys.UnknownToken)
 	if rec.ID != id || rec.Hint != third[len(third)-4:] || !rec.Rotated.Equal(noon.Add(30*time.Minute)) {
@@ -338,7 +338,7 @@ func TestAuditEntriesAreSanitized(t *testing.T) {
 	if _, err := d.Create(t.Context(), by, registry.CreateRequest{Name: "a", Sources: []string{sourceID}}); err != nil {
 		t.Fatal(err)
 	}
-	if e := d.last(); e.Who != "mallory admin [31m\uFFFD" || utf8.RuneCountInString(e.From) != 200 {
+	if e := d.last(); e.Actor != "mallory admin [31m\uFFFD" || utf8.RuneCountInString(e.RemoteAddr) != 200 {
 		t.Errorf("entry %+v", e)
 	}
 }

@@ -14,9 +14,9 @@ type Record struct {
 	Sources []string // source binding, in canonical spelling; empty with an agent binding
 	Agent   Agent    // agent binding; zero with a source binding
 
-	Digest keys.Digest          // of the token
-	Hint   string               // the token's last four characters; empty if the gate did not create it
-	Old    []keys.PreviousToken // newest first; expired ones are removed by the next write
+	Digest         keys.Digest          // of the token
+	Hint           string               // the token's last four characters; empty if the gate did not create it
+	PreviousTokens []keys.PreviousToken // newest first; expired ones are removed by the next write
 
 	State              keys.State // Active, Disabled or Revoked
 	NotBefore, Expires time.Time  // zero: no limit
@@ -33,7 +33,7 @@ type Record struct {
 // clone returns a deep copy.
 func (r *Record) clone() *Record {
 	c := *r
-	c.Sources, c.Old, c.Agent.Sealed = slices.Clone(r.Sources), slices.Clone(r.Old), slices.Clone(r.Agent.Sealed)
+	c.Sources, c.PreviousTokens, c.Agent.Encrypted = slices.Clone(r.Sources), slices.Clone(r.PreviousTokens), slices.Clone(r.Agent.Encrypted)
 	return &c
 }
 
@@ -41,13 +41,13 @@ func (r *Record) clone() *Record {
 type Agent struct {
 	Placeholder string // {env.NAME} or {file.PATH}
 	Key         string // the ID of a key of another feed that has an agent binding
-	Sealed      []byte // the DocsGPT key itself, encrypted by a Sealer
+	Encrypted   []byte // the DocsGPT key itself, encrypted by an Encrypter
 }
 
 // IsZero reports whether there is no agent.
-func (a Agent) IsZero() bool { return a.Placeholder == "" && a.Key == "" && len(a.Sealed) == 0 }
+func (a Agent) IsZero() bool { return a.Placeholder == "" && a.Key == "" && len(a.Encrypted) == 0 }
 
-// Reference returns the public representation of an agent: the placeholder, the ID of the key, "sealed" for an encrypted key, or
+// Reference returns the public representation of an agent: the placeholder, the ID of the key, "encrypted" for an encrypted key, or
 // "" if there is none.
 func (a Agent) Reference() string {
 	switch {
@@ -55,8 +55,8 @@ func (a Agent) Reference() string {
 		return a.Placeholder
 	case a.Key != "":
 		return a.Key
-	case len(a.Sealed) > 0:
-		return "sealed"
+	case len(a.Encrypted) > 0:
+		return "encrypted"
 	default:
 		return ""
 	}
@@ -70,14 +70,14 @@ type Actor struct {
 
 // AuditEntry is an entry of the audit trail. It contains no token, digest or secret.
 type AuditEntry struct {
-	Seq    uint64 // increases by one with each entry
-	At     time.Time
-	Who    string // Actor.Name
-	From   string // Actor.RemoteAddr
-	Action Action
-	Key    string // ID of the key; empty for an action on the whole store
-	Name   string // of the key, at that time
-	Detail string // the changes, for users, such as "expires 2027-01-01T00:00:00Z, was never"; may be empty
+	Seq        uint64 // increases by one with each entry
+	At         time.Time
+	Actor      string // Actor.Name
+	RemoteAddr string // Actor.RemoteAddr
+	Action     Action
+	Key        string // ID of the key; empty for an action on the whole store
+	Name       string // of the key, at that time
+	Detail     string // the changes, for users, such as "expires 2027-01-01T00:00:00Z, was never"; may be empty
 }
 
 // Action is the kind of an AuditEntry. There are no others, and the words are stable.

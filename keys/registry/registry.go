@@ -22,11 +22,11 @@ const MaxGrace = 30 * 24 * time.Hour
 
 // Options configures a Registry.
 type Options struct {
-	Storage Storage          // required; Close closes it
-	Sealer  *Sealer          // encrypts agents' keys; nil: CreateRequest.AgentKey is rejected
-	Usage   *usage.Counter   // nil: usage is not stored
-	Now     func() time.Time // nil: time.Now
-	Log     *slog.Logger     // logs errors of Run; nil: no logging
+	Storage   Storage          // required; Close closes it
+	Encrypter *Encrypter       // encrypts agents' keys; nil: CreateRequest.AgentKey is rejected
+	Usage     *usage.Counter   // nil: usage is not stored
+	Now       func() time.Time // nil: time.Now
+	Log       *slog.Logger     // logs errors of Run; nil: no logging
 }
 
 // Policy contains the rules of a configuration for keys. Several configurations may use the same registry, one after another,
@@ -51,11 +51,11 @@ var (
 
 // Registry is safe for concurrent use.
 type Registry struct {
-	storage Storage
-	sealer  *Sealer
-	usage   *usage.Counter
-	now     func() time.Time
-	log     *slog.Logger
+	storage   Storage
+	encrypter *Encrypter
+	usage     *usage.Counter
+	now       func() time.Time
+	log       *slog.Logger
 
 	mu          sync.Mutex // guards the following
 	rules       Policy     // base policy
@@ -83,7 +83,7 @@ func New(o Options) (*Registry, error) {
 		return nil, errors.New("a registry needs a storage")
 	}
 	r := &Registry{
-		storage: o.Storage, sealer: o.Sealer, usage: o.Usage, now: o.Now, log: o.Log, generations: generations{1, 1},
+		storage: o.Storage, encrypter: o.Encrypter, usage: o.Usage, now: o.Now, log: o.Log, generations: generations{1, 1},
 		hooks: map[int]func(context.Context) error{}, watchers: map[int]func(){},
 	}
 	if r.now == nil {
@@ -195,7 +195,7 @@ func (r *Registry) GetIdempotencyRecord(ctx context.Context, name string) (strin
 }
 
 // Backup writes a copy of the storage, after an audit entry that is part of the copy. Agents' keys are encrypted in it: they can
-// only be decrypted with the file of the Sealer.
+// only be decrypted with the file of the Encrypter.
 func (r *Registry) Backup(ctx context.Context, by Actor, w io.Writer) error {
 	if err := r.writeEntry(ctx, by, ActionBackedUp, ""); err != nil {
 		return err

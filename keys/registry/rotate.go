@@ -46,14 +46,14 @@ func (r *Record) rotate(token string, grace time.Duration, now time.Time) (Actio
 	}
 	detail, early := "previous tokens ended immediately", ""
 	if grace == 0 {
-		r.Old = nil
+		r.PreviousTokens = nil
 	} else {
 		until := now.Add(grace)
 		r.dropExpiredTokens(now)
-		if len(r.Old) == maxPreviousTokens {
+		if len(r.PreviousTokens) == maxPreviousTokens {
 			early = fmt.Sprintf("; the oldest of %d valid previous tokens ended early", maxPreviousTokens)
 		}
-		r.Old = slices.Insert(r.Old, 0, keys.PreviousToken{Digest: r.Digest, Until: until})
+		r.PreviousTokens = slices.Insert(r.PreviousTokens, 0, keys.PreviousToken{Digest: r.Digest, Until: until})
 		detail = fmt.Sprintf("the previous token stays valid until %s%s", formatTime(until), early)
 	}
 	r.Digest, r.Hint, r.Rotated = keys.DigestOf(token), keys.Hint(token), now
@@ -62,8 +62,8 @@ func (r *Record) rotate(token string, grace time.Duration, now time.Time) (Actio
 
 // dropExpiredTokens removes expired previous tokens, and the oldest ones if there are more than maxPreviousTokens.
 func (r *Record) dropExpiredTokens(now time.Time) {
-	r.Old = slices.DeleteFunc(r.Old, func(o keys.PreviousToken) bool { return !now.Before(o.Until) })
-	if len(r.Old) > maxPreviousTokens {
-		r.Old = slices.Clip(r.Old[:maxPreviousTokens])
+	r.PreviousTokens = slices.DeleteFunc(r.PreviousTokens, func(o keys.PreviousToken) bool { return !now.Before(o.Until) })
+	if len(r.PreviousTokens) > maxPreviousTokens {
+		r.PreviousTokens = slices.Clip(r.PreviousTokens[:maxPreviousTokens])
 	}
 }

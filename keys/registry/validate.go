@@ -181,7 +181,7 @@ func (c *validator) agent(ref string) Agent {
 }
 
 // agentKey validates the DocsGPT key of an agent.
-func (c *validator) agentKey(key string, s *Sealer) keys.Secret {
+func (c *validator) agentKey(key string, s *Encrypter) keys.Secret {
 	key = strings.TrimSpace(key)
 	switch {
 	case s == nil:

@@ -124,7 +124,7 @@ func (r *Registry) tryUpdate(
 
 // newEntry returns an entry for the audit trail. rec is nil for an action on the whole store.
 func (r *Registry) newEntry(by Actor, action Action, rec *Record, detail string) *AuditEntry {
-	e := &AuditEntry{At: r.currentTime(), Who: displaytext.PrintableLine(by.Name, maxNameRunes), From: displaytext.Line(by.RemoteAddr, maxNameRunes), Action: action, Detail: detail}
+	e := &AuditEntry{At: r.currentTime(), Actor: displaytext.PrintableLine(by.Name, maxNameRunes), RemoteAddr: displaytext.Line(by.RemoteAddr, maxNameRunes), Action: action, Detail: detail}
 	if rec != nil {
 		e.Key, e.Name = rec.ID, rec.Name
 	}

@@ -81,7 +81,7 @@ With --json each entry is one line of JSON, in the format of the API.`,
 					}
 					continue
 				}
-				rows.Add(formatTime(&e.At), e.Who, e.From, string(e.Action), e.Key, e.Name, e.Detail)
+				rows.Add(formatTime(&e.At), e.Actor, e.RemoteAddr, string(e.Action), e.Key, e.Name, e.Detail)
 			}
 			given += len(page.Entries)
 			if page.Next == 0 || len(page.Entries) == 0 || !all && given >= limit {

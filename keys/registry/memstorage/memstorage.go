@@ -98,7 +98,7 @@ func (s *Storage) each(ctx context.Context, after uint64, yield func(*registry.R
 
 func clone(r *registry.Record) *registry.Record {
 	c := *r
-	c.Sources, c.Old, c.Agent.Sealed = slices.Clone(r.Sources), slices.Clone(r.Old), slices.Clone(r.Agent.Sealed)
+	c.Sources, c.PreviousTokens, c.Agent.Encrypted = slices.Clone(r.Sources), slices.Clone(r.PreviousTokens), slices.Clone(r.Agent.Encrypted)
 	return &c
 }
 
@@ -186,7 +186,7 @@ func (s *Storage) check(records []*registry.Record) error {
 
 func digests(r *registry.Record) []keys.Digest {
 	all := []keys.Digest{r.Digest}
-	for _, o := range r.Old {
+	for _, o := range r.PreviousTokens {
 		all = append(all, o.Digest)
 	}
 	return all

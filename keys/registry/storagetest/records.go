@@ -18,7 +18,7 @@ func untrustedText(t *testing.T, s registry.Storage) {
 		r := record(fmt.Sprintf("key_%d", i))
 		r.Name, r.Sources, r.Prompt = text, []string{text, "other"}, text
 		e := entry(r.ID, registry.ActionChanged)
-		e.Who, e.From, e.Name, e.Detail = text, text, text, text
+		e.Actor, e.RemoteAddr, e.Name, e.Detail = text, text, text, text
 		if err := s.Write(t.Context(), []*registry.Record{r}, []*registry.AuditEntry{e}); err != nil {
 			t.Errorf("a name of %.20q: %v", text, err)
 			continue
@@ -34,7 +34,7 @@ func noAliasing(t *testing.T, s registry.Storage) {
 	write(t, s, r)
 	want.Revision = r.Revision
 	modify := func(r *registry.Record) {
-		r.Sources[0], r.Old[0].Digest, r.Name = "modified", keys.Digest{1}, "modified"
+		r.Sources[0], r.PreviousTokens[0].Digest, r.Name = "modified", keys.Digest{1}, "modified"
 	}
 	modify(r)
 	first := get(t, s, want.ID)

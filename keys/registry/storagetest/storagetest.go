@@ -67,7 +67,7 @@ func record(id string) *registry.Record {
 }
 
 func entry(id string, action registry.Action) *registry.AuditEntry {
-	return &registry.AuditEntry{At: start, Who: "alice", From: "192.0.2.1", Action: action, Key: id, Name: "name of " + id}
+	return &registry.AuditEntry{At: start, Actor: "alice", RemoteAddr: "192.0.2.1", Action: action, Key: id, Name: "name of " + id}
 }
 
 func write(t *testing.T, s registry.Storage, records ...*registry.Record) {
@@ -139,10 +139,10 @@ func wantEqual(t *testing.T, got, want *registry.Record) {
 		}
 		*times[0], *times[1] = time.Time{}, time.Time{}
 	}
-	if !slices.EqualFunc(g.Old, w.Old, func(a, b keys.PreviousToken) bool { return a.Digest == b.Digest && a.Until.Equal(b.Until) }) {
+	if !slices.EqualFunc(g.PreviousTokens, w.PreviousTokens, func(a, b keys.PreviousToken) bool { return a.Digest == b.Digest && a.Until.Equal(b.Until) }) {
 		t.Errorf("record %s: the previous tokens differ", w.ID)
 	}
-	g.Old, w.Old = nil, nil
+	g.PreviousTokens, w.PreviousTokens = nil, nil
 	if len(g.Sources) == 0 && len(w.Sources) == 0 {
 		g.Sources, w.Sources = nil, nil
 	}
@@ -175,7 +175,7 @@ func fullRecord() *registry.Record {
 	r := record("key_full")
 	r.Sources = []string{"7d0c1f0e-2f4b-4c7a-9a55-0c9c2f1d7a10", "default"}
 	r.Hint, r.State = "a1B2", keys.Disabled
-	r.Old = []keys.PreviousToken{{Digest: digest("old 1"), Until: start.Add(time.Hour)}, {Digest: digest("old 2")}}
+	r.PreviousTokens = []keys.PreviousToken{{Digest: digest("old 1"), Until: start.Add(time.Hour)}, {Digest: digest("old 2")}}
 	r.NotBefore, r.Expires = time.Unix(0, 0), time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
 	r.Rotated = start.Add(time.Minute)
 	r.Prompt, r.Chunks, r.Retriever = "default", "2", "classic"
@@ -183,13 +183,13 @@ func fullRecord() *registry.Record {
 }
 
 func roundTrip(t *testing.T, s registry.Storage) {
-	placeholder, reference, sealed, bare := record("key_a"), record("key_b"), record("key_c"), record("key_d")
+	placeholder, reference, encrypted, bare := record("key_a"), record("key_b"), record("key_c"), record("key_d")
 	placeholder.Sources, placeholder.Agent.Placeholder = nil, "{env.AGENT}"
 	reference.Sources, reference.Agent.Key = nil, "support"
-	sealed.Sources, sealed.Agent.Sealed = nil, []byte{0, 1, 2, 255}
-	sealed.State = keys.Revoked
+	encrypted.Sources, encrypted.Agent.Encrypted = nil, []byte{0, 1, 2, 255}
+	encrypted.State = keys.Revoked
 	*bare = registry.Record{ID: "key_d", Digest: digest("d")}
-	written := []*registry.Record{fullRecord(), placeholder, reference, sealed, bare}
+	written := []*registry.Record{fullRecord(), placeholder, reference, encrypted, bare}
 	write(t, s, written...)
 	for _, want := range written {
 		if want.Revision == 0 {
@@ -242,7 +242,7 @@ func byDigest(t *testing.T, s registry.Storage) {
 func removedDigest(t *testing.T, s registry.Storage) {
 	r, other := fullRecord(), record("key_other")
 	write(t, s, r)
-	r.Old = r.Old[:1]
+	r.PreviousTokens = r.PreviousTokens[:1]
 	write(t, s, r)
 	_, err := s.ByDigest(t.Context(), digest("old 2"))
 	wantError(t, err, registry.ErrNotFound)
@@ -255,7 +255,7 @@ func duplicateDigest(t *testing.T, s registry.Storage) {
 	for name, token := range map[string]string{"current": "token of key_full", "old": "old 1"} {
 		current, old := record("key_other"), record("key_other")
 		current.Digest = digest(token)
-		old.Old = []keys.PreviousToken{{Digest: digest(token)}}
+		old.PreviousTokens = []keys.PreviousToken{{Digest: digest(token)}}
 		for place, r := range map[string]*registry.Record{"current": current, "old": old} {
 			if err := s.Write(t.Context(), []*registry.Record{r}, nil); !errors.Is(err, registry.ErrExists) {
 				t.Errorf("the %s token of another record as %s token: error %v, want %v", name, place, err, registry.ErrExists)

@@ -33,7 +33,7 @@ func openStore(ctx context.Context, path string) (_ *Client, err error) {
 		return nil, cli.Errorf(cli.ExitUnreachable, "%w", err)
 	}
 	meter := usage.NewMeter()
-	reg, err := registry.New(registry.Options{Storage: storage, Sealer: registry.NewSealer(path + ".secret"), Usage: meter})
+	reg, err := registry.New(registry.Options{Storage: storage, Encrypter: registry.NewEncrypter(path + ".secret"), Usage: meter})
 	if err != nil {
 		return nil, cli.Errorf(cli.ExitUnreachable, "%w", errors.Join(err, storage.Close()))
 	}

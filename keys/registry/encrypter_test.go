@@ -50,10 +50,10 @@ func TestAgentKeyIsEncrypted(t *testing.T) {
 		t.Error("the secret was replaced")
 	}
 	rec, err := d.Get(t.Context(), id)
-	if err != nil || rec.Agent.Reference() != "sealed" || bytes.Contains(rec.Agent.Sealed, []byte(agentKey)) {
+	if err != nil || rec.Agent.Reference() != "encrypted" || bytes.Contains(rec.Agent.Encrypted, []byte(agentKey)) {
 		t.Errorf("the record: %v", err)
 	}
-	if e := d.last(); e.Detail != "agent sealed" {
+	if e := d.last(); e.Detail != "agent encrypted" {
 		t.Errorf("entry %+v", e)
 	}
 	d.assertNoSecretStored()
@@ -177,7 +177,7 @@ func TestConcurrentSecretCreation(t *testing.T) {
 		var all sync.WaitGroup
 		for range 8 {
 			all.Go(func() {
-				r, err := registry.New(registry.Options{Storage: d.storage, Sealer: registry.NewSealer(d.secretPath)})
+				r, err := registry.New(registry.Options{Storage: d.storage, Encrypter: registry.NewEncrypter(d.secretPath)})
 				if err == nil {
 					_, err = r.Create(t.Context(), alice, registry.CreateRequest{Name: "a", AgentKey: agentKey})
 				}

@@ -12,21 +12,21 @@ import (
 // encryptionVersion is the version of the format of an encrypted key.
 const encryptionVersion = 1
 
-// secretKind is the kind of a Sealer's secret.
+// secretKind is the kind of an Encrypter's secret.
 var secretKind = secretbox.Kind{
 	Prefix: "docsgate-secret-1", KeyIDDomain: "docsgate mark of a secret: ", DamagedAdvice: "restore it from your backup",
 }
 
-// Sealer encrypts and decrypts agents' keys with the secret in a file: AES-256-GCM with the ID of the record as additional data,
+// Encrypter encrypts and decrypts agents' keys with the secret in a file: AES-256-GCM with the ID of the record as additional data,
 // so that an encrypted key cannot be moved to another record. The file is created when the first key is encrypted, and never
 // overwritten. It is safe for concurrent use, even by several processes.
-type Sealer struct{ file *secretbox.File }
+type Encrypter struct{ file *secretbox.File }
 
-// NewSealer returns a Sealer with the secret in the file at path. It does not access the file.
-func NewSealer(path string) *Sealer { return &Sealer{secretbox.New(path, secretKind)} }
+// NewEncrypter returns an Encrypter with the secret in the file at path. It does not access the file.
+func NewEncrypter(path string) *Encrypter { return &Encrypter{secretbox.New(path, secretKind)} }
 
 // Check returns an error if the file cannot be used. A file that does not exist yet is not an error.
-func (s *Sealer) Check() error {
+func (s *Encrypter) Check() error {
 	if _, err := s.file.Secret(); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -34,7 +34,7 @@ func (s *Sealer) Check() error {
 }
 
 // state returns a text that identifies the secret or the error of the file. It is only suitable for comparison.
-func (s *Sealer) state() string {
+func (s *Encrypter) state() string {
 	secret, err := s.file.Secret()
 	if err != nil {
 		return err.Error()
@@ -43,7 +43,7 @@ func (s *Sealer) state() string {
 }
 
 // encrypt encrypts the key for a record. The format is: version, key ID of the secret, nonce and ciphertext.
-func (s *Sealer) encrypt(id string, key keys.Secret) ([]byte, error) {
+func (s *Encrypter) encrypt(id string, key keys.Secret) ([]byte, error) {
 	secret, err := s.file.SecretOrNew()
 	if err != nil {
 		return nil, fmt.Errorf("encrypting a DocsGPT key: %w", err)
@@ -53,7 +53,7 @@ func (s *Sealer) encrypt(id string, key keys.Secret) ([]byte, error) {
 }
 
 // decrypt returns the key that was encrypted for a record. The errors are meant for users.
-func (s *Sealer) decrypt(id string, sealed []byte) (keys.Secret, error) {
+func (s *Encrypter) decrypt(id string, data []byte) (keys.Secret, error) {
 	const head = 1 + secretbox.KeyIDBytes
 	secret, err := s.file.Secret()
 	switch {
@@ -62,13 +62,13 @@ func (s *Sealer) decrypt(id string, sealed []byte) (keys.Secret, error) {
 			"restore it from your backup", s.file.Path)
 	case err != nil:
 		return keys.Secret{}, fmt.Errorf("the DocsGPT key cannot be decrypted: %w", err)
-	case len(sealed) < head || sealed[0] != encryptionVersion:
+	case len(data) < head || data[0] != encryptionVersion:
 		return keys.Secret{}, errors.New("the encrypted DocsGPT key is damaged, or was written by a newer version of the gate")
-	case !secret.HasKeyID(sealed[1:head]):
+	case !secret.HasKeyID(data[1:head]):
 		return keys.Secret{}, fmt.Errorf("the DocsGPT key was encrypted with another secret than the one in %s: "+
 			"restore the right one from your backup", s.file.Path)
 	}
-	text, err := secret.Open(sealed[head:], additionalData(id))
+	text, err := secret.Open(data[head:], additionalData(id))
 	if err != nil || len(text) == 0 {
 		return keys.Secret{}, errors.New("the encrypted DocsGPT key is damaged, or was moved here from another key")
 	}
