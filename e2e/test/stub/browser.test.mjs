@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { assertFromHandbook, assertHumanReadable } from '../../lib/assertions.mjs';
+import { dataEvents } from '../../lib/data-events.mjs';
 import { PROXY_MODES } from '../../lib/gate.mjs';
 import { startTestbed } from '../../lib/testbed.mjs';
 
@@ -68,7 +69,8 @@ describe('a script in a page', () => {
         const stream = await post(page, url(`/stream${query ?? ''}`), { question: QUESTION, history: '[]', ...body }, headers);
         assert.ok(stream.status === 401 || stream.status === 400, `${name}: ${stream.status} ${stream.text}`);
         assert.match(stream.type, /^text\/event-stream/, name);
-        const event = JSON.parse(stream.text.trim().replace(/^data: /, ''));
+        const [event, ...more] = dataEvents(stream.text);
+        assert.deepEqual(more, [], name);
         assert.equal(event.type, 'error', name);
         assertHumanReadable(event.error);
         assert.match(event.code, /^[a-z_]+$/, name);
@@ -142,7 +144,6 @@ function post(page, url, body, headers = {}) {
 
 /** Returns the answer in the body of a response, a stream or JSON. */
 function answerOf(text) {
-  if (!text.startsWith('data:')) return JSON.parse(text).answer;
-  const events = text.trimEnd().split('\n\n').map((event) => JSON.parse(event.replace(/^data: /, '')));
-  return events.filter((event) => event.type === 'answer').map((event) => event.answer).join('');
+  if (!text.trimStart().startsWith('data:')) return JSON.parse(text).answer;
+  return dataEvents(text).filter((event) => event.type === 'answer').map((event) => event.answer).join('');
 }

@@ -9,6 +9,7 @@ import { after, before, describe, test } from 'node:test';
 import { launchBrowser, openPage } from '../../lib/browser.mjs';
 import { gateBinary } from '../../lib/build.mjs';
 import { assertHumanReadable } from '../../lib/assertions.mjs';
+import { dataEvents } from '../../lib/data-events.mjs';
 import { PROXY_MODES } from '../../lib/gate.mjs';
 import {
   DIALECTS, EXCEPTION, REPLAY_MODES, conversationOf, startReplay, wholeAnswer,
@@ -127,7 +128,7 @@ describe('dialects', () => {
   }
 });
 
-/** Sends a question and parses the stream as strictly as the oldest widget: complete data events of one line, nothing else. */
+/** Sends a question and parses the stream as strictly as the oldest widget. */
 async function read(url, body) {
   const response = await fetch(url, {
     method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body),
@@ -135,11 +136,7 @@ async function read(url, body) {
   assert.match(response.headers.get('Content-Type'), /^text\/event-stream/);
   const bytes = new Uint8Array(await response.arrayBuffer());
   const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-  assert.ok(text.endsWith('\n\n'), `it does not end with a complete event: ${JSON.stringify(text.slice(-80))}`);
-  const events = text.slice(0, -2).split('\n\n').map((event) => {
-    assert.match(event, /^data: \{.*\}$/, 'not one complete data line');
-    return JSON.parse(event.slice('data: '.length));
-  });
+  const events = dataEvents(text);
   assert.ok(!text.includes(EXCEPTION), 'the text of an exception was forwarded');
   return { answer: events.map((event) => event.answer ?? '').join(''), last: events.at(-1) };
 }

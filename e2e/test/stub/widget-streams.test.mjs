@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { assertAnswered, assertHumanReadable } from '../../lib/assertions.mjs';
+import { dataEvents } from '../../lib/data-events.mjs';
 import { PROXY_MODES, PROXY_READ_TIMEOUT_MS } from '../../lib/gate.mjs';
 import { startTestbed } from '../../lib/testbed.mjs';
 import { WIDGET_VERSIONS } from '../../lib/widget-packages.mjs';
@@ -84,9 +85,7 @@ describe('chat widget, hard streams', () => {
           headers: { 'Content-Type': 'application/json' },
           body: JSON.stringify({ question: `[[${fault}]]`, history: '[]', api_key: testbed.keys.tokens.agent }),
         });
-        const events = (await response.text()).trimEnd().split('\n\n');
-        for (const event of events) assert.match(event, /^data: \{.*\}$/, 'not one complete data line');
-        const last = JSON.parse(events.at(-1).slice('data: '.length));
+        const last = dataEvents(await response.text()).at(-1);
         assert.equal(last.type, 'error');
         assertHumanReadable(last.error);
       })(t));
