@@ -106,4 +106,4 @@ bench: ## Run the Go benchmarks (BENCH=pattern) and the comparison with plain Ca
 
 .PHONY: clean
 clean: ## Remove the files that the tasks created in this folder
-	rm -rf bin .cache e2e/node_modules
+	rm -rf bin .cache e2e/node_modules e2e/.cache e2e/output
