@@ -47,7 +47,7 @@ func Examine(ctx context.Context, in Input, o Options) *Report {
 	x.findGate()
 	for _, check := range []func(context.Context){
 		x.checkConfig, x.checkDocsGPT, x.checkExposure, x.checkBypass, x.checkKeys, x.checkDatabases, x.checkGate, x.checkErrors, x.checkUnauthenticated,
-		x.checkAdminPaths, x.checkKey, x.checkStream, x.checkCORS, x.checkCanary, x.checkTools, x.checkLogs, x.checkAdmin,
+		x.checkAdminPaths, x.checkKey, x.checkStream, x.checkProxies, x.checkCORS, x.checkCanary, x.checkTools, x.checkLogs, x.checkAdmin,
 		x.checkConsoles, x.checkTLS, x.checkPage,
 	} {
 		if ctx.Err() != nil {
@@ -85,6 +85,9 @@ func (x *runner) findGate() {
 	x.outside = x.inside
 	if x.opts.URL != "" {
 		x.outside, x.named = newTarget(x.opts.URL, nil), true
+		if u, err := url.Parse(x.outside.base); err == nil && u.Path == "" && x.gate != nil && x.gate.serves(host) {
+			x.outside.base += x.gate.Path
+		}
 	}
 }
 

@@ -55,7 +55,8 @@ func (r *Report) Count(s Severity) int {
 // page is the documentation page that has a heading for the ID of each finding.
 const page = "docs/doctor.md"
 
-// report collects findings. It truncates their texts, which may quote responses, and redacts secrets in them.
+// report collects findings. Their texts, which may quote responses and errors, become one line
+// without secrets, shortened in the middle.
 type report struct {
 	Report
 	secrets []string
@@ -86,8 +87,8 @@ func (r *report) worst(id string) (worst Severity) {
 	return worst
 }
 
-// maxText is the maximum length of a text in bytes: it may quote addresses from a page.
-const maxText = 600
+// maxText is the maximum length of a text in bytes: it may quote addresses from a page, or errors of nested modules.
+const maxText = 1200
 
 func (r *report) clean(text string) string {
 	for _, secret := range r.secrets {
@@ -95,8 +96,9 @@ func (r *report) clean(text string) string {
 			text = strings.ReplaceAll(text, secret, "(the key)")
 		}
 	}
-	if len(text) > maxText {
-		text = strings.ToValidUTF8(text[:maxText], "") + "..."
+	text = strings.Join(strings.Fields(text), " ")
+	if len(text) > maxText { // the end of an error says most
+		text = strings.ToValidUTF8(text[:maxText/2], "") + " ... " + strings.ToValidUTF8(text[len(text)-maxText/2:], "")
 	}
 	return text
 }

@@ -71,7 +71,11 @@ func randomToken() string { return "docsgate-doctor-" + rand.Text() }
 // checkGate checks that the gate responds. If not, it clears x.outside, so that the other checks of the gate are skipped.
 func (x *runner) checkGate(ctx context.Context) {
 	if x.outside == nil {
-		if len(x.input.Gates) > 0 || x.input.Config == "" {
+		switch {
+		case x.gate != nil && x.gate.PathUnknown:
+			x.unknown("gate.answers", "The site rewrites paths before the gate, so the address at which clients reach it is unknown.",
+				"Pass it with --url, with the path, such as --url https://ask.example.com/docs")
+		case len(x.input.Gates) > 0 || x.input.Config == "":
 			x.unknown("gate.answers",
 				"The address at which clients reach the gate is unknown.",
 				"Pass it with --url, such as --url https://ask.example.com")

@@ -75,9 +75,21 @@ type Gate struct {
 	Upstreams   []Upstream // empty: unknown
 	Endpoints   []string   // the open groups; empty: unknown
 	Conditional bool       // it handles only some requests of its site
+	Path        string     // prefix that the site removes from paths before the gate, such as "/docs"
+	PathUnknown bool       // the site changes paths in another way before the gate
 
 	LogsCredentials bool // the server logs Authorization and Cookie headers
 	Traces          bool // the server has "trace", which logs the configuration of handlers
+}
+
+// local returns the gate as reached from this machine, or nil if that is unknown.
+func (g *Gate) local() *target {
+	t := g.Site.local()
+	if t == nil || g.PathUnknown {
+		return nil
+	}
+	t.base += g.Path
+	return t
 }
 
 // Bypass is a reverse_proxy with no gate before it.

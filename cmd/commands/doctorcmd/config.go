@@ -2,6 +2,7 @@ package doctorcmd
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"slices"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/docsgate/docsgate/doctor"
@@ -26,7 +28,9 @@ type deployment struct {
 	} `json:"logging"`
 	Apps struct {
 		HTTP struct {
-			Servers map[string]*configServer `json:"servers"`
+			HTTPPort  int                      `json:"http_port"`
+			HTTPSPort int                      `json:"https_port"`
+			Servers   map[string]*configServer `json:"servers"`
 		} `json:"http"`
 		Docsgate struct {
 			Feeds   []json.RawMessage `json:"feeds"`
@@ -42,6 +46,8 @@ type configServer struct {
 	Routes      caddyhttp.RouteList         `json:"routes"`
 	Errors      caddyhttp.HTTPErrorConfig   `json:"errors"`
 	NamedRoutes map[string]*caddyhttp.Route `json:"named_routes"`
+	TLS         []json.RawMessage           `json:"tls_connection_policies"`
+	AutoHTTPS   caddyhttp.AutoHTTPSConfig   `json:"automatic_https"`
 	Logs        *struct {
 		Default     string                     `json:"default_logger_name"`
 		Names       map[string]json.RawMessage `json:"logger_names"`
@@ -52,6 +58,8 @@ type configServer struct {
 
 // configHandler has the fields of all handlers that the doctor checks, except for nested routes.
 type configHandler struct {
+	configRewrite // rewrite
+
 	Handler    string             `json:"handler"`
 	Upstream   string             `json:"upstream"`    // docsgate
 	Endpoints  []string           `json:"endpoints"`   // docsgate
@@ -68,6 +76,14 @@ type configHandler struct {
 	Rewrite struct {
 		Method string `json:"method"`
 	} `json:"rewrite"`
+}
+
+type configRewrite struct {
+	URI             string            `json:"uri"`
+	StripPathPrefix string            `json:"strip_path_prefix"`
+	StripPathSuffix string            `json:"strip_path_suffix"`
+	URISubstring    []json.RawMessage `json:"uri_substring"`
+	PathRegexp      []json.RawMessage `json:"path_regexp"`
 }
 
 type configUpstreamTLS struct {
@@ -96,7 +112,8 @@ type handlers struct {
 	consoles []doctor.Console
 }
 
-// handlers finds the handlers in the routes of all servers. tls says which servers use TLS; nil: unknown.
+// handlers finds the handlers in the routes of all servers. tls says which servers use TLS; nil: the configuration
+// does not load.
 func (d *deployment) handlers(tls map[string]bool) (all handlers) {
 	for _, name := range slices.Sorted(maps.Keys(d.Apps.HTTP.Servers)) {
 		server := d.Apps.HTTP.Servers[name]
@@ -106,6 +123,9 @@ func (d *deployment) handlers(tls map[string]bool) (all handlers) {
 		}
 		if tls != nil {
 			site.TLS = doctor.KnownBool(tls[name])
+		} else {
+			site.TLS = doctor.KnownBool(server.usesTLS(cmp.Or(d.Apps.HTTP.HTTPPort, caddyhttp.DefaultHTTPPort),
+				cmp.Or(d.Apps.HTTP.HTTPSPort, caddyhttp.DefaultHTTPSPort)))
 		}
 		w := routeWalker{server: server, left: maxRoutes, anyClient: !matchesClients(server)}
 		w.routes(server.Routes, routeContext{site: site})
@@ -115,6 +135,44 @@ func (d *deployment) handlers(tls map[string]bool) (all handlers) {
 		all.consoles = append(all.consoles, w.consoles...)
 	}
 	return all
+}
+
+// usesTLS reports whether a server uses TLS, by the rules of Caddy's automatic HTTPS.
+func (s *configServer) usesTLS(httpPort, httpsPort int) bool {
+	if len(s.TLS) > 0 {
+		return true
+	}
+	if s.AutoHTTPS.Disabled || s.listensOnlyOn(httpPort) {
+		return false
+	}
+	if s.listensOnlyOn(httpsPort) {
+		return true
+	}
+	for _, r := range s.Routes {
+		for _, set := range r.MatcherSetsRaw {
+			var hosts []string
+			if json.Unmarshal(set["host"], &hosts) != nil {
+				continue
+			}
+			for _, host := range hosts {
+				if !slices.Contains(s.AutoHTTPS.Skip, replaced(host)) {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// listensOnlyOn reports whether all listener addresses of a server have this port.
+func (s *configServer) listensOnlyOn(port int) bool {
+	for _, listen := range s.Listen {
+		address, err := caddy.ParseNetworkAddress(replaced(listen))
+		if err != nil || address.IsUnixNetwork() || address.StartPort != uint(port) || address.EndPort != uint(port) { //nolint:gosec // a port
+			return false
+		}
+	}
+	return len(s.Listen) > 0
 }
 
 // matchesClients reports whether a server matches client addresses. Requests from this machine then show nothing about other

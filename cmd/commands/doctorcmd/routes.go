@@ -19,6 +19,9 @@ type routeContext struct {
 	partly   bool // only some requests of the site get here
 	matchers int  // number of matchers that these requests have passed
 	auth     bool // an authentication handler precedes
+
+	path        string // prefix that was removed from the path
+	pathUnknown bool   // the path was changed in another way
 }
 
 // routeWalker walks the routes of a server in the order in which requests are handled.
@@ -54,7 +57,11 @@ func (w *routeWalker) routes(list caddyhttp.RouteList, at routeContext) {
 		}
 		held := w.hold(groups[r.Group])
 		first := len(w.gates)
-		at.auth = w.route(r, at)
+		after := w.route(r, at)
+		at.auth = after.auth
+		if len(r.MatcherSetsRaw) == 0 { // otherwise other requests keep their path
+			at.path, at.pathUnknown = after.path, after.pathUnknown
+		}
 		w.exitRoute(first, at.matchers, r.Terminal)
 		w.pending = append(w.pending, held...)
 		for n := first; r.Group != "" && n < len(w.gates); n++ {
@@ -83,9 +90,9 @@ func (w *routeWalker) exitRoute(first, matchers int, terminal bool) {
 	}
 }
 
-// route reports whether the following handlers are behind authentication. Like the gate itself, it accepts authentication of some
+// route returns the position after the route, for requests that have passed it. Like the gate itself, it accepts authentication of some
 // requests only: the console checks for each request whether it was authenticated.
-func (w *routeWalker) route(r *caddyhttp.Route, at routeContext) bool {
+func (w *routeWalker) route(r *caddyhttp.Route, at routeContext) routeContext {
 	at = at.matched(r.MatcherSetsRaw)
 	for _, raw := range r.HandlersRaw {
 		var h configHandler
@@ -94,6 +101,8 @@ func (w *routeWalker) route(r *caddyhttp.Route, at routeContext) bool {
 		}
 		nested := caddyroutes.OfJSON(raw, w.server.NamedRoutes)
 		switch h.Handler {
+		case "rewrite":
+			at = at.rewritten(&h.configRewrite)
 		case "authentication":
 			at.auth = true
 		case "docsgate":
@@ -110,7 +119,19 @@ func (w *routeWalker) route(r *caddyhttp.Route, at routeContext) bool {
 			w.conditional(nested.Conditional, at)
 		}
 	}
-	return at.auth
+	return at
+}
+
+// rewritten returns the position behind a rewrite. A query or method does not matter to the path.
+func (p routeContext) rewritten(h *configRewrite) routeContext {
+	prefix := replaced(h.StripPathPrefix)
+	if h.URI != "" && h.URI[0] != '?' || h.StripPathSuffix != "" || len(h.URISubstring) > 0 || len(h.PathRegexp) > 0 ||
+		strings.Contains(prefix, "{") {
+		p.pathUnknown = true
+	} else if prefix != "" {
+		p.path += "/" + strings.Trim(prefix, "/")
+	}
+	return p
 }
 
 func (w *routeWalker) nested(list caddyhttp.RouteList, at routeContext) {
@@ -156,7 +177,7 @@ func (p routeContext) matched(sets caddyhttp.RawMatcherSets) routeContext {
 }
 
 func (w *routeWalker) gate(h *configHandler, at routeContext) {
-	g := doctor.Gate{Site: at.site, Endpoints: h.Endpoints, Conditional: at.partly}
+	g := doctor.Gate{Site: at.site, Endpoints: h.Endpoints, Conditional: at.partly, Path: at.path, PathUnknown: at.pathUnknown}
 	if len(g.Endpoints) == 0 {
 		g.Endpoints = []string{"widget"}
 	}
