@@ -12,9 +12,9 @@ const (
 )
 
 // table is a hash table of counters by ID. It only grows, so open addressing with counter numbers is sufficient: a lookup takes
-// no lock and does not allocate, which no map of the standard library offers for strings. New counters are visible to all users
-// of a table. A full table is copied to a larger one; a reader of the old table that misses a counter repeats the lookup under
-// the lock.
+// no lock and does not allocate. A sync.Map would take 124 more bytes per key, twice the size of a counter. New counters are visible
+// to all users of a table. A full table is copied to a larger one; a reader of the old table that misses a counter repeats the lookup
+// under the lock.
 type table struct {
 	slots []atomic.Uint32        // places of counters, or 0 if empty; the length is a power of two; at least a quarter is empty
 	slabs []atomic.Pointer[slab] // enough for all slots; nil: not allocated yet
