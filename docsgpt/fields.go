@@ -140,9 +140,6 @@ var forbiddenFields = []string{
 	"conversation_id", // another conversation's agent or sources would take effect
 }
 
-// ForbiddenFields returns the names of the fields that no option allows, for documentation.
-func ForbiddenFields() []string { return slices.Clone(forbiddenFields) }
-
 // CheckAllowed returns an error unless an operator may allow the field of that name.
 func CheckAllowed(name string) error {
 	if slices.Contains(forbiddenFields, name) {

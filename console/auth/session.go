@@ -124,9 +124,7 @@ func (g *Authenticator) SignOut(w http.ResponseWriter, r *http.Request) {
 	http.SetCookie(w, cookieFor(r, "", -1))
 }
 
-// SignedIn reports whether a request has the cookie of a valid session.
-func (g *Authenticator) SignedIn(r *http.Request) bool { return g.signedIn(r) }
-
+// signedIn reports whether a request has the cookie of a valid session.
 func (g *Authenticator) signedIn(r *http.Request) bool {
 	if g.token.IsZero() {
 		return false

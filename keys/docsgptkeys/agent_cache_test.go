@@ -72,7 +72,7 @@ func TestDeltasMatchFullConversion(t *testing.T) {
 				if _, err := store.Apply("f", delta); err != nil {
 					t.Fatalf("the store rejects the delta: %v", err)
 				}
-				want, skipped := Keys(all(), filter)
+				want, skipped := convert(all(), filter)
 				if store.Len() != len(want) || len(m.Skipped()) != len(skipped) {
 					t.Fatalf("%d keys and %d skipped agents, want %d and %d", store.Len(), len(m.Skipped()), len(want), len(skipped))
 				}

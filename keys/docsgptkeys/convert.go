@@ -19,22 +19,6 @@ const (
 	maxIDBytes   = 120 // with the prefix of KeyID the maximum length of a key's ID
 )
 
-// Keys converts agents to keys that are bound to the agents themselves: the token that clients present is the agent's own key,
-// exactly as stored, and it is what is sent upstream.
-//
-// The keys are sorted by ID. Agents without a key are skipped silently: they are drafts that were never published. skipped
-// contains the other skipped agents, sorted by ID. DocsGPT's database does not allow two keys that differ only in case; if it
-// contains such keys, they are two keys here, each with its own spelling. If several records have the same key (MongoDB allows
-// that), the one with the lowest ID is used.
-func Keys(agents []Agent, f Filter) (set []keys.Key, skipped []Skipped) {
-	sel := f.selector()
-	chosen, others := partition(agents, sel)
-	for _, o := range others {
-		skipped = append(skipped, o.agent.AsSkipped(o.reason))
-	}
-	return keysOf(chosen, sel), skipped
-}
-
 // acceptedAgent is a selected agent and the digest of its key.
 type acceptedAgent struct {
 	agent  *Agent
@@ -47,7 +31,11 @@ type skippedAgent struct {
 	reason string
 }
 
-// partition divides all agents that have a key into selected and skipped ones, each sorted by ID.
+// partition divides all agents that have a key into selected and skipped ones, each sorted by ID. Agents without a key are skipped
+// silently: they are drafts that were never published.
+//
+// DocsGPT's database does not allow two keys that differ only in case; if it contains such keys, they are two keys here, each with its
+// own spelling. If several records have the same key (MongoDB allows that), the one with the lowest ID is used.
 func partition(agents []Agent, sel *selector) (chosen []acceptedAgent, others []skippedAgent) {
 	sorted := make([]*Agent, 0, len(agents))
 	for i := range agents {

@@ -20,6 +20,16 @@ func tokens(set []keys.Key) string {
 	return strings.Join(all, " ")
 }
 
+// convert returns the keys of agents, and the skipped agents, both sorted by ID.
+func convert(agents []Agent, f Filter) (set []keys.Key, skipped []Skipped) {
+	sel := f.selector()
+	chosen, others := partition(agents, sel)
+	for _, o := range others {
+		skipped = append(skipped, o.agent.AsSkipped(o.reason))
+	}
+	return keysOf(chosen, sel), skipped
+}
+
 // Every agent with a usable key is converted, and each skipped agent has a reason.
 func TestKeys(t *testing.T) {
 	draft, foreign, shared := agent("2", "b"), agent("3", "c"), agent("4", "d")
@@ -47,7 +57,7 @@ func TestKeys(t *testing.T) {
 		{name: "ids that cannot be part of a key's id", agents: []Agent{agent("", "a"), agent("a b", "b"), agent(strings.Repeat("x", 121), "c")}, skipped: []string{"id", "id", "id"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			set, skipped := Keys(c.agents, c.filter)
+			set, skipped := convert(c.agents, c.filter)
 			if got := tokens(set); got != c.want {
 				t.Errorf("converted %q, want %q", got, c.want)
 			}
@@ -69,7 +79,7 @@ func TestKeys(t *testing.T) {
 func TestAgentKey(t *testing.T) {
 	a := agent("7", "Key-7")
 	a.AgentInfo.Sources = []string{"s"}
-	set, _ := Keys([]Agent{a}, Filter{})
+	set, _ := convert([]Agent{a}, Filter{})
 	k := set[0]
 	if k.ID != "agent_7" || k.Digest != keys.DigestOf("Key-7") || k.Binding.Kind() != keys.AgentBinding || k.State != keys.Active ||
 		k.Facts.Owner != "local" || len(k.Facts.Sources) != 1 || k.Hint != "" {
@@ -89,7 +99,7 @@ func TestDisplayName(t *testing.T) {
 	} {
 		a := agent("id", "k")
 		a.Name = name
-		set, _ := Keys([]Agent{a}, Filter{})
+		set, _ := convert([]Agent{a}, Filter{})
 		if set[0].Name != want {
 			t.Errorf("%q: %q, want %q", name, set[0].Name, want)
 		}
@@ -98,7 +108,7 @@ func TestDisplayName(t *testing.T) {
 
 func TestExcludedKeys(t *testing.T) {
 	agents := []Agent{{ID: "a1", Key: keys.NewSecret("key-1")}, {ID: "A2", Key: keys.NewSecret("key-2")}, {ID: "a3", Key: keys.NewSecret("key-3")}}
-	set, skipped := Keys(agents, Filter{Excluded: []string{"agent_a2", "A3"}})
+	set, skipped := convert(agents, Filter{Excluded: []string{"agent_a2", "A3"}})
 	if len(set) != 3 || len(skipped) != 0 {
 		t.Fatalf("%d keys, %d skipped; an excluded key must exist so that other keys can refer to it", len(set), len(skipped))
 	}

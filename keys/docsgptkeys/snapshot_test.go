@@ -274,7 +274,7 @@ func FuzzSnapshot(f *testing.F) {
 		if at.IsZero() {
 			t.Fatal("zero time")
 		}
-		set, _ := Keys(agents, Filter{})
+		set, _ := convert(agents, Filter{})
 		if _, err := keys.NewStore().Replace("f", set); err != nil {
 			t.Fatalf("the store rejects them: %v", err)
 		}

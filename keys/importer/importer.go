@@ -83,15 +83,6 @@ type Item struct {
 	Notes    []string // notes for users about what is not imported
 }
 
-// Imports returns the keys of all items.
-func (r *Result) Imports() []registry.Import {
-	all := make([]registry.Import, len(r.Items))
-	for i := range r.Items {
-		all[i] = r.Items[i].Key
-	}
-	return all
-}
-
 // Skipped is an entry of the input that cannot be imported as a key.
 type Skipped struct {
 	Place, Name string

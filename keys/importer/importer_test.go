@@ -182,9 +182,6 @@ item 3: skipped c: its key has the format of the gate's own tokens but a wrong c
 			if err != nil || show(named) != want {
 				t.Errorf("with an explicit format: %v", err)
 			}
-			if n := len(result.Imports()); n != len(result.Items) {
-				t.Errorf("%d imports of %d items", n, len(result.Items))
-			}
 		})
 	}
 }

@@ -2,6 +2,7 @@ package mongofeed
 
 import (
 	"testing"
+	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
@@ -36,14 +37,15 @@ func FuzzDecode(f *testing.F) {
 		d := decode(data)
 		shown := d.agent.AsSkipped("").ID
 		if again := (&docsgptkeys.Agent{ID: shown}).AsSkipped("").ID; shown != again {
-			t.Error("what is shown is not shown as it is")
+			t.Error("the displayed ID is not stable")
 		}
-		set, _ := docsgptkeys.Keys([]docsgptkeys.Agent{d.agent}, docsgptkeys.Filter{IncludeShared: true})
+		cache := docsgptkeys.NewAgentCache(docsgptkeys.AgentCacheOptions{Filter: docsgptkeys.Filter{IncludeShared: true}})
+		set := cache.Load([]docsgptkeys.Agent{d.agent}, time.Now())
 		if _, err := keys.NewStore().Replace("f", set); err != nil {
-			t.Fatalf("a store does not take it: %v", err)
+			t.Fatalf("a store rejects the key: %v", err)
 		}
 		if d.agent.RequestsPerDay < 0 || d.agent.TokensPerDay < 0 {
-			t.Error("a limit below zero")
+			t.Error("negative limit")
 		}
 	})
 }

@@ -2,16 +2,16 @@ package docsgpt
 
 import "slices"
 
-// Vulnerability is a weakness of DocsGPT versions that a client with nothing but a key, or without one, can exploit, and
+// vulnerability is a weakness of DocsGPT versions that a client with nothing but a key, or without one, can exploit, and
 // the gate's protection.
-type Vulnerability struct {
+type vulnerability struct {
 	First, Last string // names of versions
 	Description string // one sentence
 	Mitigation  string // one sentence
 }
 
-// vulnerabilities are the known ones, roughly by severity.
-var vulnerabilities = []Vulnerability{
+// vulnerabilities are the known ones, roughly by severity, for docs/versions.md.
+var vulnerabilities = []vulnerability{
 	{
 		"0.8", "1.1", "Other fields of a request than the question select its sources, prompt, retriever, model or agent.",
 		"Only allow-listed fields are forwarded, and the gate adds the binding.",
@@ -141,11 +141,11 @@ var vulnerabilities = []Vulnerability{
 	},
 }
 
-// Vulnerabilities returns the known vulnerabilities of the version that the gate mitigates.
-func (v *Version) Vulnerabilities() []Vulnerability {
+// vulnerabilitiesOf returns the known vulnerabilities of a version that the gate mitigates.
+func vulnerabilitiesOf(v *Version) []vulnerability {
 	names := VersionNames()
 	at := slices.Index(names, v.Name)
-	var found []Vulnerability
+	var found []vulnerability
 	for _, h := range vulnerabilities {
 		if slices.Index(names, h.First) <= at && at <= slices.Index(names, h.Last) {
 			found = append(found, h)
