@@ -30,6 +30,7 @@ var layers = map[string]struct {
 	"upstream":    {reach: slices.Concat(caddyModules, []string{"keys", "caddymodule"})},
 	"ownership":   {reach: slices.Concat(caddyModules, []string{"caddymodule"})},
 	"inflight":    {reach: slices.Concat(caddyModules, []string{"keys", "docsgpt", "upstream", "caddymodule"}), imports: []string{"net/http"}},
+	"ratelimit":   {reach: slices.Concat(caddyModules, []string{"keys", "docsgpt", "upstream", "caddymodule"}), imports: []string{"net/http"}},
 	"console":     {reach: slices.Concat(caddyModules, []string{"docsgpt", "upstream", "ownership", "caddymodule"})},
 	"doctor":      {reach: slices.Concat(caddyModules, []string{"keys", "caddymodule"})},
 	"caddymodule": {reach: []string{"cmd", "demo"}},
