@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"github.com/docsgate/docsgate/policy"
 )
 
 // BindingKind is the kind of a key's binding.
@@ -106,6 +108,7 @@ type Key struct {
 	PreviousTokens []PreviousToken // previous tokens; their digests are unique across all feeds, too
 	Hint           string          // last four characters of the token, see Hint; empty if the feed does not know them
 	Created        time.Time       // zero if the feed does not know it
+	Policy         *policy.Policy  // nil: only the defaults of the site apply; never changes once stored
 	Facts          *AgentInfo      // DocsGPT's settings of the agent; nil if the feed does not know them
 
 	Feed string // name of the key's feed; set by the store
@@ -197,7 +200,7 @@ func (k *Key) has(d *Digest) bool {
 // equal reports whether two keys are equal in every field, so that the stored one can stay.
 func (k *Key) equal(o *Key) bool {
 	return k.ID == o.ID && k.Name == o.Name && k.Digest == o.Digest && k.State == o.State && k.Feed == o.Feed &&
-		k.NotBefore.Equal(o.NotBefore) && k.Expires.Equal(o.Expires) && k.Created.Equal(o.Created) && k.Hint == o.Hint && k.Facts.same(o.Facts) &&
+		k.NotBefore.Equal(o.NotBefore) && k.Expires.Equal(o.Expires) && k.Created.Equal(o.Created) && k.Hint == o.Hint && k.Facts.same(o.Facts) && k.Policy.Equal(o.Policy) &&
 		slices.EqualFunc(k.PreviousTokens, o.PreviousTokens, func(a, b PreviousToken) bool { return a.Digest == b.Digest && a.Until.Equal(b.Until) }) &&
 		k.Binding.Agent.Equal(o.Binding.Agent) && slices.Equal(k.Binding.Sources, o.Binding.Sources)
 }

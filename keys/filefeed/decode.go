@@ -48,7 +48,10 @@ var (
 
 	fileFields   = []string{"keys"}
 	exportFields = []string{"keys", "skipped"}
-	recordFields = []string{"id", "name", "sha256", "token", "source", "agent", "state", "not_before", "expires"}
+	recordFields = []string{
+		"id", "name", "sha256", "token", "source", "agent", "state", "not_before", "expires",
+		"kind", "origins", "ips", "endpoints", "limits",
+	}
 )
 
 // decoder decodes nodes to keys and collects all faults.
@@ -136,6 +139,7 @@ func (c *decoder) record(n *node) keys.Key {
 	if !k.NotBefore.IsZero() && !k.Expires.IsZero() && !k.Expires.After(k.NotBefore) {
 		c.errorf(m["expires"].position, "expires must be after not_before (line %d)", m["not_before"].line)
 	}
+	k.Policy = c.policy(n, m)
 	return k
 }
 

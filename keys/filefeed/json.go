@@ -69,7 +69,7 @@ func (p *jsonParser) value() (*node, error) {
 	case 'n':
 		n.kind = nullNode
 	default:
-		n.kind = scalarNode
+		n.kind, n.text = scalarNode, string(raw)
 	}
 	return n, err
 }

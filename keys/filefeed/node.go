@@ -7,7 +7,7 @@ const (
 	nullNode kind = iota + 1
 	textNode
 	timeNode   // YAML only: a plain scalar that looks like a time
-	scalarNode // a number or a boolean, which no field accepts
+	scalarNode // a number or a boolean, which only limits accept
 	listNode
 	mapNode
 	aliasNode // YAML only: *name
@@ -21,7 +21,7 @@ type position struct{ line, column int }
 type node struct {
 	position
 	kind   kind
-	text   string // only of textNode and timeNode
+	text   string // only of scalars
 	items  []*node
 	fields []field
 }

@@ -1,0 +1,230 @@
+package policy
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/docsgate/docsgate/internal/duration"
+)
+
+// Rate is a number of requests per time. The first number is also the largest burst.
+type Rate struct {
+	Count int
+	Per   time.Duration
+}
+
+// Limit is one limit. The zero value is not set: the default applies.
+type Limit struct {
+	off   bool
+	value int
+	per   time.Duration // only of rates
+}
+
+// Off returns a limit that is switched off.
+func Off() Limit { return Limit{off: true} }
+
+// IsZero reports whether the limit is not set.
+func (l Limit) IsZero() bool { return l == Limit{} }
+
+// Count returns the limit, or 0 if it is off or not set.
+func (l Limit) Count() int { return l.value }
+
+// Rate returns the limit as a rate, or the zero value if it is off or not set.
+func (l Limit) Rate() Rate { return Rate{l.value, l.per} }
+
+// or returns the limit, or def if it is not set.
+func (l Limit) or(def Limit) Limit {
+	if l.IsZero() {
+		return def
+	}
+	return l
+}
+
+// String returns the text that Limits.Set parses: "600/1m", "50", "off", or "" if the limit is not set.
+func (l Limit) String() string {
+	switch {
+	case l.off:
+		return "off"
+	case l.IsZero():
+		return ""
+	case l.per == 0:
+		return strconv.Itoa(l.value)
+	default:
+		return strconv.Itoa(l.value) + "/" + formatPer(l.per)
+	}
+}
+
+// MarshalJSON implements json.Marshaler: a number, or a text for rates and "off".
+func (l Limit) MarshalJSON() ([]byte, error) {
+	if !l.off && l.per == 0 {
+		return []byte(strconv.Itoa(l.value)), nil
+	}
+	return json.Marshal(l.String())
+}
+
+// Limits are the limits of a key, or the defaults of a site.
+type Limits struct {
+	Requests        Limit `json:"requests,omitzero"`         // rate of all clients of the key
+	VisitorRequests Limit `json:"visitor_requests,omitzero"` // rate of one visitor
+	Streams         Limit `json:"streams,omitzero"`          // answers in flight, of all clients
+	VisitorStreams  Limit `json:"visitor_streams,omitzero"`  // answers in flight, of one visitor
+	QuestionChars   Limit `json:"question_chars,omitzero"`   // characters of a question
+	HistoryTurns    Limit `json:"history_turns,omitzero"`    // newest pairs of the history that are forwarded
+}
+
+// limitField is one of the limits by name.
+type limitField struct {
+	name   string
+	isRate bool
+	most   int
+	of     func(*Limits) *Limit
+}
+
+var limitFields = []limitField{
+	{"requests", true, 1e9, func(l *Limits) *Limit { return &l.Requests }},
+	{"visitor_requests", true, 1e9, func(l *Limits) *Limit { return &l.VisitorRequests }},
+	{"streams", false, 1e6, func(l *Limits) *Limit { return &l.Streams }},
+	{"visitor_streams", false, 1e6, func(l *Limits) *Limit { return &l.VisitorStreams }},
+	{"question_chars", false, 1e6, func(l *Limits) *Limit { return &l.QuestionChars }},
+	{"history_turns", false, 1e6, func(l *Limits) *Limit { return &l.HistoryTurns }},
+}
+
+// LimitNames returns the names of all limits, in the order of the documentation.
+func LimitNames() []string {
+	names := make([]string, len(limitFields))
+	for i, f := range limitFields {
+		names[i] = f.name
+	}
+	return names
+}
+
+// Set sets a limit by its name from text: a number, a rate such as 600/1m, or "off". The error is for users.
+func (l *Limits) Set(name, text string) error {
+	for _, f := range limitFields {
+		if f.name == name {
+			limit, err := f.parse(text)
+			if err == nil {
+				*f.of(l) = limit
+			}
+			return err
+		}
+	}
+	return fmt.Errorf("unknown limit %.40q: must be one of %s", name, strings.Join(LimitNames(), ", "))
+}
+
+// Get returns a limit by its name. ok is false if there is no limit with that name.
+func (l *Limits) Get(name string) (limit Limit, ok bool) {
+	for _, f := range limitFields {
+		if f.name == name {
+			return *f.of(l), true
+		}
+	}
+	return Limit{}, false
+}
+
+// maxPer is the longest time of a rate.
+const maxPer = 31 * 24 * time.Hour
+
+func (f *limitField) parse(text string) (Limit, error) {
+	if text == "off" {
+		return Off(), nil
+	}
+	number, rest, hasTime := strings.Cut(text, "/")
+	count, err := strconv.Atoi(number)
+	switch {
+	case f.isRate && (err != nil || !hasTime):
+		return Limit{}, fmt.Errorf(`%s must be a number of requests per time, such as 600/1m, or "off"`, f.name)
+	case err != nil || hasTime && !f.isRate:
+		return Limit{}, fmt.Errorf(`%s must be a number, or "off"`, f.name)
+	case count < 1 || count > f.most:
+		return Limit{}, fmt.Errorf(`%s must be from 1 to %d, or "off"`, f.name, f.most)
+	}
+	limit := Limit{value: count}
+	if f.isRate {
+		if limit.per, err = parsePer(rest); err != nil {
+			return Limit{}, fmt.Errorf("%s: %w", f.name, err)
+		}
+	}
+	return limit, nil
+}
+
+// Validate returns an error if a limit of one visitor is above that of all clients.
+func (l *Limits) Validate() error {
+	if l.Streams.value > 0 && l.VisitorStreams.value > l.Streams.value {
+		return errors.New("visitor_streams must not be above streams")
+	}
+	return nil
+}
+
+// Or returns the limits, with those of def in place of the ones that are not set.
+func (l *Limits) Or(def *Limits) Limits {
+	var merged Limits
+	for _, f := range limitFields {
+		*f.of(&merged) = f.of(l).or(*f.of(def))
+	}
+	return merged
+}
+
+// UnmarshalJSON implements json.Unmarshaler. A value is a number, a rate, "off" or false; null is not set.
+func (l *Limits) UnmarshalJSON(data []byte) error {
+	var raw map[string]any
+	if err := json.Unmarshal(data, &raw); err != nil {
+		return errors.New("limits must be an object with numbers, rates or \"off\"")
+	}
+	var limits Limits
+	for name, value := range raw {
+		text, ok := limitText(value)
+		if !ok {
+			return fmt.Errorf(`the limit %.40q must be a number, a rate such as "600/1m", or "off"`, name)
+		}
+		if text == "" {
+			continue
+		}
+		if err := limits.Set(name, text); err != nil {
+			return err
+		}
+	}
+	*l = limits
+	return nil
+}
+
+// limitText returns the text of a JSON value for Set; "" for null.
+func limitText(value any) (text string, ok bool) {
+	switch v := value.(type) {
+	case nil:
+		return "", true
+	case string:
+		return v, v != ""
+	case bool:
+		return "off", !v
+	case float64:
+		return strconv.FormatFloat(v, 'f', -1, 64), true
+	}
+	return "", false
+}
+
+// formatPer formats the time of a rate with its largest unit.
+func formatPer(d time.Duration) string {
+	for _, unit := range []struct {
+		name string
+		of   time.Duration
+	}{{"d", 24 * time.Hour}, {"h", time.Hour}, {"m", time.Minute}} {
+		if d%unit.of == 0 {
+			return strconv.Itoa(int(d/unit.of)) + unit.name
+		}
+	}
+	return strconv.Itoa(int(d/time.Second)) + "s"
+}
+
+// parsePer parses the time of a rate.
+func parsePer(text string) (time.Duration, error) {
+	d, err := duration.Parse(text)
+	if err != nil || d < time.Second || d > maxPer || d%time.Second != 0 {
+		return 0, errors.New("the time of a rate must be from 1s to 31d, such as 1m")
+	}
+	return d, nil
+}

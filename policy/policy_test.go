@@ -1,0 +1,122 @@
+package policy
+
+import (
+	"encoding/json"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+)
+
+func mustParse(t *testing.T, text string) *Policy {
+	t.Helper()
+	p := new(Policy)
+	if err := json.Unmarshal([]byte(text), p); err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	return p
+}
+
+func TestPolicyJSON(t *testing.T) {
+	const text = `{"kind":"publishable","origins":["https://docs.example.com","https://*.example.org"],"ips":["192.0.2.0/24","2001:db8::1"],` +
+		`"endpoints":["widget"],"limits":{"requests":"600/1m","visitor_requests":"20/1h","streams":50,"visitor_streams":2,` +
+		`"question_chars":4000,"history_turns":"off"}}`
+	p := mustParse(t, text)
+	if err := p.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	out, err := json.Marshal(p)
+	if err != nil || string(out) != text {
+		t.Errorf("got %s, %v", out, err)
+	}
+	if rate := p.Limits.Requests.Rate(); rate != (Rate{600, time.Minute}) {
+		t.Errorf("requests: %+v", rate)
+	}
+	if p.Limits.HistoryTurns.Count() != 0 || p.Limits.HistoryTurns.IsZero() {
+		t.Error("history_turns is not off")
+	}
+	if out, err := json.Marshal(new(Policy)); err != nil || string(out) != "{}" {
+		t.Errorf("the zero value: %s, %v", out, err)
+	}
+	if !p.Equal(mustParse(t, text)) || p.Equal(nil) || p.Equal(new(Policy)) || !new(Policy).IsZero() || p.IsZero() {
+		t.Error("Equal or IsZero is wrong")
+	}
+}
+
+func TestInvalidPolicies(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"kind":"public"}`:                                    "publishable",
+		`{"kind":"publishable"}`:                               "needs origins",
+		`{"kind":"publishable","origins":[]}`:                  "needs origins",
+		`{"kind":"secret","origins":["*"]}`:                    "cannot have origins",
+		`{"origins":["example.com"]}`:                          "an origin must be",
+		`{"ips":["192.0.2.1/24"]}`:                             "an IP range must be",
+		`{"ips":["192.0.2.256"]}`:                              "an IP range must be",
+		`{"endpoints":["health"]}`:                             "endpoints must be of",
+		`{"endpoints":["mcp","mcp"]}`:                          "listed twice",
+		`{"limits":{"requests":600}}`:                          "600/1m",
+		`{"limits":{"requests":"600"}}`:                        "600/1m",
+		`{"limits":{"requests":"0/1m"}}`:                       "from 1 to",
+		`{"limits":{"requests":"600/1y"}}`:                     "from 1s to 31d",
+		`{"limits":{"requests":"600/0"}}`:                      "from 1s to 31d",
+		`{"limits":{"streams":"5/1m"}}`:                        "must be a number",
+		`{"limits":{"streams":-1}}`:                            "from 1 to",
+		`{"limits":{"streams":1.5}}`:                           "must be a number",
+		`{"limits":{"streams":true}}`:                          "must be a number, a rate",
+		`{"limits":{"stream":5}}`:                              "unknown limit",
+		`{"limits":{"streams":2,"visitor_streams":3}}`:         "must not be above",
+		`{"origins":[` + strings.Repeat(`"*",`, 100) + `"*"]}`: "at most 100",
+	} {
+		p := new(Policy)
+		err := json.Unmarshal([]byte(text), p)
+		if err == nil {
+			err = p.Validate()
+		}
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%.60s: %v, want %q", text, err, want)
+		}
+	}
+}
+
+func TestLimitsOr(t *testing.T) {
+	site := mustParse(t, `{"limits":{"requests":"10/1s","streams":5,"visitor_streams":2}}`).Limits
+	key := mustParse(t, `{"limits":{"requests":"off","visitor_streams":false,"history_turns":3}}`).Limits
+	merged := key.Or(&site)
+	for name, want := range map[string]string{
+		"requests": "off", "streams": "5", "visitor_streams": "off", "history_turns": "3", "visitor_requests": "", "question_chars": "",
+	} {
+		if got, ok := merged.Get(name); !ok || got.String() != want {
+			t.Errorf("%s: %q, want %q", name, got.String(), want)
+		}
+	}
+}
+
+func TestCheck(t *testing.T) {
+	const page = "https://docs.example.com"
+	for name, c := range map[string]struct {
+		policy  string
+		request Request
+		want    Reason
+	}{
+		"no policy":                 {`{}`, Request{Origin: page, Browser: true, Endpoint: "widget"}, Allowed},
+		"a page of the key":         {`{"kind":"publishable","origins":["https://docs.example.com"]}`, Request{Origin: page, Browser: true}, Allowed},
+		"another page":              {`{"origins":["https://docs.example.com"]}`, Request{Origin: "https://evil.example", Browser: true}, OriginNotAllowed},
+		"no origin":                 {`{"origins":["https://docs.example.com"]}`, Request{}, OriginNotAllowed},
+		"any origin":                {`{"kind":"publishable","origins":["*"]}`, Request{}, Allowed},
+		"a secret key on a server":  {`{"kind":"secret"}`, Request{}, Allowed},
+		"a secret key in a browser": {`{"kind":"secret"}`, Request{Browser: true}, SecretKeyInBrowser},
+		"an address of the key":     {`{"ips":["192.0.2.0/24"]}`, Request{Address: netip.MustParseAddr("192.0.2.7")}, Allowed},
+		"the same, mapped":          {`{"ips":["192.0.2.0/24"]}`, Request{Address: netip.MustParseAddr("::ffff:192.0.2.7")}, Allowed},
+		"another address":           {`{"ips":["192.0.2.0/24"]}`, Request{Address: netip.MustParseAddr("198.51.100.7")}, IPNotAllowed},
+		"an unknown address":        {`{"ips":["0.0.0.0/0","::/0"]}`, Request{}, IPNotAllowed},
+		"an address with a zone":    {`{"ips":["fe80::/64"]}`, Request{Address: netip.MustParseAddr("fe80::1%eth0")}, Allowed},
+		"an endpoint of the key":    {`{"endpoints":["widget","openai"]}`, Request{Endpoint: "openai"}, Allowed},
+		"another endpoint":          {`{"endpoints":["widget"]}`, Request{Endpoint: "mcp"}, EndpointNotAllowed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := mustParse(t, c.policy).Check(&c.request); got != c.want {
+				t.Errorf("%q, want %q", got, c.want)
+			}
+		})
+	}
+}
