@@ -137,3 +137,20 @@ func TestPreflight(t *testing.T) {
 		}
 	})
 }
+
+// Every response names its request, so that users can report it.
+func TestRequestID(t *testing.T) {
+	testForwardModes(t, "", func(t *testing.T, g *gate) {
+		seen := map[string]bool{}
+		for _, r := range []response{
+			g.ask("/stream", tokenAgent, "q", ""), g.ask("/api/answer", tokenAgent, "q", ""), g.ask("/api/answer", "unknown", "q", ""),
+			g.send(http.MethodGet, "/api/health", ""), g.send(http.MethodOptions, "/stream", ""), g.send(http.MethodGet, "/unknown", ""),
+		} {
+			id := r.header.Get("X-Request-Id")
+			if len(r.header["X-Request-Id"]) != 1 || len(id) != 16 || seen[id] {
+				t.Errorf("%d: X-Request-Id %q", r.status, r.header["X-Request-Id"])
+			}
+			seen[id] = true
+		}
+	})
+}

@@ -7,6 +7,7 @@ import (
 	"github.com/docsgate/docsgate/caddymodule/gateway"
 	"github.com/docsgate/docsgate/caddymodule/lifecycle"
 	"github.com/docsgate/docsgate/inflight"
+	"github.com/docsgate/docsgate/ratelimit"
 )
 
 // Exiting simulates that the process is exiting, until the test ends.
@@ -24,7 +25,10 @@ func Tracked() int { return lifecycle.Requests.Len() }
 
 // ResetInFlight resets the counts for configurations that are loaded later, since abandoned answers of other tests count for
 // some time.
-func ResetInFlight() { gateway.InFlight = new(inflight.Limiter) }
+func ResetInFlight() {
+	gateway.InFlight = new(inflight.Limiter)
+	gateway.Rates = ratelimit.New(0)
+}
 
 // InFlight returns the requests in flight and waiting at an upstream, by class.
 func InFlight(upstream string) map[string]inflight.Count {

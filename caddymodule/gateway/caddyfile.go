@@ -11,6 +11,7 @@ import (
 
 	"github.com/docsgate/docsgate/caddymodule/caddyfileutil"
 	"github.com/docsgate/docsgate/docsgpt"
+	"github.com/docsgate/docsgate/policy"
 	"github.com/docsgate/docsgate/upstream"
 )
 
@@ -41,6 +42,10 @@ func parseDirective(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, e
 //		max_messages <number>                  # default: 1000
 //		max_messages_size <size>               # default: 512KiB
 //		max_text_size <size>                   # default: 256KiB
+//		limits {                               # defaults for keys that do not set them
+//			<name> <number>|<rate>|off           # see docs/configuration.md
+//			dry_run [<names...>]                 # only count what these limits would reject; default: all
+//		}
 //		max_in_flight <number>                 # default: 64
 //		max_in_flight_per_key <number>         # default: 16
 //		dial_timeout <duration>                # default: 5s
@@ -107,6 +112,7 @@ var options = []option{
 	{"max_messages", countOption("1000", func(h *Handler) *int { return &h.MaxMessages })},
 	{"max_messages_size", sizeOption("512KiB", func(h *Handler) *int64 { return &h.MaxMessagesSize })},
 	{"max_text_size", sizeOption("256KiB", func(h *Handler) *int64 { return &h.MaxTextSize })},
+	{"limits", (*Handler).unmarshalLimits},
 	{"max_in_flight", countOption("64", func(h *Handler) *int { return &h.MaxInFlight })},
 	{"max_in_flight_per_key", countOption("16", func(h *Handler) *int { return &h.MaxInFlightPerKey })},
 	{"dial_timeout", durationOption(func(h *Handler) *caddy.Duration { return &h.DialTimeout })},
@@ -156,6 +162,52 @@ func (h *Handler) unmarshalAllowFields(d *caddyfile.Dispenser) error {
 	for _, name := range h.AllowedFields {
 		if err := docsgpt.CheckAllowed(name); err != nil {
 			return d.WrapErr(err)
+		}
+	}
+	return nil
+}
+
+// unmarshalLimits parses the block "limits".
+func (h *Handler) unmarshalLimits(d *caddyfile.Dispenser) error {
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	h.Limits = new(policy.Limits)
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		name, text := d.Val(), ""
+		if name == "dry_run" {
+			if err := h.unmarshalDryRun(d); err != nil {
+				return err
+			}
+			continue
+		}
+		limit, known := h.Limits.Get(name)
+		switch {
+		case !known:
+			return caddyfileutil.Unrecognized(d, append(policy.LimitNames(), "dry_run")...)
+		case !limit.IsZero():
+			return caddyfileutil.AlreadySpecified(d)
+		case !d.AllArgs(&text):
+			return d.ArgErr()
+		}
+		if err := h.Limits.Set(name, text); err != nil {
+			return d.WrapErr(err)
+		}
+	}
+	return caddyfileutil.WrapErr(d, h.Limits.Validate())
+}
+
+// unmarshalDryRun parses "dry_run [<names...>]".
+func (h *Handler) unmarshalDryRun(d *caddyfile.Dispenser) error {
+	if len(h.LimitsDryRun) > 0 {
+		return caddyfileutil.AlreadySpecified(d)
+	}
+	if h.LimitsDryRun = d.RemainingArgs(); len(h.LimitsDryRun) == 0 {
+		h.LimitsDryRun = policy.LimitNames()
+	}
+	for _, name := range h.LimitsDryRun {
+		if !slices.Contains(policy.LimitNames(), name) {
+			return d.Errf("unknown limit %q: must be one of %s", name, strings.Join(policy.LimitNames(), ", "))
 		}
 	}
 	return nil

@@ -26,7 +26,7 @@ type client struct {
 	w       http.ResponseWriter // &writer
 	writer  lifecycle.ClientWriter
 	started time.Time
-	id      string // see requestID
+	id      [1]string // see requestID
 
 	// What is known so far, for error responses, logs and metrics only.
 	endpoint *endpoint
@@ -141,14 +141,20 @@ func (c *client) setPlaceholders(key *keys.Key) {
 	})
 }
 
-// requestID returns the ID of the request for error responses and logs: 16 random hexadecimal digits, generated on first use.
+// requestID returns the ID of the request for responses and logs: 16 random hexadecimal digits, generated on first use.
 func (c *client) requestID() string {
-	if c.id == "" {
+	if c.id[0] == "" {
 		var raw [8]byte
 		binary.NativeEndian.PutUint64(raw[:], rand.Uint64()) //nolint:gosec // not a secret
-		c.id = hex.EncodeToString(raw[:])
+		c.id[0] = hex.EncodeToString(raw[:])
 	}
-	return c.id
+	return c.id[0]
+}
+
+// setRequestID adds the ID of the request to the response, so that users can report it.
+func (c *client) setRequestID() {
+	c.requestID()
+	c.w.Header()["X-Request-Id"] = c.id[:]
 }
 
 func (c *client) keyID() string {

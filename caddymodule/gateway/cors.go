@@ -6,11 +6,11 @@ import (
 	"github.com/docsgate/docsgate/docsgpt"
 )
 
-// CORS headers. Access is controlled by keys, so every origin is allowed. Preflight requests cannot have a key, and browsers
+// CORS headers. Access is controlled by keys, so every origin is allowed, unless the policy of the key restricts it. Preflight requests cannot have a key, and browsers
 // send one before each question of a widget, so the gate responds to them itself.
 var (
 	corsOrigin  = []string{"*"}
-	corsExpose  = []string{"Retry-After, X-Request-Id, Mcp-Session-Id"}
+	corsExpose  = []string{"Retry-After, RateLimit, RateLimit-Policy, X-Request-Id, Mcp-Session-Id"}
 	corsHeaders = []string{ // the wildcard does not include Authorization, and old browsers do not support it
 		"Authorization, Content-Type, Mcp-Session-Id, Mcp-Protocol-Version, Mcp-Method, Mcp-Name, Last-Event-Id, *",
 	}
@@ -42,4 +42,10 @@ const anyMethod = "GET, POST, PUT, PATCH, DELETE, OPTIONS"
 // read the error, which says what is served, only if the preflight succeeds.
 func isOpenAIPreflight(r *http.Request, e *endpoint) bool {
 	return r.Method == http.MethodOptions && e.ErrorFormat == docsgpt.FormatOpenAI && r.Header.Get("Access-Control-Request-Method") != ""
+}
+
+// restrictCORS names the one origin that may read the response, since the key is restricted to origins.
+func restrictCORS(h http.Header, origin string) {
+	h["Access-Control-Allow-Origin"] = []string{origin}
+	h["Vary"] = append(h["Vary"], "Origin")
 }

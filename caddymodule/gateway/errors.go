@@ -73,7 +73,6 @@ func (c *client) writeErrorResponse(r *docsgpt.Error) {
 	h := c.w.Header()
 	h["Content-Type"] = []string{shape.ContentType()}
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
-	h["X-Request-Id"] = []string{id}
 	h["Cache-Control"] = noStore
 	h["X-Content-Type-Options"] = nosniff
 	if r.RetryAfter != "" {

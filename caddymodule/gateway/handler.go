@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -17,6 +18,7 @@ import (
 	"github.com/docsgate/docsgate/caddymodule/lifecycle"
 	"github.com/docsgate/docsgate/caddymodule/logsample"
 	"github.com/docsgate/docsgate/docsgpt"
+	"github.com/docsgate/docsgate/policy"
 	"github.com/docsgate/docsgate/upstream"
 )
 
@@ -88,12 +90,20 @@ type Handler struct {
 	// renegotiation, except_ports and curves. dial_timeout also limits the handshake.
 	TLS *reverseproxy.TLSConfig `json:"tls,omitempty"`
 
+	// The limits of keys that do not set them. Default: no limits.
+	Limits *policy.Limits `json:"limits,omitempty"`
+
+	// The names of limits that only count what they would have rejected, those of keys included. Default: none.
+	LimitsDryRun []string `json:"limits_dry_run,omitempty"`
+
 	app      *app.App
 	routes   *docsgpt.Routes
 	upstream *upstream.Upstream
 	logger   *zap.Logger
 	sampler  *logsample.Sampler
 	inFlight inFlightLimits
+
+	siteLimits policy.Limits
 
 	endpoints map[*docsgpt.Endpoint]*endpoint // of routes
 }
@@ -129,6 +139,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	}
 	if h.ClientMinRate == 0 {
 		h.ClientMinRate = lifecycle.DefaultClientMinRate
+	}
+	if h.Limits != nil {
+		h.siteLimits = *h.Limits
 	}
 	h.inFlight.provision(h.MaxInFlight, h.MaxInFlightPerKey)
 	if h.Upstream != "" {
@@ -221,6 +234,16 @@ func (h *Handler) Validate() error {
 	}
 	if err := checkInFlight(h.MaxInFlight, h.MaxInFlightPerKey); err != nil {
 		return err
+	}
+	if h.Limits != nil {
+		if err := h.Limits.Validate(); err != nil {
+			return fmt.Errorf("limits: %w", err)
+		}
+	}
+	for _, name := range h.LimitsDryRun {
+		if !slices.Contains(policy.LimitNames(), name) {
+			return fmt.Errorf("limits_dry_run: unknown limit %q", name)
+		}
 	}
 	if err := checkSSEKeepalive(h.sseKeepalive()); err != nil {
 		return err

@@ -32,6 +32,11 @@ var (
 			"rejected the gate's credential.",
 	}, []string{"endpoint", "code"})
 
+	wouldReject = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: "caddy", Subsystem: "docsgate", Name: "would_reject_total",
+		Help: "Requests that limits in dry_run would have rejected, by reason.",
+	}, []string{"reason"})
+
 	abortedRequests = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: "caddy", Subsystem: "docsgate", Name: "aborted_requests_total",
 		Help: "Requests that were aborted before their response was complete, other than by DocsGPT, by endpoint and reason: " +
@@ -47,7 +52,7 @@ var (
 // registerMetrics registers the metrics of the gateway with the registry of a configuration.
 func registerMetrics(registry *prometheus.Registry) error {
 	return app.RegisterMetrics(registry,
-		decisions, requestSeconds, verifySeconds, upstreamFailures, abortedRequests, streamsInFlight, inFlightCollector{InFlight})
+		decisions, requestSeconds, verifySeconds, upstreamFailures, wouldReject, abortedRequests, streamsInFlight, inFlightCollector{InFlight})
 }
 
 func describe(name, help string, labels ...string) *prometheus.Desc {

@@ -144,8 +144,7 @@ func (w *nextResponseWriter) WriteHeader(status int) {
 		return
 	}
 	w.wroteHeader = true
-	// The next write notices a disconnected client again.
-	_ = w.response.writeHeader(status, w.header)
+	w.response.writeHeader(status, w.header)
 }
 
 // Write implements http.ResponseWriter.

@@ -9,6 +9,7 @@ import (
 	"github.com/docsgate/docsgate/caddymodule/lifecycle"
 	"github.com/docsgate/docsgate/docsgpt"
 	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/ratelimit"
 	"github.com/docsgate/docsgate/upstream"
 )
 
@@ -19,6 +20,7 @@ type gatewayRequest struct {
 	body   requestBody
 	up     upstreamRequest
 	slot   slot
+	stream ratelimit.Slot
 	writer nextResponseWriter // contains the response
 }
 
@@ -31,6 +33,7 @@ func (x *gatewayRequest) serve(next caddyhttp.Handler) {
 	defer x.slot.release()
 	defer x.body.release()
 	addCORS(c.w.Header())
+	c.setRequestID()
 	switch {
 	case route == nil && isOpenAIPreflight(c.r, e):
 		serveOptions(c.w, c.r, anyMethod)
@@ -66,7 +69,16 @@ func (x *gatewayRequest) serve(next caddyhttp.Handler) {
 		x.reject(errShuttingDown)
 		return
 	}
-	if apiErr := c.takeSlot(&x.slot, &x.up, inFlightClassOf(e, auth.key, &access)); apiErr != nil {
+	class := inFlightClassOf(e, auth.key, &access)
+	if auth.key != nil && class == classAnswer {
+		limits := c.handler.limitsOf(auth.key)
+		defer x.stream.Release()
+		if apiErr := c.takeStream(&x.stream, auth.key, &limits); apiErr != nil {
+			x.reject(apiErr)
+			return
+		}
+	}
+	if apiErr := c.takeSlot(&x.slot, &x.up, class); apiErr != nil {
 		x.reject(apiErr)
 		return
 	}
@@ -115,6 +127,12 @@ func (x *gatewayRequest) prepare(route *docsgpt.Route) (auth authentication, acc
 	if access, apiErr = c.authorize(&head, body, auth.key); apiErr != nil {
 		return auth, access, apiErr
 	}
+	if auth.key != nil && countsAsRequest(c.endpoint, &access) {
+		limits := c.handler.limitsOf(auth.key)
+		if apiErr = c.checkRates(auth.key, &limits); apiErr != nil {
+			return auth, access, apiErr
+		}
+	}
 	x.up, apiErr = c.rewrite(route, &head, body, auth.key, access)
 	return auth, access, apiErr
 }
@@ -151,10 +169,8 @@ func (x *gatewayRequest) forward(up *upstreamRequest, auth authentication, acces
 		return
 	}
 	defer resp.Body.Close()
-	if err = res.writeHeader(resp.StatusCode, resp.Header); err == nil {
-		err = upstream.Copy(c.ctx, c.stop, resp.Body, h.upstream.IdleTimeout(), res.onChunk)
-	}
-	res.close(err)
+	res.writeHeader(resp.StatusCode, resp.Header)
+	res.close(upstream.Copy(c.ctx, c.stop, resp.Body, h.upstream.IdleTimeout(), res.onChunk))
 }
 
 // authentication is the result of verifying a token. It is zero if the endpoint takes none.
@@ -163,7 +179,7 @@ type authentication struct {
 	usedPreviousToken bool // the token was rotated and is in its grace period
 }
 
-// authenticate verifies a token.
+// authenticate verifies a token, and that the policy of its key allows the client to use it here.
 func (c *client) authenticate(token string) (authentication, *apiError) {
 	start := time.Now()
 	decision := c.handler.app.State().Verifier.Verify(token, start)
@@ -173,6 +189,9 @@ func (c *client) authenticate(token string) (authentication, *apiError) {
 	}
 	if !decision.Allowed() {
 		return authentication{}, errorForReason(decision.Reason)
+	}
+	if apiErr := c.checkPolicy(decision.Key); apiErr != nil {
+		return authentication{}, apiErr
 	}
 	return authentication{key: decision.Key, usedPreviousToken: decision.UsedPreviousToken}, nil
 }
@@ -224,6 +243,12 @@ func (c *client) authorizeKey(head *requestHead, body *requestBody, key *keys.Ke
 	}
 	if err != nil {
 		return badRequest(err)
+	}
+	if e.Body == docsgpt.BodyJSON {
+		limits := c.handler.limitsOf(key)
+		if apiErr := c.handler.checkKeyLimits(&body.json, &limits); apiErr != nil {
+			return apiErr
+		}
 	}
 	return c.handler.authorizeResources(e, head, body, key)
 }

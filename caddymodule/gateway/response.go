@@ -64,7 +64,7 @@ var (
 )
 
 // writeHeader handles the status and the header of the upstream response.
-func (res *response) writeHeader(status int, header http.Header) error {
+func (res *response) writeHeader(status int, header http.Header) {
 	res.status, res.header = status, header
 	begun := res.stream.awaitsHeader()
 	if onHeader := res.client.endpoint.group.onHeader; onHeader != nil {
@@ -84,7 +84,6 @@ func (res *response) writeHeader(status int, header http.Header) error {
 	default:
 		res.mode = modeBuffered
 	}
-	return nil
 }
 
 // unexpectedTypeError is returned for a successful response with a content type that DocsGPT does not use: it comes from

@@ -168,7 +168,7 @@ func (s *configServer) usesTLS(httpPort, httpsPort int) bool {
 func (s *configServer) listensOnlyOn(port int) bool {
 	for _, listen := range s.Listen {
 		address, err := caddy.ParseNetworkAddress(replaced(listen))
-		if err != nil || address.IsUnixNetwork() || address.StartPort != uint(port) || address.EndPort != uint(port) { //nolint:gosec // a port
+		if err != nil || address.IsUnixNetwork() || address.StartPort != uint(port) || address.EndPort != uint(port) {
 			return false
 		}
 	}

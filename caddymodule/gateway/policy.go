@@ -1,0 +1,98 @@
+package gateway
+
+import (
+	"errors"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/docsgate/docsgate/docsgpt"
+	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/policy"
+)
+
+// Errors of policies, by reason.
+var policyErrors = map[policy.Reason]*apiError{
+	policy.OriginNotAllowed: newError(http.StatusForbidden, string(policy.OriginNotAllowed),
+		"This website is not allowed to use this key."),
+	policy.IPNotAllowed: newError(http.StatusForbidden, string(policy.IPNotAllowed),
+		"This key cannot be used from this network."),
+	policy.EndpointNotAllowed: newError(http.StatusForbidden, string(policy.EndpointNotAllowed),
+		"This key cannot be used at this endpoint."),
+	policy.SecretKeyInBrowser: newError(http.StatusForbidden, string(policy.SecretKeyInBrowser),
+		"This key is only for servers. It must not be used in a web page."),
+}
+
+// checkPolicy checks whether the policy of a key allows this client to use it here. With a restriction to origins it names the
+// origin in the CORS headers.
+func (c *client) checkPolicy(key *keys.Key) *apiError {
+	p := key.Policy
+	if p == nil {
+		return nil
+	}
+	origin := c.r.Header.Get("Origin")
+	request := policy.Request{
+		Origin: origin, Browser: origin != "" || c.r.Header.Get("Sec-Fetch-Site") != "",
+		Endpoint: string(c.endpoint.Group),
+	}
+	if len(p.IPs) > 0 {
+		request.Address, _ = netip.ParseAddr(c.ip()) // the zero value is in no range
+	}
+	reason := p.Check(&request)
+	if reason == policy.Allowed {
+		if len(p.Origins) > 0 && origin != "" {
+			restrictCORS(c.w.Header(), origin)
+		}
+		return nil
+	}
+	if reason == policy.SecretKeyInBrowser {
+		c.logLeakedKey(key)
+	}
+	return policyErrors[reason]
+}
+
+// logLeakedKey logs that a browser has presented a secret key, which must therefore be in a page.
+func (c *client) logLeakedKey(key *keys.Key) {
+	if skipped, due := c.handler.sampler.Allow(string(policy.SecretKeyInBrowser), key.ID, time.Now()); due {
+		c.handler.logger.Warn("a browser has presented a secret key: it is visible in a web page; rotate the key",
+			zap.String("key", key.ID), zap.String("client_ip", c.ip()), zap.Int("suppressed", skipped))
+	}
+}
+
+// limitsOf returns the limits of a key: its own, and those of the site in place of the ones that it does not set.
+func (h *Handler) limitsOf(key *keys.Key) policy.Limits {
+	if key.Policy == nil {
+		return h.siteLimits
+	}
+	return key.Policy.Limits.Or(&h.siteLimits)
+}
+
+// checkKeyLimits applies the limits on the size of a request to its body.
+func (h *Handler) checkKeyLimits(body *docsgpt.Body, l *policy.Limits) *apiError {
+	limits := docsgpt.KeyLimits{QuestionChars: l.QuestionChars.Count(), HistoryTurns: l.HistoryTurns.Count()}
+	if h.isDryRun("history_turns") {
+		limits.HistoryTurns = 0
+	}
+	err := body.CheckKey(limits)
+	if tooLong, ok := errors.AsType[*docsgpt.QuestionTooLongError](err); ok {
+		if h.isDryRun("question_chars") {
+			wouldReject.WithLabelValues("question_too_long").Inc()
+			limits.QuestionChars = 0
+			err = body.CheckKey(limits)
+		} else {
+			return questionTooLong(tooLong.Limit)
+		}
+	}
+	if err != nil {
+		return badRequest(err)
+	}
+	return nil
+}
+
+func questionTooLong(limit int) *apiError {
+	return newError(http.StatusBadRequest, "question_too_long",
+		"The question is too long. Please shorten it to "+strconv.Itoa(limit)+" characters.")
+}

@@ -1,0 +1,125 @@
+package gateway
+
+import (
+	"net/http"
+	"net/netip"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/docsgate/docsgate/docsgpt"
+	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/policy"
+	"github.com/docsgate/docsgate/ratelimit"
+)
+
+// Rates counts the requests and the streams of keys and visitors. It is global, so that a reload does not reset the counters.
+var Rates = ratelimit.New(0)
+
+// salt derives visitors from addresses.
+var salt ratelimit.Salt
+
+// visitor returns the visitor of a key: its address, as Caddy knows it.
+func (c *client) visitor(key *keys.Key) ratelimit.Visitor {
+	address, _ := netip.ParseAddr(c.ip()) // all invalid addresses are one visitor
+	return salt.VisitorID(c.started, key.ID, address)
+}
+
+// countsAsRequest reports whether a request counts towards the rates: requests for answers, searches, feedback, uploads and tool
+// calls do, lists and the messages of an MCP session do not.
+func countsAsRequest(e *endpoint, access *authorization) bool {
+	if e.Group == docsgpt.GroupMCP {
+		return access.call.Class() == docsgpt.ClassAnswer
+	}
+	return e.Method == http.MethodPost
+}
+
+// checkRates counts the request towards the rates of its key and its visitor, and sets the RateLimit headers. It returns an error
+// if a rate is exceeded.
+func (c *client) checkRates(key *keys.Key, limits *policy.Limits) *apiError {
+	keyRate, visitorRate := ratelimit.Rate(limits.Requests.Rate()), ratelimit.Rate(limits.VisitorRequests.Rate())
+	if keyRate.IsZero() && visitorRate.IsZero() {
+		return nil
+	}
+	var visitor ratelimit.Visitor
+	if !visitorRate.IsZero() {
+		visitor = c.visitor(key)
+	}
+	d := Rates.Allow(c.started, key.ID, visitor, keyRate, visitorRate)
+	for !d.Allowed() && c.handler.isDryRun(limitOf(d.Rejected)) {
+		wouldReject.WithLabelValues("rate_limited").Inc()
+		if d.Rejected == ratelimit.PerKey {
+			keyRate = ratelimit.Rate{}
+		} else {
+			visitorRate = ratelimit.Rate{}
+		}
+		d = Rates.Allow(c.started, key.ID, visitor, keyRate, visitorRate)
+	}
+	setRateLimit(c.w.Header(), &d)
+	if d.Allowed() {
+		return nil
+	}
+	seconds := ceilSeconds(d.RetryAfter)
+	return newRetryableError(http.StatusTooManyRequests, "rate_limited", seconds,
+		"Too many questions. Please try again in "+seconds+" seconds.")
+}
+
+// limitOf returns the name of the limit of a rate.
+func limitOf(scope ratelimit.Scope) string {
+	if scope == ratelimit.PerVisitor {
+		return "visitor_requests"
+	}
+	return "requests"
+}
+
+// setRateLimit sets the headers RateLimit and RateLimit-Policy, as the IETF's draft specifies them.
+func setRateLimit(h http.Header, d *ratelimit.Decision) {
+	if d.Limit == ratelimit.None {
+		return
+	}
+	name := `"key"`
+	if d.Limit == ratelimit.PerVisitor {
+		name = `"visitor"`
+	}
+	h["Ratelimit-Policy"] = []string{name + ";q=" + strconv.Itoa(d.Rate.Count) + ";w=" + ceilSeconds(d.Rate.Per)}
+	reset := d.Reset
+	if d.RetryAfter > 0 {
+		reset = d.RetryAfter
+	}
+	h["Ratelimit"] = []string{name + ";r=" + strconv.Itoa(d.Remaining) + ";t=" + ceilSeconds(reset)}
+}
+
+func ceilSeconds(d time.Duration) string {
+	return strconv.Itoa(int((d + time.Second - 1) / time.Second))
+}
+
+// takeStream counts an answer towards the streams of its key and its visitor. It returns an error if there are too many.
+func (c *client) takeStream(s *ratelimit.Slot, key *keys.Key, limits *policy.Limits) *apiError {
+	perKey, perVisitor := limits.Streams.Count(), limits.VisitorStreams.Count()
+	if perKey == 0 && perVisitor == 0 {
+		return nil
+	}
+	visitor := c.visitor(key)
+	taken, reached := Rates.Acquire(key.ID, visitor, perKey, perVisitor)
+	for reached != ratelimit.None {
+		name := "streams"
+		if reached == ratelimit.PerVisitor {
+			name = "visitor_streams"
+		}
+		if !c.handler.isDryRun(name) {
+			return errTooManyStreams
+		}
+		wouldReject.WithLabelValues(errTooManyStreams.Code).Inc()
+		if reached == ratelimit.PerKey {
+			perKey = 0
+		} else {
+			perVisitor = 0
+		}
+		taken, reached = Rates.Acquire(key.ID, visitor, perKey, perVisitor)
+	}
+	*s = taken
+	return nil
+}
+
+// isDryRun reports whether a limit only counts what it would have rejected.
+func (h *Handler) isDryRun(limit string) bool { return slices.Contains(h.LimitsDryRun, limit) }
