@@ -25,7 +25,7 @@ func Line(text string, limit int) string {
 	return text
 }
 
-// PrintableLine is like Line, but drops the characters that IsNonPrinting reports.
+// PrintableLine is like Line, but drops the characters that IsNonPrinting reports. A text that would be shown as blank is "".
 func PrintableLine(text string, limit int) string {
 	text = strings.Map(func(r rune) rune {
 		if IsNonPrinting(r) && !BreaksLine(r) {
@@ -33,10 +33,15 @@ func PrintableLine(text string, limit int) string {
 		}
 		return r
 	}, text)
-	if strings.Trim(text, joiners) == "" {
+	if !strings.ContainsFunc(text, isVisible) {
 		return ""
 	}
 	return Line(text, limit)
+}
+
+// isVisible reports whether a character is neither white space nor a joiner. A text without such a character is shown as blank.
+func isVisible(r rune) bool {
+	return !unicode.IsSpace(r) && !BreaksLine(r) && !strings.ContainsRune(joiners, r)
 }
 
 // BreaksLine reports whether a character must not be in a text of one line: control characters, and the separators of lines and

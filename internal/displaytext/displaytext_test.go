@@ -38,7 +38,7 @@ func TestLine(t *testing.T) {
 
 // The result is valid, not longer than allowed, and stays as it is.
 func FuzzLine(f *testing.F) {
-	for _, text := range []string{"Docs", "a\u202eb", "\xff\n\x1b[31m", strings.Repeat("ü \u200d", 20)} {
+	for _, text := range []string{"Docs", "a\u202eb", "\xff\n\x1b[31m", strings.Repeat("ü \u200d", 20), "\u200d\n", "\u200d \u200d"} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
