@@ -188,6 +188,26 @@ func TestFloodOfManyKeys(t *testing.T) {
 	}
 }
 
+// When all slots are in use, a key with about as many visitors as the largest one drops its own.
+func TestFloodDropsOwnVisitors(t *testing.T) {
+	l, c := newLimiter(4000), new(clock)
+	sizes := map[string]int{"a": 600, "b": 700, "c": 1000, "d": 1000, "flood": 700}
+	for key, n := range sizes {
+		for i := range n {
+			l.Allow(c.now(), key, visitor(i), Rate{}, perMinute)
+		}
+	}
+	for i := range 5000 {
+		l.Allow(c.now(), "flood", visitor(1000+i), Rate{}, perMinute)
+	}
+	l.check(t)
+	for key, n := range sizes {
+		if got := l.shard(key).keys[key].visitors; got != n {
+			t.Errorf("%s has %d visitors, want %d", key, got, n)
+		}
+	}
+}
+
 // The counter that is closest to being replenished is dropped first, so a visitor cannot get rid of an exhausted one.
 func TestEvictionOrder(t *testing.T) {
 	l, c := newLimiter(400), new(clock) // 100 for a key
