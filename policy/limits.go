@@ -102,7 +102,8 @@ func LimitNames() []string {
 	return names
 }
 
-// Set sets a limit by its name from text: a number, a rate such as 600/1m, or "off". The error is for users.
+// Set sets a limit by its name from text: a number, a rate such as 600/1m, or "off". The error is for users, and
+// repeats neither the name nor the text, which may be a pasted token.
 func (l *Limits) Set(name, text string) error {
 	for _, f := range limitFields {
 		if f.name == name {
@@ -113,7 +114,7 @@ func (l *Limits) Set(name, text string) error {
 			return err
 		}
 	}
-	return fmt.Errorf("unknown limit %.40q: must be one of %s", name, strings.Join(LimitNames(), ", "))
+	return fmt.Errorf("unknown limit: must be one of %s", strings.Join(LimitNames(), ", "))
 }
 
 // Get returns a limit by its name. ok is false if there is no limit with that name.
@@ -179,7 +180,7 @@ func (l *Limits) UnmarshalJSON(data []byte) error {
 	for name, value := range raw {
 		text, ok := limitText(value)
 		if !ok {
-			return fmt.Errorf(`the limit %.40q must be a number, a rate such as "600/1m", or "off"`, name)
+			return errors.New(`a limit must be a number, a rate such as "600/1m", or "off"`)
 		}
 		if text == "" {
 			continue

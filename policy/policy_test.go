@@ -120,3 +120,22 @@ func TestCheck(t *testing.T) {
 		})
 	}
 }
+
+// A pasted token must not be in an error, which is logged.
+func TestErrorsDoNotRepeatValues(t *testing.T) {
+	const token = "dgk_canary0123456789"
+	for _, text := range []string{
+		`{"kind":"` + token + `"}`, `{"origins":["` + token + `"]}`, `{"ips":["` + token + `"]}`, `{"endpoints":["` + token + `"]}`,
+		`{"limits":{"` + token + `":5}}`, `{"limits":{"` + token + `":{}}}`, `{"limits":{"requests":"` + token + `"}}`,
+		`{"limits":{"requests":"5/` + token + `"}}`, `{"limits":{"streams":"` + token + `"}}`,
+	} {
+		p := new(Policy)
+		err := json.Unmarshal([]byte(text), p)
+		if err == nil {
+			err = p.Validate()
+		}
+		if err == nil || strings.Contains(err.Error(), "canary") {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
