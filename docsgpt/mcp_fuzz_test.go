@@ -2,7 +2,6 @@ package docsgpt
 
 import (
 	"encoding/json"
-	"net/http"
 	"strings"
 	"testing"
 
@@ -26,15 +25,7 @@ func FuzzCall(f *testing.F) {
 	} {
 		f.Add(seed)
 	}
-	v, err := FindVersion("")
-	if err != nil {
-		f.Fatal(err)
-	}
-	routes, err := NewRoutes(v, []Group{GroupMCP}, nil)
-	if err != nil {
-		f.Fatal(err)
-	}
-	e := routes.Find("/mcp").Endpoint(http.MethodPost)
+	e := endpoint(f, "", "mcp")
 	f.Fuzz(func(t *testing.T, text string) {
 		var b Body
 		if b.Parse(e, []byte(text)) != nil || b.Check(e) != nil {
