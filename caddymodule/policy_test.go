@@ -162,3 +162,20 @@ func TestPolicyRequestSize(t *testing.T) {
 		})
 	}
 }
+
+// An upload whose key comes before the file is authenticated before and after the file.
+func TestPolicyOriginsOfUpload(t *testing.T) {
+	const origin = "https://docs.example.com"
+	for name, site := range forwardModes {
+		t.Run(name, func(t *testing.T) {
+			g := newGate(t)
+			g.writeKeys(policyKeys(fmt.Sprintf("origins: [%q]", origin)))
+			g.start(fmt.Sprintf(fileSite(site), g.address, ""))
+			r := g.send(http.MethodPost, "/api/store_attachment", keyPart(tokenAgent)+filePart("a.txt")+"--"+edge+"--\r\n",
+				"Content-Type", "", "Content-Type", "multipart/form-data; boundary="+edge, "Origin", origin)
+			if vary := r.header["Vary"]; r.status != http.StatusOK || len(vary) != 1 || r.header.Get("Access-Control-Allow-Origin") != origin {
+				t.Errorf("%d, Vary %q: %s", r.status, vary, r.body)
+			}
+		})
+	}
+}

@@ -142,6 +142,29 @@ func TestStreamLimits(t *testing.T) {
 	}
 }
 
+// A question over a limit does not end the conversation, which its key gives up while an answer with its account's tools is in
+// flight.
+func TestStreamLimitKeepsConversation(t *testing.T) {
+	for _, options := range []string{"limits {\nstreams 1\n}", "max_in_flight_per_key 1"} {
+		testForwardModes(t, options, func(t *testing.T, g *gate) {
+			conversation := `,"conversation_id":"` + g.ask("/api/answer", tokenSource, "q", "").conversation(t) + `"`
+			done := make(chan response, 1)
+			go func() { done <- g.ask("/api/answer", tokenSource, "[[wait=1]]", "") }()
+			waitFor(t, "the answer is in flight", func() bool { return g.upstream.Load() == 1 })
+			if r := g.ask("/api/answer", tokenSource, "q", conversation); r.status != http.StatusTooManyRequests {
+				t.Fatalf("%s: a second answer: %d %s", options, r.status, r.body)
+			}
+			<-done
+			waitFor(t, "the limit is free again", func() bool {
+				return g.ask("/api/answer", tokenSource, "q", conversation).status == http.StatusOK
+			})
+			if body := string(g.lastCall().Body); !strings.Contains(body, conversation[1:]) {
+				t.Errorf("%s: the conversation is lost: %s", options, body)
+			}
+		})
+	}
+}
+
 func TestLimitsDryRun(t *testing.T) {
 	eachForwardingWithPolicy(t, `limits: {requests: 1/1h, visitor_requests: 2/1h, question_chars: 5}`, "limits {\ndry_run requests question_chars\n}",
 		func(t *testing.T, g *gate) {

@@ -156,7 +156,7 @@ func mapToolError(text string) *Error {
 	case strings.Contains(text, "Invalid API key"), strings.Contains(text, "Missing Bearer token"):
 		r.Code = CodeUpstreamRefused
 	case strings.Contains(text, "origin is not allowed"):
-		r.Code, r.Message = "origin_not_allowed", msgOriginNotAllowed
+		r.Code, r.Message = "origin_not_allowed", MessageOriginNotAllowed
 	case strings.Contains(text, "limit") || strings.Contains(text, "quota"):
 		r.Code, r.Message = CodeUpstreamLimit, msgLimitReached
 	}

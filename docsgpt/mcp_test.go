@@ -126,7 +126,7 @@ func TestTranslateEvent(t *testing.T) {
 		"no JSON":               {event(`{"error"`), "", ""},
 		"a key unknown":         {failed("Invalid API key"), CodeUpstreamRefused, msgUpstreamError},
 		"no key":                {failed("Missing Bearer token"), CodeUpstreamRefused, msgUpstreamError},
-		"an origin":             {failed("This origin is not allowed to use this agent's API key."), "origin_not_allowed", msgOriginNotAllowed},
+		"an origin":             {failed("This origin is not allowed to use this agent's API key."), "origin_not_allowed", MessageOriginNotAllowed},
 		"a limit":               {failed("Exceeding usage limit"), CodeUpstreamLimit, msgLimitReached},
 		"an exception":          {failed("connection to 10.0.0.7 failed"), CodeUpstreamError, msgUpstreamError},
 		"lines end in LF":       {strings.ReplaceAll(failed("Invalid API key"), "\r", ""), CodeUpstreamRefused, msgUpstreamError},

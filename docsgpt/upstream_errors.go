@@ -21,12 +21,14 @@ const (
 
 // Messages that are used in several places.
 const (
-	msgUpstreamError    = "The answer service has a problem. Please try again later."
-	msgLimitReached     = "The usage limit is reached. Please try again later."
-	msgOriginNotAllowed = "This website is not allowed to use this key."
+	msgUpstreamError = "The answer service has a problem. Please try again later."
+	msgLimitReached  = "The usage limit is reached. Please try again later."
 
 	msgNotAccepted = "The answer service did not accept the request."
 )
+
+// MessageOriginNotAllowed is the message for a page that must not use a key.
+const MessageOriginNotAllowed = "This website is not allowed to use this key."
 
 // MaxError is the largest number of bytes of an upstream error to read.
 const MaxError = 64 << 10
@@ -94,7 +96,7 @@ func MapError(e *Endpoint, status int, header http.Header, body []byte) *Error {
 		return TimedOut()
 	case status == http.StatusForbidden && strings.Contains(reported.text, "origin"):
 		r.Status, r.Code = status, "origin_not_allowed"
-		r.Message = msgOriginNotAllowed
+		r.Message = MessageOriginNotAllowed
 	case status == http.StatusBadRequest && e.ErrorFormat == FormatOpenAI && strings.HasPrefix(reported.kind, "invalid_request"):
 		// On these endpoints DocsGPT distinguishes an invalid request from an invalid key, and clients depend on it.
 		r.Status, r.Code, r.Message = status, "bad_request", msgNotAccepted

@@ -8,20 +8,14 @@ import (
 	"strings"
 	"time"
 
-	"github.com/docsgate/docsgate/internal/duration"
+	"github.com/docsgate/docsgate/ratelimit"
 )
-
-// Rate is a number of requests per time. The first number is also the largest burst.
-type Rate struct {
-	Count int
-	Per   time.Duration
-}
 
 // Limit is one limit. The zero value is not set: the default applies.
 type Limit struct {
 	off   bool
 	value int
-	per   time.Duration // only of rates
+	rate  ratelimit.Rate // only of rates, in place of value
 }
 
 // Off returns a limit that is switched off.
@@ -34,7 +28,7 @@ func (l Limit) IsZero() bool { return l == Limit{} }
 func (l Limit) Count() int { return l.value }
 
 // Rate returns the limit as a rate, or the zero value if it is off or not set.
-func (l Limit) Rate() Rate { return Rate{l.value, l.per} }
+func (l Limit) Rate() ratelimit.Rate { return l.rate }
 
 // or returns the limit, or def if it is not set.
 func (l Limit) or(def Limit) Limit {
@@ -51,16 +45,16 @@ func (l Limit) String() string {
 		return "off"
 	case l.IsZero():
 		return ""
-	case l.per == 0:
+	case l.rate.IsZero():
 		return strconv.Itoa(l.value)
 	default:
-		return strconv.Itoa(l.value) + "/" + formatPer(l.per)
+		return l.rate.String()
 	}
 }
 
 // MarshalJSON implements json.Marshaler: a number, or a text for rates and "off".
 func (l Limit) MarshalJSON() ([]byte, error) {
-	if !l.off && l.per == 0 {
+	if !l.off && l.rate.IsZero() {
 		return []byte(strconv.Itoa(l.value)), nil
 	}
 	return json.Marshal(l.String())
@@ -80,13 +74,13 @@ type Limits struct {
 type limitField struct {
 	name   string
 	isRate bool
-	most   int
+	most   int // of a number
 	of     func(*Limits) *Limit
 }
 
 var limitFields = []limitField{
-	{"requests", true, 1e9, func(l *Limits) *Limit { return &l.Requests }},
-	{"visitor_requests", true, 1e9, func(l *Limits) *Limit { return &l.VisitorRequests }},
+	{"requests", true, 0, func(l *Limits) *Limit { return &l.Requests }},
+	{"visitor_requests", true, 0, func(l *Limits) *Limit { return &l.VisitorRequests }},
 	{"streams", false, 1e6, func(l *Limits) *Limit { return &l.Streams }},
 	{"visitor_streams", false, 1e6, func(l *Limits) *Limit { return &l.VisitorStreams }},
 	{"question_chars", false, 1e6, func(l *Limits) *Limit { return &l.QuestionChars }},
@@ -127,30 +121,31 @@ func (l *Limits) Get(name string) (limit Limit, ok bool) {
 	return Limit{}, false
 }
 
-// maxPer is the longest time of a rate.
-const maxPer = 31 * 24 * time.Hour
-
 func (f *limitField) parse(text string) (Limit, error) {
 	if text == "off" {
 		return Off(), nil
 	}
-	number, rest, hasTime := strings.Cut(text, "/")
-	count, err := strconv.Atoi(number)
+	if f.isRate {
+		if !strings.Contains(text, "/") {
+			return Limit{}, fmt.Errorf(`%s must be a number of requests per time, such as 600/1m, or "off"`, f.name)
+		}
+		rate, err := ratelimit.ParseRate(text)
+		if err == nil && rate.Per%time.Second != 0 {
+			err = errors.New("the time of a rate must be whole seconds")
+		}
+		if err != nil {
+			return Limit{}, fmt.Errorf("%s: %w", f.name, err)
+		}
+		return Limit{rate: rate}, nil
+	}
+	count, err := strconv.Atoi(text)
 	switch {
-	case f.isRate && (err != nil || !hasTime):
-		return Limit{}, fmt.Errorf(`%s must be a number of requests per time, such as 600/1m, or "off"`, f.name)
-	case err != nil || hasTime && !f.isRate:
+	case err != nil:
 		return Limit{}, fmt.Errorf(`%s must be a number, or "off"`, f.name)
 	case count < 1 || count > f.most:
 		return Limit{}, fmt.Errorf(`%s must be from 1 to %d, or "off"`, f.name, f.most)
 	}
-	limit := Limit{value: count}
-	if f.isRate {
-		if limit.per, err = parsePer(rest); err != nil {
-			return Limit{}, fmt.Errorf("%s: %w", f.name, err)
-		}
-	}
-	return limit, nil
+	return Limit{value: count}, nil
 }
 
 // Validate returns an error if a limit of one visitor is above that of all clients.
@@ -206,26 +201,4 @@ func limitText(value any) (text string, ok bool) {
 		return strconv.FormatFloat(v, 'f', -1, 64), true
 	}
 	return "", false
-}
-
-// formatPer formats the time of a rate with its largest unit.
-func formatPer(d time.Duration) string {
-	for _, unit := range []struct {
-		name string
-		of   time.Duration
-	}{{"d", 24 * time.Hour}, {"h", time.Hour}, {"m", time.Minute}} {
-		if d%unit.of == 0 {
-			return strconv.Itoa(int(d/unit.of)) + unit.name
-		}
-	}
-	return strconv.Itoa(int(d/time.Second)) + "s"
-}
-
-// parsePer parses the time of a rate.
-func parsePer(text string) (time.Duration, error) {
-	d, err := duration.Parse(text)
-	if err != nil || d < time.Second || d > maxPer || d%time.Second != 0 {
-		return 0, errors.New("the time of a rate must be from 1s to 31d, such as 1m")
-	}
-	return d, nil
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/docsgate/docsgate/ratelimit"
 )
 
 func mustParse(t *testing.T, text string) *Policy {
@@ -29,7 +31,7 @@ func TestPolicyJSON(t *testing.T) {
 	if err != nil || string(out) != text {
 		t.Errorf("got %s, %v", out, err)
 	}
-	if rate := p.Limits.Requests.Rate(); rate != (Rate{600, time.Minute}) {
+	if rate := p.Limits.Requests.Rate(); rate != (ratelimit.Rate{Count: 600, Per: time.Minute}) {
 		t.Errorf("requests: %+v", rate)
 	}
 	if p.Limits.HistoryTurns.Count() != 0 || p.Limits.HistoryTurns.IsZero() {

@@ -21,7 +21,6 @@ type requestBody struct {
 	spool  *upstream.Spool  // of the form; nil: none, or moved
 
 	quota quota.Body // memory and disk that the body uses
-	r     *http.Request
 	w     http.ResponseWriter
 }
 
@@ -38,7 +37,7 @@ var (
 
 // receive starts to count the body, toward the quota of the key if it is known.
 func (b *requestBody) receive(c *client, key *keys.Key) {
-	b.r, b.w = c.r, c.w
+	b.w = c.w
 	b.quota.Receive(app.Bodies, c.r.Body, b)
 	if key != nil {
 		_ = b.quota.Own(key.ID) // the body uses nothing yet

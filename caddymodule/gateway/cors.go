@@ -2,12 +2,13 @@ package gateway
 
 import (
 	"net/http"
+	"slices"
 
 	"github.com/docsgate/docsgate/docsgpt"
 )
 
-// CORS headers. Access is controlled by keys, so every origin is allowed, unless the policy of the key restricts it. Preflight requests cannot have a key, and browsers
-// send one before each question of a widget, so the gate responds to them itself.
+// CORS headers. Access is controlled by keys, so every origin is allowed, unless the policy of the key restricts it. Preflight
+// requests cannot have a key, and browsers send one before each question of a widget, so the gate responds to them itself.
 var (
 	corsOrigin  = []string{"*"}
 	corsExpose  = []string{"Retry-After, RateLimit, RateLimit-Policy, X-Request-Id, Mcp-Session-Id"}
@@ -47,5 +48,7 @@ func isOpenAIPreflight(r *http.Request, e *endpoint) bool {
 // restrictCORS names the one origin that may read the response, since the key is restricted to origins.
 func restrictCORS(h http.Header, origin string) {
 	h["Access-Control-Allow-Origin"] = []string{origin}
-	h["Vary"] = append(h["Vary"], "Origin")
+	if !slices.Contains(h["Vary"], "Origin") { // an upload is authenticated twice
+		h["Vary"] = append(h["Vary"], "Origin")
+	}
 }

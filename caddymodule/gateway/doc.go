@@ -1,3 +1,3 @@
 // Package gateway contains the Caddy handler "docsgate". A request passes these stages: parse, authenticate, authorize,
-// rewrite, forward, respond. The pipeline is in request.go, the relaying of responses in response.go.
+// limit, rewrite, forward, respond. The pipeline is in request.go, the relaying of responses in response.go.
 package gateway

@@ -136,16 +136,16 @@ type slot struct {
 
 // takeSlot counts the request as in flight, or rejects it because of a limit. A short request waits up to shortWait for a
 // free slot.
-func (c *client) takeSlot(s *slot, up *upstreamRequest, class inFlightClass) *apiError {
+func (c *client) takeSlot(s *slot, body *requestBody, key *keys.Key, class inFlightClass) *apiError {
 	e, limits := c.endpoint, &c.handler.inFlight
 	s.short = e.Class == docsgpt.ClassShort
 	s.continues = e.Class == docsgpt.ClassAnswer && !e.Download && c.handler.app.Version().FinishesAbandoned
 	request := inflight.Request{Upstream: limits.upstream, Class: inFlightNames[class], Key: c.keyID()}
-	if up.sources != nil {
-		request.Weight = min(len(up.sources), maxConcurrentSearches)
+	if sources := fanOutSources(e, key); sources != nil {
+		request.Weight = min(len(sources), maxConcurrentSearches)
 	}
 	wait := shortWait
-	if buffer, ok := up.body.(*upstream.Buffer); ok && cap(buffer.Bytes) > maxWaitingBody {
+	if body.buffer != nil && cap(body.buffer.Bytes) > maxWaitingBody {
 		wait = 0
 	}
 	var apiErr *apiError

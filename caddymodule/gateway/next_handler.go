@@ -17,7 +17,6 @@ import (
 func (x *gatewayRequest) serveNext(up *upstreamRequest, next caddyhttp.Handler) {
 	w := &x.writer
 	w.header = http.Header{}
-	defer w.response.drop()
 	err := callNext(next, w, &w.wroteHeader, nextRequest(&x.client, up))
 	x.body.release()
 	if err == nil && !w.wroteHeader {

@@ -17,7 +17,7 @@ import (
 // Errors of policies, by reason.
 var policyErrors = map[policy.Reason]*apiError{
 	policy.OriginNotAllowed: newError(http.StatusForbidden, string(policy.OriginNotAllowed),
-		"This website is not allowed to use this key."),
+		docsgpt.MessageOriginNotAllowed),
 	policy.IPNotAllowed: newError(http.StatusForbidden, string(policy.IPNotAllowed),
 		"This key cannot be used from this network."),
 	policy.EndpointNotAllowed: newError(http.StatusForbidden, string(policy.EndpointNotAllowed),
@@ -70,6 +70,26 @@ func (h *Handler) limitsOf(key *keys.Key) policy.Limits {
 	return key.Policy.Limits.Or(&h.siteLimits)
 }
 
+// limit applies the limits of a key to an authorized request: the size of its body, its rates, and the number of its streams.
+func (x *gatewayRequest) limit(key *keys.Key, access *authorization) *apiError {
+	c := &x.client
+	limits := c.handler.limitsOf(key)
+	if c.endpoint.Body == docsgpt.BodyJSON {
+		if apiErr := c.handler.checkKeyLimits(&x.body.json, &limits); apiErr != nil {
+			return apiErr
+		}
+	}
+	if countsAsRequest(c.endpoint, access) {
+		if apiErr := c.checkRates(key, &limits); apiErr != nil {
+			return apiErr
+		}
+	}
+	if inFlightClassOf(c.endpoint, key, access) == classAnswer {
+		return c.takeStream(&x.stream, key, &limits)
+	}
+	return nil
+}
+
 // checkKeyLimits applies the limits on the size of a request to its body.
 func (h *Handler) checkKeyLimits(body *docsgpt.Body, l *policy.Limits) *apiError {
 	limits := docsgpt.KeyLimits{QuestionChars: l.QuestionChars.Count(), HistoryTurns: l.HistoryTurns.Count()}
@@ -78,21 +98,16 @@ func (h *Handler) checkKeyLimits(body *docsgpt.Body, l *policy.Limits) *apiError
 	}
 	err := body.CheckKey(limits)
 	if tooLong, ok := errors.AsType[*docsgpt.QuestionTooLongError](err); ok {
-		if h.isDryRun("question_chars") {
-			wouldReject.WithLabelValues("question_too_long").Inc()
-			limits.QuestionChars = 0
-			err = body.CheckKey(limits)
-		} else {
-			return questionTooLong(tooLong.Limit)
+		if !h.isDryRun("question_chars") {
+			return newError(http.StatusBadRequest, "question_too_long",
+				"The question is too long. Please shorten it to "+strconv.Itoa(tooLong.Limit)+" characters.")
 		}
+		wouldReject.WithLabelValues("question_too_long").Inc()
+		limits.QuestionChars = 0
+		err = body.CheckKey(limits)
 	}
 	if err != nil {
 		return badRequest(err)
 	}
 	return nil
-}
-
-func questionTooLong(limit int) *apiError {
-	return newError(http.StatusBadRequest, "question_too_long",
-		"The question is too long. Please shorten it to "+strconv.Itoa(limit)+" characters.")
 }

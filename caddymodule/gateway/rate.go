@@ -19,6 +19,12 @@ var Rates = ratelimit.New(0)
 // salt derives visitors from addresses.
 var salt ratelimit.Salt
 
+// Names of the limits by scope.
+var (
+	rateNames   = [...]string{ratelimit.PerKey: "requests", ratelimit.PerVisitor: "visitor_requests"}
+	streamNames = [...]string{ratelimit.PerKey: "streams", ratelimit.PerVisitor: "visitor_streams"}
+)
+
 // visitor returns the visitor of a key: its address, as Caddy knows it.
 func (c *client) visitor(key *keys.Key) ratelimit.Visitor {
 	address, _ := netip.ParseAddr(c.ip()) // all invalid addresses are one visitor
@@ -37,7 +43,7 @@ func countsAsRequest(e *endpoint, access *authorization) bool {
 // checkRates counts the request towards the rates of its key and its visitor, and sets the RateLimit headers. It returns an error
 // if a rate is exceeded.
 func (c *client) checkRates(key *keys.Key, limits *policy.Limits) *apiError {
-	keyRate, visitorRate := ratelimit.Rate(limits.Requests.Rate()), ratelimit.Rate(limits.VisitorRequests.Rate())
+	keyRate, visitorRate := limits.Requests.Rate(), limits.VisitorRequests.Rate()
 	if keyRate.IsZero() && visitorRate.IsZero() {
 		return nil
 	}
@@ -46,7 +52,7 @@ func (c *client) checkRates(key *keys.Key, limits *policy.Limits) *apiError {
 		visitor = c.visitor(key)
 	}
 	d := Rates.Allow(c.started, key.ID, visitor, keyRate, visitorRate)
-	for !d.Allowed() && c.handler.isDryRun(limitOf(d.Rejected)) {
+	for !d.Allowed() && c.handler.isDryRun(rateNames[d.Rejected]) {
 		wouldReject.WithLabelValues("rate_limited").Inc()
 		if d.Rejected == ratelimit.PerKey {
 			keyRate = ratelimit.Rate{}
@@ -62,14 +68,6 @@ func (c *client) checkRates(key *keys.Key, limits *policy.Limits) *apiError {
 	seconds := ceilSeconds(d.RetryAfter)
 	return newRetryableError(http.StatusTooManyRequests, "rate_limited", seconds,
 		"Too many questions. Please try again in "+seconds+" seconds.")
-}
-
-// limitOf returns the name of the limit of a rate.
-func limitOf(scope ratelimit.Scope) string {
-	if scope == ratelimit.PerVisitor {
-		return "visitor_requests"
-	}
-	return "requests"
 }
 
 // setRateLimit sets the headers RateLimit and RateLimit-Policy, as the IETF's draft specifies them.
@@ -102,11 +100,7 @@ func (c *client) takeStream(s *ratelimit.Slot, key *keys.Key, limits *policy.Lim
 	visitor := c.visitor(key)
 	taken, reached := Rates.Acquire(key.ID, visitor, perKey, perVisitor)
 	for reached != ratelimit.None {
-		name := "streams"
-		if reached == ratelimit.PerVisitor {
-			name = "visitor_streams"
-		}
-		if !c.handler.isDryRun(name) {
+		if !c.handler.isDryRun(streamNames[reached]) {
 			return errTooManyStreams
 		}
 		wouldReject.WithLabelValues(errTooManyStreams.Code).Inc()

@@ -30,6 +30,7 @@ func (x *gatewayRequest) serve(next caddyhttp.Handler) {
 	route, e, apiErr := c.handler.match(c.r)
 	c.endpoint = e
 	defer func() { e.duration.Observe(time.Since(c.started).Seconds()) }()
+	defer x.stream.Release()
 	defer x.slot.release()
 	defer x.body.release()
 	addCORS(c.w.Header())
@@ -52,7 +53,7 @@ func (x *gatewayRequest) serve(next caddyhttp.Handler) {
 		return
 	}
 	defer c.untrack()
-	auth, access, apiErr := x.prepare(route)
+	head, auth, access, apiErr := x.prepare()
 	if apiErr != nil {
 		if lifecycle.Requests.Cause(&c.tracked) != nil {
 			apiErr = errShuttingDown // the shutdown has interrupted reading the body
@@ -69,16 +70,11 @@ func (x *gatewayRequest) serve(next caddyhttp.Handler) {
 		x.reject(errShuttingDown)
 		return
 	}
-	class := inFlightClassOf(e, auth.key, &access)
-	if auth.key != nil && class == classAnswer {
-		limits := c.handler.limitsOf(auth.key)
-		defer x.stream.Release()
-		if apiErr := c.takeStream(&x.stream, auth.key, &limits); apiErr != nil {
-			x.reject(apiErr)
-			return
-		}
+	if apiErr := c.takeSlot(&x.slot, &x.body, auth.key, inFlightClassOf(e, auth.key, &access)); apiErr != nil {
+		x.reject(apiErr)
+		return
 	}
-	if apiErr := c.takeSlot(&x.slot, &x.up, class); apiErr != nil {
+	if x.up, apiErr = c.rewrite(route, &head, &x.body, auth.key, access); apiErr != nil {
 		x.reject(apiErr)
 		return
 	}
@@ -95,18 +91,17 @@ func (x *gatewayRequest) countUse(auth authentication) {
 	}
 }
 
-// prepare runs the stages before forwarding, which build x.up. The first one that returns an error ends the request.
-func (x *gatewayRequest) prepare(route *docsgpt.Route) (auth authentication, access authorization, apiErr *apiError) {
+// prepare runs the stages that may reject the request because of what the client has sent. The first error ends the request.
+func (x *gatewayRequest) prepare() (head requestHead, auth authentication, access authorization, apiErr *apiError) {
 	c, body := &x.client, &x.body
-	head, apiErr := parseHead(c.r, c.endpoint)
-	if apiErr != nil {
-		return auth, access, apiErr
+	if head, apiErr = parseHead(c.r, c.endpoint); apiErr != nil {
+		return head, auth, access, apiErr
 	}
 	token := head.token
 	if t := c.endpoint.Token; t == docsgpt.TokenBearer || t == docsgpt.TokenQuery {
 		// Before the body is read, which an invalid token should not cost.
 		if auth, apiErr = c.authenticate(token); apiErr != nil {
-			return auth, access, apiErr
+			return head, auth, access, apiErr
 		}
 	}
 	switch c.endpoint.Body {
@@ -122,19 +117,12 @@ func (x *gatewayRequest) prepare(route *docsgpt.Route) (auth authentication, acc
 		auth, apiErr = c.authenticate(token)
 	}
 	if apiErr != nil {
-		return auth, access, apiErr
+		return head, auth, access, apiErr
 	}
-	if access, apiErr = c.authorize(&head, body, auth.key); apiErr != nil {
-		return auth, access, apiErr
+	if access, apiErr = c.authorize(&head, body, auth.key); apiErr == nil && auth.key != nil {
+		apiErr = x.limit(auth.key, &access)
 	}
-	if auth.key != nil && countsAsRequest(c.endpoint, &access) {
-		limits := c.handler.limitsOf(auth.key)
-		if apiErr = c.checkRates(auth.key, &limits); apiErr != nil {
-			return auth, access, apiErr
-		}
-	}
-	x.up, apiErr = c.rewrite(route, &head, body, auth.key, access)
-	return auth, access, apiErr
+	return head, auth, access, apiErr
 }
 
 // forward sends the request to DocsGPT and relays the response: to each source of a search, over the built-in upstream
@@ -243,12 +231,6 @@ func (c *client) authorizeKey(head *requestHead, body *requestBody, key *keys.Ke
 	}
 	if err != nil {
 		return badRequest(err)
-	}
-	if e.Body == docsgpt.BodyJSON {
-		limits := c.handler.limitsOf(key)
-		if apiErr := c.handler.checkKeyLimits(&body.json, &limits); apiErr != nil {
-			return apiErr
-		}
 	}
 	return c.handler.authorizeResources(e, head, body, key)
 }

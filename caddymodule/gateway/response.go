@@ -181,15 +181,9 @@ func (res *response) close(err error) {
 	res.mode = modeDone
 	aborted := res.client.aborted()
 	res.slot.noteEnd(err, aborted)
-	if way == modeSSE {
-		defer res.stream.stop()
-	} else {
-		res.stream.awaitsHeader()
-	}
 	switch {
 	case aborted == nil:
 	case !errors.Is(aborted, lifecycle.ErrShuttingDown):
-		res.stream.stop()
 		return // the client does not read the response
 	case err != nil || way == modeUpstreamError: // a handler may return its own error when it is canceled
 		err = aborted
@@ -237,12 +231,6 @@ func (res *response) close(err error) {
 		res.writeUpstreamError(docsgpt.MapError(res.client.endpoint.Endpoint, res.status, res.header, res.out), err)
 	case modeDone:
 	}
-}
-
-// drop stops the timer after the next handler has panicked. After close it does nothing.
-func (res *response) drop() {
-	res.mode = modeDone
-	res.stream.stop()
 }
 
 // finishStream ends a stream, with an error event if the upstream stream is truncated.

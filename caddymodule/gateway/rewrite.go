@@ -20,7 +20,8 @@ type upstreamRequest struct {
 }
 
 // rewrite builds the upstream request: the allowed headers and fields, and the binding of the key with its credential. key is
-// nil if the endpoint takes no token.
+// nil if the endpoint takes no token. It runs after all limits, since the key may give up its conversation here; see
+// continuesConversation.
 func (c *client) rewrite(route *docsgpt.Route, head *requestHead, body *requestBody, key *keys.Key,
 	access authorization,
 ) (upstreamRequest, *apiError) {
@@ -50,7 +51,7 @@ func (c *client) rewrite(route *docsgpt.Route, head *requestHead, body *requestB
 		up.rawQuery = head.query.Rewrite(e.Endpoint, binding.Agent)
 	}
 	switch {
-	case e.FanOut && key.Binding.Kind() == keys.SourceBinding:
+	case fanOutSources(e, key) != nil:
 		up.sources = binding.Sources
 		query, err := body.json.SourceQuery()
 		if err != nil {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/docsgate/docsgate/caddymodule/lifecycle"
 	"github.com/docsgate/docsgate/docsgpt"
+	"github.com/docsgate/docsgate/keys"
 	"github.com/docsgate/docsgate/upstream"
 )
 
@@ -26,6 +27,15 @@ var (
 	errNotAllowed     = errors.New("DocsGPT does not permit upstream_token to search it: the token may be limited to other sources, or lack the scope chat:run")
 	errNotSearched    = errors.New("DocsGPT did not search it")
 )
+
+// fanOutSources returns the sources that DocsGPT is asked to search one by one, or nil if it gets one request. key is nil if the
+// endpoint takes no token.
+func fanOutSources(e *endpoint, key *keys.Key) []string {
+	if !e.FanOut || key == nil || key.Binding.Kind() != keys.SourceBinding {
+		return nil
+	}
+	return key.Binding.Sources
+}
 
 // searchSources searches each source of the key and writes the merged results. Like DocsGPT's search it ignores a source that
 // cannot be searched, which is counted and logged. If all searches fail, the client gets the first error.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/docsgate/docsgate/policy"
+	"github.com/docsgate/docsgate/ratelimit"
 )
 
 func TestParsePolicy(t *testing.T) {
@@ -39,7 +40,7 @@ func TestParsePolicy(t *testing.T) {
 				t.Errorf("%+v", p)
 			}
 			l := p.Limits
-			if l.Requests.Rate() != (policy.Rate{Count: 600, Per: time.Minute}) || l.VisitorRequests != policy.Off() ||
+			if l.Requests.Rate() != (ratelimit.Rate{Count: 600, Per: time.Minute}) || l.VisitorRequests != policy.Off() ||
 				l.Streams.Count() != 50 || l.HistoryTurns != policy.Off() || !l.VisitorStreams.IsZero() {
 				t.Errorf("%+v", l)
 			}
