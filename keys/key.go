@@ -114,8 +114,8 @@ type Key struct {
 	Feed string // name of the key's feed; set by the store
 }
 
-// AgentInfo holds DocsGPT's settings of the agent that a key belongs to. DocsGPT enforces them; here they are shown to people and
-// available to policies. They never change once stored.
+// AgentInfo holds DocsGPT's settings of the agent that a key belongs to, for people. What the gate enforces of them is in the key's
+// Policy. They never change once stored.
 type AgentInfo struct {
 	Owner   string   // account that the agent belongs to
 	Status  string   // as DocsGPT spells it, such as "published" or "draft"; empty if the agent has none

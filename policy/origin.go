@@ -81,6 +81,9 @@ func (o Origin) String() string {
 // IsAny reports whether the pattern matches every origin.
 func (o Origin) IsAny() bool { return o.scheme == anyOrigin }
 
+// IsExact reports whether the pattern matches only one origin, and is not "null".
+func (o Origin) IsExact() bool { return o.host != "" && !strings.HasPrefix(o.host, "*.") }
+
 // MarshalText implements encoding.TextMarshaler.
 func (o Origin) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
 

@@ -87,7 +87,9 @@ func (a *Agent) key(digest keys.Digest, sel *selector) keys.Key {
 		ID: KeyID(a.ID), Name: a.displayName(), Digest: digest,
 		Binding: keys.Binding{Agent: a.Key}, Facts: &facts,
 	}
-	if sel.excluded[strings.ToLower(a.ID)] {
+	restriction, usable := restrictionOf(&a.AgentInfo)
+	k.Policy = restriction
+	if !usable || sel.excluded[strings.ToLower(a.ID)] {
 		k.State = keys.Disabled
 	}
 	return k

@@ -62,8 +62,15 @@ func TestLoadAllVersions(t *testing.T) {
 			if len(set) != 1 || !ok {
 				t.Fatalf("keys: %v", set)
 			}
-			if k.Name != "Docs" || k.Binding.Agent.Reveal() != "Key-A" || k.Digest != keys.DigestOf("Key-A") || k.State != keys.Active {
+			if k.Name != "Docs" || k.Binding.Agent.Reveal() != "Key-A" || k.Digest != keys.DigestOf("Key-A") {
 				t.Errorf("key: %+v", k)
+			}
+			// A restriction without a valid origin disables the key.
+			if wantState := map[bool]keys.State{true: keys.Disabled}[c.want.RestrictOrigins && len(c.want.Origins) == 0]; k.State != wantState {
+				t.Errorf("state %v, want %v", k.State, wantState)
+			}
+			if restricted := k.Policy != nil; restricted != (len(c.want.Origins) > 0) {
+				t.Errorf("policy: %+v", k.Policy)
 			}
 			if !reflect.DeepEqual(*k.Facts, c.want) {
 				t.Errorf("facts: %+v, want %+v", *k.Facts, c.want)
