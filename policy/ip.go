@@ -45,6 +45,9 @@ func (p Prefix) String() string {
 // MarshalText implements encoding.TextMarshaler.
 func (p Prefix) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
 
+// AppendText implements encoding.TextAppender, which that of netip.Prefix would implement differently.
+func (p Prefix) AppendText(b []byte) ([]byte, error) { return append(b, p.String()...), nil }
+
 func containsAddress(list []Prefix, address netip.Addr) bool {
 	address = address.Unmap().WithZone("")
 	for _, p := range list {

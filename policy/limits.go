@@ -108,7 +108,17 @@ func (l *Limits) Set(name, text string) error {
 			return err
 		}
 	}
-	return fmt.Errorf("unknown limit: must be one of %s", strings.Join(LimitNames(), ", "))
+	// The name could be a secret in the wrong place.
+	return errors.New("unknown limit: must be one of " + strings.Join(LimitNames(), ", "))
+}
+
+// Unset removes a limit by its name, so that the default applies. An unknown name has no effect.
+func (l *Limits) Unset(name string) {
+	for _, f := range limitFields {
+		if f.name == name {
+			*f.of(l) = Limit{}
+		}
+	}
 }
 
 // Get returns a limit by its name. ok is false if there is no limit with that name.

@@ -68,28 +68,41 @@ type Policy struct {
 	Limits    Limits   `json:"limits,omitzero"`
 }
 
-// Validate returns an error unless the policy is consistent and within bounds. The error does not repeat values, which may be
+// FieldError is an error in one field of a policy. Field is its name in JSON: kind, origins, ips, endpoints or limits. Message is for
+// users.
+type FieldError struct{ Field, Message string }
+
+// Error implements error.
+func (e *FieldError) Error() string { return e.Message }
+
+// Validate returns a *FieldError unless the policy is consistent and within bounds. The error does not repeat values, which may be
 // pasted tokens.
 func (p *Policy) Validate() error {
 	switch {
 	case p.Kind == Publishable && len(p.Origins) == 0:
-		return errors.New(`a publishable key needs origins: list the origins of its pages, such as https://docs.example.com, or "*" for any`)
+		return &FieldError{
+			"origins",
+			`a publishable key needs origins: list the origins of its pages, such as https://docs.example.com, or "*" for any`,
+		}
 	case p.Kind == Secret && len(p.Origins) > 0:
-		return errors.New("a secret key cannot have origins: browsers must not present it")
+		return &FieldError{"origins", "a secret key cannot have origins: browsers must not present it"}
 	case len(p.Origins) > MaxOrigins:
-		return fmt.Errorf("origins must have at most %d entries", MaxOrigins)
+		return &FieldError{"origins", fmt.Sprintf("origins must have at most %d entries", MaxOrigins)}
 	case len(p.IPs) > MaxIPs:
-		return fmt.Errorf("ips must have at most %d entries", MaxIPs)
+		return &FieldError{"ips", fmt.Sprintf("ips must have at most %d entries", MaxIPs)}
 	}
 	for i, name := range p.Endpoints {
 		if !slices.Contains(Endpoints, name) {
-			return fmt.Errorf("endpoints must be of %s", strings.Join(Endpoints, ", "))
+			return &FieldError{"endpoints", "endpoints must be of " + strings.Join(Endpoints, ", ")} // the name could be a secret
 		}
 		if slices.Contains(p.Endpoints[:i], name) {
-			return fmt.Errorf("the endpoint group %s is listed twice", name)
+			return &FieldError{"endpoints", "the endpoint group " + name + " is listed twice"}
 		}
 	}
-	return p.Limits.Validate()
+	if err := p.Limits.Validate(); err != nil {
+		return &FieldError{"limits", err.Error()}
+	}
+	return nil
 }
 
 // IsZero reports whether the policy is the zero value.
