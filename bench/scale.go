@@ -14,6 +14,7 @@ import (
 	"github.com/docsgate/docsgate/keys"
 	"github.com/docsgate/docsgate/keys/boltstore"
 	"github.com/docsgate/docsgate/keys/registry"
+	"github.com/docsgate/docsgate/policy"
 )
 
 // The budgets of a store with a million keys. Unlike those of the comparison they are absolute, for any machine that the gate is
@@ -93,7 +94,7 @@ func fillStore(ctx context.Context, path string, o *options) (_ []scaleWorkload,
 				ID: registry.NewID(), Name: fmt.Sprintf("Customer %07d", i), Created: now.Add(time.Duration(i-o.keys) * 30 * time.Second),
 				Sources: []string{fmt.Sprintf("7d0c0f36-6a0e-4a5e-9a39-%012d", random.IntN(sources))},
 			}
-			token := keys.NewToken()
+			token := keys.NewToken(policy.AnyKind)
 			r.Digest, r.Hint, r.Changed = keys.DigestOf(token), keys.Hint(token), r.Created
 			switch {
 			case i < len(workloads):

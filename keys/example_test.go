@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/policy"
 )
 
 // A feed passes its keys to a store, and a verifier decides on tokens. A revoked key is rejected as soon as the store has it.
@@ -17,7 +18,7 @@ func ExampleVerifier_Verify() {
 	}
 	defer verifier.Close()
 
-	token := keys.NewToken()
+	token := keys.NewToken(policy.AnyKind)
 	key := keys.Key{
 		ID: "docs-site", Name: "Docs site", Digest: keys.DigestOf(token),
 		Binding: keys.Binding{Sources: []string{"handbook"}},
@@ -31,7 +32,7 @@ func ExampleVerifier_Verify() {
 	now := time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)
 	decision := verifier.Verify(token, now)
 	fmt.Println(decision.Reason, decision.Key.ID, decision.Key.Binding.Sources)
-	fmt.Println(verifier.Verify(keys.NewToken(), now).Reason)
+	fmt.Println(verifier.Verify(keys.NewToken(policy.AnyKind), now).Reason)
 	fmt.Println(verifier.Verify(token, key.Expires).Reason)
 
 	key.State = keys.Revoked
@@ -49,7 +50,7 @@ func ExampleVerifier_Verify() {
 
 // The checksum of a token distinguishes a token with a typing error from any other text, without a lookup.
 func ExampleHasValidChecksum() {
-	token := keys.NewToken()
+	token := keys.NewToken(policy.AnyKind)
 	fmt.Println(keys.HasValidChecksum(token), keys.HasBadChecksum(token))
 	mistyped := token[:len(token)-1] + "!"
 	fmt.Println(keys.HasValidChecksum(mistyped), len(keys.Hint(token)))

@@ -102,6 +102,10 @@ type Key struct {
 	Digest  Digest // of the current token; unique across all feeds
 	State   State
 
+	// TokenKind is the kind that the prefix of the token indicates. The kind of the policy may have changed since the token was
+	// created. It is only meaningful with a Hint.
+	TokenKind policy.Kind
+
 	// The key is valid from NotBefore until just before Expires. A zero time means no bound.
 	NotBefore, Expires time.Time
 
@@ -200,7 +204,8 @@ func (k *Key) has(d *Digest) bool {
 // equal reports whether two keys are equal in every field, so that the stored one can stay.
 func (k *Key) equal(o *Key) bool {
 	return k.ID == o.ID && k.Name == o.Name && k.Digest == o.Digest && k.State == o.State && k.Feed == o.Feed &&
-		k.NotBefore.Equal(o.NotBefore) && k.Expires.Equal(o.Expires) && k.Created.Equal(o.Created) && k.Hint == o.Hint && k.Facts.same(o.Facts) && k.Policy.Equal(o.Policy) &&
+		k.NotBefore.Equal(o.NotBefore) && k.Expires.Equal(o.Expires) && k.Created.Equal(o.Created) && k.Hint == o.Hint && k.TokenKind == o.TokenKind &&
+		k.Facts.same(o.Facts) && k.Policy.Equal(o.Policy) &&
 		slices.EqualFunc(k.PreviousTokens, o.PreviousTokens, func(a, b PreviousToken) bool { return a.Digest == b.Digest && a.Until.Equal(b.Until) }) &&
 		k.Binding.Agent.Equal(o.Binding.Agent) && slices.Equal(k.Binding.Sources, o.Binding.Sources)
 }

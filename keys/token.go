@@ -4,37 +4,56 @@ import (
 	"crypto/rand"
 	"hash/crc32"
 	"strings"
+
+	"github.com/docsgate/docsgate/policy"
 )
 
-// A token issued by the gate is "dgk_", 30 random characters (178 bits) and their CRC-32 as 6 more characters, all base62. The
+// A token issued by the gate is a prefix, 30 random characters (178 bits) and their CRC-32 as 6 more characters, all base62. The
 // checksum lets secret scanners and the gate tell a real token from text that looks like one, without a lookup.
 const (
-	TokenPrefix = "dgk_"
-
+	prefixLength   = len("dgk_")
 	randomLength   = 30
 	checksumLength = 6
-	tokenLength    = len(TokenPrefix) + randomLength + checksumLength
+	tokenLength    = prefixLength + randomLength + checksumLength
 
 	base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 )
 
-// NewToken generates a token from the system's randomness. It is meant to be shown once and then discarded; a key stores only
-// its DigestOf.
-func NewToken() string {
+// TokenPrefix returns the prefix of new tokens for keys of a kind. It tells people and secret scanners whether a token may be in a
+// page. It does not restrict the token: the policy of the key does, and the kind of a key can change while its token stays.
+func TokenPrefix(kind policy.Kind) string {
+	switch kind {
+	case policy.Publishable:
+		return "dgp_"
+	case policy.Secret:
+		return "dgs_"
+	case policy.AnyKind:
+	}
+	return "dgk_"
+}
+
+// hasTokenPrefix reports whether a text begins with one of the prefixes.
+func hasTokenPrefix(text string) bool {
+	return strings.HasPrefix(text, "dgk_") || strings.HasPrefix(text, "dgp_") || strings.HasPrefix(text, "dgs_")
+}
+
+// NewToken generates a token for a key of a kind from the system's randomness. It is meant to be shown once and then discarded; a
+// key stores only its DigestOf.
+func NewToken(kind policy.Kind) string {
 	var token strings.Builder
 	token.Grow(tokenLength)
-	token.WriteString(TokenPrefix)
+	token.WriteString(TokenPrefix(kind))
 	var raw [64]byte
-	for token.Len() < len(TokenPrefix)+randomLength {
+	for token.Len() < prefixLength+randomLength {
 		_, _ = rand.Read(raw[:]) // never fails: the process crashes instead
 		for _, b := range raw {
 			// Without this limit, which is the largest multiple of 62, the first characters would be more frequent.
-			if int(b) < 256/len(base62)*len(base62) && token.Len() < len(TokenPrefix)+randomLength {
+			if int(b) < 256/len(base62)*len(base62) && token.Len() < prefixLength+randomLength {
 				token.WriteByte(base62[int(b)%len(base62)])
 			}
 		}
 	}
-	check := checksum(token.String()[len(TokenPrefix):])
+	check := checksum(token.String()[prefixLength:])
 	token.Write(check[:])
 	return token.String()
 }
@@ -57,10 +76,10 @@ func Hint(token string) string {
 }
 
 func hasTokenFormat(token string) bool {
-	if len(token) != tokenLength || token[:len(TokenPrefix)] != TokenPrefix {
+	if len(token) != tokenLength || !hasTokenPrefix(token) {
 		return false
 	}
-	for _, c := range []byte(token[len(TokenPrefix):]) {
+	for _, c := range []byte(token[prefixLength:]) {
 		if (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') {
 			return false
 		}
@@ -69,8 +88,8 @@ func hasTokenFormat(token string) bool {
 }
 
 func checksumMatches(token string) bool {
-	check := checksum(token[len(TokenPrefix) : len(TokenPrefix)+randomLength])
-	return token[len(TokenPrefix)+randomLength:] == string(check[:])
+	check := checksum(token[prefixLength : prefixLength+randomLength])
+	return token[prefixLength+randomLength:] == string(check[:])
 }
 
 // checksum returns the CRC-32 (IEEE) of a text as six base62 digits, most significant first.

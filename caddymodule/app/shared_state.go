@@ -78,7 +78,7 @@ type registryBinding struct {
 // installRules installs the rules for issued keys. Rules depend only on the fingerprint of the state, and installing them
 // checks every key, so it is done once. Later calls only check the keys again, since the agents in environment variables
 // and files may have changed.
-func (i *registryBinding) installRules(rules registry.Policy) {
+func (i *registryBinding) installRules(rules registry.Rules) {
 	i.rulesMu.Lock()
 	defer i.rulesMu.Unlock()
 	if i.removeRules == nil {
@@ -162,8 +162,8 @@ func (s *State) attachRegistry(ctx context.Context, a *App) error {
 }
 
 // rules returns the configuration's rules for issued keys.
-func (a *App) rules(s *State) registry.Policy {
-	return registry.Policy{
+func (a *App) rules(s *State) registry.Rules {
+	return registry.Rules{
 		CheckSource:  a.version.CheckSource,
 		CheckSources: a.sourcesCheck(),
 		Resolve:      placeholder.Reference,

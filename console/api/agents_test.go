@@ -20,7 +20,7 @@ type trail struct {
 func TestUnlistedAgentsRejected(t *testing.T) {
 	w := newTestServer(t)
 	var looked []string
-	defer w.desk.Registry.PushRules(registry.Policy{Resolve: func(placeholder string) (string, error) {
+	defer w.desk.Registry.PushRules(registry.Rules{Resolve: func(placeholder string) (string, error) {
 		looked = append(looked, placeholder)
 		return "66666666-7777-8888-9999-000000000000", nil
 	}})()

@@ -67,7 +67,7 @@ func (w *testServer) open(options ...func(*Options)) {
 	}
 	store := keys.NewStore()
 	feed := reg.Feed()
-	reg.SetRules(registry.Policy{
+	reg.SetRules(registry.Rules{
 		CheckSource: func(id string) (string, error) {
 			if strings.HasPrefix(id, "bad") {
 				return "", errors.New("this is no source id")

@@ -31,6 +31,7 @@ type importedKey struct {
 	Prompt    string  `json:"prompt_id"`
 	Chunks    string  `json:"chunks"`
 	Retriever string  `json:"retriever"`
+	policyFields
 }
 
 func (k *importedKey) item(i int, faults *[]fieldError) registry.Import {
@@ -40,13 +41,14 @@ func (k *importedKey) item(i int, faults *[]fieldError) registry.Import {
 		})
 	}
 	sources, bad := k.read()
-	for _, f := range bad {
-		wrong(f.Field, f.Message)
+	restrictions, policyFaults := k.policy()
+	for _, f := range append(bad, policyFaults...) {
+		*faults = append(*faults, fieldError{fmt.Sprintf("keys[%d].%s", i, f.Field), fmt.Sprintf("/keys/%d%s", i, f.Pointer), f.Message})
 	}
 	item := registry.Import{
 		ID: value(k.ID), Name: value(k.Name), Sources: sources, Agent: value(k.Agent), AgentKey: value(k.AgentKey),
 		NotBefore: k.NotBefore.Time, Expires: k.Expires.Time, Created: k.Created.Time,
-		Prompt: k.Prompt, Chunks: k.Chunks, Retriever: k.Retriever,
+		Prompt: k.Prompt, Chunks: k.Chunks, Retriever: k.Retriever, Policy: restrictions,
 	}
 	if k.ID != nil && *k.ID == "" {
 		wrong("id", "is empty: omit it to have one generated")
@@ -135,6 +137,7 @@ type exportedKey struct {
 	State     string     `json:"state"`
 	NotBefore *time.Time `json:"not_before,omitempty"`
 	Expires   *time.Time `json:"expires,omitempty"`
+	Policy
 }
 
 // exportKeys responds with a key file. It lists the IDs of keys that the file cannot contain: those whose agent is a stored
@@ -156,7 +159,7 @@ func (a *api) exportKeys(w http.ResponseWriter, r *http.Request) error {
 		}
 		_, err := out.Write(append([]byte(separator), encode(exportedKey{
 			ID: k.ID, Name: k.Name, SHA256: k.Digest.Hex(), Source: k.Sources, Agent: k.Agent.Placeholder,
-			State: k.State.String(), NotBefore: timeOrNil(k.NotBefore), Expires: timeOrNil(k.Expires),
+			State: k.State.String(), NotBefore: timeOrNil(k.NotBefore), Expires: timeOrNil(k.Expires), Policy: responsePolicy(k.Policy),
 		})...))
 		separator = ","
 		return err

@@ -19,6 +19,7 @@ type Key struct {
 	Masked         string   `json:"masked_token,omitempty"`
 	State          string   `json:"state"`
 	UnusableReason string   `json:"unusable_reason,omitempty"`
+	Policy
 
 	Created               *time.Time `json:"created,omitempty"`
 	Changed               *time.Time `json:"changed,omitempty"`
@@ -53,6 +54,7 @@ type KeyRequest struct {
 	Prompt    string     `json:"prompt_id,omitempty"`
 	Chunks    string     `json:"chunks,omitempty"`
 	Retriever string     `json:"retriever,omitempty"`
+	PolicyRequest
 }
 
 // ImportedKey is the result of importing one key.
@@ -66,7 +68,7 @@ type ImportedKey struct {
 func responseKey(k *keyservice.Key) Key {
 	return Key{
 		ID: k.ID, Name: k.Name, Feed: k.Feed, Issued: k.Issued, Binding: k.Binding, Sources: k.Sources, Agent: k.Agent,
-		Masked: k.Masked, State: k.State, UnusableReason: k.UnusableReason,
+		Masked: k.Masked, State: k.State, UnusableReason: k.UnusableReason, Policy: responsePolicy(k.Policy),
 		Created: timeOrNil(k.Created), Changed: timeOrNil(k.Changed), Rotated: timeOrNil(k.Rotated),
 		NotBefore: timeOrNil(k.NotBefore), Expires: timeOrNil(k.Expires), PreviousTokenExpires: timeOrNil(k.PreviousTokenExpires),
 		LastUsed: timeOrNil(k.Use.LastUsed), PreviousTokenLastUsed: timeOrNil(k.Use.OldLastUsed),

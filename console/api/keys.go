@@ -139,6 +139,7 @@ type createKeyRequest struct {
 	Prompt    string `json:"prompt_id"`
 	Chunks    string `json:"chunks"`
 	Retriever string `json:"retriever"`
+	policyFields
 }
 
 func (a *api) createKey(w http.ResponseWriter, r *http.Request) error {
@@ -154,14 +155,15 @@ func (a *api) createKey(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	sources, faults := d.read()
-	if faults != nil {
+	restrictions, policyFaults := d.policy()
+	if faults = append(faults, policyFaults...); faults != nil {
 		return invalid(faults)
 	}
 	return a.idempotent(w, r, body, func(ctx context.Context) (*storedResponse, error) {
 		made, err := a.Service.Create(ctx, a.Actor(r), registry.CreateRequest{
 			Name: d.Name, Sources: sources, Agent: value(d.Agent), AgentKey: value(d.AgentKey),
 			NotBefore: d.NotBefore.Time, Expires: d.Expires.Time,
-			Prompt: d.Prompt, Chunks: d.Chunks, Retriever: d.Retriever,
+			Prompt: d.Prompt, Chunks: d.Chunks, Retriever: d.Retriever, Policy: restrictions,
 		})
 		// Relative to the request, since the mount point of the API is unknown here.
 		return a.withToken(r, http.StatusCreated, "keys/", made, renameField(err, map[string]bool{"/sources": d.Source != nil}))
@@ -199,6 +201,8 @@ func (a *api) withToken(
 
 // updateKeyRequest is the body of a request that updates a key.
 type updateKeyRequest struct {
+	binding
+	policyFields
 	Name      *string      `json:"name"`
 	NotBefore optionalTime `json:"not_before"`
 	Expires   optionalTime `json:"expires"`
@@ -217,16 +221,27 @@ func (a *api) updateKey(w http.ResponseWriter, r *http.Request) error {
 	if err := decode(body, &e); err != nil {
 		return err
 	}
-	wanted := registry.UpdateRequest{Name: e.Name, NotBefore: e.NotBefore.time(), Expires: e.Expires.time()}
+	sources, faults := e.read()
+	wanted := registry.UpdateRequest{
+		Name: e.Name, NotBefore: e.NotBefore.time(), Expires: e.Expires.time(),
+		Sources: sources, Agent: value(e.Agent), AgentKey: value(e.AgentKey),
+	}
+	var policyFaults []fieldError
+	wanted.Policy, policyFaults = e.change()
+	faults = append(faults, policyFaults...)
 	if e.State != nil {
 		state, err := keys.ParseState(*e.State)
 		if err != nil {
-			return invalid([]fieldError{{"state", "/state", `must be "active" or "disabled"; to revoke the key, use /revoke`}})
+			faults = append(faults, fieldError{"state", "/state", `must be "active" or "disabled"; to revoke the key, use /revoke`})
 		}
 		wanted.State = &state
 	}
+	if faults != nil {
+		return invalid(faults)
+	}
 	return a.respondUpdated(w, r, func(ctx context.Context, id string) (*registry.Record, error) {
-		return a.Service.Registry.Update(ctx, a.Actor(r), id, wanted)
+		rec, err := a.Service.Update(ctx, a.Actor(r), id, wanted)
+		return rec, renameField(err, map[string]bool{"/sources": e.Source != nil})
 	})
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/docsgate/docsgate/internal/duration"
 	"github.com/docsgate/docsgate/keys"
 	"github.com/docsgate/docsgate/keys/registry"
+	"github.com/docsgate/docsgate/policy"
 )
 
 func TestKeyLifecycle(t *testing.T) {
@@ -151,7 +152,7 @@ func TestFieldErrors(t *testing.T) {
 		"one source in a list": {
 			"POST", "/v1/keys", `{"name":"a","source":["a","bad"]}`, 422, "invalid", "/source",
 		},
-		"a token as a source": {"POST", "/v1/keys", `{"name":"a","sources":["` + keys.NewToken() + `"]}`, 422, "invalid", "/sources"},
+		"a token as a source": {"POST", "/v1/keys", `{"name":"a","sources":["` + keys.NewToken(policy.AnyKind) + `"]}`, 422, "invalid", "/sources"},
 		"an empty agent":      {"POST", "/v1/keys", `{"name":"a","agent":""}`, 422, "invalid", "/agent"},
 		"a day for a time":    {"POST", "/v1/keys", `{"name":"a","source":"s","expires":"2099-01-01"}`, 422, "invalid", "/expires"},
 		"a time long ago":     {"POST", "/v1/keys", `{"name":"a","source":"s","not_before":"0001-01-01T00:00:00Z"}`, 422, "invalid", "/not_before"},
@@ -160,11 +161,15 @@ func TestFieldErrors(t *testing.T) {
 		},
 		"expired already": {"POST", "/v1/keys", `{"name":"a","source":"s","expires":"2001-01-01T00:00:00Z"}`, 422, "invalid", "/expires"},
 
-		"a state of its own": {"PATCH", "/v1/keys/ID", `{"state":"revoked"}`, 422, "invalid", "/state"},
-		"null for a state":   {"PATCH", "/v1/keys/ID", `{"state":null}`, 422, "invalid", "/state"},
-		"an empty name":      {"PATCH", "/v1/keys/ID", `{"name":""}`, 422, "invalid", "/name"},
-		"sources of a key":   {"PATCH", "/v1/keys/ID", `{"sources":["a"]}`, 422, "invalid", "/sources"},
-		"no change at all":   {"PATCH", "/v1/keys/ID", "", 415, "not_json", ""},
+		"a state of its own":  {"PATCH", "/v1/keys/ID", `{"state":"revoked"}`, 422, "invalid", "/state"},
+		"null for a state":    {"PATCH", "/v1/keys/ID", `{"state":null}`, 422, "invalid", "/state"},
+		"an empty name":       {"PATCH", "/v1/keys/ID", `{"name":""}`, 422, "invalid", "/name"},
+		"the digest of a key": {"PATCH", "/v1/keys/ID", `{"sha256":"a"}`, 422, "invalid", "/sha256"},
+		"two new bindings":    {"PATCH", "/v1/keys/ID", `{"sources":["a"],"agent":"from-file"}`, 422, "invalid", "/agent"},
+		"invalid new sources": {"PATCH", "/v1/keys/ID", `{"source":"bad"}`, 422, "invalid", "/source"},
+		"an empty binding":    {"PATCH", "/v1/keys/ID", `{"agent":""}`, 422, "invalid", "/agent"},
+		"an unlisted agent":   {"PATCH", "/v1/keys/ID", `{"agent":"{env.HOME}"}`, 422, "agent_not_listed", "/agent"},
+		"no change at all":    {"PATCH", "/v1/keys/ID", "", 415, "not_json", ""},
 
 		"a long grace":     {"POST", "/v1/keys/ID/rotate", `{"grace":"31d"}`, 422, "invalid", "/grace"},
 		"a negative grace": {"POST", "/v1/keys/ID/rotate", `{"grace":"-1h"}`, 422, "invalid", "/grace"},
@@ -193,7 +198,7 @@ func TestFieldErrors(t *testing.T) {
 // Errors do not repeat values that could be secrets.
 func TestErrorsContainNoSecrets(t *testing.T) {
 	w := newTestServer(t)
-	secret := keys.NewToken()
+	secret := keys.NewToken(policy.AnyKind)
 	for _, body := range []string{
 		`{"name":"a","agent":"` + secret + `"}`, `{"name":"a","agent_key":"` + secret + `"}`,
 		`{"name":"a","source":"s","expires":"` + secret + `"}`, `{"name":"a","sources":"` + secret + `"}`,

@@ -11,7 +11,7 @@ import (
 	"github.com/docsgate/docsgate/keys/registry"
 )
 
-// ErrAgentNotListed means that a new or imported key has a placeholder as its agent that is not in Service.Agents. Errors that
+// ErrAgentNotListed means that a new, changed or imported key has a placeholder as its agent that is not in Service.Agents. Errors that
 // match it also wrap a *registry.FieldError for the field "agent", inside a *registry.ImportError for an import.
 var ErrAgentNotListed = errors.New("the agent is not listed in the configuration")
 
@@ -41,13 +41,29 @@ func (d *Service) isAllowedAgent(agent string) bool {
 // Create is Registry.Create with the allow-list of agents: a placeholder that is not listed is an ErrAgentNotListed, checked
 // before anything else, and is recorded in the audit trail.
 func (d *Service) Create(ctx context.Context, by registry.Actor, draft registry.CreateRequest) (*registry.CreateResult, error) {
-	if !d.isAllowedAgent(draft.Agent) {
-		if err := d.Registry.Rejected(ctx, by, "a key for an agent that is not listed", draft.Agent); err != nil {
-			return nil, err
-		}
-		return nil, &notListedError{&registry.FieldError{Field: "agent", Message: notListed}}
+	if err := d.checkAgent(ctx, by, draft.Agent); err != nil {
+		return nil, err
 	}
 	return d.Registry.Create(ctx, by, draft)
+}
+
+// Update is Registry.Update with the allow-list of agents, as in Create.
+func (d *Service) Update(ctx context.Context, by registry.Actor, id string, change registry.UpdateRequest) (*registry.Record, error) {
+	if err := d.checkAgent(ctx, by, change.Agent); err != nil {
+		return nil, err
+	}
+	return d.Registry.Update(ctx, by, id, change)
+}
+
+// checkAgent returns an ErrAgentNotListed for an agent that a key must not have, and records it in the audit trail.
+func (d *Service) checkAgent(ctx context.Context, by registry.Actor, agent string) error {
+	if d.isAllowedAgent(agent) {
+		return nil
+	}
+	if err := d.Registry.Rejected(ctx, by, "a key for an agent that is not listed", agent); err != nil {
+		return err
+	}
+	return &notListedError{&registry.FieldError{Field: "agent", Message: notListed}}
 }
 
 // Import is Registry.Import with the allow-list of agents, as in Create, for dry runs too. Every dry run is recorded in the audit

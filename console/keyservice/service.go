@@ -79,8 +79,8 @@ func (d *Service) fromIssued(r *registry.Record, now time.Time) Key {
 func (d *Service) fromKey(k *keys.Key, now time.Time) Key {
 	v := Key{
 		ID: k.ID, Name: k.Name, Feed: k.Feed, Issued: k.Feed == d.Feed, Binding: k.Binding.Kind().String(),
-		Sources: k.SourceIDs(), Masked: Mask(k.Hint), State: StateOf(k.Status(now)),
-		Created: k.Created, NotBefore: k.NotBefore, Expires: k.Expires,
+		Sources: k.SourceIDs(), Masked: mask(k), State: StateOf(k.Status(now)),
+		Created: k.Created, NotBefore: k.NotBefore, Expires: k.Expires, Policy: k.Policy,
 	}
 	if k.State == keys.BindingUnavailable {
 		v.UnusableReason = "the binding of the key is currently unavailable"
@@ -103,12 +103,12 @@ func (d *Service) now() time.Time {
 	return time.Now()
 }
 
-// Mask returns the masked token for a hint, such as "dgk_...a1B2", or "" without a hint.
-func Mask(hint string) string {
-	if hint == "" {
+// mask returns the masked token of a key, such as "dgk_...a1B2", or "" if its last characters are unknown.
+func mask(k *keys.Key) string {
+	if k.Hint == "" {
 		return ""
 	}
-	return keys.TokenPrefix + "..." + hint
+	return keys.TokenPrefix(k.TokenKind) + "..." + k.Hint
 }
 
 // StateOf returns the value of Key.State for a key's status.

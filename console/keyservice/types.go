@@ -10,6 +10,7 @@ import (
 	"github.com/docsgate/docsgate/keys/keyindex"
 	"github.com/docsgate/docsgate/keys/registry"
 	"github.com/docsgate/docsgate/keys/usage"
+	"github.com/docsgate/docsgate/policy"
 )
 
 // Service gives the API and the web pages access to the keys. Its methods are safe for concurrent use; the fields must not be
@@ -59,6 +60,7 @@ type Key struct {
 	NotBefore, Expires        time.Time // zero: no limit
 	PreviousTokenExpires      time.Time // end of the latest grace period; zero: no previous token is valid
 	Prompt, Chunks, Retriever string
+	Policy                    *policy.Policy // nil: only the defaults of the site apply
 
 	Use usage.Stats
 }

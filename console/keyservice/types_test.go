@@ -44,7 +44,7 @@ func newServiceTest(t *testing.T) *serviceTest {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.SetRules(registry.Policy{Resolve: func(string) (string, error) { return d.env, nil }})
+	r.SetRules(registry.Rules{Resolve: func(string) (string, error) { return d.env, nil }})
 	store, list := keys.NewStore(), keyindex.New()
 	store.Listen(list)
 	feed := r.Feed()

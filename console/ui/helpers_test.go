@@ -96,7 +96,7 @@ func (w *testServer) want(a response, status int, texts ...string) {
 var (
 	tags   = regexp.MustCompile(`<[^>]*>`)
 	blanks = regexp.MustCompile(`\s+`)
-	tokens = regexp.MustCompile(`dgk_[0-9A-Za-z]{36}`)
+	tokens = regexp.MustCompile(`dg[kps]_[0-9A-Za-z]{36}`)
 )
 
 // text returns the visible text of a page.

@@ -87,7 +87,7 @@ func (p *Page) update(w http.ResponseWriter, r *http.Request) error {
 	if len(e.Wrong) > 0 {
 		return p.renderKey(w, r, http.StatusUnprocessableEntity, k, e)
 	}
-	if change == (registry.UpdateRequest{}) {
+	if change.Name == nil && change.NotBefore == nil && change.Expires == nil {
 		p.redirect(w, r, keyPath(k.ID), "same")
 		return nil
 	}

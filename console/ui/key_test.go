@@ -216,7 +216,7 @@ func TestPreviousTokenUsed(t *testing.T) {
 func TestUnusableKeyPage(t *testing.T) {
 	w := newTestServer(t)
 	id, _ := w.make("name", "Bot", "binding", "agent", "agent", "{env.BOT_KEY}")
-	w.desk.Registry.SetRules(registry.Policy{})
+	w.desk.Registry.SetRules(registry.Rules{})
 	w.want(w.get("/keys/"+id), 200, "This key is rejected.", "Unusable")
 }
 

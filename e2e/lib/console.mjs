@@ -132,7 +132,7 @@ export async function api(testbed, method, path_, body) {
 
 /** Adds a token to the secrets that must not be in any log or file. */
 export function addSecret(testbed, token, name) {
-  assert.match(token, /^dgk_[0-9A-Za-z]{36}$/);
+  assert.match(token, /^dg[kps]_[0-9A-Za-z]{36}$/);
   testbed.keys.secrets[`a token of ${name}`] = token;
 }
 

@@ -73,7 +73,7 @@ func run(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, r.Close()) }() // saves the usage counters
 	// References are resolved later, by the gate.
-	r.SetRules(registry.Policy{Resolve: func(string) (string, error) { return "known-to-the-gate", nil }})
+	r.SetRules(registry.Rules{Resolve: func(string) (string, error) { return "known-to-the-gate", nil }})
 	for _, k := range s.Keys {
 		at = now.Add(-k.Days * day)
 		if err := k.write(ctx, r, meter, now, &at); err != nil {

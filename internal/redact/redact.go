@@ -15,7 +15,7 @@ const MaxText = 64 << 10
 // Text returns a text in which what looks like a credential, and what is a token of a registered key, is replaced by
 // "REDACTED". These are replaced:
 //
-//   - tokens of the gate (dgk_...) and of DocsGPT (UUIDs, dgpt_pat_...), JSON Web Tokens, other long random words,
+//   - tokens of the gate (dgk_..., dgp_..., dgs_...) and of DocsGPT (UUIDs, dgpt_pat_...), JSON Web Tokens, other long random words,
 //   - the value after a name like api_key or Authorization, as in a URL, a header, JSON, or a value that Go has formatted,
 //   - the query, fragment and user of a URL, and what follows "Bearer",
 //   - all of these with percent encoding, also if it is applied repeatedly.

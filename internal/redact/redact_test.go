@@ -9,6 +9,8 @@ import (
 
 const (
 	issued = "dgk_0123456789ABCDEFGHIJKLMNOPQRST4PMbyp"
+	public = "dgp_0123456789ABCDEFGHIJKLMNOPQRST4PMbyp"
+	secret = "dgs_0123456789ABCDEFGHIJKLMNOPQRST4PMbyp"
 	agent  = "7d0c1f0e-2f4b-4c7a-9a55-0c9c2f1d7a10"
 	access = "dgpt_pat_canary-access"
 	jwt    = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJsb2NhbCJ9.c2ln-bm_F0dXJl"
@@ -42,7 +44,7 @@ var embeddings = []string{
 }
 
 func TestRedactTokens(t *testing.T) {
-	for _, token := range []string{issued, agent, access, jwt, random, custom, strings.ToUpper(agent), strings.ToLower(issued)} {
+	for _, token := range []string{issued, public, secret, agent, access, jwt, random, custom, strings.ToUpper(agent), strings.ToLower(issued)} {
 		for _, text := range embeddings {
 			text = fmt.Sprintf(strings.ReplaceAll(text, "%s", "%[1]s"), token)
 			for range 3 {

@@ -1,6 +1,7 @@
 package boltstore
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"time"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/docsgate/docsgate/keys"
 	"github.com/docsgate/docsgate/keys/registry"
+	"github.com/docsgate/docsgate/policy"
 )
 
 // Bodies are protobuf messages: small, fast, and extensible with new fields. Measured with a record that has two sources, one
@@ -40,6 +42,8 @@ const (
 	recChunks
 	recRetriever
 	recRevision
+	recTokenKind
+	recPolicy
 )
 
 // Fields of a previous token, of a time, and of an audit entry.
@@ -91,7 +95,9 @@ func appendRecord(b []byte, r *registry.Record) []byte {
 	b = appendText(b, recPrompt, r.Prompt)
 	b = appendText(b, recChunks, r.Chunks)
 	b = appendText(b, recRetriever, r.Retriever)
-	return appendNumber(b, recRevision, r.Revision)
+	b = appendNumber(b, recRevision, r.Revision)
+	b = appendText(b, recTokenKind, r.TokenKind.String())
+	return appendPolicy(b, recPolicy, r.Policy)
 }
 
 // decoder decodes records. It stores all texts of one record in one string, to save allocations: with a million records, each
@@ -99,6 +105,10 @@ func appendRecord(b []byte, r *registry.Record) []byte {
 type decoder struct {
 	text  []byte
 	spans []span
+
+	// The last policy and its encoding. Equal policies that follow each other, as those of an import do, are one in memory.
+	policyBody []byte
+	policy     *policy.Policy
 }
 
 // span is a string variable to which the next n bytes of the text are assigned.
@@ -203,6 +213,16 @@ func (d *decoder) field(r *registry.Record, f field) (known bool, err error) {
 		d.put(&r.Retriever, f.bytes)
 	case recRevision:
 		r.Revision = f.varint
+	case recTokenKind:
+		if r.TokenKind, err = policy.ParseKind(string(f.bytes)); err != nil {
+			err = fmt.Errorf("%w: unknown kind of token", errBody)
+		}
+	case recPolicy:
+		if d.policy == nil || !bytes.Equal(d.policyBody, f.bytes) {
+			d.policy, err = decodePolicy(f.bytes)
+			d.policyBody = append(d.policyBody[:0], f.bytes...)
+		}
+		r.Policy = d.policy
 	default:
 		return false, nil
 	}

@@ -26,7 +26,7 @@ func readKeyFile(data []byte, o Options) (*Result, error) {
 	for _, e := range entries {
 		item := Item{Location: fmt.Sprintf("line %d", e.Line), Key: registry.Import{
 			ID: e.Key.ID, Sources: e.Key.Binding.Sources, Agent: e.Agent, Digest: e.Key.Digest, State: e.Key.State,
-			NotBefore: e.Key.NotBefore, Expires: e.Key.Expires,
+			NotBefore: e.Key.NotBefore, Expires: e.Key.Expires, Policy: e.Key.Policy,
 		}}
 		item.setName(e.Key.Name)
 		result.Items = append(result.Items, item)

@@ -9,7 +9,7 @@ import (
 	"github.com/docsgate/docsgate/keys"
 )
 
-// Key converts a record to a key with the current policy. If its binding cannot be resolved, the key's state is
+// Key converts a record to a key with the current rules. If its binding cannot be resolved, the key's state is
 // BindingUnavailable, and problem is the reason, for users. The agent of a disabled or revoked key is not resolved.
 func (r *Registry) Key(rec *Record) (key keys.Key, problem string) {
 	rules, _ := r.currentRules()
@@ -18,10 +18,10 @@ func (r *Registry) Key(rec *Record) (key keys.Key, problem string) {
 	return key, problem
 }
 
-// resolver resolves references to agents with one policy, each reference once.
+// resolver resolves references to agents with one set of rules, each reference once.
 type resolver struct {
 	registry *Registry
-	rules    *Policy
+	rules    *Rules
 	resolved map[string]resolution // by Agent.Reference, or secretReference
 }
 
@@ -38,11 +38,11 @@ func (o resolution) equal(other resolution) bool {
 // secretReference is the reference to the Encrypter's secret. It differs from every placeholder and id.
 const secretReference = "{encrypted}"
 
-// key is Registry.Key. nonCanonical reports whether the policy rejects the record's sources or spells them differently.
+// key is Registry.Key. nonCanonical reports whether the rules reject the record's sources or spell them differently.
 func (v resolver) key(rec *Record) (k keys.Key, problem string, nonCanonical bool) {
 	k = keys.Key{
 		ID: rec.ID, Name: rec.Name, Digest: rec.Digest, State: rec.State, NotBefore: rec.NotBefore, Expires: rec.Expires,
-		PreviousTokens: rec.PreviousTokens, Hint: rec.Hint, Created: rec.Created,
+		PreviousTokens: rec.PreviousTokens, Hint: rec.Hint, TokenKind: rec.TokenKind, Created: rec.Created, Policy: rec.Policy,
 	}
 	if rec.Agent.IsZero() {
 		sources, same, err := v.rules.canonicalSources(rec.Sources)
@@ -118,7 +118,7 @@ func agentOf(ref string) Agent {
 }
 
 // resolve returns the DocsGPT key that an agent refers to. The error is meant for users and contains no value.
-func (rules *Policy) resolve(a Agent) (keys.Secret, error) {
+func (rules *Rules) resolve(a Agent) (keys.Secret, error) {
 	switch {
 	case a.Key != "" && rules.AgentOf == nil:
 		return keys.Secret{}, errors.New("keys of other feeds are not available here")
@@ -145,9 +145,9 @@ func (rules *Policy) resolve(a Agent) (keys.Secret, error) {
 	return keys.NewSecret(value), nil
 }
 
-// canonicalSources returns the sources in canonical spelling, and reports whether that is the same spelling. The policy may have
+// canonicalSources returns the sources in canonical spelling, and reports whether that is the same spelling. The rules may have
 // changed since the key was created. If there is an error, the sources are returned unchanged.
-func (rules *Policy) canonicalSources(sources []string) (spelt []string, same bool, err error) {
+func (rules *Rules) canonicalSources(sources []string) (spelt []string, same bool, err error) {
 	if len(sources) == 0 {
 		return nil, true, errors.New("the key has no binding")
 	}

@@ -36,7 +36,7 @@ func BenchmarkLoad(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	r.SetRules(registry.Policy{CheckSource: func(id string) (string, error) { return id, nil }})
+	r.SetRules(registry.Rules{CheckSource: func(id string) (string, error) { return id, nil }})
 	b.ReportAllocs()
 	for b.Loop() {
 		if set, err := r.Feed().Load(b.Context()); err != nil || len(set) != 100_000 {

@@ -48,8 +48,8 @@ func (a *agents) toggle() {
 	a.notify <- struct{}{}
 }
 
-// Two configurations use one registry, each with its own store, syncer, index and policy, while keys are written and listed, agents
-// are added and removed, and policies are pushed and withdrawn. There is no deadlock, and both end up with the same keys.
+// Two configurations use one registry, each with its own store, syncer, index and rules, while keys are written and listed, agents
+// are added and removed, and rules are pushed and withdrawn. There is no deadlock, and both end up with the same keys.
 func TestConcurrentConfigurations(t *testing.T) {
 	d := newRegistryTest(t)
 	type side struct {
@@ -68,7 +68,7 @@ func TestConcurrentConfigurations(t *testing.T) {
 		s.store.Listen(d.Registry)
 		feed := d.Feed()
 		s.syncer = keys.NewSyncer(s.store, []keys.Feed{s.agents, feed}, nil)
-		rules := registry.Policy{
+		rules := registry.Rules{
 			AgentOf: func(id string) (keys.Secret, bool) {
 				k := s.store.Get(id)
 				if k == nil {
@@ -120,7 +120,7 @@ func TestConcurrentConfigurations(t *testing.T) {
 	}
 	working.Wait()
 	sides[0].withdraw()
-	// The policy of the older side is withdrawn; that of the other one applies to both.
+	// The rules of the older side are withdrawn; those of the other one apply to both.
 	made, err := d.Create(t.Context(), alice, registry.CreateRequest{Name: "for the agent", Agent: "agent_1"})
 	if err != nil {
 		t.Fatal(err)

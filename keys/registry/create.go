@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/policy"
 )
 
 // CreateRequest describes a key to create. Exactly one of Sources, Agent and AgentKey is required.
@@ -18,6 +19,7 @@ type CreateRequest struct {
 	AgentKey                  string    // the DocsGPT key itself, which is stored encrypted
 	NotBefore, Expires        time.Time // zero: no limit
 	Prompt, Chunks, Retriever string
+	Policy                    *policy.Policy // nil: only the defaults of the site apply
 }
 
 // CreateResult is a key and its token. The token is not stored: it cannot be retrieved later.
@@ -40,11 +42,11 @@ func (r *Registry) Create(ctx context.Context, by Actor, d CreateRequest) (*Crea
 	}
 	rec.Prompt, rec.Chunks = c.displayText("prompt_id", d.Prompt), c.displayText("chunks", d.Chunks)
 	rec.Retriever = c.displayText("retriever", d.Retriever)
+	rec.Policy = c.policy(d.Policy)
 	if err := c.err(); err != nil {
 		return nil, err
 	}
-	token := keys.NewToken()
-	rec.Digest, rec.Hint = keys.DigestOf(token), keys.Hint(token)
+	token := rec.newToken()
 	if err := rules.checkUnused(rec.ID, rec.Digest); err != nil {
 		return nil, err
 	}
@@ -103,23 +105,12 @@ func (r *Registry) checkSecretFile(ctx context.Context) error {
 	return err
 }
 
-// describe describes the binding and the validity period of a key, for the audit trail.
+// describe describes the binding, the policy and the validity period of a key, for the audit trail.
 func (r *Record) describe() string {
 	var b strings.Builder
-	switch {
-	case len(r.Sources) == 1:
-		fmt.Fprintf(&b, "source %s", r.Sources[0])
-	case len(r.Sources) > 0:
-		shown := r.Sources
-		if len(shown) > 5 {
-			shown = shown[:5]
-		}
-		fmt.Fprintf(&b, "%d sources: %s", len(r.Sources), strings.Join(shown, ", "))
-		if len(shown) < len(r.Sources) {
-			b.WriteString(", ...")
-		}
-	default:
-		fmt.Fprintf(&b, "agent %s", r.Agent.Reference())
+	b.WriteString(r.describeBinding())
+	for _, change := range policyChanges(nil, r.Policy) {
+		b.WriteString(", " + change)
 	}
 	if !r.NotBefore.IsZero() {
 		fmt.Fprintf(&b, ", from %s", formatTime(r.NotBefore))
@@ -131,6 +122,25 @@ func (r *Record) describe() string {
 		fmt.Fprintf(&b, ", %s", r.State)
 	}
 	return b.String()
+}
+
+func (r *Record) describeBinding() string {
+	switch len(r.Sources) {
+	case 0:
+		return "agent " + r.Agent.Reference()
+	case 1:
+		return "source " + r.Sources[0]
+	default:
+		return fmt.Sprintf("%d sources: %s", len(r.Sources), firstFew(r.Sources))
+	}
+}
+
+// firstFew lists at most five texts.
+func firstFew(texts []string) string {
+	if len(texts) > 5 {
+		return strings.Join(texts[:5], ", ") + ", ..."
+	}
+	return strings.Join(texts, ", ")
 }
 
 // formatTime formats a limit of a validity period.

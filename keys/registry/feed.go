@@ -31,7 +31,7 @@ type feed struct {
 	generations  generations
 	count        int // keys at the last load
 	dependents   dependents
-	nonCanonical map[string]struct{} // ids of keys whose sources the policy rejects or spells differently
+	nonCanonical map[string]struct{} // ids of keys whose sources the rules reject or spell differently
 }
 
 var _ keys.DeltaFeed = (*feed)(nil)
@@ -119,7 +119,7 @@ func (f *feed) Changes(ctx context.Context) (delta keys.Delta, ok bool, err erro
 	return delta, true, nil
 }
 
-// recheckSources checks the sources of all keys after the policy has changed. It calls put only for keys that are affected,
+// recheckSources checks the sources of all keys after the rules have changed. It calls put only for keys that are affected,
 // usually none, so it needs little memory.
 func (f *feed) recheckSources(ctx context.Context, p *loadPass, put func(*Record) error) error {
 	before := f.nonCanonical
@@ -181,10 +181,10 @@ func (f *feed) referencesChanged() bool {
 	return false
 }
 
-// loadPass converts records to keys with one policy.
+// loadPass converts records to keys with one set of rules.
 type loadPass struct {
 	feed        *feed
-	rules       Policy
+	rules       Rules
 	generations generations
 	agents      resolver
 	texts       map[string]string // ids of sources, each stored once

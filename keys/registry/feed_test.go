@@ -78,9 +78,9 @@ type references struct{ env, other atomic.Value }
 
 func (w *references) set(v *atomic.Value, s string) { v.Store(s) }
 
-func (w *references) rules() registry.Policy {
+func (w *references) rules() registry.Rules {
 	get := func(v *atomic.Value) string { s, _ := v.Load().(string); return s }
-	return registry.Policy{
+	return registry.Rules{
 		Resolve: func(string) (string, error) { return get(&w.env), nil },
 		AgentOf: func(string) (keys.Secret, bool) { s := get(&w.other); return keys.NewSecret(s), s != "" },
 	}
@@ -224,19 +224,19 @@ func TestSetRulesRechecksSources(t *testing.T) {
 	if err != nil || !slices.Equal(rec.Sources, []string{"2", "AB"}) {
 		t.Errorf("the record has changed: %v, %v", rec, err)
 	}
-	d.SetRules(registry.Policy{})
+	d.SetRules(registry.Rules{})
 	tr.want("no rules", tr.changes(), upper, bad, many)
 	if tr.keys[bad].State != keys.Active || !slices.Equal(tr.keys[upper].Binding.Sources, []string{"2", "AB"}) {
 		t.Error("the keys were not restored")
 	}
 
-	// The same for a key that is written together with the change of the policy.
+	// The same for a key that is written together with the change of the rules.
 	d.SetRules(strict())
 	if _, err := d.Update(t.Context(), alice, bad, registry.UpdateRequest{Name: pointer("renamed")}); err != nil {
 		t.Fatal(err)
 	}
 	tr.want("strict rules and a change", tr.changes(), upper, bad, many)
-	d.SetRules(registry.Policy{})
+	d.SetRules(registry.Rules{})
 	tr.want("no rules again", tr.changes(), upper, bad, many)
 	if tr.keys[bad].State != keys.Active {
 		t.Errorf("the key that was changed is %s", tr.keys[bad].State)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/policy"
 )
 
 // Import describes a key to import. Exactly one of Sources, Agent and AgentKey is required, as in CreateRequest.
@@ -21,6 +22,7 @@ type Import struct {
 	State                       keys.State  // Active, Disabled or Revoked
 	NotBefore, Expires, Created time.Time
 	Prompt, Chunks, Retriever   string
+	Policy                      *policy.Policy // nil: only the defaults of the site apply
 }
 
 // ImportResult is the result of an Import: a new key, with its token if one was created, or Existing, the ID of the key that
@@ -108,7 +110,7 @@ func (e *storageError) Error() string { return e.err.Error() }
 // importBatch is one Import.
 type importBatch struct {
 	registry *Registry
-	rules    Policy
+	rules    Rules
 	now      time.Time
 	dry      bool
 	ids      map[string]int // index of the item with this id, so far
@@ -153,9 +155,9 @@ func (b *importBatch) prepare(ctx context.Context, i int, in *Import, out *Impor
 	}
 	rec.Prompt, rec.Chunks = c.displayText("prompt_id", in.Prompt), c.displayText("chunks", in.Chunks)
 	rec.Retriever = c.displayText("retriever", in.Retriever)
+	rec.Policy = c.policy(in.Policy)
 	if rec.Digest.IsZero() && !b.dry {
-		token := keys.NewToken()
-		rec.Digest, rec.Hint, out.Token = keys.DigestOf(token), keys.Hint(token), keys.NewSecret(token)
+		out.Token = keys.NewSecret(rec.newToken())
 	}
 	if err := b.rules.checkUnused(rec.ID, keys.Digest{}); err != nil {
 		c.errorf("id", "%v", err)

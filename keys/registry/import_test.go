@@ -11,6 +11,7 @@ import (
 
 	"github.com/docsgate/docsgate/keys"
 	"github.com/docsgate/docsgate/keys/registry"
+	"github.com/docsgate/docsgate/policy"
 )
 
 func TestImportKeepsTokens(t *testing.T) {
@@ -97,7 +98,7 @@ func TestImportIsAtomic(t *testing.T) {
 	id, _ := d.create()
 	digest := keys.DigestOf("some-token")
 	before := len(d.auditTrail())
-	token := d.hide(keys.NewToken())
+	token := d.hide(keys.NewToken(policy.AnyKind))
 	_, err := d.Import(t.Context(), alice, []registry.Import{
 		{ID: "good", Sources: []string{sourceID}, Digest: digest},
 		{ID: id, Sources: []string{sourceID}},

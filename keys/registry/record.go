@@ -1,10 +1,12 @@
 package registry
 
 import (
+	"bytes"
 	"slices"
 	"time"
 
 	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/policy"
 )
 
 // Record is a key that the gate has issued, as it is stored. It does not contain a token.
@@ -16,7 +18,10 @@ type Record struct {
 
 	Digest         keys.Digest          // of the token
 	Hint           string               // the token's last four characters; empty if the gate did not create it
+	TokenKind      policy.Kind          // kind that the token's prefix indicates: that of the policy when the token was created
 	PreviousTokens []keys.PreviousToken // newest first; expired ones are removed by the next write
+
+	Policy *policy.Policy // nil: only the defaults of the site apply; never changes once stored
 
 	State              keys.State // Active, Disabled or Revoked
 	NotBefore, Expires time.Time  // zero: no limit
@@ -46,6 +51,11 @@ type Agent struct {
 
 // IsZero reports whether there is no agent.
 func (a Agent) IsZero() bool { return a.Placeholder == "" && a.Key == "" && len(a.Encrypted) == 0 }
+
+// equal reports whether two agents are equal. Encryptions of the same key differ.
+func (a *Agent) equal(o *Agent) bool {
+	return a.Placeholder == o.Placeholder && a.Key == o.Key && bytes.Equal(a.Encrypted, o.Encrypted)
+}
 
 // Reference returns the public representation of an agent: the placeholder, the ID of the key, "encrypted" for an encrypted key, or
 // "" if there is none.

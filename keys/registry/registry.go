@@ -1,5 +1,5 @@
 // Package registry manages the life cycle of the keys that the gate issues: they are created, updated, rotated, disabled,
-// enabled, revoked, imported and exported. It enforces the policy of the configuration and writes the audit trail. A Storage
+// enabled, revoked, imported and exported. It enforces the rules of the configuration and writes the audit trail. A Storage
 // stores the records.
 package registry
 
@@ -29,9 +29,9 @@ type Options struct {
 	Log       *slog.Logger     // logs errors of Run; nil: no logging
 }
 
-// Policy contains the rules of a configuration for keys. Several configurations may use the same registry, one after another,
-// and at the same time during a reload. The zero Policy accepts everything and resolves no references.
-type Policy struct {
+// Rules contains the rules of a configuration for keys. Several configurations may use the same registry, one after another,
+// and at the same time during a reload. The zero Rules accepts everything and resolves no references.
+type Rules struct {
 	CheckSource  func(id string) (string, error)              // returns the canonical spelling of a source; nil: all are valid
 	CheckSources func(n int) error                            // checks the number of sources of a key; nil: any
 	Resolve      func(placeholder string) (string, error)     // returns the value of {env.NAME} or {file.PATH}
@@ -58,8 +58,8 @@ type Registry struct {
 	log       *slog.Logger
 
 	mu          sync.Mutex // guards the following
-	rules       Policy     // base policy
-	pushed      []*Policy  // of PushRules, newest last
+	rules       Rules      // base rules
+	pushed      []*Rules   // of PushRules, newest last
 	generations generations
 	hooks       map[int]func(context.Context) error
 	watchers    map[int]func()
@@ -73,7 +73,7 @@ type Registry struct {
 
 // generations counts events that invalidate resolved keys. Feeds compare it with the one of their last read. It starts at 1.
 type generations struct {
-	rules   uint64 // incremented when the policy changes
+	rules   uint64 // incremented when the rules change
 	recheck uint64 // incremented when the resolution of references may have changed
 }
 
@@ -95,24 +95,24 @@ func New(o Options) (*Registry, error) {
 	return r, r.restoreUsage()
 }
 
-// SetRules sets the base policy, which is used unless there is one from PushRules.
-func (r *Registry) SetRules(rules Policy) {
+// SetRules sets the base rules, which are used unless there are some from PushRules.
+func (r *Registry) SetRules(rules Rules) {
 	r.updateRules(func() { r.rules = rules })
 }
 
-// PushRules makes a policy the current one until withdraw is called. Then the latest policy that was not withdrawn is current
+// PushRules makes rules the current ones until withdraw is called. Then the latest rules that were not withdrawn are current
 // again, so a configuration that is rejected later has no lasting effect. withdraw may be called repeatedly.
-func (r *Registry) PushRules(rules Policy) (withdraw func()) {
+func (r *Registry) PushRules(rules Rules) (withdraw func()) {
 	mine := &rules
 	r.updateRules(func() { r.pushed = append(r.pushed, mine) })
 	return func() {
 		r.updateRules(func() {
-			r.pushed = slices.DeleteFunc(r.pushed, func(o *Policy) bool { return o == mine })
+			r.pushed = slices.DeleteFunc(r.pushed, func(o *Rules) bool { return o == mine })
 		})
 	}
 }
 
-// updateRules changes the policies, and notifies feeds.
+// updateRules changes the rules, and notifies feeds.
 func (r *Registry) updateRules(change func()) {
 	r.mu.Lock()
 	change()
@@ -122,7 +122,7 @@ func (r *Registry) updateRules(change func()) {
 }
 
 // KeysChanged calls Recheck if a key of another feed has changed that keys of the registry may refer to. It implements
-// keys.Listener, for the store that Policy.AgentOf uses.
+// keys.Listener, for the store that Rules.AgentOf uses.
 func (r *Registry) KeysChanged(out, in []*keys.Key) {
 	own := r.storage.Name()
 	other := func(k *keys.Key) bool { return k.Feed != own && k.Binding.Kind() == keys.AgentBinding }
@@ -161,8 +161,8 @@ func (r *Registry) watch(changed func()) (stop func()) {
 	}
 }
 
-// currentRules returns the current policy and its generations.
-func (r *Registry) currentRules() (Policy, generations) {
+// currentRules returns the current rules and their generations.
+func (r *Registry) currentRules() (Rules, generations) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if n := len(r.pushed); n > 0 {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/policy"
 )
 
 // maxPreviousTokens is the maximum number of valid previous tokens of a key.
@@ -23,13 +24,13 @@ func (r *Registry) Rotate(ctx context.Context, by Actor, id string, grace time.D
 	if grace < 0 || grace > MaxGrace {
 		return nil, &FieldError{"grace", "must be between 0 and 30 days"}
 	}
-	token := keys.NewToken()
-	rules, _ := r.currentRules()
-	if err := rules.checkUnused("", keys.DigestOf(token)); err != nil {
-		return nil, err
-	}
-	rec, err := r.update(ctx, by, id, func(rec *Record) (Action, string, error) {
-		return rec.rotate(token, grace, r.currentTime())
+	var token string
+	rec, err := r.update(ctx, by, id, func(rec *Record) (action Action, detail string, err error) {
+		if token, detail, err = rec.rotate(grace, r.currentTime()); err != nil {
+			return "", "", err
+		}
+		rules, _ := r.currentRules()
+		return ActionRotated, detail, rules.checkUnused("", rec.Digest)
 	})
 	if err != nil && !errors.Is(err, ErrNotApplied) {
 		return nil, err
@@ -37,14 +38,16 @@ func (r *Registry) Rotate(ctx context.Context, by Actor, id string, grace time.D
 	return &CreateResult{Record: *rec, Token: keys.NewSecret(token)}, err
 }
 
-func (r *Record) rotate(token string, grace time.Duration, now time.Time) (Action, string, error) {
+// rotate replaces the token, and returns the new one and the detail of the audit entry.
+func (r *Record) rotate(grace time.Duration, now time.Time) (token, detail string, err error) {
 	switch {
 	case r.State == keys.Revoked:
 		return "", "", ErrRevoked
 	case !r.Expires.IsZero() && !now.Before(r.Expires):
 		return "", "", &FieldError{"expires", "the key has expired: set a later expiry before rotating it"}
 	}
-	detail, early := "previous tokens ended immediately", ""
+	detail = "previous tokens ended immediately"
+	early := ""
 	if grace == 0 {
 		r.PreviousTokens = nil
 	} else {
@@ -56,8 +59,19 @@ func (r *Record) rotate(token string, grace time.Duration, now time.Time) (Actio
 		r.PreviousTokens = slices.Insert(r.PreviousTokens, 0, keys.PreviousToken{Digest: r.Digest, Until: until})
 		detail = fmt.Sprintf("the previous token stays valid until %s%s", formatTime(until), early)
 	}
-	r.Digest, r.Hint, r.Rotated = keys.DigestOf(token), keys.Hint(token), now
-	return ActionRotated, detail, nil
+	r.Rotated = now
+	return r.newToken(), detail, nil
+}
+
+// newToken sets the digest of a new token for the kind of the key, and returns the token.
+func (r *Record) newToken() string {
+	r.TokenKind = policy.AnyKind
+	if r.Policy != nil {
+		r.TokenKind = r.Policy.Kind
+	}
+	token := keys.NewToken(r.TokenKind)
+	r.Digest, r.Hint = keys.DigestOf(token), keys.Hint(token)
+	return token
 }
 
 // dropExpiredTokens removes expired previous tokens, and the oldest ones if there are more than maxPreviousTokens.

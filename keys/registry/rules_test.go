@@ -10,12 +10,12 @@ import (
 	"github.com/docsgate/docsgate/keys/registry"
 )
 
-// rejectAll returns a policy that rejects every source with an error that contains its name.
-func rejectAll(name string) registry.Policy {
-	return registry.Policy{CheckSource: func(string) (string, error) { return "", errors.New(name) }}
+// rejectAll returns rules that reject every source with an error that contains their name.
+func rejectAll(name string) registry.Rules {
+	return registry.Rules{CheckSource: func(string) (string, error) { return "", errors.New(name) }}
 }
 
-// Several configurations use one registry during a reload. The latest policy that was not withdrawn is current, regardless of the
+// Several configurations use one registry during a reload. The latest rules that were not withdrawn are current, regardless of the
 // order in which the configurations end, and feeds are notified.
 func TestPushRulesWithdraw(t *testing.T) {
 	d := newRegistryTest(t)
@@ -38,7 +38,7 @@ func TestPushRulesWithdraw(t *testing.T) {
 	current("without rules", "")
 	first := d.PushRules(rejectAll("first"))
 	current("the first", "first")
-	rejected := d.PushRules(registry.Policy{})
+	rejected := d.PushRules(registry.Rules{})
 	current("one that is rejected later", "")
 	rejected()
 	current("the first again", "first")
@@ -50,9 +50,9 @@ func TestPushRulesWithdraw(t *testing.T) {
 	first()
 	current("withdrawn twice", "second")
 	d.SetRules(rejectAll("base"))
-	current("a base policy is hidden", "second")
+	current("base rules are hidden", "second")
 	second()
-	current("only the base policy remains", "base")
+	current("only the base rules remain", "base")
 }
 
 // When a key of another feed changes or is removed, for example because its feed is unavailable for too long, the keys that refer to
@@ -60,7 +60,7 @@ func TestPushRulesWithdraw(t *testing.T) {
 func TestRecheckAfterChangeOfOtherFeed(t *testing.T) {
 	d := newRegistryTest(t)
 	d.store.Listen(d.Registry)
-	d.SetRules(registry.Policy{AgentOf: func(id string) (keys.Secret, bool) {
+	d.SetRules(registry.Rules{AgentOf: func(id string) (keys.Secret, bool) {
 		k := d.store.Get(id)
 		if k == nil || k.Binding.Kind() != keys.AgentBinding {
 			return keys.Secret{}, false

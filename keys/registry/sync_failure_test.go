@@ -6,13 +6,14 @@ import (
 
 	"github.com/docsgate/docsgate/keys"
 	"github.com/docsgate/docsgate/keys/registry"
+	"github.com/docsgate/docsgate/policy"
 )
 
 // A key whose token another feed also has is not applied, which changes of it report. Changes of other keys are applied without an
 // error.
 func TestConflictAffectsOnlyItsKey(t *testing.T) {
 	d := newRegistryTest(t)
-	token := d.hide(keys.NewToken())
+	token := d.hide(keys.NewToken(policy.AnyKind))
 	shared := keys.Key{ID: "of-a-file", Digest: keys.DigestOf(token), Binding: keys.Binding{Sources: []string{sourceID}}}
 	if _, err := d.store.Replace("file", []keys.Key{shared}); err != nil {
 		t.Fatal(err)

@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,23 +15,67 @@ type UpdateRequest struct {
 	Name               *string
 	NotBefore, Expires *time.Time  // zero time: no limit
 	State              *keys.State // Active or Disabled
+	Policy             PolicyChange
+
+	// A new binding, as in CreateRequest. If all are empty, the binding is not changed.
+	Sources         []string
+	Agent, AgentKey string
 }
 
 // Update changes a key. A revoked key cannot be changed (ErrRevoked). If nothing changes, nothing is written. Expires may be in
-// the past: then the key has expired.
+// the past: then the key has expired. A new kind does not change the token: its prefix is that of the kind when it was created.
 func (r *Registry) Update(ctx context.Context, by Actor, id string, e UpdateRequest) (*Record, error) {
 	return r.update(ctx, by, id, func(rec *Record) (Action, string, error) {
 		if rec.State == keys.Revoked {
 			return "", "", ErrRevoked
 		}
-		return rec.edit(e, r.currentTime())
+		return r.edit(ctx, rec, &e)
 	})
 }
 
 // edit applies a change, and returns the action and the detail of its audit entry, or no action if nothing changes.
-func (r *Record) edit(e UpdateRequest, now time.Time) (Action, string, error) {
-	c := validator{now: now}
-	var details []string
+func (r *Registry) edit(ctx context.Context, rec *Record, e *UpdateRequest) (Action, string, error) {
+	rules, _ := r.currentRules()
+	c := validator{rules: rules, now: r.currentTime()}
+	details := rec.editNameAndTimes(&c, e)
+	if p := e.Policy.Apply(rec.Policy); !p.Equal(rec.Policy) {
+		details = append(details, policyChanges(rec.Policy, p)...)
+		rec.Policy = c.policy(p)
+	}
+	binding, err := r.editBinding(ctx, &c, rec, e)
+	if err != nil {
+		return "", "", err
+	}
+	if binding != "" {
+		details = append(details, binding)
+	}
+	action := ActionChanged
+	if e.State != nil {
+		switch state := *e.State; {
+		case state != keys.Active && state != keys.Disabled:
+			c.errorf("state", "must be active or disabled; use the revoke operation to revoke the key")
+		case state != rec.State && len(details) > 0:
+			details = append(details, state.String())
+		case state == keys.Active && rec.State != state:
+			action = ActionEnabled
+		case rec.State != state:
+			action = ActionDisabled
+		}
+		if len(c.errs) == 0 && rec.State != *e.State {
+			rec.State = *e.State
+		}
+	}
+	if err := c.err(); err != nil {
+		return "", "", err
+	}
+	if action == ActionChanged && len(details) == 0 {
+		return "", "", nil
+	}
+	return action, strings.Join(details, "; "), nil
+}
+
+// editNameAndTimes changes the name and the validity period, and returns details for the audit trail.
+func (r *Record) editNameAndTimes(c *validator, e *UpdateRequest) (details []string) {
 	if e.Name != nil {
 		if name := c.name(*e.Name); name != r.Name {
 			details = append(details, fmt.Sprintf("name, was %q", r.Name))
@@ -55,29 +100,29 @@ func (r *Record) edit(e UpdateRequest, now time.Time) (Action, string, error) {
 		details = append(details, fmt.Sprintf("expires %s, was %s", formatTime(until), formatTime(r.Expires)))
 		r.Expires = until
 	}
-	action := ActionChanged
-	if e.State != nil {
-		switch state := *e.State; {
-		case state != keys.Active && state != keys.Disabled:
-			c.errorf("state", "must be active or disabled; use the revoke operation to revoke the key")
-		case state != r.State && len(details) > 0:
-			details = append(details, state.String())
-		case state == keys.Active && r.State != state:
-			action = ActionEnabled
-		case r.State != state:
-			action = ActionDisabled
-		}
-		if len(c.errs) == 0 && r.State != *e.State {
-			r.State = *e.State
-		}
+	return details
+}
+
+// editBinding changes the binding if the request has one, and returns the detail for the audit trail, or "" if nothing changes.
+// A DocsGPT key is only encrypted if the request has been valid so far. The error is not about a field.
+func (r *Registry) editBinding(ctx context.Context, c *validator, rec *Record, e *UpdateRequest) (detail string, err error) {
+	if len(e.Sources) == 0 && e.Agent == "" && e.AgentKey == "" {
+		return "", nil
 	}
-	if err := c.err(); err != nil {
-		return "", "", err
+	next := Record{ID: rec.ID}
+	agentKey := r.bind(c, &next, e.Sources, e.Agent, e.AgentKey)
+	if len(c.errs) > 0 {
+		return "", nil
 	}
-	if action == ActionChanged && len(details) == 0 {
-		return "", "", nil
+	if err := r.encryptAgentKey(ctx, &next, agentKey); err != nil {
+		return "", err
 	}
-	return action, strings.Join(details, "; "), nil
+	if slices.Equal(next.Sources, rec.Sources) && next.Agent.equal(&rec.Agent) {
+		return "", nil
+	}
+	detail = next.describeBinding() + ", was " + rec.describeBinding()
+	rec.Sources, rec.Agent = next.Sources, next.Agent
+	return detail, nil
 }
 
 // Revoke permanently revokes a key. Revoking a revoked key changes nothing.

@@ -34,7 +34,7 @@ func (e *FieldError) Error() string { return e.Field + ": " + e.Message }
 
 // validator validates fields and collects the errors.
 type validator struct {
-	rules Policy
+	rules Rules
 	now   time.Time
 	errs  []error
 }
@@ -87,7 +87,7 @@ func (c *validator) sources(ids []string) []string {
 	for i, id := range ids {
 		id = strings.TrimSpace(id)
 		canonical, err := c.rules.source(id)
-		if isToken(id) { // it would be stored in plaintext, and the policy's error may contain it
+		if isToken(id) { // it would be stored in plaintext, and the error of the rules may contain it
 			err = errSourceIsToken
 		}
 		switch {
@@ -112,7 +112,7 @@ var errSourceIsToken = errors.New("this is a token of the gate: specify the id o
 var errInvalidSource = fmt.Errorf("the id of a source must have 1 to %d bytes and no control characters", maxSourceBytes)
 
 // source validates the id of a source and returns its canonical spelling.
-func (rules *Policy) source(id string) (string, error) {
+func (rules *Rules) source(id string) (string, error) {
 	if id == "" || len(id) > maxSourceBytes || !utf8.ValidString(id) || strings.ContainsFunc(id, displaytext.BreaksLine) {
 		return "", errInvalidSource
 	}

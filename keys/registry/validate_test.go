@@ -9,11 +9,12 @@ import (
 
 	"github.com/docsgate/docsgate/keys"
 	"github.com/docsgate/docsgate/keys/registry"
+	"github.com/docsgate/docsgate/policy"
 )
 
-// strict returns a policy that accepts at most two sources, in hex; the canonical spelling is lower case.
-func strict() registry.Policy {
-	return registry.Policy{
+// strict returns rules that accept at most two sources, in hex; the canonical spelling is lower case.
+func strict() registry.Rules {
+	return registry.Rules{
 		CheckSource: func(id string) (string, error) {
 			if strings.Trim(strings.ToLower(id), "0123456789abcdef") != "" {
 				return "", errors.New("not a source id")
@@ -38,7 +39,7 @@ func strict() registry.Policy {
 
 func TestCreateReportsAllFieldErrors(t *testing.T) {
 	ok := registry.CreateRequest{Name: "a", Sources: []string{"AB"}}
-	mistyped := keys.TokenPrefix + strings.Repeat("a", 36) // with a wrong checksum
+	mistyped := keys.TokenPrefix(policy.AnyKind) + strings.Repeat("a", 36) // with a wrong checksum
 	cases := []struct {
 		name   string
 		change func(*registry.CreateRequest)
@@ -54,9 +55,9 @@ func TestCreateReportsAllFieldErrors(t *testing.T) {
 		{"a name with NUL", func(d *registry.CreateRequest) { d.Name = "a\x00b" }, []string{"name"}},
 		{"a name that is not UTF-8", func(d *registry.CreateRequest) { d.Name = "a\xff" }, []string{"name"}},
 		{"a name that is HTML", func(d *registry.CreateRequest) { d.Name = "<script>alert(1)</script>" }, nil},
-		{"a token as name", func(d *registry.CreateRequest) { d.Name = " " + keys.NewToken() }, []string{"name"}},
+		{"a token as name", func(d *registry.CreateRequest) { d.Name = " " + keys.NewToken(policy.AnyKind) }, []string{"name"}},
 		{"a mistyped token as name", func(d *registry.CreateRequest) { d.Name = mistyped }, []string{"name"}},
-		{"a token as source", func(d *registry.CreateRequest) { d.Sources = []string{"ab", keys.NewToken() + " "} }, []string{"sources"}},
+		{"a token as source", func(d *registry.CreateRequest) { d.Sources = []string{"ab", keys.NewToken(policy.AnyKind) + " "} }, []string{"sources"}},
 		{"a mistyped token as reference", func(d *registry.CreateRequest) { d.Sources, d.Agent = nil, mistyped }, []string{"agent"}},
 		{"no binding", func(d *registry.CreateRequest) { d.Sources = nil }, []string{"sources"}},
 		{"two bindings", func(d *registry.CreateRequest) { d.Agent = "{env.AGENT}" }, []string{"agent"}},
@@ -73,8 +74,8 @@ func TestCreateReportsAllFieldErrors(t *testing.T) {
 		{"invalid reference", func(d *registry.CreateRequest) { d.Sources, d.Agent = nil, "{http.request.host}" }, []string{"agent"}},
 		{"agent key", func(d *registry.CreateRequest) { d.Sources, d.AgentKey = nil, agentKey }, nil},
 		{"agent key with spaces", func(d *registry.CreateRequest) { d.Sources, d.AgentKey = nil, "a b" }, []string{"agent_key"}},
-		{"a token as agent key", func(d *registry.CreateRequest) { d.Sources, d.AgentKey = nil, keys.NewToken() }, []string{"agent_key"}},
-		{"a token as reference", func(d *registry.CreateRequest) { d.Sources, d.Agent = nil, keys.NewToken() }, []string{"agent"}},
+		{"a token as agent key", func(d *registry.CreateRequest) { d.Sources, d.AgentKey = nil, keys.NewToken(policy.AnyKind) }, []string{"agent_key"}},
+		{"a token as reference", func(d *registry.CreateRequest) { d.Sources, d.Agent = nil, keys.NewToken(policy.AnyKind) }, []string{"agent"}},
 		{"expires now", func(d *registry.CreateRequest) { d.Expires = noon }, []string{"expires"}},
 		{"expires before it begins", func(d *registry.CreateRequest) {
 			d.NotBefore, d.Expires = noon.Add(2*time.Hour), noon.Add(time.Hour)
@@ -123,7 +124,7 @@ func TestCreateReportsAllFieldErrors(t *testing.T) {
 
 func TestDocsGPTKeyAsReferenceIsRejected(t *testing.T) {
 	d := newRegistryTest(t)
-	for _, ref := range []string{agentKey, strings.ReplaceAll(agentKey, "-", ""), keys.NewToken()} {
+	for _, ref := range []string{agentKey, strings.ReplaceAll(agentKey, "-", ""), keys.NewToken(policy.AnyKind)} {
 		_, err := d.Create(t.Context(), alice, registry.CreateRequest{Name: "a", Agent: ref})
 		if got := fields(err); !slices.Equal(got, []string{"agent"}) || strings.Contains(err.Error(), ref) {
 			t.Errorf("a DocsGPT key in agent: %v", err)
@@ -160,7 +161,7 @@ func TestUpdateReportsFieldErrors(t *testing.T) {
 func TestInUseByAnotherFeed(t *testing.T) {
 	d := newRegistryTest(t)
 	digest := keys.DigestOf("an old token")
-	d.SetRules(registry.Policy{FeedOf: func(id string, d keys.Digest) string {
+	d.SetRules(registry.Rules{FeedOf: func(id string, d keys.Digest) string {
 		if id == "docs" || d == digest {
 			return "file:keys.yaml"
 		}
@@ -174,7 +175,7 @@ func TestInUseByAnotherFeed(t *testing.T) {
 	if got := fields(err); !slices.Equal(got, []string{"id", "sha256"}) || !strings.Contains(err.Error(), "file:keys.yaml") {
 		t.Errorf("fields %v: %v", got, err)
 	}
-	d.SetRules(registry.Policy{FeedOf: func(string, keys.Digest) string { return "file:keys.yaml" }})
+	d.SetRules(registry.Rules{FeedOf: func(string, keys.Digest) string { return "file:keys.yaml" }})
 	if _, err := d.Create(t.Context(), alice, registry.CreateRequest{Name: "a", Sources: []string{sourceID}}); !errors.Is(err, registry.ErrExists) {
 		t.Errorf("create: %v", err)
 	}

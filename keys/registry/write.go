@@ -159,10 +159,10 @@ func (r *Registry) Rejected(ctx context.Context, by Actor, what string, referenc
 }
 
 // mayHoldKey matches texts that may contain a token of the gate or a key of DocsGPT.
-var mayHoldKey = regexp.MustCompile(`(?i)dgk_[0-9a-z]{20}|[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}`)
+var mayHoldKey = regexp.MustCompile(`(?i)dg[kps]_[0-9a-z]{20}|[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}`)
 
 // checkUnused returns an error if another feed has an id or a token. Either may be zero.
-func (rules *Policy) checkUnused(id string, d keys.Digest) error {
+func (rules *Rules) checkUnused(id string, d keys.Digest) error {
 	if rules.FeedOf == nil || id == "" && d.IsZero() {
 		return nil
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/docsgate/docsgate/cmd/commands/internal/cli"
 	"github.com/docsgate/docsgate/demo"
 	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/policy"
 )
 
 // options are the flags of "docsgate demo".
@@ -160,7 +161,7 @@ func (d *runningDemo) start(ctx context.Context, o options) error {
 	}
 	d.undo = append(d.undo, u.close)
 
-	token := keys.NewToken()
+	token := keys.NewToken(policy.AnyKind)
 	config := gateConfig{
 		dir: dir, host: host, port: port, upstream: u.address, tokenDigest: keys.DigestOf(token).Hex(),
 		agent: u.config.agent, source: u.config.source, upstreamToken: u.config.upstreamToken, consolePort: consolePort,

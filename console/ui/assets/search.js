@@ -46,7 +46,7 @@ function count(fresh) {
 form?.addEventListener("input", (event) => {
   // A pasted token must not be in a URL. Its last characters find the key as well.
   const typed = event.target.value;
-  const token = /^\s*dgk_[0-9A-Za-z]{32}([0-9A-Za-z]{4})\s*$/.exec(typed);
+  const token = /^\s*dg[kps]_[0-9A-Za-z]{32}([0-9A-Za-z]{4})\s*$/.exec(typed);
   if (token) {
     event.target.value = token[1];
   }

@@ -4,6 +4,7 @@ package storagetest
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/docsgate/docsgate/keys"
 	"github.com/docsgate/docsgate/keys/registry"
+	"github.com/docsgate/docsgate/policy"
 )
 
 // Run tests a storage. open returns an empty one, which the test closes. Storages returned by several calls must be independent.
@@ -179,7 +181,20 @@ func fullRecord() *registry.Record {
 	r.NotBefore, r.Expires = time.Unix(0, 0), time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
 	r.Rotated = start.Add(time.Minute)
 	r.Prompt, r.Chunks, r.Retriever = "default", "2", "classic"
+	r.TokenKind, r.Policy = policy.Secret, fullPolicy()
 	return r
+}
+
+// fullPolicy returns a policy with a value in each field.
+func fullPolicy() *policy.Policy {
+	p := new(policy.Policy)
+	err := json.Unmarshal([]byte(`{"kind":"publishable","origins":["https://docs.example.com","https://*.example.org:8443","null"],
+		"ips":["192.0.2.7","2001:db8::/48"],"endpoints":["widget","openai"],"limits":{"requests":"600/1m","visitor_requests":"20/1d",
+		"streams":50,"visitor_streams":"off","question_chars":4000,"history_turns":20}}`), p)
+	if err != nil {
+		panic(err) // the text is constant
+	}
+	return p
 }
 
 func roundTrip(t *testing.T, s registry.Storage) {

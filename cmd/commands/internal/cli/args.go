@@ -22,7 +22,7 @@ func UsageError(check cobra.PositionalArgs) cobra.PositionalArgs {
 
 // secretPattern matches a token, or the beginning of one, anywhere on the command line. It does not match the masked form that
 // lists show.
-var secretPattern = regexp.MustCompile(`dgk_[0-9A-Za-z_-]{5}`)
+var secretPattern = regexp.MustCompile(`dg[kps]_[0-9A-Za-z_-]{5}`)
 
 var errSecretArgument = errors.New("a token must not be on the command line, where it stays in the shell history and is visible " +
 	"in the process list: name the key by its ID or name (list --query finds it by its last four characters), and rotate it")

@@ -43,7 +43,7 @@ func openStore(ctx context.Context, path string) (_ *Client, err error) {
 		}
 	}()
 	// Placeholders stay as they are: only the gate can resolve them, in its environment.
-	reg.SetRules(registry.Policy{Resolve: func(placeholder string) (string, error) { return placeholder, nil }})
+	reg.SetRules(registry.Rules{Resolve: func(placeholder string) (string, error) { return placeholder, nil }})
 
 	store, listing, feed := keys.NewStore(), keyindex.New(), reg.Feed()
 	store.Listen(listing)

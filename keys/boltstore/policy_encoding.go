@@ -1,0 +1,102 @@
+package boltstore
+
+import (
+	"fmt"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/docsgate/docsgate/policy"
+)
+
+// Fields of a policy, all of them text. A limit is {1: name, 2: value}, with a value such as "600/1m", "50" or "off".
+const (
+	policyKind     = 1
+	policyOrigin   = 2
+	policyIP       = 3
+	policyEndpoint = 4
+	policyLimit    = 5
+
+	limitName  = 1
+	limitValue = 2
+)
+
+// appendPolicy appends a policy. Nil is omitted.
+func appendPolicy(b []byte, n protowire.Number, p *policy.Policy) []byte {
+	if p == nil {
+		return b
+	}
+	body := appendText(nil, policyKind, p.Kind.String())
+	for _, o := range p.Origins {
+		body = appendText(body, policyOrigin, o.String())
+	}
+	for _, ip := range p.IPs {
+		body = appendText(body, policyIP, ip.String())
+	}
+	for _, endpoint := range p.Endpoints {
+		body = appendText(body, policyEndpoint, endpoint)
+	}
+	for _, name := range policy.LimitNames() {
+		if limit, _ := p.Limits.Get(name); !limit.IsZero() {
+			body = appendText(body, policyLimit, string(appendText(appendText(nil, limitName, name), limitValue, limit.String())))
+		}
+	}
+	return protowire.AppendBytes(protowire.AppendTag(b, n, protowire.BytesType), body)
+}
+
+// decodePolicy decodes a policy. An unknown field or value is an error, also if a newer version has written it: a key must not be
+// valid with fewer restrictions than it was given.
+func decodePolicy(body []byte) (*policy.Policy, error) {
+	p := new(policy.Policy)
+	err := fields(body, func(f field) (err error) {
+		text := string(f.bytes)
+		if text == "" { // never written: of another type, too
+			return errBody
+		}
+		switch f.number {
+		case policyKind:
+			p.Kind, err = policy.ParseKind(text)
+		case policyOrigin:
+			p.Origins, err = appendParsed(p.Origins, text, policy.ParseOrigin)
+		case policyIP:
+			p.IPs, err = appendParsed(p.IPs, text, policy.ParsePrefix)
+		case policyEndpoint:
+			p.Endpoints = append(p.Endpoints, text)
+		case policyLimit:
+			err = decodeLimit(&p.Limits, f.bytes)
+		default:
+			err = errBody
+		}
+		return err
+	})
+	if err == nil {
+		err = p.Validate()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: the policy is damaged or of another version: %w", errBody, err)
+	}
+	return p, nil
+}
+
+func decodeLimit(limits *policy.Limits, body []byte) error {
+	var name, value string
+	err := fields(body, func(f field) error {
+		switch f.number {
+		case limitName:
+			name = string(f.bytes)
+		case limitValue:
+			value = string(f.bytes)
+		default:
+			return errBody
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return limits.Set(name, value)
+}
+
+func appendParsed[T any](list []T, text string, parse func(string) (T, error)) ([]T, error) {
+	value, err := parse(text)
+	return append(list, value), err
+}
