@@ -13,7 +13,7 @@ func Command() caddycmd.Command {
 		Name:  "keys",
 		Short: "Manage the keys of the gate",
 		Long: `
-Create, list, rotate, revoke, import and export the keys of the gate. A key is a record; the token is the string that a client
+Create, list, update, rotate, revoke, import and export the keys of the gate. A key is a record; the token is the string that a client
 presents. The gate stores only the SHA-256 of the token, so a token is shown once, when it is created.
 
 The commands connect to the running gate over Caddy's admin endpoint. Its address is the one that --address names, else the
@@ -37,7 +37,7 @@ store is not reachable.`,
 			cmd.Args = cli.UsageError(cli.NoArgs("unknown command: name one of the subcommands of \"keys\"; see --help"))
 			cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 			cmd.SetFlagErrorFunc(cli.FlagError)
-			cmd.AddCommand(hashCommand(), createCommand(), listCommand(), showCommand(), rotateCommand(),
+			cmd.AddCommand(hashCommand(), createCommand(), listCommand(), showCommand(), updateCommand(), rotateCommand(),
 				stateCommand(disabling), stateCommand(enabling), revokeCommand(),
 				importCommand(), exportCommand(), auditCommand(), backupCommand())
 		},

@@ -14,6 +14,7 @@ import (
 	"github.com/docsgate/docsgate/cmd/commands/internal/cli"
 	"github.com/docsgate/docsgate/cmd/commands/internal/terminal"
 	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/policy"
 )
 
 // completeTimeout bounds the request to the gate while the shell waits for a completion.
@@ -126,11 +127,19 @@ func completeFlags(cmd *cobra.Command, where *connFlags) {
 		}
 		return offers, cobra.ShellCompDirectiveNoFileComp
 	}
+	limits := words() // --limit of "keys list" is a number
+	if cmd.Flags().Lookup("kind") != nil {
+		limits = func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return limitWords(), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+		}
+	}
 	for flag, complete := range map[string]completionFunc{
 		"state": words(keyStates...), "format": words(importFormats()...), "bind-to": words(bindToSources, bindToAgentKey),
 		"adapter": words("caddyfile"), "address": words("localhost:2019"), "source": sources,
 		"name": words(), "expires": words("30d", "90d", "365d"), "not-before": words(), "grace": words("0s", "24h", "7d", "30d"),
-		"agent": words(), "query": words(), "limit": words(), "feed": words(),
+		"kind": words(policy.Publishable.String(), policy.Secret.String()), "origin": words(), "ip": words(),
+		"endpoint": words(policy.Endpoints...),
+		"agent":    words(), "query": words(), "limit": limits, "feed": words(),
 	} {
 		if cmd.Flags().Lookup(flag) == nil {
 			continue

@@ -21,6 +21,7 @@ func createCommand() *cobra.Command {
 	var (
 		where              connFlags
 		d                  api.KeyRequest
+		restrictions       policyFlags
 		notBefore, expires string
 		fromStdin, asJSON  bool
 	)
@@ -39,8 +40,13 @@ encrypted.
 --expires and --not-before take a duration from now (90d, 2w, 36h), a date, which means 00:00 UTC (2027-01-01), or a time
 (2027-01-01T12:00:00+01:00).
 
+` + policyHelp + `
+
+The token begins with dgp_ if the key is publishable, with dgs_ if it is secret, and with dgk_ otherwise.
+
 If the connection to the gate fails, the same request is retried once; that never creates two keys.`,
 		Example: `  $ docsgate keys create --name "Docs site" --source 3f1c0a52-9f0e-4c3f-8f0b-5a7d3f1c2e44 --expires 90d
+  $ docsgate keys create --name Widget --source ID --kind publishable --origin https://docs.example.com --limit visitor_requests=20/1m
   $ docsgate keys create --name Support --agent {env.SUPPORT_AGENT_KEY} > token.txt
   $ pass show docsgpt/support | docsgate keys create --name Support --agent-key-stdin
   $ docsgate keys create --name CI --source ID --json | jq -r .token`,
@@ -67,9 +73,12 @@ If the connection to the gate fails, the same request is retried once; that neve
 			return cli.Errorf(cli.ExitUsage, "name the key with --name")
 		case bindings != 1:
 			return cli.Errorf(cli.ExitUsage, "bind the key with exactly one of --source, --agent and --agent-key-stdin")
-		case docsGPTKey.MatchString(d.Agent):
-			return cli.Errorf(cli.ExitUsage, "the value of --agent looks like a DocsGPT key, which must not be on the command line: pass it with "+
-				"--agent-key-stdin, and create a new one in DocsGPT, because this one stays in the shell history")
+		}
+		if err := checkAgentFlag(d.Agent); err != nil {
+			return err
+		}
+		if d.PolicyRequest, err = restrictions.request(); err != nil {
+			return err
 		}
 		now := time.Now()
 		for _, m := range []struct {
@@ -104,7 +113,17 @@ If the connection to the gate fails, the same request is retried once; that neve
 	flags.StringVar(&d.Chunks, "chunks", "", "Number of chunks, as in keys of old DocsGPT versions; informational")
 	flags.StringVar(&d.Retriever, "retriever", "", "Retriever, as in keys of old DocsGPT versions; informational")
 	flags.BoolVar(&asJSON, "json", false, "Print the key, with the token, as one line of JSON")
+	restrictions.add(cmd)
 	where.Add(cmd)
 	completeFlags(cmd, &where)
 	return cmd
+}
+
+// checkAgentFlag returns an error if the value of --agent is a secret.
+func checkAgentFlag(agent string) error {
+	if docsGPTKey.MatchString(agent) {
+		return cli.Errorf(cli.ExitUsage, "the value of --agent looks like a DocsGPT key, which must not be on the command line: pass it with "+
+			"--agent-key-stdin of \"keys create\", and create a new one in DocsGPT, because this one stays in the shell history")
+	}
+	return nil
 }

@@ -107,7 +107,7 @@ func toImportItem(item *importer.Item) importItem {
 	a := importItem{KeyRequest: api.KeyRequest{
 		ID: k.ID, Name: k.Name, Sources: k.Sources, Agent: k.Agent, AgentKey: k.AgentKey, State: k.State.String(),
 		NotBefore: known(k.NotBefore), Expires: known(k.Expires), Created: known(k.Created),
-		Prompt: k.Prompt, Chunks: k.Chunks, Retriever: k.Retriever,
+		Prompt: k.Prompt, Chunks: k.Chunks, Retriever: k.Retriever, PolicyRequest: api.PolicyRequestOf(k.Policy),
 	}, place: describe(item.Location, k.Name)}
 	if !k.Digest.IsZero() {
 		a.SHA256 = k.Digest.Hex()

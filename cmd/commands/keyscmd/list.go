@@ -12,6 +12,7 @@ import (
 
 	"github.com/docsgate/docsgate/cmd/commands/internal/cli"
 	"github.com/docsgate/docsgate/cmd/commands/internal/terminal"
+	"github.com/docsgate/docsgate/policy"
 )
 
 // keyStates are the states of a key, as in the API's filter.
@@ -60,7 +61,7 @@ With --json each key is one line of JSON, in the format of the API.`,
 			most = 0
 		}
 		shown, now := 0, time.Now()
-		rows := terminal.Table{Heading: []string{"ID", "NAME", "STATE", "KEY", "BOUND TO", "LAST USED", "24 H", "EXPIRES"}}
+		rows := terminal.Table{Heading: []string{"ID", "NAME", "STATE", "KIND", "KEY", "BOUND TO", "LAST USED", "24 H", "EXPIRES"}}
 		out := cmd.OutOrStdout()
 		total, err := g.listed(ctx, query, most, func(k *key) error {
 			shown++
@@ -71,7 +72,11 @@ With --json each key is one line of JSON, in the format of the API.`,
 			if k.Expires != nil {
 				expires = k.Expires.UTC().Format(time.DateOnly)
 			}
-			rows.Add(k.ID, k.Name, k.State, k.Masked, boundTo(k), relativeTime(k.LastUsed, now), formatCount(sum(k.Requests)), expires)
+			kind := "-"
+			if k.Kind != policy.AnyKind {
+				kind = k.Kind.String()
+			}
+			rows.Add(k.ID, k.Name, k.State, kind, k.Masked, boundTo(k), relativeTime(k.LastUsed, now), formatCount(sum(k.Requests)), expires)
 			return nil
 		})
 		if err != nil {
