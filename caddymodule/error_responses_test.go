@@ -75,12 +75,18 @@ func TestErrorResponses(t *testing.T) {
 	})
 }
 
-// checkErrorFormat checks that an error response has the format of the clients of a path, and a code.
+// checkErrorFormat checks that an error response has the format of the clients of a path, and a code, and that any page can read it.
 func checkErrorFormat(t *testing.T, path string, r response, code string) {
 	t.Helper()
 	if got := r.header.Values("Access-Control-Allow-Origin"); len(got) != 1 || got[0] != "*" {
 		t.Errorf("Access-Control-Allow-Origin: %v", got)
 	}
+	checkErrorBody(t, path, r, code)
+}
+
+// checkErrorBody checks that an error response has the format of the clients of a path, and a code.
+func checkErrorBody(t *testing.T, path string, r response, code string) {
+	t.Helper()
 	var got struct {
 		Type, Message, Code string
 		Error               any

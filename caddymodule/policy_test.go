@@ -54,7 +54,8 @@ func TestPolicyOrigins(t *testing.T) {
 				if r.status != http.StatusForbidden {
 					t.Errorf("%s from %q: %d %s", path, origin, r.status, r.body)
 				}
-				checkErrorFormat(t, path, r, "origin_not_allowed")
+				checkErrorBody(t, path, r, "origin_not_allowed")
+				checkCORS(t, path, r, "")
 			}
 		}
 		if n := len(g.backend.Calls()); n != upstream {
@@ -66,6 +67,8 @@ func TestPolicyOrigins(t *testing.T) {
 		// Browsers ask before they send a key.
 		if r := g.send(http.MethodOptions, "/stream", "", "Origin", "https://docs.example.com", "Access-Control-Request-Method", "POST"); r.status != http.StatusNoContent {
 			t.Errorf("preflight: %d", r.status)
+		} else {
+			checkCORS(t, "preflight", r, "https://docs.example.com")
 		}
 	})
 }

@@ -185,13 +185,14 @@ func TestAllowProblem(t *testing.T) {
 		header http.Header
 		fault  bool
 	}{
-		"star":              {http.Header{"Access-Control-Allow-Origin": {"*"}}, false},
-		"the origin itself": {http.Header{"Access-Control-Allow-Origin": {anyOrigin}}, false},
-		"none":              {http.Header{}, true},
-		"two":               {http.Header{"Access-Control-Allow-Origin": {"*", "*"}}, true},
-		"two in one":        {http.Header{"Access-Control-Allow-Origin": {"*, *"}}, true},
-		"another":           {http.Header{"Access-Control-Allow-Origin": {"https://example.com"}}, true},
-		"with credentials":  {http.Header{"Access-Control-Allow-Origin": {"*"}, "Access-Control-Allow-Credentials": {"true"}}, true},
+		"star":               {http.Header{"Access-Control-Allow-Origin": {"*"}}, false},
+		"the origin itself":  {http.Header{"Access-Control-Allow-Origin": {anyOrigin}}, false},
+		"none":               {http.Header{}, true},
+		"two":                {http.Header{"Access-Control-Allow-Origin": {"*", "*"}}, true},
+		"two in one":         {http.Header{"Access-Control-Allow-Origin": {"*, *"}}, true},
+		"another":            {http.Header{"Access-Control-Allow-Origin": {"https://example.com"}}, true},
+		"only other origins": {http.Header{"Vary": {"Accept-Encoding, Origin"}}, true},
+		"with credentials":   {http.Header{"Access-Control-Allow-Origin": {"*"}, "Access-Control-Allow-Credentials": {"true"}}, true},
 	} {
 		if got := allowProblem(c.header, anyOrigin); (got != "") != c.fault {
 			t.Errorf("%s: %q", name, got)

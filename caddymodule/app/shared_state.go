@@ -36,6 +36,7 @@ type State struct {
 	Syncer    *keys.Syncer
 	Ownership *ownership.Index
 	Index     *keyindex.Index
+	Origins   *keys.Origins
 	Usage     *usage.Counter
 
 	registry      *registryBinding // nil without the feed store
@@ -110,6 +111,7 @@ func (a *App) newState(ctx context.Context, feeds []keys.Feed) (_ *State, err er
 		feeds: feeds,
 	}
 	s.Store.Listen(s.Index)
+	s.Origins = keys.NewOrigins(s.Store)
 	s.unregister = redact.Register(s)
 	s.logger.Store(a.logger)
 	s.ctx, s.stop = context.WithCancel(context.Background())

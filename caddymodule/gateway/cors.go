@@ -5,9 +5,11 @@ import (
 	"slices"
 
 	"github.com/docsgate/docsgate/docsgpt"
+	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/policy"
 )
 
-// CORS headers. Access is controlled by keys, so every origin is allowed, unless the policy of the key restricts it. Preflight
+// CORS headers. Access is controlled by keys, so every origin is allowed, unless the policies of keys restrict it. Preflight
 // requests cannot have a key, and browsers send one before each question of a widget, so the gate responds to them itself.
 var (
 	corsOrigin  = []string{"*"}
@@ -18,10 +20,20 @@ var (
 	corsMaxAge = []string{"7200"}
 )
 
-// addCORS sets the headers that let web pages read the response.
-func addCORS(h http.Header) {
-	h["Access-Control-Allow-Origin"] = corsOrigin
+// addCORS sets the headers that let web pages read the response, before the key is known: pages that any key may be used on. These
+// are the final headers of preflights and of errors without a key.
+func (c *client) addCORS() {
+	h := c.w.Header()
 	h["Access-Control-Expose-Headers"] = corsExpose
+	origins := c.handler.app.State().Origins
+	if origins.AllowAny() {
+		h["Access-Control-Allow-Origin"] = corsOrigin
+		return
+	}
+	addVaryOrigin(h)
+	if origin := c.r.Header.Get("Origin"); origin != "" && origins.Allow(origin) {
+		h["Access-Control-Allow-Origin"] = []string{origin}
+	}
 }
 
 // serveOptions responds to a preflight or other OPTIONS request. allow lists the allowed methods.
@@ -45,9 +57,21 @@ func isOpenAIPreflight(r *http.Request, e *endpoint) bool {
 	return r.Method == http.MethodOptions && e.ErrorFormat == docsgpt.FormatOpenAI && r.Header.Get("Access-Control-Request-Method") != ""
 }
 
-// restrictCORS names the one origin that may read the response, since the key is restricted to origins.
-func restrictCORS(h http.Header, origin string) {
-	h["Access-Control-Allow-Origin"] = []string{origin}
+// restrictCORS lets only the pages that a key may be used on read the response, error responses included.
+func (c *client) restrictCORS(key *keys.Key) {
+	if key.Policy == nil || len(key.Policy.Origins) == 0 || policy.AllowsOrigin(key.Policy.Origins, "") {
+		return
+	}
+	h, origin := c.w.Header(), c.r.Header.Get("Origin")
+	addVaryOrigin(h)
+	if origin != "" && policy.AllowsOrigin(key.Policy.Origins, origin) {
+		h["Access-Control-Allow-Origin"] = []string{origin}
+	} else {
+		delete(h, "Access-Control-Allow-Origin")
+	}
+}
+
+func addVaryOrigin(h http.Header) {
 	if !slices.Contains(h["Vary"], "Origin") { // an upload is authenticated twice
 		h["Vary"] = append(h["Vary"], "Origin")
 	}

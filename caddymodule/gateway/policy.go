@@ -26,8 +26,7 @@ var policyErrors = map[policy.Reason]*apiError{
 		"This key is only for servers. It must not be used in a web page."),
 }
 
-// checkPolicy checks whether the policy of a key allows this client to use it here. With a restriction to origins it names the
-// origin in the CORS headers.
+// checkPolicy checks whether the policy of a key allows this client to use it here.
 func (c *client) checkPolicy(key *keys.Key) *apiError {
 	p := key.Policy
 	if p == nil {
@@ -43,9 +42,6 @@ func (c *client) checkPolicy(key *keys.Key) *apiError {
 	}
 	reason := p.Check(&request)
 	if reason == policy.Allowed {
-		if len(p.Origins) > 0 && origin != "" {
-			restrictCORS(c.w.Header(), origin)
-		}
 		return nil
 	}
 	if reason == policy.SecretKeyInBrowser {

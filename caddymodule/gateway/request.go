@@ -33,7 +33,7 @@ func (x *gatewayRequest) serve(next caddyhttp.Handler) {
 	defer x.stream.Release()
 	defer x.slot.release()
 	defer x.body.release()
-	addCORS(c.w.Header())
+	c.addCORS()
 	c.setRequestID()
 	switch {
 	case route == nil && isOpenAIPreflight(c.r, e):
@@ -174,6 +174,7 @@ func (c *client) authenticate(token string) (authentication, *apiError) {
 	verifySeconds.Observe(time.Since(start).Seconds())
 	if c.key = decision.Key; c.key != nil {
 		c.setPlaceholders(c.key)
+		c.restrictCORS(c.key)
 	}
 	if !decision.Allowed() {
 		return authentication{}, errorForReason(decision.Reason)
