@@ -15,8 +15,9 @@ import (
 // row is a key in the list and on its page.
 type row struct {
 	keyservice.Key
-	Bound []bindingItem // its binding; one element for an agent
-	Plot  sparkline
+	Origin string        // label of its feed
+	Bound  []bindingItem // its binding; one element for an agent
+	Plot   sparkline
 }
 
 // bindingItem is a source or an agent that a key is bound to.
@@ -57,7 +58,7 @@ func (r row) PreviousTokenUsed() bool {
 func (r row) Editable() bool { return r.Issued && r.State != "revoked" }
 
 func (p *Page) rowOf(k keyservice.Key, names map[string]string) row {
-	r := row{Key: k, Plot: sparklineOf(k.Use.Requests, p.now())}
+	r := row{Key: k, Origin: p.feedLabel(k.Feed), Plot: sparklineOf(k.Use.Requests, p.now())}
 	for _, id := range k.Sources {
 		r.Bound = append(r.Bound, bindingItem{Name: names[id], ID: id})
 	}

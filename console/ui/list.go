@@ -3,7 +3,6 @@ package ui
 import (
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -33,7 +32,7 @@ type listPage struct {
 	Searching                 bool
 	Counts                    []count
 	All                       int // keys of all states
-	Feeds                     []string
+	Feeds                     []feedOption
 	Rows                      []row
 	From, To, Total           int
 	Next, First               string // links; empty: none
@@ -90,12 +89,7 @@ func (p *Page) list(w http.ResponseWriter, r *http.Request) error {
 	}
 	l.Searching = l.Text != "" || l.State != "" || l.Source != "" || l.Feed != ""
 	l.count(p.Service.Store.Counts(p.now()))
-	if p.Feeds != nil {
-		l.Feeds = p.Feeds()
-	}
-	if l.Feed != "" && !slices.Contains(l.Feeds, l.Feed) {
-		l.Feeds = append(slices.Clone(l.Feeds), l.Feed)
-	}
+	l.Feeds = p.feedOptions(l.Feed)
 	p.render(w, r, http.StatusOK, "list", "Keys", l)
 	return nil
 }

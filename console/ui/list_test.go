@@ -27,7 +27,7 @@ func TestList(t *testing.T) {
 	if err := w.desk.Fill(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	w.want(w.get("/"), 200, "13 keys", "docs.example.com", "file:keys.yaml, read-only", "Requests in 24 hours", "just now", "never")
+	w.want(w.get("/"), 200, "13 keys", "docs.example.com", "Key file, read-only", "Requests in 24 hours", "just now", "never")
 	for name, tc := range map[string]struct {
 		query string
 		there []string

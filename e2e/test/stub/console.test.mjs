@@ -89,7 +89,7 @@ describe('console', () => {
     await page.getByText('7 keys', { exact: true }).waitFor();
     assert.equal(await marked.count(), 0, 'a state is marked that is not the filter of the list');
     await page.getByRole('link', { name: 'Clear the search' }).click();
-    await page.getByLabel('Feed').selectOption({ label: 'file:keys.yaml' });
+    await page.getByLabel('Feed').selectOption({ label: 'Key file' });
     await page.getByText('7 keys', { exact: true }).waitFor();
 
     await page.getByRole('link', { name: 'Bound to a source' }).click();
