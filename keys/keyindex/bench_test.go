@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/keys/usage"
 )
 
 // million returns a million keys in random order, each with unique texts.
@@ -34,6 +35,11 @@ var million = sync.OnceValue(func() []*keys.Key {
 func BenchmarkPage(b *testing.B) {
 	all := million()
 	c := newCatalog(all...)
+	meter := usage.NewMeter()
+	for i, k := range all {
+		meter.Count(k.ID, false, noon.Add(-time.Duration(i%100_000)*time.Minute))
+	}
+	lastUsed := meter.LastUsed
 	for name, q := range map[string]Query{
 		"all":                  {},
 		"late page":            {After: positionOf(all[500_000]).cursor()},
@@ -53,6 +59,14 @@ func BenchmarkPage(b *testing.B) {
 		"name, state and feed": {Text: "7", State: keys.Allowed, Feed: "store:keys.db"},
 		"name, state, late":    {Text: "customer", State: keys.NotYetValid, After: positionOf(all[500_000]).cursor()},
 		"name and source":      {Text: "customer", Source: all[5].Binding.Sources[0]},
+		"oldest":               {Reverse: true},
+		"by name":              {Sort: ByName},
+		"by name, reverse":     {Sort: ByName, Reverse: true},
+		"by name, of many":     {Sort: ByName, Text: "e1"},
+		"by expiry":            {Sort: ByExpires},
+		"by expiry, reverse":   {Sort: ByExpires, Reverse: true},
+		"by last use":          {Sort: ByLastUsed, LastUsed: lastUsed},
+		"by last use, reverse": {Sort: ByLastUsed, LastUsed: lastUsed, Reverse: true},
 	} {
 		q.Now = noon
 		b.Run(name, func(b *testing.B) {
@@ -82,17 +96,17 @@ func BenchmarkFill(b *testing.B) {
 	all := million()
 	for b.Loop() {
 		b.StopTimer()
-		before := heap()
+		before := heapSize()
 		b.StartTimer()
 		c := newCatalog(all...)
 		b.StopTimer()
-		b.ReportMetric(float64(heap()-before)/float64(len(all)), "B/key")
+		b.ReportMetric(float64(heapSize()-before)/float64(len(all)), "B/key")
 		runtime.KeepAlive(c)
 		b.StartTimer()
 	}
 }
 
-func heap() uint64 {
+func heapSize() uint64 {
 	runtime.GC()
 	runtime.GC()
 	var m runtime.MemStats

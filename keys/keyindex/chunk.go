@@ -4,17 +4,19 @@ import (
 	"maps"
 	"math"
 	"sort"
+	"sync/atomic"
 	"time"
 
 	"github.com/docsgate/docsgate/keys"
 )
 
-// chunk is an immutable sequence of sorted keys.
+// chunk is a sequence of sorted keys, which is immutable except for its cache.
 type chunk struct {
 	entries []entry
 	// text contains for each key, case-folded: name, ID and hint, each followed by endOfText; then the sources, each preceded
 	// by endOfText and followed by endOfSource.
 	text []byte
+	used atomic.Pointer[lastUses] // cached; nil: not known
 }
 
 // entry contains what the filters need to know about a key.

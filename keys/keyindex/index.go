@@ -25,14 +25,24 @@ type Query struct {
 	Now    time.Time   // required
 	After  string      // cursor: Page.Next of the previous page
 	Limit  int         // maximum number of keys on the page; 1 to 1000, default 50
+
+	Sort    Sort // the zero value is ByCreated
+	Reverse bool // the opposite order
+
+	// LastUsed returns when a key was last used, in Unix minutes; 0: never. Required for ByLastUsed. It is called concurrently, and
+	// possibly after Page has returned.
+	LastUsed func(id string) uint32
 }
 
-// Page is one page of keys, the newest first (Key.Created). Keys without a creation time come last, and keys with the same time
-// are sorted by ID.
+// Page is one page of keys in the order of Query.Sort.
 type Page struct {
 	Keys  []*keys.Key // read-only
 	Next  string      // cursor for the next page; empty on the last page
 	Total int         // number of keys that match the query, on all pages
+
+	// Incomplete means that the last use is not yet known for every key, or not the current one, because there are very many. Then the
+	// order ByLastUsed is approximate for about a second.
+	Incomplete bool
 }
 
 // ErrCursor means that Query.After is not a cursor from Page.Next.
@@ -46,8 +56,9 @@ const (
 // Index is a searchable list of the keys of a store. It implements keys.Listener; register it with Store.Listen. It is safe
 // for concurrent use. A page is a consistent snapshot: it neither waits for changes nor delays them.
 type Index struct {
-	writeMu sync.Mutex // held during KeysChanged
-	current atomic.Pointer[snapshot]
+	writeMu    sync.Mutex  // held during KeysChanged
+	refreshing atomic.Bool // a goroutine of refresh is running
+	current    atomic.Pointer[snapshot]
 }
 
 // snapshot is the immutable list of all keys at one moment.
@@ -75,13 +86,6 @@ func (c *Index) KeysChanged(out, in []*keys.Key) {
 // Page returns one page. A cursor stays valid when keys are added, changed and removed: the page starts after the position at
 // which the previous page ended. The only error is ErrCursor. A limit outside of its bounds is adjusted.
 func (c *Index) Page(q Query) (Page, error) {
-	var after position
-	if q.After != "" {
-		var err error
-		if after, err = parseCursor(q.After); err != nil {
-			return Page{}, err
-		}
-	}
 	if q.Limit <= 0 {
 		q.Limit = defaultLimit
 	}
@@ -89,29 +93,16 @@ func (c *Index) Page(q Query) (Page, error) {
 
 	s := c.current.Load()
 	m, possible := newMatcher(q, s.feeds)
-	if !possible {
-		return Page{}, nil
-	}
-	matches, total := m.countAll(s.chunks)
-	page := Page{Total: total}
-	first := 0
-	if q.After != "" {
-		first = chunkFor(s.chunks, after)
-	}
-	for i := first; i < len(s.chunks) && len(page.Keys) <= q.Limit; i++ {
-		if matches[i] == 0 {
-			continue
+	switch {
+	case q.Sort != ByCreated:
+		page, err := m.sortedPage(s.chunks, possible)
+		if page.Incomplete {
+			c.refresh(s.chunks, q.LastUsed)
 		}
-		m.each(s.chunks[i], func(e *entry) bool {
-			if q.After == "" || comparePositions(positionOf(e.key), after) > 0 {
-				page.Keys = append(page.Keys, e.key)
-			}
-			return len(page.Keys) <= q.Limit // one more, to know whether there is a next page
-		})
+		return page, err
+	case q.Reverse:
+		return m.oldestPage(s.chunks, possible)
+	default:
+		return m.newestPage(s.chunks, possible)
 	}
-	if len(page.Keys) > q.Limit {
-		page.Keys = page.Keys[:q.Limit]
-		page.Next = positionOf(page.Keys[q.Limit-1]).cursor()
-	}
-	return page, nil
 }

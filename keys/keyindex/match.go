@@ -45,7 +45,7 @@ func (m *matcher) countAll(chunks []*chunk) (counts []uint16, total int) {
 	work := func() {
 		n := int64(0)
 		for i := next.Add(1) - 1; i < int64(len(chunks)); i = next.Add(1) - 1 {
-			m.each(chunks[i], func(*entry) bool {
+			m.each(chunks[i], func(int) bool {
 				counts[i]++
 				return true
 			})
@@ -62,8 +62,8 @@ func (m *matcher) countAll(chunks []*chunk) (counts []uint16, total int) {
 	return counts, int(sum.Load())
 }
 
-// each calls yield for the matching entries of a chunk, until yield returns false.
-func (m *matcher) each(c *chunk, yield func(*entry) bool) {
+// each calls yield with the index of each matching entry of a chunk, until yield returns false.
+func (m *matcher) each(c *chunk, yield func(i int) bool) {
 	needle, other := m.text, m.source
 	if len(needle) == 0 {
 		needle, other = m.source, nil
@@ -79,7 +79,7 @@ func (m *matcher) each(c *chunk, yield func(*entry) bool) {
 			at = int(c.entries[i].end)
 		}
 		e := &c.entries[i]
-		if m.allows(e) && (len(other) == 0 || bytes.Contains(c.text[c.start(i):e.end], other)) && !yield(e) {
+		if m.allows(e) && (len(other) == 0 || bytes.Contains(c.text[c.start(i):e.end], other)) && !yield(i) {
 			return
 		}
 	}
