@@ -49,7 +49,7 @@ func (a *api) listKeys(w http.ResponseWriter, r *http.Request) error {
 		}
 		q.State = reason
 	}
-	page, next, total, err := a.Service.List(q)
+	page, err := a.Service.List(q)
 	if err != nil {
 		return invalidParameter("cursor", "is invalid: use next_cursor of the previous page, with the same filters")
 	}
@@ -57,9 +57,9 @@ func (a *api) listKeys(w http.ResponseWriter, r *http.Request) error {
 		Keys  []Key  `json:"keys"`
 		Next  string `json:"next_cursor,omitempty"`
 		Total int    `json:"total"`
-	}{Keys: make([]Key, len(page)), Next: next, Total: total}
-	for i := range page {
-		response.Keys[i] = responseKey(&page[i])
+	}{Keys: make([]Key, len(page.Keys)), Next: page.Next, Total: page.Total}
+	for i := range page.Keys {
+		response.Keys[i] = responseKey(&page.Keys[i])
 	}
 	writeJSON(w, http.StatusOK, response)
 	return nil

@@ -132,15 +132,15 @@ func (a *api) legacyList(w http.ResponseWriter, r *http.Request) error {
 	out.header.Del("Content-Disposition")
 	separator := "["
 	for q := (keyindex.Query{Feed: a.Service.Feed, Now: a.Now(), Limit: maxLimit}); ; {
-		page, next, _, err := a.Service.List(q)
+		page, err := a.Service.List(q)
 		if err == nil {
 			err = r.Context().Err()
 		}
 		if err != nil {
 			return out.abort(err)
 		}
-		for i := range page {
-			k := &page[i]
+		for i := range page.Keys {
+			k := &page.Keys[i]
 			if k.State == keys.Revoked.String() {
 				continue
 			}
@@ -152,10 +152,10 @@ func (a *api) legacyList(w http.ResponseWriter, r *http.Request) error {
 			}
 			separator = ","
 		}
-		if next == "" {
+		if page.Next == "" {
 			break
 		}
-		q.After = next
+		q.After = page.Next
 	}
 	if separator == "[" {
 		_, _ = out.Write([]byte("["))

@@ -9,21 +9,51 @@ import (
 	"github.com/docsgate/docsgate/keys/registry"
 )
 
-// List returns one page of keys, the cursor of the next page and the total number of matches. A zero q.Now means the current
-// time. It reads one registry record per issued key on the page.
-func (d *Service) List(q keyindex.Query) (page []Key, next string, total int, err error) {
+// Page is a page of keys, with the other fields of a keyindex.Page.
+type Page struct {
+	Keys       []Key
+	Next       string
+	Total      int
+	Incomplete bool
+}
+
+// List returns one page of keys. A zero q.Now means the current time; q.LastUsed is set by the service. It reads one registry record
+// per issued key on the page.
+func (d *Service) List(q keyindex.Query) (Page, error) {
 	if q.Now.IsZero() {
 		q.Now = d.now()
 	}
+	q.LastUsed = d.lastUsed
 	found, err := d.Index.Page(q)
 	if err != nil {
-		return nil, "", 0, err
+		return Page{}, err
 	}
-	page = make([]Key, 0, len(found.Keys))
+	page := Page{make([]Key, 0, len(found.Keys)), found.Next, found.Total, found.Incomplete}
 	for _, k := range found.Keys {
-		page = append(page, d.fromIndex(context.Background(), k, q.Now))
+		page.Keys = append(page.Keys, d.fromIndex(context.Background(), k, q.Now))
 	}
-	return page, found.Next, found.Total, nil
+	return page, nil
+}
+
+func (d *Service) lastUsed(id string) uint32 {
+	if d.Usage == nil {
+		return 0
+	}
+	return d.Usage.LastUsed(id)
+}
+
+// FindToken returns the ID of the key of any feed that has a token, or "". previous reports whether the token was replaced by a
+// rotation. The state of the key and the grace period of the token do not matter.
+func (d *Service) FindToken(token string) (id string, previous bool) {
+	if !keys.IsValidToken(token) {
+		return "", false
+	}
+	digest := keys.DigestOf(token)
+	k := d.Store.Lookup(digest)
+	if k == nil {
+		return "", false
+	}
+	return k.ID, k.Digest != digest
 }
 
 // Show returns a key of any feed, or registry.ErrNotFound.

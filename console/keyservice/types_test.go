@@ -78,12 +78,12 @@ func (d *serviceTest) create(draft registry.CreateRequest) *registry.CreateResul
 // all lists all keys by name.
 func (d *serviceTest) all() map[string]keyservice.Key {
 	d.t.Helper()
-	page, _, total, err := d.List(keyindex.Query{})
-	if err != nil || total != len(page) {
-		d.t.Fatalf("%d of %d, %v", len(page), total, err)
+	page, err := d.List(keyindex.Query{})
+	if err != nil || page.Total != len(page.Keys) {
+		d.t.Fatalf("%d of %d, %v", len(page.Keys), page.Total, err)
 	}
 	byName := map[string]keyservice.Key{}
-	for _, k := range page {
+	for _, k := range page.Keys {
 		byName[k.Name] = k
 	}
 	return byName
@@ -205,7 +205,7 @@ func TestShowUnknownKey(t *testing.T) {
 	if _, err := d.Show(t.Context(), "nobody"); !errors.Is(err, registry.ErrNotFound) {
 		t.Error(err)
 	}
-	if _, _, _, err := d.List(keyindex.Query{After: "no cursor"}); err == nil {
+	if _, err := d.List(keyindex.Query{After: "no cursor"}); err == nil {
 		t.Error("an invalid cursor is accepted")
 	}
 }

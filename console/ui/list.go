@@ -4,9 +4,8 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
-	"unicode/utf8"
 
+	"github.com/docsgate/docsgate/console/keyservice"
 	"github.com/docsgate/docsgate/keys"
 	"github.com/docsgate/docsgate/keys/keyindex"
 )
@@ -29,14 +28,19 @@ var states = []struct {
 // listPage is the body of the list of keys.
 type listPage struct {
 	Text, State, Source, Feed string // search and filters
+	Sort                      string // value of one of the Sorts
+	Key                       string // ID of the only key on the page, which was found by a token
+	FoundBy                   string // "token" or "previous": which one it was. "none": no key has it
 	Searching                 bool
 	Counts                    []count
 	All                       int // keys of all states
 	Feeds                     []feedOption
+	Sorts                     []sortOption
+	Columns                   map[string]column // that can be sorted, by the name of the order
 	Rows                      []row
 	From, To, Total           int
 	Next, First               string // links; empty: none
-	Notice                    string
+	Incomplete                bool   // see keyindex.Page
 }
 
 // count is the number of keys in one state.
@@ -47,15 +51,17 @@ type count struct {
 	Here  bool
 }
 
-// list shows a page of keys. The query has the search (q, state, source, feed) and the position (after, at).
+// list shows a page of keys. The query has the search (q, state, source, feed), the order (sort) and the position (after, at).
 func (p *Page) list(w http.ResponseWriter, r *http.Request) error {
 	query := r.URL.Query()
 	l := listPage{
-		Text: clean(query.Get("q")), State: query.Get("state"),
-		Source: clean(query.Get("source")), Feed: clean(query.Get("feed")),
+		Text: clean(query.Get("q")), State: query.Get("state"), Source: clean(query.Get("source")), Feed: clean(query.Get("feed")),
+		Sort: query.Get("sort"), Key: clean(query.Get("key")), FoundBy: query.Get("by"),
 	}
-	if short := maskToken(l.Text); short != l.Text {
-		l.Text = short
+	if l.Key == "" && l.FoundBy != byNone {
+		l.FoundBy = ""
+	}
+	if p.findToken(&l, false) {
 		http.Redirect(w, r, p.Base+l.link(), http.StatusSeeOther)
 		return nil
 	}
@@ -68,66 +74,58 @@ func (p *Page) list(w http.ResponseWriter, r *http.Request) error {
 	if q.State == "" {
 		l.State = ""
 	}
-	found, next, total, err := p.Service.List(q)
-	if err != nil {
-		return &pageError{http.StatusBadRequest, "This page of the list no longer exists. Go back to the first page."}
+	l.sortBy(&q)
+	l.Searching = l.Text != "" || l.State != "" || l.Source != "" || l.Feed != "" || l.Key != "" || l.FoundBy == byNone
+	if err := p.fill(r, &l, q); err != nil {
+		return err
 	}
-	at := 0
-	if n, err := strconv.Atoi(query.Get("at")); err == nil && q.After != "" && n > 0 && n+len(found) <= total {
-		at = n
-	}
-	l.Total, l.From, l.To = total, at+1, at+len(found)
-	names := p.sources.load(r.Context())
-	for _, k := range found {
-		l.Rows = append(l.Rows, p.rowOf(k, names))
-	}
-	if next != "" {
-		l.Next = l.link("after", next, "at", strconv.Itoa(l.To))
-	}
-	if q.After != "" {
-		l.First = l.link()
-	}
-	l.Searching = l.Text != "" || l.State != "" || l.Source != "" || l.Feed != ""
 	l.count(p.Service.Store.Counts(p.now()))
 	l.Feeds = p.feedOptions(l.Feed)
 	p.render(w, r, http.StatusOK, "list", "Keys", l)
 	return nil
 }
 
-// search redirects from the search form to the list. The form uses POST because it may contain a full token, which must not be in
-// a URL: URLs are logged.
-func (p *Page) search(w http.ResponseWriter, r *http.Request) error {
-	if err := parseForm(r); err != nil {
-		return err
+// fill sets the rows of the list.
+func (p *Page) fill(r *http.Request, l *listPage, q keyindex.Query) error {
+	var found keyservice.Page
+	switch {
+	case l.FoundBy == byNone:
+	case l.Key != "":
+		if k, err := p.Service.Show(r.Context(), l.Key); err == nil {
+			found = keyservice.Page{Keys: []keyservice.Key{k}, Total: 1}
+		}
+	default:
+		var err error
+		if found, err = p.Service.List(q); err != nil {
+			return &pageError{http.StatusBadRequest, "This page of the list no longer exists. Go back to the first page."}
+		}
 	}
-	get := func(name string) string { return clean(r.PostForm.Get(name)) }
-	l := listPage{Text: maskToken(get("q")), State: get("state"), Source: get("source"), Feed: get("feed")}
-	http.Redirect(w, r, p.Base+l.link(), http.StatusSeeOther)
+	at := 0
+	if n, err := strconv.Atoi(r.URL.Query().Get("at")); err == nil && q.After != "" && n > 0 && n+len(found.Keys) <= found.Total {
+		at = n
+	}
+	l.Total, l.From, l.To, l.Incomplete = found.Total, at+1, at+len(found.Keys), found.Incomplete
+	names := p.sources.load(r.Context())
+	for _, k := range found.Keys {
+		l.Rows = append(l.Rows, p.rowOf(k, names))
+	}
+	if found.Next != "" {
+		l.Next = l.link("after", found.Next, "at", strconv.Itoa(l.To))
+	}
+	if q.After != "" {
+		l.First = l.link()
+	}
 	return nil
-}
-
-// maskToken replaces a full token by its last characters, which find the key as well: a token must not be in a URL or a page.
-func maskToken(text string) string {
-	if token := strings.TrimSpace(text); keys.HasValidChecksum(token) {
-		return keys.Hint(token)
-	}
-	return text
-}
-
-// clean returns "" for text that is not valid UTF-8.
-func clean(text string) string {
-	if !utf8.ValidString(text) {
-		return ""
-	}
-	return text
 }
 
 // link returns the URL of this search with additional parameters, as name-value pairs.
 func (l *listPage) link(pairs ...string) string {
 	v := url.Values{}
-	for i, text := range []string{l.Text, l.State, l.Source, l.Feed} {
-		if text != "" {
-			v.Set([]string{"q", "state", "source", "feed"}[i], text)
+	for _, field := range [...]struct{ name, value string }{
+		{"q", l.Text}, {"state", l.State}, {"source", l.Source}, {"feed", l.Feed}, {"sort", l.Sort}, {"key", l.Key}, {"by", l.FoundBy},
+	} {
+		if field.value != "" {
+			v.Set(field.name, field.value)
 		}
 	}
 	for i := 0; i+1 < len(pairs); i += 2 {
@@ -139,11 +137,22 @@ func (l *listPage) link(pairs ...string) string {
 	return "/?" + v.Encode()
 }
 
-// count sets the number of keys per state, each with a link to these keys.
+// count sets the number of keys per state, each with a link to these keys. States without keys are omitted, except the selected one.
 func (l *listPage) count(by map[string]int) {
 	for _, s := range states {
-		only := listPage{State: s.Name}
-		l.Counts = append(l.Counts, count{State: s.Name, Keys: by[s.Name], Link: only.link(), Here: l.State == s.Name})
 		l.All += by[s.Name]
+		if by[s.Name] > 0 || l.State == s.Name {
+			only := listPage{State: s.Name, Sort: l.Sort}
+			l.Counts = append(l.Counts, count{State: s.Name, Keys: by[s.Name], Link: only.link(), Here: l.State == s.Name})
+		}
 	}
+}
+
+// States returns the names of all states, for the filter.
+func (listPage) States() []string {
+	names := make([]string, len(states))
+	for i, s := range states {
+		names[i] = s.Name
+	}
+	return names
 }

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/docsgate/docsgate/console/ui/internal/fixtures"
-	"github.com/docsgate/docsgate/keys"
 	"github.com/docsgate/docsgate/keys/registry"
 	"github.com/docsgate/docsgate/keys/usage"
 )
@@ -147,26 +146,4 @@ func TestBalanceBidi(t *testing.T) {
 			}
 		})
 	}
-}
-
-func TestSearchedTokenRemovedFromURL(t *testing.T) {
-	w := newTestServer(t)
-	_, token := w.makeUsual()
-	a := w.get("/?state=active&q=+" + token)
-	w.leadsTo(a, "/?q="+keys.Hint(token)+"&state=active")
-	if strings.Contains(a.body, token) {
-		t.Error("the token is in the page")
-	}
-	w.want(w.get(a.Header().Get("Location")), 200, "1 key", "Docs site")
-}
-
-func TestSearchFormMasksTokens(t *testing.T) {
-	w := newTestServer(t)
-	_, token := w.makeUsual()
-	if page := w.get("/").body; !strings.Contains(page, `role="search" aria-label="Keys" method="post" action="/"`) {
-		t.Error("the form writes what was typed into the address")
-	}
-	w.leadsTo(w.post("/", "q", " "+token+"\n", "state", "active", "source", "", "feed", ""), "/?q="+keys.Hint(token)+"&state=active")
-	w.leadsTo(w.post("/", "q", "docs site"), "/?q=docs+site")
-	w.leadsTo(w.post("/", "q", ""), "/")
 }

@@ -129,12 +129,12 @@ func TestHostileNamesEscaped(t *testing.T) {
 	if err := w.desk.FillHostile(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	found, _, _, err := w.desk.List(catalogAll(w))
+	found, err := w.desk.List(catalogAll(w))
 	if err != nil {
 		t.Fatal(err)
 	}
 	paths := []string{"/", "/audit"}
-	for _, k := range found {
+	for _, k := range found.Keys {
 		if k.Issued {
 			paths = append(paths, "/keys/"+k.ID, "/keys/"+k.ID+"/rotate", "/keys/"+k.ID+"/revoke", "/audit?key="+k.ID)
 		}

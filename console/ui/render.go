@@ -40,6 +40,7 @@ var functions = template.FuncMap{
 	"asset":      func(file string) string { return "/assets/" + assetsByFile[file].name },
 	"bidi":       balanceBidi,
 	"comma":      func(n int) string { return humanize.Comma(int64(n)) },
+	"columnData": columnDataOf,
 	"entries":    func(f layoutData, list []registry.AuditEntry, keys bool) entryList { return entryList{f, list, keys} },
 	"fieldError": func(id, text string) fieldError { return fieldError{id, text} },
 	"invisible":  invisible,

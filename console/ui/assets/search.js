@@ -1,4 +1,5 @@
-// Search while typing: fetches the page of results, and replaces the list with its list.
+// Search while typing: sends the form, and replaces the list with the list of the response. The search is sent in a body, since it may
+// contain a token. The server responds with a redirect to an address without it.
 const form = document.getElementById("filters");
 let waiting;
 let under;
@@ -6,18 +7,14 @@ let under;
 async function search() {
   under?.abort();
   under = new AbortController();
-  const address = new URL(form.action);
-  for (const [name, value] of new FormData(form)) {
-    if (value !== "") {
-      address.searchParams.set(name, value);
-    }
-  }
   try {
-    const response = await fetch(address, { signal: under.signal, headers: { Accept: "text/html" } });
+    const response = await fetch(form.action, {
+      method: "POST", body: new URLSearchParams(new FormData(form)), signal: under.signal, headers: { Accept: "text/html" },
+    });
     const page = new DOMParser().parseFromString(await response.text(), "text/html");
     const results = page.getElementById("results");
     if (!response.ok || !results) {
-      location.assign(address); // signed out, or an error page
+      location.assign(response.redirected ? response.url : form.action); // signed out, or an error page
       return;
     }
     // The element with the number of results is kept, so that screen readers announce its change.
@@ -26,7 +23,10 @@ async function search() {
     page.getElementById("found").remove();
     document.getElementById("results").replaceChildren(found, ...results.childNodes);
     count(page.querySelectorAll(".counts a"));
-    history.replaceState(null, "", address);
+    if (new URL(response.url).searchParams.has("key")) {
+      form.elements.q.value = ""; // a token, which has been found
+    }
+    history.replaceState(null, "", response.url);
   } catch (error) {
     if (error.name !== "AbortError") {
       document.getElementById("found").textContent = "The console could not be reached. The list may be out of date.";
@@ -34,22 +34,21 @@ async function search() {
   }
 }
 
-// Updates the counts by state and the marked state. The links are kept, since one of them may have the focus.
+// Updates the counts by state and the marked state. The links are kept if possible, since one of them may have the focus.
 function count(fresh) {
-  for (const [i, link] of document.querySelectorAll(".counts a").entries()) {
+  const links = document.querySelectorAll(".counts a");
+  if (links.length !== fresh.length) {
+    document.querySelector(".counts").replaceChildren(...fresh);
+    return;
+  }
+  for (const [i, link] of links.entries()) {
     link.replaceChildren(...fresh[i].childNodes);
-    link.className = fresh[i].className;
+    link.href = fresh[i].getAttribute("href");
     link.ariaCurrent = fresh[i].getAttribute("aria-current");
   }
 }
 
 form?.addEventListener("input", (event) => {
-  // A pasted token must not be in a URL. Its last characters find the key as well.
-  const typed = event.target.value;
-  const token = /^\s*dg[kps]_[0-9A-Za-z]{32}([0-9A-Za-z]{4})\s*$/.exec(typed);
-  if (token) {
-    event.target.value = token[1];
-  }
   clearTimeout(waiting);
   waiting = setTimeout(search, event.target.tagName === "SELECT" ? 0 : 200);
 });

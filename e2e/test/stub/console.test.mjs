@@ -2,6 +2,7 @@
 // treats a key as the console says.
 
 import assert from 'node:assert/strict';
+import crypto from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 import { WIDGET_VERSIONS } from '../../lib/widget-packages.mjs';
 import {
@@ -92,6 +93,10 @@ describe('console', () => {
     await page.getByLabel('Feed').selectOption({ label: 'Key file' });
     await page.getByText('7 keys', { exact: true }).waitFor();
 
+    await page.getByLabel('Sort by').selectOption('Name, A to Z');
+    await page.locator('th[aria-sort="ascending"]').getByText('Name').waitFor();
+    const names = await page.getByRole('rowheader').getByRole('link').allInnerTexts();
+    assert.deepEqual(names, names.toSorted((a, b) => (a.toLowerCase() < b.toLowerCase() ? -1 : 1)));
     await page.getByRole('link', { name: 'Bound to a source' }).click();
     await page.getByText('It is read-only here. Change it in its feed.').waitFor();
     for (const name of ['Rotate', 'Disable', 'Revoke', 'Save changes']) {
@@ -120,15 +125,22 @@ describe('console', () => {
     await page.getByRole('searchbox', { name: 'Search' }).waitFor();
     await page.waitForLoadState('load'); // search while typing needs the page's script
     await page.getByRole('searchbox', { name: 'Search' }).fill(token);
-    await page.getByText('1 key', { exact: true }).waitFor();
+    await page.getByText('found by its token').waitFor();
     await rowOf(page, name).waitFor();
+    assert.equal(await page.getByRole('searchbox', { name: 'Search' }).inputValue(), '');
+    const unknown = crypto.randomUUID(); // as DocsGPT's own keys
+    await page.getByRole('searchbox', { name: 'Search' }).fill(unknown);
+    await page.getByText('No key has this token').waitFor();
+    assert.ok(!page.url().includes(unknown));
+    await page.getByRole('searchbox', { name: 'Search' }).fill(token);
+    await page.getByText('found by its token').waitFor();
     const plain = await open(undefined, { javaScriptEnabled: false });
     await plain.getByRole('searchbox', { name: 'Search' }).fill(token);
     await plain.getByRole('button', { name: 'Search' }).click();
     await rowOf(plain, name).waitFor();
     for (const one of [page, plain]) assert.ok(!(one.url() + await one.content()).includes(token));
     await waitFor('the search is in the log', () => testbed.gate.log().includes('"uri":"/?REDACTED"'));
-    assert.deepEqual(findSecrets(testbed.dir, { token }), []);
+    assert.deepEqual(findSecrets(testbed.dir, { token, unknown }), []);
   });
 
   scenario('the token is shown once, and nowhere else', async (open) => {
@@ -359,7 +371,7 @@ describe('console', () => {
     });
     assertHumanReadable(rejected.error);
     await page.goto(`${testbed.gate.console()}/?state=expired&q=Changed`);
-    await rowOf(page, 'Changed').getByText('Expired').waitFor();
+    await rowOf(page, 'Changed').locator('.badge').getByText('Expired').waitFor();
   });
 
   scenario('the audit trail shows action, actor and address', async (open) => {
