@@ -66,8 +66,13 @@ type Limits struct {
 	VisitorRequests Limit `json:"visitor_requests,omitzero"` // rate of one visitor
 	Streams         Limit `json:"streams,omitzero"`          // answers in flight, of all clients
 	VisitorStreams  Limit `json:"visitor_streams,omitzero"`  // answers in flight, of one visitor
-	QuestionChars   Limit `json:"question_chars,omitzero"`   // characters of a question
-	HistoryTurns    Limit `json:"history_turns,omitzero"`    // newest pairs of the history that are forwarded
+
+	QuestionsPerDay   Limit `json:"questions_per_day,omitzero"`   // answers of all clients of the key
+	QuestionsPerMonth Limit `json:"questions_per_month,omitzero"` // the same in a calendar month
+	TokensPerDay      Limit `json:"tokens_per_day,omitzero"`      // tokens of the model, of prompts and answers
+
+	QuestionChars Limit `json:"question_chars,omitzero"` // characters of a question
+	HistoryTurns  Limit `json:"history_turns,omitzero"`  // newest pairs of the history that are forwarded
 }
 
 // limitField is one of the limits by name.
@@ -83,6 +88,9 @@ var limitFields = []limitField{
 	{"visitor_requests", true, 0, func(l *Limits) *Limit { return &l.VisitorRequests }},
 	{"streams", false, 1e6, func(l *Limits) *Limit { return &l.Streams }},
 	{"visitor_streams", false, 1e6, func(l *Limits) *Limit { return &l.VisitorStreams }},
+	{"questions_per_day", false, 1e9, func(l *Limits) *Limit { return &l.QuestionsPerDay }},
+	{"questions_per_month", false, 1e9, func(l *Limits) *Limit { return &l.QuestionsPerMonth }},
+	{"tokens_per_day", false, 1e9, func(l *Limits) *Limit { return &l.TokensPerDay }},
 	{"question_chars", false, 1e6, func(l *Limits) *Limit { return &l.QuestionChars }},
 	{"history_turns", false, 1e6, func(l *Limits) *Limit { return &l.HistoryTurns }},
 }

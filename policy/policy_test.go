@@ -22,6 +22,7 @@ func mustParse(t *testing.T, text string) *Policy {
 func TestPolicyJSON(t *testing.T) {
 	const text = `{"kind":"publishable","origins":["https://docs.example.com","https://*.example.org"],"ips":["192.0.2.0/24","2001:db8::1"],` +
 		`"endpoints":["widget"],"limits":{"requests":"600/1m","visitor_requests":"20/1h","streams":50,"visitor_streams":2,` +
+		`"questions_per_day":1000,"questions_per_month":20000,"tokens_per_day":1000000000,` +
 		`"question_chars":4000,"history_turns":"off"}}`
 	p := mustParse(t, text)
 	if err := p.Validate(); err != nil {
@@ -62,6 +63,9 @@ func TestInvalidPolicies(t *testing.T) {
 		`{"limits":{"requests":"600/1y"}}`:                     "from 1s to 31d",
 		`{"limits":{"requests":"600/0"}}`:                      "from 1s to 31d",
 		`{"limits":{"streams":"5/1m"}}`:                        "must be a number",
+		`{"limits":{"questions_per_day":0}}`:                   "from 1 to 1000000000",
+		`{"limits":{"questions_per_month":"5/1m"}}`:            "must be a number",
+		`{"limits":{"tokens_per_day":1000000001}}`:             "from 1 to 1000000000",
 		`{"limits":{"streams":-1}}`:                            "from 1 to",
 		`{"limits":{"streams":1.5}}`:                           "must be a number",
 		`{"limits":{"streams":true}}`:                          "must be a number, a rate",

@@ -18,7 +18,7 @@ func policyOf(r response) string {
 
 const fullPolicy = `"kind":"publishable","origins":["https://docs.example.com","https://*.example.org"],"ips":["192.0.2.0/24","2001:db8::1"],` +
 	`"endpoints":["widget"],"limits":{"requests":"600/1m","visitor_requests":"20/1h","streams":50,"visitor_streams":2,` +
-	`"question_chars":"off","history_turns":20},`
+	`"questions_per_day":1000,"questions_per_month":"off","tokens_per_day":2000000,"question_chars":"off","history_turns":20},`
 
 func TestCreateWithPolicy(t *testing.T) {
 	w := newTestServer(t)

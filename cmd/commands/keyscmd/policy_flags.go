@@ -15,8 +15,8 @@ import (
 const policyHelp = `--kind publishable is for keys in web pages, which need at least one --origin; --kind secret is for keys on servers, which browsers
 must not present. Without a kind, a key works from both. --origin, --ip and --endpoint restrict the web pages, the addresses of the
 clients and the endpoint groups that may use the key. --limit NAME=VALUE sets a limit: requests and visitor_requests are rates such as
-600/1m; streams, visitor_streams, question_chars and history_turns are numbers. The value off removes the limit. For limits that are not
-set, the defaults of the site apply.`
+600/1m; streams, visitor_streams, questions_per_day, questions_per_month, tokens_per_day, question_chars and history_turns are numbers.
+The value off removes the limit. For limits that are not set, the defaults of the site apply.`
 
 // limitDefault is the value of --limit with which the default of the site applies.
 const limitDefault = "default"

@@ -54,9 +54,9 @@ def make_consistent(record):
     elif "kind" not in record and "origins" in record and (origins is None or is_list_of_origins(origins)):
         record["kind"] = None
     limits = record.get("limits")
-    if isinstance(limits, dict) and type(limits.get("visitor_streams")) is int:
+    if isinstance(limits, dict) and is_number(limits.get("visitor_streams")):
         limits["streams"] = limits["visitor_streams"] if "streams" not in limits else max_limit(limits)
-    elif isinstance(limits, dict) and type(limits.get("streams")) is int and "visitor_streams" not in limits:
+    elif isinstance(limits, dict) and is_number(limits.get("streams")) and "visitor_streams" not in limits:
         limits["visitor_streams"] = None
 
 
@@ -69,7 +69,11 @@ KNOWN_ORIGIN = re.compile(r"\*|null|https?://(\*\.)?[a-z][a-z0-9]*\.[a-z][a-z0-9
 
 def max_limit(limits):
     streams, of_visitor = limits["streams"], limits["visitor_streams"]
-    return max(streams, of_visitor) if type(streams) is int and streams > 0 else streams
+    return max(streams, of_visitor) if is_number(streams) and streams > 0 else streams
+
+
+def is_number(value):
+    return type(value) in (int, float)  # 5.0 is an integer in JSON
 
 
 @schemathesis.hook
