@@ -18,12 +18,19 @@ const (
 	bucketNotes
 	bucketNotesByAge
 	bucketUse
+	bucketQuotas
 	bucketCount
+
+	// firstAddedBucket and following were added in later minor versions.
+	firstAddedBucket = bucketQuotas
 )
+
+// bucketSince are the minor versions of the format that added buckets.
+var bucketSince = [bucketCount]uint64{bucketQuotas: 1}
 
 var bucketNames = [bucketCount][]byte{
 	[]byte("meta"), []byte("records"), []byte("digests"), []byte("revisions"), []byte("audit"), []byte("audit_by_key"),
-	[]byte("notes"), []byte("notes_by_age"), []byte("use"),
+	[]byte("notes"), []byte("notes_by_age"), []byte("use"), []byte("quotas"),
 }
 
 // Rows of the bucket meta.

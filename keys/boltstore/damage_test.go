@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/docsgate/docsgate/keys/quota"
 	"github.com/docsgate/docsgate/keys/registry"
 	"github.com/docsgate/docsgate/keys/usage"
 )
@@ -37,7 +38,8 @@ func dump(ctx context.Context, s *Store) (text string, err error) {
 	note, errNote := s.GetIdempotencyRecord(ctx, "note")
 	fmt.Fprintln(&b, revision, entries, note)
 	errUse := s.Use(ctx, func(r usage.Row) error { _, err := fmt.Fprintln(&b, r); return err })
-	return b.String(), errors.Join(errAll, errChanges, errAudit, errNote, errUse)
+	errQuotas := s.Quotas(ctx, func(r quota.Row) error { _, err := fmt.Fprintln(&b, r); return err })
+	return b.String(), errors.Join(errAll, errChanges, errAudit, errNote, errUse, errQuotas)
 }
 
 // In a copy of the file one bit in each 256 bytes of the used pages is flipped. Either Open detects it, or the content is
@@ -46,6 +48,9 @@ func TestFlippedBits(t *testing.T) {
 	path, _ := newStoreFile(t, 200)
 	s := openStore(t, path)
 	if err := s.SaveUse(t.Context(), []usage.Row{{ID: "key_1", LastUsed: 5}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.SaveQuotas(t.Context(), []quota.Row{{ID: "key_1", Day: 5, QuestionsDay: 7}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	want, err := dump(t.Context(), s)

@@ -14,6 +14,7 @@
 //	notes         name                  idempotency record: the text passed to Remember, and the time
 //	notes_by_age  Unix seconds, name    empty
 //	use           ID                    usage.Row
+//	quotas        ID                    quota.Row; since 1.1
 //
 // The format has a major and a minor version. A file with a newer major version is rejected. A file with a newer minor version may
 // have more buckets, more rows in meta and more fields in the bodies; those are preserved, even when a record is updated.

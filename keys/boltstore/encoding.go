@@ -6,6 +6,7 @@ import (
 
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"github.com/docsgate/docsgate/keys/quota"
 	"github.com/docsgate/docsgate/keys/usage"
 )
 
@@ -13,7 +14,7 @@ import (
 // knowing it. A new major version changes what an older gate would misread or corrupt.
 const (
 	formatMajor = 1
-	formatMinor = 0
+	formatMinor = 1 // the bucket quotas
 )
 
 const (
@@ -31,6 +32,12 @@ const (
 	useOldLast  = 2
 	useHour     = 3
 	useRequests = 4 // consecutive varints, without the leading zeros of the day
+
+	quotaDay            = 1
+	quotaQuestionsDay   = 2
+	quotaQuestionsMonth = 3
+	quotaTokensDay      = 4
+	quotaMeanTokens     = 5
 )
 
 func formatBody(major, minor uint64) []byte {
@@ -128,6 +135,34 @@ func decodeUse(id, body []byte) (r usage.Row, err error) {
 			r.Hour = int64(f.varint)
 		case useRequests:
 			return decodeRequests(&r.Requests, f.bytes)
+		}
+		return nil
+	})
+	return r, err
+}
+
+func quotaBody(r *quota.Row) []byte {
+	b := appendNumber(nil, quotaDay, uint64(r.Day)) //nolint:gosec // not before 1970
+	b = appendNumber(b, quotaQuestionsDay, uint64(r.QuestionsDay))
+	b = appendNumber(b, quotaQuestionsMonth, uint64(r.QuestionsMonth))
+	b = appendNumber(b, quotaTokensDay, uint64(r.TokensDay))
+	return appendNumber(b, quotaMeanTokens, uint64(r.MeanTokens))
+}
+
+func decodeQuota(id, body []byte) (r quota.Row, err error) {
+	r.ID = string(id)
+	err = fields(body, func(f field) error {
+		switch f.number {
+		case quotaDay:
+			r.Day = int32(f.varint) //nolint:gosec // as written by quotaBody
+		case quotaQuestionsDay:
+			r.QuestionsDay = int64(f.varint)
+		case quotaQuestionsMonth:
+			r.QuestionsMonth = int64(f.varint)
+		case quotaTokensDay:
+			r.TokensDay = int64(f.varint)
+		case quotaMeanTokens:
+			r.MeanTokens = int64(f.varint)
 		}
 		return nil
 	})

@@ -64,6 +64,9 @@ func open(ctx context.Context, path string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := h.upgrade(); err != nil {
+		return nil, errors.Join(err, h.close())
+	}
 	return newStore(path, h, o), nil
 }
 

@@ -32,7 +32,7 @@ func verifyFile(ctx context.Context, file *os.File) error {
 	}); err != nil {
 		return err
 	}
-	self, err := m.inspectMeta(buckets[string(bucketNames[bucketMeta])])
+	self, minor, err := m.inspectMeta(buckets[string(bucketNames[bucketMeta])])
 	if err != nil {
 		return err
 	}
@@ -41,6 +41,9 @@ func verifyFile(ctx context.Context, file *os.File) error {
 			continue
 		}
 		value := buckets[string(name)]
+		if value == nil && bucketSince[i] > minor {
+			continue // upgrade adds it
+		}
 		if value == nil {
 			return fmt.Errorf("%w: the bucket %s is missing", ErrDamaged, name)
 		}
@@ -69,12 +72,11 @@ func verifyFile(ctx context.Context, file *os.File) error {
 
 // inspectMeta verifies the bucket meta first, since all other checks depend on the format. A store of any major version has a
 // bucket with this name, with the row format in it.
-func (m *dbFile) inspectMeta(bucket []byte) (state, error) {
+func (m *dbFile) inspectMeta(bucket []byte) (self state, minor uint64, err error) {
 	if bucket == nil {
-		return state{}, fmt.Errorf("%w: the file is a bbolt file of another program", ErrDamaged)
+		return self, 0, fmt.Errorf("%w: the file is a bbolt file of another program", ErrDamaged)
 	}
 	var (
-		self   state
 		rows   = make(map[string][]byte)
 		format = string(rowFormat)
 	)
@@ -85,31 +87,31 @@ func (m *dbFile) inspectMeta(bucket []byte) (state, error) {
 		}
 		return nil
 	}); err != nil {
-		return self, err
+		return self, 0, err
 	}
 	body, err := verifyChecksum(rowFormat, rows[format])
 	if err != nil {
-		return self, fmt.Errorf("%w: the format version is unreadable", ErrDamaged)
+		return self, 0, fmt.Errorf("%w: the format version is unreadable", ErrDamaged)
 	}
 	major, minor, err := decodeFormat(body)
 	if err != nil {
-		return self, fmt.Errorf("%w: %w", ErrDamaged, err)
+		return self, 0, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	if major != formatMajor {
-		return self, fmt.Errorf("%w: the file has format %d.%d, but this version of docsgate supports %d.%d", ErrNewer, major, minor, formatMajor, formatMinor)
+		return self, 0, fmt.Errorf("%w: the file has format %d.%d, but this version of docsgate supports %d.%d", ErrNewer, major, minor, formatMajor, formatMinor)
 	}
 	for key, value := range rows {
 		if _, err := verifyChecksum([]byte(key), value); err != nil {
-			return self, rowError(bucketMeta, []byte(key), err)
+			return self, 0, rowError(bucketMeta, []byte(key), err)
 		}
 	}
 	if body, err = verifyChecksum(rowState, rows[string(rowState)]); err == nil {
 		self, err = decodeState(body)
 	}
 	if err != nil {
-		return self, rowError(bucketMeta, rowState, err)
+		return self, 0, rowError(bucketMeta, rowState, err)
 	}
-	return self, nil
+	return self, minor, nil
 }
 
 func checkRow(bucket int, r row) error {
@@ -130,6 +132,8 @@ func rowError(bucket int, key []byte, err error) error {
 		return fmt.Errorf("%w: the record of key %q: %w", ErrDamaged, key, err)
 	case bucketUse:
 		return fmt.Errorf("%w: the usage of key %q: %w", ErrDamaged, key, err)
+	case bucketQuotas:
+		return fmt.Errorf("%w: the quota of key %q: %w", ErrDamaged, key, err)
 	case bucketAudit, bucketRevisions:
 		return fmt.Errorf("%w: row %x of %s: %w", ErrDamaged, key, bucketNames[bucket], err)
 	default:

@@ -14,8 +14,8 @@ type Row struct {
 
 // Storage durably stores the rows of keys. It is safe for concurrent use.
 type Storage interface {
-	// SaveQuotas stores rows, replacing those of the same keys, and removes the rows of other keys, in one step: after an error
-	// nothing is stored, and nothing is removed.
+	// SaveQuotas stores rows, replacing those of the same keys, and removes the rows of other keys. After an error some of that may
+	// be done.
 	SaveQuotas(ctx context.Context, rows []Row, remove []string) error
 
 	// Quotas calls yield for each stored row. An error of yield stops it and is returned.

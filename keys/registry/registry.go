@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/keys/quota"
 	"github.com/docsgate/docsgate/keys/usage"
 )
 
@@ -192,6 +193,16 @@ func (r *Registry) PutIdempotencyRecord(ctx context.Context, name, text string) 
 // GetIdempotencyRecord calls Storage.GetIdempotencyRecord.
 func (r *Registry) GetIdempotencyRecord(ctx context.Context, name string) (string, error) {
 	return r.storage.GetIdempotencyRecord(ctx, name)
+}
+
+// SaveQuotas calls Storage.SaveQuotas.
+func (r *Registry) SaveQuotas(ctx context.Context, rows []quota.Row, remove []string) error {
+	return r.storage.SaveQuotas(ctx, rows, remove)
+}
+
+// Quotas calls Storage.Quotas.
+func (r *Registry) Quotas(ctx context.Context, yield func(quota.Row) error) error {
+	return r.storage.Quotas(ctx, yield)
 }
 
 // Backup writes a copy of the storage, after an audit entry that is part of the copy. Agents' keys are encrypted in it: they can

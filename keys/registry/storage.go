@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/keys/quota"
 	"github.com/docsgate/docsgate/keys/usage"
 )
 
@@ -16,7 +17,7 @@ var (
 	ErrExists   = errors.New("the id or the token belongs to another key")
 )
 
-// Storage durably stores records, the audit trail and the usage of keys. It is safe for concurrent use. Its errors are meant for
+// Storage durably stores records, the audit trail, the usage and the quotas of keys. It is safe for concurrent use. Its errors are meant for
 // operators and contain no secret, token or digest. Returned records belong to the caller, and records passed to Write are not
 // retained.
 type Storage interface {
@@ -58,6 +59,9 @@ type Storage interface {
 
 	// Use calls yield for each stored row. An error of yield stops it and is returned.
 	Use(ctx context.Context, yield func(usage.Row) error) error
+
+	// The quotas of keys.
+	quota.Storage
 
 	// Watch calls changed when records may have been written by others than the user of this Storage, for example by another
 	// process. It returns nil when ctx is canceled. changed does not block.

@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/keys/quota"
 	"github.com/docsgate/docsgate/keys/registry"
 	"github.com/docsgate/docsgate/keys/usage"
 )
@@ -22,6 +23,7 @@ type Storage struct {
 	entries            []registry.AuditEntry
 	idempotencyRecords map[string]string
 	usage              map[string]usage.Row
+	quotas             map[string]quota.Row
 	revision           uint64
 	watchers           map[int]func()
 	nextID             int
@@ -34,7 +36,7 @@ var _ registry.Storage = (*Storage)(nil)
 func New() *Storage {
 	return &Storage{
 		records: map[string]registry.Record{}, digests: map[keys.Digest]string{}, idempotencyRecords: map[string]string{},
-		usage: map[string]usage.Row{}, watchers: map[int]func(){},
+		usage: map[string]usage.Row{}, quotas: map[string]quota.Row{}, watchers: map[int]func(){},
 	}
 }
 
@@ -237,6 +239,35 @@ func (s *Storage) SaveUse(_ context.Context, rows []usage.Row) error {
 func (s *Storage) Use(_ context.Context, yield func(usage.Row) error) error {
 	s.mu.Lock()
 	rows := slices.Collect(maps.Values(s.usage))
+	s.mu.Unlock()
+	for _, row := range rows {
+		if err := yield(row); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// SaveQuotas implements registry.Storage.
+func (s *Storage) SaveQuotas(_ context.Context, rows []quota.Row, remove []string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.writeErr != nil {
+		return s.writeErr
+	}
+	for _, row := range rows {
+		s.quotas[row.ID] = row
+	}
+	for _, id := range remove {
+		delete(s.quotas, id)
+	}
+	return nil
+}
+
+// Quotas implements registry.Storage.
+func (s *Storage) Quotas(_ context.Context, yield func(quota.Row) error) error {
+	s.mu.Lock()
+	rows := slices.Collect(maps.Values(s.quotas))
 	s.mu.Unlock()
 	for _, row := range rows {
 		if err := yield(row); err != nil {

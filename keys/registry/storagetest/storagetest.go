@@ -37,6 +37,7 @@ func Run(t *testing.T, open func(t *testing.T) registry.Storage) {
 		"audit trail of one key":                                          auditOfKey,
 		"idempotency records are stored and replaced":                     idempotencyRecords,
 		"usage is stored and replaced":                                    savedUsage,
+		"quotas are stored, replaced and removed":                         savedQuotas,
 		"concurrent writes are each stored once":                          concurrentWrites,
 		"one of several concurrent writes of a revision succeeds":         concurrentConflict,
 		"readers see atomic writes":                                       atomicWrites,

@@ -1,0 +1,113 @@
+package quota_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/docsgate/docsgate/keys/boltstore"
+	"github.com/docsgate/docsgate/keys/quota"
+)
+
+const helperProcessEnv = "DOCSGATE_QUOTA_PATH"
+
+func TestMain(m *testing.M) {
+	if path := os.Getenv(helperProcessEnv); path != "" {
+		if err := helperProcess(path); err != nil {
+			fmt.Fprintln(os.Stderr, "helper process:", err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// restored returns a counter with what is stored in a file, and its saver.
+func restored(ctx context.Context, path string) (*quota.Counter, *quota.Saver, error) {
+	c := quota.New()
+	saver := quota.NewSaver(quota.SaverOptions{
+		Counter: c,
+		Open: func(ctx context.Context, _ bool) (quota.Storage, error) {
+			return boltstore.Open(ctx, boltstore.Options{Path: path})
+		},
+	})
+	return c, saver, saver.Restore(ctx)
+}
+
+var limits = quota.Limits{QuestionsPerMonth: 1e9}
+
+// helperProcess counts questions, and prints the number and the time after each, until it is killed.
+func helperProcess(path string) error {
+	ctx, calendar := context.Background(), quota.NewCalendar(nil)
+	c, saver, err := restored(ctx, path)
+	if err != nil {
+		return err
+	}
+	go saver.Run(ctx)
+	for {
+		now := time.Now()
+		r, _ := c.Reserve(calendar.At(now), "k", limits, 0)
+		r.Settle(calendar.At(now), 1)
+		use, _ := c.Use(calendar.At(now), "k")
+		fmt.Println(use.QuestionsThisMonth, now.UnixMilli())
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// A killed process loses at most what it has counted since the last save, which is a second ago.
+func TestKill(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "quotas.db")
+	calendar, total := quota.NewCalendar(nil), int64(0)
+	for round := range 3 {
+		cmd := exec.CommandContext(t.Context(), os.Args[0])
+		cmd.Env = append(os.Environ(), helperProcessEnv+"="+path)
+		cmd.Stderr = os.Stderr
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		times := map[int64]int64{} // number of questions -> when it was reached
+		var first, last int64
+		for scan := bufio.NewScanner(out); scan.Scan(); {
+			var count, at int64
+			if n, err := fmt.Sscan(scan.Text(), &count, &at); n < 2 || err != nil {
+				continue // a truncated line
+			}
+			if first == 0 {
+				first = at
+				if count != total+1 {
+					t.Errorf("round %d begins with %d questions, stored were %d", round, count-1, total)
+				}
+			}
+			times[count], last = at, at
+			if at-first > 2500 && cmd.Process != nil {
+				_ = cmd.Process.Kill() // it may have ended
+			}
+		}
+		if err := cmd.Wait(); err == nil || cmd.ProcessState.Exited() {
+			t.Fatalf("the process was not killed: %v", cmd.ProcessState)
+		}
+		c, saver, err := restored(t.Context(), path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		use, _ := c.Use(calendar.At(time.Now()), "k")
+		total = use.QuestionsThisMonth
+		at, ok := times[total]
+		// One second between saves, and some time for a save itself on a busy machine.
+		if lost := last - at; !ok || lost > 2000 {
+			t.Errorf("round %d: %d questions are stored, the newest one is from %d ms before the end", round, total, lost)
+		}
+		if err := saver.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
