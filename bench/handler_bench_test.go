@@ -21,8 +21,14 @@ import (
 	"github.com/docsgate/docsgate/caddymodule"
 )
 
+// Limits of sites: the defaults with values that one client does not reach, so that their cost is measured, and none.
+const (
+	defaultLimits = `{"visitor_requests": "1000000/1s", "visitor_streams": 4000}`
+	noLimits      = `{"visitor_requests": "off", "visitor_streams": "off"}`
+)
+
 // newGate returns a gate without an upstream, in a Caddy without other apps.
-func newGate(tb testing.TB) *caddymodule.Handler {
+func newGate(tb testing.TB, limits string) *caddymodule.Handler {
 	tb.Helper()
 	tb.Setenv("BENCH_AGENT_KEY", agentKey)
 	keyFile := filepath.Join(tb.TempDir(), "keys.yaml")
@@ -43,7 +49,7 @@ func newGate(tb testing.TB) *caddymodule.Handler {
 		}
 	})
 	module, err := caddy.ActiveContext().LoadModuleByID("http.handlers.docsgate",
-		json.RawMessage(`{"max_history_entries": 100000, "max_history_size": 4194304}`))
+		json.RawMessage(`{"max_history_entries": 100000, "max_history_size": 4194304, "limits": `+limits+`}`))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -131,7 +137,7 @@ type handlerCase struct {
 // In addition to the elapsed time it reports the CPU time of the process, including garbage collection, which is more reliable on
 // a machine with other load.
 func BenchmarkHandler(b *testing.B) {
-	gate := newGate(b)
+	gate := newGate(b, defaultLimits)
 	stream, answer := "/stream", "/api/answer"
 	for _, tc := range []handlerCase{
 		{name: "widget", scenario: scenario{Path: stream}, status: 200, forwarded: true},
@@ -144,6 +150,12 @@ func BenchmarkHandler(b *testing.B) {
 	} {
 		b.Run(tc.name, func(b *testing.B) { tc.run(b, gate) })
 	}
+}
+
+// BenchmarkHandlerNoLimits is the first case of BenchmarkHandler without limits. The difference is what the default limits cost.
+func BenchmarkHandlerNoLimits(b *testing.B) {
+	tc := handlerCase{name: "widget", scenario: scenario{Path: "/stream"}, status: 200, forwarded: true}
+	tc.run(b, newGate(b, noLimits))
 }
 
 // batch is the number of requests that are created at a time.

@@ -75,6 +75,23 @@ type Limits struct {
 	HistoryTurns  Limit `json:"history_turns,omitzero"`  // newest pairs of the history that are forwarded
 }
 
+// DefaultLimits are the limits of a site that does not set them. They are far above what people do, and bound what one address can
+// cost: see docs/policies.md.
+func DefaultLimits() Limits {
+	return Limits{
+		VisitorRequests: Limit{rate: ratelimit.Rate{Count: 300, Per: time.Minute}},
+		VisitorStreams:  Limit{value: 8},
+	}
+}
+
+// NoLimits returns limits that are all switched off.
+func NoLimits() (l Limits) {
+	for _, f := range limitFields {
+		*f.of(&l) = Off()
+	}
+	return l
+}
+
 // limitField is one of the limits by name.
 type limitField struct {
 	name   string

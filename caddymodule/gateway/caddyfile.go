@@ -42,7 +42,7 @@ func parseDirective(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, e
 //		max_messages <number>                  # default: 1000
 //		max_messages_size <size>               # default: 512KiB
 //		max_text_size <size>                   # default: 256KiB
-//		limits {                               # defaults for keys that do not set them
+//		limits {                               # defaults for keys that do not set them; "limits off": none
 //			<name> <number>|<rate>|off           # see docs/configuration.md
 //			dry_run [<names...>]                 # only count what these limits would reject; default: all
 //		}
@@ -167,12 +167,19 @@ func (h *Handler) unmarshalAllowFields(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// unmarshalLimits parses the block "limits".
+// unmarshalLimits parses the block "limits", or "limits off".
 func (h *Handler) unmarshalLimits(d *caddyfile.Dispenser) error {
-	if d.NextArg() {
-		return d.ArgErr()
-	}
 	h.Limits = new(policy.Limits)
+	if d.NextArg() {
+		if d.Val() != "off" || d.NextArg() {
+			return d.ArgErr()
+		}
+		*h.Limits = policy.NoLimits()
+		if d.NextBlock(d.Nesting()) {
+			return d.Err("limits off cannot have a block")
+		}
+		return nil
+	}
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		name, text := d.Val(), ""
 		if name == "dry_run" {

@@ -90,7 +90,8 @@ type Handler struct {
 	// renegotiation, except_ports and curves. dial_timeout also limits the handshake.
 	TLS *reverseproxy.TLSConfig `json:"tls,omitempty"`
 
-	// The limits of keys that do not set them. Default: no limits.
+	// The limits of keys that do not set them. Default: 300 requests per minute and 8 answers in flight per visitor, except for
+	// secret keys. Fields that are not set have their default; "off" removes one.
 	Limits *policy.Limits `json:"limits,omitempty"`
 
 	// The names of limits that only count what they would have rejected, those of keys included. Default: none.
@@ -103,7 +104,8 @@ type Handler struct {
 	sampler  *logsample.Sampler
 	inFlight inFlightLimits
 
-	siteLimits policy.Limits
+	siteLimits   policy.Limits // with the defaults
+	secretLimits policy.Limits // of secret keys: without the defaults
 
 	endpoints map[*docsgpt.Endpoint]*endpoint // of routes
 }
@@ -141,8 +143,10 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		h.ClientMinRate = lifecycle.DefaultClientMinRate
 	}
 	if h.Limits != nil {
-		h.siteLimits = *h.Limits
+		h.secretLimits = *h.Limits
 	}
+	defaults := policy.DefaultLimits()
+	h.siteLimits = h.secretLimits.Or(&defaults)
 	h.inFlight.provision(h.MaxInFlight, h.MaxInFlightPerKey)
 	if h.Upstream != "" {
 		var address string

@@ -58,12 +58,17 @@ func (c *client) logLeakedKey(key *keys.Key) {
 	}
 }
 
-// limitsOf returns the limits of a key: its own, and those of the site in place of the ones that it does not set.
+// limitsOf returns the limits of a key: its own, and those of the site in place of the ones that it does not set. The address of a
+// server is not a visitor, so the built-in limits, which are all of visitors, do not apply to secret keys.
 func (h *Handler) limitsOf(key *keys.Key) policy.Limits {
-	if key.Policy == nil {
+	switch {
+	case key.Policy == nil:
 		return h.siteLimits
+	case key.Policy.Kind == policy.Secret:
+		return key.Policy.Limits.Or(&h.secretLimits)
+	default:
+		return key.Policy.Limits.Or(&h.siteLimits)
 	}
-	return key.Policy.Limits.Or(&h.siteLimits)
 }
 
 // limit applies the limits of a key to an authorized request: the size of its body, its rates, and the number of its streams.

@@ -7,6 +7,9 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
 	"github.com/docsgate/docsgate/docsgpt"
 	"github.com/docsgate/docsgate/keys"
 	"github.com/docsgate/docsgate/policy"
@@ -65,6 +68,9 @@ func (c *client) checkRates(key *keys.Key, limits *policy.Limits) *apiError {
 	if d.Allowed() {
 		return nil
 	}
+	if d.Rejected == ratelimit.PerVisitor {
+		c.logSharedAddress()
+	}
 	seconds := ceilSeconds(d.RetryAfter)
 	return newRetryableError(http.StatusTooManyRequests, "rate_limited", seconds,
 		"Too many questions. Please try again in "+seconds+" seconds.")
@@ -101,6 +107,9 @@ func (c *client) takeStream(s *ratelimit.Slot, key *keys.Key, limits *policy.Lim
 	taken, reached := Rates.Acquire(key.ID, visitor, perKey, perVisitor)
 	for reached != ratelimit.None {
 		if !c.handler.isDryRun(streamNames[reached]) {
+			if reached == ratelimit.PerVisitor {
+				c.logSharedAddress()
+			}
 			return errTooManyStreams
 		}
 		wouldReject.WithLabelValues(errTooManyStreams.Code).Inc()
@@ -113,6 +122,19 @@ func (c *client) takeStream(s *ratelimit.Slot, key *keys.Key, limits *policy.Lim
 	}
 	*s = taken
 	return nil
+}
+
+// logSharedAddress logs that a limit of a visitor has rejected a request of a proxy. If Caddy does not trust the proxy, all visitors
+// behind it share their limits.
+func (c *client) logSharedAddress() {
+	if trusted, _ := caddyhttp.GetVar(c.r.Context(), caddyhttp.TrustedProxyVarKey).(bool); trusted || len(c.r.Header["X-Forwarded-For"]) == 0 {
+		return
+	}
+	if skipped, due := c.handler.sampler.Allow("untrusted_proxy", "", time.Now()); due {
+		c.handler.logger.Warn("limits of visitors reject requests with X-Forwarded-For of an address that is not a trusted proxy; "+
+			"if it is a proxy, its visitors share their limits until trusted_proxies is set", zap.String("client_ip", c.ip()),
+			zap.Int("suppressed", skipped))
+	}
 }
 
 // isDryRun reports whether a limit only counts what it would have rejected.

@@ -19,6 +19,7 @@ export function site(port, mode, upstream) {
 	${gate} {
 		endpoints widget openai mcp health
 		sse_keepalive ${KEEPALIVE_MS}ms
+		limits off
 	}
 ${next}}
 `;

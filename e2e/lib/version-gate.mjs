@@ -30,10 +30,14 @@ export async function startVersionGate({ program, dir, version, upstream }) {
 	}
 }
 http://${LOOPBACK}:${ports[0]} {
-	docsgate ${upstream}
+	docsgate ${upstream} {
+		limits off
+	}
 }
 http://${LOOPBACK}:${ports[1]} {
-	docsgate
+	docsgate {
+		limits off
+	}
 	reverse_proxy ${upstream}
 }
 `);
