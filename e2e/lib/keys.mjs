@@ -7,15 +7,18 @@ const sha256 = (text) => crypto.createHash('sha256').update(text).digest('hex');
 /**
  * Returns a new set of keys. Every token and upstream key in it is random, so a match in a log is never a coincidence.
  *
- * @param {{agentKey?: string}} [options] agentKey is the handbook agent's key, for a backend that already has one
+ * @param {{agentKey?: string, policies?: Object<string, object>}} [options] agentKey is the handbook agent's key, for a
+ *   backend that already has one; policies are further keys for that agent, with the fields of their policies by name
  */
-export function makeKeys({ agentKey = crypto.randomUUID() } = {}) {
+export function makeKeys({ agentKey = crypto.randomUUID(), policies = {} } = {}) {
   const sources = { handbook: crypto.randomUUID(), payroll: crypto.randomUUID() };
   const agents = { handbook: agentKey, payroll: crypto.randomUUID() };
   const upstreamToken = `dgpt_pat_${crypto.randomBytes(24).toString('base64url')}`;
   const deletedAgent = crypto.randomUUID();
   const tokens = {};
-  for (const name of ['agent', 'source', 'other', 'stale', 'expired', 'early', 'disabled', 'unknown']) tokens[name] = crypto.randomUUID();
+  for (const name of ['agent', 'source', 'other', 'stale', 'expired', 'early', 'disabled', 'unknown', ...Object.keys(policies)]) {
+    tokens[name] = crypto.randomUUID();
+  }
 
   const records = [
     { id: 'by-agent', name: 'Bound to an agent', sha256: sha256(tokens.agent), agent: '{env.E2E_AGENT_HANDBOOK}' },
@@ -34,6 +37,9 @@ export function makeKeys({ agentKey = crypto.randomUUID() } = {}) {
     },
     { id: 'other', name: 'Bound to the other agent', sha256: sha256(tokens.other), agent: '{env.E2E_AGENT_PAYROLL}' },
     { id: 'stale', name: 'Bound to a deleted agent', sha256: sha256(tokens.stale), agent: '{env.E2E_AGENT_DELETED}' },
+    ...Object.entries(policies).map(([name, policy]) => (
+      { id: name, name, sha256: sha256(tokens[name]), agent: '{env.E2E_AGENT_HANDBOOK}', ...policy }
+    )),
   ];
 
   return {

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { assertFromHandbook } from '../../lib/assertions.mjs';
 import { PROXY_MODES } from '../../lib/gate.mjs';
+import { mountSearchBar } from '../../lib/search-bar.mjs';
 import { startTestbed } from '../../lib/testbed.mjs';
 import { waitFor } from '../../lib/wait-for.mjs';
 import { driveWidget } from '../../lib/widget.mjs';
@@ -49,23 +50,6 @@ describe('search bar', () => {
   }
 
   async function bar(mode, token) {
-    const page = await testbed.open(VERSION);
-    await page.waitForFunction(() => typeof window.renderSearchBar === 'function');
-    await page.evaluate((props) => window.renderSearchBar('app', props), {
-      apiHost: testbed.gate.url(mode), apiKey: testbed.keys.tokens[token],
-    });
-    await page.getByText('Search here').click();
-    const field = page.getByPlaceholder('Search or Ask AI...');
-    return {
-      page,
-      /** Types a query and waits for the response; the bar sends the request half a second after the last key. */
-      async search(query) {
-        await field.fill('');
-        const answered = page.waitForResponse((r) => r.url().endsWith('/api/search') && r.request().method() === 'POST');
-        await field.fill(query);
-        await answered;
-      },
-      shown: () => page.locator('#app').innerText(),
-    };
+    return mountSearchBar(await testbed.open(VERSION), { apiHost: testbed.gate.url(mode), apiKey: testbed.keys.tokens[token] });
   }
 });
