@@ -23,8 +23,11 @@ type Store struct {
 	down        map[string]bool // names of unavailable feeds; guarded by downMu
 	anyFeedDown atomic.Bool     // len(down) > 0, for readers without the lock
 
-	writeMu   sync.Mutex // held during a change of keys, so that listeners are called in order
-	listeners []Listener // guarded by writing
+	writeMu    sync.Mutex                // held during a change of keys, so that listeners are called in order
+	listeners  []Listener                // guarded by writeMu
+	exceptFeed string                    // of SetOverrides; guarded by writeMu
+	overrideOf func(id string) *Override // of SetOverrides; guarded by writeMu
+	originals  map[string]*Key           // keys with an override, as their feeds have them; guarded by writeMu
 
 	countsMu sync.Mutex // guards counts
 	counts   stateCounts

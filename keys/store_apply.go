@@ -129,11 +129,13 @@ func (w *deltaTxn) put(k *Key) error {
 
 // changeSet is the set of changes of a write: out is removed from the tables and in is added. An updated key is in both.
 type changeSet struct {
-	out, in []*record
-	change  Change
+	out, in   []*record
+	change    Change
+	originals map[string]*Key // of the keys with an override, changed or not
 }
 
 func (s *Store) apply(txn *memdb.Txn, diff changeSet) {
+	s.keepOriginals(diff)
 	if diff.change.IsZero() {
 		return
 	}

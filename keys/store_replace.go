@@ -86,8 +86,7 @@ func (s *Store) compare(txn *memdb.Txn, feed string, set []Key) (changeSet, erro
 
 // add adds one valid key of a feed to the changes. An error means that the key is in conflict with a key of another feed.
 func (s *Store) add(txn *memdb.Txn, feed string, k *Key, diff *changeSet) error {
-	rec := &record{Key: *k}
-	rec.Feed = feed
+	rec := s.newRecord(feed, k, diff)
 	old := s.byID(txn, k.ID)
 	if old != nil && rec.equal(&old.Key) {
 		return nil
@@ -102,6 +101,7 @@ func (s *Store) add(txn *memdb.Txn, feed string, k *Key, diff *changeSet) error 
 		}
 	}
 	if len(errs) > 0 {
+		delete(diff.originals, k.ID)
 		return errors.Join(errs...)
 	}
 	if old == nil {

@@ -19,6 +19,7 @@ const (
 	bucketNotesByAge
 	bucketUse
 	bucketQuotas
+	bucketOverrides
 	bucketCount
 
 	// firstAddedBucket and following were added in later minor versions.
@@ -26,11 +27,11 @@ const (
 )
 
 // bucketSince are the minor versions of the format that added buckets.
-var bucketSince = [bucketCount]uint64{bucketQuotas: 1}
+var bucketSince = [bucketCount]uint64{bucketQuotas: 1, bucketOverrides: 2}
 
 var bucketNames = [bucketCount][]byte{
 	[]byte("meta"), []byte("records"), []byte("digests"), []byte("revisions"), []byte("audit"), []byte("audit_by_key"),
-	[]byte("notes"), []byte("notes_by_age"), []byte("use"), []byte("quotas"),
+	[]byte("notes"), []byte("notes_by_age"), []byte("use"), []byte("quotas"), []byte("overrides"),
 }
 
 // Rows of the bucket meta.

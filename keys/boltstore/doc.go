@@ -15,6 +15,7 @@
 //	notes_by_age  Unix seconds, name    empty
 //	use           ID                    usage.Row
 //	quotas        ID                    quota.Row; since 1.1
+//	overrides     ID                    registry.Override; since 1.2
 //
 // The format has a major and a minor version. A file with a newer major version is rejected. A file with a newer minor version may
 // have more buckets, more rows in meta and more fields in the bodies; those are preserved, even when a record is updated.

@@ -14,7 +14,7 @@ import (
 // knowing it. A new major version changes what an older gate would misread or corrupt.
 const (
 	formatMajor = 1
-	formatMinor = 1 // the bucket quotas
+	formatMinor = 2 // the buckets quotas and overrides
 )
 
 const (

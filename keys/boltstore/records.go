@@ -44,11 +44,7 @@ func (s *Store) Write(ctx context.Context, records []*registry.Record, entries [
 			c.apply(t, records[i])
 		}
 		for _, e := range entries {
-			t.self.seq++
-			t.put(bucketAudit, number(t.self.seq), appendEntry(nil, e))
-			if e.Key != "" {
-				t.put(bucketAuditByKey, auditKey(e.Key, t.self.seq), nil)
-			}
+			t.putEntry(e)
 		}
 		return nil
 	})
@@ -62,6 +58,15 @@ func (s *Store) Write(ctx context.Context, records []*registry.Record, entries [
 		e.Seq = seq + uint64(i) + 1
 	}
 	return nil
+}
+
+// putEntry stores an audit entry with the next sequence.
+func (t *writeTx) putEntry(e *registry.AuditEntry) {
+	t.self.seq++
+	t.put(bucketAudit, number(t.self.seq), appendEntry(nil, e))
+	if e.Key != "" {
+		t.put(bucketAuditByKey, auditKey(e.Key, t.self.seq), nil)
+	}
 }
 
 func checkID(id string) error {

@@ -134,6 +134,8 @@ func rowError(bucket int, key []byte, err error) error {
 		return fmt.Errorf("%w: the usage of key %q: %w", ErrDamaged, key, err)
 	case bucketQuotas:
 		return fmt.Errorf("%w: the quota of key %q: %w", ErrDamaged, key, err)
+	case bucketOverrides:
+		return fmt.Errorf("%w: what is stored for key %q of another feed: %w", ErrDamaged, key, err)
 	case bucketAudit, bucketRevisions:
 		return fmt.Errorf("%w: row %x of %s: %w", ErrDamaged, key, bucketNames[bucket], err)
 	default:

@@ -68,6 +68,7 @@ func (d *registryTest) open() {
 		d.t.Fatal(err)
 	}
 	d.Registry = r
+	r.ApplyOverrides(d.store)
 	d.store.Remove(d.storage.Name())
 	syncer := keys.NewSyncer(d.store, []keys.Feed{r.Feed()}, nil)
 	if err := syncer.LoadAll(d.t.Context()); err != nil {

@@ -36,12 +36,14 @@ func TestPolicyChange(t *testing.T) {
 		{"nothing of nothing", registry.PolicyChange{}, nil, nil},
 		{
 			"kind and origins",
-			registry.PolicyChange{Kind: new(policy.Secret), Origins: new([]policy.Origin)}, old,
+			registry.PolicyChange{Kind: new(policy.Secret), Origins: new([]policy.Origin)},
+			old,
 			&policy.Policy{Kind: policy.Secret, Endpoints: []string{"widget"}, Limits: limits("requests=600/1m", "streams=50")},
 		},
 		{
 			"limits",
-			registry.PolicyChange{Limits: limits("streams=off", "history_turns=5"), Default: []string{"requests"}}, old,
+			registry.PolicyChange{Limits: limits("streams=off", "history_turns=5"), Default: []string{"requests"}},
+			old,
 			&policy.Policy{
 				Kind: policy.Publishable, Origins: []policy.Origin{origin}, Endpoints: []string{"widget"},
 				Limits: limits("streams=off", "history_turns=5"),
@@ -51,7 +53,8 @@ func TestPolicyChange(t *testing.T) {
 			"everything removed",
 			registry.PolicyChange{
 				Kind: new(policy.AnyKind), Origins: new([]policy.Origin), Endpoints: new([]string), Default: policy.LimitNames(),
-			}, old, nil,
+			},
+			old, nil,
 		},
 		{"of nothing", registry.PolicyChange{Kind: new(policy.Secret)}, nil, &policy.Policy{Kind: policy.Secret}},
 	} {

@@ -68,6 +68,8 @@ type Registry struct {
 
 	retryMu sync.Mutex // held during retries of an update
 
+	overrides overrides
+
 	saveMu        sync.Mutex // one save at a time
 	lastSaveError string     // of the last save, so that it is logged once; guarded by saveMu
 }
@@ -93,7 +95,7 @@ func New(o Options) (*Registry, error) {
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}
-	return r, r.restoreUsage()
+	return r, errors.Join(r.restoreUsage(), r.overrides.restore(r.storage))
 }
 
 // SetRules sets the base rules, which are used unless there are some from PushRules.

@@ -43,6 +43,14 @@ type Storage interface {
 	// Revision of the records and the Seq of the entries.
 	Write(ctx context.Context, records []*Record, entries []*AuditEntry) error
 
+	// WriteOverride stores the override of a key of another feed and an audit entry atomically, or removes the stored one if o
+	// overrides nothing. o.Revision must be that of the stored one, 0 if there is none (ErrConflict). WriteOverride sets the Revision
+	// of o and the Seq of the entry.
+	WriteOverride(ctx context.Context, o *Override, entry *AuditEntry) error
+
+	// Overrides calls yield for each stored override, sorted by ID. An error of yield stops it and is returned.
+	Overrides(ctx context.Context, yield func(*Override) error) error
+
 	// Audit returns at most limit entries, newest first: those with a Seq lower than before (0: all), and if key is not empty,
 	// only those of that key.
 	Audit(ctx context.Context, key string, before uint64, limit int) ([]AuditEntry, error)

@@ -24,6 +24,7 @@ type Storage struct {
 	idempotencyRecords map[string]string
 	usage              map[string]usage.Row
 	quotas             map[string]quota.Row
+	overrides          map[string]registry.Override
 	revision           uint64
 	watchers           map[int]func()
 	nextID             int
@@ -36,7 +37,7 @@ var _ registry.Storage = (*Storage)(nil)
 func New() *Storage {
 	return &Storage{
 		records: map[string]registry.Record{}, digests: map[keys.Digest]string{}, idempotencyRecords: map[string]string{},
-		usage: map[string]usage.Row{}, quotas: map[string]quota.Row{}, watchers: map[int]func(){},
+		usage: map[string]usage.Row{}, quotas: map[string]quota.Row{}, overrides: map[string]registry.Override{}, watchers: map[int]func(){},
 	}
 }
 
@@ -192,6 +193,48 @@ func digests(r *registry.Record) []keys.Digest {
 		all = append(all, o.Digest)
 	}
 	return all
+}
+
+// WriteOverride implements registry.Storage.
+func (s *Storage) WriteOverride(ctx context.Context, o *registry.Override, entry *registry.AuditEntry) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.writeErr != nil:
+		return s.writeErr
+	case s.overrides[o.ID].Revision != o.Revision:
+		return registry.ErrConflict
+	}
+	s.revision++
+	o.Revision, entry.Seq = s.revision, uint64(len(s.entries))+1
+	if o.IsZero() {
+		o.Revision = 0
+		delete(s.overrides, o.ID)
+	} else {
+		s.overrides[o.ID] = *o
+	}
+	s.entries = append(s.entries, *entry)
+	return nil
+}
+
+// Overrides implements registry.Storage.
+func (s *Storage) Overrides(ctx context.Context, yield func(*registry.Override) error) error {
+	s.mu.Lock()
+	all := maps.Clone(s.overrides)
+	s.mu.Unlock()
+	for _, id := range slices.Sorted(maps.Keys(all)) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		o := all[id]
+		if err := yield(&o); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Audit implements registry.Storage.

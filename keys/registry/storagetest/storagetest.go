@@ -38,6 +38,7 @@ func Run(t *testing.T, open func(t *testing.T) registry.Storage) {
 		"idempotency records are stored and replaced":                     idempotencyRecords,
 		"usage is stored and replaced":                                    savedUsage,
 		"quotas are stored, replaced and removed":                         savedQuotas,
+		"overrides are stored, replaced and removed":                      storedOverrides,
 		"concurrent writes are each stored once":                          concurrentWrites,
 		"one of several concurrent writes of a revision succeeds":         concurrentConflict,
 		"readers see atomic writes":                                       atomicWrites,

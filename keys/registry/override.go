@@ -1,0 +1,192 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/docsgate/docsgate/internal/displaytext"
+	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/policy"
+)
+
+// MaxOverrides is the maximum number of overrides in a storage. Those of keys that no feed has any more are included, since the keys
+// may come back.
+const MaxOverrides = 10_000
+
+// ErrTooManyOverrides means that MaxOverrides are stored.
+var ErrTooManyOverrides = fmt.Errorf("changes of %d keys of other feeds are stored, which is the maximum: remove some of them", MaxOverrides)
+
+// Override is what is stored about a key of another feed, by its ID, and changes the key for the gate; see keys.Override. It stays
+// while the key is temporarily missing.
+type Override struct {
+	ID       string
+	Disabled bool
+	Policy   *policy.Policy // nil: that of the feed; never changes once stored
+	Changed  time.Time
+	Revision uint64 // like Record.Revision
+}
+
+// IsZero reports whether the override changes nothing.
+func (o *Override) IsZero() bool { return !o.Disabled && o.Policy == nil }
+
+// overrides holds the stored overrides in memory, since a store of keys needs them for each key of another feed.
+type overrides struct {
+	writeMu sync.Mutex // held during a change
+
+	mu     sync.RWMutex // guards the following
+	byID   map[string]*Override
+	hooks  map[int]func(id string)
+	nextID int
+}
+
+func (o *overrides) restore(s Storage) error {
+	o.byID = make(map[string]*Override)
+	err := s.Overrides(context.Background(), func(stored *Override) error {
+		o.byID[stored.ID] = stored
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("reading what is stored about keys of other feeds: %w", err)
+	}
+	return nil
+}
+
+// set stores a value and returns the hooks to call.
+func (o *overrides) set(value *Override) []func(id string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.byID[value.ID] = value; value.IsZero() {
+		delete(o.byID, value.ID)
+	}
+	hooks := make([]func(id string), 0, len(o.hooks))
+	for _, f := range o.hooks {
+		hooks = append(hooks, f)
+	}
+	return hooks
+}
+
+// Override returns the override of a key, or nil. It must not be modified.
+func (r *Registry) Override(id string) *Override {
+	r.overrides.mu.RLock()
+	defer r.overrides.mu.RUnlock()
+	return r.overrides.byID[id]
+}
+
+// ApplyOverrides makes a store apply the overrides to keys of other feeds, until stop is called. It must be called before keys are
+// written to the store. A change of an override is applied before the call that makes it returns.
+func (r *Registry) ApplyOverrides(s *keys.Store) (stop func()) {
+	s.SetOverrides(r.storage.Name(), func(id string) *keys.Override {
+		o := r.Override(id)
+		if o == nil {
+			return nil
+		}
+		return &keys.Override{Disabled: o.Disabled, Policy: o.Policy}
+	})
+	r.overrides.mu.Lock()
+	defer r.overrides.mu.Unlock()
+	if r.overrides.hooks == nil {
+		r.overrides.hooks = make(map[int]func(string))
+	}
+	n := r.overrides.nextID
+	r.overrides.nextID++
+	r.overrides.hooks[n] = s.ApplyOverride
+	return func() {
+		r.overrides.mu.Lock()
+		defer r.overrides.mu.Unlock()
+		delete(r.overrides.hooks, n)
+	}
+}
+
+// UpdateOverride changes what is stored about a key of another feed. k is the key as its feed has it. Only the state and the policy
+// can be changed: other fields are a *FieldError, since the feed would change them back. State Active removes a stored Disabled; a key
+// that is disabled in its feed stays so. If nothing changes, nothing is written.
+func (r *Registry) UpdateOverride(ctx context.Context, by Actor, k *keys.Key, e UpdateRequest) error {
+	r.overrides.writeMu.Lock()
+	defer r.overrides.writeMu.Unlock()
+	old := Override{ID: k.ID}
+	if stored := r.Override(k.ID); stored != nil {
+		old = *stored
+	}
+	next := old
+	action, detail, err := r.editOverride(&next, k, &e)
+	if err != nil || action == "" {
+		return err
+	}
+	if old.IsZero() && r.countOverrides() >= MaxOverrides {
+		return ErrTooManyOverrides
+	}
+	next.Changed = r.currentTime()
+	entry := r.newEntry(by, action, nil, detail)
+	entry.Key, entry.Name = k.ID, displaytext.PrintableLine(k.Name, maxNameRunes)
+	if err := r.storage.WriteOverride(ctx, &next, entry); err != nil {
+		return err
+	}
+	for _, changed := range r.overrides.set(&next) {
+		changed(k.ID)
+	}
+	return nil
+}
+
+func (r *Registry) countOverrides() int {
+	r.overrides.mu.RLock()
+	defer r.overrides.mu.RUnlock()
+	return len(r.overrides.byID)
+}
+
+// editOverride applies a change, and returns the action and the detail of its audit entry, or no action if nothing changes.
+func (r *Registry) editOverride(o *Override, k *keys.Key, e *UpdateRequest) (action Action, detail string, err error) {
+	c := validator{now: r.currentTime()}
+	for _, field := range []struct {
+		name  string
+		given bool
+	}{
+		{"name", e.Name != nil},
+		{"not_before", e.NotBefore != nil},
+		{"expires", e.Expires != nil},
+		{"sources", len(e.Sources) > 0},
+		{"agent", e.Agent != ""},
+		{"agent_key", e.AgentKey != ""},
+	} {
+		if field.given {
+			c.errorf(field.name, "can only be changed in the feed %s, where the key comes from", k.Feed)
+		}
+	}
+	var details []string
+	if p := e.Policy.Apply(o.Policy); !p.Equal(o.Policy) {
+		details = policyChanges(o.Policy, p)
+		o.Policy = c.policy(p)
+		if _, ok := o.Policy.Override(k.Policy); !ok {
+			c.errorf("origins", "must contain at least one of the origins that the key is restricted to in its feed")
+		}
+	}
+	action = ActionChanged
+	if e.State != nil {
+		disabled := *e.State == keys.Disabled
+		switch {
+		case !disabled && *e.State != keys.Active:
+			c.errorf("state", "must be active or disabled")
+		case disabled == o.Disabled && !disabled && k.State == keys.Disabled:
+			c.errorf("state", "the key is disabled in the feed %s: enable it there", k.Feed)
+		case disabled == o.Disabled:
+		case len(details) > 0:
+			details = append(details, e.State.String())
+		case disabled:
+			action = ActionDisabled
+		default:
+			action = ActionEnabled
+		}
+		if len(c.errs) == 0 {
+			o.Disabled = disabled
+		}
+	}
+	switch err := c.err(); {
+	case err != nil:
+		return "", "", err
+	case action == ActionChanged && len(details) == 0:
+		return "", "", nil
+	}
+	return action, strings.Join(append(details, "key of the feed "+k.Feed), "; "), nil
+}
