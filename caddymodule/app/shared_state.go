@@ -70,7 +70,7 @@ func (a *App) fingerprint() (string, error) {
 type registryBinding struct {
 	*registryRef
 	feed   string // name of its feed in the store
-	unhook func()
+	unhook func() // ends its use of the registry
 
 	rulesMu     sync.Mutex // guards withdraw
 	removeRules func()     // removes the installed rules; nil: none are installed
@@ -155,7 +155,9 @@ func (s *State) attachRegistry(ctx context.Context, a *App) error {
 	}
 	s.Usage = ref.usage
 	s.registry = &registryBinding{registryRef: ref, feed: ref.Feed().Name()}
-	s.registry.unhook = ref.OnChange(func(ctx context.Context) error { return s.Syncer.Sync(ctx, s.registry.feed) })
+	stopSync := ref.OnChange(func(ctx context.Context) error { return s.Syncer.Sync(ctx, s.registry.feed) })
+	stopOverrides := ref.ApplyOverrides(s.Store)
+	s.registry.unhook = func() { stopSync(); stopOverrides() }
 	s.Store.Listen(ref.Registry) // issued keys may be bound to agents of other feeds
 	if !ref.rulesInstalled.Swap(true) {
 		s.registry.installRules(a.rules(s)) // no other configuration has rules, so a rejected one does no harm

@@ -87,6 +87,7 @@ func (w *testServer) open(options ...func(*Options)) {
 			return ""
 		},
 	})
+	w.t.Cleanup(reg.ApplyOverrides(store))
 	cat := keyindex.New()
 	store.Listen(cat)
 	syncer := keys.NewSyncer(store, []keys.Feed{feed, fileFeed{}}, nil)

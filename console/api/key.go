@@ -20,6 +20,7 @@ type Key struct {
 	State          string   `json:"state"`
 	UnusableReason string   `json:"unusable_reason,omitempty"`
 	Policy
+	Overrides []string `json:"overrides,omitempty"`
 
 	Created               *time.Time `json:"created,omitempty"`
 	Changed               *time.Time `json:"changed,omitempty"`
@@ -68,7 +69,7 @@ type ImportedKey struct {
 func responseKey(k *keyservice.Key) Key {
 	return Key{
 		ID: k.ID, Name: k.Name, Feed: k.Feed, Issued: k.Issued, Binding: k.Binding, Sources: k.Sources, Agent: k.Agent,
-		Masked: k.Masked, State: k.State, UnusableReason: k.UnusableReason, Policy: responsePolicy(k.Policy),
+		Masked: k.Masked, State: k.State, UnusableReason: k.UnusableReason, Policy: responsePolicy(k.Policy), Overrides: k.Overrides,
 		Created: timeOrNil(k.Created), Changed: timeOrNil(k.Changed), Rotated: timeOrNil(k.Rotated),
 		NotBefore: timeOrNil(k.NotBefore), Expires: timeOrNil(k.Expires), PreviousTokenExpires: timeOrNil(k.PreviousTokenExpires),
 		LastUsed: timeOrNil(k.Use.LastUsed), PreviousTokenLastUsed: timeOrNil(k.Use.OldLastUsed),

@@ -239,9 +239,9 @@ func (a *api) updateKey(w http.ResponseWriter, r *http.Request) error {
 	if faults != nil {
 		return invalid(faults)
 	}
-	return a.respondUpdated(w, r, func(ctx context.Context, id string) (*registry.Record, error) {
-		rec, err := a.Service.Update(ctx, a.Actor(r), id, wanted)
-		return rec, renameField(err, map[string]bool{"/sources": e.Source != nil})
+	return a.respondUpdated(w, r, func(ctx context.Context, id string) (keyservice.Key, error) {
+		key, err := a.Service.UpdateKey(ctx, a.Actor(r), id, wanted)
+		return key, renameField(err, map[string]bool{"/sources": e.Source != nil})
 	})
 }
 
@@ -257,8 +257,8 @@ func (a *api) setState(w http.ResponseWriter, r *http.Request, state keys.State)
 	if err := requireEmptyBody(w, r); err != nil {
 		return err
 	}
-	return a.respondUpdated(w, r, func(ctx context.Context, id string) (*registry.Record, error) {
-		return a.Service.Registry.Update(ctx, a.Actor(r), id, registry.UpdateRequest{State: &state})
+	return a.respondUpdated(w, r, func(ctx context.Context, id string) (keyservice.Key, error) {
+		return a.Service.UpdateKey(ctx, a.Actor(r), id, registry.UpdateRequest{State: &state})
 	})
 }
 
@@ -266,8 +266,12 @@ func (a *api) revokeKey(w http.ResponseWriter, r *http.Request) error {
 	if err := requireEmptyBody(w, r); err != nil {
 		return err
 	}
-	return a.respondUpdated(w, r, func(ctx context.Context, id string) (*registry.Record, error) {
-		return a.Service.Registry.Revoke(ctx, a.Actor(r), id)
+	return a.respondUpdated(w, r, func(ctx context.Context, id string) (keyservice.Key, error) {
+		record, err := a.Service.Registry.Revoke(ctx, a.Actor(r), id)
+		if err != nil {
+			return keyservice.Key{}, a.Service.ReadOnly(id, err)
+		}
+		return a.Service.FromRecord(record), nil
 	})
 }
 
@@ -285,15 +289,13 @@ func requireEmptyBody(w http.ResponseWriter, r *http.Request) error {
 
 // respondUpdated updates the key of the path and responds with it.
 func (a *api) respondUpdated(
-	w http.ResponseWriter, r *http.Request, do func(ctx context.Context, id string) (*registry.Record, error),
+	w http.ResponseWriter, r *http.Request, do func(ctx context.Context, id string) (keyservice.Key, error),
 ) error {
-	id := r.PathValue("id")
 	// A client that disconnects must not interrupt the change.
-	record, err := do(context.WithoutCancel(r.Context()), id)
+	key, err := do(context.WithoutCancel(r.Context()), r.PathValue("id"))
 	if err != nil {
-		return a.Service.ReadOnly(id, err)
+		return err
 	}
-	key := a.Service.FromRecord(record)
 	writeJSON(w, http.StatusOK, responseKey(&key))
 	return nil
 }

@@ -55,6 +55,11 @@ func ResponseTo(err error) Response {
 		return Response{http.StatusConflict, "revoked", "The key is revoked permanently. Create a new key instead.", false}
 	case errors.Is(err, registry.ErrNotApplied):
 		return Response{http.StatusServiceUnavailable, "apply_pending", ApplyPending, true}
+	case errors.Is(err, registry.ErrTooManyOverrides):
+		return Response{
+			http.StatusConflict, "too_many", fmt.Sprintf("The store has changes of %d keys of other feeds, which is the maximum. Remove some of them.",
+				registry.MaxOverrides), false,
+		}
 	case errors.Is(err, registry.ErrConflict):
 		return Response{http.StatusConflict, "conflict", "The key was changed concurrently. Check it and try again.", false}
 	case errors.Is(err, registry.ErrExists):

@@ -115,6 +115,9 @@ func (d *Service) fromKey(k *keys.Key, now time.Time) Key {
 	if k.State == keys.BindingUnavailable {
 		v.UnusableReason = "the binding of the key is currently unavailable"
 	}
+	if !v.Issued {
+		d.addOverride(&v, k)
+	}
 	for _, o := range k.PreviousTokens {
 		if k.State != keys.Revoked && now.Before(o.Until) && o.Until.After(v.PreviousTokenExpires) {
 			v.PreviousTokenExpires = o.Until

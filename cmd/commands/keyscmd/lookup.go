@@ -51,26 +51,38 @@ func (g *client) find(ctx context.Context, idOrName string) (*key, error) {
 // findIssued is like find, for a key that a command changes. A key of another feed than "feed store" is an error that says where to
 // change it.
 func (g *client) findIssued(ctx context.Context, idOrName string) (*key, error) {
-	return g.findWritable(ctx, idOrName,
-		"remove it from the key file, or set its state to disabled there; the gate reloads the file automatically")
-}
-
-// findToUpdate is like findIssued, for a change that a key file allows as well.
-func (g *client) findToUpdate(ctx context.Context, idOrName string) (*key, error) {
-	return g.findWritable(ctx, idOrName, "change it in the key file; the gate reloads the file automatically")
-}
-
-// findWritable is findIssued. inFile says how to change a key of a key file.
-func (g *client) findWritable(ctx context.Context, idOrName, inFile string) (*key, error) {
 	k, err := g.find(ctx, idOrName)
-	if err != nil || k.Issued {
+	switch {
+	case err != nil || k.Issued:
+		return k, err
+	case strings.HasPrefix(k.Feed, fileFeedPrefix):
+		return nil, readOnly(k, disableInFile)
+	}
+	return nil, readOnly(k, "change it there")
+}
+
+// fileFeedPrefix begins the names of feeds of key files.
+const fileFeedPrefix = "file:"
+
+// How to change a key of a key file.
+const (
+	changeInFile  = "change it in the key file; the gate reloads the file automatically"
+	disableInFile = "remove it from the key file, or set its state to disabled there; the gate reloads the file automatically"
+)
+
+// findToUpdate is like findIssued, for a change of the state or the policy, which the store can have for keys of all feeds but key
+// files. inFile says how to change a key of one.
+func (g *client) findToUpdate(ctx context.Context, idOrName, inFile string) (*key, error) {
+	k, err := g.find(ctx, idOrName)
+	if err != nil || k.Issued || !strings.HasPrefix(k.Feed, fileFeedPrefix) {
 		return k, err
 	}
-	fix := "change it there"
-	if strings.HasPrefix(k.Feed, "file:") {
-		fix = inFile
-	}
-	return nil, cli.Errorf(cli.ExitRejected, "the key %s comes from the feed %s, so this command cannot change it: %s",
+	return nil, readOnly(k, inFile)
+}
+
+// readOnly returns the error for a key of another feed. fix says how to change it.
+func readOnly(k *key, fix string) error {
+	return cli.Errorf(cli.ExitRejected, "the key %s comes from the feed %s, so this command cannot change it: %s",
 		terminal.Sanitize(k.ID), terminal.Sanitize(k.Feed), fix)
 }
 

@@ -66,8 +66,12 @@ func printKey(cmd *cobra.Command, k *key, asJSON bool) error {
 		use = sparkline(k.Requests) + "  " + formatCount(sum(k.Requests)) + " in 24 hours"
 	}
 	feed := k.Feed
-	if !k.Issued {
+	switch {
+	case k.Issued:
+	case strings.HasPrefix(k.Feed, fileFeedPrefix):
 		feed += " (read-only here)"
+	default:
+		feed += " (only state and policy can be changed here)"
 	}
 	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 	for _, property := range [][2]string{
@@ -82,6 +86,7 @@ func printKey(cmd *cobra.Command, k *key, asJSON bool) error {
 		{"IP ranges", joined(k.IPs)},
 		{"Endpoints", strings.Join(k.Endpoints, ", ")},
 		{"Limits", describeLimits(&k.Limits)},
+		{"Changed here", strings.Join(k.Overrides, ", ")},
 		{"Feed", feed},
 		{"Not before", formatTime(k.NotBefore)},
 		{"Expires", formatTime(k.Expires)},

@@ -31,7 +31,8 @@ var (
 )
 
 // inKeyFile is the help about keys that the gate has not issued.
-const inKeyFile = "For a key of a key file, change its state in the file instead: the gate reloads the file automatically."
+const inKeyFile = "A key of DocsGPT is disabled at this gate only, and its agent stays as it is. For a key of a key file, change its state in\n" +
+	"the file instead: the gate reloads the file automatically."
 
 func stateCommand(c stateChange) *cobra.Command {
 	var (
@@ -47,7 +48,7 @@ func stateCommand(c stateChange) *cobra.Command {
 		ValidArgsFunction: where.completeKeys(c.from...),
 	}
 	cmd.RunE = where.run(func(ctx context.Context, g *client, cmd *cobra.Command, args []string) error {
-		k, err := g.findIssued(ctx, args[0])
+		k, err := g.findToUpdate(ctx, args[0], disableInFile)
 		if err != nil {
 			return err
 		}

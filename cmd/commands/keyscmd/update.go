@@ -36,7 +36,8 @@ The values of --source, --origin, --ip and --endpoint replace the previous list;
 restriction, and --kind "" the kind. --limit NAME=default restores the default of the site. --expires takes a duration from now, a date or
 a time as in "keys create", or never.
 
-For a key of a key file, change it in the file instead: the gate reloads the file automatically.`,
+Of a key of DocsGPT only the policy can be changed here. It is stored by the ID of the key, and applies in addition to the origins that
+DocsGPT allows. For a key of a key file, change it in the file instead: the gate reloads the file automatically.`,
 		Example: `  $ docsgate keys update "Docs site" --kind publishable --origin https://docs.example.com --limit visitor_requests=20/1m
   $ docsgate keys update "Docs site" --limit streams=off --limit requests=default --expires never
   $ docsgate keys update key_01k9s8q7v3t2m6n4x5c8b7a9ze --ip "" --name "Help site"`,
@@ -44,7 +45,7 @@ For a key of a key file, change it in the file instead: the gate reloads the fil
 		ValidArgsFunction: where.completeKeys("active", "disabled", "expired", "not_yet_valid", "unusable"),
 	}
 	cmd.RunE = where.run(func(ctx context.Context, g *client, cmd *cobra.Command, args []string) error {
-		k, err := g.findToUpdate(ctx, args[0])
+		k, err := g.findToUpdate(ctx, args[0], changeInFile)
 		if err != nil {
 			return err
 		}

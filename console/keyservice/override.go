@@ -1,0 +1,71 @@
+package keyservice
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/keys/registry"
+	"github.com/docsgate/docsgate/policy"
+)
+
+// fileFeedPrefix begins the names of feeds of key files. Their keys are only changed in the file, which can have every field.
+const fileFeedPrefix = "file:"
+
+// UpdateKey changes a key of any feed. It is Update for a key of the registry. Of other keys, only the state and the policy can be
+// changed, and of those of a key file nothing (*ReadOnlyError).
+func (d *Service) UpdateKey(ctx context.Context, by registry.Actor, id string, change registry.UpdateRequest) (Key, error) {
+	rec, err := d.Update(ctx, by, id, change)
+	if err == nil {
+		return d.FromRecord(rec), nil
+	}
+	if !errors.Is(err, registry.ErrNotFound) {
+		return Key{}, err
+	}
+	k := d.Store.Original(id)
+	switch {
+	case k == nil || k.Feed == d.Feed:
+		return Key{}, err
+	case strings.HasPrefix(k.Feed, fileFeedPrefix):
+		return Key{}, &ReadOnlyError{k.Feed}
+	}
+	if err := d.Registry.UpdateOverride(ctx, by, k, change); err != nil {
+		return Key{}, err
+	}
+	return d.Show(ctx, id)
+}
+
+// addOverride adds what the registry has changed of a key of another feed.
+func (d *Service) addOverride(v *Key, k *keys.Key) {
+	o := d.Registry.Override(k.ID)
+	if o == nil {
+		return
+	}
+	if o.Disabled {
+		v.Overrides = append(v.Overrides, "state")
+	}
+	p := o.Policy
+	if p == nil {
+		return
+	}
+	for _, field := range []struct {
+		name string
+		set  bool
+	}{
+		{"kind", p.Kind != policy.AnyKind},
+		{"origins", len(p.Origins) > 0},
+		{"ips", len(p.IPs) > 0},
+		{"endpoints", len(p.Endpoints) > 0},
+		{"limits", p.Limits != policy.Limits{}},
+	} {
+		if field.set {
+			v.Overrides = append(v.Overrides, field.name)
+		}
+	}
+	if k.State == keys.BindingUnavailable {
+		if original := d.Store.Original(k.ID); original != nil && original.State == keys.Active {
+			v.UnusableReason = "none of the origins that are set here is one that the key is restricted to in its feed"
+		}
+	}
+}
