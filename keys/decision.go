@@ -27,6 +27,7 @@ type Decision struct {
 	// UnusableKey, NotYetValid, Expired and Replaced; otherwise it is nil. It must not be modified.
 	Key    *Key
 	Reason Reason
+	Token  Digest // of the presented token; set with Key
 
 	UsedPreviousToken bool // a previous token of the key was presented
 }

@@ -229,21 +229,33 @@ func (k *Key) Status(now time.Time) Reason {
 	}
 }
 
-// decide returns the decision on one of the key's tokens at a time.
-func (k *Key) decide(d *Digest, now time.Time) Decision {
-	if k.Digest == *d {
-		return Decision{Key: k, Reason: k.Status(now)}
+// Decide returns the decision on one of the key's tokens at a time; UnknownToken if it is not one of them. A zero digest stands for the key
+// as such, whichever token is presented.
+func (k *Key) Decide(token Digest, now time.Time) Decision {
+	if k.Digest == token || token.IsZero() {
+		return Decision{Key: k, Token: token, Reason: k.Status(now)}
 	}
 	for i := range k.PreviousTokens {
-		if o := &k.PreviousTokens[i]; o.Digest == *d {
+		if o := &k.PreviousTokens[i]; o.Digest == token {
 			reason := k.Status(now)
 			if reason == Allowed && !now.Before(o.Until) {
 				reason = TokenRotated
 			}
-			return Decision{Key: k, Reason: reason, UsedPreviousToken: true}
+			return Decision{Key: k, Token: token, Reason: reason, UsedPreviousToken: true}
 		}
 	}
 	return Decision{Reason: UnknownToken}
+}
+
+// ValidUntil returns the first time at which a valid token stops being valid, as far as it is known; zero if there is none.
+func (k *Key) ValidUntil(token Digest) time.Time {
+	until := k.Expires
+	for i := range k.PreviousTokens {
+		if o := &k.PreviousTokens[i]; o.Digest == token && (until.IsZero() || o.Until.Before(until)) {
+			until = o.Until
+		}
+	}
+	return until
 }
 
 // record is a stored key. The key never changes; retired is set once, when the record is removed from the store.

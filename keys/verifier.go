@@ -51,7 +51,7 @@ func (v *Verifier) Verify(token string, now time.Time) Decision {
 		}
 		return Decision{Reason: UnknownToken}
 	}
-	return rec.decide(&digest, now)
+	return rec.Decide(digest, now)
 }
 
 func (v *Verifier) find(d *Digest) *record {

@@ -192,6 +192,7 @@ func (a *App) rules(s *State) registry.Rules {
 // start starts to watch the feeds, once, and switches to the logger of the newest configuration.
 func (s *State) start(logger *zap.Logger) {
 	s.logger.Store(logger)
+	follow(s)
 	s.once.Do(func() {
 		if s.Store.Len() > freeOSMemoryAbove {
 			go debug.FreeOSMemory() // loading leaves garbage of twice the size of the keys
@@ -202,6 +203,7 @@ func (s *State) start(logger *zap.Logger) {
 
 // Destruct implements caddy.Destructor. It stops the watchers and closes the state.
 func (s *State) Destruct() error {
+	unfollow(s)
 	s.stop()
 	s.watched.Wait()
 	return s.close()

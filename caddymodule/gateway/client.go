@@ -16,6 +16,7 @@ import (
 
 	"github.com/docsgate/docsgate/caddymodule/lifecycle"
 	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/keys/revocation"
 )
 
 // client is the client's side of a request: what it sent, where its response goes, and what error responses, logs and metrics
@@ -34,6 +35,7 @@ type client struct {
 	rpcID    []byte    // of a JSON-RPC request; nil: none
 
 	tracked lifecycle.Request
+	use     revocation.Use
 	ctx     context.Context         //nolint:containedctx // context of the upstream request; see startForwarding
 	stop    context.CancelCauseFunc // cancels ctx
 	unwatch func() bool             // may be nil
@@ -62,6 +64,7 @@ func (c *client) startForwarding() bool {
 // untrack undoes track and startForwarding, and counts an aborted request.
 func (c *client) untrack() {
 	lifecycle.Requests.Remove(&c.tracked)
+	c.unwatchKey()
 	if c.stop == nil {
 		return
 	}
@@ -75,13 +78,13 @@ func (c *client) untrack() {
 }
 
 // aborted returns why the request was aborted while it was forwarded: ErrClientSlow, ErrDisconnected, ErrShuttingDown or
-// ErrConfigUnloaded of package lifecycle. It returns nil if the request was not aborted.
+// ErrConfigUnloaded of package lifecycle, or errRevoked. It returns nil if the request was not aborted.
 func (c *client) aborted() error {
 	if c.writer.Slow() {
 		return lifecycle.ErrClientSlow
 	}
 	cause := context.Cause(c.ctx)
-	for _, known := range []error{lifecycle.ErrDisconnected, lifecycle.ErrShuttingDown, lifecycle.ErrConfigUnloaded} {
+	for _, known := range []error{lifecycle.ErrDisconnected, lifecycle.ErrShuttingDown, lifecycle.ErrConfigUnloaded, errRevoked} {
 		if errors.Is(cause, known) {
 			return known
 		}
@@ -102,12 +105,14 @@ func (c *client) countAborted(cause error) {
 		reason = "client_disconnected"
 	case errors.Is(cause, lifecycle.ErrShuttingDown):
 		reason = errShuttingDown.Code
+	case errors.Is(cause, errRevoked):
+		reason = errKeyRevoked.Code
 	default:
 		return // a server stream
 	}
 	abortedRequests.WithLabelValues(c.endpoint.Name, reason).Inc()
 	level := zap.DebugLevel
-	if errors.Is(cause, lifecycle.ErrClientSlow) {
+	if errors.Is(cause, lifecycle.ErrClientSlow) || errors.Is(cause, errRevoked) {
 		level = zap.InfoLevel
 	}
 	line := c.handler.logger.Check(level, "request aborted")

@@ -92,7 +92,7 @@ func (b *requestBody) authenticate(c *client, token string) (authentication, *ap
 	if apiErr != nil {
 		return auth, apiErr
 	}
-	if err := b.quota.Own(auth.key.ID); err != nil {
+	if err := b.quota.Own(auth.Key.ID); err != nil {
 		return auth, bodyError(err)
 	}
 	return auth, nil

@@ -9,7 +9,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
-	"github.com/docsgate/docsgate/caddymodule/lifecycle"
 	"github.com/docsgate/docsgate/docsgpt"
 	"github.com/docsgate/docsgate/inflight"
 	"github.com/docsgate/docsgate/keys"
@@ -153,8 +152,8 @@ func (c *client) takeSlot(s *slot, body *requestBody, key *keys.Key, class inFli
 	case inflight.Acquired:
 		return nil
 	case inflight.Cancelled:
-		if errors.Is(c.aborted(), lifecycle.ErrShuttingDown) {
-			return errShuttingDown
+		if apiErr = endedByGate(c.aborted()); apiErr != nil {
+			return apiErr
 		}
 		return errClientGone
 	case inflight.KeyLimit:

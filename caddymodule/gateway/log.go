@@ -1,20 +1,18 @@
 package gateway
 
 import (
-	"errors"
 	"net/http"
 	"time"
 
 	"go.uber.org/zap"
 
-	"github.com/docsgate/docsgate/caddymodule/lifecycle"
 	"github.com/docsgate/docsgate/docsgpt"
 	"github.com/docsgate/docsgate/keys"
 )
 
 // logUpstreamError counts and logs an error of the upstream. status is 0 without a response; cause may be nil.
 func (c *client) logUpstreamError(r *docsgpt.Error, status int, cause error) {
-	if errors.Is(cause, lifecycle.ErrShuttingDown) {
+	if endedByGate(cause) != nil {
 		return // not an error of the upstream
 	}
 	if isNextRejection(cause) {

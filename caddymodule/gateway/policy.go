@@ -32,14 +32,7 @@ func (c *client) checkPolicy(key *keys.Key) *apiError {
 	if p == nil {
 		return nil
 	}
-	origin := c.r.Header.Get("Origin")
-	request := policy.Request{
-		Origin: origin, Browser: origin != "" || c.r.Header.Get("Sec-Fetch-Site") != "",
-		Endpoint: string(c.endpoint.Group),
-	}
-	if len(p.IPs) > 0 {
-		request.Address, _ = netip.ParseAddr(c.ip()) // the zero value is in no range
-	}
+	request := c.policyRequest(p)
 	reason := p.Check(&request)
 	if reason == policy.Allowed {
 		return nil
@@ -48,6 +41,19 @@ func (c *client) checkPolicy(key *keys.Key) *apiError {
 		c.logLeakedKey(key)
 	}
 	return policyErrors[reason]
+}
+
+// policyRequest returns what a policy needs to know about the request.
+func (c *client) policyRequest(p *policy.Policy) policy.Request {
+	origin := c.r.Header.Get("Origin")
+	request := policy.Request{
+		Origin: origin, Browser: origin != "" || c.r.Header.Get("Sec-Fetch-Site") != "",
+		Endpoint: string(c.endpoint.Group),
+	}
+	if len(p.IPs) > 0 {
+		request.Address, _ = netip.ParseAddr(c.ip()) // the zero value is in no range
+	}
+	return request
 }
 
 // logLeakedKey logs that a browser has presented a secret key, which must therefore be in a page.

@@ -9,6 +9,7 @@ import (
 	"github.com/docsgate/docsgate/caddymodule/lifecycle"
 	"github.com/docsgate/docsgate/docsgpt"
 	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/keys/revocation"
 	"github.com/docsgate/docsgate/ratelimit"
 	"github.com/docsgate/docsgate/upstream"
 )
@@ -70,11 +71,15 @@ func (x *gatewayRequest) serve(next caddyhttp.Handler) {
 		x.reject(errShuttingDown)
 		return
 	}
-	if apiErr := c.takeSlot(&x.slot, &x.body, auth.key, inFlightClassOf(e, auth.key, &access)); apiErr != nil {
+	if !c.watchKey(auth) {
+		x.reject(errKeyRevoked)
+		return
+	}
+	if apiErr := c.takeSlot(&x.slot, &x.body, auth.Key, inFlightClassOf(e, auth.Key, &access)); apiErr != nil {
 		x.reject(apiErr)
 		return
 	}
-	if x.up, apiErr = c.rewrite(route, &head, &x.body, auth.key, access); apiErr != nil {
+	if x.up, apiErr = c.rewrite(route, &head, &x.body, auth.Key, access); apiErr != nil {
 		x.reject(apiErr)
 		return
 	}
@@ -86,8 +91,8 @@ func (x *gatewayRequest) serve(next caddyhttp.Handler) {
 func (x *gatewayRequest) countUse(auth authentication) {
 	c := &x.client
 	c.endpoint.allowed.Inc()
-	if auth.key != nil {
-		c.handler.app.State().Usage.Count(auth.key.ID, auth.usedPreviousToken, c.started)
+	if auth.Key != nil {
+		c.handler.app.State().Usage.Count(auth.Key.ID, auth.UsedPreviousToken, c.started)
 	}
 }
 
@@ -106,21 +111,21 @@ func (x *gatewayRequest) prepare() (head requestHead, auth authentication, acces
 	}
 	switch c.endpoint.Body {
 	case docsgpt.BodyJSON:
-		if apiErr = body.readJSON(c, auth.key); apiErr == nil && c.endpoint.Token == docsgpt.TokenBody {
+		if apiErr = body.readJSON(c, auth.Key); apiErr == nil && c.endpoint.Token == docsgpt.TokenBody {
 			token, _ = body.json.Token()
 		}
 	case docsgpt.BodyForm:
 		auth, apiErr = body.readForm(c, &head)
 	case docsgpt.BodyNone:
 	}
-	if apiErr == nil && auth.key == nil && c.endpoint.Token != docsgpt.TokenNone {
+	if apiErr == nil && auth.Key == nil && c.endpoint.Token != docsgpt.TokenNone {
 		auth, apiErr = c.authenticate(token)
 	}
 	if apiErr != nil {
 		return head, auth, access, apiErr
 	}
-	if access, apiErr = c.authorize(&head, body, auth.key); apiErr == nil && auth.key != nil {
-		apiErr = x.limit(auth.key, &access)
+	if access, apiErr = c.authorize(&head, body, auth.Key); apiErr == nil && auth.Key != nil {
+		apiErr = x.limit(auth.Key, &access)
 	}
 	return head, auth, access, apiErr
 }
@@ -134,9 +139,9 @@ func (x *gatewayRequest) forward(up *upstreamRequest, auth authentication, acces
 		return
 	}
 	res := &x.writer.response
-	res.client, res.slot, res.key, res.authorization = c, &x.slot, auth.key, access
+	res.client, res.slot, res.key, res.authorization = c, &x.slot, auth.Key, access
 	res.item = up.item
-	res.rejectTools = h.rejectsTools(c.endpoint, auth.key)
+	res.rejectTools = h.rejectsTools(c.endpoint, auth.Key)
 	defer res.stream.stop()
 	if c.endpoint.Relay == docsgpt.RelayEvents || x.body.json.Streams() {
 		res.stream.start(c.w, c.endpoint, h.sseKeepalive(), true)
@@ -161,16 +166,18 @@ func (x *gatewayRequest) forward(up *upstreamRequest, auth authentication, acces
 	res.close(upstream.Copy(c.ctx, c.stop, resp.Body, h.upstream.IdleTimeout(), res.onChunk))
 }
 
-// authentication is the result of verifying a token. It is zero if the endpoint takes none.
+// authentication is the result of verifying a token. It is zero, without a key, if the endpoint takes none.
 type authentication struct {
-	key               *keys.Key
-	usedPreviousToken bool // the token was rotated and is in its grace period
+	keys.Decision
+	keysVersion revocation.Version // before the decision
 }
 
 // authenticate verifies a token, and that the policy of its key allows the client to use it here.
 func (c *client) authenticate(token string) (authentication, *apiError) {
 	start := time.Now()
-	decision := c.handler.app.State().Verifier.Verify(token, start)
+	state := c.handler.app.State()
+	version := revocation.VersionOf(state.Store)
+	decision := state.Verifier.Verify(token, start)
 	verifySeconds.Observe(time.Since(start).Seconds())
 	if c.key = decision.Key; c.key != nil {
 		c.setPlaceholders(c.key)
@@ -182,7 +189,7 @@ func (c *client) authenticate(token string) (authentication, *apiError) {
 	if apiErr := c.checkPolicy(decision.Key); apiErr != nil {
 		return authentication{}, apiErr
 	}
-	return authentication{key: decision.Key, usedPreviousToken: decision.UsedPreviousToken}, nil
+	return authentication{decision, version}, nil
 }
 
 // authorization is what the group's part of authorize has found in the request. It is zero for most groups.

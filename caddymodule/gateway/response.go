@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/docsgate/docsgate/caddymodule/lifecycle"
 	"github.com/docsgate/docsgate/docsgpt"
 	"github.com/docsgate/docsgate/keys"
 	"github.com/docsgate/docsgate/upstream"
@@ -183,7 +182,7 @@ func (res *response) close(err error) {
 	res.slot.noteEnd(err, aborted)
 	switch {
 	case aborted == nil:
-	case !errors.Is(aborted, lifecycle.ErrShuttingDown):
+	case endedByGate(aborted) == nil:
 		return // the client does not read the response
 	case err != nil || way == modeUpstreamError: // a handler may return its own error when it is canceled
 		err = aborted
@@ -221,7 +220,7 @@ func (res *response) close(err error) {
 			panic(http.ErrAbortHandler) // the only way to signal that the response is truncated
 		}
 	case modeUpstreamError:
-		if errors.Is(err, lifecycle.ErrShuttingDown) {
+		if endedByGate(err) != nil {
 			res.writeUpstreamError(errorFor(err), err)
 			return
 		}
@@ -287,11 +286,12 @@ func errorFor(err error) *docsgpt.Error {
 	if rejection, ok := errors.AsType[*nextRejectionError](err); ok {
 		return rejection.toError()
 	}
+	if apiErr := endedByGate(err); apiErr != nil {
+		return &apiErr.Error
+	}
 	switch {
 	case isToolCall(err):
 		return docsgpt.ToolsNotAllowed()
-	case errors.Is(err, lifecycle.ErrShuttingDown):
-		return &errShuttingDown.Error
 	case errors.Is(err, upstream.ErrTimeout), errors.Is(err, upstream.ErrIdleTimeout), errors.Is(err, context.DeadlineExceeded):
 		return docsgpt.TimedOut()
 	case errors.Is(err, upstream.ErrTruncated), errors.Is(err, docsgpt.ErrEventTooLarge):

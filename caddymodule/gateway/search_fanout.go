@@ -12,7 +12,6 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/docsgate/docsgate/caddymodule/lifecycle"
 	"github.com/docsgate/docsgate/docsgpt"
 	"github.com/docsgate/docsgate/keys"
 	"github.com/docsgate/docsgate/upstream"
@@ -42,10 +41,12 @@ func fanOutSources(e *endpoint, key *keys.Key) []string {
 func (c *client) searchSources(up *upstreamRequest, s *slot, next caddyhttp.Handler) {
 	parts := c.askSources(up, next)
 	s.Release() // before writing to the client
-	if cause := c.aborted(); errors.Is(cause, lifecycle.ErrShuttingDown) {
-		c.writeErrorResponse(&errShuttingDown.Error)
+	cause := c.aborted()
+	if apiErr := endedByGate(cause); apiErr != nil {
+		c.writeErrorResponse(&apiErr.Error)
 		return
-	} else if cause != nil {
+	}
+	if cause != nil {
 		return // the client does not read the response
 	}
 	var lists [][]docsgpt.Result

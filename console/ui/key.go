@@ -33,9 +33,9 @@ func (e editForm) Err(field string) string { return e.Wrong[field] }
 var notices = map[string]string{
 	"changed":  "The changes are saved and in effect.",
 	"same":     "Nothing was changed.",
-	"disabled": "The key is disabled. New requests with it are rejected; responses in flight continue to their end.",
+	"disabled": "The key is disabled. New requests with it are rejected, and its requests in flight have ended.",
 	"enabled":  "The key is enabled again.",
-	"revoked":  "The key is revoked permanently. New requests with it are rejected; responses in flight continue to their end.",
+	"revoked":  "The key is revoked permanently. New requests with it are rejected, and its requests in flight have ended.",
 }
 
 const trailOnPage = 20

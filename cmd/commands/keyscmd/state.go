@@ -19,8 +19,8 @@ type stateChange struct {
 var (
 	disabling = stateChange{
 		verb: "disable", done: "disabled", short: "Disable a key until it is enabled again",
-		long: "Disable a key. The gate rejects it from the next request on, until it is enabled again. Requests in flight are not interrupted:\n" +
-			"a streamed answer continues to its regular end.\n\n" + inKeyFile,
+		long: "Disable a key. The gate rejects it from the next request on, until it is enabled again. Requests in flight end,\n" +
+			"streamed answers included.\n\n" + inKeyFile,
 		from: []string{"active", "not_yet_valid", "expired", "unusable"},
 	}
 	enabling = stateChange{
