@@ -16,6 +16,7 @@ type Key struct {
 	Binding        string   `json:"binding"`
 	Sources        []string `json:"sources,omitempty"`
 	Agent          string   `json:"agent,omitempty"`
+	AgentName      string   `json:"agent_name,omitempty"`
 	Masked         string   `json:"masked_token,omitempty"`
 	State          string   `json:"state"`
 	UnusableReason string   `json:"unusable_reason,omitempty"`
@@ -68,7 +69,7 @@ type ImportedKey struct {
 
 func responseKey(k *keyservice.Key) Key {
 	return Key{
-		ID: k.ID, Name: k.Name, Feed: k.Feed, Issued: k.Issued, Binding: k.Binding, Sources: k.Sources, Agent: k.Agent,
+		ID: k.ID, Name: k.Name, Feed: k.Feed, Issued: k.Issued, Binding: k.Binding, Sources: k.Sources, Agent: k.Agent, AgentName: k.AgentName,
 		Masked: k.Masked, State: k.State, UnusableReason: k.UnusableReason, Policy: responsePolicy(k.Policy), Overrides: k.Overrides,
 		Created: timeOrNil(k.Created), Changed: timeOrNil(k.Changed), Rotated: timeOrNil(k.Rotated),
 		NotBefore: timeOrNil(k.NotBefore), Expires: timeOrNil(k.Expires), PreviousTokenExpires: timeOrNil(k.PreviousTokenExpires),

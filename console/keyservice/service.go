@@ -99,6 +99,9 @@ func (d *Service) fromIssued(r *registry.Record, now time.Time) Key {
 	v.Binding, v.Agent = keys.SourceBinding.String(), r.Agent.Reference()
 	if !r.Agent.IsZero() {
 		v.Binding = keys.AgentBinding.String()
+		if v.AgentName == "" {
+			v.setAgent(d.agentKey(&k, r.Agent.Key))
+		}
 	}
 	v.Changed, v.Rotated = r.Changed, r.Rotated
 	v.Prompt, v.Chunks, v.Retriever = r.Prompt, r.Chunks, r.Retriever
@@ -123,6 +126,7 @@ func (d *Service) fromKey(k *keys.Key, now time.Time) Key {
 			v.PreviousTokenExpires = o.Until
 		}
 	}
+	v.setAgent(d.agentKey(k, ""))
 	if d.Usage != nil {
 		v.Use = d.Usage.Get(k.ID, now)
 	}
@@ -136,10 +140,13 @@ func (d *Service) now() time.Time {
 	return time.Now()
 }
 
-// mask returns the masked token of a key, such as "dgk_...a1B2", or "" if its last characters are unknown.
+// mask returns the masked token of a key, such as "dgk_...a1B2", or "...6f90" for a key of DocsGPT, or "" if its last characters are unknown.
 func mask(k *keys.Key) string {
 	if k.Hint == "" {
 		return ""
+	}
+	if k.Facts != nil { // a key of DocsGPT, without a prefix
+		return "..." + k.Hint
 	}
 	return keys.TokenPrefix(k.TokenKind) + "..." + k.Hint
 }

@@ -53,7 +53,9 @@ type Key struct {
 	Sources []string // for an agent binding the agent's sources, if the feed knows them
 	Agent   string   // reference of an agent binding: {env.NAME}, {file.PATH}, a key ID, "encrypted" (the key is stored); "": unknown
 
-	Masked                    string    // "dgk_...a1B2"; empty if the last characters are unknown
+	AgentName string // of an agent binding; empty if no feed knows the agent
+
+	Masked                    string    // "dgk_...a1B2", or "...6f90" for a key of DocsGPT; empty if the last characters are unknown
 	State                     string    // "active", "disabled", "not_yet_valid", "expired", "revoked" or "unusable"
 	UnusableReason            string    // human-readable; empty if the key is usable
 	Created, Changed, Rotated time.Time // zero: unknown, or never

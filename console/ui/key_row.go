@@ -18,6 +18,8 @@ type row struct {
 	Origin string        // label of its feed
 	Bound  []bindingItem // its binding; one element for an agent
 	Plot   sparkline
+
+	AgentSources []bindingItem // of the agent, as far as they are known
 }
 
 // bindingItem is a source or an agent that a key is bound to.
@@ -63,7 +65,10 @@ func (p *Page) rowOf(k keyservice.Key, names map[string]string) row {
 		r.Bound = append(r.Bound, bindingItem{Name: names[id], ID: id})
 	}
 	if k.Binding == "agent" {
-		r.Bound = []bindingItem{agentItem(k.Agent)}
+		r.AgentSources, r.Bound = r.Bound, []bindingItem{agentItem(k.Agent)}
+		if k.AgentName != "" {
+			r.Bound[0].Name = k.AgentName
+		}
 	}
 	return r
 }

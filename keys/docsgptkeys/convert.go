@@ -85,7 +85,7 @@ func (a *Agent) key(digest keys.Digest, sel *selector) keys.Key {
 	facts := a.AgentInfo
 	k := keys.Key{
 		ID: KeyID(a.ID), Name: a.displayName(), Digest: digest,
-		Binding: keys.Binding{Agent: a.Key}, Facts: &facts,
+		Binding: keys.Binding{Agent: a.Key}, Facts: &facts, Hint: hintOf(a.Key.Reveal()),
 	}
 	restriction, usable := restrictionOf(&a.AgentInfo)
 	k.Policy = restriction
@@ -93,6 +93,18 @@ func (a *Agent) key(digest keys.Digest, sel *selector) keys.Key {
 		k.State = keys.Disabled
 	}
 	return k
+}
+
+// minHinted is the length of the shortest key that has a hint: a UUID without hyphens, which has 122 random bits. The four characters of
+// a hint reveal 16 of them.
+const minHinted = 32
+
+// hintOf returns the last four characters of a key, or "" if the rest would be too short to be a secret.
+func hintOf(key string) string {
+	if len(key) < minHinted {
+		return ""
+	}
+	return key[len(key)-4:]
 }
 
 // AsSkipped returns the agent as a Skipped. Its texts are safe for logs and terminals.

@@ -134,3 +134,11 @@ func TestDedup(t *testing.T) {
 		t.Errorf("%d of %d", len(got), len(many))
 	}
 }
+
+func TestHint(t *testing.T) {
+	const uuid = "0c1f7a4e-93b8-4d59-a53c-5d1e2b7f6a90"
+	set, _ := convert([]Agent{agent("1", uuid), agent("2", "short-key")}, Filter{})
+	if set[0].Hint != "6a90" || set[1].Hint != "" {
+		t.Errorf("hints %q and %q", set[0].Hint, set[1].Hint)
+	}
+}

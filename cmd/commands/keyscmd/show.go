@@ -110,8 +110,12 @@ func boundTo(k *key) string {
 	if k.Binding != "agent" {
 		return strings.Join(k.Sources, ", ")
 	}
-	if k.Agent == "" {
+	switch {
+	case k.AgentName != "" && k.Agent != "":
+		return "agent " + k.AgentName + " (" + k.Agent + ")"
+	case k.AgentName != "" || k.Agent != "":
+		return "agent " + k.AgentName + k.Agent
+	default:
 		return "an agent"
 	}
-	return "agent " + k.Agent
 }
