@@ -49,7 +49,7 @@ func newGate(tb testing.TB, limits string) *caddymodule.Handler {
 		}
 	})
 	module, err := caddy.ActiveContext().LoadModuleByID("http.handlers.docsgate",
-		json.RawMessage(`{"max_history_entries": 100000, "max_history_size": 4194304, "limits": `+limits+`}`))
+		json.RawMessage(`{"max_history_entries": 100000, "max_history_size": 4194304, "failed_tokens": "1000000/1s", "limits": `+limits+`}`))
 	if err != nil {
 		tb.Fatal(err)
 	}

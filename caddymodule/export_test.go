@@ -28,6 +28,7 @@ func Tracked() int { return lifecycle.Requests.Len() }
 func ResetInFlight() {
 	gateway.InFlight = new(inflight.Limiter)
 	gateway.Rates = ratelimit.New(0)
+	gateway.FailedTokens = ratelimit.NewAddressLimiter(0)
 }
 
 // InFlight returns the requests in flight and waiting at an upstream, by class.

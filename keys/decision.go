@@ -18,6 +18,7 @@ const (
 	NotYetValid     Reason = "not_yet_valid"   // before the key's NotBefore
 	Expired         Reason = "expired"         // at or after the key's Expires
 	FeedUnavailable Reason = "feed_away"       // no known key has this token, but a feed that may have it is unavailable
+	LookupRejected  Reason = "rate_limited"    // not in the cache, and the LookupGuard has rejected the lookup
 	NotReady        Reason = "store_not_ready" // not all feeds have been loaded yet, so no token can be decided on
 )
 

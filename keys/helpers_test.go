@@ -63,3 +63,9 @@ func (v *Verifier) settle() {
 		c.unknown.Wait()
 	}
 }
+
+// find is lookup without a guard.
+func (v *Verifier) find(d *Digest) *record {
+	rec, _ := v.lookup(d, nil)
+	return rec
+}

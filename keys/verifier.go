@@ -25,10 +25,22 @@ func NewVerifier(store *Store, c CacheConfig) (*Verifier, error) {
 	return v, nil
 }
 
-// Verify decides on a token at the time now. A key that was changed or removed in the store is treated as such as soon as the
-// store's method has returned, and time bounds are compared with now on every call. Until the store is ready, every decision is
-// NotReady.
+// LookupGuard decides whether a token that is not in the cache may be looked up, so that clients with many unknown tokens can be slowed
+// down without an effect on keys in use.
+type LookupGuard interface {
+	// AllowLookup is called at most once for each token, and not for cached ones.
+	AllowLookup() bool
+}
+
+// Verify is VerifyGuarded without a guard.
 func (v *Verifier) Verify(token string, now time.Time) Decision {
+	return v.VerifyGuarded(token, now, nil)
+}
+
+// VerifyGuarded decides on a token at the time now. A key that was changed or removed in the store is treated as such as soon as the
+// store's method has returned, and time bounds are compared with now on every call. Until the store is ready, every decision is
+// NotReady. A guard may be nil; if it rejects a lookup, the decision is LookupRejected.
+func (v *Verifier) VerifyGuarded(token string, now time.Time, guard LookupGuard) Decision {
 	switch {
 	case !v.store.Ready():
 		return Decision{Reason: NotReady}
@@ -43,7 +55,10 @@ func (v *Verifier) Verify(token string, now time.Time) Decision {
 	// found.
 	digest := DigestOf(token)
 	feedDown := v.store.anyFeedDown.Load()
-	rec := v.find(&digest)
+	rec, found := v.lookup(&digest, guard)
+	if !found {
+		return Decision{Reason: LookupRejected}
+	}
 	if rec == nil {
 		// Checked before and after the lookup: in between, a feed with this token may have become available or unavailable.
 		if feedDown || v.store.anyFeedDown.Load() {
@@ -54,25 +69,32 @@ func (v *Verifier) Verify(token string, now time.Time) Decision {
 	return rec.Decide(digest, now)
 }
 
-func (v *Verifier) find(d *Digest) *record {
+// lookup returns the record with a digest, or nil. ok is false if the guard has rejected the lookup.
+func (v *Verifier) lookup(d *Digest, guard LookupGuard) (rec *record, ok bool) {
 	c := v.cache.Load()
 	if c == nil {
-		return v.store.byDigest(v.store.db.Txn(false), d)
+		if guard != nil && !guard.AllowLookup() {
+			return nil, false
+		}
+		return v.store.byDigest(v.store.db.Txn(false), d), true
 	}
 	revision := v.store.Revision() // before the lookup: see Store.apply
 	switch rec, known := c.get(d, revision); known {
 	case hit:
 		v.hits.Add(1)
-		return rec
+		return rec, true
 	case negativeHit:
 		v.negativeHits.Add(1)
-		return nil
+		return nil, true
 	case miss:
 	}
+	if guard != nil && !guard.AllowLookup() {
+		return nil, false
+	}
 	v.misses.Add(1)
-	rec := v.store.byDigest(v.store.db.Txn(false), d)
+	rec = v.store.byDigest(v.store.db.Txn(false), d)
 	c.put(d, rec, revision)
-	return rec
+	return rec, true
 }
 
 // CacheStats counts how decisions on valid tokens found their record since the verifier was created. After Close the numbers no

@@ -156,6 +156,11 @@ func (l *Limits) Get(name string) (limit Limit, ok bool) {
 	return Limit{}, false
 }
 
+// ParseRate parses the text of a limit that is a rate, such as 600/1m, or "off". name is for errors, which do not repeat the text.
+func ParseRate(name, text string) (Limit, error) {
+	return (&limitField{name: name, isRate: true}).parse(text)
+}
+
 func (f *limitField) parse(text string) (Limit, error) {
 	if text == "off" {
 		return Off(), nil

@@ -44,6 +44,7 @@ func parseDirective(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, e
 //		max_text_size <size>                   # default: 256KiB
 //		limits {                               # defaults for keys that do not set them; "limits off": none
 //			<name> <number>|<rate>|off           # see docs/configuration.md
+//			failed_tokens <rate>|off             # of a client address; default: 60/1m
 //			dry_run [<names...>]                 # only count what these limits would reject; default: all
 //		}
 //		max_in_flight <number>                 # default: 64
@@ -174,7 +175,7 @@ func (h *Handler) unmarshalLimits(d *caddyfile.Dispenser) error {
 		if d.Val() != "off" || d.NextArg() {
 			return d.ArgErr()
 		}
-		*h.Limits = policy.NoLimits()
+		*h.Limits, h.FailedTokens = policy.NoLimits(), policy.Off().String()
 		if d.NextBlock(d.Nesting()) {
 			return d.Err("limits off cannot have a block")
 		}
@@ -188,10 +189,16 @@ func (h *Handler) unmarshalLimits(d *caddyfile.Dispenser) error {
 			}
 			continue
 		}
+		if name == failedTokensName {
+			if err := h.unmarshalFailedTokens(d); err != nil {
+				return err
+			}
+			continue
+		}
 		limit, known := h.Limits.Get(name)
 		switch {
 		case !known:
-			return caddyfileutil.Unrecognized(d, append(policy.LimitNames(), "dry_run")...)
+			return caddyfileutil.Unrecognized(d, append(dryRunNames(), "dry_run")...)
 		case !limit.IsZero():
 			return caddyfileutil.AlreadySpecified(d)
 		case !d.AllArgs(&text):
@@ -204,17 +211,32 @@ func (h *Handler) unmarshalLimits(d *caddyfile.Dispenser) error {
 	return caddyfileutil.WrapErr(d, h.Limits.Validate())
 }
 
+// unmarshalFailedTokens parses "failed_tokens <rate>|off".
+func (h *Handler) unmarshalFailedTokens(d *caddyfile.Dispenser) error {
+	if h.FailedTokens != "" {
+		return caddyfileutil.AlreadySpecified(d)
+	}
+	if !d.AllArgs(&h.FailedTokens) {
+		return d.ArgErr()
+	}
+	_, err := parseFailedTokens(h.FailedTokens)
+	return caddyfileutil.WrapErr(d, err)
+}
+
+// dryRunNames returns the names of the limits that dry_run may name.
+func dryRunNames() []string { return append(policy.LimitNames(), failedTokensName) }
+
 // unmarshalDryRun parses "dry_run [<names...>]".
 func (h *Handler) unmarshalDryRun(d *caddyfile.Dispenser) error {
 	if len(h.LimitsDryRun) > 0 {
 		return caddyfileutil.AlreadySpecified(d)
 	}
 	if h.LimitsDryRun = d.RemainingArgs(); len(h.LimitsDryRun) == 0 {
-		h.LimitsDryRun = policy.LimitNames()
+		h.LimitsDryRun = dryRunNames()
 	}
 	for _, name := range h.LimitsDryRun {
-		if !slices.Contains(policy.LimitNames(), name) {
-			return d.Errf("unknown limit %q: must be one of %s", name, strings.Join(policy.LimitNames(), ", "))
+		if !slices.Contains(dryRunNames(), name) {
+			return d.Errf("unknown limit %q: must be one of %s", name, strings.Join(dryRunNames(), ", "))
 		}
 	}
 	return nil

@@ -19,6 +19,7 @@ import (
 	"github.com/docsgate/docsgate/caddymodule/logsample"
 	"github.com/docsgate/docsgate/docsgpt"
 	"github.com/docsgate/docsgate/policy"
+	"github.com/docsgate/docsgate/ratelimit"
 	"github.com/docsgate/docsgate/upstream"
 )
 
@@ -94,6 +95,10 @@ type Handler struct {
 	// secret keys. Fields that are not set have their default; "off" removes one.
 	Limits *policy.Limits `json:"limits,omitempty"`
 
+	// The number of unknown tokens that a client address may present in a time, such as "60/1m", or "off". Over the limit, the gate
+	// rejects tokens that are not in its cache of recently used keys. Default: 60/1m.
+	FailedTokens string `json:"failed_tokens,omitempty"`
+
 	// The names of limits that only count what they would have rejected, those of keys included. Default: none.
 	LimitsDryRun []string `json:"limits_dry_run,omitempty"`
 
@@ -106,6 +111,7 @@ type Handler struct {
 
 	siteLimits   policy.Limits // with the defaults
 	secretLimits policy.Limits // of secret keys: without the defaults
+	failedTokens ratelimit.Rate
 
 	endpoints map[*docsgpt.Endpoint]*endpoint // of routes
 }
@@ -147,6 +153,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	}
 	defaults := policy.DefaultLimits()
 	h.siteLimits = h.secretLimits.Or(&defaults)
+	if h.failedTokens, err = parseFailedTokens(h.FailedTokens); err != nil {
+		return err
+	}
 	h.inFlight.provision(h.MaxInFlight, h.MaxInFlightPerKey)
 	if h.Upstream != "" {
 		var address string
@@ -245,7 +254,7 @@ func (h *Handler) Validate() error {
 		}
 	}
 	for _, name := range h.LimitsDryRun {
-		if !slices.Contains(policy.LimitNames(), name) {
+		if !slices.Contains(dryRunNames(), name) {
 			return fmt.Errorf("limits_dry_run: unknown limit %q", name)
 		}
 	}

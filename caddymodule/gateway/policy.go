@@ -3,7 +3,6 @@ package gateway
 import (
 	"errors"
 	"net/http"
-	"net/netip"
 	"strconv"
 	"time"
 
@@ -51,7 +50,7 @@ func (c *client) policyRequest(p *policy.Policy) policy.Request {
 		Endpoint: string(c.endpoint.Group),
 	}
 	if len(p.IPs) > 0 {
-		request.Address, _ = netip.ParseAddr(c.ip()) // the zero value is in no range
+		request.Address = c.address() // the zero value is in no range
 	}
 	return request
 }

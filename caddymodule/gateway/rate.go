@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"net/http"
-	"net/netip"
 	"slices"
 	"strconv"
 	"time"
@@ -30,8 +29,7 @@ var (
 
 // visitor returns the visitor of a key: its address, as Caddy knows it.
 func (c *client) visitor(key *keys.Key) ratelimit.Visitor {
-	address, _ := netip.ParseAddr(c.ip()) // all invalid addresses are one visitor
-	return salt.VisitorID(c.started, key.ID, address)
+	return salt.VisitorID(c.started, key.ID, c.address()) // all invalid addresses are one visitor
 }
 
 // countsAsRequest reports whether a request counts towards the rates: requests for answers, searches, feedback, uploads and tool

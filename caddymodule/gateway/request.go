@@ -177,13 +177,16 @@ func (c *client) authenticate(token string) (authentication, *apiError) {
 	start := time.Now()
 	state := c.handler.app.State()
 	version := revocation.VersionOf(state.Store)
-	decision := state.Verifier.Verify(token, start)
+	decision := c.verify(token, start)
 	verifySeconds.Observe(time.Since(start).Seconds())
 	if c.key = decision.Key; c.key != nil {
 		c.setPlaceholders(c.key)
 		c.restrictCORS(c.key)
 	}
 	if !decision.Allowed() {
+		if apiErr := c.countFailedToken(decision.Reason); apiErr != nil {
+			return authentication{}, apiErr
+		}
 		return authentication{}, errorForReason(decision.Reason)
 	}
 	if apiErr := c.checkPolicy(decision.Key); apiErr != nil {
