@@ -31,8 +31,16 @@ type Page struct {
 	Upstream string
 	// ConsoleURL is the address of the console, without a trailing slash. Empty: there is no console.
 	ConsoleURL string
-	// Token is the gate's token that the widget uses. It is shown on the page.
+	// Token is the token of a publishable key, which the widgets of the page use. It is shown on the page.
 	Token string
+	// ServerToken is the token of a secret key, for the commands.
+	ServerToken string
+	// Origin is the origin of the page, on which the publishable key works.
+	Origin string
+	// OtherOrigin is another address of the page, on which the key does not work. Empty: there is none.
+	OtherOrigin string
+	// Limit is the rate of requests of a visitor of the page, such as 20/1m.
+	Limit string
 	// Binding describes in a few words what the key is bound to, such as: the source "handbook".
 	Binding string
 	// Commands are shown unchanged, with a button to copy them.
@@ -57,7 +65,7 @@ type Command struct {
 // Handler serves the page, its files and, with a Backend, the last request that the backend received (GET /last).
 func Handler(p Page) (http.Handler, error) {
 	config := map[string]any{
-		"gate": p.GateURL, "token": p.Token, "crossSourceBody": p.CrossSourceBody, "last": p.Backend != nil,
+		"gate": p.GateURL, "token": p.Token, "crossSourceBody": p.CrossSourceBody, "last": p.Backend != nil, "origin": p.Origin,
 	}
 	var page bytes.Buffer
 	err := pageTemplate.Execute(&page, struct {

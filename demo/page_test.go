@@ -16,7 +16,8 @@ import (
 
 const (
 	gate     = "http://127.0.0.1:8080"
-	token    = "dgk_shown-on-the-page"
+	origin   = "http://127.0.0.1:8081"
+	token    = "dgp_shown-on-the-page"
 	agentKey = "11111111-2222-3333-4444-555555555555"
 	source   = "6f1c2a7e-2d0b-4b1e-9a53-1f6f2f0d8c11"
 )
@@ -24,6 +25,7 @@ const (
 func testPage(b *docsgpttest.Backend) Page {
 	return Page{
 		GateURL: gate, Upstream: "http://127.0.0.1:7091", Token: token, Binding: `the source "handbook"`,
+		Origin: origin, OtherOrigin: "http://localhost:8081", Limit: "20/1m",
 		Commands:        []Command{{Title: "Ask", Shows: "An <answer>.", Text: "curl " + gate + `/stream -d '{"a":"b"}'`}},
 		CrossSourceBody: `{"question":"</script><script>alert(1)"}`,
 		Backend:         b,
@@ -53,6 +55,7 @@ func TestPageContent(t *testing.T) {
 	for _, want := range []string{
 		"<code>" + token + "</code>", "<code>" + gate + "</code>", "the source &#34;handbook&#34;", "An &lt;answer&gt;.",
 		`curl http://127.0.0.1:8080/stream -d &#39;{&#34;a&#34;:&#34;b&#34;}&#39;`, "/assets/docsgpt-0.5.1/browser.js", "The last request",
+		"<code>" + origin + "</code>", "<code>20/1m</code>", `<a href="http://localhost:8081">`,
 	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page lacks %s", want)
@@ -66,7 +69,7 @@ func TestPageContent(t *testing.T) {
 	if err := json.Unmarshal([]byte(raw[1]), &config); err != nil {
 		t.Fatalf("config %s: %v", raw[1], err)
 	}
-	if config["gate"] != gate || config["token"] != token || config["last"] != true ||
+	if config["gate"] != gate || config["token"] != token || config["last"] != true || config["origin"] != origin ||
 		config["crossSourceBody"] != `{"question":"</script><script>alert(1)"}` {
 		t.Errorf("config %v", config)
 	}
@@ -84,7 +87,9 @@ func TestPageWithoutBackend(t *testing.T) {
 
 // The page must not load anything from another host: it works offline, and it does not disclose its visitors.
 func TestPageLoadsNothingExternal(t *testing.T) {
-	h := newHandler(t, testPage(nil))
+	p := testPage(nil)
+	p.OtherOrigin = "" // a link, which the page does not load
+	h := newHandler(t, p)
 	w := get(t, h, "/")
 	policy := w.Header().Get("Content-Security-Policy")
 	for _, want := range []string{"default-src 'none';", "script-src 'self';", "img-src 'self' data:;", "connect-src 'self' " + gate + ";"} {

@@ -46,6 +46,10 @@
     width: "16rem",
   });
 
+  // The reason why a request failed without a response that this page can read.
+  const notReadable = () => (location.origin === config.origin ? "The gate does not respond. Is the demo still running?" :
+    "This page has another origin than the key allows, so it cannot read the gate's response.");
+
   const button = byId("cross-source");
   button?.addEventListener("click", async () => {
     const result = byId("cross-source-result");
@@ -59,10 +63,46 @@
       const { answer, message, error } = await response.json();
       result.textContent = answer ? "Answer: " + answer.split("\n")[0] : response.status + " " + (message || error);
     } catch {
-      result.textContent = "The gate does not respond. Is the demo still running?";
+      result.textContent = notReadable();
     }
     result.hidden = false;
     button.disabled = false;
+  });
+
+  // Searches until the visitor's limit is reached, waits for as long as the gate says, and searches once more.
+  const limit = byId("limit");
+  limit.addEventListener("click", async () => {
+    const result = byId("limit-result");
+    const say = (text) => { result.textContent = text; result.hidden = false; };
+    const search = () => originalFetch(config.gate + "/api/search", {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ question: "start", api_key: config.token }),
+    });
+    limit.disabled = true;
+    try {
+      let count = 1;
+      let response = await search();
+      while (response.ok) {
+        say(count + " searches");
+        count++;
+        response = await search();
+      }
+      const { message } = await response.json();
+      const rejected = "Search " + count + ": " + response.status + " " + message;
+      say(rejected);
+      if (response.status === 429) {
+        for (let wait = Number(response.headers.get("Retry-After")); wait > 0; wait--) {
+          say(rejected + " Waiting: " + wait + " s");
+          await new Promise((resume) => setTimeout(resume, 1000));
+        }
+        response = await search();
+        say(rejected + " After the wait: " + (response.ok ? "it works again." : response.status));
+      }
+    } catch {
+      say(notReadable());
+    }
+    limit.disabled = false;
   });
 
   for (const copy of document.querySelectorAll(".copy")) {

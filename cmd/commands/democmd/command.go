@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -42,12 +43,13 @@ func Command() caddycmd.Command {
 		Name:  "demo",
 		Short: "Run a gate with a demo page and a built-in backend",
 		Long: `
-Run, in one process, a gate with one key, a page with the real DocsGPT widget, and behind the gate a small backend that
-speaks DocsGPT's protocol and names in each answer the source that it was told to use. The command prints the address of
-the page, the address of the console, where you can create more keys, and some commands to try. Nothing is kept: the keys
-are valid for this run only, and the temporary files are removed when the demo ends. No network is needed.
+Run, in one process, a gate with two keys, a page with the real DocsGPT widget, and behind the gate a small backend that
+speaks DocsGPT's protocol and names in each answer the source that it was told to use. The page has a publishable key, which
+works only there and has a limit for each visitor; the other key is for servers. The command prints the address of the page,
+the address of the console, where you can create more keys, and some commands to try. Nothing is kept: the keys are valid
+for this run only, and the temporary files are removed when the demo ends. No network is needed.
 
-With --docsgpt the gate is in front of a DocsGPT that already runs. The key of the demo is then bound to an agent of that
+With --docsgpt the gate is in front of a DocsGPT that already runs. The keys of the demo are then bound to an agent of that
 DocsGPT, whose key is in an environment variable (--agent-key-env), or to a source (--source, with an access token in the
 environment variable that --upstream-token-env names). Secrets are never passed as flags.`,
 		CobraFunc: setUp,
@@ -161,9 +163,11 @@ func (d *runningDemo) start(ctx context.Context, o options) error {
 	}
 	d.undo = append(d.undo, u.close)
 
-	token := keys.NewToken(policy.AnyKind)
+	d.pageURL = browserURL(pageHost, portOf(pageListener.Addr()))
+	token, serverToken := keys.NewToken(policy.Publishable), keys.NewToken(policy.Secret)
 	config := gateConfig{
-		dir: dir, host: host, port: port, upstream: u.address, tokenDigest: keys.DigestOf(token).Hex(),
+		dir: dir, host: host, port: port, upstream: u.address,
+		tokenDigest: keys.DigestOf(token).Hex(), serverTokenDigest: keys.DigestOf(serverToken).Hex(), origin: d.pageURL,
 		agent: u.config.agent, source: u.config.source, upstreamToken: u.config.upstreamToken, consolePort: consolePort,
 	}
 	if port != "0" {
@@ -176,8 +180,9 @@ func (d *runningDemo) start(ctx context.Context, o options) error {
 	d.consoleURL = browserURL("127.0.0.1", consolePort)
 	gateURL := browserURL(host, gatePort)
 	d.shown = demo.Page{
-		GateURL: gateURL, ConsoleURL: d.consoleURL, Upstream: u.address, Token: token, Binding: u.binding,
-		Commands:        sampleCommands(gateURL, token, u),
+		GateURL: gateURL, ConsoleURL: d.consoleURL, Upstream: u.address, Token: token, ServerToken: serverToken, Binding: u.binding,
+		Origin: d.pageURL, OtherOrigin: otherOrigin(d.pageURL), Limit: pageLimit,
+		Commands:        sampleCommands(gateURL, token, serverToken, u),
 		CrossSourceBody: crossSourceFields(token, u.other), Backend: u.backend, Secrets: u.secrets,
 	}
 	handler, err := demo.Handler(d.shown)
@@ -187,7 +192,6 @@ func (d *runningDemo) start(ctx context.Context, o options) error {
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = server.Serve(pageListener) }()
 	d.undo = append(d.undo, func() { _ = server.Close() })
-	d.pageURL = browserURL(pageHost, portOf(pageListener.Addr()))
 	return nil
 }
 
@@ -295,4 +299,12 @@ func browserURL(host, port string) string {
 		host = "127.0.0.1"
 	}
 	return "http://" + net.JoinHostPort(host, port)
+}
+
+// otherOrigin returns another URL of the page, which is another origin for browsers; empty if there is none.
+func otherOrigin(pageURL string) string {
+	if port, found := strings.CutPrefix(pageURL, "http://127.0.0.1:"); found {
+		return "http://localhost:" + port
+	}
+	return ""
 }

@@ -12,13 +12,19 @@ type gateConfig struct {
 	dir           string // for the key file and Caddy's own storage; the caller removes it
 	host, port    string // to listen on; port 0 selects a free port
 	upstream      string // the address of the DocsGPT
-	tokenDigest   string // SHA-256 of the token, in hex
+	tokenDigest   string // SHA-256 of the page's token, in hex
+	origin        string // of the page
 	agent         string // placeholder of the upstream agent key, or empty
 	source        string // id of the source, if there is no agent
 	upstreamToken string // placeholder, or empty
 	consolePort   string // of the console, on 127.0.0.1
 	gateURL       string // URL of the gate for browsers, or empty if not known yet
+
+	serverTokenDigest string // SHA-256 of the server's token, in hex
 }
+
+// pageLimit is the limit of one visitor of the page: enough to try the widgets, and soon reached with the page's button.
+const pageLimit = "20/1m"
 
 // keyFile returns the content of the key file.
 func (c gateConfig) keyFile() string {
@@ -26,7 +32,21 @@ func (c gateConfig) keyFile() string {
 	if c.agent == "" {
 		binding = fmt.Sprintf("source: [%s]", quoteYAML(c.source))
 	}
-	return fmt.Sprintf("keys:\n  - id: demo\n    name: Demo page\n    sha256: %s\n    %s\n", c.tokenDigest, binding)
+	return fmt.Sprintf(`keys:
+  - id: demo
+    name: Demo page
+    sha256: %s
+    %s
+    kind: publishable
+    origins: [%s]
+    limits:
+      visitor_requests: %s
+  - id: demo-server
+    name: Demo server
+    sha256: %s
+    %s
+    kind: secret
+`, c.tokenDigest, binding, quoteYAML(c.origin), pageLimit, c.serverTokenDigest, binding)
 }
 
 // caddyfile returns Caddy's configuration. It touches no file outside of c.dir.

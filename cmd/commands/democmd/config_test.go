@@ -10,6 +10,7 @@ import (
 func TestGateConfig(t *testing.T) {
 	c := gateConfig{
 		dir: "/tmp/the demo", host: "127.0.0.1", port: "8080", upstream: "http://127.0.0.1:7091", tokenDigest: "5e88",
+		serverTokenDigest: "1a2b", origin: "http://127.0.0.1:8081",
 		source: handbookID, upstreamToken: "{env.TOKEN}", consolePort: "8082", gateURL: "http://127.0.0.1:8080",
 	}
 	const want = "{\n\tadmin off\n\tpersist_config off\n\tgrace_period 2s\n\tstorage file_system `/tmp/the demo/caddy`\n" +
@@ -23,12 +24,16 @@ func TestGateConfig(t *testing.T) {
 	if _, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(want), nil); err != nil {
 		t.Error(err)
 	}
-	head := "keys:\n  - id: demo\n    name: Demo page\n    sha256: 5e88\n"
-	if got := c.keyFile(); got != head+"    source: ['"+handbookID+"']\n" {
+	keyFile := func(binding string) string {
+		return "keys:\n  - id: demo\n    name: Demo page\n    sha256: 5e88\n    " + binding + "\n    kind: publishable\n" +
+			"    origins: ['http://127.0.0.1:8081']\n    limits:\n      visitor_requests: 20/1m\n" +
+			"  - id: demo-server\n    name: Demo server\n    sha256: 1a2b\n    " + binding + "\n    kind: secret\n"
+	}
+	if got := c.keyFile(); got != keyFile("source: ['"+handbookID+"']") {
 		t.Errorf("source: %s", got)
 	}
 	c.source, c.agent = "", "{file./tmp/it's/agent.key}"
-	if got := c.keyFile(); got != head+"    agent: '{file./tmp/it''s/agent.key}'\n" {
+	if got := c.keyFile(); got != keyFile("agent: '{file./tmp/it''s/agent.key}'") {
 		t.Errorf("agent: %s", got)
 	}
 }

@@ -45,13 +45,13 @@ func printed(t *testing.T, d *runningDemo) string {
 	return out.String()
 }
 
-var curlLine = regexp.MustCompile(`(?m)^curl (-\S+) (\S+) -H 'Content-Type: application/json' -d '([^']*)'$`)
+var curlLine = regexp.MustCompile(`(?m)^curl (-\S+) (\S+) -H 'Content-Type: application/json'(?: -H 'Origin: (\S+)')? -d '([^']*)'$`)
 
 // runCommands sends the requests of the printed commands, in order, and returns the responses.
 func runCommands(t *testing.T, output string) (statuses []int, bodies []string) {
 	t.Helper()
 	for _, found := range curlLine.FindAllStringSubmatch(output, -1) {
-		resp, err := http.Post(found[2], "application/json", strings.NewReader(found[3]))
+		resp, err := post(t, found[2], found[4], found[3])
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -65,20 +65,34 @@ func runCommands(t *testing.T, output string) (statuses []int, bodies []string) 
 	return statuses, bodies
 }
 
+// post sends a JSON body, with an Origin unless it is empty.
+func post(t *testing.T, url, body, origin string) (*http.Response, error) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	r.Header.Set("Content-Type", "application/json")
+	if origin != "" {
+		r.Header.Set("Origin", origin)
+	}
+	return http.DefaultClient.Do(r)
+}
+
 // The printed commands have the results that the demo says.
 func TestSampleCommands(t *testing.T) {
 	d, files := newDemo(t, options{})
 	output := printed(t, d)
-	for _, want := range []string{d.pageURL, d.consoleURL, d.shown.GateURL, d.shown.Token, `the source "handbook"`} {
+	for _, want := range []string{d.pageURL, d.consoleURL, d.shown.GateURL, d.shown.Token, d.shown.ServerToken, `the source "handbook"`} {
 		if !strings.Contains(output, want) {
 			t.Errorf("not printed: %s", want)
 		}
 	}
-	if n := strings.Count(output, "\ncurl "); n != 4 {
+	if n := strings.Count(output, "\ncurl "); n != 5 {
 		t.Fatalf("%d commands printed", n)
 	}
 	statuses, bodies := runCommands(t, output)
-	if len(statuses) != 4 {
+	if len(statuses) != 5 {
 		t.Fatalf("%d of the printed commands are understood", len(statuses))
 	}
 	const fromHandbook = "source=handbook (" + handbookID + ") turns=1 asked="
@@ -93,6 +107,9 @@ func TestSampleCommands(t *testing.T) {
 	}
 	if statuses[3] != 401 || !strings.Contains(bodies[3], `"message"`) {
 		t.Errorf("without a key: %d %s", statuses[3], bodies[3])
+	}
+	if statuses[4] != 403 || !strings.Contains(bodies[4], "origin_not_allowed") {
+		t.Errorf("the page's key on another page: %d %s", statuses[4], bodies[4])
 	}
 	for _, call := range d.shown.Backend.Calls() {
 		holds := func(secret string) bool { return strings.Contains(string(call.Body), secret) }
@@ -120,6 +137,7 @@ func TestSampleCommands(t *testing.T) {
 		t.Errorf("page: %d", page.StatusCode)
 	}
 
+	checkPageKey(t, d)
 	checkConsole(t, d)
 
 	d.close()
@@ -132,6 +150,38 @@ func TestSampleCommands(t *testing.T) {
 			t.Errorf("%s still listens", url)
 		}
 	}
+}
+
+// checkPageKey checks what the page's key may be used for: answers on the page, and searches up to the limit of a visitor.
+func checkPageKey(t *testing.T, d *runningDemo) {
+	t.Helper()
+	send := func(path, token, origin string) (int, string) {
+		resp, err := post(t, d.shown.GateURL+path, bodyOf("question", "start", "api_key", token), origin)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		text, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp.StatusCode, string(text)
+	}
+	if status, text := send("/api/answer", d.shown.Token, d.pageURL); status != http.StatusOK {
+		t.Errorf("the page's key: %d %s", status, text)
+	}
+	if status, text := send("/api/answer", d.shown.ServerToken, d.pageURL); status != http.StatusForbidden || !strings.Contains(text, "secret_key_in_browser") {
+		t.Errorf("the server's key in a page: %d %s", status, text)
+	}
+	for n := range 100 {
+		if status, text := send("/api/search", d.shown.Token, d.pageURL); status == http.StatusTooManyRequests {
+			if n < 19 || !strings.Contains(text, "try again in") {
+				t.Errorf("after %d searches: %s", n, text)
+			}
+			return
+		}
+	}
+	t.Error("no limit was reached")
 }
 
 // checkConsole creates a key as the console does, for a source that DocsGPT lists, and asks a question with it.
@@ -209,7 +259,7 @@ func TestExistingDocsGPT(t *testing.T) {
 					t.Errorf("command %d: %d %s", i+1, statuses[i], bodies[i])
 				}
 			}
-			if len(statuses) != 4 || statuses[3] != 401 {
+			if len(statuses) != 5 || statuses[3] != 401 || statuses[4] != 403 {
 				t.Errorf("statuses %v", statuses)
 			}
 			if strings.Contains(output, agentKey) || strings.Contains(output, accessToken) {

@@ -33,14 +33,16 @@ func crossSourceFields(token, other string) string {
 		"extra_source_ids", []string{other}, "retriever", "classic")
 }
 
-// sampleCommands are the commands that the demo prints and shows on its page.
-func sampleCommands(gate, token string, u *upstream) []demo.Command {
+// sampleCommands are the commands that the demo prints and shows on its page. All but the last have the server's key: the page's
+// works only with the page's origin.
+func sampleCommands(gate, pageToken, token string, u *upstream) []demo.Command {
 	curl := func(flags, path, body string) string {
 		return fmt.Sprintf("curl %s %s%s -H 'Content-Type: application/json' -d '%s'", flags, gate, path, body)
 	}
 	ask := bodyOf("question", "How do I start?", "history", "[]", "api_key", token)
 	ignored := "The answer still says source=handbook: the gate removes these fields and sets the source that the key is bound to."
 	rejected := "The gate rejects it. The backend never sees it."
+	ofPage := bodyOf("question", "How do I start?", "history", "[]", "api_key", pageToken)
 	if u.backend == nil {
 		ignored = "The answer comes from what the key is bound to: the gate removes these fields."
 		rejected = "The gate rejects it. DocsGPT never sees it."
@@ -51,6 +53,8 @@ func sampleCommands(gate, token string, u *upstream) []demo.Command {
 		{Title: "Try to read another source", Shows: ignored, Text: curl("-sS", "/api/answer", crossSourceFields(token, u.other))},
 		{Title: "Try without a key", Shows: rejected, Text: curl("-sS", "/api/answer",
 			bodyOf("question", "Who earns what?", "history", "[]", "active_docs", u.other))},
+		{Title: "Try the page's key on another page", Shows: "The gate rejects it: the key belongs to the page of this demo.",
+			Text: strings.Replace(curl("-sS", "/api/answer", ofPage), " -d ", " -H 'Origin: https://other.example' -d ", 1)},
 	}
 }
 
@@ -64,7 +68,9 @@ func printDemo(w io.Writer, page demo.Page, pageURL, consoleURL string) error {
 	fmt.Fprintf(&b, "\nOpen     %s   a page with the DocsGPT widget\n", pageURL)
 	fmt.Fprintf(&b, "Console  %s   the console: create a key, try it, revoke it\n", consoleURL)
 	fmt.Fprintf(&b, "Gate     %s   in front of the %s at %s\n", page.GateURL, upstream, page.Upstream)
-	fmt.Fprintf(&b, "Key      %s   bound to %s\n", page.Token, page.Binding)
+	fmt.Fprintf(&b, "Keys     %s   of the page: only with its origin, at most %s per visitor\n", page.Token, page.Limit)
+	fmt.Fprintf(&b, "         %s   for servers: in the commands below, never in a page\n", page.ServerToken)
+	fmt.Fprintf(&b, "         Both are bound to %s.\n", page.Binding)
 	for _, command := range page.Commands {
 		fmt.Fprintf(&b, "\n# %s.", command.Title)
 		if command.Shows != "" {
