@@ -52,6 +52,7 @@ var routes = []route{
 	{"GET /v1/keys/{id}", (*api).showKey, nil},
 	{"PATCH /v1/keys/{id}", (*api).updateKey, nil},
 	{"POST /v1/keys/{id}/rotate", (*api).rotateKey, nil},
+	{"POST /v1/keys/{id}/end-grace", (*api).endGrace, nil},
 	{"POST /v1/keys/{id}/disable", (*api).disableKey, nil},
 	{"POST /v1/keys/{id}/enable", (*api).enableKey, nil},
 	{"POST /v1/keys/{id}/revoke", (*api).revokeKey, nil},

@@ -275,6 +275,19 @@ func (a *api) revokeKey(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
+func (a *api) endGrace(w http.ResponseWriter, r *http.Request) error {
+	if err := requireEmptyBody(w, r); err != nil {
+		return err
+	}
+	return a.respondUpdated(w, r, func(ctx context.Context, id string) (keyservice.Key, error) {
+		record, err := a.Service.Registry.EndGrace(ctx, a.Actor(r), id)
+		if err != nil {
+			return keyservice.Key{}, a.Service.ReadOnly(id, err)
+		}
+		return a.Service.FromRecord(record), nil
+	})
+}
+
 // requireEmptyBody is for endpoints without arguments. It allows an empty object; any field would be silently ignored otherwise.
 func requireEmptyBody(w http.ResponseWriter, r *http.Request) error {
 	if _, err := query(r); err != nil {

@@ -74,6 +74,12 @@ func TestKeyLifecycle(t *testing.T) {
 	if a, b := w.decision(made.Token), w.decision(rotated.Token); a != keys.Allowed || b != keys.Allowed {
 		t.Errorf("after rotating: old %s, new %s", a, b)
 	}
+	ended := w.call("POST", path+"/end-grace", "").want(http.StatusOK).key()
+	if a, b := w.decision(made.Token), w.decision(rotated.Token); ended.PreviousTokenExpires != nil || a != keys.UnknownToken || b != keys.Allowed {
+		t.Errorf("after the end of the grace period: old %s, new %s, %+v", a, b, ended)
+	}
+	w.call("POST", path+"/end-grace", "{}").want(http.StatusOK)
+
 	last := w.call("POST", path+"/rotate", "").want(http.StatusOK).key()
 	if a, b := w.decision(rotated.Token), w.decision(last.Token); a == keys.Allowed || b != keys.Allowed {
 		t.Errorf("after rotating without a body: old %s, new %s", a, b)
@@ -86,7 +92,7 @@ func TestKeyLifecycle(t *testing.T) {
 		t.Errorf("the revoked token is %s in the next request", got)
 	}
 	w.call("POST", path+"/revoke", "").want(http.StatusOK)
-	for _, call := range []string{"/enable", "/disable", "/rotate"} {
+	for _, call := range []string{"/enable", "/disable", "/rotate", "/end-grace"} {
 		w.call("POST", path+call, "").problem(http.StatusConflict, "revoked")
 	}
 	w.call("PATCH", path, `{"name":"x"}`).problem(http.StatusConflict, "revoked")
@@ -289,7 +295,7 @@ func TestReadOnlyFeeds(t *testing.T) {
 	if got := w.call("GET", "/v1/keys/from-file", "").want(http.StatusOK).key(); got.Issued || got.Feed != "file:keys.yaml" || got.Masked != "" {
 		t.Errorf("%+v", got)
 	}
-	for _, call := range []string{"PATCH /", "POST /rotate", "POST /disable", "POST /enable", "POST /revoke"} {
+	for _, call := range []string{"PATCH /", "POST /rotate", "POST /end-grace", "POST /disable", "POST /enable", "POST /revoke"} {
 		method, below, _ := strings.Cut(call, " ")
 		body := ""
 		if method == "PATCH" {

@@ -182,6 +182,33 @@ func TestRotateWithoutGrace(t *testing.T) {
 	}
 }
 
+func TestEndGrace(t *testing.T) {
+	d := newRegistryTest(t)
+	id, first := d.create()
+	second := d.rotate(id, time.Hour)
+	third := d.rotate(id, registry.MaxGrace)
+	rec, err := d.EndGrace(t.Context(), alice, id)
+	if err != nil || len(rec.PreviousTokens) != 0 {
+		t.Fatalf("%+v, %v", rec, err)
+	}
+	d.want(first, keys.UnknownToken)
+	d.want(second, keys.UnknownToken)
+	d.want(third, keys.Allowed)
+	if e := d.last(); e.Action != registry.ActionChanged || e.Detail != "previous tokens ended immediately" {
+		t.Errorf("entry %+v", e)
+	}
+	entries := len(d.auditTrail())
+	if _, err := d.EndGrace(t.Context(), alice, id); err != nil || len(d.auditTrail()) != entries {
+		t.Errorf("without previous tokens: %v, %d new entries", err, len(d.auditTrail())-entries)
+	}
+	d.rotate(id, time.Hour)
+	d.advance(time.Hour)
+	entries = len(d.auditTrail())
+	if _, err := d.EndGrace(t.Context(), alice, id); err != nil || len(d.auditTrail()) != entries {
+		t.Errorf("after the grace period: %v, %d new entries", err, len(d.auditTrail())-entries)
+	}
+}
+
 func TestMaxPreviousTokens(t *testing.T) {
 	d := newRegistryTest(t)
 	id, token := d.create()

@@ -63,6 +63,22 @@ func (r *Record) rotate(grace time.Duration, now time.Time) (token, detail strin
 	return r.newToken(), detail, nil
 }
 
+// EndGrace ends the grace period of a key's previous tokens: they are rejected from now on. Without previous tokens that are still
+// valid, nothing is written. A revoked key is ErrRevoked.
+func (r *Registry) EndGrace(ctx context.Context, by Actor, id string) (*Record, error) {
+	return r.update(ctx, by, id, func(rec *Record) (Action, string, error) {
+		if rec.State == keys.Revoked {
+			return "", "", ErrRevoked
+		}
+		rec.dropExpiredTokens(r.currentTime())
+		if len(rec.PreviousTokens) == 0 {
+			return "", "", nil
+		}
+		rec.PreviousTokens = nil
+		return ActionChanged, "previous tokens ended immediately", nil
+	})
+}
+
 // newToken sets the digest of a new token for the kind of the key, and returns the token.
 func (r *Record) newToken() string {
 	r.TokenKind = policy.AnyKind

@@ -68,3 +68,38 @@ next request on. "keys show" shows whether the previous token is still used.`,
 	completeFlags(cmd, &where)
 	return cmd
 }
+
+func endGraceCommand() *cobra.Command {
+	var (
+		where  connFlags
+		asJSON bool
+	)
+	cmd := &cobra.Command{
+		Use:   "end-grace KEY",
+		Short: "End the grace period of a rotated key early",
+		Long: `
+End the grace period of the previous tokens of a key. The gate rejects them from the next request on; the current token stays valid.
+"keys show" shows whether the previous token is still used.`,
+		Example:           `  $ docsgate keys end-grace "Docs site"`,
+		Args:              cli.Args(1, 1, "name one key by its ID or name"),
+		ValidArgsFunction: where.completeKeys("active", "disabled", "expired", "not_yet_valid", "unusable"),
+	}
+	cmd.RunE = where.run(func(ctx context.Context, g *client, cmd *cobra.Command, args []string) error {
+		k, err := g.findIssued(ctx, args[0])
+		if err != nil {
+			return err
+		}
+		had := k.PreviousTokenExpires != nil
+		if k, err = g.change(ctx, k.ID, "end-grace"); err != nil {
+			return err
+		}
+		if !had && !asJSON {
+			return changed(cmd, k, "unchanged: it has no previous token that is valid", false)
+		}
+		return changed(cmd, k, "valid only with its current token", asJSON)
+	})
+	cmd.Flags().BoolVar(&asJSON, "json", false, "Print the key as one line of JSON")
+	where.Add(cmd)
+	completeFlags(cmd, &where)
+	return cmd
+}
