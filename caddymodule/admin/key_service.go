@@ -12,7 +12,7 @@ import (
 func newKeyService(a *app.App, publicURL string) *keyservice.Service {
 	state := a.State()
 	service := &keyservice.Service{
-		Registry: state.Registry(), Index: state.Index, Store: state.Store, Usage: state.Usage,
+		Registry: state.Registry(), Index: state.Index, Store: state.Store, Usage: state.Usage, Activity: state.Activity,
 		Feed: state.RegistryFeed(), GateURL: publicURL, TestQuery: testQueryFunc(a.Forwarders(), publicURL),
 	}
 	if forwarders := a.Forwarders(); len(forwarders) > 0 && canListSources(a.Version(), a.Credential()) {

@@ -18,6 +18,7 @@ import (
 	"github.com/docsgate/docsgate/caddymodule/placeholder"
 	"github.com/docsgate/docsgate/internal/redact"
 	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/keys/activity"
 	"github.com/docsgate/docsgate/keys/docsgptkeys"
 	"github.com/docsgate/docsgate/keys/keyindex"
 	"github.com/docsgate/docsgate/keys/registry"
@@ -38,6 +39,7 @@ type State struct {
 	Index     *keyindex.Index
 	Origins   *keys.Origins
 	Usage     *usage.Counter
+	Activity  *activity.Log
 
 	registry      *registryBinding // nil without the feed store
 	feeds         []keys.Feed
@@ -111,7 +113,7 @@ func (a *App) newState(ctx context.Context, feeds []keys.Feed) (_ *State, err er
 		feeds: feeds,
 	}
 	s.Store.Listen(s.Index)
-	s.Origins = keys.NewOrigins(s.Store)
+	s.Origins, s.Activity = keys.NewOrigins(s.Store), activity.New()
 	s.unregister = redact.Register(s)
 	s.logger.Store(a.logger)
 	s.ctx, s.stop = context.WithCancel(context.Background())

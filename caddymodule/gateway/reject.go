@@ -8,9 +8,11 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
+
+	"github.com/docsgate/docsgate/keys/activity"
 )
 
-// reject rejects the request: it counts and logs the error, and writes the error response.
+// reject rejects the request: it counts, logs and records the error, and writes the error response.
 func (x *gatewayRequest) reject(apiErr *apiError) {
 	c := &x.client
 	reason := apiErr.reason
@@ -18,6 +20,9 @@ func (x *gatewayRequest) reject(apiErr *apiError) {
 		reason = apiErr.Code
 	}
 	decisions.WithLabelValues(c.endpoint.Name, reason).Inc()
+	c.handler.app.State().Activity.Rejections.Add(activity.Rejection{
+		At: c.started, RequestID: c.requestID(), Key: c.keyID(), Endpoint: c.endpoint.Name, Reason: reason,
+	})
 	if extra, ok := c.r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
 		extra.Add(zap.Dict("docsgate", zap.String("reason", reason), zap.String("request_id", c.requestID())))
 	}

@@ -57,6 +57,7 @@ var routes = []route{
 	{"POST /v1/keys/{id}/enable", (*api).enableKey, nil},
 	{"POST /v1/keys/{id}/revoke", (*api).revokeKey, nil},
 	{"GET /v1/audit", (*api).listAudit, nil},
+	{"GET /v1/rejections", (*api).listRejections, nil},
 	{"POST /v1/import", (*api).importKeys, nil},
 	{"GET /v1/export", (*api).exportKeys, nil},
 	{"GET /v1/sources", (*api).listSources, nil},

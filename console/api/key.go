@@ -36,8 +36,11 @@ type Key struct {
 	Chunks    string `json:"chunks,omitempty"`
 	Retriever string `json:"retriever,omitempty"`
 
-	Requests []uint32 `json:"requests_24h"`    // per hour, the oldest first
-	Token    string   `json:"token,omitempty"` // only in the response that creates it
+	Requests []uint32 `json:"requests_24h"` // per hour, the oldest first
+
+	Rejections []RejectionCount `json:"rejections,omitempty"`
+
+	Token string `json:"token,omitempty"` // only in the response that creates it
 }
 
 // KeyRequest is, for clients of the API, the body of a request that creates a key, or a key in the body of an import. Exactly one of
@@ -75,7 +78,7 @@ func responseKey(k *keyservice.Key) Key {
 		NotBefore: timeOrNil(k.NotBefore), Expires: timeOrNil(k.Expires), PreviousTokenExpires: timeOrNil(k.PreviousTokenExpires),
 		LastUsed: timeOrNil(k.Use.LastUsed), PreviousTokenLastUsed: timeOrNil(k.Use.OldLastUsed),
 		Prompt: k.Prompt, Chunks: k.Chunks, Retriever: k.Retriever,
-		Requests: k.Use.Requests[:],
+		Requests: k.Use.Requests[:], Rejections: rejectionCounts(k.Rejections),
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/docsgate/docsgate/console/auth"
 	"github.com/docsgate/docsgate/console/keyservice"
 	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/keys/activity"
 	"github.com/docsgate/docsgate/keys/registry"
 )
 
@@ -42,6 +43,7 @@ func TestSchemathesis(t *testing.T) {
 	const token = "an-admin-token-for-tests"
 	var logged sync.Mutex
 	w := newTestServer(t, func(o *Options) {
+		o.Service.Activity = activity.New()
 		o.Service.Sources = func(context.Context) ([]keyservice.Source, error) {
 			return []keyservice.Source{{ID: "7d0c1f0e-2f4b-4c7a-9a55-0c9c2f1d7a10", Name: "Handbook"}}, nil
 		}

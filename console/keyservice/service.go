@@ -130,6 +130,9 @@ func (d *Service) fromKey(k *keys.Key, now time.Time) Key {
 	if d.Usage != nil {
 		v.Use = d.Usage.Get(k.ID, now)
 	}
+	if d.Activity != nil {
+		v.Rejections = d.Activity.Rejections.OfKey(k.ID)
+	}
 	return v
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/keys/activity"
 	"github.com/docsgate/docsgate/keys/keyindex"
 	"github.com/docsgate/docsgate/keys/registry"
 	"github.com/docsgate/docsgate/keys/usage"
@@ -20,6 +21,7 @@ type Service struct {
 	Index    *keyindex.Index    // keys of all feeds
 	Store    *keys.Store
 	Usage    *usage.Counter
+	Activity *activity.Log    // nil: not known, since no gate runs in this process
 	Feed     string           // the name of the registry's feed in Store; keys of other feeds are read-only
 	Now      func() time.Time // nil: time.Now
 
@@ -65,5 +67,6 @@ type Key struct {
 	Policy                    *policy.Policy // nil: only the defaults of the site apply
 	Overrides                 []string       // fields of a key of another feed that are changed in the registry: "state", "kind", "origins", ...
 
-	Use usage.Stats
+	Use        usage.Stats
+	Rejections []activity.ReasonCount // since the process began, the most frequent reason first
 }

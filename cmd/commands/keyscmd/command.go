@@ -39,7 +39,7 @@ store is not reachable.`,
 			cmd.SetFlagErrorFunc(cli.FlagError)
 			cmd.AddCommand(hashCommand(), createCommand(), listCommand(), showCommand(), updateCommand(), rotateCommand(), endGraceCommand(),
 				stateCommand(disabling), stateCommand(enabling), revokeCommand(),
-				importCommand(), exportCommand(), auditCommand(), backupCommand())
+				importCommand(), exportCommand(), auditCommand(), rejectionsCommand(), backupCommand())
 		},
 	}
 }

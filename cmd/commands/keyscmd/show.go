@@ -96,6 +96,7 @@ func printKey(cmd *cobra.Command, k *key, asJSON bool) error {
 		{"Previous token", previous},
 		{"Last used", used},
 		{"Requests", use},
+		{"Rejected", describeRejections(k.Rejections)},
 	} {
 		if property[1] != "" {
 			// Only the first column is aligned, so the width of the second does not matter.
