@@ -19,7 +19,7 @@ func (d *Service) agentKey(k *keys.Key, reference string) *keys.Key {
 }
 
 // setAgent sets the fields about the agent.
-func (v *Key) setAgent(adopted *keys.Key) {
+func setAgent(v *Key, adopted *keys.Key) {
 	if adopted == nil {
 		return
 	}

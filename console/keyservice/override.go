@@ -36,6 +36,9 @@ func (d *Service) UpdateKey(ctx context.Context, by registry.Actor, id string, c
 	return d.Show(ctx, id)
 }
 
+// Overridable reports whether the state and the policy of a key of another feed can be changed.
+func (v Key) Overridable() bool { return !v.Issued && !strings.HasPrefix(v.Feed, fileFeedPrefix) }
+
 // addOverride adds what the registry has changed of a key of another feed.
 func (d *Service) addOverride(v *Key, k *keys.Key) {
 	o := d.Registry.Override(k.ID)

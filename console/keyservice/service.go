@@ -100,7 +100,7 @@ func (d *Service) fromIssued(r *registry.Record, now time.Time) Key {
 	if !r.Agent.IsZero() {
 		v.Binding = keys.AgentBinding.String()
 		if v.AgentName == "" {
-			v.setAgent(d.agentKey(&k, r.Agent.Key))
+			setAgent(&v, d.agentKey(&k, r.Agent.Key))
 		}
 	}
 	v.Changed, v.Rotated = r.Changed, r.Rotated
@@ -126,7 +126,7 @@ func (d *Service) fromKey(k *keys.Key, now time.Time) Key {
 			v.PreviousTokenExpires = o.Until
 		}
 	}
-	v.setAgent(d.agentKey(k, ""))
+	setAgent(&v, d.agentKey(k, ""))
 	if d.Usage != nil {
 		v.Use = d.Usage.Get(k.ID, now)
 	}

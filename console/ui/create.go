@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/docsgate/docsgate/console/keyservice"
+	"github.com/docsgate/docsgate/keys"
 	"github.com/docsgate/docsgate/keys/registry"
 )
 
@@ -26,6 +27,7 @@ type createForm struct {
 	MoreAgents                   bool   // there are more than Others
 	NotBefore, Lifetime, Expires string // values of the fields
 
+	Policy    policyForm
 	Lifetimes []formOption
 	Wrong     map[string]string // error by field
 	Unlisted  string            // why sources cannot be listed; empty: they can, or there is no list
@@ -43,8 +45,13 @@ func (d createForm) Err(field string) string { return d.Wrong[field] }
 
 const createPurpose = "create"
 
+// newKey shows the form. The query can have sources, or the ID of an agent-bound key of another feed.
 func (p *Page) newKey(w http.ResponseWriter, r *http.Request) error {
-	p.renderCreateForm(w, r, http.StatusOK, createForm{Binding: "source", Lifetime: "never"}, r.URL.Query()["source"])
+	d := createForm{Binding: "source", Lifetime: "never", Policy: parsePolicyForm(nil)}
+	if agent := r.URL.Query().Get("agent"); keys.IsValidID(agent) {
+		d.Binding, d.Agent = "agent", agent
+	}
+	p.renderCreateForm(w, r, http.StatusOK, d, r.URL.Query()["source"])
 	return nil
 }
 
@@ -58,6 +65,10 @@ func (p *Page) renderCreateForm(w http.ResponseWriter, r *http.Request, status i
 		}
 	}
 	d.Listed, d.Others, d.MoreAgents = p.Service.Offers()
+	offered := func(a keyservice.Agent) bool { return a.Reference == d.Agent }
+	if keys.IsValidID(d.Agent) && d.AgentID == "" && !slices.ContainsFunc(d.Listed, offered) && !slices.ContainsFunc(d.Others, offered) {
+		d.Agent, d.AgentID = "", d.Agent
+	}
 	left := slices.Clone(picked)
 	for _, source := range all {
 		at := slices.Index(left, source.ID)
@@ -77,8 +88,12 @@ func (p *Page) create(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	d, picked := parseCreateForm(r.PostForm)
-	wanted := registry.CreateRequest{Name: d.Name}
-	d.Wrong = make(map[string]string)
+	if d.Policy.assist(r.PostForm.Get("do")) {
+		p.renderCreateForm(w, r, http.StatusOK, d, picked)
+		return nil
+	}
+	wanted := registry.CreateRequest{Name: d.Name, Policy: d.Policy.policy()}
+	d.Wrong = d.Policy.Wrong
 	if d.Binding == "agent" {
 		wanted.Agent, wanted.AgentKey = cmp.Or(d.Agent, d.AgentID), strings.TrimSpace(r.PostForm.Get("agent_key"))
 		switch {
@@ -119,6 +134,7 @@ func (p *Page) create(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	case m == nil:
 		if d.Wrong = fieldErrors(err); len(d.Wrong) > 0 {
+			d.Policy.Wrong = d.Wrong
 			return again(http.StatusUnprocessableEntity)
 		}
 		return err
@@ -132,6 +148,7 @@ func parseCreateForm(f url.Values) (d createForm, picked []string) {
 		Name: f.Get("name"), Binding: "source", Typed: f.Get("sources"),
 		Agent: strings.TrimSpace(f.Get("agent")), AgentID: strings.TrimSpace(f.Get("agent_id")),
 		NotBefore: strings.TrimSpace(f.Get("not_before")), Lifetime: f.Get("lifetime"), Expires: strings.TrimSpace(f.Get("expires")),
+		Policy: parsePolicyForm(f),
 	}
 	if f.Get("binding") == "agent" {
 		d.Binding = "agent"

@@ -2,6 +2,7 @@ package ui
 
 import (
 	"net/http"
+	"reflect"
 	"strings"
 	"time"
 
@@ -23,6 +24,7 @@ type keyPage struct {
 type editForm struct {
 	Name, NotBefore, Expires          string
 	WasName, WasNotBefore, WasExpires string
+	Policy                            policyForm
 	Wrong                             map[string]string
 }
 
@@ -47,6 +49,7 @@ func (p *Page) show(w http.ResponseWriter, r *http.Request) error {
 	}
 	e := editForm{Name: k.Name, NotBefore: formatField(k.NotBefore), Expires: formatField(k.Expires)}
 	e.WasName, e.WasNotBefore, e.WasExpires = e.Name, e.NotBefore, e.Expires
+	e.Policy = policyFormOf(k.Policy)
 	return p.renderKey(w, r, http.StatusOK, k, e)
 }
 
@@ -68,7 +71,7 @@ func (p *Page) update(w http.ResponseWriter, r *http.Request) error {
 	if err := parseForm(r); err != nil {
 		return err
 	}
-	k, err := p.issued(r)
+	k, err := p.changeable(r)
 	if err != nil {
 		return err
 	}
@@ -76,9 +79,16 @@ func (p *Page) update(w http.ResponseWriter, r *http.Request) error {
 	e := editForm{
 		Name: get("name"), NotBefore: strings.TrimSpace(get("not_before")), Expires: strings.TrimSpace(get("expires")),
 		WasName: get("was_name"), WasNotBefore: get("was_not_before"), WasExpires: get("was_expires"),
-		Wrong: make(map[string]string),
+		Policy: parsePolicyForm(r.PostForm),
 	}
+	if e.Policy.assist(r.PostForm.Get("do")) {
+		return p.renderKey(w, r, http.StatusOK, k, e)
+	}
+	e.Wrong = e.Policy.Wrong
 	var change registry.UpdateRequest
+	if e.Policy.Was != nil {
+		change.Policy = e.Policy.change()
+	}
 	if e.Name != e.WasName {
 		change.Name = &e.Name
 	}
@@ -87,12 +97,13 @@ func (p *Page) update(w http.ResponseWriter, r *http.Request) error {
 	if len(e.Wrong) > 0 {
 		return p.renderKey(w, r, http.StatusUnprocessableEntity, k, e)
 	}
-	if change.Name == nil && change.NotBefore == nil && change.Expires == nil {
+	if reflect.ValueOf(change).IsZero() {
 		p.redirect(w, r, keyPath(k.ID), "same")
 		return nil
 	}
-	if _, err = p.Service.Registry.Update(writeContext(r), p.Actor(r), k.ID, change); err != nil {
+	if _, err = p.Service.UpdateKey(writeContext(r), p.Actor(r), k.ID, change); err != nil {
 		if e.Wrong = fieldErrors(err); len(e.Wrong) > 0 {
+			e.Policy.Wrong = e.Wrong
 			return p.renderKey(w, r, http.StatusUnprocessableEntity, k, e)
 		}
 		return err
@@ -115,6 +126,15 @@ func (e *editForm) time(field, text, was string, now time.Time) *time.Time {
 	return &t
 }
 
+// changeable returns the key of a request. It is an error if nothing of it can be changed.
+func (p *Page) changeable(r *http.Request) (keyservice.Key, error) {
+	k, err := p.Service.Show(r.Context(), r.PathValue("id"))
+	if err == nil && !k.Issued && !k.Overridable() {
+		err = &keyservice.ReadOnlyError{Feed: k.Feed}
+	}
+	return k, err
+}
+
 // issued returns the key of a request. It is an error if the key is read-only.
 func (p *Page) issued(r *http.Request) (keyservice.Key, error) {
 	k, err := p.Service.Show(r.Context(), r.PathValue("id"))
@@ -133,11 +153,11 @@ func (p *Page) enable(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (p *Page) setState(w http.ResponseWriter, r *http.Request, state keys.State, done string) error {
-	k, err := p.issued(r)
+	k, err := p.changeable(r)
 	if err != nil {
 		return err
 	}
-	if _, err := p.Service.Registry.Update(writeContext(r), p.Actor(r), k.ID, registry.UpdateRequest{State: &state}); err != nil {
+	if _, err := p.Service.UpdateKey(writeContext(r), p.Actor(r), k.ID, registry.UpdateRequest{State: &state}); err != nil {
 		return err
 	}
 	p.redirect(w, r, keyPath(k.ID), done)

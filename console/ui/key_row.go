@@ -2,6 +2,7 @@ package ui
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -58,6 +59,9 @@ func (r row) PreviousTokenUsed() bool {
 
 // Editable reports whether the key can be changed.
 func (r row) Editable() bool { return r.Issued && r.State != "revoked" }
+
+// DisabledHere reports whether a key of another feed is disabled by the console.
+func (r row) DisabledHere() bool { return slices.Contains(r.Overrides, "state") }
 
 func (p *Page) rowOf(k keyservice.Key, names map[string]string) row {
 	r := row{Key: k, Origin: p.feedLabel(k.Feed), Plot: sparklineOf(k.Use.Requests, p.now())}

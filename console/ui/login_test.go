@@ -75,7 +75,7 @@ func TestErrorPages(t *testing.T) {
 	for _, status := range []int{401, 403, 404, 429, 500} {
 		rec := httptest.NewRecorder()
 		w.page.Refuse(rec, httptest.NewRequest(http.MethodGet, "/x", nil), status, "")
-		if rec.Code != status || rec.Header().Get("Content-Security-Policy") != policy || !strings.Contains(rec.Body.String(), "<h1>") {
+		if rec.Code != status || rec.Header().Get("Content-Security-Policy") != contentPolicy || !strings.Contains(rec.Body.String(), "<h1>") {
 			t.Errorf("status %d: %d %v", status, rec.Code, rec.Header())
 		}
 	}

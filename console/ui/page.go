@@ -54,6 +54,7 @@ func New(o Options) *Page {
 		"POST /keys/{id}/rotate":  p.rotate,
 		"GET /keys/{id}/revoke":   p.revokeConfirm,
 		"POST /keys/{id}/revoke":  p.revoke,
+		"POST /preview":           p.preview,
 		"GET /audit":              p.audit,
 		"POST /try":               p.try,
 		"POST /theme":             p.setTheme,

@@ -11,7 +11,7 @@ import (
 	"github.com/docsgate/docsgate/console/ui/internal/fixtures"
 )
 
-const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
 var (
@@ -54,7 +54,7 @@ func TestSecurityHeaders(t *testing.T) {
 				t.Fatalf("status %d, want %d", a.Code, tc.status)
 			}
 			h := a.Header()
-			if h.Get("Content-Security-Policy") != policy || h.Get("Cache-Control") != "no-store" ||
+			if h.Get("Content-Security-Policy") != contentPolicy || h.Get("Cache-Control") != "no-store" ||
 				h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Content-Type") != "text/html; charset=utf-8" {
 				t.Errorf("headers %v", h)
 			}

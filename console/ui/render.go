@@ -44,6 +44,7 @@ var functions = template.FuncMap{
 	"entries":    func(f layoutData, list []registry.AuditEntry, keys bool) entryList { return entryList{f, list, keys} },
 	"fieldError": func(id, text string) fieldError { return fieldError{id, text} },
 	"invisible":  invisible,
+	"limitsOf":   limitsOf,
 	"keyPath":    keyPath,
 	"short":      short,
 	"word":       stateWord,

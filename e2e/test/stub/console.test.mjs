@@ -393,6 +393,42 @@ describe('console', () => {
     assert.doesNotMatch(await page.content(), /dg[kps]_[0-9A-Za-z]{36}/);
   });
 
+  scenario('a key for a public page: the preset, the preview and the effect agree with the gate', async (open) => {
+    const page = await open('/new');
+    await page.getByRole('textbox', { name: 'Name' }).fill('For one page');
+    await page.getByRole('checkbox', { name: 'handbook' }).check();
+    await page.waitForLoadState('load'); // presets without a round trip need the page's script
+    await page.getByRole('button', { name: 'Public page' }).click();
+    assert.ok(await page.getByRole('radio', { name: /^Publishable/ }).isChecked());
+    await page.getByRole('button', { name: 'Create key' }).click();
+    await page.getByText('A publishable key needs origins').waitFor();
+    assert.ok(await page.getByRole('checkbox', { name: 'handbook' }).isChecked(), 'the selected source is lost');
+    assert.equal(await page.getByLabel('Requests per visitor').inputValue(), '20/1m');
+    await page.getByLabel('Pages that may use the key').fill('https://docs.example.com');
+    const preview = page.locator('#preview');
+    for (const [address, result] of [['https://docs.example.com/start', 'allowed'], ['https://shop.example.com', 'origin_not_allowed']]) {
+      await page.getByLabel('Check a page').fill(address);
+      await page.getByRole('button', { name: 'Check', exact: true }).click();
+      await preview.getByText(`${new URL(address).origin}: ${result}`).waitFor();
+    }
+    await page.getByRole('button', { name: 'Create key' }).click();
+    const { token, id } = await shownKey(testbed, page, 'For one page');
+    assert.match(token, /^dgp_/);
+    for (const [origin, status] of [['https://docs.example.com', 200], ['https://shop.example.com', 403]]) {
+      const response = await fetch(`${testbed.gate.url()}/api/answer`, {
+        method: 'POST',
+        headers: { 'Content-Type': 'application/json', Origin: origin },
+        body: JSON.stringify({ question: QUESTION, api_key: token }),
+      });
+      assert.equal(response.status, status, origin);
+    }
+    await page.goto(`${testbed.gate.console()}/keys/${id}`);
+    await page.getByText('on pages of docs.example.com, at widget, 20 requests a minute per visitor').waitFor();
+    await page.getByLabel('Requests per visitor').fill('30/1m');
+    await page.getByRole('button', { name: 'Save changes' }).click();
+    await page.getByText('30 requests a minute per visitor').waitFor();
+  });
+
   scenario('a key can be created with the keyboard alone', async (open) => {
     const page = await open();
     const focused = () => page.evaluate(() => {

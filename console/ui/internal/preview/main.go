@@ -41,7 +41,7 @@ func serve(listen, data string, login bool) error {
 		Service: &d.Service,
 		Actor:   func(*http.Request) registry.Actor { return fixtures.TestActor },
 		User:    func(*http.Request) string { return fixtures.TestActor.Name },
-		Feeds:   func() []string { return []string{d.Feed, fixtures.ReadOnlyFeed{}.Name()} },
+		Feeds:   func() []string { return []string{d.Feed, fixtures.ReadOnlyFeed{}.Name(), "docsgpt:db.example.com:5432/docsgpt"} },
 		OnError: func(_ *http.Request, err error) { log.Print(err) },
 	}
 	if login {
@@ -75,9 +75,12 @@ func desk(ctx context.Context, dir, data string) (*fixtures.Fixture, error) {
 	if err != nil {
 		return nil, err
 	}
+	d.Registry.ApplyOverrides(d.Store)
 	switch data {
 	case "usual":
-		err = d.Fill(ctx)
+		if err = d.Fill(ctx); err == nil {
+			_, err = d.Store.Replace("docsgpt:db.example.com:5432/docsgpt", fixtures.AdoptedKeys())
+		}
 	case "hostile":
 		err = d.FillHostile(ctx)
 	case "many":
