@@ -77,6 +77,14 @@ func (d *Service) Audit(ctx context.Context, key string, before uint64, limit in
 	return d.Registry.Audit(ctx, key, before, limit)
 }
 
+// SearchAudit is Registry.SearchAudit. It returns no entries for a text that cannot be a key ID.
+func (d *Service) SearchAudit(ctx context.Context, q registry.AuditQuery) (found []registry.AuditEntry, next uint64, err error) {
+	if q.Key != "" && !keys.IsValidID(q.Key) {
+		return nil, 0, nil
+	}
+	return d.Registry.SearchAudit(ctx, q)
+}
+
 // FromRecord returns the Key of a record that the registry has just returned.
 func (d *Service) FromRecord(r *registry.Record) Key { return d.fromIssued(r, d.now()) }
 

@@ -1,9 +1,14 @@
 package ui
 
 import (
+	"cmp"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/docsgate/docsgate/keys/registry"
 )
@@ -14,44 +19,105 @@ const entriesPerPage = 100
 type auditPage struct {
 	Entries      []registry.AuditEntry
 	Key, Name    string // of the key; empty: all keys
+	Action       string
+	Actor        string
+	Since, Until string // as entered
+	Wrong        string // error of the times
+	Actions      []registry.Action
 	Older, First string // links; empty: none
 }
 
+// Filtered reports whether the page has only some of the entries.
+func (t auditPage) Filtered() bool {
+	return t.Key != "" || t.Action != "" || t.Actor != "" || t.Since != "" || t.Until != ""
+}
+
+// audit shows a page of the audit trail. The query has the filters (key, action, actor, since, until) and the position (before).
 func (p *Page) audit(w http.ResponseWriter, r *http.Request) error {
 	query := r.URL.Query()
 	before, err := strconv.ParseUint(query.Get("before"), 10, 64)
 	if err != nil {
 		before = 0
 	}
-	t := auditPage{Key: clean(query.Get("key"))}
-	if t.Entries, err = p.Service.Audit(r.Context(), t.Key, before, entriesPerPage+1); err != nil {
+	t := auditFilters(query)
+	t.Actions = slices.SortedFunc(maps.Keys(actionWords), func(a, b registry.Action) int { return cmp.Compare(actionWords[a], actionWords[b]) })
+	q, ok := t.query(p.now())
+	if !ok {
+		t.Wrong = errTimeFormat
+		p.render(w, r, http.StatusUnprocessableEntity, "audit", "Audit trail", t)
+		return nil
+	}
+	q.Before = before
+	var next uint64
+	if t.Entries, next, err = p.Service.SearchAudit(r.Context(), q); err != nil {
 		return err
 	}
-	link := func(before uint64) string {
-		v := url.Values{}
-		if t.Key != "" {
-			v.Set("key", t.Key)
-		}
-		if before > 0 {
-			v.Set("before", strconv.FormatUint(before, 10))
-		}
-		if len(v) == 0 {
-			return "/audit"
-		}
-		return "/audit?" + v.Encode()
-	}
-	if len(t.Entries) > entriesPerPage {
-		t.Entries = t.Entries[:entriesPerPage]
-		t.Older = link(t.Entries[entriesPerPage-1].Seq)
+	if next > 0 {
+		t.Older = t.link(next)
 	}
 	if before > 0 {
-		t.First = link(0)
+		t.First = t.link(0)
 	}
 	if t.Key != "" && len(t.Entries) > 0 {
 		t.Name = t.Entries[0].Name
 	}
 	p.render(w, r, http.StatusOK, "audit", "Audit trail", t)
 	return nil
+}
+
+// filterAudit redirects from the form with the filters to the page. Like the search for keys, it uses POST because a token may be
+// entered in place of the key's ID.
+func (p *Page) filterAudit(w http.ResponseWriter, r *http.Request) error {
+	if err := parseForm(r); err != nil {
+		return err
+	}
+	t := auditFilters(r.PostForm)
+	if id, _ := p.Service.FindToken(t.Key); id != "" {
+		t.Key = id
+	} else if _, err := p.Service.Show(r.Context(), t.Key); err != nil && mayBeToken(t.Key) {
+		t.Key = unknownKey
+	}
+	http.Redirect(w, r, p.Base+t.link(0), http.StatusSeeOther)
+	return nil
+}
+
+// unknownKey is in the URL in place of a text that is not the ID of a key. No key has it.
+const unknownKey = "(unknown)"
+
+// auditFilters returns the filters in a form or a query.
+func auditFilters(f url.Values) auditPage {
+	get := func(name string) string { return strings.TrimSpace(clean(f.Get(name))) }
+	t := auditPage{Key: get("key"), Action: get("action"), Actor: get("actor"), Since: get("since"), Until: get("until")}
+	if _, known := actionWords[registry.Action(t.Action)]; !known {
+		t.Action = ""
+	}
+	return t
+}
+
+// query returns the filters, or ok = false if a time is invalid.
+func (t *auditPage) query(now time.Time) (q registry.AuditQuery, ok bool) {
+	q = registry.AuditQuery{Key: t.Key, Action: registry.Action(t.Action), Actor: t.Actor, Limit: entriesPerPage}
+	since, validSince := parseField(t.Since, now)
+	until, validUntil := parseField(t.Until, now)
+	q.Since, q.Until = since, until
+	return q, validSince && validUntil
+}
+
+// link returns the URL of the page with these filters.
+func (t *auditPage) link(before uint64) string {
+	v := url.Values{}
+	for name, value := range map[string]string{"key": t.Key, "action": t.Action, "actor": t.Actor, "since": t.Since, "until": t.Until} {
+		if value != "" {
+			v.Set(name, value)
+		}
+	}
+	if before > 0 {
+		v.Set("before", strconv.FormatUint(before, 10))
+	}
+	if len(v) == 0 {
+		return "/audit"
+	}
+	return "/audit?" + v.Encode()
 }
 
 // actionWords are the labels of the actions.

@@ -56,6 +56,7 @@ func New(o Options) *Page {
 		"POST /keys/{id}/revoke":  p.revoke,
 		"POST /preview":           p.preview,
 		"GET /audit":              p.audit,
+		"POST /audit":             p.filterAudit,
 		"POST /try":               p.try,
 		"POST /theme":             p.setTheme,
 	} {

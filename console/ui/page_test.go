@@ -97,7 +97,7 @@ func TestMethods(t *testing.T) {
 		"/new":                     "GET, HEAD, POST",
 		"/keys/" + id:              "GET, HEAD, POST",
 		"/keys/" + id + "/rotate":  "GET, HEAD, POST",
-		"/audit":                   "GET, HEAD",
+		"/audit":                   "GET, HEAD, POST",
 		"/assets/page.css":         "GET, HEAD",
 		"/keys/" + id + "/disable": "POST",
 		"/try":                     "POST",

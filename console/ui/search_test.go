@@ -96,3 +96,32 @@ func TestListSorted(t *testing.T) {
 		t.Error("the usual order is not marked")
 	}
 }
+
+func TestAuditFilters(t *testing.T) {
+	const foreign = "0c1f7a4e-93b8-4d59-a53c-5d1e2b7f6a90"
+	w := newTestServer(t)
+	id, token := w.makeUsual()
+	w.desk.Clock.At = start.Add(24 * time.Hour)
+	w.leadsTo(w.post("/keys/"+id+"/disable"), "/keys/"+id+"?done=disabled")
+	for form, to := range map[[2]string]string{
+		{"key", token}:               "/audit?key=" + id,
+		{"key", id}:                  "/audit?key=" + id,
+		{"key", foreign}:             "/audit?key=%28unknown%29",
+		{"action", "disabled"}:       "/audit?action=disabled",
+		{"action", "odd"}:            "/audit",
+		{"actor", "ali"}:             "/audit?actor=ali",
+		{"since", "2026-11-24T00:0"}: "/audit?since=2026-11-24T00%3A0",
+	} {
+		w.leadsTo(w.post("/audit", form[0], form[1]), to)
+	}
+	for query, want := range map[string]int{
+		"": 2, "?action=disabled": 1, "?actor=ALI": 2, "?actor=bob": 0, "?since=2026-11-24T00:00": 1, "?until=2026-11-24": 1, "?key=%28unknown%29": 0,
+		"?key=" + id + "&action=created&until=2026-11-24T00:00": 1,
+	} {
+		a := w.get("/audit" + query)
+		if w.want(a, 200); strings.Count(a.body, "<li>") != want {
+			t.Errorf("%s: %d entries, want %d", query, strings.Count(a.body, "<li>"), want)
+		}
+	}
+	w.want(w.get("/audit?since=yesterday&actor=ali"), 422, errTimeFormat)
+}

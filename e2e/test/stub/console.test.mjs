@@ -415,7 +415,7 @@ describe('console', () => {
     const { token, id } = await shownKey(testbed, page, 'For one page');
     assert.match(token, /^dgp_/);
     for (const [origin, status] of [['https://docs.example.com', 200], ['https://shop.example.com', 403]]) {
-      const response = await fetch(`${testbed.gate.url()}/api/answer`, {
+      const response = await fetch(`${testbed.gate.url(PROXY_MODES[0])}/api/answer`, {
         method: 'POST',
         headers: { 'Content-Type': 'application/json', Origin: origin },
         body: JSON.stringify({ question: QUESTION, api_key: token }),
@@ -427,6 +427,24 @@ describe('console', () => {
     await page.getByLabel('Requests per visitor').fill('30/1m');
     await page.getByRole('button', { name: 'Save changes' }).click();
     await page.getByText('30 requests a minute per visitor').waitFor();
+  });
+
+  scenario('the audit trail can be filtered by action, key, actor and time', async (open) => {
+    const { id, token } = await api(testbed, 'POST', '/v1/keys', { name: 'Filtered', source: testbed.keys.sources.handbook });
+    await api(testbed, 'POST', `/v1/keys/${id}/disable`, {});
+    const page = await open('/audit', { javaScriptEnabled: false });
+    await page.getByLabel('Key', { exact: true }).fill(token);
+    await page.getByLabel('Action').selectOption('Disabled');
+    await page.getByRole('button', { name: 'Filter' }).click();
+    assert.equal(await page.locator('.trail li').count(), 1);
+    assert.ok(page.url().includes(id) && !page.url().includes(token));
+    await page.getByLabel('Actor').fill('nobody');
+    await page.getByRole('button', { name: 'Filter' }).click();
+    await page.getByText('There are no entries.').waitFor();
+    await page.getByLabel('Actor').fill('admin');
+    await page.getByLabel('Before (UTC)').fill('2020-01-01T00:00');
+    await page.getByRole('button', { name: 'Filter' }).click();
+    await page.getByText('There are no entries.').waitFor();
   });
 
   scenario('a key can be created with the keyboard alone', async (open) => {

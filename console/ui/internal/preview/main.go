@@ -41,7 +41,9 @@ func serve(listen, data string, login bool) error {
 		Service: &d.Service,
 		Actor:   func(*http.Request) registry.Actor { return fixtures.TestActor },
 		User:    func(*http.Request) string { return fixtures.TestActor.Name },
-		Feeds:   func() []string { return []string{d.Feed, fixtures.ReadOnlyFeed{}.Name(), "docsgpt:db.example.com:5432/docsgpt"} },
+		Feeds: func() []string {
+			return []string{d.Feed, fixtures.ReadOnlyFeed{}.Name(), "docsgpt:db.example.com:5432/docsgpt"}
+		},
 		OnError: func(_ *http.Request, err error) { log.Print(err) },
 	}
 	if login {
