@@ -3,6 +3,7 @@
 
 import http from 'node:http';
 import crypto from 'node:crypto';
+import { setTimeout } from 'node:timers/promises';
 import { LOOPBACK } from '../net.mjs';
 
 export const MODEL = 'fake-model';
@@ -17,6 +18,9 @@ const UPLOADED = 'file-uploaded';
 export const canary = (name, animal) => `Canary of the ${name}: ${animal}.`;
 /** Returns text for a question that makes the model call a tool. The model's answer does not repeat it. */
 export const toolCall = (name, args) => ` [[${name} ${JSON.stringify(args)}]]`;
+/** In a question, it makes the model pause between words, for about 20 seconds in all. */
+export const SLOWLY = 'Answer slowly.';
+const SLOW_PAUSE = 1000; // ms
 const TOOL_CALL = /\s*\[\[(\w+) (\{.*?\})\]\]/;
 const CANARIES = /Canary of the (\w+): (\w+ \w+)\./g;
 
@@ -116,7 +120,10 @@ export async function startFakeLLM(port) {
       event([], { usage });
       return response.end('data: [DONE]\n\n');
     }
-    for (const content of text.match(/\S+\s*/g)) event([{ index: 0, delta: { role: 'assistant', content }, finish_reason: null }]);
+    for (const content of text.match(/\S+\s*/g)) {
+      event([{ index: 0, delta: { role: 'assistant', content }, finish_reason: null }]);
+      if (text.includes(SLOWLY)) await setTimeout(SLOW_PAUSE);
+    }
     event([{ index: 0, delta: {}, finish_reason: 'stop' }]);
     event([], { usage });
     return response.end('data: [DONE]\n\n');
