@@ -1,0 +1,72 @@
+package visitortoken
+
+import (
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/docsgate/docsgate/policy"
+)
+
+// Request describes a token to sign.
+type Request struct {
+	KeyID      string         // of the gate's key
+	Visitor    string         // see IsValidVisitor
+	Lifetime   time.Duration  // whole seconds; from a second to MaxLifetime
+	Origin     *policy.Origin // nil: the origins of the key
+	Limits     policy.Limits  // only those in LimitNames
+	Generation uint32         // of the key's settings
+}
+
+// Validate returns an error unless a token can be signed. The error is for users.
+func (r *Request) Validate() error {
+	switch {
+	case !IsValidVisitor(r.Visitor):
+		return fmt.Errorf("a visitor must have 1 to %d letters, digits or characters of ._-:@|+=/", MaxVisitorLength)
+	case r.Lifetime < time.Second || r.Lifetime > MaxLifetime:
+		return errors.New("a token must expire after at least a second and at most 24 hours")
+	case r.Origin != nil && !isOneOrigin(*r.Origin):
+		return errors.New("the origin of a token must be one origin, such as https://docs.example.com")
+	}
+	return checkLimits(&r.Limits)
+}
+
+// Sign signs a token at a time with a secret or an ed25519.PrivateKey.
+func Sign(r Request, now time.Time, key any) (string, error) {
+	if err := r.Validate(); err != nil {
+		return "", err
+	}
+	var method jwt.SigningMethod
+	switch k := key.(type) {
+	case Secret:
+		if len(k.value) == 0 {
+			return "", errors.New("the secret for signing is empty")
+		}
+		method, key = jwt.SigningMethodHS256, k.value
+	case ed25519.PrivateKey:
+		method = jwt.SigningMethodEdDSA
+	default:
+		return "", errors.New("a token is signed with a secret or an Ed25519 private key")
+	}
+	issued := now.Unix()
+	payload := jwt.MapClaims{"sub": r.Visitor, "iat": issued, "exp": issued + int64(r.Lifetime/time.Second)}
+	if r.Origin != nil {
+		payload["origin"] = r.Origin.String()
+	}
+	if r.Limits != (policy.Limits{}) {
+		payload["limits"] = r.Limits
+	}
+	if r.Generation != 0 {
+		payload["generation"] = r.Generation
+	}
+	token := jwt.NewWithClaims(method, payload)
+	token.Header["kid"] = r.KeyID
+	signed, err := token.SignedString(key)
+	if err == nil && len(signed) > MaxLength {
+		err = errors.New("the token is too long")
+	}
+	return signed, err
+}
