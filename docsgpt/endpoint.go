@@ -106,6 +106,7 @@ type Endpoint struct {
 	CreatesConversation bool
 
 	defaultHistory string
+	facts          factsRule
 	limits         *Limits
 }
 
@@ -120,15 +121,20 @@ func (v *Version) endpoints() []Endpoint {
 	if v.ArrayHistory {
 		answerFields = arrayChatFields
 	}
+	facts := factsNone
+	if v.Passthrough {
+		facts = factsTop
+	}
 	list := []Endpoint{
 		{
 			Name: "stream", Path: "/stream", Method: http.MethodPost, Group: GroupWidget, Body: BodyJSON, ErrorFormat: FormatEvent,
 			Class: ClassAnswer, Relay: RelayEvents, Fields: chatFields, Agents: true, Sources: true, CreatesConversation: true,
-			defaultHistory: v.StreamHistory,
+			defaultHistory: v.StreamHistory, facts: facts,
 		},
 		{
 			Name: "answer", Path: "/api/answer", Method: http.MethodPost, Group: GroupWidget, Body: BodyJSON, ErrorFormat: FormatJSON,
 			Class: ClassAnswer, Fields: answerFields, Agents: true, Sources: true, CreatesConversation: true, defaultHistory: v.AnswerHistory,
+			facts: facts,
 		},
 	}
 	if v.Search != SearchNone {

@@ -9,13 +9,14 @@ import (
 // body.
 type layout struct {
 	kinds   Kinds
-	fields  []fieldLayout // of an object; other fields are dropped
-	every   *layout       // of an object with arbitrary names: the layout of each value
-	items   *layout       // of a list: the layout of each item
-	free    bool          // an object or list may contain anything
-	most    int           // items of a list, members of an object with every; 0: as many as there are
-	longest int           // most bytes of a string; 0: unlimited
-	values  []string      // allowed values of a string; nil: any
+	fields  []fieldLayout           // of an object; other fields are dropped
+	every   *layout                 // of an object with arbitrary names: the layout of each value
+	items   *layout                 // of a list: the layout of each item
+	free    bool                    // an object or list may contain anything
+	names   func(name string) error // of an object with every: checks each name; nil: any name
+	most    int                     // items of a list, members of an object with every; 0: as many as there are
+	longest int                     // most bytes of a string; 0: unlimited
+	values  []string                // allowed values of a string; nil: any
 	check   func(text string) error
 }
 
@@ -81,7 +82,7 @@ var structures = map[string]*layout{
 	}},
 	"parallel_tool_calls": {kinds: boolOrNull},
 	"passthrough": {
-		kinds: KindObject | KindNull, most: 32, every: &layout{kinds: anyScalar, longest: 8 << 10},
+		kinds: KindObject | KindNull, most: 32, every: &layout{kinds: anyScalar, longest: 8 << 10}, names: checkNotFact,
 	},
 	"metadata":           {kinds: KindObject | KindNull, most: 16, every: &layout{kinds: KindString, longest: 4 << 10}},
 	"logit_bias":         {kinds: KindObject | KindNull, most: 1024, every: &layout{kinds: KindNumber}},
@@ -215,6 +216,11 @@ func (r *reshaper) object(shape *layout) error {
 				return r.p.decoder.SkipValue()
 			}
 			inner, seen = &shape.fields[i].layout, seen|1<<i
+		}
+		if shape.names != nil {
+			if err := shape.names(string(name)); err != nil {
+				return err
+			}
 		}
 		if count++; shape.most > 0 && count > shape.most {
 			return fault("has too many fields: at most %d are accepted", shape.most)

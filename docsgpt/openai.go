@@ -19,10 +19,14 @@ const modelsPath = openAIPrefix + "/models"
 func (v *Version) openAIEndpoints() []Endpoint {
 	var list []Endpoint
 	if v.OpenAI {
+		facts := factsNone
+		if v.OpenAIPassthrough {
+			facts = factsNested
+		}
 		list = append(list, Endpoint{
 			Name: "completions", Path: openAIPrefix + "/chat/completions", Method: http.MethodPost, Group: GroupOpenAI, Body: BodyJSON,
 			Class: ClassAnswer, Relay: RelayChunks, Token: TokenBearer, ErrorFormat: FormatOpenAI, Fields: completionFields, Agents: true,
-			UnsupportedMessage: needsAgent,
+			UnsupportedMessage: needsAgent, facts: facts,
 		})
 	}
 	if v.Models {

@@ -12,6 +12,7 @@ import (
 type Binding struct {
 	Agent   string   // the DocsGPT key of an agent; empty if Sources is set
 	Sources []string // canonical source IDs; nil if Agent is set
+	Facts   Facts    // about the client
 }
 
 // RewriteHeadroom is the spare capacity, in bytes, with which [Body.Rewrite] usually needs no second buffer.
@@ -114,8 +115,9 @@ func (b *Body) Rewrite(e *Endpoint, in Binding, owned bool) []byte {
 	src := b.buf
 	out := append(b.buf[:0], '{')
 	history := e.defaultHistory != ""
+	facts := e.facts != factsNone && in.Facts != Facts{}
 	for _, f := range b.fields {
-		if shouldDrop(f.spec, src[f.start:f.end], owned) {
+		if shouldDrop(f.spec, src[f.start:f.end], owned) || facts && f.spec.Name == passthroughField {
 			continue
 		}
 		if f.spec.Name == "history" {
@@ -143,6 +145,9 @@ func (b *Body) Rewrite(e *Endpoint, in Binding, owned bool) []byte {
 			}
 			out = append(out, ']')
 		}
+	}
+	if facts {
+		out = in.Facts.append(out, e.facts)
 	}
 	return append(out, '}')
 }

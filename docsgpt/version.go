@@ -116,6 +116,9 @@ type Version struct {
 	// FinishesAbandoned reports that DocsGPT completes an answer after its client has disconnected (0.17.1 and newer).
 	FinishesAbandoned bool
 
+	Passthrough       bool // stores the field passthrough of chats and makes it available to prompt templates (0.15 and newer)
+	OpenAIPassthrough bool // the same for /v1/chat/completions (1.1 and newer)
+
 	ArrayHistory bool // /api/answer takes "history" as an array, not as JSON text
 
 	// StreamHistory and AnswerHistory are the JSON value of "history" that is added to a request without one, for versions
@@ -146,10 +149,12 @@ var versions = []Version{
 		Feedback: FeedbackNone, StreamHistory: noHistory, AnswerHistory: noHistory, Speech: SpeechOut,
 	}),
 	agentVersion("0.14", Fingerprint{Has: "/api/create_agent"}, Version{AnswerHistory: noHistory, Attachments: AttachmentsAccount}),
-	agentVersion("0.15", Fingerprint{Has: "/api/mcp_server/save"}, Version{ManySources: true, Search: SearchNone, Limits: true}),
+	agentVersion("0.15", Fingerprint{Has: "/api/mcp_server/save"}, Version{
+		ManySources: true, Search: SearchNone, Limits: true, Passthrough: true,
+	}),
 	agentVersion("0.16", Fingerprint{Has: "/api/stt"}, Version{
 		ManySources: true, Search: SearchKeyed, OpenAI: true, Health: true, Limits: true,
-		Speech: SpeechBoth,
+		Speech: SpeechBoth, Passthrough: true,
 	}),
 	postgresVersion("0.17", Fingerprint{Has: "/api/stt", AbsentPath: "/api/delete_by_ids"}, Version{}),
 	postgresVersion("0.18", Fingerprint{Has: "/api/teams"}, Version{}),
@@ -165,6 +170,7 @@ var versions = []Version{
 	}),
 	postgresVersion("1.1", Fingerprint{Has: "/api/sources/defaults"}, Version{
 		SourceSearch: true, Feedback: FeedbackKeyed, Dialect: keepalives, Artifacts: ArtifactsBearer, Speech: SpeechKeyed,
+		OpenAIPassthrough: true,
 	}),
 }
 
@@ -204,7 +210,7 @@ func postgresVersion(name string, m Fingerprint, v Version) Version {
 	v.Name, v.Fingerprint, v.SourceID, v.InvalidKey = name, m, SourceUUID, InvalidKeyEvent
 	v.Accounts, v.ManySources, v.Search, v.Limits = true, true, SearchKeyed, true
 	v.OpenAI, v.Models, v.Health = true, true, true
-	v.MCP, v.Attachments, v.FinishesAbandoned = true, AttachmentsAny, true
+	v.MCP, v.Attachments, v.FinishesAbandoned, v.Passthrough = true, AttachmentsAny, true, true
 	if v.Speech == SpeechNone {
 		v.Speech = SpeechBoth
 	}

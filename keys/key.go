@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/docsgate/docsgate/policy"
+	"github.com/docsgate/docsgate/visitortoken"
 )
 
 // BindingKind is the kind of a key's binding.
@@ -109,11 +110,12 @@ type Key struct {
 	// The key is valid from NotBefore until just before Expires. A zero time means no bound.
 	NotBefore, Expires time.Time
 
-	PreviousTokens []PreviousToken // previous tokens; their digests are unique across all feeds, too
-	Hint           string          // last four characters of the token, see Hint; empty if the feed does not know them
-	Created        time.Time       // zero if the feed does not know it
-	Policy         *policy.Policy  // nil: only the defaults of the site apply; never changes once stored
-	Facts          *AgentInfo      // DocsGPT's settings of the agent; nil if the feed does not know them
+	PreviousTokens []PreviousToken        // previous tokens; their digests are unique across all feeds, too
+	Hint           string                 // last four characters of the token, see Hint; empty if the feed does not know them
+	Created        time.Time              // zero if the feed does not know it
+	Policy         *policy.Policy         // nil: only the defaults of the site apply; never changes once stored
+	VisitorTokens  *visitortoken.Settings // verify the signed tokens of visitors; nil: none; never changes once stored
+	Facts          *AgentInfo             // DocsGPT's settings of the agent; nil if the feed does not know them
 
 	Feed string // name of the key's feed; set by the store
 }
@@ -205,7 +207,7 @@ func (k *Key) has(d *Digest) bool {
 func (k *Key) equal(o *Key) bool {
 	return k.ID == o.ID && k.Name == o.Name && k.Digest == o.Digest && k.State == o.State && k.Feed == o.Feed &&
 		k.NotBefore.Equal(o.NotBefore) && k.Expires.Equal(o.Expires) && k.Created.Equal(o.Created) && k.Hint == o.Hint && k.TokenKind == o.TokenKind &&
-		k.Facts.same(o.Facts) && k.Policy.Equal(o.Policy) &&
+		k.Facts.same(o.Facts) && k.Policy.Equal(o.Policy) && k.VisitorTokens.Equal(o.VisitorTokens) &&
 		slices.EqualFunc(k.PreviousTokens, o.PreviousTokens, func(a, b PreviousToken) bool { return a.Digest == b.Digest && a.Until.Equal(b.Until) }) &&
 		k.Binding.Agent.Equal(o.Binding.Agent) && slices.Equal(k.Binding.Sources, o.Binding.Sources)
 }
@@ -232,8 +234,11 @@ func (k *Key) Status(now time.Time) Reason {
 // Decide returns the decision on one of the key's tokens at a time; UnknownToken if it is not one of them. A zero digest stands for the key
 // as such, whichever token is presented.
 func (k *Key) Decide(token Digest, now time.Time) Decision {
-	if k.Digest == token || token.IsZero() {
-		return Decision{Key: k, Token: token, Reason: k.Status(now)}
+	switch token {
+	case Digest{}:
+		return Decision{Key: k, Reason: k.Status(now)}
+	case k.Digest:
+		return Decision{Key: k, Token: token, Reason: k.requireVisitor(k.Status(now))}
 	}
 	for i := range k.PreviousTokens {
 		if o := &k.PreviousTokens[i]; o.Digest == token {
@@ -241,7 +246,7 @@ func (k *Key) Decide(token Digest, now time.Time) Decision {
 			if reason == Allowed && !now.Before(o.Until) {
 				reason = TokenRotated
 			}
-			return Decision{Key: k, Token: token, Reason: reason, UsedPreviousToken: true}
+			return Decision{Key: k, Token: token, Reason: k.requireVisitor(reason), UsedPreviousToken: true}
 		}
 	}
 	return Decision{Reason: UnknownToken}

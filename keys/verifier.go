@@ -3,6 +3,8 @@ package keys
 import (
 	"sync/atomic"
 	"time"
+
+	"github.com/docsgate/docsgate/visitortoken"
 )
 
 // Verifier decides on tokens: it is the only path from a presented token to a Decision. It is safe for concurrent use, and its
@@ -10,6 +12,8 @@ import (
 type Verifier struct {
 	store *Store
 	cache atomic.Pointer[cache] // nil when closed
+
+	signed atomic.Pointer[signedCache] // nil when closed, or before the first signed token
 
 	hits, negativeHits, misses atomic.Uint64
 }
@@ -41,6 +45,13 @@ func (v *Verifier) Verify(token string, now time.Time) Decision {
 // store's method has returned, and time bounds are compared with now on every call. Until the store is ready, every decision is
 // NotReady. A guard may be nil; if it rejects a lookup, the decision is LookupRejected.
 func (v *Verifier) VerifyGuarded(token string, now time.Time, guard LookupGuard) Decision {
+	if visitortoken.HasTokenForm(token) && v.store.Ready() {
+		d, known := v.verifySigned(token, now, guard)
+		if known {
+			return d
+		}
+		guard = nil // it was called
+	}
 	switch {
 	case !v.store.Ready():
 		return Decision{Reason: NotReady}
@@ -113,4 +124,7 @@ func (v *Verifier) CacheStats() CacheStats {
 // Close releases the cache. Verify keeps working without it, directly on the store; calls in progress are not affected. The
 // memory and the goroutines of the cache are released by the garbage collector once no call uses them. Close may be called more
 // than once.
-func (v *Verifier) Close() { v.cache.Store(nil) }
+func (v *Verifier) Close() {
+	v.cache.Store(nil)
+	v.signed.Store(nil)
+}

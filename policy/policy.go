@@ -65,6 +65,7 @@ type Policy struct {
 	Origins   []Origin `json:"origins,omitempty"`   // web origins that may use the key; none: any
 	IPs       []Prefix `json:"ips,omitempty"`       // addresses of clients that may use the key; none: any
 	Endpoints []string `json:"endpoints,omitempty"` // endpoint groups that the key works at; none: all of the site
+	Visitors  Visitors `json:"visitors,omitzero"`   // whether signed tokens of visitors are valid
 	Limits    Limits   `json:"limits,omitzero"`
 }
 
@@ -107,7 +108,7 @@ func (p *Policy) Validate() error {
 
 // IsZero reports whether the policy is the zero value.
 func (p *Policy) IsZero() bool {
-	return p.Kind == AnyKind && len(p.Origins) == 0 && len(p.IPs) == 0 && len(p.Endpoints) == 0 && p.Limits == Limits{}
+	return p.Kind == AnyKind && len(p.Origins) == 0 && len(p.IPs) == 0 && len(p.Endpoints) == 0 && p.Visitors == VisitorsOff && p.Limits == Limits{}
 }
 
 // Equal reports whether two policies are equal; nil equals only nil.
@@ -116,7 +117,7 @@ func (p *Policy) Equal(o *Policy) bool {
 		return p == o
 	}
 	return p.Kind == o.Kind && slices.Equal(p.Origins, o.Origins) && slices.Equal(p.IPs, o.IPs) &&
-		slices.Equal(p.Endpoints, o.Endpoints) && p.Limits == o.Limits
+		slices.Equal(p.Endpoints, o.Endpoints) && p.Visitors == o.Visitors && p.Limits == o.Limits
 }
 
 // Reason is why a policy rejects a request.
@@ -141,12 +142,14 @@ type Request struct {
 	Address netip.Addr
 	// Endpoint is the endpoint group.
 	Endpoint string
+	// Signed says that the client has a signed token of a visitor, and not the token of the key.
+	Signed bool
 }
 
 // Check decides on a request. It does not allocate memory.
 func (p *Policy) Check(r *Request) Reason {
 	switch {
-	case p.Kind == Secret && r.Browser:
+	case p.Kind == Secret && r.Browser && !r.Signed:
 		return SecretKeyInBrowser
 	case len(p.Origins) > 0 && !AllowsOrigin(p.Origins, r.Origin):
 		return OriginNotAllowed

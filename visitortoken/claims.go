@@ -43,7 +43,7 @@ func (c *claims) visitor() (*Visitor, error) {
 	if !IsValidVisitor(c.Subject) || c.IssuedAt == nil || c.Expires == nil || c.Generation > MaxGeneration {
 		return nil, ErrInvalid
 	}
-	v := &Visitor{ID: c.Subject}
+	v := &Visitor{ID: c.Subject, Generation: c.Generation}
 	var ok, notBeforeOK bool
 	if v.issued, ok = timeOf(*c.IssuedAt); !ok {
 		return nil, ErrInvalid

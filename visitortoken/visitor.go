@@ -13,6 +13,9 @@ type Visitor struct {
 	Origins []policy.Origin // the web origin that may use the token; none: those of the key
 	Limits  policy.Limits   // apply where they are lower than those of the key
 
+	// Generation is that of the key when the token was signed.
+	Generation uint32
+
 	issued, notBefore time.Time
 	expires           time.Time // exclusive, without the leeway
 	secretUntil       time.Time // end of the secret that the token was verified with; zero: none

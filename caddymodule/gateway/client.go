@@ -17,6 +17,7 @@ import (
 	"github.com/docsgate/docsgate/caddymodule/lifecycle"
 	"github.com/docsgate/docsgate/keys"
 	"github.com/docsgate/docsgate/keys/revocation"
+	"github.com/docsgate/docsgate/visitortoken"
 )
 
 // client is the client's side of a request: what it sent, where its response goes, and what error responses, logs and metrics
@@ -33,6 +34,9 @@ type client struct {
 	endpoint *endpoint
 	key      *keys.Key // nil: not known
 	rpcID    []byte    // of a JSON-RPC request; nil: none
+
+	// signed is the visitor whose signed token the client has presented; nil: the key's own token, or none.
+	signed *visitortoken.Visitor
 
 	tracked lifecycle.Request
 	use     revocation.Use

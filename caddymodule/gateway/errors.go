@@ -50,6 +50,13 @@ func badRequest(err error) *apiError {
 // errorForReason maps the reason of a decision to an error response. It is the same for every kind of invalid token, so
 // that it reveals nothing about existing keys.
 func errorForReason(reason keys.Reason) *apiError {
+	switch reason {
+	case keys.VisitorRequired:
+		return errVisitorRequired
+	case keys.VisitorTokenExpired:
+		return errVisitorTokenExpired
+	default:
+	}
 	if reason == keys.UnusableKey {
 		return &apiError{Error: errNotConfigured.Error, reason: string(reason)}
 	}

@@ -55,7 +55,7 @@ func (c *client) countFailedToken(reason keys.Reason) *apiError {
 	switch reason {
 	case keys.LookupRejected:
 		wait = max(c.failedTokensWait(), 1) // in the meantime it may be over
-	case keys.UnknownToken, keys.BadChecksum, keys.Malformed:
+	case keys.UnknownToken, keys.BadChecksum, keys.Malformed, keys.VisitorTokenInvalid:
 		wait = FailedTokens.Count(c.started, c.address(), c.handler.failedTokens)
 	default:
 		return nil

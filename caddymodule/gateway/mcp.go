@@ -27,7 +27,7 @@ func authorizeMCP(c *client, _ requestHead, body *requestBody, key *keys.Key) (a
 	case len(ids) == 0 && !access.call.IsInitialize():
 		return access, &apiError{Error: *docsgpt.NeedsSession()}
 	case len(ids) == 0:
-	case len(ids) > 1 || !c.handler.owns(key, ownership.Session, ids[0]):
+	case len(ids) > 1 || !c.owns(key, ownership.Session, ids[0]):
 		return access, &apiError{Error: *docsgpt.NoSession()}
 	default:
 		access.session = ids[0]

@@ -8,15 +8,15 @@ import (
 
 // authorizeResources checks whether the resources in the request belong to its key. If a request also makes sense without a
 // conversation, rewrite removes one that does not belong to the key instead.
-func (h *Handler) authorizeResources(e *endpoint, head *requestHead, body *requestBody, key *keys.Key) *apiError {
-	if body.json.NeedsConversation() && !h.owns(key, ownership.Conversation, body.json.Conversation()) {
+func (c *client) authorizeResources(e *endpoint, head *requestHead, body *requestBody, key *keys.Key) *apiError {
+	if body.json.NeedsConversation() && !c.owns(key, ownership.Conversation, body.json.Conversation()) {
 		return errConversationNotFound
 	}
-	if id := head.query.Value(e.Endpoint, docsgpt.CheckOwned); id != "" && !h.owns(key, ownership.Conversation, id) {
+	if id := head.query.Value(e.Endpoint, docsgpt.CheckOwned); id != "" && !c.owns(key, ownership.Conversation, id) {
 		return errConversationNotFound
 	}
 	for _, id := range body.json.Attachments() {
-		if !h.owns(key, ownership.Attachment, id) {
+		if !c.owns(key, ownership.Attachment, id) {
 			return errAttachmentNotFound
 		}
 	}
@@ -24,30 +24,35 @@ func (h *Handler) authorizeResources(e *endpoint, head *requestHead, body *reque
 	if body.form != nil {
 		session = body.form.Value(docsgpt.CheckSession)
 	}
-	if session != "" && !h.owns(key, liveSession, session) {
+	if session != "" && !c.owns(key, liveSession, session) {
 		return errSessionNotFound
 	}
 	return nil
 }
 
-// ownerFor returns the owner for a key with its current binding.
-func ownerFor(key *keys.Key) ownership.Owner {
-	b := key.Binding
-	if b.Kind() == keys.AgentBinding {
-		return ownership.OwnerOf(key.ID, "agent", b.Agent.Reveal())
+// ownerFor returns the owner of the resources of a request: a key with its current binding, or one of its visitors.
+func (c *client) ownerFor(key *keys.Key) ownership.Owner {
+	texts := make([]string, 0, 8)
+	if c.signed != nil {
+		texts = append(texts, "visitor:", c.signed.ID) // no key has an ID with a colon
 	}
-	return ownership.OwnerOf(append([]string{key.ID, "source"}, b.Sources...)...)
+	if b := key.Binding; b.Kind() == keys.AgentBinding {
+		texts = append(texts, key.ID, "agent", b.Agent.Reveal())
+	} else {
+		texts = append(append(texts, key.ID, "source"), b.Sources...)
+	}
+	return ownership.OwnerOf(texts...)
 }
 
-// owns reports whether the key owns a resource.
-func (h *Handler) owns(key *keys.Key, kind ownership.Kind, id string) bool {
-	return id != "" && h.app.State().Ownership.Owns(ownerFor(key), kind, id)
+// owns reports whether the key or visitor of the request owns a resource.
+func (c *client) owns(key *keys.Key, kind ownership.Kind, id string) bool {
+	return id != "" && c.handler.app.State().Ownership.Owns(c.ownerFor(key), kind, id)
 }
 
-// recordOwnership records that the key of the request owns a resource. It does nothing without a key or an ID.
+// recordOwnership records that the key or visitor of the request owns a resource. It does nothing without a key or an ID.
 func (res *response) recordOwnership(kind ownership.Kind, id string) {
 	if res.key != nil && id != "" {
-		res.ownership().Assign(ownerFor(res.key), kind, id)
+		res.ownership().Assign(res.client.ownerFor(res.key), kind, id)
 	}
 }
 

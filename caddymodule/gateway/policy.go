@@ -25,11 +25,14 @@ var policyErrors = map[policy.Reason]*apiError{
 		"This key is only for servers. It must not be used in a web page."),
 }
 
-// checkPolicy checks whether the policy of a key allows this client to use it here.
+// checkPolicy checks whether the policy of a key, and a signed token, allow this client to use it here.
 func (c *client) checkPolicy(key *keys.Key) *apiError {
 	p := key.Policy
 	if p == nil {
 		return nil
+	}
+	if c.signed != nil && len(c.signed.Origins) > 0 && !policy.AllowsOrigin(c.signed.Origins, c.r.Header.Get("Origin")) {
+		return policyErrors[policy.OriginNotAllowed]
 	}
 	request := c.policyRequest(p)
 	reason := p.Check(&request)
@@ -47,7 +50,7 @@ func (c *client) policyRequest(p *policy.Policy) policy.Request {
 	origin := c.r.Header.Get("Origin")
 	request := policy.Request{
 		Origin: origin, Browser: origin != "" || c.r.Header.Get("Sec-Fetch-Site") != "",
-		Endpoint: string(c.endpoint.Group),
+		Endpoint: string(c.endpoint.Group), Signed: c.signed != nil,
 	}
 	if len(p.IPs) > 0 {
 		request.Address = c.address() // the zero value is in no range
@@ -79,7 +82,7 @@ func (h *Handler) limitsOf(key *keys.Key) policy.Limits {
 // limit applies the limits of a key to an authorized request: the size of its body, its rates, and the number of its streams.
 func (x *gatewayRequest) limit(key *keys.Key, access *authorization) *apiError {
 	c := &x.client
-	limits := c.handler.limitsOf(key)
+	limits := c.limitsFor(key)
 	if c.endpoint.Body == docsgpt.BodyJSON {
 		if apiErr := c.handler.checkKeyLimits(&x.body.json, &limits); apiErr != nil {
 			return apiErr

@@ -27,11 +27,6 @@ var (
 	streamNames = [...]string{ratelimit.PerKey: "streams", ratelimit.PerVisitor: "visitor_streams"}
 )
 
-// visitor returns the visitor of a key: its address, as Caddy knows it.
-func (c *client) visitor(key *keys.Key) ratelimit.Visitor {
-	return salt.VisitorID(c.started, key.ID, c.address()) // all invalid addresses are one visitor
-}
-
 // countsAsRequest reports whether a request counts towards the rates: requests for answers, searches, feedback, uploads and tool
 // calls do, lists and the messages of an MCP session do not.
 func countsAsRequest(e *endpoint, access *authorization) bool {
@@ -44,8 +39,13 @@ func countsAsRequest(e *endpoint, access *authorization) bool {
 // checkRates counts the request towards the rates of its key and its visitor, and sets the RateLimit headers. It returns an error
 // if a rate is exceeded.
 func (c *client) checkRates(key *keys.Key, limits *policy.Limits) *apiError {
+	signed := c.allowSigned(key)
+	if !signed.Allowed() {
+		return c.rateLimited(&signed)
+	}
 	keyRate, visitorRate := limits.Requests.Rate(), limits.VisitorRequests.Rate()
 	if keyRate.IsZero() && visitorRate.IsZero() {
+		setRateLimit(c.w.Header(), &signed)
 		return nil
 	}
 	var visitor ratelimit.Visitor
@@ -62,11 +62,20 @@ func (c *client) checkRates(key *keys.Key, limits *policy.Limits) *apiError {
 		}
 		d = Rates.Allow(c.started, key.ID, visitor, keyRate, visitorRate)
 	}
-	setRateLimit(c.w.Header(), &d)
-	if d.Allowed() {
-		return nil
+	if !d.Allowed() {
+		return c.rateLimited(&d)
 	}
-	if d.Rejected == ratelimit.PerVisitor {
+	if signed.Limit != ratelimit.None && (d.Limit == ratelimit.None || signed.Remaining < d.Remaining) {
+		d = signed
+	}
+	setRateLimit(c.w.Header(), &d)
+	return nil
+}
+
+// rateLimited returns the error for an exceeded rate, and sets the RateLimit headers.
+func (c *client) rateLimited(d *ratelimit.Decision) *apiError {
+	setRateLimit(c.w.Header(), d)
+	if d.Rejected == ratelimit.PerVisitor && c.signed == nil {
 		c.logSharedAddress()
 	}
 	seconds := ceilSeconds(d.RetryAfter)
@@ -105,7 +114,7 @@ func (c *client) takeStream(s *ratelimit.Slot, key *keys.Key, limits *policy.Lim
 	taken, reached := Rates.Acquire(key.ID, visitor, perKey, perVisitor)
 	for reached != ratelimit.None {
 		if !c.handler.isDryRun(streamNames[reached]) {
-			if reached == ratelimit.PerVisitor {
+			if reached == ratelimit.PerVisitor && c.signed == nil {
 				c.logSharedAddress()
 			}
 			return errTooManyStreams

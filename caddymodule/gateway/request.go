@@ -183,6 +183,7 @@ func (c *client) authenticate(token string) (authentication, *apiError) {
 		c.setPlaceholders(c.key)
 		c.restrictCORS(c.key)
 	}
+	c.signed = decision.Visitor
 	if !decision.Allowed() {
 		if apiErr := c.countFailedToken(decision.Reason); apiErr != nil {
 			return authentication{}, apiErr
@@ -243,5 +244,5 @@ func (c *client) authorizeKey(head *requestHead, body *requestBody, key *keys.Ke
 	if err != nil {
 		return badRequest(err)
 	}
-	return c.handler.authorizeResources(e, head, body, key)
+	return c.authorizeResources(e, head, body, key)
 }

@@ -38,6 +38,9 @@ func (c *client) unwatchKey() { app.Uses.Remove(&c.use) }
 
 // StillAllowed implements revocation.Holder.
 func (c *client) StillAllowed(key *keys.Key) bool {
+	if c.signed != nil && !key.StillAccepts(c.signed) {
+		return false
+	}
 	if key.Policy == nil {
 		return true
 	}

@@ -47,6 +47,7 @@ func (c *client) rewrite(route *docsgpt.Route, head *requestHead, body *requestB
 		return up, nil
 	}
 	binding := c.handler.bind(e, key, up.header)
+	binding.Facts = c.facts(key)
 	if e.AgentQuery {
 		up.rawQuery = head.query.Rewrite(e.Endpoint, binding.Agent)
 	}
@@ -62,7 +63,7 @@ func (c *client) rewrite(route *docsgpt.Route, head *requestHead, body *requestB
 		up.body = body.buffer
 	case body.buffer != nil:
 		up.header["Content-Type"] = jsonType
-		body.buffer.Bytes = body.json.Rewrite(e.Endpoint, binding, c.handler.continuesConversation(e, &body.json, key))
+		body.buffer.Bytes = body.json.Rewrite(e.Endpoint, binding, c.continuesConversation(e, &body.json, key))
 		up.body = body.buffer
 	case body.form != nil:
 		up.header["Content-Type"] = []string{body.form.ContentType()}

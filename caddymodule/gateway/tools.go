@@ -20,12 +20,12 @@ func (h *Handler) rejectsTools(e *endpoint, key *keys.Key) bool {
 // DocsGPT finishes and stores an answer whose client has disconnected, including the output of tools, and shows it to the
 // model with the next question in that conversation. So where tool calls are rejected, the key loses its conversation here
 // and gets it back from noteConversation or inspectBody when the response was relayed to its end.
-func (h *Handler) continuesConversation(e *endpoint, body *docsgpt.Body, key *keys.Key) bool {
+func (c *client) continuesConversation(e *endpoint, body *docsgpt.Body, key *keys.Key) bool {
 	id := body.Conversation()
-	if !h.rejectsTools(e, key) {
-		return h.owns(key, ownership.Conversation, id)
+	if !c.handler.rejectsTools(e, key) {
+		return c.owns(key, ownership.Conversation, id)
 	}
-	return id != "" && h.app.State().Ownership.Take(ownerFor(key), ownership.Conversation, id)
+	return id != "" && c.handler.app.State().Ownership.Take(c.ownerFor(key), ownership.Conversation, id)
 }
 
 // noteConversation records the owner of the conversation that a stream names: before the client gets the ID or, if tool

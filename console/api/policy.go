@@ -20,6 +20,7 @@ type Policy struct {
 	Origins   []policy.Origin `json:"origins,omitempty"`
 	IPs       []policy.Prefix `json:"ips,omitempty"`
 	Endpoints []string        `json:"endpoints,omitempty"`
+	Visitors  policy.Visitors `json:"visitors,omitzero"`
 	Limits    policy.Limits   `json:"limits,omitzero"`
 }
 

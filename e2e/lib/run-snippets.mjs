@@ -62,7 +62,7 @@ export function environment(dir, keys) {
   return {
     PATH: process.env.PATH, HOME: dir, XDG_CONFIG_HOME: dir, XDG_DATA_HOME: dir, ...keys.env,
     DOCSGPT_TOKEN: keys.upstreamToken, DOCSGPT_AGENT_KEY: keys.agents.handbook, SUPPORT_TOKEN: keys.tokens.source,
-    DOCSGATE_APP_PASSWORD_HASH: PASSWORD_HASH,
+    DOCSGATE_APP_PASSWORD_HASH: PASSWORD_HASH, DOCS_SIGN_SECRET: 'a secret for signing'.padEnd(32, '.').replaceAll(' ', '-'),
   };
 }
 

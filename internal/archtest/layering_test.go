@@ -25,15 +25,16 @@ var layers = map[string]struct {
 	// imports are packages that the layer must not import, but may depend on indirectly.
 	imports []string
 }{
-	"keys":        {reach: slices.Concat(caddyModules, []string{"docsgpt", "upstream", "caddymodule"}), imports: []string{"net/http"}},
-	"docsgpt":     {reach: slices.Concat(caddyModules, []string{"keys", "caddymodule"}), imports: []string{"encoding/json"}},
-	"upstream":    {reach: slices.Concat(caddyModules, []string{"keys", "caddymodule"})},
-	"ownership":   {reach: slices.Concat(caddyModules, []string{"caddymodule"})},
-	"inflight":    {reach: slices.Concat(caddyModules, []string{"keys", "docsgpt", "upstream", "caddymodule"}), imports: []string{"net/http"}},
-	"ratelimit":   {reach: slices.Concat(caddyModules, []string{"keys", "docsgpt", "upstream", "caddymodule"}), imports: []string{"net/http"}},
-	"console":     {reach: slices.Concat(caddyModules, []string{"docsgpt", "upstream", "ownership", "caddymodule"})},
-	"doctor":      {reach: slices.Concat(caddyModules, []string{"keys", "caddymodule"})},
-	"caddymodule": {reach: []string{"cmd", "demo"}},
+	"keys":         {reach: slices.Concat(caddyModules, []string{"docsgpt", "upstream", "caddymodule"}), imports: []string{"net/http"}},
+	"docsgpt":      {reach: slices.Concat(caddyModules, []string{"keys", "caddymodule"}), imports: []string{"encoding/json"}},
+	"upstream":     {reach: slices.Concat(caddyModules, []string{"keys", "caddymodule"})},
+	"ownership":    {reach: slices.Concat(caddyModules, []string{"caddymodule"})},
+	"inflight":     {reach: slices.Concat(caddyModules, []string{"keys", "docsgpt", "upstream", "caddymodule"}), imports: []string{"net/http"}},
+	"ratelimit":    {reach: slices.Concat(caddyModules, []string{"keys", "docsgpt", "upstream", "caddymodule"}), imports: []string{"net/http"}},
+	"visitortoken": {reach: slices.Concat(caddyModules, []string{"keys", "docsgpt", "upstream", "caddymodule"}), imports: []string{"net/http"}},
+	"console":      {reach: slices.Concat(caddyModules, []string{"docsgpt", "upstream", "ownership", "caddymodule"})},
+	"doctor":       {reach: slices.Concat(caddyModules, []string{"keys", "caddymodule"})},
+	"caddymodule":  {reach: []string{"cmd", "demo"}},
 
 	// The subcommands share only what is in cmd/commands/internal.
 	"cmd/commands/keyscmd":   {reach: []string{"cmd/commands/doctorcmd", "cmd/commands/democmd", "doctor", "demo"}},

@@ -50,7 +50,7 @@ var (
 	exportFields = []string{"keys", "skipped"}
 	recordFields = []string{
 		"id", "name", "sha256", "token", "source", "agent", "state", "not_before", "expires",
-		"kind", "origins", "ips", "endpoints", "limits",
+		"kind", "origins", "ips", "endpoints", "visitors", "sign_secret", "sign_public_key", "generation", "limits",
 	}
 )
 
@@ -140,6 +140,7 @@ func (c *decoder) record(n *node) keys.Key {
 		c.errorf(m["expires"].position, "expires must be after not_before (line %d)", m["not_before"].line)
 	}
 	k.Policy = c.policy(n, m)
+	k.VisitorTokens = c.visitorTokens(m, &k)
 	return k
 }
 

@@ -21,6 +21,7 @@ func (c *decoder) policy(n *node, m map[string]*node) *policy.Policy {
 	p.Origins = decodeList(c, m["origins"], "origins", policy.ParseOrigin)
 	p.IPs = decodeList(c, m["ips"], "ips", policy.ParsePrefix)
 	p.Endpoints = decodeList(c, m["endpoints"], "endpoints", func(text string) (string, error) { return text, nil })
+	p.Visitors = c.visitors(m["visitors"])
 	if limits := m["limits"]; limits != nil {
 		c.limits(limits, &p.Limits)
 	}

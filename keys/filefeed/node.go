@@ -7,7 +7,7 @@ const (
 	nullNode kind = iota + 1
 	textNode
 	timeNode   // YAML only: a plain scalar that looks like a time
-	scalarNode // a number or a boolean, which only limits accept
+	scalarNode // a number or a boolean, which only policies accept
 	listNode
 	mapNode
 	aliasNode // YAML only: *name

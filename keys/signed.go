@@ -1,0 +1,142 @@
+package keys
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"runtime"
+	"time"
+
+	"github.com/dgraph-io/ristretto/v2"
+
+	"github.com/docsgate/docsgate/policy"
+	"github.com/docsgate/docsgate/visitortoken"
+)
+
+// requireVisitor returns the reason for the key's own token: VisitorRequired if it would be allowed, but the key accepts only signed tokens.
+func (k *Key) requireVisitor(reason Reason) Reason {
+	if reason == Allowed && k.Policy != nil && k.Policy.Visitors == policy.VisitorsRequired {
+		return VisitorRequired
+	}
+	return reason
+}
+
+// AcceptsVisitors reports whether signed tokens of visitors can be valid for the key.
+func (k *Key) AcceptsVisitors() bool {
+	return k.Policy != nil && k.Policy.Visitors != policy.VisitorsOff && k.VisitorTokens != nil && !k.VisitorTokens.IsZero()
+}
+
+// StillAccepts reports whether a visitor whose token was verified with an earlier version of the key is still accepted: the key accepts
+// visitors, and their tokens were not invalidated since.
+func (k *Key) StillAccepts(v *visitortoken.Visitor) bool {
+	return k.AcceptsVisitors() && k.VisitorTokens.Generation == v.Generation
+}
+
+// verifySigned decides on a token that has the form of a signed token. known is false if it does not name a key: then it may be a
+// key's own token.
+func (v *Verifier) verifySigned(token string, now time.Time, guard LookupGuard) (d Decision, known bool) {
+	cache := v.signedCache()
+	var entry signedEntry
+	var digest Digest
+	if cache != nil {
+		digest = sumSigned(token)
+		if entry = cache.get(&digest); entry.rec != nil {
+			return entry.rec.decideSigned(entry.visitor, entry.visitor.CheckTime(now), now), true
+		}
+	}
+	if guard != nil && !guard.AllowLookup() {
+		return Decision{Reason: LookupRejected}, true
+	}
+	id, ok := visitortoken.KeyID(token)
+	if !ok {
+		return d, false
+	}
+	rec := v.store.byID(v.store.db.Txn(false), id)
+	if rec == nil {
+		return d, false
+	}
+	if !rec.AcceptsVisitors() {
+		return Decision{Reason: VisitorTokenInvalid}, true
+	}
+	visitor, err := rec.VisitorTokens.Verify(token, id, now)
+	if err == nil && cache != nil {
+		cache.put(&digest, signedEntry{digest: digest, rec: rec, visitor: visitor})
+	}
+	return rec.decideSigned(visitor, err, now), true
+}
+
+// decideSigned returns the decision on a signed token, with the error of its verification.
+func (r *record) decideSigned(visitor *visitortoken.Visitor, err error, now time.Time) Decision {
+	if visitor == nil {
+		return Decision{Reason: VisitorTokenInvalid} // without the key, which anyone could name
+	}
+	d := Decision{Key: &r.Key, Visitor: visitor, Reason: r.Status(now)}
+	switch {
+	case d.Reason != Allowed || err == nil:
+	case errors.Is(err, visitortoken.ErrExpired), errors.Is(err, visitortoken.ErrGeneration):
+		d.Reason = VisitorTokenExpired
+	default:
+		d.Reason = VisitorTokenInvalid
+	}
+	return d
+}
+
+// sumSigned is DigestOf for signed tokens, which are longer. It does not allocate.
+func sumSigned(token string) Digest {
+	var buf [visitortoken.MaxLength]byte
+	return sha256.Sum256(append(buf[:0], token...))
+}
+
+// signedEntries is the number of verified tokens in the cache: those of visitors who are active at the same time.
+const signedEntries = 8192
+
+// signedEntry is a token that was verified with a record. A record never changes, so the result holds until the record is removed
+// from the store, or the token expires.
+type signedEntry struct {
+	digest  Digest
+	rec     *record
+	visitor *visitortoken.Visitor
+}
+
+// signedCache holds verified tokens, since a verification of EdDSA takes as long as hundreds of lookups. Tokens that are not valid are not
+// cached: there are too many of them. It needs no Close; see cache.
+type signedCache struct {
+	entries *ristretto.Cache[uint64, signedEntry]
+}
+
+// signedCache returns the cache. It is created with the first signed token, and is nil after Close.
+func (v *Verifier) signedCache() *signedCache {
+	c := v.signed.Load()
+	if c != nil || v.cache.Load() == nil {
+		return c
+	}
+	c, err := newSignedCache()
+	if err != nil || !v.signed.CompareAndSwap(nil, c) {
+		return v.signed.Load()
+	}
+	return c
+}
+
+func newSignedCache() (*signedCache, error) {
+	entries, err := newRistretto[signedEntry](signedEntries)
+	if err != nil {
+		return nil, fmt.Errorf("creating the cache of signed tokens: %w", err)
+	}
+	c := &signedCache{entries}
+	runtime.AddCleanup(c, func(entries *ristretto.Cache[uint64, signedEntry]) { entries.Close() }, entries)
+	return c, nil
+}
+
+// get returns the entry of a token, or the zero value.
+func (c *signedCache) get(d *Digest) signedEntry {
+	defer runtime.KeepAlive(c) // otherwise the goroutines could be stopped during the call
+	if e, ok := c.entries.Get(d.hash()); ok && e.digest == *d && !e.rec.retired.Load() {
+		return e
+	}
+	return signedEntry{}
+}
+
+func (c *signedCache) put(d *Digest, e signedEntry) {
+	defer runtime.KeepAlive(c)
+	c.entries.Set(d.hash(), e, 1)
+}
