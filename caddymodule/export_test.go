@@ -4,9 +4,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/docsgate/docsgate/caddymodule/app"
 	"github.com/docsgate/docsgate/caddymodule/gateway"
 	"github.com/docsgate/docsgate/caddymodule/lifecycle"
 	"github.com/docsgate/docsgate/inflight"
+	"github.com/docsgate/docsgate/keys/quota"
 	"github.com/docsgate/docsgate/ratelimit"
 )
 
@@ -29,6 +31,7 @@ func ResetInFlight() {
 	gateway.InFlight = new(inflight.Limiter)
 	gateway.Rates = ratelimit.New(0)
 	gateway.FailedTokens = ratelimit.NewAddressLimiter(0)
+	app.Quotas = quota.New()
 }
 
 // InFlight returns the requests in flight and waiting at an upstream, by class.

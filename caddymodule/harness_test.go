@@ -107,6 +107,7 @@ func newGate(t *testing.T) *gate {
 	t.Setenv("AGENT_STALE", "canary-agent-unknown-upstream")
 	t.Setenv("DOCSGPT_TOKEN", access)
 	g := &gate{t: t, dir: t.TempDir()}
+	t.Setenv("XDG_DATA_HOME", filepath.Join(g.dir, "data"))
 	g.keys, g.log = filepath.Join(g.dir, "keys.yaml"), filepath.Join(g.dir, "log")
 	g.writeKeys(keyFile())
 	g.backend = docsgpttest.New(docsgpttest.Options{

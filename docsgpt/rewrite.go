@@ -13,6 +13,9 @@ type Binding struct {
 	Agent   string   // the DocsGPT key of an agent; empty if Sources is set
 	Sources []string // canonical source IDs; nil if Agent is set
 	Facts   Facts    // about the client
+
+	// Usage asks for the usage of a stream, where clients can ask for it.
+	Usage bool
 }
 
 // RewriteHeadroom is the spare capacity, in bytes, with which [Body.Rewrite] usually needs no second buffer.
@@ -115,9 +118,11 @@ func (b *Body) Rewrite(e *Endpoint, in Binding, owned bool) []byte {
 	src := b.buf
 	out := append(b.buf[:0], '{')
 	history := e.defaultHistory != ""
+	addUsage := in.Usage && b.streams && e.takesStreamOptions()
 	facts := e.facts != factsNone && in.Facts != Facts{}
 	for _, f := range b.fields {
-		if shouldDrop(f.spec, src[f.start:f.end], owned) || facts && f.spec.Name == passthroughField {
+		if shouldDrop(f.spec, src[f.start:f.end], owned) || facts && f.spec.Name == passthroughField ||
+			addUsage && f.spec.Name == fieldStreamOptions {
 			continue
 		}
 		if f.spec.Name == "history" {
@@ -128,6 +133,9 @@ func (b *Body) Rewrite(e *Endpoint, in Binding, owned bool) []byte {
 	}
 	if history {
 		out = append(appendName(out, "history"), e.defaultHistory...)
+	}
+	if addUsage {
+		out = append(appendName(out, fieldStreamOptions), `{"include_usage":true}`...)
 	}
 	if e.Token == TokenBody {
 		switch {

@@ -48,6 +48,11 @@ type SSEFilter struct {
 
 	conversation string // that the stream has named since the last call of Conversation
 
+	// CountText counts the bytes of the events that contain text of the answer or of sources; see Text.
+	CountText bool
+
+	text int // see Text
+
 	commented bool // a comment was dropped since the last call of Commented
 
 	spoke    bool // some text of the answer has arrived
@@ -57,6 +62,9 @@ type SSEFilter struct {
 
 // HasText reports whether some text of the answer has arrived.
 func (f *SSEFilter) HasText() bool { return f.spoke }
+
+// Text returns the size of the texts so far, in bytes, if CountText is set.
+func (f *SSEFilter) Text() int { return f.text }
 
 // Done reports whether the event that ends every complete stream has arrived: "end" or "error", or in a Verbatim stream with
 // DetectEnd "[DONE]" or an error.
@@ -176,6 +184,9 @@ func (f *SSEFilter) appendEvent(out, event []byte) []byte {
 		if f.OnEvent != nil {
 			event = f.OnEvent(event)
 		}
+		if f.CountText {
+			f.text += EventText(event)
+		}
 		if f.DetectEnd && isOpenAIEnd(event) {
 			f.ended = true
 		}
@@ -244,6 +255,9 @@ var longErrorPrefix = []byte(`{"type": "error"`)
 // JSON string are escaped, so the patterns match only names or whole values, and rule out most events without parsing.
 // kind is the leadingType of the data.
 func (f *SSEFilter) inspect(kind, data []byte) string {
+	if f.CountText {
+		f.text += max(0, len(data)-len(`{"type": "answer", "answer": ""}`))
+	}
 	if string(kind) == "answer" { // most events are
 		f.spoke = true
 		return ""

@@ -13,6 +13,7 @@ import (
 	"github.com/docsgate/docsgate/caddymodule/placeholder"
 	"github.com/docsgate/docsgate/docsgpt"
 	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/keys/quota"
 )
 
 func init() {
@@ -57,19 +58,24 @@ type App struct {
 	// other requests with status 503 and the code shutting_down. A reload does not end requests. Default: 20s.
 	ShutdownGrace caddy.Duration `json:"shutdown_grace,omitempty"`
 
+	// The time zone in which the quotas of keys are reset at midnight, such as "Europe/Berlin". Default: "UTC".
+	QuotaTimeZone string `json:"quota_time_zone,omitempty"`
+
 	version *docsgpt.Version // nil until it is resolved
 	versionDetection
-	lifetime     lifecycle.ConfigLifetime
-	token        keys.Secret
-	poolKey      string
-	state        *State
-	storeFeed    *StoreFeed   // nil without the feed store
-	addresses    string       // digests of the resolved addresses of feeds; part of the state's key
-	forwarders   []Forwarder  // handlers with an upstream
-	maxBodySizes maxBodySizes // largest of all handlers
-	publicURL    string       // of the last console that has one
-	startHooks   []startHook  // of other modules
-	logger       *zap.Logger
+	lifetime      lifecycle.ConfigLifetime
+	token         keys.Secret
+	poolKey       string
+	state         *State
+	storeFeed     *StoreFeed      // nil without the feed store
+	addresses     string          // digests of the resolved addresses of feeds; part of the state's key
+	quotas        *quotaSaver     // nil until the version is resolved, and while another process has the key store open
+	quotaCalendar *quota.Calendar // of QuotaTimeZone
+	forwarders    []Forwarder     // handlers with an upstream
+	maxBodySizes  maxBodySizes    // largest of all handlers
+	publicURL     string          // of the last console that has one
+	startHooks    []startHook     // of other modules
+	logger        *zap.Logger
 }
 
 // CaddyModule returns the Caddy module information.
@@ -93,6 +99,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 			return fmt.Errorf("upstream_token: %w", err)
 		}
 		a.token = keys.NewSecret(secret)
+	}
+	if err := a.provisionQuotaTimeZone(); err != nil {
+		return err
 	}
 	if err := checkUpstreamTools(a.UpstreamTools); err != nil {
 		return err
@@ -130,8 +139,11 @@ func (a *App) setVersion(version *docsgpt.Version) error {
 	if err := a.acquireState(a.ctx, fingerprint+a.addresses, feeds); err != nil {
 		return err
 	}
+	if err := a.acquireQuotas(); err != nil {
+		return err
+	}
 	a.warnOfTools()
-	return RegisterMetrics(a.ctx.GetMetricsRegistry(), stateCollector{a.state})
+	return RegisterMetrics(a.ctx.GetMetricsRegistry(), stateCollector{a.state}, quotaFailures)
 }
 
 func (a *App) loadFeeds(ctx caddy.Context) ([]keys.Feed, error) {
@@ -218,6 +230,9 @@ func (a *App) Start() error {
 			}
 		}
 	}
+	if a.quotas != nil {
+		a.quotas.start()
+	}
 	a.warnOfLogs()
 	a.state.start(a.logger)
 	limitBodies(a)
@@ -237,6 +252,9 @@ func (a *App) Cleanup() error {
 		return nil
 	}
 	_, err := states.Delete(a.poolKey)
+	if a.quotas != nil {
+		err = errors.Join(err, a.quotas.release())
+	}
 	return err
 }
 

@@ -27,6 +27,7 @@ func init() {
 //		max_upload_disk <size>                # default: 1GiB
 //		min_body_rate <size>                  # default: 1KiB
 //		shutdown_grace <duration>             # default: 20s
+//		quota_time_zone <name>                # default: UTC
 //	}
 func parseOption(d *caddyfile.Dispenser, existing any) (any, error) {
 	if existing != nil {
@@ -65,9 +66,14 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			err = unmarshalSize(d, &a.MinBodyRate, 1, 1<<20, "a size per second from 1B to 1MiB, such as 1KiB")
 		case "shutdown_grace":
 			err = a.unmarshalShutdownGrace(d)
+		case "quota_time_zone":
+			if err = caddyfileutil.Text(d, &a.QuotaTimeZone); err == nil {
+				_, err = loadTimeZone(a.QuotaTimeZone)
+				err = caddyfileutil.WrapErr(d, err)
+			}
 		default:
 			err = caddyfileutil.Unrecognized(d, "feed", "upstream_token", "upstream_tools", "docsgpt_version", "max_upload_disk", "min_body_rate",
-				"shutdown_grace")
+				"shutdown_grace", "quota_time_zone")
 		}
 		if err != nil {
 			return err

@@ -22,6 +22,8 @@ type requestBody struct {
 
 	quota quota.Body // memory and disk that the body uses
 	w     http.ResponseWriter
+
+	wantsUsage bool // DocsGPT is asked for the usage of a stream
 }
 
 var (

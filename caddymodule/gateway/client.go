@@ -31,9 +31,10 @@ type client struct {
 	id      [1]string // see requestID
 
 	// What is known so far, for error responses, logs and metrics only.
-	endpoint *endpoint
-	key      *keys.Key // nil: not known
-	rpcID    []byte    // of a JSON-RPC request; nil: none
+	endpoint      *endpoint
+	key           *keys.Key // nil: not known
+	rateRemaining int       // in the header RateLimit, if it is set
+	rpcID         []byte    // of a JSON-RPC request; nil: none
 
 	// signed is the visitor whose signed token the client has presented; nil: the key's own token, or none.
 	signed *visitortoken.Visitor

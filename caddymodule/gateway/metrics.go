@@ -37,6 +37,11 @@ var (
 		Help: "Requests that limits in dry_run would have rejected, by reason.",
 	}, []string{"reason"})
 
+	tokensSettled = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: "caddy", Subsystem: "docsgate", Name: "tokens_settled_total",
+		Help: "Tokens of answers of keys with quotas, by the source of the number: usage (the response), estimate (its size).",
+	}, []string{"source"})
+
 	abortedRequests = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: "caddy", Subsystem: "docsgate", Name: "aborted_requests_total",
 		Help: "Requests that were aborted before their response was complete, other than by DocsGPT, by endpoint and reason: " +
@@ -52,7 +57,7 @@ var (
 // registerMetrics registers the metrics of the gateway with the registry of a configuration.
 func registerMetrics(registry *prometheus.Registry) error {
 	return app.RegisterMetrics(registry,
-		decisions, requestSeconds, verifySeconds, upstreamFailures, wouldReject, abortedRequests, streamsInFlight, inFlightCollector{InFlight})
+		decisions, requestSeconds, verifySeconds, upstreamFailures, wouldReject, tokensSettled, abortedRequests, streamsInFlight, inFlightCollector{InFlight})
 }
 
 func describe(name, help string, labels ...string) *prometheus.Desc {

@@ -83,6 +83,9 @@ func (h *Handler) limitsOf(key *keys.Key) policy.Limits {
 func (x *gatewayRequest) limit(key *keys.Key, access *authorization) *apiError {
 	c := &x.client
 	limits := c.limitsFor(key)
+	if isQuestion(c.endpoint, access) {
+		x.quota = quotaOf(&limits)
+	}
 	if c.endpoint.Body == docsgpt.BodyJSON {
 		if apiErr := c.handler.checkKeyLimits(&x.body.json, &limits); apiErr != nil {
 			return apiErr

@@ -69,6 +69,7 @@ func (c *client) checkRates(key *keys.Key, limits *policy.Limits) *apiError {
 		d = signed
 	}
 	setRateLimit(c.w.Header(), &d)
+	c.rateRemaining = d.Remaining
 	return nil
 }
 

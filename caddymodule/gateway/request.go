@@ -22,6 +22,7 @@ type gatewayRequest struct {
 	up     upstreamRequest
 	slot   slot
 	stream ratelimit.Slot
+	quota  *questionQuota     // nil: the request is not a question of a key with quotas
 	writer nextResponseWriter // contains the response
 }
 
@@ -31,6 +32,7 @@ func (x *gatewayRequest) serve(next caddyhttp.Handler) {
 	route, e, apiErr := c.handler.match(c.r)
 	c.endpoint = e
 	defer func() { e.duration.Observe(time.Since(c.started).Seconds()) }()
+	defer x.endQuota()
 	defer x.stream.Release()
 	defer x.slot.release()
 	defer x.body.release()
@@ -78,6 +80,12 @@ func (x *gatewayRequest) serve(next caddyhttp.Handler) {
 	if apiErr := c.takeSlot(&x.slot, &x.body, auth.Key, inFlightClassOf(e, auth.Key, &access)); apiErr != nil {
 		x.reject(apiErr)
 		return
+	}
+	if x.quota != nil {
+		if apiErr := x.reserveQuota(auth.Key); apiErr != nil {
+			x.reject(apiErr)
+			return
+		}
 	}
 	if x.up, apiErr = c.rewrite(route, &head, &x.body, auth.Key, access); apiErr != nil {
 		x.reject(apiErr)
@@ -141,6 +149,13 @@ func (x *gatewayRequest) forward(up *upstreamRequest, auth authentication, acces
 	res := &x.writer.response
 	res.client, res.slot, res.key, res.authorization = c, &x.slot, auth.Key, access
 	res.item = up.item
+	if x.quota != nil {
+		res.quota = x.quota
+		x.quota.forwarded = true
+		if up.body != nil {
+			x.quota.size = int(up.body.Len())
+		}
+	}
 	res.rejectTools = h.rejectsTools(c.endpoint, auth.Key)
 	defer res.stream.stop()
 	if c.endpoint.Relay == docsgpt.RelayEvents || x.body.json.Streams() {

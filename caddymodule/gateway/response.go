@@ -33,9 +33,11 @@ type response struct {
 
 	replied bool // modeSSE: the response to the JSON-RPC request was relayed
 
-	conversation string // modeSSE: the conversation that noteConversation has not recorded yet
-	toolCall     error  // the tool call that ended the response; takes precedence over the error of the next handler
-	unexpected   error  // modeUpstreamError: the response is successful, but not a response of DocsGPT
+	conversation string         // modeSSE: the conversation that noteConversation has not recorded yet
+	quota        *questionQuota // nil: the answer is not counted
+
+	toolCall   error // the tool call that ended the response; takes precedence over the error of the next handler
+	unexpected error // modeUpstreamError: the response is successful, but not a response of DocsGPT
 }
 
 // relayMode says how the chunks of a response are relayed.
@@ -104,6 +106,9 @@ func (res *response) beginStream(begun bool) {
 		res.filter.Verbatim, res.filter.DetectEnd = true, c.endpoint.HasEnd()
 		res.filter.AddRole = c.endpoint.Relay == docsgpt.RelayChunks
 	}
+	if res.quota != nil {
+		res.quota.watch(res)
+	}
 	if begun {
 		return
 	}
@@ -118,6 +123,9 @@ var interruptedEvent = docsgpt.TextEvent(docsgpt.Truncated().Message)
 
 // onChunk handles a chunk of the body. It does not keep p.
 func (res *response) onChunk(p []byte) error {
+	if res.quota != nil {
+		res.quota.received += len(p)
+	}
 	switch res.mode {
 	case modeSSE:
 		if res.out == nil {
@@ -195,6 +203,9 @@ func (res *response) close(err error) {
 	}
 	switch way {
 	case modePending:
+		if res.quota != nil {
+			res.quota.unsent = isUnsent(err)
+		}
 		res.writeUpstreamError(errorFor(err), err)
 	case modeSSE:
 		res.finishStream(err)

@@ -63,6 +63,7 @@ func (c *client) rewrite(route *docsgpt.Route, head *requestHead, body *requestB
 		up.body = body.buffer
 	case body.buffer != nil:
 		up.header["Content-Type"] = jsonType
+		binding.Usage = body.wantsUsage
 		body.buffer.Bytes = body.json.Rewrite(e.Endpoint, binding, c.continuesConversation(e, &body.json, key))
 		up.body = body.buffer
 	case body.form != nil:

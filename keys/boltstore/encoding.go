@@ -142,7 +142,7 @@ func decodeUse(id, body []byte) (r usage.Row, err error) {
 }
 
 func quotaBody(r *quota.Row) []byte {
-	b := appendNumber(nil, quotaDay, uint64(r.Day)) //nolint:gosec // not before 1970
+	b := appendNumber(nil, quotaDay, uint64(r.Day))
 	b = appendNumber(b, quotaQuestionsDay, uint64(r.QuestionsDay))
 	b = appendNumber(b, quotaQuestionsMonth, uint64(r.QuestionsMonth))
 	b = appendNumber(b, quotaTokensDay, uint64(r.TokensDay))
@@ -154,7 +154,7 @@ func decodeQuota(id, body []byte) (r quota.Row, err error) {
 	err = fields(body, func(f field) error {
 		switch f.number {
 		case quotaDay:
-			r.Day = int32(f.varint) //nolint:gosec // as written by quotaBody
+			r.Day = int32(f.varint)
 		case quotaQuestionsDay:
 			r.QuestionsDay = int64(f.varint)
 		case quotaQuestionsMonth:

@@ -56,11 +56,11 @@ func (c *Calendar) startOf(year int, month time.Month, day int) time.Time {
 }
 
 func dayNumber(year int, month time.Month, day int) int32 {
-	return int32(time.Date(year, month, day, 0, 0, 0, 0, time.UTC).Unix() / (24 * 60 * 60)) //nolint:gosec // until the year 5 million
+	return int32(time.Date(year, month, day, 0, 0, 0, 0, time.UTC).Unix() / (24 * 60 * 60))
 }
 
 func monthNumber(year int, month time.Month) int32 {
-	return int32(year*12 + int(month) - 1) //nolint:gosec // a year of a time.Time in use
+	return int32(year*12 + int(month) - 1)
 }
 
 // monthOf returns the month that a day is in.

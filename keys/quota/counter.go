@@ -77,6 +77,9 @@ func (c *Counter) Reserve(p *Period, key string, l Limits, dryRun Set) (r Reserv
 // IsZero reports whether there is no reservation, or it has ended.
 func (r *Reservation) IsZero() bool { return r.counts == nil }
 
+// Tokens returns the number of reserved tokens.
+func (r *Reservation) Tokens() int64 { return r.tokens }
+
 // Settle replaces the reserved tokens by the number of tokens that the answer has cost. They count towards the day of p. 0 means
 // that there was no answer.
 func (r *Reservation) Settle(p *Period, tokens int64) {

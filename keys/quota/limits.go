@@ -39,6 +39,9 @@ type Limits struct {
 	TokensPerDay      int64
 }
 
+// IsZero reports whether there is no limit.
+func (l Limits) IsZero() bool { return l == Limits{} }
+
 // Use is what a key has used. Tokens of answers in flight are not included.
 type Use struct {
 	QuestionsToday     int64

@@ -76,12 +76,15 @@ func (s *Saver) Restore(ctx context.Context) error {
 	all.list = append(all.list, s)
 	all.mu.Unlock()
 	err := s.open(ctx, false)
-	if err == nil && s.storage == nil {
+	switch {
+	case err != nil:
+		s.o.Counter.markAll()
+	case s.storage == nil:
 		all.mu.Lock()
 		all.restored = true // there is nothing to restore
 		all.mu.Unlock()
+		s.o.Counter.markAll()
 	}
-	s.o.Counter.markAll()
 	return err
 }
 
@@ -94,9 +97,9 @@ func (s *Saver) open(ctx context.Context, create bool) error {
 	if err != nil || storage == nil {
 		return err
 	}
-	var rows []Row
+	rows := map[string]Row{}
 	if err := storage.Quotas(ctx, func(row Row) error {
-		rows = append(rows, row)
+		rows[row.ID] = row
 		return nil
 	}); err != nil {
 		return errors.Join(fmt.Errorf("reading the quotas: %w", err), closeStorage(storage))
@@ -109,6 +112,7 @@ func (s *Saver) open(ctx context.Context, create bool) error {
 	}
 	all.restored = true
 	s.storage = storage
+	s.o.Counter.markOthers(rows)
 	return nil
 }
 

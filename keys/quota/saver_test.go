@@ -17,15 +17,35 @@ type fakeStorage struct {
 	mu     sync.Mutex
 	rows   map[string]Row
 	saves  int
-	err    error // of SaveQuotas
+	failed error // of open and SaveQuotas
 	closed bool
+}
+
+// fail makes all calls fail; nil ends that.
+func (s *fakeStorage) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failed = err
+}
+
+// stored returns the row of the key k, and the number of saves.
+func (s *fakeStorage) stored() (Row, int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.rows["k"], s.saves
+}
+
+func (s *fakeStorage) open(context.Context, bool) (Storage, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s, s.failed
 }
 
 func (s *fakeStorage) SaveQuotas(_ context.Context, rows []Row, remove []string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.err != nil {
-		return s.err
+	if s.failed != nil {
+		return s.failed
 	}
 	s.saves++
 	for _, row := range rows {
@@ -66,7 +86,7 @@ func newStorage(rows ...Row) *fakeStorage {
 // saverOf returns a saver of a counter whose storage exists.
 func saverOf(t *testing.T, c *Counter, s *fakeStorage) *Saver {
 	t.Helper()
-	saver := NewSaver(SaverOptions{Counter: c, Open: func(context.Context, bool) (Storage, error) { return s, nil }, Now: func() time.Time { return now }})
+	saver := NewSaver(SaverOptions{Counter: c, Open: s.open, Now: func() time.Time { return now }})
 	if err := saver.Restore(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -116,8 +136,8 @@ func TestRunSavesEverySecond(t *testing.T) {
 			synctest.Wait()
 		}
 		time.Sleep(time.Minute) // nothing changes
-		if row := storage.rows["k"]; row.QuestionsDay != 10 || storage.saves != 5 {
-			t.Errorf("after 5 seconds: %+v, %d saves", row, storage.saves)
+		if row, saves := storage.stored(); row.QuestionsDay != 10 || saves != 5 {
+			t.Errorf("after 5 seconds: %+v, %d saves", row, saves)
 		}
 		cancel()
 		running.Wait()
@@ -128,31 +148,36 @@ func TestRunSavesEverySecond(t *testing.T) {
 func TestFailingStorage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log strings.Builder
-		failures, errOpen := 0, errors.New("no space left on device")
+		failures, errFull := 0, errors.New("no space left on device")
 		storage, c := newStorage(Row{ID: "k", Day: utc.At(now).day, QuestionsDay: 5, QuestionsMonth: 5}), New()
 		saver := NewSaver(SaverOptions{
 			Counter: c, Log: slog.New(slog.NewTextHandler(&log, nil)), Failed: func() { failures++ }, Now: func() time.Time { return now },
-			Open: func(context.Context, bool) (Storage, error) { return storage, errOpen },
+			Open: storage.open,
 		})
-		if err := saver.Restore(t.Context()); !errors.Is(err, errOpen) {
+		storage.fail(errFull)
+		if err := saver.Restore(t.Context()); !errors.Is(err, errFull) {
 			t.Errorf("the first attempt: %v", err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		go saver.Run(ctx)
 		ask(c, now, allowed, 1)
 		time.Sleep(25 * time.Second)
+		synctest.Wait()
 		if got := questionsToday(c); got != 1 || failures != 3 || strings.Count(log.String(), "no space left") != 1 {
 			t.Errorf("%d questions, %d failures, logged\n%s", got, failures, log.String())
 		}
-		errOpen = nil
-		storage.err = errors.New("another error")
+		storage.fail(nil)
 		time.Sleep(10 * time.Second)
 		if got := questionsToday(c); got != 6 {
 			t.Errorf("%d questions after the stored ones could be read, want 6", got)
 		}
-		storage.err = nil
+		storage.fail(errors.New("another error"))
+		ask(c, now, allowed, 1)
 		time.Sleep(10 * time.Second)
-		if row := storage.rows["k"]; row.QuestionsDay != 6 || row.QuestionsMonth != 6 || !strings.Contains(log.String(), "saved again") {
+		storage.fail(nil)
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if row, _ := storage.stored(); row.QuestionsDay != 7 || row.QuestionsMonth != 7 || !strings.Contains(log.String(), "saved again") {
 			t.Errorf("saved %+v, logged\n%s", row, log.String())
 		}
 		cancel()

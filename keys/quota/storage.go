@@ -69,12 +69,17 @@ func (c *Counter) markKey(key string) {
 }
 
 // markAll lists all rows to be saved, for another storage.
-func (c *Counter) markAll() {
+func (c *Counter) markAll() { c.markOthers(nil) }
+
+// markOthers lists the rows to be saved that a storage does not have.
+func (c *Counter) markOthers(stored map[string]Row) {
 	for i := range c.shards {
 		s := &c.shards[i]
 		s.mu.Lock()
-		for _, e := range s.keys {
-			s.markChanged(e)
+		for key, e := range s.keys {
+			if stored[key] != e.row {
+				s.markChanged(e)
+			}
 		}
 		s.mu.Unlock()
 	}
@@ -102,7 +107,6 @@ func (c *Counter) restore(row Row, add bool) {
 	if e.row.MeanTokens == 0 {
 		e.row.MeanTokens = row.MeanTokens
 	}
-	s.markChanged(e)
 }
 
 func merge(a, b int64, add bool) int64 {

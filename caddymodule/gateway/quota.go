@@ -1,0 +1,197 @@
+package gateway
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/docsgate/docsgate/caddymodule/app"
+	"github.com/docsgate/docsgate/docsgpt"
+	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/keys/quota"
+	"github.com/docsgate/docsgate/policy"
+	"github.com/docsgate/docsgate/upstream"
+)
+
+// questionQuota is the question of a key with quotas: what it has reserved, and what its answer has cost.
+type questionQuota struct {
+	limits      quota.Limits
+	calendar    *quota.Calendar
+	reservation quota.Reservation
+
+	forwarded bool // the request was passed on to DocsGPT
+	unsent    bool // but did not reach it
+	size      int  // of the forwarded body, in bytes
+	received  int  // of the response, in bytes
+
+	usage     int64 // tokens, as the response says
+	hasUsage  bool
+	hideUsage bool // the client has not asked for the usage of a stream
+}
+
+// isQuestion reports whether a request is a question: it is for an answer of DocsGPT.
+func isQuestion(e *endpoint, access *authorization) bool {
+	switch e.Group {
+	case docsgpt.GroupMCP:
+		return access.call.Class() == docsgpt.ClassAnswer
+	case docsgpt.GroupWidget, docsgpt.GroupOpenAI:
+		return e.Class == docsgpt.ClassAnswer
+	case docsgpt.GroupAttachments, docsgpt.GroupArtifacts, docsgpt.GroupSpeech, docsgpt.GroupHealth:
+	}
+	return false
+}
+
+// quotaOf returns the question of a key with these limits, or nil if there is no quota among them.
+func quotaOf(l *policy.Limits) *questionQuota {
+	limits := quota.Limits{
+		QuestionsPerDay: int64(l.QuestionsPerDay.Count()), QuestionsPerMonth: int64(l.QuestionsPerMonth.Count()),
+		TokensPerDay: int64(l.TokensPerDay.Count()),
+	}
+	if limits.IsZero() {
+		return nil
+	}
+	return &questionQuota{limits: limits}
+}
+
+// quotasInDryRun returns the quotas that only count what they would have rejected.
+func (h *Handler) quotasInDryRun() (s quota.Set) {
+	for _, l := range []quota.Limit{quota.QuestionsPerDay, quota.QuestionsPerMonth, quota.TokensPerDay} {
+		if h.isDryRun(l.String()) {
+			s |= quota.Of(l)
+		}
+	}
+	return s
+}
+
+// reserveQuota counts a question of a key with quotas, and sets the RateLimit headers if a quota is its tightest limit. It returns an
+// error if a quota is exceeded.
+func (x *gatewayRequest) reserveQuota(key *keys.Key) *apiError {
+	c := &x.client
+	calendar := c.handler.app.QuotaCalendar()
+	reservation, d := app.Quotas.Reserve(calendar.At(c.started), key.ID, x.quota.limits, c.handler.quotasInDryRun())
+	for _, l := range []quota.Limit{quota.QuestionsPerDay, quota.QuestionsPerMonth, quota.TokensPerDay} {
+		if d.WouldReject.Has(l) {
+			wouldReject.WithLabelValues(quotaExceeded).Inc()
+		}
+	}
+	c.setQuotaLimit(&d)
+	if d.Rejected != quota.None {
+		return c.quotaError(&d)
+	}
+	x.quota.calendar, x.quota.reservation = calendar, reservation
+	if c.endpoint.Body == docsgpt.BodyJSON {
+		x.body.wantsUsage, x.quota.hideUsage = true, !x.body.json.AsksForUsage()
+	}
+	return nil
+}
+
+const quotaExceeded = "quota_exceeded"
+
+// quotaError returns the error of an exceeded quota.
+func (c *client) quotaError(d *quota.Decision) *apiError {
+	if d.InFlight {
+		return newRetryableError(http.StatusTooManyRequests, quotaExceeded, "5",
+			"Too many questions are being answered at the moment. Please try again in a few seconds.")
+	}
+	period := "today"
+	if d.Rejected == quota.QuestionsPerMonth {
+		period = "this month"
+	}
+	return newRetryableError(http.StatusTooManyRequests, quotaExceeded, ceilSeconds(d.Reset.Sub(c.started)),
+		"The limit of questions for "+period+" is reached. Please try again after "+d.Reset.Format("2006-01-02 15:04 MST")+".")
+}
+
+// setQuotaLimit sets the RateLimit headers, unless those of a rate are tighter.
+func (c *client) setQuotaLimit(d *quota.Decision) {
+	h := c.w.Header()
+	if d.Tightest == quota.None || d.Rejected == quota.None && h["Ratelimit"] != nil && int64(c.rateRemaining) <= d.Remaining {
+		return
+	}
+	name, unit := `"`+d.Tightest.String()+`"`, ""
+	if d.Tightest == quota.TokensPerDay {
+		unit = `;qu="tokens"`
+	}
+	h["Ratelimit-Policy"] = []string{name + ";q=" + strconv.FormatInt(d.Max, 10) + unit + ";w=" + ceilSeconds(d.Reset.Sub(d.Start))}
+	reset := ceilSeconds(d.Reset.Sub(c.started))
+	if d.InFlight {
+		reset = "5"
+	}
+	h["Ratelimit"] = []string{name + ";r=" + strconv.FormatInt(d.Remaining, 10) + ";t=" + reset}
+}
+
+// watch makes a response report what an answer costs.
+func (q *questionQuota) watch(res *response) {
+	res.filter.CountText = true
+	if res.client.endpoint.Relay == docsgpt.RelayChunks {
+		res.filter.OnEvent = q.onEvent
+	}
+}
+
+// onEvent reads the usage in an event of a completion, and drops the event if it contains nothing else and the client has not asked
+// for it.
+func (q *questionQuota) onEvent(event []byte) []byte {
+	tokens, sole, ok := docsgpt.EventUsage(event)
+	if !ok {
+		return event
+	}
+	q.usage, q.hasUsage = tokens, true
+	if sole && q.hideUsage {
+		return nil
+	}
+	return event
+}
+
+// isUnsent reports whether an error before a response means that the request did not reach DocsGPT.
+func isUnsent(err error) bool {
+	return errors.Is(err, upstream.ErrUnavailable) || errors.Is(err, errNoHandler) || isNextRejection(err)
+}
+
+// Sources of the number of tokens of an answer, in metrics.
+const (
+	fromUsage    = "usage"
+	fromEstimate = "estimate"
+)
+
+// endQuota settles the question, or releases it if it did not reach DocsGPT.
+func (x *gatewayRequest) endQuota() {
+	q, res := x.quota, &x.writer.response
+	if q == nil {
+		return
+	}
+	switch tokens, source := q.cost(res, x.slot.abandoned); {
+	case !q.forwarded, q.unsent:
+		q.reservation.Release()
+	case res.status >= 300: // DocsGPT has rejected the question
+		q.reservation.Settle(q.calendar.At(time.Now()), 0)
+	default:
+		tokensSettled.WithLabelValues(source).Add(float64(tokens))
+		q.reservation.Settle(q.calendar.At(time.Now()), tokens)
+	}
+}
+
+// An estimate of tokens assumes four bytes for each, and a constant number for the parts of the prompt that the gate does not see: the
+// instructions, and the text of the sources.
+const (
+	bytesPerToken = 4
+	hiddenTokens  = 1000
+)
+
+// cost returns the number of tokens of an answer, and how it is known. abandoned says that DocsGPT continues the answer.
+func (q *questionQuota) cost(res *response, abandoned bool) (tokens int64, source string) {
+	if res.client != nil && res.client.endpoint.Relay == docsgpt.RelayChunks && !q.hasUsage {
+		q.usage, _, q.hasUsage = docsgpt.Usage(res.out)
+	}
+	if q.hasUsage {
+		return q.usage, fromUsage
+	}
+	text := q.received
+	if res.filter.CountText {
+		text = res.filter.Text()
+	}
+	tokens = int64((q.size+text)/bytesPerToken + hiddenTokens)
+	if abandoned {
+		tokens = max(tokens, q.reservation.Tokens())
+	}
+	return tokens, fromEstimate
+}
