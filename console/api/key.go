@@ -5,6 +5,7 @@ import (
 
 	"github.com/docsgate/docsgate/console/keyservice"
 	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/keys/quota"
 )
 
 // Key is a key in a response. It never contains the digest of a token or a key of DocsGPT.
@@ -38,9 +39,19 @@ type Key struct {
 
 	Requests []uint32 `json:"requests_24h"` // per hour, the oldest first
 
+	Quota      *Quota           `json:"quota,omitempty"`
 	Rejections []RejectionCount `json:"rejections,omitempty"`
 
 	Token string `json:"token,omitempty"` // only in the response that creates it
+}
+
+// Quota is what a key has used of its quotas.
+type Quota struct {
+	QuestionsToday     int64     `json:"questions_today"`
+	QuestionsThisMonth int64     `json:"questions_this_month"`
+	TokensToday        int64     `json:"tokens_today"`
+	DayEnds            time.Time `json:"day_ends"`
+	MonthEnds          time.Time `json:"month_ends"`
 }
 
 // KeyRequest is, for clients of the API, the body of a request that creates a key, or a key in the body of an import. Exactly one of
@@ -78,7 +89,17 @@ func responseKey(k *keyservice.Key) Key {
 		NotBefore: timeOrNil(k.NotBefore), Expires: timeOrNil(k.Expires), PreviousTokenExpires: timeOrNil(k.PreviousTokenExpires),
 		LastUsed: timeOrNil(k.Use.LastUsed), PreviousTokenLastUsed: timeOrNil(k.Use.OldLastUsed),
 		Prompt: k.Prompt, Chunks: k.Chunks, Retriever: k.Retriever,
-		Requests: k.Use.Requests[:], Rejections: rejectionCounts(k.Rejections),
+		Quota: responseQuota(k.Quota), Requests: k.Use.Requests[:], Rejections: rejectionCounts(k.Rejections),
+	}
+}
+
+func responseQuota(u *quota.Use) *Quota {
+	if u == nil {
+		return nil
+	}
+	return &Quota{
+		QuestionsToday: u.QuestionsToday, QuestionsThisMonth: u.QuestionsThisMonth, TokensToday: u.TokensToday,
+		DayEnds: u.DayEnd.UTC(), MonthEnds: u.MonthEnd.UTC(),
 	}
 }
 

@@ -141,7 +141,21 @@ func (d *Service) fromKey(k *keys.Key, now time.Time) Key {
 	if d.Activity != nil {
 		v.Rejections = d.Activity.Rejections.OfKey(k.ID)
 	}
+	if d.Quota != nil {
+		if use, ok := d.Quota(k.ID); ok || hasQuota(k) {
+			v.Quota = &use
+		}
+	}
 	return v
+}
+
+// hasQuota reports whether the policy of a key has a quota. Others may have one of a site.
+func hasQuota(k *keys.Key) bool {
+	if k.Policy == nil {
+		return false
+	}
+	l := &k.Policy.Limits
+	return l.QuestionsPerDay.Count() > 0 || l.QuestionsPerMonth.Count() > 0 || l.TokensPerDay.Count() > 0
 }
 
 func (d *Service) now() time.Time {

@@ -9,6 +9,7 @@ import (
 	"github.com/docsgate/docsgate/keys"
 	"github.com/docsgate/docsgate/keys/activity"
 	"github.com/docsgate/docsgate/keys/keyindex"
+	"github.com/docsgate/docsgate/keys/quota"
 	"github.com/docsgate/docsgate/keys/registry"
 	"github.com/docsgate/docsgate/keys/usage"
 	"github.com/docsgate/docsgate/policy"
@@ -38,6 +39,9 @@ type Service struct {
 	Agents []string
 	// AnyAgent allows every placeholder. It is for users who can read the gate's environment and files anyway.
 	AnyAgent bool
+
+	// Quota returns what a key has used of its quotas. ok is false if nothing is counted for the key. nil: not known here.
+	Quota func(id string) (use quota.Use, ok bool)
 
 	GateURL string // public URL of the gate, such as "https://ask.example.com"; empty: unknown
 }
@@ -69,4 +73,5 @@ type Key struct {
 
 	Use        usage.Stats
 	Rejections []activity.ReasonCount // since the process began, the most frequent reason first
+	Quota      *quota.Use             // nil: the key has no quotas
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/docsgate/docsgate/cmd/commands/internal/cli"
 	"github.com/docsgate/docsgate/cmd/commands/internal/terminal"
+	"github.com/docsgate/docsgate/console/api"
 )
 
 func showCommand() *cobra.Command {
@@ -86,6 +87,7 @@ func printKey(cmd *cobra.Command, k *key, asJSON bool) error {
 		{"IP ranges", joined(k.IPs)},
 		{"Endpoints", strings.Join(k.Endpoints, ", ")},
 		{"Limits", describeLimits(&k.Limits)},
+		{"Quota used", describeQuota(k.Quota)},
 		{"Changed here", strings.Join(k.Overrides, ", ")},
 		{"Feed", feed},
 		{"Not before", formatTime(k.NotBefore)},
@@ -104,6 +106,15 @@ func printKey(cmd *cobra.Command, k *key, asJSON bool) error {
 		}
 	}
 	return w.Flush()
+}
+
+// describeQuota returns what a key has used of its quotas, or "" if it has none.
+func describeQuota(q *api.Quota) string {
+	if q == nil {
+		return ""
+	}
+	return fmt.Sprintf("%d questions and %d tokens today (until %s), %d questions this month (until %s)",
+		q.QuestionsToday, q.TokensToday, formatTime(&q.DayEnds), q.QuestionsThisMonth, formatTime(&q.MonthEnds))
 }
 
 // boundTo returns a short description of a key's binding.
