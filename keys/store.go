@@ -75,6 +75,22 @@ func (s *Store) Get(id string) *Key {
 	return nil
 }
 
+// Decide returns what Verifier.Verify returns for a token with this digest: for administration, which does not have the token.
+func (s *Store) Decide(d Digest, now time.Time) Decision {
+	if !s.Ready() {
+		return Decision{Reason: NotReady}
+	}
+	feedDown := s.anyFeedDown.Load() // before and after the lookup, as in Verify
+	k := s.Lookup(d)
+	switch {
+	case k != nil:
+		return k.Decide(d, now)
+	case feedDown || s.anyFeedDown.Load():
+		return Decision{Reason: FeedUnavailable}
+	}
+	return Decision{Reason: UnknownToken}
+}
+
 // Len returns the number of keys in all states.
 func (s *Store) Len() int { return int(s.size.Load()) }
 

@@ -56,6 +56,7 @@ var routes = []route{
 	{"POST /v1/keys/{id}/disable", (*api).disableKey, nil},
 	{"POST /v1/keys/{id}/enable", (*api).enableKey, nil},
 	{"POST /v1/keys/{id}/revoke", (*api).revokeKey, nil},
+	{"POST /v1/check", (*api).checkToken, nil},
 	{"GET /v1/audit", (*api).listAudit, nil},
 	{"GET /v1/rejections", (*api).listRejections, nil},
 	{"POST /v1/import", (*api).importKeys, nil},

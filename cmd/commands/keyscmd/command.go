@@ -37,7 +37,8 @@ store is not reachable.`,
 			cmd.Args = cli.UsageError(cli.NoArgs("unknown command: name one of the subcommands of \"keys\"; see --help"))
 			cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 			cmd.SetFlagErrorFunc(cli.FlagError)
-			cmd.AddCommand(hashCommand(), createCommand(), listCommand(), showCommand(), updateCommand(), rotateCommand(), endGraceCommand(),
+			cmd.AddCommand(hashCommand(), checkCommand(),
+				createCommand(), listCommand(), showCommand(), updateCommand(), rotateCommand(), endGraceCommand(),
 				stateCommand(disabling), stateCommand(enabling), revokeCommand(),
 				importCommand(), exportCommand(), auditCommand(), rejectionsCommand(), backupCommand())
 		},

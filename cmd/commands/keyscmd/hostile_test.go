@@ -45,6 +45,7 @@ func TestHostileResponses(t *testing.T) {
 		"create --name n --source s": createCommand, "rotate key_1": rotateCommand, "list": listCommand, "show key_1": showCommand,
 		"disable key_1": func() *cobra.Command { return stateCommand(disabling) }, "revoke --yes key_1": revokeCommand,
 		"import " + file: importCommand, "export": exportCommand, "audit": auditCommand, "rotate name": rotateCommand,
+		"update --name n key_1": updateCommand, "end-grace key_1": endGraceCommand,
 	}
 	for kind, answer := range hostileResponses {
 		for _, token := range []string{hostile, "not-a-token", tokenLike("good")} {
@@ -84,7 +85,8 @@ func TestHostileResponses(t *testing.T) {
 						}
 					}
 					if strings.Contains(out.String(), "not-a-token") && !strings.HasPrefix(line, "list") && !strings.HasPrefix(line, "show") &&
-						!strings.HasPrefix(line, "disable") && !strings.HasPrefix(line, "revoke") && !strings.HasPrefix(line, "export") {
+						!strings.HasPrefix(line, "disable") && !strings.HasPrefix(line, "revoke") &&
+						!strings.HasPrefix(line, "update") && !strings.HasPrefix(line, "end-grace") && !strings.HasPrefix(line, "export") {
 						t.Errorf("%s, %s%s: an invalid token is printed: %q", kind, line, format, all)
 					}
 				}
