@@ -37,7 +37,7 @@ store is not reachable.`,
 			cmd.Args = cli.UsageError(cli.NoArgs("unknown command: name one of the subcommands of \"keys\"; see --help"))
 			cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 			cmd.SetFlagErrorFunc(cli.FlagError)
-			cmd.AddCommand(hashCommand(), checkCommand(),
+			cmd.AddCommand(hashCommand(), checkCommand(), sourcesCommand(),
 				createCommand(), listCommand(), showCommand(), updateCommand(), rotateCommand(), endGraceCommand(),
 				stateCommand(disabling), stateCommand(enabling), revokeCommand(),
 				importCommand(), exportCommand(), auditCommand(), rejectionsCommand(), backupCommand())
