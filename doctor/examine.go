@@ -19,15 +19,17 @@ type runner struct {
 	input Input
 	opts  Options
 
-	agent   string  // User-Agent of all requests, different in each run
-	origin  string  // Origin of requests to the gate
-	gate    *Gate   // the gate that is checked; nil: unknown
-	outside *target // the gate as clients reach it; nil: unknown
-	inside  *target // the gate on this machine; nil: unknown
-	named   bool    // outside is from Options.URL
+	agent     string  // User-Agent of all requests, different in each run
+	origin    string  // Origin of requests to the gate
+	gate      *Gate   // the gate that is checked; nil: unknown
+	serverKey bool    // Options.Key is a secret key, according to its prefix
+	outside   *target // the gate as clients reach it; nil: unknown
+	inside    *target // the gate on this machine; nil: unknown
+	named     bool    // outside is from Options.URL
 
 	unauthenticated Tristate        // DocsGPT treats requests without a credential as its owner's
 	corsResponses   []corsResponse  // of the gate, for checkCORS
+	originRejected  bool            // a key must not be used with the Origin of the requests
 	toolCalled      bool            // the gate aborted an answer because the model called a tool
 	notRouted       map[string]bool // paths of probes that are not routed to the gate
 }
@@ -39,14 +41,15 @@ func Examine(ctx context.Context, in Input, o Options) *Report {
 	}
 	x := &runner{
 		input: in, opts: o, agent: "docsgate-doctor/" + rand.Text()[:12], origin: anyOrigin,
-		report: report{Report: Report{Findings: []Finding{}}, secrets: []string{o.Key, in.Credential.Token}}, notRouted: map[string]bool{},
+		serverKey: strings.HasPrefix(o.Key, "dgs_"),
+		report:    report{Report: Report{Findings: []Finding{}}, secrets: []string{o.Key, in.Credential.Token}}, notRouted: map[string]bool{},
 	}
 	if at, err := url.Parse(o.Page); err == nil && at.Host != "" {
 		x.origin = at.Scheme + "://" + at.Host // DocsGPT may allow an agent on certain origins only
 	}
 	x.findGate()
 	for _, check := range []func(context.Context){
-		x.checkConfig, x.checkDocsGPT, x.checkExposure, x.checkBypass, x.checkKeys, x.checkDatabases, x.checkGate, x.checkErrors, x.checkUnauthenticated,
+		x.checkConfig, x.checkDocsGPT, x.checkExposure, x.checkBypass, x.checkKeys, x.checkKinds, x.checkVisitorLimits, x.checkDatabases, x.checkGate, x.checkErrors, x.checkUnauthenticated,
 		x.checkAdminPaths, x.checkKey, x.checkStream, x.checkProxies, x.checkCORS, x.checkCanary, x.checkTools, x.checkLogs, x.checkAdmin,
 		x.checkConsoles, x.checkTLS, x.checkPage,
 	} {
@@ -152,9 +155,13 @@ func dialAddress(listen string) (network, address, port string, ok bool) {
 	return "tcp", net.JoinHostPort(host, port), port, true
 }
 
-// ask sends a request to the gate with an Origin, as a page in a browser does, and records the response for checkCORS.
+// ask sends a request to the gate with an Origin, as a page in a browser does, and records the response for checkCORS. With a secret key
+// it sends none: the gate would log that the key has leaked.
 func (x *runner) ask(ctx context.Context, q request) (*response, error) {
-	h := http.Header{"Origin": {x.origin}}
+	h := http.Header{}
+	if !x.serverKey {
+		h.Set("Origin", x.origin)
+	}
 	for name, values := range q.header {
 		h[name] = values
 	}

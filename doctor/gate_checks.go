@@ -98,6 +98,11 @@ func (x *runner) checkGate(ctx context.Context) {
 			x.fail("gate.answers",
 				"The gate at "+base+" is not ready: its keys are not loaded.", "Find the reason in the gate's log.")
 			return
+		case ok && r.Code == "rate_limited":
+			x.outside = nil
+			x.unknown("gate.answers", "The gate at "+base+" rejects unknown keys of this address, since there were too many in the last minute.",
+				"Run the doctor again after a minute. \"failed_tokens\" in the limits of the site is the limit.")
+			return
 		case ok && (r.Code == badKey || r.Code == "not_found"):
 			found = true
 		case x.gate != nil && x.gate.Conditional && a.status != http.StatusUnauthorized:
@@ -290,6 +295,10 @@ func (x *runner) checkKey(ctx context.Context) {
 		x.fail("key.valid",
 			"The gate rejects the key.", "Pass the token of an active key; list the keys with \"docsgate keys list\".")
 	default:
+		if x.originRejected {
+			x.reportRestrictedKey()
+			return
+		}
 		x.unknown("key.valid",
 			"Whether the gate accepts the key is unknown.", "See the findings about the gate and its errors.")
 	}
@@ -316,6 +325,19 @@ func (x *runner) probeKey(ctx context.Context, key string) Tristate {
 		return No
 	case ok && (r.Code == "bad_request" || r.Code == "binding_not_supported" || r.Code == "not_configured"):
 		return Yes
+	case ok && r.Code == "origin_not_allowed":
+		x.originRejected = true
 	}
 	return 0
+}
+
+// reportRestrictedKey reports that the policy of the key does not allow the Origin of the doctor's requests.
+func (x *runner) reportRestrictedKey() {
+	if x.opts.Page == "" {
+		x.unknown("key.valid", "The key can only be used on certain pages, and no page is specified.",
+			"Specify the address of a page that contains the key with --page.")
+		return
+	}
+	x.fail("key.valid", "The key cannot be used on the page "+x.opts.Page+".",
+		"Add "+x.origin+" to the origins of the key: \"docsgate keys update ID --origin\" replaces the list.")
 }

@@ -78,9 +78,21 @@ type Gate struct {
 	Path        string     // prefix that the site removes from paths before the gate, such as "/docs"
 	PathUnknown bool       // the site changes paths in another way before the gate
 
+	VisitorLimits VisitorLimits
+
 	LogsCredentials bool // the server logs Authorization and Cookie headers
 	Traces          bool // the server has "trace", which logs the configuration of handlers
 }
+
+// VisitorLimits says whether a gate limits the requests of visitors, for keys that do not set the limit themselves. The zero value
+// is yes.
+type VisitorLimits int8
+
+// The other values of VisitorLimits.
+const (
+	VisitorLimitsDryRun VisitorLimits = iota + 1 // they are only counted
+	VisitorLimitsOff
+)
 
 // local returns the gate as reached from this machine, or nil if that is unknown.
 func (g *Gate) local() *target {
@@ -135,6 +147,7 @@ type Keys struct {
 	// Configured is the number of feeds in the configuration.
 	Configured int
 	States     map[string]int // number of keys by state, such as "active"
+	Kinds      map[string]int // number of active keys by kind: "none", "publishable", "publishable_any_page" or "secret"
 }
 
 // Feed is the state of a feed of keys.

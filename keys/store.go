@@ -170,6 +170,7 @@ type stateCounts struct {
 	from     time.Time
 	until    time.Time // zero: no key has a time bound in the future
 	byStatus map[Reason]int
+	byKind   KindCounts
 }
 
 func (t *stateCounts) isCurrent(revision uint64, now time.Time) bool {
@@ -182,11 +183,7 @@ func (t *stateCounts) isCurrent(revision uint64, now time.Time) bool {
 func (s *Store) Counts(now time.Time) map[string]int {
 	s.countsMu.Lock()
 	defer s.countsMu.Unlock()
-	// The revision is loaded before the keys, so a concurrent change causes at most a needless recount, never a stale count.
-	if revision := s.revision.Load(); !s.counts.isCurrent(revision, now) {
-		s.counts = s.count(revision, now)
-	}
-	c := s.counts.byStatus
+	c := s.currentCounts(now).byStatus
 	return map[string]int{
 		Active.String():             c[Allowed],
 		Disabled.String():           c[DisabledKey],
@@ -197,10 +194,23 @@ func (s *Store) Counts(now time.Time) map[string]int {
 	}
 }
 
+// currentCounts returns the counts at the time now. The caller holds countsMu.
+func (s *Store) currentCounts(now time.Time) *stateCounts {
+	// The revision is loaded before the keys, so a concurrent change causes at most a needless recount, never a stale count.
+	if revision := s.revision.Load(); !s.counts.isCurrent(revision, now) {
+		s.counts = s.count(revision, now)
+	}
+	return &s.counts
+}
+
 func (s *Store) count(revision uint64, now time.Time) stateCounts {
 	t := stateCounts{valid: true, revision: revision, from: now, byStatus: make(map[Reason]int, 4)}
 	each(s.db.Txn(false), func(rec *record) {
-		t.byStatus[rec.Status(now)]++
+		status := rec.Status(now)
+		t.byStatus[status]++
+		if status == Allowed {
+			t.byKind.add(&rec.Key)
+		}
 		for _, bound := range [...]time.Time{rec.NotBefore, rec.Expires} {
 			if bound.After(now) && (t.until.IsZero() || bound.Before(t.until)) {
 				t.until = bound

@@ -25,6 +25,7 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 
 var (
 	descKeys     = describe("keys", "Keys by state.", "state")
+	descKinds    = describe("active_keys", "Active keys by kind.", "kind")
 	descCache    = describe("cache_lookups_total", "Cache lookups of keys by result.", "result")
 	descRevision = describe("store_revision", "Changes of the key store since the process created it.")
 	descLoaded   = describe("feed_last_success_timestamp_seconds", "Unix time of a feed's last successful load. A feed loads when its keys change.", "feed")
@@ -38,7 +39,7 @@ type stateCollector struct{ *State }
 
 // Describe implements prometheus.Collector.
 func (c stateCollector) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descKeys, descCache, descRevision, descLoaded, descFeedKeys, descFailures, descFeedUp} {
+	for _, d := range []*prometheus.Desc{descKeys, descKinds, descCache, descRevision, descLoaded, descFeedKeys, descFailures, descFeedUp} {
 		out <- d
 	}
 }
@@ -55,6 +56,11 @@ func (c stateCollector) Collect(out chan<- prometheus.Metric) {
 	for state, n := range c.Store.Counts(now) {
 		gauge(descKeys, float64(n), state)
 	}
+	kinds := c.Store.Kinds(now)
+	gauge(descKinds, float64(kinds.None), "none")
+	gauge(descKinds, float64(kinds.Publishable), "publishable")
+	gauge(descKinds, float64(kinds.AnyPage), "publishable_any_page")
+	gauge(descKinds, float64(kinds.Secret), "secret")
 	stats := c.Verifier.CacheStats()
 	counter(descCache, stats.Hits, "hit")
 	counter(descCache, stats.NegativeHits, "negative_hit")

@@ -15,6 +15,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/docsgate/docsgate/doctor"
+	"github.com/docsgate/docsgate/policy"
 )
 
 // deployment holds the parts of a Caddy configuration that the doctor checks.
@@ -61,10 +62,12 @@ type configHandler struct {
 	configRewrite // rewrite
 
 	Handler    string             `json:"handler"`
-	Upstream   string             `json:"upstream"`    // docsgate
-	Endpoints  []string           `json:"endpoints"`   // docsgate
-	TLS        *configUpstreamTLS `json:"tls"`         // docsgate
-	AdminToken string             `json:"admin_token"` // docsgate_console
+	Upstream   string             `json:"upstream"`       // docsgate
+	Endpoints  []string           `json:"endpoints"`      // docsgate
+	TLS        *configUpstreamTLS `json:"tls"`            // docsgate
+	Limits     json.RawMessage    `json:"limits"`         // docsgate
+	DryRun     []string           `json:"limits_dry_run"` // docsgate
+	AdminToken string             `json:"admin_token"`    // docsgate_console
 	Upstreams  []struct {         // reverse_proxy
 		Dial string `json:"dial"`
 	} `json:"upstreams"`
@@ -202,4 +205,22 @@ func (t *configUpstreamTLS) settings() *tls.Config {
 		}
 	}
 	return c
+}
+
+// visitorLimits returns whether a docsgate handler limits the requests of visitors.
+func (h *configHandler) visitorLimits() doctor.VisitorLimits {
+	var limits policy.Limits
+	if h.Limits != nil && json.Unmarshal(h.Limits, &limits) != nil {
+		return 0 // the configuration does not load
+	}
+	defaults := policy.DefaultLimits()
+	limits = limits.Or(&defaults)
+	switch {
+	case limits.VisitorRequests.Rate().IsZero():
+		return doctor.VisitorLimitsOff
+	case slices.Contains(h.DryRun, "visitor_requests"):
+		return doctor.VisitorLimitsDryRun
+	default:
+		return 0
+	}
 }

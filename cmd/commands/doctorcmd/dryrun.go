@@ -204,6 +204,10 @@ func setKeys(k *doctor.Keys, m metrics) {
 	m.each("caddy_docsgate_keys", func(labels map[string]string, value float64) {
 		k.States[labels["state"]] += int(value)
 	})
+	k.Kinds = map[string]int{}
+	m.each("caddy_docsgate_active_keys", func(labels map[string]string, value float64) {
+		k.Kinds[labels["kind"]] += int(value)
+	})
 	m.each("caddy_docsgate_feed_keys", func(labels map[string]string, value float64) {
 		feed := doctor.Feed{Name: labels["feed"], Keys: int(value), Age: -1}
 		m.each("caddy_docsgate_feed_last_success_timestamp_seconds", func(labels map[string]string, value float64) {

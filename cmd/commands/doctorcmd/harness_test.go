@@ -24,10 +24,12 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 	"github.com/spf13/cobra"
 
+	"github.com/docsgate/docsgate/caddymodule/gateway"
 	"github.com/docsgate/docsgate/cmd/commands/internal/cmdtest"
 	"github.com/docsgate/docsgate/doctor"
 	"github.com/docsgate/docsgate/internal/docsgpttest"
 	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/ratelimit"
 )
 
 // Secrets that the doctor must never print.
@@ -76,6 +78,8 @@ type env struct {
 }
 
 func newEnv(t *testing.T) *env {
+	// The counters of the previous case, which had the same address and the same keys.
+	gateway.Rates, gateway.FailedTokens = ratelimit.New(0), ratelimit.NewAddressLimiter(0)
 	e := &env{t: t, dir: t.TempDir(), hidden: map[string]http.HandlerFunc{}}
 	t.Setenv("DOCTOR_AGENT", gateAgentKey)
 	t.Setenv("DOCTOR_BOTH", bothSourcesAgentKey)

@@ -1,0 +1,36 @@
+package keys
+
+import (
+	"slices"
+	"time"
+
+	"github.com/docsgate/docsgate/policy"
+)
+
+// KindCounts are numbers of active keys by the kind of their policies.
+type KindCounts struct {
+	None        int // without a kind: they work in pages and on servers
+	Publishable int // restricted to pages
+	AnyPage     int // publishable, with the origin "*"
+	Secret      int
+}
+
+func (c *KindCounts) add(k *Key) {
+	switch {
+	case k.Policy == nil || k.Policy.Kind == policy.AnyKind:
+		c.None++
+	case k.Policy.Kind == policy.Secret:
+		c.Secret++
+	case slices.ContainsFunc(k.Policy.Origins, policy.Origin.IsAny):
+		c.AnyPage++
+	default:
+		c.Publishable++
+	}
+}
+
+// Kinds returns the number of active keys by kind at the time now. It is as cheap as Counts.
+func (s *Store) Kinds(now time.Time) KindCounts {
+	s.countsMu.Lock()
+	defer s.countsMu.Unlock()
+	return s.currentCounts(now).byKind
+}

@@ -1,0 +1,34 @@
+package keys
+
+import (
+	"testing"
+
+	"github.com/docsgate/docsgate/policy"
+)
+
+func TestKinds(t *testing.T) {
+	withPolicy := func(id string, p *policy.Policy) Key {
+		k := sourceKey(id)
+		k.Policy = p
+		return k
+	}
+	page, err := policy.ParseOrigin("https://docs.example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	anywhere, err := policy.ParseOrigin("*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	disabled := withPolicy("disabled", &policy.Policy{Kind: policy.Secret})
+	disabled.State = Disabled
+	s := readyStore(t, sourceKey("a"), withPolicy("b", &policy.Policy{Origins: []policy.Origin{page}}),
+		withPolicy("c", &policy.Policy{Kind: policy.Publishable, Origins: []policy.Origin{page}}),
+		withPolicy("d", &policy.Policy{Kind: policy.Publishable, Origins: []policy.Origin{page, anywhere}}),
+		withPolicy("e", &policy.Policy{Kind: policy.Secret}), disabled)
+	for range 2 { // counted, and cached
+		if got, want := s.Kinds(noon), (KindCounts{None: 2, Publishable: 1, AnyPage: 1, Secret: 1}); got != want {
+			t.Errorf("%+v, want %+v", got, want)
+		}
+	}
+}
