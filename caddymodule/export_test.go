@@ -34,6 +34,9 @@ func ResetInFlight() {
 	app.Quotas = quota.New()
 }
 
+// SetMaxVisitors discards all counters of visitors, and limits their number.
+func SetMaxVisitors(n int) { gateway.Rates = ratelimit.New(n) }
+
 // InFlight returns the requests in flight and waiting at an upstream, by class.
 func InFlight(upstream string) map[string]inflight.Count {
 	counts := map[string]inflight.Count{}
