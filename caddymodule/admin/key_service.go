@@ -16,6 +16,7 @@ func newKeyService(a *app.App, publicURL string) *keyservice.Service {
 	service := &keyservice.Service{
 		Registry: state.Registry(), Index: state.Index, Store: state.Store, Usage: state.Usage, Activity: state.Activity,
 		Feed: state.RegistryFeed(), GateURL: publicURL, TestQuery: testQueryFunc(a.Forwarders(), publicURL),
+		NoCredential: a.Credential().IsZero(),
 	}
 	calendar := a.QuotaCalendar()
 	service.Quota = func(id string) (quota.Use, bool) { return app.Quotas.Use(calendar.At(time.Now()), id) }

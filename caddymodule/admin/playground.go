@@ -15,6 +15,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/docsgate/docsgate/caddymodule/app"
+	"github.com/docsgate/docsgate/console/keyservice"
 	"github.com/docsgate/docsgate/docsgpt"
 )
 
@@ -23,19 +24,19 @@ const streamPath = "/stream"
 
 // testQueryFunc returns a function that sends a question as the widget does: through a handler of this process, or else to
 // publicURL. It returns nil if there is neither.
-func testQueryFunc(forwarders []app.Forwarder, publicURL string) func(ctx context.Context, token, question string, w io.Writer) (int, error) {
+func testQueryFunc(forwarders []app.Forwarder, publicURL string) func(ctx context.Context, q keyservice.TestQuestion, w io.Writer) (int, error) {
 	i := slices.IndexFunc(forwarders, func(f app.Forwarder) bool {
 		return slices.Contains(f.Groups, docsgpt.GroupWidget)
 	})
 	switch {
 	case i >= 0:
 		handler := forwarders[i].Handler
-		return func(ctx context.Context, token, question string, w io.Writer) (int, error) {
-			return testQuery(ctx, handler, token, question, w)
+		return func(ctx context.Context, q keyservice.TestQuestion, w io.Writer) (int, error) {
+			return testQuery(ctx, handler, q, w)
 		}
 	case publicURL != "":
-		return func(ctx context.Context, token, question string, w io.Writer) (int, error) {
-			return testQueryRemote(ctx, publicURL, token, question, w)
+		return func(ctx context.Context, q keyservice.TestQuestion, w io.Writer) (int, error) {
+			return testQueryRemote(ctx, publicURL, q, w)
 		}
 	}
 	return nil
@@ -49,8 +50,8 @@ func widgetQuestion(token, question string) ([]byte, error) {
 }
 
 // testQuery sends a question through a handler of the gate. It returns the status of the response.
-func testQuery(ctx context.Context, handler caddyhttp.MiddlewareHandler, token, question string, w io.Writer) (int, error) {
-	body, err := widgetQuestion(token, question)
+func testQuery(ctx context.Context, handler caddyhttp.MiddlewareHandler, q keyservice.TestQuestion, w io.Writer) (int, error) {
+	body, err := widgetQuestion(q.Token, q.Text)
 	if err != nil {
 		return 0, err
 	}
@@ -62,6 +63,9 @@ func testQuery(ctx context.Context, handler caddyhttp.MiddlewareHandler, token, 
 		return 0, err
 	}
 	r.Header.Set("Content-Type", "application/json")
+	if q.Origin != "" {
+		r.Header.Set("Origin", q.Origin)
+	}
 	r.RequestURI, r.RemoteAddr = streamPath, "127.0.0.1:0"
 	out := &testQueryWriter{w: w, header: http.Header{}}
 	err = handler.ServeHTTP(out, r, caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return nil })) // never called
@@ -103,8 +107,8 @@ func (t *testQueryWriter) Write(p []byte) (int, error) {
 func (t *testQueryWriter) Flush() {}
 
 // testQueryRemote sends a question to a gate over the network.
-func testQueryRemote(ctx context.Context, publicURL, token, question string, w io.Writer) (int, error) {
-	body, err := widgetQuestion(token, question)
+func testQueryRemote(ctx context.Context, publicURL string, q keyservice.TestQuestion, w io.Writer) (int, error) {
+	body, err := widgetQuestion(q.Token, q.Text)
 	if err != nil {
 		return 0, err
 	}
@@ -114,6 +118,9 @@ func testQueryRemote(ctx context.Context, publicURL, token, question string, w i
 		return 0, err
 	}
 	r.Header.Set("Content-Type", "application/json")
+	if q.Origin != "" {
+		r.Header.Set("Origin", q.Origin)
+	}
 	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error {
 		return http.ErrUseLastResponse // do not send the token to another address
 	}}

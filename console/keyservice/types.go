@@ -30,9 +30,12 @@ type Service struct {
 	// credential to list them.
 	Sources func(ctx context.Context) ([]Source, error)
 
+	// NoCredential means that the gate has no credential for DocsGPT, so that keys that are bound to sources get no answers.
+	NoCredential bool
+
 	// TestQuery sends a question through the gate with a token, as a widget would, and copies the event stream of the response to
 	// w as it arrives. It returns the gate's status. nil: not available.
-	TestQuery func(ctx context.Context, token, question string, w io.Writer) (status int, err error)
+	TestQuery func(ctx context.Context, q TestQuestion, w io.Writer) (status int, err error)
 
 	// Agents is the allow-list of placeholders, {env.NAME} or {file.PATH}, that new keys can have as their agents. All others are
 	// rejected with the same error. IDs of keys of other feeds do not have to be listed.
@@ -44,6 +47,12 @@ type Service struct {
 	Quota func(id string) (use quota.Use, ok bool)
 
 	GateURL string // public URL of the gate, such as "https://ask.example.com"; empty: unknown
+}
+
+// TestQuestion is a question for Service.TestQuery.
+type TestQuestion struct {
+	Token, Text string
+	Origin      string // of the page that the question seems to come from; empty: none
 }
 
 // Source is a source of DocsGPT.

@@ -27,11 +27,12 @@ type createForm struct {
 	MoreAgents                   bool   // there are more than Others
 	NotBefore, Lifetime, Expires string // values of the fields
 
-	Policy    policyForm
-	Lifetimes []formOption
-	Wrong     map[string]string // error by field
-	Unlisted  string            // why sources cannot be listed; empty: they can, or there is no list
-	Alert     string            // why the form is shown again; empty: no alert
+	Policy       policyForm
+	Lifetimes    []formOption
+	Wrong        map[string]string // error by field
+	NoCredential bool              // see keyservice.Service
+	Unlisted     string            // why sources cannot be listed; empty: they can, or there is no list
+	Alert        string            // why the form is shown again; empty: no alert
 }
 
 // sourceOption is a source with a checkbox.
@@ -56,7 +57,7 @@ func (p *Page) newKey(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (p *Page) renderCreateForm(w http.ResponseWriter, r *http.Request, status int, d createForm, picked []string) {
-	d.Nonce, d.Lifetimes = p.FormNonces.issue(createPurpose), lifetimes
+	d.Nonce, d.Lifetimes, d.NoCredential = p.FormNonces.issue(createPurpose), lifetimes, p.Service.NoCredential
 	all, err := p.sources.get(r.Context())
 	if err != nil {
 		d.Unlisted = "The list of sources could not be loaded from DocsGPT. Enter source IDs instead. The log of the gate has the reason."

@@ -63,7 +63,7 @@ func TestTokenIsShownOnce(t *testing.T) {
 // Without its script, the form would leave the only page with the token.
 func TestTokenPageWithoutScript(t *testing.T) {
 	w := newTestServer(t)
-	w.desk.Service.TestQuery = func(context.Context, string, string, io.Writer) (int, error) { return http.StatusOK, nil }
+	w.desk.Service.TestQuery = func(context.Context, keyservice.TestQuestion, io.Writer) (int, error) { return http.StatusOK, nil }
 	a := w.post("/new", "nonce", w.field(w.get("/new").body, "nonce"), "name", "Docs site", "binding", "source",
 		"source", "66a1f0c2d4b5e6f708192a3b", "lifetime", "never")
 	w.want(a, http.StatusCreated)

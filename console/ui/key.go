@@ -37,6 +37,7 @@ var notices = map[string]string{
 	"same":     "Nothing was changed.",
 	"disabled": "The key is disabled. New requests with it are rejected, and its requests in flight have ended.",
 	"enabled":  "The key is enabled again.",
+	"ended":    "The grace period has ended. New requests with previous tokens are rejected.",
 	"revoked":  "The key is revoked permanently. New requests with it are rejected, and its requests in flight have ended.",
 }
 

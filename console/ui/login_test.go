@@ -8,6 +8,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"github.com/docsgate/docsgate/console/keyservice"
 )
 
 func TestLogin(t *testing.T) {
@@ -84,7 +86,8 @@ func TestErrorPages(t *testing.T) {
 func TestPlayground(t *testing.T) {
 	var gotToken, gotQuestion string
 	w := newTestServer(t, func(o *Options) {
-		o.Service.TestQuery = func(_ context.Context, token, question string, to io.Writer) (int, error) {
+		o.Service.TestQuery = func(_ context.Context, q keyservice.TestQuestion, to io.Writer) (int, error) {
+			token, question := q.Token, q.Text
 			gotToken, gotQuestion = token, question
 			switch question {
 			case "refuse":

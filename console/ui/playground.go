@@ -1,10 +1,13 @@
 package ui
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/docsgate/docsgate/console/keyservice"
 )
 
 const maxQuestion = 4000 // characters
@@ -24,7 +27,7 @@ func (p *Page) try(w http.ResponseWriter, r *http.Request) error {
 	}
 	w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
 	w.Header().Set("X-Accel-Buffering", "no")
-	status, err := p.Service.TestQuery(r.Context(), token, question, &flushWriter{w, http.NewResponseController(w)})
+	status, err := p.Service.TestQuery(r.Context(), keyservice.TestQuestion{Token: token, Text: question, Origin: p.originFor(r.Context(), token)}, &flushWriter{w, http.NewResponseController(w)})
 	last := struct {
 		Type   string `json:"type"`
 		Status int    `json:"status"`
@@ -39,6 +42,16 @@ func (p *Page) try(w http.ResponseWriter, r *http.Request) error {
 	event, _ := json.Marshal(last) // cannot fail
 	_, _ = w.Write([]byte("\n\ndata: " + string(event) + "\n\n"))
 	return nil
+}
+
+// originFor returns an origin from which a token can be used, or "" if it needs none.
+func (p *Page) originFor(ctx context.Context, token string) string {
+	id, _ := p.Service.FindToken(token)
+	k, err := p.Service.Show(ctx, id)
+	if err != nil || k.Policy == nil || len(k.Policy.Origins) == 0 || k.Policy.Origins[0].IsAny() {
+		return ""
+	}
+	return strings.Replace(k.Policy.Origins[0].String(), "*.", "www.", 1)
 }
 
 // flushWriter flushes after each write.

@@ -1,10 +1,15 @@
 package ui
 
 import (
+	"context"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/docsgate/docsgate/console/keyservice"
+	"github.com/docsgate/docsgate/console/ui/internal/fixtures"
 	"github.com/docsgate/docsgate/keys"
 	"github.com/docsgate/docsgate/keys/registry"
 	"github.com/docsgate/docsgate/policy"
@@ -171,4 +176,46 @@ func TestAdoptedKey(t *testing.T) {
 		t.Errorf("state %s", k.State)
 	}
 	w.want(w.post("/keys/status-page/disable"), http.StatusConflict, "read-only")
+}
+
+// "Try it" sends an origin that the key allows.
+func TestTryOrigin(t *testing.T) {
+	w := newTestServer(t)
+	var got []string
+	w.desk.TestQuery = func(_ context.Context, q keyservice.TestQuestion, _ io.Writer) (int, error) {
+		got = append(got, q.Origin)
+		return http.StatusOK, nil
+	}
+	for _, origins := range []string{"https://docs.example.com", "https://*.example.org:8443\nhttps://a.example", "*", ""} {
+		a := w.post("/new", w.withNonce("origins", origins)...)
+		w.want(a, http.StatusCreated)
+		w.want(w.post("/try", "token", tokens.FindString(a.body), "question", "Hello?"), 200)
+	}
+	if want := "https://docs.example.com https://www.example.org:8443  "; strings.Join(got, " ") != want {
+		t.Errorf("origins %q", got)
+	}
+}
+
+func TestCreateFormWarnsWithoutCredential(t *testing.T) {
+	w := newTestServer(t)
+	const warning = "The gate has no credential for DocsGPT"
+	if strings.Contains(w.get("/new").body, warning) {
+		t.Error("a warning although there is a credential")
+	}
+	w.desk.NoCredential = true
+	w.want(w.get("/new"), 200, warning)
+}
+
+func TestEndGrace(t *testing.T) {
+	w := newTestServer(t)
+	id, old := w.makeUsual()
+	if _, err := w.desk.Registry.Rotate(t.Context(), fixtures.TestActor, id, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	w.want(w.get("/keys/"+id), 200, "The previous token stays valid", "End the grace period now")
+	w.leadsTo(w.post("/keys/"+id+"/end-grace"), "/keys/"+id+"?done=ended")
+	if w.desk.Store.Lookup(keys.DigestOf(old)) != nil || strings.Contains(w.get("/keys/"+id).body, "End the grace") {
+		t.Error("the previous token is still valid")
+	}
+	w.want(w.post("/keys/status-page/end-grace"), http.StatusConflict)
 }

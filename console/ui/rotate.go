@@ -79,6 +79,19 @@ func (p *Page) rotate(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// endGrace ends the grace period of the previous tokens.
+func (p *Page) endGrace(w http.ResponseWriter, r *http.Request) error {
+	k, err := p.issued(r)
+	if err != nil {
+		return err
+	}
+	if _, err := p.Service.Registry.EndGrace(writeContext(r), p.Actor(r), k.ID); err != nil {
+		return err
+	}
+	p.redirect(w, r, keyPath(k.ID), "ended")
+	return nil
+}
+
 // span returns the selected grace period, or an error text.
 func (o *rotateForm) span() (grace time.Duration, wrong string) {
 	c, ok := findOption(graces, o.Grace)

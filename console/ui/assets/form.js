@@ -21,3 +21,12 @@ for (const radio of document.querySelectorAll(".chips input")) {
 
 // The first invalid field gets the focus.
 document.querySelector('[aria-invalid="true"]')?.focus();
+
+// A source that is entered and that DocsGPT does not list is named before the form is sent.
+const typed = document.getElementById("sources");
+const unlisted = document.getElementById("unlisted");
+const listed = new Set([...document.querySelectorAll('[name="source"]')].map((box) => box.value.toLowerCase()));
+typed?.addEventListener("input", () => {
+  const ids = typed.value.toLowerCase().split("\n").map((id) => id.trim()).filter(Boolean);
+  unlisted.hidden = listed.size === 0 || ids.every((id) => listed.has(id));
+});
