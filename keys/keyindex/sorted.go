@@ -97,6 +97,7 @@ func (c *chunk) sortKey(i int, order Sort, used *lastUses) sortKey {
 	id := text[nameEnd+1:]
 	k := sortKey{id: id[:bytes.IndexByte(id, endOfText)], key: e.key}
 	switch order {
+	case ByCreated: // the chunks have this order
 	case ByName:
 		k.name = text[:nameEnd]
 	case ByExpires:

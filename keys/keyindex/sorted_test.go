@@ -80,7 +80,10 @@ func TestCursorOfAnotherOrder(t *testing.T) {
 	byName := mustPage(t, c, Query{Sort: ByName, Limit: 1}).Next
 	newest := mustPage(t, c, Query{Limit: 1}).Next
 	for _, q := range []Query{
-		{Sort: ByExpires, After: byName}, {After: byName}, {Sort: ByName, After: newest}, {Sort: ByName, After: "x"},
+		{Sort: ByExpires, After: byName},
+		{After: byName},
+		{Sort: ByName, After: newest},
+		{Sort: ByName, After: "x"},
 		{Sort: ByName, After: byName[:len(byName)-1]},
 	} {
 		if _, err := c.Page(q); !errors.Is(err, ErrCursor) {
