@@ -32,8 +32,8 @@ ${version ? `<script type="module" src="/widget/${version}.js"></script>` : ''}
 </html>
 `;
 
-/** Serves the page. page(version) returns its address with that widget, page() without one. */
-export async function serveSite() {
+/** Serves the page, by default on a free port. page(version) returns its address with that widget, page() without one. */
+export async function serveSite({ port = 0 } = {}) {
   const bundles = new Map(WIDGET_VERSIONS.map((version) => [`/widget/${version}.js`, widgetBundle(version)]));
   const server = http.createServer((request, response) => {
     const url = new URL(request.url, `http://${LOOPBACK}`);
@@ -50,7 +50,7 @@ export async function serveSite() {
   });
   await new Promise((resolve, reject) => {
     server.once('error', reject);
-    server.listen(0, LOOPBACK, resolve);
+    server.listen(port, LOOPBACK, resolve);
   });
   const origin = `http://${LOOPBACK}:${server.address().port}`;
   return {

@@ -203,9 +203,10 @@ function reverseProxy(upstream) {
 /**
  * Starts docsgate with two sites in front of each API, one for each proxy mode. Its keys: "agent" and "source" are bound to
  * the handbook; "same" is another key for the same agent, "sameSource" for the same source; "otherAgent" and "otherSource"
- * are bound to the payroll.
+ * are bound to the payroll. "publishable", "secret" and "limited" are bound to the handbook's agent, and have a policy.
  *
- * @returns {Promise<{folder: string, tokens: object, urls: object}>} urls has the addresses of the sites: urls[mode][api]
+ * @returns {Promise<{folder: string, tokens: object, urls: object, sitePort: number}>} urls has the addresses of the sites:
+ *   urls[mode][api]; sitePort is the port of the page that the publishable key allows
  */
 async function startGate({ dir, ports, processes, agents, sources, accessToken }) {
   const folder = path.join(dir, 'gate');
@@ -218,8 +219,15 @@ async function startGate({ dir, ports, processes, agents, sources, accessToken }
     otherAgent: { agent: '{env.AGENT_PAYROLL}' },
     otherSource: { source: [sources.payroll] },
   };
+  const [sitePort] = await freePorts(1);
+  const policies = {
+    publishable: { kind: 'publishable', origins: [`http://${LOOPBACK}:${sitePort}`] },
+    secret: { kind: 'secret' },
+    limited: { limits: { visitor_requests: '1/20s' } },
+  };
+  for (const name of Object.keys(policies)) bindings[name] = bindings.agent;
   const tokens = Object.fromEntries(Object.keys(bindings).map((name) => [name, random()]));
-  const records = Object.entries(bindings).map(([id, binding]) => ({ id, name: id, sha256: sha256(tokens[id]), ...binding }));
+  const records = Object.entries(bindings).map(([id, binding]) => ({ id, name: id, sha256: sha256(tokens[id]), ...binding, ...policies[id] }));
   fs.writeFileSync(path.join(folder, 'keys.yaml'), JSON.stringify({ keys: records }));
   const log = `log {
 		format docsgate
@@ -258,5 +266,5 @@ ${sites.join('')}`);
     await gate.ready(`port ${gatePorts[i]}`, () => isListening(gatePorts[i]), START);
     urls[mode][api] = `http://${LOOPBACK}:${gatePorts[i]}`;
   }
-  return { folder, tokens, urls };
+  return { folder, tokens, urls, sitePort };
 }
