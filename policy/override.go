@@ -28,6 +28,9 @@ func (p *Policy) Override(base *Policy) (result *Policy, ok bool) {
 	if len(p.Endpoints) > 0 {
 		r.Endpoints = p.Endpoints
 	}
+	if p.Visitors != VisitorsOff {
+		r.Visitors = p.Visitors
+	}
 	r.Limits = p.Limits.Or(&base.Limits)
 	return &r, true
 }

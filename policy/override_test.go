@@ -16,6 +16,7 @@ func TestOverride(t *testing.T) {
 			"origins that both allow", `{"origins":["https://a.example.org","https://b.example","http://a.example.org"]}`,
 			`{"origins":["https://*.example.org","https://c.example"]}`, `{"origins":["https://a.example.org"]}`,
 		},
+		{"visitors", `{"visitors":"optional","endpoints":["mcp"]}`, `{"visitors":"required"}`, `{"endpoints":["mcp"],"visitors":"required"}`},
 		{"any", `{"origins":["https://a.example","null"]}`, `{"origins":["*"]}`, `{"origins":["https://a.example","null"]}`},
 		{"subdomains", `{"origins":["https://*.example.org"]}`, `{"origins":["https://a.example.org","https://*.example.org"]}`, `{"origins":["https://a.example.org","https://*.example.org"]}`},
 		{"no origin left", `{"origins":["https://a.example"]}`, `{"origins":["https://b.example"]}`, ``},

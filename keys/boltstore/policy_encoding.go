@@ -15,6 +15,7 @@ const (
 	policyIP       = 3
 	policyEndpoint = 4
 	policyLimit    = 5
+	policyVisitors = 6
 
 	limitName  = 1
 	limitValue = 2
@@ -40,6 +41,9 @@ func appendPolicy(b []byte, n protowire.Number, p *policy.Policy) []byte {
 			body = appendText(body, policyLimit, string(appendText(appendText(nil, limitName, name), limitValue, limit.String())))
 		}
 	}
+	if p.Visitors != policy.VisitorsOff {
+		body = appendText(body, policyVisitors, p.Visitors.String())
+	}
 	return protowire.AppendBytes(protowire.AppendTag(b, n, protowire.BytesType), body)
 }
 
@@ -63,6 +67,8 @@ func decodePolicy(body []byte) (*policy.Policy, error) {
 			p.Endpoints = append(p.Endpoints, text)
 		case policyLimit:
 			err = decodeLimit(&p.Limits, f.bytes)
+		case policyVisitors:
+			p.Visitors, err = policy.ParseVisitors(text)
 		default:
 			err = errBody
 		}

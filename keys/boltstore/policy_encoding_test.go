@@ -40,6 +40,7 @@ func TestDamagedPolicyRejected(t *testing.T) {
 		"origin of another type":       appendNumber(nil, policyOrigin, 7),
 		"invalid address":              text(policyIP, "192.0.2.0/33"),
 		"unknown endpoint":             text(policyEndpoint, "admin"),
+		"unknown kind of visitors":     text(policyVisitors, "some"),
 		"unknown limit":                limit("requests_per_year", "5"),
 		"invalid value of a limit":     limit("streams", "many"),
 		"limit without a value":        limit("streams", ""),
