@@ -53,8 +53,10 @@ func sampleCommands(gate, pageToken, token string, u *upstream) []demo.Command {
 		{Title: "Try to read another source", Shows: ignored, Text: curl("-sS", "/api/answer", crossSourceFields(token, u.other))},
 		{Title: "Try without a key", Shows: rejected, Text: curl("-sS", "/api/answer",
 			bodyOf("question", "Who earns what?", "history", "[]", "active_docs", u.other))},
-		{Title: "Try the page's key on another page", Shows: "The gate rejects it: the key belongs to the page of this demo.",
-			Text: strings.Replace(curl("-sS", "/api/answer", ofPage), " -d ", " -H 'Origin: https://other.example' -d ", 1)},
+		{
+			Title: "Try the page's key on another page", Shows: "The gate rejects it: the key belongs to the page of this demo.",
+			Text: strings.Replace(curl("-sS", "/api/answer", ofPage), " -d ", " -H 'Origin: https://other.example' -d ", 1),
+		},
 	}
 }
 
