@@ -42,6 +42,11 @@ var (
 		Help: "Tokens of answers of keys with quotas, by the source of the number: usage (the response), estimate (its size).",
 	}, []string{"source"})
 
+	leakedKeys = prometheus.NewCounter(prometheus.CounterOpts{
+		Namespace: "caddy", Subsystem: "docsgate", Name: "leaked_keys_total",
+		Help: "Secret keys that a browser has presented, so that they are visible in a web page. Each token counts once.",
+	})
+
 	abortedRequests = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: "caddy", Subsystem: "docsgate", Name: "aborted_requests_total",
 		Help: "Requests that were aborted before their response was complete, other than by DocsGPT, by endpoint and reason: " +
@@ -57,7 +62,7 @@ var (
 // registerMetrics registers the metrics of the gateway with the registry of a configuration.
 func registerMetrics(registry *prometheus.Registry) error {
 	return app.RegisterMetrics(registry,
-		decisions, requestSeconds, verifySeconds, upstreamFailures, wouldReject, tokensSettled, abortedRequests, streamsInFlight, inFlightCollector{InFlight})
+		decisions, requestSeconds, verifySeconds, upstreamFailures, wouldReject, tokensSettled, leakedKeys, abortedRequests, streamsInFlight, inFlightCollector{InFlight})
 }
 
 func describe(name, help string, labels ...string) *prometheus.Desc {

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strconv"
@@ -26,7 +27,8 @@ var policyErrors = map[policy.Reason]*apiError{
 }
 
 // checkPolicy checks whether the policy of a key, and a signed token, allow this client to use it here.
-func (c *client) checkPolicy(key *keys.Key) *apiError {
+func (c *client) checkPolicy(decision *keys.Decision) *apiError {
+	key := decision.Key
 	p := key.Policy
 	if p == nil {
 		return nil
@@ -41,6 +43,9 @@ func (c *client) checkPolicy(key *keys.Key) *apiError {
 	}
 	if reason == policy.SecretKeyInBrowser {
 		c.logLeakedKey(key)
+		if !decision.UsedPreviousToken { // the current one may still be secret
+			c.reportLeak(key)
+		}
 	}
 	return policyErrors[reason]
 }
@@ -63,6 +68,23 @@ func (c *client) logLeakedKey(key *keys.Key) {
 	if skipped, due := c.handler.sampler.Allow(string(policy.SecretKeyInBrowser), key.ID, time.Now()); due {
 		c.handler.logger.Warn("a browser has presented a secret key: it is visible in a web page; rotate the key",
 			zap.String("key", key.ID), zap.String("client_ip", c.ip()), zap.Int("suppressed", skipped))
+	}
+}
+
+// reportLeak records that the current token of a secret key has leaked, once.
+func (c *client) reportLeak(key *keys.Key) {
+	state := c.handler.app.State()
+	leak, first := state.Activity.Leaks.Report(key, c.r.Header.Get("Origin"), c.started)
+	if !first {
+		return
+	}
+	leakedKeys.Inc()
+	if registry := state.Registry(); registry != nil {
+		go func() { // the response does not wait for the disk
+			if err := registry.MarkLeaked(context.Background(), key, leak.Origin, leak.Since); err != nil {
+				c.handler.logger.Error("storing that a key has leaked failed", zap.String("key", key.ID), zap.Error(err))
+			}
+		}()
 	}
 }
 

@@ -205,7 +205,7 @@ func (c *client) authenticate(token string) (authentication, *apiError) {
 		}
 		return authentication{}, errorForReason(decision.Reason)
 	}
-	if apiErr := c.checkPolicy(decision.Key); apiErr != nil {
+	if apiErr := c.checkPolicy(&decision); apiErr != nil {
 		return authentication{}, apiErr
 	}
 	return authentication{decision, version}, nil

@@ -40,6 +40,7 @@ type Key struct {
 	Requests []uint32 `json:"requests_24h"` // per hour, the oldest first
 
 	Quota      *Quota           `json:"quota,omitempty"`
+	Leaked     *Leak            `json:"leaked,omitempty"`
 	Rejections []RejectionCount `json:"rejections,omitempty"`
 
 	Token string `json:"token,omitempty"` // only in the response that creates it
@@ -89,7 +90,7 @@ func responseKey(k *keyservice.Key) Key {
 		NotBefore: timeOrNil(k.NotBefore), Expires: timeOrNil(k.Expires), PreviousTokenExpires: timeOrNil(k.PreviousTokenExpires),
 		LastUsed: timeOrNil(k.Use.LastUsed), PreviousTokenLastUsed: timeOrNil(k.Use.OldLastUsed),
 		Prompt: k.Prompt, Chunks: k.Chunks, Retriever: k.Retriever,
-		Quota: responseQuota(k.Quota), Requests: k.Use.Requests[:], Rejections: rejectionCounts(k.Rejections),
+		Quota: responseQuota(k.Quota), Requests: k.Use.Requests[:], Leaked: leakOrNil(k.Leaked), Rejections: rejectionCounts(k.Rejections),
 	}
 }
 

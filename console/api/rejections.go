@@ -26,6 +26,19 @@ type RejectionCount struct {
 	Last     time.Time `json:"last"`
 }
 
+// Leak says since when a secret key is known to be visible in a web page, in a response.
+type Leak struct {
+	Since  time.Time `json:"since"`
+	Origin string    `json:"origin,omitempty"`
+}
+
+func leakOrNil(l activity.Leak) *Leak {
+	if l.Since.IsZero() {
+		return nil
+	}
+	return &Leak{l.Since.UTC(), l.Origin}
+}
+
 func rejectionCounts(counts []activity.ReasonCount) []RejectionCount {
 	list := make([]RejectionCount, len(counts))
 	for i, c := range counts {

@@ -48,6 +48,14 @@ func TestRejections(t *testing.T) {
 	if r := key.Rejections; len(r) != 2 || r[0] != (RejectionCount{"rate_limited", 2, at.Add(time.Second).UTC()}) || r[1].Reason != "origin_not_allowed" {
 		t.Errorf("of the key: %+v", r)
 	}
+	if key.Leaked != nil {
+		t.Errorf("leaked: %+v", key.Leaked)
+	}
+	log.Leaks.Report(w.desk.Store.Get("from-file"), "https://docs.example.com", at)
+	key = decoded[Key](w.call("GET", "/v1/keys/from-file", "").want(http.StatusOK))
+	if want := (Leak{at.UTC(), "https://docs.example.com"}); key.Leaked == nil || *key.Leaked != want {
+		t.Errorf("leaked: %+v, want %+v", key.Leaked, want)
+	}
 	if body := w.call("GET", "/v1/keys", "").want(http.StatusOK).Body; !strings.Contains(body, `"rejections":[`) {
 		t.Errorf("in the list: %s", body)
 	}

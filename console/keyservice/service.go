@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/keys/activity"
 	"github.com/docsgate/docsgate/keys/keyindex"
 	"github.com/docsgate/docsgate/keys/registry"
 )
@@ -112,6 +113,9 @@ func (d *Service) fromIssued(r *registry.Record, now time.Time) Key {
 		}
 	}
 	v.Changed, v.Rotated = r.Changed, r.Rotated
+	if !r.Leaked.IsZero() {
+		v.Leaked = activity.Leak{Since: r.Leaked, Origin: r.LeakedOrigin}
+	}
 	v.Prompt, v.Chunks, v.Retriever = r.Prompt, r.Chunks, r.Retriever
 	return v
 }
@@ -140,6 +144,7 @@ func (d *Service) fromKey(k *keys.Key, now time.Time) Key {
 	}
 	if d.Activity != nil {
 		v.Rejections = d.Activity.Rejections.OfKey(k.ID)
+		v.Leaked, _ = d.Activity.Leaks.Of(k)
 	}
 	if d.Quota != nil {
 		if use, ok := d.Quota(k.ID); ok || hasQuota(k) {

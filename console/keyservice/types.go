@@ -80,6 +80,8 @@ type Key struct {
 	Policy                    *policy.Policy // nil: only the defaults of the site apply
 	Overrides                 []string       // fields of a key of another feed that are changed in the registry: "state", "kind", "origins", ...
 
+	Leaked activity.Leak // zero: the token is not known to have leaked
+
 	Use        usage.Stats
 	Rejections []activity.ReasonCount // since the process began, the most frequent reason first
 	Quota      *quota.Use             // nil: the key has no quotas

@@ -11,11 +11,12 @@ import (
 // Log has all records of a gate. It is safe for concurrent use. Create one with New.
 type Log struct {
 	Rejections *Rejections
+	Leaks      *Leaks
 }
 
 // New returns an empty log.
 func New() *Log {
-	return &Log{Rejections: newRejections(maxRecent, maxCountedKeys)}
+	return &Log{Rejections: newRejections(maxRecent, maxCountedKeys), Leaks: newLeaks(maxLeaks)}
 }
 
 // newLRU returns a cache for a positive number of entries. It is not safe for concurrent use.

@@ -44,6 +44,8 @@ const (
 	recRevision
 	recTokenKind
 	recPolicy
+	recLeaked
+	recLeakedOrigin
 )
 
 // Fields of a previous token, of a time, and of an audit entry.
@@ -97,7 +99,9 @@ func appendRecord(b []byte, r *registry.Record) []byte {
 	b = appendText(b, recRetriever, r.Retriever)
 	b = appendNumber(b, recRevision, r.Revision)
 	b = appendText(b, recTokenKind, r.TokenKind.String())
-	return appendPolicy(b, recPolicy, r.Policy)
+	b = appendPolicy(b, recPolicy, r.Policy)
+	b = appendTime(b, recLeaked, r.Leaked)
+	return appendText(b, recLeakedOrigin, r.LeakedOrigin)
 }
 
 // decoder decodes records. It stores all texts of one record in one string, to save allocations: with a million records, each
@@ -223,6 +227,10 @@ func (d *decoder) field(r *registry.Record, f field) (known bool, err error) {
 			d.policyBody = append(d.policyBody[:0], f.bytes...)
 		}
 		r.Policy = d.policy
+	case recLeaked:
+		err = f.time(&r.Leaked)
+	case recLeakedOrigin:
+		d.put(&r.LeakedOrigin, f.bytes)
 	default:
 		return false, nil
 	}

@@ -28,6 +28,11 @@ type Record struct {
 	Created, Changed   time.Time
 	Rotated            time.Time // time of the last rotation; zero: never
 
+	// When a browser first presented the current token of a secret key, and on a page of which origin. Zero: not known to have leaked;
+	// the origin may be empty. A new token has not leaked.
+	Leaked       time.Time
+	LeakedOrigin string
+
 	// Parameters of DocsGPT's own endpoint for creating keys, stored only for its endpoint that lists keys.
 	Prompt, Chunks, Retriever string
 
@@ -102,6 +107,7 @@ const (
 	ActionEnabled  Action = "enabled"
 	ActionDisabled Action = "disabled"
 	ActionRevoked  Action = "revoked"
+	ActionLeaked   Action = "leaked" // a browser has presented a secret key
 	ActionExported Action = "exported"
 	ActionBackedUp Action = "backed_up"
 

@@ -87,6 +87,7 @@ func (r *Record) newToken() string {
 	}
 	token := keys.NewToken(r.TokenKind)
 	r.Digest, r.Hint = keys.DigestOf(token), keys.Hint(token)
+	r.Leaked, r.LeakedOrigin = time.Time{}, ""
 	return token
 }
 

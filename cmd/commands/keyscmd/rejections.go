@@ -105,3 +105,14 @@ func describeRejections(counts []api.RejectionCount) string {
 	}
 	return text
 }
+
+// describeLeak returns since when a key has leaked, or "".
+func describeLeak(l *api.Leak) string {
+	switch {
+	case l == nil:
+		return ""
+	case l.Origin == "":
+		return "since " + formatTime(&l.Since) + ": a browser has presented the key; rotate it"
+	}
+	return "since " + formatTime(&l.Since) + ": a page of " + l.Origin + " has presented the key; rotate it"
+}

@@ -81,6 +81,7 @@ func printKey(cmd *cobra.Command, k *key, asJSON bool) error {
 		{"Key", k.Masked},
 		{"State", k.State},
 		{"Unusable because", k.UnusableReason},
+		{"Leaked", describeLeak(k.Leaked)},
 		{"Bound to", boundTo(k)},
 		{"Kind", k.Kind.String()},
 		{"Origins", joined(k.Origins)},

@@ -184,6 +184,7 @@ func fullRecord() *registry.Record {
 	r.Rotated = start.Add(time.Minute)
 	r.Prompt, r.Chunks, r.Retriever = "default", "2", "classic"
 	r.TokenKind, r.Policy = policy.Secret, fullPolicy()
+	r.Leaked, r.LeakedOrigin = r.Created, "https://docs.example.com"
 	return r
 }
 
