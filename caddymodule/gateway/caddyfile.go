@@ -47,6 +47,7 @@ func parseDirective(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, e
 //			failed_tokens <rate>|off             # of a client address; default: 60/1m
 //			dry_run [<names...>]                 # only count what these limits would reject; default: all
 //		}
+//		learn_origins                          # record the web origins that keys are used on
 //		max_in_flight <number>                 # default: 64
 //		max_in_flight_per_key <number>         # default: 16
 //		dial_timeout <duration>                # default: 5s
@@ -114,6 +115,13 @@ var options = []option{
 	{"max_messages_size", sizeOption("512KiB", func(h *Handler) *int64 { return &h.MaxMessagesSize })},
 	{"max_text_size", sizeOption("256KiB", func(h *Handler) *int64 { return &h.MaxTextSize })},
 	{"limits", (*Handler).unmarshalLimits},
+	{"learn_origins", func(h *Handler, d *caddyfile.Dispenser) error {
+		if d.NextArg() {
+			return d.ArgErr()
+		}
+		h.LearnOrigins = true
+		return nil
+	}},
 	{"max_in_flight", countOption("64", func(h *Handler) *int { return &h.MaxInFlight })},
 	{"max_in_flight_per_key", countOption("16", func(h *Handler) *int { return &h.MaxInFlightPerKey })},
 	{"dial_timeout", durationOption(func(h *Handler) *caddy.Duration { return &h.DialTimeout })},

@@ -71,6 +71,13 @@ func (c *client) restrictCORS(key *keys.Key) {
 	}
 }
 
+// learnOrigin records the origin that a key is used on.
+func (c *client) learnOrigin(key *keys.Key) {
+	if origin := c.r.Header.Get("Origin"); origin != "" {
+		c.handler.app.State().Activity.Origins.Record(key.ID, origin, c.started)
+	}
+}
+
 func addVaryOrigin(h http.Header) {
 	if !slices.Contains(h["Vary"], "Origin") { // an upload is authenticated twice
 		h["Vary"] = append(h["Vary"], "Origin")

@@ -99,6 +99,10 @@ type Handler struct {
 	// rejects tokens that are not in its cache of recently used keys. Default: 60/1m.
 	FailedTokens string `json:"failed_tokens,omitempty"`
 
+	// Whether to record the web origins that keys are used on, so that they can become the origins of the key. At most 50 origins
+	// per key and 10,000 in all are recorded, in memory. Default: false.
+	LearnOrigins bool `json:"learn_origins,omitempty"`
+
 	// The names of limits that only count what they would have rejected, those of keys included. Default: none.
 	LimitsDryRun []string `json:"limits_dry_run,omitempty"`
 

@@ -205,6 +205,9 @@ func (c *client) authenticate(token string) (authentication, *apiError) {
 		}
 		return authentication{}, errorForReason(decision.Reason)
 	}
+	if c.handler.LearnOrigins {
+		c.learnOrigin(decision.Key)
+	}
 	if apiErr := c.checkPolicy(&decision); apiErr != nil {
 		return authentication{}, apiErr
 	}

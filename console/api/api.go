@@ -51,6 +51,7 @@ var routes = []route{
 	{"POST /v1/keys", (*api).createKey, nil},
 	{"GET /v1/keys/{id}", (*api).showKey, nil},
 	{"PATCH /v1/keys/{id}", (*api).updateKey, nil},
+	{"GET /v1/keys/{id}/origins", (*api).listOrigins, nil},
 	{"POST /v1/keys/{id}/rotate", (*api).rotateKey, nil},
 	{"POST /v1/keys/{id}/end-grace", (*api).endGrace, nil},
 	{"POST /v1/keys/{id}/disable", (*api).disableKey, nil},

@@ -60,3 +60,16 @@ func TestRejections(t *testing.T) {
 		t.Errorf("in the list: %s", body)
 	}
 }
+
+func TestListOrigins(t *testing.T) {
+	w := newTestServer(t)
+	w.call("GET", "/v1/keys/from-file/origins", "").problem(http.StatusNotImplemented, "not_running")
+	w.desk.Activity = activity.New()
+	w.call("GET", "/v1/keys/unknown/origins", "").problem(http.StatusNotFound, "key_not_found")
+	at := time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
+	w.desk.Activity.Origins.Record("from-file", "https://docs.example.com", at)
+	list := decoded[OriginList](w.call("GET", "/v1/keys/from-file/origins", "").want(http.StatusOK))
+	if want := (OriginUse{"https://docs.example.com", 1, at, at}); len(list.Origins) != 1 || list.Origins[0] != want || list.Dropped {
+		t.Errorf("%+v", list)
+	}
+}

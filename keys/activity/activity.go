@@ -12,11 +12,12 @@ import (
 type Log struct {
 	Rejections *Rejections
 	Leaks      *Leaks
+	Origins    *Origins
 }
 
 // New returns an empty log.
 func New() *Log {
-	return &Log{Rejections: newRejections(maxRecent, maxCountedKeys), Leaks: newLeaks(maxLeaks)}
+	return &Log{Rejections: newRejections(maxRecent, maxCountedKeys), Leaks: newLeaks(maxLeaks), Origins: newOrigins(maxOriginsPerKey, maxSeenOrigins)}
 }
 
 // newLRU returns a cache for a positive number of entries. It is not safe for concurrent use.
