@@ -80,6 +80,11 @@ func TestDocsGPTFeed(t *testing.T) {
 			}
 			is("DocsGPT's own key, switched off at the gate", agentAlpha, 401, "invalid_api_key")
 			is("the token that stands for it", public, 200, "source=alpha")
+			if err := a.load(a.config("poll_interval 20ms\nexclude_keys agent_"+agentOfAlpha+" agent_6e0c6a14-0000", site)); err == nil ||
+				!strings.Contains(err.Error(), "exclude_keys contains 6e0c6a14-0000, but no agent with such an id has a key") {
+				t.Errorf("an unknown key is excluded: %v", err)
+			}
+			is("DocsGPT's own key after the rejected configuration", agentAlpha, 401, "invalid_api_key")
 			if err := a.load(a.config("poll_interval 20ms", site)); err != nil {
 				t.Fatal(err)
 			}

@@ -95,7 +95,7 @@ func (f *Feed) MaxStale() time.Duration { return f.config.Options.MaxStale }
 func (f *Feed) Skipped() []docsgptkeys.Skipped { return f.cache.Skipped() }
 
 // Load reads all agents. If the database is unavailable, it returns the last keys, from memory or from the snapshot, with a
-// *keys.StaleError. If an operator has to fix something, such as a wrong password, it returns no keys.
+// *keys.StaleError. If an operator has to fix something, such as a wrong password or an unknown ID in exclude_keys, it returns no keys.
 func (f *Feed) Load(ctx context.Context) ([]keys.Key, error) {
 	if err := f.lock(ctx); err != nil {
 		return nil, err
@@ -103,6 +103,9 @@ func (f *Feed) Load(ctx context.Context) ([]keys.Key, error) {
 	defer f.unlock()
 	agents, at, err := f.readAll(ctx)
 	if err == nil {
+		if err := f.cache.CheckExclusions(agents); err != nil {
+			return nil, err
+		}
 		set := f.cache.Load(agents, at)
 		f.cache.Save(true)
 		return set, nil

@@ -2,7 +2,10 @@ package dbfeed
 
 import (
 	"context"
+	"errors"
 	"time"
+
+	"github.com/docsgate/docsgate/keys/docsgptkeys"
 )
 
 const (
@@ -27,6 +30,9 @@ func (f *Feed) Watch(ctx context.Context, changed func()) error {
 	f.cache.Save(true)
 	if ctx.Err() != nil {
 		return nil
+	}
+	if _, ok := errors.AsType[*docsgptkeys.UnknownExclusionsError](err); ok {
+		return err
 	}
 	err, _ = f.config.ClassifyError(err, f.config.Options.Timeout)
 	return err
@@ -78,6 +84,9 @@ func (f *Feed) poll(ctx context.Context, c Conn, all bool) (pending bool, err er
 	}
 	agents, at, err := c.ReadAll(ctx)
 	if err != nil {
+		return false, err
+	}
+	if err := f.cache.CheckExclusions(agents); err != nil {
 		return false, err
 	}
 	return f.cache.Diff(agents, at), nil

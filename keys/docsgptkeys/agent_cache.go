@@ -39,6 +39,7 @@ type AgentCache struct {
 	pending           map[string]bool        // IDs that have changed since keys were last returned
 	lastNote          string                 // last message about the snapshot
 	lastExclusionNote string                 // last message about Filter.Excluded
+	exclusionsChecked bool                   // see CheckExclusions
 
 	disk snapshotWriter
 }
