@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/docsgate/docsgate/policy"
 )
@@ -75,4 +76,15 @@ func TestLimitBehindUntrustedProxy(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The visitors of a secret key, who have signed tokens, are limited by default; its server is not.
+func TestDefaultLimitsOfSignedVisitors(t *testing.T) {
+	eachForwardingWithVisitors(t, "optional", "kind: secret", "", func(t *testing.T, g *gate) {
+		for token, want := range map[string]string{sign(t, visitorRequest("v1"), time.Now()): `"visitor";q=300;w=60`, tokenAgent: ""} {
+			if r := g.ask("/api/answer", token, "q", ""); r.status != http.StatusOK || r.header.Get("RateLimit-Policy") != want {
+				t.Errorf("%d, RateLimit-Policy %q, want %q", r.status, r.header.Get("RateLimit-Policy"), want)
+			}
+		}
+	})
 }

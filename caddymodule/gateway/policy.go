@@ -89,12 +89,13 @@ func (c *client) reportLeak(key *keys.Key) {
 }
 
 // limitsOf returns the limits of a key: its own, and those of the site in place of the ones that it does not set. The address of a
-// server is not a visitor, so the built-in limits, which are all of visitors, do not apply to secret keys.
-func (h *Handler) limitsOf(key *keys.Key) policy.Limits {
+// server is not a visitor, so the built-in limits, which are all of visitors, do not apply to secret keys, except with a signed token
+// of a visitor.
+func (h *Handler) limitsOf(key *keys.Key, signed bool) policy.Limits {
 	switch {
 	case key.Policy == nil:
 		return h.siteLimits
-	case key.Policy.Kind == policy.Secret:
+	case key.Policy.Kind == policy.Secret && !signed:
 		return key.Policy.Limits.Or(&h.secretLimits)
 	default:
 		return key.Policy.Limits.Or(&h.siteLimits)

@@ -28,7 +28,7 @@ func (c *client) visitor(key *keys.Key) ratelimit.Visitor {
 // limitsFor returns the limits of a request: those of the key and the site, and the numbers of a signed token where they are lower. The
 // rate of a signed token is separate; see allowSigned.
 func (c *client) limitsFor(key *keys.Key) policy.Limits {
-	limits := c.handler.limitsOf(key)
+	limits := c.handler.limitsOf(key, c.signed != nil)
 	if c.signed != nil {
 		limits = limits.LowerNumbers(&c.signed.Limits)
 	}
