@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/policy"
 )
 
 // The origins that DocsGPT stores for an agent become those of the key. Entries that DocsGPT ignores never widen them.
@@ -49,5 +50,28 @@ func TestOrigins(t *testing.T) {
 				t.Errorf("origins %q, want %q", got, c.want)
 			}
 		})
+	}
+}
+
+// The daily limits that DocsGPT stores for an agent become those of the key.
+func TestLimits(t *testing.T) {
+	for _, c := range []struct{ requests, tokens int }{{0, 0}, {7, 0}, {0, 50000}, {7, 50000}, {-1, -1}, {5_000_000_000, 0}} {
+		a := agent("1", "k")
+		a.RequestsPerDay, a.TokensPerDay = c.requests, c.tokens
+		set, _ := convert([]Agent{a}, Filter{})
+		var got policy.Limits
+		if p := set[0].Policy; p != nil {
+			got = p.Limits
+		}
+		want := [2]int{max(c.requests, 0), max(c.tokens, 0)}
+		if c.requests > 1e9 {
+			want[0] = 0
+		}
+		if got.QuestionsPerDay.Count() != want[0] || got.TokensPerDay.Count() != want[1] {
+			t.Errorf("%v: %+v", c, got)
+		}
+		if (set[0].Policy == nil) != (want == [2]int{}) || set[0].State != keys.Active {
+			t.Errorf("%v: policy %+v, state %v", c, set[0].Policy, set[0].State)
+		}
 	}
 }
