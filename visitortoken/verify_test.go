@@ -256,6 +256,7 @@ func TestVerifyClaims(t *testing.T) {
 		`,"limits":{"streams":1}`:                                                false,
 		`,"limits":{"unknown":1}`:                                                false,
 		`,"limits":{"visitor_streams":1,"visitor_streams":100}`:                  false,
+
 		`,"limits":[]`:      false,
 		`,"limit":{}`:       false, // misspelled
 		`,"sub":"v2"`:       false, // repeated
@@ -263,6 +264,7 @@ func TestVerifyClaims(t *testing.T) {
 		`,"Sub":"v2"`:       false,
 		`,"aud":"gate"`:     false,
 		`,"admin":true`:     false,
+
 		`,"nested":` + strings.Repeat("[", 300) + strings.Repeat("]", 300): false,
 	} {
 		_, err := s.Verify(hs256(secretText, headerHS, claimsAt(now, now.Add(time.Minute), more)), "site", now)

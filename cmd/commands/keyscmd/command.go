@@ -38,7 +38,7 @@ store is not reachable.`,
 			cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 			cmd.SetFlagErrorFunc(cli.FlagError)
 			cmd.AddCommand(hashCommand(), checkCommand(), sourcesCommand(),
-				createCommand(), listCommand(), showCommand(), updateCommand(), rotateCommand(), endGraceCommand(),
+				createCommand(), listCommand(), showCommand(), updateCommand(), rotateCommand(), endGraceCommand(), signCommand(),
 				stateCommand(disabling), stateCommand(enabling), revokeCommand(),
 				importCommand(), exportCommand(), auditCommand(), rejectionsCommand(), originsCommand(), backupCommand())
 		},

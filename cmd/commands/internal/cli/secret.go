@@ -32,6 +32,11 @@ func ReadAgentKey(in io.Reader, prompt io.Writer) (string, error) {
 	return readSecret(in, prompt, secretTexts{"DocsGPT key: ", "the DocsGPT key", "no DocsGPT key"})
 }
 
+// ReadSignSecret is like ReadToken, for a secret that signs tokens of visitors.
+func ReadSignSecret(in io.Reader, prompt io.Writer) (string, error) {
+	return readSecret(in, prompt, secretTexts{"Secret for signing: ", "the secret for signing", "no secret for signing"})
+}
+
 func readSecret(in io.Reader, prompt io.Writer, what secretTexts) (string, error) {
 	read := func() ([]byte, error) { return io.ReadAll(io.LimitReader(in, maxTokenBytes+3)) } // a CR LF, and 1 to notice that it is too long
 	if f, isFile := in.(*os.File); isFile && terminal.IsTerminal(f) {
