@@ -43,7 +43,7 @@ func checkRateLimited(t *testing.T, path string, r response, policy string) {
 	}
 	checkErrorFormat(t, path, r, "rate_limited")
 	seconds, err := strconv.Atoi(r.header.Get("Retry-After"))
-	if err != nil || seconds < 1 || !strings.Contains(r.body, "try again in "+strconv.Itoa(seconds)+" seconds") {
+	if err != nil || seconds < 1 || !strings.Contains(r.body, "try again in "+strconv.Itoa(seconds)+" second") {
 		t.Errorf("%s: Retry-After %q, %s", path, r.header.Get("Retry-After"), r.body)
 	}
 	if got := r.header.Get("RateLimit-Policy"); got != policy {

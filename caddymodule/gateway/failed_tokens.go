@@ -67,9 +67,8 @@ func (c *client) countFailedToken(reason keys.Reason) *apiError {
 		wouldReject.WithLabelValues(string(keys.LookupRejected)).Inc()
 		return nil
 	}
-	seconds := ceilSeconds(wait)
-	return newRetryableError(http.StatusTooManyRequests, "rate_limited", seconds,
-		"Too many requests with an invalid API key. Please check the key, or try again in "+seconds+" seconds.")
+	return newRetryableError(http.StatusTooManyRequests, "rate_limited", ceilSeconds(wait),
+		"Too many requests with an invalid API key. Please check the key, or try again in "+waitText(wait)+".")
 }
 
 // address returns the address of the client, as Caddy knows it. It is the zero value if that is not valid.

@@ -79,9 +79,8 @@ func (c *client) rateLimited(d *ratelimit.Decision) *apiError {
 	if d.Rejected == ratelimit.PerVisitor && c.signed == nil {
 		c.logSharedAddress()
 	}
-	seconds := ceilSeconds(d.RetryAfter)
-	return newRetryableError(http.StatusTooManyRequests, "rate_limited", seconds,
-		"Too many questions. Please try again in "+seconds+" seconds.")
+	return newRetryableError(http.StatusTooManyRequests, "rate_limited", ceilSeconds(d.RetryAfter),
+		"Too many questions. Please try again in "+waitText(d.RetryAfter)+".")
 }
 
 // setRateLimit sets the headers RateLimit and RateLimit-Policy, as the IETF's draft specifies them.
@@ -103,6 +102,21 @@ func setRateLimit(h http.Header, d *ratelimit.Decision) {
 
 func ceilSeconds(d time.Duration) string {
 	return strconv.Itoa(int((d + time.Second - 1) / time.Second))
+}
+
+// waitText returns a time to wait for users, rounded up: "1 second", "90 seconds", "5 minutes", "3 hours".
+func waitText(d time.Duration) string {
+	n, unit := (d+time.Second-1)/time.Second, "second"
+	switch {
+	case d > 2*time.Hour:
+		n, unit = (d+time.Hour-1)/time.Hour, "hour"
+	case d > 2*time.Minute:
+		n, unit = (d+time.Minute-1)/time.Minute, "minute"
+	}
+	if n != 1 {
+		unit += "s"
+	}
+	return strconv.Itoa(int(n)) + " " + unit
 }
 
 // takeStream counts an answer towards the streams of its key and its visitor. It returns an error if there are too many.

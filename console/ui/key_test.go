@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/keys/activity"
 	"github.com/docsgate/docsgate/keys/registry"
 )
 
@@ -250,4 +251,19 @@ func TestAuditTrail(t *testing.T) {
 	}
 	w.want(w.get("/audit?before=1"), 200, "There are no older entries.")
 	w.want(w.get("/audit?before=nonsense&key=none"), 200, "There are no entries.")
+}
+
+// The page of a key shows which of its requests were rejected, and that it has leaked.
+func TestRejectionsAndLeak(t *testing.T) {
+	w := newTestServer(t)
+	id, _ := w.makeUsual()
+	w.desk.Activity = activity.New()
+	if page := w.get("/keys/" + id).body; strings.Contains(page, "Rejected requests") || strings.Contains(page, "has leaked") {
+		t.Error("a page without rejections shows some")
+	}
+	for range 3 {
+		w.desk.Activity.Rejections.Add(activity.Rejection{At: w.desk.Clock.At, Key: id, Endpoint: "stream", Reason: "rate_limited"})
+	}
+	w.desk.Activity.Leaks.Report(w.desk.Store.Get(id), "https://shop.example", w.desk.Clock.At)
+	w.want(w.get("/keys/"+id), 200, "Rejected requests", "rate_limited", "This secret key has leaked", "https://shop.example")
 }
