@@ -14,7 +14,7 @@ func checkFailedTokens(t *testing.T, path string, r response) {
 	t.Helper()
 	checkErrorFormat(t, path, r, "rate_limited")
 	seconds, err := strconv.Atoi(r.header.Get("Retry-After"))
-	if r.status != http.StatusTooManyRequests || err != nil || seconds < 1 || !strings.Contains(r.body, "try again in "+strconv.Itoa(seconds)+" second") {
+	if r.status != http.StatusTooManyRequests || err != nil || seconds < 1 || !strings.Contains(r.body, "try again in "+waitWords(seconds)+".") {
 		t.Errorf("%s: %d, Retry-After %q: %s", path, r.status, r.header.Get("Retry-After"), r.body)
 	}
 }

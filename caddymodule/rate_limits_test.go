@@ -34,6 +34,19 @@ func (g *gate) askFrom(address, question string) response {
 	return response{resp.StatusCode, resp.Header, string(body)}
 }
 
+// waitWords is how a sentence for users says a number of seconds.
+func waitWords(seconds int) string {
+	switch {
+	case seconds > 7200:
+		return strconv.Itoa((seconds+3599)/3600) + " hours"
+	case seconds > 120:
+		return strconv.Itoa((seconds+59)/60) + " minutes"
+	case seconds == 1:
+		return "1 second"
+	}
+	return strconv.Itoa(seconds) + " seconds"
+}
+
 // checkRateLimited checks a response to a request over a limit.
 func checkRateLimited(t *testing.T, path string, r response, policy string) {
 	t.Helper()
@@ -43,7 +56,7 @@ func checkRateLimited(t *testing.T, path string, r response, policy string) {
 	}
 	checkErrorFormat(t, path, r, "rate_limited")
 	seconds, err := strconv.Atoi(r.header.Get("Retry-After"))
-	if err != nil || seconds < 1 || !strings.Contains(r.body, "try again in "+strconv.Itoa(seconds)+" second") {
+	if err != nil || seconds < 1 || !strings.Contains(r.body, "try again in "+waitWords(seconds)+".") {
 		t.Errorf("%s: Retry-After %q, %s", path, r.header.Get("Retry-After"), r.body)
 	}
 	if got := r.header.Get("RateLimit-Policy"); got != policy {
