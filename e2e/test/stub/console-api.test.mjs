@@ -14,7 +14,7 @@ import { PROXY_MODES } from '../../lib/gate.mjs';
 import { startTestbed } from '../../lib/testbed.mjs';
 
 const blocksOf = (name) => documentation().find(({ page }) => page === name).blocks;
-const TOKEN = /dgk_[0-9A-Za-z]{36}/;
+const TOKEN = /dg[kps]_[0-9A-Za-z]{36}/;
 
 describe('key management API', () => {
   const keys = makeConsoleKeys();
@@ -101,7 +101,7 @@ curl -sS ${testbed.gate.url(PROXY_MODES[0])}/api/answer -H 'Content-Type: applic
 
   scenario('the examples of docs/cli.md work, with the address from the Caddyfile in the folder', async () => {
     const programs = blocksOf('docs/cli.md').filter((b) => b.language === 'sh').map((b) => b.text);
-    const [life, piped, json, agents, completion] = programs.map((text) => text
+    const [life, piped, json, agents, policies, completion] = programs.map((text) => text
       .replaceAll('3f1c0a52-9f0e-4c3f-8f0b-5a7d3f1c2e44', testbed.keys.sources.handbook)
       .replaceAll('--source ID', `--source ${testbed.keys.sources.handbook}`)
       .replace('gh secret set DOCSGPT_KEY', 'cat').replace('pass show docsgpt/support', 'echo "$SUPPORT_AGENT_KEY"')
@@ -115,6 +115,7 @@ curl -sS ${testbed.gate.url(PROXY_MODES[0])}/api/answer -H 'Content-Type: applic
       addSecret(testbed, one, 'Support');
       assert.equal((await question(testbed, one)).status, 200);
     }
+    assert.match(await sh(policies), /^dgp_[^]*Help widget[^]*is updated/);
     assert.match(completion, /docsgate completion bash/);
     await sh(completion);
   });
@@ -126,7 +127,7 @@ curl -sS ${testbed.gate.url(PROXY_MODES[0])}/api/answer -H 'Content-Type: applic
       .replaceAll('"source": "default"', `"source": "${payroll}"`));
     const made = JSON.parse(await sh(create));
     assert.equal((await question(testbed, made.token)).status, 200);
-    const head = `${create.split('\n').filter((line) => /^(api\(\)|console=)/.test(line)).join('\n')}\nID=${made.id}\n`;
+    const head = `${create.split('\n').filter((line) => /^(api\(\)|console=)/.test(line)).join('\n')}\nID=${made.id}\nREQUEST_ID=0123456789abcdef\n`;
     const output = await sh(`${head}cd $(mktemp -d)\n${calls}\nls; rm keys.json keys.db`);
     assert.match(output, /"name":\s*"Docs site widget"[^]*"name":\s*"Other"[^]*"action":[^]*keys\.db\s+keys\.json/);
     assert.equal((await question(testbed, made.token)).status, 401, 'rotated with a grace, then disabled');
