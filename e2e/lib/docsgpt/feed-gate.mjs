@@ -50,6 +50,9 @@ export class GateWithDocsGPTFeed {
 	}
 	docsgate ${new URL(STACK.api[name]).host} {
 		endpoints widget openai
+		limits {
+			failed_tokens off # the tests ask often whether a token is valid yet
+		}
 	}
 }
 `);
