@@ -3,6 +3,7 @@
 package revocation
 
 import (
+	"hash/maphash"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,6 +41,7 @@ const shards = 64
 type Watcher struct {
 	store  atomic.Pointer[keys.Store] // nil before the first Follow
 	now    func() time.Time
+	seed   maphash.Seed
 	uses   atomic.Int64
 	shards [shards]shard
 }
@@ -51,7 +53,7 @@ type shard struct {
 
 // New returns a Watcher that follows no store yet.
 func New() *Watcher {
-	w := &Watcher{now: time.Now}
+	w := &Watcher{now: time.Now, seed: maphash.MakeSeed()}
 	for i := range w.shards {
 		w.shards[i].first = map[string]*Use{}
 	}
@@ -146,14 +148,19 @@ func (w *Watcher) checkShard(s *shard) {
 func (w *Watcher) checkKey(s *shard, keyID string) {
 	for u := s.first[keyID]; u != nil; {
 		next := u.next
-		if key := w.valid(u); key != nil {
-			w.arm(s, u, key)
-		} else {
-			w.remove(s, u)
-			u.holder.Revoked()
-		}
+		w.checkUse(s, u)
 		u = next
 	}
+}
+
+// checkUse ends a use if it is no longer allowed, or else sets its timer. The caller must hold the mutex of the shard.
+func (w *Watcher) checkUse(s *shard, u *Use) {
+	if key := w.valid(u); key != nil {
+		w.arm(s, u, key)
+		return
+	}
+	w.remove(s, u)
+	u.holder.Revoked()
 }
 
 // valid returns the current key of a use, or nil if it no longer allows the use.
@@ -186,23 +193,13 @@ func (w *Watcher) arm(s *shard, u *Use, key *keys.Key) {
 func (w *Watcher) expire(s *shard, u *Use) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !u.in {
-		return
+	if u.in {
+		w.checkUse(s, u)
 	}
-	if key := w.valid(u); key != nil {
-		w.arm(s, u, key)
-		return
-	}
-	w.remove(s, u)
-	u.holder.Revoked()
 }
 
 func (w *Watcher) shard(keyID string) *shard {
-	hash := uint32(2166136261) // FNV-1a
-	for i := range len(keyID) {
-		hash = (hash ^ uint32(keyID[i])) * 16777619
-	}
-	return &w.shards[hash%shards]
+	return &w.shards[maphash.String(w.seed, keyID)%shards]
 }
 
 // insert adds a use. The caller must hold the mutex.
