@@ -2,10 +2,7 @@ package caddymodule_test
 
 import (
 	"fmt"
-	"io"
-	"net"
 	"net/http"
-	"strings"
 	"testing"
 
 	"github.com/docsgate/docsgate/caddymodule"
@@ -17,36 +14,10 @@ const (
 	otherPeer   = "127.0.0.8"
 )
 
-// peer returns a client whose connections come from an address of this machine.
-func peer(t *testing.T, address string) *http.Client {
-	t.Helper()
-	transport := &http.Transport{DialContext: (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}).DialContext}
-	t.Cleanup(transport.CloseIdleConnections)
-	return &http.Client{Transport: transport}
-}
-
-// searchAs sends a search with a token as a client, with headers given as name, value pairs.
-func (g *gate) searchAs(client *http.Client, token string, headers ...string) response {
+// searchOver sends a search with a token over the connections of a transport, with headers given as name, value pairs.
+func (g *gate) searchOver(transport http.RoundTripper, token string, headers ...string) response {
 	g.t.Helper()
-	r, err := http.NewRequestWithContext(g.t.Context(), http.MethodPost, g.urls[0]+"/api/search",
-		strings.NewReader(`{"question":"q","api_key":"`+token+`"}`))
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	r.Header.Set("Content-Type", "application/json")
-	for i := 0; i < len(headers); i += 2 {
-		r.Header.Add(headers[i], headers[i+1])
-	}
-	resp, err := client.Do(r)
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	return response{resp.StatusCode, resp.Header, string(body)}
+	return g.sendOver(transport, g.urls[0], http.MethodPost, "/api/search", `{"question":"q","api_key":"`+token+`"}`, headers...)
 }
 
 // The IP ranges of a key apply to the client of a trusted proxy, and to the peer itself if it is not one.
@@ -107,9 +78,9 @@ func TestPolicyIPsBehindProxies(t *testing.T) {
 			g.servers = c.servers
 			g.writeKeys(policyKeys(policy))
 			g.start(fmt.Sprintf(forwardModes["built-in"], g.address, ""))
-			clients := map[string]*http.Client{trustedPeer: peer(t, trustedPeer), otherPeer: peer(t, otherPeer)}
+			clients := map[string]*http.Transport{trustedPeer: transportFrom(t, trustedPeer), otherPeer: transportFrom(t, otherPeer)}
 			for _, tc := range c.cases {
-				r := g.searchAs(clients[tc.peer], tokenAgent, tc.headers...)
+				r := g.searchOver(clients[tc.peer], tokenAgent, tc.headers...)
 				if tc.allowed && r.status != http.StatusOK || !tc.allowed && r.status != http.StatusForbidden {
 					t.Errorf("%s with %q: %d %s", tc.peer, tc.headers, r.status, r.body)
 				}
@@ -129,9 +100,9 @@ func TestFloodOfVisitors(t *testing.T) {
   - {id: flooded, sha256: %s, agent: "{env.AGENT_ALPHA}", limits: {visitor_requests: 1/1h, requests: 410/1h}}
 `, sha(tokenAgent), sha(tokenSource)))
 	g.start(fmt.Sprintf(forwardModes["built-in"], g.address, ""))
-	proxy := peer(t, trustedPeer)
+	proxy := transportFrom(t, trustedPeer)
 	status := func(token string, visitor int) int {
-		return g.searchAs(proxy, token, "X-Forwarded-For", fmt.Sprintf("10.0.%d.%d", visitor/256, visitor%256)).status
+		return g.searchOver(proxy, token, "X-Forwarded-For", fmt.Sprintf("10.0.%d.%d", visitor/256, visitor%256)).status
 	}
 	for i := range visitors {
 		if got := status(tokenAgent, i); got != http.StatusOK {

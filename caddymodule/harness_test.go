@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	neturl "net/url"
@@ -224,6 +225,20 @@ func (g *gate) send(method, path, body string, headers ...string) response {
 
 func (g *gate) sendTo(url, method, path, body string, headers ...string) response {
 	g.t.Helper()
+	return g.sendOver(http.DefaultTransport, url, method, path, body, headers...)
+}
+
+// transportFrom returns a transport whose connections come from an address of this machine.
+func transportFrom(t *testing.T, address string) *http.Transport {
+	t.Helper()
+	transport := &http.Transport{DialContext: (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}).DialContext}
+	t.Cleanup(transport.CloseIdleConnections)
+	return transport
+}
+
+// sendOver is sendTo over the connections of a transport.
+func (g *gate) sendOver(transport http.RoundTripper, url, method, path, body string, headers ...string) response {
+	g.t.Helper()
 	r, err := http.NewRequestWithContext(g.t.Context(), method, url, strings.NewReader(body))
 	if err != nil {
 		g.t.Fatal(err)
@@ -249,7 +264,7 @@ func (g *gate) sendTo(url, method, path, body string, headers ...string) respons
 			r.Header.Add(headers[i], headers[i+1])
 		}
 	}
-	resp, err := http.DefaultTransport.RoundTrip(r)
+	resp, err := transport.RoundTrip(r)
 	if err != nil {
 		g.t.Fatal(err)
 	}

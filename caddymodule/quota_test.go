@@ -28,13 +28,7 @@ func checkQuotaExceeded(t *testing.T, path string, r response, policy string) {
 	if err != nil || seconds < 1 || seconds > 24*60*60 || !strings.Contains(r.body, "Please try again after 20") || !strings.Contains(r.body, " 00:00 UTC.") {
 		t.Errorf("%s: Retry-After %q, %s", path, r.header.Get("Retry-After"), r.body)
 	}
-	if got := r.header.Get("RateLimit-Policy"); got != policy {
-		t.Errorf("%s: RateLimit-Policy %q, want %q", path, got, policy)
-	}
-	name, _, _ := strings.Cut(policy, ";")
-	if got, want := r.header.Get("RateLimit"), name+";r=0;t="+strconv.Itoa(seconds); got != want {
-		t.Errorf("%s: RateLimit %q, want %q", path, got, want)
-	}
+	checkLimitHeaders(t, path, r, policy)
 }
 
 func TestQuestionsPerDay(t *testing.T) {

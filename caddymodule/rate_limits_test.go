@@ -3,8 +3,6 @@ package caddymodule_test
 import (
 	"context"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -14,24 +12,10 @@ import (
 // askFrom sends a question from an address of this machine.
 func (g *gate) askFrom(address, question string) response {
 	g.t.Helper()
-	transport := &http.Transport{DialContext: (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}).DialContext}
+	transport := transportFrom(g.t, address)
 	defer transport.CloseIdleConnections()
-	r, err := http.NewRequestWithContext(g.t.Context(), http.MethodPost, g.urls[0]+"/api/answer",
-		strings.NewReader(`{"question":"`+question+`","api_key":"`+tokenAgent+`"}`))
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	r.Header.Set("Content-Type", "application/json")
-	resp, err := transport.RoundTrip(r)
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	return response{resp.StatusCode, resp.Header, string(body)}
+	return g.sendOver(transport, g.urls[0], http.MethodPost, "/api/answer",
+		`{"question":"`+question+`","api_key":"`+tokenAgent+`"}`)
 }
 
 // waitWords is how a sentence for users says a number of seconds.
@@ -47,6 +31,18 @@ func waitWords(seconds int) string {
 	return strconv.Itoa(seconds) + " seconds"
 }
 
+// checkLimitHeaders checks the headers of a limit that is reached.
+func checkLimitHeaders(t *testing.T, path string, r response, policy string) {
+	t.Helper()
+	if got := r.header.Get("RateLimit-Policy"); got != policy {
+		t.Errorf("%s: RateLimit-Policy %q, want %q", path, got, policy)
+	}
+	name, _, _ := strings.Cut(policy, ";")
+	if got, want := r.header.Get("RateLimit"), name+";r=0;t="+r.header.Get("Retry-After"); got != want {
+		t.Errorf("%s: RateLimit %q, want %q", path, got, want)
+	}
+}
+
 // checkRateLimited checks a response to a request over a limit.
 func checkRateLimited(t *testing.T, path string, r response, policy string) {
 	t.Helper()
@@ -59,13 +55,7 @@ func checkRateLimited(t *testing.T, path string, r response, policy string) {
 	if err != nil || seconds < 1 || !strings.Contains(r.body, "try again in "+waitWords(seconds)+".") {
 		t.Errorf("%s: Retry-After %q, %s", path, r.header.Get("Retry-After"), r.body)
 	}
-	if got := r.header.Get("RateLimit-Policy"); got != policy {
-		t.Errorf("%s: RateLimit-Policy %q, want %q", path, got, policy)
-	}
-	name, _, _ := strings.Cut(policy, ";")
-	if got, want := r.header.Get("RateLimit"), name+";r=0;t="+strconv.Itoa(seconds); got != want {
-		t.Errorf("%s: RateLimit %q, want %q", path, got, want)
-	}
+	checkLimitHeaders(t, path, r, policy)
 	if !strings.Contains(r.header.Get("Access-Control-Expose-Headers"), "RateLimit, RateLimit-Policy") {
 		t.Errorf("%s: pages cannot read the headers", path)
 	}
