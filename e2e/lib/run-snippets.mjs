@@ -136,10 +136,11 @@ export async function askOnPage(browser, url, text) {
     }
     await page.getByText('Search here').click();
     await page.getByPlaceholder('Search or Ask AI...').fill('reset');
+    // The widget also shows "No results found" between the input and its request.
     return await waitFor('the results are shown', async () => {
       const shown = await page.locator('body').innerText();
       const results = shown.slice(shown.indexOf('Ask the AI') + 'Ask the AI'.length).replace('Enter', '').trim();
-      return /^(?!loading)./i.test(results) && shown;
+      return /^(?!loading|no results found)./i.test(results) && shown;
     });
   } finally {
     await page.context().close();
