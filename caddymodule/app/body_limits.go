@@ -8,12 +8,12 @@ import (
 
 	"github.com/dustin/go-humanize"
 
-	"github.com/docsgate/docsgate/policy/quota"
+	"github.com/docsgate/docsgate/bodyquota"
 )
 
 // Bodies limits the memory and the disk space of request bodies. It is global, since all sites and configurations of the
 // process share both.
-var Bodies = quota.New(quota.Limits{})
+var Bodies = bodyquota.New(bodyquota.Limits{})
 
 // FormMemory is the maximum memory for parsing a form, in bytes, without the memory of its spool.
 const FormMemory = 128 << 10
@@ -52,13 +52,13 @@ func unlimitBodies(a *App) {
 }
 
 // bodyLimits returns the limits of the configuration. Each share is larger than the largest body that a handler accepts.
-func (a *App) bodyLimits() quota.Limits {
+func (a *App) bodyLimits() bodyquota.Limits {
 	disk := a.MaxUploadDisk
 	if disk == 0 {
-		disk = max(quota.DefaultDisk, quota.Shares*a.maxBodySizes.upload)
+		disk = max(bodyquota.DefaultDisk, bodyquota.Shares*a.maxBodySizes.upload)
 	}
-	disk += quota.Shares * FormMemory // a rewritten form may be slightly larger
-	return quota.Limits{Memory: max(quota.DefaultMemory, 3*quota.Shares*a.maxBodySizes.body), Disk: disk, MinRate: a.MinBodyRate}
+	disk += bodyquota.Shares * FormMemory // a rewritten form may be slightly larger
+	return bodyquota.Limits{Memory: max(bodyquota.DefaultMemory, 3*bodyquota.Shares*a.maxBodySizes.body), Disk: disk, MinRate: a.MinBodyRate}
 }
 
 // Validate implements caddy.Validator.
@@ -77,7 +77,7 @@ func (a *App) Validate() error {
 
 // checkBodies returns an error if the largest upload does not fit into a share of max_upload_disk.
 func (a *App) checkBodies() error {
-	if least := quota.Shares * a.maxBodySizes.upload; a.MaxUploadDisk != 0 && a.MaxUploadDisk < least {
+	if least := bodyquota.Shares * a.maxBodySizes.upload; a.MaxUploadDisk != 0 && a.MaxUploadDisk < least {
 		return fmt.Errorf("max_upload_disk is %s, but with a max_upload_size of %s it must be at least %s: "+
 			"a quarter of it is for uploads whose key is not known yet, and one key gets a quarter at most",
 			humanize.IBytes(uint64(a.MaxUploadDisk)), humanize.IBytes(uint64(a.maxBodySizes.upload)), humanize.IBytes(uint64(least)))

@@ -6,10 +6,10 @@ import (
 	"os"
 	"time"
 
+	"github.com/docsgate/docsgate/bodyquota"
 	"github.com/docsgate/docsgate/caddymodule/app"
 	"github.com/docsgate/docsgate/docsgpt"
 	"github.com/docsgate/docsgate/keys"
-	"github.com/docsgate/docsgate/policy/quota"
 	"github.com/docsgate/docsgate/upstream"
 )
 
@@ -20,7 +20,7 @@ type requestBody struct {
 	form   *docsgpt.Form    // nil: none
 	spool  *upstream.Spool  // of the form; nil: none, or moved
 
-	quota quota.Body // memory and disk that the body uses
+	quota bodyquota.Body // memory and disk that the body uses
 	w     http.ResponseWriter
 
 	wantsUsage bool // DocsGPT is asked for the usage of a stream
@@ -46,7 +46,7 @@ func (b *requestBody) receive(c *client, key *keys.Key) {
 	}
 }
 
-// InterruptRead implements quota.Connection. On HTTP/1 the connection cannot be reused afterwards, so it is closed after
+// InterruptRead implements bodyquota.Connection. On HTTP/1 the connection cannot be reused afterwards, so it is closed after
 // the response; see closeAfterResponse.
 func (b *requestBody) InterruptRead() error {
 	return http.NewResponseController(b.w).SetReadDeadline(time.Unix(1, 0))
@@ -98,13 +98,13 @@ func bodyError(err error) *apiError {
 	switch {
 	case errors.Is(err, upstream.ErrTooLarge), isBodyLimit(err):
 		return errBodyTooLarge
-	case errors.Is(err, quota.ErrBusy):
+	case errors.Is(err, bodyquota.ErrBusy):
 		return errTooManyUploads
-	case errors.Is(err, quota.ErrEvicted):
+	case errors.Is(err, bodyquota.ErrEvicted):
 		return errEvicted
-	case errors.Is(err, quota.ErrKeyShare):
+	case errors.Is(err, bodyquota.ErrKeyShare):
 		return errTooManyUploadsOfKey
-	case errors.Is(err, quota.ErrTooSlow), errors.Is(err, os.ErrDeadlineExceeded): // the gate's limit, or Caddy's
+	case errors.Is(err, bodyquota.ErrTooSlow), errors.Is(err, os.ErrDeadlineExceeded): // the gate's limit, or Caddy's
 		return errBodyTooSlow
 	default:
 		return errUnreadableBody

@@ -8,9 +8,9 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/docsgate/docsgate/bodyquota"
 	"github.com/docsgate/docsgate/caddymodule/app"
 	"github.com/docsgate/docsgate/docsgpt"
-	"github.com/docsgate/docsgate/policy/quota"
 	"github.com/docsgate/docsgate/upstream"
 )
 
@@ -99,7 +99,7 @@ func (b *requestBody) authenticate(c *client, token string) (authentication, *ap
 }
 
 // formAllowance is the allowance of the spool of a form. It adds the memory for parsing.
-type formAllowance struct{ *quota.Body }
+type formAllowance struct{ *bodyquota.Body }
 
 // Memory implements upstream.Allowance.
 func (a formAllowance) Memory(bytes int64) error { return a.Body.Memory(app.FormMemory + bytes) }

@@ -29,6 +29,7 @@ var layers = map[string]struct {
 	"docsgpt":      {reach: slices.Concat(caddyModules, []string{"keys", "caddymodule"}), imports: []string{"encoding/json"}},
 	"upstream":     {reach: slices.Concat(caddyModules, []string{"keys", "caddymodule"})},
 	"ownership":    {reach: slices.Concat(caddyModules, []string{"caddymodule"})},
+	"bodyquota":    {reach: slices.Concat(caddyModules, []string{"keys", "docsgpt", "upstream", "caddymodule"}), imports: []string{"net/http"}},
 	"inflight":     {reach: slices.Concat(caddyModules, []string{"keys", "docsgpt", "upstream", "caddymodule"}), imports: []string{"net/http"}},
 	"ratelimit":    {reach: slices.Concat(caddyModules, []string{"keys", "docsgpt", "upstream", "caddymodule"}), imports: []string{"net/http"}},
 	"visitortoken": {reach: slices.Concat(caddyModules, []string{"keys", "docsgpt", "upstream", "caddymodule"}), imports: []string{"net/http"}},

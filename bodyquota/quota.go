@@ -1,4 +1,4 @@
-// Package quota bounds the memory, disk space and time that request bodies use while they are received.
+// Package bodyquota bounds the memory, disk space and time that request bodies use while they are received.
 //
 //   - [Quota] divides memory and files into shares: one for all bodies whose key is not known yet, one for each key, and an
 //     upper limit for all keys together. It evicts the slowest body if a share is exhausted, and stops bodies that are
@@ -6,7 +6,7 @@
 //   - [Body] is one body that is being received, and what it uses.
 //
 // The package does not depend on HTTP or keys: the owner of a body is the ID of a key, or empty.
-package quota
+package bodyquota
 
 import (
 	"errors"
