@@ -12,6 +12,10 @@ TAGS        := nobadger,nomysql,nopgx
 BUILD_ENV   := CGO_ENABLED=0
 BUILD_FLAGS := -trimpath -tags=$(TAGS)
 LINT_ENV    := $(BUILD_ENV) GOFLAGS="$$(go env GOFLAGS) -trimpath"
+# The version of a release, or of the commit; empty outside of a checkout, where the program says "devel".
+VERSION     ?= $(shell git describe --tags --match 'v[0-9]*' --dirty 2>/dev/null || \
+                 git describe --always --exclude '*' --dirty 2>/dev/null | sed 's/^/devel-/')
+LDFLAGS     := -w -s -X github.com/docsgate/docsgate/internal/buildinfo.release=$(VERSION)
 TOOL        := go tool -modfile=tools/go.mod
 
 # FUZZTIME is the duration of each fuzz target, ARGS the arguments of `make demo`, `make bench` and `make e2e-docsgpt`, BENCH
@@ -46,7 +50,7 @@ provision: ## Check or install what the tests need (also runs before test-go, fu
 .PHONY: build
 build: ## Build bin/docsgate
 	$(call heading,build: bin/docsgate)
-	$(BUILD_ENV) go build $(BUILD_FLAGS) -ldflags='-w -s' -o bin/docsgate ./cmd/docsgate
+	$(BUILD_ENV) go build $(BUILD_FLAGS) -ldflags='$(LDFLAGS)' -o bin/docsgate ./cmd/docsgate
 
 .PHONY: xcaddy
 xcaddy: build ## Build bin/caddy from xcaddy.toml, and check its modules

@@ -10,6 +10,7 @@ import (
 
 	"github.com/docsgate/docsgate/console/keyservice"
 	"github.com/docsgate/docsgate/docsgpt"
+	"github.com/docsgate/docsgate/internal/buildinfo"
 	"github.com/docsgate/docsgate/keys"
 	"github.com/docsgate/docsgate/upstream"
 )
@@ -25,7 +26,7 @@ func listSources(ctx context.Context, up *upstream.Upstream, version *docsgpt.Ve
 	defer cancel()
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	header := http.Header{"Accept": {"application/json"}, "User-Agent": {"docsgate"}}
+	header := http.Header{"Accept": {"application/json"}, "User-Agent": {buildinfo.UserAgent()}}
 	if version.Accounts {
 		header["Authorization"] = []string{"Bearer " + credential.Reveal()}
 	}

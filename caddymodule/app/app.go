@@ -12,6 +12,7 @@ import (
 	"github.com/docsgate/docsgate/caddymodule/lifecycle"
 	"github.com/docsgate/docsgate/caddymodule/placeholder"
 	"github.com/docsgate/docsgate/docsgpt"
+	"github.com/docsgate/docsgate/internal/buildinfo"
 	"github.com/docsgate/docsgate/keys"
 	"github.com/docsgate/docsgate/keys/quota"
 )
@@ -143,7 +144,7 @@ func (a *App) setVersion(version *docsgpt.Version) error {
 		return err
 	}
 	a.warnOfTools()
-	return RegisterMetrics(a.ctx.GetMetricsRegistry(), stateCollector{a.state}, quotaFailures)
+	return RegisterMetrics(a.ctx.GetMetricsRegistry(), buildInfo, stateCollector{a.state}, quotaFailures)
 }
 
 func (a *App) loadFeeds(ctx caddy.Context) ([]keys.Feed, error) {
@@ -216,6 +217,7 @@ func (a *App) Start() error {
 		}
 	}
 	a.storeVersion()
+	a.logger.Info("starting", zap.String("version", buildinfo.Version()))
 	if err := a.lifetime.Start(a.ctx); err != nil {
 		return err
 	}

@@ -2,9 +2,13 @@ package app
 
 import (
 	"errors"
+	"runtime"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/docsgate/docsgate/internal/buildinfo"
 )
 
 // RegisterMetrics registers collectors with the registry of a configuration. Collectors that several configurations or
@@ -18,6 +22,17 @@ func RegisterMetrics(registry *prometheus.Registry, collectors ...prometheus.Col
 	}
 	return nil
 }
+
+// buildInfo is 1, with the versions of this program as labels.
+var buildInfo = func() prometheus.Collector {
+	version, _ := caddy.Version()
+	gauge := prometheus.NewGauge(prometheus.GaugeOpts{
+		Namespace: "caddy", Subsystem: "docsgate", Name: "build_info", Help: "1, with the versions of docsgate, Caddy and Go.",
+		ConstLabels: prometheus.Labels{"version": buildinfo.Version(), "caddy_version": version, "go_version": runtime.Version()},
+	})
+	gauge.Set(1)
+	return gauge
+}()
 
 func describe(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc(prometheus.BuildFQName("caddy", "docsgate", name), help, labels, nil)

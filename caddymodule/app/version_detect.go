@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/docsgate/docsgate/docsgpt"
+	"github.com/docsgate/docsgate/internal/buildinfo"
 	"github.com/docsgate/docsgate/upstream"
 )
 
@@ -112,7 +113,7 @@ func getUnauthenticated(ctx context.Context, up *upstream.Upstream, path string)
 	defer stop(nil)
 	resp, err := up.Send(ctx, stop, upstream.Request{
 		Method: http.MethodGet, Path: path,
-		Header: http.Header{"Accept": {"application/json"}, "User-Agent": {"docsgate"}},
+		Header: http.Header{"Accept": {"application/json"}, "User-Agent": {buildinfo.UserAgent()}},
 	})
 	if err != nil {
 		return 0, nil, err
