@@ -1,7 +1,7 @@
 // Package inflight counts requests in flight and bounds them per upstream, per class of requests and per key.
 //
 //   - [Limiter] grants slots within [Limits]. Requests above a limit are rejected, or wait in a bounded queue, in which keys
-//     take turns.
+//     and their visitors take turns (package fairqueue).
 //   - [Slot] is the slot of one request in flight.
 //   - [Decision] is the result of a request for a slot.
 //
@@ -11,6 +11,8 @@ package inflight
 import (
 	"sync"
 	"time"
+
+	"github.com/docsgate/docsgate/inflight/fairqueue"
 )
 
 // Limits bounds the requests of one class at one upstream. Each caller passes its own limits: callers that use the same
@@ -19,7 +21,8 @@ type Limits struct {
 	Total  int // most requests in flight together, at least 1
 	PerKey int // most requests in flight of one key, at least 1
 
-	// Most requests that may wait, together and of one key. Zero: requests do not wait.
+	// Most requests that may wait, together and of one key. Zero: requests do not wait. When the queue is full, a request takes the
+	// place of the newest one of the key and visitor with most of them, unless that is its own.
 	Waiting, WaitingPerKey int
 }
 
@@ -29,16 +32,20 @@ type Request struct {
 	Class    string
 	Key      string
 
-	// Weight is the number of concurrent requests to the upstream that it makes. It is raised to 1, and lowered to the
+	// Cost is the number of concurrent requests to the upstream that it makes. It is raised to 1, and lowered to the
 	// limits, so that every request fits when nothing else is in flight.
-	Weight int
+	Cost int
+
+	// Only for the queue: the visitor of the key, and the weight of the key, which is raised to 1.
+	Visitor fairqueue.Visitor
+	Weight  int
 }
 
 // Limiter counts requests in flight. It only stores requests that are in flight or waiting, so its memory is bounded by
 // the limits, and a later caller, such as a new configuration, sees the requests of earlier ones. It starts no goroutines.
 // The zero value is ready to use; it must not be copied. It is safe for concurrent use.
 //
-// Waiting requests of the same key are served in order, and the keys take turns.
+// Waiting requests of the same visitor are served in order. The keys take turns by their weights, and so do the visitors of a key.
 type Limiter struct {
 	mu     sync.Mutex // guards everything, including groups and entries
 	groups map[groupID]*group
@@ -59,21 +66,18 @@ type groupID struct{ upstream, class string }
 // group is one class at one upstream. It exists while any of its requests is in flight or waiting.
 type group struct {
 	id       groupID
-	inFlight int // sum of weights
-	waiting  int
+	inFlight int // sum of costs
 	entries  map[string]*entry
-	ready    ring // keys with a waiting request that only the total limit delays
+	queue    fairqueue.Queue[*waiter] // keys are blocked while their own limit delays them
+	rate     rate
 }
 
 // entry is one key in a group. It exists while any of its requests is in flight or waiting.
 type entry struct {
 	group    *group
 	key      string
-	inFlight int // sum of weights
-	waiting  queue
-
-	next, prev *entry // in the ring
-	inRing     bool
+	inFlight int // sum of costs
+	waiting  fairqueue.Key[*waiter]
 }
 
 // Slot is the slot of a request in flight. The zero value is empty. It belongs to one request and is not safe for
@@ -81,7 +85,7 @@ type entry struct {
 type Slot struct {
 	limiter *Limiter
 	entry   *entry
-	weight  int
+	cost    int
 }
 
 // Release releases the slot. It does nothing if the slot is empty, so it may be called again.
@@ -91,7 +95,7 @@ func (s *Slot) Release() {
 	}
 	l := s.limiter
 	l.mu.Lock()
-	l.release(s.entry, s.weight)
+	l.release(s.entry, s.cost)
 	l.mu.Unlock()
 	*s = Slot{}
 }
@@ -121,7 +125,7 @@ func (l *Limiter) Counts() []Count {
 	defer l.mu.Unlock()
 	counts := make([]Count, 0, len(l.groups))
 	for id, g := range l.groups {
-		counts = append(counts, Count{Upstream: id.upstream, Class: id.class, InFlight: g.inFlight, Waiting: g.waiting})
+		counts = append(counts, Count{Upstream: id.upstream, Class: id.class, InFlight: g.inFlight, Waiting: g.queue.Len()})
 	}
 	return counts
 }
@@ -157,7 +161,7 @@ func (l *Limiter) enter(r *Request) *entry {
 
 // leave removes an entry without requests, and its group with the last entry. The caller holds mu.
 func (l *Limiter) leave(e *entry) {
-	if e.inFlight > 0 || e.waiting.n > 0 {
+	if e.inFlight > 0 || e.waiting.Len() > 0 {
 		return
 	}
 	g := e.group
@@ -170,17 +174,21 @@ func (l *Limiter) leave(e *entry) {
 		return
 	}
 	delete(l.groups, g.id)
-	g.id = groupID{}
+	g.id, g.rate = groupID{}, rate{}
 	if len(l.spareGroups) < maxSpareGroups {
 		l.spareGroups = append(l.spareGroups, g)
 	}
 }
 
-// release subtracts a weight from an entry and admits waiting requests. The caller holds mu.
-func (l *Limiter) release(e *entry, weight int) {
-	e.inFlight -= weight
-	e.group.inFlight -= weight
-	e.updateRing()
-	e.group.admit()
+// release subtracts a cost from an entry and admits waiting requests. The caller holds mu.
+func (l *Limiter) release(e *entry, cost int) {
+	g := e.group
+	e.inFlight -= cost
+	g.inFlight -= cost
+	if g.queue.Len() > 0 {
+		g.rate.add(time.Now(), cost)
+		e.updateBlocked()
+		g.admit()
+	}
 	l.leave(e)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -46,15 +47,15 @@ func (l *Limiter) empty(t *testing.T) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for id, g := range l.groups {
-		t.Errorf("%v is still there: %d in flight, %d waiting, %d keys", id, g.inFlight, g.waiting, len(g.entries))
+		t.Errorf("%v is still there: %d in flight, %d waiting, %d keys", id, g.inFlight, g.queue.Len(), len(g.entries))
 	}
 	for _, g := range l.spareGroups {
-		if g.inFlight != 0 || g.waiting != 0 || len(g.entries) != 0 || !g.ready.empty() {
+		if g.inFlight != 0 || g.queue.Len() != 0 || len(g.entries) != 0 || g.queue.Next() != nil || g.rate != (rate{}) {
 			t.Errorf("a spare group holds something: %+v", g)
 		}
 	}
 	for _, e := range l.spareEntries {
-		if *e != (entry{}) {
+		if !reflect.DeepEqual(*e, entry{}) {
 			t.Errorf("a spare entry holds something: %+v", e)
 		}
 	}
@@ -111,13 +112,13 @@ func TestLimiterKeepsNoState(t *testing.T) {
 	}
 }
 
-func TestWeight(t *testing.T) {
+func TestCost(t *testing.T) {
 	var l Limiter
-	acquire := func(key string, weight int, want Decision) *Slot {
+	acquire := func(key string, cost int, want Decision) *Slot {
 		t.Helper()
 		slot := new(Slot)
-		if got := l.Acquire(t.Context(), slot, Request{Class: "c", Key: key, Weight: weight}, site, 0); got != want {
-			t.Fatalf("%s, weight %d: decision %d, want %d", key, weight, got, want)
+		if got := l.Acquire(t.Context(), slot, Request{Class: "c", Key: key, Cost: cost}, site, 0); got != want {
+			t.Fatalf("%s, cost %d: decision %d, want %d", key, cost, got, want)
 		}
 		return slot
 	}
@@ -161,13 +162,17 @@ func newWaiting(t *testing.T) *waiting {
 	return &waiting{t: t, l: new(Limiter), slots: map[string]*Slot{}}
 }
 
-func (w *waiting) add(ctx context.Context, name string, weight int, limits Limits, wait time.Duration) {
+func (w *waiting) add(ctx context.Context, name string, cost int, limits Limits, wait time.Duration) {
+	w.addRequest(ctx, name, Request{Upstream: "u", Class: "c", Key: name[:1], Cost: cost}, limits, wait)
+}
+
+func (w *waiting) addRequest(ctx context.Context, name string, r Request, limits Limits, wait time.Duration) {
 	go func() {
-		slot, key := new(Slot), name[:1]
-		d := w.l.Acquire(ctx, slot, Request{Upstream: "u", Class: "c", Key: key, Weight: weight}, limits, wait)
+		slot := new(Slot)
+		d := w.l.Acquire(ctx, slot, r, limits, wait)
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		w.order = append(w.order, name+[]string{"", " key", " total", " cancelled"}[d])
+		w.order = append(w.order, name+[]string{"", " key", " total", " cancelled", " key timeout", " total timeout", " evicted"}[d])
 		w.slots[name] = slot
 	}()
 	synctest.Wait()
@@ -236,12 +241,12 @@ func TestAcquireTimeoutAndCancel(t *testing.T) {
 		w.want("a1, b1, c2 cancelled")
 		time.Sleep(time.Second)
 		synctest.Wait()
-		w.want("a1, b1, c2 cancelled, a2 key")
+		w.want("a1, b1, c2 cancelled, a2 key timeout")
 		w.release("b1")
-		w.want("a1, b1, c2 cancelled, a2 key, c1")
+		w.want("a1, b1, c2 cancelled, a2 key timeout, c1")
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		w.want("a1, b1, c2 cancelled, a2 key, c1, d1 total")
+		w.want("a1, b1, c2 cancelled, a2 key timeout, c1, d1 total timeout")
 		w.release("a1", "c1")
 		w.l.empty(t)
 	})
@@ -261,7 +266,7 @@ func TestWaiterTimeoutAdmitsNext(t *testing.T) {
 		w.mu.Lock()
 		order := strings.Join(w.order, ", ")
 		w.mu.Unlock()
-		if order != "a1, b1, c1 total, d1" && order != "a1, b1, d1, c1 total" {
+		if order != "a1, b1, c1 total timeout, d1" && order != "a1, b1, d1, c1 total timeout" {
 			t.Errorf("let in: %s", order)
 		}
 		w.release("a1", "b1", "d1")
@@ -287,7 +292,7 @@ func TestLimiterConcurrent(t *testing.T) {
 				}
 				var slot Slot
 				wait := time.Duration(random.IntN(2)) * time.Millisecond
-				if l.Acquire(ctx, &slot, Request{Class: "c", Key: fmt.Sprint(key), Weight: weight}, limits, wait) == Acquired {
+				if l.Acquire(ctx, &slot, Request{Class: "c", Key: fmt.Sprint(key), Cost: weight}, limits, wait) == Acquired {
 					acquired.Add(1)
 					if n := total.Add(int64(weight)); n > int64(limits.Total) {
 						t.Errorf("%d in flight", n)

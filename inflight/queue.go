@@ -1,104 +1,136 @@
 package inflight
 
-// waiter is a waiting request.
+import (
+	"context"
+	"time"
+
+	"github.com/docsgate/docsgate/inflight/fairqueue"
+)
+
+// waiter is a waiting request. Its fields are guarded by the limiter's mutex; decision may be read once done is closed.
 type waiter struct {
 	entry    *entry
-	weight   int
+	item     fairqueue.Item[*waiter]
+	cost     int
 	limits   Limits
-	admitted chan struct{} // closed when the request is in flight
-	in       bool          // whether it is in flight; guarded by the limiter's mutex
-
-	next, prev *waiter
+	done     chan struct{} // closed when the request is admitted or evicted
+	decision Decision
 }
 
-// queue holds the waiting requests of one key, oldest first. The zero value is empty.
-type queue struct {
-	first, last *waiter
-	n           int
+// leaveWith ends the waiting of a request that is no longer in the queue. The caller holds mu.
+func (w *waiter) leaveWith(d Decision) {
+	w.decision = d
+	close(w.done)
 }
 
-func (q *queue) push(w *waiter) {
-	w.prev = q.last
-	if q.last == nil {
-		q.first = w
-	} else {
-		q.last.next = w
+// enqueue lets a request wait, and returns its waiter. If the queue is full, it evicts another request, or rejects this one. The
+// caller holds mu.
+func (l *Limiter) enqueue(e *entry, r *Request, cost int, limits Limits) (*waiter, Decision) {
+	g := e.group
+	if g.queue.Len() == 0 {
+		g.rate.begin(time.Now())
 	}
-	q.last = w
-	q.n++
+	w := &waiter{entry: e, cost: cost, limits: limits, done: make(chan struct{})}
+	w.item.Value = w
+	g.queue.Push(&w.item, &e.waiting, max(r.Weight, 1), r.Visitor, cost)
+	e.updateBlocked()
+	// With two evictions for each request, a queue that a new configuration has made smaller shrinks.
+	rejected := Acquired
+	for range 2 {
+		victim, limit := g.overflow(w)
+		if victim == nil {
+			break
+		}
+		g.remove(victim)
+		if victim == w {
+			rejected = limit
+			continue
+		}
+		victim.leaveWith(Evicted)
+		if victim.entry != e { // the caller leaves e
+			l.leave(victim.entry)
+		}
+	}
+	g.admit() // requests behind an evicted one may fit now; this one, too
+	if rejected != Acquired {
+		return nil, rejected
+	}
+	return w, Acquired
 }
 
-func (q *queue) remove(w *waiter) {
-	if w.prev == nil {
-		q.first = w.next
-	} else {
-		w.prev.next = w.next
+// overflow returns a request that must leave the queue because of the limits of w, the newest one, and the limit that requires it. It
+// returns nil if there is none. The caller holds mu.
+func (g *group) overflow(w *waiter) (*waiter, Decision) {
+	switch key := &w.entry.waiting; {
+	case key.Len() > w.limits.WaitingPerKey:
+		return g.queue.LongestOf(key, &w.item).Value, KeyLimit
+	case g.queue.Len() > w.limits.Waiting:
+		return g.queue.Longest(&w.item).Value, TotalLimit
 	}
-	if w.next == nil {
-		q.last = w.prev
-	} else {
-		w.next.prev = w.prev
-	}
-	w.next, w.prev = nil, nil
-	q.n--
+	return nil, Acquired
 }
 
-// ring holds keys that take turns. The zero value is empty.
-type ring struct{ head *entry }
-
-func (r *ring) empty() bool { return r.head == nil }
-
-// push adds an entry at the end.
-func (r *ring) push(e *entry) {
-	e.inRing = true
-	if r.head == nil {
-		r.head, e.next, e.prev = e, e, e
-		return
-	}
-	e.next, e.prev = r.head, r.head.prev
-	e.prev.next, e.next.prev = e, e
+// remove removes a request from the queue. The caller holds mu.
+func (g *group) remove(w *waiter) {
+	g.queue.Remove(&w.item)
+	w.entry.updateBlocked()
 }
 
-func (r *ring) remove(e *entry) {
-	switch {
-	case e.next == e:
-		r.head = nil
-	case r.head == e:
-		r.head = e.next
-	}
-	e.prev.next, e.next.prev = e.next, e.prev
-	e.next, e.prev, e.inRing = nil, nil, false
+// updateBlocked keeps a key out of the turns while its next waiting request does not fit into the key's limit. The caller holds mu.
+func (e *entry) updateBlocked() {
+	q := &e.group.queue
+	next := q.NextOf(&e.waiting)
+	q.SetBlocked(&e.waiting, next != nil && e.inFlight+next.Value.cost > next.Value.limits.PerKey)
 }
 
-// updateRing adds the entry to the ring of its group if its oldest waiting request fits into the key's limit, and removes
-// it otherwise.
-func (e *entry) updateRing() {
-	w := e.waiting.first
-	ready := w != nil && e.inFlight+w.weight <= w.limits.PerKey
-	switch {
-	case ready && !e.inRing:
-		e.group.ready.push(e)
-	case !ready && e.inRing:
-		e.group.ready.remove(e)
-	}
-}
-
-// admit admits waiting requests while they fit into the total limit, one of each key in turn. It takes constant time for
-// each admitted request.
+// admit admits waiting requests while they fit into the total limit, in turn. It takes constant time for each admitted request.
+// The caller holds mu.
 func (g *group) admit() {
-	for !g.ready.empty() {
-		e := g.ready.head
-		w := e.waiting.first
-		if g.inFlight+w.weight > w.limits.Total {
+	for {
+		item := g.queue.Next()
+		if item == nil || g.inFlight+item.Value.cost > item.Value.limits.Total {
 			return
 		}
-		e.waiting.remove(w)
-		g.waiting--
-		e.inFlight += w.weight
-		g.inFlight += w.weight
-		w.in = true
-		close(w.admitted)
-		g.ready.remove(e)
-		e.updateRing() // at the end
+		w := item.Value
+		g.queue.Take(item)
+		w.entry.inFlight += w.cost
+		g.inFlight += w.cost
+		w.leaveWith(Acquired)
+		w.entry.updateBlocked()
 	}
+}
+
+// await waits until the request is admitted or evicted, its time is over or ctx ends.
+func (l *Limiter) await(ctx context.Context, w *waiter, wait time.Duration) Decision {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-w.done:
+		return w.decision
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e := w.entry
+	switch {
+	case w.item.Queued():
+	case w.decision == Acquired && ctx.Err() != nil:
+		l.release(e, w.cost)
+		return Cancelled
+	default:
+		return w.decision // at the same time
+	}
+	decision := TotalTimeout
+	if e.inFlight+w.cost > w.limits.PerKey {
+		decision = KeyTimeout
+	}
+	g := e.group
+	g.remove(w)
+	g.admit() // requests behind it may fit now
+	l.leave(e)
+	if ctx.Err() != nil {
+		return Cancelled
+	}
+	return decision
 }

@@ -141,7 +141,7 @@ func (c *client) takeSlot(s *slot, body *requestBody, key *keys.Key, class inFli
 	s.continues = e.Class == docsgpt.ClassAnswer && !e.Download && c.handler.app.Version().FinishesAbandoned
 	request := inflight.Request{Upstream: limits.upstream, Class: inFlightNames[class], Key: c.keyID()}
 	if sources := fanOutSources(e, key); sources != nil {
-		request.Weight = min(len(sources), maxConcurrentSearches)
+		request.Cost = min(len(sources), maxConcurrentSearches)
 	}
 	wait := shortWait
 	if body.buffer != nil && cap(body.buffer.Bytes) > maxWaitingBody {
@@ -156,11 +156,11 @@ func (c *client) takeSlot(s *slot, body *requestBody, key *keys.Key, class inFli
 			return apiErr
 		}
 		return errClientGone
-	case inflight.KeyLimit:
+	case inflight.KeyLimit, inflight.KeyTimeout:
 		if apiErr = errTooManyStreams; class == classKeyless {
 			apiErr = errOverloaded
 		}
-	case inflight.TotalLimit:
+	case inflight.TotalLimit, inflight.TotalTimeout, inflight.Evicted:
 		apiErr = errOverloaded
 	}
 	if skipped, due := c.handler.sampler.Allow(apiErr.Code, c.keyID(), time.Now()); due {
