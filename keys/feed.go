@@ -79,4 +79,5 @@ type FeedStatus struct {
 	LastFailure time.Time // zero if no load has failed
 	Failures    uint64    // number of failed loads and watches
 	LastError   string    // error of the last load or watch, without secrets; empty if it succeeded
+	TooStale    bool      // a RemoteFeed was last confirmed longer ago than its MaxStale, so its keys are not used
 }

@@ -131,7 +131,7 @@ func (s *Syncer) load(ctx context.Context, f *feedState) error {
 		if f.status.LastError != "" {
 			signal(f.recovered)
 		}
-		f.status.LastSuccess, f.status.LastError = now, ""
+		f.status.LastSuccess, f.status.LastError, f.status.TooStale = now, "", false
 	}
 	count := f.status.Keys
 	f.mu.Unlock()

@@ -40,11 +40,13 @@ func (s *Syncer) handleOutage(f *feedState, err error, now time.Time) {
 	if !isTooStale(f.feed, confirmed, now) {
 		return
 	}
-	if change := s.store.Remove(f.feed.Name()); !change.IsZero() {
+	change := s.store.Remove(f.feed.Name())
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.status.TooStale = !confirmed.IsZero()
+	if !change.IsZero() {
 		f.tracked, f.conflicts = false, nil
-		f.mu.Lock()
 		f.status.Keys = 0
-		f.mu.Unlock()
 	}
 }
 

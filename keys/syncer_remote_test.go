@@ -1,40 +1,47 @@
 package keys
 
 import (
-	"sync"
+	"errors"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
-// While a feed becomes available and unavailable, its keys are either known or the feed is unavailable. At no moment is one of
-// its tokens rejected as unknown, even if it is verified during the change.
-func TestVerifyDuringFeedOutageTransitions(t *testing.T) {
-	s := NewStore()
-	s.SetFeedUnavailable("remote", true)
-	s.SetReady(true)
-	v := newVerifier(t, s, CacheConfig{})
-	done := make(chan struct{})
-	var verifiers sync.WaitGroup
-	for range 4 {
-		verifiers.Go(func() {
-			for {
-				select {
-				case <-done:
-					return
-				default:
-				}
-				if d := v.Verify(tokenOf("a"), noon); d.Reason != Allowed && d.Reason != FeedUnavailable {
-					t.Errorf("decision %s", d.Reason)
-					return
-				}
+// outage is a RemoteFeed whose database was last read at a given time.
+type outage struct {
+	fakeFeed
+	confirmed time.Time
+}
+
+func (o *outage) LastConfirmed() time.Time { return o.confirmed }
+func (*outage) MaxStale() time.Duration    { return time.Hour }
+
+// TestTooStale checks when the status of a feed says that its keys are not used any more.
+func TestTooStale(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		feed := &outage{fakeFeed: fakeFeed{name: "remote"}}
+		store := NewStore()
+		s := NewSyncer(store, []Feed{feed}, nil)
+		sync := func(step string, err error, wantKeys int, wantTooStale bool) {
+			t.Helper()
+			if err == nil {
+				feed.confirmed = time.Now()
+				feed.give(nil, sourceKey("a"))
+			} else {
+				feed.give(err)
 			}
-		})
-	}
-	for range 20_000 {
-		mustReplace(t, s, "remote", sourceKey("a"))
-		s.SetFeedUnavailable("remote", false)
-		s.SetFeedUnavailable("remote", true)
-		s.Remove("remote")
-	}
-	close(done)
-	verifiers.Wait()
+			_ = s.Sync(t.Context(), "remote")
+			if got := s.Status()[0]; got.Keys != wantKeys || got.TooStale != wantTooStale || store.Len() != wantKeys {
+				t.Errorf("%s: status %+v and %d keys, want %d keys, too stale %v", step, got, store.Len(), wantKeys, wantTooStale)
+			}
+		}
+		down := errors.New("the database is down")
+		sync("never read", down, 0, false)
+		sync("read", nil, 1, false)
+		time.Sleep(59 * time.Minute)
+		sync("within MaxStale", down, 1, false)
+		time.Sleep(time.Minute)
+		sync("after MaxStale", down, 0, true)
+		sync("read again", nil, 1, false)
+	})
 }

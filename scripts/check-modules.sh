@@ -17,7 +17,7 @@ fi
 grep -E '^([a-z_.]+\.)?docsgate' <<<"$modules" | cut -d ' ' -f 1-2
 
 help="$("$caddy" help)"
-for command in adopt demo doctor keys; do
+for command in adopt demo doctor health keys; do
 	if ! grep -qE "^ +$command " <<<"$help"; then
 		echo "$1 has no subcommand '$command'" >&2
 		exit 1

@@ -32,7 +32,11 @@ func (adminKeys) CaddyModule() caddy.ModuleInfo {
 
 // Routes implements caddy.AdminRouter.
 func (adminKeys) Routes() []caddy.AdminRoute {
-	return []caddy.AdminRoute{{Pattern: adminPath + "/", Handler: caddy.AdminHandlerFunc(serveAdmin)}}
+	return []caddy.AdminRoute{
+		{Pattern: adminPath + "/", Handler: caddy.AdminHandlerFunc(serveAdmin)},
+		{Pattern: adminPath + "/live", Handler: caddy.AdminHandlerFunc(serveLive)},
+		{Pattern: adminPath + "/ready", Handler: caddy.AdminHandlerFunc(serveReady)},
+	}
 }
 
 // serveAdmin looks up the active configuration with each request, since a rejected configuration also provisions this

@@ -5,6 +5,7 @@ import (
 
 	"github.com/docsgate/docsgate/cmd/commands/democmd"
 	"github.com/docsgate/docsgate/cmd/commands/doctorcmd"
+	"github.com/docsgate/docsgate/cmd/commands/healthcmd"
 	"github.com/docsgate/docsgate/cmd/commands/keyscmd"
 )
 
@@ -13,4 +14,5 @@ func init() {
 	caddycmd.RegisterCommand(doctorcmd.Command())
 	caddycmd.RegisterCommand(democmd.Command())
 	caddycmd.RegisterCommand(docsgptSQLCommand())
+	caddycmd.RegisterCommand(healthcmd.Command())
 }

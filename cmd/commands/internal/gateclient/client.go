@@ -151,20 +151,31 @@ func (r *readErrReader) Read(p []byte) (int, error) {
 
 // Admin returns the response to a GET request for a path of Caddy's own admin API.
 func (c *Client) Admin(ctx context.Context, path string) ([]byte, error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(c.base, adminPrefix)+path, nil)
+	status, body, err := c.get(ctx, strings.TrimSuffix(c.base, adminPrefix)+path)
+	if err == nil && status != http.StatusOK {
+		return nil, fmt.Errorf("status %d", status)
+	}
+	return body, err
+}
+
+// Ready returns status and body of the probe that reports whether the gate can decide on all tokens.
+func (c *Client) Ready(ctx context.Context) (status int, body []byte, err error) {
+	return c.get(ctx, c.base+"/ready")
+}
+
+func (c *Client) get(ctx context.Context, url string) (status int, body []byte, err error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return nil, err
+		return 0, nil, err
 	}
 	if c.origin != "" {
 		r.Header.Set("Origin", c.origin)
 	}
 	resp, err := c.client.Do(r)
 	if err != nil {
-		return nil, err
+		return 0, nil, err
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("status %d", resp.StatusCode)
-	}
-	return io.ReadAll(io.LimitReader(resp.Body, maxResponseBytes))
+	body, err = io.ReadAll(io.LimitReader(resp.Body, maxResponseBytes))
+	return resp.StatusCode, body, err
 }
