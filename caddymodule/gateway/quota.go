@@ -159,14 +159,20 @@ func (x *gatewayRequest) endQuota() {
 	if q == nil {
 		return
 	}
-	switch tokens, source := q.cost(res, x.slot.abandoned); {
-	case !q.forwarded, q.unsent:
+	if !q.forwarded || q.unsent {
 		q.reservation.Release()
+		return
+	}
+	switch period := q.calendar.At(time.Now()); {
 	case res.status >= 300: // DocsGPT has rejected the question
-		q.reservation.Settle(q.calendar.At(time.Now()), 0)
+		q.reservation.Settle(period, 0)
+	case q.readUsage(res):
+		q.reservation.Settle(period, q.usage)
+		tokensSettled.WithLabelValues(fromUsage).Add(float64(q.usage))
 	default:
-		tokensSettled.WithLabelValues(source).Add(float64(tokens))
-		q.reservation.Settle(q.calendar.At(time.Now()), tokens)
+		estimate := q.reservation.SettleEstimate(period, q.estimate(res, x.slot.abandoned))
+		estimate.Keep()
+		tokensSettled.WithLabelValues(fromEstimate).Add(float64(estimate.Tokens()))
 	}
 }
 
@@ -177,21 +183,23 @@ const (
 	hiddenTokens  = 1000
 )
 
-// cost returns the number of tokens of an answer, and how it is known. abandoned says that DocsGPT continues the answer.
-func (q *questionQuota) cost(res *response, abandoned bool) (tokens int64, source string) {
+// readUsage reports whether the response says what the answer has cost.
+func (q *questionQuota) readUsage(res *response) bool {
 	if res.client != nil && res.client.endpoint.Relay == docsgpt.RelayChunks && !q.hasUsage {
 		q.usage, _, q.hasUsage = docsgpt.Usage(res.out)
 	}
-	if q.hasUsage {
-		return q.usage, fromUsage
-	}
+	return q.hasUsage
+}
+
+// estimate estimates the number of tokens of an answer. abandoned says that DocsGPT continues the answer.
+func (q *questionQuota) estimate(res *response, abandoned bool) int64 {
 	text := q.received
 	if res.filter.CountText {
 		text = res.filter.Text()
 	}
-	tokens = int64((q.size+text)/bytesPerToken + hiddenTokens)
+	tokens := int64((q.size+text)/bytesPerToken + hiddenTokens)
 	if abandoned {
 		tokens = max(tokens, q.reservation.Tokens())
 	}
-	return tokens, fromEstimate
+	return tokens
 }

@@ -48,11 +48,12 @@ type Key struct {
 
 // Quota is what a key has used of its quotas.
 type Quota struct {
-	QuestionsToday     int64     `json:"questions_today"`
-	QuestionsThisMonth int64     `json:"questions_this_month"`
-	TokensToday        int64     `json:"tokens_today"`
-	DayEnds            time.Time `json:"day_ends"`
-	MonthEnds          time.Time `json:"month_ends"`
+	QuestionsToday       int64     `json:"questions_today"`
+	QuestionsThisMonth   int64     `json:"questions_this_month"`
+	TokensToday          int64     `json:"tokens_today"`
+	EstimatedTokensToday int64     `json:"estimated_tokens_today"` // the part of TokensToday that is estimated
+	DayEnds              time.Time `json:"day_ends"`
+	MonthEnds            time.Time `json:"month_ends"`
 }
 
 // KeyRequest is, for clients of the API, the body of a request that creates a key, or a key in the body of an import. Exactly one of
@@ -99,7 +100,8 @@ func responseQuota(u *quota.Use) *Quota {
 		return nil
 	}
 	return &Quota{
-		QuestionsToday: u.QuestionsToday, QuestionsThisMonth: u.QuestionsThisMonth, TokensToday: u.TokensToday,
+		QuestionsToday: u.QuestionsToday, QuestionsThisMonth: u.QuestionsThisMonth,
+		TokensToday: u.TokensToday, EstimatedTokensToday: u.EstimatedTokensToday,
 		DayEnds: u.DayEnd.UTC(), MonthEnds: u.MonthEnd.UTC(),
 	}
 }

@@ -25,11 +25,11 @@ func TestQuotaOfKey(t *testing.T) {
 	if got := show(plain.ID); strings.Contains(got, `"quota"`) {
 		t.Errorf("a key without quotas: %s", got)
 	}
-	if got := show(limited.ID); !strings.Contains(got, `"quota":{"questions_today":0,"questions_this_month":0,"tokens_today":0,`+reset) {
+	if got := show(limited.ID); !strings.Contains(got, `"quota":{"questions_today":0,"questions_this_month":0,"tokens_today":0,"estimated_tokens_today":0,`+reset) {
 		t.Errorf("a key that was not used: %s", got)
 	}
-	used[plain.ID] = quota.Use{QuestionsToday: 1, QuestionsThisMonth: 2, TokensToday: 3} // of a quota of the site
-	if got := show(plain.ID); !strings.Contains(got, `"quota":{"questions_today":1,"questions_this_month":2,"tokens_today":3,`+reset) {
+	used[plain.ID] = quota.Use{QuestionsToday: 1, QuestionsThisMonth: 2, TokensToday: 3, EstimatedTokensToday: 2} // of a quota of the site
+	if got := show(plain.ID); !strings.Contains(got, `"quota":{"questions_today":1,"questions_this_month":2,"tokens_today":3,"estimated_tokens_today":2,`+reset) {
 		t.Errorf("a key with a quota of the site: %s", got)
 	}
 	if got := w.call("PATCH", "/v1/keys/"+plain.ID, `{"quota":{}}`); got.Status != http.StatusUnprocessableEntity && got.Status != http.StatusBadRequest {

@@ -38,6 +38,7 @@ const (
 	quotaQuestionsMonth = 3
 	quotaTokensDay      = 4
 	quotaMeanTokens     = 5
+	quotaEstimatedDay   = 6
 )
 
 func formatBody(major, minor uint64) []byte {
@@ -146,7 +147,8 @@ func quotaBody(r *quota.Row) []byte {
 	b = appendNumber(b, quotaQuestionsDay, uint64(r.QuestionsDay))
 	b = appendNumber(b, quotaQuestionsMonth, uint64(r.QuestionsMonth))
 	b = appendNumber(b, quotaTokensDay, uint64(r.TokensDay))
-	return appendNumber(b, quotaMeanTokens, uint64(r.MeanTokens))
+	b = appendNumber(b, quotaMeanTokens, uint64(r.MeanTokens))
+	return appendNumber(b, quotaEstimatedDay, uint64(r.EstimatedDay))
 }
 
 func decodeQuota(id, body []byte) (r quota.Row, err error) {
@@ -163,6 +165,8 @@ func decodeQuota(id, body []byte) (r quota.Row, err error) {
 			r.TokensDay = int64(f.varint)
 		case quotaMeanTokens:
 			r.MeanTokens = int64(f.varint)
+		case quotaEstimatedDay:
+			r.EstimatedDay = int64(f.varint)
 		}
 		return nil
 	})

@@ -51,7 +51,7 @@ type Reservation struct {
 // Reserve counts a question of a key and reserves tokens for its answer, unless a limit is reached. Limits in dryRun do not reject.
 // It allocates memory only for the first question of a key.
 //
-// The reservation must be ended with Settle or Release, unless the question is rejected.
+// The reservation must be ended with Settle, SettleEstimate or Release, unless the question is rejected.
 func (c *Counter) Reserve(p *Period, key string, l Limits, dryRun Set) (r Reservation, d Decision) {
 	s := c.shardOf(key)
 	s.mu.Lock()
@@ -81,7 +81,7 @@ func (r *Reservation) IsZero() bool { return r.counts == nil }
 func (r *Reservation) Tokens() int64 { return r.tokens }
 
 // Settle replaces the reserved tokens by the number of tokens that the answer has cost. They count towards the day of p. 0 means
-// that there was no answer.
+// that there was no answer. If the number is an estimate, use SettleEstimate.
 func (r *Reservation) Settle(p *Period, tokens int64) {
 	r.end(func(e *counts) {
 		e.moveTo(p)
@@ -127,7 +127,8 @@ func (c *Counter) Use(p *Period, key string) (u Use, ok bool) {
 	}
 	now := *e
 	now.moveTo(p)
-	u.QuestionsToday, u.QuestionsThisMonth, u.TokensToday = now.row.QuestionsDay, now.row.QuestionsMonth, now.row.TokensDay
+	u.QuestionsToday, u.QuestionsThisMonth = now.row.QuestionsDay, now.row.QuestionsMonth
+	u.TokensToday, u.EstimatedTokensToday = now.row.TokensDay, now.row.EstimatedDay
 	return u, now.month == e.month
 }
 

@@ -32,7 +32,7 @@ func (c *counts) moveTo(p *Period) {
 		c.row.QuestionsMonth = 0
 	}
 	c.row.Day, c.month = p.day, p.month
-	c.row.QuestionsDay, c.row.TokensDay = 0, 0
+	c.row.QuestionsDay, c.row.TokensDay, c.row.EstimatedDay = 0, 0, 0
 }
 
 // reservation returns the number of tokens to reserve for an answer.
@@ -46,6 +46,11 @@ func (c *counts) reservation() int64 {
 // addAnswer counts the tokens of an answer.
 func (c *counts) addAnswer(tokens int64) {
 	c.row.TokensDay += tokens
+	c.addToMean(tokens)
+}
+
+// addToMean adds the tokens of an answer to the running mean.
+func (c *counts) addToMean(tokens int64) {
 	sample := min(tokens, maxReservation)
 	switch {
 	case sample <= 0: // an error, which says nothing about other answers

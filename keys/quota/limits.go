@@ -44,11 +44,12 @@ func (l Limits) IsZero() bool { return l == Limits{} }
 
 // Use is what a key has used. Tokens of answers in flight are not included.
 type Use struct {
-	QuestionsToday     int64
-	QuestionsThisMonth int64
-	TokensToday        int64
-	DayEnd             time.Time // when the counts of the day are reset
-	MonthEnd           time.Time // when the count of the month is reset
+	QuestionsToday       int64
+	QuestionsThisMonth   int64
+	TokensToday          int64
+	EstimatedTokensToday int64     // the part of TokensToday that is estimated
+	DayEnd               time.Time // when the counts of the day are reset
+	MonthEnd             time.Time // when the count of the month is reset
 }
 
 // Decision is the result of Counter.Reserve.

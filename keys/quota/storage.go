@@ -9,6 +9,7 @@ type Row struct {
 	QuestionsDay   int64
 	QuestionsMonth int64 // in the month of Day
 	TokensDay      int64
+	EstimatedDay   int64 // the part of TokensDay that is estimated
 	MeanTokens     int64 // running mean of the tokens of an answer; 0: unknown
 }
 
@@ -103,6 +104,7 @@ func (c *Counter) restore(row Row, add bool) {
 	if row.Day == e.row.Day {
 		e.row.QuestionsDay = merge(e.row.QuestionsDay, row.QuestionsDay, add)
 		e.row.TokensDay = merge(e.row.TokensDay, row.TokensDay, add)
+		e.row.EstimatedDay = merge(e.row.EstimatedDay, row.EstimatedDay, add)
 	}
 	if e.row.MeanTokens == 0 {
 		e.row.MeanTokens = row.MeanTokens

@@ -114,8 +114,12 @@ func describeQuota(q *api.Quota) string {
 	if q == nil {
 		return ""
 	}
-	return fmt.Sprintf("%d questions and %d tokens today (until %s), %d questions this month (until %s)",
-		q.QuestionsToday, q.TokensToday, formatTime(&q.DayEnds), q.QuestionsThisMonth, formatTime(&q.MonthEnds))
+	estimated := ""
+	if q.EstimatedTokensToday > 0 {
+		estimated = fmt.Sprintf(", %d of them estimated,", q.EstimatedTokensToday)
+	}
+	return fmt.Sprintf("%d questions and %d tokens%s today (until %s), %d questions this month (until %s)",
+		q.QuestionsToday, q.TokensToday, estimated, formatTime(&q.DayEnds), q.QuestionsThisMonth, formatTime(&q.MonthEnds))
 }
 
 // boundTo returns a short description of a key's binding.

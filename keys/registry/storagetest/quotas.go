@@ -12,7 +12,7 @@ import (
 )
 
 func savedQuotas(t *testing.T, s registry.Storage) {
-	a := quota.Row{ID: "key_a", Day: 20_786, QuestionsDay: 1, QuestionsMonth: 2, TokensDay: 1 << 60, MeanTokens: 4}
+	a := quota.Row{ID: "key_a", Day: 20_786, QuestionsDay: 1, QuestionsMonth: 2, TokensDay: 1 << 60, MeanTokens: 4, EstimatedDay: 5}
 	b := quota.Row{ID: "key_b", Day: 20_785}
 	save := func(rows []quota.Row, remove ...string) {
 		t.Helper()
