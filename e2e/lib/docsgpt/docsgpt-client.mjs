@@ -81,6 +81,12 @@ export class DocsGPTClient {
     return this.call('DELETE', `/api/delete_agent?id=${id}`);
   }
 
+  /** Returns the entries of the Logs page for finished answers whose passthrough has these values, newest first. */
+  async answersInLogs(passthrough) {
+    const { logs } = await this.call('POST', '/api/get_user_logs', { event_type: 'chat', page_size: 100, passthrough });
+    return logs.filter((entry) => !entry.running);
+  }
+
   /** Creates a personal access token that may chat with these sources only. */
   async createAccessToken(name, sources) {
     const { token } = await this.call('POST', '/api/user/tokens', {

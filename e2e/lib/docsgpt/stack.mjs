@@ -10,6 +10,7 @@ import path from 'node:path';
 import { REPO, gateBinary } from '../build.mjs';
 import { PROXY_MODES } from '../gate.mjs';
 import { LOOPBACK, freePorts, isListening } from '../net.mjs';
+import { newSignSecret } from '../visitor-tokens.mjs';
 import { DocsGPTClient, signSession } from './docsgpt-client.mjs';
 import { MODEL, MODEL_KEY, canary, startFakeLLM } from './fake-llm.mjs';
 
@@ -184,7 +185,7 @@ export async function startStack({ dir, installation, processes, say }) {
       secrets: {
         'access token': accessToken, 'session of the owner': ownerSession, ...prefixed('agent key', Object.fromEntries(
           Object.entries(agents).map(([name, agent]) => [name, agent.key]),
-        )), ...prefixed('token', gate.tokens),
+        )), ...prefixed('token', gate.tokens), 'secret of signed visitors': gate.signSecret,
       },
     },
   };
@@ -203,10 +204,12 @@ function reverseProxy(upstream) {
 /**
  * Starts docsgate with two sites in front of each API, one for each proxy mode. Its keys: "agent" and "source" are bound to
  * the handbook; "same" is another key for the same agent, "sameSource" for the same source; "otherAgent" and "otherSource"
- * are bound to the payroll. "publishable", "secret" and "limited" are bound to the handbook's agent, and have a policy.
+ * are bound to the payroll. "publishable", "secret", "limited" and "signed" are bound to the handbook's agent, and have a policy;
+ * "signedSource" has that of "signed", and is bound to the handbook.
  *
- * @returns {Promise<{folder: string, tokens: object, urls: object, sitePort: number}>} urls has the addresses of the sites:
- *   urls[mode][api]; sitePort is the port of the page that the publishable key allows
+ * @returns {Promise<{folder: string, tokens: object, urls: object, sitePort: number, signSecret: string}>} urls has the addresses
+ *   of the sites: urls[mode][api]; sitePort is the port of the page that the publishable key allows; signSecret is the secret of
+ *   signed visitors
  */
 async function startGate({ dir, ports, processes, agents, sources, accessToken }) {
   const folder = path.join(dir, 'gate');
@@ -224,8 +227,12 @@ async function startGate({ dir, ports, processes, agents, sources, accessToken }
     publishable: { kind: 'publishable', origins: [`http://${LOOPBACK}:${sitePort}`] },
     secret: { kind: 'secret' },
     limited: { limits: { visitor_requests: '1/20s' } },
+    signed: { visitors: 'required', sign_secret: '{env.SIGN_SECRET}' },
   };
   for (const name of Object.keys(policies)) bindings[name] = bindings.agent;
+  policies.signedSource = policies.signed;
+  bindings.signedSource = bindings.source;
+  const signSecret = newSignSecret();
   const tokens = Object.fromEntries(Object.keys(bindings).map((name) => [name, random()]));
   const records = Object.entries(bindings).map(([id, binding]) => ({ id, name: id, sha256: sha256(tokens[id]), ...binding, ...policies[id] }));
   fs.writeFileSync(path.join(folder, 'keys.yaml'), JSON.stringify({ keys: records }));
@@ -259,6 +266,7 @@ ${sites.join('')}`);
     env: {
       PATH: process.env.PATH, HOME: folder, XDG_CONFIG_HOME: folder, XDG_DATA_HOME: folder,
       AGENT_HANDBOOK: agents.handbook.key, AGENT_PAYROLL: agents.payroll.key, DOCSGPT_TOKEN: accessToken,
+      SIGN_SECRET: signSecret,
     },
   });
   const urls = Object.fromEntries(PROXY_MODES.map((mode) => [mode, {}]));
@@ -266,5 +274,5 @@ ${sites.join('')}`);
     await gate.ready(`port ${gatePorts[i]}`, () => isListening(gatePorts[i]), START);
     urls[mode][api] = `http://${LOOPBACK}:${gatePorts[i]}`;
   }
-  return { folder, tokens, urls, sitePort };
+  return { folder, tokens, urls, sitePort, signSecret };
 }
