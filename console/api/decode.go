@@ -150,38 +150,20 @@ func (m *moment) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	if err != nil {
 		return err
 	}
-	if token.Kind() == '"' {
-		if m.Time, err = time.Parse(time.RFC3339, token.String()); err == nil && m.Unix() > 0 && m.Year() <= 9999 {
-			m.Time = m.UTC()
-			return nil
-		}
+	if token.Kind() == '"' && m.parse(token.String()) {
+		return nil
 	}
 	return &valueError{"must be a time such as 2027-01-31T00:00:00Z, after 1970"}
 }
 
-// optionalTime is a new value for a time limit; null removes the limit.
-type optionalTime struct {
-	set bool
-	to  moment
-}
-
-func (*optionalTime) nullable() {}
-
-// UnmarshalJSONFrom implements json.UnmarshalerFrom.
-func (c *optionalTime) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
-	c.set = true
-	if dec.PeekKind() == 'n' {
-		return dec.SkipValue()
+// parse sets the time, and reports whether the text is valid.
+func (m *moment) parse(text string) bool {
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil || t.Unix() <= 0 || t.Year() > 9999 {
+		return false
 	}
-	return c.to.UnmarshalJSONFrom(dec)
-}
-
-// time returns nil if the field is absent, and the zero time for null.
-func (c *optionalTime) time() *time.Time {
-	if !c.set {
-		return nil
-	}
-	return &c.to.Time
+	m.Time = t.UTC()
+	return true
 }
 
 // oneOrMore is a string or a list of strings.

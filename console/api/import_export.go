@@ -21,20 +21,20 @@ const maxImportKeys = 1000
 // importedKey is a key in the body of an import.
 type importedKey struct {
 	binding
-	ID        *string `json:"id"`
-	Name      *string `json:"name"`
-	SHA256    *string `json:"sha256"`
-	State     *string `json:"state"`
-	NotBefore moment  `json:"not_before"`
-	Expires   moment  `json:"expires"`
-	Created   moment  `json:"created"`
-	Prompt    string  `json:"prompt_id"`
-	Chunks    string  `json:"chunks"`
-	Retriever string  `json:"retriever"`
+	ID        *string   `json:"id"`
+	Name      *string   `json:"name"`
+	SHA256    *string   `json:"sha256"`
+	State     *string   `json:"state"`
+	NotBefore timeLimit `json:"not_before"`
+	Expires   timeLimit `json:"expires"`
+	Created   moment    `json:"created"`
+	Prompt    string    `json:"prompt_id"`
+	Chunks    string    `json:"chunks"`
+	Retriever string    `json:"retriever"`
 	policyFields
 }
 
-func (k *importedKey) item(i int, faults *[]fieldError) registry.Import {
+func (k *importedKey) item(i int, now time.Time, faults *[]fieldError) registry.Import {
 	wrong := func(field, message string) {
 		*faults = append(*faults, fieldError{
 			Field: fmt.Sprintf("keys[%d].%s", i, field), Pointer: fmt.Sprintf("/keys/%d/%s", i, field), Message: message,
@@ -47,7 +47,7 @@ func (k *importedKey) item(i int, faults *[]fieldError) registry.Import {
 	}
 	item := registry.Import{
 		ID: value(k.ID), Name: value(k.Name), Sources: sources, Agent: value(k.Agent), AgentKey: value(k.AgentKey),
-		NotBefore: k.NotBefore.Time, Expires: k.Expires.Time, Created: k.Created.Time,
+		NotBefore: k.NotBefore.at(now), Expires: k.Expires.at(now), Created: k.Created.Time,
 		Prompt: k.Prompt, Chunks: k.Chunks, Retriever: k.Retriever, Policy: restrictions,
 	}
 	if k.ID != nil && *k.ID == "" {
@@ -98,7 +98,7 @@ func (a *api) importKeys(w http.ResponseWriter, r *http.Request) error {
 	items := make([]registry.Import, len(wanted.Keys))
 	single := map[string]bool{}
 	for i := range wanted.Keys {
-		items[i] = wanted.Keys[i].item(i, &faults)
+		items[i] = wanted.Keys[i].item(i, a.Now(), &faults)
 		if wanted.Keys[i].Source != nil {
 			single[fmt.Sprintf("/keys/%d/sources", i)] = true
 		}

@@ -133,12 +133,12 @@ func renameField(err error, single map[string]bool) error {
 // createKeyRequest is the body of a request that creates a key.
 type createKeyRequest struct {
 	binding
-	Name      string `json:"name"`
-	NotBefore moment `json:"not_before"`
-	Expires   moment `json:"expires"`
-	Prompt    string `json:"prompt_id"`
-	Chunks    string `json:"chunks"`
-	Retriever string `json:"retriever"`
+	Name      string    `json:"name"`
+	NotBefore timeLimit `json:"not_before"`
+	Expires   timeLimit `json:"expires"`
+	Prompt    string    `json:"prompt_id"`
+	Chunks    string    `json:"chunks"`
+	Retriever string    `json:"retriever"`
 	policyFields
 }
 
@@ -162,8 +162,9 @@ func (a *api) createKey(w http.ResponseWriter, r *http.Request) error {
 	return a.idempotent(w, r, body, func(ctx context.Context) (*storedResponse, error) {
 		made, err := a.Service.Create(ctx, a.Actor(r), registry.CreateRequest{
 			Name: d.Name, Sources: sources, Agent: value(d.Agent), AgentKey: value(d.AgentKey),
-			NotBefore: d.NotBefore.Time, Expires: d.Expires.Time,
+			NotBefore: d.NotBefore.at(now), Expires: d.Expires.at(now),
 			Prompt: d.Prompt, Chunks: d.Chunks, Retriever: d.Retriever, Policy: restrictions,
+		now := a.Now()
 		})
 		// Relative to the request, since the mount point of the API is unknown here.
 		return a.withToken(r, http.StatusCreated, "keys/", made, renameField(err, map[string]bool{"/sources": d.Source != nil}))
@@ -223,9 +224,10 @@ func (a *api) updateKey(w http.ResponseWriter, r *http.Request) error {
 	}
 	sources, faults := e.read()
 	wanted := registry.UpdateRequest{
-		Name: e.Name, NotBefore: e.NotBefore.time(), Expires: e.Expires.time(),
+		Name: e.Name, NotBefore: e.NotBefore.at(now), Expires: e.Expires.at(now),
 		Sources: sources, Agent: value(e.Agent), AgentKey: value(e.AgentKey),
 	}
+	now := a.Now()
 	var policyFaults []fieldError
 	wanted.Policy, policyFaults = e.change()
 	faults = append(faults, policyFaults...)
