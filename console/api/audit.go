@@ -1,8 +1,12 @@
 package api
 
 import (
+	"fmt"
 	"net/http"
+	"net/url"
+	"slices"
 	"time"
+	"unicode/utf8"
 
 	"github.com/docsgate/docsgate/keys/registry"
 )
@@ -26,38 +30,56 @@ type AuditEntry struct {
 }
 
 func (a *api) listAudit(w http.ResponseWriter, r *http.Request) error {
-	values, err := query(r, "key", "cursor", "limit")
+	values, err := query(r, "key", "action", "actor", "since", "until", "cursor", "limit")
 	if err != nil {
 		return err
 	}
-	limit, err := number(values, "limit", defaultEntries, maxLimit)
+	q, err := auditQuery(values)
 	if err != nil {
 		return err
 	}
-	before, err := number(values, "cursor", 0, maxSeq)
-	if err != nil {
-		return err
-	}
-	// One more than requested, to know whether there is a next page.
-	entries, err := a.Service.Audit(r.Context(), values.Get("key"), before, int(limit)+1)
+	entries, next, err := a.Service.SearchAudit(r.Context(), q)
 	if err != nil {
 		return err
 	}
 	response := struct {
 		Entries []AuditEntry `json:"entries"`
 		Next    uint64       `json:"next_cursor,omitzero"`
-	}{Entries: []AuditEntry{}}
-	for i, e := range entries {
-		if i == int(limit) {
-			response.Next = entries[i-1].Seq
-			break
-		}
+	}{Entries: []AuditEntry{}, Next: next}
+	for _, e := range entries {
 		response.Entries = append(response.Entries, AuditEntry{
 			e.Seq, e.At.UTC(), e.Actor, e.RemoteAddr, e.Action, e.Key, e.Name, e.Detail,
 		})
 	}
 	writeJSON(w, http.StatusOK, response)
 	return nil
+}
+
+// auditQuery returns the filters and the position in the parameters of a request.
+func auditQuery(values url.Values) (q registry.AuditQuery, err error) {
+	limit, err := number(values, "limit", defaultEntries, maxLimit)
+	if err != nil {
+		return q, err
+	}
+	if q.Before, err = number(values, "cursor", 0, maxSeq); err != nil {
+		return q, err
+	}
+	q.Key, q.Action, q.Actor, q.Limit = values.Get("key"), registry.Action(values.Get("action")), values.Get("actor"), int(limit)
+	if values.Has("action") && !slices.Contains(registry.Actions(), q.Action) {
+		return q, invalidParameter("action", "is not an action: see the document of the API")
+	}
+	if utf8.RuneCountInString(q.Actor) > maxText {
+		return q, invalidParameter("actor", fmt.Sprintf("has at most %d characters", maxText))
+	}
+	for name, bound := range map[string]*time.Time{"since": &q.Since, "until": &q.Until} {
+		if !values.Has(name) {
+			continue
+		}
+		if *bound, err = time.Parse(time.RFC3339, values.Get(name)); err != nil {
+			return q, invalidParameter(name, "must be a time such as 2027-01-31T00:00:00Z")
+		}
+	}
+	return q, nil
 }
 
 func (a *api) listSources(w http.ResponseWriter, r *http.Request) error {

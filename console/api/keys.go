@@ -27,7 +27,7 @@ const (
 const maxText = 200
 
 func (a *api) listKeys(w http.ResponseWriter, r *http.Request) error {
-	values, err := query(r, "q", "state", "source", "feed", "limit", "cursor")
+	values, err := query(r, "q", "state", "source", "feed", "sort", "limit", "cursor")
 	if err != nil {
 		return err
 	}
@@ -49,9 +49,13 @@ func (a *api) listKeys(w http.ResponseWriter, r *http.Request) error {
 		}
 		q.State = reason
 	}
+	var ok bool
+	if q.Sort, q.Reverse, ok = keyindex.ParseSort(values.Get("sort")); !ok {
+		return invalidParameter("sort", "must be one of "+strings.Join(keyindex.SortNames(), ", "))
+	}
 	page, err := a.Service.List(q)
 	if err != nil {
-		return invalidParameter("cursor", "is invalid: use next_cursor of the previous page, with the same filters")
+		return invalidParameter("cursor", "is invalid: use next_cursor of the previous page, with the same filters and order")
 	}
 	response := struct {
 		Keys  []Key  `json:"keys"`
@@ -160,11 +164,11 @@ func (a *api) createKey(w http.ResponseWriter, r *http.Request) error {
 		return invalid(faults)
 	}
 	return a.idempotent(w, r, body, func(ctx context.Context) (*storedResponse, error) {
+		now := a.Now()
 		made, err := a.Service.Create(ctx, a.Actor(r), registry.CreateRequest{
 			Name: d.Name, Sources: sources, Agent: value(d.Agent), AgentKey: value(d.AgentKey),
 			NotBefore: d.NotBefore.at(now), Expires: d.Expires.at(now),
 			Prompt: d.Prompt, Chunks: d.Chunks, Retriever: d.Retriever, Policy: restrictions,
-		now := a.Now()
 		})
 		// Relative to the request, since the mount point of the API is unknown here.
 		return a.withToken(r, http.StatusCreated, "keys/", made, renameField(err, map[string]bool{"/sources": d.Source != nil}))
@@ -223,11 +227,11 @@ func (a *api) updateKey(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	sources, faults := e.read()
+	now := a.Now()
 	wanted := registry.UpdateRequest{
 		Name: e.Name, NotBefore: e.NotBefore.at(now), Expires: e.Expires.at(now),
 		Sources: sources, Agent: value(e.Agent), AgentKey: value(e.AgentKey),
 	}
-	now := a.Now()
 	var policyFaults []fieldError
 	wanted.Policy, policyFaults = e.change()
 	faults = append(faults, policyFaults...)

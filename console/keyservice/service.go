@@ -70,14 +70,6 @@ func (d *Service) Show(ctx context.Context, id string) (Key, error) {
 	return Key{}, err
 }
 
-// Audit is Registry.Audit. It returns no entries for a text that cannot be a key ID.
-func (d *Service) Audit(ctx context.Context, key string, before uint64, limit int) ([]registry.AuditEntry, error) {
-	if key != "" && !keys.IsValidID(key) {
-		return nil, nil
-	}
-	return d.Registry.Audit(ctx, key, before, limit)
-}
-
 // SearchAudit is Registry.SearchAudit. It returns no entries for a text that cannot be a key ID.
 func (d *Service) SearchAudit(ctx context.Context, q registry.AuditQuery) (found []registry.AuditEntry, next uint64, err error) {
 	if q.Key != "" && !keys.IsValidID(q.Key) {

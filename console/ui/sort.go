@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/docsgate/docsgate/keys/keyindex"
@@ -20,16 +21,8 @@ var sortOptions = []sortOption{
 	{"-used", "Unused first"},
 }
 
-// sorts are the orders by name. ascending reports whether the values in the column increase.
-var sorts = map[string]struct {
-	by        keyindex.Sort
-	ascending bool
-}{
-	"created": {keyindex.ByCreated, false},
-	"name":    {keyindex.ByName, true},
-	"expires": {keyindex.ByExpires, true},
-	"used":    {keyindex.ByLastUsed, false},
-}
+// ascending reports, by the name of the order, whether the values in its column increase.
+var ascending = map[string]bool{"created": false, "name": true, "expires": true, "used": false}
 
 // column is the heading of a column that can be sorted.
 type column struct {
@@ -39,24 +32,21 @@ type column struct {
 
 // sortBy sets the order of a query, and what the page shows about it. An unknown order is the usual one.
 func (l *listPage) sortBy(q *keyindex.Query) {
-	name, reverse := strings.CutPrefix(l.Sort, "-")
-	if name == "" {
-		name = "created"
-	}
-	order, known := sorts[name]
+	order, reverse, known := keyindex.ParseSort(l.Sort)
 	if !known {
-		l.Sort, name, order, reverse = "", "created", sorts["created"], false
+		l.Sort = ""
 	}
-	q.Sort, q.Reverse = order.by, reverse
-	l.Sorts, l.Columns = sortOptions, make(map[string]column, len(sorts))
-	for other := range sorts {
+	name := cmp.Or(strings.TrimPrefix(l.Sort, "-"), "created")
+	q.Sort, q.Reverse = order, reverse && known
+	l.Sorts, l.Columns = sortOptions, make(map[string]column, len(ascending))
+	for other := range ascending {
 		next := *l
 		c := column{}
 		if next.Sort = other; other == name {
-			if c.Order = "descending"; order.ascending != reverse {
+			if c.Order = "descending"; ascending[name] != q.Reverse {
 				c.Order = "ascending"
 			}
-			if !reverse {
+			if !q.Reverse {
 				next.Sort = "-" + other
 			}
 		}

@@ -114,3 +114,11 @@ const (
 	ActionChecked  Action = "import_checked" // a dry run: nothing was imported
 	ActionRejected Action = "rejected"       // the detail describes the attempt
 )
+
+// Actions returns all actions.
+func Actions() []Action {
+	return []Action{
+		ActionCreated, ActionImported, ActionChanged, ActionRotated, ActionEnabled, ActionDisabled, ActionRevoked, ActionLeaked,
+		ActionExported, ActionBackedUp, ActionChecked, ActionRejected,
+	}
+}

@@ -2,30 +2,32 @@ package keyscmd
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
-	"net/http"
 	"net/url"
-	"strconv"
+	"slices"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/docsgate/docsgate/cmd/commands/internal/cli"
-	"github.com/docsgate/docsgate/cmd/commands/internal/terminal"
 	"github.com/docsgate/docsgate/console/api"
+	"github.com/docsgate/docsgate/internal/duration"
+	"github.com/docsgate/docsgate/keys/registry"
 )
 
-// auditPage is one page of the audit trail.
-type auditPage struct {
-	Entries []json.RawMessage `json:"entries"`
-	Next    uint64            `json:"next_cursor"`
+var auditTrail = recordList[api.AuditEntry]{
+	path: "/v1/audit", field: "entries", one: "change", more: "changes", order: "newest",
+	heading: []string{"WHEN", "WHO", "FROM", "ACTION", "KEY", "NAME", "DETAIL"},
+	row: func(e *api.AuditEntry) []string {
+		return []string{formatTime(&e.At), e.Actor, e.RemoteAddr, string(e.Action), e.Key, e.Name, e.Detail}
+	},
 }
 
 func auditCommand() *cobra.Command {
 	var (
-		where       connFlags
-		limit       int
-		all, asJSON bool
+		where                       connFlags
+		list                        listFlags
+		action, actor, since, until string
 	)
 	cmd := &cobra.Command{
 		Use:   "audit [KEY]",
@@ -34,23 +36,43 @@ func auditCommand() *cobra.Command {
 List the changes to all keys, or to one, newest first: when, by whom, from where, and what. The audit trail never contains a
 token.
 
+--since and --until take the duration up to now (7d, 36h), a date, which means 00:00 UTC (2027-01-01), or a time
+(2027-01-01T12:00:00+01:00). Changes at the time of --until are not listed.
+
 With --json each entry is one line of JSON, in the format of the API.`,
 		Example: `  $ docsgate keys audit
+  $ docsgate keys audit --action revoked --actor alice --since 30d
   $ docsgate keys audit "Docs site" --all --json | jq -r 'select(.action == "rotated") | .at'`,
 		Args:              cli.Args(0, 1, "name one key by its ID or name, or none for the changes to all keys"),
 		ValidArgsFunction: where.completeKeys(),
 	}
+	query := url.Values{}
 	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
-		switch {
-		case limit < 1:
-			return cli.Exit(cmd, cli.Errorf(cli.ExitUsage, "--limit must be at least 1; use --all to list all changes"))
-		case all && cmd.Flags().Changed("limit"):
-			return cli.Exit(cmd, cli.Errorf(cli.ExitUsage, "--limit and --all are mutually exclusive"))
+		if err := list.check(cmd, auditTrail.more); err != nil {
+			return cli.Exit(cmd, err)
+		}
+		if action != "" && !slices.Contains(auditActions(), action) {
+			return cli.Exit(cmd, cli.Errorf(cli.ExitUsage, "--action must be one of %s", strings.Join(auditActions(), ", ")))
+		}
+		for name, value := range map[string]string{"action": action, "actor": actor} {
+			if value != "" {
+				query.Set(name, value)
+			}
+		}
+		now := time.Now()
+		for _, bound := range []struct{ name, text string }{{"since", since}, {"until", until}} {
+			if bound.text == "" {
+				continue
+			}
+			at, err := pastTime(bound.text, now)
+			if err != nil {
+				return cli.Exit(cmd, cli.Errorf(cli.ExitUsage, "--%s: %w", bound.name, err))
+			}
+			query.Set(bound.name, at.Format(time.RFC3339))
 		}
 		return nil
 	}
 	cmd.RunE = where.run(func(ctx context.Context, g *client, cmd *cobra.Command, args []string) error {
-		query := url.Values{}
 		if len(args) > 0 {
 			k, err := g.find(ctx, args[0])
 			if err != nil {
@@ -58,53 +80,32 @@ With --json each entry is one line of JSON, in the format of the API.`,
 			}
 			query.Set("key", k.ID)
 		}
-		rows := terminal.Table{Heading: []string{"WHEN", "WHO", "FROM", "ACTION", "KEY", "NAME", "DETAIL"}}
-		out, given := cmd.OutOrStdout(), 0
-		for {
-			size := pageLimit
-			if !all {
-				size = min(size, limit-given)
-			}
-			query.Set("limit", strconv.Itoa(size))
-			var page auditPage
-			if err := g.Call(ctx, http.MethodGet, "/v1/audit?"+query.Encode(), nil, "", &page); err != nil {
-				return err
-			}
-			for _, raw := range page.Entries {
-				var e api.AuditEntry
-				if err := json.Unmarshal(raw, &e); err != nil {
-					return err
-				}
-				if asJSON {
-					if err := terminal.PrintJSON(out, raw); err != nil {
-						return err
-					}
-					continue
-				}
-				rows.Add(formatTime(&e.At), e.Actor, e.RemoteAddr, string(e.Action), e.Key, e.Name, e.Detail)
-			}
-			given += len(page.Entries)
-			if page.Next == 0 || len(page.Entries) == 0 || !all && given >= limit {
-				if page.Next != 0 {
-					fmt.Fprintf(cmd.ErrOrStderr(), "Showing the newest %s; use --all to list all.\n", plural(given, "change", "changes"))
-				}
-				break
-			}
-			query.Set("cursor", strconv.FormatUint(page.Next, 10))
-		}
-		if asJSON {
-			return nil
-		}
-		if given == 0 {
-			fmt.Fprintln(cmd.ErrOrStderr(), "There are no changes.")
-			return nil
-		}
-		return rows.Write(out)
+		return auditTrail.print(ctx, g, cmd, query, &list)
 	})
-	cmd.Flags().IntVarP(&limit, "limit", "n", 50, "Maximum number of changes to list")
-	cmd.Flags().BoolVar(&all, "all", false, "List all changes")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "Print each change as one line of JSON")
+	flags := cmd.Flags()
+	flags.StringVar(&action, "action", "", "Only changes of this kind: "+strings.Join(auditActions(), ", "))
+	flags.StringVar(&actor, "actor", "", "Only changes by actors with this text in their name")
+	flags.StringVar(&since, "since", "", "Only changes since this time, or within this duration")
+	flags.StringVar(&until, "until", "", "Only changes before this time, or longer ago than this duration")
+	list.add(cmd, auditTrail.one, auditTrail.more)
 	where.Add(cmd)
 	completeFlags(cmd, &where)
 	return cmd
+}
+
+// auditActions returns the names of the actions in the audit trail.
+func auditActions() []string {
+	var names []string
+	for _, action := range registry.Actions() {
+		names = append(names, string(action))
+	}
+	return names
+}
+
+// pastTime parses a time, or a duration up to now.
+func pastTime(text string, now time.Time) (time.Time, error) {
+	if d, err := duration.Parse(text); err == nil {
+		return now.Add(-d).UTC().Truncate(time.Second), nil
+	}
+	return duration.ParseTime(text, now)
 }

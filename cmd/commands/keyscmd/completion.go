@@ -14,6 +14,7 @@ import (
 	"github.com/docsgate/docsgate/cmd/commands/internal/cli"
 	"github.com/docsgate/docsgate/cmd/commands/internal/terminal"
 	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/keys/keyindex"
 	"github.com/docsgate/docsgate/policy"
 )
 
@@ -134,6 +135,7 @@ func completeFlags(cmd *cobra.Command, where *connFlags) {
 		}
 	}
 	for flag, complete := range map[string]completionFunc{
+		"sort": words(keyindex.SortNames()...), "action": words(auditActions()...), "actor": words(), "since": words("24h", "7d", "30d"), "until": words(),
 		"state": words(keyStates...), "format": words(importFormats()...), "bind-to": words(bindToSources, bindToAgentKey),
 		"adapter": words("caddyfile"), "address": words("localhost:2019"), "source": sources,
 		"name": words(), "expires": words("30d", "90d", "365d"), "not-before": words(), "grace": words("0s", "24h", "7d", "30d"),

@@ -12,6 +12,7 @@ import (
 
 	"github.com/docsgate/docsgate/cmd/commands/internal/cli"
 	"github.com/docsgate/docsgate/cmd/commands/internal/terminal"
+	"github.com/docsgate/docsgate/keys/keyindex"
 	"github.com/docsgate/docsgate/policy"
 )
 
@@ -22,18 +23,21 @@ func listCommand() *cobra.Command {
 	var (
 		where                      connFlags
 		text, state, source, feeds string
+		order                      string
 		limit                      int
 		all, asJSON                bool
 	)
 	cmd := &cobra.Command{
 		Use:   "list",
-		Short: "List keys, newest first",
+		Short: "List keys, newest first or in another order",
 		Long: `
-List the keys of all feeds, newest first. At a terminal long names are truncated to fit. Control characters and characters that
+List the keys of all feeds, newest first or in the order of --sort. At a terminal long names are truncated to fit. Control characters and characters that
 change the direction of text are shown as <U+202E>.
 
 With --json each key is one line of JSON, in the format of the API.`,
 		Example: `  $ docsgate keys list --state active --query docs
+  $ docsgate keys list --sort expires
+  $ docsgate keys list --sort=-used --limit 10
   $ docsgate keys list --all --json | jq -r 'select(.last_used == null) | .id'`,
 		Args: cli.Args(0, 0, "this command takes no arguments: search with --query"),
 	}
@@ -41,6 +45,8 @@ With --json each key is one line of JSON, in the format of the API.`,
 		switch {
 		case state != "" && !slices.Contains(keyStates, state):
 			return cli.Exit(cmd, cli.Errorf(cli.ExitUsage, "--state must be one of %s", strings.Join(keyStates, ", ")))
+		case !isSortName(order):
+			return cli.Exit(cmd, cli.Errorf(cli.ExitUsage, "--sort must be one of %s", strings.Join(keyindex.SortNames(), ", ")))
 		case limit < 1:
 			return cli.Exit(cmd, cli.Errorf(cli.ExitUsage, "--limit must be at least 1; use --all to list all keys"))
 		case all && cmd.Flags().Changed("limit"):
@@ -55,7 +61,10 @@ With --json each key is one line of JSON, in the format of the API.`,
 				query.Set(name, value)
 			}
 		}
-		filtered := len(query) > 0 // before the parameters of pagination are added
+		filtered := len(query) > 0 // before the order and the parameters of pagination are added
+		if order != "" {
+			query.Set("sort", order)
+		}
 		most := limit
 		if all {
 			most = 0
@@ -102,6 +111,7 @@ With --json each key is one line of JSON, in the format of the API.`,
 	flags.StringVarP(&text, "query", "q", "", "Only keys with this text in their name, ID, source or masked token")
 	flags.StringVar(&state, "state", "", "Only keys in this state: "+strings.Join(keyStates, ", "))
 	flags.StringVar(&source, "source", "", "Only keys that are bound to the source with this ID")
+	flags.StringVar(&order, "sort", "", "Order, reversed after a minus sign: created (newest first), name, expires (earliest first), used (last used first)")
 	flags.StringVar(&feeds, "feed", "", "Only keys of the feed with this name")
 	flags.IntVarP(&limit, "limit", "n", 50, "Maximum number of keys to list")
 	flags.BoolVar(&all, "all", false, "List all keys")
@@ -109,4 +119,10 @@ With --json each key is one line of JSON, in the format of the API.`,
 	where.Add(cmd)
 	completeFlags(cmd, &where)
 	return cmd
+}
+
+// isSortName reports whether a text is the name of an order, or empty.
+func isSortName(text string) bool {
+	_, _, ok := keyindex.ParseSort(text)
+	return ok
 }

@@ -2,25 +2,28 @@ package keyscmd
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
-	"net/http"
 	"net/url"
 	"strconv"
 
 	"github.com/spf13/cobra"
 
 	"github.com/docsgate/docsgate/cmd/commands/internal/cli"
-	"github.com/docsgate/docsgate/cmd/commands/internal/terminal"
 	"github.com/docsgate/docsgate/console/api"
 )
+
+var rejectedRequests = recordList[api.Rejection]{
+	path: "/v1/rejections", field: "rejections", one: "rejected request", more: "rejected requests", order: "newest",
+	heading: []string{"WHEN", "REQUEST", "KEY", "ENDPOINT", "REASON"},
+	row: func(x *api.Rejection) []string {
+		return []string{formatTime(&x.At), x.RequestID, x.Key, x.Endpoint, x.Reason}
+	},
+}
 
 func rejectionsCommand() *cobra.Command {
 	var (
 		where     connFlags
-		limit     int
+		list      listFlags
 		requestID string
-		asJSON    bool
 	)
 	cmd := &cobra.Command{
 		Use:   "rejections [KEY]",
@@ -37,13 +40,13 @@ With --json each request is one line of JSON, in the format of the API.`,
 		ValidArgsFunction: where.completeKeys(),
 	}
 	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
-		if limit < 1 || limit > pageLimit {
+		if list.limit < 1 || list.limit > pageLimit {
 			return cli.Exit(cmd, cli.Errorf(cli.ExitUsage, "--limit must be from 1 to %d", pageLimit))
 		}
 		return nil
 	}
 	cmd.RunE = where.run(func(ctx context.Context, g *client, cmd *cobra.Command, args []string) error {
-		query := url.Values{"limit": {strconv.Itoa(limit)}}
+		query := url.Values{}
 		if len(args) > 0 {
 			k, err := g.find(ctx, args[0])
 			if err != nil {
@@ -54,44 +57,14 @@ With --json each request is one line of JSON, in the format of the API.`,
 		if requestID != "" {
 			query.Set("request_id", requestID)
 		}
-		var found struct{ Rejections []json.RawMessage }
-		if err := g.Call(ctx, http.MethodGet, "/v1/rejections?"+query.Encode(), nil, "", &found); err != nil {
-			return err
-		}
-		return printRejections(cmd, found.Rejections, asJSON)
+		return rejectedRequests.print(ctx, g, cmd, query, &list)
 	})
-	cmd.Flags().IntVarP(&limit, "limit", "n", 50, "Maximum number of requests to list")
+	cmd.Flags().IntVarP(&list.limit, "limit", "n", 50, "Maximum number of requests to list")
 	cmd.Flags().StringVar(&requestID, "request-id", "", "ID of a request, as in its error response")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "Print each request as one line of JSON")
+	cmd.Flags().BoolVar(&list.asJSON, "json", false, "Print each request as one line of JSON")
 	where.Add(cmd)
 	completeFlags(cmd, &where)
 	return cmd
-}
-
-func printRejections(cmd *cobra.Command, list []json.RawMessage, asJSON bool) error {
-	out := cmd.OutOrStdout()
-	rows := terminal.Table{Heading: []string{"WHEN", "REQUEST", "KEY", "ENDPOINT", "REASON"}}
-	for _, raw := range list {
-		var x api.Rejection
-		if err := json.Unmarshal(raw, &x); err != nil {
-			return err
-		}
-		if asJSON {
-			if err := terminal.PrintJSON(out, raw); err != nil {
-				return err
-			}
-			continue
-		}
-		rows.Add(formatTime(&x.At), x.RequestID, x.Key, x.Endpoint, x.Reason)
-	}
-	switch {
-	case asJSON:
-		return nil
-	case len(list) == 0:
-		fmt.Fprintln(cmd.ErrOrStderr(), "There are no rejected requests.")
-		return nil
-	}
-	return rows.Write(out)
 }
 
 // describeRejections returns the rejections of a key, such as "12 rate_limited, 3 origin_not_allowed".
