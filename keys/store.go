@@ -119,6 +119,9 @@ func (s *Store) SetFeedUnavailable(feed string, unavailable bool) {
 // Ready returns the value of the last SetReady.
 func (s *Store) Ready() bool { return s.ready.Load() }
 
+// Complete reports whether the store is ready and no feed is unavailable, so that a key that is not in the store is in no feed.
+func (s *Store) Complete() bool { return s.Ready() && !s.anyFeedDown.Load() }
+
 func (s *Store) byDigest(txn *memdb.Txn, d *Digest) *record {
 	hash := d.hash()
 	for _, e := range entries(txn, tableDigests, bucketIndex(hash)) {

@@ -57,6 +57,8 @@ var routes = []route{
 	{"POST /v1/keys/{id}/disable", (*api).disableKey, nil},
 	{"POST /v1/keys/{id}/enable", (*api).enableKey, nil},
 	{"POST /v1/keys/{id}/revoke", (*api).revokeKey, nil},
+	{"GET /v1/missing-keys", (*api).listMissingKeys, nil},
+	{"DELETE /v1/missing-keys/{id}", (*api).forgetMissingKey, nil},
 	{"POST /v1/check", (*api).checkToken, nil},
 	{"GET /v1/audit", (*api).listAudit, nil},
 	{"GET /v1/rejections", (*api).listRejections, nil},

@@ -11,9 +11,15 @@ import (
 // adopt adds a key of a feed of DocsGPT.
 func (w *testServer) adopt() (token string) {
 	w.t.Helper()
+	return w.adoptAs("agent_1")
+}
+
+// adoptAs is like adopt, with the ID of the key, which replaces the feed's other keys.
+func (w *testServer) adoptAs(id string) (token string) {
+	w.t.Helper()
 	token = "token-of-an-agent"
 	if _, err := w.desk.Store.Replace("docsgpt:test", []keys.Key{{
-		ID: "agent_1", Name: "Agent", Digest: keys.DigestOf(token), Binding: keys.Binding{Agent: keys.NewSecret(token)},
+		ID: id, Name: "Agent", Digest: keys.DigestOf(token), Binding: keys.Binding{Agent: keys.NewSecret(token)},
 	}}); err != nil {
 		w.t.Fatal(err)
 	}

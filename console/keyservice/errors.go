@@ -60,6 +60,13 @@ func ResponseTo(err error) Response {
 			http.StatusConflict, "too_many", fmt.Sprintf("The store has changes of %d keys of other feeds, which is the maximum. Remove some of them.",
 				registry.MaxOverrides), false,
 		}
+	case errors.Is(err, ErrFeedUnavailable):
+		return Response{
+			http.StatusServiceUnavailable, "feed_unavailable", "Not every feed is loaded, so a key may be missing only temporarily. " +
+				"Try again when all feeds are loaded.", false,
+		}
+	case errors.Is(err, ErrKeyExists):
+		return Response{http.StatusConflict, "key_exists", "A feed has this key. Change the key instead.", false}
 	case errors.Is(err, registry.ErrConflict):
 		return Response{http.StatusConflict, "conflict", "The key was changed concurrently. Check it and try again.", false}
 	case errors.Is(err, registry.ErrExists):

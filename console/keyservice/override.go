@@ -45,17 +45,27 @@ func (d *Service) addOverride(v *Key, k *keys.Key) {
 	if o == nil {
 		return
 	}
-	if o.Disabled {
-		v.Overrides = append(v.Overrides, "state")
+	if v.Overrides = OverriddenFields(o); o.Policy == nil {
+		return
 	}
+	if k.State == keys.BindingUnavailable {
+		if original := d.Store.Original(k.ID); original != nil && original.State == keys.Active {
+			v.UnusableReason = "none of the origins that are set here is one that the key is restricted to in its feed"
+		}
+	}
+}
+
+// OverriddenFields returns the names of the fields that an override changes: "state", "kind", "origins", ...
+func OverriddenFields(o *registry.Override) (names []string) {
 	p := o.Policy
 	if p == nil {
-		return
+		p = new(policy.Policy)
 	}
 	for _, field := range []struct {
 		name string
 		set  bool
 	}{
+		{"state", o.Disabled},
 		{"kind", p.Kind != policy.AnyKind},
 		{"origins", len(p.Origins) > 0},
 		{"ips", len(p.IPs) > 0},
@@ -63,12 +73,8 @@ func (d *Service) addOverride(v *Key, k *keys.Key) {
 		{"limits", p.Limits != policy.Limits{}},
 	} {
 		if field.set {
-			v.Overrides = append(v.Overrides, field.name)
+			names = append(names, field.name)
 		}
 	}
-	if k.State == keys.BindingUnavailable {
-		if original := d.Store.Original(k.ID); original != nil && original.State == keys.Active {
-			v.UnusableReason = "none of the origins that are set here is one that the key is restricted to in its feed"
-		}
-	}
+	return names
 }

@@ -41,6 +41,7 @@ type listPage struct {
 	From, To, Total           int
 	Next, First               string // links; empty: none
 	Incomplete                bool   // see keyindex.Page
+	Missing                   int    // keys that no feed has any more, whose changes are stored
 }
 
 // count is the number of keys in one state.
@@ -80,7 +81,7 @@ func (p *Page) list(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	l.count(p.Service.Store.Counts(p.now()))
-	l.Feeds = p.feedOptions(l.Feed)
+	l.Feeds, l.Missing = p.feedOptions(l.Feed), p.countMissing()
 	p.render(w, r, http.StatusOK, "list", "Keys", l)
 	return nil
 }

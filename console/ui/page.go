@@ -56,6 +56,8 @@ func New(o Options) *Page {
 		"GET /keys/{id}/revoke":     p.revokeConfirm,
 		"POST /keys/{id}/revoke":    p.revoke,
 		"POST /preview":             p.preview,
+		"GET /missing":              p.missingKeys,
+		"POST /missing/{id}/remove": p.forgetMissingKey,
 		"GET /audit":                p.audit,
 		"POST /audit":               p.filterAudit,
 		"POST /try":                 p.try,

@@ -40,7 +40,7 @@ store is not reachable.`,
 			cmd.AddCommand(hashCommand(), checkCommand(), sourcesCommand(),
 				createCommand(), listCommand(), showCommand(), updateCommand(), rotateCommand(), endGraceCommand(), signCommand(),
 				stateCommand(disabling), stateCommand(enabling), revokeCommand(),
-				importCommand(), exportCommand(), auditCommand(), rejectionsCommand(), originsCommand(), backupCommand())
+				importCommand(), exportCommand(), auditCommand(), rejectionsCommand(), originsCommand(), missingCommand(), backupCommand())
 		},
 	}
 }

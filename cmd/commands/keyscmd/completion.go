@@ -140,8 +140,8 @@ func completeFlags(cmd *cobra.Command, where *connFlags) {
 		"adapter": words("caddyfile"), "address": words("localhost:2019"), "source": sources,
 		"name": words(), "expires": words("30d", "90d", "365d"), "not-before": words(), "grace": words("0s", "24h", "7d", "30d"),
 		"kind": words(policy.Publishable.String(), policy.Secret.String()), "origin": words(), "ip": words(),
-		"endpoint": words(policy.Endpoints...),
-		"agent":    words(), "query": words(), "limit": limits, "feed": words(),
+		"endpoint": words(policy.Endpoints...), "remove": words(),
+		"agent": words(), "query": words(), "limit": limits, "feed": words(),
 	} {
 		if cmd.Flags().Lookup(flag) == nil {
 			continue
