@@ -32,6 +32,9 @@ func (p *Policy) Override(base *Policy) (result *Policy, ok bool) {
 		r.Visitors = p.Visitors
 	}
 	r.Limits = p.Limits.Or(&base.Limits)
+	if p.LimitMessage != "" {
+		r.LimitMessage = p.LimitMessage
+	}
 	return &r, true
 }
 

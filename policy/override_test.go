@@ -17,6 +17,8 @@ func TestOverride(t *testing.T) {
 			`{"origins":["https://*.example.org","https://c.example"]}`, `{"origins":["https://a.example.org"]}`,
 		},
 		{"visitors", `{"visitors":"optional","endpoints":["mcp"]}`, `{"visitors":"required"}`, `{"endpoints":["mcp"],"visitors":"required"}`},
+		{"messages", `{"limit_message":"Wait."}`, `{"limit_message":"Wait {wait}."}`, `{"limit_message":"Wait {wait}."}`},
+		{"message of base stays", `{"limit_message":"Wait."}`, `{"endpoints":["mcp"]}`, `{"endpoints":["mcp"],"limit_message":"Wait."}`},
 		{"any", `{"origins":["https://a.example","null"]}`, `{"origins":["*"]}`, `{"origins":["https://a.example","null"]}`},
 		{"subdomains", `{"origins":["https://*.example.org"]}`, `{"origins":["https://a.example.org","https://*.example.org"]}`, `{"origins":["https://a.example.org","https://*.example.org"]}`},
 		{"no origin left", `{"origins":["https://a.example"]}`, `{"origins":["https://b.example"]}`, ``},

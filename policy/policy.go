@@ -67,10 +67,12 @@ type Policy struct {
 	Endpoints []string `json:"endpoints,omitempty"` // endpoint groups that the key works at; none: all of the site
 	Visitors  Visitors `json:"visitors,omitzero"`   // whether signed tokens of visitors are valid
 	Limits    Limits   `json:"limits,omitzero"`
+
+	LimitMessage LimitMessage `json:"limit_message,omitempty"` // sentence in the errors of limits
 }
 
-// FieldError is an error in one field of a policy. Field is its name in JSON: kind, origins, ips, endpoints or limits. Message is for
-// users.
+// FieldError is an error in one field of a policy. Field is its name in JSON: kind, origins, ips, endpoints, limits or limit_message.
+// Message is for users.
 type FieldError struct{ Field, Message string }
 
 // Error implements error.
@@ -103,12 +105,16 @@ func (p *Policy) Validate() error {
 	if err := p.Limits.Validate(); err != nil {
 		return &FieldError{"limits", err.Error()}
 	}
+	if err := p.LimitMessage.Validate(); err != nil {
+		return &FieldError{"limit_message", err.Error()}
+	}
 	return nil
 }
 
 // IsZero reports whether the policy is the zero value.
 func (p *Policy) IsZero() bool {
-	return p.Kind == AnyKind && len(p.Origins) == 0 && len(p.IPs) == 0 && len(p.Endpoints) == 0 && p.Visitors == VisitorsOff && p.Limits == Limits{}
+	return p.Kind == AnyKind && len(p.Origins) == 0 && len(p.IPs) == 0 && len(p.Endpoints) == 0 && p.Visitors == VisitorsOff &&
+		p.Limits == Limits{} && p.LimitMessage == ""
 }
 
 // Equal reports whether two policies are equal; nil equals only nil.
@@ -117,7 +123,8 @@ func (p *Policy) Equal(o *Policy) bool {
 		return p == o
 	}
 	return p.Kind == o.Kind && slices.Equal(p.Origins, o.Origins) && slices.Equal(p.IPs, o.IPs) &&
-		slices.Equal(p.Endpoints, o.Endpoints) && p.Visitors == o.Visitors && p.Limits == o.Limits
+		slices.Equal(p.Endpoints, o.Endpoints) && p.Visitors == o.Visitors && p.Limits == o.Limits &&
+		p.LimitMessage == o.LimitMessage
 }
 
 // Reason is why a policy rejects a request.

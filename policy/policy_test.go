@@ -23,7 +23,7 @@ func TestPolicyJSON(t *testing.T) {
 	const text = `{"kind":"publishable","origins":["https://docs.example.com","https://*.example.org"],"ips":["192.0.2.0/24","2001:db8::1"],` +
 		`"endpoints":["widget"],"limits":{"requests":"600/1m","visitor_requests":"20/1h","streams":50,"visitor_streams":2,` +
 		`"questions_per_day":1000,"questions_per_month":20000,"tokens_per_day":1000000000,` +
-		`"question_chars":4000,"history_turns":"off"}}`
+		`"question_chars":4000,"history_turns":"off"},"limit_message":"Bitte in {wait_short} erneut."}`
 	p := mustParse(t, text)
 	if err := p.Validate(); err != nil {
 		t.Fatal(err)
@@ -40,6 +40,9 @@ func TestPolicyJSON(t *testing.T) {
 	}
 	if out, err := json.Marshal(new(Policy)); err != nil || string(out) != "{}" {
 		t.Errorf("the zero value: %s, %v", out, err)
+	}
+	if message := mustParse(t, `{"limit_message":"Wait."}`); message.IsZero() || message.Equal(new(Policy)) {
+		t.Error("a policy with only a message is the zero value")
 	}
 	if !p.Equal(mustParse(t, text)) || p.Equal(nil) || p.Equal(new(Policy)) || !new(Policy).IsZero() || p.IsZero() {
 		t.Error("Equal or IsZero is wrong")
@@ -71,6 +74,8 @@ func TestInvalidPolicies(t *testing.T) {
 		`{"limits":{"streams":true}}`:                          "must be a number, a rate",
 		`{"limits":{"stream":5}}`:                              "unknown limit",
 		`{"limits":{"streams":2,"visitor_streams":3}}`:         "must not be above",
+		`{"limit_message":"in {seconds}"}`:                     "unknown placeholder",
+		`{"limit_message":"two\nlines"}`:                       "single line",
 		`{"origins":[` + strings.Repeat(`"*",`, 100) + `"*"]}`: "at most 100",
 	} {
 		p := new(Policy)
@@ -133,7 +138,7 @@ func TestErrorsDoNotRepeatValues(t *testing.T) {
 	for _, text := range []string{
 		`{"kind":"` + token + `"}`, `{"origins":["` + token + `"]}`, `{"ips":["` + token + `"]}`, `{"endpoints":["` + token + `"]}`,
 		`{"limits":{"` + token + `":5}}`, `{"limits":{"` + token + `":{}}}`, `{"limits":{"requests":"` + token + `"}}`,
-		`{"limits":{"requests":"5/` + token + `"}}`, `{"limits":{"streams":"` + token + `"}}`,
+		`{"limit_message":"{` + token + `}"}`, `{"limits":{"requests":"5/` + token + `"}}`, `{"limits":{"streams":"` + token + `"}}`,
 	} {
 		p := new(Policy)
 		err := json.Unmarshal([]byte(text), p)

@@ -44,6 +44,7 @@ func parseDirective(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, e
 //		max_text_size <size>                   # default: 256KiB
 //		limits {                               # defaults for keys that do not set them; "limits off": none
 //			<name> <number>|<rate>|off           # see docs/configuration.md
+//			limit_message <text>                 # sentence in the errors of limits; may contain {wait}
 //			failed_tokens <rate>|off             # of a client address; default: 60/1m
 //			dry_run [<names...>]                 # only count what these limits would reject; default: all
 //		}
@@ -203,10 +204,16 @@ func (h *Handler) unmarshalLimits(d *caddyfile.Dispenser) error {
 			}
 			continue
 		}
+		if name == limitMessageName {
+			if err := h.unmarshalLimitMessage(d); err != nil {
+				return err
+			}
+			continue
+		}
 		limit, known := h.Limits.Get(name)
 		switch {
 		case !known:
-			return caddyfileutil.Unrecognized(d, append(dryRunNames(), "dry_run")...)
+			return caddyfileutil.Unrecognized(d, append(dryRunNames(), limitMessageName, "dry_run")...)
 		case !limit.IsZero():
 			return caddyfileutil.AlreadySpecified(d)
 		case !d.AllArgs(&text):

@@ -16,6 +16,9 @@ const failedTokensName = "failed_tokens"
 // defaultFailedTokens is the limit of a site that does not set it.
 const defaultFailedTokens = "60/1m"
 
+// failedTokensMessage is the sentence in the error. Keys cannot replace it: the token is of no key.
+const failedTokensMessage policy.LimitMessage = "Too many requests with an invalid API key. Please check the key, or try again in {wait}."
+
 // maxFailingAddresses is the number of addresses whose unknown tokens are counted, in about 6 MB.
 const maxFailingAddresses = 50_000
 
@@ -68,7 +71,7 @@ func (c *client) countFailedToken(reason keys.Reason) *apiError {
 		return nil
 	}
 	return newRetryableError(http.StatusTooManyRequests, "rate_limited", ceilSeconds(wait),
-		"Too many requests with an invalid API key. Please check the key, or try again in "+waitText(wait)+".")
+		failedTokensMessage.Format(wait))
 }
 
 // address returns the address of the client, as Caddy knows it. It is the zero value if that is not valid.

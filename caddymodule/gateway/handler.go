@@ -95,6 +95,11 @@ type Handler struct {
 	// secret keys. Fields that are not set have their default; "off" removes one.
 	Limits *policy.Limits `json:"limits,omitempty"`
 
+	// The sentence in the errors of limits, for keys that do not set it: one line of at most 300 characters, in which {wait} and
+	// {wait_short} are replaced by the time until the client may try again, such as "20 seconds" and "20 s". Default: a sentence in
+	// English for each limit.
+	LimitMessage policy.LimitMessage `json:"limit_message,omitempty"`
+
 	// The number of unknown tokens that a client address may present in a time, such as "60/1m", or "off". Over the limit, the gate
 	// rejects tokens that are not in its cache of recently used keys. Default: 60/1m.
 	FailedTokens string `json:"failed_tokens,omitempty"`
@@ -256,6 +261,9 @@ func (h *Handler) Validate() error {
 		if err := h.Limits.Validate(); err != nil {
 			return fmt.Errorf("limits: %w", err)
 		}
+	}
+	if err := h.LimitMessage.Validate(); err != nil {
+		return err
 	}
 	for _, name := range h.LimitsDryRun {
 		if !slices.Contains(dryRunNames(), name) {

@@ -98,8 +98,11 @@ func checkInFlight(total, perKey int) error {
 	return nil
 }
 
+// streamsRetry is the value of Retry-After for requests that wait for others to end. The gate cannot know when.
+const streamsRetry = 5 * time.Second
+
 var (
-	errTooManyStreams = newRetryableError(http.StatusTooManyRequests, "too_many_streams", "5",
+	errTooManyStreams = newRetryableError(http.StatusTooManyRequests, "too_many_streams", ceilSeconds(streamsRetry),
 		"Too many requests are being answered at the moment. Please try again in a few seconds.")
 	errOverloaded = newRetryableError(http.StatusServiceUnavailable, "overloaded", "5",
 		"This service is busy. Please try again in a few seconds.")
@@ -157,8 +160,8 @@ func (c *client) takeSlot(s *slot, body *requestBody, key *keys.Key, class inFli
 		}
 		return errClientGone
 	case inflight.KeyLimit, inflight.KeyTimeout:
-		if apiErr = errTooManyStreams; class == classKeyless {
-			apiErr = errOverloaded
+		if apiErr = errOverloaded; class != classKeyless {
+			apiErr = c.handler.limitError(key, errTooManyStreams, streamsRetry)
 		}
 	case inflight.TotalLimit, inflight.TotalTimeout, inflight.Evicted:
 		apiErr = errOverloaded

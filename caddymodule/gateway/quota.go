@@ -77,7 +77,7 @@ func (x *gatewayRequest) reserveQuota(key *keys.Key) *apiError {
 	}
 	c.setQuotaLimit(&d)
 	if d.Rejected != quota.None {
-		return c.quotaError(&d)
+		return c.quotaError(key, &d)
 	}
 	x.quota.calendar, x.quota.reservation = calendar, reservation
 	if c.endpoint.Body == docsgpt.BodyJSON {
@@ -88,18 +88,22 @@ func (x *gatewayRequest) reserveQuota(key *keys.Key) *apiError {
 
 const quotaExceeded = "quota_exceeded"
 
+// errQuotaInFlight is the error while only the reservations of answers in flight reach a quota.
+var errQuotaInFlight = newRetryableError(http.StatusTooManyRequests, quotaExceeded, ceilSeconds(streamsRetry),
+	"Too many questions are being answered at the moment. Please try again in a few seconds.")
+
 // quotaError returns the error of an exceeded quota.
-func (c *client) quotaError(d *quota.Decision) *apiError {
+func (c *client) quotaError(key *keys.Key, d *quota.Decision) *apiError {
 	if d.InFlight {
-		return newRetryableError(http.StatusTooManyRequests, quotaExceeded, "5",
-			"Too many questions are being answered at the moment. Please try again in a few seconds.")
+		return c.handler.limitError(key, errQuotaInFlight, streamsRetry)
 	}
 	period := "today"
 	if d.Rejected == quota.QuestionsPerMonth {
 		period = "this month"
 	}
-	return newRetryableError(http.StatusTooManyRequests, quotaExceeded, ceilSeconds(d.Reset.Sub(c.started)),
-		"The limit of questions for "+period+" is reached. Please try again after "+d.Reset.Format("2006-01-02 15:04 MST")+".")
+	wait := d.Reset.Sub(c.started)
+	return c.handler.limitError(key, newRetryableError(http.StatusTooManyRequests, quotaExceeded, ceilSeconds(wait),
+		"The limit of questions for "+period+" is reached. Please try again after "+d.Reset.Format("2006-01-02 15:04 MST")+"."), wait)
 }
 
 // setQuotaLimit sets the RateLimit headers, unless those of a rate are tighter.
@@ -115,7 +119,7 @@ func (c *client) setQuotaLimit(d *quota.Decision) {
 	h["Ratelimit-Policy"] = []string{name + ";q=" + strconv.FormatInt(d.Max, 10) + unit + ";w=" + ceilSeconds(d.Reset.Sub(d.Start))}
 	reset := ceilSeconds(d.Reset.Sub(c.started))
 	if d.InFlight {
-		reset = "5"
+		reset = ceilSeconds(streamsRetry)
 	}
 	h["Ratelimit"] = []string{name + ";r=" + strconv.FormatInt(d.Remaining, 10) + ";t=" + reset}
 }

@@ -41,7 +41,7 @@ func countsAsRequest(e *endpoint, access *authorization) bool {
 func (c *client) checkRates(key *keys.Key, limits *policy.Limits) *apiError {
 	signed := c.allowSigned(key)
 	if !signed.Allowed() {
-		return c.rateLimited(&signed)
+		return c.rateLimited(key, &signed)
 	}
 	keyRate, visitorRate := limits.Requests.Rate(), limits.VisitorRequests.Rate()
 	if keyRate.IsZero() && visitorRate.IsZero() {
@@ -63,7 +63,7 @@ func (c *client) checkRates(key *keys.Key, limits *policy.Limits) *apiError {
 		d = Rates.Allow(c.started, key.ID, visitor, keyRate, visitorRate)
 	}
 	if !d.Allowed() {
-		return c.rateLimited(&d)
+		return c.rateLimited(key, &d)
 	}
 	if signed.Limit != ratelimit.None && (d.Limit == ratelimit.None || signed.Remaining < d.Remaining) {
 		d = signed
@@ -74,13 +74,14 @@ func (c *client) checkRates(key *keys.Key, limits *policy.Limits) *apiError {
 }
 
 // rateLimited returns the error for an exceeded rate, and sets the RateLimit headers.
-func (c *client) rateLimited(d *ratelimit.Decision) *apiError {
+func (c *client) rateLimited(key *keys.Key, d *ratelimit.Decision) *apiError {
 	setRateLimit(c.w.Header(), d)
 	if d.Rejected == ratelimit.PerVisitor && c.signed == nil {
 		c.logSharedAddress()
 	}
-	return newRetryableError(http.StatusTooManyRequests, "rate_limited", ceilSeconds(d.RetryAfter),
-		"Too many questions. Please try again in "+waitText(d.RetryAfter)+".")
+	apiErr := newRetryableError(http.StatusTooManyRequests, "rate_limited", ceilSeconds(d.RetryAfter),
+		defaultRateMessage.Format(d.RetryAfter))
+	return c.handler.limitError(key, apiErr, d.RetryAfter)
 }
 
 // setRateLimit sets the headers RateLimit and RateLimit-Policy, as the IETF's draft specifies them.
@@ -104,21 +105,6 @@ func ceilSeconds(d time.Duration) string {
 	return strconv.Itoa(int((d + time.Second - 1) / time.Second))
 }
 
-// waitText returns a time to wait for users, rounded up: "1 second", "90 seconds", "5 minutes", "3 hours".
-func waitText(d time.Duration) string {
-	n, unit := (d+time.Second-1)/time.Second, "second"
-	switch {
-	case d > 2*time.Hour:
-		n, unit = (d+time.Hour-1)/time.Hour, "hour"
-	case d > 2*time.Minute:
-		n, unit = (d+time.Minute-1)/time.Minute, "minute"
-	}
-	if n != 1 {
-		unit += "s"
-	}
-	return strconv.Itoa(int(n)) + " " + unit
-}
-
 // takeStream counts an answer towards the streams of its key and its visitor. It returns an error if there are too many.
 func (c *client) takeStream(s *ratelimit.Slot, key *keys.Key, limits *policy.Limits) *apiError {
 	perKey, perVisitor := limits.Streams.Count(), limits.VisitorStreams.Count()
@@ -132,7 +118,7 @@ func (c *client) takeStream(s *ratelimit.Slot, key *keys.Key, limits *policy.Lim
 			if reached == ratelimit.PerVisitor && c.signed == nil {
 				c.logSharedAddress()
 			}
-			return errTooManyStreams
+			return c.handler.limitError(key, errTooManyStreams, streamsRetry)
 		}
 		wouldReject.WithLabelValues(errTooManyStreams.Code).Inc()
 		if reached == ratelimit.PerKey {

@@ -22,6 +22,8 @@ type Policy struct {
 	Endpoints []string        `json:"endpoints,omitempty"`
 	Visitors  policy.Visitors `json:"visitors,omitzero"`
 	Limits    policy.Limits   `json:"limits,omitzero"`
+
+	LimitMessage policy.LimitMessage `json:"limit_message,omitempty"`
 }
 
 // responsePolicy returns the fields of a policy, which may be nil.
@@ -39,6 +41,8 @@ type PolicyRequest struct {
 	IPs       []string          `json:"ips,omitempty"`
 	Endpoints []string          `json:"endpoints,omitempty"`
 	Limits    map[string]string `json:"limits,omitempty"`
+
+	LimitMessage string `json:"limit_message,omitempty"`
 }
 
 // PolicyRequestOf returns the fields of a policy, which may be nil.
@@ -46,7 +50,7 @@ func PolicyRequestOf(p *policy.Policy) (r PolicyRequest) {
 	if p == nil {
 		return r
 	}
-	r.Kind, r.Endpoints = p.Kind.String(), p.Endpoints
+	r.Kind, r.Endpoints, r.LimitMessage = p.Kind.String(), p.Endpoints, string(p.LimitMessage)
 	for _, origin := range p.Origins {
 		r.Origins = append(r.Origins, origin.String())
 	}
@@ -72,6 +76,8 @@ type policyFields struct {
 	IPs       optional[[]string]      `json:"ips"`
 	Endpoints optional[[]string]      `json:"endpoints"`
 	Limits    optional[limitsRequest] `json:"limits"`
+
+	LimitMessage optional[string] `json:"limit_message"`
 }
 
 // limitsRequest maps names of limits to their new values.
@@ -93,6 +99,16 @@ func (f *policyFields) change() (c registry.PolicyChange, faults []fieldError) {
 	c.Origins = parseList(&f.Origins, "origins", policy.MaxOrigins, policy.ParseOrigin, &faults)
 	c.IPs = parseList(&f.IPs, "ips", policy.MaxIPs, policy.ParsePrefix, &faults)
 	c.Endpoints = parseList(&f.Endpoints, "endpoints", len(policy.Endpoints), func(name string) (string, error) { return name, nil }, &faults)
+	if f.LimitMessage.set {
+		message, err := policy.ParseLimitMessage(f.LimitMessage.to)
+		if err == nil && message == "" && !f.LimitMessage.null {
+			err = errors.New("is empty: use null to remove the field")
+		}
+		if err != nil {
+			faults = append(faults, fieldError{"limit_message", "/limit_message", err.Error()})
+		}
+		c.LimitMessage = &message
+	}
 	if f.Limits.null {
 		c.Default = policy.LimitNames()
 	}

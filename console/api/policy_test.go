@@ -13,12 +13,12 @@ import (
 // policyOf returns the part of a response about the policy.
 func policyOf(r response) string {
 	r.t.Helper()
-	return regexp.MustCompile(`("(kind|origins|ips|endpoints)":(\[[^\]]*\]|"[^"]*"),?|"limits":\{[^}]*\},?)+`).FindString(r.Body)
+	return regexp.MustCompile(`("(kind|origins|ips|endpoints)":(\[[^\]]*\]|"[^"]*"),?|"limits":\{[^}]*\},?|"limit_message":"[^"]*",?)+`).FindString(r.Body)
 }
 
 const fullPolicy = `"kind":"publishable","origins":["https://docs.example.com","https://*.example.org"],"ips":["192.0.2.0/24","2001:db8::1"],` +
 	`"endpoints":["widget"],"limits":{"requests":"600/1m","visitor_requests":"20/1h","streams":50,"visitor_streams":2,` +
-	`"questions_per_day":1000,"questions_per_month":"off","tokens_per_day":2000000,"question_chars":"off","history_turns":20},`
+	`"questions_per_day":1000,"questions_per_month":"off","tokens_per_day":2000000,"question_chars":"off","history_turns":20},"limit_message":"Bitte in {wait_short} erneut: <b>ü</b>.",`
 
 func TestCreateWithPolicy(t *testing.T) {
 	w := newTestServer(t)
@@ -62,6 +62,9 @@ func TestPatchPolicy(t *testing.T) {
 		{`{"kind":null,"ips":["192.0.2.7"]}`, `"origins":["https://docs.example.com"],"ips":["192.0.2.7"],`},
 		{`{"kind":"secret","origins":null,"endpoints":["mcp","openai"]}`, `"kind":"secret","ips":["192.0.2.7"],"endpoints":["mcp","openai"],`},
 		{`{"endpoints":null,"ips":null}`, `"kind":"secret",`},
+		{`{"limit_message":"Wait {wait}."}`, `"kind":"secret","limit_message":"Wait {wait}.",`},
+		{`{"limits":{"streams":3}}`, `"kind":"secret","limits":{"streams":3},"limit_message":"Wait {wait}.",`},
+		{`{"limits":null,"limit_message":null}`, `"kind":"secret",`},
 	} {
 		got := w.call("PATCH", "/v1/keys/"+key.ID, step.body).want(http.StatusOK)
 		if policyOf(got) != step.want {
@@ -98,6 +101,13 @@ func TestPolicyFieldErrors(t *testing.T) {
 		`{"ips":["192.0.2.0/24","` + secret + `"]}`:            "/ips/1",
 		`{"endpoints":["` + secret + `"]}`:                     "/endpoints",
 		`{"endpoints":["mcp","mcp"]}`:                          "/endpoints",
+		`{"limit_message":""}`:                                 "/limit_message",
+		`{"limit_message":7}`:                                  "/limit_message",
+		`{"limit_message":"  "}`:                               "/limit_message",
+		`{"limit_message":"` + secret + `"}`:                   "/limit_message",
+		`{"limit_message":"{` + secret + `}"}`:                 "/limit_message",
+		`{"limit_message":"two\nlines"}`:                       "/limit_message",
+		`{"limit_message":"` + strings.Repeat("ü", 301) + `"}`: "/limit_message",
 		`{"limits":[]}`:                                        "/limits",
 		`{"limits":{"requests":5}}`:                            "/limits/requests",
 		`{"limits":{"requests":true}}`:                         "/limits/requests",

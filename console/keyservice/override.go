@@ -71,6 +71,7 @@ func OverriddenFields(o *registry.Override) (names []string) {
 		{"ips", len(p.IPs) > 0},
 		{"endpoints", len(p.Endpoints) > 0},
 		{"limits", p.Limits != policy.Limits{}},
+		{"limit_message", p.LimitMessage != ""},
 	} {
 		if field.set {
 			names = append(names, field.name)

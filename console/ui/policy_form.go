@@ -16,6 +16,7 @@ type policyForm struct {
 	Origins, IPs string            // one per line
 	Endpoints    []string          // the selected ones
 	Limits       map[string]string // by name
+	LimitMessage string
 
 	Was     map[string]string // the original values, so that only changed fields are stored; nil for a new key
 	Origin  string            // of the preview
@@ -33,6 +34,7 @@ func policyFormOf(p *policy.Policy) policyForm {
 	d := policyForm{Limits: make(map[string]string)}
 	if p != nil {
 		d.Kind, d.Origins, d.IPs, d.Endpoints = p.Kind.String(), joinLines(p.Origins), joinLines(p.IPs), p.Endpoints
+		d.LimitMessage = string(p.LimitMessage)
 		for _, name := range policy.LimitNames() {
 			limit, _ := p.Limits.Get(name)
 			d.Limits[name] = limit.String()
@@ -45,7 +47,7 @@ func policyFormOf(p *policy.Policy) policyForm {
 func parsePolicyForm(f url.Values) policyForm {
 	d := policyForm{
 		Kind: f.Get("kind"), Origins: f.Get("origins"), IPs: f.Get("ips"), Endpoints: f["endpoint"],
-		Limits: make(map[string]string), Origin: strings.TrimSpace(f.Get("preview_origin")), Wrong: make(map[string]string),
+		Limits: make(map[string]string), LimitMessage: strings.TrimSpace(f.Get("limit_message")), Origin: strings.TrimSpace(f.Get("preview_origin")), Wrong: make(map[string]string),
 	}
 	for _, name := range policy.LimitNames() {
 		d.Limits[name] = strings.TrimSpace(f.Get(limitPrefix + name))
@@ -63,6 +65,7 @@ func parsePolicyForm(f url.Values) policyForm {
 func (d *policyForm) values() map[string]string {
 	values := map[string]string{
 		"kind": d.Kind, "origins": normalizeLines(d.Origins), "ips": normalizeLines(d.IPs), "endpoints": strings.Join(d.Endpoints, "\n"),
+		"limit_message": d.LimitMessage,
 	}
 	for name, text := range d.Limits {
 		values[limitPrefix+name] = text
@@ -100,6 +103,13 @@ func (d *policyForm) change() (c registry.PolicyChange) {
 				d.Wrong[limitPrefix+name] = toSentence(err.Error())
 			}
 		}
+	}
+	if changed("limit_message") {
+		message, err := policy.ParseLimitMessage(d.LimitMessage)
+		if err != nil {
+			d.Wrong["limit_message"] = toSentence(err.Error())
+		}
+		c.LimitMessage = &message
 	}
 	return c
 }
@@ -192,7 +202,7 @@ func (d policyForm) HasLimits() bool {
 			return true
 		}
 	}
-	return d.Wrong["limits"] != ""
+	return d.LimitMessage != "" || d.Wrong["limits"] != "" || d.Wrong["limit_message"] != ""
 }
 
 // HasNetworks reports the same about the address ranges and the endpoints.

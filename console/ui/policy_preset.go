@@ -9,7 +9,7 @@ import (
 	"github.com/docsgate/docsgate/policy"
 )
 
-// preset is a set of values for a policy form. It replaces all fields, except the origins if it keeps them.
+// preset is a set of values for a policy form. It replaces all fields, except the message of limits, and the origins if it keeps them.
 type preset struct {
 	Value, Label, Note string
 	keepOrigins        bool
@@ -48,6 +48,7 @@ func (p preset) Script() string {
 	var d policyForm
 	p.fill(&d)
 	values := d.values()
+	delete(values, "limit_message")
 	if p.keepOrigins {
 		delete(values, "origins")
 	}

@@ -24,7 +24,7 @@ func (w *testServer) withNonce(pairs ...string) []string {
 func TestCreateWithPolicy(t *testing.T) {
 	w := newTestServer(t)
 	a := w.post("/new", w.withNonce("kind", "publishable", "origins", "https://docs.example.com\r\n https://*.example.org\r\n", "ips", "192.0.2.0/24",
-		"endpoint", "widget", "endpoint", "speech", "limit_visitor_requests", "20/1m", "limit_streams", "off")...)
+		"endpoint", "widget", "endpoint", "speech", "limit_visitor_requests", "20/1m", "limit_streams", "off", "limit_message", "Wait <i>{wait}</i>.")...)
 	w.want(a, http.StatusCreated)
 	token := tokens.FindString(a.body)
 	k := w.desk.Store.Lookup(keys.DigestOf(token))
@@ -33,7 +33,8 @@ func TestCreateWithPolicy(t *testing.T) {
 	}
 	p := *k.Policy
 	if p.Kind != policy.Publishable || joinLines(p.Origins) != "https://docs.example.com\nhttps://*.example.org" || joinLines(p.IPs) != "192.0.2.0/24" ||
-		strings.Join(p.Endpoints, " ") != "widget speech" || p.Limits.VisitorRequests.String() != "20/1m" || p.Limits.Streams != policy.Off() {
+		strings.Join(p.Endpoints, " ") != "widget speech" || p.Limits.VisitorRequests.String() != "20/1m" || p.Limits.Streams != policy.Off() ||
+		p.LimitMessage != "Wait <i>{wait}</i>." {
 		t.Errorf("policy %+v", p)
 	}
 	w.want(w.get("/keys/"+k.ID), 200, "Answers from handbook, on pages of docs.example.com and *.example.org, for clients in 192.0.2.0/24, at widget and speech, "+
@@ -56,6 +57,7 @@ func TestPolicyErrors(t *testing.T) {
 		"limit_requests":         {"limit_requests", "many"},
 		"limit_question_chars":   {"limit_question_chars", "0"},
 		"limits":                 {"limit_streams", "1", "limit_visitor_streams", "2"},
+		"limit_message":          {"limit_message", "Wait {seconds}."},
 		"origins without a kind": nil,
 	} {
 		if pairs == nil {
@@ -98,9 +100,9 @@ func TestUpdatePolicy(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.leadsTo(send("kind", "secret", "limit_requests", "60/1m", "limit_streams", "9"), "/keys/"+id+"?done=same")
-	w.leadsTo(send("kind", "", "limit_requests", "", "limit_streams", "9"), "/keys/"+id+"?done=changed")
+	w.leadsTo(send("kind", "", "limit_requests", "", "limit_streams", "9", "limit_message", "Wait {wait}."), "/keys/"+id+"?done=changed")
 	p := w.desk.Store.Get(id).Policy
-	if p == nil || p.Kind != policy.AnyKind || !p.Limits.Requests.IsZero() || p.Limits.Streams.Count() != 9 || len(p.Endpoints) != 1 {
+	if p == nil || p.Kind != policy.AnyKind || !p.Limits.Requests.IsZero() || p.Limits.Streams.Count() != 9 || len(p.Endpoints) != 1 || p.LimitMessage != "Wait {wait}." {
 		t.Errorf("policy %+v", p)
 	}
 	w.want(w.get("/keys/"+id), 200, "at mcp", "9 answers at a time in total")
@@ -110,11 +112,11 @@ func TestUpdatePolicy(t *testing.T) {
 func TestPolicyAssistance(t *testing.T) {
 	w := newTestServer(t)
 	before := w.count()
-	a := w.post("/new", w.withNonce("do", "preset-public", "origins", "https://docs.example.com", "limit_streams", "7")...)
+	a := w.post("/new", w.withNonce("do", "preset-public", "origins", "https://docs.example.com", "limit_streams", "7", "limit_message", "Wait.")...)
 	w.want(a, 200, "Publishable")
 	for _, part := range []string{
 		`name="kind" value="publishable" checked`, `name="limit_visitor_requests" value="20/1m"`, `name="limit_streams" value=""`, ">https://docs.example.com</textarea>",
-		`name="name" value="Docs site"`, `name="endpoint" value="widget" checked`,
+		`name="name" value="Docs site"`, `name="endpoint" value="widget" checked`, `name="limit_message" value="Wait."`,
 	} {
 		if !strings.Contains(a.body, part) {
 			t.Errorf("the form does not contain %s", part)

@@ -10,12 +10,13 @@ import (
 
 // Fields of a policy, all of them text. A limit is {1: name, 2: value}, with a value such as "600/1m", "50" or "off".
 const (
-	policyKind     = 1
-	policyOrigin   = 2
-	policyIP       = 3
-	policyEndpoint = 4
-	policyLimit    = 5
-	policyVisitors = 6
+	policyKind         = 1
+	policyOrigin       = 2
+	policyIP           = 3
+	policyEndpoint     = 4
+	policyLimit        = 5
+	policyVisitors     = 6
+	policyLimitMessage = 7
 
 	limitName  = 1
 	limitValue = 2
@@ -44,6 +45,7 @@ func appendPolicy(b []byte, n protowire.Number, p *policy.Policy) []byte {
 	if p.Visitors != policy.VisitorsOff {
 		body = appendText(body, policyVisitors, p.Visitors.String())
 	}
+	body = appendText(body, policyLimitMessage, string(p.LimitMessage))
 	return protowire.AppendBytes(protowire.AppendTag(b, n, protowire.BytesType), body)
 }
 
@@ -69,6 +71,8 @@ func decodePolicy(body []byte) (*policy.Policy, error) {
 			err = decodeLimit(&p.Limits, f.bytes)
 		case policyVisitors:
 			p.Visitors, err = policy.ParseVisitors(text)
+		case policyLimitMessage:
+			p.LimitMessage, err = policy.ParseLimitMessage(text)
 		default:
 			err = errBody
 		}

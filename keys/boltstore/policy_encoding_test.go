@@ -41,6 +41,8 @@ func TestDamagedPolicyRejected(t *testing.T) {
 		"invalid address":              text(policyIP, "192.0.2.0/33"),
 		"unknown endpoint":             text(policyEndpoint, "admin"),
 		"unknown kind of visitors":     text(policyVisitors, "some"),
+		"message with a placeholder":   text(policyLimitMessage, "in {seconds}"),
+		"message of another type":      appendNumber(nil, policyLimitMessage, 7),
 		"unknown limit":                limit("requests_per_year", "5"),
 		"invalid value of a limit":     limit("streams", "many"),
 		"limit without a value":        limit("streams", ""),

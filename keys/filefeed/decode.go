@@ -50,7 +50,7 @@ var (
 	exportFields = []string{"keys", "skipped"}
 	recordFields = []string{
 		"id", "name", "sha256", "token", "source", "agent", "state", "not_before", "expires",
-		"kind", "origins", "ips", "endpoints", "visitors", "sign_secret", "sign_public_key", "generation", "limits",
+		"kind", "origins", "ips", "endpoints", "visitors", "sign_secret", "sign_public_key", "generation", "limits", "limit_message",
 	}
 )
 

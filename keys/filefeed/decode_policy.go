@@ -25,6 +25,9 @@ func (c *decoder) policy(n *node, m map[string]*node) *policy.Policy {
 	if limits := m["limits"]; limits != nil {
 		c.limits(limits, &p.Limits)
 	}
+	if message := m["limit_message"]; message != nil {
+		p.LimitMessage = c.limitMessage(message)
+	}
 	if len(c.faults) > before {
 		return nil
 	}
@@ -68,6 +71,22 @@ func decodeList[T any](c *decoder, n *node, what string, parse func(string) (T, 
 		list = append(list, value)
 	}
 	return list
+}
+
+// limitMessage decodes the sentence in the errors of limits.
+func (c *decoder) limitMessage(n *node) policy.LimitMessage {
+	text, ok := c.text(n, "limit_message")
+	if !ok {
+		return ""
+	}
+	message, err := policy.ParseLimitMessage(text)
+	switch {
+	case err != nil:
+		c.errorf(n.position, "%s", err)
+	case message == "":
+		c.errorf(n.position, "limit_message is empty: remove it, or specify a sentence")
+	}
+	return message
 }
 
 // limits decodes the limits of a key.

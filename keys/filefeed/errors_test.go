@@ -73,11 +73,11 @@ func TestFaults(t *testing.T) {
 		},
 		"unrecognized field of a key": {
 			goodKey + "    s3cr3tCANARY: x\n",
-			"5: unrecognized field: the fields of a key are id, name, sha256, token, source, agent, state, not_before, expires, kind, origins, ips, endpoints, visitors, sign_secret, sign_public_key, generation, limits",
+			"5: unrecognized field: the fields of a key are id, name, sha256, token, source, agent, state, not_before, expires, kind, origins, ips, endpoints, visitors, sign_secret, sign_public_key, generation, limits, limit_message",
 		},
 		"number as a field name": {
 			goodKey + "    5: x\n",
-			"5: unrecognized field: the fields of a key are id, name, sha256, token, source, agent, state, not_before, expires, kind, origins, ips, endpoints, visitors, sign_secret, sign_public_key, generation, limits",
+			"5: unrecognized field: the fields of a key are id, name, sha256, token, source, agent, state, not_before, expires, kind, origins, ips, endpoints, visitors, sign_secret, sign_public_key, generation, limits, limit_message",
 		},
 		"duplicate field": {goodKey + "    id: other\n", "5: id is already specified on line 2"},
 		"duplicate field, JSON": {

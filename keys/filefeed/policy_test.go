@@ -24,10 +24,12 @@ func TestParsePolicy(t *testing.T) {
       visitor_requests: off
       streams: 50
       history_turns: "off"
+    limit_message: "Bitte in {wait_short} erneut."
 `,
 		"JSON": `{"keys": [{"id": "docs-site", "sha256": "$A", "source": ["src-1"], "kind": "publishable",
 			"origins": ["https://docs.example.com", "https://*.example.org"], "ips": ["192.0.2.0/24"], "endpoints": ["widget"],
-			"limits": {"requests": "600/1m", "visitor_requests": false, "streams": 50, "history_turns": "off"}}]}`,
+			"limits": {"requests": "600/1m", "visitor_requests": false, "streams": 50, "history_turns": "off"},
+			"limit_message": "Bitte in {wait_short} erneut."}]}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, faults := parse([]byte(fill(file)), testOptions())
@@ -36,7 +38,7 @@ func TestParsePolicy(t *testing.T) {
 			}
 			p := got[0].Policy
 			if p.Kind != policy.Publishable || len(p.Origins) != 2 || p.Origins[0].String() != "https://docs.example.com" ||
-				len(p.IPs) != 1 || len(p.Endpoints) != 1 {
+				len(p.IPs) != 1 || len(p.Endpoints) != 1 || p.LimitMessage != "Bitte in {wait_short} erneut." {
 				t.Errorf("%+v", p)
 			}
 			l := p.Limits
@@ -63,6 +65,10 @@ func TestPolicyFaults(t *testing.T) {
 		`limits: {requests: 600}`:                `5: requests must be a number of requests per time`,
 		`limits: {streams: }`:                    `5: streams has no value`,
 		`limits: {streams: [1]}`:                 `5: streams must be a number, a rate, or "off"`,
+		`limit_message: ""`:                      `5: limit_message is empty`,
+		`limit_message: [Wait]`:                  `5: limit_message must be`,
+		`limit_message: "in {seconds}"`:          `5: limit_message has an unknown placeholder: must be {wait} or {wait_short}`,
+		`limit_message: "two\nlines"`:            `5: limit_message must be a single line`,
 		`limits: {streams: true}`:                `5: streams must be a number, or "off"`,
 	} {
 		file := "keys:\n  - id: k\n    sha256: $A\n    source: [src-1]\n    " + fields + "\n"

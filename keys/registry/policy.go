@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/docsgate/docsgate/policy"
 )
@@ -16,6 +17,8 @@ type PolicyChange struct {
 	Endpoints *[]string        // empty: all
 	Limits    policy.Limits    // those that are set
 	Default   []string         // names of limits that become not set, so that the default applies
+
+	LimitMessage *policy.LimitMessage // empty: that of the site
 }
 
 // Apply returns the changed policy, nil if it is the zero value. The old one may be nil and is not modified.
@@ -40,6 +43,9 @@ func (e *PolicyChange) Apply(old *policy.Policy) *policy.Policy {
 		p.Limits.Unset(name)
 	}
 	p.Limits = e.Limits.Or(&p.Limits)
+	if e.LimitMessage != nil {
+		p.LimitMessage = *e.LimitMessage
+	}
 	if p.IsZero() {
 		return nil
 	}
@@ -57,6 +63,9 @@ func (c *validator) policy(p *policy.Policy) *policy.Policy {
 		} else {
 			c.errs = append(c.errs, err)
 		}
+	}
+	if isToken(string(p.LimitMessage)) {
+		c.errorf("limit_message", "must not be a token, because clients and the audit trail show it")
 	}
 	return p
 }
@@ -94,7 +103,16 @@ func policyChanges(before, after *policy.Policy) (details []string) {
 		is, _ := after.Limits.Get(name)
 		add(name, was.String(), is.String(), "default")
 	}
+	add("limit_message", quoted(before.LimitMessage), quoted(after.LimitMessage), "default")
 	return details
+}
+
+// quoted returns a message in quotes, or "" if it is not set.
+func quoted(m policy.LimitMessage) string {
+	if m == "" {
+		return ""
+	}
+	return strconv.Quote(string(m))
 }
 
 // texts formats the entries of a list.

@@ -50,6 +50,17 @@ func TestPolicyChange(t *testing.T) {
 			},
 		},
 		{
+			"message",
+			registry.PolicyChange{LimitMessage: new(policy.LimitMessage("Wait {wait}."))},
+			&policy.Policy{Kind: policy.Secret, LimitMessage: "Wait."},
+			&policy.Policy{Kind: policy.Secret, LimitMessage: "Wait {wait}."},
+		},
+		{
+			"message of the site",
+			registry.PolicyChange{LimitMessage: new(policy.LimitMessage(""))},
+			&policy.Policy{LimitMessage: "Wait."}, nil,
+		},
+		{
 			"everything removed",
 			registry.PolicyChange{
 				Kind: new(policy.AnyKind), Origins: new([]policy.Origin), Endpoints: new([]string), Default: policy.LimitNames(),

@@ -16,7 +16,8 @@ const policyHelp = `--kind publishable is for keys in web pages, which need at l
 must not present. Without a kind, a key works from both. --origin, --ip and --endpoint restrict the web pages, the addresses of the
 clients and the endpoint groups that may use the key. --limit NAME=VALUE sets a limit: requests and visitor_requests are rates such as
 600/1m; streams, visitor_streams, questions_per_day, questions_per_month, tokens_per_day, question_chars and history_turns are numbers.
-The value off removes the limit. For limits that are not set, the defaults of the site apply.`
+The value off removes the limit. For limits that are not set, the defaults of the site apply. --limit-message is the sentence that users
+see when a limit is reached, such as "Please ask again in {wait}."; {wait_short} is the same time as "20 s" or "5 min".`
 
 // limitDefault is the value of --limit with which the default of the site applies.
 const limitDefault = "default"
@@ -26,6 +27,7 @@ type policyFlags struct {
 	kind                   string
 	origins, ips, endpoint []string
 	limits                 []string // NAME=VALUE
+	limitMessage           string
 }
 
 func (p *policyFlags) add(cmd *cobra.Command) {
@@ -37,11 +39,12 @@ func (p *policyFlags) add(cmd *cobra.Command) {
 	flags.StringSliceVar(&p.endpoint, "endpoint", nil, "Endpoint group that the key works at: "+strings.Join(policy.Endpoints, ", ")+
 		"; repeat the flag, or separate with commas")
 	flags.StringArrayVar(&p.limits, "limit", nil, "Limit as NAME=VALUE, such as visitor_requests=20/1m, streams=50 or requests=off; repeat the flag")
+	flags.StringVar(&p.limitMessage, "limit-message", "", "Sentence that users see when a limit is reached; {wait} is replaced by the time to wait")
 }
 
 // request returns the fields for a new key.
 func (p *policyFlags) request() (r api.PolicyRequest, err error) {
-	r = api.PolicyRequest{Kind: p.kind, Origins: p.origins, IPs: p.ips, Endpoints: p.endpoint}
+	r = api.PolicyRequest{Kind: p.kind, Origins: p.origins, IPs: p.ips, Endpoints: p.endpoint, LimitMessage: p.limitMessage}
 	r.Limits, err = p.parseLimits()
 	for name, value := range r.Limits {
 		if value == limitDefault {
@@ -58,6 +61,12 @@ func (p *policyFlags) addChanges(cmd *cobra.Command, fields map[string]any) erro
 		fields["kind"] = nil
 		if p.kind != "" {
 			fields["kind"] = p.kind
+		}
+	}
+	if changed("limit-message") {
+		fields["limit_message"] = nil
+		if p.limitMessage != "" {
+			fields["limit_message"] = p.limitMessage
 		}
 	}
 	for _, list := range []struct {

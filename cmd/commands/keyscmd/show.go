@@ -88,6 +88,7 @@ func printKey(cmd *cobra.Command, k *key, asJSON bool) error {
 		{"IP ranges", joined(k.IPs)},
 		{"Endpoints", strings.Join(k.Endpoints, ", ")},
 		{"Limits", describeLimits(&k.Limits)},
+		{"Limit message", string(k.LimitMessage)},
 		{"Quota used", describeQuota(k.Quota)},
 		{"Changed here", strings.Join(k.Overrides, ", ")},
 		{"Feed", feed},

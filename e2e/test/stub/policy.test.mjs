@@ -20,6 +20,9 @@ const SEARCH_VERSION = '0.5.1';
 /** What the chat widgets show if their page cannot read the response. The wording is theirs. */
 const GENERAL_ERROR = { answer: '', error: 'Something went wrong !', sources: [], waiting: false };
 
+/** A sentence of a key that would have effects if a widget rendered it as HTML or Markdown. */
+const MESSAGE = 'Zu viele Fragen. Bitte in {wait_short} erneut. <img src="/x" onerror="document.title=`owned`"> **fett** [Link](https://evil.example)';
+
 /** One limited key for each test, since all pages of this machine are the same visitor. */
 const LIMITED = [...WIDGET_VERSIONS.flatMap((version) => PROXY_MODES.map((mode) => `chat ${version} ${mode}`)),
   ...PROXY_MODES.flatMap((mode) => [`search ${mode}`, `script ${mode}`])];
@@ -39,6 +42,7 @@ describe('keys with a policy', () => {
           publishable: { kind: 'publishable', origins: [site.origin] },
           secret: { kind: 'secret' },
           'one-stream': { limits: { visitor_streams: 1 } },
+          message: { limits: { visitor_requests: '1/1h' }, limit_message: MESSAGE },
           'short-questions': { limits: { question_chars: 60 } },
           ...Object.fromEntries(LIMITED.map((name) => [limitedKey(name), { limits: { visitor_requests: '1/6s' } }])),
         },
@@ -121,6 +125,18 @@ describe('keys with a policy', () => {
         assertAnswered(await chat.ask('And now?'), testbed.keys);
       });
 
+      scenario("a visitor over the limit sees the key's own sentence, as plain text", async () => {
+        await exhaust(mode, 'message');
+        const chat = await widget('message');
+        const title = await chat.page.title();
+        const { error: sentence, answer, waiting } = await chat.ask(QUESTION);
+        assert.deepEqual({ answer, waiting }, { answer: '', waiting: false });
+        assert.match(sentence, /^Zu viele Fragen\. Bitte in \d+ (s|min) erneut\. /);
+        assert.equal(sentence.replace(/\d+ (s|min)/, '{wait_short}'), MESSAGE);
+        assert.equal(await chat.page.title(), title);
+        assert.equal(await chat.page.locator('img[src="/x"], a[href*="evil"], strong').count(), 0, 'the sentence is rendered as markup');
+      });
+
       scenario('a visitor with too many answers in flight sees a readable error', async () => {
         await testbed.stub.reset();
         const chat = await widget('one-stream');
@@ -174,6 +190,15 @@ describe('keys with a policy', () => {
       await sleep(Number(response.headers()['retry-after']) * 1000);
       await bar.search('update');
       await foundIn(bar);
+    });
+
+    scenario("the console of the browser has the key's own sentence", async () => {
+      await exhaust(mode, 'message');
+      const bar = await searchBar('message');
+      const response = await bar.search('reset');
+      assert.equal(response.status(), 429);
+      assert.match((await response.json()).message, /^Zu viele Fragen\. Bitte in \d+ (s|min) erneut\. /);
+      await waitFor('no results are shown', async () => (await bar.shown()).includes('No results found'));
     });
 
     test(`script, ${mode}: a page can read how long it must wait`, (t) => testbed.scenario(async () => {
