@@ -166,6 +166,7 @@ func (c *Console) Provision(ctx caddy.Context) error {
 		return err
 	}
 	c.app = docsgate.(*app.App)
+	c.app.CheckServer(ctx)
 	if c.PublicURL != "" {
 		c.app.SetPublicURL(c.PublicURL)
 	}

@@ -59,6 +59,10 @@ type App struct {
 	// other requests with status 503 and the code shutting_down. A reload does not end requests. Default: 20s.
 	ShutdownGrace caddy.Duration `json:"shutdown_grace,omitempty"`
 
+	// Whether other processes may listen on the addresses of this one, so that the next process serves new connections while
+	// this one completes its requests. Default: false, the configuration is rejected if another process listens there.
+	SharedPort bool `json:"shared_port,omitempty"`
+
 	// The time zone in which the quotas of keys are reset at midnight, such as "Europe/Berlin". Default: "UTC".
 	QuotaTimeZone string `json:"quota_time_zone,omitempty"`
 
@@ -76,7 +80,9 @@ type App struct {
 	maxBodySizes  maxBodySizes    // largest of all handlers
 	publicURL     string          // of the last console that has one
 	startHooks    []startHook     // of other modules
-	logger        *zap.Logger
+	// addressConflict is set if another process listens on an address of a server.
+	addressConflict error
+	logger          *zap.Logger
 }
 
 // CaddyModule returns the Caddy module information.
@@ -90,6 +96,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 	a.logger, a.ctx = ctx.Logger(), ctx
 	if a.ShutdownGrace == 0 {
 		a.ShutdownGrace = caddy.Duration(lifecycle.DefaultShutdownGrace)
+	}
+	if err := a.checkAdminAddress(); err != nil {
+		return err
 	}
 	if err := a.lifetime.Provision(ctx, time.Duration(a.ShutdownGrace)); err != nil {
 		return err
@@ -202,6 +211,9 @@ func (a *App) sourcesCheck() func(n int) error {
 
 // Start starts to watch the feeds, and runs the start hooks of other modules.
 func (a *App) Start() error {
+	if err := a.checkServers(); err != nil {
+		return err
+	}
 	if a.state == nil {
 		return ErrNoUpstream
 	}
@@ -238,6 +250,7 @@ func (a *App) Start() error {
 	a.warnOfLogs()
 	a.state.start(a.logger)
 	limitBodies(a)
+	a.setRunning()
 	return nil
 }
 

@@ -27,6 +27,7 @@ func init() {
 //		max_upload_disk <size>                # default: 1GiB
 //		min_body_rate <size>                  # default: 1KiB
 //		shutdown_grace <duration>             # default: 20s
+//		shared_port
 //		quota_time_zone <name>                # default: UTC
 //	}
 func parseOption(d *caddyfile.Dispenser, existing any) (any, error) {
@@ -66,6 +67,8 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			err = unmarshalSize(d, &a.MinBodyRate, 1, 1<<20, "a size per second from 1B to 1MiB, such as 1KiB")
 		case "shutdown_grace":
 			err = a.unmarshalShutdownGrace(d)
+		case "shared_port":
+			err = caddyfileutil.Flag(d, &a.SharedPort)
 		case "quota_time_zone":
 			if err = caddyfileutil.Text(d, &a.QuotaTimeZone); err == nil {
 				_, err = loadTimeZone(a.QuotaTimeZone)
@@ -73,7 +76,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			}
 		default:
 			err = caddyfileutil.Unrecognized(d, "feed", "upstream_token", "upstream_tools", "docsgpt_version", "max_upload_disk", "min_body_rate",
-				"shutdown_grace", "quota_time_zone")
+				"shutdown_grace", "shared_port", "quota_time_zone")
 		}
 		if err != nil {
 			return err

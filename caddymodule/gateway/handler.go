@@ -177,6 +177,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		h.app.AddForwarder(app.Forwarder{Handler: h, Upstream: h.upstream, Groups: h.groups()})
 	}
 	lifecycle.KeepConns(ctx)
+	h.app.CheckServer(ctx)
 	return h.app.OnVersionResolved(h.provisionRoutes)
 }
 
