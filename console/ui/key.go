@@ -18,6 +18,7 @@ type keyPage struct {
 	Trail  []registry.AuditEntry
 	More   bool // there are older entries
 	Notice string
+	Seen   *seenOrigins // nil: none
 }
 
 // editForm is the form to update a key. It contains the original values, too, so that only changed fields are stored.
@@ -55,7 +56,7 @@ func (p *Page) show(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (p *Page) renderKey(w http.ResponseWriter, r *http.Request, status int, k keyservice.Key, e editForm) error {
-	b := keyPage{Row: p.rowOf(k, p.sources.load(r.Context())), Edit: e, Notice: notices[r.URL.Query().Get("done")]}
+	b := keyPage{Row: p.rowOf(k, p.sources.load(r.Context())), Edit: e, Notice: notices[r.URL.Query().Get("done")], Seen: p.seenOrigins(k.ID)}
 	if k.Issued {
 		trail, err := p.Service.Registry.Audit(r.Context(), k.ID, 0, trailOnPage+1)
 		if err != nil {

@@ -48,6 +48,7 @@ func New(o Options) *Page {
 		"POST /new":                 p.create,
 		"GET /keys/{id}":            p.show,
 		"POST /keys/{id}":           p.update,
+		"POST /keys/{id}/origins":   p.adoptOrigins,
 		"POST /keys/{id}/disable":   p.disable,
 		"POST /keys/{id}/enable":    p.enable,
 		"GET /keys/{id}/rotate":     p.rotateConfirm,

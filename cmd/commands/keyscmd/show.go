@@ -11,7 +11,6 @@ import (
 
 	"github.com/docsgate/docsgate/cmd/commands/internal/cli"
 	"github.com/docsgate/docsgate/cmd/commands/internal/terminal"
-	"github.com/docsgate/docsgate/console/api"
 )
 
 func showCommand() *cobra.Command {
@@ -74,6 +73,7 @@ func printKey(cmd *cobra.Command, k *key, asJSON bool) error {
 	default:
 		feed += " (only state and policy can be changed here)"
 	}
+	questionsToday, questionsThisMonth, tokensToday := describeQuota(k.Quota, &k.Limits)
 	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 	for _, property := range [][2]string{
 		{"ID", k.ID},
@@ -89,7 +89,9 @@ func printKey(cmd *cobra.Command, k *key, asJSON bool) error {
 		{"Endpoints", strings.Join(k.Endpoints, ", ")},
 		{"Limits", describeLimits(&k.Limits)},
 		{"Limit message", string(k.LimitMessage)},
-		{"Quota used", describeQuota(k.Quota)},
+		{"Questions today", questionsToday},
+		{"Questions this month", questionsThisMonth},
+		{"Model tokens today", tokensToday},
 		{"Changed here", strings.Join(k.Overrides, ", ")},
 		{"Feed", feed},
 		{"Not before", formatTime(k.NotBefore)},
@@ -108,19 +110,6 @@ func printKey(cmd *cobra.Command, k *key, asJSON bool) error {
 		}
 	}
 	return w.Flush()
-}
-
-// describeQuota returns what a key has used of its quotas, or "" if it has none.
-func describeQuota(q *api.Quota) string {
-	if q == nil {
-		return ""
-	}
-	estimated := ""
-	if q.EstimatedTokensToday > 0 {
-		estimated = fmt.Sprintf(", %d of them estimated,", q.EstimatedTokensToday)
-	}
-	return fmt.Sprintf("%d questions and %d tokens%s today (until %s), %d questions this month (until %s)",
-		q.QuestionsToday, q.TokensToday, estimated, formatTime(&q.DayEnds), q.QuestionsThisMonth, formatTime(&q.MonthEnds))
 }
 
 // boundTo returns a short description of a key's binding.

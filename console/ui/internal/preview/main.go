@@ -83,6 +83,9 @@ func desk(ctx context.Context, dir, data string) (*fixtures.Fixture, error) {
 		if err = d.Fill(ctx); err == nil {
 			_, err = d.Store.Replace("docsgpt:db.example.com:5432/docsgpt", fixtures.AdoptedKeys())
 		}
+		if err == nil {
+			err = d.FillUse(ctx)
+		}
 	case "hostile":
 		err = d.FillHostile(ctx)
 	case "many":
