@@ -33,6 +33,8 @@ type createForm struct {
 	NoCredential bool              // see keyservice.Service
 	Unlisted     string            // why sources cannot be listed; empty: they can, or there is no list
 	Alert        string            // why the form is shown again; empty: no alert
+	Unknown      []string          // sources that DocsGPT does not list, if the user has to confirm them
+	SeenUnknown  string            // those that the submitted form has warned about, one per line
 }
 
 // sourceOption is a source with a checkbox.
@@ -122,6 +124,9 @@ func (p *Page) create(w http.ResponseWriter, r *http.Request) error {
 	if len(d.Wrong) > 0 {
 		return again(http.StatusUnprocessableEntity)
 	}
+	if listed, _ := p.sources.get(r.Context()); !d.confirmSources(wanted.Sources, listed) { // after an error none are listed
+		return again(http.StatusUnprocessableEntity)
+	}
 	m, before, err := p.createOnce(r, createPurpose, func() (*registry.CreateResult, error) {
 		return p.Service.Create(writeContext(r), p.Actor(r), wanted)
 	})
@@ -146,7 +151,7 @@ func (p *Page) create(w http.ResponseWriter, r *http.Request) error {
 
 func parseCreateForm(f url.Values) (d createForm, picked []string) {
 	d = createForm{
-		Name: f.Get("name"), Binding: "source", Typed: f.Get("sources"),
+		Name: f.Get("name"), Binding: "source", Typed: f.Get("sources"), SeenUnknown: f.Get("unknown_sources"),
 		Agent: strings.TrimSpace(f.Get("agent")), AgentID: strings.TrimSpace(f.Get("agent_id")),
 		NotBefore: strings.TrimSpace(f.Get("not_before")), Lifetime: f.Get("lifetime"), Expires: strings.TrimSpace(f.Get("expires")),
 		Policy: parsePolicyForm(f),

@@ -36,7 +36,7 @@ func TestDisconnectedBrowserInterruptsNoChange(t *testing.T) {
 
 	before := w.count()
 	post("/new", url.Values{
-		"nonce": {w.page.FormNonces.issue(createPurpose)}, "name": {"Other"}, "binding": {"source"}, "sources": {"handbook"}, "lifetime": {"never"},
+		"nonce": {w.page.FormNonces.issue(createPurpose)}, "name": {"Other"}, "binding": {"source"}, "sources": {"handbook"}, "unknown_sources": {"handbook"}, "lifetime": {"never"},
 	})
 	if w.count() != before+1 {
 		t.Error("the key was not created")

@@ -68,11 +68,14 @@ func (w *testServer) get(path string) response {
 	return w.do(httptest.NewRequest(http.MethodGet, path, nil))
 }
 
-// post sends a form. pairs are names and values of fields.
+// post sends a form. pairs are names and values of fields. In the form for a new key, the script has warned about unknown sources.
 func (w *testServer) post(path string, pairs ...string) response {
 	form := url.Values{}
 	for i := 0; i+1 < len(pairs); i += 2 {
 		form.Add(pairs[i], pairs[i+1])
+	}
+	if path == "/new" && !form.Has("unknown_sources") {
+		form.Set("unknown_sources", form.Get("sources"))
 	}
 	r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(form.Encode()))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")

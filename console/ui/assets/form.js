@@ -25,8 +25,11 @@ document.querySelector('[aria-invalid="true"]')?.focus();
 // A source that is entered and that DocsGPT does not list is named before the form is sent.
 const typed = document.getElementById("sources");
 const unlisted = document.getElementById("unlisted");
+const warnedOf = document.getElementById("unknown_sources");
 const listed = new Set([...document.querySelectorAll('[name="source"]')].map((box) => box.value.toLowerCase()));
 typed?.addEventListener("input", () => {
-  const ids = typed.value.toLowerCase().split("\n").map((id) => id.trim()).filter(Boolean);
-  unlisted.hidden = listed.size === 0 || ids.every((id) => listed.has(id));
+  const ids = typed.value.split("\n").map((id) => id.trim()).filter(Boolean);
+  const unknown = listed.size === 0 ? [] : ids.filter((id) => !listed.has(id.toLowerCase()));
+  unlisted.hidden = unknown.length === 0;
+  warnedOf.value = unknown.join("\n"); // the user has seen the warning, so the console need not ask again
 });
