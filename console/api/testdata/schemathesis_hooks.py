@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 # Times are valid ones. In bodies a key expires after 2100 and begins before, so that no two contradict each other.
 AHEAD = st.integers(min_value=2100, max_value=9998).map(lambda year: f"{year}-06-15T12:30:00Z")
 schemathesis.openapi.format("date-time", AHEAD)
+DURATION = re.compile(r"0|([0-9]{1,9}(\.[0-9]{1,9})?[ywdhms]){1,6}")  # which may be longer than the gate accepts
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 
 # Formats of the policy of a key.
@@ -29,8 +30,10 @@ NUMBERS = itertools.count()
 @schemathesis.hook
 def map_body(ctx, body):
     for record in records_of(body):
-        for name, value in (("not_before", "2050-01-01T00:00:00Z"), ("expires", "2150-01-01T00:00:00Z")):
+        for name, value, duration in (("not_before", "2050-01-01T00:00:00Z", "12h"), ("expires", "2150-01-01T00:00:00Z", "100y")):
             given = record.get(name)
+            if isinstance(given, str) and DURATION.fullmatch(given):
+                record[name] = duration
             if isinstance(given, str) and TIME.fullmatch(given) and (given < "2100") == (name == "expires"):
                 record[name] = value
         make_consistent(record)
