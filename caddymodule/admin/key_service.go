@@ -15,9 +15,10 @@ func newKeyService(a *app.App, publicURL string) *keyservice.Service {
 	state := a.State()
 	service := &keyservice.Service{
 		Registry: state.Registry(), Index: state.Index, Store: state.Store, Usage: state.Usage, Activity: state.Activity,
-		Feed: state.RegistryFeed(), GateURL: publicURL, TestQuery: testQueryFunc(a.Forwarders(), publicURL),
+		Feed: state.RegistryFeed(), GateURL: publicURL,
 		NoCredential: a.Credential().IsZero(),
 	}
+	service.TestQuery, service.RemoteGate = testQueryFunc(a.Forwarders(), publicURL)
 	calendar := a.QuotaCalendar()
 	service.Quota = func(id string) (quota.Use, bool) { return app.Quotas.Use(calendar.At(time.Now()), id) }
 	if forwarders := a.Forwarders(); len(forwarders) > 0 && canListSources(a.Version(), a.Credential()) {

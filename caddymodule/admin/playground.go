@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -23,8 +24,10 @@ import (
 const streamPath = "/stream"
 
 // testQueryFunc returns a function that sends a question as the widget does: through a handler of this process, or else to
-// publicURL. It returns nil if there is neither.
-func testQueryFunc(forwarders []app.Forwarder, publicURL string) func(ctx context.Context, q keyservice.TestQuestion, w io.Writer) (int, error) {
+// publicURL, which is remote. It returns nil if there is neither.
+func testQueryFunc(
+	forwarders []app.Forwarder, publicURL string,
+) (ask func(ctx context.Context, q keyservice.TestQuestion, w io.Writer) (int, error), remote bool) {
 	i := slices.IndexFunc(forwarders, func(f app.Forwarder) bool {
 		return slices.Contains(f.Groups, docsgpt.GroupWidget)
 	})
@@ -33,13 +36,13 @@ func testQueryFunc(forwarders []app.Forwarder, publicURL string) func(ctx contex
 		handler := forwarders[i].Handler
 		return func(ctx context.Context, q keyservice.TestQuestion, w io.Writer) (int, error) {
 			return testQuery(ctx, handler, q, w)
-		}
+		}, false
 	case publicURL != "":
 		return func(ctx context.Context, q keyservice.TestQuestion, w io.Writer) (int, error) {
 			return testQueryRemote(ctx, publicURL, q, w)
-		}
+		}, true
 	}
-	return nil
+	return nil, false
 }
 
 // widgetQuestion returns the request body of the widget.
@@ -56,7 +59,7 @@ func testQuery(ctx context.Context, handler caddyhttp.MiddlewareHandler, q keyse
 		return 0, err
 	}
 	ctx = context.WithValue(ctx, caddy.ReplacerCtxKey, caddy.NewReplacer())
-	ctx = context.WithValue(ctx, caddyhttp.VarsCtxKey, map[string]any{})
+	ctx = context.WithValue(ctx, caddyhttp.VarsCtxKey, map[string]any{caddyhttp.ClientIPVarKey: q.Address})
 	ctx = context.WithValue(ctx, caddyhttp.ExtraLogFieldsCtxKey, new(caddyhttp.ExtraLogFields))
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, streamPath, bytes.NewReader(body))
 	if err != nil {
@@ -66,7 +69,7 @@ func testQuery(ctx context.Context, handler caddyhttp.MiddlewareHandler, q keyse
 	if q.Origin != "" {
 		r.Header.Set("Origin", q.Origin)
 	}
-	r.RequestURI, r.RemoteAddr = streamPath, "127.0.0.1:0"
+	r.RequestURI, r.RemoteAddr = streamPath, net.JoinHostPort(q.Address, "0")
 	out := &testQueryWriter{w: w, header: http.Header{}}
 	err = handler.ServeHTTP(out, r, caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return nil })) // never called
 	if err == nil {

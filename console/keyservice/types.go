@@ -37,6 +37,10 @@ type Service struct {
 	// w as it arrives. It returns the gate's status. nil: not available.
 	TestQuery func(ctx context.Context, q TestQuestion, w io.Writer) (status int, err error)
 
+	// RemoteGate means that TestQuery uses a gate in another process, which sees the address of this machine in place of
+	// TestQuestion.Address.
+	RemoteGate bool
+
 	// Agents is the allow-list of placeholders, {env.NAME} or {file.PATH}, that new keys can have as their agents. All others are
 	// rejected with the same error. IDs of keys of other feeds do not have to be listed.
 	Agents []string
@@ -53,6 +57,7 @@ type Service struct {
 type TestQuestion struct {
 	Token, Text string
 	Origin      string // of the page that the question seems to come from; empty: none
+	Address     string // IP address of the client that the question seems to come from; empty: unknown
 }
 
 // Source is a source of DocsGPT.

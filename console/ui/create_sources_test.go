@@ -16,16 +16,16 @@ func TestUnknownSourcesAreConfirmed(t *testing.T) {
 		}, pairs...)...)
 	}
 	before := w.count()
-	a := send(listed+"\nhandbok\nmanual", "")
-	w.want(a, http.StatusUnprocessableEntity, "The key was not created yet.", "handbok, manual", "Create key anyway")
+	a := send(listed+"\nmanual-1\nmanual-2", "")
+	w.want(a, http.StatusUnprocessableEntity, "The key was not created yet.", "manual-1, manual-2", "Create key anyway")
 	if w.count() != before {
 		t.Fatal("the key is created without a confirmation")
 	}
-	if !strings.Contains(a.body, `<textarea name="unknown_sources" id="unknown_sources" hidden>handbok`+"\n"+`manual</textarea>`) {
+	if !strings.Contains(a.body, `<textarea name="unknown_sources" id="unknown_sources" hidden>manual-1`+"\n"+`manual-2</textarea>`) {
 		t.Error("the form does not contain the confirmation")
 	}
-	w.want(send("other", "handbok\nmanual"), http.StatusUnprocessableEntity, "does not list this source", "other")
-	w.want(send(listed+"\nhandbok", "handbok\nmanual"), http.StatusCreated)
+	w.want(send("other", "manual-1\nmanual-2"), http.StatusUnprocessableEntity, "does not list this source", "other")
+	w.want(send(listed+"\nmanual-1", "manual-1\nmanual-2"), http.StatusCreated)
 	w.want(send(strings.ToUpper(listed), ""), http.StatusCreated)
 	w.want(send("", "", "source", listed), http.StatusCreated)
 	if got := w.count() - before; got != 3 {
@@ -33,5 +33,5 @@ func TestUnknownSourcesAreConfirmed(t *testing.T) {
 	}
 	// Nothing is known about sources that cannot be listed.
 	w = newTestServer(t, func(o *Options) { o.Service.Sources = nil })
-	w.want(send("handbok", ""), http.StatusCreated)
+	w.want(send("manual-1", ""), http.StatusCreated)
 }

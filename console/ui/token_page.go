@@ -17,6 +17,7 @@ type tokenPage struct {
 	Snippets             []snippet
 	Gate                 string
 	GateKnown, CanAsk    bool
+	Try                  tryNotes
 }
 
 // createOnce creates a token with do, once per form. before is the ID of the key if the form was submitted before. If m is not
@@ -47,13 +48,14 @@ func (p *Page) renderToken(w http.ResponseWriter, r *http.Request, status int, m
 		Row: p.rowOf(k, p.sources.load(r.Context())), Token: m.Token.Reveal(), Rotated: rotated, NotYet: late != nil,
 		Gate: p.Service.GateURL, GateKnown: p.Service.GateURL != "", CanAsk: p.Service.TestQuery != nil,
 	}
+	b.Try = tryNotesOf(&k, p.Actor(r).RemoteAddr, p.Service.RemoteGate)
 	if rotated {
 		b.PreviousTokenExpires = k.PreviousTokenExpires
 	}
 	if !b.GateKnown {
 		b.Gate = placeholderGate
 	}
-	b.Snippets = snippets(b.Gate, b.Token, k.Binding == "agent")
+	b.Snippets = snippets(b.Gate, b.Token, &k)
 	title := "Key created"
 	if rotated {
 		title = "Key rotated"
