@@ -497,6 +497,43 @@ describe('console', () => {
     assert.equal(await page.locator('html').getAttribute('data-theme'), 'dark');
   });
 
+  for (const javaScriptEnabled of [true, false]) {
+    scenario(`a source that DocsGPT does not list is named before a key is created, ${javaScriptEnabled ? 'with' : 'without'} JavaScript`, async (open) => {
+      const page = await open(undefined, { javaScriptEnabled });
+      const [name, unknown] = [`Unknown source, ${javaScriptEnabled}`, crypto.randomUUID()];
+      await page.getByRole('link', { name: 'Create key' }).click();
+      await page.getByRole('textbox', { name: 'Name' }).fill(name);
+      await page.getByText('Enter other source IDs').click();
+      await page.getByLabel('Source IDs').fill(unknown);
+      if (!javaScriptEnabled) {
+        await page.getByRole('button', { name: 'Create key', exact: true }).click();
+        await page.getByText('The key was not created yet').waitFor();
+        assert.equal((await api(testbed, 'GET', `/v1/keys?source=${unknown}`)).total, 0);
+      }
+      await page.getByText('DocsGPT does not list every one of these sources').waitFor();
+      await page.getByRole('button', { name: /^Create key/ }).click();
+      await shownKey(testbed, page, name);
+    });
+  }
+
+  scenario('a new key that is restricted to a page and to addresses: the page says from where it asks, and the answer comes', async (open) => {
+    const page = await open();
+    await page.getByRole('link', { name: 'Create key' }).click();
+    await page.getByRole('textbox', { name: 'Name' }).fill('Restricted');
+    await page.getByRole('checkbox', { name: 'handbook' }).check();
+    await page.getByRole('radio', { name: /^Publishable/ }).check();
+    await page.getByLabel('Pages that may use the key').fill('https://*.example.com');
+    await page.getByText('Networks and endpoints').click();
+    await page.locator('[name=ips]').fill('127.0.0.0/8');
+    await page.getByRole('button', { name: 'Create key' }).click();
+    await shownKey(testbed, page, 'Restricted');
+    await page.getByText('on a page of https://www.example.com, from your address 127.0.0.1').waitFor();
+    await page.getByLabel('Question').fill(QUESTION);
+    await page.getByRole('button', { name: 'Ask' }).click();
+    await page.getByText('Sources: handbook').waitFor();
+    assert.deepEqual(await page.getByRole('tab').allTextContents(), ['Widget', 'React', 'curl']);
+  });
+
   scenario('behind basic_auth: the password is required, and there is no other sign-in', async (open) => {
     const base = testbed.gate.console('password');
     assert.equal((await fetch(base)).status, 401);
