@@ -16,7 +16,7 @@ func TestArtifactsLimitedToOwnConversations(t *testing.T) {
 			t.Fatalf("%+v", list)
 		}
 		id := list[0].ID
-		if call := g.lastCall(); call.RawQuery != "conversation_id="+own || call.Header.Get("Authorization") != "Bearer "+agentAlpha {
+		if call := g.lastCall(); call.RawQuery != "conversation_id="+bareID(t, own) || call.Header.Get("Authorization") != "Bearer "+agentAlpha {
 			t.Errorf("forwarded with query %q, Authorization %q", call.RawQuery, call.Header.Get("Authorization"))
 		}
 		bearer := []string{"Authorization", "Bearer " + tokenAgent}

@@ -157,7 +157,7 @@ func TestConversationOwnership(t *testing.T) {
 			if other := g.ask(path, tokenSource, "three", more); other.status != http.StatusOK || !strings.Contains(other.body, "turns=1") {
 				t.Errorf("%s: another key's conversation was continued: %s", path, other.body)
 			}
-			if strings.Contains(string(g.lastCall().Body), id) {
+			if strings.Contains(string(g.lastCall().Body), bareID(t, id)) {
 				t.Errorf("%s: a foreign conversation was forwarded", path)
 			}
 		}

@@ -282,14 +282,27 @@ func (g *gate) ask(path, token, question, more string) response {
 	return g.send(http.MethodPost, path, fmt.Sprintf(`{"question":%q,"history":"[]","api_key":%q%s}`, question, token, more))
 }
 
-// conversation returns the ID of the conversation in the response.
+// conversation returns the ID of the conversation in the response: in the event "id" of a stream, or in JSON.
 func (r response) conversation(t *testing.T) string {
 	t.Helper()
-	_, rest, _ := strings.Cut(r.body, `"conversation_id":`)
+	_, rest, found := strings.Cut(r.body, `"type": "id", "id":`)
+	if !found {
+		_, rest, _ = strings.Cut(r.body, `"conversation_id":`)
+	}
 	_, rest, _ = strings.Cut(rest, `"`)
 	id, _, found := strings.Cut(rest, `"`)
 	if !found {
 		t.Fatalf("no conversation in %s", r.body)
+	}
+	return id
+}
+
+// bareID returns DocsGPT's ID in a signed one.
+func bareID(t *testing.T, signed string) string {
+	t.Helper()
+	id, signature, ok := strings.Cut(signed, ".")
+	if !ok || len(signature) != 24 {
+		t.Errorf("%q is not signed", signed)
 	}
 	return id
 }

@@ -113,7 +113,7 @@ func TestConversationContinuesOnlyAfterCompleteResponse(t *testing.T) {
 				t.Errorf("%s: a conversation is not continued: %s", path, n)
 			}
 			g.ask(path, tokenSource, "[[tool=memory]]", fmt.Sprintf(`,"conversation_id":%q`, id))
-			if last := g.lastCall(); !strings.Contains(string(last.Body), id) {
+			if last := g.lastCall(); !strings.Contains(string(last.Body), `"`+bareID(t, id)+`"`) {
 				t.Errorf("%s: the second question is not in the conversation", path)
 			}
 			if n := turns(tokenSource, id); n != "1" {

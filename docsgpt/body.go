@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"strings"
 	"sync"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -29,6 +30,9 @@ var (
 
 // span is the position of a value in the buffer.
 type span struct{ start, end int }
+
+// of returns the value in the buffer.
+func (s span) of(buf []byte) []byte { return buf[s.start:s.end] }
 
 // field is an allowed field that the body contains.
 type field struct {
@@ -190,6 +194,17 @@ func (b *Body) Token() (token string, ok bool) {
 // Conversation returns the ID of the conversation to continue or rate, or "" if the client names none.
 func (b *Body) Conversation() string { return b.conversation }
 
+// SetConversation replaces the ID of the conversation by a shorter one of letters, digits, "_" and "-".
+func (b *Body) SetConversation(id string) {
+	for i := range b.fields {
+		if c := b.fields[i].spec.Check; c == CheckConversation || c == CheckOwned {
+			f := &b.fields[i]
+			f.end = f.start + copy(b.buf[f.start:f.end], `"`+id+`"`)
+			b.conversation = id
+		}
+	}
+}
+
 // NeedsConversation reports whether the request is valid only with a conversation of the same key.
 func (b *Body) NeedsConversation() bool { return b.needsConversation }
 
@@ -198,6 +213,16 @@ func (b *Body) Session() string { return b.session }
 
 // Attachments returns the IDs of the attachments that the request names.
 func (b *Body) Attachments() []string { return b.attachments }
+
+// SetAttachments replaces the IDs of the attachments by shorter ones of letters, digits, "_" and "-".
+func (b *Body) SetAttachments(ids []string) {
+	for i := range b.fields {
+		if f := &b.fields[i]; f.spec.Check == CheckAttachments && len(ids) > 0 {
+			f.end = f.start + copy(b.buf[f.start:f.end], `["`+strings.Join(ids, `","`)+`"]`)
+			b.attachments = ids
+		}
+	}
+}
 
 // kindOf returns the kind of a raw value.
 func kindOf(raw []byte) Kinds {

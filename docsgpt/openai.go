@@ -84,7 +84,7 @@ func FindModel(list []byte, id string) ([]byte, *Error) {
 
 // modelID returns the ID of an entry of the list of models, or "".
 func modelID(model jsontext.Value) string {
-	_, id, _ := decodeMetaEvent(model)
-	text, _ := textOf(id)
+	e, _ := decodeMetaEvent(model)
+	text, _ := textOf(e.id.of(model))
 	return text
 }

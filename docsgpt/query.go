@@ -100,6 +100,15 @@ func (q *Query) Value(e *Endpoint, c Validator) string {
 	return ""
 }
 
+// SetValue replaces the value of the parameter with that validator.
+func (q *Query) SetValue(e *Endpoint, c Validator, value string) {
+	for i, p := range e.Params {
+		if p.Check == c {
+			q.values[i] = value
+		}
+	}
+}
+
 // Rewrite returns the query to forward, with the agent's key if it is not empty.
 func (q *Query) Rewrite(e *Endpoint, agent string) string {
 	out := make(url.Values, len(e.Params)+1)

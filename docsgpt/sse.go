@@ -46,7 +46,13 @@ type SSEFilter struct {
 	// account that answers. It also applies to Verbatim streams.
 	RejectTools bool
 
-	conversation string // that the stream has named since the last call of Conversation
+	// IDs rewrites the IDs of conversations that a stream names, unless it is Verbatim. It may be nil. With RejectTools only the event
+	// "id" is rewritten, and it is sent right before the event that ends the stream: only a client that has the rewritten ID can
+	// continue the conversation, and a call may be reported until then.
+	IDs ConversationIDs
+
+	conversation string     // that the stream has named last
+	delayed      *delayedID // the event "id" that is not sent yet; nil: there is none
 
 	// CountText counts the bytes of the events that contain text of the answer or of sources; see Text.
 	CountText bool
@@ -209,14 +215,31 @@ func (f *SSEFilter) appendEvent(out, event []byte) []byte {
 				return out[:start]
 			}
 		}
-		if f.inspect(kind, data) == "error" {
-			if f.spoke && len(out) == start {
-				out = append(out, f.Interrupted...)
+		told, at := f.inspect(kind, data)
+		switch told {
+		case "end", "error":
+			if len(out) == start {
+				out = f.appendIDEvent(out)
+				start = len(out)
 			}
-			data = sanitizeError(data)
+			if told == "error" {
+				if f.spoke && len(out) == start {
+					out = append(out, f.Interrupted...)
+				}
+				data = sanitizeError(data)
+			}
+		case "id":
+			if f.RejectTools && f.IDs != nil {
+				f.delayed = &delayedID{data: bytes.Clone(data), id: at}
+				continue
+			}
 		}
 		out = append(out, "data: "...)
-		out = append(out, data...)
+		if told == "id" || told == "message_id" && !f.RejectTools {
+			out = appendWithID(out, data, at, f.IDs)
+		} else {
+			out = append(out, data...)
+		}
 		out = append(out, '\n')
 	}
 	if lines > 1 && f.RejectTools {
@@ -251,38 +274,46 @@ const maxInspectedEvent = 4 << 10
 // longErrorPrefix is the beginning of an error that may be longer: old versions add the text of an exception.
 var longErrorPrefix = []byte(`{"type": "error"`)
 
-// inspect detects the events that matter to the gate, and returns the type of an event that ends a stream. Quotes inside a
-// JSON string are escaped, so the patterns match only names or whole values, and rule out most events without parsing.
-// kind is the leadingType of the data.
-func (f *SSEFilter) inspect(kind, data []byte) string {
+// inspect detects the events that matter to the gate, and returns the type of an event that ends a stream or names its conversation; id
+// is the position of that name in data. Quotes inside a JSON string are escaped, so the patterns match only names or whole values, and
+// rule out most events without parsing. kind is the leadingType of the data.
+func (f *SSEFilter) inspect(kind, data []byte) (told string, id span) {
 	if f.CountText {
 		f.text += max(0, len(data)-len(`{"type": "answer", "answer": ""}`))
 	}
 	if string(kind) == "answer" { // most events are
 		f.spoke = true
-		return ""
+		return "", id
 	}
 	if !f.spoke && bytes.Contains(data, []byte(`"answer"`)) {
 		f.spoke = true
 	}
 	if len(data) == 0 || data[0] != '{' || len(data) > maxInspectedEvent && !bytes.HasPrefix(data, longErrorPrefix) {
-		return ""
+		return "", id
 	}
 	if !bytes.Contains(data, []byte(`"end"`)) && !bytes.Contains(data, []byte(`"error"`)) &&
 		!bytes.Contains(data, []byte(`"id"`)) && !bytes.Contains(data, []byte(`"conversation_id"`)) {
-		return ""
+		return "", id
 	}
-	told, id, conversation := decodeMetaEvent(data)
-	switch string(told) {
-	case `"end"`, `"error"`:
+	e, ok := decodeMetaEvent(data)
+	if !ok {
+		return "", id
+	}
+	switch string(e.kind.of(data)) {
+	case `"end"`:
 		f.ended = true
-		return string(told[1 : len(told)-1])
+		return "end", id
+	case `"error"`:
+		f.ended = true
+		return "error", id
 	case `"id"`:
-		f.setConversation(id)
+		f.setConversation(e.id.of(data))
+		return "id", e.id
 	case `"message_id"`:
-		f.setConversation(conversation)
+		f.setConversation(e.conversation.of(data))
+		return "message_id", e.conversation
 	}
-	return ""
+	return "", id
 }
 
 // sanitizeError reduces an error event's data to a message and its code: DocsGPT 0.10 to 0.13 add the text of the
@@ -319,38 +350,41 @@ func sanitizeError(data []byte) []byte {
 	return append(out, '}')
 }
 
-// decodeMetaEvent returns the raw values of the relevant fields of an event. They are nil if it is not an object.
-func decodeMetaEvent(data []byte) (kind, id, conversation jsontext.Value) {
+// metaEvent contains the positions of the relevant values of an event. Those that it does not have are zero.
+type metaEvent struct{ kind, id, conversation span }
+
+// decodeMetaEvent finds the relevant values of an event. ok is false if it is not an object.
+func decodeMetaEvent(data []byte) (e metaEvent, ok bool) {
 	p := newParser(data)
 	defer p.free()
 	d := p.decoder
 	if d.PeekKind() != '{' {
-		return nil, nil, nil
+		return metaEvent{}, false
 	}
 	_, _ = d.ReadToken() // the brace
 	for d.PeekKind() != '}' {
 		name, err := d.ReadValue()
 		if err != nil {
-			return nil, nil, nil
+			return metaEvent{}, false
 		}
-		var to *jsontext.Value
+		var to *span
 		switch string(name) {
 		case `"type"`:
-			to = &kind
+			to = &e.kind
 		case `"id"`:
-			to = &id
+			to = &e.id
 		case `"conversation_id"`:
-			to = &conversation
+			to = &e.conversation
 		}
 		value, err := d.ReadValue()
 		if err != nil {
-			return nil, nil, nil
+			return metaEvent{}, false
 		}
 		if end := int(d.InputOffset()); to != nil {
-			*to = data[end-len(value) : end] // the decoder's slice is valid only until the next read
+			*to = span{end - len(value), end}
 		}
 	}
-	return kind, id, conversation
+	return e, true
 }
 
 func (f *SSEFilter) setConversation(raw jsontext.Value) {
@@ -359,18 +393,8 @@ func (f *SSEFilter) setConversation(raw jsontext.Value) {
 	}
 }
 
-// Conversation returns the ID of the conversation that the stream has named since the last call, or "".
-func (f *SSEFilter) Conversation() string {
-	id := f.conversation
-	f.conversation = ""
-	return id
-}
-
-// ConversationOf returns the ID of the conversation that a JSON response of /api/answer names, or "".
-func ConversationOf(body []byte) string {
-	_, _, raw := decodeMetaEvent(body)
-	return conversationID(raw)
-}
+// Conversation returns the ID of the conversation that the stream has named last, or "".
+func (f *SSEFilter) Conversation() string { return f.conversation }
 
 // conversationID returns the ID in a raw value, or "". DocsGPT writes "None" if it did not store the conversation.
 func conversationID(raw jsontext.Value) string {

@@ -57,6 +57,7 @@ func TestSSEFilterByteByByte(t *testing.T) {
 		}
 		if id := f.Conversation(); id != "" {
 			told = append(told, id)
+			f.conversation = "" // so that the next event that names it is seen
 		}
 	}
 	if string(got) != relayed {

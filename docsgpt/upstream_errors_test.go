@@ -153,7 +153,7 @@ func TestConversationOf(t *testing.T) {
 		`{"answer":"x","conversation_id":"c","sources":[{"conversation_id":"no"}]}`: "c",
 		`{"conversation_id":"None"}`: "", `{"conversation_id":null}`: "", `{}`: "", `[]`: "", ``: "", `{"conversation_id":"c"`: "",
 	} {
-		if got := ConversationOf([]byte(body)); got != want {
+		if got, same := ConversationOf([]byte(body), nil); got != want || string(same) != body {
 			t.Errorf("%s: got %q", body, got)
 		}
 	}

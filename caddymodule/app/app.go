@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -76,10 +77,12 @@ type App struct {
 	addresses     string          // digests of the resolved addresses of feeds; part of the state's key
 	quotas        *quotaSaver     // nil until the version is resolved, and while another process has the key store open
 	quotaCalendar *quota.Calendar // of QuotaTimeZone
-	forwarders    []Forwarder     // handlers with an upstream
-	maxBodySizes  maxBodySizes    // largest of all handlers
-	publicURL     string          // of the last console that has one
-	startHooks    []startHook     // of other modules
+	idState       *idState        // nil until the version is resolved
+	ids           atomic.Pointer[IDs]
+	forwarders    []Forwarder  // handlers with an upstream
+	maxBodySizes  maxBodySizes // largest of all handlers
+	publicURL     string       // of the last console that has one
+	startHooks    []startHook  // of other modules
 	// addressConflict is set if another process listens on an address of a server.
 	addressConflict error
 	logger          *zap.Logger
@@ -150,6 +153,9 @@ func (a *App) setVersion(version *docsgpt.Version) error {
 		return err
 	}
 	if err := a.acquireQuotas(); err != nil {
+		return err
+	}
+	if err := a.acquireIDs(); err != nil {
 		return err
 	}
 	a.warnOfTools()
@@ -247,6 +253,9 @@ func (a *App) Start() error {
 	if a.quotas != nil {
 		a.quotas.start()
 	}
+	if err := a.startIDs(); err != nil {
+		return err
+	}
 	a.warnOfLogs()
 	a.state.start(a.logger)
 	limitBodies(a)
@@ -269,6 +278,9 @@ func (a *App) Cleanup() error {
 	_, err := states.Delete(a.poolKey)
 	if a.quotas != nil {
 		err = errors.Join(err, a.quotas.release())
+	}
+	if a.idState != nil {
+		err = errors.Join(err, a.idState.release())
 	}
 	return err
 }

@@ -6,14 +6,22 @@ import (
 	"github.com/docsgate/docsgate/ownership"
 )
 
-// authorizeResources checks whether the resources in the request belong to its key. If a request also makes sense without a
-// conversation, rewrite removes one that does not belong to the key instead.
+// authorizeResources checks whether the resources in the request belong to its key, and replaces their signed IDs by those of DocsGPT. If
+// a request also makes sense without a conversation, rewrite removes one that does not belong to the key instead.
 func (c *client) authorizeResources(e *endpoint, head *requestHead, body *requestBody, key *keys.Key) *apiError {
-	if body.json.NeedsConversation() && !c.owns(key, ownership.Conversation, body.json.Conversation()) {
-		return errConversationNotFound
+	if body.json.NeedsConversation() {
+		id, ok := c.checkConversation(key, body.json.Conversation())
+		if !ok {
+			return errConversationNotFound
+		}
+		body.json.SetConversation(id)
 	}
-	if id := head.query.Value(e.Endpoint, docsgpt.CheckOwned); id != "" && !c.owns(key, ownership.Conversation, id) {
-		return errConversationNotFound
+	if signed := head.query.Value(e.Endpoint, docsgpt.CheckOwned); signed != "" {
+		id, ok := c.checkConversation(key, signed)
+		if !ok {
+			return errConversationNotFound
+		}
+		head.query.SetValue(e.Endpoint, docsgpt.CheckOwned, id)
 	}
 	for _, id := range body.json.Attachments() {
 		if !c.owns(key, ownership.Attachment, id) {
@@ -58,16 +66,18 @@ func (res *response) recordOwnership(kind ownership.Kind, id string) {
 
 func (res *response) ownership() *ownership.Index { return res.client.handler.app.State().Ownership }
 
-// inspectBody runs the group's part for a buffered response, and records the owner of everything that DocsGPT created according
-// to it. It runs before the response is written, so that the client's next request finds it. An error is sent in its place.
+// inspectBody runs the group's part for a buffered response, and signs the ID of its conversation. It runs before the response is written,
+// so that the client's next request may use it. An error is sent in its place.
 func (res *response) inspectBody() *docsgpt.Error {
 	if onBody := res.client.endpoint.group.onBody; onBody != nil {
 		if r := onBody(res); r != nil {
 			return r
 		}
 	}
-	if res.client.endpoint.CreatesConversation {
-		res.recordOwnership(ownership.Conversation, docsgpt.ConversationOf(res.out))
+	if res.client.endpoint.CreatesConversation && res.key != nil {
+		var id string
+		id, res.out = docsgpt.ConversationOf(res.out, res)
+		res.unblockConversation(id)
 	}
 	return nil
 }

@@ -33,8 +33,7 @@ type response struct {
 
 	replied bool // modeSSE: the response to the JSON-RPC request was relayed
 
-	conversation string         // modeSSE: the conversation that noteConversation has not recorded yet
-	quota        *questionQuota // nil: the answer is not counted
+	quota *questionQuota // nil: the answer is not counted
 
 	toolCall   error // the tool call that ended the response; takes precedence over the error of the next handler
 	unexpected error // modeUpstreamError: the response is successful, but not a response of DocsGPT
@@ -100,6 +99,9 @@ func (res *response) beginStream(begun bool) {
 	c := res.client
 	res.mode = modeSSE
 	res.filter.RejectTools = res.rejectTools
+	if c.endpoint.CreatesConversation && res.key != nil {
+		res.filter.IDs = res
+	}
 	if c.endpoint.Relay == docsgpt.RelayEvents {
 		res.filter.Interrupted = interruptedEvent
 	} else {

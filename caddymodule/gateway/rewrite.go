@@ -20,7 +20,7 @@ type upstreamRequest struct {
 }
 
 // rewrite builds the upstream request: the allowed headers and fields, and the binding of the key with its credential. key is
-// nil if the endpoint takes no token. It runs after all limits, since the key may give up its conversation here; see
+// nil if the endpoint takes no token. It runs after all limits, since the conversation may be blocked here; see
 // continuesConversation.
 func (c *client) rewrite(route *docsgpt.Route, head *requestHead, body *requestBody, key *keys.Key,
 	access authorization,
@@ -64,7 +64,8 @@ func (c *client) rewrite(route *docsgpt.Route, head *requestHead, body *requestB
 	case body.buffer != nil:
 		up.header["Content-Type"] = jsonType
 		binding.Usage = body.wantsUsage
-		body.buffer.Bytes = body.json.Rewrite(e.Endpoint, binding, c.continuesConversation(e, &body.json, key))
+		owned := body.json.NeedsConversation() || c.continuesConversation(&body.json, key)
+		body.buffer.Bytes = body.json.Rewrite(e.Endpoint, binding, owned)
 		up.body = body.buffer
 	case body.form != nil:
 		up.header["Content-Type"] = []string{body.form.ContentType()}

@@ -12,35 +12,43 @@ import (
 // rejectsTools reports whether a response with a tool call is an error, since the tools are those of the account of
 // upstream_token. Requests of keys that are bound to an agent have only the tools of that agent. key may be nil.
 func (h *Handler) rejectsTools(e *endpoint, key *keys.Key) bool {
-	return key != nil && e.CreatesConversation && key.Binding.Kind() == keys.SourceBinding && h.app.UpstreamTools != app.ToolsAllow
+	return key != nil && e.CreatesConversation && h.mayBlock(key)
 }
 
-// continuesConversation reports whether the request continues a conversation of its key.
+// mayBlock reports whether the conversations of a key are blocked while an answer is in flight, because tool calls in it are rejected.
+func (h *Handler) mayBlock(key *keys.Key) bool {
+	return key.Binding.Kind() == keys.SourceBinding && h.app.UpstreamTools != app.ToolsAllow
+}
+
+// continuesConversation reports whether the request continues a conversation of its key, and replaces the signed ID by that of DocsGPT.
 //
 // DocsGPT finishes and stores an answer whose client has disconnected, including the output of tools, and shows it to the
-// model with the next question in that conversation. So where tool calls are rejected, the key loses its conversation here
-// and gets it back from noteConversation or inspectBody when the response was relayed to its end.
-func (c *client) continuesConversation(e *endpoint, body *docsgpt.Body, key *keys.Key) bool {
-	id := body.Conversation()
-	if !c.handler.rejectsTools(e, key) {
-		return c.owns(key, ownership.Conversation, id)
+// model with the next question in that conversation. So where tool calls are rejected, the conversation is blocked here and
+// unblocked by noteConversation or inspectBody when the response was relayed to its end.
+func (c *client) continuesConversation(body *docsgpt.Body, key *keys.Key) bool {
+	signed := body.Conversation()
+	if signed == "" {
+		return false
 	}
-	return id != "" && c.handler.app.State().Ownership.Take(c.ownerFor(key), ownership.Conversation, id)
+	id, ok := c.check(key, ownership.Conversation, signed)
+	if !ok || c.handler.mayBlock(key) && !c.blockConversation(key, id) {
+		return false
+	}
+	body.SetConversation(id)
+	return true
 }
 
-// noteConversation records the owner of the conversation that a stream names: before the client gets the ID or, if tool
-// calls are rejected, at the end of the stream; see continuesConversation.
+// noteConversation unblocks the conversation that a stream names when the stream has ended; see continuesConversation.
 func (res *response) noteConversation() {
-	id := res.filter.Conversation()
-	if !res.filter.RejectTools {
-		res.recordOwnership(ownership.Conversation, id)
-		return
+	if res.rejectTools && res.filter.Done() {
+		res.unblockConversation(res.filter.Conversation())
 	}
-	if id != "" {
-		res.conversation = id
-	}
-	if res.filter.Done() {
-		res.recordOwnership(ownership.Conversation, res.conversation)
+}
+
+// unblockConversation ends what continuesConversation has begun. id is the conversation that the response has named, or "".
+func (res *response) unblockConversation(id string) {
+	if res.rejectTools && id != "" {
+		res.client.handler.app.IDs().Blocked.Remove(id)
 	}
 }
 

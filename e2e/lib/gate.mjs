@@ -70,25 +70,35 @@ export async function startGate({ dir, upstream, keys }) {
 ${PROXY_MODES.map((mode, i) => site(ports[i], mode, upstream)).join('')}
 ${PROXY_MODES.map((_, i) => proxySite(ports[PROXY_MODES.length + i], ports[i])).join('')}`);
 
-  const gate = startProcess('gate', program, ['run', '--config', 'Caddyfile', '--adapter', 'caddyfile'], {
-    dir,
-    // Caddy keeps its files below these folders, so the search for secrets includes them.
-    env: {
-      PATH: process.env.PATH, HOME: dir, XDG_CONFIG_HOME: dir, XDG_DATA_HOME: dir, ...keys.env,
-    },
-  });
-  for (const port of ports) await gate.ready(`port ${port}`, () => isListening(port));
+  let gate;
+  async function start() {
+    gate = startProcess('gate', program, ['run', '--config', 'Caddyfile', '--adapter', 'caddyfile'], {
+      dir,
+      // Caddy keeps its files below these folders, so the search for secrets includes them.
+      env: {
+        PATH: process.env.PATH, HOME: dir, XDG_CONFIG_HOME: dir, XDG_DATA_HOME: dir, ...keys.env,
+      },
+    });
+    for (const port of ports) await gate.ready(`port ${port}`, () => isListening(port));
+  }
+  async function stop() {
+    await gate.stop();
+    for (const port of ports) await waitFor(`port ${port} of the gate is free`, async () => !(await isListening(port)));
+  }
+  await start();
   return {
-    pid: gate.pid,
+    get pid() { return gate.pid; },
     /** Returns the base address of the site for a proxy mode. */
     url: (mode) => `http://${LOOPBACK}:${ports[PROXY_MODES.indexOf(mode)]}`,
     /** Returns the base address of the proxy in front of the site for a proxy mode. */
     proxyURL: (mode) => `http://${LOOPBACK}:${ports[PROXY_MODES.length + PROXY_MODES.indexOf(mode)]}`,
-    output: gate.output,
+    output: () => gate.output(),
     log: () => (fs.existsSync(logFile) ? fs.readFileSync(logFile, 'utf8') : ''),
-    async stop() {
-      await gate.stop();
-      for (const port of ports) await waitFor(`port ${port} of the gate is free`, async () => !(await isListening(port)));
+    stop,
+    /** Ends the process and starts another one, with the same files and ports. */
+    async restart() {
+      await stop();
+      await start();
     },
   };
 }

@@ -69,7 +69,7 @@ func (f *File) Secret() (*Secret, error) {
 	switch {
 	case !info.Mode().IsRegular():
 		return nil, fmt.Errorf("the secret %s is not a regular file", f.Path)
-	case othersMayRead(info):
+	case atomicfile.OthersMayRead(info):
 		return nil, fmt.Errorf("the secret %s is readable by other users: chmod 600 %s", f.Path, f.Path)
 	}
 	data, err := atomicfile.Read(f.Path, maxFileBytes)

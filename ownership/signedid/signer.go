@@ -82,24 +82,28 @@ func New(secrets ...Secret) (*Signer, error) {
 	return s, nil
 }
 
-// Append appends the signed ID to dst. An ID that cannot be signed is appended as it is, and is not valid: it is too long, or has
+// Append appends the signed ID to dst. It does nothing and reports false if the ID cannot be signed: it is empty or too long, or has
 // characters other than letters, digits, "_" and "-". now is the time of issue.
-func (s *Signer) Append(dst []byte, id string, about *Subject, now time.Time) []byte {
-	dst = append(dst, id...)
+func (s *Signer) Append(dst []byte, id string, about *Subject, now time.Time) (out []byte, ok bool) {
 	if !isSignable(id) {
-		return dst
+		return dst, false
 	}
+	dst = append(dst, id...)
 	var raw [rawLength]byte
 	raw[0], raw[1] = version, s.current
 	putHour(raw[2:headLength], hourOf(now))
 	s.sum(raw[headLength:], raw[:headLength], id, about)
-	return base64.RawURLEncoding.AppendEncode(append(dst, separator), raw[:])
+	return base64.RawURLEncoding.AppendEncode(append(dst, separator), raw[:]), true
 }
 
-// Sign is like Append, but returns the signed ID as text.
+// Sign is like Append, but returns the signed ID as text, or an ID that cannot be signed as it is. That is not valid.
 func (s *Signer) Sign(id string, about *Subject, now time.Time) string {
 	var buf [MaxSignedLength]byte
-	return string(s.Append(buf[:0], id, about, now))
+	signed, ok := s.Append(buf[:0], id, about, now)
+	if !ok {
+		return id
+	}
+	return string(signed)
 }
 
 // Check returns the ID in a signed ID. ok is false unless it was signed for the subject at most MaxAge before now, with a secret of the

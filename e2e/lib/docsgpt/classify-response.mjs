@@ -29,6 +29,9 @@ export function conversationOf(response) {
     ?? parseEvents(response).find((e) => e.docsgpt?.conversation_id)?.docsgpt.conversation_id;
 }
 
+/** Returns DocsGPT's id in one that the gate has signed, or in one of DocsGPT itself. */
+export const bareID = (id) => id.split('.')[0];
+
 /** The kinds of input other than text that ANSWER_PATTERN lists. */
 const OTHER_INPUT = {
   image_url: "the client's image URL reaches the model",

@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { waitFor } from '../wait-for.mjs';
-import { conversationOf } from './classify-response.mjs';
+import { bareID, conversationOf } from './classify-response.mjs';
 import { DocsGPTClient } from './docsgpt-client.mjs';
 import { CANARY, QUESTION } from './stack.mjs';
 import { multipartForm, parseEvents, parseJSON, sendRaw } from './raw-http.mjs';
@@ -21,7 +21,7 @@ export async function startConversation(target, key) {
 /** Returns the questions and answers of a conversation. */
 async function queriesOf(target, id) {
   const owner = new DocsGPTClient(target.stack.api.login, target.stack.ownerSession);
-  return (await owner.call('GET', `/api/get_single_conversation?id=${id}`)).queries;
+  return (await owner.call('GET', `/api/get_single_conversation?id=${bareID(id)}`)).queries;
 }
 
 /** Reports whether a conversation with one answer has more than one now. */

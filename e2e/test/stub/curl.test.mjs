@@ -28,7 +28,7 @@ describe('curl', () => {
           assert.equal(status, 200, body);
           const answer = JSON.parse(body);
           assertFromHandbook(answer.answer, testbed.keys);
-          assert.match(answer.conversation_id, /^[0-9a-f-]{36}$/);
+          assert.match(answer.conversation_id, /^[0-9a-f-]{36}\.[\w-]{24}$/);
         });
       }
 

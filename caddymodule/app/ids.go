@@ -1,0 +1,113 @@
+package app
+
+import (
+	"errors"
+	"io/fs"
+	"log/slog"
+	"path/filepath"
+	"sync"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/docsgate/docsgate/ownership/blocklist"
+	"github.com/docsgate/docsgate/ownership/signedid"
+)
+
+// DefaultIDsPath returns the path of the files about IDs of a configuration without the feed store, without their extension.
+func DefaultIDsPath() string { return filepath.Join(caddy.AppDataDir(), "docsgate", "ids") }
+
+// IDsPath returns the path of the files about IDs beside a key store, without their extension.
+func IDsPath(store string) string { return store + ".ids" }
+
+// Extensions of the files about IDs.
+const (
+	IDSecretsExt   = ".secret"  // the secrets that sign IDs
+	IDBlocklistExt = ".blocked" // the conversations that no key may use
+)
+
+// IDs is what a configuration needs to give clients IDs that it recognizes later.
+type IDs struct {
+	Signer  *signedid.Signer
+	Blocked *blocklist.List // for conversations of keys whose tool calls are rejected
+}
+
+// IDs returns the configuration's IDs.
+func (a *App) IDs() *IDs { return a.ids.Load() }
+
+// idStates holds the state about IDs by its path, since two configurations share it during a reload.
+var idStates = caddy.NewUsagePool()
+
+// idState is what outlives a reload.
+type idState struct {
+	path    string // without an extension
+	memory  signedid.Secret
+	blocked *blocklist.List
+	once    sync.Once
+	started bool
+}
+
+// acquireIDs reads the secrets that sign IDs. A damaged file is an error. Without a file, which startIDs creates, the secret is in memory.
+func (a *App) acquireIDs() error {
+	path := DefaultIDsPath()
+	if a.storeFeed != nil {
+		path = IDsPath(a.storeFeed.path)
+	}
+	secrets, err := signedid.ReadFile(path + IDSecretsExt)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	value, _, err := idStates.LoadOrNew(path, func() (caddy.Destructor, error) {
+		return &idState{path: path, memory: signedid.RandomSecret(0), blocked: blocklist.New(signedid.MaxAge)}, nil
+	})
+	if err != nil {
+		return err
+	}
+	a.idState = value.(*idState)
+	return a.setIDSecrets(secrets)
+}
+
+// setIDSecrets sets the secrets of the configuration. nil: the one in memory.
+func (a *App) setIDSecrets(secrets []signedid.Secret) error {
+	if secrets == nil {
+		secrets = []signedid.Secret{a.idState.memory}
+	}
+	signer, err := signedid.New(secrets...)
+	if err != nil {
+		return err
+	}
+	a.ids.Store(&IDs{Signer: signer, Blocked: a.idState.blocked})
+	return nil
+}
+
+// startIDs creates the file with the secret, and opens the list of blocked conversations, once. Neither must take the gate down: without
+// the files, clients lose their conversations when the process ends.
+func (a *App) startIDs() error {
+	secrets, err := signedid.ReadOrCreateFile(a.idState.path + IDSecretsExt)
+	if err != nil {
+		a.logger.Warn("the secret that signs IDs is only in memory: clients lose their conversations, uploads and sessions when docsgate "+
+			"restarts", zap.Error(err))
+	}
+	a.idState.start(a.ctx.Slogger())
+	return a.setIDSecrets(secrets)
+}
+
+func (s *idState) start(logger *slog.Logger) {
+	s.once.Do(func() {
+		s.started = true
+		s.blocked.Open(s.path+IDBlocklistExt, logger)
+	})
+}
+
+func (s *idState) release() error {
+	_, err := idStates.Delete(s.path)
+	return err
+}
+
+// Destruct implements caddy.Destructor. It saves the list.
+func (s *idState) Destruct() error {
+	if !s.started {
+		return nil
+	}
+	return s.blocked.Close()
+}

@@ -1,9 +1,0 @@
-//go:build unix
-
-package secretbox
-
-import "os"
-
-// othersMayRead reports whether users other than the owner and the group may access the file. The group is permitted, because
-// Kubernetes gives files on a volume to the group of the pod, whatever mode they were created with.
-func othersMayRead(info os.FileInfo) bool { return info.Mode().Perm()&0o007 != 0 }
