@@ -24,6 +24,12 @@ func TestUnknownSourcesAreConfirmed(t *testing.T) {
 	if !strings.Contains(a.body, `<textarea name="unknown_sources" id="unknown_sources" hidden>manual-1`+"\n"+`manual-2</textarea>`) {
 		t.Error("the form does not contain the confirmation")
 	}
+	// Other errors come first, and the confirmation stays in the form.
+	a = send("manual-1", "manual-1", "not_before", "soon")
+	w.want(a, http.StatusUnprocessableEntity, "The key was not created. Correct the field")
+	if strings.Contains(a.body, "not created yet") || strings.Contains(a.body, "anyway") {
+		t.Error("the form asks for a confirmation again")
+	}
 	w.want(send("other", "manual-1\nmanual-2"), http.StatusUnprocessableEntity, "does not list this source", "other")
 	w.want(send(listed+"\nmanual-1", "manual-1\nmanual-2"), http.StatusCreated)
 	w.want(send(strings.ToUpper(listed), ""), http.StatusCreated)
