@@ -98,6 +98,7 @@ func newCall(method, path string, body []byte) *call {
 		r.Header["Access-Control-Request-Headers"] = []string{"content-type"}
 	}
 	c.r = caddyhttp.PrepareRequest(r.WithContext(context.Background()), caddy.NewReplacer(), &c.w, nil)
+	caddyhttp.SetVar(c.r.Context(), caddyhttp.ClientIPVarKey, "192.0.2.7") // as Caddy's server does
 	return c
 }
 

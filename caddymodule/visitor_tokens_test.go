@@ -236,6 +236,24 @@ func TestVisitorTokenLimits(t *testing.T) {
 	})
 }
 
+// The tightest limit is in the headers, also if the rate of the token is the only one.
+func TestVisitorTokenRateAndQuota(t *testing.T) {
+	const options = "limits {\nvisitor_requests off\n}"
+	eachForwardingWithVisitors(t, "optional", "limits: {questions_per_day: 4}", options, func(t *testing.T, g *gate) {
+		r := visitorRequest(t.Name())
+		r.Limits = limitsOf(t, "visitor_requests", "5/1h")
+		token := sign(t, r, time.Now())
+		if got := g.ask("/api/answer", token, "q", "").header.Get("RateLimit"); !strings.HasPrefix(got, `"questions_per_day";r=3;`) {
+			t.Errorf("RateLimit %q", got)
+		}
+		g.ask("/api/search", token, "q", "")
+		g.ask("/api/search", token, "q", "")
+		if got := g.ask("/api/answer", token, "q", "").header.Get("RateLimit"); !strings.HasPrefix(got, `"visitor";r=1;`) {
+			t.Errorf("RateLimit %q", got)
+		}
+	})
+}
+
 // Conversations belong to the visitor: neither other visitors nor the key's own token continue them.
 func TestVisitorsOwnConversations(t *testing.T) {
 	eachForwardingWithVisitors(t, "optional", "", "", func(t *testing.T, g *gate) {

@@ -198,11 +198,18 @@ func (l *Limits) Validate() error {
 
 // Or returns the limits, with those of def in place of the ones that are not set.
 func (l *Limits) Or(def *Limits) Limits {
-	var merged Limits
-	for _, f := range limitFields {
-		*f.of(&merged) = f.of(l).or(*f.of(def))
+	// Not a loop over limitFields, since every request calls it: that allocates, and takes several times as long.
+	return Limits{
+		Requests:          l.Requests.or(def.Requests),
+		VisitorRequests:   l.VisitorRequests.or(def.VisitorRequests),
+		Streams:           l.Streams.or(def.Streams),
+		VisitorStreams:    l.VisitorStreams.or(def.VisitorStreams),
+		QuestionsPerDay:   l.QuestionsPerDay.or(def.QuestionsPerDay),
+		QuestionsPerMonth: l.QuestionsPerMonth.or(def.QuestionsPerMonth),
+		TokensPerDay:      l.TokensPerDay.or(def.TokensPerDay),
+		QuestionChars:     l.QuestionChars.or(def.QuestionChars),
+		HistoryTurns:      l.HistoryTurns.or(def.HistoryTurns),
 	}
-	return merged
 }
 
 // UnmarshalJSON implements json.Unmarshaler. A value is a number, a rate, "off" or false; null is not set.

@@ -102,6 +102,26 @@ func TestLimitsOr(t *testing.T) {
 	}
 }
 
+// No limit is forgotten.
+func TestLimitsOrHasAllFields(t *testing.T) {
+	var none, merged Limits
+	all := NoLimits()
+	if merged = all.Or(&none); merged != all {
+		t.Errorf("set limits: %+v", merged)
+	}
+	if merged = none.Or(&all); merged != all {
+		t.Errorf("defaults: %+v", merged)
+	}
+}
+
+func BenchmarkLimitsOr(b *testing.B) {
+	site, key := DefaultLimits(), Limits{Streams: Limit{value: 50}}
+	b.ReportAllocs()
+	for b.Loop() {
+		_ = key.Or(&site)
+	}
+}
+
 func TestCheck(t *testing.T) {
 	const page = "https://docs.example.com"
 	for name, c := range map[string]struct {

@@ -17,6 +17,7 @@ import (
 	"github.com/docsgate/docsgate/caddymodule/lifecycle"
 	"github.com/docsgate/docsgate/keys"
 	"github.com/docsgate/docsgate/keys/revocation"
+	"github.com/docsgate/docsgate/ratelimit"
 	"github.com/docsgate/docsgate/visitortoken"
 )
 
@@ -31,13 +32,17 @@ type client struct {
 	id      [1]string // see requestID
 
 	// What is known so far, for error responses, logs and metrics only.
-	endpoint      *endpoint
-	key           *keys.Key // nil: not known
-	rateRemaining int       // in the header RateLimit, if it is set
-	rpcID         []byte    // of a JSON-RPC request; nil: none
+	endpoint *endpoint
+	key      *keys.Key // nil: not known
+	rpcID    []byte    // of a JSON-RPC request; nil: none
+
+	limitHeader limitHeader
 
 	// signed is the visitor whose signed token the client has presented; nil: the key's own token, or none.
 	signed *visitortoken.Visitor
+
+	visitorID    ratelimit.Visitor // see visitor
+	visitorKnown bool
 
 	tracked lifecycle.Request
 	use     revocation.Use

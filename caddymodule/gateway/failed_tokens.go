@@ -70,7 +70,7 @@ func (c *client) countFailedToken(reason keys.Reason) *apiError {
 		wouldReject.WithLabelValues(string(keys.LookupRejected)).Inc()
 		return nil
 	}
-	return newRetryableError(http.StatusTooManyRequests, "rate_limited", ceilSeconds(wait),
+	return newRetryableError(http.StatusTooManyRequests, "rate_limited", retryAfter(wait),
 		failedTokensMessage.Format(wait))
 }
 

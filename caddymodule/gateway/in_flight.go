@@ -102,7 +102,7 @@ func checkInFlight(total, perKey int) error {
 const streamsRetry = 5 * time.Second
 
 var (
-	errTooManyStreams = newRetryableError(http.StatusTooManyRequests, "too_many_streams", ceilSeconds(streamsRetry),
+	errTooManyStreams = newRetryableError(http.StatusTooManyRequests, "too_many_streams", retryAfter(streamsRetry),
 		"Too many requests are being answered at the moment. Please try again in a few seconds.")
 	errOverloaded = newRetryableError(http.StatusServiceUnavailable, "overloaded", "5",
 		"This service is busy. Please try again in a few seconds.")

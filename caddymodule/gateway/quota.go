@@ -3,7 +3,6 @@ package gateway
 import (
 	"errors"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/docsgate/docsgate/caddymodule/app"
@@ -75,7 +74,7 @@ func (x *gatewayRequest) reserveQuota(key *keys.Key) *apiError {
 			wouldReject.WithLabelValues(quotaExceeded).Inc()
 		}
 	}
-	c.setQuotaLimit(&d)
+	c.setQuotaHeaders(&d)
 	if d.Rejected != quota.None {
 		return c.quotaError(key, &d)
 	}
@@ -89,7 +88,7 @@ func (x *gatewayRequest) reserveQuota(key *keys.Key) *apiError {
 const quotaExceeded = "quota_exceeded"
 
 // errQuotaInFlight is the error while only the reservations of answers in flight reach a quota.
-var errQuotaInFlight = newRetryableError(http.StatusTooManyRequests, quotaExceeded, ceilSeconds(streamsRetry),
+var errQuotaInFlight = newRetryableError(http.StatusTooManyRequests, quotaExceeded, retryAfter(streamsRetry),
 	"Too many questions are being answered at the moment. Please try again in a few seconds.")
 
 // quotaError returns the error of an exceeded quota.
@@ -102,26 +101,8 @@ func (c *client) quotaError(key *keys.Key, d *quota.Decision) *apiError {
 		period = "this month"
 	}
 	wait := d.Reset.Sub(c.started)
-	return c.handler.limitError(key, newRetryableError(http.StatusTooManyRequests, quotaExceeded, ceilSeconds(wait),
+	return c.handler.limitError(key, newRetryableError(http.StatusTooManyRequests, quotaExceeded, retryAfter(wait),
 		"The limit of questions for "+period+" is reached. Please try again after "+d.Reset.Format("2006-01-02 15:04 MST")+"."), wait)
-}
-
-// setQuotaLimit sets the RateLimit headers, unless those of a rate are tighter.
-func (c *client) setQuotaLimit(d *quota.Decision) {
-	h := c.w.Header()
-	if d.Tightest == quota.None || d.Rejected == quota.None && h["Ratelimit"] != nil && int64(c.rateRemaining) <= d.Remaining {
-		return
-	}
-	name, unit := `"`+d.Tightest.String()+`"`, ""
-	if d.Tightest == quota.TokensPerDay {
-		unit = `;qu="tokens"`
-	}
-	h["Ratelimit-Policy"] = []string{name + ";q=" + strconv.FormatInt(d.Max, 10) + unit + ";w=" + ceilSeconds(d.Reset.Sub(d.Start))}
-	reset := ceilSeconds(d.Reset.Sub(c.started))
-	if d.InFlight {
-		reset = ceilSeconds(streamsRetry)
-	}
-	h["Ratelimit"] = []string{name + ";r=" + strconv.FormatInt(d.Remaining, 10) + ";t=" + reset}
 }
 
 // watch makes a response report what an answer costs.

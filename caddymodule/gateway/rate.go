@@ -3,7 +3,6 @@ package gateway
 import (
 	"net/http"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -45,7 +44,7 @@ func (c *client) checkRates(key *keys.Key, limits *policy.Limits) *apiError {
 	}
 	keyRate, visitorRate := limits.Requests.Rate(), limits.VisitorRequests.Rate()
 	if keyRate.IsZero() && visitorRate.IsZero() {
-		setRateLimit(c.w.Header(), &signed)
+		c.setRateHeaders(&signed)
 		return nil
 	}
 	var visitor ratelimit.Visitor
@@ -68,41 +67,19 @@ func (c *client) checkRates(key *keys.Key, limits *policy.Limits) *apiError {
 	if signed.Limit != ratelimit.None && (d.Limit == ratelimit.None || signed.Remaining < d.Remaining) {
 		d = signed
 	}
-	setRateLimit(c.w.Header(), &d)
-	c.rateRemaining = d.Remaining
+	c.setRateHeaders(&d)
 	return nil
 }
 
 // rateLimited returns the error for an exceeded rate, and sets the RateLimit headers.
 func (c *client) rateLimited(key *keys.Key, d *ratelimit.Decision) *apiError {
-	setRateLimit(c.w.Header(), d)
+	c.setRateHeaders(d)
 	if d.Rejected == ratelimit.PerVisitor && c.signed == nil {
 		c.logSharedAddress()
 	}
-	apiErr := newRetryableError(http.StatusTooManyRequests, "rate_limited", ceilSeconds(d.RetryAfter),
+	apiErr := newRetryableError(http.StatusTooManyRequests, "rate_limited", retryAfter(d.RetryAfter),
 		defaultRateMessage.Format(d.RetryAfter))
 	return c.handler.limitError(key, apiErr, d.RetryAfter)
-}
-
-// setRateLimit sets the headers RateLimit and RateLimit-Policy, as the IETF's draft specifies them.
-func setRateLimit(h http.Header, d *ratelimit.Decision) {
-	if d.Limit == ratelimit.None {
-		return
-	}
-	name := `"key"`
-	if d.Limit == ratelimit.PerVisitor {
-		name = `"visitor"`
-	}
-	h["Ratelimit-Policy"] = []string{name + ";q=" + strconv.Itoa(d.Rate.Count) + ";w=" + ceilSeconds(d.Rate.Per)}
-	reset := d.Reset
-	if d.RetryAfter > 0 {
-		reset = d.RetryAfter
-	}
-	h["Ratelimit"] = []string{name + ";r=" + strconv.Itoa(d.Remaining) + ";t=" + ceilSeconds(reset)}
-}
-
-func ceilSeconds(d time.Duration) string {
-	return strconv.Itoa(int((d + time.Second - 1) / time.Second))
 }
 
 // takeStream counts an answer towards the streams of its key and its visitor. It returns an error if there are too many.

@@ -18,11 +18,18 @@ var (
 )
 
 // visitor returns the visitor of a key: that of the signed token, or the client's address, as Caddy knows it.
+// The key is that of the request.
 func (c *client) visitor(key *keys.Key) ratelimit.Visitor {
-	if c.signed != nil {
-		return salt.SignedVisitor(c.started, key.ID, c.signed.ID)
+	switch {
+	case c.visitorKnown:
+		return c.visitorID
+	case c.signed != nil:
+		c.visitorID = salt.SignedVisitor(c.started, key.ID, c.signed.ID)
+	default:
+		c.visitorID = salt.VisitorID(c.started, key.ID, c.address()) // all invalid addresses are one visitor
 	}
-	return salt.VisitorID(c.started, key.ID, c.address()) // all invalid addresses are one visitor
+	c.visitorKnown = true
+	return c.visitorID
 }
 
 // limitsFor returns the limits of a request: those of the key and the site, and the numbers of a signed token where they are lower. The
