@@ -4,6 +4,7 @@
 //	go run ./bench [-rounds 5] [-scale 1] [-scenarios name,name] [-memory=false] [-out folder]
 //	go run ./bench -profile builtin -scenarios widget
 //	go run ./bench -keys 1000000 [-rounds 5] [-out folder]
+//	go run ./bench -mixed [-rounds 5] [-scale 1]
 //
 // It prints ratios to plain Caddy, each as the median of all rounds with minimum and maximum, and the project's budgets. No
 // absolute time is compared with a budget, so on a busy or slow machine the ranges are wider, but the results are the same. The
@@ -12,6 +13,8 @@
 // The client and the upstream run in subprocesses, which are the same program in another role, so the figures are those of the
 // proxy alone. All responses and all requests at the upstream are checked. If one is invalid, bench prints no figures and exits
 // with status 1. An exceeded budget does not change the exit status.
+//
+// With -mixed it sends requests with keys of all kinds of policies at the same time. A limit that does not hold is an error.
 //
 // With -keys it measures a store of that many keys instead: startup, memory, listing, searching and an update. These are absolute
 // times, with budgets that any machine should meet.
@@ -64,6 +67,9 @@ func run(ctx context.Context, args []string) error {
 	if o.keys > 0 {
 		return runScale(ctx, o, os.Stdout)
 	}
+	if o.mixed {
+		return runMixed(ctx, o, os.Stdout)
+	}
 	w, err := openEnv(ctx, o)
 	if err != nil {
 		return err
@@ -97,6 +103,7 @@ type options struct {
 	memory      bool
 	profile     proxyMode
 	keys        int
+	mixed       bool
 	out         string
 }
 
@@ -113,6 +120,7 @@ func parseOptions(args []string, stderr io.Writer) (*options, error) {
 	flags.StringVar(&o.out, "out", "", "output folder (default .cache/bench in the project)")
 	names := flags.String("scenarios", "", "comma-separated list of scenarios to run: "+strings.Join(scenarioNames(), ","))
 	flags.IntVar(&o.keys, "keys", 0, "instead of comparing, measure a store of this many keys, for example 1000000")
+	flags.BoolVar(&o.mixed, "mixed", false, "instead of comparing, check the limits of keys with all kinds of policies under load")
 	profile := flags.String("profile", "", "instead of comparing, profile one proxy: plain, builtin or reverse_proxy")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -132,8 +140,8 @@ func parseOptions(args []string, stderr io.Writer) (*options, error) {
 		return nil, errors.New("numbers must be greater than zero")
 	case o.keys > 0 && o.keys < max(1000, o.rounds):
 		return nil, errors.New("-keys must be at least 1000, and at least the number of rounds")
-	case o.keys > 0 && o.profile != "":
-		return nil, errors.New("-keys and -profile are mutually exclusive")
+	case o.keys > 0 && o.profile != "", o.mixed && (o.keys > 0 || o.profile != ""):
+		return nil, errors.New("-keys, -mixed and -profile are mutually exclusive")
 	case o.profile != "" && !o.profile.isValid():
 		return nil, fmt.Errorf("unknown proxy %q: choose from plain, builtin, reverse_proxy", o.profile)
 	}

@@ -82,6 +82,13 @@ type proxy struct {
 
 // startProxy starts a proxy in a new folder and waits until it accepts connections.
 func (w *env) startProxy(ctx context.Context, p proxyMode, admin bool) (*proxy, error) {
+	return w.startWith(ctx, p, admin, func(address, admin string) string {
+		return p.caddyfile(address, w.upstream.address, admin, w.keyFile)
+	})
+}
+
+// startWith is startProxy with another configuration.
+func (w *env) startWith(ctx context.Context, p proxyMode, admin bool, caddyfile func(address, admin string) string) (*proxy, error) {
 	dir, err := os.MkdirTemp(w.dir, string(p)+"-")
 	if err != nil {
 		return nil, err
@@ -98,8 +105,7 @@ func (w *env) startProxy(ctx context.Context, p proxyMode, admin bool) (*proxy, 
 		adminOption = running.admin
 	}
 	config := filepath.Join(dir, "Caddyfile")
-	text := p.caddyfile(running.address, w.upstream.address, adminOption, w.keyFile)
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(config, []byte(caddyfile(running.address, adminOption)), 0o600); err != nil {
 		return nil, err
 	}
 	if running.log, err = os.Create(filepath.Join(dir, "log")); err != nil {
@@ -108,7 +114,7 @@ func (w *env) startProxy(ctx context.Context, p proxyMode, admin bool) (*proxy, 
 	running.cmd = exec.CommandContext(ctx, w.binary, "run", "--config", config)
 	running.cmd.Env = []string{
 		"HOME=" + dir, "XDG_DATA_HOME=" + dir, "XDG_CONFIG_HOME=" + dir,
-		"GOMAXPROCS=" + strconv.Itoa(w.options.procs), "BENCH_AGENT_KEY=" + agentKey,
+		"GOMAXPROCS=" + strconv.Itoa(w.options.procs), "BENCH_AGENT_KEY=" + agentKey, "BENCH_SIGN_SECRET=" + signSecret,
 	}
 	running.cmd.Stdout, running.cmd.Stderr = running.log, running.log
 	if err := running.cmd.Start(); err != nil {

@@ -161,6 +161,7 @@ func (r *scaleReport) print(out io.Writer) {
 	line("CPU time of the startup", budget{}, seconds, func(s *scaleRound) float64 { return s.StartCPU })
 	line("heap per key", memoryBudget, wholeBytes, func(s *scaleRound) float64 { return s.Heap })
 	line("resident memory per key", memoryBudget, wholeBytes, func(s *scaleRound) float64 { return s.Resident })
+	line("heap per key, after every key was used", memoryBudget, wholeBytes, func(s *scaleRound) float64 { return s.UsedHeap })
 	line("resident memory per key, after every key was used", memoryBudget, wholeBytes, func(s *scaleRound) float64 { return s.Used })
 	for i, q := range scaleQueries {
 		line("page: "+q.name, pageBudget, milliseconds, func(s *scaleRound) float64 { return s.Pages[i] })

@@ -32,7 +32,7 @@ type scaleRound struct {
 	Start          float64
 	StartCPU       float64 // CPU time of the startup
 	Heap, Resident float64 // of the whole process: store, catalog, feed and the rest
-	Used           float64 // resident, after every key was used
+	UsedHeap, Used float64 // the same, after every key was used
 	Pages          []float64
 	Revoke         float64
 }
@@ -110,7 +110,7 @@ func serveKeys(ctx context.Context, in io.Reader, out io.Writer) (err error) {
 	if err := useEachKey(ctx, storage, store, meter); err != nil {
 		return err
 	}
-	if _, round.Used, err = memoryPerKey(w.Keys); err != nil {
+	if round.UsedHeap, round.Used, err = memoryPerKey(w.Keys); err != nil {
 		return err
 	}
 	return json.NewEncoder(out).Encode(round)
