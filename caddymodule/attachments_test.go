@@ -33,7 +33,7 @@ func TestAttachmentOwnership(t *testing.T) {
 					if status.Status != "PROGRESS" {
 						t.Errorf("%+v", status)
 					}
-					if status = g.taskStatus(task.TaskID); status.Status != "SUCCESS" || status.Result["attachment_id"] != task.AttachmentID {
+					if status = g.taskStatus(task.TaskID); status.Status != "SUCCESS" || bareID(t, fmt.Sprint(status.Result["attachment_id"])) != bareID(t, task.AttachmentID) {
 						t.Errorf("%+v", status)
 					}
 					if status.Result["filename"] == nil || status.Result["path"] != nil {

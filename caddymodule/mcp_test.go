@@ -35,7 +35,7 @@ func TestMCPClient(t *testing.T) {
 			t.Errorf("DocsGPT got %s %s", call.Path, call.Body)
 		}
 		for name, want := range map[string]string{
-			"Authorization": "Bearer " + agentAlpha, "Mcp-Session-Id": id, "Mcp-Protocol-Version": "2025-06-18", "Accept": accept,
+			"Authorization": "Bearer " + agentAlpha, "Mcp-Session-Id": bareID(t, id), "Mcp-Protocol-Version": "2025-06-18", "Accept": accept,
 		} {
 			if got := call.Header.Get(name); got != want {
 				t.Errorf("%s: got %q, want %q", name, got, want)

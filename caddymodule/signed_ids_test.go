@@ -286,3 +286,77 @@ func TestSignedIDPrecedesEnd(t *testing.T) {
 		}
 	})
 }
+
+// An attachment that was uploaded before a restart can be used after it, and its task be polled. It still has one owner.
+func TestUploadsSurviveRestart(t *testing.T) {
+	for name, site := range forwardModes {
+		t.Run(name, func(t *testing.T) {
+			g := newGate(t)
+			g.writeKeys(keyFile() + fmt.Sprintf("  - {id: other, sha256: %s, agent: \"{env.AGENT_ALPHA}\"}\n", sha(tokenOther)))
+			site := fmt.Sprintf(strings.Replace(fileSite(site), "attachments", "mcp attachments", 1), g.address, "")
+			g.start(site)
+			for token, foreign := range map[string]string{tokenAgent: tokenOther, tokenSource: tokenMany} {
+				upload := g.sendForm("/api/store_attachment", filePart("a.txt"), keyPart(token)).made(t)
+				session := g.session(tokenAgent)
+				g.restart(site)
+				if r := g.taskStatus(upload.TaskID); r.Status != "PROGRESS" {
+					t.Errorf("%+v", r)
+				}
+				status := g.taskStatus(upload.TaskID)
+				if bareID(t, fmt.Sprint(status.Result["attachment_id"])) != bareID(t, upload.AttachmentID) {
+					t.Errorf("%+v", status)
+				}
+				for _, id := range []string{upload.AttachmentID, fmt.Sprint(status.Result["attachment_id"])} {
+					list := fmt.Sprintf(`,"attachments":[%q]`, id)
+					if r := g.ask("/stream", token, "what?", list); !strings.Contains(r.body, "files=a.txt") {
+						t.Errorf("its own key: %d %s", r.status, r.body)
+					}
+					checkErrorFormat(t, "/stream", g.ask("/stream", foreign, "what?", list), "attachment_not_found")
+				}
+				if m := g.message(tokenAgent, session, toolsList).rpc(t); m.Result == nil || len(m.Result.Tools) != 1 {
+					t.Errorf("a session of MCP: %+v", m)
+				}
+				checkRPC(t, "another key's session", g.message(tokenOther, session, toolsList), http.StatusNotFound, -32001, "session_not_found")
+			}
+		})
+	}
+}
+
+// No other spelling of an ID is accepted, and nothing of it is forwarded.
+func TestForgedUploadIDs(t *testing.T) {
+	testUploadModes(t, "", func(t *testing.T, g *gate) {
+		upload := g.sendForm("/api/store_attachment", filePart("a.txt"), keyPart(tokenAgent)).made(t)
+		conversation := g.ask("/stream", tokenAgent, "q", "").conversation(t)
+		before := len(g.backend.Calls())
+		for name, forge := range map[string]func(signed string) string{
+			"bare":              func(s string) string { id, _, _ := strings.Cut(s, "."); return id },
+			"upper case":        strings.ToUpper,
+			"truncated":         func(s string) string { return s[:len(s)-1] },
+			"separator twice":   func(s string) string { return strings.Replace(s, ".", "..", 1) },
+			"another version":   func(s string) string { return strings.Replace(s, ".A", ".B", 1) },
+			"of a conversation": func(string) string { return conversation },
+			"a task, an attachment": func(s string) string {
+				return map[bool]string{true: upload.AttachmentID, false: upload.TaskID}[s == upload.TaskID]
+			},
+			"huge": func(s string) string { return strings.Repeat(s, 30) },
+		} {
+			r := g.ask("/stream", tokenAgent, "what?", fmt.Sprintf(`,"attachments":[%q,%q]`, upload.AttachmentID, forge(upload.AttachmentID)))
+			if r.status != http.StatusNotFound {
+				t.Errorf("attachment, %s: %d %s", name, r.status, r.body)
+			}
+			if r := g.send(http.MethodGet, "/api/task_status?task_id="+forge(upload.TaskID), ""); r.status != http.StatusNotFound {
+				t.Errorf("task, %s: %d %s", name, r.status, r.body)
+			}
+		}
+		if after := len(g.backend.Calls()); after != before {
+			t.Errorf("DocsGPT got %d requests", after-before)
+		}
+		if r := g.ask("/stream", tokenAgent, "what?", fmt.Sprintf(`,"attachments":[%q]`, upload.AttachmentID)); r.status != http.StatusOK ||
+			!strings.Contains(g.lastBody(), `"attachments":["`+bareID(t, upload.AttachmentID)+`"]`) {
+			t.Errorf("%d, forwarded %s", r.status, g.lastBody())
+		}
+		if g.taskStatus(upload.TaskID); g.lastCall().RawQuery != "task_id="+strings.Split(upload.TaskID, ".")[0] {
+			t.Errorf("forwarded %s", g.lastCall().RawQuery)
+		}
+	})
+}

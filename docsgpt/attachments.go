@@ -41,61 +41,6 @@ func withAttachments(e *Endpoint) {
 	e.Fields = append(e.Fields, Field{Name: "attachments", Kinds: KindArray | KindNull, Check: CheckAttachments})
 }
 
-// CreatedIDs are the IDs of the resources that DocsGPT created for a request.
-type CreatedIDs struct{ Tasks, Attachments, Sessions []string }
-
-// ParseCreatedIDs returns the resources that a response of an upload or speech endpoint reports: the tasks and
-// attachments of an upload of one or several files, the attachment of a finished task, a live transcription. Anything
-// else yields no IDs.
-func ParseCreatedIDs(response []byte) CreatedIDs {
-	var m CreatedIDs
-	d := jsontext.NewDecoder(bytes.NewReader(response))
-	if d.PeekKind() == '{' {
-		_ = m.read(d, 0) // of an invalid response, keep what was read before the error
-	}
-	return m
-}
-
-// read reads an object. The IDs are at the top level, in the objects of the list "tasks", or in the object "result".
-func (m *CreatedIDs) read(d *jsontext.Decoder, depth int) error {
-	return forEachField(d, func(name string) error {
-		switch {
-		case depth == 0 && name == "result" && d.PeekKind() == '{':
-			return m.read(d, 1)
-		case depth == 0 && name == "tasks" && d.PeekKind() == '[':
-			return m.readList(d)
-		}
-		value, err := d.ReadValue()
-		if err != nil {
-			return err
-		}
-		id, ok := textOf(value)
-		switch {
-		case !ok || id == "":
-		case name == "task_id":
-			m.Tasks = append(m.Tasks, id)
-		case name == "attachment_id":
-			m.Attachments = append(m.Attachments, id)
-		case name == "session_id":
-			m.Sessions = append(m.Sessions, id)
-		}
-		return nil
-	})
-}
-
-func (m *CreatedIDs) readList(d *jsontext.Decoder) error {
-	if _, err := d.ReadToken(); err != nil {
-		return err
-	}
-	for d.PeekKind() == '{' {
-		if err := m.read(d, 1); err != nil {
-			return err
-		}
-	}
-	_, err := d.ReadToken()
-	return err
-}
-
 // taskResult are the fields of a task's result that clients get. Other fields contain the owner's name and the path of
 // the stored file, and the result of a failed task may be the text of an exception.
 var taskResult = []string{"attachment_id", "current", "filename", "mime_type", "status", "token_count"}

@@ -2,10 +2,23 @@ package docsgpt
 
 import (
 	"slices"
+	"strings"
 	"testing"
 )
 
-func TestParseCreatedIDs(t *testing.T) {
+// createdIDs records the IDs, and rewrites them to "signed " and the ID, except "same".
+type createdIDs struct{ tasks, attachments, sessions []string }
+
+func (c *createdIDs) AppendCreatedID(dst []byte, kind CreatedKind, id string) ([]byte, bool) {
+	if id == "same" {
+		return dst, false
+	}
+	to := map[CreatedKind]*[]string{CreatedTask: &c.tasks, CreatedAttachment: &c.attachments, CreatedSession: &c.sessions}[kind]
+	*to = append(*to, id)
+	return append(append(dst, "signed "...), id...), true
+}
+
+func TestRewriteCreatedIDs(t *testing.T) {
 	for name, c := range map[string]struct {
 		answer                       string
 		tasks, attachments, sessions []string
@@ -13,20 +26,30 @@ func TestParseCreatedIDs(t *testing.T) {
 		"one file, 0.15":    {`{"success":true,"task_id":"t","message":"m"}`, []string{"t"}, nil, nil},
 		"one file":          {`{"attachment_id":"a","task_id":"t"}`, []string{"t"}, []string{"a"}, nil},
 		"several files":     {`{"tasks":[{"task_id":"t","attachment_id":"a"},{"task_id":"u","attachment_id":"b"}],"errors":[{}]}`, []string{"t", "u"}, []string{"a", "b"}, nil},
-		"a finished task":   {`{"status":"SUCCESS","result":{"attachment_id":"a","metadata":{"attachment_id":"b"}}}`, nil, []string{"a"}, nil},
+		"a finished task":   {`{"status":"SUCCESS","result":{"attachment_id":"a","metadata":{"attachment_id":"c"}}}`, nil, []string{"a"}, nil},
 		"an unfinished one": {`{"status":"PENDING","result":null}`, nil, nil, nil},
 		"a failed one":      {`{"status":"FAILURE","result":"attachment_id"}`, nil, nil, nil},
 		"a transcription":   {`{"session_id":"s","success":true}`, nil, nil, []string{"s"}},
-		"other kinds":       {`{"task_id":7,"attachment_id":{"attachment_id":"a"},"session_id":null,"tasks":{}}`, nil, nil, nil},
-		"deeper":            {`{"x":{"task_id":"t"},"y":[{"attachment_id":"a"}]}`, nil, nil, nil},
+		"other kinds":       {`{"task_id":7,"attachment_id":{"attachment_id":"c"},"session_id":null,"tasks":{}}`, nil, nil, nil},
+		"deeper":            {`{"x":{"task_id":"c"},"y":[{"attachment_id":"c"}]}`, nil, nil, nil},
 		"a list":            {`["task_id"]`, nil, nil, nil},
 		"no JSON":           {`<html>`, nil, nil, nil},
 		"broken":            {`{"task_id":"t","result":{`, []string{"t"}, nil, nil},
+		"not rewritten":     {`{"task_id":"same","attachment_id":"a"}`, nil, []string{"a"}, nil},
+		"blanks, escapes":   {"{ \"task_id\" :\n \"t\" , \"message\":\"\\u0074\"}", []string{"t"}, nil, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := ParseCreatedIDs([]byte(c.answer))
-			if !slices.Equal(got.Tasks, c.tasks) || !slices.Equal(got.Attachments, c.attachments) || !slices.Equal(got.Sessions, c.sessions) {
+			var got createdIDs
+			out := string(RewriteCreatedIDs([]byte(c.answer), &got))
+			if !slices.Equal(got.tasks, c.tasks) || !slices.Equal(got.attachments, c.attachments) || !slices.Equal(got.sessions, c.sessions) {
 				t.Errorf("got %+v", got)
+			}
+			want := c.answer
+			for _, id := range slices.Concat(c.tasks, c.attachments, c.sessions) {
+				want = strings.ReplaceAll(want, `"`+id+`"`, `"signed `+id+`"`)
+			}
+			if out != want {
+				t.Errorf("got %s, want %s", out, want)
 			}
 		})
 	}

@@ -214,6 +214,16 @@ func (b *Body) Session() string { return b.session }
 // Attachments returns the IDs of the attachments that the request names.
 func (b *Body) Attachments() []string { return b.attachments }
 
+// SetSession replaces the ID of the live transcription by a shorter one of letters, digits, "_" and "-".
+func (b *Body) SetSession(id string) {
+	for i := range b.fields {
+		if f := &b.fields[i]; f.spec.Check == CheckSession {
+			f.end = f.start + copy(b.buf[f.start:f.end], `"`+id+`"`)
+			b.session = id
+		}
+	}
+}
+
 // SetAttachments replaces the IDs of the attachments by shorter ones of letters, digits, "_" and "-".
 func (b *Body) SetAttachments(ids []string) {
 	for i := range b.fields {

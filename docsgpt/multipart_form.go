@@ -250,6 +250,15 @@ func (f *Form) Value(c Validator) string {
 	return ""
 }
 
+// SetValue replaces the value of the field with that validator.
+func (f *Form) SetValue(c Validator, value string) {
+	for i := range f.fields {
+		if f.fields[i].spec.Check == c {
+			f.fields[i].value = value
+		}
+	}
+}
+
 // Check returns an error unless the form has everything that the endpoint requires. The error's text is for the client.
 func (f *Form) Check() error {
 	if f.endpoint.Files > 0 && f.files == 0 {

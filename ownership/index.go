@@ -1,4 +1,5 @@
-// Package ownership remembers which key owns which resource of DocsGPT: conversations, attachments, tasks and sessions.
+// Package ownership identifies the owners of DocsGPT's resources: conversations, attachments, tasks and sessions. Which owner a resource
+// has is in its signed ID, see package signedid; the gate remembers only which sessions have ended.
 //
 //   - [Index] maps resources to their owners. It is in memory, bounded, and evicts the least recently used resource of the
 //     owner that has most of one kind.
@@ -35,9 +36,7 @@ type Owner [16]byte
 // later, it no longer owns its previous resources.
 func OwnerOf(texts ...string) Owner { return fingerprint(texts...) }
 
-// Index maps resources to their owners, so that a key can only use its own. DocsGPT itself lets every key of an account
-// continue, read and (with "index") truncate any conversation of that account, and use any of its attachments. Its MCP
-// sessions and background tasks have no owner at all.
+// Index maps resources to their owners.
 //
 // The index is bounded, and is lost when the process ends. When it is full, the owner with the most resources of one kind
 // loses the least recently used one of them. Otherwise one key could make the index forget the resources of all others
@@ -83,20 +82,6 @@ func (x *Index) Assign(o Owner, k Kind, id string) {
 func (x *Index) Owns(o Owner, k Kind, id string) bool {
 	owner, known := x.Owner(k, id)
 	return known && owner == o
-}
-
-// Take reports whether a resource belongs to the owner, and if so forgets it: of several concurrent calls only one returns
-// true.
-func (x *Index) Take(o Owner, k Kind, id string) bool {
-	resource := fingerprint(string(k), id)
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	h := x.resources[resource]
-	if h == nil || h.owner != o {
-		return false
-	}
-	x.forget(resource)
-	return true
 }
 
 // Owner returns the owner of a resource. known is false if the resource was never assigned or has been evicted.

@@ -48,7 +48,7 @@ var groups = map[docsgpt.Group]groupStages{
 
 var uploadStages = groupStages{
 	authorize: authorizeTask, keylessCredential: taskCredential,
-	onBody: (*response).recordUploadIDs,
+	onBody: (*response).signUploadIDs,
 }
 
 func newEndpoint(e *docsgpt.Endpoint) *endpoint {

@@ -3,6 +3,7 @@ package gateway
 import (
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/docsgate/docsgate/docsgpt"
 	"github.com/docsgate/docsgate/keys"
@@ -27,10 +28,14 @@ func authorizeMCP(c *client, _ requestHead, body *requestBody, key *keys.Key) (a
 	case len(ids) == 0 && !access.call.IsInitialize():
 		return access, &apiError{Error: *docsgpt.NeedsSession()}
 	case len(ids) == 0:
-	case len(ids) > 1 || !c.owns(key, ownership.Session, ids[0]):
+	case len(ids) > 1:
 		return access, &apiError{Error: *docsgpt.NoSession()}
 	default:
-		access.session = ids[0]
+		id, ok := c.check(key, ownership.Session, ids[0])
+		if !ok || c.handler.app.State().Ownership.Owns(c.ownerFor(key), endedSession, id) {
+			return access, &apiError{Error: *docsgpt.NoSession()}
+		}
+		access.session = id
 	}
 	if c.endpoint.Body == docsgpt.BodyJSON {
 		if apiErr := body.json.CheckCall(&access.call, c.r.Header); apiErr != nil {
@@ -50,17 +55,26 @@ func (c *client) writeReply(reply []byte) {
 	_, _ = c.w.Write(reply) // the client may have disconnected
 }
 
-// onMCPHeader handles the header of a response to an MCP client. It records the owner of a new session before the client gets
-// the session ID, and forgets a session that has ended. Session IDs of error responses are removed.
+// endedSession is a session that has ended, as far as the gate remembers: requests in it need not be forwarded.
+const endedSession ownership.Kind = "ended session"
+
+// onMCPHeader handles the header of a response to an MCP client. It signs the ID of a new session, and remembers a session that has ended.
+// Session IDs of error responses are removed.
 func (res *response) onMCPHeader() {
 	ok := res.status >= 200 && res.status <= 299
 	if res.client.endpoint.Method == http.MethodDelete && ok || res.status == http.StatusNotFound {
-		res.ownership().Forget(ownership.Session, res.session)
+		res.endSession()
 	}
-	switch id := res.header.Get(docsgpt.HeaderSession); {
+	id := res.header.Get(docsgpt.HeaderSession)
+	switch {
+	case id == "":
 	case ok && res.call.IsInitialize():
-		res.recordOwnership(ownership.Session, id)
-	case id != res.session:
+		res.session = id
+		fallthrough
+	case id == res.session:
+		about := res.client.subjectOf(res.key, ownership.Session)
+		res.header.Set(docsgpt.HeaderSession, res.client.handler.app.IDs().Signer.Sign(id, &about, time.Now()))
+	default:
 		res.header.Del(docsgpt.HeaderSession)
 	}
 	if res.call.ID != nil {
@@ -73,6 +87,13 @@ func (res *response) onMCPHeader() {
 			}
 			return out
 		}
+	}
+}
+
+// endSession remembers that the session of the request, or the one that the response has begun, has ended.
+func (res *response) endSession() {
+	if res.session != "" {
+		res.client.handler.app.State().Ownership.Assign(res.client.ownerFor(res.key), endedSession, res.session)
 	}
 }
 
@@ -96,6 +117,6 @@ func (res *response) handleMCPError(apiErr *docsgpt.Error) {
 	}
 	res.client.logUpstreamError(apiErr, res.status, nil)
 	if res.call.IsInitialize() {
-		res.ownership().Forget(ownership.Session, res.header.Get(docsgpt.HeaderSession))
+		res.endSession()
 	}
 }

@@ -23,17 +23,36 @@ func (c *client) authorizeResources(e *endpoint, head *requestHead, body *reques
 		}
 		head.query.SetValue(e.Endpoint, docsgpt.CheckOwned, id)
 	}
-	for _, id := range body.json.Attachments() {
-		if !c.owns(key, ownership.Attachment, id) {
-			return errAttachmentNotFound
+	if signed := body.json.Attachments(); len(signed) > 0 {
+		ids := make([]string, len(signed))
+		for i := range signed {
+			var ok bool
+			if ids[i], ok = c.check(key, ownership.Attachment, signed[i]); !ok {
+				return errAttachmentNotFound
+			}
 		}
+		body.json.SetAttachments(ids)
 	}
-	session := body.json.Session()
+	return c.authorizeLiveSession(body, key)
+}
+
+// authorizeLiveSession is authorizeResources for the live transcription in a body or a form.
+func (c *client) authorizeLiveSession(body *requestBody, key *keys.Key) *apiError {
+	signed := body.json.Session()
 	if body.form != nil {
-		session = body.form.Value(docsgpt.CheckSession)
+		signed = body.form.Value(docsgpt.CheckSession)
 	}
-	if session != "" && !c.owns(key, liveSession, session) {
+	if signed == "" {
+		return nil
+	}
+	id, ok := c.check(key, liveSession, signed)
+	if !ok {
 		return errSessionNotFound
+	}
+	if body.form != nil {
+		body.form.SetValue(docsgpt.CheckSession, id)
+	} else {
+		body.json.SetSession(id)
 	}
 	return nil
 }
@@ -51,20 +70,6 @@ func (c *client) ownerFor(key *keys.Key) ownership.Owner {
 	}
 	return ownership.OwnerOf(texts...)
 }
-
-// owns reports whether the key or visitor of the request owns a resource.
-func (c *client) owns(key *keys.Key, kind ownership.Kind, id string) bool {
-	return id != "" && c.handler.app.State().Ownership.Owns(c.ownerFor(key), kind, id)
-}
-
-// recordOwnership records that the key or visitor of the request owns a resource. It does nothing without a key or an ID.
-func (res *response) recordOwnership(kind ownership.Kind, id string) {
-	if res.key != nil && id != "" {
-		res.ownership().Assign(res.client.ownerFor(res.key), kind, id)
-	}
-}
-
-func (res *response) ownership() *ownership.Index { return res.client.handler.app.State().Ownership }
 
 // inspectBody runs the group's part for a buffered response, and signs the ID of its conversation. It runs before the response is written,
 // so that the client's next request may use it. An error is sent in its place.

@@ -217,8 +217,8 @@ func (c *client) authenticate(token string) (authentication, *apiError) {
 // authorization is what the group's part of authorize has found in the request. It is zero for most groups.
 type authorization struct {
 	call    docsgpt.Request // MCP
-	session string          // MCP session, owned by the key; "": none
-	task    string          // task whose status a client without a key requests; "": none
+	session string          // MCP session of the key, DocsGPT's ID; "": none
+	task    *statusTask     // task whose status a client without a key requests; nil: none
 }
 
 // authorize checks whether the key may make this request. key is nil if the endpoint takes no token.

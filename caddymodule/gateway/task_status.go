@@ -2,10 +2,12 @@ package gateway
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/docsgate/docsgate/docsgpt"
 	"github.com/docsgate/docsgate/keys"
 	"github.com/docsgate/docsgate/ownership"
+	"github.com/docsgate/docsgate/ownership/signedid"
 )
 
 // Kinds of resources that only uploads and speech have.
@@ -20,24 +22,36 @@ var (
 	errSessionNotFound = newError(http.StatusNotFound, "session_not_found", "There is no such transcription.")
 )
 
+// statusTask is the task whose status a client without a key requests.
+type statusTask struct {
+	owner     ownership.Owner // of the task, and of the attachments that it creates
+	ofAccount bool            // see accountTask
+}
+
 // authorizeTask checks that the task in a request without a key was created through the gate.
 func authorizeTask(c *client, head requestHead, _ *requestBody, key *keys.Key) (authorization, *apiError) {
 	access := authorization{}
 	if key != nil {
 		return access, nil
 	}
-	if access.task = head.query.Value(c.endpoint.Endpoint, docsgpt.CheckTask); access.task == "" {
+	signed := head.query.Value(c.endpoint.Endpoint, docsgpt.CheckTask)
+	if signed == "" {
 		return access, nil
 	}
-	if _, known := c.handler.app.State().Ownership.Owner(ownership.Task, access.task); !known {
-		return access, errTaskNotFound
+	for _, kind := range []ownership.Kind{ownership.Task, accountTask} {
+		id, owner, ok := c.handler.app.IDs().Signer.CheckWithOwner(signed, &signedid.Subject{Kind: string(kind)}, c.started)
+		if ok {
+			head.query.SetValue(c.endpoint.Endpoint, docsgpt.CheckTask, id)
+			access.task = &statusTask{owner: owner, ofAccount: kind == accountTask}
+			return access, nil
+		}
 	}
-	return access, nil
+	return access, errTaskNotFound
 }
 
 // taskCredential returns the credential for the status of a task of the account, or "".
 func taskCredential(c *client, access authorization) string {
-	if _, owned := c.handler.app.State().Ownership.Owner(accountTask, access.task); owned && c.handler.app.Version().Accounts {
+	if access.task != nil && access.task.ofAccount && c.handler.app.Version().Accounts {
 		return c.handler.app.Credential().Reveal()
 	}
 	return ""
@@ -49,30 +63,37 @@ func (res *response) isTaskStatus() bool {
 	return res.key == nil && (g == docsgpt.GroupAttachments || g == docsgpt.GroupSpeech)
 }
 
-// recordUploadIDs records the owner of tasks, attachments and transcriptions in a buffered response. Attachments that a task
-// creates belong to the owner of the task.
-func (res *response) recordUploadIDs() *docsgpt.Error {
-	created, index := docsgpt.ParseCreatedIDs(res.out), res.ownership()
+// signUploadIDs signs the IDs of tasks, attachments and transcriptions in a buffered response.
+func (res *response) signUploadIDs() *docsgpt.Error {
 	if res.isTaskStatus() {
 		res.out = docsgpt.RedactTask(res.out)
-		if owner, known := index.Owner(ownership.Task, res.task); known {
-			for _, id := range created.Attachments {
-				index.Assign(owner, ownership.Attachment, id)
-			}
-		}
-		return nil
 	}
-	for _, id := range created.Tasks {
-		res.recordOwnership(ownership.Task, id)
-		if res.key.Binding.Kind() == keys.SourceBinding {
-			res.recordOwnership(accountTask, id)
-		}
-	}
-	for _, id := range created.Attachments {
-		res.recordOwnership(ownership.Attachment, id)
-	}
-	for _, id := range created.Sessions {
-		res.recordOwnership(liveSession, id)
-	}
+	res.out = docsgpt.RewriteCreatedIDs(res.out, res)
 	return nil
+}
+
+// AppendCreatedID implements docsgpt.CreatedIDs. Attachments that a task creates belong to the owner of the task.
+func (res *response) AppendCreatedID(dst []byte, created docsgpt.CreatedKind, id string) (out []byte, ok bool) {
+	signer, about := res.client.handler.app.IDs().Signer, signedid.Subject{}
+	switch {
+	case res.key != nil:
+		about.Owner = res.client.ownerFor(res.key)
+	case res.task != nil && created == docsgpt.CreatedAttachment:
+		about.Owner = res.task.owner
+	default:
+		return dst, false
+	}
+	switch created {
+	case docsgpt.CreatedTask:
+		about.Kind = string(ownership.Task)
+		if res.key.Binding.Kind() == keys.SourceBinding {
+			about.Kind = string(accountTask)
+		}
+		return signer.AppendWithOwner(dst, id, &about, time.Now())
+	case docsgpt.CreatedAttachment:
+		about.Kind = string(ownership.Attachment)
+	case docsgpt.CreatedSession:
+		about.Kind = string(liveSession)
+	}
+	return signer.Append(dst, id, &about, time.Now())
 }

@@ -115,11 +115,7 @@ func (s *Signer) Check(signed string, about *Subject, now time.Time) (id string,
 	}
 	id = signed[:at]
 	var raw, want [rawLength]byte
-	if !decode(&raw, signed[at+1:]) || raw[0] != version || s.macs[raw[1]] == nil {
-		return "", false
-	}
-	switch hour := hourIn(raw[2:headLength]); {
-	case hour > hourOf(now)+maxAhead, hour+int64(MaxAge/time.Hour) < hourOf(now):
+	if !decode(raw[:], signed[at+1:]) || raw[0] != version || s.macs[raw[1]] == nil || !isCurrent(hourIn(raw[2:headLength]), now) {
 		return "", false
 	}
 	s.sum(want[headLength:], raw[:headLength], id, about)
@@ -131,10 +127,15 @@ func (s *Signer) Check(signed string, about *Subject, now time.Time) (id string,
 
 // sum writes the truncated HMAC to mac. head contains the number of the secret, which must exist.
 func (s *Signer) sum(mac, head []byte, id string, about *Subject) {
+	s.sumOf("docsgate signed ID\x00", mac, head, id, about)
+}
+
+// sumOf is sum with a domain, which separates the uses of a secret.
+func (s *Signer) sumOf(domain string, mac, head []byte, id string, about *Subject) {
 	pool := s.macs[head[1]]
 	st := pool.Get().(*state)
 	defer pool.Put(st)
-	b := append(st.buf[:0], "docsgate signed ID\x00"...)
+	b := append(st.buf[:0], domain...)
 	b = append(b, head...)
 	b = append(b, about.Owner[:]...)
 	b = append(b, about.Scope[:]...)
@@ -162,16 +163,20 @@ func isBase64URL(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_'
 }
 
-// decode decodes a signature of textLength characters. Every signature has one spelling: no bits are left over, and encoding/base64
-// would skip only line ends, which are not in the alphabet.
-func decode(raw *[rawLength]byte, text string) bool {
+// decode decodes a signature with the length of raw. Every signature has one spelling: no bits are left over, and encoding/base64 would
+// skip only line ends, which are not in the alphabet.
+func decode(raw []byte, text string) bool {
 	if strings.IndexFunc(text, func(c rune) bool { return c > 0x7f || !isBase64URL(byte(c)) }) >= 0 {
 		return false
 	}
-	var src [textLength]byte
-	copy(src[:], text)
-	n, err := base64.RawURLEncoding.Decode(raw[:], src[:])
-	return err == nil && n == rawLength
+	var src [ownedTextLength]byte
+	n, err := base64.RawURLEncoding.Decode(raw, src[:copy(src[:], text)])
+	return err == nil && n == len(raw)
+}
+
+// isCurrent reports whether an ID that was signed in that hour is valid.
+func isCurrent(hour int64, now time.Time) bool {
+	return hour <= hourOf(now)+maxAhead && hour+int64(MaxAge/time.Hour) >= hourOf(now)
 }
 
 // hourOf returns the number of full hours since 1970.
