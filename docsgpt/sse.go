@@ -54,6 +54,8 @@ type SSEFilter struct {
 	conversation string     // that the stream has named last
 	delayed      *delayedID // the event "id" that is not sent yet; nil: there is none
 
+	message MessageID // that the stream has named; zero: none yet
+
 	// CountText counts the bytes of the events that contain text of the answer or of sources; see Text.
 	CountText bool
 
@@ -311,6 +313,7 @@ func (f *SSEFilter) inspect(kind, data []byte) (told string, id span) {
 		return "id", e.id
 	case `"message_id"`:
 		f.setConversation(e.conversation.of(data))
+		f.setMessageID(data)
 		return "message_id", e.conversation
 	}
 	return "", id

@@ -116,6 +116,9 @@ type Version struct {
 	// FinishesAbandoned reports that DocsGPT completes an answer after its client has disconnected (0.17.1 and newer).
 	FinishesAbandoned bool
 
+	// CancelsAnswers reports that an answer can be canceled, see [CancelPath] (1.1 and newer).
+	CancelsAnswers bool
+
 	Passthrough       bool // stores the field passthrough of chats and makes it available to prompt templates (0.15 and newer)
 	OpenAIPassthrough bool // the same for /v1/chat/completions (1.1 and newer)
 
@@ -170,7 +173,7 @@ var versions = []Version{
 	}),
 	postgresVersion("1.1", Fingerprint{Has: "/api/sources/defaults"}, Version{
 		SourceSearch: true, Feedback: FeedbackKeyed, Dialect: keepalives, Artifacts: ArtifactsBearer, Speech: SpeechKeyed,
-		OpenAIPassthrough: true,
+		OpenAIPassthrough: true, CancelsAnswers: true,
 	}),
 }
 

@@ -65,12 +65,12 @@ func versionsPage() []byte {
 	page.WriteString("\n## What differs\n\n")
 	table(&page, []string{
 		"version", "source ids", "one key, several sources", "source bindings need `upstream_token`", "feedback of widgets",
-		"`history`", "an unknown key on `/stream`", "limits", "in the stream, besides typed `data:` events",
+		"`history`", "an unknown key on `/stream`", "limits", "answers can be canceled", "in the stream, besides typed `data:` events",
 	}, func(row func(...string)) {
 		for i := range versions {
 			v := &versions[i]
 			row(v.Name, sourceIDs[v.SourceID], yes(v.ManySources), yes(v.Accounts), feedbacks[v.Feedback], historyOf(v),
-				badKeys[v.InvalidKey], yes(v.Limits), dialectText(v.Dialect))
+				badKeys[v.InvalidKey], yes(v.Limits), yes(v.CancelsAnswers), dialectText(v.Dialect))
 		}
 	})
 
