@@ -1,0 +1,113 @@
+package cancellation
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/docsgate/docsgate/docsgpt"
+)
+
+// Bounds of a Canceler.
+const (
+	maxWorkers = 8                // concurrent cancellations
+	maxQueued  = 1024             // waiting cancellations
+	maxWait    = 30 * time.Second // in the queue; most answers have ended by then
+	answerTime = 12 * time.Second // for all attempts for one answer
+	maxTargets = 256
+)
+
+// Canceler cancels answers in the background, independently of the requests that they belong to and of the configuration. It has no
+// goroutines while there is nothing to cancel. The zero value is ready to use. It is safe for concurrent use.
+type Canceler struct {
+	mu      sync.Mutex
+	queue   []*Answer // oldest first
+	workers int
+	targets map[targetID]*Target
+}
+
+type targetID struct{ address, token string }
+
+// Answer is an answer to cancel.
+type Answer struct {
+	Message docsgpt.MessageID
+	Target  *Target
+	Send    Send
+
+	// Done is called once, possibly before Cancel returns.
+	Done func(Outcome)
+
+	queued time.Time
+}
+
+// Target returns the target with that address and credential: the same one in each configuration, so that what is known of it
+// survives a reload.
+func (c *Canceler) Target(address, token string) *Target {
+	id := targetID{address, token}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if t := c.targets[id]; t != nil {
+		return t
+	}
+	if len(c.targets) >= maxTargets || c.targets == nil {
+		c.targets = map[targetID]*Target{} // after many reloads with other credentials; what is known is learned again
+	}
+	t := NewTarget(token)
+	c.targets[id] = t
+	return t
+}
+
+// Cancel cancels an answer in the background.
+func (c *Canceler) Cancel(a *Answer) {
+	if result, blocked := a.Target.Blocked(); blocked {
+		a.Done(Outcome{Result: result})
+		return
+	}
+	a.queued = a.Target.now()
+	if !c.enqueue(a) {
+		a.Done(Outcome{Result: Dropped})
+	}
+}
+
+// enqueue adds an answer to the queue, and starts a worker if necessary. It reports false if the queue is full.
+func (c *Canceler) enqueue(a *Answer) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.queue) >= maxQueued {
+		return false
+	}
+	c.queue = append(c.queue, a)
+	if c.workers < maxWorkers {
+		c.workers++
+		go c.work()
+	}
+	return true
+}
+
+// work cancels answers until the queue is empty.
+func (c *Canceler) work() {
+	for a := c.next(); a != nil; a = c.next() {
+		outcome := Outcome{Result: Dropped}
+		if a.Target.now().Sub(a.queued) < maxWait {
+			ctx, cancel := context.WithTimeout(context.Background(), answerTime)
+			outcome = a.Target.Cancel(ctx, a.Message, a.Send)
+			cancel()
+		}
+		a.Done(outcome)
+	}
+}
+
+// next returns the oldest answer of the queue. nil: the queue is empty, and the worker must end.
+func (c *Canceler) next() *Answer {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.queue) == 0 {
+		c.workers--
+		c.queue = nil
+		return nil
+	}
+	a := c.queue[0]
+	c.queue[0] = nil
+	c.queue = c.queue[1:]
+	return a
+}
