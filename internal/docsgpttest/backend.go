@@ -33,6 +33,7 @@ const DefaultDelay = 30 * time.Millisecond
 //	[[fail=STATUS]]    that status, in the error format of this endpoint; quota429: the quota of the account is exhausted
 //	[[errorevent]]     status 200, then the error event of a failed model (without streaming: the same error as JSON)
 //	[[plainjson]]      status 200 with a JSON error instead of a stream
+//	[[idgap=S]]        S seconds of silence after the headers, before the ID of the message
 //	[[gap=S]]          S seconds of silence after the first piece
 //	[[tool=NAME]]      the model calls that tool before it answers, with [[gap=S]] before the result; [[latetool=NAME]]: after some text
 //	[[keepalive]]      a comment line before and after the first piece
@@ -52,6 +53,8 @@ type Options struct {
 	Keys map[string][]string
 	// Tokens are the access tokens, each with the ids of the sources that it is restricted to. An empty list: all of them.
 	Tokens map[string][]string
+	// Sessions are tokens of the owner's sessions, which may use every source.
+	Sessions []string
 	// Sources are the titles of the sources by id. An id is a lower-case UUID.
 	Sources map[string]string
 	// Answers are the texts of the answers to these questions, in place of the text that says what the backend received.
@@ -72,6 +75,7 @@ type Backend struct {
 	chats    conversations
 	sessions sessions
 	uploads  uploads
+	messages messages
 	streams  atomic.Int64
 
 	mu      sync.Mutex
@@ -95,12 +99,13 @@ func New(o Options) *Backend {
 	return b
 }
 
-// Reset deletes the recorded requests, the conversations, the uploads and the sessions. Open answer streams continue.
+// Reset deletes the recorded requests, the conversations, the messages, the uploads and the sessions. Open answer streams continue.
 func (b *Backend) Reset() {
 	b.calls.reset()
 	b.chats.reset()
 	b.sessions.reset()
 	b.uploads.reset()
+	b.messages.reset()
 	b.mu.Lock()
 	b.replays = map[string][]byte{}
 	b.mu.Unlock()
@@ -112,8 +117,13 @@ func (b *Backend) Calls() []Call { return b.calls.list() }
 // OpenStreams returns the number of streams in flight, including those that are silent.
 func (b *Backend) OpenStreams() int { return int(b.streams.Load()) }
 
-// ServeHTTP implements http.Handler. It records the request.
+// ServeHTTP implements http.Handler. It records the request; see Cancellations for those that cancel answers.
 func (b *Backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if id, found := messageToCancel(r.URL.Path); found && r.Method == http.MethodPost {
+		setCommonHeaders(w.Header())
+		b.cancel(w, &request{Request: r}, id)
+		return
+	}
 	req, done := b.calls.record(r)
 	defer done()
 	setCommonHeaders(w.Header())

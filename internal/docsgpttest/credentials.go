@@ -11,7 +11,8 @@ const tokenPrefix = "dgpt_pat_"
 
 // caller is the sender of a request according to its Authorization header. The zero value is an anonymous caller.
 type caller struct {
-	token   bool     // it has an access token
+	token   bool     // it has an access token, or a session
+	session bool     // it has a session
 	allowed []string // the sources that the token is restricted to; empty: all
 }
 
@@ -30,6 +31,9 @@ func (b *Backend) bearer(w http.ResponseWriter, r *request) (c caller, ok bool) 
 	}
 	if allowed, known := b.opts.Tokens[value]; known {
 		return caller{token: true, allowed: allowed}, true
+	}
+	if slices.Contains(b.opts.Sessions, value) {
+		return caller{token: true, session: true}, true
 	}
 	if b.opts.Open && !strings.HasPrefix(value, tokenPrefix) {
 		return caller{}, true

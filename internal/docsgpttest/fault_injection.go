@@ -20,7 +20,7 @@ var faultPattern = regexp.MustCompile(`\[\[([a-z]+)(?:=([a-z0-9._]+))?\]\]`)
 
 // faults are the directives in a question, see [Options].
 type faults struct {
-	wait, gap                                                    time.Duration
+	wait, idGap, gap                                             time.Duration
 	fail, tool, lateTool                                         string
 	errorEvent, plainJSON, keepalive, cut, noEnd, unicode, split bool
 	words, big                                                   int
@@ -33,6 +33,8 @@ func parseFaults(question string) faults {
 		switch found[1] {
 		case "wait":
 			s.wait = seconds(value)
+		case "idgap":
+			s.idGap = seconds(value)
 		case "gap":
 			s.gap = seconds(value)
 		case "fail":

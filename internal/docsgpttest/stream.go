@@ -18,13 +18,25 @@ func (b *Backend) stream(w http.ResponseWriter, r *request) {
 		return
 	}
 	e := newEventWriter(w, r, s, c.persisted())
-	if c.persisted() && !e.send(object{
-		{"type", "message_id"},
-		{"message_id", newUUID()},
-		{"conversation_id", c.id},
-		{"request_id", newUUID()},
-	}) {
+	if !pause(r.Context(), s.idGap) {
 		return
+	}
+	if c.persisted() {
+		message := newUUID()
+		b.messages.set(message, true)
+		defer func() {
+			if r.Context().Err() == nil {
+				b.messages.set(message, false)
+			}
+		}()
+		if !e.send(object{
+			{"type", "message_id"},
+			{"message_id", message},
+			{"conversation_id", c.id},
+			{"request_id", newUUID()},
+		}) {
+			return
+		}
 	}
 	if s.errorEvent || c.broken {
 		e.send(object{{"type", "error"}, {"error", msgTryLater}, {"code", "server_error"}})
