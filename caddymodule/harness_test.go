@@ -38,13 +38,14 @@ const (
 	agentAlpha = "canary-agent-alpha"
 	agentBeta  = "canary-agent-beta"
 	access     = "dgpt_pat_canary-access"
+	session    = "canary-session-token"
 
 	sourceAlpha = "7d0c1f0e-2f4b-4c7a-9a55-0c9c2f1d7a10"
 	sourceBeta  = "0b8a9a5e-97a4-4a0f-8ba3-9d1a64ad3a11"
 )
 
 var canaries = []string{
-	tokenAgent, tokenSource, tokenMany, tokenStale, tokenOld, tokenOff, agentAlpha, agentBeta, access,
+	tokenAgent, tokenSource, tokenMany, tokenStale, tokenOld, tokenOff, agentAlpha, agentBeta, access, session,
 }
 
 func sha(token string) string {
@@ -112,9 +113,11 @@ func newGate(t *testing.T) *gate {
 	g.keys, g.log = filepath.Join(g.dir, "keys.yaml"), filepath.Join(g.dir, "log")
 	g.writeKeys(keyFile())
 	g.backend = docsgpttest.New(docsgpttest.Options{
-		Keys:    map[string][]string{agentAlpha: {sourceAlpha}, agentBeta: {sourceBeta}},
-		Tokens:  map[string][]string{access: nil},
-		Sources: map[string]string{sourceAlpha: "alpha", sourceBeta: "beta"},
+		Keys:   map[string][]string{agentAlpha: {sourceAlpha}, agentBeta: {sourceBeta}},
+		Tokens: map[string][]string{access: nil},
+
+		Sessions: []string{session},
+		Sources:  map[string]string{sourceAlpha: "alpha", sourceBeta: "beta"},
 	})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		g.upstream.Add(1)

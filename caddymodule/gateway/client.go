@@ -49,6 +49,8 @@ type client struct {
 	ctx     context.Context         //nolint:containedctx // context of the upstream request; see startForwarding
 	stop    context.CancelCauseFunc // cancels ctx
 	unwatch func() bool             // may be nil
+
+	messageWait *messageWait // nil: the request ends with its client
 }
 
 // track starts to track the request, before its body is read. It reports false if the process is exiting.
@@ -58,7 +60,11 @@ func (c *client) track() bool { return lifecycle.Requests.Add(&c.tracked, &c.wri
 // the process shuts down and, for a server stream, when the configuration is unloaded. It reports false if the process is
 // exiting.
 func (c *client) startForwarding() bool {
-	c.ctx, c.stop = context.WithCancelCause(c.r.Context())
+	if c.handler.cancelsAnswers(c.endpoint) {
+		c.startWithMessageWait()
+	} else {
+		c.ctx, c.stop = context.WithCancelCause(c.r.Context())
+	}
 	if !lifecycle.Requests.BodyRead(&c.tracked, c.stop) {
 		return false
 	}
@@ -84,6 +90,7 @@ func (c *client) untrack() {
 	if c.unwatch != nil {
 		c.unwatch()
 	}
+	c.messageWait.end()
 	c.stop(nil)
 }
 
@@ -107,17 +114,8 @@ func (c *client) aborted() error {
 
 // countAborted counts and logs an aborted request.
 func (c *client) countAborted(cause error) {
-	reason := ""
-	switch {
-	case errors.Is(cause, lifecycle.ErrClientSlow):
-		reason = "client_too_slow"
-	case errors.Is(cause, lifecycle.ErrDisconnected):
-		reason = "client_disconnected"
-	case errors.Is(cause, lifecycle.ErrShuttingDown):
-		reason = errShuttingDown.Code
-	case errors.Is(cause, errRevoked):
-		reason = errKeyRevoked.Code
-	default:
+	reason := abortReason(cause)
+	if reason == "" {
 		return // a server stream
 	}
 	abortedRequests.WithLabelValues(c.endpoint.Name, reason).Inc()
@@ -135,6 +133,23 @@ func (c *client) countAborted(cause error) {
 	}
 	line.Write(zap.String("endpoint", c.endpoint.Name), zap.String("reason", reason), zap.String("key", c.keyID()),
 		zap.String("client_ip", c.ip()), zap.String("request_id", c.requestID()), zap.Int("suppressed", skipped))
+}
+
+// abortReason returns the reason of an aborted request for metrics and logs. It is empty for a server stream, which clients open
+// again.
+func abortReason(cause error) string {
+	switch {
+	case errors.Is(cause, lifecycle.ErrClientSlow):
+		return "client_too_slow"
+	case errors.Is(cause, lifecycle.ErrDisconnected):
+		return "client_disconnected"
+	case errors.Is(cause, lifecycle.ErrShuttingDown):
+		return errShuttingDown.Code
+	case errors.Is(cause, errRevoked):
+		return errKeyRevoked.Code
+	default:
+		return ""
+	}
 }
 
 // setPlaceholders sets the placeholders of the key. Caddy's access log prints {http.auth.user.id} as user_id.

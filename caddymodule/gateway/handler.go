@@ -21,6 +21,7 @@ import (
 	"github.com/docsgate/docsgate/policy"
 	"github.com/docsgate/docsgate/ratelimit"
 	"github.com/docsgate/docsgate/upstream"
+	"github.com/docsgate/docsgate/upstream/cancellation"
 )
 
 func init() {
@@ -118,6 +119,8 @@ type Handler struct {
 	sampler  *logsample.Sampler
 	inFlight inFlightLimits
 
+	cancelTarget *cancellation.Target // of abandoned answers
+
 	siteLimits   policy.Limits // with the defaults
 	secretLimits policy.Limits // of secret keys: without the defaults
 	failedTokens ratelimit.Rate
@@ -176,6 +179,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		}
 		h.app.AddForwarder(app.Forwarder{Handler: h, Upstream: h.upstream, Groups: h.groups()})
 	}
+	h.provisionCancel()
 	lifecycle.KeepConns(ctx)
 	h.app.CheckServer(ctx)
 	return h.app.OnVersionResolved(h.provisionRoutes)

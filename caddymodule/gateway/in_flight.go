@@ -47,9 +47,9 @@ const (
 	// maxWaitingBody is the largest body, in bytes, of a request that waits, since it is held in memory.
 	maxWaitingBody = 64 << 10
 
-	// abandonedHold is how long a request still counts as in flight after its client has disconnected. DocsGPT continues
-	// to generate the answer, and the gate cannot know when it is done. A longer time would let visitors who leave early
-	// use up the limit of an honest key.
+	// abandonedHold is how long a request still counts as in flight after its client has disconnected, unless its answer is
+	// canceled. DocsGPT continues to generate the answer, and the gate cannot know when it is done. A longer time would let
+	// visitors who leave early use up the limit of an honest key.
 	abandonedHold = 30 * time.Second
 )
 
@@ -201,7 +201,7 @@ func (s *slot) release() {
 
 var (
 	descInFlight = describe("requests_in_flight", "Requests in flight at DocsGPT by class. Answers whose clients "+
-		"have disconnected count for one more minute, since DocsGPT continues to generate them.", "class")
+		"have disconnected count until they are canceled, at most 30 seconds, since DocsGPT continues to generate them.", "class")
 	descWaiting = describe("requests_waiting", "Requests that wait for a free slot, by class.", "class")
 )
 

@@ -53,6 +53,12 @@ var (
 			"client_disconnected, client_too_slow, shutting_down.",
 	}, []string{"endpoint", "reason"})
 
+	cancelledAnswers = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: "caddy", Subsystem: "docsgate", Name: "cancelled_answers_total",
+		Help: "Answers that no client reads any longer and that DocsGPT would continue, by the reason and the result of canceling them " +
+			"at DocsGPT: canceled, finished, not_allowed, not_found, unsupported, unnamed, failed, dropped.",
+	}, []string{"reason", "result"})
+
 	streamsInFlight = prometheus.NewGauge(prometheus.GaugeOpts{
 		Namespace: "caddy", Subsystem: "docsgate", Name: "streams_in_flight",
 		Help: "Streamed responses in flight.",
@@ -62,7 +68,7 @@ var (
 // registerMetrics registers the metrics of the gateway with the registry of a configuration.
 func registerMetrics(registry *prometheus.Registry) error {
 	return app.RegisterMetrics(registry,
-		decisions, requestSeconds, verifySeconds, upstreamFailures, wouldReject, tokensSettled, leakedKeys, abortedRequests, streamsInFlight, inFlightCollector{InFlight})
+		decisions, requestSeconds, verifySeconds, upstreamFailures, wouldReject, tokensSettled, leakedKeys, abortedRequests, cancelledAnswers, streamsInFlight, inFlightCollector{InFlight})
 }
 
 func describe(name, help string, labels ...string) *prometheus.Desc {

@@ -13,8 +13,9 @@ import (
 	"github.com/docsgate/docsgate/upstream"
 )
 
-// serveNext passes the rewritten request to the next handler, such as reverse_proxy, and relays its response.
-func (x *gatewayRequest) serveNext(up *upstreamRequest, next caddyhttp.Handler) {
+// serveNext passes the rewritten request to the next handler, such as reverse_proxy, and relays its response. It returns why the
+// response has ended; nil: it is complete.
+func (x *gatewayRequest) serveNext(up *upstreamRequest, next caddyhttp.Handler) error {
 	w := &x.writer
 	w.header = http.Header{}
 	err := callNext(next, w, &w.wroteHeader, nextRequest(&x.client, up))
@@ -24,6 +25,7 @@ func (x *gatewayRequest) serveNext(up *upstreamRequest, next caddyhttp.Handler) 
 	}
 	w.response.close(err)
 	x.slot.abandoned = x.slot.abandoned || w.stopped
+	return err
 }
 
 var errNoHandler = errors.New("no handler after docsgate responded: set an upstream in the docsgate directive, " +

@@ -161,8 +161,9 @@ func (x *gatewayRequest) forward(up *upstreamRequest, auth authentication, acces
 	if c.endpoint.Relay == docsgpt.RelayEvents || x.body.json.Streams() {
 		res.stream.start(c.w, c.endpoint, h.sseKeepalive(), true)
 	}
+	c.messageWait.arm()
 	if h.upstream == nil {
-		x.serveNext(up, next)
+		x.cancelAbandoned(x.serveNext(up, next), next)
 		return
 	}
 	if up.body != nil {
@@ -172,13 +173,13 @@ func (x *gatewayRequest) forward(up *upstreamRequest, auth authentication, acces
 	resp, err := h.upstream.Send(c.ctx, c.stop, upstream.Request{
 		Method: up.method, Path: up.path, Query: up.rawQuery, Header: up.header, Body: up.body,
 	})
-	if err != nil {
-		res.close(err)
-		return
+	if err == nil {
+		defer resp.Body.Close()
+		res.writeHeader(resp.StatusCode, resp.Header)
+		err = upstream.Copy(c.ctx, c.stop, resp.Body, h.upstream.IdleTimeout(), res.onChunk)
 	}
-	defer resp.Body.Close()
-	res.writeHeader(resp.StatusCode, resp.Header)
-	res.close(upstream.Copy(c.ctx, c.stop, resp.Body, h.upstream.IdleTimeout(), res.onChunk))
+	res.close(err)
+	x.cancelAbandoned(err, next)
 }
 
 // authentication is the result of verifying a token. It is zero, without a key, if the endpoint takes none.

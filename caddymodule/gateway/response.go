@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/docsgate/docsgate/caddymodule/lifecycle"
 	"github.com/docsgate/docsgate/docsgpt"
 	"github.com/docsgate/docsgate/keys"
 	"github.com/docsgate/docsgate/upstream"
@@ -30,6 +31,8 @@ type response struct {
 	filter docsgpt.SSEFilter // modeSSE
 	out    []byte            // modeSSE: the next write; modeBuffered, modeUpstreamError: the body so far
 	stream streamWriter      // modeSSE, and before if the client expects a stream
+
+	awaitsMessage bool // modeSSE: the request may outlive its client until the stream has named its message
 
 	replied bool // modeSSE: the response to the JSON-RPC request was relayed
 
@@ -108,6 +111,7 @@ func (res *response) beginStream(begun bool) {
 		res.filter.Verbatim, res.filter.DetectEnd = true, c.endpoint.HasEnd()
 		res.filter.AddRole = c.endpoint.Relay == docsgpt.RelayChunks
 	}
+	res.awaitsMessage = c.messageWait != nil
 	if res.quota != nil {
 		res.quota.watch(res)
 	}
@@ -140,6 +144,14 @@ func (res *response) onChunk(p []byte) error {
 			}
 			_ = res.stream.write(res.out, false) // the next write notices a disconnected client
 			return err
+		}
+		if res.awaitsMessage {
+			switch end, skip := res.awaitMessage(); {
+			case end:
+				return lifecycle.ErrDisconnected
+			case skip:
+				return nil
+			}
 		}
 		res.noteConversation()
 		if res.filter.Commented() && len(res.out) == 0 {
