@@ -79,6 +79,7 @@ function answerTo(body, authorization) {
 /** Starts the server. It fails if the port is in use. */
 export async function startFakeLLM(port) {
   const calls = [];
+  let running = 0; // streamed answers that have neither ended nor been disconnected
   const server = http.createServer(async (request, response) => {
     const chunks = [];
     for await (const chunk of request) chunks.push(chunk);
@@ -88,6 +89,7 @@ export async function startFakeLLM(port) {
     };
     // For tests: the canaries in the input of each call so far.
     if (request.url === '/calls') return reply(calls.map((call) => canariesIn(call)));
+    if (request.url === '/running') return reply(running);
     if (request.method === 'GET') return reply({ object: 'list', data: [{ id: MODEL, object: 'model' }] });
     if (request.url.split('?')[0].endsWith('/files')) {
       return reply({ id: UPLOADED, object: 'file', bytes: 1, created_at: 0, filename: 'a.txt', purpose: 'assistants' });
@@ -108,6 +110,8 @@ export async function startFakeLLM(port) {
       const message = { role: 'assistant', content: text };
       return reply({ ...head, object: 'chat.completion', choices: [{ index: 0, message, finish_reason: 'stop' }], usage });
     }
+    running += 1;
+    response.once('close', () => { running -= 1; });
     response.writeHead(200, { 'Content-Type': 'text/event-stream' });
     const event = (choices, more = {}) => response.write(
       `data: ${JSON.stringify({ ...head, object: 'chat.completion.chunk', choices, ...more })}\n\n`,
@@ -123,6 +127,7 @@ export async function startFakeLLM(port) {
     for (const content of text.match(/\S+\s*/g)) {
       event([{ index: 0, delta: { role: 'assistant', content }, finish_reason: null }]);
       if (text.includes(SLOWLY)) await setTimeout(SLOW_PAUSE);
+      if (response.destroyed) return undefined;
     }
     event([{ index: 0, delta: {}, finish_reason: 'stop' }]);
     event([], { usage });

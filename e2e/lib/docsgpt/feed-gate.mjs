@@ -2,6 +2,7 @@
 
 import { execFile } from 'node:child_process';
 import fs from 'node:fs';
+import http from 'node:http';
 import path from 'node:path';
 import { gateBinary } from '../build.mjs';
 import { LOOPBACK, freePorts, isListening } from '../net.mjs';
@@ -97,5 +98,16 @@ ${sites.join('')}`);
 
   log() {
     return this.#process.output();
+  }
+
+  /** Returns the value of the metric whose line begins with a text; 0: there is none. */
+  async metric(begin) {
+    const text = await new Promise((resolve, reject) => {
+      http.get({ socketPath: path.join(this.#folder, 'admin.sock'), path: '/metrics', headers: { Host: LOOPBACK } }, (response) => {
+        let body = '';
+        response.setEncoding('utf8').on('data', (chunk) => { body += chunk; }).on('end', () => resolve(body));
+      }).on('error', reject);
+    });
+    return Number(text.split('\n').find((line) => line.startsWith(begin))?.slice(begin.length) ?? 0);
   }
 }
