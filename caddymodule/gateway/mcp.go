@@ -64,12 +64,14 @@ func (res *response) onMCPHeader() {
 	ok := res.status >= 200 && res.status <= 299
 	if res.client.endpoint.Method == http.MethodDelete && ok || res.status == http.StatusNotFound {
 		res.endSession()
+		openSessions.forget(res.session)
 	}
 	id := res.header.Get(docsgpt.HeaderSession)
 	switch {
 	case id == "":
 	case ok && res.call.IsInitialize():
 		res.session = id
+		openSessions.add(res, id)
 		fallthrough
 	case id == res.session:
 		about := res.client.subjectOf(res.key, ownership.Session)
@@ -118,5 +120,6 @@ func (res *response) handleMCPError(apiErr *docsgpt.Error) {
 	res.client.logUpstreamError(apiErr, res.status, nil)
 	if res.call.IsInitialize() {
 		res.endSession()
+		openSessions.forget(res.session)
 	}
 }

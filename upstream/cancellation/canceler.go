@@ -10,18 +10,18 @@ import (
 
 // Bounds of a Canceler.
 const (
-	maxWorkers = 8                // concurrent cancellations
-	maxQueued  = 1024             // waiting cancellations
+	maxWorkers = 8                // concurrent jobs
+	maxQueued  = 1024             // waiting jobs
 	maxWait    = 30 * time.Second // in the queue; most answers have ended by then
 	answerTime = 12 * time.Second // for all attempts for one answer
 	maxTargets = 256
 )
 
 // Canceler cancels answers in the background, independently of the requests that they belong to and of the configuration. It has no
-// goroutines while there is nothing to cancel. The zero value is ready to use. It is safe for concurrent use.
+// goroutines while there is nothing to do. The zero value is ready to use. It is safe for concurrent use.
 type Canceler struct {
 	mu      sync.Mutex
-	queue   []*Answer // oldest first
+	queue   []func() // oldest first
 	workers int
 	targets map[targetID]*Target
 }
@@ -36,8 +36,6 @@ type Answer struct {
 
 	// Done is called once, possibly before Cancel returns.
 	Done func(Outcome)
-
-	queued time.Time
 }
 
 // Target returns the target with that address and credential: the same one in each configuration, so that what is known of it
@@ -63,20 +61,32 @@ func (c *Canceler) Cancel(a *Answer) {
 		a.Done(Outcome{Result: result})
 		return
 	}
-	a.queued = a.Target.now()
-	if !c.enqueue(a) {
+	queued := a.Target.now()
+	if !c.Go(func() { a.cancel(queued) }) {
 		a.Done(Outcome{Result: Dropped})
 	}
 }
 
-// enqueue adds an answer to the queue, and starts a worker if necessary. It reports false if the queue is full.
-func (c *Canceler) enqueue(a *Answer) bool {
+// cancel cancels the answer, unless it has waited too long since it was queued.
+func (a *Answer) cancel(queued time.Time) {
+	outcome := Outcome{Result: Dropped}
+	if a.Target.now().Sub(queued) < maxWait {
+		ctx, cancel := context.WithTimeout(context.Background(), answerTime)
+		outcome = a.Target.Cancel(ctx, a.Message, a.Send)
+		cancel()
+	}
+	a.Done(outcome)
+}
+
+// Go runs another job that frees something at DocsGPT, within the same bounds. The job must end within some seconds. Go reports
+// false if too many jobs are waiting; then it does not run.
+func (c *Canceler) Go(job func()) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.queue) >= maxQueued {
 		return false
 	}
-	c.queue = append(c.queue, a)
+	c.queue = append(c.queue, job)
 	if c.workers < maxWorkers {
 		c.workers++
 		go c.work()
@@ -84,21 +94,15 @@ func (c *Canceler) enqueue(a *Answer) bool {
 	return true
 }
 
-// work cancels answers until the queue is empty.
+// work runs jobs until the queue is empty.
 func (c *Canceler) work() {
-	for a := c.next(); a != nil; a = c.next() {
-		outcome := Outcome{Result: Dropped}
-		if a.Target.now().Sub(a.queued) < maxWait {
-			ctx, cancel := context.WithTimeout(context.Background(), answerTime)
-			outcome = a.Target.Cancel(ctx, a.Message, a.Send)
-			cancel()
-		}
-		a.Done(outcome)
+	for job := c.next(); job != nil; job = c.next() {
+		job()
 	}
 }
 
-// next returns the oldest answer of the queue. nil: the queue is empty, and the worker must end.
-func (c *Canceler) next() *Answer {
+// next returns the oldest job of the queue. nil: the queue is empty, and the worker must end.
+func (c *Canceler) next() func() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.queue) == 0 {
@@ -106,8 +110,8 @@ func (c *Canceler) next() *Answer {
 		c.queue = nil
 		return nil
 	}
-	a := c.queue[0]
+	job := c.queue[0]
 	c.queue[0] = nil
 	c.queue = c.queue[1:]
-	return a
+	return job
 }
