@@ -19,6 +19,9 @@ func Exiting(t *testing.T) {
 	t.Cleanup(restore)
 }
 
+// ExitingNow is Exiting until restore is called.
+func ExitingNow() (restore func()) { return lifecycle.Requests.SetExiting(func() bool { return true }) }
+
 // EndRequests ends the requests in flight after the grace period, as a shutdown does.
 func EndRequests(grace time.Duration) { lifecycle.Requests.Begin(0, grace) }
 
