@@ -18,6 +18,7 @@ import (
 type holdingUpstream struct {
 	*httptest.Server
 	finish chan struct{} // receives a value for each held request
+	reply  string        // to calls of tools
 }
 
 func newHoldingUpstream(t *testing.T, g *gate) *holdingUpstream {
@@ -31,13 +32,23 @@ func newHoldingUpstream(t *testing.T, g *gate) *holdingUpstream {
 
 func (h *holdingUpstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
+	if strings.HasPrefix(r.URL.Path, "/mcp") {
+		h.serveMCP(w, string(body))
+		return
+	}
 	held := strings.Contains(string(body), "hold")
 	stream := r.URL.Path == "/stream"
-	if stream {
+	chunks := strings.Contains(string(body), `"stream":true`)
+	switch {
+	case stream, chunks:
 		w.Header().Set("Content-Type", "text/event-stream")
-		fmt.Fprint(w, "data: {\"type\": \"answer\", \"answer\": \"begun\"}\n\n")
+		first := widgetAnswer
+		if chunks {
+			first = chunkOne
+		}
+		fmt.Fprint(w, first)
 		_ = http.NewResponseController(w).Flush()
-	} else {
+	default:
 		w.Header().Set("Content-Type", "application/json")
 	}
 	if held {
@@ -49,7 +60,9 @@ func (h *holdingUpstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	switch {
 	case stream:
-		fmt.Fprint(w, "data: {\"type\": \"end\"}\n\n")
+		fmt.Fprint(w, widgetEnd)
+	case chunks:
+		fmt.Fprint(w, chunkDone)
 	case strings.HasPrefix(r.URL.Path, "/api/sources/"):
 		fmt.Fprint(w, `{"chunks":[]}`)
 	case r.URL.Path == "/api/search":
@@ -57,6 +70,19 @@ func (h *holdingUpstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		fmt.Fprint(w, `{"answer":"done","object":"list","data":[]}`)
 	}
+}
+
+func (h *holdingUpstream) serveMCP(w http.ResponseWriter, body string) {
+	reply := h.reply
+	if strings.Contains(body, `"initialize"`) {
+		w.Header().Set("Mcp-Session-Id", "3f2b8c1d9e4a4f6ab7c8d9e0f1a2b3c4")
+		reply = `{"jsonrpc":"2.0","id":1,"result":{"protocolVersion":"2025-06-18","capabilities":{},"serverInfo":{"name":"test","version":"1"}}}`
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if strings.HasPrefix(reply, "event:") {
+		w.Header().Set("Content-Type", "text/event-stream")
+	}
+	fmt.Fprint(w, reply)
 }
 
 // pendingRequest is a request in flight.

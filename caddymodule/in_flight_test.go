@@ -14,7 +14,7 @@ import (
 
 // There are limits for each key and for all keys. At a limit, short requests and requests of other keys are still served.
 func TestInFlightLimits(t *testing.T) {
-	testHoldingModes(t, "max_in_flight 3\nmax_in_flight_per_key 2", func(t *testing.T, g *gate, h *holdingUpstream, builtIn bool) {
+	testHoldingModes(t, "max_in_flight 3\nmax_in_flight_per_key 2\nqueue 0", func(t *testing.T, g *gate, h *holdingUpstream, builtIn bool) {
 		first := g.startQuestion(g.urls[0], "/stream", tokenAgent, "hold")
 		second := g.startQuestion(g.urls[0], "/api/answer", tokenAgent, "hold")
 		waitFor(t, "both are counted", func() bool { return g.inFlight("answer", builtIn) == 2 })
@@ -81,7 +81,7 @@ func TestInFlightLimits(t *testing.T) {
 
 // The slot is released when a request ends for any reason, and a rejected request does not acquire one.
 func TestInFlightReleased(t *testing.T) {
-	testHoldingModes(t, "max_in_flight 1", func(t *testing.T, g *gate, _ *holdingUpstream, builtIn bool) {
+	testHoldingModes(t, "max_in_flight 1\nqueue 0", func(t *testing.T, g *gate, _ *holdingUpstream, builtIn bool) {
 		for name, send := range map[string]func() response{
 			"answered":    func() response { return g.ask("/stream", tokenAgent, "q", "") },
 			"a search":    func() response { return g.ask("/api/search", tokenMany, "q", "") },
@@ -113,7 +113,7 @@ func TestInFlightReleased(t *testing.T) {
 
 // Nothing remains in flight if DocsGPT is unavailable or closes the connection.
 func TestInFlightUpstreamFailure(t *testing.T) {
-	testHoldingModes(t, "max_in_flight 1", func(t *testing.T, g *gate, h *holdingUpstream, builtIn bool) {
+	testHoldingModes(t, "max_in_flight 1\nqueue 0", func(t *testing.T, g *gate, h *holdingUpstream, builtIn bool) {
 		a := g.startQuestion(g.urls[0], "/stream", tokenAgent, "hold")
 		h.CloseClientConnections()
 		<-a.done
@@ -143,7 +143,7 @@ func TestAbandonedAnswersStayInFlight(t *testing.T) {
 					upstream = h.URL
 				}
 				site = strings.Replace(site, " openai health", "", 1)
-				config := g.config(fmt.Sprintf(site, g.address, "max_in_flight 1"))
+				config := g.config(fmt.Sprintf(site, g.address, "max_in_flight 1\nqueue 0"))
 				if err := g.load(strings.Replace(config, "feed file", "docsgpt_version "+version+"\nfeed file", 1)); err != nil {
 					t.Fatal(err)
 				}
@@ -193,7 +193,7 @@ func TestShortRequestsWait(t *testing.T) {
 func TestInFlightSharedBySites(t *testing.T) {
 	g := newGate(t)
 	h := newHoldingUpstream(t, g)
-	site := "docsgate %s {\n\tmax_in_flight %d\n}\n"
+	site := "docsgate %s {\n\tmax_in_flight %d\n\tqueue 0\n}\n"
 	g.start(fmt.Sprintf(site, g.address, 2), fmt.Sprintf(site, h.URL, 1))
 	g.startQuestion(g.urls[0], "/stream", tokenAgent, "hold")
 	body := `{"question":"q","api_key":"` + tokenSource + `"}`
@@ -212,7 +212,7 @@ func TestInFlightSurvivesReloads(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			g := newGate(t)
 			h := newHoldingUpstream(t, g)
-			config := strings.Replace(g.config(fmt.Sprintf(site, g.address, "max_in_flight 2")), "grace_period 1s", "", 1)
+			config := strings.Replace(g.config(fmt.Sprintf(site, g.address, "max_in_flight 2\nqueue 0")), "grace_period 1s", "", 1)
 			if err := g.load(config); err != nil {
 				t.Fatal(err)
 			}
@@ -253,7 +253,7 @@ func TestInFlightMCP(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			g := newGate(t)
 			site = strings.Replace(site, "openai health", "mcp", 1)
-			g.start(fmt.Sprintf(site, g.address, "max_in_flight 1"))
+			g.start(fmt.Sprintf(site, g.address, "max_in_flight 1\nqueue 0"))
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			var sessions []string
@@ -301,6 +301,11 @@ func TestInFlightOptionsValidated(t *testing.T) {
 		`{"max_in_flight": -1}`:                            "max_in_flight must not be negative",
 		`{"max_in_flight_per_key": -1}`:                    "max_in_flight_per_key must not be negative",
 		`{"max_in_flight": 1000001}`:                       "max_in_flight must be at most 1000000",
+		`{"queue": 0}`:                                     "",
+		`{"queue": 10000, "queue_timeout": "2m"}`:          "",
+		`{"queue": -1}`:                                    "queue must be from 0 to 10000",
+		`{"queue": 10001}`:                                 "queue must be from 0 to 10000",
+		`{"queue_timeout": -1}`:                            "queue_timeout must not be negative",
 	} {
 		var h caddymodule.Handler
 		if err := json.Unmarshal([]byte(text), &h); err != nil {

@@ -93,7 +93,7 @@ func TestLimitMessageOfStreams(t *testing.T) {
 	for name, c := range map[string]struct{ limits, options, code string }{
 		"streams":               {"streams: 1", "", "too_many_streams"},
 		"visitor_streams":       {"visitor_streams: 1", "", "too_many_streams"},
-		"max_in_flight_per_key": {"requests: off", "max_in_flight_per_key 1", "too_many_streams"},
+		"max_in_flight_per_key": {"requests: off", "max_in_flight_per_key 1\nqueue 0", "too_many_streams"},
 		"tokens_per_day":        {"tokens_per_day: 2000", "", "quota_exceeded"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -148,7 +148,7 @@ func TestStreamLimits(t *testing.T) {
 // A question over a limit does not end the conversation, which its key gives up while an answer with its account's tools is in
 // flight.
 func TestStreamLimitKeepsConversation(t *testing.T) {
-	for _, options := range []string{"limits {\nstreams 1\n}", "max_in_flight_per_key 1"} {
+	for _, options := range []string{"limits {\nstreams 1\n}", "max_in_flight_per_key 1\nqueue 0", "max_in_flight_per_key 1\nqueue_timeout 50ms"} {
 		testForwardModes(t, options, func(t *testing.T, g *gate) {
 			id := g.ask("/api/answer", tokenSource, "q", "").conversation(t)
 			conversation := `,"conversation_id":"` + id + `"`

@@ -1,6 +1,7 @@
 package docsgpt
 
 import (
+	"bytes"
 	"net/http"
 	"strconv"
 
@@ -95,9 +96,7 @@ func (s ErrorFormat) AppendStreamError(out []byte, r *Error, requestID string) [
 		if len(r.ID) == 0 {
 			return out // no response is pending, and clients reconnect
 		}
-		out = append(out, "event: message\ndata: "...)
-		out = s.AppendError(out, r, requestID)
-		return append(out, '\n')
+		return AppendMessageEvent(out, s.AppendError(nil, r, requestID))
 	}
 	if s == FormatOpenAI {
 		out = append(out, "data: "...)
@@ -105,6 +104,18 @@ func (s ErrorFormat) AppendStreamError(out []byte, r *Error, requestID string) [
 		return append(out, '\n')
 	}
 	return FormatEvent.AppendError(out, r, requestID)
+}
+
+// AppendMessageEvent appends a JSON-RPC message as an event. Line breaks between its JSON tokens become spaces.
+func AppendMessageEvent(out, message []byte) []byte {
+	out = append(out, "event: message\ndata: "...)
+	for _, b := range bytes.TrimSpace(message) {
+		if b == '\n' || b == '\r' {
+			b = ' '
+		}
+		out = append(out, b)
+	}
+	return append(out, "\n\n"...)
 }
 
 // TextEvent returns a stream event that adds a sentence to the answer's text, as a paragraph of its own.

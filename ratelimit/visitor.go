@@ -19,6 +19,9 @@ type Visitor struct {
 	previous visitorID // that of the day before, or zero
 }
 
+// ID returns an identifier of the visitor on this day.
+func (v *Visitor) ID() [16]byte { return v.id }
+
 // Salt derives visitors from client addresses, with a random salt for each day (UTC). Salts are only in memory, and are discarded
 // after the day that follows theirs. Without them, the address of a visitor cannot be found by trying all addresses.
 //

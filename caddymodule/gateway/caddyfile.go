@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -51,6 +52,8 @@ func parseDirective(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, e
 //		learn_origins                          # record the web origins that keys are used on
 //		max_in_flight <number>                 # default: 64
 //		max_in_flight_per_key <number>         # default: 16
+//		queue <number>|0                       # default: 200
+//		queue_timeout <duration>               # default: 1m
 //		dial_timeout <duration>                # default: 5s
 //		response_header_timeout <duration>     # default: 10m
 //		stream_idle_timeout <duration>         # default: 5m
@@ -125,6 +128,8 @@ var options = []option{
 	}},
 	{"max_in_flight", countOption("64", func(h *Handler) *int { return &h.MaxInFlight })},
 	{"max_in_flight_per_key", countOption("16", func(h *Handler) *int { return &h.MaxInFlightPerKey })},
+	{"queue", (*Handler).unmarshalQueue},
+	{"queue_timeout", durationOption(func(h *Handler) *caddy.Duration { return &h.QueueTimeout })},
 	{"dial_timeout", durationOption(func(h *Handler) *caddy.Duration { return &h.DialTimeout })},
 	{"response_header_timeout", durationOption(func(h *Handler) *caddy.Duration { return &h.ResponseHeaderTimeout })},
 	{"stream_idle_timeout", durationOption(func(h *Handler) *caddy.Duration { return &h.StreamIdleTimeout })},
@@ -265,6 +270,23 @@ func sizeOption(example string, field func(*Handler) *int64) func(*Handler, *cad
 
 func (h *Handler) unmarshalClientMinRate(d *caddyfile.Dispenser) error {
 	return caddyfileutil.Size(d, &h.ClientMinRate, 1, 1<<20, "a size per second from 1B to 1MiB, such as 1KiB")
+}
+
+// unmarshalQueue parses "queue <number>|0".
+func (h *Handler) unmarshalQueue(d *caddyfile.Dispenser) error {
+	text := ""
+	if !d.AllArgs(&text) {
+		return d.ArgErr()
+	}
+	size, err := strconv.Atoi(text)
+	if err == nil {
+		err = checkQueue(&size, 0)
+	}
+	if err != nil {
+		return d.Errf("queue must be a number from 0 to %d, such as %d; got %s", maxQueue, DefaultQueue, text)
+	}
+	h.Queue = &size
+	return nil
 }
 
 func (h *Handler) unmarshalSSEKeepalive(d *caddyfile.Dispenser) error {

@@ -95,6 +95,12 @@ func (c *client) writeErrorResponse(r *docsgpt.Error) {
 	_, _ = c.w.Write(body) // the client may have disconnected
 }
 
+// writeStreamError writes an error as the last event of a stream that has begun, and is not written to by a timer any more.
+func (c *client) writeStreamError(r *docsgpt.Error) {
+	// An error means that the client has disconnected.
+	_, _ = c.w.Write(c.endpoint.ErrorFormat.AppendStreamError(nil, c.withRPCID(r), c.requestID()))
+}
+
 var (
 	noStore   = []string{"no-store"}
 	nosniff   = []string{"nosniff"}

@@ -64,6 +64,14 @@ type Handler struct {
 	// if that is lower.
 	MaxInFlightPerKey int `json:"max_in_flight_per_key,omitempty"`
 
+	// The number of requests for answers that wait for a free slot when one of these two limits is reached, over all keys. They wait
+	// in turn: by key, and then by visitor. When the queue is full, the key and the visitor with most requests in it lose the newest
+	// one. 0 rejects requests over the limits immediately. Default: 200.
+	Queue *int `json:"queue,omitempty"`
+
+	// How long a request waits in the queue. Default: 1m.
+	QueueTimeout caddy.Duration `json:"queue_timeout,omitempty"`
+
 	// The timeout for connecting to DocsGPT. This field, the following timeouts of the upstream and tls have no effect if
 	// the next handler forwards. Default: 5s.
 	DialTimeout caddy.Duration `json:"dial_timeout,omitempty"`
@@ -168,7 +176,15 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if h.failedTokens, err = parseFailedTokens(h.FailedTokens); err != nil {
 		return err
 	}
-	h.inFlight.provision(h.MaxInFlight, h.MaxInFlightPerKey)
+	queue := DefaultQueue
+	if h.Queue != nil {
+		queue = *h.Queue
+	}
+	if h.QueueTimeout == 0 {
+		h.QueueTimeout = caddy.Duration(DefaultQueueTimeout)
+	}
+	h.inFlight.provision(h.MaxInFlight, h.MaxInFlightPerKey, queue)
+	h.inFlight.queueTimeout = time.Duration(h.QueueTimeout)
 	if h.Upstream != "" {
 		var address string
 		if h.upstream, address, err = h.newUpstream(ctx); err != nil {
@@ -260,6 +276,9 @@ func (h *Handler) Validate() error {
 		return err
 	}
 	if err := checkInFlight(h.MaxInFlight, h.MaxInFlightPerKey); err != nil {
+		return err
+	}
+	if err := checkQueue(h.Queue, time.Duration(h.QueueTimeout)); err != nil {
 		return err
 	}
 	if h.Limits != nil {

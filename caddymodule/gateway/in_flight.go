@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"go.uber.org/zap"
 
 	"github.com/docsgate/docsgate/docsgpt"
 	"github.com/docsgate/docsgate/inflight"
@@ -39,30 +38,23 @@ const (
 // inFlightNames are the names of the classes in metrics and in counts.
 var inFlightNames = [classCount]string{"short", "keyless", "answer", "listen"}
 
-const (
-	// shortWait is how long a short request waits for a free slot. Search widgets send a request with each keystroke, so
-	// the requests come in bursts; DocsGPT takes some 10 ms for each.
-	shortWait = 5 * time.Second
-
-	// maxWaitingBody is the largest body, in bytes, of a request that waits, since it is held in memory.
-	maxWaitingBody = 64 << 10
-
-	// abandonedHold is how long a request still counts as in flight after its client has disconnected, unless its answer is
-	// canceled. DocsGPT continues to generate the answer, and the gate cannot know when it is done. A longer time would let
-	// visitors who leave early use up the limit of an honest key.
-	abandonedHold = 30 * time.Second
-)
+// abandonedHold is how long a request still counts as in flight after its client has disconnected, unless its answer is
+// canceled. DocsGPT continues to generate the answer, and the gate cannot know when it is done. A longer time would let
+// visitors who leave early use up the limit of an honest key.
+const abandonedHold = 30 * time.Second
 
 // inFlightLimits are a handler's limits. They are read-only after provision.
 type inFlightLimits struct {
 	limiter  *inflight.Limiter
 	upstream string // address; empty if the next handler forwards
 	classes  [classCount]inflight.Limits
+
+	queueTimeout time.Duration // how long an answer waits
 }
 
 // provision derives the limits of all classes from the two for answers; 0 is the default. By default, answers get two
-// thirds of DocsGPT's threads and short requests the rest.
-func (l *inFlightLimits) provision(total, perKey int) {
+// thirds of DocsGPT's threads and short requests the rest. queue is the number of answers that may wait.
+func (l *inFlightLimits) provision(total, perKey, queue int) {
 	if total == 0 {
 		total = DefaultMaxInFlight
 	}
@@ -70,7 +62,7 @@ func (l *inFlightLimits) provision(total, perKey int) {
 		perKey = min(DefaultMaxInFlightPerKey, total)
 	}
 	l.limiter = InFlight
-	l.classes[classAnswer] = inflight.Limits{Total: total, PerKey: perKey}
+	l.classes[classAnswer] = inflight.Limits{Total: total, PerKey: perKey, Waiting: queue, WaitingPerKey: queue}
 	short := max(total*3/8, maxConcurrentSearches)
 	l.classes[classShort] = inflight.Limits{
 		Total: short, PerKey: min(max(perKey/2, maxConcurrentSearches), short), Waiting: 4 * total, WaitingPerKey: 4 * perKey,
@@ -134,44 +126,6 @@ type slot struct {
 	short     bool // it is released when the response of DocsGPT is complete, even if the client is still reading
 	continues bool // DocsGPT continues to generate an abandoned answer
 	abandoned bool // DocsGPT may still work on the request after the gate ended it
-}
-
-// takeSlot counts the request as in flight, or rejects it because of a limit. A short request waits up to shortWait for a
-// free slot.
-func (c *client) takeSlot(s *slot, body *requestBody, key *keys.Key, class inFlightClass) *apiError {
-	e, limits := c.endpoint, &c.handler.inFlight
-	s.short = e.Class == docsgpt.ClassShort
-	s.continues = e.Class == docsgpt.ClassAnswer && !e.Download && c.handler.app.Version().FinishesAbandoned
-	request := inflight.Request{Upstream: limits.upstream, Class: inFlightNames[class], Key: c.keyID()}
-	if sources := fanOutSources(e, key); sources != nil {
-		request.Cost = min(len(sources), maxConcurrentSearches)
-	}
-	wait := shortWait
-	if body.buffer != nil && cap(body.buffer.Bytes) > maxWaitingBody {
-		wait = 0
-	}
-	var apiErr *apiError
-	switch limits.limiter.Acquire(c.ctx, &s.Slot, request, limits.classes[class], wait) {
-	case inflight.Acquired:
-		return nil
-	case inflight.Cancelled:
-		if apiErr = endedByGate(c.aborted()); apiErr != nil {
-			return apiErr
-		}
-		return errClientGone
-	case inflight.KeyLimit, inflight.KeyTimeout:
-		if apiErr = errOverloaded; class != classKeyless {
-			apiErr = c.handler.limitError(key, errTooManyStreams, streamsRetry)
-		}
-	case inflight.TotalLimit, inflight.TotalTimeout, inflight.Evicted:
-		apiErr = errOverloaded
-	}
-	if skipped, due := c.handler.sampler.Allow(apiErr.Code, c.keyID(), time.Now()); due {
-		c.handler.logger.Warn("too many requests in flight", zap.String("code", apiErr.Code),
-			zap.String("class", inFlightNames[class]), zap.String("endpoint", e.Name),
-			zap.String("key", c.keyID()), zap.Int("suppressed", skipped))
-	}
-	return apiErr
 }
 
 // noteEnd records how the upstream response ended; err is nil if it is complete. aborted is the result of client.aborted.

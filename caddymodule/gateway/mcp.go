@@ -3,6 +3,7 @@ package gateway
 import (
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/docsgate/docsgate/docsgpt"
@@ -122,4 +123,21 @@ func (res *response) handleMCPError(apiErr *docsgpt.Error) {
 		res.endSession()
 		openSessions.forget(res.session)
 	}
+}
+
+// acceptsEvents reports whether the client of a call can read its response as a stream, so that a keepalive may begin it.
+func (x *gatewayRequest) acceptsEvents(access *authorization) bool {
+	return access.call.ID != nil && strings.Contains(x.client.r.Header.Get("Accept"), "text/event-stream")
+}
+
+// writeMessageEvent ends a stream that a keepalive has begun with the buffered response, or with an error that is sent in its place.
+func (res *response) writeMessageEvent(r *docsgpt.Error) {
+	if r == nil && len(res.out) == 0 {
+		r = docsgpt.Truncated()
+	}
+	if r != nil {
+		res.client.writeStreamError(r)
+		return
+	}
+	_, _ = res.client.w.Write(docsgpt.AppendMessageEvent(nil, res.out)) // the client may have disconnected
 }

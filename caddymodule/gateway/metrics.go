@@ -59,6 +59,18 @@ var (
 			"at DocsGPT: canceled, finished, not_allowed, not_found, unsupported, unnamed, failed, dropped.",
 	}, []string{"reason", "result"})
 
+	queueSeconds = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Namespace: "caddy", Subsystem: "docsgate", Name: "queue_duration_seconds",
+		Help:    "Time that requests have waited for a free slot, by class, including those that left the queue without one.",
+		Buckets: []float64{.01, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300},
+	}, []string{"class"})
+
+	queueRejected = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: "caddy", Subsystem: "docsgate", Name: "queue_rejections_total",
+		Help: "Requests that the queue has rejected, by class and reason: full, evicted (to make room for a key or visitor with " +
+			"fewer requests), timeout.",
+	}, []string{"class", "reason"})
+
 	streamsInFlight = prometheus.NewGauge(prometheus.GaugeOpts{
 		Namespace: "caddy", Subsystem: "docsgate", Name: "streams_in_flight",
 		Help: "Streamed responses in flight.",
@@ -68,7 +80,8 @@ var (
 // registerMetrics registers the metrics of the gateway with the registry of a configuration.
 func registerMetrics(registry *prometheus.Registry) error {
 	return app.RegisterMetrics(registry,
-		decisions, requestSeconds, verifySeconds, upstreamFailures, wouldReject, tokensSettled, leakedKeys, abortedRequests, cancelledAnswers, streamsInFlight, inFlightCollector{InFlight})
+		decisions, requestSeconds, verifySeconds, upstreamFailures, wouldReject, tokensSettled, leakedKeys, abortedRequests, cancelledAnswers,
+		streamsInFlight, queueSeconds, queueRejected, inFlightCollector{InFlight})
 }
 
 func describe(name, help string, labels ...string) *prometheus.Desc {

@@ -30,6 +30,10 @@ func (x *gatewayRequest) reject(apiErr *apiError) {
 		line.Write(zap.String("endpoint", c.endpoint.Name), zap.String("reason", reason), zap.String("key", c.keyID()),
 			zap.String("client_ip", c.ip()), zap.String("request_id", c.requestID()))
 	}
+	if x.writer.response.stream.stop() { // a keepalive has begun it while the request waited
+		c.writeStreamError(&apiErr.Error)
+		return
+	}
 	sending := closeAfterResponse(c, &x.body)
 	c.writeErrorResponse(&apiErr.Error)
 	if sending {

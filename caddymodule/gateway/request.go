@@ -56,6 +56,7 @@ func (x *gatewayRequest) serve(next caddyhttp.Handler) {
 		return
 	}
 	defer c.untrack()
+	defer x.writer.response.stream.stop()
 	head, auth, access, apiErr := x.prepare()
 	if apiErr != nil {
 		if lifecycle.Requests.Cause(&c.tracked) != nil {
@@ -77,15 +78,15 @@ func (x *gatewayRequest) serve(next caddyhttp.Handler) {
 		x.reject(errKeyRevoked)
 		return
 	}
-	if apiErr := c.takeSlot(&x.slot, &x.body, auth.Key, inFlightClassOf(e, auth.Key, &access)); apiErr != nil {
-		x.reject(apiErr)
-		return
-	}
-	if x.quota != nil {
+	if x.quota != nil { // before the request waits for a slot
 		if apiErr := x.reserveQuota(auth.Key); apiErr != nil {
 			x.reject(apiErr)
 			return
 		}
+	}
+	if apiErr := x.takeSlot(auth.Key, &access); apiErr != nil {
+		x.reject(apiErr)
+		return
 	}
 	if x.up, apiErr = c.rewrite(route, &head, &x.body, auth.Key, access); apiErr != nil {
 		x.reject(apiErr)
@@ -157,8 +158,7 @@ func (x *gatewayRequest) forward(up *upstreamRequest, auth authentication, acces
 		}
 	}
 	res.rejectTools = h.rejectsTools(c.endpoint, auth.Key)
-	defer res.stream.stop()
-	if c.endpoint.Relay == docsgpt.RelayEvents || x.body.json.Streams() {
+	if x.expectsStream() {
 		res.stream.start(c.w, c.endpoint, h.sseKeepalive(), true)
 	}
 	c.messageWait.arm()
@@ -180,6 +180,11 @@ func (x *gatewayRequest) forward(up *upstreamRequest, auth authentication, acces
 	}
 	res.close(err)
 	x.cancelAbandoned(err, next)
+}
+
+// expectsStream reports whether the client has asked for a stream, so that a keepalive may begin the response.
+func (x *gatewayRequest) expectsStream() bool {
+	return x.client.endpoint.Relay == docsgpt.RelayEvents || x.body.json.Streams()
 }
 
 // authentication is the result of verifying a token. It is zero, without a key, if the endpoint takes none.

@@ -78,7 +78,7 @@ func (res *response) writeHeader(status int, header http.Header) {
 	switch {
 	case status < 200 || status > 299:
 		res.mode = modeUpstreamError
-	case !e.ExpectsType(contentType) || begun && !stream || e.Relay == docsgpt.RelayEvents && !stream:
+	case !e.ExpectsType(contentType) || begun && !stream && e.ErrorFormat != docsgpt.FormatRPC || e.Relay == docsgpt.RelayEvents && !stream:
 		res.mode, res.unexpected = modeUpstreamError, &unexpectedTypeError{contentType}
 	case e.Relay == docsgpt.RelayEvents && header.Get("Content-Encoding") != "", res.rejectTools && res.isEncoded():
 		res.mode = modeUpstreamError
@@ -231,7 +231,12 @@ func (res *response) close(err error) {
 			res.writeUpstreamError(errorFor(err), err)
 			return
 		}
-		if r := res.inspectBody(); r != nil {
+		r := res.inspectBody()
+		if res.stream.stop() { // of an MCP client
+			res.writeMessageEvent(r)
+			return
+		}
+		if r != nil {
 			res.client.writeErrorResponse(r)
 			return
 		}
@@ -283,8 +288,7 @@ func (res *response) writeUpstreamError(r *docsgpt.Error, cause error) {
 		c.writeErrorResponse(r)
 		return
 	}
-	// A keepalive has begun a stream for the client. An error of Write means that the client has disconnected.
-	_, _ = c.w.Write(c.endpoint.ErrorFormat.AppendStreamError(nil, c.withRPCID(r), c.requestID()))
+	c.writeStreamError(r) // a keepalive has begun a stream for the client
 }
 
 // abortStream ends a started stream with an error event, so that the client does not wait for more.

@@ -43,10 +43,15 @@ type streamWriter struct {
 	last    time.Time // of the last write
 }
 
-// start starts the timer. early says that the client expects a stream, so that a keepalive may begin it.
+// start starts the timer. early says that the client expects a stream, so that a keepalive may begin it. If the timer was started
+// before, start only changes the interval.
 func (s *streamWriter) start(w http.ResponseWriter, e *endpoint, interval time.Duration, early bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.timer != nil {
+		s.interval = interval
+		return
+	}
 	s.w, s.interval, s.early, s.last = w, interval, early, time.Now()
 	s.flush = http.NewResponseController(w)
 	s.keepalive = comment

@@ -38,10 +38,18 @@ func (k *Tracker) Begin(delay, grace time.Duration) {
 	k.draining = delay == 0
 }
 
+// drain rejects new requests from now on, and ends those that wait for their turn.
 func (k *Tracker) drain() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.draining = k.shutdown != nil
+	if k.draining = k.shutdown != nil; !k.draining {
+		return
+	}
+	for t := k.first; t != nil; t = t.next {
+		if t.waiting {
+			k.abortLocked(t, ErrShuttingDown)
+		}
+	}
 }
 
 // endAll ends all requests. Each one sends its client an error, if that is still possible.

@@ -46,6 +46,7 @@ type Request struct {
 
 	prev, next *Request
 	in         bool
+	waiting    bool                    // for its turn, so that a shutdown ends it without grace period
 	seen       bool                    // by a previous watch
 	stop       context.CancelCauseFunc // nil while the body is read
 	cause      error                   // why the gate ended it
@@ -100,6 +101,22 @@ func (k *Tracker) BodyRead(t *Request, stop context.CancelCauseFunc) bool {
 	defer k.mu.Unlock()
 	t.stop = stop
 	return t.cause == nil
+}
+
+// BeginWait is called before a request that is not yet forwarded waits for its turn. Until EndWait, a shutdown ends the request as
+// soon as it rejects new ones. It reports false if that is the case already.
+func (k *Tracker) BeginWait(t *Request) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	t.waiting = !k.draining
+	return t.waiting
+}
+
+// EndWait undoes BeginWait.
+func (k *Tracker) EndWait(t *Request) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	t.waiting = false
 }
 
 // Cause returns why the tracker ended a request, or nil if it did not.

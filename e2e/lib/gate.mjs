@@ -10,8 +10,8 @@ import { waitFor } from './wait-for.mjs';
 /** How the gate forwards a request: itself, or with reverse_proxy as the next handler. Every scenario holds for both. */
 export const PROXY_MODES = ['built-in forwarding', 'reverse_proxy'];
 
-/** Returns a site block of the Caddyfile for a proxy mode. */
-export function site(port, mode, upstream) {
+/** Returns a site block of the Caddyfile for a proxy mode. options are further lines of the directive. */
+export function site(port, mode, upstream, options = '') {
   const gate = mode === PROXY_MODES[0] ? `docsgate ${upstream}` : 'docsgate';
   const next = mode === PROXY_MODES[0] ? '' : `\treverse_proxy ${upstream}\n`;
   return `http://${LOOPBACK}:${port} {
@@ -20,6 +20,7 @@ export function site(port, mode, upstream) {
 		endpoints widget openai mcp health
 		sse_keepalive ${KEEPALIVE_MS}ms
 		limits off
+		${options}
 	}
 ${next}}
 `;
@@ -46,10 +47,12 @@ function proxySite(port, gatePort) {
 /**
  * Writes the configuration and starts docsgate, with one site for each proxy mode.
  *
- * @param {{dir: string, upstream: string, keys: ReturnType<import('./keys.mjs').makeKeys>}} options
- *   upstream is host:port of the backend
+ * @param {{dir: string, upstream: string, keys: ReturnType<import('./keys.mjs').makeKeys>, options?: string}} options
+ *   upstream is host:port of the backend; options are further lines of the directive
  */
-export async function startGate({ dir, upstream, keys }) {
+export async function startGate({
+  dir, upstream, keys, options = '',
+}) {
   const program = gateBinary();
   const ports = await freePorts(2 * PROXY_MODES.length);
   const logFile = path.join(dir, 'gate.log');
@@ -67,7 +70,7 @@ export async function startGate({ dir, upstream, keys }) {
 		upstream_token {env.E2E_UPSTREAM_TOKEN}
 	}
 }
-${PROXY_MODES.map((mode, i) => site(ports[i], mode, upstream)).join('')}
+${PROXY_MODES.map((mode, i) => site(ports[i], mode, upstream, options)).join('')}
 ${PROXY_MODES.map((_, i) => proxySite(ports[PROXY_MODES.length + i], ports[i])).join('')}`);
 
   let gate;

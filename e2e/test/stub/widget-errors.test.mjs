@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { assertAnswered, assertErrorShown } from '../../lib/assertions.mjs';
-import { PROXY_MODES } from '../../lib/gate.mjs';
+import { PROXY_MODES, startGate } from '../../lib/gate.mjs';
 import { startTestbed } from '../../lib/testbed.mjs';
 import { waitFor } from '../../lib/wait-for.mjs';
 import { WIDGET_VERSIONS } from '../../lib/widget-packages.mjs';
@@ -29,7 +29,10 @@ const BACKEND_ERRORS = [
 
 describe('chat widget, errors', () => {
   let testbed;
-  before(async () => { testbed = await startTestbed({ browser: true }); });
+  before(async () => {
+    // Without a queue, so that a question over the limit is rejected.
+    testbed = await startTestbed({ browser: true, start: (options) => startGate({ ...options, options: 'queue 0' }) });
+  });
   after(() => testbed?.close());
 
   for (const version of WIDGET_VERSIONS) {
