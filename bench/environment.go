@@ -18,10 +18,26 @@ type env struct {
 	binary   string
 	keyFile  string
 	upstream *upstream
+	backend  string // address of the upstream
 	unknown  uint64 // number of unknown tokens used so far
 }
 
-func openEnv(ctx context.Context, o *options) (_ *env, err error) {
+// openEnv returns the environment of the comparison.
+func openEnv(ctx context.Context, o *options) (*env, error) {
+	w, err := prepareEnv(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	if w.upstream, err = startUpstream(ctx); err != nil {
+		w.close()
+		return nil, err
+	}
+	w.backend = w.upstream.address
+	return w, nil
+}
+
+// prepareEnv returns an environment without an upstream.
+func prepareEnv(ctx context.Context, o *options) (_ *env, err error) {
 	w := &env{options: o}
 	defer func() {
 		if err != nil {
@@ -47,11 +63,7 @@ func openEnv(ctx context.Context, o *options) (_ *env, err error) {
 	}
 	w.binary = filepath.Join(w.dir, "docsgate")
 	progress("building docsgate")
-	if err := build(ctx, root, w.binary); err != nil {
-		return nil, err
-	}
-	w.upstream, err = startUpstream(ctx)
-	return w, err
+	return w, build(ctx, root, w.binary)
 }
 
 func (w *env) close() {

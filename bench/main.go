@@ -5,6 +5,7 @@
 //	go run ./bench -profile builtin -scenarios widget
 //	go run ./bench -keys 1000000 [-rounds 5] [-out folder]
 //	go run ./bench -mixed [-rounds 5] [-scale 1]
+//	go run ./bench -fairness
 //
 // It prints ratios to plain Caddy, each as the median of all rounds with minimum and maximum, and the project's budgets. No
 // absolute time is compared with a budget, so on a busy or slow machine the ranges are wider, but the results are the same. The
@@ -18,6 +19,9 @@
 //
 // With -keys it measures a store of that many keys instead: startup, memory, listing, searching and an update. These are absolute
 // times, with budgets that any machine should meet.
+//
+// With -fairness it measures how much a flood on one key delays another key, and exits with status 1 if that is more than the queue
+// allows.
 package main
 
 import (
@@ -64,10 +68,12 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	if o.keys > 0 {
+	switch {
+	case o.keys > 0:
 		return runScale(ctx, o, os.Stdout)
-	}
-	if o.mixed {
+	case o.fairness:
+		return runFairness(ctx, o, os.Stdout)
+	case o.mixed:
 		return runMixed(ctx, o, os.Stdout)
 	}
 	w, err := openEnv(ctx, o)
@@ -104,6 +110,7 @@ type options struct {
 	profile     proxyMode
 	keys        int
 	mixed       bool
+	fairness    bool
 	out         string
 }
 
@@ -121,6 +128,7 @@ func parseOptions(args []string, stderr io.Writer) (*options, error) {
 	names := flags.String("scenarios", "", "comma-separated list of scenarios to run: "+strings.Join(scenarioNames(), ","))
 	flags.IntVar(&o.keys, "keys", 0, "instead of comparing, measure a store of this many keys, for example 1000000")
 	flags.BoolVar(&o.mixed, "mixed", false, "instead of comparing, check the limits of keys with all kinds of policies under load")
+	flags.BoolVar(&o.fairness, "fairness", false, "instead of comparing, measure how much a flood on one key delays another")
 	profile := flags.String("profile", "", "instead of comparing, profile one proxy: plain, builtin or reverse_proxy")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -140,8 +148,8 @@ func parseOptions(args []string, stderr io.Writer) (*options, error) {
 		return nil, errors.New("numbers must be greater than zero")
 	case o.keys > 0 && o.keys < max(1000, o.rounds):
 		return nil, errors.New("-keys must be at least 1000, and at least the number of rounds")
-	case o.keys > 0 && o.profile != "", o.mixed && (o.keys > 0 || o.profile != ""):
-		return nil, errors.New("-keys, -mixed and -profile are mutually exclusive")
+	case o.keys > 0 && o.profile != "", o.mixed && (o.keys > 0 || o.profile != ""), o.fairness && (o.keys > 0 || o.profile != "" || o.mixed):
+		return nil, errors.New("-keys, -mixed, -fairness and -profile are mutually exclusive")
 	case o.profile != "" && !o.profile.isValid():
 		return nil, fmt.Errorf("unknown proxy %q: choose from plain, builtin, reverse_proxy", o.profile)
 	}

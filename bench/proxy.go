@@ -22,6 +22,7 @@ const (
 	plain        proxyMode = "plain"         // Caddy's reverse_proxy, without the gate
 	builtin      proxyMode = "builtin"       // the gate with built-in forwarding
 	reverseProxy proxyMode = "reverse_proxy" // the gate with reverse_proxy as the next handler
+	fair         proxyMode = "fair"          // the gate with built-in forwarding, for the fairness of its queue
 )
 
 var proxyModes = []proxyMode{plain, builtin, reverseProxy}
@@ -40,6 +41,8 @@ func (p proxyMode) handlers(upstream string) string {
 		return "docsgate " + upstream + limits
 	case reverseProxy:
 		return "docsgate" + limits + "\n\treverse_proxy " + upstream
+	case fair:
+		return "docsgate " + upstream + fairLimits
 	default:
 		return "reverse_proxy " + upstream
 	}
@@ -83,7 +86,7 @@ type proxy struct {
 // startProxy starts a proxy in a new folder and waits until it accepts connections.
 func (w *env) startProxy(ctx context.Context, p proxyMode, admin bool) (*proxy, error) {
 	return w.startWith(ctx, p, admin, func(address, admin string) string {
-		return p.caddyfile(address, w.upstream.address, admin, w.keyFile)
+		return p.caddyfile(address, w.backend, admin, w.keyFile)
 	})
 }
 
