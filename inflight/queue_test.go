@@ -85,7 +85,7 @@ func TestKeysTakeTurnsByWeight(t *testing.T) {
 		for i := range 8 {
 			w.release(w.order[i])
 		}
-		w.want("f-, a-0, b-0, a-1, b-1, a-2, b-2, a-3, b-3") // with a limit of one, each key blocks itself after each request
+		w.want("f-, a-0, b-0, b-1, b-2, a-1, b-3, a-2, a-3") // although a key is at its limit after each request
 		w.releaseAll()
 
 		limits.PerKey = 4

@@ -45,10 +45,12 @@ func (f *flow[T]) endTurn(child *flow[T]) {
 	f.active.rotate()
 }
 
-// leave removes a child from the turns. A child that has nothing to take saves nothing for later.
+// leave removes a child without items from the turns. It saves nothing for later.
 func (f *flow[T]) leave(child *flow[T]) {
 	child.deficit, child.inTurn = 0, false
-	f.active.remove(&child.turn)
+	if child.turn.in() {
+		f.active.remove(&child.turn)
+	}
 }
 
 // add counts n items more or less in a flow and all that it is part of.

@@ -38,6 +38,12 @@ func (l *list[E]) push(k *link[E], element *E) {
 	k.prev.next, k.next.prev = k, k
 }
 
+// pushFront adds an element at the beginning.
+func (l *list[E]) pushFront(k *link[E], element *E) {
+	l.push(k, element)
+	l.first = k
+}
+
 func (l *list[E]) remove(k *link[E]) {
 	switch {
 	case k.next == k:

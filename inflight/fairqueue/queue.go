@@ -113,9 +113,7 @@ func (q *Queue[T]) Remove(item *Item[T]) {
 		delete(key.visitors, v.id)
 	}
 	if key.n == 0 {
-		if key.turn.in() {
-			q.root.leave(&key.flow)
-		}
+		q.root.leave(&key.flow)
 		key.parent = nil
 	}
 	if q.root.n == 0 {
@@ -145,7 +143,8 @@ func (q *Queue[T]) Take(item *Item[T]) {
 	}
 }
 
-// SetBlocked keeps a key out of the turns, or lets it take part again. A key that was blocked begins at the end.
+// SetBlocked keeps a key out of the turns, or lets it take part again. A key that was blocked in its turn continues that turn, and
+// others begin at the end.
 func (q *Queue[T]) SetBlocked(key *Key[T], blocked bool) {
 	if key.blocked == blocked {
 		return
@@ -154,7 +153,9 @@ func (q *Queue[T]) SetBlocked(key *Key[T], blocked bool) {
 	switch {
 	case key.n == 0:
 	case blocked:
-		q.root.leave(&key.flow)
+		q.root.active.remove(&key.turn)
+	case key.inTurn:
+		q.root.active.pushFront(&key.turn, &key.flow)
 	default:
 		q.root.active.push(&key.turn, &key.flow)
 	}

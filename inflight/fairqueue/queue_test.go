@@ -321,3 +321,32 @@ func BenchmarkQueue(b *testing.B) {
 		})
 	}
 }
+
+// A key that reaches its limit in its turn continues the turn, and nothing more.
+func TestBlockedKeyContinuesItsTurn(t *testing.T) {
+	m := newModel(t, 1, 3)
+	for range 5 {
+		m.push(0, 0, 1)
+		m.push(1, 0, 1)
+	}
+	order := ""
+	for range 10 {
+		order += m.order(1)
+		key := &m.keys[order[len(order)-1]-'a']
+		m.q.SetBlocked(key, true)
+		m.q.SetBlocked(key, false)
+	}
+	if order != "abbbabbaaa" {
+		t.Errorf("order %s", order)
+	}
+	m.push(1, 0, 1)
+	m.push(1, 0, 1)
+	m.push(0, 0, 1)
+	order = m.order(1)
+	m.q.SetBlocked(&m.keys[1], true)
+	order += m.order(1)
+	m.q.SetBlocked(&m.keys[1], false)
+	if order += m.order(1); order != "bab" {
+		t.Errorf("order %s", order)
+	}
+}
