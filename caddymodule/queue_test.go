@@ -352,6 +352,47 @@ func TestQueuedVisitorsTakeTurns(t *testing.T) {
 	})
 }
 
+// A key with a weight takes more slots in its turn: its own weight, or else that of the site.
+func TestQueueWeight(t *testing.T) {
+	for name, c := range map[string]struct{ site, agent, other string }{
+		"of the key":  {"limits off\n", "", ", limits: {weight: 3}"},
+		"of the site": {"limits {\nvisitor_streams off\nweight 3\n}\n", ", limits: {weight: 1}", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			testHoldingModes(t, strings.Replace(queueSite, "limits off\n", c.site, 1), func(t *testing.T, g *gate, h *holdingUpstream, builtIn bool) {
+				keyOf := "  - {id: %s, sha256: %s, agent: \"{env.AGENT_ALPHA}\"%s}\n"
+				g.writeKeys(fmt.Sprintf("keys:\n"+keyOf+keyOf+keyOf, "agent", sha(tokenAgent), c.agent, "other", sha(tokenOther), c.other,
+					"source", sha(tokenSource), ""))
+				waitFor(t, "the keys are loaded", func() bool { return g.ask("/api/search", tokenOther, "q", "").status == http.StatusOK })
+				held := g.startQuestion(g.urls[0], "/stream", tokenSource, "hold")
+				var waiting []*pendingRequest
+				question := policyQuestion("hold")
+				for i, body := range []string{question, question, question} {
+					waiting = append(waiting, g.sendLater("/stream", body))
+					h.waitForQueue(t, builtIn, i+1)
+				}
+				for i := range 3 {
+					waiting = append(waiting, g.sendLater("/stream", strings.ReplaceAll(question, tokenAgent, tokenOther)))
+					h.waitForQueue(t, builtIn, i+4)
+				}
+				h.finish <- struct{}{}
+				<-held.done
+				for _, i := range []int{0, 3, 4, 5, 1, 2} {
+					h.finish <- struct{}{}
+					select {
+					case r := <-waiting[i].done:
+						if r.status != http.StatusOK {
+							t.Errorf("%d: %d %s", i, r.status, r.body)
+						}
+					case <-time.After(30 * time.Second):
+						t.Fatalf("the request %d is not served in its turn", i)
+					}
+				}
+			})
+		})
+	}
+}
+
 // A call of an MCP client waits with keepalives, too, whether DocsGPT responds with a stream or with JSON.
 func TestQueuedToolCall(t *testing.T) {
 	for name, c := range map[string]string{

@@ -73,6 +73,8 @@ type Limits struct {
 
 	QuestionChars Limit `json:"question_chars,omitzero"` // characters of a question
 	HistoryTurns  Limit `json:"history_turns,omitzero"`  // newest pairs of the history that are forwarded
+
+	Weight Limit `json:"weight,omitzero"` // share of the queue for answers, in relation to other keys; not set: 1
 }
 
 // DefaultLimits are the limits of a site that does not set them. They are far above what people do, and bound what one address can
@@ -84,10 +86,12 @@ func DefaultLimits() Limits {
 	}
 }
 
-// NoLimits returns limits that are all switched off.
+// NoLimits returns limits that are all switched off. The weight is not set.
 func NoLimits() (l Limits) {
 	for _, f := range limitFields {
-		*f.of(&l) = Off()
+		if f.name != weightName {
+			*f.of(&l) = Off()
+		}
 	}
 	return l
 }
@@ -100,6 +104,9 @@ type limitField struct {
 	of     func(*Limits) *Limit
 }
 
+// weightName is the name of the weight, which is set as a limit, but limits nothing, so it cannot be off.
+const weightName = "weight"
+
 var limitFields = []limitField{
 	{"requests", true, 0, func(l *Limits) *Limit { return &l.Requests }},
 	{"visitor_requests", true, 0, func(l *Limits) *Limit { return &l.VisitorRequests }},
@@ -110,6 +117,7 @@ var limitFields = []limitField{
 	{"tokens_per_day", false, 1e9, func(l *Limits) *Limit { return &l.TokensPerDay }},
 	{"question_chars", false, 1e6, func(l *Limits) *Limit { return &l.QuestionChars }},
 	{"history_turns", false, 1e6, func(l *Limits) *Limit { return &l.HistoryTurns }},
+	{weightName, false, 100, func(l *Limits) *Limit { return &l.Weight }},
 }
 
 // LimitNames returns the names of all limits, in the order of the documentation.
@@ -162,7 +170,10 @@ func ParseRate(name, text string) (Limit, error) {
 }
 
 func (f *limitField) parse(text string) (Limit, error) {
-	if text == "off" {
+	orOff := `, or "off"`
+	if f.name == weightName {
+		orOff = ""
+	} else if text == "off" {
 		return Off(), nil
 	}
 	if f.isRate {
@@ -181,9 +192,9 @@ func (f *limitField) parse(text string) (Limit, error) {
 	count, err := strconv.Atoi(text)
 	switch {
 	case err != nil:
-		return Limit{}, fmt.Errorf(`%s must be a number, or "off"`, f.name)
+		return Limit{}, fmt.Errorf("%s must be a number%s", f.name, orOff)
 	case count < 1 || count > f.most:
-		return Limit{}, fmt.Errorf(`%s must be from 1 to %d, or "off"`, f.name, f.most)
+		return Limit{}, fmt.Errorf("%s must be from 1 to %d%s", f.name, f.most, orOff)
 	}
 	return Limit{value: count}, nil
 }
@@ -209,6 +220,7 @@ func (l *Limits) Or(def *Limits) Limits {
 		TokensPerDay:      l.TokensPerDay.or(def.TokensPerDay),
 		QuestionChars:     l.QuestionChars.or(def.QuestionChars),
 		HistoryTurns:      l.HistoryTurns.or(def.HistoryTurns),
+		Weight:            l.Weight.or(def.Weight),
 	}
 }
 

@@ -23,7 +23,7 @@ func TestPolicyJSON(t *testing.T) {
 	const text = `{"kind":"publishable","origins":["https://docs.example.com","https://*.example.org"],"ips":["192.0.2.0/24","2001:db8::1"],` +
 		`"endpoints":["widget"],"limits":{"requests":"600/1m","visitor_requests":"20/1h","streams":50,"visitor_streams":2,` +
 		`"questions_per_day":1000,"questions_per_month":20000,"tokens_per_day":1000000000,` +
-		`"question_chars":4000,"history_turns":"off"},"limit_message":"Bitte in {wait_short} erneut."}`
+		`"question_chars":4000,"history_turns":"off","weight":100},"limit_message":"Bitte in {wait_short} erneut."}`
 	p := mustParse(t, text)
 	if err := p.Validate(); err != nil {
 		t.Fatal(err)
@@ -106,6 +106,7 @@ func TestLimitsOr(t *testing.T) {
 func TestLimitsOrHasAllFields(t *testing.T) {
 	var none, merged Limits
 	all := NoLimits()
+	all.Weight = Limit{value: 3}
 	if merged = all.Or(&none); merged != all {
 		t.Errorf("set limits: %+v", merged)
 	}
@@ -119,6 +120,26 @@ func BenchmarkLimitsOr(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		_ = key.Or(&site)
+	}
+}
+
+// A weight is a number, and limits nothing.
+func TestWeight(t *testing.T) {
+	var l Limits
+	for text, want := range map[string]string{
+		"1": "", "100": "", "0": "weight must be from 1 to 100", "101": "weight must be from 1 to 100", "off": "weight must be a number",
+		"1/1m": "weight must be a number", "1.5": "weight must be a number",
+	} {
+		got := ""
+		if err := l.Set("weight", text); err != nil {
+			got = err.Error()
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", text, got, want)
+		}
+	}
+	if l := NoLimits(); !l.Weight.IsZero() {
+		t.Error("without limits the weight is off")
 	}
 }
 

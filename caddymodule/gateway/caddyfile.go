@@ -45,6 +45,7 @@ func parseDirective(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, e
 //		max_text_size <size>                   # default: 256KiB
 //		limits {                               # defaults for keys that do not set them; "limits off": none
 //			<name> <number>|<rate>|off           # see docs/configuration.md
+//			weight <number>                      # of a key in the queue, 1 to 100; default: 1
 //			limit_message <text>                 # sentence in the errors of limits; may contain {wait}
 //			failed_tokens <rate>|off             # of a client address; default: 60/1m
 //			dry_run [<names...>]                 # only count what these limits would reject; default: all
@@ -218,7 +219,7 @@ func (h *Handler) unmarshalLimits(d *caddyfile.Dispenser) error {
 		limit, known := h.Limits.Get(name)
 		switch {
 		case !known:
-			return caddyfileutil.Unrecognized(d, append(dryRunNames(), limitMessageName, "dry_run")...)
+			return caddyfileutil.Unrecognized(d, append(dryRunNames(), "weight", limitMessageName, "dry_run")...)
 		case !limit.IsZero():
 			return caddyfileutil.AlreadySpecified(d)
 		case !d.AllArgs(&text):
@@ -244,7 +245,10 @@ func (h *Handler) unmarshalFailedTokens(d *caddyfile.Dispenser) error {
 }
 
 // dryRunNames returns the names of the limits that dry_run may name.
-func dryRunNames() []string { return append(policy.LimitNames(), failedTokensName) }
+func dryRunNames() []string {
+	names := slices.DeleteFunc(policy.LimitNames(), func(name string) bool { return name == "weight" }) // it limits nothing
+	return append(names, failedTokensName)
+}
 
 // unmarshalDryRun parses "dry_run [<names...>]".
 func (h *Handler) unmarshalDryRun(d *caddyfile.Dispenser) error {

@@ -123,6 +123,8 @@ func (x *gatewayRequest) wait(request *inflight.Request, key *keys.Key, class in
 	if key != nil {
 		visitor := c.visitor(key)
 		request.Visitor = visitor.ID()
+		limits := c.handler.limitsOf(key, c.signed != nil)
+		request.Weight = limits.Weight.Count()
 	}
 	begun := time.Now()
 	decision := limits.limiter.Acquire(c.ctx, &x.slot.Slot, *request, limits.classes[class], wait)

@@ -101,6 +101,7 @@ func limitsEffect(l *policy.Limits) (parts []string) {
 		{"tokens_per_day", "%s model tokens a day"},
 		{"question_chars", "%s characters per question"},
 		{"history_turns", "%s turns of history"},
+		{"weight", "weight %s in the queue"},
 	} {
 		value, _ := l.Get(limit.name)
 		switch {

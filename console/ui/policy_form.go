@@ -178,6 +178,7 @@ var limitTexts = map[string]limitField{
 	"tokens_per_day":      {Label: "Model tokens per day", Hint: "Tokens of the model in a calendar day, for prompts and answers.", Placeholder: "2000000"},
 	"question_chars":      {Label: "Characters per question", Hint: "Longer questions are rejected.", Placeholder: "4000"},
 	"history_turns":       {Label: "Turns of history", Hint: "Older turns of a conversation are not sent to the model.", Placeholder: "20"},
+	"weight":              {Label: "Weight in the queue", Hint: "1 to 100. A key with twice the weight of another gets twice as many of its waiting questions answered.", Placeholder: "1"},
 }
 
 // endpointOption is an endpoint group with a checkbox.

@@ -16,8 +16,9 @@ const policyHelp = `--kind publishable is for keys in web pages, which need at l
 must not present. Without a kind, a key works from both. --origin, --ip and --endpoint restrict the web pages, the addresses of the
 clients and the endpoint groups that may use the key. --limit NAME=VALUE sets a limit: requests and visitor_requests are rates such as
 600/1m; streams, visitor_streams, questions_per_day, questions_per_month, tokens_per_day, question_chars and history_turns are numbers.
-The value off removes the limit. For limits that are not set, the defaults of the site apply. --limit-message is the sentence that users
-see when a limit is reached, such as "Please ask again in {wait}."; {wait_short} is the same time as "20 s" or "5 min".`
+The value off removes the limit. weight, from 1 to 100, is the share of the key in the queue for answers. For limits that are not set,
+the defaults of the site apply. --limit-message is the sentence that users see when a limit is reached, such as "Please ask again in
+{wait}."; {wait_short} is the same time as "20 s" or "5 min".`
 
 // limitDefault is the value of --limit with which the default of the site applies.
 const limitDefault = "default"

@@ -194,7 +194,7 @@ func fullPolicy() *policy.Policy {
 	err := json.Unmarshal([]byte(`{"kind":"publishable","origins":["https://docs.example.com","https://*.example.org:8443","null"],
 		"ips":["192.0.2.7","2001:db8::/48"],"endpoints":["widget","openai"],"visitors":"required","limit_message":"Bitte in {wait_short} erneut: \"ü\".","limits":{"requests":"600/1m","visitor_requests":"20/1d",
 		"streams":50,"visitor_streams":"off","questions_per_day":1000,"questions_per_month":20000,"tokens_per_day":"off",
-		"question_chars":4000,"history_turns":20}}`), p)
+		"question_chars":4000,"history_turns":20,"weight":5}}`), p)
 	if err != nil {
 		panic(err) // the text is constant
 	}
