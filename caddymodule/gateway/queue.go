@@ -184,7 +184,7 @@ func (c *client) queueError(decision inflight.Decision) *apiError {
 		reason = queueEvicted
 	default:
 	}
-	apiErr := newRetryableError(http.StatusTooManyRequests, code, ceilSeconds(wait), queueMessage.Format(wait))
+	apiErr := newRetryableError(http.StatusTooManyRequests, code, retryAfter(wait), queueMessage.Format(wait))
 	apiErr.reason = reason
 	return apiErr
 }
