@@ -61,6 +61,11 @@ type SSEFilter struct {
 
 	text int // see Text
 
+	// FindRequestID makes the filter find the request ID of the stream; see RequestID.
+	FindRequestID bool
+
+	requestID string // see RequestID
+
 	commented bool // a comment was dropped since the last call of Commented
 
 	spoke    bool // some text of the answer has arrived
@@ -314,6 +319,7 @@ func (f *SSEFilter) inspect(kind, data []byte) (told string, id span) {
 	case `"message_id"`:
 		f.setConversation(e.conversation.of(data))
 		f.setMessageID(data)
+		f.setRequestID(data)
 		return "message_id", e.conversation
 	}
 	return "", id
