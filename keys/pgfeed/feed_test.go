@@ -250,5 +250,19 @@ func TestGrants(t *testing.T) {
 				t.Errorf("%s: %v, want it denied", c, err)
 			}
 		}
+		if schema == schema017 {
+			continue // without the table token_usage
+		}
+		if err := pgtest.Try(t, uri, "SELECT request_id, prompt_tokens, generated_tokens FROM token_usage"); err != nil {
+			t.Error(err)
+		}
+		for _, c := range []string{
+			"SELECT api_key FROM token_usage", "SELECT user_id FROM token_usage", "SELECT * FROM token_usage",
+			"UPDATE token_usage SET prompt_tokens = 0", "DELETE FROM token_usage",
+		} {
+			if err := pgtest.Try(t, uri, c); err == nil || !strings.Contains(err.Error(), "42501") {
+				t.Errorf("%s: %v, want it denied", c, err)
+			}
+		}
 	}
 }

@@ -62,10 +62,10 @@ COMMIT;
 `
 }
 
-// GrantSQL returns SQL that grants an existing role the permissions to read the columns that the feed needs, and no others. The
+// GrantSQL returns SQL that grants an existing role the permissions to read the columns that Feed and TokenUsage need, and no others. The
 // owner of DocsGPT's tables must run it, and again after each upgrade of DocsGPT. It is idempotent.
 func GrantSQL(role string) string {
-	quoted := pgx.Identifier{role}.Sanitize()
+	quoted := strings.ReplaceAll(pgx.Identifier{role}.Sanitize(), "'", "''") // for a string
 	tag := "docsgate"
 	for strings.Contains(role, "$"+tag+"$") {
 		tag += "_"
@@ -75,6 +75,7 @@ func GrantSQL(role string) string {
 --   CREATE ROLE name LOGIN PASSWORD '...';
 -- To revoke the permissions:
 --   REVOKE ALL ON agents FROM name;
+--   REVOKE ALL ON token_usage FROM name;
 DO $` + tag + `$
 DECLARE
   columns text;
@@ -83,8 +84,9 @@ BEGIN
   FROM pg_catalog.pg_attribute
   WHERE attrelid = 'agents'::regclass AND NOT attisdropped AND attname IN (` +
 		literals(slices.Concat(requiredColumns, optionalColumns, []string{xminColumn})) + `);
-  EXECUTE 'GRANT SELECT (' || columns || ') ON agents TO ` + strings.ReplaceAll(quoted, "'", "''") + `';
-END
+  EXECUTE 'GRANT SELECT (' || columns || ') ON agents TO ` + quoted + `';
+  -- How many tokens answers have cost, for limits of tokens.
+` + tokenGrantSQL(quoted) + `END
 $` + tag + `$;
 `
 }
