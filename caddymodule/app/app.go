@@ -79,6 +79,7 @@ type App struct {
 	quotaCalendar *quota.Calendar // of QuotaTimeZone
 	idState       *idState        // nil until the version is resolved
 	ids           atomic.Pointer[IDs]
+	detachTokens  func()       // undoes attachTokens; nil: it was not called
 	forwarders    []Forwarder  // handlers with an upstream
 	maxBodySizes  maxBodySizes // largest of all handlers
 	publicURL     string       // of the last console that has one
@@ -260,12 +261,16 @@ func (a *App) Start() error {
 	a.state.start(a.logger)
 	limitBodies(a)
 	a.setRunning()
+	a.attachTokens()
 	return nil
 }
 
-// Stop removes the body limits of this configuration. Other shared state is released by Cleanup.
+// Stop removes the body limits of this configuration, and no longer reads tokens of answers. Other shared state is released by Cleanup.
 func (a *App) Stop() error {
 	unlimitBodies(a)
+	if a.detachTokens != nil {
+		a.detachTokens()
+	}
 	return nil
 }
 

@@ -39,7 +39,7 @@ var (
 
 	tokensSettled = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: "caddy", Subsystem: "docsgate", Name: "tokens_settled_total",
-		Help: "Tokens of answers of keys with quotas, by the source of the number: usage (the response), estimate (its size).",
+		Help: "Tokens of answers of keys with quotas, by the source of the number: usage (the response), token_usage (DocsGPT's table), estimate (the size of the response).",
 	}, []string{"source"})
 
 	leakedKeys = prometheus.NewCounter(prometheus.CounterOpts{

@@ -108,6 +108,7 @@ func (c *client) quotaError(key *keys.Key, d *quota.Decision) *apiError {
 // watch makes a response report what an answer costs.
 func (q *questionQuota) watch(res *response) {
 	res.filter.CountText = true
+	res.filter.FindRequestID = q.limits.TokensPerDay > 0
 	if res.client.endpoint.Relay == docsgpt.RelayChunks {
 		res.filter.OnEvent = q.onEvent
 	}
@@ -135,8 +136,18 @@ func isUnsent(err error) bool {
 // Sources of the number of tokens of an answer, in metrics.
 const (
 	fromUsage    = "usage"
+	fromTable    = "token_usage"
 	fromEstimate = "estimate"
 )
+
+// countTokens counts the final number of tokens of an estimated answer.
+func countTokens(tokens int64, exact bool) {
+	source := fromEstimate
+	if exact {
+		source = fromTable
+	}
+	tokensSettled.WithLabelValues(source).Add(float64(tokens))
+}
 
 // endQuota settles the question, or releases it if it did not reach DocsGPT.
 func (x *gatewayRequest) endQuota() {
@@ -155,9 +166,10 @@ func (x *gatewayRequest) endQuota() {
 		q.reservation.Settle(period, q.usage)
 		tokensSettled.WithLabelValues(fromUsage).Add(float64(q.usage))
 	default:
-		estimate := q.reservation.SettleEstimate(period, q.estimate(res, x.slot.abandoned))
-		estimate.Keep()
-		tokensSettled.WithLabelValues(fromEstimate).Add(float64(estimate.Tokens()))
+		app.Tokens.Add(quota.Answer{
+			RequestID: res.filter.RequestID(), Complete: res.filter.Done(),
+			Estimate: q.reservation.SettleEstimate(period, q.estimate(res, x.slot.abandoned)), Settled: countTokens,
+		})
 	}
 }
 

@@ -268,7 +268,7 @@ describe('the database', () => {
     grants = await runAdopt('--print-grants', ROLE);
     for (const sql of [
       'SELECT incoming_webhook_token FROM agents', 'SELECT * FROM agents', 'DELETE FROM agents',
-      "UPDATE agents SET name = 'x'", 'SELECT count(*) FROM users', 'SELECT count(*) FROM personal_access_tokens',
+      "UPDATE agents SET name = 'x'", 'SELECT count(*) FROM users', 'SELECT api_key FROM token_usage', 'SELECT count(*) FROM personal_access_tokens',
     ]) await assert.rejects(asRole(sql), /permission denied/, sql);
     await gate.reload(feed('POSTGRES_URI_OF_THE_ROLE'));
     const agent = await createAgent('grants');
@@ -323,7 +323,9 @@ describe('the database', () => {
   });
 
   test('the grants can be revoked as docsgate says; the effect is that of an unavailable database', async (t) => {
-    await psql(grants.match(/^-- +(REVOKE .*)$/m)[1].replace('name', ROLE));
+    const revokes = [...grants.matchAll(/^-- +(REVOKE .*) name;$/gm)].map(([, sql]) => `${sql} ${ROLE};`);
+    assert.equal(revokes.length, 2);
+    await psql(revokes.join('\n'));
     await assert.rejects(asRole('SELECT id, key FROM agents'), /permission denied/);
     await waitForState(t, 'an unknown key', crypto.randomUUID(), NOT_READY);
     await assertAnswers(gate.open, handbook.key);
