@@ -27,6 +27,10 @@ type Input struct {
 	// load.
 	Databases map[string]Database
 
+	// TokenUsage says, by feed name, whether the tokens that answers have cost can be read from the database. Empty: no feed can have
+	// them, or no limit needs them.
+	TokenUsage map[string]TokenUsage
+
 	// Credential is the gate's credential at DocsGPT for keys that are bound to sources.
 	Credential Credential
 
@@ -79,6 +83,7 @@ type Gate struct {
 	PathUnknown bool       // the site changes paths in another way before the gate
 
 	VisitorLimits VisitorLimits
+	TokenLimit    bool // it limits the tokens of keys that do not set the limit themselves
 
 	LogsCredentials bool // the server logs Authorization and Cookie headers
 	Traces          bool // the server has "trace", which logs the configuration of handlers
@@ -148,6 +153,8 @@ type Keys struct {
 	Configured int
 	States     map[string]int // number of keys by state, such as "active"
 	Kinds      map[string]int // number of active keys by kind: "none", "publishable", "publishable_any_page" or "secret"
+	// TokenLimited is the number of active keys with a limit of tokens of their own.
+	TokenLimited int
 }
 
 // Feed is the state of a feed of keys.
@@ -162,6 +169,12 @@ type Feed struct {
 type Database struct {
 	Transport Transport
 	Hosts     []string // without those on this machine
+}
+
+// TokenUsage says whether the tokens of answers can be read. The zero value is yes.
+type TokenUsage struct {
+	Unreadable string // why not, until an operator changes something
+	Err        error  // of the check; nil: the rest is known
 }
 
 // Transport is the protection of a connection on the network. The values are those of the feeds.

@@ -13,9 +13,14 @@ type KindCounts struct {
 	Publishable int // restricted to pages
 	AnyPage     int // publishable, with the origin "*"
 	Secret      int
+
+	TokenLimited int // of any kind, with a limit of tokens per day of their own
 }
 
 func (c *KindCounts) add(k *Key) {
+	if k.Policy != nil && k.Policy.Limits.TokensPerDay.Count() > 0 {
+		c.TokenLimited++
+	}
 	switch {
 	case k.Policy == nil || k.Policy.Kind == policy.AnyKind:
 		c.None++

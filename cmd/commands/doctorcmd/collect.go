@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -71,7 +72,21 @@ func (o *options) collect(ctx context.Context) (doctor.Input, error) {
 	default:
 		setKeys(&f.Keys, loaded.metrics)
 	}
+	f.TokenUsage = checkTokenUsage(ctx, &f, &loaded)
 	return f, nil
+}
+
+// checkTokenUsage checks whether the tokens of answers can be read, if there are limits of tokens.
+func checkTokenUsage(ctx context.Context, f *doctor.Input, l *loaded) map[string]doctor.TokenUsage {
+	if f.Keys.TokenLimited == 0 && !slices.ContainsFunc(f.Gates, func(g doctor.Gate) bool { return g.TokenLimit }) {
+		return nil
+	}
+	usage := map[string]doctor.TokenUsage{}
+	for feed, check := range l.tokenUsage {
+		unreadable, err := check(ctx)
+		usage[feed] = doctor.TokenUsage{Unreadable: unreadable, Err: err}
+	}
+	return usage
 }
 
 // unreadable reports whether the configuration file cannot be read.

@@ -207,6 +207,12 @@ func (t *configUpstreamTLS) settings() *tls.Config {
 	return c
 }
 
+// limitsTokens reports whether a docsgate handler limits the tokens of keys.
+func (h *configHandler) limitsTokens() bool {
+	var limits policy.Limits
+	return h.Limits != nil && json.Unmarshal(h.Limits, &limits) == nil && limits.TokensPerDay.Count() > 0
+}
+
 // visitorLimits returns whether a docsgate handler limits the requests of visitors.
 func (h *configHandler) visitorLimits() doctor.VisitorLimits {
 	var limits policy.Limits

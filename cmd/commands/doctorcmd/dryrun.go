@@ -1,6 +1,7 @@
 package doctorcmd
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -31,7 +32,8 @@ type loaded struct {
 	tls     map[string]bool // by server name: whether the server uses TLS; nil: unknown
 	metrics metrics
 
-	databases map[string]doctor.Database // by feed name
+	databases  map[string]doctor.Database                                      // by feed name
+	tokenUsage map[string]func(context.Context) (unreadable string, err error) // by feed name
 }
 
 // dryRun loads a configuration as "validate" does, so that every error shows, but leaves no files: logs are discarded, certificates
@@ -157,6 +159,7 @@ func (*probeApp) Provision(ctx caddy.Context) error {
 		for feed, c := range app.(*caddymodule.App).Connections() {
 			probed.databases[feed] = doctor.Database{Transport: doctor.Transport(c.Transport), Hosts: c.Hosts}
 		}
+		probed.tokenUsage = app.(*caddymodule.App).TokenUsageChecks()
 	} else if !errors.Is(err, caddy.ErrNotConfigured) {
 		return err
 	}
@@ -204,6 +207,7 @@ func setKeys(k *doctor.Keys, m metrics) {
 	m.each("caddy_docsgate_keys", func(labels map[string]string, value float64) {
 		k.States[labels["state"]] += int(value)
 	})
+	m.each("caddy_docsgate_token_limited_keys", func(_ map[string]string, value float64) { k.TokenLimited += int(value) })
 	k.Kinds = map[string]int{}
 	m.each("caddy_docsgate_active_keys", func(labels map[string]string, value float64) {
 		k.Kinds[labels["kind"]] += int(value)

@@ -181,7 +181,7 @@ func (w *routeWalker) gate(h *configHandler, at routeContext) {
 	if len(g.Endpoints) == 0 {
 		g.Endpoints = []string{"widget"}
 	}
-	g.VisitorLimits = h.visitorLimits()
+	g.VisitorLimits, g.TokenLimit = h.visitorLimits(), h.limitsTokens()
 	if w.server.Logs != nil {
 		g.LogsCredentials, g.Traces = w.server.Logs.Credentials, w.server.Logs.Trace
 	}
