@@ -41,6 +41,9 @@ func restored(ctx context.Context, path string) (*quota.Counter, *quota.Saver, e
 
 var limits = quota.Limits{QuestionsPerMonth: 1e9}
 
+// inFlight is a key with an answer that is in flight when the process is killed.
+const inFlight = "in-flight"
+
 // helperProcess counts questions, and prints the number and the time after each, until it is killed.
 func helperProcess(path string) error {
 	ctx, calendar := context.Background(), quota.NewCalendar(nil)
@@ -49,6 +52,7 @@ func helperProcess(path string) error {
 		return err
 	}
 	go saver.Run(ctx)
+	c.Reserve(calendar.At(time.Now()), inFlight, limits, 0) // until the process is killed
 	for {
 		now := time.Now()
 		r, _ := c.Reserve(calendar.At(now), "k", limits, 0)
@@ -101,6 +105,14 @@ func TestKill(t *testing.T) {
 		}
 		use, _ := c.Use(calendar.At(time.Now()), "k")
 		total = use.QuestionsThisMonth
+		if use, _ := c.Use(calendar.At(time.Now()), inFlight); use.QuestionsThisMonth != int64(round+1) {
+			t.Errorf("round %d: %+v with answers in flight", round, use)
+		}
+		if r, d := c.Reserve(calendar.At(time.Now()), inFlight, quota.Limits{TokensPerDay: 1}, 0); d.Rejected != quota.None {
+			t.Errorf("round %d: the reservation of an answer in flight outlives the process", round)
+		} else {
+			r.Release()
+		}
 		at, ok := times[total]
 		// One second between saves, and some time for a save itself on a busy machine.
 		if lost := last - at; !ok || lost > 2000 {
