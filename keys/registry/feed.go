@@ -145,6 +145,9 @@ func (f *feed) Watch(ctx context.Context, changed func()) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer f.registry.watch(changed)()
+	if f.isOutdated() { // since a Recheck after the last load, but before this call
+		changed()
+	}
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()
@@ -163,6 +166,14 @@ func (f *feed) Watch(ctx context.Context, changed func()) error {
 		}
 	})
 	return f.registry.storage.Watch(ctx, changed)
+}
+
+// isOutdated reports whether the rules, or the resolution of references, may have changed since the last load.
+func (f *feed) isOutdated() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	_, now := f.registry.currentRules()
+	return f.generations != now
 }
 
 // referencesChanged reports whether the resolution of a reference has changed since the last load. If so, the next call of Changes

@@ -116,3 +116,29 @@ func TestRecheckAfterChangeOfOtherFeed(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A change between the load of a feed and its watch is not missed.
+func TestRecheckBeforeWatch(t *testing.T) {
+	d := newRegistryTest(t)
+	f := d.Feed()
+	watch := func(ctx context.Context) (calls int) {
+		ctx, cancel := context.WithCancel(ctx)
+		cancel()
+		if err := f.Watch(ctx, func() { calls++ }); err != nil {
+			t.Error(err)
+		}
+		return calls
+	}
+	tr := track(t, f)
+	if n := watch(t.Context()); n != 0 {
+		t.Errorf("without a change: notified %d times", n)
+	}
+	d.Recheck()
+	if n := watch(t.Context()); n != 1 {
+		t.Errorf("after a change: notified %d times", n)
+	}
+	tr.changes()
+	if n := watch(t.Context()); n != 0 {
+		t.Errorf("after the change was read: notified %d times", n)
+	}
+}
