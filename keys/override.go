@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/docsgate/docsgate/policy"
+	"github.com/docsgate/docsgate/visitortoken"
 )
 
 // Override is what the gate's operator has changed of a key that another system maintains. The zero value changes nothing. It never
@@ -11,6 +12,9 @@ import (
 type Override struct {
 	Disabled bool
 	Policy   *policy.Policy // see policy.Policy.Override; nil: that of the key
+
+	// VisitorTokens verify the signed tokens of visitors, in place of those of the key; nil: those of the key.
+	VisitorTokens *visitortoken.Settings
 }
 
 // apply returns the key with the changes. The original is not modified.
@@ -18,6 +22,9 @@ func (o *Override) apply(k *Key) Key {
 	changed := *k
 	p, usable := o.Policy.Override(k.Policy)
 	changed.Policy = p
+	if o.VisitorTokens != nil {
+		changed.VisitorTokens = o.VisitorTokens
+	}
 	switch {
 	case k.State == Revoked:
 	case o.Disabled:

@@ -32,6 +32,34 @@ func (k *Key) StillAccepts(v *visitortoken.Visitor) bool {
 	return k.AcceptsVisitors() && k.VisitorTokens.Generation == v.Generation
 }
 
+// Errors of Key.SignVisitorToken.
+var (
+	ErrVisitorsOff = errors.New("the key does not accept signed tokens")
+	ErrNotActive   = errors.New("the key is not active")
+)
+
+// SignVisitorToken signs a token for a visitor of the key, of the current generation; those of the request are ignored. Errors are
+// ErrVisitorsOff, ErrNotActive, *visitortoken.FieldError and visitortoken.ErrNoSecret.
+func (k *Key) SignVisitorToken(r visitortoken.Request, now time.Time) (string, error) {
+	switch {
+	case k.Policy == nil || k.Policy.Visitors == policy.VisitorsOff:
+		return "", ErrVisitorsOff
+	case k.Status(now) != Allowed:
+		return "", ErrNotActive
+	}
+	r.KeyID = k.ID
+	if err := r.Validate(); err != nil {
+		return "", err
+	}
+	if r.Origin != nil && len(k.Policy.Origins) > 0 && !policy.AllowsOrigin(k.Policy.Origins, r.Origin.String()) {
+		return "", &visitortoken.FieldError{Field: "origin", Message: "must be one of the origins of the key"}
+	}
+	if k.VisitorTokens == nil {
+		return "", visitortoken.ErrNoSecret
+	}
+	return k.VisitorTokens.Sign(r, now)
+}
+
 // verifySigned decides on a token that has the form of a signed token. known is false if it does not name a key: then it may be a
 // key's own token.
 func (v *Verifier) verifySigned(token string, now time.Time, guard LookupGuard) (d Decision, known bool) {

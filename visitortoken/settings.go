@@ -3,6 +3,7 @@ package visitortoken
 import (
 	"bytes"
 	"crypto/ed25519"
+	"crypto/rand"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
@@ -41,6 +42,13 @@ type Secret struct {
 	Until time.Time // exclusive: the end of the overlap of a replaced secret; zero: no end
 }
 
+// NewSecretText returns the text of a new secret: 32 random bytes in base64url.
+func NewSecretText() string {
+	var raw [MinSecretLength]byte
+	_, _ = rand.Read(raw[:]) // never fails: the process crashes instead
+	return base64.RawURLEncoding.EncodeToString(raw[:])
+}
+
 // NewSecret returns a secret without an end. The error does not contain the text.
 func NewSecret(text string) (Secret, error) {
 	switch {
@@ -58,6 +66,15 @@ func (Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "REDACTED")
 
 // MarshalText returns "REDACTED".
 func (Secret) MarshalText() ([]byte, error) { return []byte("REDACTED"), nil }
+
+// FormatPublicKey is the inverse of ParsePublicKey: the base64 text in a PEM block.
+func FormatPublicKey(key ed25519.PublicKey) string {
+	der, err := x509.MarshalPKIXPublicKey(key)
+	if err != nil {
+		return base64.StdEncoding.EncodeToString(key) // never: each Ed25519 key can be encoded
+	}
+	return base64.StdEncoding.EncodeToString(der)
+}
 
 var errPublicKey = errors.New("must be an Ed25519 public key: a PEM block \"PUBLIC KEY\", or its base64 text")
 

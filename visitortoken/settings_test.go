@@ -33,6 +33,9 @@ func TestParsePublicKey(t *testing.T) {
 		string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: privateDER})): false,
 	} {
 		key, err := ParsePublicKey(text)
+		if valid && FormatPublicKey(key) != base64.StdEncoding.EncodeToString(der) {
+			t.Errorf("%q is formatted as %s", text, FormatPublicKey(key))
+		}
 		if valid && !key.Equal(public) || valid != (err == nil) {
 			t.Errorf("%q: %v", text, err)
 		}

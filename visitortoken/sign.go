@@ -21,17 +21,42 @@ type Request struct {
 	Generation uint32         // of the key's settings
 }
 
-// Validate returns an error unless a token can be signed. The error is for users.
+// FieldError is an error in one field of a Request. Field is visitor, expires, origin or limits. Message is for users and does not
+// repeat the value.
+type FieldError struct{ Field, Message string }
+
+// Error implements error.
+func (e *FieldError) Error() string { return e.Message }
+
+// Validate returns a *FieldError unless a token can be signed.
 func (r *Request) Validate() error {
 	switch {
 	case !IsValidVisitor(r.Visitor):
-		return fmt.Errorf("a visitor must have 1 to %d letters, digits or characters of ._-:@|+=/", MaxVisitorLength)
+		return &FieldError{"visitor", fmt.Sprintf("a visitor must have 1 to %d letters, digits or characters of ._-:@|+=/", MaxVisitorLength)}
 	case r.Lifetime < time.Second || r.Lifetime > MaxLifetime:
-		return errors.New("a token must expire after at least a second and at most 24 hours")
+		return &FieldError{"expires", "a token must expire after at least a second and at most 24 hours"}
 	case r.Origin != nil && !isOneOrigin(*r.Origin):
-		return errors.New("the origin of a token must be one origin, such as https://docs.example.com")
+		return &FieldError{"origin", "the origin of a token must be one origin, such as https://docs.example.com"}
 	}
-	return checkLimits(&r.Limits)
+	if err := checkLimits(&r.Limits); err != nil {
+		return &FieldError{"limits", err.Error()}
+	}
+	return nil
+}
+
+// ErrNoSecret means that there is no secret to sign with, for example because the tokens are verified with public keys only.
+var ErrNoSecret = errors.New("there is no secret to sign with")
+
+// Sign signs a token of the current generation at a time, with the first secret that is not being replaced. Without one, the error is
+// ErrNoSecret.
+func (s *Settings) Sign(r Request, now time.Time) (string, error) {
+	for _, secret := range s.Secrets {
+		if secret.Until.IsZero() {
+			r.Generation = s.Generation
+			return Sign(r, now, secret)
+		}
+	}
+	return "", ErrNoSecret
 }
 
 // Sign signs a token at a time with a secret or an ed25519.PrivateKey.

@@ -17,6 +17,8 @@
 //	quotas        ID                    quota.Row; since 1.1
 //	overrides     ID                    registry.Override; since 1.2
 //
+// Since 1.3 records and overrides contain a registry.Signing.
+//
 // The format has a major and a minor version. A file with a newer major version is rejected. A file with a newer minor version may
 // have more buckets, more rows in meta and more fields in the bodies; those are preserved, even when a record is updated.
 //

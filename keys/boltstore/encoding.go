@@ -14,7 +14,7 @@ import (
 // knowing it. A new major version changes what an older gate would misread or corrupt.
 const (
 	formatMajor = 1
-	formatMinor = 2 // the buckets quotas and overrides
+	formatMinor = 3 // 1 and 2: the buckets quotas and overrides; 3: what signed visitors are verified with, in records and overrides
 )
 
 const (

@@ -83,7 +83,7 @@ func TestOpenRejectsFiles(t *testing.T) {
 		want   error
 		msg    string
 	}{
-		"newer major version": {want: ErrNewer, msg: "format 2.7, but this version of docsgate supports 1.2; the file was not modified", damage: func(t *testing.T, path string, _ []byte) {
+		"newer major version": {want: ErrNewer, msg: "format 2.7, but this version of docsgate supports 1.3; the file was not modified", damage: func(t *testing.T, path string, _ []byte) {
 			editFile(t, path, putRow(bucketMeta, rowFormat, addChecksum(rowFormat, formatBody(2, 7))))
 		}},
 		"newer major version with unknown rows and buckets": {want: ErrNewer, msg: "format 9.0", damage: func(t *testing.T, path string, _ []byte) {

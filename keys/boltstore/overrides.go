@@ -14,6 +14,7 @@ const (
 	overridePolicy
 	overrideChanged
 	overrideRevision
+	overrideSigning
 )
 
 // WriteOverride implements registry.Storage.
@@ -77,7 +78,8 @@ func overrideBody(o *registry.Override) []byte {
 	}
 	b = appendPolicy(b, overridePolicy, o.Policy)
 	b = appendTime(b, overrideChanged, o.Changed)
-	return appendNumber(b, overrideRevision, o.Revision)
+	b = appendNumber(b, overrideRevision, o.Revision)
+	return appendSigning(b, overrideSigning, o.Signing)
 }
 
 // decodeOverride decodes an override. An unknown field is an error, since it may restrict the key.
@@ -92,6 +94,8 @@ func decodeOverride(o *registry.Override, body []byte) error {
 			err = f.time(&o.Changed)
 		case overrideRevision:
 			o.Revision = f.varint
+		case overrideSigning:
+			o.Signing, err = decodeSigning(f.bytes)
 		default:
 			err = errBody
 		}

@@ -46,6 +46,7 @@ const (
 	recPolicy
 	recLeaked
 	recLeakedOrigin
+	recSigning
 )
 
 // Fields of a previous token, of a time, and of an audit entry.
@@ -101,7 +102,8 @@ func appendRecord(b []byte, r *registry.Record) []byte {
 	b = appendText(b, recTokenKind, r.TokenKind.String())
 	b = appendPolicy(b, recPolicy, r.Policy)
 	b = appendTime(b, recLeaked, r.Leaked)
-	return appendText(b, recLeakedOrigin, r.LeakedOrigin)
+	b = appendText(b, recLeakedOrigin, r.LeakedOrigin)
+	return appendSigning(b, recSigning, r.Signing)
 }
 
 // decoder decodes records. It stores all texts of one record in one string, to save allocations: with a million records, each
@@ -231,6 +233,8 @@ func (d *decoder) field(r *registry.Record, f field) (known bool, err error) {
 		err = f.time(&r.Leaked)
 	case recLeakedOrigin:
 		d.put(&r.LeakedOrigin, f.bytes)
+	case recSigning:
+		r.Signing, err = decodeSigning(f.bytes)
 	default:
 		return false, nil
 	}

@@ -6,17 +6,21 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// upgrade creates the buckets that a file of an older minor version does not have.
+// upgrade turns a file of an older minor version into one of this version: it creates the buckets that the file does not have. The format
+// of a file of a newer minor version stays.
 func (h boltFile) upgrade() error {
-	missing := false
+	older := false
 	if err := recoverFault(new(bool), func() error {
 		return h.db.View(func(tx *bolt.Tx) error {
-			for _, name := range bucketNames[firstAddedBucket:] {
-				missing = missing || tx.Bucket(name) == nil
+			body, err := bodyOf(tx.Bucket(bucketNames[bucketMeta]), bucketMeta, rowFormat)
+			if err != nil {
+				return err
 			}
-			return nil
+			_, minor, err := decodeFormat(body)
+			older = minor < formatMinor
+			return err
 		})
-	}); err != nil || !missing {
+	}); err != nil || !older {
 		return err
 	}
 	return recoverFault(new(bool), func() error {

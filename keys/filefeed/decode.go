@@ -63,6 +63,8 @@ type decoder struct {
 
 	asWritten bool  // agents are not resolved, and additional fields of an export are ignored; see Entries
 	lines     []int // line of each key; only with asWritten
+
+	signSecrets map[string]bool // IDs of keys that name a secret for signing; only with asWritten
 }
 
 // owner is the key that a digest belongs to.

@@ -65,7 +65,7 @@ func (c *decoder) visitorTokens(m map[string]*node, k *keys.Key) *visitortoken.S
 	case signs && m["visitors"] == nil:
 		c.errorf(at.position, `visitors is missing: add "visitors: optional" or "visitors: required"`)
 	}
-	if s.IsZero() {
+	if s.IsZero() && !c.asWritten { // otherwise the generation counts, too
 		return nil
 	}
 	return &s
@@ -87,6 +87,10 @@ func (c *decoder) signKeys(n *node, what string) []*node {
 
 func (c *decoder) signSecret(n *node, k *keys.Key) (visitortoken.Secret, bool) {
 	if c.asWritten {
+		if c.signSecrets == nil {
+			c.signSecrets = make(map[string]bool)
+		}
+		c.signSecrets[k.ID] = true
 		_, _ = c.placeholder(n, "sign_secret", clearSecret)
 		return visitortoken.Secret{}, false
 	}

@@ -7,6 +7,8 @@ type Entry struct {
 	Key   keys.Key // without the agent
 	Agent string   // placeholder of the agent, as written in the file; empty with a source binding
 	Line  int
+
+	SignSecret bool // the file names a secret for signing, which is not part of Key.VisitorTokens
 }
 
 // Entries parses the content of a key file. Tokens are resolved, but agents stay placeholders, since only the gate that uses
@@ -23,7 +25,7 @@ func Entries(data []byte, o Options) ([]Entry, error) {
 	}
 	all := make([]Entry, len(set))
 	for i, k := range set {
-		all[i] = Entry{Key: k, Agent: k.Binding.Agent.Reveal(), Line: c.lines[i]}
+		all[i] = Entry{Key: k, Agent: k.Binding.Agent.Reveal(), Line: c.lines[i], SignSecret: c.signSecrets[k.ID]}
 		all[i].Key.Binding.Agent = keys.Secret{}
 	}
 	return all, nil

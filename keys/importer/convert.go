@@ -29,6 +29,12 @@ func readKeyFile(data []byte, o Options) (*Result, error) {
 			NotBefore: e.Key.NotBefore, Expires: e.Key.Expires, Policy: e.Key.Policy,
 		}}
 		item.setName(e.Key.Name)
+		if s := e.Key.VisitorTokens; s != nil {
+			item.Key.Signing = registry.SigningChange{PublicKeys: &s.PublicKeys, Generation: &s.Generation}
+		}
+		if e.SignSecret {
+			item.Notes = append(item.Notes, "its secret for signing is not imported: create one with \"docsgate keys rotate-sign-secret\"")
+		}
 		result.Items = append(result.Items, item)
 	}
 	return result, nil

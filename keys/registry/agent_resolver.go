@@ -59,7 +59,23 @@ func (v resolver) key(rec *Record) (k keys.Key, problem string, nonCanonical boo
 	case problem != "":
 		k.State = keys.BindingUnavailable
 	}
+	if rec.Signing != nil {
+		k.VisitorTokens, _ = v.registry.verifier(rec.ID, rec.Policy, rec.Signing)
+	}
 	return k, problem, nonCanonical
+}
+
+// lacksSignSecret reports whether a secret for signing of a record could not be decrypted for its key, so that the key depends on
+// secretReference.
+func (v resolver) lacksSignSecret(rec *Record, k *keys.Key) bool {
+	if rec.Signing == nil || v.registry.encrypter == nil || !acceptsVisitors(rec.Policy) {
+		return false
+	}
+	decrypted := 0
+	if k.VisitorTokens != nil {
+		decrypted = len(k.VisitorTokens.Secrets)
+	}
+	return decrypted < len(rec.Signing.Secrets)
 }
 
 // agent resolves a record's agent.
@@ -70,7 +86,7 @@ func (v resolver) agent(rec *Record) resolution {
 	if v.registry.encrypter == nil {
 		return resolution{problem: "the DocsGPT key is encrypted, and the gate has no secret to decrypt it"}
 	}
-	secret, err := v.registry.encrypter.decrypt(rec.ID, rec.Agent.Encrypted)
+	secret, err := v.registry.encrypter.decrypt(agentKeyOf(rec.ID), rec.Agent.Encrypted)
 	if err != nil {
 		v.resolve(secretReference)
 		return resolution{problem: err.Error()}

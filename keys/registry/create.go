@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,16 +21,18 @@ type CreateRequest struct {
 	NotBefore, Expires        time.Time // zero: no limit
 	Prompt, Chunks, Retriever string
 	Policy                    *policy.Policy // nil: only the defaults of the site apply
+	Signing                   SigningChange  // the generation, and public keys
 }
 
 // CreateResult is a key and its token. The token is not stored: it cannot be retrieved later.
 type CreateResult struct {
-	Record Record
-	Token  keys.Secret
+	Record     Record
+	Token      keys.Secret
+	SignSecret keys.Secret // the secret that signs tokens of visitors, if one was created; cannot be retrieved later, either
 }
 
-// Create creates a key. If the request is invalid, the error joins *FieldErrors. If the error is ErrNotApplied, the key was
-// created and is returned.
+// Create creates a key. A key that accepts signed tokens of visitors gets a secret for signing, unless the request has public keys. If the
+// request is invalid, the error joins *FieldErrors. If the error is ErrNotApplied, the key was created and is returned.
 func (r *Registry) Create(ctx context.Context, by Actor, d CreateRequest) (*CreateResult, error) {
 	rules, _ := r.currentRules()
 	c := validator{rules: rules, now: r.currentTime()}
@@ -43,6 +46,11 @@ func (r *Registry) Create(ctx context.Context, by Actor, d CreateRequest) (*Crea
 	rec.Prompt, rec.Chunks = c.displayText("prompt_id", d.Prompt), c.displayText("chunks", d.Chunks)
 	rec.Retriever = c.displayText("retriever", d.Retriever)
 	rec.Policy = c.policy(d.Policy)
+	rec.Signing, _ = d.Signing.apply(&c, nil)
+	signs := acceptsVisitors(rec.Policy) && !rec.Signing.canVerify()
+	if signs && r.encrypter == nil {
+		c.errs = append(c.errs, errCannotStoreSecrets)
+	}
 	if err := c.err(); err != nil {
 		return nil, err
 	}
@@ -53,11 +61,25 @@ func (r *Registry) Create(ctx context.Context, by Actor, d CreateRequest) (*Crea
 	if err := r.encryptAgentKey(ctx, rec, agentKey); err != nil {
 		return nil, err
 	}
-	err := r.put(ctx, []*Record{rec}, r.newEntry(by, ActionCreated, rec, rec.describe()))
+	detail := rec.describe()
+	var signSecret keys.Secret
+	if signs {
+		if err := r.checkSecretFile(ctx); err != nil {
+			return nil, err
+		}
+		rec.Signing = rec.Signing.clone()
+		var created string
+		var err error
+		if signSecret, created, err = r.newSignSecret(rec.ID, rec.Signing, 0); err != nil {
+			return nil, err
+		}
+		detail += ", " + created
+	}
+	err := r.put(ctx, []*Record{rec}, r.newEntry(by, ActionCreated, rec, detail))
 	if err != nil && !errors.Is(err, ErrNotApplied) {
 		return nil, err
 	}
-	return &CreateResult{Record: *rec, Token: keys.NewSecret(token)}, err
+	return &CreateResult{Record: *rec, Token: keys.NewSecret(token), SignSecret: signSecret}, err
 }
 
 // bind sets the binding of a record. An agent's key is returned instead: it is encrypted after everything was validated.
@@ -85,24 +107,30 @@ func (r *Registry) encryptAgentKey(ctx context.Context, rec *Record, key keys.Se
 		return err
 	}
 	var err error
-	rec.Agent.Encrypted, err = r.encrypter.encrypt(rec.ID, key)
+	rec.Agent.Encrypted, err = r.encrypter.encrypt(agentKeyOf(rec.ID), key)
 	return err
 }
 
-// checkSecretFile returns an error if the secret is missing although there are encrypted keys. The secret was lost then, for
-// example because the storage was restored without it, and must not be replaced by a new one.
+// checkSecretFile returns an error if the secret is missing although there are keys or secrets for signing that are encrypted with it. It
+// was lost then, for example because the storage was restored without it, and must not be replaced by a new one.
 func (r *Registry) checkSecretFile(ctx context.Context) error {
 	if r.encrypter.file.Exists() {
 		return nil
 	}
-	_, err := r.storage.All(ctx, func(rec *Record) error {
-		if len(rec.Agent.Encrypted) > 0 && !r.encrypter.file.Exists() { // it may have been created in the meantime
-			return fmt.Errorf("the secret %s is missing, but stored DocsGPT keys are encrypted with it: "+
-				"restore it from your backup", r.encrypter.file.Path)
+	check := func(what string, encrypted bool) error {
+		if encrypted && !r.encrypter.file.Exists() { // it may have been created in the meantime
+			return fmt.Errorf("the secret %s is missing, but stored %s are encrypted with it: "+
+				"restore it from your backup", r.encrypter.file.Path, what)
 		}
 		return nil
+	}
+	_, err := r.storage.All(ctx, func(rec *Record) error {
+		return cmp.Or(check("DocsGPT keys", len(rec.Agent.Encrypted) > 0), check("secrets for signing", rec.Signing.hasSecrets()))
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	return r.storage.Overrides(ctx, func(o *Override) error { return check("secrets for signing", o.Signing.hasSecrets()) })
 }
 
 // describe describes the binding, the policy and the validity period of a key, for the audit trail.

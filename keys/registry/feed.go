@@ -159,6 +159,7 @@ func (f *feed) Watch(ctx context.Context, changed func()) error {
 			case <-ctx.Done():
 				return
 			case <-tick.C:
+				f.registry.recheckOverrides()
 				if f.referencesChanged() {
 					changed()
 				}
@@ -218,6 +219,10 @@ func (p *loadPass) key(rec *Record) keys.Key {
 	k, _, nonCanonical := p.agents.key(rec)
 	if ref := p.agents.reference(rec, k.State); ref != "" {
 		p.feed.dependents.add(ref, rec.ID)
+	}
+	if p.agents.lacksSignSecret(rec, &k) {
+		p.agents.resolve(secretReference)
+		p.feed.dependents.add(secretReference, rec.ID)
 	}
 	if nonCanonical {
 		p.feed.nonCanonical[rec.ID] = struct{}{}

@@ -23,6 +23,10 @@ type Import struct {
 	NotBefore, Expires, Created time.Time
 	Prompt, Chunks, Retriever   string
 	Policy                      *policy.Policy // nil: only the defaults of the site apply
+
+	// Signing has the generation, and public keys. Without public keys, a key that accepts signed tokens has to get a secret for signing
+	// after the import; until then none is valid.
+	Signing SigningChange
 }
 
 // ImportResult is the result of an Import: a new key, with its token if one was created, or Existing, the ID of the key that
@@ -156,6 +160,7 @@ func (b *importBatch) prepare(ctx context.Context, i int, in *Import, out *Impor
 	rec.Prompt, rec.Chunks = c.displayText("prompt_id", in.Prompt), c.displayText("chunks", in.Chunks)
 	rec.Retriever = c.displayText("retriever", in.Retriever)
 	rec.Policy = c.policy(in.Policy)
+	rec.Signing, _ = in.Signing.apply(&c, nil)
 	if rec.Digest.IsZero() && !b.dry {
 		out.Token = keys.NewSecret(rec.newToken())
 	}

@@ -3,6 +3,8 @@ package registry
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -25,12 +27,13 @@ type Override struct {
 	ID       string
 	Disabled bool
 	Policy   *policy.Policy // nil: that of the feed; never changes once stored
+	Signing  *Signing       // what the signed tokens of visitors are verified with; nil: nothing
 	Changed  time.Time
 	Revision uint64 // like Record.Revision
 }
 
 // IsZero reports whether the override changes nothing.
-func (o *Override) IsZero() bool { return !o.Disabled && o.Policy == nil }
+func (o *Override) IsZero() bool { return !o.Disabled && o.Policy == nil && o.Signing == nil }
 
 // overrides holds the stored overrides in memory, since a store of keys needs them for each key of another feed.
 type overrides struct {
@@ -40,6 +43,8 @@ type overrides struct {
 	byID   map[string]*Override
 	hooks  map[int]func(id string)
 	nextID int
+
+	secretState string // of the Encrypter, at the last recheck
 }
 
 func (o *overrides) restore(s Storage) error {
@@ -83,7 +88,9 @@ func (r *Registry) ApplyOverrides(s *keys.Store) (stop func()) {
 		if o == nil {
 			return nil
 		}
-		return &keys.Override{Disabled: o.Disabled, Policy: o.Policy}
+		changes := &keys.Override{Disabled: o.Disabled, Policy: o.Policy}
+		changes.VisitorTokens, _ = r.verifier(id, o.Policy, o.Signing)
+		return changes
 	})
 	r.overrides.mu.Lock()
 	defer r.overrides.mu.Unlock()
@@ -104,6 +111,14 @@ func (r *Registry) ApplyOverrides(s *keys.Store) (stop func()) {
 // can be changed: other fields are a *FieldError, since the feed would change them back. State Active removes a stored Disabled; a key
 // that is disabled in its feed stays so. If nothing changes, nothing is written.
 func (r *Registry) UpdateOverride(ctx context.Context, by Actor, k *keys.Key, e UpdateRequest) error {
+	return r.updateOverride(ctx, by, k, func(o *Override) (Action, string, error) { return r.editOverride(o, k, &e) })
+}
+
+// updateOverride changes an override. edit modifies a copy, and returns the action and the detail of the audit entry. If the action is
+// empty, nothing is written.
+func (r *Registry) updateOverride(
+	ctx context.Context, by Actor, k *keys.Key, edit func(*Override) (action Action, detail string, err error),
+) error {
 	r.overrides.writeMu.Lock()
 	defer r.overrides.writeMu.Unlock()
 	old := Override{ID: k.ID}
@@ -111,7 +126,7 @@ func (r *Registry) UpdateOverride(ctx context.Context, by Actor, k *keys.Key, e 
 		old = *stored
 	}
 	next := old
-	action, detail, err := r.editOverride(&next, k, &e)
+	action, detail, err := edit(&next)
 	if err != nil || action == "" {
 		return err
 	}
@@ -128,6 +143,32 @@ func (r *Registry) UpdateOverride(ctx context.Context, by Actor, k *keys.Key, e 
 		changed(k.ID)
 	}
 	return nil
+}
+
+// recheckOverrides applies overrides with secrets for signing again if the secret of the Encrypter has changed: it may be possible to
+// decrypt them now, or no longer.
+func (r *Registry) recheckOverrides() {
+	if r.encrypter == nil {
+		return
+	}
+	state := r.encrypter.state()
+	r.overrides.mu.Lock()
+	var ids []string
+	if state != r.overrides.secretState {
+		r.overrides.secretState = state
+		for id, o := range r.overrides.byID {
+			if o.Signing.hasSecrets() {
+				ids = append(ids, id)
+			}
+		}
+	}
+	hooks := slices.Collect(maps.Values(r.overrides.hooks))
+	r.overrides.mu.Unlock()
+	for _, changed := range hooks {
+		for _, id := range ids {
+			changed(id)
+		}
+	}
 }
 
 func (r *Registry) countOverrides() int {
@@ -162,6 +203,7 @@ func (r *Registry) editOverride(o *Override, k *keys.Key, e *UpdateRequest) (act
 			c.errorf("origins", "must contain at least one of the origins that the key is restricted to in its feed")
 		}
 	}
+	o.Signing = e.editSigning(&c, o.Policy, o.Signing, &details)
 	action = ActionChanged
 	if e.State != nil {
 		disabled := *e.State == keys.Disabled

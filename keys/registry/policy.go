@@ -15,8 +15,9 @@ type PolicyChange struct {
 	Origins   *[]policy.Origin // empty: any
 	IPs       *[]policy.Prefix // empty: any
 	Endpoints *[]string        // empty: all
-	Limits    policy.Limits    // those that are set
-	Default   []string         // names of limits that become not set, so that the default applies
+	Visitors  *policy.Visitors
+	Limits    policy.Limits // those that are set
+	Default   []string      // names of limits that become not set, so that the default applies
 
 	LimitMessage *policy.LimitMessage // empty: that of the site
 }
@@ -38,6 +39,9 @@ func (e *PolicyChange) Apply(old *policy.Policy) *policy.Policy {
 	}
 	if e.Endpoints != nil {
 		p.Endpoints = *e.Endpoints
+	}
+	if e.Visitors != nil {
+		p.Visitors = *e.Visitors
 	}
 	for _, name := range e.Default {
 		p.Limits.Unset(name)
@@ -98,6 +102,9 @@ func policyChanges(before, after *policy.Policy) (details []string) {
 	list("origins", texts(before.Origins), texts(after.Origins))
 	list("ips", texts(before.IPs), texts(after.IPs))
 	list("endpoints", before.Endpoints, after.Endpoints)
+	if before.Visitors != after.Visitors {
+		details = append(details, fmt.Sprintf("visitors %s, was %s", after.Visitors, before.Visitors))
+	}
 	for _, name := range policy.LimitNames() {
 		was, _ := before.Limits.Get(name)
 		is, _ := after.Limits.Get(name)

@@ -21,7 +21,8 @@ type Record struct {
 	TokenKind      policy.Kind          // kind that the token's prefix indicates: that of the policy when the token was created
 	PreviousTokens []keys.PreviousToken // newest first; expired ones are removed by the next write
 
-	Policy *policy.Policy // nil: only the defaults of the site apply; never changes once stored
+	Policy  *policy.Policy // nil: only the defaults of the site apply; never changes once stored
+	Signing *Signing       // what the signed tokens of visitors are verified with; nil: nothing
 
 	State              keys.State // Active, Disabled or Revoked
 	NotBefore, Expires time.Time  // zero: no limit

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/policy"
 )
 
 // UpdateRequest is a change of a key. Fields that are nil are not changed.
@@ -16,6 +17,7 @@ type UpdateRequest struct {
 	NotBefore, Expires *time.Time  // zero time: no limit
 	State              *keys.State // Active or Disabled
 	Policy             PolicyChange
+	Signing            SigningChange
 
 	// A new binding, as in CreateRequest. If all are empty, the binding is not changed.
 	Sources         []string
@@ -42,6 +44,7 @@ func (r *Registry) edit(ctx context.Context, rec *Record, e *UpdateRequest) (Act
 		details = append(details, policyChanges(rec.Policy, p)...)
 		rec.Policy = c.policy(p)
 	}
+	rec.Signing = e.editSigning(&c, rec.Policy, rec.Signing, &details)
 	binding, err := r.editBinding(ctx, &c, rec, e)
 	if err != nil {
 		return "", "", err
@@ -72,6 +75,17 @@ func (r *Registry) edit(ctx context.Context, rec *Record, e *UpdateRequest) (Act
 		return "", "", nil
 	}
 	return action, strings.Join(details, "; "), nil
+}
+
+// editSigning returns the changed Signing, and adds details for the audit trail. p is the policy after the change.
+func (e *UpdateRequest) editSigning(c *validator, p *policy.Policy, old *Signing, details *[]string) *Signing {
+	if e.Signing == (SigningChange{}) && e.Policy.Visitors == nil {
+		return old
+	}
+	next, changes := e.Signing.apply(c, old)
+	*details = append(*details, changes...)
+	c.checkVisitors(p, next)
+	return next
 }
 
 // editNameAndTimes changes the name and the validity period, and returns details for the audit trail.

@@ -30,7 +30,7 @@ func storedOverrides(t *testing.T, s registry.Storage) {
 	if all := list(); len(all) != 0 {
 		t.Fatalf("an empty storage has %v", all)
 	}
-	full := &registry.Override{ID: "agent_b", Disabled: true, Policy: fullPolicy(), Changed: start}
+	full := &registry.Override{ID: "agent_b", Disabled: true, Policy: fullPolicy(), Signing: fullSigning(), Changed: start}
 	bare := &registry.Override{ID: "agent_a", Disabled: true, Changed: start.Add(time.Second)}
 	for _, o := range []*registry.Override{full, bare} {
 		if err := store(o); err != nil || o.Revision == 0 {
@@ -42,6 +42,7 @@ func storedOverrides(t *testing.T, s registry.Storage) {
 	}
 	for i, want := range []*registry.Override{bare, full} {
 		if got := list()[i]; got.ID != want.ID || got.Disabled != want.Disabled || !got.Policy.Equal(want.Policy) ||
+			!got.Signing.Equal(want.Signing) ||
 			!got.Changed.Equal(want.Changed) || got.Revision != want.Revision {
 			t.Errorf("stored %+v, want %+v", got, want)
 		}

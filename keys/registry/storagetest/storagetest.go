@@ -4,6 +4,7 @@ package storagetest
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"github.com/docsgate/docsgate/keys"
 	"github.com/docsgate/docsgate/keys/registry"
 	"github.com/docsgate/docsgate/policy"
+	"github.com/docsgate/docsgate/visitortoken"
 )
 
 // Run tests a storage. open returns an empty one, which the test closes. Storages returned by several calls must be independent.
@@ -153,6 +155,10 @@ func wantEqual(t *testing.T, got, want *registry.Record) {
 	if g.Digest != w.Digest {
 		t.Errorf("record %s: the digest differs", w.ID)
 	}
+	if !g.Signing.Equal(w.Signing) {
+		t.Errorf("record %s: the settings of signed visitors are %+v, want %+v", w.ID, g.Signing, w.Signing)
+	}
+	g.Signing, w.Signing = nil, nil
 	if !reflect.DeepEqual(g, w) {
 		t.Errorf("record %s is\n%+v, want\n%+v", w.ID, g, w)
 	}
@@ -185,7 +191,20 @@ func fullRecord() *registry.Record {
 	r.Prompt, r.Chunks, r.Retriever = "default", "2", "classic"
 	r.TokenKind, r.Policy = policy.Secret, fullPolicy()
 	r.Leaked, r.LeakedOrigin = r.Created, "https://docs.example.com"
+	r.Signing = fullSigning()
 	return r
+}
+
+// fullSigning returns a Signing with a value in each field.
+func fullSigning() *registry.Signing {
+	return &registry.Signing{
+		Secrets: []registry.SignSecret{
+			{ID: "0a1b2c3d", Encrypted: []byte{1, 0, 255}, Created: start.Add(time.Minute)},
+			{ID: "ffffffff", Encrypted: []byte{2}, Created: start, Until: start.Add(time.Hour)},
+		},
+		PublicKeys: []ed25519.PublicKey{bytes.Repeat([]byte{7}, ed25519.PublicKeySize), make([]byte, ed25519.PublicKeySize)},
+		Generation: visitortoken.MaxGeneration,
+	}
 }
 
 // fullPolicy returns a policy with a value in each field.
