@@ -217,10 +217,10 @@ func expiredResult(kept, fingerprint string) error {
 	if key == "" {
 		return newProblem(http.StatusConflict, "idempotency_key_in_doubt",
 			"This request was received before, and its outcome is unknown. "+
-				"Check whether the key exists. If it does, rotate it to get a token; otherwise retry with a new Idempotency-Key.")
+				"Check whether the key exists. If it does, rotate it to get a token, or a secret; otherwise retry with a new Idempotency-Key.")
 	}
 	p := newProblem(http.StatusConflict, "idempotency_key_completed", "This request was already completed, for the key "+key+
-		". Its token was returned then and cannot be returned again. If it was lost, rotate the key with a new Idempotency-Key.")
+		". Its token, or secret, was returned then and cannot be returned again. If it was lost, rotate it with a new Idempotency-Key.")
 	p.Key = key
 	return p
 }

@@ -7,12 +7,14 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/docsgate/docsgate/console/keyservice"
 	"github.com/docsgate/docsgate/keys"
 	"github.com/docsgate/docsgate/keys/registry"
+	"github.com/docsgate/docsgate/policy"
 )
 
 // maxImportKeys is the maximum number of keys per import.
@@ -32,6 +34,7 @@ type importedKey struct {
 	Chunks    string    `json:"chunks"`
 	Retriever string    `json:"retriever"`
 	policyFields
+	signingFields
 }
 
 func (k *importedKey) item(i int, now time.Time, faults *[]fieldError) registry.Import {
@@ -42,13 +45,14 @@ func (k *importedKey) item(i int, now time.Time, faults *[]fieldError) registry.
 	}
 	sources, bad := k.read()
 	restrictions, policyFaults := k.policy()
-	for _, f := range append(bad, policyFaults...) {
+	signing, signingFaults := k.signing()
+	for _, f := range slices.Concat(bad, policyFaults, signingFaults) {
 		*faults = append(*faults, fieldError{fmt.Sprintf("keys[%d].%s", i, f.Field), fmt.Sprintf("/keys/%d%s", i, f.Pointer), f.Message})
 	}
 	item := registry.Import{
 		ID: value(k.ID), Name: value(k.Name), Sources: sources, Agent: value(k.Agent), AgentKey: value(k.AgentKey),
 		NotBefore: k.NotBefore.at(now), Expires: k.Expires.at(now), Created: k.Created.Time,
-		Prompt: k.Prompt, Chunks: k.Chunks, Retriever: k.Retriever, Policy: restrictions,
+		Prompt: k.Prompt, Chunks: k.Chunks, Retriever: k.Retriever, Policy: restrictions, Signing: signing,
 	}
 	if k.ID != nil && *k.ID == "" {
 		wrong("id", "is empty: omit it to have one generated")
@@ -138,10 +142,20 @@ type exportedKey struct {
 	NotBefore *time.Time `json:"not_before,omitempty"`
 	Expires   *time.Time `json:"expires,omitempty"`
 	Policy
+	SignPublicKeys []string `json:"sign_public_key,omitempty"`
+	Generation     uint32   `json:"generation,omitzero"`
 }
 
-// exportKeys responds with a key file. It lists the IDs of keys that the file cannot contain: those whose agent is a stored
-// DocsGPT key or a key of another feed. Revoked keys are omitted, since tokens that are not in the file are rejected as well.
+// isExportable reports whether a key file can contain a key. It cannot if the agent is a stored DocsGPT key or a key of another feed, or
+// if a stored secret verifies tokens of visitors.
+func isExportable(k *registry.Record) bool {
+	if len(k.Sources) == 0 && k.Agent.Placeholder == "" {
+		return false
+	}
+	return k.Policy == nil || k.Policy.Visitors == policy.VisitorsOff || k.Signing != nil && len(k.Signing.Secrets) == 0 && len(k.Signing.PublicKeys) > 0
+}
+
+// exportKeys responds with a key file. It lists the IDs of keys that the file cannot contain. Revoked keys are omitted, since tokens that are not in the file are rejected as well.
 func (a *api) exportKeys(w http.ResponseWriter, r *http.Request) error {
 	if _, err := query(r); err != nil {
 		return err
@@ -153,14 +167,18 @@ func (a *api) exportKeys(w http.ResponseWriter, r *http.Request) error {
 		if k.State == keys.Revoked {
 			return nil
 		}
-		if len(k.Sources) == 0 && k.Agent.Placeholder == "" {
+		if !isExportable(k) {
 			left = append(left, k.ID)
 			return nil
 		}
-		_, err := out.Write(append([]byte(separator), encode(exportedKey{
+		exported := exportedKey{
 			ID: k.ID, Name: k.Name, SHA256: k.Digest.Hex(), Source: k.Sources, Agent: k.Agent.Placeholder,
 			State: k.State.String(), NotBefore: timeOrNil(k.NotBefore), Expires: timeOrNil(k.Expires), Policy: responsePolicy(k.Policy),
-		})...))
+		}
+		if exported.Visitors != policy.VisitorsOff {
+			exported.SignPublicKeys, exported.Generation = formatPublicKeys(k.Signing.PublicKeys), k.Signing.Generation
+		}
+		_, err := out.Write(append([]byte(separator), encode(exported)...))
 		separator = ","
 		return err
 	})

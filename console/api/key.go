@@ -22,7 +22,11 @@ type Key struct {
 	State          string   `json:"state"`
 	UnusableReason string   `json:"unusable_reason,omitempty"`
 	Policy
-	Overrides []string `json:"overrides,omitempty"`
+	SignSecrets    []SignSecret `json:"sign_secrets,omitempty"`
+	SignPublicKeys []string     `json:"sign_public_key,omitempty"`
+	Generation     uint32       `json:"generation,omitzero"`
+	SigningProblem string       `json:"sign_secret_problem,omitempty"`
+	Overrides      []string     `json:"overrides,omitempty"`
 
 	Created               *time.Time `json:"created,omitempty"`
 	Changed               *time.Time `json:"changed,omitempty"`
@@ -43,7 +47,9 @@ type Key struct {
 	Leaked     *Leak            `json:"leaked,omitempty"`
 	Rejections []RejectionCount `json:"rejections,omitempty"`
 
-	Token string `json:"token,omitempty"` // only in the response that creates it
+	// Only in the response that creates it.
+	Token      string `json:"token,omitempty"`
+	SignSecret string `json:"sign_secret,omitempty"`
 }
 
 // Quota is what a key has used of its quotas.
@@ -73,6 +79,8 @@ type KeyRequest struct {
 	Chunks    string     `json:"chunks,omitempty"`
 	Retriever string     `json:"retriever,omitempty"`
 	PolicyRequest
+	SignPublicKeys []string `json:"sign_public_key,omitempty"`
+	Generation     uint32   `json:"generation,omitzero"`
 }
 
 // ImportedKey is the result of importing one key.
@@ -84,7 +92,7 @@ type ImportedKey struct {
 }
 
 func responseKey(k *keyservice.Key) Key {
-	return Key{
+	response := Key{
 		ID: k.ID, Name: k.Name, Feed: k.Feed, Issued: k.Issued, Binding: k.Binding, Sources: k.Sources, Agent: k.Agent, AgentName: k.AgentName,
 		Masked: k.Masked, State: k.State, UnusableReason: k.UnusableReason, Policy: responsePolicy(k.Policy), Overrides: k.Overrides,
 		Created: timeOrNil(k.Created), Changed: timeOrNil(k.Changed), Rotated: timeOrNil(k.Rotated),
@@ -93,6 +101,8 @@ func responseKey(k *keyservice.Key) Key {
 		Prompt: k.Prompt, Chunks: k.Chunks, Retriever: k.Retriever,
 		Quota: responseQuota(k.Quota), Requests: k.Use.Requests[:], Leaked: leakOrNil(k.Leaked), Rejections: rejectionCounts(k.Rejections),
 	}
+	response.setSigning(&k.Signing)
+	return response
 }
 
 func responseQuota(u *quota.Use) *Quota {

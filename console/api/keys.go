@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -144,6 +145,7 @@ type createKeyRequest struct {
 	Chunks    string    `json:"chunks"`
 	Retriever string    `json:"retriever"`
 	policyFields
+	signingFields
 }
 
 func (a *api) createKey(w http.ResponseWriter, r *http.Request) error {
@@ -160,7 +162,8 @@ func (a *api) createKey(w http.ResponseWriter, r *http.Request) error {
 	}
 	sources, faults := d.read()
 	restrictions, policyFaults := d.policy()
-	if faults = append(faults, policyFaults...); faults != nil {
+	signing, signingFaults := d.signing()
+	if faults = slices.Concat(faults, policyFaults, signingFaults); faults != nil {
 		return invalid(faults)
 	}
 	return a.idempotent(w, r, body, func(ctx context.Context) (*storedResponse, error) {
@@ -168,7 +171,7 @@ func (a *api) createKey(w http.ResponseWriter, r *http.Request) error {
 		made, err := a.Service.Create(ctx, a.Actor(r), registry.CreateRequest{
 			Name: d.Name, Sources: sources, Agent: value(d.Agent), AgentKey: value(d.AgentKey),
 			NotBefore: d.NotBefore.at(now), Expires: d.Expires.at(now),
-			Prompt: d.Prompt, Chunks: d.Chunks, Retriever: d.Retriever, Policy: restrictions,
+			Prompt: d.Prompt, Chunks: d.Chunks, Retriever: d.Retriever, Policy: restrictions, Signing: signing,
 		})
 		// Relative to the request, since the mount point of the API is unknown here.
 		return a.withToken(r, http.StatusCreated, "keys/", made, renameField(err, map[string]bool{"/sources": d.Source != nil}))
@@ -192,7 +195,7 @@ func (a *api) withToken(
 	}
 	shown := a.Service.FromRecord(&made.Record)
 	key := responseKey(&shown)
-	key.Token = made.Token.Reveal()
+	key.Token, key.SignSecret = made.Token.Reveal(), made.SignSecret.Reveal()
 	if err != nil {
 		key.UnusableReason = keyservice.ApplyPending
 		a.log(r, err)
@@ -208,6 +211,7 @@ func (a *api) withToken(
 type updateKeyRequest struct {
 	binding
 	policyFields
+	signingFields
 	Name      *string      `json:"name"`
 	NotBefore optionalTime `json:"not_before"`
 	Expires   optionalTime `json:"expires"`
@@ -232,9 +236,10 @@ func (a *api) updateKey(w http.ResponseWriter, r *http.Request) error {
 		Name: e.Name, NotBefore: e.NotBefore.at(now), Expires: e.Expires.at(now),
 		Sources: sources, Agent: value(e.Agent), AgentKey: value(e.AgentKey),
 	}
-	var policyFaults []fieldError
+	var policyFaults, signingFaults []fieldError
 	wanted.Policy, policyFaults = e.change()
-	faults = append(faults, policyFaults...)
+	wanted.Signing, signingFaults = e.signing()
+	faults = slices.Concat(faults, policyFaults, signingFaults)
 	if e.State != nil {
 		state, err := keys.ParseState(*e.State)
 		if err != nil {

@@ -215,6 +215,8 @@ func TestOpenAPIExampleBodiesAccepted(t *testing.T) {
 				}
 				w := newTestServer(t)
 				made := w.makeKey()
+				w.call("PATCH", "/v1/keys/"+made.ID, `{"visitors":"optional","sign_public_key":"`+testPublicKey+`"}`).want(http.StatusOK)
+				w.call("POST", "/v1/keys/"+made.ID+"/sign-secrets", "").want(http.StatusCreated)
 				body := strings.ReplaceAll(string(text), "key_06e4rj2m9d7q5x8k3t1v0w6y2z", made.ID)
 				if got := w.call(strings.ToUpper(method), strings.ReplaceAll(path, "{id}", made.ID), body); got.Status/100 != 2 {
 					t.Errorf("%s %s rejects its own example %s: %s", method, path, text, got.Body)

@@ -40,6 +40,7 @@ type PolicyRequest struct {
 	Origins   []string          `json:"origins,omitempty"`
 	IPs       []string          `json:"ips,omitempty"`
 	Endpoints []string          `json:"endpoints,omitempty"`
+	Visitors  string            `json:"visitors,omitempty"`
 	Limits    map[string]string `json:"limits,omitempty"`
 
 	LimitMessage string `json:"limit_message,omitempty"`
@@ -51,6 +52,9 @@ func PolicyRequestOf(p *policy.Policy) (r PolicyRequest) {
 		return r
 	}
 	r.Kind, r.Endpoints, r.LimitMessage = p.Kind.String(), p.Endpoints, string(p.LimitMessage)
+	if p.Visitors != policy.VisitorsOff {
+		r.Visitors = p.Visitors.String()
+	}
 	for _, origin := range p.Origins {
 		r.Origins = append(r.Origins, origin.String())
 	}
@@ -75,6 +79,7 @@ type policyFields struct {
 	Origins   optional[[]string]      `json:"origins"`
 	IPs       optional[[]string]      `json:"ips"`
 	Endpoints optional[[]string]      `json:"endpoints"`
+	Visitors  optional[string]        `json:"visitors"`
 	Limits    optional[limitsRequest] `json:"limits"`
 
 	LimitMessage optional[string] `json:"limit_message"`
@@ -108,6 +113,13 @@ func (f *policyFields) change() (c registry.PolicyChange, faults []fieldError) {
 			faults = append(faults, fieldError{"limit_message", "/limit_message", err.Error()})
 		}
 		c.LimitMessage = &message
+	}
+	if f.Visitors.set {
+		visitors, err := policy.ParseVisitors(f.Visitors.to)
+		if err != nil && !f.Visitors.null {
+			faults = append(faults, fieldError{"visitors", "/visitors", `must be "off", "optional" or "required"`})
+		}
+		c.Visitors = &visitors
 	}
 	if f.Limits.null {
 		c.Default = policy.LimitNames()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/docsgate/docsgate/console/keyservice"
 	"github.com/docsgate/docsgate/keys/registry"
+	"github.com/docsgate/docsgate/visitortoken"
 )
 
 // problem is an RFC 9457 problem document with a stable code and the errors per field.
@@ -104,6 +105,9 @@ func collectFieldErrors(err error, pointer jsontext.Pointer, faults *[]fieldErro
 			*faults = append(*faults, fieldError{fieldOf(pointer), string(pointer), e.Err.Error()})
 		}
 	case *registry.FieldError:
+		pointer = pointer.AppendToken(e.Field)
+		*faults = append(*faults, fieldError{Field: fieldOf(pointer), Pointer: string(pointer), Message: e.Message})
+	case *visitortoken.FieldError:
 		pointer = pointer.AppendToken(e.Field)
 		*faults = append(*faults, fieldError{Field: fieldOf(pointer), Pointer: string(pointer), Message: e.Message})
 	case interface{ Unwrap() []error }:

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"net/http"
 
+	"github.com/docsgate/docsgate/keys"
 	"github.com/docsgate/docsgate/keys/registry"
+	"github.com/docsgate/docsgate/visitortoken"
 )
 
 // ApplyPending is the text for registry.ErrNotApplied.
@@ -67,6 +69,12 @@ func ResponseTo(err error) Response {
 		}
 	case errors.Is(err, ErrKeyExists):
 		return Response{http.StatusConflict, "key_exists", "A feed has this key. Change the key instead.", false}
+	case errors.Is(err, keys.ErrVisitorsOff):
+		return Response{http.StatusConflict, "visitors_off", "The key does not accept signed tokens. Set its field visitors to optional or required.", false}
+	case errors.Is(err, visitortoken.ErrNoSecret):
+		return Response{http.StatusConflict, "no_sign_secret", "The gate has no secret that signs tokens of this key. Create one.", false}
+	case errors.Is(err, keys.ErrNotActive):
+		return Response{http.StatusConflict, "key_not_active", "The key is not active, so the token would be rejected.", false}
 	case errors.Is(err, registry.ErrConflict):
 		return Response{http.StatusConflict, "conflict", "The key was changed concurrently. Check it and try again.", false}
 	case errors.Is(err, registry.ErrExists):

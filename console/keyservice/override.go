@@ -23,17 +23,27 @@ func (d *Service) UpdateKey(ctx context.Context, by registry.Actor, id string, c
 	if !errors.Is(err, registry.ErrNotFound) {
 		return Key{}, err
 	}
-	k := d.Store.Original(id)
-	switch {
-	case k == nil || k.Feed == d.Feed:
+	k, err := d.original(id, err)
+	if err != nil {
 		return Key{}, err
-	case strings.HasPrefix(k.Feed, fileFeedPrefix):
-		return Key{}, &ReadOnlyError{k.Feed}
 	}
 	if err := d.Registry.UpdateOverride(ctx, by, k, change); err != nil {
 		return Key{}, err
 	}
 	return d.Show(ctx, id)
+}
+
+// original returns a key as another feed has it, to change what the registry stores about it. notFound is the error if no other feed
+// has the key. A key of a key file is a *ReadOnlyError.
+func (d *Service) original(id string, notFound error) (*keys.Key, error) {
+	k := d.Store.Original(id)
+	switch {
+	case k == nil || k.Feed == d.Feed:
+		return nil, notFound
+	case strings.HasPrefix(k.Feed, fileFeedPrefix):
+		return nil, &ReadOnlyError{k.Feed}
+	}
+	return k, nil
 }
 
 // Overridable reports whether the state and the policy of a key of another feed can be changed.
@@ -57,9 +67,12 @@ func (d *Service) addOverride(v *Key, k *keys.Key) {
 
 // OverriddenFields returns the names of the fields that an override changes: "state", "kind", "origins", ...
 func OverriddenFields(o *registry.Override) (names []string) {
-	p := o.Policy
+	p, s := o.Policy, o.Signing
 	if p == nil {
 		p = new(policy.Policy)
+	}
+	if s == nil {
+		s = new(registry.Signing)
 	}
 	for _, field := range []struct {
 		name string
@@ -70,8 +83,12 @@ func OverriddenFields(o *registry.Override) (names []string) {
 		{"origins", len(p.Origins) > 0},
 		{"ips", len(p.IPs) > 0},
 		{"endpoints", len(p.Endpoints) > 0},
+		{"visitors", p.Visitors != policy.VisitorsOff},
 		{"limits", p.Limits != policy.Limits{}},
 		{"limit_message", p.LimitMessage != ""},
+		{"sign_secrets", len(s.Secrets) > 0},
+		{"sign_public_key", len(s.PublicKeys) > 0},
+		{"generation", s.Generation > 0},
 	} {
 		if field.set {
 			names = append(names, field.name)

@@ -109,6 +109,7 @@ func (d *Service) fromIssued(r *registry.Record, now time.Time) Key {
 		v.Leaked = activity.Leak{Since: r.Leaked, Origin: r.LeakedOrigin}
 	}
 	v.Prompt, v.Chunks, v.Retriever = r.Prompt, r.Chunks, r.Retriever
+	v.Signing = d.signingOf(k.ID, r.Policy, r.Signing, now)
 	return v
 }
 
@@ -123,6 +124,7 @@ func (d *Service) fromKey(k *keys.Key, now time.Time) Key {
 		v.UnusableReason = "the binding of the key is currently unavailable"
 	}
 	if !v.Issued {
+		v.Signing = d.signingOfOther(k, now)
 		d.addOverride(&v, k)
 	}
 	for _, o := range k.PreviousTokens {

@@ -83,7 +83,8 @@ type Key struct {
 	PreviousTokenExpires      time.Time // end of the latest grace period; zero: no previous token is valid
 	Prompt, Chunks, Retriever string
 	Policy                    *policy.Policy // nil: only the defaults of the site apply
-	Overrides                 []string       // fields of a key of another feed that are changed in the registry: "state", "kind", "origins", ...
+	Signing                   Signing
+	Overrides                 []string // fields of a key of another feed that are changed in the registry: "state", "kind", "origins", ...
 
 	Leaked activity.Leak // zero: the token is not known to have leaked
 

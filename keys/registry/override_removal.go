@@ -32,6 +32,9 @@ func (r *Registry) RemoveOverride(ctx context.Context, by Actor, id string) erro
 		details = append(details, "disabled")
 	}
 	details = append(details, policyChanges(nil, stored.Policy)...)
+	if stored.Signing.hasSecrets() {
+		details = append(details, "secrets for signing")
+	}
 	entry := r.newEntry(by, ActionChanged, nil, "removed the changes of a key of another feed: "+strings.Join(details, "; "))
 	entry.Key = id
 	next := Override{ID: id, Revision: stored.Revision}

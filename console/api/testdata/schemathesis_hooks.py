@@ -22,9 +22,13 @@ schemathesis.openapi.format("ip-range", st.one_of(st.ip_addresses().map(str), st
 RATE = st.builds(lambda n, per, unit: f"{n}/{per}{unit}", st.integers(1, 10**9), st.integers(1, 31), st.sampled_from("smhd"))
 schemathesis.openapi.format("rate", RATE)
 
+PUBLIC_KEY = "MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE="
+schemathesis.openapi.format("ed25519-public-key", st.just(PUBLIC_KEY))
+
 # TestSchemathesis has made keys with these ids: one for each request, since many end their key.
 READY = (f"ready-{n}" for n in range(2000))
 NUMBERS = itertools.count()
+GENERATIONS = itertools.count(1)
 
 
 @schemathesis.hook
@@ -56,6 +60,12 @@ def make_consistent(record):
         record["origins"] = None
     elif "kind" not in record and "origins" in record and (origins is None or is_list_of_origins(origins)):
         record["kind"] = None
+    if record.get("visitors") in ("optional", "required") and record.get("sign_public_key", None) is None:
+        record["sign_public_key"] = PUBLIC_KEY
+    elif "sign_public_key" in record and record["sign_public_key"] is None and "visitors" not in record:
+        record["visitors"] = None
+    if type(record.get("generation")) is int and 0 <= record["generation"] < 2**31:
+        record["generation"] = next(GENERATIONS)  # it can only be increased
     limits = record.get("limits")
     if isinstance(limits, dict) and is_number(limits.get("visitor_streams")):
         limits["streams"] = limits["visitor_streams"] if "streams" not in limits else max_limit(limits)
