@@ -32,6 +32,7 @@ var whyInvalid = map[keys.Reason]string{
 	keys.NotYetValid:     "its key is not valid yet",
 	keys.Expired:         "its key has expired",
 	keys.FeedUnavailable: "no known key has it, but a feed that may have it is not available",
+	keys.VisitorRequired: "its key accepts only signed tokens of visitors",
 	keys.NotReady:        "the gate has not loaded all keys yet",
 }
 

@@ -38,7 +38,8 @@ store is not reachable.`,
 			cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 			cmd.SetFlagErrorFunc(cli.FlagError)
 			cmd.AddCommand(hashCommand(), checkCommand(), sourcesCommand(),
-				createCommand(), listCommand(), showCommand(), updateCommand(), rotateCommand(), endGraceCommand(), signCommand(),
+				createCommand(), listCommand(), showCommand(), updateCommand(), rotateCommand(), endGraceCommand(),
+				signCommand(), rotateSignSecretCommand(), endSignGraceCommand(), invalidateVisitorTokensCommand(),
 				stateCommand(disabling), stateCommand(enabling), revokeCommand(),
 				importCommand(), exportCommand(), auditCommand(), rejectionsCommand(), originsCommand(), missingCommand(), backupCommand())
 		},

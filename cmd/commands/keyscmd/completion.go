@@ -141,6 +141,7 @@ func completeFlags(cmd *cobra.Command, where *connFlags) {
 		"name": words(), "expires": words("30d", "90d", "365d"), "not-before": words(), "grace": words("0s", "24h", "7d", "30d"),
 		"kind": words(policy.Publishable.String(), policy.Secret.String()), "origin": words(), "ip": words(),
 		"endpoint": words(policy.Endpoints...), "remove": words(),
+		"visitors": words("off", "optional", "required"), "sign-public-key": words(), "visitor": words(),
 		"agent": words(), "query": words(), "limit": limits, "limit-message": words(), "feed": words(),
 	} {
 		if cmd.Flags().Lookup(flag) == nil {

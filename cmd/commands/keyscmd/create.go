@@ -42,6 +42,9 @@ encrypted.
 
 ` + policyHelp + `
 
+With --visitors optional or required, and without --sign-public-key, the gate also generates a secret with which your server signs tokens
+of its visitors, and prints it on a second line.
+
 The token begins with dgp_ if the key is publishable, with dgs_ if it is secret, and with dgk_ otherwise.
 
 If the connection to the gate fails, the same request is retried once; that never creates two keys.`,
@@ -80,6 +83,7 @@ If the connection to the gate fails, the same request is retried once; that neve
 		if d.PolicyRequest, err = restrictions.request(); err != nil {
 			return err
 		}
+		d.SignPublicKeys = restrictions.publicKeys
 		now := time.Now()
 		for _, m := range []struct {
 			flag, text string

@@ -15,6 +15,7 @@ import (
 	"github.com/docsgate/docsgate/console/api"
 	"github.com/docsgate/docsgate/keys/filefeed"
 	"github.com/docsgate/docsgate/keys/importer"
+	"github.com/docsgate/docsgate/visitortoken"
 )
 
 // importFormats are the values of --format.
@@ -109,6 +110,14 @@ func toImportItem(item *importer.Item) importItem {
 		NotBefore: known(k.NotBefore), Expires: known(k.Expires), Created: known(k.Created),
 		Prompt: k.Prompt, Chunks: k.Chunks, Retriever: k.Retriever, PolicyRequest: api.PolicyRequestOf(k.Policy),
 	}, place: describe(item.Location, k.Name)}
+	if keys := k.Signing.PublicKeys; keys != nil {
+		for _, key := range *keys {
+			a.SignPublicKeys = append(a.SignPublicKeys, visitortoken.FormatPublicKey(key))
+		}
+	}
+	if k.Signing.Generation != nil {
+		a.Generation = *k.Signing.Generation
+	}
 	if !k.Digest.IsZero() {
 		a.SHA256 = k.Digest.Hex()
 	}

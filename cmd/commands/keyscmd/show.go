@@ -11,6 +11,8 @@ import (
 
 	"github.com/docsgate/docsgate/cmd/commands/internal/cli"
 	"github.com/docsgate/docsgate/cmd/commands/internal/terminal"
+	"github.com/docsgate/docsgate/console/api"
+	"github.com/docsgate/docsgate/policy"
 )
 
 func showCommand() *cobra.Command {
@@ -87,6 +89,10 @@ func printKey(cmd *cobra.Command, k *key, asJSON bool) error {
 		{"Origins", joined(k.Origins)},
 		{"IP ranges", joined(k.IPs)},
 		{"Endpoints", strings.Join(k.Endpoints, ", ")},
+		{"Visitors", describeVisitors(k)},
+		{"Sign secrets", describeSignSecrets(k.SignSecrets)},
+		{"Sign secret problem", k.SigningProblem},
+		{"Sign public keys", strings.Join(k.SignPublicKeys, ", ")},
 		{"Limits", describeLimits(&k.Limits)},
 		{"Limit message", string(k.LimitMessage)},
 		{"Questions today", questionsToday},
@@ -110,6 +116,29 @@ func printKey(cmd *cobra.Command, k *key, asJSON bool) error {
 		}
 	}
 	return w.Flush()
+}
+
+// describeVisitors returns whether a key accepts signed tokens, and the generation that they need, or "".
+func describeVisitors(k *key) string {
+	switch off := k.Visitors == policy.VisitorsOff; {
+	case off && k.Generation == 0:
+		return ""
+	case k.Generation == 0:
+		return k.Visitors.String()
+	}
+	return fmt.Sprintf("%s, generation %d", k.Visitors, k.Generation)
+}
+
+// describeSignSecrets lists the secrets that sign tokens of visitors.
+func describeSignSecrets(secrets []api.SignSecret) string {
+	texts := make([]string, len(secrets))
+	for i, s := range secrets {
+		texts[i] = s.ID + " (created " + formatTime(s.Created) + ")"
+		if s.Expires != nil {
+			texts[i] = s.ID + " (replaced, valid until " + formatTime(s.Expires) + ")"
+		}
+	}
+	return strings.Join(texts, ", ")
 }
 
 // boundTo returns a short description of a key's binding.

@@ -34,7 +34,7 @@ func TestSignCommand(t *testing.T) {
 		stdin string
 		args  []string
 	}{
-		"standard input": {text + "\n", nil},
+		"standard input": {text + "\n", []string{"--secret-stdin"}},
 		"variable":       {"", []string{"--secret", "{env.DOCS_SIGN_SECRET}"}},
 	} {
 		out, _, err := runSign(input.stdin, append([]string{
@@ -56,15 +56,16 @@ func TestSignCommandRejects(t *testing.T) {
 		stdin string
 		args  []string
 	}{
-		"no visitor":            {text, []string{"docs-site"}},
-		"no key":                {text, []string{"--visitor", "v"}},
-		"no secret":             {"", []string{"docs-site", "--visitor", "v"}},
-		"short secret":          {"short", []string{"docs-site", "--visitor", "v"}},
+		"no visitor":            {text, []string{"docs-site", "--secret-stdin"}},
+		"no key":                {text, []string{"--visitor", "v", "--secret-stdin"}},
+		"no secret":             {"", []string{"docs-site", "--visitor", "v", "--secret-stdin"}},
+		"short secret":          {"short", []string{"docs-site", "--visitor", "v", "--secret-stdin"}},
 		"secret as an argument": {"", []string{"docs-site", "--visitor", "v", "--secret", text}},
-		"two days":              {text, []string{"docs-site", "--visitor", "v", "--expires", "2d"}},
-		"any origin":            {text, []string{"docs-site", "--visitor", "v", "--origin", "*"}},
-		"visitor":               {text, []string{"docs-site", "--visitor", "two words"}},
-		"key":                   {text, []string{"a key", "--visitor", "v"}},
+		"two days":              {text, []string{"docs-site", "--visitor", "v", "--expires", "2d", "--secret-stdin"}},
+		"two secrets":           {text, []string{"docs-site", "--visitor", "v", "--secret-stdin", "--secret", "{env.X}"}},
+		"any origin":            {text, []string{"docs-site", "--visitor", "v", "--origin", "*", "--secret-stdin"}},
+		"visitor":               {text, []string{"docs-site", "--visitor", "two words", "--secret-stdin"}},
+		"key":                   {text, []string{"a key", "--visitor", "v", "--secret-stdin"}},
 	} {
 		out, errs, err := runSign(c.stdin, c.args...)
 		if err == nil || out != "" || strings.Contains(errs+err.Error(), text) {

@@ -31,10 +31,17 @@ func printToken(cmd *cobra.Command, created *key, asJSON bool, what string) erro
 	if err != nil {
 		return err
 	}
+	if err := checkSignSecret(created); err != nil {
+		return err
+	}
 	if asJSON {
 		err = terminal.PrintJSON(out, created.raw)
 	} else {
-		_, err = io.WriteString(out, created.Token+"\n")
+		text := created.Token + "\n"
+		if created.SignSecret != "" {
+			text += created.SignSecret + "\n"
+		}
+		_, err = io.WriteString(out, text)
 	}
 	notes := cmd.ErrOrStderr()
 	fmt.Fprintf(notes, "Key %s (%s) is %s.\n", terminal.Sanitize(created.ID), terminal.Sanitize(created.Name), what)
@@ -42,6 +49,9 @@ func printToken(cmd *cobra.Command, created *key, asJSON bool, what string) erro
 		return fmt.Errorf("printing the token: %w. It cannot be shown again: rotate the key to get another one", err)
 	}
 	fmt.Fprintln(notes, "The gate does not store the token, so it cannot be shown again.")
+	if created.SignSecret != "" && !asJSON {
+		fmt.Fprintln(notes, "The second line is the secret with which your server signs tokens of visitors. It cannot be shown again, either.")
+	}
 	if created.PreviousTokenExpires != nil {
 		fmt.Fprintf(notes, "The previous token stays valid until %s.\n", formatTime(created.PreviousTokenExpires))
 	}

@@ -32,9 +32,11 @@ not change its prefix until the key is rotated.
 
 ` + policyHelp + `
 
-The values of --source, --origin, --ip and --endpoint replace the previous list; an empty value, as in --origin "", removes the
-restriction, and --kind "" the kind. --limit NAME=default restores the default of the site. --expires takes a duration from now, a date or
+The values of --source, --origin, --ip, --endpoint and --sign-public-key replace the previous list; an empty value, as in --origin "",
+removes the restriction, and --kind "" the kind. --limit NAME=default restores the default of the site. --expires takes a duration from now, a date or
 a time as in "keys create", or never.
+
+--visitors optional and required need a secret, which "keys rotate-sign-secret" creates, or --sign-public-key.
 
 Of a key of DocsGPT only the policy can be changed here. It is stored by the ID of the key, and applies in addition to the origins that
 DocsGPT allows. For a key of a key file, change it in the file instead: the gate reloads the file automatically.`,

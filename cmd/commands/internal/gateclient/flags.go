@@ -86,12 +86,33 @@ func (f *Flags) Dial(ctx context.Context) (*Client, error) {
 	return Dial(ctx, p.admin)
 }
 
+// OfflineKeyFiles returns the paths of the key files in the configuration. It returns none if a gate listens, which knows their keys, or if
+// the flags select a gate or a store file.
+func (f *Flags) OfflineKeyFiles(ctx context.Context) ([]string, error) {
+	p, err := f.locate()
+	if err != nil || p.named || f.Store != "" || len(p.keyFiles) == 0 {
+		return nil, err
+	}
+	if p.admin != "" {
+		g, err := Dial(ctx, p.admin)
+		if err == nil {
+			return nil, g.Close()
+		}
+		if !IsConnRefused(err) {
+			return nil, nil
+		}
+	}
+	return p.keyFiles, nil
+}
+
 // target is the result of locating the keys: the address of Caddy's admin endpoint and the path of the store file.
 type target struct {
 	admin   string // a network address; empty: the configuration has no admin endpoint
 	named   bool   // the admin endpoint was named on the command line
 	store   string // path of the file
 	hasFeed bool   // the configuration has "feed store", or there is no configuration
+
+	keyFiles []string // paths of "feed file", without those with placeholders that cannot be resolved here
 }
 
 // locate finds the keys by the flags, the configuration that they name, or the Caddyfile in the current directory.
@@ -139,18 +160,22 @@ func (f *Flags) locate() (target, error) {
 	}
 	p.hasFeed = false
 	for _, feed := range parsed.Apps.Docsgate.Feeds {
-		if feed.Feed != "store" {
+		if feed.Feed == "file" {
+			if path, err := caddy.NewReplacer().ReplaceOrErr(feed.Path, true, true); err == nil && path != "" {
+				p.keyFiles = append(p.keyFiles, path)
+			}
+		}
+		if feed.Feed != "store" || p.hasFeed {
 			continue
 		}
 		p.hasFeed = true
 		if feed.Path == "" {
-			break
+			continue
 		}
 		p.store, err = caddy.NewReplacer().ReplaceOrErr(feed.Path, true, true)
 		if err != nil || p.store == "" {
 			return target{}, cli.Errorf(cli.ExitUsage, "the path of \"feed store\" in %s has placeholders that cannot be resolved here: name it with --store", file)
 		}
-		break
 	}
 	return p, nil
 }
