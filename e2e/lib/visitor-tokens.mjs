@@ -11,7 +11,7 @@ export const newSignSecret = () => crypto.randomBytes(32).toString('hex');
 
 /** Runs `docsgate keys sign` with the secret in its standard input, and returns the token. */
 export function signVisitor(key, visitor, secret, options = []) {
-  return execFileSync(gateBinary(), ['keys', 'sign', key, '--visitor', visitor, ...options], { input: secret }).toString().trim();
+  return execFileSync(gateBinary(), ['keys', 'sign', key, '--visitor', visitor, '--secret-stdin', ...options], { input: secret }).toString().trim();
 }
 
 /** Returns a token with a valid signature that expired ten minutes ago: clocks may differ by a minute. */
