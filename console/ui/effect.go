@@ -26,6 +26,13 @@ func (r row) Effect() string {
 	default:
 		parts = append(parts, "on any page and for servers")
 	}
+	switch p.Visitors {
+	case policy.VisitorsRequired:
+		parts = append(parts, "only for signed visitors")
+	case policy.VisitorsOptional:
+		parts = append(parts, "for signed visitors, too")
+	case policy.VisitorsOff:
+	}
 	if len(p.IPs) > 0 {
 		parts = append(parts, "for clients in "+enumerate(strings.Split(joinLines(p.IPs), "\n")))
 	}

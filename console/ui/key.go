@@ -13,12 +13,13 @@ import (
 
 // keyPage is the body of a key's page.
 type keyPage struct {
-	Row    row
-	Edit   editForm
-	Trail  []registry.AuditEntry
-	More   bool // there are older entries
-	Notice string
-	Seen   *seenOrigins // nil: none
+	Row      row
+	Edit     editForm
+	Visitors visitorsSection
+	Trail    []registry.AuditEntry
+	More     bool // there are older entries
+	Notice   string
+	Seen     *seenOrigins // nil: none
 }
 
 // editForm is the form to update a key. It contains the original values, too, so that only changed fields are stored.
@@ -34,12 +35,14 @@ func (e editForm) Err(field string) string { return e.Wrong[field] }
 
 // notices are the messages after an action, by the value of the query parameter "done".
 var notices = map[string]string{
-	"changed":  "The changes are saved and in effect.",
-	"same":     "Nothing was changed.",
-	"disabled": "The key is disabled. New requests with it are rejected, and its requests in flight have ended.",
-	"enabled":  "The key is enabled again.",
-	"ended":    "The grace period has ended. New requests with previous tokens are rejected.",
-	"revoked":  "The key is revoked permanently. New requests with it are rejected, and its requests in flight have ended.",
+	"changed":       "The changes are saved and in effect.",
+	"same":          "Nothing was changed.",
+	"disabled":      "The key is disabled. New requests with it are rejected, and its requests in flight have ended.",
+	"enabled":       "The key is enabled again.",
+	"ended":         "The grace period has ended. New requests with previous tokens are rejected.",
+	"secrets-ended": "The grace period has ended. Tokens that replaced secrets have signed are rejected.",
+	"invalidated":   "All signed tokens of before are rejected, and their requests in flight have ended.",
+	"revoked":       "The key is revoked permanently. New requests with it are rejected, and its requests in flight have ended.",
 }
 
 const trailOnPage = 20
@@ -49,14 +52,27 @@ func (p *Page) show(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	return p.renderKey(w, r, http.StatusOK, k, formOf(k))
+}
+
+// formOf returns the form with the values of a key.
+func formOf(k keyservice.Key) editForm {
 	e := editForm{Name: k.Name, NotBefore: formatField(k.NotBefore), Expires: formatField(k.Expires)}
 	e.WasName, e.WasNotBefore, e.WasExpires = e.Name, e.NotBefore, e.Expires
 	e.Policy = policyFormOf(k.Policy)
-	return p.renderKey(w, r, http.StatusOK, k, e)
+	return e
 }
 
 func (p *Page) renderKey(w http.ResponseWriter, r *http.Request, status int, k keyservice.Key, e editForm) error {
+	return p.renderKeyWith(w, r, status, k, e, visitorsSection{})
+}
+
+// renderKeyWith is renderKey with values of the forms about signed visitors.
+func (p *Page) renderKeyWith(
+	w http.ResponseWriter, r *http.Request, status int, k keyservice.Key, e editForm, s visitorsSection,
+) error {
 	b := keyPage{Row: p.rowOf(k, p.sources.load(r.Context())), Edit: e, Notice: notices[r.URL.Query().Get("done")], Seen: p.seenOrigins(k.ID)}
+	b.Visitors = p.visitorsOf(b.Row, s)
 	if k.Issued {
 		trail, err := p.Service.Registry.Audit(r.Context(), k.ID, 0, trailOnPage+1)
 		if err != nil {
@@ -105,6 +121,9 @@ func (p *Page) update(w http.ResponseWriter, r *http.Request) error {
 	}
 	if _, err = p.Service.UpdateKey(writeContext(r), p.Actor(r), k.ID, change); err != nil {
 		if e.Wrong = fieldErrors(err); len(e.Wrong) > 0 {
+			if e.Wrong["visitors"] != "" {
+				e.Wrong["visitors"] = `Create a secret in the section "Signed visitors" first.`
+			}
 			e.Policy.Wrong = e.Wrong
 			return p.renderKey(w, r, http.StatusUnprocessableEntity, k, e)
 		}

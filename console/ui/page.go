@@ -63,6 +63,11 @@ func New(o Options) *Page {
 		"POST /audit":               p.filterAudit,
 		"POST /try":                 p.try,
 		"POST /theme":               p.setTheme,
+
+		"POST /keys/{id}/sign-secrets":              p.rotateSignSecret,
+		"POST /keys/{id}/sign-secrets/end-grace":    p.endSignGrace,
+		"POST /keys/{id}/visitor-tokens":            p.signVisitorToken,
+		"POST /keys/{id}/visitor-tokens/invalidate": p.invalidateVisitorTokens,
 	} {
 		p.mux.HandleFunc(pattern, p.handler(handle))
 	}

@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
 	"slices"
@@ -15,6 +16,7 @@ type policyForm struct {
 	Kind         string
 	Origins, IPs string            // one per line
 	Endpoints    []string          // the selected ones
+	Visitors     string            // "" is off
 	Limits       map[string]string // by name
 	LimitMessage string
 
@@ -31,10 +33,11 @@ func (d policyForm) Err(field string) string { return d.Wrong[field] }
 const limitPrefix = "limit_"
 
 func policyFormOf(p *policy.Policy) policyForm {
-	d := policyForm{Limits: make(map[string]string)}
+	d := policyForm{Limits: make(map[string]string), Visitors: policy.VisitorsOff.String()}
 	if p != nil {
 		d.Kind, d.Origins, d.IPs, d.Endpoints = p.Kind.String(), joinLines(p.Origins), joinLines(p.IPs), p.Endpoints
 		d.LimitMessage = string(p.LimitMessage)
+		d.Visitors = p.Visitors.String()
 		for _, name := range policy.LimitNames() {
 			limit, _ := p.Limits.Get(name)
 			d.Limits[name] = limit.String()
@@ -46,11 +49,14 @@ func policyFormOf(p *policy.Policy) policyForm {
 
 func parsePolicyForm(f url.Values) policyForm {
 	d := policyForm{
-		Kind: f.Get("kind"), Origins: f.Get("origins"), IPs: f.Get("ips"), Endpoints: f["endpoint"],
+		Kind: f.Get("kind"), Origins: f.Get("origins"), IPs: f.Get("ips"), Endpoints: f["endpoint"], Visitors: f.Get("visitors"),
 		Limits: make(map[string]string), LimitMessage: strings.TrimSpace(f.Get("limit_message")), Origin: strings.TrimSpace(f.Get("preview_origin")), Wrong: make(map[string]string),
 	}
 	for _, name := range policy.LimitNames() {
 		d.Limits[name] = strings.TrimSpace(f.Get(limitPrefix + name))
+	}
+	if !f.Has("visitors") { // one of the options is always selected
+		d.Visitors = f.Get("was_visitors")
 	}
 	if f.Has("was_kind") {
 		d.Was = make(map[string]string)
@@ -66,6 +72,7 @@ func (d *policyForm) values() map[string]string {
 	values := map[string]string{
 		"kind": d.Kind, "origins": normalizeLines(d.Origins), "ips": normalizeLines(d.IPs), "endpoints": strings.Join(d.Endpoints, "\n"),
 		"limit_message": d.LimitMessage,
+		"visitors":      d.Visitors,
 	}
 	for name, text := range d.Limits {
 		values[limitPrefix+name] = text
@@ -92,6 +99,13 @@ func (d *policyForm) change() (c registry.PolicyChange) {
 	}
 	if changed("endpoints") {
 		c.Endpoints = &d.Endpoints
+	}
+	if changed("visitors") {
+		visitors, err := policy.ParseVisitors(cmp.Or(d.Visitors, policy.VisitorsOff.String()))
+		if err != nil {
+			d.Wrong["visitors"] = toSentence(err.Error())
+		}
+		c.Visitors = &visitors
 	}
 	for _, name := range policy.LimitNames() {
 		switch text := d.Limits[name]; {
@@ -170,9 +184,9 @@ func limitsOf(p *policy.Policy) []limitField {
 
 var limitTexts = map[string]limitField{
 	"requests":            {Label: "Requests", Hint: "Of all clients of the key together. The first number is also the largest burst.", Placeholder: "600/1m"},
-	"visitor_requests":    {Label: "Requests per visitor", Hint: "Of one client address.", Placeholder: "20/1m"},
+	"visitor_requests":    {Label: "Requests per visitor", Hint: "Of one client address, or one signed visitor.", Placeholder: "20/1m"},
 	"streams":             {Label: "Answers in flight", Hint: "Of all clients together, at the same time.", Placeholder: "50"},
-	"visitor_streams":     {Label: "Answers in flight per visitor", Hint: "Of one client address, at the same time.", Placeholder: "2"},
+	"visitor_streams":     {Label: "Answers in flight per visitor", Hint: "Of one client address, or one signed visitor, at the same time.", Placeholder: "2"},
 	"questions_per_day":   {Label: "Questions per day", Hint: "Answers of all clients together in a calendar day.", Placeholder: "1000"},
 	"questions_per_month": {Label: "Questions per month", Hint: "Answers of all clients together in a calendar month.", Placeholder: "20000"},
 	"tokens_per_day":      {Label: "Model tokens per day", Hint: "Tokens of the model in a calendar day, for prompts and answers.", Placeholder: "2000000"},

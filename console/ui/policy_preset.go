@@ -9,7 +9,8 @@ import (
 	"github.com/docsgate/docsgate/policy"
 )
 
-// preset is a set of values for a policy form. It replaces all fields, except the message of limits, and the origins if it keeps them.
+// preset is a set of values for a policy form. It replaces all fields except signed visitors and the message of limits, and the origins if it
+// keeps them.
 type preset struct {
 	Value, Label, Note string
 	keepOrigins        bool
@@ -49,6 +50,7 @@ func (p preset) Script() string {
 	p.fill(&d)
 	values := d.values()
 	delete(values, "limit_message")
+	delete(values, "visitors") // depends on whether a server signs tokens
 	if p.keepOrigins {
 		delete(values, "origins")
 	}

@@ -126,13 +126,14 @@ export async function api(testbed, method, path_, body) {
   const text = await response.text();
   assert.ok(response.ok, `${method} ${path_}: ${response.status} ${text}`);
   const result = text && JSON.parse(text);
-  if (result.token) addSecret(testbed, result.token, result.name);
+  if (result.token) addSecret(testbed, result.token, result.name ?? result.visitor);
+  if (result.sign_secret) testbed.keys.secrets[`a secret of ${result.name}`] = result.sign_secret;
   return result;
 }
 
-/** Adds a token to the secrets that must not be in any log or file. */
+/** Adds a token of a key, or a signed one, to the secrets that must not be in any log or file. */
 export function addSecret(testbed, token, name) {
-  assert.match(token, /^dg[kps]_[0-9A-Za-z]{36}$/);
+  assert.match(token, /^(dg[kps]_[0-9A-Za-z]{36}|eyJ[\w.-]+)$/);
   testbed.keys.secrets[`a token of ${name}`] = token;
 }
 

@@ -161,6 +161,38 @@ describe('appearance of the console', () => {
     await assertAppearance(page);
   });
 
+  inside('signed visitors: a new key, its page, a replaced secret and a test token', '/new', async (page) => {
+    await page.getByRole('textbox', { name: 'Name' }).fill('Signed');
+    await page.getByRole('checkbox', { name: 'Handbook' }).check();
+    await page.getByRole('radio', { name: /^Required/ }).check();
+    await page.getByRole('button', { name: 'Create key' }).click();
+    await page.getByText('Copy the secret for signing, too').waitFor();
+    testbed.keys.secrets['a sign secret'] = await page.locator('#sign-secret').innerText();
+    await shownKey(testbed, page, 'Signed');
+    await assertAppearance(page);
+    await page.getByRole('link', { name: /go to the key/ }).click();
+    await page.getByText('Replace the secret').first().click();
+    await page.getByText('Invalidate all signed tokens').first().click();
+    await page.getByText('Create a test token').first().click();
+    await assertAppearance(page);
+    await page.getByRole('button', { name: 'Create a test token' }).click();
+    await page.getByText('Enter an ID of 1 to 128').waitFor();
+    await assertAppearance(page);
+    await page.getByRole('textbox', { name: 'ID of the visitor' }).fill('u-42');
+    await page.getByRole('button', { name: 'Create a test token' }).click();
+    await page.getByText('Copy the token now').waitFor();
+    testbed.keys.secrets['a test token'] = await page.locator('#token').innerText();
+    await assertAppearance(page);
+    await page.getByRole('link', { name: /go to the key/ }).click();
+    await page.getByText('Replace the secret').first().click();
+    await page.getByRole('button', { name: 'Replace the secret' }).click();
+    await page.getByText('A new secret for signing').waitFor();
+    testbed.keys.secrets['a replaced sign secret'] = await page.locator('#token').innerText();
+    await page.getByRole('link', { name: /go to the key/ }).click();
+    await page.getByText('replaced, valid until').waitFor();
+    await assertAppearance(page);
+  });
+
   inside('hostile names are shown as text on every page', '/', async (page) => {
     const base = testbed.gate.console('password');
     for (const name of HOSTILE) await api(testbed, 'POST', '/v1/keys', { name, source: keys.sources.hostile });
