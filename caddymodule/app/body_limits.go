@@ -26,6 +26,11 @@ type maxBodySizes struct{ body, upload int64 }
 func (a *App) AddBodySizes(body, upload int64) {
 	l := &a.maxBodySizes
 	l.body, l.upload = max(l.body, body), max(l.upload, upload)
+	activeLimits.Lock()
+	defer activeLimits.Unlock()
+	if len(activeLimits.apps) == 0 { // Caddy may start the server, and serve, before the app
+		Bodies.SetLimits(a.bodyLimits())
+	}
 }
 
 // activeLimits holds the running configurations. The limits of the newest one apply. During a reload there are two; if the new one
