@@ -2,6 +2,9 @@ module github.com/docsgate/docsgate
 
 go 1.26.0
 
+// Sockets of MPTCP, Go's default for listeners, cannot be emptied before they are closed: see caddymodule/lifecycle/listeners.go.
+godebug multipathtcp=0
+
 require (
 	github.com/BurntSushi/toml v1.6.0
 	github.com/caddyserver/caddy/v2 v2.11.9

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"net/http"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
@@ -50,7 +51,10 @@ func (a *App) Credential() keys.Secret { return a.token }
 func (a *App) State() *State { return a.state }
 
 // Lifetime returns a context that ends when the configuration is unloaded.
-func (a *App) Lifetime() context.Context { return a.lifetime }
+func (a *App) Lifetime() context.Context { return &a.lifetime }
+
+// BeforeResponse must be called before the response of a request is written.
+func (a *App) BeforeResponse(w http.ResponseWriter) { a.lifetime.BeforeResponse(w) }
 
 // HasStore reports whether the gate issues keys.
 func (a *App) HasStore() bool { return a.storeFeed != nil }

@@ -3,6 +3,8 @@ package lifecycle
 import (
 	"context"
 	"errors"
+	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -19,6 +21,10 @@ const (
 	closeAfter = finalWrite + time.Second
 	exitAfter  = closeAfter + 2*time.Second
 )
+
+// lateRequests is how long requests are served after the sockets were closed: on connections that were accepted before, and with
+// HTTP/2 until the client knows.
+const lateRequests = 2 * time.Second
 
 // shutdown holds the timers of the three phases of a shutdown.
 type shutdown struct{ drain, end, close *time.Timer }
@@ -111,6 +117,7 @@ type ConfigLifetime struct {
 	http            *caddyhttp.App // nil before start, or without an http app
 	grace           time.Duration
 	logger          *zap.Logger
+	unloading       atomic.Bool
 }
 
 // Provision subscribes to the event "stopping", which comes before Caddy waits for requests in flight. The order in which
@@ -141,8 +148,12 @@ func (e *ConfigLifetime) Start(ctx caddy.Context) error {
 // Handle implements caddyevents.Handler. A reload ends the requests that only listen. A process exit ends all requests
 // after the grace period; Caddy alone would wait for them forever.
 func (e *ConfigLifetime) Handle(context.Context, caddy.Event) error {
+	e.unloading.Store(true)
 	e.end()
 	if !Requests.exiting() {
+		if e.http != nil {
+			emptyListeners(e.http, false, e.logger)
+		}
 		return nil
 	}
 	var delay time.Duration
@@ -156,8 +167,24 @@ func (e *ConfigLifetime) Handle(context.Context, caddy.Event) error {
 		}
 	}
 	e.logger.Info("process is exiting; requests in flight have a grace period", zap.Duration("shutdown_grace", grace))
-	Requests.Begin(delay, grace)
+	late := min(lateRequests, grace)
+	Requests.Begin(delay+emptyTime+late, grace-late)
+	switch {
+	case e.http == nil:
+	case delay > emptyTime: // meanwhile Caddy serves new connections
+		time.AfterFunc(delay-emptyTime, func() { emptyListeners(e.http, true, e.logger) })
+	default:
+		emptyListeners(e.http, true, e.logger)
+	}
 	return nil
+}
+
+// BeforeResponse lets the client close its connection after the response if the configuration is being unloaded. The server
+// closes all idle connections soon, and would do so while the client sends its next request.
+func (e *ConfigLifetime) BeforeResponse(w http.ResponseWriter) {
+	if e.unloading.Load() {
+		w.Header().Set("Connection", "close")
+	}
 }
 
 // Cleanup ends the lifetime. It may be called without Provision.

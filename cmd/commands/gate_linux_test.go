@@ -70,6 +70,7 @@ func (b *testbed) caddyfile(name, admin, site, bind, options string) string {
 	docsgate %s {
 		limits {
 			visitor_requests off
+			visitor_streams off
 		}
 	}
 }
@@ -167,10 +168,11 @@ func dialer(network, address string) func(context.Context) (net.Conn, error) {
 
 // traffic is a steady load of questions on new connections.
 type traffic struct {
-	mu     sync.Mutex
-	served map[string]int // responses by gate
-	failed []error
-	stop   func() // stops the load and waits for its last response
+	mu      sync.Mutex
+	served  map[string]int // responses by gate
+	failed  []error
+	slowest time.Duration
+	stop    func() // stops the load and waits for its last response
 }
 
 func startTraffic(t *testing.T, clients int, dial func(context.Context) (net.Conn, error)) *traffic {
@@ -186,8 +188,10 @@ func startTraffic(t *testing.T, clients int, dial func(context.Context) (net.Con
 					return
 				default:
 				}
+				begun := time.Now()
 				gate, err := ask(t.Context(), dial)
 				load.mu.Lock()
+				load.slowest = max(load.slowest, time.Since(begun))
 				if err == nil {
 					load.served[gate]++
 				} else if !errors.Is(err, context.Canceled) {
