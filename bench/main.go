@@ -6,6 +6,7 @@
 //	go run ./bench -keys 1000000 [-rounds 5] [-out folder]
 //	go run ./bench -mixed [-rounds 5] [-scale 1]
 //	go run ./bench -fairness
+//	go run ./bench -reloads 100 [-streams 1000] [-out folder]
 //
 // It prints ratios to plain Caddy, each as the median of all rounds with minimum and maximum, and the project's budgets. No
 // absolute time is compared with a budget, so on a busy or slow machine the ranges are wider, but the results are the same. The
@@ -22,6 +23,9 @@
 //
 // With -fairness it measures how much a flood on one key delays another key, and exits with status 1 if that is more than the queue
 // allows.
+//
+// With -reloads it reloads the configuration of plain Caddy and of the gate, with open streams and steady traffic, and counts the
+// requests that fail.
 package main
 
 import (
@@ -84,6 +88,9 @@ func run(ctx context.Context, args []string) error {
 	if o.profile != "" {
 		return w.takeProfile(ctx)
 	}
+	if o.reloads > 0 {
+		return w.runReloads(ctx, os.Stdout)
+	}
 	report := newReport(o)
 	if err := w.compare(ctx, report); err != nil {
 		return err
@@ -111,7 +118,19 @@ type options struct {
 	keys        int
 	mixed       bool
 	fairness    bool
+	reloads     int
 	out         string
+}
+
+// modes returns how many of the options are set that replace the comparison.
+func (o *options) modes() int {
+	n := 0
+	for _, set := range []bool{o.keys > 0, o.mixed, o.fairness, o.reloads > 0, o.profile != ""} {
+		if set {
+			n++
+		}
+	}
+	return n
 }
 
 func parseOptions(args []string, stderr io.Writer) (*options, error) {
@@ -122,13 +141,14 @@ func parseOptions(args []string, stderr io.Writer) (*options, error) {
 	flags.Float64Var(&o.scale, "scale", 1, "factor for the number of requests per round")
 	flags.IntVar(&o.connections, "connections", 16, "number of client connections, each with one request at a time")
 	flags.IntVar(&o.procs, "gomaxprocs", 2, "GOMAXPROCS of the proxies")
-	flags.IntVar(&o.streams, "streams", 1000, "number of open streams for the memory measurement")
+	flags.IntVar(&o.streams, "streams", 1000, "number of open streams for the measurements of memory and reloads")
 	flags.BoolVar(&o.memory, "memory", true, "measure the memory of an open stream")
 	flags.StringVar(&o.out, "out", "", "output folder (default .cache/bench in the project)")
 	names := flags.String("scenarios", "", "comma-separated list of scenarios to run: "+strings.Join(scenarioNames(), ","))
 	flags.IntVar(&o.keys, "keys", 0, "instead of comparing, measure a store of this many keys, for example 1000000")
 	flags.BoolVar(&o.mixed, "mixed", false, "instead of comparing, check the limits of keys with all kinds of policies under load")
 	flags.BoolVar(&o.fairness, "fairness", false, "instead of comparing, measure how much a flood on one key delays another")
+	flags.IntVar(&o.reloads, "reloads", 0, "instead of comparing, reload the configuration so many times, for example 100")
 	profile := flags.String("profile", "", "instead of comparing, profile one proxy: plain, builtin or reverse_proxy")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -144,12 +164,12 @@ func parseOptions(args []string, stderr io.Writer) (*options, error) {
 	switch {
 	case flags.NArg() > 0:
 		return nil, fmt.Errorf("unexpected argument %q", flags.Arg(0))
-	case o.rounds < 1 || o.scale <= 0 || o.connections < 1 || o.procs < 1 || o.streams < 1 || o.keys < 0:
+	case o.rounds < 1 || o.scale <= 0 || o.connections < 1 || o.procs < 1 || o.streams < 1 || o.keys < 0 || o.reloads < 0:
 		return nil, errors.New("numbers must be greater than zero")
 	case o.keys > 0 && o.keys < max(1000, o.rounds):
 		return nil, errors.New("-keys must be at least 1000, and at least the number of rounds")
-	case o.keys > 0 && o.profile != "", o.mixed && (o.keys > 0 || o.profile != ""), o.fairness && (o.keys > 0 || o.profile != "" || o.mixed):
-		return nil, errors.New("-keys, -mixed, -fairness and -profile are mutually exclusive")
+	case o.modes() > 1:
+		return nil, errors.New("-keys, -mixed, -fairness, -reloads and -profile are mutually exclusive")
 	case o.profile != "" && !o.profile.isValid():
 		return nil, fmt.Errorf("unknown proxy %q: choose from plain, builtin, reverse_proxy", o.profile)
 	}

@@ -119,6 +119,9 @@ func (w *env) startWith(ctx context.Context, p proxyMode, admin bool, caddyfile 
 		"HOME=" + dir, "XDG_DATA_HOME=" + dir, "XDG_CONFIG_HOME=" + dir,
 		"GOMAXPROCS=" + strconv.Itoa(w.options.procs), "BENCH_AGENT_KEY=" + agentKey, "BENCH_SIGN_SECRET=" + signSecret,
 	}
+	if p == plain {
+		running.cmd.Env = append(running.cmd.Env, "GODEBUG=multipathtcp=2") // Go's default, which go.mod changes
+	}
 	running.cmd.Stdout, running.cmd.Stderr = running.log, running.log
 	if err := running.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("starting %s: %w", p, err)
