@@ -48,6 +48,9 @@ check() {
 	have chromium || have chromium-browser || have google-chrome ||
 		report_missing chromium "Chromium or Chrome from your system's packages" chromium fonts-liberation
 	have_postgres || report_missing postgresql "PostgreSQL's server programs, initdb and postgres" postgresql
+	have buildah || report_missing buildah "buildah, for the test of the image" buildah
+	have podman || report_missing podman "podman, for the test of the image" podman
+	have runc || report_missing runc "runc, which podman needs here" runc
 	[[ -e /etc/ssl/certs/ca-certificates.crt || ! -e /etc/debian_version ]] ||
 		report_missing "root certificates" "the package ca-certificates" ca-certificates
 }

@@ -8,6 +8,9 @@ import { fileURLToPath } from 'node:url';
 export const E2E = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 export const REPO = path.dirname(E2E);
 
+/** Those of the Makefile, so that both share the build cache. */
+const FLAGS = ['-trimpath', '-tags=nobadger,nomysql,nopgx'];
+
 /**
  * Test files run concurrently, so a program must not be overwritten while another process starts it. Each process builds
  * a temporary file and renames it. It begins with a copy, which the go command keeps if it is up to date.
@@ -16,7 +19,9 @@ function goBuild(target, pkg) {
   const temporary = `${target}.${process.pid}`;
   if (fs.existsSync(target)) fs.copyFileSync(target, temporary);
   try {
-    execFileSync('go', ['build', '-o', temporary, pkg], { cwd: REPO, stdio: ['ignore', 'inherit', 'inherit'] });
+    execFileSync('go', ['build', ...FLAGS, '-o', temporary, pkg], {
+      cwd: REPO, stdio: ['ignore', 'inherit', 'inherit'], env: { ...process.env, CGO_ENABLED: '0' },
+    });
     fs.renameSync(temporary, target);
   } finally {
     fs.rmSync(temporary, { force: true });

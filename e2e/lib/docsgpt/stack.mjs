@@ -182,6 +182,8 @@ export async function startStack({ dir, installation, processes, say }) {
       postgres: `postgresql://docsgpt@${LOOPBACK}:${ports.postgres}/docsgpt`,
       // psql of the same installation. It stops at the first error.
       psql: enter('-', `${postgres}/psql`, '-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1'),
+      // Prints the compose file of "docsgpt up".
+      printComposeFile: enter('-', 'sh', '-c', `cat ${prefix}/venv/lib/python*/site-packages/docsgpt/deploy/docker-compose.yaml`),
       secrets: {
         'access token': accessToken, 'session of the owner': ownerSession, ...prefixed('agent key', Object.fromEntries(
           Object.entries(agents).map(([name, agent]) => [name, agent.key]),
