@@ -13,6 +13,7 @@ import (
 // Store is the in-memory authority on all keys. Reads take no lock and never wait for a write. A write becomes visible as a
 // whole or not at all. It is safe for concurrent use. Create one with NewStore.
 type Store struct {
+	sequence uint64 // number of stores that were created before
 	db       *memdb.MemDB
 	idSeed   maphash.Seed
 	size     atomic.Int64
@@ -33,14 +34,19 @@ type Store struct {
 	counts   stateCounts
 }
 
+var storeCount atomic.Uint64
+
 // NewStore returns an empty store that is not ready.
 func NewStore() *Store {
 	db, err := memdb.NewMemDB(schema())
 	if err != nil {
 		panic(fmt.Sprintf("invalid schema of the key store: %v", err)) // the schema is constant: only a bug can cause this
 	}
-	return &Store{db: db, idSeed: maphash.MakeSeed()}
+	return &Store{sequence: storeCount.Add(1), db: db, idSeed: maphash.MakeSeed()}
 }
+
+// CreatedAfter reports whether the store was created later than another one in this process.
+func (s *Store) CreatedAfter(other *Store) bool { return s.sequence > other.sequence }
 
 // Listener is notified of every change of a store, in order.
 type Listener interface {

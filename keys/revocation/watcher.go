@@ -62,11 +62,9 @@ func New() *Watcher {
 
 // Follow switches to a store, and ends the uses that its keys do not allow. It must not be called concurrently with itself.
 func (w *Watcher) Follow(store *keys.Store) {
-	before := w.store.Swap(store)
-	if before == store {
-		return
+	if before := w.store.Swap(store); before != store {
+		store.Listen(w)
 	}
-	store.Listen(w)
 	for i := range w.shards {
 		w.checkShard(&w.shards[i])
 	}
@@ -84,6 +82,9 @@ func VersionOf(store *keys.Store) Version { return Version{store, store.Revision
 // Add registers a use. d is the decision that allowed it, and v the version of the keys before the decision: if they have changed
 // since, the use is checked again. It reports whether the use is allowed; if not, it is not registered and Revoked is not called.
 // A zero d.Token stands for a use that does not depend on one token of the key.
+//
+// A store that was created after the followed one is that of a configuration whose server is already serving and that will be followed in
+// a moment, or is rejected: its own keys count until then.
 func (w *Watcher) Add(u *Use, holder Holder, d keys.Decision, v Version) bool {
 	u.holder, u.keyID, u.token = holder, d.Key.ID, d.Token
 	s := w.shard(u.keyID)
@@ -92,9 +93,12 @@ func (w *Watcher) Add(u *Use, holder Holder, d keys.Decision, v Version) bool {
 	// The use is in the table before the store and its revision are read: a change is either noticed here or by Follow and KeysChanged.
 	w.uses.Add(1)
 	s.insert(u)
-	key := d.Key
-	if store := w.store.Load(); store != v.store || store.Revision() != v.revision {
-		if key = w.valid(u); key == nil {
+	key, store := d.Key, w.store.Load()
+	if v.store != nil && (store == nil || v.store.CreatedAfter(store)) {
+		store = v.store
+	}
+	if store != nil && (store != v.store || store.Revision() != v.revision) {
+		if key = w.validIn(store, u); key == nil {
 			w.remove(s, u)
 			return false
 		}
@@ -155,7 +159,11 @@ func (w *Watcher) checkKey(s *shard, keyID string) {
 
 // checkUse ends a use if it is no longer allowed, or else sets its timer. The caller must hold the mutex of the shard.
 func (w *Watcher) checkUse(s *shard, u *Use) {
-	if key := w.valid(u); key != nil {
+	store := w.store.Load()
+	if store == nil {
+		return // Follow checks the use
+	}
+	if key := w.validIn(store, u); key != nil {
 		w.arm(s, u, key)
 		return
 	}
@@ -163,12 +171,8 @@ func (w *Watcher) checkUse(s *shard, u *Use) {
 	u.holder.Revoked()
 }
 
-// valid returns the current key of a use, or nil if it no longer allows the use.
-func (w *Watcher) valid(u *Use) *keys.Key {
-	store := w.store.Load()
-	if store == nil {
-		return nil
-	}
+// validIn returns the key of a use in a store, or nil if it does not allow the use.
+func (w *Watcher) validIn(store *keys.Store, u *Use) *keys.Key {
 	key := store.Get(u.keyID)
 	if key == nil || !key.Decide(u.token, w.now()).Allowed() || !u.holder.StillAllowed(key) {
 		return nil

@@ -270,6 +270,55 @@ func TestFollow(t *testing.T) {
 	}
 }
 
+// Caddy starts apps in no defined order, so requests may arrive before their store is followed: their keys are valid until then, and are
+// checked when it is.
+func TestAddBeforeFollow(t *testing.T) {
+	other := keys.NewStore()
+	for name, followed := range map[string]*keys.Store{"no store": nil, "an older store without the key": other} {
+		t.Run(name, func(t *testing.T) {
+			e := newEnvironment(t, testKey(nil))
+			e.watcher = revocation.New()
+			if followed != nil {
+				e.watcher.Follow(followed)
+			}
+			var kept, ended, stale revocation.Use
+			var keptBy, endedBy, staleBy holder
+			e.add(t, &kept, &keptBy)
+			e.watcher.Follow(e.store)
+			if keptBy.revoked.Load() != 0 {
+				t.Error("the use of a valid key has ended")
+			}
+			e.watcher.Remove(&kept)
+
+			e.watcher = revocation.New()
+			if followed != nil {
+				e.watcher.Follow(followed)
+			}
+			e.add(t, &ended, &endedBy)
+			version := revocation.VersionOf(e.store)
+			d := e.verifier.Verify(token, time.Now())
+			replace(t, e.store)
+			if e.watcher.Add(&stale, &staleBy, d, version) {
+				t.Error("a use of a key that was removed meanwhile was accepted")
+			}
+			e.watcher.Follow(e.store)
+			if endedBy.revoked.Load() != 1 {
+				t.Error("the use of a removed key goes on")
+			}
+		})
+	}
+
+	// A request of a configuration that was replaced meanwhile: the newer keys count.
+	e := newEnvironment(t, testKey(nil))
+	version := revocation.VersionOf(e.store)
+	d := e.verifier.Verify(token, time.Now())
+	e.watcher.Follow(keys.NewStore())
+	var u revocation.Use
+	if e.watcher.Add(&u, new(holder), d, version) {
+		t.Error("a key that the newest configuration does not have was accepted")
+	}
+}
+
 // Registering a use of a key without time bounds does not allocate memory.
 func TestAddDoesNotAllocate(t *testing.T) {
 	e := newEnvironment(t, testKey(nil))
