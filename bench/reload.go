@@ -86,7 +86,7 @@ func (w *env) measureReloads(ctx context.Context, mode proxyMode) (*reloadFigure
 			return nil, err
 		}
 	}
-	f.Reload = (time.Since(begin)).Seconds() / float64(w.options.reloads)
+	f.Reload = time.Since(begin).Seconds() / float64(w.options.reloads)
 	f.CutStreams = streams.countEnded()
 	return f, nil
 }

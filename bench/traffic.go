@@ -76,13 +76,14 @@ func (t *traffic) send(ctx context.Context, counts *trafficCounts, reuse bool) {
 		}
 	}
 	defer closeConn()
+	dialer := net.Dialer{Timeout: requestTimeout}
 	for pause(ctx, betweenRequests) == nil {
 		if conn != nil && hasEnded(conn, reader) {
 			closeConn()
 		}
 		if conn == nil {
 			var err error
-			if conn, err = net.DialTimeout("tcp", t.address, requestTimeout); err != nil {
+			if conn, err = dialer.DialContext(ctx, "tcp", t.address); err != nil {
 				t.count(counts, trafficCounts{Sent: 1, Refused: 1}, nil)
 				continue
 			}

@@ -31,9 +31,9 @@ func isRunning(address netip.AddrPort) bool {
 // before the feeds are loaded, which may take seconds, since until the process exits each of the two gets a part of the
 // connections.
 func (a *App) checkAdminAddress() error {
-	table, err := a.readSockets()
+	table := a.readSockets()
 	if table == nil {
-		return err
+		return nil
 	}
 	for _, own := range table.Own {
 		if own.Network != "tcp" || isRunning(own.Address) {
@@ -107,7 +107,7 @@ func (a *App) setRunning() {
 			}
 		}
 	}
-	if table, err := a.readSockets(); err == nil && table != nil {
+	if table := a.readSockets(); table != nil {
 		for _, own := range table.Own {
 			addresses = append(addresses, own.Address)
 		}
@@ -116,22 +116,20 @@ func (a *App) setRunning() {
 }
 
 // readSockets returns the sockets, or nil on systems where they cannot be listed.
-func (a *App) readSockets() (*sockets.Table, error) {
+func (a *App) readSockets() *sockets.Table {
 	table, err := sockets.Read()
 	if err == nil || errors.Is(err, sockets.ErrUnsupported) {
-		return table, nil
+		return table
 	}
+	// Some containers have no /proc.
 	a.logger.Debug("cannot check whether another process uses the same addresses", zap.Error(err))
-	return nil, nil //nolint:nilnil // some containers have no /proc
+	return nil
 }
 
 // checkAddresses returns an error if another process listens on an address of a server. Ports that the system chooses, and sockets
 // that another process has opened ("bind fd/3"), are never in conflict.
 func (a *App) checkAddresses(ctx context.Context, server *caddyhttp.Server) error {
-	table, err := a.readSockets()
-	if err != nil {
-		return err
-	}
+	table := a.readSockets()
 	for _, address := range listenAddresses(server) {
 		if process, conflict := conflicting(ctx, table, server, address); conflict {
 			return addressError(address.String(), process, "the address of the site")
@@ -192,7 +190,7 @@ func resolve(address caddy.NetworkAddress) (netip.AddrPort, error) {
 			addr = netip.IPv4Unspecified()
 		}
 	}
-	return netip.AddrPortFrom(addr.Unmap(), uint16(resolved.Port)), nil //nolint:gosec // a port
+	return netip.AddrPortFrom(addr.Unmap(), uint16(resolved.Port)), nil
 }
 
 func addressError(address, process, what string) error {

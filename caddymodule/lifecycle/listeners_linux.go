@@ -18,7 +18,7 @@ func stopAccepting(l deadlineListener) error { return l.SetDeadline(aLongTimeAgo
 // which they were opened. It needs no privileges.
 func steer(socket syscall.RawConn, index int) error {
 	return attach(socket, unix.SO_ATTACH_REUSEPORT_CBPF, []unix.SockFilter{
-		{Code: unix.BPF_RET | unix.BPF_K, K: uint32(index)}, //nolint:gosec // -1 is the greatest index
+		{Code: unix.BPF_RET | unix.BPF_K, K: uint32(index)},
 	})
 }
 
@@ -57,7 +57,7 @@ func attach(socket syscall.RawConn, option int, program []unix.SockFilter) error
 	var attached error
 	err := socket.Control(func(fd uintptr) {
 		attached = unix.SetsockoptSockFprog(int(fd), unix.SOL_SOCKET, option,
-			&unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]}) //nolint:gosec // a few instructions
+			&unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]})
 	})
 	return errors.Join(err, attached)
 }

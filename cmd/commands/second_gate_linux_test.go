@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -32,7 +33,7 @@ func TestSecondGateIsRejected(t *testing.T) {
 			config := b.caddyfile("second", c.admin, c.site, c.bind, "")
 			for range 3 { // Caddy starts apps in random order
 				out, err := b.command(t.Context(), "run", "--config", config, "--adapter", "caddyfile").CombinedOutput()
-				if exit, ok := err.(*exec.ExitError); !ok || exit.ExitCode() != 1 || !strings.Contains(string(out), c.want) ||
+				if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 1 || !strings.Contains(string(out), c.want) ||
 					!strings.Contains(string(out), "specify shared_port in the docsgate options") {
 					t.Fatalf("%v\n%s", err, out)
 				}

@@ -32,8 +32,10 @@ func Read() (*Table, error) {
 	}
 	t := new(Table)
 	for _, file := range []struct{ name, network, state string }{
-		{"tcp", "tcp", stateListen}, {"tcp6", "tcp", stateListen},
-		{"udp", "udp", stateUnconnected}, {"udp6", "udp", stateUnconnected},
+		{"tcp", "tcp", stateListen},
+		{"tcp6", "tcp", stateListen},
+		{"udp", "udp", stateUnconnected},
+		{"udp6", "udp", stateUnconnected},
 	} {
 		listeners, err := readFile("/proc/self/net/"+file.name, file.network, file.state)
 		if errors.Is(err, fs.ErrNotExist) && strings.HasSuffix(file.name, "6") {

@@ -107,12 +107,12 @@ func TestTokenUsageUnreadable(t *testing.T) {
 
 // Errors of an unavailable database are temporary, and end within the timeout.
 func TestTokenUsageUnavailable(t *testing.T) {
-	u, database, _ := tokenUsage(t, schema017+added11)
+	_, database, _ := tokenUsage(t, schema017+added11)
 	pgtest.Exec(t, database, "INSERT INTO token_usage (request_id, prompt_tokens) VALUES ('a', 1)")
 	p := feedtest.NewProxy(t, pgtest.Host())
 	o := options(t, through(p, database))
 	o.Timeout = 2 * time.Second
-	u = newFeed(t, o).TokenUsage()
+	u := newFeed(t, o).TokenUsage()
 	defer u.Close()
 	wantTokens(t, u, []string{"a"}, map[string]int64{"a": 1})
 	p.Blackhole()

@@ -166,7 +166,7 @@ func (f *file) load(id *Identity) (entries map[entryID]entry, err error) {
 				return errDamaged
 			}
 			hour := binary.BigEndian.Uint64(value[len(Key{}):])
-			entries[entryID(at)] = entry{Key(value[:len(Key{})]), int64(hour)} //nolint:gosec // as it was written
+			entries[entryID(at)] = entry{Key(value[:len(Key{})]), int64(hour)}
 			return nil
 		}); err != nil {
 			return err
@@ -241,7 +241,7 @@ func (f *file) write(pending map[entryID]bool, rows map[entryID]entry) error {
 					count++
 				}
 				e := rows[at]
-				value := binary.BigEndian.AppendUint64(e.key[:], uint64(e.hour)) //nolint:gosec // read back by load
+				value := binary.BigEndian.AppendUint64(e.key[:], uint64(e.hour))
 				if err := bucket.Put(at[:], value); err != nil {
 					return err
 				}

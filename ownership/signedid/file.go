@@ -118,7 +118,7 @@ func parseFile(text string) ([]Secret, error) {
 		case len(secrets) == maxFileSecrets:
 			return nil, fmt.Errorf("it has more than %d secrets", maxFileSecrets)
 		}
-		secrets = append(secrets, Secret{Number: uint8(n), Key: [SecretLength]byte(raw)}) //nolint:gosec // ParseUint bounds it
+		secrets = append(secrets, Secret{Number: uint8(n), Key: [SecretLength]byte(raw)})
 	}
 	return secrets, nil
 }

@@ -72,7 +72,7 @@ func ask(ctx context.Context, gate *gateclient.Flags) (status int, body []byte, 
 		}
 		return 0, nil, err
 	}
-	defer client.Close()
+	defer func() { _ = client.Close() }()
 	status, body, err = client.Ready(ctx)
 	if err != nil {
 		return 0, nil, cli.Errorf(cli.ExitUnreachable, "asking %s: %w", client.Name, err)
