@@ -43,7 +43,7 @@ func TestRevocationEndsSessions(t *testing.T) {
 
 	g.writeKeys(fmt.Sprintf("keys:\n  - {id: other, sha256: %s, agent: \"{env.AGENT_ALPHA}\"}\n", sha(tokenOther)))
 	waitFor(t, "the session ends", func() bool { return len(g.endedSessions()) > 1 })
-	if got, want := fmt.Sprint(g.endedSessions()), fmt.Sprint([]string{ended, open}); got != want {
+	if got, want := fmt.Sprint(g.endedSessions()), fmt.Sprint([]string{bareID(t, ended), bareID(t, open)}); got != want {
 		t.Errorf("ended %s, want %s", got, want)
 	}
 	if r := g.message(tokenOther, other, toolsList); r.status != http.StatusOK {
