@@ -50,7 +50,7 @@ export class GateWithDocsGPTFeed {
 		format docsgate
 	}
 	docsgate ${new URL(STACK.api[name]).host} {
-		endpoints widget openai
+		endpoints widget openai attachments
 		limits {
 			failed_tokens off # the tests ask often whether a token is valid yet
 		}
