@@ -232,6 +232,7 @@ func clientIPOf(r *http.Request) string {
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler. It never calls the next handler.
 func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
+	c.app.AwaitStart(r.Context())
 	handler := c.handler.Load()
 	if handler == nil {
 		return caddyhttp.Error(http.StatusServiceUnavailable, errors.New("the console is not ready"))

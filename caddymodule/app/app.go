@@ -84,6 +84,7 @@ type App struct {
 	maxBodySizes  maxBodySizes // largest of all handlers
 	publicURL     string       // of the last console that has one
 	startHooks    []startHook  // of other modules
+	start         startSignal
 	// addressConflict is set if another process listens on an address of a server.
 	addressConflict error
 	logger          *zap.Logger
@@ -98,6 +99,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 // first handler with an upstream that loads the feeds, when it is provisioned.
 func (a *App) Provision(ctx caddy.Context) error {
 	a.logger, a.ctx = ctx.Logger(), ctx
+	a.start.init()
 	if a.ShutdownGrace == 0 {
 		a.ShutdownGrace = caddy.Duration(lifecycle.DefaultShutdownGrace)
 	}
@@ -262,6 +264,7 @@ func (a *App) Start() error {
 	limitBodies(a)
 	a.setRunning()
 	a.attachTokens()
+	a.start.send()
 	return nil
 }
 

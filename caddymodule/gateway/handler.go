@@ -338,6 +338,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if h.routes == nil { // a request may arrive before a configuration without a version is rejected
 		return caddyhttp.Error(http.StatusServiceUnavailable, app.ErrNoUpstream)
 	}
+	h.app.AwaitStart(r.Context())
 	h.app.BeforeResponse(w)
 	x := gatewayRequest{client: client{handler: h, r: r, started: time.Now()}}
 	x.client.writer.ResponseWriter = w
