@@ -83,7 +83,7 @@ func (t *traffic) send(ctx context.Context, counts *trafficCounts, reuse bool) {
 		}
 		if conn == nil {
 			var err error
-			if conn, err = dialer.DialContext(ctx, "tcp", t.address); err != nil {
+			if conn, err = dialer.DialContext(context.WithoutCancel(ctx), "tcp", t.address); err != nil {
 				t.count(counts, trafficCounts{Sent: 1, Refused: 1}, nil)
 				continue
 			}

@@ -14,7 +14,7 @@ import { mountWidget } from '../../lib/widget.mjs';
 import { GateWithDocsGPTFeed, psql, runCommand } from '../../lib/docsgpt/feed-gate.mjs';
 import { startFlakyProxy } from '../../lib/docsgpt/flaky-proxy.mjs';
 import { STACK } from '../../lib/docsgpt/stack-info.mjs';
-import { answerOf, documentsIn } from '../../lib/docsgpt/classify-response.mjs';
+import { answerOf, bareID, documentsIn } from '../../lib/docsgpt/classify-response.mjs';
 import { DocsGPTClient } from '../../lib/docsgpt/docsgpt-client.mjs';
 import { ProcessGroups } from '../../lib/docsgpt/process-groups.mjs';
 import { CANARY, QUESTION } from '../../lib/docsgpt/stack.mjs';
@@ -220,7 +220,7 @@ describe('options of the feed', () => {
     const { conversation_id: conversation } = parseJSON(await ask(gate.open, handbook.key));
     const shared = await sendRaw(STACK.api.open, {
       path: '/api/share?isPromptable=true',
-      json: { conversation_id: conversation, source: STACK.sources.handbook, retriever: 'classic', chunks: '3' },
+      json: { conversation_id: bareID(conversation), source: STACK.sources.handbook, retriever: 'classic', chunks: '3' },
     });
     assert.equal(shared.status, 201, shared.text);
     const page = await fetch(`${STACK.api.open}/api/shared_conversation/${parseJSON(shared).identifier}`);
