@@ -107,6 +107,16 @@ func (r *redactor) replace(i, j int) {
 	r.done = j
 }
 
+// replaceNext is replace for a word of a value with several: consecutive ones become one replacement. Otherwise a value of many short
+// words would grow to several times its length.
+func (r *redactor) replaceNext(i, j int) {
+	if r.done > 0 && strings.IndexFunc(r.text[r.done:i], func(c rune) bool { return c < 0x7f && isWordByte(byte(c)) }) < 0 {
+		r.done = j
+		return
+	}
+	r.replace(i, j)
+}
+
 func (r *redactor) result() string {
 	if r.done == 0 {
 		return r.text
@@ -149,7 +159,7 @@ func (r *redactor) word(i, j int) {
 	word, next := r.text[i:j], r.next
 	switch next {
 	case theRest, aHeader:
-		r.replace(i, j)
+		r.replaceNext(i, j)
 		return
 	default:
 		r.next = nothing
