@@ -9,20 +9,31 @@ import { runCommand } from './docsgpt/feed-gate.mjs';
 const REPOSITORY = path.resolve(import.meta.dirname, '../..');
 export const IMAGE = 'docsgate';
 
+/** Machines without systemd, and those with version 1 of cgroups, need different runtimes. None sets limits that need privileges. */
+const RUNTIMES = [
+  { runtime: 'runc', options: [] },
+  { runtime: 'crun', options: ['--cgroups=disabled'] },
+  { runtime: 'crun', options: [] },
+];
+
 /** Images and containers in a folder of their own. The folder is removed by removeAll. */
 export class ContainerEngine {
   #folder;
   #storage;
   #env;
+  #options = [];
 
   constructor(folder) {
     this.#folder = folder;
     fs.mkdirSync(folder, { recursive: true });
     this.#storage = ['--storage-driver', 'vfs', '--root', path.join(folder, 'root'), '--runroot', path.join(folder, 'run')];
-    // Without limits and a cgroup manager that machines without systemd lack.
-    fs.writeFileSync(path.join(folder, 'containers.conf'),
-      '[containers]\ndefault_ulimits = []\n[engine]\nruntime = "runc"\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n');
     this.#env = { PATH: process.env.PATH, HOME: folder, CONTAINERS_CONF: path.join(folder, 'containers.conf') };
+    this.#configure(RUNTIMES[0].runtime);
+  }
+
+  #configure(runtime) {
+    fs.writeFileSync(this.#env.CONTAINERS_CONF,
+      `[containers]\ndefault_ulimits = []\n[engine]\nruntime = "${runtime}"\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n`);
   }
 
   /** Builds the image from the repository's Dockerfile. */
@@ -36,6 +47,27 @@ export class ContainerEngine {
     await runCommand([path.join(REPOSITORY, 'scripts/image-root.sh'), path.join(stage, 'image')]);
     await runCommand(['buildah', ...this.#storage, 'build', '--format', 'docker', '--isolation', 'chroot',
       '--build-context', `build=${stage}`, '-t', IMAGE, '.'], { cwd: REPOSITORY, env: this.#env });
+  }
+
+  /** Selects the first runtime that can run the image. Fails with the error of the last one. */
+  async selectRuntime() {
+    let failure;
+    for (const { runtime, options } of RUNTIMES) {
+      this.#configure(runtime);
+      try {
+        await this.podman('run', '--rm', '--no-healthcheck', '--network', 'host', ...options, IMAGE, 'version');
+        this.#options = options;
+        return;
+      } catch (error) {
+        failure = error;
+      }
+    }
+    throw failure;
+  }
+
+  /** Starts a container in the background, with these options and the image's own command. */
+  run(...options) {
+    return this.podman('run', '--detach', '--log-driver', 'k8s-file', ...this.#options, ...options, IMAGE);
   }
 
   /** Runs podman with these arguments. Returns its standard output. */

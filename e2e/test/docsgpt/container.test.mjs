@@ -21,13 +21,14 @@ describe('container', () => {
 
   before(async () => {
     await engine.build();
+    await engine.selectRuntime();
     const [port, consolePort, adminPort] = await freePorts(3);
     gate = `http://${LOOPBACK}:${port}`;
     console_ = `http://localhost:${consolePort}`;
     admin = `${LOOPBACK}:${adminPort}`;
     await engine.podman('volume', 'create', 'data');
     // The options of the service in examples/compose. The network is that of the machine, as DocsGPT runs there.
-    await engine.podman('run', '--detach', '--log-driver', 'k8s-file', '--name', 'gate', '--network', 'host', '--no-healthcheck', // podman needs systemd for health checks
+    await engine.run('--name', 'gate', '--network', 'host', '--no-healthcheck', // podman needs systemd for health checks
       '--read-only', '--cap-drop', 'ALL', '--security-opt', 'no-new-privileges', '--tmpfs', '/tmp',
       '--volume', 'data:/data',
       '--env', `CADDY_ADMIN=${admin}`,
@@ -35,8 +36,7 @@ describe('container', () => {
       '--env', `DOCSGPT_POSTGRES_URI=${STACK.postgres}`,
       '--env', `DOCSGATE_ADMIN_TOKEN=${ADMIN_TOKEN}`,
       '--env', `DOCSGATE_SITE=${gate}`,
-      '--env', `DOCSGATE_CONSOLE=${console_}`,
-      IMAGE);
+      '--env', `DOCSGATE_CONSOLE=${console_}`);
     await waitFor('the gate is ready', () => engine.podman('exec', 'gate', '/usr/bin/docsgate', 'health'), { deadline: 60_000, every: 250 })
       .catch(async (error) => assert.fail(`${error.message}\n${await engine.podman('logs', 'gate')}`));
   });
