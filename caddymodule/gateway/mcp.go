@@ -65,7 +65,6 @@ func (res *response) onMCPHeader() {
 	ok := res.status >= 200 && res.status <= 299
 	if res.client.endpoint.Method == http.MethodDelete && ok || res.status == http.StatusNotFound {
 		res.endSession()
-		openSessions.forget(res.session)
 	}
 	id := res.header.Get(docsgpt.HeaderSession)
 	switch {
@@ -97,6 +96,7 @@ func (res *response) onMCPHeader() {
 func (res *response) endSession() {
 	if res.session != "" {
 		res.client.handler.app.State().Ownership.Assign(res.client.ownerFor(res.key), endedSession, res.session)
+		openSessions.forget(res.session)
 	}
 }
 
@@ -121,7 +121,6 @@ func (res *response) handleMCPError(apiErr *docsgpt.Error) {
 	res.client.logUpstreamError(apiErr, res.status, nil)
 	if res.call.IsInitialize() {
 		res.endSession()
-		openSessions.forget(res.session)
 	}
 }
 

@@ -330,20 +330,7 @@ type rotateKeyRequest struct {
 }
 
 func (a *api) rotateKey(w http.ResponseWriter, r *http.Request) error {
-	if _, err := query(r); err != nil {
-		return err
-	}
-	body, err := readBody(w, r, maxBody, true)
-	if err != nil {
-		return err
-	}
-	var wanted rotateKeyRequest
-	if body != nil {
-		if err := decode(body, &wanted); err != nil {
-			return err
-		}
-	}
-	grace, err := parseGrace(wanted.Grace)
+	body, grace, err := readGrace(w, r)
 	if err != nil {
 		return err
 	}
@@ -352,6 +339,24 @@ func (a *api) rotateKey(w http.ResponseWriter, r *http.Request) error {
 		made, err := a.Service.Registry.Rotate(ctx, a.Actor(r), id, grace)
 		return a.withToken(r, http.StatusOK, "", made, a.Service.ReadOnly(id, err))
 	})
+}
+
+// readGrace reads a request that rotates a key or its sign secret: the body, which is nil if there is none, and the grace period in it.
+func readGrace(w http.ResponseWriter, r *http.Request) (body []byte, grace time.Duration, err error) {
+	if _, err := query(r); err != nil {
+		return nil, 0, err
+	}
+	if body, err = readBody(w, r, maxBody, true); err != nil {
+		return nil, 0, err
+	}
+	var wanted rotateKeyRequest
+	if body != nil {
+		if err := decode(body, &wanted); err != nil {
+			return nil, 0, err
+		}
+	}
+	grace, err = parseGrace(wanted.Grace)
+	return body, grace, err
 }
 
 // parseGrace parses a grace period; nil: none.

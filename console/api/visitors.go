@@ -83,20 +83,7 @@ func (g *generation) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 
 // rotateSignSecret creates a secret. The response is the only one that contains it.
 func (a *api) rotateSignSecret(w http.ResponseWriter, r *http.Request) error {
-	if _, err := query(r); err != nil {
-		return err
-	}
-	body, err := readBody(w, r, maxBody, true)
-	if err != nil {
-		return err
-	}
-	var wanted rotateKeyRequest
-	if body != nil {
-		if err := decode(body, &wanted); err != nil {
-			return err
-		}
-	}
-	grace, err := parseGrace(wanted.Grace)
+	body, grace, err := readGrace(w, r)
 	if err != nil {
 		return err
 	}
