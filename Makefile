@@ -103,6 +103,11 @@ e2e-docsgpt: provision build ## Run the widgets, SDKs and attacks against bin/do
 	$(call heading,end to end with a real DocsGPT)
 	@scripts/e2e.sh node run-docsgpt.mjs $(ARGS)
 
+.PHONY: docs
+docs: ## Serve the documentation as a web site on this machine, and rebuild pages that change
+	@cd docs && npm ci --no-audit --no-fund && cp package-lock.json node_modules/.installed-from
+	@cd docs && npm run dev
+
 .PHONY: bench
 bench: ## Run the Go benchmarks (BENCH=pattern) and the comparison with plain Caddy (ARGS=...)
 	go test -run='^$$' -bench='$(BENCH)' -benchmem ./...
@@ -110,4 +115,4 @@ bench: ## Run the Go benchmarks (BENCH=pattern) and the comparison with plain Ca
 
 .PHONY: clean
 clean: ## Remove the files that the tasks created in this folder
-	rm -rf bin .cache e2e/node_modules e2e/.cache e2e/output
+	rm -rf bin .cache docs/node_modules docs/.vitepress/cache docs/.vitepress/dist e2e/node_modules e2e/.cache e2e/output

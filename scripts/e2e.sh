@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# e2e.sh COMMAND...: installs the npm packages of e2e/ and runs a command in that folder, for tests of the binary in
-# DOCSGATE_BIN (default bin/docsgate).
+# e2e.sh COMMAND...: installs the npm packages of docs/ and e2e/ and runs a command in e2e/, for tests of the binary in
+# DOCSGATE_BIN (default bin/docsgate) and of the site of the documentation.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export DOCSGATE_BIN="${DOCSGATE_BIN:-$PWD/bin/docsgate}"
@@ -9,10 +9,12 @@ if [[ ! -x "$DOCSGATE_BIN" ]]; then
 	exit 1
 fi
 
-cd e2e
 # The stamp is a copy of the lock file that node_modules was installed from.
-if ! cmp -s package-lock.json node_modules/.installed-from; then
-	npm ci --no-audit --no-fund
-	cp package-lock.json node_modules/.installed-from
-fi
+for folder in docs e2e; do
+	if ! cmp -s "$folder/package-lock.json" "$folder/node_modules/.installed-from"; then
+		(cd "$folder" && npm ci --no-audit --no-fund)
+		cp "$folder/package-lock.json" "$folder/node_modules/.installed-from"
+	fi
+done
+cd e2e
 exec "$@"
