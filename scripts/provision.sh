@@ -34,6 +34,9 @@ find_python() {
 # have_postgres: the server's programs, which are not in PATH on Debian.
 have_postgres() { { have initdb && have postgres; } || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; }
 
+# have_server NAME: also in a folder that is not in every user's PATH.
+have_server() { have "$1" || [[ -x "/usr/sbin/$1" ]]; }
+
 check() {
 	missing=() packages=()
 	have git || report_missing git "your system's package" git
@@ -51,6 +54,9 @@ check() {
 	have buildah || report_missing buildah "buildah, for the test of the image" buildah
 	have podman || report_missing podman "podman, for the test of the image" podman
 	have runc || report_missing runc "runc, which podman needs here" runc
+	have_server nginx || report_missing nginx "nginx, for the tests of the gate behind it" nginx-light
+	have_server haproxy || report_missing haproxy "HAProxy, for the same" haproxy
+	have openssl || report_missing openssl "your system's package" openssl
 	[[ -e /etc/ssl/certs/ca-certificates.crt || ! -e /etc/debian_version ]] ||
 		report_missing "root certificates" "the package ca-certificates" ca-certificates
 }
@@ -71,7 +77,16 @@ check
 if ((${#missing[@]} > 0)) && [[ "$(id -u)" == 0 ]] && have apt-get; then
 	echo "installing with apt-get: ${packages[*]}"
 	export DEBIAN_FRONTEND=noninteractive
-	if ! have_postgres; then # the tests start their own servers, so the package should not
+	# The tests start their own servers, so the packages should not.
+	for server in nginx haproxy; do
+		have_server "$server" || { mkdir -p /etc/systemd/system && ln -sfn /dev/null "/etc/systemd/system/$server.service"; }
+	done
+	if [[ ! -e /usr/sbin/policy-rc.d ]]; then
+		printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
+		chmod 755 /usr/sbin/policy-rc.d
+		trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+	fi
+	if ! have_postgres; then
 		mkdir -p /etc/postgresql-common/createcluster.d
 		echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.d/no-main-cluster.conf
 	fi

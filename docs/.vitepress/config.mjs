@@ -25,7 +25,7 @@ export default defineConfig({
   markdown: {
     // The anchors of GitHub, since the pages are read there, too.
     anchor: { slugify: (heading) => new GithubSlugger().slug(heading) },
-    languageAlias: { caddyfile: 'nginx' }, // the highlighter does not have Caddyfile
+    languageAlias: { caddyfile: 'nginx', haproxy: 'nginx' }, // the highlighter does not have these
     config: (md) => md.use(linkToRepository, { repository: REPOSITORY, ref }).use(literalCode),
   },
   themeConfig: {

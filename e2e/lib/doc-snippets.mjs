@@ -3,8 +3,9 @@
 //	```sh run=NAME       is run; also js, py and html. key=source uses the key that is bound to a source.
 //	                     allows=FIELDS lists privileged request fields, separated by commas, that the example uses.
 //	```text expect=NAME  is the expected output of that block; "..." matches anything
+//	``` file=PATH        is a part of that file; for any language
 //	```caddyfile         must be a valid Caddyfile, or options of docsgate that begin with "feed". The first one without
-//	                     global options configures the gate for the examples of its page.
+//	                     global options and file configures the gate for the examples of its page.
 //	```yaml              must be a valid key file
 //	```jsx props=NAME    may use only properties that this component of the published widget declares
 

@@ -21,7 +21,7 @@ const ALL = DOCS.flatMap(({ blocks }) => blocks);
 const at = (block) => `${block.page}:${block.line}`;
 
 /** Returns the Caddyfile of a page, without global options, that its examples run behind. */
-const sitesOf = (blocks) => blocks.find((b) => b.language === 'caddyfile' && !b.text.startsWith('{'))?.text;
+const sitesOf = (blocks) => blocks.find((b) => b.language === 'caddyfile' && !b.file && !b.text.startsWith('{'))?.text;
 
 describe('documentation', () => {
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'docsgate-docs-'));
@@ -125,6 +125,12 @@ describe('documentation', () => {
 }
 `);
       docsgate('validate', '--config', file, '--adapter', 'caddyfile');
+    });
+  }
+
+  for (const block of ALL.filter((b) => b.file)) {
+    test(`${at(block)} is a part of ${block.file}`, () => {
+      assert.ok(fs.readFileSync(path.join(REPO, block.file), 'utf8').includes(block.text.trimEnd()), block.text);
     });
   }
 
