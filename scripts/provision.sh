@@ -106,7 +106,7 @@ fi
 python="$(find_python)"
 stamp="$("$python" -c 'import sys; print(sys.executable, sys.version)') $(cat scripts/python-requirements.txt)"
 if [[ "$(cat .cache/venv/stamp 2>/dev/null || true)" != "$stamp" ]]; then
-	echo "creating .cache/venv (Flask and schemathesis)"
+	echo "creating .cache/venv (Flask, schemathesis and kubernetes-validate)"
 	rm -rf .cache/venv
 	mkdir -p .cache
 	"$python" -m venv .cache/venv
