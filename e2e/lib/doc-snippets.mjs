@@ -26,7 +26,7 @@ const ALIASES = { bash: 'sh', shell: 'sh', console: 'sh', javascript: 'js', mjs:
  */
 export function documentation() {
   const pages = fs.readdirSync(path.join(REPO, 'docs'), { recursive: true })
-    .filter((name) => name.endsWith('.md')).map((name) => `docs/${name.split(path.sep).join('/')}`).sort();
+    .filter((name) => name.endsWith('.md') && !name.startsWith('node_modules')).map((name) => `docs/${name.split(path.sep).join('/')}`).sort();
   return ['README.md', ...pages].map((page) => ({ page, blocks: blocksOf(page) }));
 }
 
