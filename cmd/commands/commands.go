@@ -6,6 +6,7 @@ import (
 	"github.com/docsgate/docsgate/cmd/commands/democmd"
 	"github.com/docsgate/docsgate/cmd/commands/doctorcmd"
 	"github.com/docsgate/docsgate/cmd/commands/healthcmd"
+	"github.com/docsgate/docsgate/cmd/commands/initcmd"
 	"github.com/docsgate/docsgate/cmd/commands/keyscmd"
 )
 
@@ -15,4 +16,5 @@ func init() {
 	caddycmd.RegisterCommand(democmd.Command())
 	caddycmd.RegisterCommand(docsgptSQLCommand())
 	caddycmd.RegisterCommand(healthcmd.Command())
+	caddycmd.RegisterCommand(initcmd.Command())
 }

@@ -20,7 +20,7 @@ import (
 func main() {
 	caddy.CustomBinaryName = "docsgate"
 	caddy.CustomLongDescription = "docsgate is Caddy with an API key gate for DocsGPT. It has all of Caddy's commands, and also\n" +
-		"keys, adopt, doctor, health and demo. Try \"docsgate demo\"."
+		"init, keys, adopt, doctor, health and demo. Try \"docsgate demo\"."
 	// Caddy prints its own version after this one.
 	caddy.CustomVersion = "docsgate " + buildinfo.Version() + ", Caddy"
 	if message := unsupported(os.Args[1:]); message != "" {

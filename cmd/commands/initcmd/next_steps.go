@@ -1,0 +1,80 @@
+package initcmd
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// quickStart is the page that the next steps refer to.
+const quickStart = "https://github.com/docsgate/docsgate/blob/main/docs/quick-start.md"
+
+// nextSteps returns what to do with the written files, as text for a terminal.
+func (c *config) nextSteps(f files) string {
+	var b strings.Builder
+	step := 0
+	next := func(text string) {
+		step++
+		fmt.Fprintf(&b, "\n%d. %s\n", step, text)
+	}
+	command := func(text string) { fmt.Fprintf(&b, "     %s\n", text) }
+	config := ""
+	if filepath.Clean(f.dir) != "." || c.adminPort != 0 {
+		config = " --config " + displayPath(f.caddyfile)
+	}
+	b.WriteString("\nNext steps\n")
+
+	next("Run the gate:")
+	run := "docsgate run --config " + displayPath(f.caddyfile)
+	if c.postgresURI != "" {
+		run += " --envfile " + displayPath(f.env)
+	}
+	command(run)
+	if c.site.https && !c.site.local {
+		fmt.Fprintf(&b, "   The name %s must point to this machine. The gate needs ports 80 and 443, which this command allows:\n", c.site.host)
+		command("sudo setcap cap_net_bind_service=+ep \"$(command -v docsgate)\"")
+	}
+
+	adopted, store := slices.Contains(c.feeds, feedDocsGPT), slices.Contains(c.feeds, feedStore)
+	switch {
+	case adopted && store:
+		next("Choose a key. Those that DocsGPT has created work unchanged. For a page, create one that can be revoked here:")
+		command("docsgate keys list" + config)
+		command("docsgate keys create --name \"Docs site\" --agent agent_ID" + config)
+	case adopted:
+		next("Choose a key. Those that DocsGPT has created work unchanged:")
+		command("docsgate keys list" + config)
+	default:
+		next("Create a key. It is bound to an agent of DocsGPT, whose key is read from the terminal:")
+		command("docsgate keys create --name \"Docs site\" --agent-key-stdin" + config)
+	}
+	if store {
+		fmt.Fprintf(&b, "   The console does the same: http://localhost:%d\n", c.consolePort)
+	}
+
+	next("Ask:")
+	command("curl " + c.site.url + "/api/answer -H 'Content-Type: application/json' \\")
+	command("  -d '{\"question\": \"What is this about?\", \"api_key\": \"YOUR_KEY\"}'")
+
+	next("Check the running gate:")
+	check := "docsgate doctor --config " + displayPath(f.caddyfile)
+	if c.postgresURI != "" {
+		env := displayPath(f.env)
+		if !strings.Contains(env, "/") {
+			env = "./" + env // otherwise a shell searches in PATH
+		}
+		check = "(set -a; . " + env + "; " + check + ")"
+	}
+	command(check)
+
+	next("In a page, only the host and the key of the widget change:")
+	command("renderDocsGPTWidget(\"app\", {apiHost: \"" + c.site.url + "\", apiKey: \"YOUR_KEY\"});")
+
+	next("Run the gate as a service, with a database role that can only read keys, and close DocsGPT's own ports:")
+	command(quickStart)
+	if c.noDatabase != "" {
+		b.WriteString("\nTo use the keys that DocsGPT has created, make its database reachable, remove the new file, and run this command again.\n")
+	}
+	return b.String()
+}
