@@ -45,6 +45,7 @@ check() {
 		report_missing "node 20 or later" "https://nodejs.org" nodejs
 	fi
 	have curl || report_missing curl "your system's package" curl
+	have jq || report_missing jq "your system's package" jq
 	have php || report_missing php "PHP 8, the command line program" php-cli
 	have npm || report_missing npm "https://nodejs.org" npm
 	find_python >/dev/null || report_missing "python3 3.11 or later with venv" "https://www.python.org" python3 python3-venv

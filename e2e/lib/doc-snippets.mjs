@@ -4,6 +4,7 @@
 //	                     allows=FIELDS lists privileged request fields, separated by commas, that the example uses.
 //	```text expect=NAME  is the expected output of that block; "..." matches anything
 //	``` file=PATH        is a part of that file; for any language
+//	```sh step=NAME      is run by operation.test.mjs, with its output in ```text output=NAME; by=hand: it is not run
 //	```caddyfile         must be a valid Caddyfile, or options of docsgate that begin with "feed". The first one without
 //	                     global options and file configures the gate for the examples of its page.
 //	```yaml              must be a valid key file
