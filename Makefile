@@ -32,14 +32,14 @@ heading = @printf '\n==> %s\n' '$(1)'
 
 .PHONY: help
 help: ## List the tasks
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: ## Run a demo of the gate with a fake DocsGPT and a page with the widget (needs only Go)
 	@$(BUILD_ENV) go run $(BUILD_FLAGS) ./cmd/docsgate demo $(ARGS)
 
 .PHONY: test
-test: provision fmt-check vet lint test-go xcaddy build fuzz vuln e2e e2e-docsgpt ## Run all checks and tests, as continuous integration does
+test: provision fmt-check vet lint test-go xcaddy build fuzz vuln e2e e2e-packages e2e-docsgpt ## Run all checks and tests, as continuous integration does
 	@printf '\nall steps of make test passed\n'
 
 .PHONY: provision
@@ -51,6 +51,12 @@ provision: ## Check or install what the tests need (also runs before test-go, fu
 build: ## Build bin/docsgate
 	$(call heading,build: bin/docsgate)
 	$(BUILD_ENV) go build $(BUILD_FLAGS) -ldflags='$(LDFLAGS)' -o bin/docsgate ./cmd/docsgate
+
+.PHONY: package
+package: build ## Build a .deb and an .rpm in bin/packages
+	$(call heading,package: bin/packages)
+	rm -rf bin/packages
+	scripts/package.sh bin/docsgate "$$(go env GOARCH)" '$(VERSION)' bin/packages
 
 .PHONY: xcaddy
 xcaddy: build ## Build bin/caddy from xcaddy.toml, and check its modules
@@ -74,9 +80,10 @@ vet:
 	$(LINT_ENV) go vet -tags=$(TAGS) ./...
 
 .PHONY: lint
-lint: ## Run the linters of .golangci.yml
+lint: ## Run the linters of .golangci.yml, and that of the workflows
 	$(call heading,golangci-lint)
 	$(LINT_ENV) $(TOOL) golangci-lint run --build-tags=$(TAGS) ./...
+	$(BUILD_ENV) go tool -modfile=tools/release/go.mod actionlint
 
 .PHONY: test-go
 test-go: provision ## Run the Go tests with the race detector
@@ -107,6 +114,11 @@ e2e-docsgpt: provision build ## Run the widgets, SDKs and attacks against bin/do
 docs: ## Serve the documentation as a web site on this machine, and rebuild pages that change
 	@cd docs && npm ci --no-audit --no-fund && cp package-lock.json node_modules/.installed-from
 	@cd docs && npm run dev
+
+.PHONY: e2e-packages
+e2e-packages: provision build ## Install, upgrade, roll back and remove the packages in a root file system of Debian
+	$(call heading,packages)
+	@scripts/e2e.sh npm run test:packages
 
 .PHONY: bench
 bench: ## Run the Go benchmarks (BENCH=pattern) and the comparison with plain Caddy (ARGS=...)

@@ -66,7 +66,7 @@ func TestExamplesAdapt(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no examples: %v", err)
 	}
-	for _, file := range append(files, "../Caddyfile") {
+	for _, file := range append(files, "../Caddyfile", "../packaging/Caddyfile") {
 		t.Run(file, func(t *testing.T) {
 			text, err := os.ReadFile(file)
 			if err != nil {

@@ -58,6 +58,9 @@ check() {
 	have_server nginx || report_missing nginx "nginx, for the tests of the gate behind it" nginx-light
 	have_server haproxy || report_missing haproxy "HAProxy, for the same" haproxy
 	have openssl || report_missing openssl "your system's package" openssl
+	have_server debootstrap || report_missing debootstrap "debootstrap, for the tests of the packages" debootstrap
+	have lintian || report_missing lintian "lintian, for the same" lintian
+	have rpm || report_missing rpm "rpm, for the same" rpm
 	[[ -e /etc/ssl/certs/ca-certificates.crt || ! -e /etc/debian_version ]] ||
 		report_missing "root certificates" "the package ca-certificates" ca-certificates
 }

@@ -4,7 +4,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { gateBinary } from './build.mjs';
-import { runCommand } from './docsgpt/feed-gate.mjs';
+import { runCommand } from './processes.mjs';
 
 const REPOSITORY = path.resolve(import.meta.dirname, '../..');
 export const IMAGE = 'docsgate';

@@ -1,9 +1,21 @@
-// Child processes, with their output in a file.
+// Child processes.
 
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { waitFor } from './wait-for.mjs';
+
+/** Runs a program and returns its standard output. It fails, with its standard error, unless the exit status is 0. */
+export function runCommand([program, ...args], { input = '', ...options } = {}) {
+  return new Promise((resolve, reject) => {
+    const child = execFile(program, args, options, (error, stdout, stderr) => {
+      if (error) reject(new Error(`${path.basename(program)}: ${stderr || error.message}`));
+      else resolve(stdout);
+    });
+    child.stdin.on('error', () => {}); // the exit status of the program says more than its closed input
+    child.stdin.end(input);
+  });
+}
 
 /**
  * Starts a program. Its stdout and stderr go to a file, so that they can be searched afterwards.

@@ -1,24 +1,12 @@
 // docsgate with `feed docsgpt`, which reads the keys of the agents from DocsGPT's database, and the programs of an operator.
 
-import { execFile } from 'node:child_process';
 import fs from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
 import { gateBinary } from '../build.mjs';
 import { LOOPBACK, freePorts, isListening } from '../net.mjs';
+import { runCommand } from '../processes.mjs';
 import { STACK } from './stack-info.mjs';
-
-/** Runs a program and returns its standard output. It fails, with its standard error, unless the exit status is 0. */
-export function runCommand([program, ...args], { input = '', ...options } = {}) {
-  return new Promise((resolve, reject) => {
-    const child = execFile(program, args, options, (error, stdout, stderr) => {
-      if (error) reject(new Error(`${path.basename(program)}: ${stderr || error.message}`));
-      else resolve(stdout);
-    });
-    child.stdin.on('error', () => {}); // the exit status of the program says more than its closed input
-    child.stdin.end(input);
-  });
-}
 
 /** Runs SQL with psql, as the owner of DocsGPT's tables or the user in the URI. */
 export const psql = (sql, uri = STACK.postgres) => runCommand([...STACK.psql, '-d', uri], { input: sql });

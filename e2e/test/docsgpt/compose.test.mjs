@@ -6,7 +6,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { REPO } from '../../lib/build.mjs';
-import { runCommand } from '../../lib/docsgpt/feed-gate.mjs';
+import { runCommand } from '../../lib/processes.mjs';
 import { STACK } from '../../lib/docsgpt/stack-info.mjs';
 
 const EXAMPLES = path.join(REPO, 'examples/compose');

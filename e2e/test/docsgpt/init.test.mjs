@@ -6,7 +6,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { gateBinary } from '../../lib/build.mjs';
-import { runCommand } from '../../lib/docsgpt/feed-gate.mjs';
+import { runCommand } from '../../lib/processes.mjs';
 import { ProcessGroups } from '../../lib/docsgpt/process-groups.mjs';
 import { CANARY, QUESTION } from '../../lib/docsgpt/stack.mjs';
 import { STACK } from '../../lib/docsgpt/stack-info.mjs';
