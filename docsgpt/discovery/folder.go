@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/dotenv"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/docsgate/docsgate/internal/atomicfile"
 )
@@ -40,9 +41,13 @@ func ReadFolder(dir string) (*Settings, error) {
 	if err != nil {
 		return nil, err
 	}
+	native, err := isNative(dir)
+	if err != nil {
+		return nil, err
+	}
 	s := &Settings{Dir: dir}
 	switch {
-	case project.api != nil:
+	case project.api != nil && !native:
 		s.Compose, s.File, s.Addresses = true, project.file, project.addresses()
 		uri := project.api.environment["POSTGRES_URI"]
 		if uri == "" {
@@ -56,6 +61,23 @@ func ReadFolder(dir string) (*Settings, error) {
 		return nil, nil //nolint:nilnil // as documented: the folder is not DocsGPT's
 	}
 	return s, nil
+}
+
+// isNative reports whether the record of "docsgpt up" says that DocsGPT runs without containers. Its compose file may be that of an
+// earlier installation.
+func isNative(dir string) (bool, error) {
+	data, err := atomicfile.Read(filepath.Join(dir, "install.json"), maxFileSize)
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
+		return false, err
+	}
+	var record struct {
+		Mode string `yaml:"mode"`
+	}
+	_ = yaml.Unmarshal(data, &record) // JSON is YAML; a file that is neither is not DocsGPT's
+	return record.Mode == "native", nil
 }
 
 // readEnv reads a file of settings. A file that does not exist is empty.

@@ -129,6 +129,15 @@ func TestReadFolder(t *testing.T) {
 				Database: discovery.Database{URI: "postgresql://me:p#w@localhost/docsgpt"},
 			},
 		},
+		"docsgpt up --native, after docsgpt up": {
+			files: map[string]string{
+				"install.json": "{\n  \"mode\": \"native\",\n  \"port\": 7091\n}\n", "docker-compose.yaml": upCompose,
+				".env": "LLM_NAME=x\nPOSTGRES_URI=postgresql:///docsgpt\n",
+			},
+			want: &discovery.Settings{
+				File: ".env", Addresses: []string{"http://127.0.0.1:7091"}, Database: discovery.Database{URI: "postgresql:///docsgpt"},
+			},
+		},
 		"a port in API_URL only": {
 			files: map[string]string{".env": "LLM_NAME=x\nPOSTGRES_URI=postgresql:///docsgpt\nAPI_URL=http://localhost:7097\n"},
 			want: &discovery.Settings{
