@@ -28,6 +28,8 @@ type options struct {
 	docsgptDirs []string // empty: the usual folders
 	output      string
 	yes, dryRun bool
+
+	program string // as it was called, for the next steps
 }
 
 // Command returns the subcommand "init".
@@ -59,7 +61,7 @@ func setUp(cmd *cobra.Command) {
   $ docsgate init --site ask.example.com --yes
   $ docsgate init --docsgpt-dir ~/DocsGPT --feed docsgpt,store
   $ docsgate init --upstream http://10.0.0.7:7091 --feed store --dry-run`
-	var o options
+	o := options{program: os.Args[0]}
 	o.addFlags(cmd.Flags())
 	cmd.SetFlagErrorFunc(cli.FlagError)
 	cmd.Args = cli.Args(0, 0, "this command takes no arguments, only flags; see --help")
@@ -127,7 +129,7 @@ func (o *options) run(ctx context.Context, cmd *cobra.Command) error {
 	if _, err := doctorcmd.Check(ctx, out, files.caddyfile); err != nil {
 		return err
 	}
-	fmt.Fprint(out, c.nextSteps(files))
+	fmt.Fprint(out, c.nextSteps(files, quoted(o.program)))
 	return nil
 }
 

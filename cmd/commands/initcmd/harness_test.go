@@ -109,7 +109,7 @@ func (e *env) run(args ...string) error {
 	e.t.Helper()
 	e.out.Reset()
 	e.log.Reset()
-	var o options
+	o := options{program: "docsgate"}
 	cmd := &cobra.Command{}
 	o.addFlags(cmd.Flags())
 	cmd.SetOut(&e.out)

@@ -10,8 +10,8 @@ import (
 // quickStart is the page that the next steps refer to.
 const quickStart = "https://github.com/docsgate/docsgate/blob/main/docs/quick-start.md"
 
-// nextSteps returns what to do with the written files, as text for a terminal.
-func (c *config) nextSteps(f files) string {
+// nextSteps returns what to do with the written files, as text for a terminal. program is the name of this command for a shell.
+func (c *config) nextSteps(f files, program string) string {
 	var b strings.Builder
 	step := 0
 	next := func(text string) {
@@ -21,33 +21,33 @@ func (c *config) nextSteps(f files) string {
 	command := func(text string) { fmt.Fprintf(&b, "     %s\n", text) }
 	config := ""
 	if filepath.Clean(f.dir) != "." || c.adminPort != 0 {
-		config = " --config " + displayPath(f.caddyfile)
+		config = " --config " + quoted(f.caddyfile)
 	}
 	b.WriteString("\nNext steps\n")
 
 	next("Run the gate:")
-	run := "docsgate run --config " + displayPath(f.caddyfile)
+	run := program + " run --config " + quoted(f.caddyfile)
 	if c.postgresURI != "" {
-		run += " --envfile " + displayPath(f.env)
+		run += " --envfile " + quoted(f.env)
 	}
 	command(run)
 	if c.site.https && !c.site.local {
 		fmt.Fprintf(&b, "   The name %s must point to this machine. The gate needs ports 80 and 443, which this command allows:\n", c.site.host)
-		command("sudo setcap cap_net_bind_service=+ep \"$(command -v docsgate)\"")
+		command("sudo setcap cap_net_bind_service=+ep \"$(command -v " + program + ")\"")
 	}
 
 	adopted, store := slices.Contains(c.feeds, feedDocsGPT), slices.Contains(c.feeds, feedStore)
 	switch {
 	case adopted && store:
 		next("Choose a key. Those that DocsGPT has created work unchanged. For a page, create one that can be revoked here:")
-		command("docsgate keys list" + config)
-		command("docsgate keys create --name \"Docs site\" --agent agent_ID" + config)
+		command(program + " keys list" + config)
+		command(program + " keys create --name \"Docs site\" --agent agent_ID" + config)
 	case adopted:
 		next("Choose a key. Those that DocsGPT has created work unchanged:")
-		command("docsgate keys list" + config)
+		command(program + " keys list" + config)
 	default:
 		next("Create a key. It is bound to an agent of DocsGPT, whose key is read from the terminal:")
-		command("docsgate keys create --name \"Docs site\" --agent-key-stdin" + config)
+		command(program + " keys create --name \"Docs site\" --agent-key-stdin" + config)
 	}
 	if store {
 		fmt.Fprintf(&b, "   The console does the same: http://localhost:%d\n", c.consolePort)
@@ -58,9 +58,9 @@ func (c *config) nextSteps(f files) string {
 	command("  -d '{\"question\": \"What is this about?\", \"api_key\": \"YOUR_KEY\"}'")
 
 	next("Check the running gate:")
-	check := "docsgate doctor --config " + displayPath(f.caddyfile)
+	check := program + " doctor --config " + quoted(f.caddyfile)
 	if c.postgresURI != "" {
-		env := displayPath(f.env)
+		env := quoted(f.env)
 		if !strings.Contains(env, "/") {
 			env = "./" + env // otherwise a shell searches in PATH
 		}
@@ -77,4 +77,14 @@ func (c *config) nextSteps(f files) string {
 		b.WriteString("\nTo use the keys that DocsGPT has created, make its database reachable, remove the new file, and run this command again.\n")
 	}
 	return b.String()
+}
+
+// quoted returns a text as one word for a shell.
+func quoted(text string) string {
+	if text != "" && !strings.ContainsFunc(text, func(r rune) bool {
+		return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && !strings.ContainsRune("/._-+@", r)
+	}) {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }

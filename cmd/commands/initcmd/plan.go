@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/url"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -262,19 +261,4 @@ func freePort(ctx context.Context, preferred int) int {
 func isLocalhost(host string) bool {
 	ip := net.ParseIP(strings.Trim(host, "[]"))
 	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
-}
-
-// displayPath returns a path as a shell needs it.
-func displayPath(path string) string {
-	path = filepath.Clean(path)
-	if plainPath(path) {
-		return path
-	}
-	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
-}
-
-func plainPath(path string) bool {
-	return path != "" && !strings.ContainsFunc(path, func(r rune) bool {
-		return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && !strings.ContainsRune("/._-+@", r)
-	})
 }

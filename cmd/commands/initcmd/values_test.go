@@ -97,9 +97,9 @@ func TestSettingsOf(t *testing.T) {
 	}
 }
 
-func TestDisplayPath(t *testing.T) {
-	for path, want := range map[string]string{"Caddyfile": "Caddyfile", "./a/b.env": "a/b.env", "my dir/it's": `'my dir/it'\''s'`} {
-		if got := displayPath(path); got != want {
+func TestQuoted(t *testing.T) {
+	for path, want := range map[string]string{"Caddyfile": "Caddyfile", "./a/b.env": "./a/b.env", "": "''", "my dir/it's": `'my dir/it'\''s'`} {
+		if got := quoted(path); got != want {
 			t.Errorf("%s: %s", path, got)
 		}
 	}

@@ -67,7 +67,7 @@ describe('docsgate init', () => {
 
       // The printed commands, as they are.
       const command = (pattern) => output.match(new RegExp(`^ +(${pattern}.*)$`, 'm'))?.[1] ?? assert.fail(`no ${pattern} in\n${output}`);
-      const gate = processes.start('init-gate', ['sh', '-c', `exec ${command('docsgate run')}`], { cwd: dir, env });
+      const gate = processes.start('init-gate', ['sh', '-c', `exec ${command('\\S+docsgate run')}`], { cwd: dir, env });
       await gate.ready('listens', () => isListening(port));
       const ask = async (key) => {
         const curl = output.match(/curl [^\n]*\\\n.*/)[0].replace('What is this about?', QUESTION).replace('YOUR_KEY', key);
@@ -78,7 +78,7 @@ describe('docsgate init', () => {
       assert.match(answered.answer ?? JSON.stringify(answered), new RegExp(CANARY.handbook));
       assert.equal((await ask('00000000-0000-4000-8000-000000000000')).code, 'invalid_api_key');
 
-      const create = command('docsgate keys create').replace('agent_ID', `agent_${STACK.agents.handbook.id}`);
+      const create = command('\\S+docsgate keys create').replace('agent_ID', `agent_${STACK.agents.handbook.id}`);
       const token = (await runCommand(['sh', '-c', create], { cwd: dir, env })).trim();
       assert.match((await ask(token)).answer, new RegExp(CANARY.handbook));
 
