@@ -23,6 +23,10 @@ var (
 	jsonAnswer  = []byte(`{"conversation_id": "` + conversationPlaceholder + `-6a0e-4a5e-9a39-0d2f5f9e7f11", "answer": "` +
 		answerStart + `download the archive, then unpack it; ` + answerEnd + `", "sources": [` + source +
 		`], "tool_calls": [], "thought": ""}`)
+	chatAnswer = []byte(`{"id": "chatcmpl-` + conversationPlaceholder + `", "object": "chat.completion", "created": 1795000000, ` +
+		`"model": "docsgpt-agent", "choices": [{"index": 0, "message": {"role": "assistant", "content": "` +
+		answerStart + `download the archive, then unpack it; ` + answerEnd + `"}, "finish_reason": "stop"}], ` +
+		`"usage": {"prompt_tokens": 12, "completion_tokens": 10, "total_tokens": 22}}`)
 	errorStream = []byte("data: {\"type\": \"error\", \"error\": " + stubError + "}\n\n")
 )
 

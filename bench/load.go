@@ -94,16 +94,13 @@ func (l *load) run(ctx context.Context) {
 	workers.Wait()
 }
 
-// work sends requests sequentially over one connection, until none are left.
+// work sends requests sequentially over one connection, until none are left. It opens another one if a response closes it.
 func (l *load) work(ctx context.Context) {
-	conn, err := (&net.Dialer{Timeout: requestTimeout}).DialContext(ctx, "tcp", l.plan.Address)
+	conn, err := l.dial(ctx)
 	if err != nil {
 		l.record(err)
 		return
 	}
-	l.mu.Lock()
-	l.open = append(l.open, conn)
-	l.mu.Unlock()
 	request := l.scenario.request(l.plan.Address, goodToken)
 	tokenOffset := bytes.Index(request, []byte(goodToken))
 	if !l.scenario.UnknownTokens {
@@ -122,21 +119,41 @@ func (l *load) work(ctx context.Context) {
 		if err == nil {
 			_, err = conn.Write(request)
 		}
+		closed := false
 		if err == nil {
-			err = l.readResponse(reader, body)
+			closed, err = l.readResponse(reader, body)
 		}
 		l.record(err)
 		if err != nil || l.scenario.Marker == markHold {
 			return // the connection cannot be reused, or must stay open
 		}
+		if closed {
+			conn.Close()
+			if conn, err = l.dial(ctx); err != nil {
+				l.record(err)
+				return
+			}
+			reader.Reset(conn)
+		}
 	}
 }
 
-// readResponse reads a response and checks it.
-func (l *load) readResponse(reader *bufio.Reader, body *bytes.Buffer) error {
+// dial opens a connection, which close closes.
+func (l *load) dial(ctx context.Context) (net.Conn, error) {
+	conn, err := (&net.Dialer{Timeout: requestTimeout}).DialContext(ctx, "tcp", l.plan.Address)
+	if err == nil {
+		l.mu.Lock()
+		l.open = append(l.open, conn)
+		l.mu.Unlock()
+	}
+	return conn, err
+}
+
+// readResponse reads a response and checks it. It reports whether the server closes the connection.
+func (l *load) readResponse(reader *bufio.Reader, body *bytes.Buffer) (closed bool, err error) {
 	resp, err := http.ReadResponse(reader, nil)
 	if err != nil {
-		return fmt.Errorf("reading the headers of a response: %w", err)
+		return false, fmt.Errorf("reading the headers of a response: %w", err)
 	}
 	body.Reset()
 	if l.scenario.Marker == markHold {
@@ -146,9 +163,9 @@ func (l *load) readResponse(reader *bufio.Reader, body *bytes.Buffer) error {
 		resp.Body.Close()
 	}
 	if err != nil {
-		return fmt.Errorf("reading a response: %w", err)
+		return false, fmt.Errorf("reading a response: %w", err)
 	}
-	return l.expect.check(resp.StatusCode, body.Bytes())
+	return resp.Close, l.expect.check(resp.StatusCode, body.Bytes())
 }
 
 // readUntil reads until the body contains the text.

@@ -6,6 +6,7 @@
 //	go run ./bench -keys 1000000 [-rounds 5] [-out folder]
 //	go run ./bench -mixed [-rounds 5] [-scale 1]
 //	go run ./bench -fairness
+//	go run ./bench -gateways all [-rounds 5] [-scale 1]
 //	go run ./bench -reloads 100 [-streams 1000] [-out folder]
 //
 // It prints ratios to plain Caddy, each as the median of all rounds with minimum and maximum, and the project's budgets. No
@@ -26,6 +27,8 @@
 //
 // With -reloads it reloads the configuration of plain Caddy and of the gate, with open streams and steady traffic, and counts the
 // requests that fail.
+//
+// With -gateways it compares the CPU time of other programs that check keys: nginx, Envoy, Caddy with forward_auth, LiteLLM.
 package main
 
 import (
@@ -66,6 +69,8 @@ func run(ctx context.Context, args []string) error {
 			return serveLoad(ctx, os.Stdin, os.Stdout)
 		case roleKeys:
 			return serveKeys(ctx, os.Stdin, os.Stdout)
+		case roleAuth:
+			return serveAuth(ctx, os.Stdin, os.Stdout)
 		}
 	}
 	o, err := parseOptions(args, os.Stderr)
@@ -90,6 +95,9 @@ func run(ctx context.Context, args []string) error {
 	}
 	if o.reloads > 0 {
 		return w.runReloads(ctx, os.Stdout)
+	}
+	if o.gateways != nil {
+		return w.runGateways(ctx, o.gateways, os.Stdout)
 	}
 	report := newReport(o)
 	if err := w.compare(ctx, report); err != nil {
@@ -119,13 +127,14 @@ type options struct {
 	mixed       bool
 	fairness    bool
 	reloads     int
+	gateways    []gateway
 	out         string
 }
 
 // modes returns how many of the options are set that replace the comparison.
 func (o *options) modes() int {
 	n := 0
-	for _, set := range []bool{o.keys > 0, o.mixed, o.fairness, o.reloads > 0, o.profile != ""} {
+	for _, set := range []bool{o.keys > 0, o.mixed, o.fairness, o.reloads > 0, o.gateways != nil, o.profile != ""} {
 		if set {
 			n++
 		}
@@ -149,6 +158,7 @@ func parseOptions(args []string, stderr io.Writer) (*options, error) {
 	flags.BoolVar(&o.mixed, "mixed", false, "instead of comparing, check the limits of keys with all kinds of policies under load")
 	flags.BoolVar(&o.fairness, "fairness", false, "instead of comparing, measure how much a flood on one key delays another")
 	flags.IntVar(&o.reloads, "reloads", 0, "instead of comparing, reload the configuration so many times, for example 100")
+	others := flags.String("gateways", "", "instead of comparing with plain Caddy, compare with other programs: all, or a comma-separated list")
 	profile := flags.String("profile", "", "instead of comparing, profile one proxy: plain, builtin or reverse_proxy")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -160,6 +170,11 @@ func parseOptions(args []string, stderr io.Writer) (*options, error) {
 	if o.scenarios, err = findScenarios(*names); err != nil {
 		return nil, err
 	}
+	if *others != "" {
+		if o.gateways, err = findGateways(*others); err != nil {
+			return nil, err
+		}
+	}
 	o.profile = proxyMode(*profile)
 	switch {
 	case flags.NArg() > 0:
@@ -169,7 +184,7 @@ func parseOptions(args []string, stderr io.Writer) (*options, error) {
 	case o.keys > 0 && o.keys < max(1000, o.rounds):
 		return nil, errors.New("-keys must be at least 1000, and at least the number of rounds")
 	case o.modes() > 1:
-		return nil, errors.New("-keys, -mixed, -fairness, -reloads and -profile are mutually exclusive")
+		return nil, errors.New("-keys, -mixed, -fairness, -reloads, -gateways and -profile are mutually exclusive")
 	case o.profile != "" && !o.profile.isValid():
 		return nil, fmt.Errorf("unknown proxy %q: choose from plain, builtin, reverse_proxy", o.profile)
 	}

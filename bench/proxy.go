@@ -29,10 +29,13 @@ var proxyModes = []proxyMode{plain, builtin, reverseProxy}
 
 // limits let the gate forward the complete history of the largest scenario, and one key have all the streams that are
 // open at a time.
-const limits = " {\n\t\tmax_history_entries 100000\n\t\tmax_history_size 4MiB\n\t\tmax_in_flight 4000\n\t\tmax_in_flight_per_key 4000\n" +
+const limits = " {\n\t\tendpoints widget openai\n\t\tmax_history_entries 100000\n\t\tmax_history_size 4MiB\n\t\tmax_in_flight 4000\n\t\tmax_in_flight_per_key 4000\n" +
 	"\t\tlimits {\n\t\t\tvisitor_requests 1000000/1s\n\t\t\tvisitor_streams 4000\n\t\t\tfailed_tokens 1000000/1s\n\t\t}\n\t}"
 
 func (p proxyMode) isValid() bool { return p == plain || p == builtin || p == reverseProxy }
+
+// isGate reports whether the proxy is docsgate.
+func (p proxyMode) isGate() bool { return p == builtin || p == reverseProxy || p == fair }
 
 // handlers returns the directives of the site.
 func (p proxyMode) handlers(upstream string) string {
@@ -60,6 +63,9 @@ func (p proxyMode) caddyfile(address, upstream, admin, keyFile string) string {
 // unusedKeys is the number of keys in addition to the used one.
 const unusedKeys = 999
 
+// unusedToken returns the token of an unused key.
+func unusedToken(i int) string { return fmt.Sprintf("dgk_bench_other_%d", i) }
+
 // writeKeys writes the key file.
 func writeKeys(path string) error {
 	var b strings.Builder
@@ -69,7 +75,7 @@ func writeKeys(path string) error {
 	}
 	add("bench", goodToken)
 	for i := range unusedKeys {
-		add(fmt.Sprintf("other-%d", i), fmt.Sprintf("dgk_bench_other_%d", i))
+		add(fmt.Sprintf("other-%d", i), unusedToken(i))
 	}
 	return os.WriteFile(path, []byte(b.String()), 0o600)
 }
@@ -81,6 +87,7 @@ type proxy struct {
 	admin   string // empty: off
 	cmd     *exec.Cmd
 	log     *os.File
+	service *subprocess // that it asks; nil: none
 }
 
 // startProxy starts a proxy in a new folder and waits until it accepts connections.
@@ -111,9 +118,6 @@ func (w *env) startWith(ctx context.Context, p proxyMode, admin bool, caddyfile 
 	if err := os.WriteFile(config, []byte(caddyfile(running.address, adminOption)), 0o600); err != nil {
 		return nil, err
 	}
-	if running.log, err = os.Create(filepath.Join(dir, "log")); err != nil {
-		return nil, err
-	}
 	running.cmd = exec.CommandContext(ctx, w.binary, "run", "--config", config)
 	running.cmd.Env = []string{
 		"HOME=" + dir, "XDG_DATA_HOME=" + dir, "XDG_CONFIG_HOME=" + dir,
@@ -122,16 +126,25 @@ func (w *env) startWith(ctx context.Context, p proxyMode, admin bool, caddyfile 
 	if p == plain {
 		running.cmd.Env = append(running.cmd.Env, "GODEBUG=multipathtcp=2") // Go's default, which go.mod changes
 	}
-	running.cmd.Stdout, running.cmd.Stderr = running.log, running.log
-	if err := running.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("starting %s: %w", p, err)
+	return launch(ctx, running, dir)
+}
+
+// launch starts the command of a proxy, with its output in a file of the folder, and waits until it accepts connections.
+func launch(ctx context.Context, p *proxy, dir string) (_ *proxy, err error) {
+	if p.log, err = os.Create(filepath.Join(dir, "log")); err != nil {
+		return nil, err
 	}
-	if err := running.wait(ctx); err != nil {
-		running.stop()
-		text, _ := os.ReadFile(running.log.Name())
-		return nil, fmt.Errorf("starting %s: %w\n%s", p, err, text)
+	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // so that its own subprocesses can be killed, too
+	if err := p.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("starting %s: %w", p.mode, err)
 	}
-	return running, nil
+	if err := p.wait(ctx); err != nil {
+		p.stop()
+		text, _ := os.ReadFile(p.log.Name())
+		return nil, fmt.Errorf("starting %s: %w\n%s", p.mode, err, text)
+	}
+	return p, nil
 }
 
 // freeAddress returns a loopback address with a free port.
@@ -163,21 +176,57 @@ func (p *proxy) wait(ctx context.Context) error {
 
 // stop kills the proxy. Requests in flight do not matter, because its clients have ended.
 func (p *proxy) stop() {
-	_ = p.cmd.Process.Kill() // it may have ended already
+	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) // it may have ended already
 	_ = p.cmd.Wait()
 	p.log.Close()
+	if p.service != nil {
+		p.service.stop()
+	}
 }
 
 // ticks is the number of clock ticks per second in /proc, which is 100 on every Linux.
 const ticks = 100
 
-// cpu returns the CPU time of the proxy so far, in seconds.
+// cpu returns the CPU time of the proxy so far, in seconds, with its subprocesses and the service that it asks.
 func (p *proxy) cpu() (float64, error) {
-	seconds, err := cpuOf(p.cmd.Process.Pid)
+	pids, err := groupOf(p.cmd.Process.Pid)
 	if err != nil {
 		return 0, fmt.Errorf("%s: %w", p.mode, err)
 	}
-	return seconds, nil
+	if p.service != nil {
+		pids = append(pids, p.service.cmd.Process.Pid)
+	}
+	sum := 0.0
+	for _, pid := range pids {
+		seconds, err := cpuOf(pid)
+		if err != nil {
+			return 0, fmt.Errorf("%s: %w", p.mode, err)
+		}
+		sum += seconds
+	}
+	return sum, nil
+}
+
+// groupOf returns the processes of a process group.
+func groupOf(group int) ([]int, error) {
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		return nil, err
+	}
+	var pids []int
+	for _, name := range stats {
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(name)))
+		if err != nil {
+			continue
+		}
+		if of, err := syscall.Getpgid(pid); err == nil && of == group {
+			pids = append(pids, pid)
+		}
+	}
+	if len(pids) == 0 {
+		return nil, errors.New("the process has ended")
+	}
+	return pids, nil
 }
 
 // cpuOf returns the user and system CPU time of a process so far, in seconds.

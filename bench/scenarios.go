@@ -67,7 +67,18 @@ var scenarios = []scenario{
 		Name: "unknown", Description: "flood of unknown keys", Path: "/stream", UnknownTokens: true, Requests: 10000,
 		Budgets: map[proxyMode]budget{builtin: {0.25, 0.15}, reverseProxy: {0.25, 0.15}},
 	},
+	{
+		Name: "openai", Description: "OpenAI client, JSON answer", Path: chatPath, Requests: 10000,
+		Budgets: map[proxyMode]budget{builtin: {0.48, 0}},
+	},
+	{
+		Name: "openai-unknown", Description: "OpenAI client, flood of unknown keys", Path: chatPath, UnknownTokens: true,
+		Requests: 10000,
+	},
 }
+
+// chatPath is the path of OpenAI clients, whose key is in the header Authorization.
+const chatPath = "/v1/chat/completions"
 
 // holdScenario is the scenario whose streams stay open. It is not part of the comparison of CPU time.
 var holdScenario = scenario{Name: "hold", Description: "open stream", Path: "/stream", Marker: markHold}
@@ -96,13 +107,13 @@ func findScenarios(list string) ([]scenario, error) {
 	return found, nil
 }
 
-// history returns the text of a conversation of at least n bytes as widgets send it: pairs of prompt and response, and the
 // forwardedHistory returns what the gate forwards of a history: without the current question, which has no response yet.
 func forwardedHistory(history string) string {
 	end := strings.LastIndex(history, `{"prompt":`)
 	return strings.TrimSuffix(history[:end], ",") + "]"
 }
 
+// history returns the text of a conversation of at least n bytes as widgets send it: pairs of prompt and response, and the
 // question at the end.
 func history(n int) string {
 	type turn struct {
@@ -129,8 +140,11 @@ func history(n int) string {
 // question returns the text of the question.
 func (k *scenario) question() string { return strings.TrimSpace(k.Marker + " How do I install it?") }
 
-// body returns the request body of the published widgets, with the fields in their order.
+// body returns the request body of the published widgets, with the fields in their order, or that of an OpenAI client.
 func (k *scenario) body(token string) []byte {
+	if k.Path == chatPath {
+		return fmt.Appendf(nil, `{"messages":[{"role":"user","content":%q}],"model":"docsgpt-agent"}`, k.question())
+	}
 	body, err := json.Marshal(struct {
 		Question     string  `json:"question"`
 		History      string  `json:"history"`
@@ -146,9 +160,17 @@ func (k *scenario) body(token string) []byte {
 
 const userAgent = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
 
-// request returns the bytes of a request that a browser sends for a widget on another site.
+// request returns the bytes of a request that a browser sends for a widget on another site, or of an OpenAI client.
 func (k *scenario) request(host, token string) []byte {
 	body := k.body(token)
+	if k.Path == chatPath {
+		return append([]byte("POST "+k.Path+" HTTP/1.1\r\nHost: "+host+"\r\n"+
+			"Connection: keep-alive\r\n"+
+			"Accept: application/json\r\nContent-Type: application/json\r\nUser-Agent: OpenAI/Python 2.8.0\r\n"+
+			"X-Stainless-Lang: python\r\nX-Stainless-Package-Version: 2.8.0\r\nX-Stainless-Retry-Count: 0\r\n"+
+			"Authorization: Bearer "+token+"\r\nAccept-Encoding: gzip, deflate\r\n"+
+			fmt.Sprintf("Content-Length: %d\r\n\r\n", len(body))), body...)
+	}
 	head := "POST " + k.Path + " HTTP/1.1\r\nHost: " + host + "\r\n" +
 		"Connection: keep-alive\r\n" +
 		fmt.Sprintf("Content-Length: %d\r\n", len(body)) +
@@ -177,6 +199,10 @@ func (k *scenario) expect(p proxyMode) expectation {
 	switch {
 	case k.UnknownTokens && p == plain:
 		return expectation{status: 400, contains: []string{stubError}}
+	case k.UnknownTokens && !p.isGate():
+		return expectation{status: 401}
+	case k.UnknownTokens && k.Path == chatPath:
+		return expectation{status: 401, contains: []string{"invalid_api_key"}}
 	case k.UnknownTokens:
 		return expectation{status: 401, contains: []string{`"type":"error"`, "invalid_api_key"}}
 	}
@@ -188,7 +214,7 @@ func (k *scenario) expect(p proxyMode) expectation {
 	default:
 		e.contains = append(e.contains, answerEnd)
 	}
-	if p != plain && k.Path == "/stream" {
+	if p.isGate() && k.Path == "/stream" {
 		e.absent = append(e.absent, "\nid:") // the gate removes these lines
 	}
 	return e

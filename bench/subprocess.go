@@ -16,6 +16,7 @@ const (
 	roleUpstream = "role-upstream"
 	roleLoad     = "role-load"
 	roleKeys     = "role-keys"
+	roleAuth     = "role-auth"
 )
 
 // subprocess is a process of this program in another role.

@@ -60,18 +60,32 @@ func serveUpstream(ctx context.Context, in io.Reader, out io.Writer) error {
 		return err
 	}
 	s := newStub()
-	server := &http.Server{Handler: s, ReadHeaderTimeout: time.Minute}
+	return serve(ctx, listener, s, in, out, s.counts)
+}
+
+// serve serves HTTP. It prints its address, then the result of counts for each line of in, until in ends.
+func serve(ctx context.Context, listener net.Listener, handler http.Handler, in io.Reader, out io.Writer, counts func() counts) error {
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: time.Minute}
 	defer server.Close()
 	go func() { _ = server.Serve(listener) }() // ends with Close
 	fmt.Fprintln(out, listener.Addr())
 	context.AfterFunc(ctx, func() { server.Close() })
 	lines := bufio.NewScanner(in)
 	for lines.Scan() {
-		if err := json.NewEncoder(out).Encode(s.counts()); err != nil {
+		if err := json.NewEncoder(out).Encode(counts()); err != nil {
 			return err
 		}
 	}
 	return lines.Err()
+}
+
+// serveAuth implements the role of the service of forward_auth. It prints its address, and ends with in.
+func serveAuth(ctx context.Context, in io.Reader, out io.Writer) error {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	return serve(ctx, listener, authService(), in, out, func() counts { return counts{} })
 }
 
 func (s *stub) counts() counts {
@@ -102,11 +116,16 @@ func (s *stub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if n%sampled == 1 {
-		s.verify(body)
+		s.verify(r.URL.Path, body)
 	}
-	if r.URL.Path == "/api/answer" {
+	switch r.URL.Path {
+	case "/api/answer":
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write(withConversation(jsonAnswer, n))
+		return
+	case chatPath:
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(withConversation(chatAnswer, n))
 		return
 	}
 	stream(w, r, body[:min(len(body), 200)], n)
@@ -143,10 +162,16 @@ func (s *stub) count(r *http.Request, body []byte) bool {
 }
 
 // verify checks that the question and the history are unmodified.
-func (s *stub) verify(body []byte) {
-	var got struct{ Question, History string }
-	if json.Unmarshal(body, &got) != nil || !strings.HasSuffix(got.Question, "How do I install it?") ||
-		!s.histories[got.History] {
+func (s *stub) verify(path string, body []byte) {
+	var got struct {
+		Question, History string
+		Messages          []struct{ Role, Content string }
+	}
+	err := json.Unmarshal(body, &got)
+	if path == chatPath && err == nil && len(got.Messages) == 1 {
+		got.Question = got.Messages[0].Content
+	}
+	if err != nil || !strings.HasSuffix(got.Question, "How do I install it?") || path != chatPath && !s.histories[got.History] {
 		s.modified.Add(1)
 	}
 }
