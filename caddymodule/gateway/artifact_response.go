@@ -12,16 +12,14 @@ func (res *response) setDownloadHeaders() {
 	if !res.client.endpoint.Download {
 		return
 	}
-	h := res.client.w.Header()
-	h["X-Content-Type-Options"] = nosniff
-	h["Content-Security-Policy"] = sandbox
+	h, v := res.client.w.Header(), &res.client.responseValues
+	v.set(h, "X-Content-Type-Options", "nosniff")
+	v.set(h, "Content-Security-Policy", "sandbox; default-src 'none'")
 	if res.header.Get("Content-Disposition") == "" && res.status >= 200 && res.status <= 299 {
 		res.header.Set("Content-Disposition", "attachment")
 	}
 	res.header.Set("Cache-Control", "private, no-store")
 }
-
-var sandbox = []string{"sandbox; default-src 'none'"}
 
 // isObjectStoreRedirect reports whether DocsGPT redirects a download to its object store.
 func (c *client) isObjectStoreRedirect(status int) bool {

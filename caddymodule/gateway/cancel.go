@@ -186,7 +186,7 @@ func (h *Handler) sendCancel(ctx context.Context, path, token string) (status in
 }
 
 func cancelHeader(token string) http.Header {
-	header := http.Header{"Accept": {"application/json"}, "Accept-Encoding": identity, "User-Agent": noValue}
+	header := http.Header{"Accept": {jsonType}, "Accept-Encoding": {"identity"}, "User-Agent": {""}}
 	if token != "" {
 		header["Authorization"] = []string{"Bearer " + token}
 	}

@@ -38,6 +38,11 @@ type client struct {
 
 	limitHeader limitHeader
 
+	// Values of response headers, and of headers of the upstream request. A keepalive may set the former while the latter are set.
+	responseValues, upstreamValues headerValues
+	responseMemory                 [8]string
+	upstreamMemory                 [3]string
+
 	// signed is the visitor whose signed token the client has presented; nil: the key's own token, or none.
 	signed *visitortoken.Visitor
 

@@ -11,41 +11,39 @@ import (
 
 // CORS headers. Access is controlled by keys, so every origin is allowed, unless the policies of keys restrict it. Preflight
 // requests cannot have a key, and browsers send one before each question of a widget, so the gate responds to them itself.
-var (
-	corsOrigin  = []string{"*"}
-	corsExpose  = []string{"Retry-After, RateLimit, RateLimit-Policy, X-Request-Id, Mcp-Session-Id"}
-	corsHeaders = []string{ // the wildcard does not include Authorization, and old browsers do not support it
-		"Authorization, Content-Type, Mcp-Session-Id, Mcp-Protocol-Version, Mcp-Method, Mcp-Name, Last-Event-Id, *",
-	}
-	corsMaxAge = []string{"7200"}
+const (
+	corsExpose = "Retry-After, RateLimit, RateLimit-Policy, X-Request-Id, Mcp-Session-Id"
+	// The wildcard does not include Authorization, and old browsers do not support it.
+	corsHeaders = "Authorization, Content-Type, Mcp-Session-Id, Mcp-Protocol-Version, Mcp-Method, Mcp-Name, Last-Event-Id, *"
+	corsMaxAge  = "7200"
 )
 
 // addCORS sets the headers that let web pages read the response, before the key is known: pages that any key may be used on. These
 // are the final headers of preflights and of errors without a key.
 func (c *client) addCORS() {
 	h := c.w.Header()
-	h["Access-Control-Expose-Headers"] = corsExpose
+	c.responseValues.set(h, "Access-Control-Expose-Headers", corsExpose)
 	origins := c.handler.app.State().Origins
 	if origins.AllowAny() {
-		h["Access-Control-Allow-Origin"] = corsOrigin
+		c.responseValues.set(h, "Access-Control-Allow-Origin", "*")
 		return
 	}
 	addVaryOrigin(h)
 	if origin := c.r.Header.Get("Origin"); origin != "" && origins.Allow(origin) {
-		h["Access-Control-Allow-Origin"] = []string{origin}
+		c.responseValues.set(h, "Access-Control-Allow-Origin", origin)
 	}
 }
 
 // serveOptions responds to a preflight or other OPTIONS request. allow lists the allowed methods.
-func serveOptions(w http.ResponseWriter, r *http.Request, allow string) {
-	h := w.Header()
-	h.Set("Allow", allow)
-	if r.Header.Get("Access-Control-Request-Method") != "" {
-		h.Set("Access-Control-Allow-Methods", allow)
-		h["Access-Control-Allow-Headers"] = corsHeaders
-		h["Access-Control-Max-Age"] = corsMaxAge
+func (c *client) serveOptions(allow string) {
+	h, v := c.w.Header(), &c.responseValues
+	v.set(h, "Allow", allow)
+	if c.r.Header.Get("Access-Control-Request-Method") != "" {
+		v.set(h, "Access-Control-Allow-Methods", allow)
+		v.set(h, "Access-Control-Allow-Headers", corsHeaders)
+		v.set(h, "Access-Control-Max-Age", corsMaxAge)
 	}
-	w.WriteHeader(http.StatusNoContent)
+	c.w.WriteHeader(http.StatusNoContent)
 }
 
 // anyMethod lists the methods of preflights for paths that are not served.
@@ -65,7 +63,7 @@ func (c *client) restrictCORS(key *keys.Key) {
 	h, origin := c.w.Header(), c.r.Header.Get("Origin")
 	addVaryOrigin(h)
 	if origin != "" && policy.AllowsOrigin(key.Policy.Origins, origin) {
-		h["Access-Control-Allow-Origin"] = []string{origin}
+		c.responseValues.set(h, "Access-Control-Allow-Origin", origin)
 	} else {
 		delete(h, "Access-Control-Allow-Origin")
 	}

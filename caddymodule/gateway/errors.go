@@ -78,18 +78,19 @@ func (c *client) writeErrorResponse(r *docsgpt.Error) {
 	shape, id := c.endpoint.ErrorFormat, c.requestID()
 	body := shape.AppendError(make([]byte, 0, 512), c.withRPCID(r), id)
 	h := c.w.Header()
-	h["Content-Type"] = []string{shape.ContentType()}
-	h["Content-Length"] = []string{strconv.Itoa(len(body))}
-	h["Cache-Control"] = noStore
-	h["X-Content-Type-Options"] = nosniff
+	v := &c.responseValues
+	v.set(h, "Content-Type", shape.ContentType())
+	v.set(h, "Content-Length", strconv.Itoa(len(body)))
+	v.set(h, "Cache-Control", "no-store")
+	v.set(h, "X-Content-Type-Options", "nosniff")
 	if r.RetryAfter != "" {
-		h["Retry-After"] = []string{r.RetryAfter}
+		v.set(h, "Retry-After", r.RetryAfter)
 	}
 	if r.Permanent {
-		h["X-Should-Retry"] = []string{"false"}
+		v.set(h, "X-Should-Retry", "false")
 	}
 	if r.Status == http.StatusUnauthorized && shape != docsgpt.FormatEvent {
-		h["Www-Authenticate"] = challenge
+		v.set(h, "Www-Authenticate", "Bearer")
 	}
 	c.w.WriteHeader(r.Status)
 	_, _ = c.w.Write(body) // the client may have disconnected
@@ -100,12 +101,6 @@ func (c *client) writeStreamError(r *docsgpt.Error) {
 	// An error means that the client has disconnected.
 	_, _ = c.w.Write(c.endpoint.ErrorFormat.AppendStreamError(nil, c.withRPCID(r), c.requestID()))
 }
-
-var (
-	noStore   = []string{"no-store"}
-	nosniff   = []string{"nosniff"}
-	challenge = []string{"Bearer"}
-)
 
 // withRPCID adds the ID of the JSON-RPC request to an error response, if there is one.
 func (c *client) withRPCID(r *docsgpt.Error) *docsgpt.Error {

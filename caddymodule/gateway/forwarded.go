@@ -30,6 +30,7 @@ func addProxyHeaders(dst http.Header, r *http.Request) {
 	}
 }
 
+// noValue is only passed to the built-in upstream, which does not modify it.
 var noValue = []string{""}
 
 // addForwarded sets the X-Forwarded headers as reverse_proxy does: values of a trusted proxy are kept, and the address of

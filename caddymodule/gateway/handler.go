@@ -343,6 +343,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	x := gatewayRequest{client: client{handler: h, r: r, started: time.Now()}}
 	x.client.writer.ResponseWriter = w
 	x.client.w = &x.client.writer
+	x.client.responseValues, x.client.upstreamValues = x.client.responseMemory[:0], x.client.upstreamMemory[:0]
 	x.serve(next)
 	return nil
 }

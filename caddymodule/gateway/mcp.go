@@ -48,10 +48,10 @@ func authorizeMCP(c *client, _ requestHead, body *requestBody, key *keys.Key) (a
 
 // writeReply writes the response to a message that the gate answers itself.
 func (c *client) writeReply(reply []byte) {
-	h := c.w.Header()
-	h["Content-Type"] = jsonType
-	h["Content-Length"] = []string{strconv.Itoa(len(reply))}
-	h["Cache-Control"] = noStore
+	h, v := c.w.Header(), &c.responseValues
+	v.set(h, "Content-Type", jsonType)
+	v.set(h, "Content-Length", strconv.Itoa(len(reply)))
+	v.set(h, "Cache-Control", "no-store")
 	c.w.WriteHeader(http.StatusOK)
 	_, _ = c.w.Write(reply) // the client may have disconnected
 }

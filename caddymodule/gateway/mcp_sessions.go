@@ -115,7 +115,7 @@ func (s *openSession) end() {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	resp, err := s.upstream.Send(ctx, stop, upstream.Request{Method: http.MethodDelete, Path: s.path, Header: http.Header{
-		docsgpt.HeaderSession: {s.id}, "Accept-Encoding": identity, "User-Agent": noValue,
+		docsgpt.HeaderSession: {s.id}, "Accept-Encoding": {"identity"}, "User-Agent": {""},
 	}})
 	if err == nil {
 		resp.Body.Close()

@@ -100,7 +100,7 @@ func (x *gatewayRequest) takeSlot(key *keys.Key, access *authorization) *apiErro
 			return errShuttingDown
 		}
 		if class == classAnswer && (x.expectsStream() || x.acceptsEvents(access)) {
-			x.writer.response.stream.start(c.w, e, min(queueKeepalive, c.handler.sseKeepalive()), true)
+			x.writer.response.stream.start(c, min(queueKeepalive, c.handler.sseKeepalive()), true)
 		}
 		decision = x.wait(&request, key, class, wait)
 		lifecycle.Requests.EndWait(&c.tracked)

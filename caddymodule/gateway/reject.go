@@ -48,8 +48,6 @@ const (
 	lingerTimeStopped = time.Second // if the body was evicted or too slow
 )
 
-var closeConnection = []string{"close"}
-
 // closeAfterResponse is called before an error response is written, and reports whether the client may still be sending its
 // body. On HTTP/1 the server would otherwise first wait for the rest of the body, or even for a body that the client sends only
 // after "100 Continue", and the response would wait with it.
@@ -57,7 +55,7 @@ func closeAfterResponse(c *client, body *requestBody) (sending bool) {
 	if c.r.ProtoMajor != 1 || c.r.ContentLength == 0 || body.quota.AtEnd() {
 		return false
 	}
-	c.w.Header()["Connection"] = closeConnection
+	c.responseValues.set(c.w.Header(), "Connection", "close")
 	return true
 }
 

@@ -40,7 +40,7 @@ func (x *gatewayRequest) serve(next caddyhttp.Handler) {
 	c.setRequestID()
 	switch {
 	case route == nil && isOpenAIPreflight(c.r, e):
-		serveOptions(c.w, c.r, anyMethod)
+		c.serveOptions(anyMethod)
 		return
 	case apiErr != nil:
 		if route != nil {
@@ -49,7 +49,7 @@ func (x *gatewayRequest) serve(next caddyhttp.Handler) {
 		x.reject(apiErr)
 		return
 	case c.r.Method == http.MethodOptions:
-		serveOptions(c.w, c.r, route.Methods())
+		c.serveOptions(route.Methods())
 		return
 	case !c.track():
 		x.reject(errShuttingDown)
@@ -159,7 +159,7 @@ func (x *gatewayRequest) forward(up *upstreamRequest, auth authentication, acces
 	}
 	res.rejectTools = h.rejectsTools(c.endpoint, auth.Key)
 	if x.expectsStream() {
-		res.stream.start(c.w, c.endpoint, h.sseKeepalive(), true)
+		res.stream.start(c, h.sseKeepalive(), true)
 	}
 	c.messageWait.arm()
 	if h.upstream == nil {

@@ -120,7 +120,7 @@ func (res *response) beginStream(begun bool) {
 	}
 	docsgpt.CopyResponseHeaders(c.w.Header(), res.header, c.endpoint.Endpoint)
 	if res.stream.w == nil {
-		res.stream.start(c.w, c.endpoint, c.handler.sseKeepalive(), false)
+		res.stream.start(c, c.handler.sseKeepalive(), false)
 	}
 	res.stream.begin(res.status)
 }
@@ -241,7 +241,7 @@ func (res *response) close(err error) {
 			return
 		}
 		docsgpt.CopyResponseHeaders(res.client.w.Header(), res.header, res.client.endpoint.Endpoint)
-		res.client.w.Header()["Content-Length"] = []string{strconv.Itoa(len(res.out))}
+		res.client.responseValues.set(res.client.w.Header(), "Content-Length", strconv.Itoa(len(res.out)))
 		res.client.w.WriteHeader(res.status)
 		_, _ = res.client.w.Write(res.out) // the client may have disconnected
 	case modePassthrough:

@@ -33,9 +33,10 @@ func (c *client) rewrite(route *docsgpt.Route, head *requestHead, body *requestB
 		up.header[docsgpt.HeaderSession] = []string{access.session}
 	}
 	copyTrustedForwarded(up.header, c.r)
-	up.header["Accept-Encoding"] = identity
+	v := &c.upstreamValues
+	v.set(up.header, "Accept-Encoding", "identity")
 	if e.Download {
-		up.header["Accept"] = acceptAny
+		v.set(up.header, "Accept", "*/*") // with JSON, DocsGPT would return the URL of the file
 	}
 	if e.Params != nil {
 		up.loggedQuery = head.query.Rewrite(e.Endpoint, "")
@@ -61,17 +62,17 @@ func (c *client) rewrite(route *docsgpt.Route, head *requestHead, body *requestB
 		if err != nil {
 			return up, badRequest(err)
 		}
-		up.header["Content-Type"] = jsonType
+		v.set(up.header, "Content-Type", jsonType)
 		body.buffer.Bytes = append(body.buffer.Bytes[:0], query...)
 		up.body = body.buffer
 	case body.buffer != nil:
-		up.header["Content-Type"] = jsonType
+		v.set(up.header, "Content-Type", jsonType)
 		binding.Usage = body.wantsUsage
 		owned := body.json.NeedsConversation() || c.continuesConversation(&body.json, key)
 		body.buffer.Bytes = body.json.Rewrite(e.Endpoint, binding, owned)
 		up.body = body.buffer
 	case body.form != nil:
-		up.header["Content-Type"] = []string{body.form.ContentType()}
+		v.set(up.header, "Content-Type", body.form.ContentType())
 		if err := body.form.Finish(binding.Agent); err != nil {
 			return up, c.formError(err)
 		}
@@ -96,8 +97,4 @@ func (h *Handler) bind(e *endpoint, key *keys.Key, header http.Header) (in docsg
 	return in
 }
 
-var (
-	identity  = []string{"identity"}
-	jsonType  = []string{"application/json"}
-	acceptAny = []string{"*/*"} // with JSON, DocsGPT would return the URL of the file
-)
+const jsonType = "application/json"

@@ -64,9 +64,9 @@ func (c *client) searchSources(up *upstreamRequest, s *slot, next caddyhttp.Hand
 		return
 	}
 	body := docsgpt.AppendHits(nil, docsgpt.MergeHits(lists))
-	h := c.w.Header()
-	h["Content-Type"] = jsonType
-	h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	h, v := c.w.Header(), &c.responseValues
+	v.set(h, "Content-Type", jsonType)
+	v.set(h, "Content-Length", strconv.Itoa(len(body)))
 	c.w.WriteHeader(http.StatusOK)
 	_, _ = c.w.Write(body) // the client may have disconnected
 }

@@ -31,6 +31,7 @@ var (
 type streamWriter struct {
 	mu        sync.Mutex
 	w         http.ResponseWriter
+	values    *headerValues // of the response
 	flush     *http.ResponseController
 	timer     *time.Timer
 	keepalive []byte
@@ -45,17 +46,17 @@ type streamWriter struct {
 
 // start starts the timer. early says that the client expects a stream, so that a keepalive may begin it. If the timer was started
 // before, start only changes the interval.
-func (s *streamWriter) start(w http.ResponseWriter, e *endpoint, interval time.Duration, early bool) {
+func (s *streamWriter) start(c *client, interval time.Duration, early bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.timer != nil {
 		s.interval = interval
 		return
 	}
-	s.w, s.interval, s.early, s.last = w, interval, early, time.Now()
-	s.flush = http.NewResponseController(w)
+	s.w, s.values, s.interval, s.early, s.last = c.w, &c.responseValues, interval, early, time.Now()
+	s.flush = http.NewResponseController(c.w)
 	s.keepalive = comment
-	if e.Relay == docsgpt.RelayEvents {
+	if c.endpoint.Relay == docsgpt.RelayEvents {
 		s.keepalive = blankLine
 	}
 	if interval > 0 {
@@ -85,18 +86,12 @@ func (s *streamWriter) begin(status int) {
 func (s *streamWriter) writeHeader(status int) {
 	h := s.w.Header()
 	delete(h, "Content-Length")
-	h["Cache-Control"] = streamCache
-	h["X-Accel-Buffering"] = noBuffering
+	s.values.set(h, "Cache-Control", "no-cache, no-transform")
+	s.values.set(h, "X-Accel-Buffering", "no")
 	s.begun = true
 	streamsInFlight.Inc()
 	s.w.WriteHeader(status)
 }
-
-var (
-	streamCache = []string{"no-cache, no-transform"}
-	noBuffering = []string{"no"}
-	eventStream = []string{"text/event-stream; charset=utf-8"}
-)
 
 // delayFlush flushes after maxFlushLatency, unless something is written first. The caller must hold the mutex.
 func (s *streamWriter) delayFlush() {
@@ -120,7 +115,7 @@ func (s *streamWriter) onTimer() {
 		_ = s.flush.Flush() // the next write notices a disconnected client
 	case s.interval > 0 && (s.begun || s.early) && time.Since(s.last) >= s.interval:
 		if !s.begun {
-			s.w.Header()["Content-Type"] = eventStream
+			s.values.set(s.w.Header(), "Content-Type", "text/event-stream; charset=utf-8")
 			s.writeHeader(http.StatusOK)
 		}
 		s.last = time.Now()
