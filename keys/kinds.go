@@ -15,11 +15,16 @@ type KindCounts struct {
 	Secret      int
 
 	TokenLimited int // of any kind, with a limit of tokens per day of their own
+	Unlimited    int // not secret, and their own limits bound neither the requests of a visitor nor those of the key
 }
 
 func (c *KindCounts) add(k *Key) {
 	if k.Policy != nil && k.Policy.Limits.TokensPerDay.Count() > 0 {
 		c.TokenLimited++
+	}
+	if k.Policy != nil && k.Policy.Kind != policy.Secret && k.Policy.Limits.VisitorRequests == policy.Off() &&
+		k.Policy.Limits.Requests.Rate().IsZero() {
+		c.Unlimited++
 	}
 	switch {
 	case k.Policy == nil || k.Policy.Kind == policy.AnyKind:
