@@ -14,7 +14,7 @@ func (x *runner) checkBypass(ctx context.Context) {
 	checked := map[string]bool{}
 	for i := range x.input.Bypasses {
 		b := &x.input.Bypasses[i]
-		name, t := b.String(), b.local()
+		name, t := b.address(), b.local()
 		if t == nil || b.isLocal() || checked[name] || x.isGateSite(name) || !x.leadsToDocsGPT(b) {
 			continue
 		}
@@ -41,9 +41,18 @@ func (x *runner) checkBypass(ctx context.Context) {
 	}
 }
 
-// isGateSite reports whether a site has a gate. Other checks cover paths of such a site that bypass its gate.
-func (x *runner) isGateSite(name string) bool {
-	return slices.ContainsFunc(x.input.Gates, func(g Gate) bool { return g.String() == name })
+// address returns the hosts of the site and its listener addresses: sites on different ports may have the same host.
+func (s *Site) address() string {
+	listen := strings.Join(s.Listen, ", ")
+	if len(s.Hosts) == 0 {
+		return listen
+	}
+	return s.String() + " (" + listen + ")"
+}
+
+// isGateSite reports whether the site with an address has a gate. Other checks cover paths of such a site that bypass its gate.
+func (x *runner) isGateSite(address string) bool {
+	return slices.ContainsFunc(x.input.Gates, func(g Gate) bool { return g.address() == address })
 }
 
 func (x *runner) leadsToDocsGPT(b *Bypass) bool {

@@ -36,3 +36,36 @@ func (x *runner) checkDatabases(context.Context) {
 		}
 	}
 }
+
+// checkPrivileges checks that the database users of feeds can only read: the address of a database with more permissions is as
+// valuable as DocsGPT itself.
+func (x *runner) checkPrivileges(context.Context) {
+	const fix = "Connect as a user that can only read: for PostgreSQL run the output of \"docsgate adopt --print-grants ROLE\", for MongoDB " +
+		"grant the role read; see docs/adopting.md."
+	for _, feed := range slices.Sorted(maps.Keys(x.input.Privileges)) {
+		switch p := x.input.Privileges[feed]; {
+		case p.Err != nil:
+			x.unknown("feeds.privileges", fmt.Sprintf("What the database user of the feed %s may do is unknown: %v.", feed, p.Err),
+				"Check the database, and run the doctor again.")
+		case p.User == "" && p.Superuser:
+			x.warn("feeds.privileges", fmt.Sprintf("The database of the feed %s does not require authentication, so everyone who reaches it "+
+				"can read and change all keys.", feed), "Enable authentication in the database. "+fix)
+		case p.Superuser:
+			x.warn("feeds.privileges", fmt.Sprintf("The feed %s connects to its database as %q, which may do everything there.", feed, p.User), fix)
+		case p.Writes:
+			x.note("feeds.privileges", fmt.Sprintf("The feed %s connects to its database as %q, which may change keys; the feed only reads.",
+				feed, p.User), fix)
+		default:
+			x.ok("feeds.privileges", fmt.Sprintf("The database user of the feed %s can only read.", feed))
+		}
+	}
+}
+
+// checkExclusions checks that the IDs in exclude_keys exist.
+func (x *runner) checkExclusions(context.Context) {
+	if ids := x.input.Keys.UnknownExclusions; len(ids) > 0 {
+		x.fail("feeds.exclude_keys", fmt.Sprintf("exclude_keys contains %s, but no such agent has a key. The gate does not start, because the "+
+			"key that was meant would stay valid.", strings.Join(ids, ", ")),
+			"Correct or remove the ID; docs/ids.md shows where to find IDs.")
+	}
+}

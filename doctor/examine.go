@@ -49,8 +49,9 @@ func Examine(ctx context.Context, in Input, o Options) *Report {
 	}
 	x.findGate()
 	for _, check := range []func(context.Context){
-		x.checkConfig, x.checkDocsGPT, x.checkExposure, x.checkBypass, x.checkKeys, x.checkKinds, x.checkVisitorLimits, x.checkDatabases,
-		x.checkTokenUsage, x.checkGate, x.checkErrors, x.checkUnauthenticated,
+		x.checkConfig, x.checkDocsGPT, x.checkExposure, x.checkBypass, x.checkKeys, x.checkExclusions, x.checkKinds,
+		x.checkUnlimited, x.checkVisitorLimits, x.checkDatabases, x.checkPrivileges, x.checkFiles, x.checkTokenUsage, x.checkListeners,
+		x.checkOtherHosts, x.checkQueue, x.checkTimeouts, x.checkGate, x.checkErrors, x.checkUnauthenticated,
 		x.checkAdminPaths, x.checkKey, x.checkStream, x.checkProxies, x.checkCORS, x.checkCanary, x.checkTools, x.checkCancel, x.checkLogs, x.checkAdmin,
 		x.checkConsoles, x.checkTLS, x.checkPage,
 	} {

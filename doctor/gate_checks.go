@@ -140,7 +140,7 @@ func (x *runner) checkGate(ctx context.Context) {
 func (x *runner) noteOtherSites() {
 	var others []Gate
 	for _, g := range x.input.Gates {
-		if x.gate != nil && g.String() != x.gate.String() {
+		if x.gate != nil && g.address() != x.gate.address() {
 			others = append(others, g)
 		}
 	}

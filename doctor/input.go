@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"crypto/tls"
+	"io/fs"
 	"time"
 
 	"github.com/docsgate/docsgate/upstream"
@@ -26,6 +27,12 @@ type Input struct {
 	// Databases are the connections to databases of feeds, by feed name. Empty: there are none, or the configuration does not
 	// load.
 	Databases map[string]Database
+
+	// Privileges are what the database users of feeds may do beyond reading, by feed name. Empty: unknown, or there are none.
+	Privileges map[string]Privileges
+
+	// Files are the files with keys and secrets that exist.
+	Files []File
 
 	// TokenUsage says, by feed name, whether the tokens that answers have cost can be read from the database. Empty: no feed can have
 	// them, or no limit needs them.
@@ -54,6 +61,11 @@ type Site struct {
 	Hosts  []string // host names; empty: any
 	Listen []string // addresses in Caddy's notation
 	TLS    Tristate // served with TLS
+
+	// CatchAll says whether a site on these addresses has no host name, so that it responds to requests for any host name.
+	CatchAll bool
+	// WriteTimeout is the timeout of the server for responses; 0: none.
+	WriteTimeout time.Duration
 }
 
 // Tristate is yes, no or unknown. The zero value is unknown.
@@ -85,8 +97,18 @@ type Gate struct {
 	VisitorLimits VisitorLimits
 	TokenLimit    bool // it limits the tokens of keys that do not set the limit themselves
 
+	Timeouts       []Timeout // of DocsGPT's responses, those that are set
+	NoQueue        bool      // requests for answers over the limits are rejected immediately
+	TrustedProxies bool      // the server trusts the addresses of clients that some proxies report
+
 	LogsCredentials bool // the server logs Authorization and Cookie headers
 	Traces          bool // the server has "trace", which logs the configuration of handlers
+}
+
+// Timeout is a configured timeout.
+type Timeout struct {
+	Option string // in the Caddyfile
+	Value  time.Duration
 }
 
 // VisitorLimits says whether a gate limits the requests of visitors, for keys that do not set the limit themselves. The zero value
@@ -155,6 +177,13 @@ type Keys struct {
 	Kinds      map[string]int // number of active keys by kind: "none", "publishable", "publishable_any_page" or "secret"
 	// TokenLimited is the number of active keys with a limit of tokens of their own.
 	TokenLimited int
+	// Unlimited is the number of active keys, other than secret ones, whose own limits bound neither the requests of a visitor nor
+	// those of the key.
+	Unlimited int
+	// QueueRejections are the requests for answers that the queue of the running gate has rejected, by reason.
+	QueueRejections map[string]int
+	// UnknownExclusions are IDs in exclude_keys of which no key exists, so that the configuration does not load.
+	UnknownExclusions []string
 }
 
 // Feed is the state of a feed of keys.
@@ -169,6 +198,22 @@ type Feed struct {
 type Database struct {
 	Transport Transport
 	Hosts     []string // without those on this machine
+}
+
+// Privileges are the permissions of a feed's database user beyond those that the feed needs. The zero value is none.
+type Privileges struct {
+	User      string // empty: the database does not require authentication
+	Superuser bool   // the user may do everything
+	Writes    bool   // the user may change keys
+	Err       error  // nil: the rest is known
+}
+
+// File is an existing file with keys or secrets.
+type File struct {
+	Path    string
+	Content string // such as "the keys of the feed store"
+	Mode    fs.FileMode
+	Secret  bool // other users must not read it
 }
 
 // TokenUsage says whether the tokens of answers can be read. The zero value is yes.

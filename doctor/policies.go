@@ -25,6 +25,20 @@ func (x *runner) checkKinds(context.Context) {
 	}
 }
 
+// checkUnlimited checks that keys that pages can contain do not switch off the limits that bound them.
+func (x *runner) checkUnlimited(context.Context) {
+	k := &x.input.Keys
+	switch {
+	case k.Unlimited > 0:
+		x.warn("feeds.limits", number(k.Unlimited, "active key")+" that pages can contain, with visitor_requests off and no limit of requests: "+
+			"anyone who reads such a page can use DocsGPT's model without limit.",
+			"Remove visitor_requests from the limits of the key, so that the default applies, or set requests; if only servers use the key, "+
+				"make it secret.")
+	case k.Kinds != nil:
+		x.ok("feeds.limits", "No key that pages can contain switches its limits off.")
+	}
+}
+
 // checkVisitorLimits checks that the sites limit what one visitor can do with a key of a page.
 func (x *runner) checkVisitorLimits(context.Context) {
 	const fix = "Remove \"visitor_requests\" or \"off\" from the limits of the site: the default is far above what people do. For a key of a " +

@@ -53,8 +53,23 @@ func (x *runner) checkProxies(context.Context) {
 			x.warnProxy("a proxy (Via: "+via+")", "an unknown time, usually 60 s")
 		}
 	}
-	if !found {
+	if found {
+		x.checkTrustedProxies()
+	} else {
 		x.ok("stream.proxied", "The responses show no known proxy or content delivery network in front of the gate.")
+	}
+}
+
+// checkTrustedProxies checks that the gate gets the addresses of clients from the proxy in front.
+func (x *runner) checkTrustedProxies() {
+	switch {
+	case x.gate == nil:
+	case x.gate.TrustedProxies:
+		x.ok("gate.trusted_proxies", "The server gets the addresses of clients from trusted proxies.")
+	default:
+		x.warn("gate.trusted_proxies", "Clients reach the gate through a proxy that the server does not trust, so all visitors have the address "+
+			"of the proxy and share the limits of one visitor.",
+			"Set trusted_proxies in the servers options to the addresses of the proxy; see docs/behind-a-proxy.md.")
 	}
 }
 

@@ -1,6 +1,10 @@
 package app
 
-import "github.com/docsgate/docsgate/keys/docsgptkeys"
+import (
+	"context"
+
+	"github.com/docsgate/docsgate/keys/docsgptkeys"
+)
 
 // Connections returns the database connections of feeds by feed name, or nil if there are none. It must be called after
 // provisioning. It is for the command doctor.
@@ -20,4 +24,21 @@ func (a *App) Connections() map[string]docsgptkeys.Connection {
 		all[feed.Name()] = c.Connection()
 	}
 	return all
+}
+
+// PrivilegeChecks returns functions that read what the database users of feeds may do beyond reading, by feed name. They may be
+// called after the configuration has ended. PrivilegeChecks must be called after provisioning. It is for the command doctor.
+func (a *App) PrivilegeChecks() map[string]func(context.Context) (docsgptkeys.Privileges, error) {
+	if a.state == nil {
+		return nil
+	}
+	checks := map[string]func(context.Context) (docsgptkeys.Privileges, error){}
+	for _, feed := range a.state.feeds {
+		if f, ok := feed.(interface {
+			Privileges(ctx context.Context) (docsgptkeys.Privileges, error)
+		}); ok {
+			checks[feed.Name()] = f.Privileges
+		}
+	}
+	return checks
 }

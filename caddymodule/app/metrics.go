@@ -42,6 +42,7 @@ var (
 	descKeys     = describe("keys", "Keys by state.", "state")
 	descKinds    = describe("active_keys", "Active keys by kind.", "kind")
 	descTokens   = describe("token_limited_keys", "Active keys with a limit of tokens per day of their own.")
+	descOpen     = describe("unlimited_keys", "Active keys, other than secret ones, that set visitor_requests to off and have no limit of requests.")
 	descCache    = describe("cache_lookups_total", "Cache lookups of keys by result.", "result")
 	descRevision = describe("store_revision", "Changes of the key store since the process created it.")
 	descLoaded   = describe("feed_last_success_timestamp_seconds", "Unix time of a feed's last successful load. A feed loads when its keys change.", "feed")
@@ -55,7 +56,7 @@ type stateCollector struct{ *State }
 
 // Describe implements prometheus.Collector.
 func (c stateCollector) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descKeys, descKinds, descTokens, descCache, descRevision, descLoaded, descFeedKeys, descFailures, descFeedUp} {
+	for _, d := range []*prometheus.Desc{descKeys, descKinds, descTokens, descOpen, descCache, descRevision, descLoaded, descFeedKeys, descFailures, descFeedUp} {
 		out <- d
 	}
 }
@@ -78,6 +79,7 @@ func (c stateCollector) Collect(out chan<- prometheus.Metric) {
 	gauge(descKinds, float64(kinds.AnyPage), "publishable_any_page")
 	gauge(descKinds, float64(kinds.Secret), "secret")
 	gauge(descTokens, float64(kinds.TokenLimited))
+	gauge(descOpen, float64(kinds.Unlimited))
 	stats := c.Verifier.CacheStats()
 	counter(descCache, stats.Hits, "hit")
 	counter(descCache, stats.NegativeHits, "negative_hit")

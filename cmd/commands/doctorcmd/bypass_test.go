@@ -35,7 +35,7 @@ func TestBypassingSites(t *testing.T) {
 		{"a public site over plain HTTP", func(e *env) {
 			e.noServer()
 			e.site, e.bind = "http://ask.example.com:"+e.port, ""
-		}, []string{"failure tls.plaintext", "note config.running", "unknown gate.answers"}},
+		}, []string{"failure tls.plaintext", "note config.running", "note gate.other_hosts", "unknown gate.answers"}},
 		{"plain HTTP on all networks", func(e *env) {
 			e.noServer()
 			e.site, e.bind = ":"+e.port, ""

@@ -61,6 +61,8 @@ func (o *options) collect(ctx context.Context) (doctor.Input, error) {
 	f.Gates, f.Bypasses, f.Consoles = found.gates, found.bypasses, found.consoles
 	f.Logs = parsed.logs()
 
+	f.Keys.UnknownExclusions = loaded.unknownExclusions
+
 	running := o.queryRunning(ctx, config, file, f.Admin.Disabled)
 	f.Running = running.state
 	switch {
@@ -73,7 +75,19 @@ func (o *options) collect(ctx context.Context) (doctor.Input, error) {
 		setKeys(&f.Keys, loaded.metrics)
 	}
 	f.TokenUsage = checkTokenUsage(ctx, &f, &loaded)
+	f.Privileges = readPrivileges(ctx, &loaded)
+	f.Files = parsed.files()
 	return f, nil
+}
+
+// readPrivileges reads what the database users of the feeds may do.
+func readPrivileges(ctx context.Context, l *loaded) map[string]doctor.Privileges {
+	all := map[string]doctor.Privileges{}
+	for feed, read := range l.privileges {
+		p, err := read(ctx)
+		all[feed] = doctor.Privileges{User: p.User, Superuser: p.Superuser, Writes: p.Writes, Err: err}
+	}
+	return all
 }
 
 // checkTokenUsage checks whether the tokens of answers can be read, if there are limits of tokens.

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -49,7 +50,11 @@ type configServer struct {
 	NamedRoutes map[string]*caddyhttp.Route `json:"named_routes"`
 	TLS         []json.RawMessage           `json:"tls_connection_policies"`
 	AutoHTTPS   caddyhttp.AutoHTTPSConfig   `json:"automatic_https"`
-	Logs        *struct {
+
+	WriteTimeout   caddy.Duration  `json:"write_timeout"`
+	TrustedProxies json.RawMessage `json:"trusted_proxies"`
+
+	Logs *struct {
 		Default     string                     `json:"default_logger_name"`
 		Names       map[string]json.RawMessage `json:"logger_names"`
 		Credentials bool                       `json:"should_log_credentials"`
@@ -61,17 +66,25 @@ type configServer struct {
 type configHandler struct {
 	configRewrite // rewrite
 
-	Handler    string             `json:"handler"`
-	Upstream   string             `json:"upstream"`       // docsgate
-	Endpoints  []string           `json:"endpoints"`      // docsgate
-	TLS        *configUpstreamTLS `json:"tls"`            // docsgate
-	Limits     json.RawMessage    `json:"limits"`         // docsgate
-	DryRun     []string           `json:"limits_dry_run"` // docsgate
-	AdminToken string             `json:"admin_token"`    // docsgate_console
-	Upstreams  []struct {         // reverse_proxy
+	Handler   string             `json:"handler"`
+	Upstream  string             `json:"upstream"`       // docsgate
+	Endpoints []string           `json:"endpoints"`      // docsgate
+	TLS       *configUpstreamTLS `json:"tls"`            // docsgate
+	Limits    json.RawMessage    `json:"limits"`         // docsgate
+	DryRun    []string           `json:"limits_dry_run"` // docsgate
+	Queue     *int               `json:"queue"`          // docsgate
+
+	ResponseHeaderTimeout caddy.Duration `json:"response_header_timeout"` // docsgate
+	StreamIdleTimeout     caddy.Duration `json:"stream_idle_timeout"`     // docsgate
+
+	AdminToken string     `json:"admin_token"` // docsgate_console
+	Upstreams  []struct { // reverse_proxy
 		Dial string `json:"dial"`
 	} `json:"upstreams"`
 	Transport struct {
+		ResponseHeaderTimeout caddy.Duration `json:"response_header_timeout"`
+		ReadTimeout           caddy.Duration `json:"read_timeout"`
+
 		TLS *struct {
 			Insecure bool `json:"insecure_skip_verify"`
 		} `json:"tls"`
@@ -120,7 +133,7 @@ type handlers struct {
 func (d *deployment) handlers(tls map[string]bool) (all handlers) {
 	for _, name := range slices.Sorted(maps.Keys(d.Apps.HTTP.Servers)) {
 		server := d.Apps.HTTP.Servers[name]
-		site := doctor.Site{Listen: make([]string, len(server.Listen))}
+		site := doctor.Site{Listen: make([]string, len(server.Listen)), WriteTimeout: time.Duration(server.WriteTimeout)}
 		for i, listen := range server.Listen {
 			site.Listen[i] = replaced(listen)
 		}
@@ -130,6 +143,7 @@ func (d *deployment) handlers(tls map[string]bool) (all handlers) {
 			site.TLS = doctor.KnownBool(server.usesTLS(cmp.Or(d.Apps.HTTP.HTTPPort, caddyhttp.DefaultHTTPPort),
 				cmp.Or(d.Apps.HTTP.HTTPSPort, caddyhttp.DefaultHTTPSPort)))
 		}
+		site.CatchAll = server.catchesAll()
 		w := routeWalker{server: server, left: maxRoutes, anyClient: !matchesClients(server)}
 		w.routes(server.Routes, routeContext{site: site})
 		w.routes(server.Errors.Routes, routeContext{site: site})
@@ -138,6 +152,15 @@ func (d *deployment) handlers(tls map[string]bool) (all handlers) {
 		all.consoles = append(all.consoles, w.consoles...)
 	}
 	return all
+}
+
+// catchesAll reports whether a server responds to requests for any host name.
+func (s *configServer) catchesAll() bool {
+	return slices.ContainsFunc(s.Routes, func(r caddyhttp.Route) bool {
+		return len(r.HandlersRaw) > 0 && (len(r.MatcherSetsRaw) == 0 || slices.ContainsFunc(r.MatcherSetsRaw, func(set caddy.ModuleMap) bool {
+			return len(set) == 0
+		}))
+	})
 }
 
 // usesTLS reports whether a server uses TLS, by the rules of Caddy's automatic HTTPS.

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -21,6 +22,7 @@ import (
 
 	"github.com/docsgate/docsgate/caddymodule"
 	"github.com/docsgate/docsgate/doctor"
+	"github.com/docsgate/docsgate/keys/docsgptkeys"
 )
 
 // metrics are metric families by their names.
@@ -32,7 +34,10 @@ type loaded struct {
 	tls     map[string]bool // by server name: whether the server uses TLS; nil: unknown
 	metrics metrics
 
-	databases  map[string]doctor.Database                                      // by feed name
+	unknownExclusions []string // IDs, in exclude_keys
+
+	databases  map[string]doctor.Database // by feed name
+	privileges map[string]func(context.Context) (docsgptkeys.Privileges, error)
 	tokenUsage map[string]func(context.Context) (unreadable string, err error) // by feed name
 }
 
@@ -58,10 +63,17 @@ func dryRun(config []byte) loaded {
 	defer probed.Unlock()
 	probed.loaded = loaded{}
 	if err := caddy.Validate(cfg); err != nil {
-		return loaded{err: errors.New(strings.ReplaceAll(err.Error(), dir, "(temporary directory)"))}
+		l := loaded{err: errors.New(strings.ReplaceAll(err.Error(), dir, "(temporary directory)"))}
+		if found := unknownExclusions.FindStringSubmatch(err.Error()); found != nil {
+			l.unknownExclusions = strings.Split(found[1], ", ")
+		}
+		return l
 	}
 	return probed.loaded
 }
+
+// unknownExclusions matches docsgptkeys.UnknownExclusionsError. Caddy does not wrap errors of handlers, only their texts.
+var unknownExclusions = regexp.MustCompile(`exclude_keys contains (.+), but no agent with such an id has a key`)
 
 // sandboxConfig returns the configuration changed so that it writes nothing outside of dir, with the probe app added.
 func sandboxConfig(config []byte, dir string) ([]byte, error) {
@@ -159,6 +171,7 @@ func (*probeApp) Provision(ctx caddy.Context) error {
 		for feed, c := range app.(*caddymodule.App).Connections() {
 			probed.databases[feed] = doctor.Database{Transport: doctor.Transport(c.Transport), Hosts: c.Hosts}
 		}
+		probed.privileges = app.(*caddymodule.App).PrivilegeChecks()
 		probed.tokenUsage = app.(*caddymodule.App).TokenUsageChecks()
 	} else if !errors.Is(err, caddy.ErrNotConfigured) {
 		return err
@@ -208,6 +221,13 @@ func setKeys(k *doctor.Keys, m metrics) {
 		k.States[labels["state"]] += int(value)
 	})
 	m.each("caddy_docsgate_token_limited_keys", func(_ map[string]string, value float64) { k.TokenLimited += int(value) })
+	m.each("caddy_docsgate_unlimited_keys", func(_ map[string]string, value float64) { k.Unlimited += int(value) })
+	k.QueueRejections = map[string]int{}
+	m.each("caddy_docsgate_queue_rejections_total", func(labels map[string]string, value float64) {
+		if labels["class"] == "answer" {
+			k.QueueRejections[labels["reason"]] += int(value)
+		}
+	})
 	k.Kinds = map[string]int{}
 	m.each("caddy_docsgate_active_keys", func(labels map[string]string, value float64) {
 		k.Kinds[labels["kind"]] += int(value)

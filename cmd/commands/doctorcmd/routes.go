@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"time"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/docsgate/docsgate/doctor"
@@ -182,6 +184,9 @@ func (w *routeWalker) gate(h *configHandler, at routeContext) {
 		g.Endpoints = []string{"widget"}
 	}
 	g.VisitorLimits, g.TokenLimit = h.visitorLimits(), h.limitsTokens()
+	g.NoQueue = h.Queue != nil && *h.Queue == 0
+	g.TrustedProxies = len(w.server.TrustedProxies) > 0
+	g.Timeouts = timeouts("response_header_timeout", h.ResponseHeaderTimeout, "stream_idle_timeout", h.StreamIdleTimeout)
 	if w.server.Logs != nil {
 		g.LogsCredentials, g.Traces = w.server.Logs.Credentials, w.server.Logs.Trace
 	}
@@ -191,6 +196,16 @@ func (w *routeWalker) gate(h *configHandler, at routeContext) {
 		g.Upstreams = []doctor.Upstream{{Address: address, TLS: h.TLS.settings()}}
 	}
 	w.gates = append(w.gates, g)
+}
+
+// timeouts returns the timeouts of two options that are set.
+func timeouts(name string, value caddy.Duration, name2 string, value2 caddy.Duration) (all []doctor.Timeout) {
+	for _, t := range []doctor.Timeout{{Option: name, Value: time.Duration(value)}, {Option: name2, Value: time.Duration(value2)}} {
+		if t.Value > 0 {
+			all = append(all, t)
+		}
+	}
+	return all
 }
 
 // reverseProxy adds the upstreams of a reverse_proxy to the pending gates, also those of nested reverse_proxy handlers in the routes
@@ -214,6 +229,8 @@ func (w *routeWalker) reverseProxy(h *configHandler, responses []caddyhttp.Route
 	for _, p := range w.pending {
 		g := &w.gates[p.gate]
 		g.Upstreams = append(g.Upstreams, all...)
+		g.Timeouts = append(g.Timeouts, timeouts("response_header_timeout", h.Transport.ResponseHeaderTimeout,
+			"read_timeout", h.Transport.ReadTimeout)...)
 	}
 	if len(w.pending) == 0 && w.anyClient {
 		w.bypasses = append(w.bypasses, doctor.Bypass{Site: at.site, Upstreams: all})
