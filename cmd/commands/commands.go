@@ -15,6 +15,6 @@ func init() {
 	caddycmd.RegisterCommand(doctorcmd.Command())
 	caddycmd.RegisterCommand(democmd.Command())
 	caddycmd.RegisterCommand(docsgptSQLCommand())
-	caddycmd.RegisterCommand(healthcmd.Command())
+	caddycmd.RegisterCommand(explaining(healthcmd.Command()))
 	caddycmd.RegisterCommand(initcmd.Command())
 }
