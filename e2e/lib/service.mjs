@@ -10,7 +10,7 @@ import { LOOPBACK, freePorts, isListening } from './net.mjs';
 import { startProcess } from './processes.mjs';
 
 /** The absolute paths of the pages. */
-const FOLDERS = ['/etc/docsgate', '/var/lib/docsgate', '/var/backups/docsgate', '/usr/local/bin', '/media/safe'];
+const FOLDERS = ['/etc/docsgate', '/var/lib/docsgate', '/var/backups/docsgate', '/usr/bin', '/media/safe'];
 
 /**
  * Starts the service.
@@ -49,7 +49,7 @@ http://${LOOPBACK}:${port} {
   fs.symlinkSync(at('/etc/docsgate/Caddyfile'), path.join(work, 'Caddyfile')); // where commands look for the admin endpoint
 
   const env = {
-    PATH: [at('/bin'), at('/usr/local/bin'), process.env.PATH].join(':'), HOME: dir,
+    PATH: [at('/bin'), at('/usr/bin'), process.env.PATH].join(':'), HOME: dir,
     XDG_DATA_HOME: at('/var/lib/docsgate'), XDG_CONFIG_HOME: at('/var/lib/docsgate'),
     ...keys.env, SUPPORT_AGENT_KEY: keys.agents.handbook,
   };
@@ -80,7 +80,7 @@ http://${LOOPBACK}:${port} {
   script(at('/bin/sudo'), 'exec "$@"');
   script(at('/bin/journalctl'), `exec cat ${outFile}`);
   script(at('/bin/systemctl'), `exec curl -sS --fail-with-body http://${LOOPBACK}:${control.address().port}/$1`);
-  for (const file of [at('/usr/local/bin/docsgate'), path.join(work, 'docsgate')]) script(file, `exec ${gateBinary()} "$@"`);
+  for (const file of [at('/usr/bin/docsgate'), path.join(work, 'docsgate')]) script(file, `exec ${gateBinary()} "$@"`);
 
   await actions.start();
   return {
