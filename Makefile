@@ -78,6 +78,8 @@ fmt-check:
 vet:
 	$(call heading,go vet)
 	$(LINT_ENV) go vet -tags=$(TAGS) ./...
+	$(BUILD_ENV) go build -C tools -trimpath -o ../bin/crosscheck ./crosscheck
+	bin/crosscheck windows darwin -- ./...
 
 .PHONY: lint
 lint: ## Run the linters of .golangci.yml, and that of the workflows
