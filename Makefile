@@ -129,4 +129,4 @@ bench: ## Run the Go benchmarks (BENCH=pattern) and the comparison with plain Ca
 
 .PHONY: clean
 clean: ## Remove the files that the tasks created in this folder
-	rm -rf bin .cache docs/node_modules docs/.vitepress/cache docs/.vitepress/dist e2e/node_modules e2e/.cache e2e/output
+	rm -rf bin dist .cache docs/node_modules docs/.vitepress/cache docs/.vitepress/dist e2e/node_modules e2e/.cache e2e/output

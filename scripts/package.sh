@@ -30,6 +30,8 @@ cp "$binary" "$STAGE/docsgate"
 scripts/completions.sh "${DOCSGATE_HOST_BINARY:-$STAGE/docsgate}" "$STAGE"
 find "$STAGE" -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
 mkdir -p "$output"
+# Not the conventional names: they have a tilde for pre-releases, which GitHub replaces in the names of a release's files.
 for packager in "${packagers[@]}"; do
-	go tool -modfile=tools/release/go.mod nfpm package --config packaging/nfpm.yaml --packager "$packager" --target "$output/"
+	go tool -modfile=tools/release/go.mod nfpm package --config packaging/nfpm.yaml --packager "$packager" \
+		--target "$output/docsgate_${VERSION}_linux_$ARCH.$packager"
 done
