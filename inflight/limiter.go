@@ -26,11 +26,14 @@ type Limits struct {
 	Waiting, WaitingPerKey int
 }
 
-// Request describes a request for a slot. All three names may be empty.
+// Request describes a request for a slot. All four names may be empty.
 type Request struct {
 	Upstream string
 	Class    string
 	Key      string
+
+	// Namespace is that of the key: the same key in two namespaces is two keys.
+	Namespace string
 
 	// Cost is the number of concurrent requests to the upstream that it makes. It is raised to 1, and lowered to the
 	// limits, so that every request fits when nothing else is in flight.
@@ -61,13 +64,16 @@ const (
 	maxSpareEntries = 64
 )
 
-type groupID struct{ upstream, class string }
+type (
+	groupID struct{ upstream, class string }
+	keyID   struct{ namespace, key string }
+)
 
 // group is one class at one upstream. It exists while any of its requests is in flight or waiting.
 type group struct {
 	id       groupID
 	inFlight int // sum of costs
-	entries  map[string]*entry
+	entries  map[keyID]*entry
 	queue    fairqueue.Queue[*waiter] // keys are blocked while their own limit delays them
 	rate     rate
 }
@@ -75,7 +81,7 @@ type group struct {
 // entry is one key in a group. It exists while any of its requests is in flight or waiting.
 type entry struct {
 	group    *group
-	key      string
+	key      keyID
 	inFlight int // sum of costs
 	waiting  fairqueue.Key[*waiter]
 }
@@ -141,20 +147,21 @@ func (l *Limiter) enter(r *Request) *entry {
 		if n := len(l.spareGroups); n > 0 {
 			g, l.spareGroups = l.spareGroups[n-1], l.spareGroups[:n-1]
 		} else {
-			g = &group{entries: map[string]*entry{}}
+			g = &group{entries: map[keyID]*entry{}}
 		}
 		g.id = id
 		l.groups[id] = g
 	}
-	e := g.entries[r.Key]
+	key := keyID{r.Namespace, r.Key}
+	e := g.entries[key]
 	if e == nil {
 		if n := len(l.spareEntries); n > 0 {
 			e, l.spareEntries = l.spareEntries[n-1], l.spareEntries[:n-1]
 		} else {
 			e = &entry{}
 		}
-		e.group, e.key = g, r.Key
-		g.entries[r.Key] = e
+		e.group, e.key = g, key
+		g.entries[key] = e
 	}
 	return e
 }
