@@ -18,8 +18,13 @@ type (
 	Console = admin.Console
 )
 
-// DefaultStorePath returns the default of StoreFeed.Path.
-func DefaultStorePath() string { return app.DefaultStorePath() }
+// DefaultStorePath returns the default path of the key store of the default backend.
+func DefaultStorePath() string { return app.DefaultStorePath("") }
+
+// BackendStorePath returns the default path of the key store of a named backend, or an error if the name is not valid.
+func BackendStorePath(name string) (string, error) {
+	return app.DefaultStorePath(name), app.CheckBackendName(name)
+}
 
 // Shutdown ends all requests in flight after the grace period, as when a Caddy process exits. It returns when they have
 // ended, at most some seconds after the grace period. It is for programs that embed Caddy. New requests are rejected until

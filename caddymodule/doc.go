@@ -10,7 +10,7 @@
 //	caddy.logging.encoders.docsgate encoder that keeps tokens out of logs; see package logencoder
 //
 // It also registers the global option "docsgate", and the placeholders {http.auth.user.id}, {docsgate.key.id},
-// {docsgate.key.name} and {docsgate.source} for later handlers and the access log.
+// {docsgate.key.name}, {docsgate.source} and {docsgate.backend} for later handlers and the access log.
 //
 // Package app contains the app with its feeds, package gateway the request pipeline, and package admin the console and the
 // API on the admin endpoint. Logic that does not depend on Caddy is in the packages that they call.

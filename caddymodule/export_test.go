@@ -32,13 +32,13 @@ func Tracked() int { return lifecycle.Requests.Len() }
 // some time.
 func ResetInFlight() {
 	gateway.InFlight = new(inflight.Limiter)
-	gateway.Rates = ratelimit.New(0)
-	gateway.FailedTokens = ratelimit.NewAddressLimiter(0)
-	app.Quotas = quota.New()
+	state := gateway.StateOf("")
+	state.Rates, state.FailedTokens = ratelimit.New(0), ratelimit.NewAddressLimiter(0)
+	app.CountersOf("").Quotas = quota.New()
 }
 
 // SetMaxVisitors discards all counters of visitors, and limits their number.
-func SetMaxVisitors(n int) { gateway.Rates = ratelimit.New(n) }
+func SetMaxVisitors(n int) { gateway.StateOf("").Rates = ratelimit.New(n) }
 
 // InFlight returns the requests in flight and waiting at an upstream, by class.
 func InFlight(upstream string) map[string]inflight.Count {

@@ -28,7 +28,7 @@ func TestTokensOfTable(t *testing.T) {
 	t.Cleanup(func() { _ = caddy.Stop() })
 	const key = "agent_" + agentOfAlpha
 	used := func() quota.Use {
-		use, _ := app.Quotas.Use(quota.NewCalendar(nil).At(time.Now()), key)
+		use, _ := app.CountersOf("").Quotas.Use(quota.NewCalendar(nil).At(time.Now()), key)
 		return use
 	}
 	before := used()

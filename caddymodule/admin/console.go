@@ -52,8 +52,12 @@ type Console struct {
 	// it then rejects requests for other hosts than the names of this machine. Default: none.
 	AllowedHosts []string `json:"allowed_hosts,omitempty"`
 
+	// The name of the backend whose keys the console manages, of the field "backends" of the app. Default: the default backend.
+	Backend string `json:"backend,omitempty"`
+
 	ctx     caddy.Context
 	app     *app.App
+	backend *app.Backend
 	token   keys.Secret
 	local   bool                         // its server listens on loopback addresses only; set by checkProtection
 	handler atomic.Pointer[http.Handler] // nil until the version of DocsGPT is resolved
@@ -71,7 +75,7 @@ func parseConsole(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, err
 	if err := c.UnmarshalCaddyfile(helper.Dispenser); err != nil {
 		return nil, err
 	}
-	return c, nil
+	return c, app.CheckBackendOption(helper, c.Backend)
 }
 
 // UnmarshalCaddyfile sets up the console from tokens:
@@ -81,6 +85,7 @@ func parseConsole(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, err
 //		public_url <url>
 //		agents {env.<name>}|{file.<path>}...
 //		allowed_hosts <names...>
+//		backend <name>
 //	}
 func (c *Console) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
@@ -90,6 +95,8 @@ func (c *Console) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		var err error
 		switch d.Val() {
+		case "backend":
+			err = caddyfileutil.Text(d, &c.Backend)
 		case "admin_token":
 			err = caddyfileutil.Secret(d, &c.AdminToken)
 		case "public_url":
@@ -111,7 +118,7 @@ func (c *Console) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				return d.ArgErr()
 			}
 		default:
-			err = caddyfileutil.Unrecognized(d, "admin_token", "public_url", "agents", "allowed_hosts")
+			err = caddyfileutil.Unrecognized(d, "admin_token", "public_url", "agents", "allowed_hosts", "backend")
 		}
 		if err != nil {
 			return err
@@ -141,7 +148,7 @@ func checkPublicURL(text string) error {
 
 // Provision resolves the admin token and registers the console with the app.
 func (c *Console) Provision(ctx caddy.Context) error {
-	c.ctx, c.logger = ctx, ctx.Logger()
+	c.ctx = ctx
 	lifecycle.KeepConns(ctx)
 	if c.PublicURL != "" {
 		if err := checkPublicURL(c.PublicURL); err != nil {
@@ -166,13 +173,17 @@ func (c *Console) Provision(ctx caddy.Context) error {
 		return err
 	}
 	c.app = docsgate.(*app.App)
+	if c.backend, err = c.app.FindBackend(c.Backend); err != nil {
+		return err
+	}
+	c.logger = c.backend.Logger(ctx.Logger())
 	c.app.CheckServer(ctx)
 	if c.PublicURL != "" {
-		c.app.SetPublicURL(c.PublicURL)
+		c.backend.SetPublicURL(c.PublicURL)
 	}
-	c.app.OnStart(c.checkProtection, c.open)
-	return c.app.OnVersionResolved(func() error {
-		if !c.app.HasStore() {
+	c.backend.OnStart(c.checkProtection, c.open)
+	return c.backend.OnVersionResolved(func() error {
+		if !c.backend.HasStore() {
 			return errNoStore
 		}
 		return nil
@@ -186,12 +197,12 @@ const minAdminToken = 16
 
 // open creates the handler, after all handlers of the configuration are provisioned.
 func (c *Console) open() error {
-	service := newKeyService(c.app, c.PublicURL)
+	service := newKeyService(c.backend, c.PublicURL)
 	service.Agents = c.Agents
 	handler, err := console.New(console.Options{
 		Service: service, Token: c.token, Loopback: c.local && c.token.IsZero(), Hosts: c.AllowedHosts,
 		User: authenticatedUser, ClientIP: clientIPOf,
-		Feeds: c.app.FeedNames, BackupName: "keys.db", SharedState: c.app.State().ConsoleState(),
+		Feeds: c.backend.FeedNames, BackupName: "keys.db", SharedState: c.backend.State().ConsoleState(),
 		OnError: func(r *http.Request, err error) {
 			c.logger.Error("console request failed", zap.String("path", r.URL.Path), zap.Error(err))
 		},

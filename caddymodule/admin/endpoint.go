@@ -2,8 +2,10 @@ package admin
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
@@ -22,6 +24,9 @@ func init() {
 // adminPath is the path of the API for keys on Caddy's admin endpoint. The command line uses it.
 const adminPath = "/docsgate"
 
+// backendsPath is the path of the APIs of named backends, each followed by the name.
+const backendsPath = adminPath + "/backends/"
+
 // adminKeys serves the API for keys on Caddy's admin endpoint, which does the access control.
 type adminKeys struct{}
 
@@ -39,30 +44,48 @@ func (adminKeys) Routes() []caddy.AdminRoute {
 	}
 }
 
-// serveAdmin looks up the active configuration with each request, since a rejected configuration also provisions this
-// module.
+// serveAdmin serves the API of the default backend, or the API or the probe of the named backend in the path. It looks up the active
+// configuration with each request, since a rejected configuration also provisions this module.
 func serveAdmin(w http.ResponseWriter, r *http.Request) error {
 	docsgate, err := caddy.ActiveContext().AppIfConfigured("docsgate")
-	if err != nil || docsgate.(*app.App).State() == nil {
-		return caddy.APIError{HTTPStatus: http.StatusNotFound, Err: errors.New("docsgate is not configured in this Caddy")}
+	if err != nil {
+		return errNotConfigured
 	}
-	a := docsgate.(*app.App)
-	if a.State().Registry() == nil {
+	prefix, backend := adminPath, ""
+	if rest, named := strings.CutPrefix(r.URL.Path, backendsPath); named {
+		backend, _, _ = strings.Cut(rest, "/")
+		prefix = backendsPath + backend
+	}
+	b := docsgate.(*app.App).LookupBackend(backend)
+	switch {
+	case b == nil && backend != "":
+		return caddy.APIError{HTTPStatus: http.StatusNotFound, Err: fmt.Errorf("there is no backend %q: select one of %s with --backend", backend,
+			strings.Join(docsgate.(*app.App).BackendNames(), ", "))}
+	case b == nil:
+		return caddy.APIError{HTTPStatus: http.StatusNotImplemented, Err: fmt.Errorf("there is no default backend: select one of %s with --backend",
+			strings.Join(docsgate.(*app.App).BackendNames(), ", "))}
+	case backend != "" && r.URL.Path == prefix+"/ready":
+		return writeHealth(w, r, readinessOf(b))
+	case b.State() == nil:
+		return errNotConfigured
+	case b.State().Registry() == nil:
 		return caddy.APIError{HTTPStatus: http.StatusNotImplemented, Err: errors.New("this gate does not issue keys: " +
 			"add feed store to the docsgate options")}
 	}
-	lifecycle.Serve(w, r, http.StripPrefix(adminPath, newEndpointAPI(a)))
+	lifecycle.Serve(w, r, http.StripPrefix(prefix, newEndpointAPI(b)))
 	return nil
 }
 
+var errNotConfigured = caddy.APIError{HTTPStatus: http.StatusNotFound, Err: errors.New("docsgate is not configured in this Caddy")}
+
 // newEndpointAPI returns the API for the admin endpoint.
-func newEndpointAPI(a *app.App) http.Handler {
-	service := newKeyService(a, a.PublicURL())
+func newEndpointAPI(b *app.Backend) http.Handler {
+	service := newKeyService(b, b.PublicURL())
 	service.AnyAgent = true // the admin endpoint can change the configuration, and so the list of agents
 	return api.New(api.Options{
-		Service: service, Actor: adminActor, Format: "keys.db", IdempotencyCache: a.State().ConsoleState().IdempotencyCache,
+		Service: service, Actor: adminActor, Format: "keys.db", IdempotencyCache: b.State().ConsoleState().IdempotencyCache,
 		OnError: func(r *http.Request, err error) {
-			caddy.Log().Named("admin.api.docsgate").Error("API for keys on the admin endpoint failed", zap.String("path", r.URL.Path), zap.Error(err))
+			b.Logger(caddy.Log().Named("admin.api.docsgate")).Error("API for keys on the admin endpoint failed", zap.String("path", r.URL.Path), zap.Error(err))
 		},
 	})
 }

@@ -13,6 +13,7 @@ import (
 
 // Values of health.
 const (
+	statusReady    = "ready"
 	statusNotReady = "not_ready"
 	errNotLoaded   = "not all feeds have loaded their keys"
 )
@@ -26,10 +27,11 @@ type health struct {
 }
 
 type feedHealth struct {
-	Feed  string `json:"feed"`
-	Ready bool   `json:"ready"`
-	Keys  int    `json:"keys"`
-	Error string `json:"error,omitempty"` // of the last load; the keys of a ready feed stay in use
+	Feed    string `json:"feed"`
+	Backend string `json:"backend,omitempty"`
+	Ready   bool   `json:"ready"`
+	Keys    int    `json:"keys"`
+	Error   string `json:"error,omitempty"` // of the last load; the keys of a ready feed stay in use
 }
 
 // serveLive answers that the process runs.
@@ -44,11 +46,33 @@ func serveReady(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return writeHealth(w, r, notReady("docsgate is not configured in this Caddy"))
 	}
-	state := docsgate.(*app.App).State()
-	if state == nil {
-		return writeHealth(w, r, notReady("the version of DocsGPT is not known yet"))
+	result := health{Status: statusReady, Version: buildinfo.Version()}
+	for _, b := range docsgate.(*app.App).AllBackends() {
+		one := readinessOf(b)
+		if one.Status == statusNotReady && result.Status == statusReady {
+			result.Status, result.Reason = one.Status, one.Reason
+		}
+		result.Feeds = append(result.Feeds, one.Feeds...)
 	}
-	return writeHealth(w, r, readiness(state.Store.Ready(), state.Syncer.Status()))
+	return writeHealth(w, r, result)
+}
+
+// readinessOf returns the response for one backend.
+func readinessOf(b *app.Backend) health {
+	result := notReady("the version of DocsGPT is not known yet")
+	if state := b.State(); state != nil {
+		result = readiness(state.Store.Ready(), state.Syncer.Status())
+	}
+	if b.Name() == "" {
+		return result
+	}
+	if result.Reason != "" {
+		result.Reason = "backend " + b.Name() + ": " + result.Reason
+	}
+	for i := range result.Feeds {
+		result.Feeds[i].Backend = b.Name()
+	}
+	return result
 }
 
 func notReady(reason string) health {
@@ -58,7 +82,7 @@ func notReady(reason string) health {
 // readiness returns the response for a store, whose feeds have the given states. The store itself becomes ready when a database was
 // unavailable from the beginning, to accept the keys of other feeds; but then the gate can't decide on unknown tokens.
 func readiness(storeReady bool, feeds []keys.FeedStatus) health {
-	result := health{Status: "ready", Version: buildinfo.Version()}
+	result := health{Status: statusReady, Version: buildinfo.Version()}
 	if !storeReady {
 		result = notReady(errNotLoaded)
 	}

@@ -9,20 +9,20 @@ import (
 	"github.com/docsgate/docsgate/keys/quota"
 )
 
-// newKeyService returns the service that the console and the API use. The app must have the feed store. publicURL is the URL
+// newKeyService returns the service that the console and the API use. The backend must have the feed store. publicURL is the URL
 // at which clients reach the gate, or "".
-func newKeyService(a *app.App, publicURL string) *keyservice.Service {
-	state := a.State()
+func newKeyService(b *app.Backend, publicURL string) *keyservice.Service {
+	state := b.State()
 	service := &keyservice.Service{
 		Registry: state.Registry(), Index: state.Index, Store: state.Store, Usage: state.Usage, Activity: state.Activity,
 		Feed: state.RegistryFeed(), GateURL: publicURL,
-		NoCredential: a.Credential().IsZero(),
+		NoCredential: b.Credential().IsZero(),
 	}
-	service.TestQuery, service.RemoteGate = testQueryFunc(a.Forwarders(), publicURL)
-	calendar := a.QuotaCalendar()
-	service.Quota = func(id string) (quota.Use, bool) { return app.Quotas.Use(calendar.At(time.Now()), id) }
-	if forwarders := a.Forwarders(); len(forwarders) > 0 && canListSources(a.Version(), a.Credential()) {
-		up, version, credential := forwarders[0].Upstream, a.Version(), a.Credential()
+	service.TestQuery, service.RemoteGate = testQueryFunc(b.Forwarders(), publicURL)
+	calendar := b.QuotaCalendar()
+	service.Quota = func(id string) (quota.Use, bool) { return b.Counters().Quotas.Use(calendar.At(time.Now()), id) }
+	if forwarders := b.Forwarders(); len(forwarders) > 0 && canListSources(b.Version(), b.Credential()) {
+		up, version, credential := forwarders[0].Upstream, b.Version(), b.Credential()
 		service.Sources = func(ctx context.Context) ([]keyservice.Source, error) {
 			return listSources(ctx, up, version, credential)
 		}

@@ -1,6 +1,9 @@
 package app
 
 import (
+	"encoding/json"
+	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -17,72 +20,136 @@ func init() {
 	httpcaddyfile.RegisterGlobalOption("docsgate", parseOption)
 }
 
-// parseOption sets up the app from the global option:
+// parseOption sets up the app from the global option, which may be specified once for each backend:
 //
-//	docsgate {
+//	docsgate [<backend>] {
 //		feed <module> [<args...>]             # feed of keys; may be specified several times
 //		upstream_token {env.<name>}|{file.<path>}
 //		upstream_tools none|allow
 //		docsgpt_version <version>|auto [<address>]
+//
+//		# Only without a name, since they apply to the whole process:
 //		max_upload_disk <size>                # default: 1GiB
 //		min_body_rate <size>                  # default: 1KiB
 //		shutdown_grace <duration>             # default: 20s
 //		shared_port
 //		quota_time_zone <name>                # default: UTC
 //	}
+//
+// existing is the result of the earlier blocks.
 func parseOption(d *caddyfile.Dispenser, existing any) (any, error) {
-	if existing != nil {
-		d.Next() // the error has the line of the second block
-		return nil, d.Err("docsgate is already specified: merge the blocks")
-	}
 	app := &App{}
+	if existing, ok := existing.(httpcaddyfile.App); ok {
+		if err := json.Unmarshal(existing.Value, app); err != nil {
+			return nil, err
+		}
+		app.hasUnnamed = len(app.Backends) == 0 || app.isConfigured() || app.hasProcessOptions()
+	}
 	if err := app.UnmarshalCaddyfile(d); err != nil {
 		return nil, err
 	}
 	return httpcaddyfile.App{Name: "docsgate", Value: caddyconfig.JSON(app, nil)}, nil
 }
 
-// UnmarshalCaddyfile sets up the app from tokens.
+// Options of a block, in the order of error messages.
+var (
+	backendOptions = []string{"feed", "upstream_token", "upstream_tools", "docsgpt_version"}
+	processOptions = []string{"max_upload_disk", "min_body_rate", "shutdown_grace", "shared_port", "quota_time_zone"}
+)
+
+func (a *App) hasProcessOptions() bool {
+	return a.MaxUploadDisk != 0 || a.MinBodyRate != 0 || a.ShutdownGrace != 0 || a.SharedPort || a.QuotaTimeZone != ""
+}
+
+// UnmarshalCaddyfile adds a block to the app.
 func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
+	b, named := &a.Backend, d.NextArg()
+	switch {
+	case named:
+		var err error
+		if b, err = a.addBackend(d.Val()); err != nil {
+			return d.WrapErr(err)
+		}
+	case a.hasUnnamed:
+		return d.Err("docsgate is already specified: merge the blocks")
+	}
 	if d.NextArg() {
 		return d.ArgErr()
 	}
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		var err error
-		switch d.Val() {
-		case "feed":
-			err = a.unmarshalFeed(d)
-		case "upstream_token":
-			err = caddyfileutil.Secret(d, &a.UpstreamToken)
-		case "upstream_tools":
-			if err = caddyfileutil.Text(d, &a.UpstreamTools); err == nil {
-				err = caddyfileutil.WrapErr(d, checkUpstreamTools(a.UpstreamTools))
+		switch {
+		case slices.Contains(backendOptions, d.Val()):
+			err = b.unmarshalOption(d)
+		case !slices.Contains(processOptions, d.Val()):
+			known := backendOptions
+			if !named {
+				known = slices.Concat(known, processOptions)
 			}
-		case "docsgpt_version":
-			err = a.unmarshalVersion(d)
-		case "max_upload_disk":
-			err = unmarshalSize(d, &a.MaxUploadDisk, 1<<20, 1<<50, "a size from 1MiB to 1PiB, such as 2GiB")
-		case "min_body_rate":
-			err = unmarshalSize(d, &a.MinBodyRate, 1, 1<<20, "a size per second from 1B to 1MiB, such as 1KiB")
-		case "shutdown_grace":
-			err = a.unmarshalShutdownGrace(d)
-		case "shared_port":
-			err = caddyfileutil.Flag(d, &a.SharedPort)
-		case "quota_time_zone":
-			if err = caddyfileutil.Text(d, &a.QuotaTimeZone); err == nil {
-				_, err = loadTimeZone(a.QuotaTimeZone)
-				err = caddyfileutil.WrapErr(d, err)
-			}
+			err = caddyfileutil.Unrecognized(d, known...)
+		case named:
+			err = d.Errf("%s applies to the whole process: specify it in the docsgate options without a name", d.Val())
 		default:
-			err = caddyfileutil.Unrecognized(d, "feed", "upstream_token", "upstream_tools", "docsgpt_version", "max_upload_disk", "min_body_rate",
-				"shutdown_grace", "shared_port", "quota_time_zone")
+			err = a.unmarshalOption(d)
 		}
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// addBackend adds a named backend.
+func (a *App) addBackend(name string) (*Backend, error) {
+	if err := CheckBackendName(name); err != nil {
+		return nil, err
+	}
+	if a.Backends[name] != nil {
+		return nil, fmt.Errorf("docsgate %s is already specified: merge the blocks", name)
+	}
+	if a.Backends == nil {
+		a.Backends = map[string]*Backend{}
+	}
+	a.Backends[name] = &Backend{}
+	return a.Backends[name], nil
+}
+
+// unmarshalOption parses one of backendOptions.
+func (b *Backend) unmarshalOption(d *caddyfile.Dispenser) error {
+	switch d.Val() {
+	case "feed":
+		return b.unmarshalFeed(d)
+	case "upstream_token":
+		return caddyfileutil.Secret(d, &b.UpstreamToken)
+	case "upstream_tools":
+		if err := caddyfileutil.Text(d, &b.UpstreamTools); err != nil {
+			return err
+		}
+		return caddyfileutil.WrapErr(d, checkUpstreamTools(b.UpstreamTools))
+	default:
+		return b.unmarshalVersion(d)
+	}
+}
+
+// unmarshalOption parses one of processOptions.
+func (a *App) unmarshalOption(d *caddyfile.Dispenser) error {
+	switch d.Val() {
+	case "max_upload_disk":
+		return unmarshalSize(d, &a.MaxUploadDisk, 1<<20, 1<<50, "a size from 1MiB to 1PiB, such as 2GiB")
+	case "min_body_rate":
+		return unmarshalSize(d, &a.MinBodyRate, 1, 1<<20, "a size per second from 1B to 1MiB, such as 1KiB")
+	case "shutdown_grace":
+		return a.unmarshalShutdownGrace(d)
+	case "shared_port":
+		return caddyfileutil.Flag(d, &a.SharedPort)
+	default:
+		if err := caddyfileutil.Text(d, &a.QuotaTimeZone); err != nil {
+			return err
+		}
+		_, err := loadTimeZone(a.QuotaTimeZone)
+		return caddyfileutil.WrapErr(d, err)
+	}
 }
 
 func (a *App) unmarshalShutdownGrace(d *caddyfile.Dispenser) error {
@@ -93,26 +160,26 @@ func (a *App) unmarshalShutdownGrace(d *caddyfile.Dispenser) error {
 }
 
 // unmarshalVersion parses "docsgpt_version <version>|auto [<address>]".
-func (a *App) unmarshalVersion(d *caddyfile.Dispenser) error {
-	if a.DocsGPTVersion != "" {
+func (b *Backend) unmarshalVersion(d *caddyfile.Dispenser) error {
+	if b.DocsGPTVersion != "" {
 		return caddyfileutil.AlreadySpecified(d)
 	}
 	args := d.RemainingArgs()
 	if len(args) == 0 || len(args) > 1 && args[0] != docsgpt.Auto || len(args) > 2 {
 		return d.ArgErr()
 	}
-	a.DocsGPTVersion = args[0]
+	b.DocsGPTVersion = args[0]
 	switch {
-	case a.DocsGPTVersion == "":
+	case b.DocsGPTVersion == "":
 		return d.Err("docsgpt_version must not be empty")
-	case a.DocsGPTVersion != docsgpt.Auto:
-		if _, err := docsgpt.FindVersion(a.DocsGPTVersion); err != nil {
+	case b.DocsGPTVersion != docsgpt.Auto:
+		if _, err := docsgpt.FindVersion(b.DocsGPTVersion); err != nil {
 			return d.Err(err.Error())
 		}
 	case len(args) == 2:
-		a.DocsGPTAddress = args[1]
-		if !strings.Contains(a.DocsGPTAddress, "{") {
-			if _, err := upstream.ParseAddress(a.DocsGPTAddress); err != nil {
+		b.DocsGPTAddress = args[1]
+		if !strings.Contains(b.DocsGPTAddress, "{") {
+			if _, err := upstream.ParseAddress(b.DocsGPTAddress); err != nil {
 				return d.WrapErr(err)
 			}
 		}
@@ -121,7 +188,7 @@ func (a *App) unmarshalVersion(d *caddyfile.Dispenser) error {
 }
 
 // unmarshalFeed parses "feed <module> [<args...>]"; the module parses the arguments.
-func (a *App) unmarshalFeed(d *caddyfile.Dispenser) error {
+func (b *Backend) unmarshalFeed(d *caddyfile.Dispenser) error {
 	if !d.NextArg() {
 		return d.ArgErr()
 	}
@@ -135,7 +202,7 @@ func (a *App) unmarshalFeed(d *caddyfile.Dispenser) error {
 		return err
 	}
 	var warnings []caddyconfig.Warning
-	a.FeedsRaw = append(a.FeedsRaw, caddyconfig.JSONModuleObject(module, "feed", name, &warnings))
+	b.FeedsRaw = append(b.FeedsRaw, caddyconfig.JSONModuleObject(module, "feed", name, &warnings))
 	for _, w := range warnings {
 		return d.Errf("feed %s: %s", name, w.Message)
 	}

@@ -8,12 +8,12 @@ import (
 
 // Connections returns the database connections of feeds by feed name, or nil if there are none. It must be called after
 // provisioning. It is for the command doctor.
-func (a *App) Connections() map[string]docsgptkeys.Connection {
-	if a.state == nil {
+func (b *Backend) Connections() map[string]docsgptkeys.Connection {
+	if b.state == nil {
 		return nil
 	}
 	var all map[string]docsgptkeys.Connection
-	for _, feed := range a.state.feeds {
+	for _, feed := range b.state.feeds {
 		c, ok := feed.(connected)
 		if !ok {
 			continue

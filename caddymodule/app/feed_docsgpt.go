@@ -68,7 +68,7 @@ type DocsGPTFeed struct {
 	PollInterval caddy.Duration `json:"poll_interval,omitempty"`
 
 	// The path of the encrypted snapshot of the keys, for a start while the database is unavailable; "off" disables it.
-	// Default: a file in the directory docsgate of Caddy's data directory.
+	// Default: a file in the directory docsgate of Caddy's data directory, or in docsgate/<name> for a named backend.
 	Snapshot string `json:"snapshot,omitempty"`
 
 	// Allow unencrypted connections to a database on another machine: one whose host is not a loopback IP address,
@@ -82,6 +82,7 @@ type DocsGPTFeed struct {
 	// "agents" if it has keys, else "api_keys".
 	Collection string `json:"collection,omitempty"`
 
+	dir           string // for the snapshot
 	addressDigest string // digest of the resolved URI, including the password; in memory only
 	logger        *zap.Logger
 }
@@ -168,7 +169,7 @@ func checkURI(text string) error {
 
 // Provision checks the URI.
 func (f *DocsGPTFeed) Provision(ctx caddy.Context) error {
-	f.logger = ctx.Logger()
+	f.logger, f.dir = loggerOf(ctx), dataDir(backendOf(ctx))
 	if f.URI == "" {
 		return errors.New("feed docsgpt: the URI of the database must not be empty")
 	}
@@ -254,7 +255,7 @@ func (f *DocsGPTFeed) snapshotPath(uri keys.Secret) string {
 			sum := sha256.Sum256([]byte(location))
 			name = hex.EncodeToString(sum[:6])
 		}
-		return filepath.Join(caddy.AppDataDir(), "docsgate", "docsgpt-"+name+".snapshot")
+		return filepath.Join(f.dir, "docsgpt-"+name+".snapshot")
 	default:
 		return caddy.NewReplacer().ReplaceKnown(f.Snapshot, "")
 	}

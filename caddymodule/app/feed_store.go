@@ -29,7 +29,7 @@ func init() {
 //	feed store [<path>]
 type StoreFeed struct {
 	// The path of the file, which is created if it does not exist. Placeholders are replaced when the configuration is
-	// loaded. Default: docsgate/keys.db in Caddy's data directory.
+	// loaded. Default: docsgate/keys.db in Caddy's data directory, or docsgate/<name>/keys.db for a named backend.
 	Path string `json:"path,omitempty"`
 
 	path     string
@@ -37,8 +37,8 @@ type StoreFeed struct {
 	locked   error // set if another process has the file open
 }
 
-// DefaultStorePath returns the default of StoreFeed.Path.
-func DefaultStorePath() string { return filepath.Join(caddy.AppDataDir(), "docsgate", "keys.db") }
+// DefaultStorePath returns the default of StoreFeed.Path. backend is the name of a backend; empty: the default one.
+func DefaultStorePath(backend string) string { return filepath.Join(dataDir(backend), "keys.db") }
 
 // CaddyModule returns the Caddy module information.
 func (*StoreFeed) CaddyModule() caddy.ModuleInfo {
@@ -62,7 +62,7 @@ func (f *StoreFeed) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 
 // Provision opens the store, or shares it with a previous configuration.
 func (f *StoreFeed) Provision(ctx caddy.Context) error {
-	f.path = DefaultStorePath()
+	f.path = DefaultStorePath(backendOf(ctx))
 	if f.Path != "" {
 		path, err := caddy.NewReplacer().ReplaceOrErr(f.Path, true, true)
 		if err != nil || path == "" {
@@ -75,7 +75,7 @@ func (f *StoreFeed) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("feed store: %w", err)
 	}
 	f.path = absolute
-	ref, err := acquireRegistry(ctx, absolute, ctx.Slogger())
+	ref, err := acquireRegistry(ctx, absolute, sloggerOf(ctx))
 	switch {
 	case errors.Is(err, boltstore.ErrLocked):
 		// Not an error yet: `validate` must work while a gate runs with the same configuration. App.Start returns it.

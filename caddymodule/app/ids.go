@@ -14,8 +14,9 @@ import (
 	"github.com/docsgate/docsgate/ownership/signedid"
 )
 
-// DefaultIDsPath returns the path of the files about IDs of a configuration without the feed store, without their extension.
-func DefaultIDsPath() string { return filepath.Join(caddy.AppDataDir(), "docsgate", "ids") }
+// DefaultIDsPath returns the path of the files about IDs of a backend without the feed store, without their extension. backend is its name;
+// empty: the default one.
+func DefaultIDsPath(backend string) string { return filepath.Join(dataDir(backend), "ids") }
 
 // IDsPath returns the path of the files about IDs beside a key store, without their extension.
 func IDsPath(store string) string { return store + ".ids" }
@@ -26,14 +27,14 @@ const (
 	IDBlocklistExt = ".blocked" // the conversations that no key may use
 )
 
-// IDs is what a configuration needs to give clients IDs that it recognizes later.
+// IDs is what a backend needs to give clients IDs that it recognizes later.
 type IDs struct {
 	Signer  *signedid.Signer
 	Blocked *blocklist.List // for conversations of keys whose tool calls are rejected
 }
 
-// IDs returns the configuration's IDs.
-func (a *App) IDs() *IDs { return a.ids.Load() }
+// IDs returns the backend's IDs.
+func (b *Backend) IDs() *IDs { return b.ids.Load() }
 
 // idStates holds the state about IDs by its path, since two configurations share it during a reload.
 var idStates = caddy.NewUsagePool()
@@ -48,10 +49,10 @@ type idState struct {
 }
 
 // acquireIDs reads the secrets that sign IDs. A damaged file is an error. Without a file, which startIDs creates, the secret is in memory.
-func (a *App) acquireIDs() error {
-	path := DefaultIDsPath()
-	if a.storeFeed != nil {
-		path = IDsPath(a.storeFeed.path)
+func (b *Backend) acquireIDs() error {
+	path := DefaultIDsPath(b.name)
+	if b.storeFeed != nil {
+		path = IDsPath(b.storeFeed.path)
 	}
 	secrets, err := signedid.ReadFile(path + IDSecretsExt)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -63,33 +64,33 @@ func (a *App) acquireIDs() error {
 	if err != nil {
 		return err
 	}
-	a.idState = value.(*idState)
-	return a.setIDSecrets(secrets)
+	b.idState = value.(*idState)
+	return b.setIDSecrets(secrets)
 }
 
-// setIDSecrets sets the secrets of the configuration. nil: the one in memory.
-func (a *App) setIDSecrets(secrets []signedid.Secret) error {
+// setIDSecrets sets the secrets of the backend. nil: the one in memory.
+func (b *Backend) setIDSecrets(secrets []signedid.Secret) error {
 	if secrets == nil {
-		secrets = []signedid.Secret{a.idState.memory}
+		secrets = []signedid.Secret{b.idState.memory}
 	}
 	signer, err := signedid.New(secrets...)
 	if err != nil {
 		return err
 	}
-	a.ids.Store(&IDs{Signer: signer, Blocked: a.idState.blocked})
+	b.ids.Store(&IDs{Signer: signer, Blocked: b.idState.blocked})
 	return nil
 }
 
 // startIDs creates the file with the secret, and opens the list of blocked conversations, once. Neither must take the gate down: without
 // the files, clients lose their conversations when the process ends.
-func (a *App) startIDs() error {
-	secrets, err := signedid.ReadOrCreateFile(a.idState.path + IDSecretsExt)
+func (b *Backend) startIDs() error {
+	secrets, err := signedid.ReadOrCreateFile(b.idState.path + IDSecretsExt)
 	if err != nil {
-		a.logger.Warn("the secret that signs IDs is only in memory: clients lose their conversations, uploads and sessions when docsgate "+
+		b.logger.Warn("the secret that signs IDs is only in memory: clients lose their conversations, uploads and sessions when docsgate "+
 			"restarts", zap.Error(err))
 	}
-	a.idState.start(a.ctx.Slogger())
-	return a.setIDSecrets(secrets)
+	b.idState.start(b.slogger)
+	return b.setIDSecrets(secrets)
 }
 
 func (s *idState) start(logger *slog.Logger) {

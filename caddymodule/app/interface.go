@@ -21,34 +21,34 @@ type Forwarder struct {
 }
 
 // AddForwarder adds a handler with an upstream. It must be called while the configuration is provisioned.
-func (a *App) AddForwarder(f Forwarder) { a.forwarders = append(a.forwarders, f) }
+func (b *Backend) AddForwarder(f Forwarder) { b.forwarders = append(b.forwarders, f) }
 
 // Forwarders returns the handlers with an upstream, in the order of the configuration.
-func (a *App) Forwarders() []Forwarder { return a.forwarders }
+func (b *Backend) Forwarders() []Forwarder { return b.forwarders }
 
 // startHook runs when the configuration starts.
 type startHook struct{ check, open func() error }
 
 // OnStart adds functions to run when the configuration starts. check runs before anything is started, open when the keys are
 // loaded; open does not run without the feed store. It must be called while the configuration is provisioned.
-func (a *App) OnStart(check, open func() error) {
-	a.startHooks = append(a.startHooks, startHook{check, open})
+func (b *Backend) OnStart(check, open func() error) {
+	b.startHooks = append(b.startHooks, startHook{check, open})
 }
 
 // SetPublicURL sets the URL at which clients reach the gate.
-func (a *App) SetPublicURL(url string) { a.publicURL = url }
+func (b *Backend) SetPublicURL(url string) { b.publicURL = url }
 
 // PublicURL returns the URL at which clients reach the gate, or "" if it is not configured.
-func (a *App) PublicURL() string { return a.publicURL }
+func (b *Backend) PublicURL() string { return b.publicURL }
 
 // Version returns the version of DocsGPT, or nil until it is resolved.
-func (a *App) Version() *docsgpt.Version { return a.version }
+func (b *Backend) Version() *docsgpt.Version { return b.version }
 
 // Credential returns the credential for requests of keys that are bound to sources. It is zero if there is none.
-func (a *App) Credential() keys.Secret { return a.token }
+func (b *Backend) Credential() keys.Secret { return b.token }
 
 // State returns the state that outlives a reload, or nil until the version is resolved.
-func (a *App) State() *State { return a.state }
+func (b *Backend) State() *State { return b.state }
 
 // Lifetime returns a context that ends when the configuration is unloaded.
 func (a *App) Lifetime() context.Context { return &a.lifetime }
@@ -57,12 +57,12 @@ func (a *App) Lifetime() context.Context { return &a.lifetime }
 func (a *App) BeforeResponse(w http.ResponseWriter) { a.lifetime.BeforeResponse(w) }
 
 // HasStore reports whether the gate issues keys.
-func (a *App) HasStore() bool { return a.storeFeed != nil }
+func (b *Backend) HasStore() bool { return b.storeFeed != nil }
 
 // FeedNames returns the names of all feeds.
-func (a *App) FeedNames() []string {
+func (b *Backend) FeedNames() []string {
 	var names []string
-	for _, status := range a.state.Syncer.Status() {
+	for _, status := range b.state.Syncer.Status() {
 		names = append(names, status.Name)
 	}
 	return names

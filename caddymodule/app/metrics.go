@@ -3,6 +3,7 @@ package app
 import (
 	"errors"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -33,6 +34,31 @@ var buildInfo = func() prometheus.Collector {
 	gauge.Set(1)
 	return gauge
 }()
+
+// RegisterMetrics registers collectors of the backend with the registry of the configuration. The metrics of a named backend get the label
+// backend; those of the default one have no such label. Collectors that the default backend has in common with others, or that its handlers
+// share, may be registered several times.
+func (b *Backend) RegisterMetrics(collectors ...prometheus.Collector) error {
+	registry := b.ctx.GetMetricsRegistry()
+	if b.name == "" {
+		return RegisterMetrics(registry, collectors...)
+	}
+	labels := prometheus.Labels{"backend": b.name}
+	for _, c := range collectors {
+		if !slices.Contains(b.collectors, c) {
+			b.collectors = append(b.collectors, c)
+			registry.MustRegister(unchecked{prometheus.WrapCollectorWith(labels, c)})
+		}
+	}
+	return nil
+}
+
+// unchecked is a collector without descriptions: the registry would reject them, because other metrics of the same name do not have the
+// label.
+type unchecked struct{ prometheus.Collector }
+
+// Describe implements prometheus.Collector.
+func (unchecked) Describe(chan<- *prometheus.Desc) {}
 
 func describe(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc(prometheus.BuildFQName("caddy", "docsgate", name), help, labels, nil)

@@ -19,19 +19,17 @@ import (
 	"github.com/docsgate/docsgate/keys/quota"
 )
 
-// Quotas counts the questions and tokens of keys. It is global, so that a reload does not reset the counts.
-var Quotas = quota.New()
-
 var quotaFailures = prometheus.NewCounter(prometheus.CounterOpts{
 	Namespace: "caddy", Subsystem: "docsgate", Name: "quota_save_failures_total",
 	Help: "Failed attempts to save the quotas of keys, which are only in memory until an attempt succeeds.",
 })
 
-// DefaultQuotaPath returns the path of the file with the quotas of a configuration without the feed store.
-func DefaultQuotaPath() string { return filepath.Join(caddy.AppDataDir(), "docsgate", "quotas.db") }
+// DefaultQuotaPath returns the path of the file with the quotas of a backend without the feed store. backend is its name; empty: the default
+// one.
+func DefaultQuotaPath(backend string) string { return filepath.Join(dataDir(backend), "quotas.db") }
 
 // QuotaCalendar returns the calendar by which quotas are reset.
-func (a *App) QuotaCalendar() *quota.Calendar { return a.quotaCalendar }
+func (b *Backend) QuotaCalendar() *quota.Calendar { return b.app.quotaCalendar }
 
 // provisionQuotaTimeZone creates the calendar.
 func (a *App) provisionQuotaTimeZone() error {
@@ -52,13 +50,13 @@ func loadTimeZone(name string) (*time.Location, error) {
 	return zone, nil
 }
 
-// quotaSavers holds the savers by the path of their file, since two configurations share one during a reload.
+// quotaSavers holds the savers by backend and by the path of their file, since two configurations share one during a reload.
 var quotaSavers = caddy.NewUsagePool()
 
-// quotaSaver saves Quotas in the key store, or in a file of their own.
+// quotaSaver saves the quotas of a backend in the key store, or in a file of their own.
 type quotaSaver struct {
 	*quota.Saver
-	path  string
+	id    string // in quotaSavers
 	once  sync.Once
 	stop  context.CancelFunc // nil until start
 	saved sync.WaitGroup
@@ -66,26 +64,28 @@ type quotaSaver struct {
 
 // acquireQuotas restores the quotas. A failure is not an error: start logs it and tries again, since quotas must not take the gate
 // down, and another process may have the file open, such as the gate while its configuration is validated.
-func (a *App) acquireQuotas() error {
-	path, open := DefaultQuotaPath(), openQuotaFile
-	if a.storeFeed != nil {
-		if a.storeFeed.registry == nil {
+func (b *Backend) acquireQuotas() error {
+	path := DefaultQuotaPath(b.name)
+	open := openQuotaFile(path)
+	if b.storeFeed != nil {
+		if b.storeFeed.registry == nil {
 			return nil // App.Start returns the error
 		}
-		path = a.storeFeed.path
-		open = openStoredQuotas(path, a.ctx.Slogger())
+		path = b.storeFeed.path
+		open = openStoredQuotas(path, b.slogger)
 	}
-	value, _, err := quotaSavers.LoadOrNew(path, func() (caddy.Destructor, error) {
-		s := &quotaSaver{path: path, Saver: quota.NewSaver(quota.SaverOptions{
-			Counter: Quotas, Open: open, Log: a.ctx.Slogger(), Failed: quotaFailures.Inc,
+	id := b.name + ":" + path // counts are the backend's, even if it has taken over the file of another
+	value, _, err := quotaSavers.LoadOrNew(id, func() (caddy.Destructor, error) {
+		s := &quotaSaver{id: id, Saver: quota.NewSaver(quota.SaverOptions{
+			Counter: b.counters.Quotas, Open: open, Log: b.slogger, Failed: quotaFailures.Inc,
 		})}
-		_ = s.Restore(a.ctx) // see above
+		_ = s.Restore(b.ctx) // see above
 		return s, nil
 	})
 	if err != nil {
 		return err
 	}
-	a.quotas = value.(*quotaSaver)
+	b.quotas = value.(*quotaSaver)
 	return nil
 }
 
@@ -99,7 +99,7 @@ func (s *quotaSaver) start() {
 }
 
 func (s *quotaSaver) release() error {
-	_, err := quotaSavers.Delete(s.path)
+	_, err := quotaSavers.Delete(s.id)
 	return err
 }
 
@@ -112,17 +112,18 @@ func (s *quotaSaver) Destruct() error {
 	return s.Close()
 }
 
-// openQuotaFile opens the file of a configuration without the feed store. It is a key store without keys.
-func openQuotaFile(ctx context.Context, create bool) (quota.Storage, error) {
-	path := DefaultQuotaPath()
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) && !create {
-		return nil, nil //nolint:nilnil // nothing is stored
+// openQuotaFile returns a function that opens the file of a backend without the feed store. It is a key store without keys.
+func openQuotaFile(path string) func(context.Context, bool) (quota.Storage, error) {
+	return func(ctx context.Context, create bool) (quota.Storage, error) {
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) && !create {
+			return nil, nil //nolint:nilnil // nothing is stored
+		}
+		storage, err := boltstore.Open(ctx, boltstore.Options{Path: path})
+		if err != nil {
+			return nil, fmt.Errorf("the file of quotas: %w", err)
+		}
+		return storage, nil
 	}
-	storage, err := boltstore.Open(ctx, boltstore.Options{Path: path})
-	if err != nil {
-		return nil, fmt.Errorf("the file of quotas: %w", err)
-	}
-	return storage, nil
 }
 
 // openStoredQuotas returns a function that uses the open key store.

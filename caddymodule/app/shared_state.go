@@ -41,6 +41,7 @@ type State struct {
 	Usage     *usage.Counter
 	Activity  *activity.Log
 
+	counters      *Counters        // of its backend
 	registry      *registryBinding // nil without the feed store
 	feeds         []keys.Feed
 	loggedFeeds   sync.Map // names of feeds whose first load since a failure was logged
@@ -59,13 +60,13 @@ type State struct {
 
 // fingerprint returns a digest of the configuration that the shared state depends on. It must be called before the feeds
 // are loaded, which clears their JSON.
-func (a *App) fingerprint() (string, error) {
-	text, err := json.Marshal([]any{a.FeedsRaw, a.version.Name, a.token.IsZero()})
+func (b *Backend) fingerprint() (string, error) {
+	text, err := json.Marshal([]any{b.FeedsRaw, b.version.Name, b.token.IsZero()})
 	if err != nil {
 		return "", err
 	}
 	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:]), nil
+	return b.name + ":" + hex.EncodeToString(sum[:]), nil
 }
 
 // registryBinding connects a state with the registry of the keys that the gate issues.
@@ -93,29 +94,29 @@ func (i *registryBinding) installRules(rules registry.Rules) {
 
 // acquireState returns the state of a previous configuration after reloading its keys, or creates one. A feed that cannot
 // be loaded is an error in both cases: the new configuration is rejected, and an old one keeps its keys.
-func (a *App) acquireState(ctx context.Context, fingerprint string, feeds []keys.Feed) error {
+func (b *Backend) acquireState(ctx context.Context, fingerprint string, feeds []keys.Feed) error {
 	value, loaded, err := states.LoadOrNew(fingerprint, func() (caddy.Destructor, error) {
-		return a.newState(ctx, feeds)
+		return b.newState(ctx, feeds)
 	})
 	if err != nil {
 		return err
 	}
-	a.poolKey, a.state = fingerprint, value.(*State)
+	b.poolKey, b.state = fingerprint, value.(*State)
 	if loaded {
-		return a.state.Syncer.Reload(ctx)
+		return b.state.Syncer.Reload(ctx)
 	}
 	return nil
 }
 
-func (a *App) newState(ctx context.Context, feeds []keys.Feed) (_ *State, err error) {
+func (b *Backend) newState(ctx context.Context, feeds []keys.Feed) (_ *State, err error) {
 	s := &State{
 		Store: keys.NewStore(), Ownership: ownership.NewIndex(0), Index: keyindex.New(), Usage: usage.NewMeter(),
-		feeds: feeds,
+		feeds: feeds, counters: b.counters,
 	}
 	s.Store.Listen(s.Index)
 	s.Origins, s.Activity = keys.NewOrigins(s.Store), activity.New()
 	s.unregister = redact.Register(s)
-	s.logger.Store(a.logger)
+	s.logger.Store(b.logger)
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.Syncer = keys.NewSyncer(s.Store, feeds, s)
 	if s.Verifier, err = keys.NewVerifier(s.Store, keys.CacheConfig{}); err != nil {
@@ -127,8 +128,8 @@ func (a *App) newState(ctx context.Context, feeds []keys.Feed) (_ *State, err er
 			err = errors.Join(err, s.close())
 		}
 	}()
-	if a.storeFeed != nil && a.storeFeed.registry != nil {
-		if err := s.attachRegistry(ctx, a); err != nil {
+	if b.storeFeed != nil && b.storeFeed.registry != nil {
+		if err := s.attachRegistry(ctx, b); err != nil {
 			return nil, err
 		}
 	}
@@ -150,8 +151,8 @@ const freeOSMemoryAbove = 100_000
 
 // attachRegistry connects the state with the registry, so that each change is in the store before the writer is told that
 // it succeeded.
-func (s *State) attachRegistry(ctx context.Context, a *App) error {
-	ref, err := acquireRegistry(ctx, a.storeFeed.path, a.ctx.Slogger())
+func (s *State) attachRegistry(ctx context.Context, b *Backend) error {
+	ref, err := acquireRegistry(ctx, b.storeFeed.path, b.slogger)
 	if err != nil {
 		return err
 	}
@@ -162,16 +163,16 @@ func (s *State) attachRegistry(ctx context.Context, a *App) error {
 	s.registry.unhook = func() { stopSync(); stopOverrides() }
 	s.Store.Listen(ref.Registry) // issued keys may be bound to agents of other feeds
 	if !ref.rulesInstalled.Swap(true) {
-		s.registry.installRules(a.rules(s)) // no other configuration has rules, so a rejected one does no harm
+		s.registry.installRules(b.rules(s)) // no other configuration has rules, so a rejected one does no harm
 	}
 	return nil
 }
 
 // rules returns the configuration's rules for issued keys.
-func (a *App) rules(s *State) registry.Rules {
+func (b *Backend) rules(s *State) registry.Rules {
 	return registry.Rules{
-		CheckSource:  a.version.CheckSource,
-		CheckSources: a.sourcesCheck(),
+		CheckSource:  b.version.CheckSource,
+		CheckSources: b.sourcesCheck(),
 		Resolve:      placeholder.Reference,
 		AgentOf: func(id string) (keys.Secret, bool) {
 			key := s.Store.Get(id)
@@ -194,7 +195,7 @@ func (a *App) rules(s *State) registry.Rules {
 // start starts to watch the feeds, once, and switches to the logger of the newest configuration.
 func (s *State) start(logger *zap.Logger) {
 	s.logger.Store(logger)
-	follow(s)
+	s.counters.follow(s)
 	s.once.Do(func() {
 		if s.Store.Len() > freeOSMemoryAbove {
 			go debug.FreeOSMemory() // loading leaves garbage of twice the size of the keys
@@ -205,7 +206,7 @@ func (s *State) start(logger *zap.Logger) {
 
 // Destruct implements caddy.Destructor. It stops the watchers and closes the state.
 func (s *State) Destruct() error {
-	unfollow(s)
+	s.counters.unfollow(s)
 	s.stop()
 	s.watched.Wait()
 	return s.close()

@@ -29,11 +29,11 @@ const ToolsFix = "set DEFAULT_CHAT_TOOLS=none in DocsGPT, use a separate account
 // warnOfTools logs, once per shared state, that clients may be able to use the tools of an account. Versions without accounts
 // (0.13 and older) have the same tools for every chat. DocsGPT is not queried, since a configuration must load while it is
 // unavailable.
-func (a *App) warnOfTools() {
-	if a.UpstreamTools != "" || !a.version.Accounts || a.token.IsZero() || a.state.toolsWarned.Swap(true) {
+func (b *Backend) warnOfTools() {
+	if b.UpstreamTools != "" || !b.version.Accounts || b.token.IsZero() || b.state.toolsWarned.Swap(true) {
 		return
 	}
-	a.logger.Warn("questions with keys that are bound to sources run in DocsGPT as the account of upstream_token, and DocsGPT may offer "+
+	b.logger.Warn("questions with keys that are bound to sources run in DocsGPT as the account of upstream_token, and DocsGPT may offer "+
 		"the model tools of that account: by default a memory that all clients share, a web page reader, and scheduled tasks. "+
 		"A response with a tool call ends with the error "+docsgpt.CodeToolsNotAllowed+", but DocsGPT still executes the call",
 		zap.String("fix", ToolsFix))

@@ -35,8 +35,8 @@ type versionDetection struct {
 }
 
 // resolveVersionAt detects the version at DocsGPTAddress.
-func (a *App) resolveVersionAt() error {
-	text, err := caddy.NewReplacer().ReplaceOrErr(a.DocsGPTAddress, true, true)
+func (b *Backend) resolveVersionAt() error {
+	text, err := caddy.NewReplacer().ReplaceOrErr(b.DocsGPTAddress, true, true)
 	if err != nil {
 		return fmt.Errorf("docsgpt_version auto: %w", err)
 	}
@@ -46,62 +46,62 @@ func (a *App) resolveVersionAt() error {
 	}
 	up := upstream.New(upstream.Config{Address: address, DialTimeout: detectTimeout})
 	defer up.Close()
-	return a.ResolveVersion(up, text)
+	return b.ResolveVersion(up, text)
 }
 
 // ResolveVersion detects the version of an upstream, then sets it and runs the waiting callbacks. address is for the log and
 // for the stored version. Later calls do nothing.
-func (a *App) ResolveVersion(up *upstream.Upstream, address string) error {
+func (b *Backend) ResolveVersion(up *upstream.Upstream, address string) error {
 	switch {
-	case a.DocsGPTVersion != docsgpt.Auto || a.DocsGPTAddress != "" && a.asked != "" || a.asked == address:
+	case b.DocsGPTVersion != docsgpt.Auto || b.DocsGPTAddress != "" && b.asked != "" || b.asked == address:
 		return nil
-	case a.asked != "":
-		a.logger.Warn("docsgpt_version auto uses only the first upstream; if another upstream has another version, "+
-			"run a separate Caddy for it", zap.String("upstream", a.asked), zap.String("ignored", address))
+	case b.asked != "":
+		b.logger.Warn("docsgpt_version auto uses only the first upstream; if another upstream has another version, "+
+			"name a backend for it in the docsgate options", zap.String("upstream", b.asked), zap.String("ignored", address))
 		return nil
 	}
-	a.asked = address
-	if err := a.setVersion(a.detect(up, address)); err != nil {
+	b.asked = address
+	if err := b.setVersion(b.detect(up, address)); err != nil {
 		return err
 	}
-	for _, callback := range a.waiting {
+	for _, callback := range b.waiting {
 		if err := callback(); err != nil {
 			return err
 		}
 	}
-	a.waiting = nil
+	b.waiting = nil
 	return nil
 }
 
 // OnVersionResolved calls callback now if the version is resolved, else as soon as it is.
-func (a *App) OnVersionResolved(callback func() error) error {
-	if a.version != nil {
+func (b *Backend) OnVersionResolved(callback func() error) error {
+	if b.version != nil {
 		return callback()
 	}
-	a.waiting = append(a.waiting, callback)
+	b.waiting = append(b.waiting, callback)
 	return nil
 }
 
 // detect returns the version of DocsGPT. If it cannot be detected, for example because DocsGPT starts later than Caddy, it
 // returns the stored version or else the newest one.
-func (a *App) detect(up *upstream.Upstream, address string) *docsgpt.Version {
-	ctx, cancel := context.WithTimeout(a.ctx, detectTimeout)
+func (b *Backend) detect(up *upstream.Upstream, address string) *docsgpt.Version {
+	ctx, cancel := context.WithTimeout(b.ctx, detectTimeout)
 	defer cancel()
 	upstream := zap.String("upstream", address)
 	found, err := docsgpt.Detect(func(path string) (int, []byte, error) { return getUnauthenticated(ctx, up, path) })
 	if err == nil {
-		a.logger.Info("detected DocsGPT version", upstream, zap.String("docsgpt", found.Version.Name),
+		b.logger.Info("detected DocsGPT version", upstream, zap.String("docsgpt", found.Version.Name),
 			zap.Strings("or", found.Ambiguous), zap.String("from", found.From))
-		a.found = found.Version
+		b.found = found.Version
 		return found.Version
 	}
-	if v := a.loadVersion(address); v != nil {
-		a.logger.Warn("detecting the DocsGPT version failed; using the version that was detected last",
+	if v := b.loadVersion(address); v != nil {
+		b.logger.Warn("detecting the DocsGPT version failed; using the version that was detected last",
 			upstream, zap.String("docsgpt", v.Name), zap.Error(err))
 		return v
 	}
 	v, _ := docsgpt.FindVersion(docsgpt.Default) // Default is always known
-	a.logger.Warn("detecting the DocsGPT version failed; using the newest known version; if that is wrong, "+
+	b.logger.Warn("detecting the DocsGPT version failed; using the newest known version; if that is wrong, "+
 		"set docsgpt_version in the docsgate options, or reload when DocsGPT is available",
 		upstream, zap.String("docsgpt", v.Name), zap.Error(err))
 	return v
@@ -131,21 +131,21 @@ func versionKey(address string) string {
 
 // storeVersion stores the detected version, if there is one, for the next start. It is called when the configuration starts,
 // since a configuration that is only validated must not write. A failure is only logged.
-func (a *App) storeVersion() {
-	if a.found == nil {
+func (b *Backend) storeVersion() {
+	if b.found == nil {
 		return
 	}
-	if last := a.loadVersion(a.asked); last != nil && last.Name == a.found.Name {
+	if last := b.loadVersion(b.asked); last != nil && last.Name == b.found.Name {
 		return
 	}
-	if err := a.ctx.Storage().Store(a.ctx, versionKey(a.asked), []byte(a.found.Name)); err != nil {
-		a.logger.Warn("storing the DocsGPT version failed", zap.Error(err))
+	if err := b.ctx.Storage().Store(b.ctx, versionKey(b.asked), []byte(b.found.Name)); err != nil {
+		b.logger.Warn("storing the DocsGPT version failed", zap.Error(err))
 	}
 }
 
 // loadVersion returns the stored version, or nil.
-func (a *App) loadVersion(address string) *docsgpt.Version {
-	name, err := a.ctx.Storage().Load(a.ctx, versionKey(address))
+func (b *Backend) loadVersion(address string) *docsgpt.Version {
+	name, err := b.ctx.Storage().Load(b.ctx, versionKey(address))
 	if err != nil || len(name) == 0 {
 		return nil
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/docsgate/docsgate/caddymodule/app"
 	"github.com/docsgate/docsgate/caddymodule/caddyfileutil"
 	"github.com/docsgate/docsgate/docsgpt"
 	"github.com/docsgate/docsgate/policy"
@@ -28,12 +29,13 @@ func parseDirective(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, e
 	if err := h.UnmarshalCaddyfile(helper.Dispenser); err != nil {
 		return nil, err
 	}
-	return h, nil
+	return h, app.CheckBackendOption(helper, h.Backend)
 }
 
 // UnmarshalCaddyfile sets up the handler from tokens:
 //
 //	docsgate [<matcher>] [<upstream>] {
+//		backend <name>                         # whose keys and credential apply; default: the docsgate options without a name
 //		endpoints <groups...>                  # see docs/configuration.md; default: widget
 //		allow_fields <fields...>               # additional body fields to forward
 //		max_body_size <size>                   # default: 4MiB
@@ -110,6 +112,7 @@ type option struct {
 
 // options are the subdirectives in the order of the documentation.
 var options = []option{
+	{"backend", func(h *Handler, d *caddyfile.Dispenser) error { return caddyfileutil.Text(d, &h.Backend) }},
 	{"endpoints", (*Handler).unmarshalEndpoints},
 	{"allow_fields", (*Handler).unmarshalAllowFields},
 	{"max_body_size", sizeOption("4MiB", func(h *Handler) *int64 { return &h.MaxBodySize })},

@@ -34,7 +34,7 @@ const (
 
 // provisionCancel creates the target of cancellations. It must be called when the address of the upstream is known.
 func (h *Handler) provisionCancel() {
-	token := h.app.Credential().Reveal()
+	token := h.backend.Credential().Reveal()
 	if h.upstream == nil {
 		h.cancelTarget = cancellation.NewTarget(token) // the next handlers of two sites may forward to different servers
 		return
@@ -45,7 +45,7 @@ func (h *Handler) provisionCancel() {
 // cancelsAnswers reports whether answers of an endpoint can be canceled as far as is known: DocsGPT names the message only on
 // /stream.
 func (h *Handler) cancelsAnswers(e *endpoint) bool {
-	if e.Relay != docsgpt.RelayEvents || !h.app.Version().CancelsAnswers {
+	if e.Relay != docsgpt.RelayEvents || !h.backend.Version().CancelsAnswers {
 		return false
 	}
 	_, blocked := h.cancelTarget.Blocked()
@@ -75,7 +75,7 @@ func (x *gatewayRequest) cancelAbandoned(err error, next caddyhttp.Handler) {
 	reason := abandonReason(err, c.aborted(), res)
 	message := res.filter.MessageID()
 	if result := c.uncancelable(message); result != "" {
-		cancelledAnswers.WithLabelValues(reason, result).Inc()
+		c.handler.state.cancelledAnswers.WithLabelValues(reason, result).Inc()
 		return
 	}
 	a := &abandonedAnswer{
@@ -114,7 +114,7 @@ const resultUnnamed = "unnamed"
 func (c *client) uncancelable(message docsgpt.MessageID) string {
 	result, blocked := c.handler.cancelTarget.Blocked()
 	switch {
-	case !c.handler.app.Version().CancelsAnswers:
+	case !c.handler.backend.Version().CancelsAnswers:
 		return cancellation.Unsupported.String()
 	case c.endpoint.Relay != docsgpt.RelayEvents:
 		return resultUnnamed
@@ -146,7 +146,7 @@ func abandonReason(err, aborted error, res *response) string {
 // done handles the outcome of the cancellation.
 func (a *abandonedAnswer) done(outcome cancellation.Outcome) {
 	defer close(a.result)
-	cancelledAnswers.WithLabelValues(a.reason, outcome.Result.String()).Inc()
+	a.handler.state.cancelledAnswers.WithLabelValues(a.reason, outcome.Result.String()).Inc()
 	if outcome.Result.Ended() {
 		a.timer.Stop()
 		a.release()

@@ -123,7 +123,7 @@ func (c *client) countAborted(cause error) {
 	if reason == "" {
 		return // a server stream
 	}
-	abortedRequests.WithLabelValues(c.endpoint.Name, reason).Inc()
+	c.handler.state.abortedRequests.WithLabelValues(c.endpoint.Name, reason).Inc()
 	level := zap.DebugLevel
 	if errors.Is(cause, lifecycle.ErrClientSlow) || errors.Is(cause, errRevoked) {
 		level = zap.InfoLevel
@@ -163,8 +163,11 @@ func (c *client) setPlaceholders(key *keys.Key) {
 	if !ok {
 		return
 	}
+	h := c.handler
 	repl.Map(func(name string) (any, bool) {
 		switch name {
+		case "docsgate.backend":
+			return h.Backend, true
 		case "http.auth.user.id", "docsgate.key.id":
 			return key.ID, true
 		case "docsgate.key.name":

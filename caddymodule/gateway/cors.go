@@ -23,7 +23,7 @@ const (
 func (c *client) addCORS() {
 	h := c.w.Header()
 	c.responseValues.set(h, "Access-Control-Expose-Headers", corsExpose)
-	origins := c.handler.app.State().Origins
+	origins := c.handler.backend.State().Origins
 	if origins.AllowAny() {
 		c.responseValues.set(h, "Access-Control-Allow-Origin", "*")
 		return
@@ -72,7 +72,7 @@ func (c *client) restrictCORS(key *keys.Key) {
 // learnOrigin records the origin that a key is used on.
 func (c *client) learnOrigin(key *keys.Key) {
 	if origin := c.r.Header.Get("Origin"); origin != "" {
-		c.handler.app.State().Activity.Origins.Record(key.ID, origin, c.started)
+		c.handler.backend.State().Activity.Origins.Record(key.ID, origin, c.started)
 	}
 }
 

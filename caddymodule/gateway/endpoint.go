@@ -15,6 +15,7 @@ type endpoint struct {
 	group    groupStages
 	allowed  prometheus.Counter
 	duration prometheus.Observer
+	streams  prometheus.Gauge // in flight, of all endpoints
 
 	// isServerStream says that the response is an MCP stream of server messages, which may be silent for hours. Clients
 	// reconnect when it ends.
@@ -51,21 +52,12 @@ var uploadStages = groupStages{
 	onBody: (*response).signUploadIDs,
 }
 
-func newEndpoint(e *docsgpt.Endpoint) *endpoint {
+func newEndpoint(e *docsgpt.Endpoint, m *metrics) *endpoint {
 	return &endpoint{
 		Endpoint: e, group: groups[e.Group],
-		allowed: decisions.WithLabelValues(e.Name, "allowed"), duration: requestSeconds.WithLabelValues(e.Name),
+		allowed: m.decisions.WithLabelValues(e.Name, "allowed"), duration: m.requestSeconds.WithLabelValues(e.Name),
+		streams:        m.streamsInFlight,
 		isServerStream: e.Group == docsgpt.GroupMCP && e.Method == http.MethodGet,
-	}
-}
-
-// unknownEndpoints are the endpoints of requests whose path is unknown, by the format of the error response. They exist for
-// that format and for metrics.
-var unknownEndpoints = map[docsgpt.ErrorFormat]*endpoint{}
-
-func init() {
-	for _, format := range []docsgpt.ErrorFormat{docsgpt.FormatJSON, docsgpt.FormatOpenAI, docsgpt.FormatOAuth} {
-		unknownEndpoints[format] = newEndpoint(&docsgpt.Endpoint{Name: "none", ErrorFormat: format})
 	}
 }
 
@@ -74,7 +66,7 @@ func init() {
 func (h *Handler) match(r *http.Request) (route *docsgpt.Route, e *endpoint, apiErr *apiError) {
 	if route = h.routes.Find(r.URL.Path); route == nil {
 		format, notFound := h.routes.NotFound(r.URL.Path)
-		return nil, unknownEndpoints[format], &apiError{Error: *notFound}
+		return nil, h.state.unknownEndpoints[format], &apiError{Error: *notFound}
 	}
 	if found := route.Endpoint(r.Method); found != nil {
 		return route, h.endpoints[found], nil

@@ -22,9 +22,6 @@ const failedTokensMessage policy.LimitMessage = "Too many requests with an inval
 // maxFailingAddresses is the number of addresses whose unknown tokens are counted, in about 6 MB.
 const maxFailingAddresses = 50_000
 
-// FailedTokens counts the unknown tokens of client addresses. It is global, so that a reload does not reset the counters.
-var FailedTokens = ratelimit.NewAddressLimiter(maxFailingAddresses)
-
 // parseFailedTokens parses the limit: a rate, "off", or "" for the default. It returns the zero rate if the limit is off.
 func parseFailedTokens(text string) (ratelimit.Rate, error) {
 	if text == "" {
@@ -37,7 +34,7 @@ func parseFailedTokens(text string) (ratelimit.Rate, error) {
 // verify verifies a token. An address with too many unknown tokens gets no lookup in the key store; tokens that are in the cache, such
 // as that of a widget in use, continue to work, so that a client cannot lock out others behind the same address.
 func (c *client) verify(token string, now time.Time) keys.Decision {
-	verifier := c.handler.app.State().Verifier
+	verifier := c.handler.backend.State().Verifier
 	if c.handler.failedTokens.IsZero() || c.handler.isDryRun(failedTokensName) {
 		return verifier.Verify(token, now)
 	}
@@ -48,7 +45,7 @@ func (c *client) verify(token string, now time.Time) keys.Decision {
 func (c *client) AllowLookup() bool { return c.failedTokensWait() == 0 }
 
 func (c *client) failedTokensWait() time.Duration {
-	return FailedTokens.Wait(c.started, c.address(), c.handler.failedTokens)
+	return c.handler.state.FailedTokens.Wait(c.started, c.address(), c.handler.failedTokens)
 }
 
 // countFailedToken counts a token that was rejected for a reason, if no key has it. It returns an error if the address has presented too
@@ -59,7 +56,7 @@ func (c *client) countFailedToken(reason keys.Reason) *apiError {
 	case keys.LookupRejected:
 		wait = max(c.failedTokensWait(), 1) // in the meantime it may be over
 	case keys.UnknownToken, keys.BadChecksum, keys.Malformed, keys.VisitorTokenInvalid:
-		wait = FailedTokens.Count(c.started, c.address(), c.handler.failedTokens)
+		wait = c.handler.state.FailedTokens.Count(c.started, c.address(), c.handler.failedTokens)
 	default:
 		return nil
 	}
@@ -67,7 +64,7 @@ func (c *client) countFailedToken(reason keys.Reason) *apiError {
 	case wait == 0:
 		return nil
 	case c.handler.isDryRun(failedTokensName):
-		wouldReject.WithLabelValues(string(keys.LookupRejected)).Inc()
+		c.handler.state.wouldReject.WithLabelValues(string(keys.LookupRejected)).Inc()
 		return nil
 	}
 	return newRetryableError(http.StatusTooManyRequests, "rate_limited", retryAfter(wait),

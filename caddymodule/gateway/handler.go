@@ -39,6 +39,9 @@ type Handler struct {
 	// the configuration is loaded. If empty, the rewritten request is passed to the next handler.
 	Upstream string `json:"upstream,omitempty"`
 
+	// The name of the backend, of the field "backends" of the app, whose keys and credential apply. Default: the default backend.
+	Backend string `json:"backend,omitempty"`
+
 	// The endpoint groups to enable: widget, openai, mcp, attachments, artifacts, speech, health. Default: widget.
 	Endpoints []string `json:"endpoints,omitempty"`
 
@@ -121,6 +124,8 @@ type Handler struct {
 	LimitsDryRun []string `json:"limits_dry_run,omitempty"`
 
 	app      *app.App
+	backend  *app.Backend
+	state    *BackendState
 	routes   *docsgpt.Routes
 	upstream *upstream.Upstream
 	logger   *zap.Logger
@@ -143,15 +148,21 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 
 // Provision sets defaults and creates the connection pool. It opens no connection.
 func (h *Handler) Provision(ctx caddy.Context) error {
-	h.logger, h.sampler = ctx.Logger(), new(logsample.Sampler)
-	if err := registerMetrics(ctx.GetMetricsRegistry()); err != nil {
-		return err
-	}
 	docsgate, err := ctx.App("docsgate")
 	if err != nil {
 		return err
 	}
 	h.app = docsgate.(*app.App)
+	if h.backend, err = h.app.FindBackend(h.Backend); err != nil {
+		return err
+	}
+	h.state, h.logger, h.sampler = StateOf(h.Backend), h.backend.Logger(ctx.Logger()), new(logsample.Sampler)
+	if err := app.RegisterMetrics(ctx.GetMetricsRegistry(), inFlightCollector{InFlight}); err != nil {
+		return err
+	}
+	if err := h.backend.RegisterMetrics(h.state.collectors()...); err != nil {
+		return err
+	}
 	if len(h.Endpoints) == 0 {
 		h.Endpoints = []string{string(docsgpt.GroupWidget)}
 	}
@@ -185,20 +196,23 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	}
 	h.inFlight.provision(h.MaxInFlight, h.MaxInFlightPerKey, queue)
 	h.inFlight.queueTimeout = time.Duration(h.QueueTimeout)
+	if h.Backend != "" {
+		h.inFlight.upstream = "backend " + h.Backend // if the next handler forwards: not to the upstreams of other backends
+	}
 	if h.Upstream != "" {
 		var address string
 		if h.upstream, address, err = h.newUpstream(ctx); err != nil {
 			return err
 		}
-		if err := h.app.ResolveVersion(h.upstream, address); err != nil {
+		if err := h.backend.ResolveVersion(h.upstream, address); err != nil {
 			return err
 		}
-		h.app.AddForwarder(app.Forwarder{Handler: h, Upstream: h.upstream, Groups: h.groups()})
+		h.backend.AddForwarder(app.Forwarder{Handler: h, Upstream: h.upstream, Groups: h.groups()})
 	}
 	h.provisionCancel()
 	lifecycle.KeepConns(ctx)
 	h.app.CheckServer(ctx)
-	return h.app.OnVersionResolved(h.provisionRoutes)
+	return h.backend.OnVersionResolved(h.provisionRoutes)
 }
 
 // groups returns the endpoint groups that are enabled.
@@ -212,14 +226,14 @@ func (h *Handler) groups() []docsgpt.Group {
 
 // provisionRoutes builds the routes, which depend on the version of DocsGPT.
 func (h *Handler) provisionRoutes() error {
-	routes, err := docsgpt.NewRoutes(h.app.Version(), h.groups(), h.AllowedFields)
+	routes, err := docsgpt.NewRoutes(h.backend.Version(), h.groups(), h.AllowedFields)
 	if err != nil {
 		return err
 	}
 	routes.SetLimits(h.limits())
 	h.routes, h.endpoints = routes, map[*docsgpt.Endpoint]*endpoint{}
 	for _, e := range h.routes.Endpoints() {
-		h.endpoints[e] = newEndpoint(e)
+		h.endpoints[e] = newEndpoint(e, h.state.metrics)
 	}
 	return nil
 }

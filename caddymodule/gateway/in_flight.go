@@ -14,8 +14,8 @@ import (
 	"github.com/docsgate/docsgate/upstream"
 )
 
-// InFlight counts the requests in flight at each upstream. It is global, since requests of old configurations and of other
-// sites use the same threads of DocsGPT.
+// InFlight counts the requests in flight at each upstream. It is global, since requests of old configurations, of other sites and
+// of other backends use the same threads of DocsGPT.
 var InFlight = new(inflight.Limiter)
 
 // Defaults of Handler.MaxInFlight and Handler.MaxInFlightPerKey. DocsGPT 0.19 and newer has 96 threads.
@@ -46,7 +46,7 @@ const abandonedHold = 30 * time.Second
 // inFlightLimits are a handler's limits. They are read-only after provision.
 type inFlightLimits struct {
 	limiter  *inflight.Limiter
-	upstream string // address; empty if the next handler forwards
+	upstream string // address; without one, the next handler forwards
 	classes  [classCount]inflight.Limits
 
 	queueTimeout time.Duration // how long an answer waits

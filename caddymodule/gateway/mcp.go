@@ -33,7 +33,7 @@ func authorizeMCP(c *client, _ requestHead, body *requestBody, key *keys.Key) (a
 		return access, &apiError{Error: *docsgpt.NoSession()}
 	default:
 		id, ok := c.check(key, ownership.Session, ids[0])
-		if !ok || c.handler.app.State().Ownership.Owns(c.ownerFor(key), endedSession, id) {
+		if !ok || c.handler.backend.State().Ownership.Owns(c.ownerFor(key), endedSession, id) {
 			return access, &apiError{Error: *docsgpt.NoSession()}
 		}
 		access.session = id
@@ -71,11 +71,11 @@ func (res *response) onMCPHeader() {
 	case id == "":
 	case ok && res.call.IsInitialize():
 		res.session = id
-		openSessions.add(res, id)
+		res.client.handler.state.sessions.add(res, id)
 		fallthrough
 	case id == res.session:
 		about := res.client.subjectOf(res.key, ownership.Session)
-		res.header.Set(docsgpt.HeaderSession, res.client.handler.app.IDs().Signer.Sign(id, &about, time.Now()))
+		res.header.Set(docsgpt.HeaderSession, res.client.handler.backend.IDs().Signer.Sign(id, &about, time.Now()))
 	default:
 		res.header.Del(docsgpt.HeaderSession)
 	}
@@ -95,8 +95,8 @@ func (res *response) onMCPHeader() {
 // endSession remembers that the session of the request, or the one that the response has begun, has ended.
 func (res *response) endSession() {
 	if res.session != "" {
-		res.client.handler.app.State().Ownership.Assign(res.client.ownerFor(res.key), endedSession, res.session)
-		openSessions.forget(res.session)
+		res.client.handler.backend.State().Ownership.Assign(res.client.ownerFor(res.key), endedSession, res.session)
+		res.client.handler.state.sessions.forget(res.session)
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/docsgate/docsgate/caddymodule/app"
 	"github.com/docsgate/docsgate/docsgpt"
 	"github.com/docsgate/docsgate/keys"
 	"github.com/docsgate/docsgate/keys/revocation"
@@ -19,15 +18,13 @@ const (
 	endSessionTime  = 5 * time.Second // for DocsGPT to end a session
 )
 
-// openSessions are the newest sessions of MCP clients at DocsGPT, of the process. DocsGPT itself keeps a session until a client ends it,
-// and serves every client that knows its ID. So the gate ends the sessions of a key that is no longer valid.
-var openSessions = newSessionTable(maxOpenSessions)
-
-// sessionTable is bounded: the oldest session is forgotten for a new one. It is safe for concurrent use.
+// sessionTable holds the newest sessions of MCP clients at a DocsGPT. DocsGPT itself keeps a session until a client ends it, and serves every
+// client that knows its ID. So the gate ends the sessions of a key that is no longer valid. The table is bounded: the oldest session is
+// forgotten for a new one. It is safe for concurrent use.
 type sessionTable struct {
 	most int
 
-	// Locked inside of the locks of app.Uses, so it must not be held while app.Uses is called.
+	// Locked inside of the locks of app.Counters.Uses, so it must not be held while those are called.
 	mu     sync.Mutex
 	byID   map[string]*list.Element // of *openSession
 	oldest *list.List
@@ -36,6 +33,7 @@ type sessionTable struct {
 // openSession is a session of an MCP client. It is a use of its key.
 type openSession struct {
 	table    *sessionTable
+	uses     *revocation.Watcher
 	use      revocation.Use
 	id       string
 	path     string
@@ -53,14 +51,16 @@ func (t *sessionTable) add(res *response, id string) {
 	if id == "" || res.key == nil || h.upstream == nil {
 		return
 	}
-	s := &openSession{table: t, id: id, path: res.client.endpoint.Path, upstream: h.upstream}
+	s := &openSession{
+		table: t, uses: h.backend.Counters().Uses, id: id, path: res.client.endpoint.Path, upstream: h.upstream,
+	}
 	t.forget(id)
 	if old := t.insert(s); old != nil {
-		app.Uses.Remove(&old.use)
+		old.uses.Remove(&old.use)
 	}
 	// The session does not depend on the token that opened it. Without a version the key is checked again: the response has taken some
 	// time.
-	if !app.Uses.Add(&s.use, s, keys.Decision{Key: res.key}, revocation.Version{}) {
+	if !s.uses.Add(&s.use, s, keys.Decision{Key: res.key}, revocation.Version{}) {
 		s.Revoked()
 	}
 }
@@ -83,7 +83,7 @@ func (t *sessionTable) forget(id string) {
 	s := t.remove(id)
 	t.mu.Unlock()
 	if s != nil {
-		app.Uses.Remove(&s.use)
+		s.uses.Remove(&s.use)
 	}
 }
 

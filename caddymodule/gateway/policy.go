@@ -73,12 +73,12 @@ func (c *client) logLeakedKey(key *keys.Key) {
 
 // reportLeak records that the current token of a secret key has leaked, once.
 func (c *client) reportLeak(key *keys.Key) {
-	state := c.handler.app.State()
+	state := c.handler.backend.State()
 	leak, first := state.Activity.Leaks.Report(key, c.r.Header.Get("Origin"), c.started)
 	if !first {
 		return
 	}
-	leakedKeys.Inc()
+	c.handler.state.leakedKeys.Inc()
 	if registry := state.Registry(); registry != nil {
 		go func() { // the response does not wait for the disk
 			if err := registry.MarkLeaked(context.Background(), key, leak.Origin, leak.Since); err != nil {
@@ -137,7 +137,7 @@ func (h *Handler) checkKeyLimits(body *docsgpt.Body, l *policy.Limits) *apiError
 			return newError(http.StatusBadRequest, "question_too_long",
 				"The question is too long. Please shorten it to "+strconv.Itoa(tooLong.Limit)+" characters.")
 		}
-		wouldReject.WithLabelValues("question_too_long").Inc()
+		h.state.wouldReject.WithLabelValues("question_too_long").Inc()
 		limits.QuestionChars = 0
 		err = body.CheckKey(limits)
 	}

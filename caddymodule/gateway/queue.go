@@ -84,8 +84,10 @@ func (x *gatewayRequest) takeSlot(key *keys.Key, access *authorization) *apiErro
 	c, s, limits := &x.client, &x.slot, &x.client.handler.inFlight
 	e, class := c.endpoint, inFlightClassOf(c.endpoint, key, access)
 	s.short = e.Class == docsgpt.ClassShort
-	s.continues = e.Class == docsgpt.ClassAnswer && !e.Download && c.handler.app.Version().FinishesAbandoned
-	request := inflight.Request{Upstream: limits.upstream, Class: inFlightNames[class], Key: c.keyID()}
+	s.continues = e.Class == docsgpt.ClassAnswer && !e.Download && c.handler.backend.Version().FinishesAbandoned
+	request := inflight.Request{
+		Upstream: limits.upstream, Class: inFlightNames[class], Namespace: c.handler.Backend, Key: c.keyID(),
+	}
 	if sources := fanOutSources(e, key); sources != nil {
 		request.Cost = min(len(sources), maxConcurrentSearches)
 	}
@@ -129,10 +131,10 @@ func (x *gatewayRequest) wait(request *inflight.Request, key *keys.Key, class in
 	begun := time.Now()
 	decision := limits.limiter.Acquire(c.ctx, &x.slot.Slot, *request, limits.classes[class], wait)
 	if decision != inflight.KeyLimit && decision != inflight.TotalLimit {
-		queueSeconds.WithLabelValues(inFlightNames[class]).Observe(time.Since(begun).Seconds())
+		c.handler.state.queueSeconds.WithLabelValues(inFlightNames[class]).Observe(time.Since(begun).Seconds())
 	}
 	if reason := queueRejections[decision]; reason != "" {
-		queueRejected.WithLabelValues(inFlightNames[class], reason).Inc()
+		c.handler.state.queueRejected.WithLabelValues(inFlightNames[class], reason).Inc()
 	}
 	return decision
 }

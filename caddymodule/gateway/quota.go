@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/docsgate/docsgate/caddymodule/app"
 	"github.com/docsgate/docsgate/docsgpt"
 	"github.com/docsgate/docsgate/keys"
 	"github.com/docsgate/docsgate/keys/quota"
@@ -67,11 +66,11 @@ func (h *Handler) quotasInDryRun() (s quota.Set) {
 // error if a quota is exceeded.
 func (x *gatewayRequest) reserveQuota(key *keys.Key) *apiError {
 	c := &x.client
-	calendar := c.handler.app.QuotaCalendar()
-	reservation, d := app.Quotas.Reserve(calendar.At(c.started), key.ID, x.quota.limits, c.handler.quotasInDryRun())
+	calendar := c.handler.backend.QuotaCalendar()
+	reservation, d := c.handler.backend.Counters().Quotas.Reserve(calendar.At(c.started), key.ID, x.quota.limits, c.handler.quotasInDryRun())
 	for _, l := range []quota.Limit{quota.QuestionsPerDay, quota.QuestionsPerMonth, quota.TokensPerDay} {
 		if d.WouldReject.Has(l) {
-			wouldReject.WithLabelValues(quotaExceeded).Inc()
+			c.handler.state.wouldReject.WithLabelValues(quotaExceeded).Inc()
 		}
 	}
 	c.setQuotaHeaders(&d)
@@ -141,17 +140,17 @@ const (
 )
 
 // countTokens counts the final number of tokens of an estimated answer.
-func countTokens(tokens int64, exact bool) {
+func (s *BackendState) countTokens(tokens int64, exact bool) {
 	source := fromEstimate
 	if exact {
 		source = fromTable
 	}
-	tokensSettled.WithLabelValues(source).Add(float64(tokens))
+	s.tokensSettled.WithLabelValues(source).Add(float64(tokens))
 }
 
 // endQuota settles the question, or releases it if it did not reach DocsGPT.
 func (x *gatewayRequest) endQuota() {
-	q, res := x.quota, &x.writer.response
+	q, res, h := x.quota, &x.writer.response, x.client.handler
 	if q == nil {
 		return
 	}
@@ -164,11 +163,11 @@ func (x *gatewayRequest) endQuota() {
 		q.reservation.Settle(period, 0)
 	case q.readUsage(res):
 		q.reservation.Settle(period, q.usage)
-		tokensSettled.WithLabelValues(fromUsage).Add(float64(q.usage))
+		h.state.tokensSettled.WithLabelValues(fromUsage).Add(float64(q.usage))
 	default:
-		app.Tokens.Add(quota.Answer{
+		h.backend.Counters().Tokens.Add(quota.Answer{
 			RequestID: res.filter.RequestID(), Complete: res.filter.Done(),
-			Estimate: q.reservation.SettleEstimate(period, q.estimate(res, x.slot.abandoned)), Settled: countTokens,
+			Estimate: q.reservation.SettleEstimate(period, q.estimate(res, x.slot.abandoned)), Settled: h.state.countTokens,
 		})
 	}
 }

@@ -14,9 +14,6 @@ import (
 	"github.com/docsgate/docsgate/ratelimit"
 )
 
-// Rates counts the requests and the streams of keys and visitors. It is global, so that a reload does not reset the counters.
-var Rates = ratelimit.New(0)
-
 // salt derives visitors from addresses.
 var salt ratelimit.Salt
 
@@ -51,15 +48,15 @@ func (c *client) checkRates(key *keys.Key, limits *policy.Limits) *apiError {
 	if !visitorRate.IsZero() {
 		visitor = c.visitor(key)
 	}
-	d := Rates.Allow(c.started, key.ID, visitor, keyRate, visitorRate)
+	d := c.handler.state.Rates.Allow(c.started, key.ID, visitor, keyRate, visitorRate)
 	for !d.Allowed() && c.handler.isDryRun(rateNames[d.Rejected]) {
-		wouldReject.WithLabelValues("rate_limited").Inc()
+		c.handler.state.wouldReject.WithLabelValues("rate_limited").Inc()
 		if d.Rejected == ratelimit.PerKey {
 			keyRate = ratelimit.Rate{}
 		} else {
 			visitorRate = ratelimit.Rate{}
 		}
-		d = Rates.Allow(c.started, key.ID, visitor, keyRate, visitorRate)
+		d = c.handler.state.Rates.Allow(c.started, key.ID, visitor, keyRate, visitorRate)
 	}
 	if !d.Allowed() {
 		return c.rateLimited(key, &d)
@@ -89,7 +86,7 @@ func (c *client) takeStream(s *ratelimit.Slot, key *keys.Key, limits *policy.Lim
 		return nil
 	}
 	visitor := c.visitor(key)
-	taken, reached := Rates.Acquire(key.ID, visitor, perKey, perVisitor)
+	taken, reached := c.handler.state.Rates.Acquire(key.ID, visitor, perKey, perVisitor)
 	for reached != ratelimit.None {
 		if !c.handler.isDryRun(streamNames[reached]) {
 			if reached == ratelimit.PerVisitor && c.signed == nil {
@@ -97,13 +94,13 @@ func (c *client) takeStream(s *ratelimit.Slot, key *keys.Key, limits *policy.Lim
 			}
 			return c.handler.limitError(key, errTooManyStreams, streamsRetry)
 		}
-		wouldReject.WithLabelValues(errTooManyStreams.Code).Inc()
+		c.handler.state.wouldReject.WithLabelValues(errTooManyStreams.Code).Inc()
 		if reached == ratelimit.PerKey {
 			perKey = 0
 		} else {
 			perVisitor = 0
 		}
-		taken, reached = Rates.Acquire(key.ID, visitor, perKey, perVisitor)
+		taken, reached = c.handler.state.Rates.Acquire(key.ID, visitor, perKey, perVisitor)
 	}
 	*s = taken
 	return nil

@@ -19,12 +19,16 @@ func (x *gatewayRequest) reject(apiErr *apiError) {
 	if reason == "" {
 		reason = apiErr.Code
 	}
-	decisions.WithLabelValues(c.endpoint.Name, reason).Inc()
-	c.handler.app.State().Activity.Rejections.Add(activity.Rejection{
+	c.handler.state.decisions.WithLabelValues(c.endpoint.Name, reason).Inc()
+	c.handler.backend.State().Activity.Rejections.Add(activity.Rejection{
 		At: c.started, RequestID: c.requestID(), Key: c.keyID(), Endpoint: c.endpoint.Name, Reason: reason,
 	})
 	if extra, ok := c.r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
-		extra.Add(zap.Dict("docsgate", zap.String("reason", reason), zap.String("request_id", c.requestID())))
+		about := []zap.Field{zap.String("reason", reason), zap.String("request_id", c.requestID())}
+		if backend := c.handler.Backend; backend != "" {
+			about = append(about, zap.String("backend", backend))
+		}
+		extra.Add(zap.Dict("docsgate", about...))
 	}
 	if line := c.handler.logger.Check(zap.DebugLevel, "request rejected"); line != nil {
 		line.Write(zap.String("endpoint", c.endpoint.Name), zap.String("reason", reason), zap.String("key", c.keyID()),

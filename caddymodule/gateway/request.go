@@ -101,7 +101,7 @@ func (x *gatewayRequest) countUse(auth authentication) {
 	c := &x.client
 	c.endpoint.allowed.Inc()
 	if auth.Key != nil {
-		c.handler.app.State().Usage.Count(auth.Key.ID, auth.UsedPreviousToken, c.started)
+		c.handler.backend.State().Usage.Count(auth.Key.ID, auth.UsedPreviousToken, c.started)
 	}
 }
 
@@ -196,10 +196,10 @@ type authentication struct {
 // authenticate verifies a token, and that the policy of its key allows the client to use it here.
 func (c *client) authenticate(token string) (authentication, *apiError) {
 	start := time.Now()
-	state := c.handler.app.State()
+	state := c.handler.backend.State()
 	version := revocation.VersionOf(state.Store)
 	decision := c.verify(token, start)
-	verifySeconds.Observe(time.Since(start).Seconds())
+	c.handler.state.verifySeconds.Observe(time.Since(start).Seconds())
 	if c.key = decision.Key; c.key != nil {
 		c.setPlaceholders(c.key)
 		c.restrictCORS(c.key)
@@ -247,7 +247,7 @@ func (c *client) authorizeKey(head *requestHead, body *requestBody, key *keys.Ke
 	supported := e.Agents
 	if key.Binding.Kind() == keys.SourceBinding {
 		supported = e.Sources
-		if c.handler.app.Version().Accounts && c.handler.app.Credential().IsZero() {
+		if c.handler.backend.Version().Accounts && c.handler.backend.Credential().IsZero() {
 			return errNotConfigured
 		}
 	}

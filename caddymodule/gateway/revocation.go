@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/http"
 
-	"github.com/docsgate/docsgate/caddymodule/app"
 	"github.com/docsgate/docsgate/caddymodule/lifecycle"
 	"github.com/docsgate/docsgate/keys"
 	"github.com/docsgate/docsgate/policy"
@@ -30,11 +29,11 @@ func endedByGate(cause error) *apiError {
 // watchKey ends the request when its key stops being valid. It must be called after startForwarding. It reports whether the key is still
 // valid: reading the body may have taken minutes.
 func (c *client) watchKey(auth authentication) bool {
-	return auth.Key == nil || app.Uses.Add(&c.use, c, auth.Decision, auth.keysVersion)
+	return auth.Key == nil || c.handler.backend.Counters().Uses.Add(&c.use, c, auth.Decision, auth.keysVersion)
 }
 
 // unwatchKey undoes watchKey, if it was called.
-func (c *client) unwatchKey() { app.Uses.Remove(&c.use) }
+func (c *client) unwatchKey() { c.handler.backend.Counters().Uses.Remove(&c.use) }
 
 // StillAllowed implements revocation.Holder.
 func (c *client) StillAllowed(key *keys.Key) bool {

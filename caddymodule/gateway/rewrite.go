@@ -91,8 +91,8 @@ func (h *Handler) bind(e *endpoint, key *keys.Key, header http.Header) (in docsg
 		return in
 	}
 	in.Sources = key.Binding.Sources
-	if h.app.Version().Accounts {
-		header["Authorization"] = []string{"Bearer " + h.app.Credential().Reveal()}
+	if h.backend.Version().Accounts {
+		header["Authorization"] = []string{"Bearer " + h.backend.Credential().Reveal()}
 	}
 	return in
 }

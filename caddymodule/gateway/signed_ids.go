@@ -17,7 +17,7 @@ import (
 func (c *client) subjectOf(key *keys.Key, kind ownership.Kind) signedid.Subject {
 	about := signedid.Subject{Kind: string(kind), Owner: c.ownerFor(key)}
 	if kind == ownership.Conversation && c.handler.mayBlock(key) {
-		about.Scope = c.handler.app.IDs().Blocked.Identity()
+		about.Scope = c.handler.backend.IDs().Blocked.Identity()
 	}
 	return about
 }
@@ -28,7 +28,7 @@ func (c *client) check(key *keys.Key, kind ownership.Kind, signed string) (id st
 		return "", false
 	}
 	about := c.subjectOf(key, kind)
-	return c.handler.app.IDs().Signer.Check(signed, &about, c.started)
+	return c.handler.backend.IDs().Signer.Check(signed, &about, c.started)
 }
 
 // checkConversation is like check, for a conversation. It must not be blocked either.
@@ -36,12 +36,12 @@ func (c *client) checkConversation(key *keys.Key, signed string) (id string, ok 
 	if id, ok = c.check(key, ownership.Conversation, signed); !ok {
 		return "", false
 	}
-	return id, !c.handler.mayBlock(key) || !c.handler.app.IDs().Blocked.Blocked(id)
+	return id, !c.handler.mayBlock(key) || !c.handler.backend.IDs().Blocked.Blocked(id)
 }
 
 // blockConversation blocks a conversation of the key while its answer is in flight. It reports false if the conversation must not be used.
 func (c *client) blockConversation(key *keys.Key, id string) bool {
-	blocked := c.handler.app.IDs().Blocked
+	blocked := c.handler.backend.IDs().Blocked
 	added, err := blocked.Add(c.ctx, blocklistKey(key), id, c.started)
 	if err == nil {
 		return added
@@ -61,5 +61,5 @@ func blocklistKey(key *keys.Key) blocklist.Key {
 // AppendConversationID implements docsgpt.ConversationIDs.
 func (res *response) AppendConversationID(dst []byte, id string) (out []byte, ok bool) {
 	about := res.client.subjectOf(res.key, ownership.Conversation)
-	return res.client.handler.app.IDs().Signer.Append(dst, id, &about, time.Now())
+	return res.client.handler.backend.IDs().Signer.Append(dst, id, &about, time.Now())
 }

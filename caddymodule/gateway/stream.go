@@ -29,13 +29,13 @@ var (
 // Its timer runs concurrently with the request, and a response writer is not safe for concurrent use. So from start on, the
 // client is written to with the mutex locked, or after stop.
 type streamWriter struct {
-	mu        sync.Mutex
-	w         http.ResponseWriter
-	values    *headerValues // of the response
-	flush     *http.ResponseController
-	timer     *time.Timer
-	keepalive []byte
-	interval  time.Duration // 0: no keepalives
+	mu       sync.Mutex
+	w        http.ResponseWriter
+	values   *headerValues // of the response
+	flush    *http.ResponseController
+	timer    *time.Timer
+	interval time.Duration // 0: no keepalives
+	endpoint *endpoint
 
 	early   bool // a keepalive may begin the stream
 	begun   bool // the header was written
@@ -53,12 +53,8 @@ func (s *streamWriter) start(c *client, interval time.Duration, early bool) {
 		s.interval = interval
 		return
 	}
-	s.w, s.values, s.interval, s.early, s.last = c.w, &c.responseValues, interval, early, time.Now()
+	s.w, s.values, s.endpoint, s.interval, s.early, s.last = c.w, &c.responseValues, c.endpoint, interval, early, time.Now()
 	s.flush = http.NewResponseController(c.w)
-	s.keepalive = comment
-	if c.endpoint.Relay == docsgpt.RelayEvents {
-		s.keepalive = blankLine
-	}
 	if interval > 0 {
 		s.timer = time.AfterFunc(interval, s.onTimer)
 	}
@@ -89,7 +85,7 @@ func (s *streamWriter) writeHeader(status int) {
 	s.values.set(h, "Cache-Control", "no-cache, no-transform")
 	s.values.set(h, "X-Accel-Buffering", "no")
 	s.begun = true
-	streamsInFlight.Inc()
+	s.endpoint.streams.Inc()
 	s.w.WriteHeader(status)
 }
 
@@ -119,11 +115,19 @@ func (s *streamWriter) onTimer() {
 			s.writeHeader(http.StatusOK)
 		}
 		s.last = time.Now()
-		if _, err := s.w.Write(s.keepalive); err == nil {
+		if _, err := s.w.Write(s.keepalive()); err == nil {
 			_ = s.flush.Flush()
 		}
 	}
 	s.rearm()
+}
+
+// keepalive returns what is written for the clients of the endpoint.
+func (s *streamWriter) keepalive() []byte {
+	if s.endpoint.Relay == docsgpt.RelayEvents {
+		return blankLine
+	}
+	return comment
 }
 
 // rearm sets the timer to the next keepalive. The caller must hold the mutex.
@@ -170,7 +174,7 @@ func (s *streamWriter) stop() (begun bool) {
 			s.timer.Stop()
 		}
 		if s.begun {
-			streamsInFlight.Dec()
+			s.endpoint.streams.Dec()
 		}
 	}
 	return s.begun

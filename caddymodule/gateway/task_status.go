@@ -39,7 +39,7 @@ func authorizeTask(c *client, head requestHead, _ *requestBody, key *keys.Key) (
 		return access, nil
 	}
 	for _, kind := range []ownership.Kind{ownership.Task, accountTask} {
-		id, owner, ok := c.handler.app.IDs().Signer.CheckWithOwner(signed, &signedid.Subject{Kind: string(kind)}, c.started)
+		id, owner, ok := c.handler.backend.IDs().Signer.CheckWithOwner(signed, &signedid.Subject{Kind: string(kind)}, c.started)
 		if ok {
 			head.query.SetValue(c.endpoint.Endpoint, docsgpt.CheckTask, id)
 			access.task = &statusTask{owner: owner, ofAccount: kind == accountTask}
@@ -51,8 +51,8 @@ func authorizeTask(c *client, head requestHead, _ *requestBody, key *keys.Key) (
 
 // taskCredential returns the credential for the status of a task of the account, or "".
 func taskCredential(c *client, access authorization) string {
-	if access.task != nil && access.task.ofAccount && c.handler.app.Version().Accounts {
-		return c.handler.app.Credential().Reveal()
+	if access.task != nil && access.task.ofAccount && c.handler.backend.Version().Accounts {
+		return c.handler.backend.Credential().Reveal()
 	}
 	return ""
 }
@@ -74,7 +74,7 @@ func (res *response) signUploadIDs() *docsgpt.Error {
 
 // AppendCreatedID implements docsgpt.CreatedIDs. Attachments that a task creates belong to the owner of the task.
 func (res *response) AppendCreatedID(dst []byte, created docsgpt.CreatedKind, id string) (out []byte, ok bool) {
-	signer, about := res.client.handler.app.IDs().Signer, signedid.Subject{}
+	signer, about := res.client.handler.backend.IDs().Signer, signedid.Subject{}
 	switch {
 	case res.key != nil:
 		about.Owner = res.client.ownerFor(res.key)

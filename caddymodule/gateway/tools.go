@@ -17,7 +17,7 @@ func (h *Handler) rejectsTools(e *endpoint, key *keys.Key) bool {
 
 // mayBlock reports whether the conversations of a key are blocked while an answer is in flight, because tool calls in it are rejected.
 func (h *Handler) mayBlock(key *keys.Key) bool {
-	return key.Binding.Kind() == keys.SourceBinding && h.app.UpstreamTools != app.ToolsAllow
+	return key.Binding.Kind() == keys.SourceBinding && h.backend.UpstreamTools != app.ToolsAllow
 }
 
 // continuesConversation reports whether the request continues a conversation of its key, and replaces the signed ID by that of DocsGPT.
@@ -48,7 +48,7 @@ func (res *response) noteConversation() {
 // unblockConversation ends what continuesConversation has begun. id is the conversation that the response has named, or "".
 func (res *response) unblockConversation(id string) {
 	if res.rejectTools && id != "" {
-		res.client.handler.app.IDs().Blocked.Remove(id)
+		res.client.handler.backend.IDs().Blocked.Remove(id)
 	}
 }
 

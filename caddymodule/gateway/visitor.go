@@ -49,9 +49,9 @@ func (c *client) allowSigned(key *keys.Key) ratelimit.Decision {
 		return ratelimit.Decision{}
 	}
 	rate := c.signed.Limits.VisitorRequests.Rate()
-	d := Rates.Allow(c.started, key.ID+"#"+rate.String(), c.visitor(key), ratelimit.Rate{}, rate)
+	d := c.handler.state.Rates.Allow(c.started, key.ID+"#"+rate.String(), c.visitor(key), ratelimit.Rate{}, rate)
 	if !d.Allowed() && c.handler.isDryRun(rateNames[ratelimit.PerVisitor]) {
-		wouldReject.WithLabelValues("rate_limited").Inc()
+		c.handler.state.wouldReject.WithLabelValues("rate_limited").Inc()
 		return ratelimit.Decision{}
 	}
 	return d

@@ -79,7 +79,8 @@ type env struct {
 
 func newEnv(t *testing.T) *env {
 	// The counters of the previous case, which had the same address and the same keys.
-	gateway.Rates, gateway.FailedTokens = ratelimit.New(0), ratelimit.NewAddressLimiter(0)
+	state := gateway.StateOf("")
+	state.Rates, state.FailedTokens = ratelimit.New(0), ratelimit.NewAddressLimiter(0)
 	e := &env{t: t, dir: t.TempDir(), hidden: map[string]http.HandlerFunc{}}
 	t.Setenv("DOCTOR_AGENT", gateAgentKey)
 	t.Setenv("DOCTOR_BOTH", bothSourcesAgentKey)
