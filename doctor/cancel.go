@@ -14,11 +14,11 @@ const unknownMessage = "/api/messages/00000000-0000-0000-0000-000000000000/cance
 // checkCancel checks whether the gate can cancel answers that no client reads any longer. It asks DocsGPT to cancel the answer of a
 // message that does not exist.
 func (x *runner) checkCancel(ctx context.Context) {
-	v, err := docsgpt.FindVersion(x.input.Version)
-	if err == nil && !v.FinishesAbandoned {
-		return
-	}
 	for _, u := range x.upstreams() {
+		v, err := docsgpt.FindVersion(x.input.backend(u).Version)
+		if err == nil && !v.FinishesAbandoned {
+			continue
+		}
 		if err == nil && !v.CancelsAnswers {
 			x.note("docsgpt.cancel", fmt.Sprintf("The DocsGPT at %s completes answers whose clients have disconnected, at the cost of the model: version %s "+
 				"cannot cancel them.", &u, v.Name), "Upgrade DocsGPT to 1.1 if that matters to you.")
@@ -29,7 +29,7 @@ func (x *runner) checkCancel(ctx context.Context) {
 			x.ok("docsgpt.cancel", fmt.Sprintf("The DocsGPT at %s lets the gate cancel answers that no client reads any longer.", &u))
 		case docsgpt.CancelForbidden:
 			credential := "a personal access token"
-			if x.input.Credential.Token == "" {
+			if x.input.backend(u).Credential.Token == "" {
 				credential = "the gate without upstream_token"
 			}
 			x.note("docsgpt.cancel", fmt.Sprintf("The DocsGPT at %s completes answers whose clients have disconnected, at the cost of the model: it does not let "+
@@ -43,7 +43,7 @@ func (x *runner) checkCancel(ctx context.Context) {
 // cancelAt returns the outcome of canceling an unknown message as the gate would: with its credential, then without.
 func (x *runner) cancelAt(ctx context.Context, u Upstream) docsgpt.CancelOutcome {
 	outcome := docsgpt.CancelForbidden
-	for _, token := range []string{x.input.Credential.Token, ""} {
+	for _, token := range []string{x.input.backend(u).Credential.Token, ""} {
 		header := http.Header{}
 		if token != "" {
 			header = bearer(token)

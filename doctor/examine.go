@@ -44,6 +44,9 @@ func Examine(ctx context.Context, in Input, o Options) *Report {
 		serverKey: strings.HasPrefix(o.Key, "dgs_"),
 		report:    report{Report: Report{Findings: []Finding{}}, secrets: []string{o.Key, in.Credential.Token}}, notRouted: map[string]bool{},
 	}
+	for _, b := range in.Backends {
+		x.secrets = append(x.secrets, b.Credential.Token)
+	}
 	if at, err := url.Parse(o.Page); err == nil && at.Host != "" {
 		x.origin = at.Scheme + "://" + at.Host // DocsGPT may allow an agent on certain origins only
 	}

@@ -43,6 +43,23 @@ type Input struct {
 
 	// Version is the configured version of DocsGPT: a name, "auto", or empty for the newest known.
 	Version string
+
+	// Backends are the named backends, by name. Credential and Version are those of the default one.
+	Backends map[string]Backend
+}
+
+// Backend is what the gate is configured with for one DocsGPT.
+type Backend struct {
+	Credential Credential
+	Version    string // see Input.Version
+}
+
+// backend returns the backend of an upstream.
+func (in *Input) backend(u Upstream) Backend {
+	if u.Backend != "" {
+		return in.Backends[u.Backend]
+	}
+	return Backend{in.Credential, in.Version}
 }
 
 // Running is the state of the running gate.
@@ -141,6 +158,7 @@ type Bypass struct {
 type Upstream struct {
 	Address upstream.Address
 	TLS     *tls.Config // nil: the defaults
+	Backend string      // name of the backend; empty: the default one
 }
 
 // Console is one docsgate_console handler.

@@ -24,21 +24,26 @@ const toolsFix = "Set DEFAULT_CHAT_TOOLS=none in DocsGPT, and use a separate acc
 // checkTools checks that DocsGPT does not offer the model tools of the account of upstream_token. It asks no question: it uses
 // DocsGPT's list of that account's tools, and the responses of the other checks.
 func (x *runner) checkTools(ctx context.Context) {
-	c := x.input.Credential
-	v, err := docsgpt.FindVersion(x.input.Version)
-	switch {
-	case x.toolCalled:
+	if x.toolCalled {
 		x.fail("docsgpt.tools", "The model called a tool of the account of upstream_token for a question with the key. The gate aborted the answer, "+
 			"but DocsGPT had executed the call.", toolsFix)
 		return
-	case c.Token == "" || err == nil && !v.Accounts:
-		return
-	case c.Tools == "allow":
-		x.note("docsgpt.tools", "Keys that are bound to sources can use the tools of the account of upstream_token, as configured: they share all data "+
-			"that the tools store.", "If that is not intended, remove \"upstream_tools allow\".")
-		return
 	}
+	allowed := map[string]bool{} // by backend
 	for _, u := range x.upstreams() {
+		c := x.input.backend(u).Credential
+		v, err := docsgpt.FindVersion(x.input.backend(u).Version)
+		switch {
+		case c.Token == "" || err == nil && !v.Accounts:
+			continue
+		case c.Tools == "allow" && !allowed[u.Backend]:
+			allowed[u.Backend] = true
+			x.note("docsgpt.tools", "Keys that are bound to sources can use the tools of the account of upstream_token, as configured: they share all data "+
+				"that the tools store.", "If that is not intended, remove \"upstream_tools allow\".")
+			continue
+		case c.Tools == "allow":
+			continue
+		}
 		tools, err := x.toolsAt(ctx, u)
 		switch {
 		case err == nil && len(tools) > 0:
@@ -60,7 +65,7 @@ func (x *runner) checkTools(ctx context.Context) {
 // toolsAt returns the names of the tools that DocsGPT offers the model in chats of the credential's account, sorted.
 func (x *runner) toolsAt(ctx context.Context, u Upstream) ([]string, error) {
 	a, err := u.target().send(ctx, x.agent, request{
-		method: http.MethodGet, path: "/api/get_tools", header: bearer(x.input.Credential.Token),
+		method: http.MethodGet, path: "/api/get_tools", header: bearer(x.input.backend(u).Credential.Token),
 	})
 	switch {
 	case err != nil:

@@ -35,7 +35,7 @@ func (x *runner) upstreams() []Upstream {
 	var all []Upstream
 	for _, g := range x.input.Gates {
 		for _, u := range g.Upstreams {
-			if !slices.ContainsFunc(all, func(v Upstream) bool { return v.String() == u.String() }) {
+			if !slices.ContainsFunc(all, func(v Upstream) bool { return v.String() == u.String() && v.Backend == u.Backend }) {
 				all = append(all, u)
 			}
 		}
@@ -87,7 +87,7 @@ func (x *runner) checkUpstream(ctx context.Context, u Upstream) {
 }
 
 func (x *runner) compareVersion(u Upstream, found docsgpt.Detection) {
-	configured := x.input.Version
+	configured := x.input.backend(u).Version
 	if configured == docsgpt.Auto {
 		x.ok("docsgpt.version",
 			fmt.Sprintf("The DocsGPT at %s is version %s, which the gate detects automatically.", &u, found))

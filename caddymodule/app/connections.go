@@ -28,12 +28,12 @@ func (b *Backend) Connections() map[string]docsgptkeys.Connection {
 
 // PrivilegeChecks returns functions that read what the database users of feeds may do beyond reading, by feed name. They may be
 // called after the configuration has ended. PrivilegeChecks must be called after provisioning. It is for the command doctor.
-func (a *App) PrivilegeChecks() map[string]func(context.Context) (docsgptkeys.Privileges, error) {
-	if a.state == nil {
+func (b *Backend) PrivilegeChecks() map[string]func(context.Context) (docsgptkeys.Privileges, error) {
+	if b.state == nil {
 		return nil
 	}
 	checks := map[string]func(context.Context) (docsgptkeys.Privileges, error){}
-	for _, feed := range a.state.feeds {
+	for _, feed := range b.state.feeds {
 		if f, ok := feed.(interface {
 			Privileges(ctx context.Context) (docsgptkeys.Privileges, error)
 		}); ok {

@@ -48,12 +48,14 @@ func (o *options) collect(ctx context.Context) (doctor.Input, error) {
 	if f.Admin.Listen == "" {
 		f.Admin.Listen = caddy.DefaultAdminListen
 	}
-	f.Version = parsed.Apps.Docsgate.DocsGPT
-	f.Credential.Tools = parsed.Apps.Docsgate.Tools
-	if token := strings.TrimRight(replaced(parsed.Apps.Docsgate.Token), "\r\n"); !strings.ContainsAny(token, "{}") {
-		f.Credential.Token = token
-	}
+	first := parsed.Apps.Docsgate.backend()
+	f.Version, f.Credential = first.Version, first.Credential
 	f.Keys.Configured = len(parsed.Apps.Docsgate.Feeds)
+	f.Backends = map[string]doctor.Backend{}
+	for name, b := range parsed.Apps.Docsgate.Backends {
+		f.Backends[name] = b.backend()
+		f.Keys.Configured += len(b.Feeds)
+	}
 
 	loaded := dryRun(config)
 	f.ConfigError, f.Databases = loaded.err, loaded.databases

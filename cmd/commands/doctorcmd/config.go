@@ -10,6 +10,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -35,12 +36,26 @@ type deployment struct {
 			Servers   map[string]*configServer `json:"servers"`
 		} `json:"http"`
 		Docsgate struct {
-			Feeds   []json.RawMessage `json:"feeds"`
-			DocsGPT string            `json:"docsgpt_version"`
-			Token   string            `json:"upstream_token"`
-			Tools   string            `json:"upstream_tools"`
+			configBackend
+			Backends map[string]configBackend `json:"backends"`
 		} `json:"docsgate"`
 	} `json:"apps"`
+}
+
+// configBackend are the options of a backend.
+type configBackend struct {
+	Feeds   []json.RawMessage `json:"feeds"`
+	DocsGPT string            `json:"docsgpt_version"`
+	Token   string            `json:"upstream_token"`
+	Tools   string            `json:"upstream_tools"`
+}
+
+func (b *configBackend) backend() doctor.Backend {
+	result := doctor.Backend{Version: b.DocsGPT, Credential: doctor.Credential{Tools: b.Tools}}
+	if token := strings.TrimRight(replaced(b.Token), "\r\n"); !strings.ContainsAny(token, "{}") {
+		result.Credential.Token = token
+	}
+	return result
 }
 
 type configServer struct {
@@ -68,6 +83,7 @@ type configHandler struct {
 
 	Handler   string             `json:"handler"`
 	Upstream  string             `json:"upstream"`       // docsgate
+	Backend   string             `json:"backend"`        // docsgate
 	Endpoints []string           `json:"endpoints"`      // docsgate
 	TLS       *configUpstreamTLS `json:"tls"`            // docsgate
 	Limits    json.RawMessage    `json:"limits"`         // docsgate

@@ -111,23 +111,37 @@ func sandboxConfig(config []byte, dir string) ([]byte, error) {
 		return json.Marshal(all)
 	}
 	if app, ok := apps["docsgate"].(map[string]any); ok {
-		feeds, _ := app["feeds"].([]any)
-		for _, feed := range feeds {
-			moveFiles(feed, dir)
+		moveFeeds(app, caddymodule.DefaultStorePath(), dir)
+		backends, _ := app["backends"].(map[string]any)
+		for name, backend := range backends {
+			if backend, ok := backend.(map[string]any); ok {
+				path, err := caddymodule.BackendStorePath(name)
+				if err == nil { // or the configuration does not load
+					moveFeeds(backend, path, filepath.Join(dir, name))
+				}
+			}
 		}
 	}
 	apps[probeName] = map[string]any{}
 	return json.Marshal(all)
 }
 
-// moveFiles moves a store that does not exist into dir, and disables the snapshot of "feed docsgpt".
-func moveFiles(feed any, dir string) {
+// moveFeeds is moveFiles for the feeds of a backend.
+func moveFeeds(backend map[string]any, store, dir string) {
+	feeds, _ := backend["feeds"].([]any)
+	for _, feed := range feeds {
+		moveFiles(feed, store, dir)
+	}
+}
+
+// moveFiles moves a store that does not exist into dir, and disables the snapshot of "feed docsgpt". store is the default path of a store.
+func moveFiles(feed any, store, dir string) {
 	f, _ := feed.(map[string]any)
 	switch f["feed"] {
 	case "docsgpt":
 		f["snapshot"] = "off"
 	case "store":
-		path := caddymodule.DefaultStorePath()
+		path := store
 		if configured, ok := f["path"].(string); ok && configured != "" {
 			path = replaced(configured)
 		}
@@ -168,11 +182,19 @@ func (*probeApp) Provision(ctx caddy.Context) error {
 	}
 	if app, err := ctx.AppIfConfigured("docsgate"); err == nil {
 		probed.databases = map[string]doctor.Database{}
-		for feed, c := range app.(*caddymodule.App).Connections() {
-			probed.databases[feed] = doctor.Database{Transport: doctor.Transport(c.Transport), Hosts: c.Hosts}
+		probed.privileges = map[string]func(context.Context) (docsgptkeys.Privileges, error){}
+		probed.tokenUsage = map[string]func(context.Context) (string, error){}
+		for _, b := range app.(*caddymodule.App).AllBackends() {
+			for feed, c := range b.Connections() {
+				probed.databases[feedName(b.Name(), feed)] = doctor.Database{Transport: doctor.Transport(c.Transport), Hosts: c.Hosts}
+			}
+			for feed, read := range b.PrivilegeChecks() {
+				probed.privileges[feedName(b.Name(), feed)] = read
+			}
+			for feed, check := range b.TokenUsageChecks() {
+				probed.tokenUsage[feedName(b.Name(), feed)] = check
+			}
 		}
-		probed.privileges = app.(*caddymodule.App).PrivilegeChecks()
-		probed.tokenUsage = app.(*caddymodule.App).TokenUsageChecks()
 	} else if !errors.Is(err, caddy.ErrNotConfigured) {
 		return err
 	}
@@ -233,17 +255,25 @@ func setKeys(k *doctor.Keys, m metrics) {
 		k.Kinds[labels["kind"]] += int(value)
 	})
 	m.each("caddy_docsgate_feed_keys", func(labels map[string]string, value float64) {
-		feed := doctor.Feed{Name: labels["feed"], Keys: int(value), Age: -1}
+		feed := doctor.Feed{Name: feedName(labels["backend"], labels["feed"]), Keys: int(value), Age: -1}
 		m.each("caddy_docsgate_feed_last_success_timestamp_seconds", func(labels map[string]string, value float64) {
-			if labels["feed"] == feed.Name {
+			if feedName(labels["backend"], labels["feed"]) == feed.Name {
 				feed.Age = max(0, time.Since(time.UnixMilli(int64(value*1e3))))
 			}
 		})
 		m.each("caddy_docsgate_feed_up", func(labels map[string]string, value float64) {
-			feed.Failing = feed.Failing || labels["feed"] == feed.Name && value == 0
+			feed.Failing = feed.Failing || feedName(labels["backend"], labels["feed"]) == feed.Name && value == 0
 		})
 		k.Feeds = append(k.Feeds, feed)
 	})
+}
+
+// feedName returns the name of a feed with the backend that it belongs to.
+func feedName(backend, feed string) string {
+	if backend == "" {
+		return feed
+	}
+	return backend + ": " + feed
 }
 
 // readFileStart returns at most the first byte of a file, and an error if the file cannot be read.

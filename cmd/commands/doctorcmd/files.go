@@ -2,8 +2,10 @@ package doctorcmd
 
 import (
 	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/docsgate/docsgate/caddymodule"
 	"github.com/docsgate/docsgate/doctor"
@@ -24,22 +26,31 @@ func (d *deployment) files() []doctor.File {
 		found[path] = true
 		all = append(all, doctor.File{Path: path, Content: content, Mode: info.Mode(), Secret: secret})
 	}
-	directories := []string{filepath.Dir(caddymodule.DefaultStorePath())}
-	for _, raw := range d.Apps.Docsgate.Feeds {
-		var feed struct{ Feed, Path string }
-		if json.Unmarshal(raw, &feed) != nil {
-			continue
-		}
-		path := replaced(feed.Path)
-		switch feed.Feed {
-		case "file":
-			add(path, "a key file", false) // it has digests of tokens, and refers to agent keys
-		case "store":
-			if path == "" {
-				path = caddymodule.DefaultStorePath()
+	var directories []string
+	addFeeds := func(feeds []json.RawMessage, store string) {
+		directories = append(directories, filepath.Dir(store))
+		for _, raw := range feeds {
+			var feed struct{ Feed, Path string }
+			if json.Unmarshal(raw, &feed) != nil {
+				continue
 			}
-			add(path, "the key store", true)
-			directories = append(directories, filepath.Dir(path))
+			path := replaced(feed.Path)
+			switch feed.Feed {
+			case "file":
+				add(path, "a key file", false) // it has digests of tokens, and refers to agent keys
+			case "store":
+				if path == "" {
+					path = store
+				}
+				add(path, "the key store", true)
+				directories = append(directories, filepath.Dir(path))
+			}
+		}
+	}
+	addFeeds(d.Apps.Docsgate.Feeds, caddymodule.DefaultStorePath())
+	for _, name := range slices.Sorted(maps.Keys(d.Apps.Docsgate.Backends)) {
+		if store, err := caddymodule.BackendStorePath(name); err == nil {
+			addFeeds(d.Apps.Docsgate.Backends[name].Feeds, store)
 		}
 	}
 	for _, dir := range directories {

@@ -41,6 +41,7 @@ type routeWalker struct {
 // pendingGate is a gate that passes its requests to the next handler: its upstreams are those of the following reverse_proxy.
 type pendingGate struct {
 	gate     int // index in routeWalker.gates
+	backend  string
 	matchers int // number of matchers before the gate whose routes are not finished
 }
 
@@ -191,9 +192,9 @@ func (w *routeWalker) gate(h *configHandler, at routeContext) {
 		g.LogsCredentials, g.Traces = w.server.Logs.Credentials, w.server.Logs.Trace
 	}
 	if h.Upstream == "" {
-		w.pending = append(w.pending, pendingGate{gate: len(w.gates), matchers: at.matchers})
+		w.pending = append(w.pending, pendingGate{gate: len(w.gates), backend: h.Backend, matchers: at.matchers})
 	} else if address, err := upstream.ParseAddress(replaced(h.Upstream)); err == nil {
-		g.Upstreams = []doctor.Upstream{{Address: address, TLS: h.TLS.settings()}}
+		g.Upstreams = []doctor.Upstream{{Address: address, TLS: h.TLS.settings(), Backend: h.Backend}}
 	}
 	w.gates = append(w.gates, g)
 }
@@ -228,7 +229,10 @@ func (w *routeWalker) reverseProxy(h *configHandler, responses []caddyhttp.Route
 	}
 	for _, p := range w.pending {
 		g := &w.gates[p.gate]
-		g.Upstreams = append(g.Upstreams, all...)
+		for _, u := range all {
+			u.Backend = p.backend
+			g.Upstreams = append(g.Upstreams, u)
+		}
 		g.Timeouts = append(g.Timeouts, timeouts("response_header_timeout", h.Transport.ResponseHeaderTimeout,
 			"read_timeout", h.Transport.ReadTimeout)...)
 	}
