@@ -45,6 +45,7 @@ func setUp(cmd *cobra.Command) {
 	flags.StringVar(&gate.Address, "address", "", "Address of the running gate's admin endpoint (default: the one in the configuration, or localhost:2019)")
 	flags.StringVarP(&gate.Config, "config", "c", "", "Configuration file that names the admin endpoint (default: the Caddyfile in the current directory)")
 	flags.StringVarP(&gate.Adapter, "adapter", "a", "", "Name of the config adapter to apply to the configuration file")
+	flags.StringVar(&gate.Backend, "backend", "", "Name of a DocsGPT, to ask for its keys only (default: all)")
 	timeout := flags.Duration("timeout", 5*time.Second, "Time to wait for the response")
 	asJSON := flags.Bool("json", false, "Print the response as JSON")
 	cmd.SetFlagErrorFunc(cli.FlagError)
@@ -77,6 +78,9 @@ func ask(ctx context.Context, gate *gateclient.Flags) (status int, body []byte, 
 	if err != nil {
 		return 0, nil, cli.Errorf(cli.ExitUnreachable, "asking %s: %w", client.Name, err)
 	}
+	if status == http.StatusNotFound && gate.Backend != "" {
+		return 0, nil, cli.Errorf(cli.ExitUsage, "%s does not exist", client.Name)
+	}
 	if status != http.StatusOK && status != http.StatusServiceUnavailable {
 		return 0, nil, cli.Errorf(cli.ExitUnreachable, "%s is not a gate of this version: it responded with status %d", client.Name, status)
 	}
@@ -88,9 +92,9 @@ func report(out io.Writer, status int, body []byte, asJSON bool) error {
 	var health struct {
 		Version, Reason string
 		Feeds           []struct {
-			Feed, Error string
-			Ready       bool
-			Keys        int
+			Feed, Backend, Error string
+			Ready                bool
+			Keys                 int
 		}
 	}
 	if err := json.Unmarshal(body, &health); err != nil {
@@ -102,6 +106,9 @@ func report(out io.Writer, status int, body []byte, asJSON bool) error {
 		}
 	} else {
 		for _, f := range health.Feeds {
+			if f.Backend != "" {
+				f.Feed = f.Backend + ": " + f.Feed
+			}
 			line := fmt.Sprintf("%s: %d keys", f.Feed, f.Keys)
 			if !f.Ready {
 				line = f.Feed + ": not loaded"

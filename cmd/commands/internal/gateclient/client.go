@@ -151,7 +151,7 @@ func (r *readErrReader) Read(p []byte) (int, error) {
 
 // Admin returns the response to a GET request for a path of Caddy's own admin API.
 func (c *Client) Admin(ctx context.Context, path string) ([]byte, error) {
-	status, body, err := c.get(ctx, strings.TrimSuffix(c.base, adminPrefix)+path)
+	status, body, err := c.get(ctx, c.base[:strings.LastIndex(c.base, adminPrefix)]+path)
 	if err == nil && status != http.StatusOK {
 		return nil, fmt.Errorf("status %d", status)
 	}

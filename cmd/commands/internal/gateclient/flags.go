@@ -21,16 +21,18 @@ import (
 // Flags are the flags that select the running gate or the store file that a command works on.
 type Flags struct {
 	Address, Config, Adapter, Store string
-	Creates                         bool // the command creates the store file if it does not exist
+	Backend                         string // name; empty: the default backend
+	Creates                         bool   // the command creates the store file if it does not exist
 }
 
-// Add defines the flags --address, --config, --adapter and --store.
+// Add defines the flags --address, --config, --adapter, --store and --backend.
 func (f *Flags) Add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.Address, "address", "", "Address of the running gate's admin endpoint, such as localhost:2019")
 	flags.StringVarP(&f.Config, "config", "c", "", "Configuration file that names the admin endpoint and the store file")
 	flags.StringVarP(&f.Adapter, "adapter", "a", "", "Name of the config adapter to apply to the configuration file")
 	flags.StringVar(&f.Store, "store", "", "Store file to open directly, while no gate has it open")
+	flags.StringVar(&f.Backend, "backend", "", "Name of the DocsGPT whose keys are meant, if the configuration names several (default: the one without a name)")
 }
 
 // Open connects to the gate. It opens the store file only if no gate listens and no --address was given, and says on notes which
@@ -41,7 +43,7 @@ func (f *Flags) Open(ctx context.Context, notes io.Writer) (*Client, error) {
 		return nil, err
 	}
 	if p.admin != "" {
-		g, err := Dial(ctx, p.admin)
+		g, err := f.dial(ctx, p.admin)
 		switch {
 		case err == nil || cli.HasStatus(err):
 			return g, err
@@ -53,8 +55,7 @@ func (f *Flags) Open(ctx context.Context, notes io.Writer) (*Client, error) {
 		}
 	}
 	if !p.hasFeed {
-		return nil, cli.Errorf(cli.ExitUnreachable, "no gate is running, and the configuration has no \"feed store\": add it, or "+
-			"name the store file with --store")
+		return nil, p.noStoreError()
 	}
 	absolute, err := filepath.Abs(p.store)
 	if err != nil {
@@ -83,7 +84,17 @@ func (f *Flags) Dial(ctx context.Context) (*Client, error) {
 	if p.admin == "" {
 		return nil, cli.Errorf(cli.ExitUnreachable, "the configuration has no admin endpoint")
 	}
-	return Dial(ctx, p.admin)
+	return f.dial(ctx, p.admin)
+}
+
+// dial connects to the backend of the gate at an admin endpoint.
+func (f *Flags) dial(ctx context.Context, admin string) (*Client, error) {
+	c, err := Dial(ctx, admin)
+	if err == nil && f.Backend != "" {
+		c.base += backendsPath + f.Backend
+		c.Name = "the backend " + f.Backend + " of " + c.Name
+	}
+	return c, err
 }
 
 // OfflineKeyFiles returns the paths of the key files in the configuration. It returns none if a gate listens, which knows their keys, or if
@@ -112,12 +123,23 @@ type target struct {
 	store   string // path of the file
 	hasFeed bool   // the configuration has "feed store", or there is no configuration
 
+	backends []string // names of the other backends in the configuration, if none is selected
+
 	keyFiles []string // paths of "feed file", without those with placeholders that cannot be resolved here
 }
 
 // locate finds the keys by the flags, the configuration that they name, or the Caddyfile in the current directory.
 func (f *Flags) locate() (target, error) {
+	store := caddymodule.DefaultStorePath()
+	if f.Backend != "" {
+		var err error
+		if store, err = caddymodule.BackendStorePath(f.Backend); err != nil {
+			return target{}, cli.Errorf(cli.ExitUsage, "--backend: %w", err)
+		}
+	}
 	switch {
+	case f.Backend != "" && f.Store != "":
+		return target{}, cli.Errorf(cli.ExitUsage, "--backend and --store are mutually exclusive: a store file belongs to one backend")
 	case f.Address != "" && f.Store != "":
 		return target{}, cli.Errorf(cli.ExitUsage, "--address and --store are mutually exclusive: name the running gate or the file")
 	case f.Adapter != "" && f.Config == "":
@@ -135,7 +157,7 @@ func (f *Flags) locate() (target, error) {
 	if err != nil {
 		return target{}, cli.Errorf(cli.ExitUsage, "%w", err)
 	}
-	p := target{admin: admin, store: caddymodule.DefaultStorePath(), hasFeed: true}
+	p := target{admin: admin, store: store, hasFeed: true}
 	if config == nil {
 		return p, nil
 	}
@@ -144,12 +166,7 @@ func (f *Flags) locate() (target, error) {
 			Disabled bool `json:"disabled"`
 		} `json:"admin"`
 		Apps struct {
-			Docsgate struct {
-				Feeds []struct {
-					Feed string `json:"feed"`
-					Path string `json:"path"`
-				} `json:"feeds"`
-			} `json:"docsgate"`
+			Docsgate configApp `json:"docsgate"`
 		} `json:"apps"`
 	}
 	if err := json.Unmarshal(config, &parsed); err != nil {
@@ -158,8 +175,15 @@ func (f *Flags) locate() (target, error) {
 	if parsed.Admin.Disabled {
 		p.admin = ""
 	}
+	feeds, err := parsed.Apps.Docsgate.feedsOf(f.Backend)
+	if err != nil {
+		return target{}, cli.Errorf(cli.ExitUsage, "%s: %w", file, err)
+	}
+	if f.Backend == "" {
+		p.backends = parsed.Apps.Docsgate.names()
+	}
 	p.hasFeed = false
-	for _, feed := range parsed.Apps.Docsgate.Feeds {
+	for _, feed := range feeds {
 		if feed.Feed == "file" {
 			if path, err := caddy.NewReplacer().ReplaceOrErr(feed.Path, true, true); err == nil && path != "" {
 				p.keyFiles = append(p.keyFiles, path)

@@ -29,6 +29,10 @@ func (c *Client) responseError(resp *http.Response, body []byte) error {
 	if kind != "application/problem+json" || json.Unmarshal(body, &p) != nil {
 		switch resp.StatusCode {
 		case http.StatusNotFound, http.StatusNotImplemented:
+			var e struct{ Error string }
+			if json.Unmarshal(body, &e) == nil && strings.Contains(e.Error, "backend") {
+				return cli.Errorf(cli.ExitUnreachable, "%s: %s", c.Name, terminal.Sanitize(e.Error))
+			}
 			return cli.Errorf(cli.ExitUnreachable, "%s has no key store: add \"feed store\" to the docsgate options of its "+
 				"configuration, or name another gate with --address", c.Name)
 		case http.StatusForbidden:
