@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"testing"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/docsgate/docsgate/cmd/commands/internal/cli"
 	"github.com/docsgate/docsgate/cmd/commands/internal/cmdtest"
+	"github.com/docsgate/docsgate/docsgpt/discovery"
 )
 
 // The written files are a gate that accepts the keys of DocsGPT, and contain the password of the database only where they may.
@@ -144,6 +146,24 @@ func TestInitUnpublishedDatabase(t *testing.T) {
 	err := e.run("--docsgpt-dir", e.docsgpt, "--output", e.output, "--feed", "docsgpt")
 	if cli.Status(err) != cli.ExitUnreachable || !strings.Contains(err.Error(), "service postgres") {
 		t.Errorf("error %v", err)
+	}
+
+	// The output says how to publish it. Written as it says, that is found.
+	if err := e.run("--docsgpt-dir", e.docsgpt, "--output", e.output); err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile(`(?s)Write this to (\S+):\n(.*\n)   Then run`).FindStringSubmatch(e.out.String())
+	if found == nil {
+		t.Fatalf("output: %s", e.out.String())
+	}
+	if err := os.WriteFile(found[1], []byte(found[2]), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := discovery.ReadFolder(e.docsgpt); err != nil || s.Database.URI != "postgresql://docsgpt:"+dbPassword+"@127.0.0.1:5432/docsgpt" {
+		t.Errorf("got %+v, %v", s, err)
+	}
+	if overrideFile(&discovery.Settings{Dir: e.docsgpt, File: filepath.Join(e.docsgpt, "docker-compose.yaml"), Database: discovery.Database{Service: "postgres"}}) != "" {
+		t.Error("an existing file would be overwritten")
 	}
 }
 

@@ -1,10 +1,15 @@
 package initcmd
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/docsgate/docsgate/docsgpt/discovery"
 )
 
 // quickStart is the page that the next steps refer to.
@@ -74,9 +79,33 @@ func (c *config) nextSteps(f files, program string) string {
 	next("Run the gate as a service, with a database role that can only read keys, and close DocsGPT's own ports:")
 	command(quickStart)
 	if c.noDatabase != "" {
-		b.WriteString("\nTo use the keys that DocsGPT has created, make its database reachable, remove the new file, and run this command again.\n")
+		b.WriteString("\nTo use the keys that DocsGPT has created, ")
+		if file := overrideFile(c.settings); file != "" {
+			fmt.Fprintf(&b, "publish its database on this machine only. Write this to %s:\n", file)
+			fmt.Fprintf(&b, "     services:\n       %s:\n         ports: [\"127.0.0.1:5432:5432\"]\n", c.settings.Database.Service)
+			b.WriteString("   Then run \"docker compose up -d\" in that folder, ")
+		} else {
+			b.WriteString("make its database reachable, ")
+		}
+		b.WriteString("remove the new Caddyfile, and run this command again.\n")
 	}
 	return b.String()
+}
+
+// overrideFile returns the file that Docker Compose adds to DocsGPT's compose file automatically, in which the database can be published. It is
+// empty if the file exists, or if Compose does not add one.
+func overrideFile(s *discovery.Settings) string {
+	if s == nil || s.Database.Service == "" || !plain(s.Database.Service) {
+		return ""
+	}
+	dir, name := filepath.Split(s.File)
+	stem := strings.TrimSuffix(name, filepath.Ext(name))
+	isDefault := stem == "compose" || stem == "docker-compose"
+	file := filepath.Join(dir, stem+".override"+filepath.Ext(name))
+	if _, err := os.Lstat(file); !isDefault || filepath.Clean(dir) != filepath.Clean(s.Dir) || !errors.Is(err, fs.ErrNotExist) {
+		return ""
+	}
+	return file
 }
 
 // quoted returns a text as one word for a shell.
