@@ -37,14 +37,14 @@ func (c *config) caddyfile() string {
 }
 
 `)
-	if c.site.local {
-		b.WriteString("# The address for clients, on this machine only. Write a domain name, without \"bind\", for other machines.\n")
+	if c.site.bind != "" {
+		b.WriteString("# The address for clients, on this machine only. For others write a domain name here, and remove \"bind\".\n")
 	} else {
 		b.WriteString("# The address for clients: widgets, scripts, OpenAI clients.\n")
 	}
 	fmt.Fprintf(&b, "%s {\n", c.site.text)
-	if c.site.local {
-		b.WriteString("\tbind 127.0.0.1\n")
+	if c.site.bind != "" {
+		fmt.Fprintf(&b, "\tbind %s\n", c.site.bind)
 	}
 	fmt.Fprintf(&b, `	log {
 		format docsgate
@@ -54,18 +54,27 @@ func (c *config) caddyfile() string {
 	}
 }
 `, c.upstream)
+	if c.site.anyName != "" {
+		fmt.Fprintf(&b, "\n# Without this site, requests with another Host would get an empty page.\n%s {\n\tlog {\n\t\tformat docsgate\n\t}\n\trespond ", c.site.anyName)
+		b.WriteString("`The host name \"{http.request.host}\" is not that of a site. Let the proxy in front pass on the original Host header.` 421\n}\n")
+	}
 	if !slices.Contains(c.feeds, feedStore) {
 		return b.String() // the console needs the store
 	}
 	fmt.Fprintf(&b, `
 # The console, a web page for keys, on this machine only.
-http://localhost:%d {
+http://localhost:%[1]d {
 	bind 127.0.0.1
 	docsgate_console {
-		public_url %s
+		public_url %[2]s
 	}
 }
-`, c.consolePort, c.site.url)
+
+# The console accepts only its own name. Without this site, other names would get an empty page.
+http://:%[1]d {
+	bind 127.0.0.1
+	respond `, c.consolePort, c.site.url)
+	b.WriteString("`Open the console as http://localhost:{http.request.local.port}. The host name \"{http.request.host}\" is not its own.` 421\n}\n")
 	return b.String()
 }
 

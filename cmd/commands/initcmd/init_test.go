@@ -61,6 +61,19 @@ func TestInit(t *testing.T) {
 	}
 
 	e.load(text)
+	console := regexp.MustCompile(`http://localhost:(\d+) \{\n\tbind`).FindStringSubmatch(text)
+	if console == nil {
+		t.Fatalf("no console in\n%s", text)
+	}
+	for url, want := range map[string]int{"http://localhost:" + console[1]: http.StatusOK, "http://127.0.0.1:" + console[1]: http.StatusMisdirectedRequest} {
+		resp, err := http.Get(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resp.Body.Close(); resp.StatusCode != want {
+			t.Errorf("%s: status %d", url, resp.StatusCode)
+		}
+	}
 	for key, want := range map[string]int{agentKey: http.StatusOK, "another": http.StatusUnauthorized} {
 		body := strings.NewReader(fmt.Sprintf(`{"question": "Q", "api_key": %q}`, key))
 		resp, err := http.Post("http://localhost:"+port+"/api/answer", "application/json", body)

@@ -36,7 +36,7 @@ func (c *config) nextSteps(f files, program string) string {
 		run += " --envfile " + quoted(f.env)
 	}
 	command(run)
-	if c.site.https && !c.site.local {
+	if c.site.https && c.site.bind == "" {
 		fmt.Fprintf(&b, "   The name %s must point to this machine. The gate needs ports 80 and 443, which this command allows:\n", c.site.host)
 		command("sudo setcap cap_net_bind_service=+ep \"$(command -v " + program + ")\"")
 	}

@@ -21,7 +21,7 @@ func TestQuestions(t *testing.T) {
 		feeds []string
 		asked int
 	}{
-		"defaults":       {lines: []string{"", "", ""}, site: "http://localhost:80", feeds: []string{feedDocsGPT, feedStore}, asked: 3},
+		"defaults":       {lines: []string{"", "", ""}, site: "http://:80", feeds: []string{feedDocsGPT, feedStore}, asked: 3},
 		"other values":   {lines: []string{"ADDRESS", "ask.example.com", "2"}, site: "ask.example.com", feeds: []string{feedStore}, asked: 3},
 		"invalid values": {lines: []string{"x y", "", "a/b", "ask.example.com", "4", "docsgpt"}, site: "ask.example.com", feeds: []string{feedDocsGPT}, asked: 6},
 		"flags":          {flags: options{site: "ask.example.com", feeds: []string{feedStore}}, lines: []string{""}, site: "ask.example.com", feeds: []string{feedStore}, asked: 1},

@@ -2,6 +2,7 @@ package initcmd
 
 import (
 	"errors"
+	"net"
 	"net/url"
 	"strings"
 
@@ -40,8 +41,10 @@ type site struct {
 	url  string // for clients; the URL on this machine if the address has no host
 	// host is empty if the site has any host.
 	host string
-	// local reports whether only this machine can be a client.
-	local bool
+	// bind is the address to listen on if only this machine can be a client, else empty.
+	bind string
+	// anyName is the same address for any host name, if Caddy would respond to other names with an empty page; else empty.
+	anyName string
 	// https reports whether Caddy gets a certificate for the site.
 	https bool
 }
@@ -60,7 +63,6 @@ func parseSite(given string) (site, error) {
 		given = strings.TrimSuffix(given, "/")
 	}
 	s := site{text: given, host: a.Host}
-	s.local = isLocalhost(a.Host)
 	s.https = a.Scheme == "https" || a.Scheme == "" && a.Host != "" && a.Port != "80"
 	host, scheme := a.Host, "http"
 	if host == "" {
@@ -71,6 +73,21 @@ func parseSite(given string) (site, error) {
 	}
 	if s.https {
 		scheme = "https"
+	}
+	port := a.Port
+	if port == "" {
+		port = "80"
+	}
+	switch {
+	case isLocalhost(a.Host):
+		if s.bind = a.Host; net.ParseIP(s.bind) == nil {
+			s.bind = "127.0.0.1"
+		}
+		if !s.https {
+			s.text = "http://:" + port // a proxy in front may send any name of this machine
+		}
+	case a.Host != "" && !s.https:
+		s.anyName = "http://:" + port
 	}
 	s.url = scheme + "://" + host
 	if a.Port != "" && (scheme != "http" || a.Port != "80") && (scheme != "https" || a.Port != "443") {

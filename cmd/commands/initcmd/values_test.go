@@ -18,12 +18,12 @@ func TestParseSite(t *testing.T) {
 		"ask.example.com":          {text: "ask.example.com", url: "https://ask.example.com", host: "ask.example.com", https: true},
 		"ask.example.com:8443":     {text: "ask.example.com:8443", url: "https://ask.example.com:8443", host: "ask.example.com", https: true},
 		"https://ask.example.com/": {text: "https://ask.example.com", url: "https://ask.example.com", host: "ask.example.com", https: true},
-		"http://ask.example.com":   {text: "http://ask.example.com", url: "http://ask.example.com", host: "ask.example.com"},
-		"http://localhost:8080":    {text: "http://localhost:8080", url: "http://localhost:8080", host: "localhost", local: true},
-		"localhost:8080":           {text: "localhost:8080", url: "https://localhost:8080", host: "localhost", local: true, https: true},
-		"http://127.0.0.1:80":      {text: "http://127.0.0.1:80", url: "http://127.0.0.1", host: "127.0.0.1", local: true},
+		"http://ask.example.com":   {text: "http://ask.example.com", url: "http://ask.example.com", host: "ask.example.com", anyName: "http://:80"},
+		"http://localhost:8080":    {text: "http://:8080", url: "http://localhost:8080", host: "localhost", bind: "127.0.0.1"},
+		"localhost:8080":           {text: "localhost:8080", url: "https://localhost:8080", host: "localhost", bind: "127.0.0.1", https: true},
+		"http://127.0.0.1:80":      {text: "http://:80", url: "http://127.0.0.1", host: "127.0.0.1", bind: "127.0.0.1"},
 		":8080":                    {text: ":8080", url: "http://localhost:8080"},
-		"http://[::1]:8080":        {text: "http://[::1]:8080", url: "http://[::1]:8080", host: "::1", local: true},
+		"http://[::1]:8080":        {text: "http://:8080", url: "http://[::1]:8080", host: "::1", bind: "::1"},
 	} {
 		if got, err := parseSite(given); err != nil || got != want {
 			t.Errorf("%s: %+v, %v", given, got, err)
@@ -38,7 +38,7 @@ func TestParseSite(t *testing.T) {
 
 // Each combination of values is a Caddyfile that "docsgate fmt" does not change.
 func TestCaddyfileIsFormatted(t *testing.T) {
-	for _, given := range []string{"ask.example.com", "http://localhost:8080", ":8080"} {
+	for _, given := range []string{"ask.example.com", "http://localhost:8080", ":8080", "http://[::1]:8080", "http://ask.example.com"} {
 		for _, feeds := range [][]string{{feedDocsGPT}, {feedStore}, {feedDocsGPT, feedStore}} {
 			for _, admin := range []int{0, 2020} {
 				s, err := parseSite(given)
