@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/docsgate/docsgate/doctor"
 )
@@ -12,16 +13,22 @@ import (
 // environment variables.
 func Validate(config []byte) error { return dryRun(config).err }
 
-// Check runs "docsgate doctor --config" with a file, and prints the findings to out. It returns how many of them are failures.
-func Check(ctx context.Context, out io.Writer, config string) (failures int, err error) {
+// CheckNew runs "docsgate doctor --config" with a file with which no gate runs yet, and prints the findings to out, except that no gate
+// runs.
+func CheckNew(ctx context.Context, out io.Writer, config string) error {
 	o := options{config: config}
 	input, err := o.collect(ctx)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	report := doctor.Examine(ctx, input, o.Options)
-	if err := printFindings(out, report, useColors(out)); err != nil {
-		return 0, fmt.Errorf("printing the findings: %w", err)
+	if input.Running == doctor.NotRunning {
+		report.Findings = slices.DeleteFunc(report.Findings, func(f doctor.Finding) bool {
+			return f.ID == "config.running" || f.ID == "gate.answers" && f.Severity == doctor.Unknown
+		})
 	}
-	return report.Count(doctor.Failure), nil
+	if err := printFindings(out, report, useColors(out)); err != nil {
+		return fmt.Errorf("printing the findings: %w", err)
+	}
+	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 
 	"github.com/docsgate/docsgate/cmd/commands/doctorcmd"
+	"github.com/docsgate/docsgate/cmd/commands/internal/cli"
 )
 
 // caddyfile returns the configuration in the format of "docsgate fmt". It contains no secrets.
@@ -103,7 +104,11 @@ func (c *config) validate(caddyfile, name string) error {
 		return fmt.Errorf("adapting the new configuration: %w", err)
 	}
 	if err := doctorcmd.Validate(adapted); err != nil {
-		return fmt.Errorf("the new configuration does not load, so it was not written: %w", err)
+		reason, fix := cli.Explain(err.Error())
+		if fix != "" {
+			reason += ". " + strings.TrimSuffix(fix, ".")
+		}
+		return fmt.Errorf("the new configuration does not load, so it was not written: %s", reason)
 	}
 	return nil
 }

@@ -125,8 +125,8 @@ func (o *options) run(ctx context.Context, cmd *cobra.Command) error {
 	if c.postgresURI != "" {
 		fmt.Fprintf(out, ", and %s, which only you can read", files.env)
 	}
-	fmt.Fprint(out, ".\n\nThe doctor checks the configuration; the gate does not run yet.\n\n")
-	if _, err := doctorcmd.Check(ctx, out, files.caddyfile); err != nil {
+	fmt.Fprint(out, ".\n\nThe doctor checks the configuration. The gate does not run yet.\n\n")
+	if err := doctorcmd.CheckNew(ctx, out, files.caddyfile); err != nil {
 		return err
 	}
 	fmt.Fprint(out, c.nextSteps(files, quoted(o.program)))

@@ -47,11 +47,14 @@ func newEnv(t *testing.T) *env {
 	t.Setenv("SUDO_USER", "")
 	backend := docsgpttest.New(docsgpttest.Options{Keys: map[string][]string{agentKey: nil}})
 	server := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/swagger.json" {
+		switch r.URL.Path {
+		case "/swagger.json":
 			_, _ = io.WriteString(out, `{"info":{"title":"DocsGPT API"},"paths":{"/api/user/tokens":{},"/api/sources/defaults":{}}}`)
-			return
+		case "/api/config":
+			_, _ = io.WriteString(out, `{"auth_type":"oidc","requires_auth":true}`)
+		default:
+			backend.ServeHTTP(out, r)
 		}
-		backend.ServeHTTP(out, r)
 	}))
 	t.Cleanup(server.Close)
 	e.address = server.URL

@@ -56,8 +56,10 @@ func TestInit(t *testing.T) {
 			t.Errorf("the output does not contain %q:\n%s", want, e.out.String())
 		}
 	}
-	if strings.Contains(e.out.String(), "failure") {
-		t.Errorf("the doctor reports a failure:\n%s", e.out.String())
+	for _, unwanted := range []string{"failure", "without a result", "config.running"} {
+		if strings.Contains(e.out.String(), unwanted) {
+			t.Errorf("the doctor reports %q:\n%s", unwanted, e.out.String())
+		}
 	}
 
 	e.load(text)
@@ -135,6 +137,22 @@ func TestInitWithoutDatabase(t *testing.T) {
 				t.Errorf("output: %s", e.out.String())
 			}
 		})
+	}
+}
+
+// A database that the gate must not use is found before anything is written.
+func TestInvalidConfiguration(t *testing.T) {
+	e := newEnv(t)
+	t.Setenv(uriVariable, "postgresql://docsgpt:"+dbPassword+"@db.invalid/docsgpt?sslmode=disable")
+	err := e.run("--upstream", e.address, "--feed", "docsgpt", "--output", e.output)
+	if err == nil || cli.Status(err) != cli.ExitFailed || !strings.HasPrefix(err.Error(), "the new configuration does not load, so it was not written: feed docsgpt: ") {
+		t.Errorf("error %v", err)
+	}
+	if err != nil && strings.Contains(err.Error(), dbPassword) {
+		t.Errorf("the error contains the password: %v", err)
+	}
+	if _, err := os.Stat(e.output); !os.IsNotExist(err) {
+		t.Errorf("the folder of the files was created: %v", err)
 	}
 }
 

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
+
 	"github.com/docsgate/docsgate/cmd/commands/internal/cli"
 	"github.com/docsgate/docsgate/cmd/commands/internal/terminal"
 	"github.com/docsgate/docsgate/docsgpt/discovery"
@@ -58,7 +60,7 @@ func (o *options) plan(ctx context.Context, ask *questions, log io.Writer) (*con
 		return nil, err
 	}
 	c.consolePort = freePort(ctx, 8099)
-	if port := freePort(ctx, 2019); port != 2019 {
+	if port := freePort(ctx, 2019); port != 2019 && caddy.DefaultAdminListen == "localhost:2019" { // else CADDY_ADMIN is set
 		c.adminPort = port
 	}
 	return c, nil

@@ -10,7 +10,7 @@ import { runCommand } from '../../lib/processes.mjs';
 import { ProcessGroups } from '../../lib/docsgpt/process-groups.mjs';
 import { CANARY, QUESTION } from '../../lib/docsgpt/stack.mjs';
 import { STACK } from '../../lib/docsgpt/stack-info.mjs';
-import { freePorts, isListening } from '../../lib/net.mjs';
+import { LOOPBACK, freePorts, isListening } from '../../lib/net.mjs';
 
 const LOGS = path.join(STACK.dir, 'logs');
 const API = new URL(STACK.api.open);
@@ -21,9 +21,13 @@ describe('docsgate init', () => {
   const root = fs.mkdtempSync(path.join(os.tmpdir(), 'docsgate-init-'));
   let processes;
   let env;
-  before(() => {
+  before(async () => {
     processes = new ProcessGroups(LOGS);
-    env = { PATH: `${path.dirname(gateBinary())}:${process.env.PATH}`, HOME: root, XDG_DATA_HOME: path.join(root, 'data'), XDG_CONFIG_HOME: root };
+    const [admin] = await freePorts(1);
+    env = {
+      PATH: process.env.PATH, HOME: root, XDG_DATA_HOME: path.join(root, 'data'), XDG_CONFIG_HOME: root,
+      CADDY_ADMIN: `${LOOPBACK}:${admin}`, // not that of another gate on this machine
+    };
   });
   after(async () => {
     await processes?.stopAll();
@@ -84,10 +88,9 @@ describe('docsgate init', () => {
 
       // What the configuration can avoid, it avoids. The rest is DocsGPT's: its open API, and the role of its database.
       const { findings } = JSON.parse(await runCommand(['sh', '-c', command('\\(set -a').replace(/\)$/, ' --json)')], { cwd: dir, env }));
-      const problems = findings.filter(({ id, severity }) => ['failure', 'warning'].includes(severity)
-        && /^(config|gate|stream|cors|errors|log|admin|console|tls)\./.test(id));
-      assert.deepEqual(problems, []);
-      assert.ok(findings.some(({ id, severity }) => id === 'gate.answers' && severity === 'ok'));
+      const problems = findings.filter(({ severity }) => ['failure', 'warning'].includes(severity)).map(({ id }) => id);
+      assert.deepEqual(problems, ['docsgpt.unauthenticated', 'feeds.privileges']);
+      assert.deepEqual(findings.filter(({ id }) => id === 'gate.answers').map(({ summary }) => summary), [`The gate responds at http://127.0.0.1:${port}.`]);
       await assert.rejects(docsgate(dir, 'init', '--docsgpt-dir', docsgpt, '--yes'), /Caddyfile already exists, and is not overwritten/);
       await gate.stop();
     });
