@@ -105,6 +105,7 @@ func KnownBool(b bool) Tristate {
 // Gate is one docsgate handler.
 type Gate struct {
 	Site
+	Backend     string     // name of its backend; empty: the default one
 	Upstreams   []Upstream // empty: unknown
 	Endpoints   []string   // the open groups; empty: unknown
 	Conditional bool       // it handles only some requests of its site

@@ -180,7 +180,7 @@ func (p routeContext) matched(sets caddyhttp.RawMatcherSets) routeContext {
 }
 
 func (w *routeWalker) gate(h *configHandler, at routeContext) {
-	g := doctor.Gate{Site: at.site, Endpoints: h.Endpoints, Conditional: at.partly, Path: at.path, PathUnknown: at.pathUnknown}
+	g := doctor.Gate{Site: at.site, Backend: h.Backend, Endpoints: h.Endpoints, Conditional: at.partly, Path: at.path, PathUnknown: at.pathUnknown}
 	if len(g.Endpoints) == 0 {
 		g.Endpoints = []string{"widget"}
 	}
