@@ -135,7 +135,7 @@ func launch(ctx context.Context, p *proxy, dir string) (_ *proxy, err error) {
 		return nil, err
 	}
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // so that its own subprocesses can be killed, too
+	leadProcessGroup(p.cmd) // so that its own subprocesses can be killed, too
 	if err := p.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("starting %s: %w", p.mode, err)
 	}
@@ -176,7 +176,7 @@ func (p *proxy) wait(ctx context.Context) error {
 
 // stop kills the proxy. Requests in flight do not matter, because its clients have ended.
 func (p *proxy) stop() {
-	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) // it may have ended already
+	killProcessGroup(p.cmd)
 	_ = p.cmd.Wait()
 	p.log.Close()
 	if p.service != nil {
@@ -219,7 +219,7 @@ func groupOf(group int) ([]int, error) {
 		if err != nil {
 			continue
 		}
-		if of, err := syscall.Getpgid(pid); err == nil && of == group {
+		if of, err := processGroup(pid); err == nil && of == group {
 			pids = append(pids, pid)
 		}
 	}
