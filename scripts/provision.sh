@@ -55,7 +55,7 @@ check() {
 	have buildah || report_missing buildah "buildah, for the test of the image" buildah
 	have podman || report_missing podman "podman, for the test of the image" podman
 	have runc || report_missing runc "runc, which podman needs here" runc
-	have_server nginx || report_missing nginx "nginx, for the tests of the gate behind it" nginx-light
+	have_server nginx || report_missing nginx "nginx, for the tests of the gate behind it" nginx
 	have_server haproxy || report_missing haproxy "HAProxy, for the same" haproxy
 	have openssl || report_missing openssl "your system's package" openssl
 	have_server debootstrap || report_missing debootstrap "debootstrap, for the tests of the packages" debootstrap
