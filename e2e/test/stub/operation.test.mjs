@@ -8,6 +8,7 @@ import { after, before, describe, test } from 'node:test';
 import { makeConsoleKeys } from '../../lib/console.mjs';
 import { REPO } from '../../lib/build.mjs';
 import { documentation, expectation } from '../../lib/doc-snippets.mjs';
+import { freePorts } from '../../lib/net.mjs';
 import { startService } from '../../lib/service.mjs';
 import { startTestbed } from '../../lib/testbed.mjs';
 
@@ -20,7 +21,9 @@ describe('operation', () => {
   let testbed;
   let service;
   let rejected;
+  let freePort;
   before(async () => {
+    [freePort] = await freePorts(1);
     testbed = await startTestbed({ keys: makeConsoleKeys(), start: startService });
     service = testbed.gate;
     const create = `docsgate keys create --name "Docs site" --source ${testbed.keys.sources.handbook} --kind publishable`;
@@ -88,6 +91,26 @@ describe('operation', () => {
       const steps = blocks.map((b) => b.step).filter(Boolean);
       assert.deepEqual(blocks.map((b) => b.output).filter((name) => name && !steps.includes(name)), []);
     });
+  }
+
+  /** Messages of docs/troubleshooting.md, and the global options and sites that lead to them. */
+  const startErrors = {
+    'another process (…, PID …) already listens on …': () => ['feed store other.db', `${service.url} {\n\tdocsgate localhost:7091\n}`],
+    'another process has the file open': () => ['feed store'],
+    'the environment variable NAME is not set': () => ['feed store other.db\nupstream_token {env.NAME}'],
+    'a secret must not be in the configuration': () => ['feed store other.db\nupstream_token a-secret'],
+    'docsgate_console would be accessible without authentication': () => ['feed store other.db', `http://:${freePort} {\n\tdocsgate_console\n}`],
+  };
+  for (const [message, configuration] of Object.entries(startErrors)) {
+    test(`docs/troubleshooting.md: ${message}`, (t) => testbed.scenario(async () => {
+      const page = fs.readFileSync(path.join(REPO, 'docs/troubleshooting.md'), 'utf8');
+      assert.ok(page.includes(`| \`${message}\` |`), 'it is not on the page');
+      const [options, site = `http://127.0.0.1:${freePort} {\n\tdocsgate localhost:7091\n}`] = configuration();
+      const file = path.join(service.work, 'Caddyfile.invalid');
+      fs.writeFileSync(file, `{\n\tadmin off\n\tdocsgate {\n${options}\n}\n}\n${site}\n`);
+      const output = await service.sh(`if docsgate run --config ${file} --adapter caddyfile; then exit 1; fi`);
+      assert.match(output, expectation(`docsgate did not start: ... ${message.replaceAll('…', '...')}`));
+    })(t));
   }
 
   test('the alerts use metrics that the documentation lists, and the page explains each alert', () => {
