@@ -80,6 +80,23 @@ export class PackageRoot {
     return runCommand(['nsenter', `--net=/proc/${this.#namespace.pid}/ns/net`, ...args], LARGE);
   }
 
+  /**
+   * Lets scripts find a running systemd, whose commands only record that they were called. The stubs are in /usr/sbin, which is
+   * before the real ones in PATH. Returns a function that returns the calls since its last call, except for daemon-reload.
+   */
+  pretendSystemd() {
+    const calls = this.path('systemd-calls');
+    fs.mkdirSync(this.path('run/systemd/system'), { recursive: true });
+    for (const name of ['systemctl', 'deb-systemd-invoke']) {
+      fs.writeFileSync(this.path(`usr/sbin/${name}`), `#!/bin/sh\necho "${name} $*" >>/systemd-calls\n`, { mode: 0o755 });
+    }
+    return () => {
+      const lines = fs.readFileSync(calls, 'utf8').trim().split('\n');
+      fs.rmSync(calls);
+      return lines.filter((line) => !line.endsWith('daemon-reload'));
+    };
+  }
+
   /** The values of an option of the installed unit. */
   unit(option) {
     return [...fs.readFileSync(this.path(UNIT), 'utf8').matchAll(/^(\w+)=(.*)$/gm)]

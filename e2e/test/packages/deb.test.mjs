@@ -122,4 +122,15 @@ describe('.deb', () => {
     assert.equal(await root.run('find', '/etc', '/usr', '/var/lib', '/run', '-name', '*docsgate*'), '');
     assert.match(await root.run('getent', 'passwd', 'docsgate'), /^docsgate:/);
   });
+
+  test('with systemd the service is started, restarted in an upgrade, and stopped', async () => {
+    const recorded = root.pretendSystemd();
+    const calls = () => recorded().filter((call) => call.startsWith('deb-systemd-invoke')); // others enable the service
+    await root.run('dpkg', '--install', '/old.deb');
+    assert.deepEqual(calls(), ['deb-systemd-invoke start docsgate.service']);
+    await root.run('dpkg', '--install', '/new.deb');
+    assert.deepEqual(calls(), ['deb-systemd-invoke try-restart docsgate.service']);
+    await root.run('dpkg', '--remove', 'docsgate');
+    assert.deepEqual(calls(), ['deb-systemd-invoke stop docsgate.service']);
+  });
 });

@@ -69,4 +69,14 @@ describe('.rpm', () => {
     assert.match(fs.readFileSync(root.path(`${CADDYFILE}.rpmsave`), 'utf8'), /# changed here\n$/);
     assert.equal(await root.owner('/var/lib/docsgate'), '700 docsgate:docsgate');
   });
+
+  test('with systemd the service follows the presets, is restarted in an upgrade, and stopped', async () => {
+    const calls = root.pretendSystemd();
+    await rpm('--install', '--nodeps', packages.old);
+    assert.deepEqual(calls(), ['systemctl preset docsgate.service']);
+    await rpm('--upgrade', '--nodeps', packages.new);
+    assert.deepEqual(calls(), ['systemctl try-restart docsgate.service']);
+    await rpm('--erase', 'docsgate');
+    assert.deepEqual(calls(), ['systemctl disable --now docsgate.service']);
+  });
 });
