@@ -14,10 +14,10 @@ import (
 
 // startGateway starts a program of the comparison and waits until it accepts connections.
 func (w *env) startGateway(ctx context.Context, g *gateway) (*proxy, error) {
-	switch g.mode {
-	case plain, builtin:
+	if g.mode == plain || g.mode.isGate() {
 		return w.startProxy(ctx, g.mode, false)
-	case forwardAuth:
+	}
+	if g.mode == forwardAuth {
 		return w.startForwardAuth(ctx)
 	}
 	dir, err := os.MkdirTemp(w.dir, string(g.mode)+"-")
@@ -36,8 +36,7 @@ func (w *env) startGateway(ctx context.Context, g *gateway) (*proxy, error) {
 		cmd, err = envoyCommand(ctx, dir, address, w.backend, w.options.procs)
 	case litellm:
 		cmd, err = litellmCommand(ctx, dir, address, w.backend)
-	default:
-		err = fmt.Errorf("unknown gateway %q", g.mode)
+	case plain, builtin, reverseProxy, fair, forwardAuth:
 	}
 	if err != nil {
 		return nil, err
