@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"sync/atomic"
 	"testing"
-	"time"
 
-	"github.com/docsgate/docsgate/keys"
 	"github.com/docsgate/docsgate/keys/registry"
 )
 
@@ -92,29 +90,4 @@ func BenchmarkAll(b *testing.B) {
 			}
 		})
 	}
-}
-
-// BenchmarkRecord measures the figures in record_encoding.go.
-func BenchmarkRecord(b *testing.B) {
-	r := record(1)
-	r.Sources = append(r.Sources, "0a1f5c4e-9a55-4c7a-2f4b-0c9c2f1d7a10")
-	r.PreviousTokens = []keys.PreviousToken{{Digest: keys.DigestOf("old"), Until: testTime.Add(24 * time.Hour)}}
-	r.Rotated, r.Revision = testTime, 1_000_000
-	body := appendRecord(nil, r)
-	b.Run("encode", func(b *testing.B) {
-		for b.Loop() {
-			body = appendRecord(body[:0], r)
-		}
-		b.ReportMetric(float64(len(body)), "bytes")
-	})
-	b.Run("decode", func(b *testing.B) {
-		b.ReportAllocs()
-		var d decoder
-		id := []byte(r.ID)
-		for b.Loop() {
-			if _, _, err := d.record(id, body); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
 }

@@ -5,16 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/docsgate/docsgate/keys/recordcodec"
 	"github.com/docsgate/docsgate/keys/registry"
-)
-
-// Fields of an override. The ID is the key of the row.
-const (
-	overrideDisabled = iota + 1
-	overridePolicy
-	overrideChanged
-	overrideRevision
-	overrideSigning
 )
 
 // WriteOverride implements registry.Storage.
@@ -33,7 +25,7 @@ func (s *Store) WriteOverride(ctx context.Context, o *registry.Override, entry *
 		}
 		var before registry.Override
 		if body != nil {
-			if err := decodeOverride(&before, body); err != nil {
+			if err := recordcodec.DecodeOverride(&before, body); err != nil {
 				return rowError(bucketOverrides, []byte(o.ID), err)
 			}
 		}
@@ -45,7 +37,7 @@ func (s *Store) WriteOverride(ctx context.Context, o *registry.Override, entry *
 			stored.Revision = 0
 			t.remove(bucketOverrides, []byte(o.ID))
 		} else {
-			t.put(bucketOverrides, []byte(o.ID), overrideBody(&stored))
+			t.put(bucketOverrides, []byte(o.ID), recordcodec.AppendOverride(nil, &stored))
 		}
 		t.putEntry(entry)
 		seq = t.self.seq
@@ -63,42 +55,10 @@ func (s *Store) Overrides(ctx context.Context, yield func(*registry.Override) er
 	return s.view(ctx, func(t *readTx) error {
 		return t.each(ctx, bucketOverrides, nil, func(id, body []byte) error {
 			o := &registry.Override{ID: string(id)}
-			if err := decodeOverride(o, body); err != nil {
+			if err := recordcodec.DecodeOverride(o, body); err != nil {
 				return rowError(bucketOverrides, id, err)
 			}
 			return t.callBack(func() error { return yield(o) })
 		})
-	})
-}
-
-func overrideBody(o *registry.Override) []byte {
-	var b []byte
-	if o.Disabled {
-		b = appendNumber(b, overrideDisabled, 1)
-	}
-	b = appendPolicy(b, overridePolicy, o.Policy)
-	b = appendTime(b, overrideChanged, o.Changed)
-	b = appendNumber(b, overrideRevision, o.Revision)
-	return appendSigning(b, overrideSigning, o.Signing)
-}
-
-// decodeOverride decodes an override. An unknown field is an error, since it may restrict the key.
-func decodeOverride(o *registry.Override, body []byte) error {
-	return fields(body, func(f field) (err error) {
-		switch f.number {
-		case overrideDisabled:
-			o.Disabled = f.varint != 0
-		case overridePolicy:
-			o.Policy, err = decodePolicy(f.bytes)
-		case overrideChanged:
-			err = f.time(&o.Changed)
-		case overrideRevision:
-			o.Revision = f.varint
-		case overrideSigning:
-			o.Signing, err = decodeSigning(f.bytes)
-		default:
-			err = errBody
-		}
-		return err
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/docsgate/docsgate/keys/quota"
+	"github.com/docsgate/docsgate/keys/recordcodec"
 )
 
 // SaveQuotas implements registry.Storage. Like SaveUse, it writes in several transactions.
@@ -24,7 +25,7 @@ func (s *Store) SaveQuotas(ctx context.Context, rows []quota.Row, remove []strin
 	for chunk := range slices.Chunk(rows, useRows) {
 		if err := s.update(ctx, func(t *writeTx) error {
 			for i := range chunk {
-				t.put(bucketQuotas, []byte(chunk[i].ID), quotaBody(&chunk[i]))
+				t.put(bucketQuotas, []byte(chunk[i].ID), recordcodec.AppendQuota(nil, &chunk[i]))
 			}
 			return nil
 		}); err != nil {
@@ -48,7 +49,7 @@ func (s *Store) SaveQuotas(ctx context.Context, rows []quota.Row, remove []strin
 func (s *Store) Quotas(ctx context.Context, yield func(quota.Row) error) error {
 	return s.view(ctx, func(t *readTx) error {
 		return t.each(ctx, bucketQuotas, nil, func(id, body []byte) error {
-			r, err := decodeQuota(id, body)
+			r, err := recordcodec.DecodeQuota(id, body)
 			if err != nil {
 				return rowError(bucketQuotas, id, err)
 			}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/docsgate/docsgate/keys/recordcodec"
 	"github.com/docsgate/docsgate/keys/registry"
 )
 
@@ -18,9 +19,9 @@ func (s *Store) All(ctx context.Context, yield func(*registry.Record) error) (re
 			return err
 		}
 		revision = self.revision
-		var d decoder
+		var d recordcodec.Decoder
 		return t.each(ctx, bucketRecords, nil, func(id, body []byte) error {
-			r, _, err := d.record(id, body)
+			r, _, err := d.Record(id, body)
 			if err != nil {
 				return rowError(bucketRecords, id, err)
 			}
@@ -123,7 +124,7 @@ func (s *Store) Audit(ctx context.Context, key string, before uint64, limit int)
 			if err != nil {
 				return err
 			}
-			e, err := decodeEntry(binary.BigEndian.Uint64(number), body)
+			e, err := recordcodec.DecodeEntry(binary.BigEndian.Uint64(number), body)
 			if err != nil {
 				return rowError(bucketAudit, number, err)
 			}

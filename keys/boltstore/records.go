@@ -9,6 +9,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/keys/recordcodec"
 	"github.com/docsgate/docsgate/keys/registry"
 )
 
@@ -63,7 +64,7 @@ func (s *Store) Write(ctx context.Context, records []*registry.Record, entries [
 // putEntry stores an audit entry with the next sequence.
 func (t *writeTx) putEntry(e *registry.AuditEntry) {
 	t.self.seq++
-	t.put(bucketAudit, number(t.self.seq), appendEntry(nil, e))
+	t.put(bucketAudit, number(t.self.seq), recordcodec.AppendEntry(nil, e))
 	if e.Key != "" {
 		t.put(bucketAuditByKey, auditKey(e.Key, t.self.seq), nil)
 	}
@@ -87,7 +88,7 @@ type recordChange struct {
 // store.
 func checkWrite(t *writeTx, records []*registry.Record) ([]recordChange, error) {
 	var (
-		d       decoder
+		d       recordcodec.Decoder
 		changes = make([]recordChange, len(records))
 		ids     = make(map[string]bool, len(records))
 		freed   = make(map[keys.Digest]bool)
@@ -110,7 +111,7 @@ func checkWrite(t *writeTx, records []*registry.Record) ([]recordChange, error) 
 		case r.Revision == 0:
 			return nil, fmt.Errorf("key %s: %w", r.ID, registry.ErrExists)
 		}
-		old, unknown, err := d.record([]byte(r.ID), body)
+		old, unknown, err := d.Record([]byte(r.ID), body)
 		if err != nil {
 			return nil, rowError(bucketRecords, []byte(r.ID), err)
 		}
@@ -158,7 +159,7 @@ func (c *recordChange) apply(t *writeTx, r *registry.Record) {
 		t.remove(bucketRevisions, number(c.before))
 	}
 	t.put(bucketRevisions, number(stored.Revision), []byte(r.ID))
-	t.put(bucketRecords, []byte(r.ID), append(appendRecord(nil, &stored), c.unknown...))
+	t.put(bucketRecords, []byte(r.ID), append(recordcodec.AppendRecord(nil, &stored), c.unknown...))
 }
 
 // digestsOf iterates over the digests of all the record's tokens.
@@ -228,7 +229,7 @@ func (t *readTx) record(id []byte) (*registry.Record, error) {
 	case body == nil:
 		return nil, fmt.Errorf("key %s: %w", id, registry.ErrNotFound)
 	}
-	r, _, err := new(decoder).record(id, body)
+	r, _, err := new(recordcodec.Decoder).Record(id, body)
 	if err != nil {
 		return nil, rowError(bucketRecords, id, err)
 	}

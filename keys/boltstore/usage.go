@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/docsgate/docsgate/keys/recordcodec"
 	"github.com/docsgate/docsgate/keys/usage"
 )
 
@@ -27,7 +28,7 @@ func (s *Store) SaveUse(ctx context.Context, rows []usage.Row) error {
 	for chunk := range slices.Chunk(rows, useRows) {
 		if err := s.update(ctx, func(t *writeTx) error {
 			for i := range chunk {
-				t.put(bucketUse, []byte(chunk[i].ID), useBody(&chunk[i]))
+				t.put(bucketUse, []byte(chunk[i].ID), recordcodec.AppendUse(nil, &chunk[i]))
 			}
 			return s.deleteExpiredNotes(t)
 		}); err != nil {
@@ -41,7 +42,7 @@ func (s *Store) SaveUse(ctx context.Context, rows []usage.Row) error {
 func (s *Store) Use(ctx context.Context, yield func(usage.Row) error) error {
 	return s.view(ctx, func(t *readTx) error {
 		return t.each(ctx, bucketUse, nil, func(id, body []byte) error {
-			r, err := decodeUse(id, body)
+			r, err := recordcodec.DecodeUse(id, body)
 			if err != nil {
 				return rowError(bucketUse, id, err)
 			}

@@ -28,10 +28,10 @@ type conn struct {
 
 // connect connects to the database.
 func (f *Feed) connect(ctx context.Context) (*conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Duration(f.address.hosts)*f.options.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(f.address.Hosts)*f.options.Timeout)
 	defer cancel()
 	c := &conn{feed: f}
-	config := f.address.config.Copy()
+	config := f.address.Config.Copy()
 	dial := config.DialFunc
 	config.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		if err := c.denyCancelDial(); err != nil {

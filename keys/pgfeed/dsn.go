@@ -14,18 +14,23 @@ import (
 	"github.com/docsgate/docsgate/keys/docsgptkeys"
 )
 
-// errAddress does not contain the cause: the errors of pgx contain parts of the address, and any part of a malformed address may be
-// the password.
-var errAddress = errors.New("the address of DocsGPT's database is not valid: it must have the form " +
-	"postgres://user:password@host:5432/database; in user and password write @ as %40, : as %3A, / as %2F, # as %23, ? as %3F " +
-	"and % as %25; the files of sslrootcert, sslcert and sslkey must exist")
+// docsgptDatabase is what errors call the feed's database.
+const docsgptDatabase = "DocsGPT's database"
 
-// address is a parsed address of a database.
-type address struct {
-	config     *pgx.ConnConfig // must not be modified: copy it
-	name       string
-	hosts      int
-	connection docsgptkeys.Connection
+// invalidAddress does not contain the cause: the errors of pgx contain parts of the address, and any part of a malformed address may be
+// the password.
+func invalidAddress(database string) error {
+	return errors.New("the address of " + database + " is not valid: it must have the form " +
+		"postgres://user:password@host:5432/database; in user and password write @ as %40, : as %3A, / as %2F, # as %23, ? as %3F " +
+		"and % as %25; the files of sslrootcert, sslcert and sslkey must exist")
+}
+
+// Address is a parsed address of a PostgreSQL database.
+type Address struct {
+	Config     *pgx.ConnConfig // must not be modified: copy it
+	Where      string          // hosts and database, for logs
+	Hosts      int
+	Connection docsgptkeys.Connection
 }
 
 // ignoredParams are options of other PostgreSQL clients that have no effect here. pgx would pass them to the server, which rejects
@@ -38,16 +43,14 @@ var ignoredParams = []string{
 // driver matches the scheme with the optional driver of SQLAlchemy, which DocsGPT uses.
 var driver = regexp.MustCompile(`^(?i:postgres(?:ql)?)(?:\+[A-Za-z0-9_]+)?://`)
 
-// parseAddress parses an address, including the environment and a service file. Unless plaintext is allowed, connections to other
-// machines use TLS; see secure.
-func parseAddress(uri string, timeout time.Duration, plaintext bool) (address, error) {
+// ParseAddress parses an address that is not empty, including the environment and a service file. Unless plaintext is allowed,
+// connections to other machines use TLS, whose certificate is verified unless the address says otherwise. Errors contain nothing of the
+// address but host and database, and call it the address of the given database, such as "DocsGPT's database".
+func ParseAddress(uri, database string, timeout time.Duration, plaintext bool) (Address, error) {
 	uri = strings.TrimSpace(uri)
-	if uri == "" {
-		return address{}, errors.New("the address of DocsGPT's database is empty: it is DocsGPT's own POSTGRES_URI")
-	}
 	config, err := pgx.ParseConfig(driver.ReplaceAllString(uri, "postgres://"))
 	if err != nil {
-		return address{}, errAddress
+		return Address{}, invalidAddress(database)
 	}
 	var hosts []string
 	add := func(host string, port uint16) {
@@ -66,14 +69,14 @@ func parseAddress(uri string, timeout time.Duration, plaintext bool) (address, e
 	where := strings.Join(hosts, ",") + "/" + config.Database
 	if strings.ContainsAny(where, "@?#% \t\r\n") {
 		// An unescaped character in the password moves the rest of it into the host or the database.
-		return address{}, errAddress
+		return Address{}, invalidAddress(database)
 	}
 	if config.Database == "" {
-		return address{}, errors.New("the address of DocsGPT's database must contain the name of the database, often docsgpt")
+		return Address{}, errors.New("the address of " + database + " must contain the name of the database, often docsgpt")
 	}
-	connection, err := secure(&config.Config, plaintext)
+	connection, err := secure(&config.Config, database, plaintext)
 	if err != nil {
-		return address{}, err
+		return Address{}, err
 	}
 	if config.ConnectTimeout <= 0 || config.ConnectTimeout > timeout {
 		config.ConnectTimeout = timeout
@@ -89,5 +92,5 @@ func parseAddress(uri string, timeout time.Duration, plaintext bool) (address, e
 	// Unnamed statements, for compatibility with connection poolers.
 	config.DefaultQueryExecMode = pgx.QueryExecModeExec
 	config.StatementCacheCapacity, config.DescriptionCacheCapacity = 0, 0
-	return address{config: config, name: "docsgpt:" + where, hosts: len(hosts), connection: connection}, nil
+	return Address{Config: config, Where: where, Hosts: len(hosts), Connection: connection}, nil
 }

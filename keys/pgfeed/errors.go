@@ -17,9 +17,9 @@ import (
 	"github.com/docsgate/docsgate/keys/docsgptkeys"
 )
 
-// classifyError returns an error for users, without values and passwords. unavailable reports whether the database is unavailable, so
+// ClassifyError returns an error for users, without values and passwords, which calls the database by the given name. unavailable reports whether the database is unavailable, so
 // that the last keys remain valid; otherwise an operator has to fix something.
-func classifyError(err error, timeout time.Duration) (userErr error, unavailable bool) {
+func ClassifyError(err error, database string, timeout time.Duration) (userErr error, unavailable bool) {
 	var (
 		pg        *pgconn.PgError
 		opErr     *net.OpError
@@ -38,36 +38,38 @@ func classifyError(err error, timeout time.Duration) (userErr error, unavailable
 	case errors.As(err, &denied):
 		return denied, false
 	case errors.As(err, &pg):
-		return classifyServerError(pg)
+		return classifyServerError(pg, database)
 	case errors.As(err, &certErr), errors.As(err, &unknownCA), errors.As(err, &hostErr), errors.As(err, &recordErr):
-		return certificateError(err), false
+		return certificateError(err, database), false
 	case pgconn.Timeout(err), errors.Is(err, context.DeadlineExceeded), errors.As(err, &netErr) && netErr.Timeout():
-		return fmt.Errorf("DocsGPT's database did not respond within %s", timeout), true
+		return fmt.Errorf("%s did not respond within %s", database, timeout), true
 	case errors.As(err, &dnsErr):
-		return fmt.Errorf("the host %s of DocsGPT's database cannot be found", dnsErr.Name), true
+		return fmt.Errorf("the host %s of %s cannot be found", dnsErr.Name, database), true
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return errors.New("DocsGPT's database refuses connections: check that it is running, and host and port in the address"), true
+		return errors.New(database + " refuses connections: check that it is running, and host and port in the address"), true
 	case errors.As(err, &opErr), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed),
 		strings.Contains(err.Error(), "conn closed"):
-		return errors.New("the connection to DocsGPT's database was lost"), true
+		return errors.New("the connection to " + database + " was lost"), true
 	case errors.Is(err, pgconn.ErrReadOnlyConnection), errors.Is(err, pgconn.ErrReadWriteConnection),
 		errors.Is(err, pgconn.ErrPrimaryConnection), errors.Is(err, pgconn.ErrStandbyConnection):
 		return errors.New("no server of the address is in the mode that target_session_attrs requires"), true
 	case strings.Contains(err.Error(), "server refused TLS connection"): // by default only the first of two attempts
-		return errNoTLS, false
+		return errNoTLS(database), false
 	default:
-		return errors.New("DocsGPT's database cannot be read: its responses are not as expected"), false
+		return errors.New(database + " cannot be read: its responses are not as expected"), false
 	}
 }
 
-// errNoTLS is the error for a server without TLS, or for an attacker in between who pretends that.
-var errNoTLS = errors.New("no trusted TLS connection to DocsGPT's database: its server does not support TLS, which is required on " +
-	"another machine, or by sslmode in the address. Enable TLS in the server (ssl = on); or, if no attacker can be in between, for " +
-	"example in the network of a compose file, set " + docsgptkeys.AllowPlaintext + " in the feed's block")
+// errNoTLS returns the error for a server without TLS, or for an attacker in between who pretends that.
+func errNoTLS(database string) error {
+	return errors.New("no trusted TLS connection to " + database + ": its server does not support TLS, which is required on " +
+		"another machine, or by sslmode in the address. Enable TLS in the server (ssl = on); or, if no attacker can be in between, for " +
+		"example in the network of a compose file, set " + docsgptkeys.AllowPlaintext + " in the feed's block")
+}
 
 // certificateError returns the error for an untrusted certificate, and says how to fix it.
-func certificateError(err error) error {
-	const begin = "no trusted TLS connection to DocsGPT's database: "
+func certificateError(err error, database string) error {
+	begin := "no trusted TLS connection to " + database + ": "
 	var (
 		unknownCA x509.UnknownAuthorityError
 		hostErr   x509.HostnameError
@@ -77,8 +79,8 @@ func certificateError(err error) error {
 		return errors.New(begin + "its certificate was signed by an unknown authority: specify the authority's certificate in the " +
 			"address, as sslrootcert=/path/to/ca.pem")
 	case errors.As(err, &hostErr):
-		return fmt.Errorf(begin+"its certificate is not valid for the name %s: use a name from the certificate in the address; or "+
-			"sslmode=verify-ca and sslrootcert=/path/to/ca.pem, if that authority signs no other certificates", hostErr.Host)
+		return fmt.Errorf("%sits certificate is not valid for the name %s: use a name from the certificate in the address; or "+
+			"sslmode=verify-ca and sslrootcert=/path/to/ca.pem, if that authority signs no other certificates", begin, hostErr.Host)
 	default:
 		return errors.New(begin + "its certificate is not valid: check it, and sslmode and sslrootcert in the address")
 	}
@@ -95,14 +97,14 @@ func innermost(err error) error {
 }
 
 // classifyServerError is like classifyError for errors of the server. Their messages may contain values, so they are not shown.
-func classifyServerError(e *pgconn.PgError) (userErr error, unavailable bool) {
+func classifyServerError(e *pgconn.PgError, database string) (userErr error, unavailable bool) {
 	code := " (SQLSTATE " + e.Code + ")"
 	class := e.Code[:min(2, len(e.Code))]
 	switch {
 	case e.Code == "28P01":
-		return errors.New("DocsGPT's database rejects the password: check it in the address" + code), false
+		return errors.New(database + " rejects the password: check it in the address" + code), false
 	case class == "28":
-		return errors.New("DocsGPT's database rejects this user: check the user in the address and the server's pg_hba.conf" + code), false
+		return errors.New(database + " rejects this user: check the user in the address and the server's pg_hba.conf" + code), false
 	case e.Code == "3D000":
 		return errors.New("the database does not exist: check its name in the address" + code), false
 	case e.Code == "42501":
@@ -112,16 +114,16 @@ func classifyServerError(e *pgconn.PgError) (userErr error, unavailable bool) {
 	case class == "42" || class == "3F":
 		return errors.New("the tables of this database are not those of a supported version of DocsGPT" + code), false
 	case e.Code == "53300":
-		return errors.New("DocsGPT's database has too many connections" + code), true
+		return errors.New(database + " has too many connections" + code), true
 	case e.Code == "57P03":
-		return errors.New("DocsGPT's database is starting up or shutting down" + code), true
+		return errors.New(database + " is starting up or shutting down" + code), true
 	case e.Code == "57014":
-		return errors.New("a query of DocsGPT's database timed out" + code), true
+		return errors.New("a query of " + database + " timed out" + code), true
 	case class == "57":
-		return errors.New("DocsGPT's database was shut down, or closed the connection" + code), true
+		return errors.New(database + " was shut down, or closed the connection" + code), true
 	case class == "08", class == "53", class == "58", class == "40", class == "55", class == "25":
-		return errors.New("DocsGPT's database is temporarily unavailable" + code), true
+		return errors.New(database + " is temporarily unavailable" + code), true
 	default:
-		return errors.New("DocsGPT's database returned an error" + code), false
+		return errors.New(database + " returned an error" + code), false
 	}
 }

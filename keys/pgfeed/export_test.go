@@ -4,5 +4,5 @@ import "context"
 
 // LeadTo replaces the DNS: every host name of the feed's address resolves to an address with a port.
 func (f *Feed) LeadTo(at string) {
-	f.address.config.LookupFunc = func(context.Context, string) ([]string, error) { return []string{at}, nil }
+	f.address.Config.LookupFunc = func(context.Context, string) ([]string, error) { return []string{at}, nil }
 }

@@ -9,6 +9,9 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"errors"
+	"strings"
+	"time"
 
 	"github.com/docsgate/docsgate/keys"
 	"github.com/docsgate/docsgate/keys/dbfeed"
@@ -19,7 +22,7 @@ type Feed struct {
 	*dbfeed.Feed
 
 	options dbfeed.Options
-	address address
+	address Address
 	seed    int64 // of checksums, so that collisions cannot be prepared
 
 	// The following are used by one read at a time.
@@ -36,7 +39,10 @@ func New(o dbfeed.Options) (*Feed, error) {
 	if err != nil {
 		return nil, err
 	}
-	address, err := parseAddress(o.URI.Reveal(), o.Timeout, o.InsecurePlaintext)
+	if strings.TrimSpace(o.URI.Reveal()) == "" {
+		return nil, errors.New("the address of DocsGPT's database is empty: it is DocsGPT's own POSTGRES_URI")
+	}
+	address, err := ParseAddress(o.URI.Reveal(), docsgptDatabase, o.Timeout, o.InsecurePlaintext)
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +51,9 @@ func New(o dbfeed.Options) (*Feed, error) {
 	_, _ = rand.Read(seed[:]) // never fails: the process crashes instead
 	f := &Feed{options: o, address: address, seed: int64(binary.BigEndian.Uint64(seed[:]))}
 	f.Feed = dbfeed.New(dbfeed.Config{
-		Options: o, Name: address.name, Connection: address.connection, ClassifyError: classifyError,
+		Options: o, Name: "docsgpt:" + address.Where, Connection: address.Connection, ClassifyError: func(err error, timeout time.Duration) (error, bool) {
+			return ClassifyError(err, docsgptDatabase, timeout)
+		},
 		Connect: func(ctx context.Context) (context.Context, dbfeed.Conn, error) {
 			c, err := f.connect(ctx)
 			return ctx, c, err

@@ -26,7 +26,7 @@ func (f *Feed) Privileges(ctx context.Context) (p docsgptkeys.Privileges, err er
 		})
 	}
 	if err != nil {
-		err, _ = classifyError(err, f.options.Timeout)
+		err, _ = ClassifyError(err, docsgptDatabase, f.options.Timeout)
 		return docsgptkeys.Privileges{}, fmt.Errorf("reading the permissions of the role: %w", err)
 	}
 	return p, nil

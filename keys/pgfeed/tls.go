@@ -17,7 +17,7 @@ import (
 // without TLS. A mode in which the server decides about TLS (prefer, the default of pgx, and allow) results in attempts of both kinds,
 // so an attacker in between can choose plaintext. In that case only the attempts with TLS are kept, and the certificate is verified,
 // including the host name.
-func secure(config *pgconn.Config, plaintext bool) (docsgptkeys.Connection, error) {
+func secure(config *pgconn.Config, database string, plaintext bool) (docsgptkeys.Connection, error) {
 	attempts := slices.Concat([]*pgconn.FallbackConfig{{
 		Host: config.Host, Port: config.Port, TLSConfig: config.TLSConfig,
 	}}, config.Fallbacks)
@@ -32,7 +32,7 @@ func secure(config *pgconn.Config, plaintext bool) (docsgptkeys.Connection, erro
 		switch {
 		case plaintext:
 		case !with:
-			return connection, errDisabled(a.Host)
+			return connection, errDisabled(database, a.Host)
 		case a.TLSConfig == nil:
 			continue
 		case without || config.SSLNegotiation == "direct": // pgx changes the default to require there
@@ -79,8 +79,8 @@ func transport(c *tls.Config) docsgptkeys.Transport {
 	}
 }
 
-func errDisabled(host string) error {
-	return fmt.Errorf("the address of DocsGPT's database disables TLS (sslmode=disable) for %s, which is another machine, so an attacker "+
+func errDisabled(database, host string) error {
+	return fmt.Errorf("the address of %s disables TLS (sslmode=disable) for %s, which is another machine, so an attacker "+
 		"in between could read all keys: remove sslmode=disable from the address, or, if no attacker can be in between, "+
-		"set %s in the feed's block", host, docsgptkeys.AllowPlaintext)
+		"set %s in the feed's block", database, host, docsgptkeys.AllowPlaintext)
 }

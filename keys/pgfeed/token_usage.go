@@ -57,7 +57,7 @@ func (u *TokenUsage) Tokens(ctx context.Context, ids []string) (map[string]int64
 			return nil, errNoTokens
 		}
 	}
-	err, _ = classifyError(err, u.feed.options.Timeout)
+	err, _ = ClassifyError(err, docsgptDatabase, u.feed.options.Timeout)
 	return nil, err
 }
 

@@ -1,4 +1,4 @@
-package boltstore
+package recordcodec
 
 import (
 	"bytes"
@@ -7,6 +7,7 @@ import (
 
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"github.com/docsgate/docsgate/internal/wire"
 	"github.com/docsgate/docsgate/keys/registry"
 )
 
@@ -30,67 +31,67 @@ func appendSigning(b []byte, n protowire.Number, s *registry.Signing) []byte {
 	var body []byte
 	for i := range s.Secrets {
 		secret := &s.Secrets[i]
-		one := appendText(nil, signSecretID, secret.ID)
-		one = appendText(one, signSecretEncrypted, string(secret.Encrypted))
-		one = appendTime(one, signSecretCreated, secret.Created)
-		one = appendTime(one, signSecretUntil, secret.Until)
+		one := wire.AppendText(nil, signSecretID, secret.ID)
+		one = wire.AppendText(one, signSecretEncrypted, string(secret.Encrypted))
+		one = wire.AppendTime(one, signSecretCreated, secret.Created)
+		one = wire.AppendTime(one, signSecretUntil, secret.Until)
 		body = protowire.AppendBytes(protowire.AppendTag(body, signingSecret, protowire.BytesType), one)
 	}
 	for _, key := range s.PublicKeys {
-		body = appendText(body, signingPublicKey, string(key))
+		body = wire.AppendText(body, signingPublicKey, string(key))
 	}
-	body = appendNumber(body, signingGeneration, uint64(s.Generation))
+	body = wire.AppendNumber(body, signingGeneration, uint64(s.Generation))
 	return protowire.AppendBytes(protowire.AppendTag(b, n, protowire.BytesType), body)
 }
 
 // decodeSigning is the inverse of appendSigning. An unknown field is an error, since it may say that fewer tokens are valid.
 func decodeSigning(body []byte) (*registry.Signing, error) {
 	s := new(registry.Signing)
-	err := fields(body, func(f field) error {
-		switch f.number {
+	err := wire.Fields(body, func(f wire.Field) error {
+		switch f.Number {
 		case signingSecret:
-			secret, err := decodeSignSecret(f.bytes)
+			secret, err := decodeSignSecret(f.Bytes)
 			s.Secrets = append(s.Secrets, secret)
 			return err
 		case signingPublicKey:
-			s.PublicKeys = append(s.PublicKeys, bytes.Clone(f.bytes))
-			if len(f.bytes) != ed25519.PublicKeySize {
-				return errBody
+			s.PublicKeys = append(s.PublicKeys, bytes.Clone(f.Bytes))
+			if len(f.Bytes) != ed25519.PublicKeySize {
+				return wire.ErrEncoding
 			}
 		case signingGeneration:
-			s.Generation = uint32(f.varint)
-			if uint64(s.Generation) != f.varint {
-				return errBody
+			s.Generation = uint32(f.Varint)
+			if uint64(s.Generation) != f.Varint {
+				return wire.ErrEncoding
 			}
 		default:
-			return errBody
+			return wire.ErrEncoding
 		}
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("%w: the settings of signed visitors are damaged or of another version", errBody)
+		return nil, fmt.Errorf("%w: the settings of signed visitors are damaged or of another version", wire.ErrEncoding)
 	}
 	return s, nil
 }
 
 func decodeSignSecret(body []byte) (s registry.SignSecret, err error) {
-	err = fields(body, func(f field) error {
-		switch f.number {
+	err = wire.Fields(body, func(f wire.Field) error {
+		switch f.Number {
 		case signSecretID:
-			s.ID = string(f.bytes)
+			s.ID = string(f.Bytes)
 		case signSecretEncrypted:
-			s.Encrypted = bytes.Clone(f.bytes)
+			s.Encrypted = bytes.Clone(f.Bytes)
 		case signSecretCreated:
-			return f.time(&s.Created)
+			return f.Time(&s.Created)
 		case signSecretUntil:
-			return f.time(&s.Until)
+			return f.Time(&s.Until)
 		default:
-			return errBody
+			return wire.ErrEncoding
 		}
 		return nil
 	})
 	if err == nil && (s.ID == "" || len(s.Encrypted) == 0) {
-		err = errBody
+		err = wire.ErrEncoding
 	}
 	return s, err
 }

@@ -1,10 +1,11 @@
-package boltstore
+package recordcodec
 
 import (
 	"fmt"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"github.com/docsgate/docsgate/internal/wire"
 	"github.com/docsgate/docsgate/policy"
 )
 
@@ -27,25 +28,25 @@ func appendPolicy(b []byte, n protowire.Number, p *policy.Policy) []byte {
 	if p == nil {
 		return b
 	}
-	body := appendText(nil, policyKind, p.Kind.String())
+	body := wire.AppendText(nil, policyKind, p.Kind.String())
 	for _, o := range p.Origins {
-		body = appendText(body, policyOrigin, o.String())
+		body = wire.AppendText(body, policyOrigin, o.String())
 	}
 	for _, ip := range p.IPs {
-		body = appendText(body, policyIP, ip.String())
+		body = wire.AppendText(body, policyIP, ip.String())
 	}
 	for _, endpoint := range p.Endpoints {
-		body = appendText(body, policyEndpoint, endpoint)
+		body = wire.AppendText(body, policyEndpoint, endpoint)
 	}
 	for _, name := range policy.LimitNames() {
 		if limit, _ := p.Limits.Get(name); !limit.IsZero() {
-			body = appendText(body, policyLimit, string(appendText(appendText(nil, limitName, name), limitValue, limit.String())))
+			body = wire.AppendText(body, policyLimit, string(wire.AppendText(wire.AppendText(nil, limitName, name), limitValue, limit.String())))
 		}
 	}
 	if p.Visitors != policy.VisitorsOff {
-		body = appendText(body, policyVisitors, p.Visitors.String())
+		body = wire.AppendText(body, policyVisitors, p.Visitors.String())
 	}
-	body = appendText(body, policyLimitMessage, string(p.LimitMessage))
+	body = wire.AppendText(body, policyLimitMessage, string(p.LimitMessage))
 	return protowire.AppendBytes(protowire.AppendTag(b, n, protowire.BytesType), body)
 }
 
@@ -53,12 +54,12 @@ func appendPolicy(b []byte, n protowire.Number, p *policy.Policy) []byte {
 // valid with fewer restrictions than it was given.
 func decodePolicy(body []byte) (*policy.Policy, error) {
 	p := new(policy.Policy)
-	err := fields(body, func(f field) (err error) {
-		text := string(f.bytes)
+	err := wire.Fields(body, func(f wire.Field) (err error) {
+		text := string(f.Bytes)
 		if text == "" { // never written: of another type, too
-			return errBody
+			return wire.ErrEncoding
 		}
-		switch f.number {
+		switch f.Number {
 		case policyKind:
 			p.Kind, err = policy.ParseKind(text)
 		case policyOrigin:
@@ -68,13 +69,13 @@ func decodePolicy(body []byte) (*policy.Policy, error) {
 		case policyEndpoint:
 			p.Endpoints = append(p.Endpoints, text)
 		case policyLimit:
-			err = decodeLimit(&p.Limits, f.bytes)
+			err = decodeLimit(&p.Limits, f.Bytes)
 		case policyVisitors:
 			p.Visitors, err = policy.ParseVisitors(text)
 		case policyLimitMessage:
 			p.LimitMessage, err = policy.ParseLimitMessage(text)
 		default:
-			err = errBody
+			err = wire.ErrEncoding
 		}
 		return err
 	})
@@ -82,21 +83,21 @@ func decodePolicy(body []byte) (*policy.Policy, error) {
 		err = p.Validate()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: the policy is damaged or of another version: %w", errBody, err)
+		return nil, fmt.Errorf("%w: the policy is damaged or of another version: %w", wire.ErrEncoding, err)
 	}
 	return p, nil
 }
 
 func decodeLimit(limits *policy.Limits, body []byte) error {
 	var name, value string
-	err := fields(body, func(f field) error {
-		switch f.number {
+	err := wire.Fields(body, func(f wire.Field) error {
+		switch f.Number {
 		case limitName:
-			name = string(f.bytes)
+			name = string(f.Bytes)
 		case limitValue:
-			value = string(f.bytes)
+			value = string(f.Bytes)
 		default:
-			return errBody
+			return wire.ErrEncoding
 		}
 		return nil
 	})
