@@ -1,0 +1,69 @@
+package pgstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/docsgate/docsgate/keys/recordcodec"
+	"github.com/docsgate/docsgate/keys/registry"
+)
+
+// WriteOverride implements registry.Storage.
+func (s *Store) WriteOverride(ctx context.Context, o *registry.Override, entry *registry.AuditEntry) error {
+	if o.ID == "" {
+		return errors.New("an override requires the id of its key")
+	}
+	stored, seq := *o, uint64(0)
+	err := s.update(ctx, func(ctx context.Context, t *writeTx) error {
+		var before uint64
+		err := t.QueryRow(ctx, "SELECT revision FROM overrides WHERE id = $1", o.ID).Scan(&before)
+		if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+			return err
+		}
+		if before != o.Revision {
+			return fmt.Errorf("key %s: %w", o.ID, registry.ErrConflict)
+		}
+		t.revision++
+		stored.Revision = t.revision
+		if stored.IsZero() {
+			stored.Revision = 0
+			_, err = t.Exec(ctx, "DELETE FROM overrides WHERE id = $1", o.ID)
+		} else {
+			_, err = t.Exec(ctx, `INSERT INTO overrides (id, revision, body) VALUES ($1, $2, $3)
+				ON CONFLICT (id) DO UPDATE SET revision = excluded.revision, body = excluded.body`,
+				o.ID, int64(stored.Revision), recordcodec.AppendOverride(nil, &stored))
+		}
+		if err != nil {
+			return err
+		}
+		err = t.putEntries(ctx, []*registry.AuditEntry{entry})
+		seq = t.seq
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	o.Revision, entry.Seq = stored.Revision, seq
+	return nil
+}
+
+// Overrides implements registry.Storage.
+func (s *Store) Overrides(ctx context.Context, yield func(*registry.Override) error) error {
+	return s.view(ctx, func(ctx context.Context, tx pgx.Tx) error { return eachOverride(ctx, tx, yield) })
+}
+
+func eachOverride(ctx context.Context, tx pgx.Tx, yield func(*registry.Override) error) error {
+	return eachBody(ctx, tx, "overrides", func(id, body []byte) error {
+		o := &registry.Override{ID: string(id)}
+		if err := recordcodec.DecodeOverride(o, body); err != nil {
+			return rowError("overrides", o.ID, err)
+		}
+		if err := yield(o); err != nil {
+			return &callbackError{err}
+		}
+		return nil
+	})
+}

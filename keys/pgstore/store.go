@@ -1,0 +1,184 @@
+// Package pgstore is a registry.Storage in PostgreSQL, in a schema of its own, which several gates share. Every gate holds all keys in
+// memory and follows the changes of the others: each write sends a notification with the new revision, and a poll finds what a
+// notification has missed.
+//
+// Writes are serialized by a lock on one row, so revisions are in the order of the commits, and a reader that has seen one revision has
+// seen all before it.
+package pgstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/keys/docsgptkeys"
+	"github.com/docsgate/docsgate/keys/pgfeed"
+	"github.com/docsgate/docsgate/keys/registry"
+)
+
+// Errors that are wrapped with more detail.
+var (
+	ErrClosed = errors.New("the key store is closed")
+	ErrNewer  = errors.New("the database was written by a newer version of docsgate")
+)
+
+// format is the newest format of the rows that this package reads and writes.
+const format = 1
+
+// database is what errors call the database.
+const database = "the key store's database"
+
+// Defaults of Options.
+const (
+	DefaultSchema       = "docsgate"
+	DefaultTimeout      = 5 * time.Second
+	DefaultPollInterval = time.Second
+)
+
+// maxConns is the maximum number of connections of one gate, besides the one that receives notifications.
+const maxConns = 4
+
+// Options configures a Store.
+type Options struct {
+	URI               keys.Secret   // any form that libpq supports; required
+	Schema            string        // default DefaultSchema
+	Timeout           time.Duration // of connecting and of reading the revision; default DefaultTimeout
+	PollInterval      time.Duration // default DefaultPollInterval
+	InsecurePlaintext bool          // allow connections to other machines without TLS
+}
+
+// Store is a registry.Storage in a PostgreSQL database. It is safe for concurrent use. Create one with Open.
+type Store struct {
+	options Options
+	address pgfeed.Address
+	pool    *pgxpool.Pool
+
+	mu     sync.Mutex // guards closed, and orders use.Add before use.Wait
+	closed bool
+	use    sync.WaitGroup
+	close  func()
+}
+
+var (
+	_ registry.Storage      = (*Store)(nil)
+	_ registry.SizedStorage = (*Store)(nil)
+)
+
+var schemaName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,47}$`)
+
+// Open connects to the database, and creates or upgrades the schema. If another gate does that, Open waits for it. The caller must call
+// Close.
+func Open(ctx context.Context, o Options) (*Store, error) {
+	if o.Schema == "" {
+		o.Schema = DefaultSchema
+	}
+	if o.Timeout <= 0 {
+		o.Timeout = DefaultTimeout
+	}
+	if o.PollInterval <= 0 {
+		o.PollInterval = DefaultPollInterval
+	}
+	if !schemaName.MatchString(o.Schema) {
+		return nil, fmt.Errorf("the schema %q is not a valid name: it must have 1 to 48 lower-case letters, digits and underscores", o.Schema)
+	}
+	if o.URI.Reveal() == "" {
+		return nil, errors.New("the address of " + database + " is empty")
+	}
+	address, err := pgfeed.ParseAddress(o.URI.Reveal(), database, o.Timeout, o.InsecurePlaintext)
+	if err != nil {
+		return nil, err
+	}
+	o.URI = keys.Secret{} // no longer needed
+	address.Config.RuntimeParams["search_path"] = o.Schema
+	s := &Store{options: o, address: address}
+	if err := s.migrate(ctx); err != nil {
+		return nil, s.userError(err)
+	}
+	config, err := pgxpool.ParseConfig("")
+	if err != nil {
+		return nil, err
+	}
+	config.ConnConfig = address.Config.Copy()
+	config.MaxConns = maxConns
+	config.MaxConnIdleTime = time.Minute
+	if s.pool, err = pgxpool.NewWithConfig(context.WithoutCancel(ctx), config); err != nil {
+		return nil, s.userError(err)
+	}
+	s.close = sync.OnceFunc(func() {
+		s.mu.Lock()
+		s.closed = true
+		s.mu.Unlock()
+		s.use.Wait()
+		s.pool.Close()
+	})
+	if err := s.view(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		_, _, err := readState(ctx, tx, "")
+		return err
+	}); err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// Name implements registry.Storage. It is "store:", and hosts, database and schema.
+func (s *Store) Name() string { return "store:" + s.address.Where + "/" + s.options.Schema }
+
+// Connection describes how the connections to the database are protected.
+func (s *Store) Connection() docsgptkeys.Connection { return s.address.Connection }
+
+// Close implements registry.Storage. It waits for all calls in progress; later calls return an error that wraps ErrClosed.
+func (s *Store) Close() error {
+	s.close()
+	return nil
+}
+
+// acquire begins a call. If it returns nil, release must be called.
+func (s *Store) acquire(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return fmt.Errorf("%s: %w", s.Name(), ErrClosed)
+	}
+	s.use.Add(1)
+	return nil
+}
+
+func (s *Store) release() { s.use.Done() }
+
+// view runs f in a read-only transaction with one consistent snapshot.
+func (s *Store) view(ctx context.Context, f func(ctx context.Context, tx pgx.Tx) error) error {
+	if err := s.acquire(ctx); err != nil {
+		return err
+	}
+	defer s.release()
+	err := pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		return f(ctx, tx)
+	})
+	if err = s.userError(err); err != nil && ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
+}
+
+// readState reads the newest revision and sequence, and returns an error if this version does not know the format.
+func readState(ctx context.Context, tx pgx.Tx, lock string) (revision, seq uint64, err error) {
+	var written int
+	if err := tx.QueryRow(ctx, "SELECT format, revision, seq FROM state "+lock).Scan(&written, &revision, &seq); err != nil {
+		return 0, 0, err
+	}
+	if written > format {
+		return 0, 0, fmt.Errorf("%w: its format is %d, and this version knows %d: upgrade docsgate", ErrNewer, written, format)
+	}
+	return revision, seq, nil
+}

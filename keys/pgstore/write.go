@@ -1,0 +1,247 @@
+package pgstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/keys/recordcodec"
+	"github.com/docsgate/docsgate/keys/registry"
+)
+
+// writeTimeout is the timeout of one write, which waits for the writes of other gates.
+const writeTimeout = 30 * time.Second
+
+// writeTx is a transaction that writes. It holds the lock of all writes.
+type writeTx struct {
+	pgx.Tx
+	revision, seq uint64 // newest ones
+}
+
+// update runs f in a transaction. ctx is checked only at the beginning, since after a later cancellation the caller would not know
+// whether the write was stored.
+func (s *Store) update(ctx context.Context, f func(ctx context.Context, tx *writeTx) error) error {
+	if err := s.acquire(ctx); err != nil {
+		return err
+	}
+	defer s.release()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
+	defer cancel()
+	committing := false
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) (err error) {
+		t := &writeTx{Tx: tx}
+		if t.revision, t.seq, err = readState(ctx, tx, "FOR UPDATE"); err != nil {
+			return err
+		}
+		if err := f(ctx, t); err != nil {
+			return err
+		}
+		err = t.finish(ctx, s.channel())
+		committing = err == nil
+		return err
+	})
+	if err = s.userError(err); err != nil && committing {
+		return fmt.Errorf("it is unknown whether the change was stored: %w", err)
+	}
+	return err
+}
+
+// finish stores the newest revision and sequence, and notifies the other gates when the transaction is committed.
+func (t *writeTx) finish(ctx context.Context, channel string) error {
+	if _, err := t.Exec(ctx, "UPDATE state SET revision = $1, seq = $2", int64(t.revision), int64(t.seq)); err != nil {
+		return err
+	}
+	_, err := t.Exec(ctx, "SELECT pg_notify($1, $2)", channel, strconv.FormatUint(t.revision, 10))
+	return err
+}
+
+// Write implements registry.Storage.
+func (s *Store) Write(ctx context.Context, records []*registry.Record, entries []*registry.AuditEntry) error {
+	if len(records) == 0 && len(entries) == 0 {
+		return ctx.Err()
+	}
+	for _, r := range records {
+		if r.ID == "" || r.Digest.IsZero() {
+			return fmt.Errorf("a record requires an id and a digest; the id is %q", r.ID)
+		}
+	}
+	var revision, seq uint64 // before the first record
+	err := s.update(ctx, func(ctx context.Context, t *writeTx) error {
+		revision, seq = t.revision, t.seq
+		unknown, err := checkRecords(ctx, t, records)
+		if err != nil {
+			return err
+		}
+		if err := replaceTokens(ctx, t, records); err != nil {
+			return err
+		}
+		if err := t.putRecords(ctx, records, unknown); err != nil {
+			return err
+		}
+		return t.putEntries(ctx, entries)
+	})
+	if err != nil {
+		return err
+	}
+	for i, r := range records {
+		r.Revision = revision + uint64(i) + 1
+	}
+	for i, e := range entries {
+		e.Seq = seq + uint64(i) + 1
+	}
+	return nil
+}
+
+// checkRecords returns an error unless each record is new or has the stored revision. It returns the fields of stored records that a
+// newer version has added, by ID.
+func checkRecords(ctx context.Context, t *writeTx, records []*registry.Record) (unknown map[string][]byte, err error) {
+	stored, unknown, ids := map[string]uint64{}, map[string][]byte{}, make([]string, len(records))
+	for i, r := range records {
+		ids[i] = r.ID
+	}
+	rows, err := t.Query(ctx, "SELECT id, revision, body FROM keys WHERE id = ANY($1)", ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var d recordcodec.Decoder
+	for rows.Next() {
+		var (
+			id       string
+			revision uint64
+			body     pgtype.DriverBytes
+		)
+		if err := rows.Scan(&id, &revision, &body); err != nil {
+			return nil, err
+		}
+		_, added, err := d.Record([]byte(id), body)
+		if err != nil {
+			return nil, rowError("keys", id, err)
+		}
+		stored[id] = revision
+		if len(added) > 0 {
+			unknown[id] = added
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	seen := map[string]bool{}
+	for _, r := range records {
+		revision, exists := stored[r.ID]
+		switch {
+		case seen[r.ID]:
+			return nil, fmt.Errorf("key %s: the record is specified twice: %w", r.ID, registry.ErrExists)
+		case r.Revision == 0 && exists:
+			return nil, fmt.Errorf("key %s: %w", r.ID, registry.ErrExists)
+		case r.Revision != 0 && !exists:
+			return nil, fmt.Errorf("key %s: the record does not exist: %w", r.ID, registry.ErrConflict)
+		case r.Revision != revision:
+			return nil, fmt.Errorf("key %s: %w", r.ID, registry.ErrConflict)
+		}
+		seen[r.ID] = true
+	}
+	return unknown, nil
+}
+
+// replaceTokens removes the stored tokens of the records, and returns an error if one of their new tokens belongs to another record.
+func replaceTokens(ctx context.Context, t *writeTx, records []*registry.Record) error {
+	var (
+		ids     []string
+		digests [][]byte
+		owners  = map[keys.Digest]string{}
+	)
+	for _, r := range records {
+		if r.Revision != 0 {
+			ids = append(ids, r.ID)
+		}
+		for digest := range digestsOf(r) {
+			if owner, used := owners[digest]; used && owner != r.ID {
+				return fmt.Errorf("key %s: the token: %w", r.ID, registry.ErrExists)
+			}
+			owners[digest] = r.ID
+			digests = append(digests, digest[:])
+		}
+	}
+	if _, err := t.Exec(ctx, "DELETE FROM tokens WHERE key_id = ANY($1)", ids); err != nil {
+		return err
+	}
+	var digest []byte
+	err := t.QueryRow(ctx, "SELECT digest FROM tokens WHERE digest = ANY($1) LIMIT 1", digests).Scan(&digest)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return nil
+	case err != nil:
+		return err
+	case len(digest) != len(keys.Digest{}):
+		return rowError("tokens", "", errors.New("a digest has another length"))
+	}
+	return fmt.Errorf("key %s: the token: %w", owners[keys.Digest(digest)], registry.ErrExists)
+}
+
+// digestsOf iterates over the digests of all the record's tokens.
+func digestsOf(r *registry.Record) func(yield func(keys.Digest) bool) {
+	return func(yield func(keys.Digest) bool) {
+		if !yield(r.Digest) {
+			return
+		}
+		for i := range r.PreviousTokens {
+			if !yield(r.PreviousTokens[i].Digest) {
+				return
+			}
+		}
+	}
+}
+
+// putRecords stores records with the next revisions, and their tokens.
+func (t *writeTx) putRecords(ctx context.Context, records []*registry.Record, unknown map[string][]byte) error {
+	if len(records) == 0 {
+		return nil
+	}
+	var (
+		ids, owners     []string
+		revisions       []int64
+		bodies, digests [][]byte
+	)
+	for _, r := range records {
+		stored := *r
+		t.revision++
+		stored.Revision = t.revision
+		ids, revisions = append(ids, r.ID), append(revisions, int64(t.revision))
+		bodies = append(bodies, append(recordcodec.AppendRecord(nil, &stored), unknown[r.ID]...))
+		seen := map[keys.Digest]bool{}
+		for digest := range digestsOf(r) {
+			if !seen[digest] {
+				seen[digest] = true
+				digests, owners = append(digests, digest[:]), append(owners, r.ID)
+			}
+		}
+	}
+	if _, err := t.Exec(ctx, `INSERT INTO keys (id, revision, body) SELECT * FROM unnest($1::text[], $2::bigint[], $3::bytea[])
+		ON CONFLICT (id) DO UPDATE SET revision = excluded.revision, body = excluded.body`, ids, revisions, bodies); err != nil {
+		return err
+	}
+	_, err := t.Exec(ctx, "INSERT INTO tokens (digest, key_id) SELECT * FROM unnest($1::bytea[], $2::text[])", digests, owners)
+	return err
+}
+
+// putEntries stores audit entries with the next sequences.
+func (t *writeTx) putEntries(ctx context.Context, entries []*registry.AuditEntry) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	seqs, ids, bodies := make([]int64, len(entries)), make([]string, len(entries)), make([][]byte, len(entries))
+	for i, e := range entries {
+		t.seq++
+		seqs[i], ids[i], bodies[i] = int64(t.seq), e.Key, recordcodec.AppendEntry(nil, e)
+	}
+	_, err := t.Exec(ctx, "INSERT INTO audit (seq, key_id, body) SELECT * FROM unnest($1::bigint[], $2::text[], $3::bytea[])",
+		seqs, ids, bodies)
+	return err
+}
