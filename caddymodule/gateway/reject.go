@@ -23,13 +23,7 @@ func (x *gatewayRequest) reject(apiErr *apiError) {
 	c.handler.backend.State().Activity.Rejections.Add(activity.Rejection{
 		At: c.started, RequestID: c.requestID(), Key: c.keyID(), Endpoint: c.endpoint.Name, Reason: reason,
 	})
-	if extra, ok := c.r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
-		about := []zap.Field{zap.String("reason", reason), zap.String("request_id", c.requestID())}
-		if backend := c.handler.Backend; backend != "" {
-			about = append(about, zap.String("backend", backend))
-		}
-		extra.Add(zap.Dict("docsgate", about...))
-	}
+	c.noteReason(reason, 0)
 	if line := c.handler.logger.Check(zap.DebugLevel, "request rejected"); line != nil {
 		line.Write(zap.String("endpoint", c.endpoint.Name), zap.String("reason", reason), zap.String("key", c.keyID()),
 			zap.String("client_ip", c.ip()), zap.String("request_id", c.requestID()))
@@ -43,6 +37,22 @@ func (x *gatewayRequest) reject(apiErr *apiError) {
 	if sending {
 		linger(c, &x.body)
 	}
+}
+
+// noteReason adds why the client gets an error to the line of the access log. status is that of DocsGPT's response; 0: there is none.
+func (c *client) noteReason(reason string, status int) {
+	extra, ok := c.r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields)
+	if !ok {
+		return
+	}
+	fields := []zap.Field{zap.String("reason", reason), zap.String("request_id", c.requestID())}
+	if backend := c.handler.Backend; backend != "" {
+		fields = append(fields, zap.String("backend", backend))
+	}
+	if status != 0 {
+		fields = append(fields, zap.Int("upstream_status", status))
+	}
+	extra.Set(zap.Dict("docsgate", fields...))
 }
 
 // How long the connection of a rejected request stays open for the rest of its body. The rest is read and discarded: closing a

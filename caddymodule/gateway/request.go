@@ -209,7 +209,7 @@ func (c *client) authenticate(token string) (authentication, *apiError) {
 		if apiErr := c.countFailedToken(decision.Reason); apiErr != nil {
 			return authentication{}, apiErr
 		}
-		return authentication{}, errorForReason(decision.Reason)
+		return authentication{}, c.errorForToken(decision.Reason, token)
 	}
 	if c.handler.LearnOrigins {
 		c.learnOrigin(decision.Key)

@@ -247,6 +247,7 @@ func (res *response) close(err error) {
 	case modePassthrough:
 		if err != nil {
 			res.client.logUpstreamError(docsgpt.Truncated(), res.status, err)
+			res.client.noteReason(docsgpt.Truncated().Code, res.status)
 			panic(http.ErrAbortHandler) // the only way to signal that the response is truncated
 		}
 	case modeUpstreamError:
@@ -284,6 +285,7 @@ func (res *response) finishStream(err error) {
 func (res *response) writeUpstreamError(r *docsgpt.Error, cause error) {
 	c := res.client
 	c.logUpstreamError(r, res.status, cause)
+	c.noteReason(r.Code, res.status)
 	if !res.stream.stop() {
 		c.writeErrorResponse(r)
 		return
@@ -298,6 +300,7 @@ func (res *response) abortStream(cause error) {
 		r = docsgpt.Truncated()
 	}
 	res.client.logUpstreamError(r, res.status, cause)
+	res.client.noteReason(r.Code, res.status)
 	var out []byte
 	if res.filter.HasText() {
 		event := interruptedEvent

@@ -60,6 +60,7 @@ func (c *client) searchSources(up *upstreamRequest, s *slot, next caddyhttp.Hand
 		}
 	}
 	if lists == nil {
+		c.noteReason(first.Code, 0)
 		c.writeErrorResponse(first)
 		return
 	}

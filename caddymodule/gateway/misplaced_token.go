@@ -1,0 +1,58 @@
+package gateway
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/docsgate/docsgate/docsgpt"
+	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/keys/docsgptkeys"
+)
+
+// Reasons of requests with a mistake that operators can recognize. They are for logs and metrics only: clients get the error of any
+// invalid token.
+const (
+	reasonMisplacedToken = "misplaced_token" // it is not where clients of this endpoint send it
+	reasonKeyID          = "key_id_as_token" // the client has sent the ID of a key
+)
+
+// maxSearchedQuery is the size of a query up to which misplacedToken searches it, in bytes.
+const maxSearchedQuery = 8 << 10
+
+// errorForToken returns the error response to a rejected token.
+func (c *client) errorForToken(reason keys.Reason, token string) *apiError {
+	apiErr := errorForReason(reason)
+	switch {
+	case reason == keys.NoToken && c.misplacedToken():
+		apiErr.reason = reasonMisplacedToken
+	case (reason == keys.UnknownToken || reason == keys.BadChecksum) && c.isKeyID(token):
+		apiErr.reason = reasonKeyID
+	}
+	return apiErr
+}
+
+// misplacedToken reports whether a request without a token has one in another place.
+func (c *client) misplacedToken() bool {
+	if c.endpoint.Token == docsgpt.TokenNone {
+		return false
+	}
+	h := c.r.Header
+	if c.endpoint.Token != docsgpt.TokenBearer && c.endpoint.Token != docsgpt.TokenQuery && len(h["Authorization"]) > 0 ||
+		len(h["X-Api-Key"]) > 0 || len(h["Api-Key"]) > 0 || hasUnusableAuthorization(h) {
+		return true
+	}
+	query := c.r.URL.RawQuery
+	return c.endpoint.Token != docsgpt.TokenQuery && len(query) <= maxSearchedQuery && strings.Contains(query, "api_key=")
+}
+
+// hasUnusableAuthorization reports whether a request has an Authorization header that is not a bearer token.
+func hasUnusableAuthorization(h http.Header) bool {
+	_, ok := docsgpt.BearerToken(h)
+	return !ok && len(h["Authorization"]) > 0
+}
+
+// isKeyID reports whether a text is the ID of a key, or that of an agent in DocsGPT.
+func (c *client) isKeyID(text string) bool {
+	store := c.handler.backend.State().Store
+	return store.Get(text) != nil || store.Get(docsgptkeys.KeyID(text)) != nil
+}
