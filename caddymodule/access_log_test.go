@@ -77,3 +77,32 @@ func TestAccessLogOfMisplacedTokens(t *testing.T) {
 		})
 	}
 }
+
+// A token that was replaced has its own reason, also without a grace period. Its client gets the error of an unknown token.
+func TestAccessLogOfReplacedToken(t *testing.T) {
+	g := newGate(t)
+	g.start(fmt.Sprintf(forwardModes["built-in"], g.address, ""))
+	if r := g.ask("/stream", tokenAgent, "q", ""); r.status != http.StatusOK {
+		t.Fatalf("%d %s", r.status, r.body)
+	}
+	g.writeKeys(strings.Replace(keyFile(), sha(tokenAgent), sha("its next token"), 1))
+	waitFor(t, "the token is replaced", func() bool { return g.ask("/stream", tokenAgent, "q", "").status == http.StatusUnauthorized })
+	unknown, replaced := g.ask("/stream", "another-token", "q", ""), g.ask("/stream", tokenAgent, "q", "")
+	if line := g.accessLine(replaced); !strings.Contains(line, `"docsgate":{"reason":"replaced_token",`) || !strings.Contains(line, `"user_id":"agent"`) {
+		t.Error(line)
+	}
+	if line := g.accessLine(unknown); !strings.Contains(line, `"docsgate":{"reason":"unknown_token",`) {
+		t.Error(line)
+	}
+	for _, r := range []*response{&unknown, &replaced} {
+		r.body = strings.ReplaceAll(r.body, r.header.Get("X-Request-Id"), "")
+		r.header.Del("X-Request-Id")
+		r.header.Del("Date")
+	}
+	if unknown.body != replaced.body || fmt.Sprint(unknown.header) != fmt.Sprint(replaced.header) {
+		t.Errorf("%v %s, not %v %s", replaced.header, replaced.body, unknown.header, unknown.body)
+	}
+	if n := g.metric(`caddy_docsgate_auth_decisions_total{endpoint="stream",reason="replaced_token"}`); n == "" {
+		t.Error("no metric")
+	}
+}

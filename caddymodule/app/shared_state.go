@@ -115,6 +115,7 @@ func (b *Backend) newState(ctx context.Context, feeds []keys.Feed) (_ *State, er
 	}
 	s.Store.Listen(s.Index)
 	s.Origins, s.Activity = keys.NewOrigins(s.Store), activity.New()
+	s.Store.Listen(s.Activity.Replaced)
 	s.unregister = redact.Register(s)
 	s.logger.Store(b.logger)
 	s.ctx, s.stop = context.WithCancel(context.Background())

@@ -1,5 +1,5 @@
 // Package activity records, in bounded memory, what clients do with keys and an operator must know: rejected requests, the web origins
-// that a key is used on, and secret keys that have leaked.
+// that a key is used on, secret keys that have leaked, and tokens that keys have had before.
 package activity
 
 import (
@@ -13,11 +13,13 @@ type Log struct {
 	Rejections *Rejections
 	Leaks      *Leaks
 	Origins    *Origins
+	Replaced   *Replaced
 }
 
 // New returns an empty log.
 func New() *Log {
-	return &Log{Rejections: newRejections(maxRecent, maxCountedKeys), Leaks: newLeaks(maxLeaks), Origins: newOrigins(maxOriginsPerKey, maxSeenOrigins)}
+	return &Log{Rejections: newRejections(maxRecent, maxCountedKeys), Leaks: newLeaks(maxLeaks), Origins: newOrigins(maxOriginsPerKey, maxSeenOrigins),
+		Replaced: newReplaced(maxReplaced)}
 }
 
 // newLRU returns a cache for a positive number of entries. It is not safe for concurrent use.

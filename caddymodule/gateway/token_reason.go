@@ -25,6 +25,8 @@ func (c *client) errorForToken(reason keys.Reason, token string) *apiError {
 	switch {
 	case reason == keys.NoToken && c.misplacedToken():
 		apiErr.reason = reasonMisplacedToken
+	case reason == keys.UnknownToken && c.wasReplaced(token):
+		apiErr.reason = string(keys.TokenRotated)
 	case (reason == keys.UnknownToken || reason == keys.BadChecksum) && c.isKeyID(token):
 		apiErr.reason = reasonKeyID
 	}
@@ -49,6 +51,19 @@ func (c *client) misplacedToken() bool {
 func hasUnusableAuthorization(h http.Header) bool {
 	_, ok := docsgpt.BearerToken(h)
 	return !ok && len(h["Authorization"]) > 0
+}
+
+// wasReplaced reports whether a key had the token before. The log then names the key.
+func (c *client) wasReplaced(token string) bool {
+	state := c.handler.backend.State()
+	id := state.Activity.Replaced.KeyOf(keys.DigestOf(token))
+	if id == "" {
+		return false
+	}
+	if c.key = state.Store.Get(id); c.key != nil {
+		c.setPlaceholders(c.key)
+	}
+	return true
 }
 
 // isKeyID reports whether a text is the ID of a key, or that of an agent in DocsGPT.
