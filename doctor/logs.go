@@ -59,7 +59,11 @@ func (x *runner) checkLogFiles(ctx context.Context) {
 		}
 	}
 	if len(files) == 0 || x.outside == nil {
-		if len(x.input.Logs) > 0 && x.outside != nil {
+		switch {
+		case len(x.input.Logs) == 0 || x.outside == nil:
+		case x.worst("log.format") == OK && x.input.Running == RunningThis:
+			x.ok("log.leak", "Logs contain no keys, according to the encoder of each log; none is a file that the doctor can read.")
+		default:
 			x.unknown("log.leak",
 				"Whether logs contain keys is unknown: no log is a file that the doctor can read.",
 				"Send a request with a random key in ?api_key=, and search the logs for it.")

@@ -21,9 +21,13 @@ type configLog struct {
 	Level   string          `json:"level"`
 }
 
-// logs returns the logs that receive requests: access logs, and the log of failed requests.
+// requestLoggers are the loggers that write about requests of any site: failed requests, panics in handlers, and, at the level DEBUG,
+// what handlers do.
+var requestLoggers = []string{"http.log.error", "http.stdlib", "http.handlers"}
+
+// logs returns the logs that receive requests: access logs, and those of requestLoggers.
 func (d *deployment) logs() []doctor.Log {
-	names := []string{"http.log.error"} // failed requests; access logs follow
+	names := slices.Clone(requestLoggers) // access logs follow
 	for _, server := range d.Apps.HTTP.Servers {
 		if server.Logs == nil {
 			continue
@@ -54,7 +58,7 @@ func (d *deployment) logs() []doctor.Log {
 		if log.Writer.Output == "discard" || !slices.ContainsFunc(names, log.takes) {
 			continue
 		}
-		l := doctor.Log{Name: name, Redacted: redacts(log.Encoder), Access: slices.ContainsFunc(names[1:], log.takes)}
+		l := doctor.Log{Name: name, Redacted: redacts(log.Encoder), Access: slices.ContainsFunc(names[len(requestLoggers):], log.takes)}
 		if log.Writer.Output == "file" {
 			l.File, _ = filepath.Abs(replaced(log.Writer.Filename))
 		}

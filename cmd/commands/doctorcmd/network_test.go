@@ -102,6 +102,9 @@ func TestNetworkFaults(t *testing.T) {
 		// Logs.
 		{"an access log without the encoder", func(e *env) { e.access = "" }, []string{"failure log.leak", "warning log.format"}},
 		{"a default log without the encoder", func(e *env) { e.logging = "" }, []string{"warning log.format"}},
+		{"a log of panics without the encoder", func(e *env) {
+			e.global = "log panics {\ninclude http.stdlib\noutput file " + e.path("panics.log") + "\n}"
+		}, []string{"warning log.format"}},
 		{"filters instead of the encoder", func(e *env) {
 			e.access = "format filter {\nrequest>headers>X-Api-Key delete\nrequest>headers>Api-Key delete\nrequest>headers>X-Key delete\n" +
 				"request>uri query {\nreplace api_key REDACTED\nreplace key REDACTED\nreplace token REDACTED\n}\n}"

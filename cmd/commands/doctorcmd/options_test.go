@@ -84,6 +84,8 @@ func TestPrintFindings(t *testing.T) {
 	r := &doctor.Report{Findings: []doctor.Finding{
 		{ID: "gate.answers", Severity: doctor.OK, Summary: "It answers.", DocsURL: "docs/doctor.md#gateanswers"},
 		{ID: "gate.unauthenticated_access", Severity: doctor.Failure, Summary: "It " + strings.Repeat("lets in ", 20) + "\x1b[31mall.", Fix: "Shut it.", DocsURL: "docs/doctor.md#gateunauthenticated_access"},
+		{ID: "backend.exposed", Severity: doctor.Unknown, Summary: "DocsGPT is elsewhere.", Fix: "Name it.", DocsURL: "docs/doctor.md#backendexposed"},
+		{ID: "log.format", Severity: doctor.OK, Summary: "Logs have it.", DocsURL: "docs/doctor.md#logformat"},
 	}}
 	var plain, colored bytes.Buffer
 	if err := errors.Join(printFindings(&plain, r, false), printFindings(&colored, r, true)); err != nil {
@@ -91,7 +93,8 @@ func TestPrintFindings(t *testing.T) {
 	}
 	for _, want := range []string{
 		"Gate\n  ok       It answers.\n  failure  It lets in", "\n           Fix: Shut it.\n",
-		"(gate.unauthenticated_access, see docs/doctor.md#gateunauthenticated_access)", "\n1 failure, 1 check passed.\n",
+		"(gate.unauthenticated_access, see docs/doctor.md#gateunauthenticated_access)", "\n1 failure, 2 checks passed, 1 not checked.\n",
+		"Logs\n  ok       Logs have it.\n\nNot checked\n  -        DocsGPT is elsewhere.\n           To check it: Name it.\n",
 	} {
 		if !strings.Contains(plain.String(), want) {
 			t.Errorf("%q is not in\n%s", want, plain.String())

@@ -23,7 +23,7 @@ var titles = map[string]string{
 
 // colors are the ANSI color codes of the severities.
 var colors = map[doctor.Severity]string{
-	doctor.OK: "32", doctor.Note: "36", doctor.Unknown: "35", doctor.Warning: "33", doctor.Failure: "31;1",
+	doctor.OK: "32", doctor.Note: "36", doctor.Warning: "33", doctor.Failure: "31;1",
 }
 
 // useColors reports whether w is a terminal that shows colors, and NO_COLOR is not set.
@@ -32,28 +32,34 @@ func useColors(w io.Writer) bool {
 	return isFile && term.IsTerminal(int(f.Fd())) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 }
 
-// printFindings prints a report as text.
+// printFindings prints a report as text. What could not be checked is at the end: it is not a problem of the deployment, and some of it
+// can never be checked, depending on where the doctor runs.
 func printFindings(w io.Writer, r *doctor.Report, color bool) error {
 	var b strings.Builder
-	area := ""
+	heading := ""
+	begin := func(title string) {
+		if title == heading {
+			return
+		}
+		if heading != "" {
+			b.WriteString("\n")
+		}
+		heading = title
+		if color {
+			title = "\x1b[1m" + title + "\x1b[0m"
+		}
+		fmt.Fprintln(&b, title)
+	}
 	for _, f := range r.Findings {
-		if f.Area() != area {
-			if area != "" {
-				b.WriteString("\n")
-			}
-			area = f.Area()
-			title := titles[area]
-			if color {
-				title = "\x1b[1m" + title + "\x1b[0m"
-			}
-			fmt.Fprintln(&b, title)
+		if f.Severity != doctor.Unknown {
+			begin(titles[f.Area()])
+			printFinding(&b, f, "Fix: ", color)
 		}
-		fmt.Fprintf(&b, "  %s  %s\n", badge(f.Severity, color), wrap(terminal.Sanitize(f.Summary), "           "))
-		if f.Fix != "" {
-			fmt.Fprintf(&b, "           %s\n", wrap("Fix: "+terminal.Sanitize(f.Fix), "           "))
-		}
-		if f.Severity != doctor.OK {
-			fmt.Fprintf(&b, "           (%s, see %s)\n", f.ID, f.DocsURL)
+	}
+	for _, f := range r.Findings {
+		if f.Severity == doctor.Unknown {
+			begin("Not checked")
+			printFinding(&b, f, "To check it: ", color)
 		}
 	}
 	fmt.Fprintf(&b, "\n%s\n", summary(r))
@@ -61,8 +67,23 @@ func printFindings(w io.Writer, r *doctor.Report, color bool) error {
 	return err
 }
 
+// printFinding prints a finding. begin is the beginning of the line about what to do.
+func printFinding(b *strings.Builder, f doctor.Finding, begin string, color bool) {
+	const indent = "           "
+	fmt.Fprintf(b, "  %s  %s\n", badge(f.Severity, color), wrap(terminal.Sanitize(f.Summary), indent))
+	if f.Fix != "" {
+		fmt.Fprintf(b, "%s%s\n", indent, wrap(begin+terminal.Sanitize(f.Fix), indent))
+	}
+	if f.Severity != doctor.OK {
+		fmt.Fprintf(b, "%s(%s, see %s)\n", indent, f.ID, f.DocsURL)
+	}
+}
+
 func badge(s doctor.Severity, color bool) string {
 	word := fmt.Sprintf("%-7s", s)
+	if s == doctor.Unknown {
+		return fmt.Sprintf("%-7s", "-")
+	}
 	if color {
 		return "\x1b[" + colors[s] + "m" + word + "\x1b[0m"
 	}
@@ -101,7 +122,6 @@ func summary(r *doctor.Report) string {
 	}{
 		{doctor.Failure, "failure", "failures"},
 		{doctor.Warning, "warning", "warnings"},
-		{doctor.Unknown, "check without a result", "checks without a result"},
 		{doctor.Note, "note", "notes"},
 	} {
 		if n := r.Count(s.severity); n == 1 {
@@ -116,6 +136,9 @@ func summary(r *doctor.Report) string {
 		parts = append(parts, "1 check passed")
 	default:
 		parts = append(parts, fmt.Sprintf("%d checks passed", n))
+	}
+	if n := r.Count(doctor.Unknown); n > 0 {
+		parts = append(parts, fmt.Sprintf("%d not checked", n))
 	}
 	return strings.Join(parts, ", ") + "."
 }
