@@ -21,6 +21,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/docsgate/docsgate/caddymodule"
+	"github.com/docsgate/docsgate/cmd/commands/internal/cli"
 	"github.com/docsgate/docsgate/doctor"
 	"github.com/docsgate/docsgate/keys/docsgptkeys"
 )
@@ -63,7 +64,8 @@ func dryRun(config []byte) loaded {
 	defer probed.Unlock()
 	probed.loaded = loaded{}
 	if err := caddy.Validate(cfg); err != nil {
-		l := loaded{err: errors.New(strings.ReplaceAll(err.Error(), dir, "(temporary directory)"))}
+		reason, _ := cli.Explain(strings.ReplaceAll(err.Error(), dir, "(temporary directory)"))
+		l := loaded{err: errors.New(reason)}
 		if found := unknownExclusions.FindStringSubmatch(err.Error()); found != nil {
 			l.unknownExclusions = strings.Split(found[1], ", ")
 		}
