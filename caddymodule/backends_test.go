@@ -38,7 +38,8 @@ func newBackendsTest(t *testing.T) *backendsTest {
 	t.Setenv("AGENT_SUPPORT", supportAgent)
 	t.Setenv("SUPPORT_TOKEN", supportAccess)
 	b.support = docsgpttest.New(docsgpttest.Options{
-		Label: "support", Keys: map[string][]string{supportAgent: {sourceAlpha}}, Tokens: map[string][]string{supportAccess: nil},
+		Label: "support", Keys: map[string][]string{supportAgent: {sourceAlpha}, agentAlpha: {sourceAlpha}},
+		Tokens:  map[string][]string{supportAccess: nil},
 		Sources: map[string]string{sourceAlpha: "support"},
 	})
 	server := httptest.NewServer(b.support)
@@ -105,11 +106,15 @@ func withoutRequestID(r response) string {
 	return strings.ReplaceAll(r.body, r.header.Get("X-Request-Id"), "")
 }
 
-func eachBackendsMode(t *testing.T, test func(t *testing.T, b *backendsTest)) {
+// eachBackendsMode runs a test in each forward mode. env are environment variables, as pairs of name and value.
+func eachBackendsMode(t *testing.T, test func(t *testing.T, b *backendsTest), env ...string) {
 	t.Helper()
 	for mode := range forwardModes {
 		t.Run(mode, func(t *testing.T) {
 			b := newBackendsTest(t)
+			for i := 0; i < len(env); i += 2 {
+				t.Setenv(env[i], env[i+1])
+			}
 			b.start(b.sites(mode))
 			test(t, b)
 		})
@@ -170,7 +175,7 @@ func TestBackendsDoNotShareCredentials(t *testing.T) {
 	})
 }
 
-// An ID that was signed for a key of one DocsGPT is not valid for the key with the same ID and token at another.
+// An ID that was signed for a key of one DocsGPT is not valid for the key with the same ID, token and agent at another.
 func TestBackendsDoNotShareSignedIDs(t *testing.T) {
 	eachBackendsMode(t, func(t *testing.T, b *backendsTest) {
 		ids := [2]string{}
@@ -196,7 +201,7 @@ func TestBackendsDoNotShareSignedIDs(t *testing.T) {
 				}
 			}
 		}
-	})
+	}, "AGENT_SUPPORT", agentAlpha)
 }
 
 // The counters of keys with the same ID are separate.
