@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -14,6 +15,9 @@ import (
 	"github.com/docsgate/docsgate/keys/registry"
 	"github.com/docsgate/docsgate/keys/usage"
 )
+
+// backupTimeout is the timeout of reading everything for a backup, and of writing it to a file.
+const backupTimeout = 10 * time.Minute
 
 // Backup implements registry.Storage. It writes a file of boltstore, which can be read and restored without PostgreSQL. The file is first
 // written to the folder for temporary files.
@@ -27,7 +31,7 @@ func (s *Store) Backup(ctx context.Context, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	err = s.view(ctx, func(ctx context.Context, tx pgx.Tx) error {
+	err = s.view(ctx, backupTimeout, func(ctx context.Context, tx pgx.Tx) error {
 		if err := registry.Copy(ctx, snapshot{tx}, copied); err != nil {
 			return &callbackError{err}
 		}

@@ -138,7 +138,7 @@ func TestPartitionedGate(t *testing.T) {
 	for _, token := range []string{keptToken, goneToken} {
 		cut.wait(t, token, keys.Allowed)
 	}
-	for name, partition := range map[string]func(){"refused": proxy.Refuse, "no packets": proxy.Blackhole} {
+	for name, partition := range map[string]func(){"refused": proxy.Refuse, "no responses": proxy.Blackhole} {
 		partition()
 		if _, err := cut.Revoke(t.Context(), alice, kept); err == nil {
 			t.Errorf("%s: a change without a connection was acknowledged", name)

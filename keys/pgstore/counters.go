@@ -23,7 +23,7 @@ func (s *Store) SaveUse(ctx context.Context, rows []usage.Row) error {
 
 // Use implements registry.Storage.
 func (s *Store) Use(ctx context.Context, yield func(usage.Row) error) error {
-	return s.view(ctx, func(ctx context.Context, tx pgx.Tx) error { return eachUse(ctx, tx, yield) })
+	return s.view(ctx, scanTimeout, func(ctx context.Context, tx pgx.Tx) error { return eachUse(ctx, tx, yield) })
 }
 
 func eachUse(ctx context.Context, tx pgx.Tx, yield func(usage.Row) error) error {
@@ -45,7 +45,7 @@ func (s *Store) SaveQuotas(ctx context.Context, rows []quota.Row, remove []strin
 
 // Quotas implements registry.Storage.
 func (s *Store) Quotas(ctx context.Context, yield func(quota.Row) error) error {
-	return s.view(ctx, func(ctx context.Context, tx pgx.Tx) error { return eachQuota(ctx, tx, yield) })
+	return s.view(ctx, scanTimeout, func(ctx context.Context, tx pgx.Tx) error { return eachQuota(ctx, tx, yield) })
 }
 
 func eachQuota(ctx context.Context, tx pgx.Tx, yield func(quota.Row) error) error {
@@ -103,11 +103,13 @@ func (s *Store) exec(ctx context.Context, query string, args ...any) error {
 		return err
 	}
 	defer s.release()
-	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		if _, _, err := readState(ctx, tx, ""); err != nil {
+	limited, cancel := context.WithTimeout(ctx, writeTimeout)
+	defer cancel()
+	err := pgx.BeginFunc(limited, s.pool, func(tx pgx.Tx) error {
+		if _, _, err := readState(limited, tx, ""); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, query, args...)
+		_, err := tx.Exec(limited, query, args...)
 		return err
 	})
 	if err = s.userError(err); err != nil && ctx.Err() != nil {

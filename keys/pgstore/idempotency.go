@@ -29,7 +29,7 @@ func (s *Store) GetIdempotencyRecord(ctx context.Context, name string) (string, 
 		return "", errRecordName
 	}
 	var body []byte
-	err := s.view(ctx, func(ctx context.Context, tx pgx.Tx) error {
+	err := s.view(ctx, s.options.Timeout, func(ctx context.Context, tx pgx.Tx) error {
 		err := tx.QueryRow(ctx, "SELECT body FROM idempotency_records WHERE name = $1 AND at >= now() - interval '24 hours'", name).Scan(&body)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return nil

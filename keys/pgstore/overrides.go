@@ -52,7 +52,7 @@ func (s *Store) WriteOverride(ctx context.Context, o *registry.Override, entry *
 
 // Overrides implements registry.Storage.
 func (s *Store) Overrides(ctx context.Context, yield func(*registry.Override) error) error {
-	return s.view(ctx, func(ctx context.Context, tx pgx.Tx) error { return eachOverride(ctx, tx, yield) })
+	return s.view(ctx, scanTimeout, func(ctx context.Context, tx pgx.Tx) error { return eachOverride(ctx, tx, yield) })
 }
 
 func eachOverride(ctx context.Context, tx pgx.Tx, yield func(*registry.Override) error) error {

@@ -15,7 +15,7 @@ import (
 
 // All implements registry.Storage. Each record is newly allocated, so yield may retain it.
 func (s *Store) All(ctx context.Context, yield func(*registry.Record) error) (revision uint64, err error) {
-	err = s.view(ctx, func(ctx context.Context, tx pgx.Tx) error {
+	err = s.view(ctx, scanTimeout, func(ctx context.Context, tx pgx.Tx) error {
 		revision, err = allRecords(ctx, tx, yield)
 		return err
 	})
@@ -31,7 +31,7 @@ func allRecords(ctx context.Context, tx pgx.Tx, yield func(*registry.Record) err
 
 // Changes implements registry.Storage. The records are in the order of their last writes.
 func (s *Store) Changes(ctx context.Context, after uint64, yield func(*registry.Record) error) (revision uint64, err error) {
-	err = s.view(ctx, func(ctx context.Context, tx pgx.Tx) error {
+	err = s.view(ctx, scanTimeout, func(ctx context.Context, tx pgx.Tx) error {
 		if revision, _, err = readState(ctx, tx, ""); err != nil || after >= revision {
 			return err
 		}
@@ -42,7 +42,7 @@ func (s *Store) Changes(ctx context.Context, after uint64, yield func(*registry.
 
 // Count implements registry.SizedStorage.
 func (s *Store) Count(ctx context.Context) (n int, err error) {
-	err = s.view(ctx, func(ctx context.Context, tx pgx.Tx) error {
+	err = s.view(ctx, scanTimeout, func(ctx context.Context, tx pgx.Tx) error {
 		return tx.QueryRow(ctx, "SELECT count(*) FROM keys").Scan(&n)
 	})
 	return n, err
@@ -59,7 +59,7 @@ func (s *Store) ByDigest(ctx context.Context, d keys.Digest) (*registry.Record, 
 }
 
 func (s *Store) one(ctx context.Context, what, query string, args ...any) (r *registry.Record, err error) {
-	err = s.view(ctx, func(ctx context.Context, tx pgx.Tx) error {
+	err = s.view(ctx, s.options.Timeout, func(ctx context.Context, tx pgx.Tx) error {
 		return eachRecord(ctx, tx, func(found *registry.Record) error { r = found; return nil }, query, args...)
 	})
 	if err == nil && r == nil {
@@ -100,7 +100,7 @@ func eachRecord(ctx context.Context, tx pgx.Tx, yield func(*registry.Record) err
 
 // Audit implements registry.Storage.
 func (s *Store) Audit(ctx context.Context, key string, before uint64, limit int) (entries []registry.AuditEntry, err error) {
-	err = s.view(ctx, func(ctx context.Context, tx pgx.Tx) error {
+	err = s.view(ctx, s.options.Timeout, func(ctx context.Context, tx pgx.Tx) error {
 		entries, err = readAudit(ctx, tx, key, before, limit)
 		return err
 	})

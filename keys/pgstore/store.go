@@ -49,7 +49,7 @@ const maxConns = 4
 type Options struct {
 	URI               keys.Secret   // any form that libpq supports; required
 	Schema            string        // default DefaultSchema
-	Timeout           time.Duration // of connecting and of reading the revision; default DefaultTimeout
+	Timeout           time.Duration // of connecting and of reading single rows; default DefaultTimeout
 	PollInterval      time.Duration // default DefaultPollInterval
 	InsecurePlaintext bool          // allow connections to other machines without TLS
 }
@@ -118,7 +118,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		s.use.Wait()
 		s.pool.Close()
 	})
-	if err := s.view(ctx, func(ctx context.Context, tx pgx.Tx) error {
+	if err := s.view(ctx, o.Timeout, func(ctx context.Context, tx pgx.Tx) error {
 		_, _, err := readState(ctx, tx, "")
 		return err
 	}); err != nil {
@@ -156,14 +156,20 @@ func (s *Store) acquire(ctx context.Context) error {
 
 func (s *Store) release() { s.use.Done() }
 
-// view runs f in a read-only transaction with one consistent snapshot.
-func (s *Store) view(ctx context.Context, f func(ctx context.Context, tx pgx.Tx) error) error {
+// scanTimeout is the timeout of reading a whole table. A million keys take some seconds.
+const scanTimeout = time.Minute
+
+// view runs f in a read-only transaction with one consistent snapshot. Without a timeout a server that does not respond would block it
+// forever.
+func (s *Store) view(ctx context.Context, timeout time.Duration, f func(ctx context.Context, tx pgx.Tx) error) error {
 	if err := s.acquire(ctx); err != nil {
 		return err
 	}
 	defer s.release()
-	err := pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
-		return f(ctx, tx)
+	limited, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	err := pgx.BeginTxFunc(limited, s.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		return f(limited, tx)
 	})
 	if err = s.userError(err); err != nil && ctx.Err() != nil {
 		return ctx.Err()

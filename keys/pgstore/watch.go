@@ -41,7 +41,7 @@ func (s *Store) watch(ctx context.Context, changed func()) error {
 		defer cancel()
 		_ = conn.Close(closing) // nothing was written
 	}()
-	if _, err := conn.Exec(ctx, "LISTEN "+pgx.Identifier{s.channel()}.Sanitize()); err != nil {
+	if _, err := conn.Exec(connecting, "LISTEN "+pgx.Identifier{s.channel()}.Sanitize()); err != nil {
 		return err
 	}
 	last := uint64(1<<64 - 1) // newest revision that changed was called for
