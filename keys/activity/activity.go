@@ -18,8 +18,10 @@ type Log struct {
 
 // New returns an empty log.
 func New() *Log {
-	return &Log{Rejections: newRejections(maxRecent, maxCountedKeys), Leaks: newLeaks(maxLeaks), Origins: newOrigins(maxOriginsPerKey, maxSeenOrigins),
-		Replaced: newReplaced(maxReplaced)}
+	return &Log{
+		Rejections: newRejections(maxRecent, maxCountedKeys), Leaks: newLeaks(maxLeaks),
+		Origins: newOrigins(maxOriginsPerKey, maxSeenOrigins), Replaced: newReplaced(maxReplaced),
+	}
 }
 
 // newLRU returns a cache for a positive number of entries. It is not safe for concurrent use.
