@@ -251,7 +251,7 @@ func TestStreamsLeaveNothing(t *testing.T) {
 	site := "docsgate " + server.URL + ` {
 	max_in_flight 1000
 	max_in_flight_per_key 1000
-	client_write_timeout 200ms
+	client_write_timeout 2s
 	client_min_rate 1MiB
 	limits {
 		visitor_requests off

@@ -66,6 +66,14 @@ func TestStartErrors(t *testing.T) {
 	config := func(feed, site string) string {
 		return fmt.Sprintf("{\n\tadmin off\n\tpersist_config off\n\tdocsgate {\n\t\tfeed %s\n\t}\n}\n\n%s {\n\tdocsgate localhost:7091\n}\n", feed, site)
 	}
+	unused, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("CADDY_ADMIN", unused.Addr().String()) // not the default, where another process may listen
+	if err := unused.Close(); err != nil {
+		t.Fatal(err)
+	}
 	t.Setenv("XDG_DATA_HOME", t.TempDir())
 	const start, invalid = "docsgate did not start: ", "The configuration is not valid: "
 	for _, c := range []struct{ name, command, config, want string }{
