@@ -38,10 +38,8 @@ end
 ngx.req.set_body_data(cjson.encode(fields))
 `
 
-// nginxLuaConfig has no access log, as the others. SHA-256 is OpenSSL's, which nginx has loaded.
-const nginxLuaConfig = `
-load_module /usr/lib/nginx/modules/ndk_http_module.so;
-load_module /usr/lib/nginx/modules/ngx_http_lua_module.so;
+// nginxCommon is the beginning of both configurations, up to the upstream. There is no access log, as in the others.
+const nginxCommon = `
 daemon off;
 user root; # the files are in a private folder; ignored unless it is started by root
 worker_processes WORKERS;
@@ -54,7 +52,17 @@ http {
 	fastcgi_temp_path DIR/fastcgi;
 	uwsgi_temp_path DIR/uwsgi;
 	scgi_temp_path DIR/scgi;
-	client_body_buffer_size 2m;
+	upstream docsgpt {
+		server BACKEND;
+		keepalive 64;
+	}
+`
+
+// nginxLuaConfig gets SHA-256 from OpenSSL, which nginx has loaded.
+const nginxLuaConfig = `
+load_module /usr/lib/nginx/modules/ndk_http_module.so;
+load_module /usr/lib/nginx/modules/ngx_http_lua_module.so;
+` + nginxCommon + `	client_body_buffer_size 2m;
 	client_max_body_size 4m;
 	lua_package_path "DIR/?.lua;;";
 	init_by_lua_block {
@@ -67,10 +75,6 @@ http {
 			for i = 0, 31 do hex[i + 1] = string.format("%02x", digest[i]) end
 			return table.concat(hex)
 		end
-	}
-	upstream docsgpt {
-		server BACKEND;
-		keepalive 64;
 	}
 	server {
 		listen ADDRESS reuseport;
@@ -89,29 +93,12 @@ http {
 `
 
 // nginxMapConfig can only check keys in a header, since a map does not see bodies.
-const nginxMapConfig = `
-daemon off;
-user root; # the files are in a private folder; ignored unless it is started by root
-worker_processes WORKERS;
-pid DIR/nginx.pid;
-events { worker_connections 4096; }
-http {
-	access_log off;
-	client_body_temp_path DIR/body;
-	proxy_temp_path DIR/proxy;
-	fastcgi_temp_path DIR/fastcgi;
-	uwsgi_temp_path DIR/uwsgi;
-	scgi_temp_path DIR/scgi;
-	client_max_body_size 4m;
+const nginxMapConfig = nginxCommon + `	client_max_body_size 4m;
 	map_hash_max_size 16384;
 	map_hash_bucket_size 256;
 	map $http_authorization $agent {
 		default "";
 TOKENS	}
-	upstream docsgpt {
-		server BACKEND;
-		keepalive 64;
-	}
 	server {
 		listen ADDRESS reuseport;
 		location / {

@@ -79,7 +79,7 @@ func checkConsistency(t *testing.T, s *Store) map[string]int {
 			t.Errorf("key %s mixes two writes", r.ID)
 		}
 		writes[r.ID], revisions[r.ID] = n, r.Revision
-		for d := range digestsOf(r) {
+		for d := range r.Digests() {
 			if found, err := s.ByDigest(ctx, d); err != nil || found.ID != r.ID {
 				t.Errorf("key %s is not found by its token: %v", r.ID, err)
 			}

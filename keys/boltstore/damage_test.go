@@ -19,7 +19,7 @@ import (
 func dump(ctx context.Context, s *Store) (text string, err error) {
 	var b bytes.Buffer
 	_, errAll := s.All(ctx, func(r *registry.Record) error {
-		for d := range digestsOf(r) {
+		for d := range r.Digests() {
 			owner, err := s.ByDigest(ctx, d)
 			if err != nil {
 				return err

@@ -119,7 +119,7 @@ func checkWrite(t *writeTx, records []*registry.Record) ([]recordChange, error) 
 			return nil, fmt.Errorf("key %s: %w", r.ID, registry.ErrConflict)
 		}
 		changes[i] = recordChange{before: old.Revision, unknown: append([]byte(nil), unknown...)}
-		for digest := range digestsOf(old) {
+		for digest := range old.Digests() {
 			if !has(r, digest) {
 				changes[i].dropped = append(changes[i].dropped, digest)
 				freed[digest] = true
@@ -127,7 +127,7 @@ func checkWrite(t *writeTx, records []*registry.Record) ([]recordChange, error) 
 		}
 	}
 	for _, r := range records {
-		for digest := range digestsOf(r) {
+		for digest := range r.Digests() {
 			owner, err := ownerOf(t.buckets[bucketDigests], digest)
 			if err != nil {
 				return nil, err
@@ -152,7 +152,7 @@ func (c *recordChange) apply(t *writeTx, r *registry.Record) {
 			t.remove(bucketDigests, digest[:])
 		}
 	}
-	for digest := range digestsOf(r) {
+	for digest := range r.Digests() {
 		t.put(bucketDigests, digest[:], []byte(r.ID))
 	}
 	if c.before != 0 {
@@ -162,22 +162,8 @@ func (c *recordChange) apply(t *writeTx, r *registry.Record) {
 	t.put(bucketRecords, []byte(r.ID), append(recordcodec.AppendRecord(nil, &stored), c.unknown...))
 }
 
-// digestsOf iterates over the digests of all the record's tokens.
-func digestsOf(r *registry.Record) func(yield func(keys.Digest) bool) {
-	return func(yield func(keys.Digest) bool) {
-		if !yield(r.Digest) {
-			return
-		}
-		for i := range r.PreviousTokens {
-			if !yield(r.PreviousTokens[i].Digest) {
-				return
-			}
-		}
-	}
-}
-
 func has(r *registry.Record, digest keys.Digest) bool {
-	for d := range digestsOf(r) {
+	for d := range r.Digests() {
 		if d == digest {
 			return true
 		}

@@ -161,7 +161,7 @@ func replaceTokens(ctx context.Context, t *writeTx, records []*registry.Record) 
 		if r.Revision != 0 {
 			ids = append(ids, r.ID)
 		}
-		for digest := range digestsOf(r) {
+		for digest := range r.Digests() {
 			if owner, used := owners[digest]; used && owner != r.ID {
 				return fmt.Errorf("key %s: the token: %w", r.ID, registry.ErrExists)
 			}
@@ -185,20 +185,6 @@ func replaceTokens(ctx context.Context, t *writeTx, records []*registry.Record) 
 	return fmt.Errorf("key %s: the token: %w", owners[keys.Digest(digest)], registry.ErrExists)
 }
 
-// digestsOf iterates over the digests of all the record's tokens.
-func digestsOf(r *registry.Record) func(yield func(keys.Digest) bool) {
-	return func(yield func(keys.Digest) bool) {
-		if !yield(r.Digest) {
-			return
-		}
-		for i := range r.PreviousTokens {
-			if !yield(r.PreviousTokens[i].Digest) {
-				return
-			}
-		}
-	}
-}
-
 // putRecords stores records with the next revisions, and their tokens.
 func (t *writeTx) putRecords(ctx context.Context, records []*registry.Record, unknown map[string][]byte) error {
 	if len(records) == 0 {
@@ -216,7 +202,7 @@ func (t *writeTx) putRecords(ctx context.Context, records []*registry.Record, un
 		ids, revisions = append(ids, r.ID), append(revisions, int64(t.revision))
 		bodies = append(bodies, append(recordcodec.AppendRecord(nil, &stored), unknown[r.ID]...))
 		seen := map[keys.Digest]bool{}
-		for digest := range digestsOf(r) {
+		for digest := range r.Digests() {
 			if !seen[digest] {
 				seen[digest] = true
 				digests, owners = append(digests, digest[:]), append(owners, r.ID)

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"bytes"
+	"iter"
 	"slices"
 	"time"
 
@@ -46,6 +47,20 @@ func (r *Record) clone() *Record {
 	c := *r
 	c.Sources, c.PreviousTokens, c.Agent.Encrypted = slices.Clone(r.Sources), slices.Clone(r.PreviousTokens), slices.Clone(r.Agent.Encrypted)
 	return &c
+}
+
+// Digests iterates over the digests of the current and the previous tokens.
+func (r *Record) Digests() iter.Seq[keys.Digest] {
+	return func(yield func(keys.Digest) bool) {
+		if !yield(r.Digest) {
+			return
+		}
+		for i := range r.PreviousTokens {
+			if !yield(r.PreviousTokens[i].Digest) {
+				return
+			}
+		}
+	}
 }
 
 // Agent is the DocsGPT key of an agent binding, or a reference to it. At most one field is set.

@@ -146,13 +146,13 @@ func (s *Storage) Write(ctx context.Context, records []*registry.Record, entries
 	}
 	for _, rec := range records {
 		old := s.records[rec.ID]
-		for _, d := range digests(&old) {
+		for d := range old.Digests() {
 			delete(s.digests, d)
 		}
 	}
 	for _, rec := range records {
 		rec.Revision = s.revision
-		for _, d := range digests(rec) {
+		for d := range rec.Digests() {
 			s.digests[d] = rec.ID
 		}
 		s.records[rec.ID] = *clone(rec)
@@ -175,7 +175,7 @@ func (s *Storage) check(records []*registry.Record) error {
 			return registry.ErrConflict
 		}
 		ids[rec.ID] = true
-		for _, d := range digests(rec) {
+		for d := range rec.Digests() {
 			owner, stored := s.digests[d]
 			other, written := taken[d]
 			if stored && owner != rec.ID || written && other != rec.ID {
@@ -185,14 +185,6 @@ func (s *Storage) check(records []*registry.Record) error {
 		}
 	}
 	return nil
-}
-
-func digests(r *registry.Record) []keys.Digest {
-	all := []keys.Digest{r.Digest}
-	for _, o := range r.PreviousTokens {
-		all = append(all, o.Digest)
-	}
-	return all
 }
 
 // WriteOverride implements registry.Storage.
