@@ -64,6 +64,8 @@ type Store struct {
 	closed bool
 	use    sync.WaitGroup
 	close  func()
+
+	closing context.Context // ends with Close, and ends watches
 }
 
 var (
@@ -111,7 +113,10 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if s.pool, err = pgxpool.NewWithConfig(context.WithoutCancel(ctx), config); err != nil {
 		return nil, s.userError(err)
 	}
+	var endWatches context.CancelFunc
+	s.closing, endWatches = context.WithCancel(context.Background())
 	s.close = sync.OnceFunc(func() {
+		endWatches()
 		s.mu.Lock()
 		s.closed = true
 		s.mu.Unlock()
@@ -134,7 +139,8 @@ func (s *Store) Name() string { return "store:" + s.address.Where + "/" + s.opti
 // Connection describes how the connections to the database are protected.
 func (s *Store) Connection() docsgptkeys.Connection { return s.address.Connection }
 
-// Close implements registry.Storage. It waits for all calls in progress; later calls return an error that wraps ErrClosed.
+// Close implements registry.Storage. It ends watches, and waits for all other calls in progress; later calls return an error that wraps
+// ErrClosed.
 func (s *Store) Close() error {
 	s.close()
 	return nil

@@ -112,6 +112,27 @@ func TestMigrations(t *testing.T) {
 	write(t, open(t, o), record("key_a"))
 }
 
+// Close ends a watch.
+func TestCloseEndsWatch(t *testing.T) {
+	s := open(t, options(pgtest.Database(t)))
+	watching, ended := make(chan struct{}, 1), make(chan error)
+	go func() {
+		ended <- s.Watch(t.Context(), func() {
+			select {
+			case watching <- struct{}{}:
+			default:
+			}
+		})
+	}()
+	<-watching
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; !errors.Is(err, pgstore.ErrClosed) {
+		t.Errorf("the watch ended with %v", err)
+	}
+}
+
 // A gate of this version rejects a database with a newer format, also while it runs, and changes nothing.
 func TestNewerFormat(t *testing.T) {
 	database := pgtest.Database(t)

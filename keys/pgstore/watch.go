@@ -3,6 +3,7 @@ package pgstore
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -22,8 +23,15 @@ func (s *Store) Watch(ctx context.Context, changed func()) error {
 		return err
 	}
 	defer s.release()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stop := context.AfterFunc(s.closing, cancel)
+	defer stop()
 	err := s.watch(ctx, changed)
-	if ctx.Err() != nil {
+	switch {
+	case s.closing.Err() != nil:
+		return fmt.Errorf("%s: %w", s.Name(), ErrClosed)
+	case ctx.Err() != nil:
 		return nil //nolint:nilerr // the end of ctx is the end of the watch
 	}
 	return s.userError(err)
