@@ -114,7 +114,7 @@ e2e-docsgpt: provision build ## Run the widgets, SDKs and attacks against bin/do
 
 .PHONY: docs
 docs: ## Serve the documentation as a web site on this machine, and rebuild pages that change
-	@cd docs && npm ci --no-audit --no-fund && cp package-lock.json node_modules/.installed-from
+	@scripts/npm-packages.sh docs
 	@cd docs && npm run dev
 
 .PHONY: e2e-packages

@@ -9,12 +9,6 @@ if [[ ! -x "$DOCSGATE_BIN" ]]; then
 	exit 1
 fi
 
-# The stamp is a copy of the lock file that node_modules was installed from.
-for folder in docs e2e; do
-	if ! cmp -s "$folder/package-lock.json" "$folder/node_modules/.installed-from"; then
-		(cd "$folder" && npm ci --no-audit --no-fund)
-		cp "$folder/package-lock.json" "$folder/node_modules/.installed-from"
-	fi
-done
+scripts/npm-packages.sh docs e2e
 cd e2e
 exec "$@"

@@ -3,9 +3,10 @@ package boltstore
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"slices"
 	"time"
+
+	"github.com/docsgate/docsgate/keys/registry"
 )
 
 const (
@@ -14,15 +15,12 @@ const (
 	idempotencyTTL = 24 * time.Hour
 
 	maxNotesDeleted = 1000 // per write
-	maxNoteName     = 4096
 )
-
-var errNoteName = errors.New("the name of an idempotency record must have 1 to 4096 bytes")
 
 // PutIdempotencyRecord implements registry.Storage. The record expires after 24 hours.
 func (s *Store) PutIdempotencyRecord(ctx context.Context, name, text string) error {
-	if name == "" || len(name) > maxNoteName {
-		return errNoteName
+	if err := registry.CheckIdempotencyName(name); err != nil {
+		return err
 	}
 	now := s.now()
 	return s.update(ctx, func(t *writeTx) error {
@@ -45,8 +43,8 @@ func (s *Store) PutIdempotencyRecord(ctx context.Context, name, text string) err
 
 // GetIdempotencyRecord implements registry.Storage.
 func (s *Store) GetIdempotencyRecord(ctx context.Context, name string) (text string, err error) {
-	if name == "" || len(name) > maxNoteName {
-		return "", errNoteName
+	if err := registry.CheckIdempotencyName(name); err != nil {
+		return "", err
 	}
 	err = s.view(ctx, func(t *readTx) error {
 		body, err := bodyOf(t.tx.Bucket(bucketNames[bucketNotes]), bucketNotes, []byte(name))

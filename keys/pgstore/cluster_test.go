@@ -15,6 +15,7 @@ import (
 	"github.com/docsgate/docsgate/keys/pgstore"
 	"github.com/docsgate/docsgate/keys/recordcodec"
 	"github.com/docsgate/docsgate/keys/registry"
+	"github.com/docsgate/docsgate/keys/registry/storagetest"
 )
 
 var alice = registry.Actor{Name: "alice", RemoteAddr: "192.0.2.1"}
@@ -37,11 +38,7 @@ func startGate(t testing.TB, o pgstore.Options) *gate {
 		t.Fatal(err)
 	}
 	store := keys.NewStore()
-	syncer := keys.NewSyncer(store, []keys.Feed{r.Feed()}, nil)
-	if err := syncer.LoadAll(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	r.OnChange(func(ctx context.Context) error { return syncer.Sync(ctx, storage.Name()) })
+	syncer := storagetest.Follow(t, r, store)
 	verifier, err := keys.NewVerifier(store, keys.CacheConfig{})
 	if err != nil {
 		t.Fatal(err)

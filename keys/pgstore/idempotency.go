@@ -5,16 +5,14 @@ import (
 	"errors"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/docsgate/docsgate/keys/registry"
 )
-
-const maxRecordName = 4096
-
-var errRecordName = errors.New("the name of an idempotency record must have 1 to 4096 bytes")
 
 // PutIdempotencyRecord implements registry.Storage. The record expires after 24 hours, by the clock of the server.
 func (s *Store) PutIdempotencyRecord(ctx context.Context, name, text string) error {
-	if name == "" || len(name) > maxRecordName {
-		return errRecordName
+	if err := registry.CheckIdempotencyName(name); err != nil {
+		return err
 	}
 	if err := s.exec(ctx, "DELETE FROM idempotency_records WHERE at < now() - interval '24 hours'"); err != nil {
 		return err
@@ -25,8 +23,8 @@ func (s *Store) PutIdempotencyRecord(ctx context.Context, name, text string) err
 
 // GetIdempotencyRecord implements registry.Storage.
 func (s *Store) GetIdempotencyRecord(ctx context.Context, name string) (string, error) {
-	if name == "" || len(name) > maxRecordName {
-		return "", errRecordName
+	if err := registry.CheckIdempotencyName(name); err != nil {
+		return "", err
 	}
 	var body []byte
 	err := s.view(ctx, s.options.Timeout, func(ctx context.Context, tx pgx.Tx) error {

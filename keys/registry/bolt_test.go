@@ -1,7 +1,6 @@
 package registry_test
 
 import (
-	"context"
 	"path/filepath"
 	"testing"
 	"time"
@@ -9,6 +8,7 @@ import (
 	"github.com/docsgate/docsgate/keys"
 	"github.com/docsgate/docsgate/keys/boltstore"
 	"github.com/docsgate/docsgate/keys/registry"
+	"github.com/docsgate/docsgate/keys/registry/storagetest"
 )
 
 // TestRestartWithBoltStore: created, rotated and revoked keys are the same after a restart.
@@ -25,11 +25,7 @@ func TestRestartWithBoltStore(t *testing.T) {
 			t.Fatal(err)
 		}
 		store := keys.NewStore()
-		syncer := keys.NewSyncer(store, []keys.Feed{r.Feed()}, nil)
-		if err := syncer.LoadAll(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		r.OnChange(func(ctx context.Context) error { return syncer.Sync(ctx, storage.Name()) })
+		storagetest.Follow(t, r, store)
 		verifier, err := keys.NewVerifier(store, keys.CacheConfig{})
 		if err != nil {
 			t.Fatal(err)

@@ -2,7 +2,6 @@ package registry_test
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"path/filepath"
 	"slices"
@@ -14,6 +13,7 @@ import (
 	"github.com/docsgate/docsgate/keys"
 	"github.com/docsgate/docsgate/keys/registry"
 	"github.com/docsgate/docsgate/keys/registry/memstorage"
+	"github.com/docsgate/docsgate/keys/registry/storagetest"
 	"github.com/docsgate/docsgate/keys/usage"
 )
 
@@ -70,11 +70,7 @@ func (d *registryTest) open() {
 	d.Registry = r
 	r.ApplyOverrides(d.store)
 	d.store.Remove(d.storage.Name())
-	syncer := keys.NewSyncer(d.store, []keys.Feed{r.Feed()}, nil)
-	if err := syncer.LoadAll(d.t.Context()); err != nil {
-		d.t.Fatal(err)
-	}
-	r.OnChange(func(ctx context.Context) error { return syncer.Sync(ctx, d.storage.Name()) })
+	storagetest.Follow(d.t, r, d.store)
 }
 
 func (d *registryTest) now() time.Time {

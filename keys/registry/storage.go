@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 
 	"github.com/docsgate/docsgate/keys"
@@ -80,4 +81,15 @@ type Storage interface {
 
 	// Close closes the storage after all calls in progress have returned.
 	Close() error
+}
+
+// maxIdempotencyName is the maximum length of the name of an idempotency record, in bytes.
+const maxIdempotencyName = 4096
+
+// CheckIdempotencyName returns an error if a storage must not accept a name for an idempotency record.
+func CheckIdempotencyName(name string) error {
+	if name == "" || len(name) > maxIdempotencyName {
+		return fmt.Errorf("the name of an idempotency record must have 1 to %d bytes", maxIdempotencyName)
+	}
+	return nil
 }

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/docsgate/docsgate/doctor"
@@ -187,7 +186,9 @@ func (w *routeWalker) gate(h *configHandler, at routeContext) {
 	g.VisitorLimits, g.TokenLimit = h.visitorLimits(), h.limitsTokens()
 	g.NoQueue = h.Queue != nil && *h.Queue == 0
 	g.TrustedProxies = len(w.server.TrustedProxies) > 0
-	g.Timeouts = timeouts("response_header_timeout", h.ResponseHeaderTimeout, "stream_idle_timeout", h.StreamIdleTimeout)
+	g.Timeouts = setTimeouts(
+		doctor.Timeout{Option: "response_header_timeout", Value: time.Duration(h.ResponseHeaderTimeout)},
+		doctor.Timeout{Option: "stream_idle_timeout", Value: time.Duration(h.StreamIdleTimeout)})
 	if w.server.Logs != nil {
 		g.LogsCredentials, g.Traces = w.server.Logs.Credentials, w.server.Logs.Trace
 	}
@@ -199,14 +200,9 @@ func (w *routeWalker) gate(h *configHandler, at routeContext) {
 	w.gates = append(w.gates, g)
 }
 
-// timeouts returns the timeouts of two options that are set.
-func timeouts(name string, value caddy.Duration, name2 string, value2 caddy.Duration) (all []doctor.Timeout) {
-	for _, t := range []doctor.Timeout{{Option: name, Value: time.Duration(value)}, {Option: name2, Value: time.Duration(value2)}} {
-		if t.Value > 0 {
-			all = append(all, t)
-		}
-	}
-	return all
+// setTimeouts returns the timeouts that are set.
+func setTimeouts(all ...doctor.Timeout) []doctor.Timeout {
+	return slices.DeleteFunc(all, func(t doctor.Timeout) bool { return t.Value <= 0 })
 }
 
 // reverseProxy adds the upstreams of a reverse_proxy to the pending gates, also those of nested reverse_proxy handlers in the routes
@@ -233,8 +229,9 @@ func (w *routeWalker) reverseProxy(h *configHandler, responses []caddyhttp.Route
 			u.Backend = p.backend
 			g.Upstreams = append(g.Upstreams, u)
 		}
-		g.Timeouts = append(g.Timeouts, timeouts("response_header_timeout", h.Transport.ResponseHeaderTimeout,
-			"read_timeout", h.Transport.ReadTimeout)...)
+		g.Timeouts = append(g.Timeouts, setTimeouts(
+			doctor.Timeout{Option: "response_header_timeout", Value: time.Duration(h.Transport.ResponseHeaderTimeout)},
+			doctor.Timeout{Option: "read_timeout", Value: time.Duration(h.Transport.ReadTimeout)})...)
 	}
 	if len(w.pending) == 0 && w.anyClient {
 		w.bypasses = append(w.bypasses, doctor.Bypass{Site: at.site, Upstreams: all})

@@ -84,14 +84,14 @@ func (c *config) envFile() string {
 	if c.postgresURI == "" {
 		return ""
 	}
-	return fmt.Sprintf("# The variables of the Caddyfile, written by \"docsgate init\". The address may contain the password of DocsGPT's database.\n%s=%s\n",
-		uriVariable, quotedForEnvFile(c.postgresURI))
+	return fmt.Sprintf("# The variables of the Caddyfile, written by \"docsgate init\". The address may contain the password of DocsGPT's database.\n%s=\"%s\"\n",
+		uriVariable, escapeForEnvFile(c.postgresURI))
 }
 
 // validate loads the configuration as "docsgate validate" does, and sets the variable of the env file for this process.
 func (c *config) validate(caddyfile, name string) error {
 	if c.postgresURI != "" {
-		if err := os.Setenv(uriVariable, strings.Trim(quotedForEnvFile(c.postgresURI), `"`)); err != nil {
+		if err := os.Setenv(uriVariable, escapeForEnvFile(c.postgresURI)); err != nil {
 			return err
 		}
 	}

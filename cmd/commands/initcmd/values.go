@@ -141,12 +141,10 @@ func redacted(uri string) string {
 	return u.Redacted()
 }
 
-// quotedForEnvFile returns a URI in double quotes, which systemd, shells and Caddy read alike. Characters that one of them would
-// interpret are escaped as in a URI.
-func quotedForEnvFile(uri string) string {
+// escapeForEnvFile escapes the characters of a URI that systemd, a shell or Caddy would interpret in double quotes, as in a URI.
+func escapeForEnvFile(uri string) string {
 	const hex = "0123456789ABCDEF"
 	var b strings.Builder
-	b.WriteByte('"')
 	for i := range len(uri) {
 		c := uri[i]
 		if c <= ' ' || c >= 0x7f || strings.IndexByte("\"\\$`#'!", c) >= 0 {
@@ -157,6 +155,5 @@ func quotedForEnvFile(uri string) string {
 		}
 		b.WriteByte(c)
 	}
-	b.WriteByte('"')
 	return b.String()
 }

@@ -56,7 +56,7 @@ func TestCaddyfileIsFormatted(t *testing.T) {
 }
 
 // A shell reads the env file as it was meant.
-func TestQuotedForEnvFile(t *testing.T) {
+func TestEscapeForEnvFile(t *testing.T) {
 	const hostile = "postgresql://me:a%40\"$(id)`id`\\'#!;& ä@db/docsgpt?sslmode=require&x=y"
 	if runtime.GOOS != "windows" {
 		path := filepath.Join(t.TempDir(), "env")
@@ -65,12 +65,12 @@ func TestQuotedForEnvFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		out, err := exec.CommandContext(t.Context(), "sh", "-c", `. "$1"; printf %s "$`+uriVariable+`"`, "sh", path).CombinedOutput()
-		if want := quotedForEnvFile(hostile); err != nil || `"`+string(out)+`"` != want {
+		if want := escapeForEnvFile(hostile); err != nil || string(out) != want {
 			t.Errorf("got %s, %v; want %s", out, err, want)
 		}
 	}
 	const meant = "me:a@\"$(id)`id`\\'#!;& ä"
-	u, err := url.Parse(quotedForEnvFile(hostile)[1 : len(quotedForEnvFile(hostile))-1])
+	u, err := url.Parse(escapeForEnvFile(hostile))
 	if err != nil {
 		t.Fatal(err)
 	}
