@@ -270,8 +270,12 @@ func TestQuotaTimeZone(t *testing.T) {
 // metricValue returns the value of a metric, or 0 if it is not there.
 func (g *gate) metricValue(name string) float64 {
 	g.t.Helper()
-	value, err := strconv.ParseFloat(g.metric(name), 64)
-	if err != nil && g.metric(name) != "" {
+	text := g.metric(name)
+	if text == "" {
+		return 0
+	}
+	value, err := strconv.ParseFloat(text, 64)
+	if err != nil {
 		g.t.Fatal(err)
 	}
 	return value
