@@ -18,7 +18,7 @@ import (
 // storeTest is a gate with the feed store, and Caddy's admin endpoint on a socket.
 type storeTest struct {
 	*gate
-	store string // path
+	store string // path, or the placeholder of the address of a database
 	admin string // path of the socket
 }
 
@@ -93,9 +93,20 @@ func (i *storeTest) create(body string) (id, token string) {
 }
 
 func TestStoreFeed(t *testing.T) {
+	testStoreFeed(t, newStoreTest, func(i *storeTest) string {
+		stored, err := os.ReadFile(i.store)
+		if err != nil {
+			i.t.Fatal(err)
+		}
+		return string(stored)
+	})
+}
+
+// testStoreFeed tests keys that the gate issues. read returns what is stored.
+func testStoreFeed(t *testing.T, newTest func(*testing.T) *storeTest, read func(*storeTest) string) {
 	for name, site := range forwardModes {
 		t.Run(name, func(t *testing.T) {
-			i := newStoreTest(t)
+			i := newTest(t)
 			site := fmt.Sprintf(site, i.address, "")
 			i.start(site)
 			expect := func(what, token string, status int, said string) {
@@ -170,13 +181,10 @@ func TestStoreFeed(t *testing.T) {
 					t.Error("a token or its digest was logged")
 				}
 			}
-			stored, err := os.ReadFile(i.store)
-			if err != nil {
-				t.Fatal(err)
-			}
-			assertNoSecrets(t, "the store", string(stored))
+			stored := read(i)
+			assertNoSecrets(t, "the store", stored)
 			for _, made := range []string{token, second, agentToken, encryptedToken, adopted} {
-				if strings.Contains(string(stored), made) {
+				if strings.Contains(stored, made) {
 					t.Error("the store contains a token")
 				}
 			}

@@ -143,7 +143,7 @@ func (b *Backend) loadFeeds(ctx caddy.Context) ([]keys.Feed, error) {
 			if b.storeFeed != nil {
 				return nil, errors.New("feed store is already specified; specify it once, since new keys are stored there")
 			}
-			if err := b.app.claimStore(store.path, b.name); err != nil {
+			if err := b.app.claimStore(store.location.name, b.name); err != nil {
 				return nil, err
 			}
 			b.storeFeed = store

@@ -149,11 +149,11 @@ func (b *Backend) warnIfUnused() {
 }
 
 // claimStore returns an error if another backend has the same key store.
-func (a *App) claimStore(path, backend string) error {
-	if other, taken := a.stores[path]; taken && other != backend {
-		return fmt.Errorf("feed store: %s is already the key store of %s: use another path", path, describeBackend(other))
+func (a *App) claimStore(name, backend string) error {
+	if other, taken := a.stores[name]; taken && other != backend {
+		return fmt.Errorf("feed store: %s is already the key store of %s: use another one", name, describeBackend(other))
 	}
-	a.stores[path] = backend
+	a.stores[name] = backend
 	return nil
 }
 

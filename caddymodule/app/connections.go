@@ -23,6 +23,12 @@ func (b *Backend) Connections() map[string]docsgptkeys.Connection {
 		}
 		all[feed.Name()] = c.Connection()
 	}
+	if b.storeFeed != nil && b.storeFeed.location.database != nil {
+		if all == nil {
+			all = map[string]docsgptkeys.Connection{}
+		}
+		all[b.storeFeed.location.name] = b.storeFeed.location.connection
+	}
 	return all
 }
 

@@ -191,30 +191,29 @@ func (f *DocsGPTFeed) Feed(deps FeedDeps) (keys.Feed, error) {
 	if err != nil {
 		return nil, fmt.Errorf("feed docsgpt: %w", err)
 	}
-	f.warn(feed)
+	if c, ok := feed.(connected); ok {
+		warnOfConnection(f.logger, feed.Name(), "DocsGPT's database", "read all agent keys", c.Connection())
+	}
 	return feed, nil
 }
 
 // connected is a feed with a database connection.
 type connected interface{ Connection() docsgptkeys.Connection }
 
-// warn logs if the connection to the database is not encrypted or its certificate is not verified.
-func (f *DocsGPTFeed) warn(feed keys.Feed) {
-	c, ok := feed.(connected)
-	if !ok {
-		return
-	}
+// warnOfConnection logs if the connection to the database of a feed is not encrypted or its certificate is not verified. content is what
+// an attacker could do.
+func warnOfConnection(logger *zap.Logger, feed, database, content string, c docsgptkeys.Connection) {
 	message := ""
-	switch c.Connection().Transport {
+	switch c.Transport {
 	case docsgptkeys.Plaintext:
-		message = "the connection to DocsGPT's database is not encrypted, since insecure_plaintext is set: anyone on the network path can read all agent keys"
+		message = "the connection to " + database + " is not encrypted, since insecure_plaintext is set: anyone on the network path can " + content
 	case docsgptkeys.Unverified:
-		message = "the certificate of DocsGPT's database is not verified, because of its URI: anyone on the network path can read all agent keys; " +
-			"set sslmode=verify-full in the URI, or remove tlsInsecure from it"
+		message = "the certificate of " + database + " is not verified, because of its URI: anyone on the network path can " + content +
+			"; set sslmode=verify-full in the URI, or remove tlsInsecure from it"
 	default:
 		return
 	}
-	f.logger.Warn(message, zap.String("feed", feed.Name()), zap.Strings("hosts", c.Connection().Hosts))
+	logger.Warn(message, zap.String("feed", feed), zap.Strings("hosts", c.Hosts))
 }
 
 // open creates the feed for the kind of database in the URI.

@@ -1,22 +1,16 @@
 package app
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"path/filepath"
-	"sync"
-	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
-	"github.com/docsgate/docsgate/console"
+	"github.com/docsgate/docsgate/caddymodule/caddyfileutil"
 	"github.com/docsgate/docsgate/keys"
 	"github.com/docsgate/docsgate/keys/boltstore"
-	"github.com/docsgate/docsgate/keys/registry"
-	"github.com/docsgate/docsgate/keys/usage"
 )
 
 func init() {
@@ -24,15 +18,29 @@ func init() {
 }
 
 // StoreFeed provides the keys that the gate issues through the console, the API and the command line. They are stored in one
-// file, which only one process can open.
+// file, which only one process can open, or in a PostgreSQL database, which several gates share.
 //
 //	feed store [<path>]
+//	feed store <uri> {
+//		schema <name>
+//		insecure_plaintext
+//	}
 type StoreFeed struct {
-	// The path of the file, which is created if it does not exist. Placeholders are replaced when the configuration is
-	// loaded. Default: docsgate/keys.db in Caddy's data directory, or docsgate/<name>/keys.db for a named backend.
+	// The path of the file, which is created if it does not exist, or the URI of a PostgreSQL database, which begins with
+	// postgres://. The URI must not contain a password, unless the value is a placeholder such as {env.NAME}. Placeholders
+	// are replaced when the configuration is loaded. Default: docsgate/keys.db in Caddy's data directory, or
+	// docsgate/<name>/keys.db for a named backend.
 	Path string `json:"path,omitempty"`
 
-	path     string
+	// PostgreSQL only: the schema with the tables, which is created if it does not exist. Default: docsgate.
+	Schema string `json:"schema,omitempty"`
+
+	// PostgreSQL only: allow unencrypted connections to a database on another machine: one whose host is not a loopback IP
+	// address, "localhost" or a socket. Otherwise TLS is required there, and the certificate is verified unless the URI has
+	// sslmode=require. Default: false.
+	InsecurePlaintext bool `json:"insecure_plaintext,omitempty"`
+
+	location storeLocation
 	registry *registryRef
 	locked   error // set if another process has the file open
 }
@@ -45,37 +53,48 @@ func (*StoreFeed) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "docsgate.feeds.store", New: func() caddy.Module { return new(StoreFeed) }}
 }
 
-// UnmarshalCaddyfile sets up the feed from "store [<path>]".
+// UnmarshalCaddyfile sets up the feed from "store [<path>|<uri>] { ... }".
 func (f *StoreFeed) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
 	if d.NextArg() {
 		f.Path = d.Val()
+		if err := checkStorePassword(f.Path); err != nil {
+			return d.Err(err.Error())
+		}
 	}
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	if d.NextBlock(d.Nesting()) {
-		return d.Errf("unrecognized subdirective '%s': the feed store takes only a path", d.Val())
+	seen := map[string]bool{}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		name := d.Val()
+		if seen[name] {
+			return caddyfileutil.AlreadySpecified(d)
+		}
+		seen[name] = true
+		var err error
+		switch name {
+		case "schema":
+			err = caddyfileutil.Text(d, &f.Schema)
+		case "insecure_plaintext":
+			err = caddyfileutil.Flag(d, &f.InsecurePlaintext)
+		default:
+			err = caddyfileutil.Unrecognized(d, "schema", "insecure_plaintext")
+		}
+		if err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
 // Provision opens the store, or shares it with a previous configuration.
 func (f *StoreFeed) Provision(ctx caddy.Context) error {
-	f.path = DefaultStorePath(backendOf(ctx))
-	if f.Path != "" {
-		path, err := caddy.NewReplacer().ReplaceOrErr(f.Path, true, true)
-		if err != nil || path == "" {
-			return errors.Join(errors.New("feed store: the path must not be empty"), err)
-		}
-		f.path = path
-	}
-	absolute, err := filepath.Abs(f.path)
-	if err != nil {
+	var err error
+	if f.location, err = f.locate(backendOf(ctx)); err != nil {
 		return fmt.Errorf("feed store: %w", err)
 	}
-	f.path = absolute
-	ref, err := acquireRegistry(ctx, absolute, sloggerOf(ctx))
+	ref, err := acquireRegistry(ctx, f.location, sloggerOf(ctx))
 	switch {
 	case errors.Is(err, boltstore.ErrLocked):
 		// Not an error yet: `validate` must work while a gate runs with the same configuration. App.Start returns it.
@@ -84,6 +103,7 @@ func (f *StoreFeed) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("feed store: %w", err)
 	}
 	f.registry = ref
+	warnOfConnection(loggerOf(ctx), f.location.name, "the key store's database", "read its password and change all keys", f.location.connection)
 	return nil
 }
 
@@ -101,58 +121,6 @@ func (f *StoreFeed) Cleanup() error {
 		return nil
 	}
 	return f.registry.release()
-}
-
-// registries holds the open stores by path, since two configurations share one during a reload.
-var registries = caddy.NewUsagePool()
-
-// registryRef is an open registry with its data that outlives a reload.
-type registryRef struct {
-	*registry.Registry
-	usage          *usage.Counter
-	memory         *console.SharedState // sessions and throttles of the console
-	path           string
-	rulesInstalled atomic.Bool // rules were installed once
-	stop           context.CancelFunc
-	saved          sync.WaitGroup
-}
-
-// acquireRegistry opens the store at a path, or returns the open one. The caller must call release.
-func acquireRegistry(ctx context.Context, path string, logger *slog.Logger) (*registryRef, error) {
-	value, _, err := registries.LoadOrNew(path, func() (caddy.Destructor, error) {
-		storage, err := boltstore.Open(ctx, boltstore.Options{Path: path})
-		if err != nil {
-			return nil, err
-		}
-		meter := usage.NewMeter()
-		reg, err := registry.New(registry.Options{
-			Storage: storage, Encrypter: registry.NewEncrypter(path + ".secret"), Usage: meter, Log: logger,
-		})
-		if err != nil {
-			return nil, errors.Join(err, storage.Close())
-		}
-		s := &registryRef{Registry: reg, usage: meter, memory: console.NewSharedState(), path: path}
-		var saving context.Context
-		saving, s.stop = context.WithCancel(context.Background())
-		s.saved.Go(func() { reg.Run(saving) })
-		return s, nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	return value.(*registryRef), nil
-}
-
-func (s *registryRef) release() error {
-	_, err := registries.Delete(s.path)
-	return err
-}
-
-// Destruct implements caddy.Destructor. It closes the store.
-func (s *registryRef) Destruct() error {
-	s.stop()
-	s.saved.Wait()
-	return s.Close()
 }
 
 var (

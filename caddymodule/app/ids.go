@@ -52,7 +52,7 @@ type idState struct {
 func (b *Backend) acquireIDs() error {
 	path := DefaultIDsPath(b.name)
 	if b.storeFeed != nil {
-		path = IDsPath(b.storeFeed.path)
+		path = IDsPath(b.storeFeed.location.local)
 	}
 	secrets, err := signedid.ReadFile(path + IDSecretsExt)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

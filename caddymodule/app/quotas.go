@@ -71,8 +71,8 @@ func (b *Backend) acquireQuotas() error {
 		if b.storeFeed.registry == nil {
 			return nil // App.Start returns the error
 		}
-		path = b.storeFeed.path
-		open = openStoredQuotas(path, b.slogger)
+		path = b.storeFeed.location.poolKey()
+		open = openStoredQuotas(b.storeFeed.location, b.slogger)
 	}
 	id := b.name + ":" + path // counts are the backend's, even if it has taken over the file of another
 	value, _, err := quotaSavers.LoadOrNew(id, func() (caddy.Destructor, error) {
@@ -127,9 +127,9 @@ func openQuotaFile(path string) func(context.Context, bool) (quota.Storage, erro
 }
 
 // openStoredQuotas returns a function that uses the open key store.
-func openStoredQuotas(path string, logger *slog.Logger) func(context.Context, bool) (quota.Storage, error) {
+func openStoredQuotas(at storeLocation, logger *slog.Logger) func(context.Context, bool) (quota.Storage, error) {
 	return func(ctx context.Context, _ bool) (quota.Storage, error) {
-		ref, err := acquireRegistry(ctx, path, logger)
+		ref, err := acquireRegistry(ctx, at, logger)
 		if err != nil {
 			return nil, err
 		}

@@ -153,7 +153,7 @@ const freeOSMemoryAbove = 100_000
 // attachRegistry connects the state with the registry, so that each change is in the store before the writer is told that
 // it succeeded.
 func (s *State) attachRegistry(ctx context.Context, b *Backend) error {
-	ref, err := acquireRegistry(ctx, b.storeFeed.path, b.slogger)
+	ref, err := acquireRegistry(ctx, b.storeFeed.location, b.slogger)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@
 package pgstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -54,6 +55,42 @@ type Options struct {
 	InsecurePlaintext bool          // allow connections to other machines without TLS
 }
 
+// Describe returns the name of the store that Open would open, and how its connections would be protected. It does not connect. Options
+// that are not valid are an error.
+func (o Options) Describe() (name string, c docsgptkeys.Connection, err error) {
+	o = o.withDefaults()
+	address, err := o.parse()
+	if err != nil {
+		return "", c, err
+	}
+	return nameOf(address, o.Schema), address.Connection, nil
+}
+
+func nameOf(a pgfeed.Address, schema string) string { return "store:" + a.Where + "/" + schema }
+
+func (o Options) withDefaults() Options {
+	o.Schema = cmp.Or(o.Schema, DefaultSchema)
+	if o.Timeout <= 0 {
+		o.Timeout = DefaultTimeout
+	}
+	if o.PollInterval <= 0 {
+		o.PollInterval = DefaultPollInterval
+	}
+	return o
+}
+
+// parse checks the options.
+func (o Options) parse() (pgfeed.Address, error) {
+	if !schemaName.MatchString(o.Schema) {
+		return pgfeed.Address{}, fmt.Errorf("the schema %q is not a valid name: it must have 1 to 48 lower-case letters, digits and underscores",
+			o.Schema)
+	}
+	if o.URI.Reveal() == "" {
+		return pgfeed.Address{}, errors.New("the address of " + database + " is empty")
+	}
+	return pgfeed.ParseAddress(o.URI.Reveal(), database, o.Timeout, o.InsecurePlaintext)
+}
+
 // Store is a registry.Storage in a PostgreSQL database. It is safe for concurrent use. Create one with Open.
 type Store struct {
 	options Options
@@ -78,22 +115,8 @@ var schemaName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,47}$`)
 // Open connects to the database, and creates or upgrades the schema. If another gate does that, Open waits for it. The caller must call
 // Close.
 func Open(ctx context.Context, o Options) (*Store, error) {
-	if o.Schema == "" {
-		o.Schema = DefaultSchema
-	}
-	if o.Timeout <= 0 {
-		o.Timeout = DefaultTimeout
-	}
-	if o.PollInterval <= 0 {
-		o.PollInterval = DefaultPollInterval
-	}
-	if !schemaName.MatchString(o.Schema) {
-		return nil, fmt.Errorf("the schema %q is not a valid name: it must have 1 to 48 lower-case letters, digits and underscores", o.Schema)
-	}
-	if o.URI.Reveal() == "" {
-		return nil, errors.New("the address of " + database + " is empty")
-	}
-	address, err := pgfeed.ParseAddress(o.URI.Reveal(), database, o.Timeout, o.InsecurePlaintext)
+	o = o.withDefaults()
+	address, err := o.parse()
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +157,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 }
 
 // Name implements registry.Storage. It is "store:", and hosts, database and schema.
-func (s *Store) Name() string { return "store:" + s.address.Where + "/" + s.options.Schema }
+func (s *Store) Name() string { return nameOf(s.address, s.options.Schema) }
 
 // Connection describes how the connections to the database are protected.
 func (s *Store) Connection() docsgptkeys.Connection { return s.address.Connection }

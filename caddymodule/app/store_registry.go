@@ -1,0 +1,67 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/docsgate/docsgate/console"
+	"github.com/docsgate/docsgate/keys/registry"
+	"github.com/docsgate/docsgate/keys/usage"
+)
+
+// registries holds the open stores by storeLocation.poolKey, since two configurations share one during a reload.
+var registries = caddy.NewUsagePool()
+
+// registryRef is an open registry with its data that outlives a reload.
+type registryRef struct {
+	*registry.Registry
+	usage          *usage.Counter
+	memory         *console.SharedState // sessions and throttles of the console
+	key            string               // in registries
+	rulesInstalled atomic.Bool          // rules were installed once
+	stop           context.CancelFunc
+	saved          sync.WaitGroup
+}
+
+// acquireRegistry opens a store, or returns the open one. The caller must call release.
+func acquireRegistry(ctx context.Context, at storeLocation, logger *slog.Logger) (*registryRef, error) {
+	value, _, err := registries.LoadOrNew(at.poolKey(), func() (caddy.Destructor, error) {
+		storage, err := at.open(ctx)
+		if err != nil {
+			return nil, err
+		}
+		meter := usage.NewMeter()
+		reg, err := registry.New(registry.Options{
+			Storage: storage, Encrypter: registry.NewEncrypter(at.secretPath()), Usage: meter, Log: logger,
+		})
+		if err != nil {
+			return nil, errors.Join(err, storage.Close())
+		}
+		s := &registryRef{Registry: reg, usage: meter, memory: console.NewSharedState(), key: at.poolKey()}
+		var saving context.Context
+		saving, s.stop = context.WithCancel(context.Background())
+		s.saved.Go(func() { reg.Run(saving) })
+		return s, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return value.(*registryRef), nil
+}
+
+func (s *registryRef) release() error {
+	_, err := registries.Delete(s.key)
+	return err
+}
+
+// Destruct implements caddy.Destructor. It closes the store.
+func (s *registryRef) Destruct() error {
+	s.stop()
+	s.saved.Wait()
+	return s.Close()
+}
