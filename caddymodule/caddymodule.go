@@ -14,6 +14,8 @@ type (
 	App = app.App
 	// Handler is the module "http.handlers.docsgate", for programs that embed Caddy.
 	Handler = gateway.Handler
+	// StoreFeed is the module "docsgate.feeds.store", for programs that embed Caddy and for the command line.
+	StoreFeed = app.StoreFeed
 	// Console is the module "http.handlers.docsgate_console", for programs that embed Caddy.
 	Console = admin.Console
 )
@@ -25,6 +27,9 @@ func DefaultStorePath() string { return app.DefaultStorePath("") }
 func BackendStorePath(name string) (string, error) {
 	return app.DefaultStorePath(name), app.CheckBackendName(name)
 }
+
+// IsDatabaseURI reports whether a path of StoreFeed is the URI of a database.
+func IsDatabaseURI(path string) bool { return app.IsDatabaseURI(path) }
 
 // Shutdown ends all requests in flight after the grace period, as when a Caddy process exits. It returns when they have
 // ended, at most some seconds after the grace period. It is for programs that embed Caddy. New requests are rejected until

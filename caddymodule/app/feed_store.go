@@ -40,7 +40,7 @@ type StoreFeed struct {
 	// sslmode=require. Default: false.
 	InsecurePlaintext bool `json:"insecure_plaintext,omitempty"`
 
-	location storeLocation
+	location StoreLocation
 	registry *registryRef
 	locked   error // set if another process has the file open
 }
@@ -91,7 +91,7 @@ func (f *StoreFeed) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 // Provision opens the store, or shares it with a previous configuration.
 func (f *StoreFeed) Provision(ctx caddy.Context) error {
 	var err error
-	if f.location, err = f.locate(backendOf(ctx)); err != nil {
+	if f.location, err = f.Locate(backendOf(ctx)); err != nil {
 		return fmt.Errorf("feed store: %w", err)
 	}
 	ref, err := acquireRegistry(ctx, f.location, sloggerOf(ctx))

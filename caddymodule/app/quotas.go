@@ -127,7 +127,7 @@ func openQuotaFile(path string) func(context.Context, bool) (quota.Storage, erro
 }
 
 // openStoredQuotas returns a function that uses the open key store.
-func openStoredQuotas(at storeLocation, logger *slog.Logger) func(context.Context, bool) (quota.Storage, error) {
+func openStoredQuotas(at StoreLocation, logger *slog.Logger) func(context.Context, bool) (quota.Storage, error) {
 	return func(ctx context.Context, _ bool) (quota.Storage, error) {
 		ref, err := acquireRegistry(ctx, at, logger)
 		if err != nil {

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"log/slog"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -17,10 +18,12 @@ import (
 	"github.com/docsgate/docsgate/keys/docsgptkeys"
 	"github.com/docsgate/docsgate/keys/pgstore"
 	"github.com/docsgate/docsgate/keys/registry"
+	"github.com/docsgate/docsgate/keys/usage"
 )
 
-// storeLocation is the place of a key store: a file of this gate, or a PostgreSQL database that several gates share.
-type storeLocation struct {
+// StoreLocation is the place of a key store: a file of this gate, or a PostgreSQL database that several gates share. Create one with
+// StoreFeed.Locate.
+type StoreLocation struct {
 	// local is the path of the file. With a database, it is the path of the gate's own files without their extensions.
 	local string
 
@@ -34,15 +37,15 @@ type storeLocation struct {
 	connection docsgptkeys.Connection
 }
 
-// isDatabaseURI reports whether text is the address of a database, and not the path of a file.
-func isDatabaseURI(text string) bool {
+// IsDatabaseURI reports whether text is the address of a database, and not the path of a file.
+func IsDatabaseURI(text string) bool {
 	scheme, _, ok := strings.Cut(text, "://")
 	return ok && (strings.EqualFold(scheme, "postgres") || strings.EqualFold(scheme, "postgresql"))
 }
 
 // checkStorePassword returns an error if text is a URI that contains a password.
 func checkStorePassword(text string) error {
-	if !isDatabaseURI(text) {
+	if !IsDatabaseURI(text) {
 		return nil
 	}
 	if u, err := url.Parse(text); err == nil {
@@ -53,42 +56,42 @@ func checkStorePassword(text string) error {
 	return nil
 }
 
-// locate returns the location of the store. The value of a single placeholder may be a URI, with a password.
-func (f *StoreFeed) locate(backend string) (storeLocation, error) {
+// Locate returns the location of the store of a backend; empty: of the default one. It neither opens nor creates the store. The value of a single placeholder may be a URI, with a password.
+func (f *StoreFeed) Locate(backend string) (StoreLocation, error) {
 	if f.Path == "" {
 		return f.file(DefaultStorePath(backend))
 	}
 	if err := checkStorePassword(f.Path); err != nil {
-		return storeLocation{}, err
+		return StoreLocation{}, err
 	}
 	text, err := caddy.NewReplacer().ReplaceOrErr(f.Path, true, true)
 	if err != nil || text == "" {
-		return storeLocation{}, errors.Join(errors.New("the path must not be empty"), err)
+		return StoreLocation{}, errors.Join(errors.New("the path must not be empty"), err)
 	}
-	if !isDatabaseURI(text) {
+	if !IsDatabaseURI(text) {
 		return f.file(text)
 	}
 	options := &pgstore.Options{URI: keys.NewSecret(text), Schema: f.Schema, InsecurePlaintext: f.InsecurePlaintext}
 	name, connection, err := options.Describe()
 	if err != nil {
-		return storeLocation{}, err
+		return StoreLocation{}, err
 	}
 	local, err := filepath.Abs(filepath.Join(dataDir(backend), "store"))
-	return storeLocation{local: local, database: options, name: name, connection: connection}, err
+	return StoreLocation{local: local, database: options, name: name, connection: connection}, err
 }
 
 // file returns the location of a file.
-func (f *StoreFeed) file(path string) (storeLocation, error) {
+func (f *StoreFeed) file(path string) (StoreLocation, error) {
 	if f.Schema != "" || f.InsecurePlaintext {
-		return storeLocation{}, errors.New("schema and insecure_plaintext need a PostgreSQL database, such as postgres://docsgate@db/docsgate; " +
+		return StoreLocation{}, errors.New("schema and insecure_plaintext need a PostgreSQL database, such as postgres://docsgate@db/docsgate; " +
 			"the path is that of a file")
 	}
 	absolute, err := filepath.Abs(path)
-	return storeLocation{local: absolute, name: absolute}, err
+	return StoreLocation{local: absolute, name: absolute}, err
 }
 
 // poolKey identifies the store in pools. It depends on the password, so that a reload with another one connects again.
-func (l storeLocation) poolKey() string {
+func (l StoreLocation) poolKey() string {
 	if l.database == nil {
 		return l.local
 	}
@@ -96,8 +99,34 @@ func (l storeLocation) poolKey() string {
 	return l.local + " " + l.name + " " + hex.EncodeToString(sum[:])
 }
 
+// Name identifies the store in messages: the absolute path of the file, or "store:" and hosts, database and schema.
+func (l StoreLocation) Name() string { return l.name }
+
+// File returns the absolute path of the file, or "" for a database.
+func (l StoreLocation) File() string {
+	if l.database != nil {
+		return ""
+	}
+	return l.local
+}
+
+// OpenRegistry opens the store, which Registry.Close closes. A file that another process has open is boltstore.ErrLocked. meter may be nil.
+func (l StoreLocation) OpenRegistry(ctx context.Context, meter *usage.Counter, logger *slog.Logger) (*registry.Registry, error) {
+	storage, err := l.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r, err := registry.New(registry.Options{
+		Storage: storage, Encrypter: registry.NewEncrypter(l.secretPath()), Usage: meter, Log: logger,
+	})
+	if err != nil {
+		return nil, errors.Join(err, storage.Close())
+	}
+	return r, nil
+}
+
 // open opens the store. A file that another process has open is boltstore.ErrLocked.
-func (l storeLocation) open(ctx context.Context) (registry.Storage, error) {
+func (l StoreLocation) open(ctx context.Context) (registry.Storage, error) {
 	if l.database != nil {
 		return pgstore.Open(ctx, *l.database)
 	}
@@ -105,4 +134,4 @@ func (l storeLocation) open(ctx context.Context) (registry.Storage, error) {
 }
 
 // secretPath returns the path of the secret that encrypts pasted DocsGPT keys.
-func (l storeLocation) secretPath() string { return l.local + ".secret" }
+func (l StoreLocation) secretPath() string { return l.local + ".secret" }

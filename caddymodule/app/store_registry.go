@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -14,7 +13,7 @@ import (
 	"github.com/docsgate/docsgate/keys/usage"
 )
 
-// registries holds the open stores by storeLocation.poolKey, since two configurations share one during a reload.
+// registries holds the open stores by StoreLocation.poolKey, since two configurations share one during a reload.
 var registries = caddy.NewUsagePool()
 
 // registryRef is an open registry with its data that outlives a reload.
@@ -29,18 +28,12 @@ type registryRef struct {
 }
 
 // acquireRegistry opens a store, or returns the open one. The caller must call release.
-func acquireRegistry(ctx context.Context, at storeLocation, logger *slog.Logger) (*registryRef, error) {
+func acquireRegistry(ctx context.Context, at StoreLocation, logger *slog.Logger) (*registryRef, error) {
 	value, _, err := registries.LoadOrNew(at.poolKey(), func() (caddy.Destructor, error) {
-		storage, err := at.open(ctx)
+		meter := usage.NewMeter()
+		reg, err := at.OpenRegistry(ctx, meter, logger)
 		if err != nil {
 			return nil, err
-		}
-		meter := usage.NewMeter()
-		reg, err := registry.New(registry.Options{
-			Storage: storage, Encrypter: registry.NewEncrypter(at.secretPath()), Usage: meter, Log: logger,
-		})
-		if err != nil {
-			return nil, errors.Join(err, storage.Close())
 		}
 		s := &registryRef{Registry: reg, usage: meter, memory: console.NewSharedState(), key: at.poolKey()}
 		var saving context.Context

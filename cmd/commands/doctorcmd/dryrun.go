@@ -147,7 +147,7 @@ func moveFiles(feed any, store, dir string) {
 		if configured, ok := f["path"].(string); ok && configured != "" {
 			path = replaced(configured)
 		}
-		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) && !caddymodule.IsDatabaseURI(path) {
 			f["path"] = filepath.Join(dir, "keys.db")
 		}
 	}

@@ -39,7 +39,7 @@ func (d *deployment) files() []doctor.File {
 			case "file":
 				add(path, "a key file", false) // it has digests of tokens, and refers to agent keys
 			case "store":
-				if path == "" {
+				if path == "" || caddymodule.IsDatabaseURI(path) {
 					path = store
 				}
 				add(path, "the key store", true)

@@ -18,7 +18,7 @@ presents. The gate stores only the SHA-256 of the token, so a token is shown onc
 
 The commands connect to the running gate over Caddy's admin endpoint. Its address is the one that --address names, else the
 one in the configuration (--config, or the Caddyfile in the current directory), else localhost:2019. If --address is not given
-and nothing listens there, the commands open the store file directly: the one that --store names, else the one in the
+and nothing listens there, the commands open the store directly: the file or database that --store names, else the one in the
 configuration, else docsgate/keys.db in Caddy's data directory. They never open a file that a running gate has open.
 
 Results are written to standard output, everything else to standard error. A token is printed alone on a line, so that it can

@@ -20,9 +20,12 @@ type configApp struct {
 	} `json:"backends"`
 }
 
+// configFeed has the fields of "feed file" and "feed store" that are needed to find keys.
 type configFeed struct {
-	Feed string `json:"feed"`
-	Path string `json:"path"`
+	Feed              string `json:"feed"`
+	Path              string `json:"path"`
+	Schema            string `json:"schema"`
+	InsecurePlaintext bool   `json:"insecure_plaintext"`
 }
 
 // names returns the names of the named backends.

@@ -8,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
@@ -18,7 +17,7 @@ import (
 	"github.com/docsgate/docsgate/cmd/commands/internal/cli"
 )
 
-// Flags are the flags that select the running gate or the store file that a command works on.
+// Flags are the flags that select the running gate or the store that a command works on.
 type Flags struct {
 	Address, Config, Adapter, Store string
 	Backend                         string // name; empty: the default backend
@@ -29,9 +28,9 @@ type Flags struct {
 func (f *Flags) Add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.Address, "address", "", "Address of the running gate's admin endpoint, such as localhost:2019")
-	flags.StringVarP(&f.Config, "config", "c", "", "Configuration file that names the admin endpoint and the store file")
+	flags.StringVarP(&f.Config, "config", "c", "", "Configuration file that names the admin endpoint and the store")
 	flags.StringVarP(&f.Adapter, "adapter", "a", "", "Name of the config adapter to apply to the configuration file")
-	flags.StringVar(&f.Store, "store", "", "Store file to open directly, while no gate has it open")
+	flags.StringVar(&f.Store, "store", "", "Store to open directly: a file that no gate has open, or the URI of a database, such as {env.DOCSGATE_STORE_URI}")
 	flags.StringVar(&f.Backend, "backend", "", "Name of the DocsGPT whose keys are meant, if the configuration names several (default: the one without a name)")
 }
 
@@ -57,22 +56,32 @@ func (f *Flags) Open(ctx context.Context, notes io.Writer) (*Client, error) {
 	if !p.hasFeed {
 		return nil, p.noStoreError()
 	}
-	absolute, err := filepath.Abs(p.store)
+	at, err := p.store.Locate(f.Backend)
 	if err != nil {
-		return nil, err
+		option := "feed store"
+		if f.Store != "" {
+			option = "--store"
+		}
+		return nil, cli.Errorf(cli.ExitUsage, "%s: %w", option, err)
 	}
 	if f.Store == "" {
 		why := "the configuration has no admin endpoint"
 		if p.admin != "" {
 			why = "no gate listens on " + p.admin
 		}
-		fmt.Fprintf(notes, "Note: %s; using the store file %s\n", why, absolute)
+		what := "database"
+		if at.File() != "" {
+			what = "file"
+		}
+		fmt.Fprintf(notes, "Note: %s; using the store %s %s\n", why, what, at.Name())
 	}
-	if _, err := os.Stat(absolute); errors.Is(err, fs.ErrNotExist) && !f.Creates {
-		return nil, cli.Errorf(cli.ExitUnreachable, "the store %s does not exist: name the running gate with --address, or another file "+
-			"with --store", absolute)
+	if at.File() != "" && !f.Creates {
+		if _, err := os.Stat(at.File()); errors.Is(err, fs.ErrNotExist) {
+			return nil, cli.Errorf(cli.ExitUnreachable, "the store %s does not exist: name the running gate with --address, or another file "+
+				"with --store", at.Name())
+		}
 	}
-	return openStore(ctx, absolute)
+	return openStore(ctx, at)
 }
 
 // Dial connects to the running gate. It never opens a store file.
@@ -120,8 +129,8 @@ func (f *Flags) OfflineKeyFiles(ctx context.Context) ([]string, error) {
 type target struct {
 	admin   string // a network address; empty: the configuration has no admin endpoint
 	named   bool   // the admin endpoint was named on the command line
-	store   string // path of the file
-	hasFeed bool   // the configuration has "feed store", or there is no configuration
+	store   caddymodule.StoreFeed
+	hasFeed bool // the configuration has "feed store", or there is no configuration
 
 	backends []string // names of the other backends in the configuration, if none is selected
 
@@ -130,10 +139,8 @@ type target struct {
 
 // locate finds the keys by the flags, the configuration that they name, or the Caddyfile in the current directory.
 func (f *Flags) locate() (target, error) {
-	store := caddymodule.DefaultStorePath()
 	if f.Backend != "" {
-		var err error
-		if store, err = caddymodule.BackendStorePath(f.Backend); err != nil {
+		if _, err := caddymodule.BackendStorePath(f.Backend); err != nil {
 			return target{}, cli.Errorf(cli.ExitUsage, "--backend: %w", err)
 		}
 	}
@@ -145,7 +152,7 @@ func (f *Flags) locate() (target, error) {
 	case f.Adapter != "" && f.Config == "":
 		return target{}, cli.Errorf(cli.ExitUsage, "--adapter needs --config")
 	case f.Store != "":
-		return target{store: f.Store, hasFeed: true}, nil
+		return target{store: caddymodule.StoreFeed{Path: f.Store}, hasFeed: true}, nil
 	case f.Address != "": // takes precedence over a configuration, as in Caddy's own commands
 		return target{admin: f.Address, named: true}, nil
 	}
@@ -157,7 +164,7 @@ func (f *Flags) locate() (target, error) {
 	if err != nil {
 		return target{}, cli.Errorf(cli.ExitUsage, "%w", err)
 	}
-	p := target{admin: admin, store: store, hasFeed: true}
+	p := target{admin: admin, hasFeed: true}
 	if config == nil {
 		return p, nil
 	}
@@ -196,10 +203,10 @@ func (f *Flags) locate() (target, error) {
 		if feed.Path == "" {
 			continue
 		}
-		p.store, err = caddy.NewReplacer().ReplaceOrErr(feed.Path, true, true)
-		if err != nil || p.store == "" {
+		if path, err := caddy.NewReplacer().ReplaceOrErr(feed.Path, true, true); err != nil || path == "" {
 			return target{}, cli.Errorf(cli.ExitUsage, "the path of \"feed store\" in %s has placeholders that cannot be resolved here: name it with --store", file)
 		}
+		p.store = caddymodule.StoreFeed{Path: feed.Path, Schema: feed.Schema, InsecurePlaintext: feed.InsecurePlaintext}
 	}
 	return p, nil
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/docsgate/docsgate/caddymodule/app"
 	"github.com/docsgate/docsgate/cmd/commands/internal/cli"
 	"github.com/docsgate/docsgate/console/api"
 	"github.com/docsgate/docsgate/console/keyservice"
@@ -19,23 +20,21 @@ import (
 	"github.com/docsgate/docsgate/keys/usage"
 )
 
-// openStore opens a store file that no gate has open, and returns a client of an in-process API for it.
-func openStore(ctx context.Context, path string) (_ *Client, err error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, cli.Errorf(cli.ExitUnreachable, "creating the directory of the store: %w", err)
+// openStore opens a store, and returns a client of an in-process API for it. A file must not be open in a gate.
+func openStore(ctx context.Context, at app.StoreLocation) (_ *Client, err error) {
+	if file := at.File(); file != "" {
+		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+			return nil, cli.Errorf(cli.ExitUnreachable, "creating the directory of the store: %w", err)
+		}
 	}
-	storage, err := boltstore.Open(ctx, boltstore.Options{Path: path})
+	meter := usage.NewMeter()
+	reg, err := at.OpenRegistry(ctx, meter, nil)
 	if errors.Is(err, boltstore.ErrLocked) {
 		return nil, cli.Errorf(cli.ExitUnreachable, "a running gate has the store %s open, but its admin endpoint was not found: name the endpoint "+
-			"with --address, or with the --config that the gate runs with", path)
+			"with --address, or with the --config that the gate runs with", at.Name())
 	}
 	if err != nil {
 		return nil, cli.Errorf(cli.ExitUnreachable, "%w", err)
-	}
-	meter := usage.NewMeter()
-	reg, err := registry.New(registry.Options{Storage: storage, Encrypter: registry.NewEncrypter(path + ".secret"), Usage: meter})
-	if err != nil {
-		return nil, cli.Errorf(cli.ExitUnreachable, "%w", errors.Join(err, storage.Close()))
 	}
 	defer func() {
 		if err != nil {
@@ -52,14 +51,18 @@ func openStore(ctx context.Context, path string) (_ *Client, err error) {
 		return nil, cli.Errorf(cli.ExitUnreachable, "%w", err)
 	}
 	stop := reg.OnChange(func(ctx context.Context) error { return syncer.Sync(ctx, feed.Name()) })
+	from := "local file"
+	if at.File() == "" {
+		from = "database"
+	}
 	who := "command line (" + osUser() + ")"
 	handler := api.New(api.Options{
 		Service: &keyservice.Service{Registry: reg, Index: listing, Store: store, Usage: meter, Feed: feed.Name(), AnyAgent: true},
-		Actor:   func(*http.Request) registry.Actor { return registry.Actor{Name: who, RemoteAddr: "local file"} },
+		Actor:   func(*http.Request) registry.Actor { return registry.Actor{Name: who, RemoteAddr: from} },
 	})
 	local := &handlerTransport{handler: handler}
 	return &Client{
-		Name:   "the store " + path,
+		Name:   "the store " + at.Name(),
 		client: &http.Client{Transport: local},
 		base:   "http://localhost",
 		close: func() error {
