@@ -52,6 +52,7 @@ check() {
 	have chromium || have chromium-browser || have google-chrome ||
 		report_missing chromium "Chromium or Chrome from your system's packages" chromium fonts-liberation
 	have_postgres || report_missing postgresql "PostgreSQL's server programs, initdb and postgres" postgresql
+	have redis-server || have valkey-server || report_missing redis-server "Redis or Valkey" redis-server
 	have buildah || report_missing buildah "buildah, for the test of the image" buildah
 	have podman || report_missing podman "podman, for the test of the image" podman
 	have runc || report_missing runc "runc, which podman needs here" runc
@@ -82,7 +83,7 @@ if ((${#missing[@]} > 0)) && [[ "$(id -u)" == 0 ]] && have apt-get; then
 	echo "installing with apt-get: ${packages[*]}"
 	export DEBIAN_FRONTEND=noninteractive
 	# The tests start their own servers, so the packages should not.
-	for server in nginx haproxy; do
+	for server in nginx haproxy redis-server; do
 		have_server "$server" || { mkdir -p /etc/systemd/system && ln -sfn /dev/null "/etc/systemd/system/$server.service"; }
 	done
 	if [[ ! -e /usr/sbin/policy-rc.d ]]; then

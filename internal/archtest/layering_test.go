@@ -32,6 +32,7 @@ var layers = map[string]struct {
 	"bodyquota":    {reach: slices.Concat(caddyModules, []string{"keys", "docsgpt", "upstream", "caddymodule"}), imports: []string{"net/http"}},
 	"inflight":     {reach: slices.Concat(caddyModules, []string{"keys", "docsgpt", "upstream", "caddymodule"}), imports: []string{"net/http"}},
 	"ratelimit":    {reach: slices.Concat(caddyModules, []string{"keys", "docsgpt", "upstream", "caddymodule"}), imports: []string{"net/http"}},
+	"sharedlimits": {reach: slices.Concat(caddyModules, []string{"keys", "docsgpt", "upstream", "caddymodule"}), imports: []string{"net/http"}},
 	"visitortoken": {reach: slices.Concat(caddyModules, []string{"keys", "docsgpt", "upstream", "caddymodule"}), imports: []string{"net/http"}},
 	"console":      {reach: slices.Concat(caddyModules, []string{"docsgpt", "upstream", "ownership", "caddymodule"})},
 	"doctor":       {reach: slices.Concat(caddyModules, []string{"keys", "caddymodule"})},
