@@ -38,6 +38,10 @@ help: ## List the tasks
 demo: ## Run a demo of the gate with a fake DocsGPT and a page with the widget (needs only Go)
 	@$(BUILD_ENV) go run $(BUILD_FLAGS) ./cmd/docsgate demo $(ARGS)
 
+.PHONY: demo-cluster
+demo-cluster: build ## Run three gates with PostgreSQL and a load balancer, and a page that shows a key revoked at all (PORT, default 8080)
+	@scripts/demo-cluster.sh $(PORT)
+
 .PHONY: test
 test: provision fmt-check vet lint test-go xcaddy build fuzz vuln e2e e2e-packages e2e-docsgpt ## Run all checks and tests, as continuous integration does
 	@printf '\nall steps of make test passed\n'
