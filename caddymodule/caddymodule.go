@@ -16,6 +16,8 @@ type (
 	Handler = gateway.Handler
 	// StoreFeed is the module "docsgate.feeds.store", for programs that embed Caddy and for the command line.
 	StoreFeed = app.StoreFeed
+	// StoreLocation is the place of a key store, for the command line.
+	StoreLocation = app.StoreLocation
 	// Console is the module "http.handlers.docsgate_console", for programs that embed Caddy.
 	Console = admin.Console
 )

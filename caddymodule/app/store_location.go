@@ -112,7 +112,7 @@ func (l StoreLocation) File() string {
 
 // OpenRegistry opens the store, which Registry.Close closes. A file that another process has open is boltstore.ErrLocked. meter may be nil.
 func (l StoreLocation) OpenRegistry(ctx context.Context, meter *usage.Counter, logger *slog.Logger) (*registry.Registry, error) {
-	storage, err := l.open(ctx)
+	storage, err := l.Open(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -125,8 +125,8 @@ func (l StoreLocation) OpenRegistry(ctx context.Context, meter *usage.Counter, l
 	return r, nil
 }
 
-// open opens the store. A file that another process has open is boltstore.ErrLocked.
-func (l StoreLocation) open(ctx context.Context) (registry.Storage, error) {
+// Open opens the store, and creates the file or the schema if it does not exist. A file that another process has open is boltstore.ErrLocked.
+func (l StoreLocation) Open(ctx context.Context) (registry.Storage, error) {
 	if l.database != nil {
 		return pgstore.Open(ctx, *l.database)
 	}

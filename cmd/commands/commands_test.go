@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -18,11 +19,17 @@ import (
 
 	_ "github.com/docsgate/docsgate/caddymodule"
 	"github.com/docsgate/docsgate/cmd/commands/internal/cmdtest"
+	"github.com/docsgate/docsgate/internal/pgtest"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"docsgate": caddycmd.Main})
+	testscript.Main(withPostgres{m}, map[string]func(){"docsgate": caddycmd.Main})
 }
+
+// withPostgres runs the tests with a PostgreSQL server.
+type withPostgres struct{ *testing.M }
+
+func (m withPostgres) Run() int { return pgtest.Main(m.M) }
 
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -43,6 +50,16 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"status": scriptStatus, "await": scriptAwait, "listens": scriptListens, "capture": scriptCapture,
 			"mode": scriptMode,
+			// "database VARIABLE" creates a database of PostgreSQL and sets a variable to its address.
+			"database": func(ts *testscript.TestScript, _ bool, args []string) {
+				ts.Setenv(args[0], pgtest.URI("postgres", pgtest.Database(t)))
+			},
+			// "readonly VARIABLE" makes the database read-only for new connections.
+			"readonly": func(ts *testscript.TestScript, _ bool, args []string) {
+				name, _, _ := strings.Cut(path.Base(ts.Getenv(args[0])), "?")
+				pgtest.Exec(t, "postgres", "ALTER DATABASE "+name+" SET default_transaction_read_only = on;"+
+					"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '"+name+"'")
+			},
 		},
 	})
 }

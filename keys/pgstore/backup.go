@@ -31,16 +31,21 @@ func (s *Store) Backup(ctx context.Context, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	err = s.view(ctx, backupTimeout, func(ctx context.Context, tx pgx.Tx) error {
-		if err := registry.Copy(ctx, snapshot{tx}, copied); err != nil {
-			return &callbackError{err}
-		}
-		return nil
-	})
+	err = s.Snapshot(ctx, func(ctx context.Context, from registry.Source) error { return registry.Copy(ctx, from, copied) })
 	if err == nil {
 		err = copied.Backup(ctx, w)
 	}
 	return errors.Join(err, copied.Close())
+}
+
+// Snapshot calls f with the content of one moment. It returns errors of f unchanged.
+func (s *Store) Snapshot(ctx context.Context, f func(context.Context, registry.Source) error) error {
+	return s.view(ctx, backupTimeout, func(ctx context.Context, tx pgx.Tx) error {
+		if err := f(ctx, snapshot{tx}); err != nil {
+			return &callbackError{err}
+		}
+		return nil
+	})
 }
 
 // snapshot is the registry.Source of a transaction.

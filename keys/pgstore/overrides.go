@@ -13,41 +13,47 @@ import (
 
 // WriteOverride implements registry.Storage.
 func (s *Store) WriteOverride(ctx context.Context, o *registry.Override, entry *registry.AuditEntry) error {
-	if o.ID == "" {
-		return errors.New("an override requires the id of its key")
-	}
-	stored, seq := *o, uint64(0)
-	err := s.update(ctx, func(ctx context.Context, t *writeTx) error {
-		var before uint64
-		err := t.QueryRow(ctx, "SELECT revision FROM overrides WHERE id = $1", o.ID).Scan(&before)
-		if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-			return err
-		}
-		if before != o.Revision {
-			return fmt.Errorf("key %s: %w", o.ID, registry.ErrConflict)
-		}
-		t.revision++
-		stored.Revision = t.revision
-		if stored.IsZero() {
-			stored.Revision = 0
-			_, err = t.Exec(ctx, "DELETE FROM overrides WHERE id = $1", o.ID)
-		} else {
-			_, err = t.Exec(ctx, `INSERT INTO overrides (id, revision, body) VALUES ($1, $2, $3)
-				ON CONFLICT (id) DO UPDATE SET revision = excluded.revision, body = excluded.body`,
-				o.ID, int64(stored.Revision), recordcodec.AppendOverride(nil, &stored))
-		}
-		if err != nil {
-			return err
-		}
-		err = t.putEntries(ctx, []*registry.AuditEntry{entry})
+	var stored, seq uint64
+	err := s.update(ctx, func(ctx context.Context, t *writeTx) (err error) {
+		stored, err = t.writeOverride(ctx, o, entry)
 		seq = t.seq
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	o.Revision, entry.Seq = stored.Revision, seq
+	o.Revision, entry.Seq = stored, seq
 	return nil
+}
+
+// writeOverride returns the new revision of the override; 0: it was removed.
+func (t *writeTx) writeOverride(ctx context.Context, o *registry.Override, entry *registry.AuditEntry) (revision uint64, err error) {
+	if o.ID == "" {
+		return 0, errors.New("an override requires the id of its key")
+	}
+	var before uint64
+	err = t.QueryRow(ctx, "SELECT revision FROM overrides WHERE id = $1", o.ID).Scan(&before)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return 0, err
+	}
+	if before != o.Revision {
+		return 0, fmt.Errorf("key %s: %w", o.ID, registry.ErrConflict)
+	}
+	t.revision++
+	stored := *o
+	stored.Revision = t.revision
+	if stored.IsZero() {
+		stored.Revision = 0
+		_, err = t.Exec(ctx, "DELETE FROM overrides WHERE id = $1", o.ID)
+	} else {
+		_, err = t.Exec(ctx, `INSERT INTO overrides (id, revision, body) VALUES ($1, $2, $3)
+			ON CONFLICT (id) DO UPDATE SET revision = excluded.revision, body = excluded.body`,
+			o.ID, int64(stored.Revision), recordcodec.AppendOverride(nil, &stored))
+	}
+	if err != nil {
+		return 0, err
+	}
+	return stored.Revision, t.putEntries(ctx, []*registry.AuditEntry{entry})
 }
 
 // Overrides implements registry.Storage.

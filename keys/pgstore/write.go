@@ -27,11 +27,15 @@ type writeTx struct {
 // update runs f in a transaction. ctx is checked only at the beginning, since after a later cancellation the caller would not know
 // whether the write was stored.
 func (s *Store) update(ctx context.Context, f func(ctx context.Context, tx *writeTx) error) error {
+	return s.updateWithin(ctx, writeTimeout, f)
+}
+
+func (s *Store) updateWithin(ctx context.Context, timeout time.Duration, f func(ctx context.Context, tx *writeTx) error) error {
 	if err := s.acquire(ctx); err != nil {
 		return err
 	}
 	defer s.release()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 	defer cancel()
 	committing := false
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) (err error) {
@@ -66,25 +70,10 @@ func (s *Store) Write(ctx context.Context, records []*registry.Record, entries [
 	if len(records) == 0 && len(entries) == 0 {
 		return ctx.Err()
 	}
-	for _, r := range records {
-		if r.ID == "" || r.Digest.IsZero() {
-			return fmt.Errorf("a record requires an id and a digest; the id is %q", r.ID)
-		}
-	}
 	var revision, seq uint64 // before the first record
 	err := s.update(ctx, func(ctx context.Context, t *writeTx) error {
 		revision, seq = t.revision, t.seq
-		unknown, err := checkRecords(ctx, t, records)
-		if err != nil {
-			return err
-		}
-		if err := replaceTokens(ctx, t, records); err != nil {
-			return err
-		}
-		if err := t.putRecords(ctx, records, unknown); err != nil {
-			return err
-		}
-		return t.putEntries(ctx, entries)
+		return t.write(ctx, records, entries)
 	})
 	if err != nil {
 		return err
@@ -96,6 +85,25 @@ func (s *Store) Write(ctx context.Context, records []*registry.Record, entries [
 		e.Seq = seq + uint64(i) + 1
 	}
 	return nil
+}
+
+func (t *writeTx) write(ctx context.Context, records []*registry.Record, entries []*registry.AuditEntry) error {
+	for _, r := range records {
+		if r.ID == "" || r.Digest.IsZero() {
+			return fmt.Errorf("a record requires an id and a digest; the id is %q", r.ID)
+		}
+	}
+	unknown, err := checkRecords(ctx, t, records)
+	if err != nil {
+		return err
+	}
+	if err := replaceTokens(ctx, t, records); err != nil {
+		return err
+	}
+	if err := t.putRecords(ctx, records, unknown); err != nil {
+		return err
+	}
+	return t.putEntries(ctx, entries)
 }
 
 // checkRecords returns an error unless each record is new or has the stored revision. It returns the fields of stored records that a

@@ -27,10 +27,17 @@ type Source interface {
 // copyRows is the number of rows that Copy writes at a time.
 const copyRows = 1000
 
+// ErrNotEmpty means that the target of Copy has keys or an audit trail.
+var ErrNotEmpty = errors.New("the key store is not empty")
+
 // Copy copies everything but idempotency records to an empty storage: records, overrides, the audit trail, usage and quotas. Records and
 // overrides get new revisions. The audit trail is in memory while it is copied. After an error the target is incomplete.
 func Copy(ctx context.Context, from Source, to Storage) error {
 	if err := checkEmpty(ctx, to); err != nil {
+		return err
+	}
+	// First, since an incomplete copy of them can be repeated.
+	if err := copyCounters(ctx, from, to); err != nil {
 		return err
 	}
 	entries, err := allEntries(ctx, from)
@@ -63,7 +70,7 @@ func Copy(ctx context.Context, from Source, to Storage) error {
 			return err
 		}
 	}
-	return copyCounters(ctx, from, to)
+	return nil
 }
 
 // errStop ends an iteration.
@@ -81,7 +88,7 @@ func checkEmpty(ctx context.Context, s Storage) error {
 		}
 	}
 	if errors.Is(err, errStop) {
-		return fmt.Errorf("%s is not empty", s.Name())
+		return fmt.Errorf("%s: %w", s.Name(), ErrNotEmpty)
 	}
 	return err
 }
