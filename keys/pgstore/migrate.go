@@ -58,9 +58,11 @@ func (s *Store) withMigrations(ctx context.Context, f func(*goose.Provider) erro
 	if err != nil {
 		return err
 	}
-	files, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
+	files := s.options.migrations
+	if files == nil {
+		if files, err = fs.Sub(migrations, "migrations"); err != nil {
+			return err
+		}
 	}
 	p, err := goose.NewProvider(goose.DialectPostgres, db, files, goose.WithSessionLocker(locker),
 		goose.WithTableName(migrationTable), goose.WithDisableGlobalRegistry(true))

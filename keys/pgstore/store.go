@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"regexp"
 	"sync"
 	"time"
@@ -53,6 +54,8 @@ type Options struct {
 	Timeout           time.Duration // of connecting and of reading single rows; default DefaultTimeout
 	PollInterval      time.Duration // default DefaultPollInterval
 	InsecurePlaintext bool          // allow connections to other machines without TLS
+
+	migrations fs.FS // nil: those of this version; for tests
 }
 
 // Describe returns the name of the store that Open would open, and how its connections would be protected. It does not connect. Options
