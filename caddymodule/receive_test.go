@@ -120,6 +120,65 @@ func TestRejectedBeforeBody(t *testing.T) {
 	}
 }
 
+// A rejected request with a small body leaves its connection usable, also if the body arrives after its header. So clients with a wrong
+// key do not open a connection for each request.
+func TestRejectionKeepsConnection(t *testing.T) {
+	eachForwardingWithPolicy(t, "", "", func(t *testing.T, g *gate) {
+		const body = `{"model":"docsgpt","messages":[{"role":"user","content":"q"}]}`
+		head := fmt.Sprintf("POST /v1/chat/completions HTTP/1.1\r\nHost: gate\r\nAuthorization: Bearer wrong\r\nContent-Type: application/json\r\n"+
+			"Content-Length: %d\r\n\r\n", len(body))
+		// On a busy machine the rest of a body can take longer than the gate waits for it.
+		for attempt := 1; ; attempt++ {
+			kept := sendParts(t, g, [][]string{{head + body}, {head, body[:10], body[10:]}, {head + body}})
+			if kept == 3 {
+				return
+			}
+			if attempt == 20 {
+				t.Fatalf("the connection was closed after %d of 3 requests", kept)
+			}
+		}
+	})
+}
+
+// sendParts sends requests, each in parts, on one connection until it is closed. All must be rejected. It returns after how many the
+// connection was kept.
+func sendParts(t *testing.T, g *gate, requests [][]string) (kept int) {
+	t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(g.urls[0], "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	in := bufio.NewReader(conn)
+	for _, parts := range requests {
+		for i, part := range parts {
+			if i > 0 {
+				time.Sleep(5 * time.Millisecond) // so that the gate reads them one after another
+			}
+			if _, err := io.WriteString(conn, part); err != nil {
+				t.Fatal(err)
+			}
+		}
+		resp, err := http.ReadResponse(in, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = io.Copy(io.Discard, resp.Body)
+		_ = resp.Body.Close()
+		if err != nil || resp.StatusCode != http.StatusUnauthorized {
+			t.Fatalf("status %d, %v", resp.StatusCode, err)
+		}
+		if resp.Close {
+			return kept
+		}
+		kept++
+	}
+	return kept
+}
+
 // stalledUploads are requests whose bodies are not completed.
 type stalledUploads struct {
 	replies chan response

@@ -1,11 +1,6 @@
 package gateway
 
 import (
-	"io"
-	"net/http"
-	"strings"
-	"time"
-
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
@@ -53,40 +48,4 @@ func (c *client) noteReason(reason string, status int) {
 		fields = append(fields, zap.Int("upstream_status", status))
 	}
 	extra.Set(zap.Dict("docsgate", fields...))
-}
-
-// How long the connection of a rejected request stays open for the rest of its body. The rest is read and discarded: closing a
-// connection with unread data resets it, and the client would lose the response.
-const (
-	lingerTime        = 5 * time.Second
-	lingerTimeStopped = time.Second // if the body was evicted or too slow
-)
-
-// closeAfterResponse is called before an error response is written, and reports whether the client may still be sending its
-// body. On HTTP/1 the server would otherwise first wait for the rest of the body, or even for a body that the client sends only
-// after "100 Continue", and the response would wait with it.
-func closeAfterResponse(c *client, body *requestBody) (sending bool) {
-	if c.r.ProtoMajor != 1 || c.r.ContentLength == 0 || body.quota.AtEnd() {
-		return false
-	}
-	c.responseValues.set(c.w.Header(), "Connection", "close")
-	return true
-}
-
-// linger discards the rest of the body after the response, for a bounded time. The server waits only a moment before it closes
-// the connection, and not at all where Caddy has wrapped the body.
-func linger(c *client, body *requestBody) {
-	body.release() // other requests may need the quota
-	wait := lingerTime
-	if body.quota.Stopped() {
-		wait = lingerTimeStopped
-	}
-	rc := http.NewResponseController(c.w)
-	if rc.Flush() != nil || rc.SetReadDeadline(time.Now().Add(wait)) != nil {
-		return
-	}
-	if strings.EqualFold(c.r.Header.Get("Expect"), "100-continue") && !body.quota.Begun() {
-		return // the client has not sent any of it
-	}
-	_, _ = io.Copy(io.Discard, c.r.Body) // whatever ends it, the connection is closed next
 }
