@@ -1,24 +1,39 @@
 package pgstore
 
 import (
-	"cmp"
 	"context"
-	"errors"
-	"slices"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/docsgate/docsgate/keys/countersync"
 	"github.com/docsgate/docsgate/keys/quota"
 	"github.com/docsgate/docsgate/keys/recordcodec"
 	"github.com/docsgate/docsgate/keys/usage"
 )
 
-// chunkRows is the maximum number of rows in one statement.
-const chunkRows = 2000
+func (s *Store) usage() *totals[usage.Row] {
+	return &totals[usage.Row]{
+		store: s, table: "usage", decode: recordcodec.DecodeUse, add: usage.Row.AddDelta,
+		encode: func(r *usage.Row) (string, []byte) { return r.ID, recordcodec.AppendUse(nil, r) },
+	}
+}
+
+func (s *Store) quotas() *totals[quota.Row] {
+	return &totals[quota.Row]{
+		store: s, table: "quotas", decode: recordcodec.DecodeQuota, add: quota.Row.AddDelta, expired: quota.Row.Expired,
+		encode: func(r *quota.Row) (string, []byte) { return r.ID, recordcodec.AppendQuota(nil, r) },
+	}
+}
+
+// SharedUse implements registry.SharedStorage.
+func (s *Store) SharedUse() countersync.Storage[usage.Row] { return s.usage() }
+
+// SharedQuotas implements registry.SharedStorage.
+func (s *Store) SharedQuotas() countersync.Storage[quota.Row] { return s.quotas() }
 
 // SaveUse implements registry.Storage. The rows are written in several transactions; after an error some of them may be stored.
 func (s *Store) SaveUse(ctx context.Context, rows []usage.Row) error {
-	return save(ctx, s, "usage", rows, func(r *usage.Row) (string, []byte) { return r.ID, recordcodec.AppendUse(nil, r) })
+	return s.usage().save(ctx, rows, nil)
 }
 
 // Use implements registry.Storage.
@@ -32,15 +47,7 @@ func eachUse(ctx context.Context, tx pgx.Tx, yield func(usage.Row) error) error 
 
 // SaveQuotas implements registry.Storage. Like SaveUse, it writes in several transactions.
 func (s *Store) SaveQuotas(ctx context.Context, rows []quota.Row, remove []string) error {
-	if err := save(ctx, s, "quotas", rows, func(r *quota.Row) (string, []byte) { return r.ID, recordcodec.AppendQuota(nil, r) }); err != nil {
-		return err
-	}
-	for chunk := range slices.Chunk(remove, chunkRows) {
-		if err := s.exec(ctx, "DELETE FROM quotas WHERE id = ANY($1)", chunk); err != nil {
-			return err
-		}
-	}
-	return nil
+	return s.quotas().save(ctx, rows, remove)
 }
 
 // Quotas implements registry.Storage.
@@ -66,52 +73,26 @@ func eachRow[R any](ctx context.Context, tx pgx.Tx, table string, decode func(id
 	})
 }
 
-// save replaces the rows of a table with an id and a body. The last of several rows with the same ID is stored.
-func save[R any](ctx context.Context, s *Store, table string, rows []R, encode func(*R) (id string, body []byte)) error {
-	type row struct {
-		id   string
-		body []byte
-	}
-	all := make([]row, len(rows))
-	for i := range rows {
-		if all[i].id, all[i].body = encode(&rows[i]); all[i].id == "" {
-			return errors.New("a row of " + table + " requires the id of its key")
-		}
-	}
-	// In one order, so that the writes of two gates do not wait for each other.
-	slices.SortStableFunc(all, func(a, b row) int { return cmp.Compare(a.id, b.id) })
-	for chunk := range slices.Chunk(all, chunkRows) {
-		ids, bodies := make([]string, 0, len(chunk)), make([][]byte, 0, len(chunk))
-		for _, r := range chunk {
-			if n := len(ids); n > 0 && ids[n-1] == r.id {
-				bodies[n-1] = r.body
-				continue
-			}
-			ids, bodies = append(ids, r.id), append(bodies, r.body)
-		}
-		if err := s.exec(ctx, "INSERT INTO "+table+` (id, body) SELECT * FROM unnest($1::text[], $2::bytea[])
-			ON CONFLICT (id) DO UPDATE SET body = excluded.body`, ids, bodies); err != nil {
-			return err
-		}
-	}
-	return ctx.Err()
-}
-
 // exec runs one statement in a transaction that first checks the format.
 func (s *Store) exec(ctx context.Context, query string, args ...any) error {
+	return s.transact(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		if _, _, err := readState(ctx, tx, ""); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, query, args...)
+		return err
+	})
+}
+
+// transact runs f in a transaction that does not take the lock of all writes.
+func (s *Store) transact(ctx context.Context, f func(ctx context.Context, tx pgx.Tx) error) error {
 	if err := s.acquire(ctx); err != nil {
 		return err
 	}
 	defer s.release()
 	limited, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
-	err := pgx.BeginFunc(limited, s.pool, func(tx pgx.Tx) error {
-		if _, _, err := readState(limited, tx, ""); err != nil {
-			return err
-		}
-		_, err := tx.Exec(limited, query, args...)
-		return err
-	})
+	err := pgx.BeginFunc(limited, s.pool, func(tx pgx.Tx) error { return f(limited, tx) })
 	if err = s.userError(err); err != nil && ctx.Err() != nil {
 		return ctx.Err()
 	}

@@ -109,8 +109,8 @@ type Store struct {
 }
 
 var (
-	_ registry.Storage      = (*Store)(nil)
-	_ registry.SizedStorage = (*Store)(nil)
+	_ registry.SharedStorage = (*Store)(nil)
+	_ registry.SizedStorage  = (*Store)(nil)
 )
 
 var schemaName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,47}$`)

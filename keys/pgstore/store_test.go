@@ -38,6 +38,10 @@ func TestStorage(t *testing.T) {
 	storagetest.Run(t, func(t *testing.T) registry.Storage { return open(t, options(pgtest.Database(t))) })
 }
 
+func TestSharedStorage(t *testing.T) {
+	storagetest.RunShared(t, func(t *testing.T) registry.SharedStorage { return open(t, options(pgtest.Database(t))) })
+}
+
 var testTime = time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC)
 
 func record(id string) *registry.Record {

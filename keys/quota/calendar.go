@@ -22,6 +22,7 @@ func NewCalendar(zone *time.Location) *Calendar {
 
 // Period is a day, and the month that it is in. It never changes.
 type Period struct {
+	calendar   *Calendar
 	day, month int32 // days since 1970-01-01, months since the year 0
 
 	DayStart, DayEnd     time.Time // beginning of the day and of the next one
@@ -35,7 +36,7 @@ func (c *Calendar) At(now time.Time) *Period {
 	}
 	year, month, day := now.In(c.zone).Date()
 	p := &Period{
-		day: dayNumber(year, month, day), month: monthNumber(year, month),
+		calendar: c, day: dayNumber(year, month, day), month: monthNumber(year, month),
 		DayStart: c.startOf(year, month, day), DayEnd: c.startOf(year, month, day+1),
 		MonthStart: c.startOf(year, month, 1), MonthEnd: c.startOf(year, month+1, 1),
 	}

@@ -3,6 +3,7 @@ package quota
 import (
 	"hash/maphash"
 	"sync"
+	"sync/atomic"
 )
 
 // shards is the number of locks. Keys are divided among them.
@@ -13,6 +14,7 @@ const shards = 64
 type Counter struct {
 	seed   maphash.Seed
 	shards [shards]shard
+	latest atomic.Pointer[Period] // of the last Reserve
 
 	saving savers
 }
@@ -53,6 +55,9 @@ type Reservation struct {
 //
 // The reservation must be ended with Settle, SettleEstimate or Release, unless the question is rejected.
 func (c *Counter) Reserve(p *Period, key string, l Limits, dryRun Set) (r Reservation, d Decision) {
+	if c.latest.Load() != p { // once a day
+		c.latest.Store(p)
+	}
 	s := c.shardOf(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()

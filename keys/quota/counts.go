@@ -16,6 +16,7 @@ const (
 // counts are the counts of one key. They are guarded by the shard's mutex.
 type counts struct {
 	row      Row
+	total    *Row  // with a SharedStorage: the part of row that is in the total of all gates; nil: nothing
 	month    int32 // of row.Day
 	reserved int64 // tokens of answers in flight
 	open     int   // reservations

@@ -9,11 +9,14 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/docsgate/docsgate/keys/countersync"
 )
 
 const (
 	saveEvery   = time.Second
 	saveTimeout = 10 * time.Second
+	loadTimeout = time.Minute
 
 	// retryTicks is the number of saveEvery between attempts after a failure.
 	retryTicks = 10
@@ -32,7 +35,8 @@ type SaverOptions struct {
 	Now    func() time.Time // nil: time.Now
 }
 
-// Saver keeps the counts of a Counter in a Storage. A failure is logged once, and retried; meanwhile the counts are only in memory.
+// Saver keeps the counts of a Counter in a Storage. A failure is logged once, and retried; meanwhile the counts are only in memory. With a
+// SharedStorage it adds the counts to the totals of all gates, and makes the Counter know those.
 //
 // While configurations are replaced, a counter can have several savers. Only the newest one saves.
 type Saver struct {
@@ -40,17 +44,20 @@ type Saver struct {
 	calendar *Calendar
 	expired  int32 // day of the last call of Counter.expire
 
-	mu      sync.Mutex // guards the following; one save at a time
-	storage Storage    // nil: it is not open
-	wait    int        // calls of tick until the next attempt
-	logged  string     // last error, so that it is logged once
+	mu      sync.Mutex               // guards the following; one save at a time
+	storage Storage                  // nil: it is not open
+	shared  *countersync.Syncer[Row] // nil: storage is nil or not shared
+	unread  bool                     // the stored counts could not be read yet
+	wait    int                      // calls of tick until the next attempt
+	logged  string                   // last error, so that it is logged once
 }
 
 // savers are the savers of a counter, the newest one last.
 type savers struct {
 	mu       sync.Mutex
 	list     []*Saver
-	restored bool // a storage was read once
+	restored bool   // a storage was read once
+	sharing  *Saver // whose storage has the totals that the Counter knows; nil: none
 }
 
 // NewSaver returns a saver. Call Restore, Run and Close, in this order.
@@ -94,14 +101,20 @@ func (s *Saver) open(ctx context.Context, create bool) error {
 		return nil
 	}
 	storage, err := s.o.Open(ctx, create)
-	if err != nil || storage == nil {
+	if s.unread = err != nil; err != nil || storage == nil {
 		return err
+	}
+	if shared, ok := storage.(SharedStorage); ok {
+		if table := shared.SharedQuotas(); table != nil {
+			return s.openShared(ctx, storage, table)
+		}
 	}
 	rows := map[string]Row{}
 	if err := storage.Quotas(ctx, func(row Row) error {
 		rows[row.ID] = row
 		return nil
 	}); err != nil {
+		s.unread = true
 		return errors.Join(fmt.Errorf("reading the quotas: %w", err), closeStorage(storage))
 	}
 	all := &s.o.Counter.saving
@@ -148,23 +161,17 @@ func (s *Saver) save(ctx context.Context) error {
 	if !s.isNewest() {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
+	timeout := saveTimeout
+	if s.unread {
+		timeout = loadTimeout
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 	defer cancel()
-	c := s.o.Counter
 	if p := s.calendar.At(s.o.Now()); p.day != s.expired {
-		c.expire(p)
+		s.o.Counter.expire(p)
 		s.expired = p.day
 	}
-	rows, remove := c.takeChanges()
-	if len(rows) == 0 && len(remove) == 0 {
-		return nil
-	}
-	err := s.open(ctx, true)
-	if err == nil {
-		err = s.storage.SaveQuotas(ctx, rows, remove)
-	}
-	if err != nil {
-		c.returnChanges(rows, remove)
+	if err := s.saveChanges(ctx); err != nil {
 		s.o.Failed()
 		if text := err.Error(); text != s.logged {
 			s.logged = text
@@ -177,6 +184,34 @@ func (s *Saver) save(ctx context.Context) error {
 		s.o.Log.Info("the quotas of keys are saved again")
 	}
 	return nil
+}
+
+func (s *Saver) saveChanges(ctx context.Context) error {
+	if s.unread { // other gates have counted there, too
+		if err := s.open(ctx, false); err != nil {
+			return err
+		}
+	}
+	if s.shared != nil {
+		return s.sync(ctx)
+	}
+	c := s.o.Counter
+	rows, remove := c.takeChanges()
+	if len(rows) == 0 && len(remove) == 0 {
+		return nil
+	}
+	err := s.open(ctx, true)
+	if err == nil && s.shared != nil { // it would replace the counts of other gates
+		c.returnChanges(rows, remove)
+		return s.sync(ctx)
+	}
+	if err == nil {
+		err = s.storage.SaveQuotas(ctx, rows, remove)
+	}
+	if err != nil {
+		c.returnChanges(rows, remove)
+	}
+	return err
 }
 
 func (s *Saver) isNewest() bool {

@@ -118,13 +118,13 @@ func merge(a, b int64, add bool) int64 {
 	return max(a, b)
 }
 
-// expire removes keys that were not used in the month of p. p may be of any time zone: days next to it are kept.
+// expire removes keys that were not used in the month of p.
 func (c *Counter) expire(p *Period) {
 	for i := range c.shards {
 		s := &c.shards[i]
 		s.mu.Lock()
 		for key, e := range s.keys {
-			if e.month != p.month && e.open == 0 && (e.row.Day < p.day-1 || e.row.Day > p.day+1) {
+			if e.open == 0 && e.row.expired(p.day, p.month) {
 				delete(s.keys, key)
 				s.expired = append(s.expired, key)
 			}

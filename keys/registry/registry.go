@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/keys/countersync"
 	"github.com/docsgate/docsgate/keys/quota"
 	"github.com/docsgate/docsgate/keys/usage"
 )
@@ -70,8 +71,9 @@ type Registry struct {
 
 	overrides overrides
 
-	saveMu        sync.Mutex // one save at a time
-	lastSaveError string     // of the last save, so that it is logged once; guarded by saveMu
+	saveMu        sync.Mutex                     // one save at a time; guards the following
+	sharedUsage   *countersync.Syncer[usage.Row] // nil: the storage is not shared, or usage is nil
+	lastSaveError string                         // of the last save, so that it is logged once
 }
 
 // generations counts events that invalidate resolved keys. Feeds compare it with the one of their last read. It starts at 1.
@@ -80,7 +82,8 @@ type generations struct {
 	recheck uint64 // incremented when the resolution of references may have changed
 }
 
-// New returns a registry. It restores the stored usage to Options.Usage.
+// New returns a registry. It restores the stored usage to Options.Usage, which counts towards the totals of all gates if the storage is a
+// SharedStorage.
 func New(o Options) (*Registry, error) {
 	if o.Storage == nil {
 		return nil, errors.New("a registry needs a storage")
@@ -205,6 +208,14 @@ func (r *Registry) SaveQuotas(ctx context.Context, rows []quota.Row, remove []st
 // Quotas calls Storage.Quotas.
 func (r *Registry) Quotas(ctx context.Context, yield func(quota.Row) error) error {
 	return r.storage.Quotas(ctx, yield)
+}
+
+// SharedQuotas implements quota.SharedStorage. It returns nil unless the storage is a SharedStorage.
+func (r *Registry) SharedQuotas() countersync.Storage[quota.Row] {
+	if shared, ok := r.storage.(SharedStorage); ok {
+		return shared.SharedQuotas()
+	}
+	return nil
 }
 
 // Backup writes a copy of the storage, after an audit entry that is part of the copy. Agents' keys are encrypted in it: they can

@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/keys/countersync"
 	"github.com/docsgate/docsgate/keys/quota"
 	"github.com/docsgate/docsgate/keys/usage"
 )
@@ -81,6 +82,18 @@ type Storage interface {
 
 	// Close closes the storage after all calls in progress have returned.
 	Close() error
+}
+
+// SharedStorage is a Storage that several gates use at the same time. Each of them adds what it has counted to the usage and the quotas,
+// instead of replacing the rows with SaveUse and SaveQuotas; Use and Quotas return the totals.
+type SharedStorage interface {
+	Storage
+
+	// SharedUse returns the usage of keys.
+	SharedUse() countersync.Storage[usage.Row]
+
+	// SharedQuotas returns the quotas of keys.
+	SharedQuotas() countersync.Storage[quota.Row]
 }
 
 // maxIdempotencyName is the maximum length of the name of an idempotency record, in bytes.

@@ -5,18 +5,24 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/docsgate/docsgate/keys/countersync"
 	"github.com/docsgate/docsgate/keys/usage"
 )
 
 const (
-	saveEvery   = time.Minute
-	saveTimeout = 10 * time.Second
+	saveEvery       = time.Minute
+	sharedSaveEvery = 10 * time.Second // also when the usage counted by other gates is read
+	saveTimeout     = 10 * time.Second
 )
 
-// Run saves the usage of keys every minute until ctx is canceled, and then once more. A failed save is logged once and retried
-// with the next one.
+// Run saves the usage of keys every minute until ctx is canceled, and then once more; with a SharedStorage every 10 seconds. A failed
+// save is logged once and retried with the next one.
 func (r *Registry) Run(ctx context.Context) {
-	tick := time.NewTicker(saveEvery)
+	every := saveEvery
+	if r.sharedUsage != nil {
+		every = sharedSaveEvery
+	}
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
 		select {
@@ -38,15 +44,10 @@ func (r *Registry) saveUsage(ctx context.Context) error {
 	}
 	r.saveMu.Lock()
 	defer r.saveMu.Unlock()
-	rows := r.usage.TakeDirty()
-	if len(rows) == 0 {
-		return nil
-	}
-	if err := r.storage.SaveUse(ctx, rows); err != nil {
-		r.usage.MarkDirty(rows)
+	if err := r.saveChangedUsage(ctx); err != nil {
 		if text := err.Error(); text != r.lastSaveError {
 			r.lastSaveError = text
-			r.log.Warn("saving the usage of keys failed; it is retried every minute", "error", err)
+			r.log.Warn("saving the usage of keys failed; it is counted in memory, and saving is retried", "error", err)
 		}
 		return fmt.Errorf("saving the usage of keys: %w", err)
 	}
@@ -54,9 +55,32 @@ func (r *Registry) saveUsage(ctx context.Context) error {
 	return nil
 }
 
-// restoreUsage restores the stored usage.
+func (r *Registry) saveChangedUsage(ctx context.Context) error {
+	if r.sharedUsage != nil {
+		return r.sharedUsage.Sync(ctx)
+	}
+	rows := r.usage.TakeDirty()
+	if len(rows) == 0 {
+		return nil
+	}
+	err := r.storage.SaveUse(ctx, rows)
+	if err != nil {
+		r.usage.MarkDirty(rows)
+	}
+	return err
+}
+
+// restoreUsage restores the stored usage. A SharedStorage may be unavailable for now: then saveUsage continues.
 func (r *Registry) restoreUsage() error {
 	if r.usage == nil {
+		return nil
+	}
+	if shared, ok := r.storage.(SharedStorage); ok {
+		r.usage.Share()
+		r.sharedUsage = countersync.NewSyncer(shared.SharedUse(), r.usage.TakeDeltas, r.usage.SetTotals)
+		if err := r.sharedUsage.Load(context.Background(), r.usage.SetTotals); err != nil {
+			r.log.Warn("reading the usage of keys failed; it is retried", "error", err)
+		}
 		return nil
 	}
 	err := r.storage.Use(context.Background(), func(row usage.Row) error {

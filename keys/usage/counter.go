@@ -140,6 +140,7 @@ func (c *counter) row() Row {
 func (c *counter) restore(r Row) {
 	newest := clamp(r.Hour)
 	c.setState(newest, c.dirty())
+	c.overflow = nil
 	c.requests.Store(r.Requests[Hours-1])
 	for i, n := range r.Requests[:Hours-1] {
 		if h := newest - Hours + 1 + int32(i); h >= 0 {

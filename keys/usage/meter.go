@@ -18,6 +18,7 @@ const shards = 64
 type Counter struct {
 	seed   maphash.Seed
 	shards [shards]shard
+	totals *Counter // set by Share: what all gates have counted; shards contain what was not taken yet
 }
 
 type shard struct {
@@ -90,6 +91,14 @@ func (s *shard) noteChange(c *counter) {
 
 // Get returns the usage of a key at the time now.
 func (m *Counter) Get(id string, now time.Time) Stats {
+	stats := m.get(id, now)
+	if m.totals != nil {
+		stats.add(m.totals.get(id, now))
+	}
+	return stats
+}
+
+func (m *Counter) get(id string, now time.Time) Stats {
 	hash := m.hash(id)
 	s := m.shardOf(hash)
 	c := s.counters.Load().find(hash, id)
@@ -137,6 +146,9 @@ func (m *Counter) ID(id string) (same string, known bool) {
 	hash := m.hash(id)
 	if c := m.shardOf(hash).counters.Load().find(hash, id); c != nil {
 		return c.id, true
+	}
+	if m.totals != nil {
+		return m.totals.ID(id)
 	}
 	return "", false
 }
