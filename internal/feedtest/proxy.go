@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // Proxy is a TCP proxy between a feed and the database server that simulates network failures. It is safe for concurrent use.
@@ -23,6 +24,8 @@ type Proxy struct {
 	blackholed chan struct{} // receives a value when data was blackholed
 	cutAfter   int           // bytes from the server until the cut; negative: no cut
 	onCut      chan struct{} // closed at the cut
+	latency    time.Duration // of each chunk
+	rate       int           // bytes per second; 0: not limited
 	wg         sync.WaitGroup
 }
 
@@ -195,6 +198,7 @@ func (p *Proxy) copy(to, from net.Conn, counted bool) {
 				<-hole
 			}
 		}
+		p.delay(n)
 		n, cut := p.allow(n, counted)
 		_, werr := to.Write(buf[:n])
 		if cut != nil {

@@ -10,7 +10,6 @@
 package pgtest
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -111,23 +110,15 @@ func start() (stop func(), err error) {
 	if err != nil {
 		return nil, err
 	}
+	server.postgres, server.folder, server.account = postgres, folder, account
 	data := filepath.Join(folder, "data")
-	//nolint:gosec,noctx // the program was found by its name, and ends on its own
-	cmd := exec.Command(initdb, "-D", data, "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C", "--no-sync")
-	cmd.Dir = folder
-	account.apply(cmd)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("initdb: %w\n%s", err, out)
-	}
-	rules := "host all +" + WithPassword + " 127.0.0.1/32 scram-sha-256\nhost all,replication all 127.0.0.1/32 trust\n"
-	if err := os.WriteFile(filepath.Join(data, "pg_hba.conf"), []byte(rules), 0o600); err != nil {
-		return nil, fmt.Errorf("writing pg_hba.conf: %w", err)
+	if err := create(initdb, data); err != nil {
+		return nil, err
 	}
 	if err := tlsFiles(folder); err != nil {
 		return nil, err
 	}
-	server.postgres, server.folder, server.account = postgres, folder, account
-	host, halt, err := run(data)
+	host, halt, err := run(data, "-c", "synchronous_commit=off", "-c", "full_page_writes=off")
 	if err != nil {
 		return nil, err
 	}
@@ -139,60 +130,20 @@ func start() (stop func(), err error) {
 	return func() { halt(); remove() }, nil
 }
 
-// run starts a server and waits until it responds.
-func run(data string) (host string, stop func(), err error) {
-	// Another process may take the port between its choice and its use.
-	for range 5 {
-		if host, stop, err = try(data); err == nil {
-			break
-		}
-	}
-	return host, stop, err
-}
-
-func try(data string) (host string, stop func(), err error) {
-	port, err := freePort()
-	if err != nil {
-		return "", nil, err
-	}
-	host = net.JoinHostPort("127.0.0.1", port)
-	var log bytes.Buffer
-	//nolint:gosec,noctx // the program was found by its name, and stop ends it
-	cmd := exec.Command(server.postgres, "-D", data, "-h", "127.0.0.1", "-p", port, "-k", server.folder,
-		"-c", "fsync=off", "-c", "full_page_writes=off", "-c", "synchronous_commit=off", "-c", "max_connections=50",
-		"-c", "shared_buffers=64MB", "-c", "ssl=on", "-c", "ssl_cert_file="+filepath.Join(server.folder, "server.pem"),
-		"-c", "ssl_key_file="+filepath.Join(server.folder, "server.key"))
-	cmd.Dir, cmd.Stderr, cmd.Stdout = server.folder, &log, &log
+// create creates a data folder.
+func create(initdb, data string) error {
+	//nolint:gosec,noctx // the program was found by its name, and ends on its own
+	cmd := exec.Command(initdb, "-D", data, "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C", "--no-sync")
+	cmd.Dir = filepath.Dir(data)
 	server.account.apply(cmd)
-	ended := make(chan struct{})
-	if err := launch(cmd, ended); err != nil {
-		return "", nil, fmt.Errorf("starting postgres: %w", err)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("initdb: %w\n%s", err, out)
 	}
-	stop = func() {
-		_ = cmd.Process.Signal(fastShutdown)
-		select {
-		case <-ended:
-		case <-time.After(10 * time.Second):
-			_ = cmd.Process.Kill()
-			<-ended
-		}
+	rules := "host all +" + WithPassword + " 127.0.0.1/32 scram-sha-256\nhost all,replication all 127.0.0.1/32 trust\n"
+	if err := os.WriteFile(filepath.Join(data, "pg_hba.conf"), []byte(rules), 0o600); err != nil {
+		return fmt.Errorf("writing pg_hba.conf: %w", err)
 	}
-	deadline := time.Now().Add(startTime)
-	for {
-		err := query(host, "SELECT")
-		if err == nil {
-			return host, stop, nil
-		}
-		select {
-		case <-ended:
-			return "", nil, fmt.Errorf("postgres ended immediately:\n%s", log.String())
-		case <-time.After(50 * time.Millisecond):
-		}
-		if time.Now().After(deadline) {
-			stop()
-			return "", nil, fmt.Errorf("postgres does not respond: %w\n%s", err, log.String())
-		}
-	}
+	return nil
 }
 
 // query runs a statement on a server as superuser.
