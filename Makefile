@@ -43,7 +43,7 @@ demo-cluster: build ## Run three gates with PostgreSQL and a load balancer, and 
 	@scripts/demo-cluster.sh $(PORT)
 
 .PHONY: test
-test: provision fmt-check vet lint test-go xcaddy build fuzz vuln e2e e2e-packages e2e-docsgpt ## Run all checks and tests, as continuous integration does
+test: provision fmt-check vet lint test-go xcaddy build test-cluster fuzz vuln e2e e2e-packages e2e-docsgpt ## Run all checks and tests, as continuous integration does
 	@printf '\nall steps of make test passed\n'
 
 .PHONY: provision
@@ -94,7 +94,12 @@ lint: ## Run the linters of .golangci.yml, and that of the workflows
 .PHONY: test-go
 test-go: provision ## Run the Go tests with the race detector
 	$(call heading,go test -race)
-	go test -race -shuffle=on ./...
+	go test -race -shuffle=on $$(go list ./... | grep -v '/e2e/cluster$$')
+
+.PHONY: test-cluster
+test-cluster: provision build ## Run several gates with PostgreSQL servers that fail (CLUSTER_OPERATIONS=n, CLUSTER_SEED=n)
+	$(call heading,several gates)
+	go test -race -timeout=30m -v ./e2e/cluster
 
 .PHONY: fuzz
 fuzz: provision ## Run every fuzz target for FUZZTIME (10s)

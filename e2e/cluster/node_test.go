@@ -1,0 +1,285 @@
+package cluster
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/docsgate/docsgate/internal/feedtest"
+)
+
+// node is one gate.
+type node struct {
+	c           *cluster
+	name        string
+	dir         string
+	site, admin string // addresses
+	store       string // address of the database, by way of the proxies
+	proxies     []*feedtest.Proxy
+	client      *http.Client
+
+	log    logBuffer
+	cmd    *exec.Cmd
+	exited chan struct{}
+}
+
+type logBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+const caddyfile = `{
+	admin %s
+	persist_config off
+	docsgate {
+		docsgpt_version 1.1
+		feed store {env.STORE}
+		upstream_token {env.DOCSGPT_TOKEN}
+	}
+}
+
+http://%s {
+	bind 127.0.0.1
+	route /alive {
+		respond ok
+	}
+	docsgate %s {
+		endpoints widget
+		limits {
+			visitor_requests off
+			visitor_streams off
+			failed_tokens off
+		}
+	}
+}
+`
+
+func newNode(c *cluster, i int) *node {
+	c.t.Helper()
+	n := &node{c: c, name: fmt.Sprintf("node %d", i), dir: c.t.TempDir(), site: freeAddress(c.t.Fatalf), admin: freeAddress(c.t.Fatalf)}
+	n.client = &http.Client{Timeout: 2 * patience, Transport: &http.Transport{MaxIdleConnsPerHost: 50}}
+	config := fmt.Sprintf(caddyfile, n.admin, n.site, c.upstream)
+	if err := os.WriteFile(filepath.Join(n.dir, "Caddyfile"), []byte(config), 0o600); err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(n.kill)
+	return n
+}
+
+// freeAddress returns a loopback address whose port is below the range of ephemeral ports, so that it stays free while a node is down.
+func freeAddress(fatal func(string, ...any)) string {
+	for range 1000 {
+		address := "127.0.0.1:" + strconv.Itoa(12_000+rand.IntN(20_000))
+		if l, err := net.Listen("tcp", address); err == nil {
+			_ = l.Close()
+			return address
+		}
+	}
+	fatal("there is no free port")
+	return ""
+}
+
+// start starts the process and waits until it serves.
+func (n *node) start() {
+	n.c.t.Helper()
+	n.launch()
+	waitFor(n.c.t, n.name+" serves", func() bool {
+		select {
+		case <-n.exited:
+			n.c.t.Fatalf("%s has exited:\n%s", n.name, n.log.String())
+		default:
+		}
+		return n.alive() == nil
+	})
+}
+
+// launch starts the process.
+func (n *node) launch() {
+	n.c.t.Helper()
+	cmd := exec.Command(binary, "run", "--config", filepath.Join(n.dir, "Caddyfile"), "--adapter", "caddyfile")
+	cmd.Env = append(os.Environ(), "STORE="+n.store, "DOCSGPT_TOKEN="+credential, "HOME="+n.dir, "XDG_DATA_HOME="+n.dir, "XDG_CONFIG_HOME="+n.dir)
+	cmd.Stdout, cmd.Stderr = &n.log, &n.log
+	if err := cmd.Start(); err != nil {
+		n.c.t.Fatal(err)
+	}
+	exited := make(chan struct{})
+	n.cmd, n.exited = cmd, exited
+	go func() { _ = cmd.Wait(); close(exited) }()
+}
+
+// kill ends the process with SIGKILL.
+func (n *node) kill() {
+	if n.cmd == nil {
+		return
+	}
+	_ = n.cmd.Process.Signal(syscall.SIGKILL)
+	<-n.exited
+	n.cmd = nil
+	n.client.CloseIdleConnections()
+}
+
+// alive sends a request that needs neither keys nor a database.
+func (n *node) alive() error {
+	resp, err := n.client.Get("http://" + n.site + "/alive")
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	_, err = io.Copy(io.Discard, resp.Body)
+	return err
+}
+
+// verdict is what a gate decides on a token.
+type verdict int
+
+const (
+	unknown     verdict = iota // the gate is not running, or does not respond as expected
+	valid                      // the question was answered
+	invalid                    // 401
+	unavailable                // 503
+)
+
+func (v verdict) String() string { return [...]string{"unknown", "valid", "invalid", "unavailable"}[v] }
+
+// ask asks a question with a token.
+func (n *node) ask(token string) (verdict, string) {
+	body := fmt.Sprintf(`{"question":"Q","api_key":%q}`, token)
+	resp, err := n.client.Post("http://"+n.site+"/api/answer", "application/json", strings.NewReader(body))
+	if err != nil {
+		return unknown, err.Error()
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	switch {
+	case err != nil:
+		return unknown, err.Error()
+	case resp.StatusCode == http.StatusOK:
+		return valid, string(text)
+	case resp.StatusCode == http.StatusUnauthorized:
+		return invalid, string(text)
+	case resp.StatusCode == http.StatusServiceUnavailable:
+		return unavailable, string(text)
+	}
+	return unknown, fmt.Sprintf("%d %s", resp.StatusCode, text)
+}
+
+func (n *node) expect(token string, want verdict) {
+	n.c.t.Helper()
+	if got, text := n.ask(token); got != want {
+		n.c.t.Errorf("%s: the token is %v, not %v: %s", n.name, got, want, text)
+	}
+}
+
+func (n *node) awaitVerdict(token string, want verdict) {
+	n.c.t.Helper()
+	var got verdict
+	var text string
+	for deadline := time.Now().Add(patience); ; time.Sleep(2 * time.Millisecond) {
+		if got, text = n.ask(token); got == want {
+			return
+		}
+		if time.Now().After(deadline) {
+			n.c.t.Fatalf("%s: the token stays %v, and is not %v: %s", n.name, got, want, text)
+		}
+	}
+}
+
+// apiError is an error response of the API for keys.
+type apiError struct {
+	status int
+	text   string
+}
+
+func (e *apiError) Error() string { return fmt.Sprintf("%d %s", e.status, e.text) }
+
+// call calls the API for keys on the admin endpoint.
+func (n *node) call(ctx context.Context, method, path, body string, out any) error {
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+n.admin+"/docsgate/v1/"+path, strings.NewReader(body))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Origin", "http://"+n.admin)
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	resp, err := n.client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode/100 != 2 {
+		return &apiError{resp.StatusCode, string(text)}
+	}
+	if out == nil {
+		return nil
+	}
+	return json.Unmarshal(text, out)
+}
+
+// key is a key that was created or rotated.
+type key struct {
+	ID    string `json:"id"`
+	Token string `json:"token"`
+}
+
+func (n *node) tryCreate(ctx context.Context, name string) (k key, err error) {
+	err = n.call(ctx, http.MethodPost, "keys", fmt.Sprintf(`{"name":%q,"sources":[%q]}`, name, source), &k)
+	return k, err
+}
+
+func (n *node) create(name string) key {
+	n.c.t.Helper()
+	k, err := n.tryCreate(n.c.t.Context(), name)
+	if err != nil {
+		n.c.t.Fatalf("%s: creating a key: %v", n.name, err)
+	}
+	return k
+}
+
+// change is disable, enable, revoke or rotate.
+func (n *node) tryChange(ctx context.Context, k key, change string) (changed key, err error) {
+	body := ""
+	if change == "rotate" {
+		body = "{}"
+	}
+	err = n.call(ctx, http.MethodPost, "keys/"+k.ID+"/"+change, body, &changed)
+	return changed, err
+}
+
+func (n *node) change(k key, change string) key {
+	n.c.t.Helper()
+	changed, err := n.tryChange(n.c.t.Context(), k, change)
+	if err != nil {
+		n.c.t.Fatalf("%s: %s: %v", n.name, change, err)
+	}
+	return changed
+}
