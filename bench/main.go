@@ -124,6 +124,7 @@ type options struct {
 	memory      bool
 	profile     proxyMode
 	keys        int
+	database    string // of -keys
 	mixed       bool
 	fairness    bool
 	reloads     int
@@ -154,6 +155,7 @@ func parseOptions(args []string, stderr io.Writer) (*options, error) {
 	flags.BoolVar(&o.memory, "memory", true, "measure the memory of an open stream")
 	flags.StringVar(&o.out, "out", "", "output folder (default .cache/bench in the project)")
 	names := flags.String("scenarios", "", "comma-separated list of scenarios to run: "+strings.Join(scenarioNames(), ","))
+	flags.StringVar(&o.database, "database", "", "with -keys: URI of a PostgreSQL database for the store, in place of a file; without a password")
 	flags.IntVar(&o.keys, "keys", 0, "instead of comparing, measure a store of this many keys, for example 1000000")
 	flags.BoolVar(&o.mixed, "mixed", false, "instead of comparing, check the limits of keys with all kinds of policies under load")
 	flags.BoolVar(&o.fairness, "fairness", false, "instead of comparing, measure how much a flood on one key delays another")

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/docsgate/docsgate/keys"
-	"github.com/docsgate/docsgate/keys/boltstore"
+	"github.com/docsgate/docsgate/keys/pgstore"
 	"github.com/docsgate/docsgate/keys/registry"
 	"github.com/docsgate/docsgate/policy"
 )
@@ -30,12 +30,12 @@ var (
 type scaleReport struct {
 	*report
 	Keys   int
-	File   int64 // bytes
+	File   int64 // bytes; 0: the store is a database
 	Rounds []scaleRound
 }
 
 // runScale fills a store and measures a gate's key management with it, in a new process each round.
-func runScale(ctx context.Context, o *options, out io.Writer) error {
+func runScale(ctx context.Context, o *options, out io.Writer) (err error) {
 	dir, err := os.MkdirTemp("", "docsgate-bench-")
 	if err != nil {
 		return err
@@ -51,17 +51,28 @@ func runScale(ctx context.Context, o *options, out io.Writer) error {
 	if err := os.MkdirAll(o.out, 0o755); err != nil {
 		return err
 	}
-	path := filepath.Join(dir, "keys.db")
+	at := scaleWorkload{Keys: o.keys, URI: o.database}
+	if at.URI == "" {
+		at.Path = filepath.Join(dir, "keys.db")
+	} else {
+		if err := removeSchema(ctx, &at); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, removeSchema(context.WithoutCancel(ctx), &at)) }()
+	}
 	progress("filling a store with %d keys", o.keys)
-	workloads, err := fillStore(ctx, path, o)
+	workloads, err := fillStore(ctx, at, o)
 	if err != nil {
 		return err
 	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return err
+	r := &scaleReport{report: newReport(o), Keys: o.keys}
+	if at.Path != "" {
+		info, err := os.Stat(at.Path)
+		if err != nil {
+			return err
+		}
+		r.File = info.Size()
 	}
-	r := &scaleReport{report: newReport(o), Keys: o.keys, File: info.Size()}
 	for n, w := range workloads {
 		progress("round %d of %d", n+1, len(workloads))
 		round, err := runScaleRound(ctx, o, w)
@@ -74,11 +85,20 @@ func runScale(ctx context.Context, o *options, out io.Writer) error {
 	return saveJSON(r, o.out, "keys.json")
 }
 
+// removeSchema removes the store of a database.
+func removeSchema(ctx context.Context, at *scaleWorkload) error {
+	s, err := pgstore.Open(ctx, pgstore.Options{URI: keys.NewSecret(at.URI), Schema: scaleSchema})
+	if err != nil {
+		return err
+	}
+	return errors.Join(s.MigrateTo(ctx, 0), s.Close())
+}
+
 // fillStore writes keys that were created over a year, one for each customer: with different names and ids, a thousand sources, a
 // third with an expiry, some inactive. Each returned workload has a key that its round can revoke.
-func fillStore(ctx context.Context, path string, o *options) (_ []scaleWorkload, err error) {
+func fillStore(ctx context.Context, at scaleWorkload, o *options) (_ []scaleWorkload, err error) {
 	const batchSize, sources = 5000, 1000
-	storage, err := boltstore.Open(ctx, boltstore.Options{Path: path})
+	storage, err := at.open(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +118,8 @@ func fillStore(ctx context.Context, path string, o *options) (_ []scaleWorkload,
 			r.Digest, r.Hint, r.Changed = keys.DigestOf(token), keys.Hint(token), r.Created
 			switch {
 			case i < len(workloads):
-				workloads[i] = scaleWorkload{Path: path, Keys: o.keys, ID: r.ID, Token: token}
+				workloads[i] = at
+				workloads[i].ID, workloads[i].Token = r.ID, token
 			case i%3 == 0:
 				r.Expires = now.Add(time.Duration(random.IntN(1000)-200) * time.Hour)
 			case i%50 == 7:
@@ -144,8 +165,11 @@ func runScaleRound(ctx context.Context, o *options, w scaleWorkload) (*scaleRoun
 
 // print writes the tables as Markdown.
 func (r *scaleReport) print(out io.Writer) {
-	fmt.Fprintf(out, "\n%d CPUs (%s), %s, GOMAXPROCS %d; %d keys in a file of %.0f MB\n\n",
-		r.CPUs, r.CPU, r.Go, r.GOMAXPROCS, r.Keys, float64(r.File)/1e6)
+	where := "a PostgreSQL database"
+	if r.File > 0 {
+		where = fmt.Sprintf("a file of %.0f MB", float64(r.File)/1e6)
+	}
+	fmt.Fprintf(out, "\n%d CPUs (%s), %s, GOMAXPROCS %d; %d keys in %s\n\n", r.CPUs, r.CPU, r.Go, r.GOMAXPROCS, r.Keys, where)
 	t := &table{out, newTabs(out)}
 	t.row("a store of many keys", "median [min max]", "budget", "")
 	t.row("---", "---", "---", "---")

@@ -15,16 +15,29 @@ import (
 	"github.com/docsgate/docsgate/keys"
 	"github.com/docsgate/docsgate/keys/boltstore"
 	"github.com/docsgate/docsgate/keys/keyindex"
+	"github.com/docsgate/docsgate/keys/pgstore"
 	"github.com/docsgate/docsgate/keys/registry"
 	"github.com/docsgate/docsgate/keys/usage"
 )
 
 // scaleWorkload is the input of the process that measures the gate's key management.
 type scaleWorkload struct {
-	Path  string // of the store
+	Path  string // of the store; empty: URI is used
+	URI   string // of a database
 	Keys  int
 	ID    string // of an active key, which the process revokes
 	Token string // of that key
+}
+
+// scaleSchema is the schema in a database. It is removed before and after a run.
+const scaleSchema = "docsgate_bench"
+
+// open opens the store.
+func (w *scaleWorkload) open(ctx context.Context) (registry.Storage, error) {
+	if w.URI != "" {
+		return pgstore.Open(ctx, pgstore.Options{URI: keys.NewSecret(w.URI), Schema: scaleSchema})
+	}
+	return boltstore.Open(ctx, boltstore.Options{Path: w.Path})
 }
 
 // scaleRound is the output of that process. Times are in seconds, memory in bytes per key.
@@ -64,7 +77,7 @@ func serveKeys(ctx context.Context, in io.Reader, out io.Writer) (err error) {
 	if err := json.NewDecoder(in).Decode(&w); err != nil {
 		return err
 	}
-	storage, err := boltstore.Open(ctx, boltstore.Options{Path: w.Path})
+	storage, err := w.open(ctx)
 	if err != nil {
 		return err
 	}

@@ -28,7 +28,7 @@ func serveRound(t *testing.T, w scaleWorkload) (started string, round scaleRound
 // A round returns all figures, and an error if its key is rejected.
 func TestScaleRound(t *testing.T) {
 	o := &options{keys: 1500, rounds: 2}
-	workloads, err := fillStore(t.Context(), filepath.Join(t.TempDir(), "keys.db"), o)
+	workloads, err := fillStore(t.Context(), scaleWorkload{Path: filepath.Join(t.TempDir(), "keys.db"), Keys: o.keys}, o)
 	if err != nil {
 		t.Fatal(err)
 	}
