@@ -197,8 +197,7 @@ type countersTx struct {
 // write runs f in a transaction that holds the lock.
 func (t *totals[R]) write(ctx context.Context, f func(ctx context.Context, tx *countersTx) error) error {
 	return t.store.transact(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		// The server ends the transaction of a gate that it cannot reach, which would make the other gates wait.
-		if _, err := tx.Exec(ctx, "SELECT set_config('idle_in_transaction_session_timeout', '5s', true)"); err != nil {
+		if err := limitIdle(ctx, tx, writeTimeout/6); err != nil {
 			return err
 		}
 		if _, _, err := readState(ctx, tx, ""); err != nil {

@@ -14,8 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/docsgate/docsgate/internal/feedtest"
 	"github.com/docsgate/docsgate/internal/pgtest"
 	"github.com/docsgate/docsgate/keys"
@@ -259,64 +257,6 @@ func quotasOf(t testing.TB, s registry.Storage) (rows []quota.Row) {
 		t.Fatal(err)
 	}
 	return rows
-}
-
-// A gate that is cut off in the middle of a transaction does not keep the others from saving for long.
-func TestPartitionedWriter(t *testing.T) {
-	database := pgtest.Database(t)
-	conn, err := pgx.Connect(t.Context(), pgtest.URI("postgres", database)+"&search_path=docsgate")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close(context.Background())
-	s := open(t, options(database))
-	add := func(seq uint64) error {
-		return s.SharedQuotas().Add(t.Context(), countersync.Batch[quota.Row]{
-			Writer: "w", Seq: seq, Deltas: []quota.Row{{ID: "k", Day: calendarDay(), QuestionsDay: 1}},
-		})
-	}
-	if err := add(1); err != nil {
-		t.Fatal(err)
-	}
-	proxy := feedtest.NewProxy(t, pgtest.Host())
-	uri := strings.Replace(pgtest.URI("postgres", database), pgtest.Host(), proxy.Addr(), 1)
-	cut := open(t, pgstore.Options{URI: keys.NewSecret(uri), Timeout: 2 * time.Second})
-	// The lock is held by a transaction of this test until the cut gate waits for it.
-	tx, err := conn.Begin(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := tx.Exec(t.Context(), "SELECT revision FROM counters FOR UPDATE"); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() {
-		ended <- cut.SharedQuotas().Add(ctx, countersync.Batch[quota.Row]{Writer: "cut", Seq: 1, Deltas: []quota.Row{{ID: "k", Day: calendarDay()}}})
-	}()
-	waiting := func() (n int) {
-		_ = conn.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND wait_event_type = 'Lock'", database).Scan(&n)
-		return n
-	}
-	for start := time.Now(); waiting() == 0; time.Sleep(10 * time.Millisecond) {
-		if time.Since(start) > deadline {
-			t.Fatal("the gate does not wait for the lock")
-		}
-	}
-	proxy.Blackhole()
-	if err := tx.Commit(t.Context()); err != nil { // now the cut gate has the lock, and does not know it
-		t.Fatal(err)
-	}
-	start := time.Now()
-	if err := add(2); err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("another gate waited for %s", time.Since(start).Round(time.Millisecond))
-	cancel()
-	proxy.Accept()
-	if err := <-ended; err == nil {
-		t.Error("the cut gate has no error")
-	}
 }
 
 // Rows of the previous schema become totals, and are rows of that again after a downgrade.

@@ -39,6 +39,9 @@ func (s *Store) updateWithin(ctx context.Context, timeout time.Duration, f func(
 	defer cancel()
 	committing := false
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) (err error) {
+		if err := limitIdle(ctx, tx, timeout/6); err != nil {
+			return err
+		}
 		t := &writeTx{Tx: tx}
 		if t.revision, t.seq, err = readState(ctx, tx, "FOR UPDATE"); err != nil {
 			return err
@@ -53,6 +56,13 @@ func (s *Store) updateWithin(ctx context.Context, timeout time.Duration, f func(
 	if err = s.userError(err); err != nil && committing {
 		return fmt.Errorf("it is unknown whether the change was stored: %w", err)
 	}
+	return err
+}
+
+// limitIdle makes the server end the transaction if the gate does not continue it for some time. The transaction may hold a lock, and if
+// the network of the gate fails, the server would otherwise keep it for hours, and with it all other gates waiting.
+func limitIdle(ctx context.Context, tx pgx.Tx, limit time.Duration) error {
+	_, err := tx.Exec(ctx, "SELECT set_config('idle_in_transaction_session_timeout', $1, true)", strconv.FormatInt(limit.Milliseconds(), 10))
 	return err
 }
 
