@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -24,6 +25,9 @@ type totals[R any] struct {
 	encode  func(*R) (id string, body []byte)
 	add     func(total, delta R, now time.Time) R
 	expired func(total R, now time.Time) bool // nil: rows do not expire
+
+	mu      sync.Mutex
+	started time.Time // when the server of the last call of Changes has started
 }
 
 // Add implements countersync.Storage.
@@ -55,14 +59,22 @@ func (t *totals[R]) Add(ctx context.Context, b countersync.Batch[R]) error {
 	})
 }
 
-// Changes implements countersync.Storage.
+// Changes implements countersync.Storage. After a restart or a failover of the server it makes the caller read everything again: if the server
+// has lost transactions, their revisions may have been used again.
 func (t *totals[R]) Changes(ctx context.Context, after uint64) (rows []R, revision uint64, err error) {
 	err = t.store.view(ctx, t.store.options.Timeout, func(ctx context.Context, tx pgx.Tx) error {
 		if _, _, err := readState(ctx, tx, ""); err != nil {
 			return err
 		}
-		if err := tx.QueryRow(ctx, "SELECT revision FROM counters").Scan(&revision); err != nil || after >= revision {
+		var started time.Time
+		if err := tx.QueryRow(ctx, "SELECT revision, pg_postmaster_start_time() FROM counters").Scan(&revision, &started); err != nil {
 			return err
+		}
+		if t.isOtherServer(started) {
+			revision = 0
+		}
+		if after >= revision {
+			return nil
 		}
 		found, err := tx.Query(ctx, "SELECT id, body, revision FROM "+t.table+" WHERE revision > $1 ORDER BY revision LIMIT $2",
 			int64(after), countersync.MaxRows)
@@ -88,6 +100,15 @@ func (t *totals[R]) Changes(ctx context.Context, after uint64) (rows []R, revisi
 		return found.Err()
 	})
 	return rows, revision, err
+}
+
+// isOtherServer reports whether the last call was for a server that has started at another time.
+func (t *totals[R]) isOtherServer(started time.Time) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	other := !t.started.IsZero() && !t.started.Equal(started)
+	t.started = started
+	return other
 }
 
 // Prune implements countersync.Storage.
