@@ -11,11 +11,11 @@ import (
 
 const (
 	saveEvery       = time.Minute
-	sharedSaveEvery = 10 * time.Second // also when the usage counted by other gates is read
+	sharedSaveEvery = 5 * time.Second // also when the usage counted by other gates is read
 	saveTimeout     = 10 * time.Second
 )
 
-// Run saves the usage of keys every minute until ctx is canceled, and then once more; with a SharedStorage every 10 seconds. A failed
+// Run saves the usage of keys every minute until ctx is canceled, and then once more; with a SharedStorage every 5 seconds. A failed
 // save is logged once and retried with the next one.
 func (r *Registry) Run(ctx context.Context) {
 	every := saveEvery
