@@ -53,6 +53,8 @@ const (
 type Body interface {
 	// Len is the body's length in bytes.
 	Len() int64
+	// View returns the whole body if it is in memory, and otherwise nil. It must not be modified.
+	View() []byte
 	// Open returns a new reader of the whole body. Closing it does not release the body.
 	Open() io.ReadCloser
 	// Release frees the body. No reader may be in use then or be opened afterwards.
@@ -127,6 +129,9 @@ func (b *Buffer) Release() {
 
 // Len implements Body.
 func (b *Buffer) Len() int64 { return int64(len(b.Bytes)) }
+
+// View implements Body.
+func (b *Buffer) View() []byte { return b.Bytes }
 
 // Open implements Body. The reader has a type that net/http knows to be in memory, so that it writes the header and the
 // body of a request together.

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 	"sync"
 	"time"
+
+	"github.com/docsgate/docsgate/upstream/http1"
 )
 
 // chunkSize is the read buffer of a stream, in bytes. Chunks of a stream have some hundred bytes.
@@ -18,6 +21,9 @@ var bufPool = sync.Pool{New: func() any { return new([chunkSize]byte) }}
 // src belongs to. Copy returns nil at the regular end, the error of sink, the cause of ctx if it has ended, or
 // [ErrTruncated] with its cause.
 func Copy(ctx context.Context, stop context.CancelCauseFunc, src io.Reader, idle time.Duration, sink func([]byte) error) error {
+	if r, ok := src.(http1.ChunkReader); ok {
+		return copyChunks(ctx, stop, r, idle, sink)
+	}
 	buf := bufPool.Get().(*[chunkSize]byte)
 	defer bufPool.Put(buf)
 	watch := time.AfterFunc(idle, func() { stop(ErrIdleTimeout) })
@@ -37,6 +43,28 @@ func Copy(ctx context.Context, stop context.CancelCauseFunc, src io.Reader, idle
 		case errors.Is(err, io.EOF):
 			return nil
 		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		default:
+			return &Error{ErrTruncated, err}
+		}
+	}
+}
+
+// copyChunks is Copy without a buffer and a timer.
+func copyChunks(ctx context.Context, stop context.CancelCauseFunc, src http1.ChunkReader, idle time.Duration, sink func([]byte) error) error {
+	for {
+		p, err := src.ReadChunk(idle)
+		switch {
+		case err == nil:
+			if err := sink(p); err != nil {
+				return err
+			}
+		case errors.Is(err, io.EOF):
+			return nil
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			stop(ErrIdleTimeout)
 			return context.Cause(ctx)
 		default:
 			return &Error{ErrTruncated, err}

@@ -26,66 +26,94 @@ func readRequest(r *bufio.Reader) (ok bool) {
 var bodies = map[string][]byte{"no body": nil, "a body": []byte("{}"), "a long body": long}
 
 func TestSendReplacesClosedIdleConnection(t *testing.T) {
-	for name, body := range bodies {
-		t.Run(name, func(t *testing.T) {
-			var requests atomic.Int32
-			address := raw(t, func(_ int, c net.Conn) {
-				if readRequest(bufio.NewReader(c)) {
-					requests.Add(1)
-					_, _ = io.WriteString(c, answer)
+	forEachClient(t, func(t *testing.T, connect connectFunc) {
+		for name, body := range bodies {
+			t.Run(name, func(t *testing.T) {
+				var requests atomic.Int32
+				address := raw(t, func(_ int, c net.Conn) {
+					if readRequest(bufio.NewReader(c)) {
+						requests.Add(1)
+						_, _ = io.WriteString(c, answer)
+					}
+				})
+				u := connect(t, address)
+				for range 5 {
+					var used net.Conn
+					ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(got httptrace.GotConnInfo) {
+						used = got.Conn
+					}})
+					resp, err := post(ctx, t, u, body)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if got := read(t, resp); got != "ok" {
+						t.Errorf("got %q", got)
+					}
+					awaitClosed(t, u, used)
+				}
+				if requests.Load() != 5 {
+					t.Errorf("the server got %d requests, want 5", requests.Load())
 				}
 			})
-			u := connect(t, address)
-			for range 5 {
-				if got := ask(t, u, body); got != "ok" {
-					t.Errorf("got %q", got)
-				}
-				eventually(t, "the connection that the server closed is gone", noConnections)
-			}
-			if requests.Load() != 5 {
-				t.Errorf("the server got %d requests, want 5", requests.Load())
-			}
-		})
+		}
+	})
+}
+
+// awaitClosed waits until an upstream can know that the server has closed a connection.
+func awaitClosed(t *testing.T, u *Upstream, c net.Conn) {
+	t.Helper()
+	if u.client == nil {
+		eventually(t, "the connection that the server closed is gone", noConnections)
+		return
+	}
+	if n, err := c.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
+		t.Errorf("an idle connection: %d bytes, %v", n, err)
 	}
 }
 
 // The worst moment: the connection has been chosen for a request, and is closed before any byte of it is written.
 func TestSendReplacesConnectionClosedOnUse(t *testing.T) {
-	for name, body := range bodies {
-		t.Run(name, func(t *testing.T) {
-			wait := make(chan struct{})
-			hangUp := sync.OnceFunc(func() { close(wait) })
-			var requests atomic.Int32
-			address := raw(t, func(number int, c net.Conn) {
-				if readRequest(bufio.NewReader(c)) {
-					requests.Add(1)
-					_, _ = io.WriteString(c, answer)
+	forEachClient(t, func(t *testing.T, connect connectFunc) {
+		for name, body := range bodies {
+			t.Run(name, func(t *testing.T) {
+				wait := make(chan struct{})
+				hangUp := sync.OnceFunc(func() { close(wait) })
+				var requests atomic.Int32
+				address := raw(t, func(number int, c net.Conn) {
+					if readRequest(bufio.NewReader(c)) {
+						requests.Add(1)
+						_, _ = io.WriteString(c, answer)
+					}
+					if number == 1 {
+						<-wait
+					}
+				})
+				t.Cleanup(hangUp)
+				u := connect(t, address)
+				ask(t, u, body)
+				ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(got httptrace.GotConnInfo) {
+					if got.Reused {
+						hangUp()
+						awaitClosed(t, u, got.Conn)
+					}
+				}})
+				resp, err := post(ctx, t, u, body)
+				if err != nil {
+					t.Fatalf("nothing was sent, but it is not tried again: %v", err)
 				}
-				if number == 1 {
-					<-wait
+				if text := read(t, resp); text != "ok" || requests.Load() != 2 {
+					t.Errorf("got %q after %d requests, want 2", text, requests.Load())
 				}
 			})
-			t.Cleanup(hangUp)
-			u := connect(t, address)
-			ask(t, u, body)
-			ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(got httptrace.GotConnInfo) {
-				if got.Reused {
-					hangUp()
-					eventually(t, "the connection that the server closed is gone", noConnections)
-				}
-			}})
-			resp, err := post(ctx, t, u, body)
-			if err != nil {
-				t.Fatalf("nothing was sent, but it is not tried again: %v", err)
-			}
-			if text := read(t, resp); text != "ok" || requests.Load() != 2 {
-				t.Errorf("got %q after %d requests, want 2", text, requests.Load())
-			}
-		})
-	}
+		}
+	})
 }
 
 func TestSendNeverSendsTwice(t *testing.T) {
+	forEachClient(t, testSendNeverSendsTwice)
+}
+
+func testSendNeverSendsTwice(t *testing.T, connect connectFunc) {
 	for name, body := range bodies {
 		for when, first := range map[string]bool{"on a new connection": true, "on a used connection": false} {
 			t.Run(name+" "+when, func(t *testing.T) {
@@ -127,6 +155,10 @@ func TestSendNeverSendsTwice(t *testing.T) {
 
 // The upstream may have acted on the beginning of a request.
 func TestSendDoesNotRetryPartialRequest(t *testing.T) {
+	forEachClient(t, testSendDoesNotRetryPartialRequest)
+}
+
+func testSendDoesNotRetryPartialRequest(t *testing.T, connect connectFunc) {
 	var connections atomic.Int32
 	address := raw(t, func(number int, c net.Conn) {
 		connections.Add(1)

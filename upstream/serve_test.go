@@ -22,7 +22,28 @@ func serve(t *testing.T, handler http.HandlerFunc, change ...func(*Config)) (*Up
 	return connect(t, server.URL, change...), server
 }
 
+// connect returns an upstream with the client that New chooses.
 func connect(t *testing.T, address string, change ...func(*Config)) *Upstream {
+	t.Helper()
+	return connectWith(t, New, address, change)
+}
+
+type connectFunc = func(t *testing.T, address string, change ...func(*Config)) *Upstream
+
+// forEachClient runs a test with http1.Client and with http.Transport, over plain TCP.
+func forEachClient(t *testing.T, test func(t *testing.T, connect connectFunc)) {
+	t.Helper()
+	for name, create := range map[string]func(Config) *Upstream{"http1": New, "transport": newWithTransport} {
+		t.Run(name, func(t *testing.T) {
+			test(t, func(t *testing.T, address string, change ...func(*Config)) *Upstream {
+				t.Helper()
+				return connectWith(t, create, address, change)
+			})
+		})
+	}
+}
+
+func connectWith(t *testing.T, create func(Config) *Upstream, address string, change []func(*Config)) *Upstream {
 	t.Helper()
 	parsed, err := ParseAddress(address)
 	if err != nil {
@@ -32,7 +53,7 @@ func connect(t *testing.T, address string, change ...func(*Config)) *Upstream {
 	for _, do := range change {
 		do(&c)
 	}
-	u := New(c)
+	u := create(c)
 	t.Cleanup(u.Close)
 	return u
 }
@@ -113,7 +134,7 @@ func eventually(t *testing.T, what string, holds func() bool) {
 	}
 }
 
-// noConnections reports whether all upstreams have closed their connections.
+// noConnections reports whether all http.Transports have closed their connections.
 func noConnections() bool {
 	stacks := make([]byte, 1<<20)
 	return !bytes.Contains(stacks[:runtime.Stack(stacks, true)], []byte("(*persistConn).readLoop"))

@@ -105,6 +105,9 @@ func (s *Spool) OnDisk() bool { return s.file != nil }
 // Len implements Body.
 func (s *Spool) Len() int64 { return s.size }
 
+// View implements Body.
+func (s *Spool) View() []byte { return s.memory }
+
 // Open implements Body. The reader keeps the spool until it is closed.
 func (s *Spool) Open() io.ReadCloser {
 	s.refs.Add(1)

@@ -4,11 +4,13 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"io"
 	"net"
 	"net/http"
 	"net/url"
 	"time"
+	"unicode/utf8"
+
+	"github.com/docsgate/docsgate/upstream/http1"
 )
 
 // Default timeouts of an upstream.
@@ -35,35 +37,66 @@ type Config struct {
 }
 
 // Upstream sends requests to one address over its own connections. It is safe for concurrent use.
+//
+// Requests over plain TCP and Unix sockets are sent by an [http1.Client], which costs less than [http.Transport]. The transport
+// sends what that client cannot: requests over TLS, to hosts with characters that need an encoding, and on systems such as Windows.
 type Upstream struct {
 	config    Config
-	transport *http.Transport
-	template  *http.Request // of each request
+	client    *http1.Client // nil: requests are sent by transport
+	transport transport
 }
+
+// maxIdleConns is the number of idle connections that are kept.
+const maxIdleConns = 1024
 
 // New returns an upstream. It does not connect yet.
 func New(c Config) *Upstream {
+	u := newWithTransport(c)
+	if canUseClient(c.Address) {
+		u.client = http1.New(http1.Config{
+			Dial:          u.dial,
+			HeaderTimeout: u.config.ResponseHeaderTimeout,
+			IdleTimeout:   u.config.IdleConnTimeout,
+			MaxIdle:       maxIdleConns,
+		})
+	}
+	return u
+}
+
+// newWithTransport returns an upstream that sends all requests with http.Transport.
+func newWithTransport(c Config) *Upstream {
 	setDefault(&c.DialTimeout, DefaultDialTimeout)
 	setDefault(&c.ResponseHeaderTimeout, DefaultResponseHeaderTimeout)
 	setDefault(&c.IdleTimeout, DefaultIdleTimeout)
 	setDefault(&c.IdleConnTimeout, DefaultIdleConnTimeout)
-	dialer := &net.Dialer{Timeout: c.DialTimeout}
-	dial := dialer.DialContext
-	if c.Address.Socket != "" {
-		dial = func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return dialer.DialContext(ctx, "unix", c.Address.Socket)
+	return &Upstream{config: c, transport: newTransport(&c)}
+}
+
+// canUseClient reports whether an http1.Client can send requests to an address.
+func canUseClient(a Address) bool {
+	if !http1.Supported || a.URL == nil || a.URL.Scheme != "http" {
+		return false
+	}
+	for i := range len(a.URL.Host) {
+		if c := a.URL.Host[i]; c >= utf8.RuneSelf || c == '%' { // an international name, or the zone of an IPv6 address
+			return false
 		}
 	}
-	template := &http.Request{Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
-	return &Upstream{config: c, template: template, transport: &http.Transport{
-		DialContext:         dial,
-		TLSClientConfig:     c.TLS,
-		TLSHandshakeTimeout: c.DialTimeout,
-		IdleConnTimeout:     c.IdleConnTimeout,
-		MaxIdleConnsPerHost: 1024,
-		// A compressed response could not be relayed event by event.
-		DisableCompression: true,
-	}}
+	return true
+}
+
+// dial connects to the address without TLS.
+func (u *Upstream) dial(ctx context.Context) (net.Conn, error) {
+	dialer := net.Dialer{Timeout: u.config.DialTimeout}
+	a := u.config.Address
+	if a.Socket != "" {
+		return dialer.DialContext(ctx, "unix", a.Socket)
+	}
+	port := a.URL.Port()
+	if port == "" {
+		port = "80"
+	}
+	return dialer.DialContext(ctx, "tcp", net.JoinHostPort(a.URL.Hostname(), port))
 }
 
 func setDefault(d *time.Duration, value time.Duration) {
@@ -73,7 +106,12 @@ func setDefault(d *time.Duration, value time.Duration) {
 }
 
 // Close closes the idle connections. Requests in flight continue.
-func (u *Upstream) Close() { u.transport.CloseIdleConnections() }
+func (u *Upstream) Close() {
+	if u.client != nil {
+		u.client.Close()
+	}
+	u.transport.CloseIdleConnections()
+}
 
 // IdleTimeout returns the longest allowed silence in a response.
 func (u *Upstream) IdleTimeout() time.Duration { return u.config.IdleTimeout }
@@ -92,39 +130,29 @@ type Request struct {
 // with [ErrTimeout]. That includes an upstream that accepts a connection and never reads the request.
 //
 // If the upstream has closed an idle connection, Send uses another one only if nothing of the request was written: a
-// question must not be answered, and paid for, twice. [http.Transport] does so for a POST with GetBody. The error is
-// [ErrUnavailable], [ErrTimeout] or the cause of ctx.
+// question must not be answered, and paid for, twice. The error is [ErrUnavailable], [ErrTimeout] or the cause of ctx.
 func (u *Upstream) Send(ctx context.Context, stop context.CancelCauseFunc, r Request) (*http.Response, error) {
-	target := *u.config.Address.URL
-	target.Path, target.RawQuery = target.Path+r.Path, r.Query
-	hasBody := r.Body != nil && r.Body.Len() > 0
+	if u.client == nil {
+		return u.transport.send(ctx, stop, &u.config, r)
+	}
+	a := u.config.Address.URL
+	path := url.URL{Path: a.Path + r.Path}
+	req := http1.Request{Method: r.Method, Target: path.EscapedPath(), Host: a.Host, Header: r.Header}
+	if r.Query != "" {
+		req.Target += "?" + r.Query
+	}
 	if r.Body != nil {
-		sent := &bodyRef{body: r.Body}
-		defer sent.end()
-		ctx = sent.withTrace(ctx)
+		req.Body = r.Body
 	}
-	req := u.template.WithContext(ctx)
-	req.Method, req.URL, req.Host, req.Header = r.Method, &target, target.Host, r.Header
-	if hasBody {
-		req.GetBody = func() (io.ReadCloser, error) { return r.Body.Open(), nil }
-		req.ContentLength = r.Body.Len()
+	resp, err := u.client.Do(ctx, &req)
+	switch {
+	case err == nil:
+		return resp, nil
+	case errors.Is(err, http1.ErrHeaderTimeout) && ctx.Err() == nil:
+		stop(ErrTimeout)
+		return nil, ErrTimeout
 	}
-	watch := time.AfterFunc(u.config.ResponseHeaderTimeout, func() { stop(ErrTimeout) })
-	defer watch.Stop()
-	for {
-		if hasBody {
-			req.Body = r.Body.Open()
-		}
-		resp, err := u.transport.RoundTrip(req)
-		if err == nil {
-			return resp, nil
-		}
-		// The transport returns this error only for a connection that was closed before it took the request. It does not
-		// retry then, and does not export the error.
-		if err.Error() != "http: server closed idle connection" {
-			return nil, classify(ctx, err)
-		}
-	}
+	return nil, classify(ctx, err)
 }
 
 // Errors of an upstream. [Error] adds the cause, for logs.
