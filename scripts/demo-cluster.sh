@@ -87,6 +87,8 @@ DOCSGPT="$(sed 's/.*"backend": *"\([^"]*\)".*/\1/' "$dir/stub.log")"
 DOCSGATE_ADMIN_TOKEN="$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')"
 export DOCSGPT DOCSGATE_ADMIN_TOKEN DOCSGPT_TOKEN="$credential" LOAD_BALANCER=127.0.0.1/32
 export DOCSGATE_STORE_URI="postgres://docsgate@/postgres?host=$dir/pg"
+DOCSGATE_STORE_SECRET="$(head -c 32 /dev/urandom | base64 -w 0)"
+export DOCSGATE_STORE_SECRET
 
 for i in 1 2 3; do
 	mkdir "$dir/gate$i"
@@ -94,7 +96,7 @@ for i in 1 2 3; do
 		#!/bin/sh
 		# Starts gate $i.
 		export XDG_DATA_HOME="$dir/gate$i" XDG_CONFIG_HOME="$dir/gate$i" GATE_ADMIN="unix/$dir/gate$i/admin"
-		export DOCSGATE_STORE_URI='$DOCSGATE_STORE_URI' DOCSGATE_ADMIN_TOKEN=$DOCSGATE_ADMIN_TOKEN
+		export DOCSGATE_STORE_URI='$DOCSGATE_STORE_URI' DOCSGATE_STORE_SECRET=$DOCSGATE_STORE_SECRET DOCSGATE_ADMIN_TOKEN=$DOCSGATE_ADMIN_TOKEN
 		export DOCSGPT=$DOCSGPT DOCSGPT_TOKEN=$DOCSGPT_TOKEN LOAD_BALANCER=$LOAD_BALANCER
 		export GATE_LISTEN=http://127.0.0.1:$((port + i)) GATE_CONSOLE=http://127.0.0.1:$((port + 10 + i))
 		exec "$bin" run --config "$PWD/examples/cluster/gate.Caddyfile"

@@ -16,7 +16,7 @@ func newKeyService(b *app.Backend, publicURL string) *keyservice.Service {
 	service := &keyservice.Service{
 		Registry: state.Registry(), Index: state.Index, Store: state.Store, Usage: state.Usage, Activity: state.Activity,
 		Feed: state.RegistryFeed(), GateURL: publicURL,
-		NoCredential: b.Credential().IsZero(),
+		NoCredential: b.Credential().IsZero(), RotateIDSecret: b.RotateIDSecret,
 	}
 	service.TestQuery, service.RemoteGate = testQueryFunc(b.Forwarders(), publicURL)
 	calendar := b.QuotaCalendar()

@@ -54,7 +54,8 @@ type Backend struct {
 	storeFeed    *StoreFeed  // nil without the feed store
 	addresses    string      // digests of the resolved addresses of feeds; part of the state's key
 	quotas       *quotaSaver // nil until the version is resolved, and while another process has the key store open
-	idState      *idState    // nil until the version is resolved
+	idState      *idState    // nil until the version is resolved, and with sharedIDs
+	sharedIDs    *sharedIDs  // nil unless the feed store is a database
 	ids          atomic.Pointer[IDs]
 	detachTokens func()      // undoes attachTokens; nil: it was not called
 	forwarders   []Forwarder // handlers with an upstream
@@ -147,6 +148,9 @@ func (b *Backend) loadFeeds(ctx caddy.Context) ([]keys.Feed, error) {
 				return nil, err
 			}
 			b.storeFeed = store
+			if store.location.database != nil {
+				b.addresses += store.location.poolKey() // of another password or secret, the state must be another one
+			}
 		}
 		feed, err := feedModule.Feed(deps)
 		if err != nil {
@@ -192,8 +196,11 @@ func (b *Backend) checkStart() error {
 	return nil
 }
 
-// start makes the keys that the gate issues valid, runs the start hooks, and starts to save quotas and IDs.
+// start starts to save IDs, makes the keys that the gate issues valid, runs the start hooks, and starts to save quotas.
 func (b *Backend) start() error {
+	if err := b.startIDs(); err != nil {
+		return err
+	}
 	if b.state.registry != nil {
 		b.state.registry.installRules(b.rules(b.state))
 		if err := b.state.Syncer.Sync(b.ctx, b.state.registry.feed); err != nil {
@@ -208,7 +215,7 @@ func (b *Backend) start() error {
 	if b.quotas != nil {
 		b.quotas.start()
 	}
-	return b.startIDs()
+	return nil
 }
 
 // cleanup releases the shared state.

@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/docsgate/docsgate/caddymodule/caddyfileutil"
+	"github.com/docsgate/docsgate/caddymodule/placeholder"
 	"github.com/docsgate/docsgate/keys"
 	"github.com/docsgate/docsgate/keys/boltstore"
 )
@@ -23,6 +25,7 @@ func init() {
 //	feed store [<path>]
 //	feed store <uri> {
 //		schema <name>
+//		secret <placeholder>...
 //		insecure_plaintext
 //	}
 type StoreFeed struct {
@@ -34,6 +37,12 @@ type StoreFeed struct {
 
 	// PostgreSQL only: the schema with the tables, which is created if it does not exist. Default: docsgate.
 	Schema string `json:"schema,omitempty"`
+
+	// PostgreSQL only: the secrets with which pasted DocsGPT keys and other secrets in the database are encrypted, as
+	// placeholders {env.NAME} or {file.PATH}. Each value is 32 bytes in base64, or has the format of the file store.secret,
+	// with one secret per line. All of them decrypt; "docsgate keys rotate-secret" makes the first one encrypt. All gates need
+	// the same secrets. Default: those in docsgate/store.secret in Caddy's data directory, which the first gate creates.
+	Secret []string `json:"secret,omitempty"`
 
 	// PostgreSQL only: allow unencrypted connections to a database on another machine: one whose host is not a loopback IP
 	// address, "localhost" or a socket. Otherwise TLS is required there, and the certificate is verified unless the URI has
@@ -76,16 +85,48 @@ func (f *StoreFeed) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		switch name {
 		case "schema":
 			err = caddyfileutil.Text(d, &f.Schema)
+		case "secret":
+			err = secretArgs(d, &f.Secret)
 		case "insecure_plaintext":
 			err = caddyfileutil.Flag(d, &f.InsecurePlaintext)
 		default:
-			err = caddyfileutil.Unrecognized(d, "schema", "insecure_plaintext")
+			err = caddyfileutil.Unrecognized(d, "schema", "secret", "insecure_plaintext")
 		}
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// secretArgs reads one or more placeholders.
+func secretArgs(d *caddyfile.Dispenser, to *[]string) error {
+	if err := caddyfileutil.List(d, to); err != nil {
+		return err
+	}
+	for _, text := range *to {
+		if _, ok := placeholder.Parse(text); !ok {
+			return d.Err(placeholder.ErrPlaintext.Error())
+		}
+	}
+	return nil
+}
+
+// secret returns the values of Secret, one after another. The error does not contain them.
+func (f *StoreFeed) secret() (keys.Secret, error) {
+	var values strings.Builder
+	for _, text := range f.Secret {
+		name, ok := placeholder.Parse(text)
+		if !ok {
+			return keys.Secret{}, fmt.Errorf("secret: %w", placeholder.ErrPlaintext)
+		}
+		value, known := caddy.NewReplacer().GetString(name)
+		if !known || strings.TrimSpace(value) == "" {
+			return keys.Secret{}, fmt.Errorf("secret: %s is empty: the variable is not set, or the file is empty or cannot be read", text)
+		}
+		values.WriteString(value + "\n")
+	}
+	return keys.NewSecret(values.String()), nil
 }
 
 // Provision opens the store, or shares it with a previous configuration.

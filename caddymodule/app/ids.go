@@ -1,15 +1,18 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"log/slog"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
+	"github.com/docsgate/docsgate/keys/registry"
 	"github.com/docsgate/docsgate/ownership/blocklist"
 	"github.com/docsgate/docsgate/ownership/signedid"
 )
@@ -30,11 +33,24 @@ const (
 // IDs is what a backend needs to give clients IDs that it recognizes later.
 type IDs struct {
 	Signer  *signedid.Signer
-	Blocked *blocklist.List // for conversations of keys whose tool calls are rejected
+	Blocked Blocklist // for conversations of keys whose tool calls are rejected
+}
+
+// Blocklist is a list of blocked conversations: a *blocklist.List of one gate, or a *blocklist.Shared.
+type Blocklist interface {
+	Identity() blocklist.Identity
+	Add(ctx context.Context, key blocklist.Key, id string, now time.Time) (added bool, err error)
+	Remove(id string)
+	Blocked(ctx context.Context, id string) bool
 }
 
 // IDs returns the backend's IDs.
-func (b *Backend) IDs() *IDs { return b.ids.Load() }
+func (b *Backend) IDs() *IDs {
+	if b.sharedIDs != nil {
+		return b.sharedIDs.current.Load()
+	}
+	return b.ids.Load()
+}
 
 // idStates holds the state about IDs by its path, since two configurations share it during a reload.
 var idStates = caddy.NewUsagePool()
@@ -50,6 +66,10 @@ type idState struct {
 
 // acquireIDs reads the secrets that sign IDs. A damaged file is an error. Without a file, which startIDs creates, the secret is in memory.
 func (b *Backend) acquireIDs() error {
+	if b.state.registry != nil && b.state.registry.shared != nil {
+		b.sharedIDs = b.state.registry.shared
+		return nil
+	}
 	path := DefaultIDsPath(b.name)
 	if b.storeFeed != nil {
 		path = IDsPath(b.storeFeed.location.local)
@@ -82,8 +102,11 @@ func (b *Backend) setIDSecrets(secrets []signedid.Secret) error {
 }
 
 // startIDs creates the file with the secret, and opens the list of blocked conversations, once. Neither must take the gate down: without
-// the files, clients lose their conversations when the process ends.
+// the files, clients lose their conversations when the process ends. With a database both are there.
 func (b *Backend) startIDs() error {
+	if b.sharedIDs != nil {
+		return b.sharedIDs.start(b.ctx)
+	}
 	secrets, err := signedid.ReadOrCreateFile(b.idState.path + IDSecretsExt)
 	if err != nil {
 		b.logger.Warn("the secret that signs IDs is only in memory: clients lose their conversations, uploads and sessions when docsgate "+
@@ -91,6 +114,22 @@ func (b *Backend) startIDs() error {
 	}
 	b.idState.start(b.slogger)
 	return b.setIDSecrets(secrets)
+}
+
+// RotateIDSecret creates a secret that signs IDs, like OpenStore.RotateIDSecret, and uses it. The backend must have the feed store.
+func (b *Backend) RotateIDSecret(ctx context.Context, by registry.Actor, delay time.Duration, endPrevious bool) (number uint8, err error) {
+	number, err = b.state.registry.RotateIDSecret(ctx, by, delay, endPrevious)
+	switch {
+	case err != nil:
+		return 0, err
+	case b.sharedIDs != nil:
+		return number, nil // the gate follows the database
+	}
+	secrets, err := signedid.ReadFile(b.idState.path + IDSecretsExt)
+	if err == nil {
+		err = b.setIDSecrets(secrets)
+	}
+	return number, err
 }
 
 func (s *idState) start(logger *slog.Logger) {

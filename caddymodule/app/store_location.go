@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"log/slog"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -18,7 +17,6 @@ import (
 	"github.com/docsgate/docsgate/keys/docsgptkeys"
 	"github.com/docsgate/docsgate/keys/pgstore"
 	"github.com/docsgate/docsgate/keys/registry"
-	"github.com/docsgate/docsgate/keys/usage"
 )
 
 // StoreLocation is the place of a key store: a file of this gate, or a PostgreSQL database that several gates share. Create one with
@@ -29,6 +27,9 @@ type StoreLocation struct {
 
 	// database is nil for a file.
 	database *pgstore.Options
+
+	// secret contains the secrets that encrypt, one per line. Zero: they are in the file of secretPath.
+	secret keys.Secret
 
 	// name identifies the store in errors, without a password.
 	name string
@@ -76,26 +77,30 @@ func (f *StoreFeed) Locate(backend string) (StoreLocation, error) {
 	if err != nil {
 		return StoreLocation{}, err
 	}
+	secret, err := f.secret()
+	if err != nil {
+		return StoreLocation{}, err
+	}
 	local, err := filepath.Abs(filepath.Join(dataDir(backend), "store"))
-	return StoreLocation{local: local, database: options, name: name, connection: connection}, err
+	return StoreLocation{local: local, database: options, secret: secret, name: name, connection: connection}, err
 }
 
 // file returns the location of a file.
 func (f *StoreFeed) file(path string) (StoreLocation, error) {
-	if f.Schema != "" || f.InsecurePlaintext {
-		return StoreLocation{}, errors.New("schema and insecure_plaintext need a PostgreSQL database, such as postgres://docsgate@db/docsgate; " +
+	if f.Schema != "" || f.InsecurePlaintext || len(f.Secret) > 0 {
+		return StoreLocation{}, errors.New("schema, secret and insecure_plaintext need a PostgreSQL database, such as postgres://docsgate@db/docsgate; " +
 			"the path is that of a file")
 	}
 	absolute, err := filepath.Abs(path)
 	return StoreLocation{local: absolute, name: absolute}, err
 }
 
-// poolKey identifies the store in pools. It depends on the password, so that a reload with another one connects again.
+// poolKey identifies the store in pools. It depends on the password and the secrets, so that a reload with others opens the store again.
 func (l StoreLocation) poolKey() string {
 	if l.database == nil {
 		return l.local
 	}
-	sum := sha256.Sum256([]byte(l.database.URI.Reveal()))
+	sum := sha256.Sum256([]byte(l.database.URI.Reveal() + "\x00" + l.secret.Reveal()))
 	return l.local + " " + l.name + " " + hex.EncodeToString(sum[:])
 }
 
@@ -110,21 +115,6 @@ func (l StoreLocation) File() string {
 	return l.local
 }
 
-// OpenRegistry opens the store, which Registry.Close closes. A file that another process has open is boltstore.ErrLocked. meter may be nil.
-func (l StoreLocation) OpenRegistry(ctx context.Context, meter *usage.Counter, logger *slog.Logger) (*registry.Registry, error) {
-	storage, err := l.Open(ctx)
-	if err != nil {
-		return nil, err
-	}
-	r, err := registry.New(registry.Options{
-		Storage: storage, Encrypter: registry.NewEncrypter(l.secretPath()), Usage: meter, Log: logger,
-	})
-	if err != nil {
-		return nil, errors.Join(err, storage.Close())
-	}
-	return r, nil
-}
-
 // Open opens the store, and creates the file or the schema if it does not exist. A file that another process has open is boltstore.ErrLocked.
 func (l StoreLocation) Open(ctx context.Context) (registry.Storage, error) {
 	if l.database != nil {
@@ -132,6 +122,3 @@ func (l StoreLocation) Open(ctx context.Context) (registry.Storage, error) {
 	}
 	return boltstore.Open(ctx, boltstore.Options{Path: l.local})
 }
-
-// secretPath returns the path of the secret that encrypts pasted DocsGPT keys.
-func (l StoreLocation) secretPath() string { return l.local + ".secret" }

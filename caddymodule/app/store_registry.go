@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -9,7 +10,6 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/docsgate/docsgate/console"
-	"github.com/docsgate/docsgate/keys/registry"
 	"github.com/docsgate/docsgate/keys/usage"
 )
 
@@ -18,7 +18,8 @@ var registries = caddy.NewUsagePool()
 
 // registryRef is an open registry with its data that outlives a reload.
 type registryRef struct {
-	*registry.Registry
+	*OpenStore
+	shared         *sharedIDs // nil for a file
 	usage          *usage.Counter
 	memory         *console.SharedState // sessions and throttles of the console
 	key            string               // in registries
@@ -31,14 +32,19 @@ type registryRef struct {
 func acquireRegistry(ctx context.Context, at StoreLocation, logger *slog.Logger) (*registryRef, error) {
 	value, _, err := registries.LoadOrNew(at.poolKey(), func() (caddy.Destructor, error) {
 		meter := usage.NewMeter()
-		reg, err := at.OpenRegistry(ctx, meter, logger)
+		store, err := at.OpenStore(ctx, meter, logger)
 		if err != nil {
 			return nil, err
 		}
-		s := &registryRef{Registry: reg, usage: meter, memory: console.NewSharedState(), key: at.poolKey()}
+		s := &registryRef{OpenStore: store, usage: meter, memory: console.NewSharedState(), key: at.poolKey()}
+		if store.Database != nil {
+			if s.shared, err = newSharedIDs(store, logger); err != nil {
+				return nil, errors.Join(err, store.Close())
+			}
+		}
 		var saving context.Context
 		saving, s.stop = context.WithCancel(context.Background())
-		s.saved.Go(func() { reg.Run(saving) })
+		s.saved.Go(func() { store.Run(saving) })
 		return s, nil
 	})
 	if err != nil {
@@ -56,5 +62,8 @@ func (s *registryRef) release() error {
 func (s *registryRef) Destruct() error {
 	s.stop()
 	s.saved.Wait()
+	if s.shared != nil {
+		s.shared.close()
+	}
 	return s.Close()
 }

@@ -36,7 +36,7 @@ func (c *client) checkConversation(key *keys.Key, signed string) (id string, ok 
 	if id, ok = c.check(key, ownership.Conversation, signed); !ok {
 		return "", false
 	}
-	return id, !c.handler.mayBlock(key) || !c.handler.backend.IDs().Blocked.Blocked(id)
+	return id, !c.handler.mayBlock(key) || !c.handler.backend.IDs().Blocked.Blocked(c.ctx, id)
 }
 
 // blockConversation blocks a conversation of the key while its answer is in flight. It reports false if the conversation must not be used.

@@ -70,6 +70,8 @@ var routes = []route{
 	{"GET /v1/export", (*api).exportKeys, nil},
 	{"GET /v1/sources", (*api).listSources, nil},
 	{"GET /v1/backup", (*api).backup, nil},
+	{"POST /v1/secrets/rotate", (*api).rotateSecret, nil},
+	{"POST /v1/id-secrets/rotate", (*api).rotateIDSecret, nil},
 	{"GET /openapi.json", (*api).openAPI, nil},
 
 	{"POST /api/create_api_key", (*api).legacyCreate, writeLegacy},

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -45,6 +46,7 @@ type testServer struct {
 	desk      *keyservice.Service
 	storage   *memstorage.Storage
 	logged    []string
+	idSecrets []string // parameters of RotateIDSecret
 	responses *schemas // validates the responses
 }
 
@@ -96,6 +98,10 @@ func (w *testServer) open(options ...func(*Options)) {
 	}
 	reg.OnChange(func(ctx context.Context) error { return syncer.Sync(ctx, feed.Name()) })
 	w.desk = &keyservice.Service{Registry: reg, Index: cat, Store: store, Usage: meter, Feed: feed.Name(), Agents: []string{"{env.A}", "{env.AGENT}", "{env.DOCSGPT_AGENT_KEY}"}}
+	w.desk.RotateIDSecret = func(_ context.Context, _ registry.Actor, delay time.Duration, endPrevious bool) (uint8, error) {
+		w.idSecrets = append(w.idSecrets, fmt.Sprint(delay, endPrevious))
+		return uint8(len(w.idSecrets)), nil
+	}
 	o := Options{Service: w.desk, Format: "keys.db", OnError: func(_ *http.Request, err error) {
 		w.logged = append(w.logged, err.Error())
 	}}

@@ -15,7 +15,7 @@ import (
 
 // Idempotency keys: https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/. A client that received no response
 // retries with the same Idempotency-Key. Within 10 minutes it gets the same response, with the token. That response is in memory
-// only. After that, or after a restart, it gets the ID of the created key, which the storage keeps, but no token.
+// only. After that, after a restart, or at another gate, it gets the ID of the created key, which the storage keeps, but no token.
 const (
 	idempotencyHeader = "Idempotency-Key"
 	replayedHeader    = "Idempotency-Replayed"
@@ -185,15 +185,12 @@ func (a *api) execute(
 	var outcome *storedResponse
 	defer func() { a.IdempotencyCache.end(entry, outcome) }()
 
-	kept, err := a.Service.Registry.GetIdempotencyRecord(ctx, entry.name)
+	kept, err := a.claim(ctx, entry)
 	if err != nil {
 		return err
 	}
 	if kept != "" {
 		return expiredResult(kept, entry.fingerprint)
-	}
-	if err := a.Service.Registry.PutIdempotencyRecord(ctx, entry.name, entry.fingerprint); err != nil {
-		return err
 	}
 	made, err := do(ctx)
 	if err != nil {
@@ -206,6 +203,22 @@ func (a *api) execute(
 	}
 	made.write(w)
 	return nil
+}
+
+// How long, and how often, the outcome of a request at another gate is awaited.
+const (
+	otherGateWait     = 5 * time.Second
+	otherGateInterval = 100 * time.Millisecond
+)
+
+// claim stores the record of a request, or returns the one that is stored. If another gate may be executing the request, it waits.
+func (a *api) claim(ctx context.Context, entry *idempotencyEntry) (kept string, err error) {
+	for end := time.Now().Add(otherGateWait); ; time.Sleep(otherGateInterval) {
+		kept, err = a.Service.Registry.ClaimIdempotencyRecord(ctx, entry.name, entry.fingerprint)
+		if err != nil || kept != entry.fingerprint || !a.Service.Registry.IsShared() || time.Now().After(end) {
+			return kept, err
+		}
+	}
 }
 
 // expiredResult is the error for a retry of a request whose token is no longer available.

@@ -50,6 +50,10 @@ type Service struct {
 	// Quota returns what a key has used of its quotas. ok is false if nothing is counted for the key. nil: not known here.
 	Quota func(id string) (use quota.Use, ok bool)
 
+	// RotateIDSecret creates a secret that signs IDs, and returns its number. With a key store that several gates share it signs after
+	// the delay. With endPrevious the IDs of earlier ones are unknown from then on. nil: not available.
+	RotateIDSecret func(ctx context.Context, by registry.Actor, delay time.Duration, endPrevious bool) (number uint8, err error)
+
 	GateURL string // public URL of the gate, such as "https://ask.example.com"; empty: unknown
 }
 

@@ -134,6 +134,8 @@ var actionWords = map[registry.Action]string{
 	registry.ActionBackedUp: "Backed up the store",
 	registry.ActionChecked:  "Import dry run",
 	registry.ActionRejected: "Rejected",
+
+	registry.ActionSecretRotated: "Rotated a secret of the gate",
 }
 
 func actionWord(a registry.Action) string {

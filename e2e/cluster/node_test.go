@@ -3,6 +3,7 @@ package cluster
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -53,12 +54,17 @@ func (b *logBuffer) String() string {
 	return b.buf.String()
 }
 
+// storeSecret is the secret of all gates.
+var storeSecret = base64.StdEncoding.EncodeToString([]byte("0123456789abcdef0123456789abcdef"))
+
 const caddyfile = `{
 	admin %s
 	persist_config off
 	docsgate {
 		docsgpt_version 1.1
-		feed store {env.STORE}
+		feed store {env.STORE} {
+			secret {env.STORE_SECRET}
+		}
 		upstream_token {env.DOCSGPT_TOKEN}
 	}
 }
@@ -122,7 +128,7 @@ func (n *node) start() {
 func (n *node) launch() {
 	n.c.t.Helper()
 	cmd := exec.Command(binary, "run", "--config", filepath.Join(n.dir, "Caddyfile"), "--adapter", "caddyfile")
-	cmd.Env = append(os.Environ(), "STORE="+n.store, "DOCSGPT_TOKEN="+credential, "HOME="+n.dir, "XDG_DATA_HOME="+n.dir, "XDG_CONFIG_HOME="+n.dir)
+	cmd.Env = append(os.Environ(), "STORE="+n.store, "STORE_SECRET="+storeSecret, "DOCSGPT_TOKEN="+credential, "HOME="+n.dir, "XDG_DATA_HOME="+n.dir, "XDG_CONFIG_HOME="+n.dir)
 	cmd.Stdout, cmd.Stderr = &n.log, &n.log
 	if err := cmd.Start(); err != nil {
 		n.c.t.Fatal(err)

@@ -32,8 +32,16 @@ type gate struct {
 // startGate starts a gate that follows a database until the end of the test.
 func startGate(t testing.TB, o pgstore.Options) *gate {
 	t.Helper()
+	return startGateWithSecret(t, o, filepath.Join(t.TempDir(), "secret"))
+}
+
+// startGateWithSecret is startGate with the path of the secret.
+func startGateWithSecret(t testing.TB, o pgstore.Options, secret string) *gate {
+	t.Helper()
 	storage := open(t, o)
-	r, err := registry.New(registry.Options{Storage: storage, Encrypter: registry.NewEncrypter(filepath.Join(t.TempDir(), "secret"))})
+	encrypter := registry.NewEncrypter(secret)
+	encrypter.Share(storage)
+	r, err := registry.New(registry.Options{Storage: storage, Encrypter: encrypter})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -75,12 +75,19 @@ func eachRow[R any](ctx context.Context, tx pgx.Tx, table string, decode func(id
 
 // exec runs one statement in a transaction that first checks the format.
 func (s *Store) exec(ctx context.Context, query string, args ...any) error {
+	return s.change(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, query, args...)
+		return err
+	})
+}
+
+// change is transact for f that requires the format of this version.
+func (s *Store) change(ctx context.Context, f func(ctx context.Context, tx pgx.Tx) error) error {
 	return s.transact(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		if _, _, err := readState(ctx, tx, ""); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, query, args...)
-		return err
+		return f(ctx, tx)
 	})
 }
 

@@ -21,6 +21,26 @@ func (s *Store) PutIdempotencyRecord(ctx context.Context, name, text string) err
 		ON CONFLICT (name) DO UPDATE SET at = excluded.at, body = excluded.body`, name, []byte(text))
 }
 
+// ClaimIdempotencyRecord implements registry.IdempotencyClaims.
+func (s *Store) ClaimIdempotencyRecord(ctx context.Context, name, text string) (stored string, err error) {
+	if err := registry.CheckIdempotencyName(name); err != nil {
+		return "", err
+	}
+	err = s.change(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, `INSERT INTO idempotency_records AS r (name, body) VALUES ($1, $2)
+			ON CONFLICT (name) DO UPDATE SET at = excluded.at, body = excluded.body
+			WHERE r.body = '' OR r.at < now() - interval '24 hours'`, name, []byte(text))
+		if err != nil || tag.RowsAffected() > 0 {
+			return err
+		}
+		var body []byte
+		err = tx.QueryRow(ctx, "SELECT body FROM idempotency_records WHERE name = $1", name).Scan(&body)
+		stored = string(body)
+		return err
+	})
+	return stored, err
+}
+
 // GetIdempotencyRecord implements registry.Storage.
 func (s *Store) GetIdempotencyRecord(ctx context.Context, name string) (string, error) {
 	if err := registry.CheckIdempotencyName(name); err != nil {

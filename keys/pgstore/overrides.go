@@ -39,6 +39,9 @@ func (t *writeTx) writeOverride(ctx context.Context, o *registry.Override, entry
 	if before != o.Revision {
 		return 0, fmt.Errorf("key %s: %w", o.ID, registry.ErrConflict)
 	}
+	if err := t.checkEncryption(ctx, o.EncryptionKeys()); err != nil {
+		return 0, err
+	}
 	t.revision++
 	stored := *o
 	stored.Revision = t.revision

@@ -106,6 +106,8 @@ type Store struct {
 	close  func()
 
 	closing context.Context // ends with Close, and ends watches
+
+	blocked blockedCount
 }
 
 var (

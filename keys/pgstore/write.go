@@ -107,6 +107,13 @@ func (t *writeTx) write(ctx context.Context, records []*registry.Record, entries
 	if err != nil {
 		return err
 	}
+	var encrypted []string
+	for _, r := range records {
+		encrypted = append(encrypted, r.EncryptionKeys()...)
+	}
+	if err := t.checkEncryption(ctx, encrypted); err != nil {
+		return err
+	}
 	if err := replaceTokens(ctx, t, records); err != nil {
 		return err
 	}

@@ -70,7 +70,7 @@ func (r *Registry) Create(ctx context.Context, by Actor, d CreateRequest) (*Crea
 		rec.Signing = rec.Signing.clone()
 		var created string
 		var err error
-		if signSecret, created, err = r.newSignSecret(rec.ID, rec.Signing, 0); err != nil {
+		if signSecret, created, err = r.newSignSecret(ctx, rec.ID, rec.Signing, 0); err != nil {
 			return nil, err
 		}
 		detail += ", " + created
@@ -107,20 +107,20 @@ func (r *Registry) encryptAgentKey(ctx context.Context, rec *Record, key keys.Se
 		return err
 	}
 	var err error
-	rec.Agent.Encrypted, err = r.encrypter.encrypt(agentKeyOf(rec.ID), key)
+	rec.Agent.Encrypted, err = r.encrypter.encrypt(ctx, agentKeyOf(rec.ID), key)
 	return err
 }
 
 // checkSecretFile returns an error if the secret is missing although there are keys or secrets for signing that are encrypted with it. It
 // was lost then, for example because the storage was restored without it, and must not be replaced by a new one.
 func (r *Registry) checkSecretFile(ctx context.Context) error {
-	if r.encrypter.file.Exists() {
+	if r.encrypter.exists() || r.encrypter.shared != nil { // the storage knows which secrets it needs
 		return nil
 	}
 	check := func(what string, encrypted bool) error {
-		if encrypted && !r.encrypter.file.Exists() { // it may have been created in the meantime
+		if encrypted && !r.encrypter.exists() { // it may have been created in the meantime
 			return fmt.Errorf("the secret %s is missing, but stored %s are encrypted with it: "+
-				"restore it from your backup", r.encrypter.file.Path, what)
+				"restore it from your backup", r.encrypter.place(), what)
 		}
 		return nil
 	}

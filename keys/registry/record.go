@@ -127,6 +127,8 @@ const (
 	ActionExported Action = "exported"
 	ActionBackedUp Action = "backed_up"
 
+	ActionSecretRotated Action = "secret_rotated" // a secret of the gate; the detail says which
+
 	ActionChecked  Action = "import_checked" // a dry run: nothing was imported
 	ActionRejected Action = "rejected"       // the detail describes the attempt
 )
@@ -135,6 +137,6 @@ const (
 func Actions() []Action {
 	return []Action{
 		ActionCreated, ActionImported, ActionChanged, ActionRotated, ActionEnabled, ActionDisabled, ActionRevoked, ActionLeaked,
-		ActionExported, ActionBackedUp, ActionChecked, ActionRejected,
+		ActionExported, ActionBackedUp, ActionSecretRotated, ActionChecked, ActionRejected,
 	}
 }

@@ -24,11 +24,12 @@ const MaxGrace = 30 * 24 * time.Hour
 
 // Options configures a Registry.
 type Options struct {
-	Storage   Storage          // required; Close closes it
-	Encrypter *Encrypter       // encrypts agents' keys; nil: CreateRequest.AgentKey is rejected
-	Usage     *usage.Counter   // nil: usage is not stored
-	Now       func() time.Time // nil: time.Now
-	Log       *slog.Logger     // logs errors of Run; nil: no logging
+	Storage   Storage           // required; Close closes it
+	Claims    IdempotencyClaims // of a storage that several gates share; nil: only this registry uses the storage
+	Encrypter *Encrypter        // encrypts agents' keys; nil: CreateRequest.AgentKey is rejected
+	Usage     *usage.Counter    // nil: usage is not stored
+	Now       func() time.Time  // nil: time.Now
+	Log       *slog.Logger      // logs errors of Run; nil: no logging
 }
 
 // Rules contains the rules of a configuration for keys. Several configurations may use the same registry, one after another,
@@ -54,6 +55,7 @@ var (
 // Registry is safe for concurrent use.
 type Registry struct {
 	storage   Storage
+	claims    IdempotencyClaims
 	encrypter *Encrypter
 	usage     *usage.Counter
 	now       func() time.Time
@@ -70,6 +72,9 @@ type Registry struct {
 	retryMu sync.Mutex // held during retries of an update
 
 	overrides overrides
+
+	rotateMu    sync.Mutex                                       // one rotation of the Encrypter's secret at a time
+	reencrypted []func(context.Context, *Encrypter) (int, error) // of OnReencrypt; guarded by rotateMu
 
 	saveMu        sync.Mutex                     // one save at a time; guards the following
 	sharedUsage   *countersync.Syncer[usage.Row] // nil: the storage is not shared, or usage is nil
@@ -89,7 +94,7 @@ func New(o Options) (*Registry, error) {
 		return nil, errors.New("a registry needs a storage")
 	}
 	r := &Registry{
-		storage: o.Storage, encrypter: o.Encrypter, usage: o.Usage, now: o.Now, log: o.Log, generations: generations{1, 1},
+		storage: o.Storage, claims: o.Claims, encrypter: o.Encrypter, usage: o.Usage, now: o.Now, log: o.Log, generations: generations{1, 1},
 		hooks: map[int]func(context.Context) error{}, watchers: map[int]func(){},
 	}
 	if r.now == nil {
@@ -194,6 +199,28 @@ func (r *Registry) Audit(ctx context.Context, key string, before uint64, limit i
 func (r *Registry) PutIdempotencyRecord(ctx context.Context, name, text string) error {
 	return r.storage.PutIdempotencyRecord(ctx, name, text)
 }
+
+// IdempotencyClaims is implemented by a Storage that several gates share.
+type IdempotencyClaims interface {
+	// ClaimIdempotencyRecord stores a text like PutIdempotencyRecord, unless there is one already, which it returns. Of concurrent calls
+	// of all gates, one stores its text.
+	ClaimIdempotencyRecord(ctx context.Context, name, text string) (stored string, err error)
+}
+
+// ClaimIdempotencyRecord stores a text, unless there is one already, which it returns. Without Options.Claims, concurrent calls for one name
+// are not safe.
+func (r *Registry) ClaimIdempotencyRecord(ctx context.Context, name, text string) (stored string, err error) {
+	if r.claims != nil {
+		return r.claims.ClaimIdempotencyRecord(ctx, name, text)
+	}
+	if stored, err = r.storage.GetIdempotencyRecord(ctx, name); err != nil || stored != "" {
+		return stored, err
+	}
+	return "", r.storage.PutIdempotencyRecord(ctx, name, text)
+}
+
+// IsShared reports whether other gates may use the storage at the same time.
+func (r *Registry) IsShared() bool { return r.claims != nil }
 
 // GetIdempotencyRecord calls Storage.GetIdempotencyRecord.
 func (r *Registry) GetIdempotencyRecord(ctx context.Context, name string) (string, error) {

@@ -33,7 +33,7 @@ func (r *Registry) RotateSignSecret(
 		if err := r.checkSecretFile(ctx); err != nil {
 			return "", err
 		}
-		created.Secret, detail, err = r.newSignSecret(id, s, grace)
+		created.Secret, detail, err = r.newSignSecret(ctx, id, s, grace)
 		if err == nil {
 			created.SignSecret = s.Secrets[0]
 		}

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"bytes"
+	"context"
 	"crypto/ed25519"
 	"fmt"
 	"slices"
@@ -174,12 +175,14 @@ var errNoEncrypter = fmt.Errorf("the %s is encrypted, and the gate has no secret
 
 // newSignSecret generates a secret for a key and adds it. Previous ones end after the grace period. It returns the text of the secret,
 // and the detail for the audit trail.
-func (r *Registry) newSignSecret(id string, s *Signing, grace time.Duration) (text keys.Secret, detail string, err error) {
+func (r *Registry) newSignSecret(
+	ctx context.Context, id string, s *Signing, grace time.Duration,
+) (text keys.Secret, detail string, err error) {
 	now := r.currentTime()
 	s.dropExpired(now)
 	created := SignSecret{ID: newSignSecretID(), Created: now}
 	text = keys.NewSecret(visitortoken.NewSecretText())
-	if created.Encrypted, err = r.encrypter.encrypt(signSecretOf(id, created.ID), text); err != nil {
+	if created.Encrypted, err = r.encrypter.encrypt(ctx, signSecretOf(id, created.ID), text); err != nil {
 		return keys.Secret{}, "", err
 	}
 	detail = "sign secret " + created.ID + " created"

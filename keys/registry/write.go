@@ -136,6 +136,15 @@ func (r *Registry) writeEntry(ctx context.Context, by Actor, action Action, deta
 	return r.storage.Write(ctx, nil, []*AuditEntry{r.newEntry(by, action, nil, detail)})
 }
 
+// IDSecretRotated writes an audit entry about a new secret that signs IDs.
+func (r *Registry) IDSecretRotated(ctx context.Context, by Actor, number uint8, endedPrevious bool) error {
+	detail := fmt.Sprintf("new secret %d signs IDs", number)
+	if endedPrevious {
+		detail += "; the IDs of earlier ones are unknown from now on"
+	}
+	return r.writeEntry(ctx, by, ActionSecretRotated, detail)
+}
+
 // Checked writes an audit entry about a dry run of an import with count keys, because its result reveals which keys exist.
 func (r *Registry) Checked(ctx context.Context, by Actor, count int) error {
 	return r.writeEntry(ctx, by, ActionChecked, fmt.Sprintf("keys in the import: %d", count))

@@ -69,7 +69,7 @@ func TestSurvivesRestart(t *testing.T) {
 	if again.Identity() != identity {
 		t.Error("another identity")
 	}
-	if !again.Blocked("a") || again.Blocked("b") || !again.Blocked("c") || again.perKey[one] != 2 {
+	if !again.Blocked(t.Context(), "a") || again.Blocked(t.Context(), "b") || !again.Blocked(t.Context(), "c") || again.perKey[one] != 2 {
 		t.Error("other conversations are blocked")
 	}
 	add(t, again, one, "b")
@@ -85,7 +85,7 @@ func TestSurvivesCrash(t *testing.T) {
 	for i, id := range []string{"a", "b", "c"} {
 		add(t, l, one, id)
 		after := open(t, copyFile(t, file))
-		if after.Len() != i+1 || !after.Blocked(id) || after.Identity() != l.Identity() {
+		if after.Len() != i+1 || !after.Blocked(t.Context(), id) || after.Identity() != l.Identity() {
 			t.Errorf("after %s: %d entries", id, after.Len())
 		}
 	}
@@ -133,7 +133,7 @@ func TestLostFile(t *testing.T) {
 			}
 			add(t, l, one, "c")
 			shut(t, l)
-			if l = open(t, file); !l.Blocked("c") || l.Len() != 1 {
+			if l = open(t, file); !l.Blocked(t.Context(), "c") || l.Len() != 1 {
 				t.Error("the new file does not work")
 			}
 			if name != "removed" && name != "empty" && !strings.Contains(log.String(), "is damaged and was renamed") {
@@ -158,7 +158,7 @@ func TestLockedFile(t *testing.T) {
 	first := open(t, file)
 	add(t, first, one, "a")
 	second, log := openLogged(t, file)
-	if second.Identity() == first.Identity() || second.Blocked("a") {
+	if second.Identity() == first.Identity() || second.Blocked(t.Context(), "a") {
 		t.Error("the list is that of the other process")
 	}
 	add(t, second, one, "b")
@@ -169,7 +169,7 @@ func TestLockedFile(t *testing.T) {
 			t.Fatal("the file was not opened later")
 		}
 	}
-	if !second.Blocked("a") || second.Blocked("b") {
+	if !second.Blocked(t.Context(), "a") || second.Blocked(t.Context(), "b") {
 		t.Error("the list is not that of the file")
 	}
 	add(t, second, one, "c")
@@ -177,7 +177,7 @@ func TestLockedFile(t *testing.T) {
 	if !strings.Contains(log.String(), ErrLocked.Error()) {
 		t.Errorf("log: %s", log)
 	}
-	if again := open(t, file); !again.Blocked("a") || !again.Blocked("c") || again.Len() != 2 {
+	if again := open(t, file); !again.Blocked(t.Context(), "a") || !again.Blocked(t.Context(), "c") || again.Len() != 2 {
 		t.Error("the file does not have the changes")
 	}
 }
@@ -202,7 +202,7 @@ func TestFailedWrite(t *testing.T) {
 			t.Fatal("the file was not opened again")
 		}
 	}
-	if !l.Blocked("a") || l.Identity() != identity {
+	if !l.Blocked(t.Context(), "a") || l.Identity() != identity {
 		t.Error("the file was replaced")
 	}
 }

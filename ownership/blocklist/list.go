@@ -153,7 +153,7 @@ func (l *List) remove(at entryID) {
 }
 
 // Blocked reports whether a conversation is blocked.
-func (l *List) Blocked(id string) bool {
+func (l *List) Blocked(_ context.Context, id string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	_, blocked := l.entries[fingerprint(id)]

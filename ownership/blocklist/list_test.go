@@ -26,19 +26,19 @@ func add(t testing.TB, l *List, key Key, id string) {
 
 func TestAddAndRemove(t *testing.T) {
 	l := New(maxAge)
-	if l.Blocked("a") {
+	if l.Blocked(t.Context(), "a") {
 		t.Error("blocked in a new list")
 	}
 	add(t, l, one, "a")
 	if added, err := l.Add(t.Context(), two, "a", now); added || err != nil {
 		t.Errorf("added twice: %v", err)
 	}
-	if !l.Blocked("a") || l.Blocked("A") || l.Blocked("") {
+	if !l.Blocked(t.Context(), "a") || l.Blocked(t.Context(), "A") || l.Blocked(t.Context(), "") {
 		t.Error("the wrong conversation is blocked")
 	}
 	l.Remove("a")
 	l.Remove("a")
-	if l.Blocked("a") || l.Len() != 0 || len(l.perKey) != 0 {
+	if l.Blocked(t.Context(), "a") || l.Len() != 0 || len(l.perKey) != 0 {
 		t.Error("still blocked")
 	}
 	add(t, l, two, "a")
@@ -60,7 +60,7 @@ func TestLimits(t *testing.T) {
 		t.Errorf("over the limit of the list: %v, %v", added, err)
 	}
 	for _, id := range []string{"0", "1", "2", "a", "b"} {
-		if !l.Blocked(id) {
+		if !l.Blocked(t.Context(), id) {
 			t.Errorf("%s is not blocked any more", id)
 		}
 	}
@@ -72,7 +72,7 @@ func TestExpire(t *testing.T) {
 	l := New(maxAge)
 	add(t, l, one, "a")
 	l.Expire(now.Add(maxAge + time.Hour))
-	if !l.Blocked("a") {
+	if !l.Blocked(t.Context(), "a") {
 		t.Error("expired although an ID may be valid")
 	}
 	l.Expire(now.Add(maxAge + 3*time.Hour))

@@ -15,8 +15,9 @@ import (
 
 // Limits of a secret file.
 const (
-	maxFileBytes   = 16 << 10
-	maxFileSecrets = 16
+	MaxFileSecrets = 16
+
+	maxFileBytes = 16 << 10
 )
 
 // fileHeader is the first line of a secret file.
@@ -115,8 +116,8 @@ func parseFile(text string) ([]Secret, error) {
 		switch {
 		case err != nil || keyErr != nil || len(raw) != SecretLength:
 			return nil, fmt.Errorf("secret %d in it is not a number and %d bytes in base64", len(secrets)+1, SecretLength)
-		case len(secrets) == maxFileSecrets:
-			return nil, fmt.Errorf("it has more than %d secrets", maxFileSecrets)
+		case len(secrets) == MaxFileSecrets:
+			return nil, fmt.Errorf("it has more than %d secrets", MaxFileSecrets)
 		}
 		secrets = append(secrets, Secret{Number: uint8(n), Key: [SecretLength]byte(raw)})
 	}

@@ -28,7 +28,7 @@ func openStore(ctx context.Context, at app.StoreLocation) (_ *Client, err error)
 		}
 	}
 	meter := usage.NewMeter()
-	reg, err := at.OpenRegistry(ctx, meter, nil)
+	reg, err := at.OpenStore(ctx, meter, nil)
 	if errors.Is(err, boltstore.ErrLocked) {
 		return nil, cli.Errorf(cli.ExitUnreachable, "a running gate has the store %s open, but its admin endpoint was not found: name the endpoint "+
 			"with --address, or with the --config that the gate runs with", at.Name())
@@ -57,8 +57,11 @@ func openStore(ctx context.Context, at app.StoreLocation) (_ *Client, err error)
 	}
 	who := "command line (" + osUser() + ")"
 	handler := api.New(api.Options{
-		Service: &keyservice.Service{Registry: reg, Index: listing, Store: store, Usage: meter, Feed: feed.Name(), AnyAgent: true},
-		Actor:   func(*http.Request) registry.Actor { return registry.Actor{Name: who, RemoteAddr: from} },
+		Service: &keyservice.Service{
+			Registry: reg.Registry, Index: listing, Store: store, Usage: meter, Feed: feed.Name(), AnyAgent: true,
+			RotateIDSecret: reg.RotateIDSecret,
+		},
+		Actor: func(*http.Request) registry.Actor { return registry.Actor{Name: who, RemoteAddr: from} },
 	})
 	local := &handlerTransport{handler: handler}
 	return &Client{
