@@ -44,6 +44,15 @@ func NewSharedState() *SharedState {
 	return &SharedState{Sessions: new(auth.Sessions), FormNonces: ui.NewFormNonces(nil), IdempotencyCache: new(api.IdempotencyCache)}
 }
 
+// NewStoredState returns the state of consoles at several gates, in a storage: a session and a form of one are valid at all. What was
+// created with an Idempotency-Key is created once, but the response is only kept at the gate that has created it. secrets returns the
+// secrets that sign forms, which all gates have; the last one signs.
+func NewStoredState(sessions auth.SessionStorage, forms ui.NonceStorage, secrets func() ([][32]byte, error)) *SharedState {
+	return &SharedState{
+		Sessions: auth.NewSessions(sessions), FormNonces: ui.NewStoredFormNonces(forms, secrets), IdempotencyCache: new(api.IdempotencyCache),
+	}
+}
+
 // New returns the console's handler, which responds to every path. It fails if the options do not protect the console, or if the
 // admin token is invalid.
 func New(o Options) (http.Handler, error) {
@@ -56,7 +65,7 @@ func New(o Options) (http.Handler, error) {
 		ErrorPage: func(w http.ResponseWriter, r *http.Request, status int, text string) {
 			pages.Refuse(w, r, status, text)
 		},
-		OnReject: o.OnReject, Sessions: o.SharedState.Sessions,
+		OnReject: o.OnReject, OnError: o.OnError, Sessions: o.SharedState.Sessions,
 	})
 	if err != nil {
 		return nil, err
@@ -73,7 +82,13 @@ func New(o Options) (http.Handler, error) {
 			}
 			return err
 		}
-		settings.SignOut = g.SignOut
+		settings.SignOut = func(w http.ResponseWriter, r *http.Request) error {
+			err := g.SignOut(w, r)
+			if rej := (*auth.SignInError)(nil); errors.As(err, &rej) {
+				return &ui.SignInError{Status: rej.Status, Text: rej.Text}
+			}
+			return err
+		}
 	}
 	pages = ui.New(settings)
 	calls := api.New(api.Options{

@@ -77,3 +77,6 @@ func (s *OpenStore) RotateIDSecret(ctx context.Context, by registry.Actor, delay
 	}
 	return number, s.IDSecretRotated(ctx, by, number, endPrevious)
 }
+
+// formSecrets returns the secrets that sign the forms of the console.
+func (s *OpenStore) formSecrets() ([][32]byte, error) { return s.Encrypter.Derive("console forms") }

@@ -38,6 +38,7 @@ func acquireRegistry(ctx context.Context, at StoreLocation, logger *slog.Logger)
 		}
 		s := &registryRef{OpenStore: store, usage: meter, memory: console.NewSharedState(), key: at.poolKey()}
 		if store.Database != nil {
+			s.memory = console.NewStoredState(store.Database, store.Database, store.formSecrets)
 			if s.shared, err = newSharedIDs(store, logger); err != nil {
 				return nil, errors.Join(err, store.Close())
 			}

@@ -52,6 +52,7 @@ type Options struct {
 	Sessions *Sessions                  // nil: the Authenticator's own
 	Base     string                     // path prefix of the console, for redirects to its login page
 	ClientIP func(*http.Request) string // nil: the remote address of the connection
+	OnError  func(*http.Request, error) // is called if the storage of Sessions fails; may be nil
 	OnReject func(Rejection)            // is called for each rejection, for logs and metrics; may be nil
 	Now      func() time.Time           // nil: time.Now
 }
@@ -74,6 +75,7 @@ const (
 	Proxied        Reason = "proxied_request"    // sent through a proxy, so its origin is unknown
 	NotLoopback    Reason = "not_loopback"       // one end of the connection is not on this machine
 	HostNotAllowed Reason = "host_not_allowed"   // for a host name that is not accepted
+	Unavailable    Reason = "store_unavailable"  // the sessions cannot be read
 )
 
 // Authenticator authenticates requests. Create it with New. Safe for concurrent use.
@@ -163,8 +165,15 @@ func (g *Authenticator) authenticate(r *http.Request) (registry.Actor, *rejectio
 			return registry.Actor{Name: name, RemoteAddr: from}, nil
 		}
 	}
-	if g.signedIn(r) {
+	signedIn, err := g.signedIn(r)
+	if signedIn {
 		return registry.Actor{Name: "admin token", RemoteAddr: from}, nil
+	}
+	if err != nil && !(!g.IsAPI(r) && g.IsPublic(r)) {
+		if g.OnError != nil {
+			g.OnError(r, err)
+		}
+		return registry.Actor{}, errUnavailable // and not a redirect to the login page
 	}
 	rej := errNoCredential
 	if g.Loopback {

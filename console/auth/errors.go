@@ -39,6 +39,10 @@ var (
 		text: "The console accepts requests from this machine only. To use it from elsewhere, configure an admin token, " +
 			"or an authentication handler before it.",
 	}
+	errUnavailable = &rejection{
+		reason: Unavailable, status: http.StatusServiceUnavailable, code: "store_unavailable",
+		text: "The sessions are in the key store, which is unavailable. Try again later, or send the admin token as Authorization: Bearer TOKEN.",
+	}
 	errHostNotAllowed = &rejection{
 		reason: HostNotAllowed, status: http.StatusForbidden, code: "host_not_allowed",
 		text: "The console does not accept this host name. Use localhost or a loopback address, " +

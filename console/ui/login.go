@@ -44,7 +44,12 @@ func (p *Page) signIn(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (p *Page) signOut(w http.ResponseWriter, r *http.Request) error {
-	p.SignOut(w, r)
+	if err := p.SignOut(w, r); err != nil {
+		if failed := (*SignInError)(nil); errors.As(err, &failed) {
+			return &pageError{failed.Status, failed.Text}
+		}
+		return err
+	}
 	p.redirect(w, r, "/login", "")
 	return nil
 }

@@ -25,7 +25,7 @@ func TestLogin(t *testing.T) {
 			}
 			return errors.New("wrong")
 		}
-		o.SignOut = func(http.ResponseWriter, *http.Request) { out++ }
+		o.SignOut = func(http.ResponseWriter, *http.Request) error { out++; return nil }
 	})
 	for name, tc := range map[string]struct {
 		token, back string

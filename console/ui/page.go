@@ -18,8 +18,8 @@ type Options struct {
 	// SignIn checks an admin token and, if it is right, sets a session cookie. nil: there is no login page.
 	SignIn func(w http.ResponseWriter, r *http.Request, token string) error
 
-	// SignOut deletes that cookie. nil: there is no sign-out.
-	SignOut func(w http.ResponseWriter, r *http.Request)
+	// SignOut deletes that cookie. nil: there is no sign-out. The error can be a *SignInError.
+	SignOut func(w http.ResponseWriter, r *http.Request) error
 
 	FormNonces *FormNonces                    // of submitted forms; nil: the Page's own
 	Base       string                         // path prefix of the console, such as "/console"; may be empty

@@ -56,7 +56,7 @@ func serve(listen, data string, login bool) error {
 			}
 			return fmt.Errorf("another token")
 		}
-		o.SignOut = func(http.ResponseWriter, *http.Request) {}
+		o.SignOut = func(http.ResponseWriter, *http.Request) error { return nil }
 	}
 	l, err := net.Listen("tcp", listen)
 	if err != nil {
