@@ -99,7 +99,7 @@ test-go: provision ## Run the Go tests with the race detector
 .PHONY: test-cluster
 test-cluster: provision build ## Run several gates with PostgreSQL servers that fail (CLUSTER_OPERATIONS=n, CLUSTER_SEED=n)
 	$(call heading,several gates)
-	go test -race -timeout=30m -v ./e2e/cluster
+	go test -race -count=1 -timeout=30m -v ./e2e/cluster
 
 .PHONY: fuzz
 fuzz: provision ## Run every fuzz target for FUZZTIME (10s)
