@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -120,7 +121,9 @@ func (n *node) start() {
 			n.c.t.Fatalf("%s has exited:\n%s", n.name, n.log.String())
 		default:
 		}
-		return n.alive() == nil
+		response := (*apiError)(nil)
+		err := n.call(n.c.t.Context(), http.MethodGet, "keys?limit=1", "", nil) // apps start in no defined order
+		return n.alive() == nil && (err == nil || errors.As(err, &response) && response.status != http.StatusNotFound)
 	})
 }
 
