@@ -41,7 +41,7 @@ func (l *AddressLimiter) Wait(now time.Time, addr netip.Addr, rate Rate) time.Du
 	if rate.IsZero() {
 		return 0
 	}
-	return l.limiter.visitorWait(l.limiter.since(now), l.group(addr), l.salt.VisitorID(now, "", addr), rate.clamp())
+	return l.limiter.visitorWait(l.limiter.since(now), l.group(addr), l.salt.VisitorID(now, "", addr), rate.Clamp())
 }
 
 // Stats describes the memory. Visitors are addresses.

@@ -76,3 +76,25 @@ func (a arrival) reset(now int64) time.Duration {
 	}
 	return time.Duration(a.ns - now)
 }
+
+// Counter is the state of a counter before a request: the time until it is fully replenished, and the fraction of a nanosecond that is
+// missing, in units of 1/Count. The zero value is fully replenished.
+type Counter struct {
+	NS   int64
+	Frac uint32
+}
+
+// Decide returns the decision on a request by the counters of a key and of a visitor, which others store. A zero rate means no limit; the
+// rates must be in range (see [Rate.Clamp]).
+func Decide(keyRate, visitorRate Rate, key, visitor Counter) Decision {
+	r := request{keyRate: keyRate, visitorRate: visitorRate}
+	keyBefore, visitorBefore := arrival{ns: key.NS, frac: key.Frac}, arrival{ns: visitor.NS, frac: visitor.Frac}
+	var keyNext, visitorNext arrival
+	if !keyRate.IsZero() {
+		keyNext = keyBefore.next(keyRate, 0)
+	}
+	if !visitorRate.IsZero() {
+		visitorNext = visitorBefore.next(visitorRate, 0)
+	}
+	return decide(&r, keyBefore, keyNext, visitorBefore, visitorNext)
+}

@@ -95,7 +95,7 @@ func (l *Limiter) Allow(now time.Time, key string, visitor Visitor, keyRate, vis
 	if keyRate.IsZero() && visitorRate.IsZero() {
 		return Decision{}
 	}
-	r := request{now: l.since(now), key: key, visitor: visitor, keyRate: keyRate.clamp(), visitorRate: visitorRate.clamp()}
+	r := request{now: l.since(now), key: key, visitor: visitor, keyRate: keyRate.Clamp(), visitorRate: visitorRate.Clamp()}
 	s := l.shard(key)
 	s.mu.Lock()
 	d, ok := s.allow(l, &r)

@@ -101,10 +101,27 @@ func (r *Rate) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// clamp returns r with values in range.
-func (r Rate) clamp() Rate {
+// Clamp returns r with values in range.
+func (r Rate) Clamp() Rate {
 	if r.IsZero() {
 		return r
 	}
 	return Rate{Count: min(max(r.Count, 1), MaxCount), Per: min(max(r.Per, MinPer), MaxPer)}
+}
+
+// Share returns the part of the rate for one of n gates, so that n of them together allow as many requests as r, apart from rounding. If
+// there are more gates than requests in each Per, a gate allows one request in a longer time, at most [MaxPer]. It is zero only if r is.
+func (r Rate) Share(n int) Rate {
+	r = r.Clamp()
+	switch {
+	case r.IsZero() || n <= 1:
+		return r
+	case r.Count >= n:
+		return Rate{Count: r.Count / n, Per: r.Per}
+	}
+	count, gates := time.Duration(r.Count), time.Duration(n)
+	if r.Per/count >= MaxPer/gates {
+		return Rate{Count: 1, Per: MaxPer}
+	}
+	return Rate{Count: 1, Per: r.Per/count*gates + r.Per%count*gates/count}
 }

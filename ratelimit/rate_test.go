@@ -65,7 +65,7 @@ func TestClampNeverMeansNoLimit(t *testing.T) {
 	for in, want := range map[Rate]Rate{
 		{}: {}, {0, time.Minute}: {1, time.Minute}, {-5, -5}: {1, MinPer}, {5, 0}: {5, MinPer}, {1 << 40, 1 << 62}: {MaxCount, MaxPer},
 	} {
-		if got := in.clamp(); got != want {
+		if got := in.Clamp(); got != want {
 			t.Errorf("%+v: %+v, want %+v", in, got, want)
 		}
 	}
@@ -83,11 +83,35 @@ func FuzzParseRate(f *testing.F) {
 			}
 			return
 		}
-		if r != r.clamp() {
+		if r != r.Clamp() {
 			t.Fatalf("%+v is out of range", r)
 		}
 		if again, err := ParseRate(r.String()); err != nil || again != r {
 			t.Fatalf("%s is parsed as %+v, %v", r, again, err)
 		}
 	})
+}
+
+// The shares of all gates together are the rate, apart from rounding, and never no limit.
+func TestShare(t *testing.T) {
+	for _, tc := range []struct {
+		rate  Rate
+		gates int
+		want  Rate
+	}{
+		{Rate{}, 3, Rate{}},
+		{Rate{600, time.Minute}, 0, Rate{600, time.Minute}},
+		{Rate{600, time.Minute}, 1, Rate{600, time.Minute}},
+		{Rate{600, time.Minute}, 3, Rate{200, time.Minute}},
+		{Rate{5, time.Minute}, 3, Rate{1, time.Minute}},
+		{Rate{2, time.Minute}, 3, Rate{1, 90 * time.Second}},
+		{Rate{1, time.Second}, 10_000, Rate{1, 10_000 * time.Second}},
+		{Rate{9_999, MaxPer}, 10_000, Rate{1, MaxPer}},
+		{Rate{1, MaxPer}, 2, Rate{1, MaxPer}},
+		{Rate{-1, time.Minute}, 2, Rate{1, 2 * time.Minute}},
+	} {
+		if got := tc.rate.Share(tc.gates); got != tc.want {
+			t.Errorf("%s for %d gates: %s, want %s", tc.rate, tc.gates, got, tc.want)
+		}
+	}
 }

@@ -12,9 +12,5 @@ func (s *Salt) SignedVisitor(now time.Time, key, name string) Visitor {
 	var buf [sha256.BlockSize + 1 + sha256.Size + 128]byte
 	nameSum := sha256.Sum256(append(buf[:0], name...))
 	msg := append(append(append(buf[:sha256.BlockSize], 's'), nameSum[:]...), key...) // addresses begin with 0, 4 or 6
-	visitor := Visitor{id: v.current.sum(msg)}
-	if v.hasPrevious {
-		visitor.previous = v.previous.sum(msg)
-	}
-	return visitor
+	return v.visitor(now, msg)
 }

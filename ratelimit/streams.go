@@ -3,9 +3,10 @@ package ratelimit
 // Slot is an open stream. The zero value is empty. It belongs to one request, is not safe for concurrent use, and must not be
 // copied after it is stored.
 type Slot struct {
-	limiter *Limiter
-	key     string
-	visitor visitorID
+	limiter  *Limiter
+	key      string
+	visitor  visitorID
+	releaser Releaser // nil: none
 }
 
 // Acquire counts a stream of a key and of a visitor as open, if both have fewer open streams than the limits. Otherwise it counts
@@ -39,8 +40,13 @@ func (s *Slot) Release() {
 	if s.limiter == nil {
 		return
 	}
-	s.limiter.release(s.key, s.visitor)
+	slot := *s
 	*s = Slot{}
+	if slot.releaser == nil {
+		slot.limiter.release(slot.key, slot.visitor)
+		return
+	}
+	slot.releaser.Release(slot.key, slot.visitor, func() { slot.limiter.release(slot.key, slot.visitor) })
 }
 
 func (l *Limiter) release(key string, visitor visitorID) {

@@ -17,6 +17,19 @@ type visitorID [16]byte
 type Visitor struct {
 	id       visitorID
 	previous visitorID // that of the day before, or zero
+	next     visitorID // that of the day after, or zero; only with shared secrets, shortly before that day
+	day      int64     // of id
+}
+
+// VisitorIDs are the identifiers of a visitor on consecutive days (UTC). Those that are zero, except Current, are unknown.
+type VisitorIDs struct {
+	Day                     int64 // of Current, since 1970
+	Previous, Current, Next [16]byte
+}
+
+// IDs returns the identifiers of the visitor.
+func (v *Visitor) IDs() VisitorIDs {
+	return VisitorIDs{Day: v.day, Previous: v.previous, Current: v.id, Next: v.next}
 }
 
 // ID returns an identifier of the visitor on this day.
@@ -29,10 +42,13 @@ func (v *Visitor) ID() [16]byte { return v.id }
 // that it had then. Only rates with a Per of more than a day are affected: a visitor without requests for a whole day (UTC)
 // begins again.
 //
+// Several gates know the same visitors if they share the secrets of the days; see Share.
+//
 // The zero value is ready to use; it must not be copied. It is safe for concurrent use.
 type Salt struct {
-	mu    sync.Mutex // held while the day changes
-	salts atomic.Pointer[salts]
+	mu     sync.Mutex // held while salts changes
+	salts  atomic.Pointer[salts]
+	shared atomic.Pointer[SharedSecrets] // nil: none
 }
 
 // salts are the keys of the HMAC. They are not changed once published.
@@ -40,7 +56,21 @@ type salts struct {
 	day         int64
 	current     hmacKey
 	previous    hmacKey
+	next        hmacKey
 	hasPrevious bool
+	hasNext     bool
+}
+
+// visitor returns the visitor for a message, the first block of which is overwritten.
+func (v *salts) visitor(now time.Time, msg []byte) Visitor {
+	visitor := Visitor{id: v.current.sum(msg), day: v.day}
+	if v.hasPrevious {
+		visitor.previous = v.previous.sum(msg)
+	}
+	if v.hasNext && now.Unix() >= (v.day+1)*daySeconds-nextDayKnown {
+		visitor.next = v.next.sum(msg)
+	}
+	return visitor
 }
 
 // VisitorID returns the visitor with that address at a key. IPv6 addresses count by their /64 prefix, since a client chooses the rest.
@@ -51,12 +81,7 @@ func (s *Salt) VisitorID(now time.Time, key string, addr netip.Addr) Visitor {
 	var buf [sha256.BlockSize + 9 + 64]byte
 	p := prefix(addr)
 	msg := append(buf[:sha256.BlockSize], p[:]...)
-	msg = append(msg, key...)
-	visitor := Visitor{id: v.current.sum(msg)}
-	if v.hasPrevious {
-		visitor.previous = v.previous.sum(msg)
-	}
-	return visitor
+	return v.visitor(now, append(msg, key...))
 }
 
 // prefix returns the part of an address that identifies a visitor. It is unambiguous and has a fixed length.
@@ -76,7 +101,7 @@ func prefix(addr netip.Addr) (p [9]byte) {
 
 // at returns the salts of a day. Once the day has changed, it stays changed for calls with an earlier time, too.
 func (s *Salt) at(now time.Time) *salts {
-	day := now.Unix() / (24 * 60 * 60)
+	day := now.Unix() / daySeconds
 	if v := s.salts.Load(); v != nil && v.day >= day {
 		return v
 	}
@@ -86,9 +111,15 @@ func (s *Salt) at(now time.Time) *salts {
 	if old != nil && old.day >= day {
 		return old
 	}
-	v := &salts{day: day, current: newHMACKey()}
-	if old != nil && old.day == day-1 {
+	v := &salts{day: day}
+	follows := old != nil && old.day == day-1
+	if follows {
 		v.previous, v.hasPrevious = old.current, true
+	}
+	if follows && old.hasNext {
+		v.current = old.next
+	} else {
+		v.current = newHMACKey()
 	}
 	s.salts.Store(v)
 	return v

@@ -125,7 +125,9 @@ func newClient(o *Options) redis.UniversalClient {
 	a := &o.Address
 	options := &redis.UniversalOptions{
 		Addrs: a.Hosts, Username: a.User, Password: a.Password, DB: a.Database, MasterName: a.MasterName, IsClusterMode: a.Cluster,
-		TLSConfig: a.TLS, ClientName: "docsgate",
+		TLSConfig: a.TLS,
+		// CLIENT may be forbidden.
+		DisableIdentity: true,
 		// A script may have run although its response was lost, so it is not retried.
 		MaxRetries: -1, DialerRetries: 1,
 		DialTimeout: dialTimeout, ReadTimeout: o.Timeout, WriteTimeout: o.Timeout, PoolTimeout: o.Timeout, ContextTimeoutEnabled: true,

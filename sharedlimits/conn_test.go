@@ -3,6 +3,7 @@ package sharedlimits
 import (
 	"context"
 	"errors"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/docsgate/docsgate/internal/feedtest"
 	"github.com/docsgate/docsgate/internal/redistest"
+	"github.com/docsgate/docsgate/internal/tlstest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -251,11 +253,50 @@ func TestCluster(t *testing.T) {
 	}
 }
 
+func TestSentinel(t *testing.T) {
+	server := redistest.Start(t)
+	sentinel := redistest.StartSentinel(t, "limits", server)
+	c := open(t, sentinel.URL()+"?master_name=limits", nil)
+	wait(t, "the server", c.Available)
+	if n, err := c.increment(t); err != nil || n != int64(1) {
+		t.Fatal(n, err)
+	}
+}
+
+// The certificate of the server is verified.
+func TestTLS(t *testing.T) {
+	signed, err := tlstest.New("localhost")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for name, content := range map[string][]byte{"ca.pem": signed.CA, "server.pem": signed.Certificate, "server.key": signed.Key} {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	server := redistest.Start(t, "--port", "0", "--tls-port", "PORT", "--tls-auth-clients", "no", "--tls-ca-cert-file", filepath.Join(dir, "ca.pem"),
+		"--tls-cert-file", filepath.Join(dir, "server.pem"), "--tls-key-file", filepath.Join(dir, "server.key"))
+	_, port, _ := net.SplitHostPort(server.Addr())
+	trusting := open(t, "rediss://localhost:"+port+"?ca_file="+filepath.Join(dir, "ca.pem"), nil)
+	wait(t, "the server", trusting.Available)
+	if _, err := trusting.increment(t); err != nil {
+		t.Error(err)
+	}
+	for _, url := range []string{"rediss://localhost:" + port, "rediss://127.0.0.1:" + port + "?ca_file=" + filepath.Join(dir, "ca.pem"), "redis://localhost:" + port} {
+		c := open(t, url, nil)
+		if err := c.ping(t.Context()); err == nil || c.Available() {
+			t.Errorf("%s: the gate has connected", url)
+		}
+	}
+}
+
 func TestPassword(t *testing.T) {
 	server := redistest.Start(t, "--requirepass", "secret")
 	c := open(t, "redis://:secret@"+server.Addr(), nil)
 	wait(t, "the server", c.Available)
-	if wrong := open(t, "redis://:wrong@"+server.Addr(), nil); wrong.Available() {
+	wrong := open(t, "redis://:wrong@"+server.Addr(), nil)
+	if err := wrong.ping(t.Context()); err == nil || wrong.Available() {
 		t.Error("a wrong password was accepted")
 	}
 }

@@ -45,6 +45,10 @@ type App struct {
 	// The time zone in which the quotas of keys are reset at midnight, such as "Europe/Berlin". Default: "UTC".
 	QuotaTimeZone string `json:"quota_time_zone,omitempty"`
 
+	// The Redis or Valkey through which several gates share their limits. Default: none, each gate limits the requests that it
+	// receives.
+	SharedLimits *SharedLimits `json:"shared_limits,omitempty"`
+
 	hasUnnamed    bool              // the block without a name is already parsed
 	backends      []*Backend        // those that are configured: the default one first, then by name
 	stores        map[string]string // names of backends by the paths of their key stores
@@ -80,6 +84,11 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.provisionQuotaTimeZone(); err != nil {
 		return err
 	}
+	if a.SharedLimits != nil {
+		if err := a.SharedLimits.provision(ctx); err != nil {
+			return err
+		}
+	}
 	if err := RegisterMetrics(ctx.GetMetricsRegistry(), buildInfo, quotaFailures); err != nil {
 		return err
 	}
@@ -104,6 +113,9 @@ func (a *App) Start() error {
 	a.logger.Info("starting", zap.String("version", buildinfo.Version()))
 	if err := a.lifetime.Start(a.ctx); err != nil {
 		return err
+	}
+	if a.SharedLimits != nil {
+		a.SharedLimits.start(a.ctx)
 	}
 	if err := a.eachBackend((*Backend).start); err != nil {
 		return err
@@ -135,7 +147,7 @@ func (a *App) Stop() error {
 // Cleanup releases the shared state.
 func (a *App) Cleanup() error {
 	a.lifetime.Cleanup()
-	var err error
+	err := a.SharedLimits.cleanup()
 	for _, b := range a.backends {
 		err = errors.Join(err, b.cleanup())
 	}

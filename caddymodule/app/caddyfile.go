@@ -34,6 +34,7 @@ func init() {
 //		shutdown_grace <duration>             # default: 20s
 //		shared_port
 //		quota_time_zone <name>                # default: UTC
+//		shared_limits <address> { ... }
 //	}
 //
 // existing is the result of the earlier blocks.
@@ -54,11 +55,12 @@ func parseOption(d *caddyfile.Dispenser, existing any) (any, error) {
 // Options of a block, in the order of error messages.
 var (
 	backendOptions = []string{"feed", "upstream_token", "upstream_tools", "docsgpt_version"}
-	processOptions = []string{"max_upload_disk", "min_body_rate", "shutdown_grace", "shared_port", "quota_time_zone"}
+	processOptions = []string{"max_upload_disk", "min_body_rate", "shutdown_grace", "shared_port", "quota_time_zone", "shared_limits"}
 )
 
 func (a *App) hasProcessOptions() bool {
-	return a.MaxUploadDisk != 0 || a.MinBodyRate != 0 || a.ShutdownGrace != 0 || a.SharedPort || a.QuotaTimeZone != ""
+	return a.MaxUploadDisk != 0 || a.MinBodyRate != 0 || a.ShutdownGrace != 0 || a.SharedPort || a.QuotaTimeZone != "" ||
+		a.SharedLimits != nil
 }
 
 // UnmarshalCaddyfile adds a block to the app.
@@ -143,6 +145,8 @@ func (a *App) unmarshalOption(d *caddyfile.Dispenser) error {
 		return a.unmarshalShutdownGrace(d)
 	case "shared_port":
 		return caddyfileutil.Flag(d, &a.SharedPort)
+	case "shared_limits":
+		return a.unmarshalSharedLimits(d)
 	default:
 		if err := caddyfileutil.Text(d, &a.QuotaTimeZone); err != nil {
 			return err

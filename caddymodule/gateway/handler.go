@@ -20,6 +20,7 @@ import (
 	"github.com/docsgate/docsgate/docsgpt"
 	"github.com/docsgate/docsgate/policy"
 	"github.com/docsgate/docsgate/ratelimit"
+	"github.com/docsgate/docsgate/ratelimit/sharedrate"
 	"github.com/docsgate/docsgate/upstream"
 	"github.com/docsgate/docsgate/upstream/cancellation"
 )
@@ -126,6 +127,7 @@ type Handler struct {
 	app      *app.App
 	backend  *app.Backend
 	state    *BackendState
+	shared   *sharedrate.Limiter // nil: limits are not shared with other gates
 	routes   *docsgpt.Routes
 	upstream *upstream.Upstream
 	logger   *zap.Logger
@@ -157,6 +159,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	h.state, h.logger, h.sampler = StateOf(h.Backend), h.backend.Logger(ctx.Logger()), new(logsample.Sampler)
+	h.shared = h.backend.SharedRates(h.state.Rates)
 	if err := app.RegisterMetrics(ctx.GetMetricsRegistry(), inFlightCollector{InFlight}); err != nil {
 		return err
 	}

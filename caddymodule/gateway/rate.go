@@ -23,6 +23,20 @@ var (
 	streamNames = [...]string{ratelimit.PerKey: "streams", ratelimit.PerVisitor: "visitor_streams"}
 )
 
+// rateLimiter counts the requests and streams of keys and visitors: of this gate, or of all gates that share their limits.
+type rateLimiter interface {
+	Allow(now time.Time, key string, visitor ratelimit.Visitor, keyRate, visitorRate ratelimit.Rate) ratelimit.Decision
+	Acquire(key string, visitor ratelimit.Visitor, keyStreams, visitorStreams int) (ratelimit.Slot, ratelimit.Scope)
+}
+
+// rates returns the limiter of requests.
+func (h *Handler) rates() rateLimiter {
+	if h.shared != nil {
+		return h.shared
+	}
+	return h.state.Rates
+}
+
 // countsAsRequest reports whether a request counts towards the rates: requests for answers, searches, feedback, uploads and tool
 // calls do, lists and the messages of an MCP session do not.
 func countsAsRequest(e *endpoint, access *authorization) bool {
@@ -48,7 +62,7 @@ func (c *client) checkRates(key *keys.Key, limits *policy.Limits) *apiError {
 	if !visitorRate.IsZero() {
 		visitor = c.visitor(key)
 	}
-	d := c.handler.state.Rates.Allow(c.started, key.ID, visitor, keyRate, visitorRate)
+	d := c.handler.rates().Allow(c.started, key.ID, visitor, keyRate, visitorRate)
 	for !d.Allowed() && c.handler.isDryRun(rateNames[d.Rejected]) {
 		c.handler.state.wouldReject.WithLabelValues("rate_limited").Inc()
 		if d.Rejected == ratelimit.PerKey {
@@ -56,7 +70,7 @@ func (c *client) checkRates(key *keys.Key, limits *policy.Limits) *apiError {
 		} else {
 			visitorRate = ratelimit.Rate{}
 		}
-		d = c.handler.state.Rates.Allow(c.started, key.ID, visitor, keyRate, visitorRate)
+		d = c.handler.rates().Allow(c.started, key.ID, visitor, keyRate, visitorRate)
 	}
 	if !d.Allowed() {
 		return c.rateLimited(key, &d)
@@ -86,7 +100,7 @@ func (c *client) takeStream(s *ratelimit.Slot, key *keys.Key, limits *policy.Lim
 		return nil
 	}
 	visitor := c.visitor(key)
-	taken, reached := c.handler.state.Rates.Acquire(key.ID, visitor, perKey, perVisitor)
+	taken, reached := c.handler.rates().Acquire(key.ID, visitor, perKey, perVisitor)
 	for reached != ratelimit.None {
 		if !c.handler.isDryRun(streamNames[reached]) {
 			if reached == ratelimit.PerVisitor && c.signed == nil {
@@ -100,7 +114,7 @@ func (c *client) takeStream(s *ratelimit.Slot, key *keys.Key, limits *policy.Lim
 		} else {
 			perVisitor = 0
 		}
-		taken, reached = c.handler.state.Rates.Acquire(key.ID, visitor, perKey, perVisitor)
+		taken, reached = c.handler.rates().Acquire(key.ID, visitor, perKey, perVisitor)
 	}
 	*s = taken
 	return nil

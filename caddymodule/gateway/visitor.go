@@ -20,12 +20,15 @@ var (
 // visitor returns the visitor of a key: that of the signed token, or the client's address, as Caddy knows it.
 // The key is that of the request.
 func (c *client) visitor(key *keys.Key) ratelimit.Visitor {
-	switch {
-	case c.visitorKnown:
+	if c.visitorKnown {
 		return c.visitorID
-	case c.signed != nil:
+	}
+	if c.handler.shared != nil {
+		c.handler.shared.ShareVisitors(&salt)
+	}
+	if c.signed != nil {
 		c.visitorID = salt.SignedVisitor(c.started, key.ID, c.signed.ID)
-	default:
+	} else {
 		c.visitorID = salt.VisitorID(c.started, key.ID, c.address()) // all invalid addresses are one visitor
 	}
 	c.visitorKnown = true
@@ -49,7 +52,7 @@ func (c *client) allowSigned(key *keys.Key) ratelimit.Decision {
 		return ratelimit.Decision{}
 	}
 	rate := c.signed.Limits.VisitorRequests.Rate()
-	d := c.handler.state.Rates.Allow(c.started, key.ID+"#"+rate.String(), c.visitor(key), ratelimit.Rate{}, rate)
+	d := c.handler.rates().Allow(c.started, key.ID+"#"+rate.String(), c.visitor(key), ratelimit.Rate{}, rate)
 	if !d.Allowed() && c.handler.isDryRun(rateNames[ratelimit.PerVisitor]) {
 		c.handler.state.wouldReject.WithLabelValues("rate_limited").Inc()
 		return ratelimit.Decision{}

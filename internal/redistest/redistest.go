@@ -10,7 +10,9 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -24,16 +26,31 @@ const startTime = time.Minute
 type Server struct {
 	t       testing.TB
 	port    string
+	file    string // the configuration of a Sentinel; empty: none
 	args    []string
 	cmd     *exec.Cmd
 	ended   chan struct{}
 	clients []*redis.Client
 }
 
-// Start starts a server with further arguments, such as "--requirepass", "secret".
+// Start starts a server with further arguments, such as "--requirepass", "secret". PORT in an argument is replaced by its port.
 func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
-	s := &Server{t: t, args: args}
+	return start(t, &Server{t: t, args: args})
+}
+
+// StartSentinel starts a Sentinel that knows a server by a name.
+func StartSentinel(t testing.TB, name string, s *Server) *Server {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "sentinel.conf")
+	if err := os.WriteFile(file, []byte("sentinel monitor "+name+" 127.0.0.1 "+s.port+" 1\n"), 0o600); err != nil {
+		t.Fatalf("writing the configuration of a Sentinel: %v", err)
+	}
+	return start(t, &Server{t: t, file: file})
+}
+
+func start(t testing.TB, s *Server) *Server {
+	t.Helper()
 	t.Cleanup(func() {
 		s.Stop()
 		for _, client := range s.clients {
@@ -90,7 +107,15 @@ func (s *Server) try() error {
 		return err
 	}
 	var log bytes.Buffer
-	args := append([]string{"--port", s.port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", s.t.TempDir()}, s.args...)
+	args := []string{"--port", s.port, "--bind", "127.0.0.1", "--dir", s.t.TempDir()}
+	if s.file != "" {
+		args = append([]string{s.file, "--sentinel"}, args...)
+	} else {
+		args = append(args, "--save", "", "--appendonly", "no")
+	}
+	for _, arg := range s.args {
+		args = append(args, strings.ReplaceAll(arg, "PORT", s.port))
+	}
 	//nolint:gosec // the program was found by its name
 	cmd := exec.CommandContext(context.Background(), program, args...)
 	cmd.Stdout, cmd.Stderr = &log, &log
