@@ -73,6 +73,10 @@ func (s *Syncer[R]) Load(ctx context.Context, apply func([]R)) error {
 	}
 }
 
+// TakeOver makes the syncer continue with the batch of another one of the same storage, which must not be used any longer. It must be called
+// before the first Sync and Load.
+func (s *Syncer[R]) TakeOver(other *Syncer[R]) { s.batch = other.batch }
+
 // addBatch adds the batch, if there is one.
 func (s *Syncer[R]) addBatch(ctx context.Context) error {
 	if len(s.batch.Deltas) == 0 {

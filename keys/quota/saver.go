@@ -47,6 +47,7 @@ type Saver struct {
 	mu      sync.Mutex               // guards the following; one save at a time
 	storage Storage                  // nil: it is not open
 	shared  *countersync.Syncer[Row] // nil: storage is nil or not shared
+	name    string                   // of the totals
 	unread  bool                     // the stored counts could not be read yet
 	wait    int                      // calls of tick until the next attempt
 	logged  string                   // last error, so that it is logged once
@@ -106,7 +107,7 @@ func (s *Saver) open(ctx context.Context, create bool) error {
 	}
 	if shared, ok := storage.(SharedStorage); ok {
 		if table := shared.SharedQuotas(); table != nil {
-			return s.openShared(ctx, storage, table)
+			return s.openShared(ctx, shared, table)
 		}
 	}
 	rows := map[string]Row{}

@@ -9,9 +9,10 @@ import (
 )
 
 // openShared reads the totals of a storage that was opened, and closes it after an error.
-func (s *Saver) openShared(ctx context.Context, storage Storage, table countersync.Storage[Row]) error {
+func (s *Saver) openShared(ctx context.Context, storage SharedStorage, table countersync.Storage[Row]) error {
 	c := s.o.Counter
 	syncer := countersync.NewSyncer(table, c.takeDeltas, func(rows []Row) { c.applyTotals(rows, s.period()) })
+	s.name = storage.Name()
 	if err := s.join(ctx, syncer); err != nil {
 		s.unread = true
 		return errors.Join(err, closeStorage(storage))
@@ -24,13 +25,18 @@ func (s *Saver) openShared(ctx context.Context, storage Storage, table countersy
 func (s *Saver) join(ctx context.Context, syncer *countersync.Syncer[Row]) error {
 	c := s.o.Counter
 	c.saving.mu.Lock()
-	first := !c.saving.restored && (c.saving.sharing == nil || c.saving.sharing == s)
+	previous := c.saving.sharing
+	first := previous == nil && !c.saving.restored
 	if first {
 		c.saving.sharing = s // from the first total on
 	}
 	c.saving.mu.Unlock()
 	apply := c.applyTotals // the counts so far are of questions that the totals do not contain
-	if !first {
+	switch {
+	case first, previous == s:
+	case previous != nil && previous.name == s.name: // such as with another password
+		previous.handOver(syncer)
+	default:
 		c.forgetTotals()
 		apply = c.mergeTotals
 	}
@@ -41,6 +47,15 @@ func (s *Saver) join(ctx context.Context, syncer *countersync.Syncer[Row]) error
 	defer c.saving.mu.Unlock()
 	c.saving.restored, c.saving.sharing = true, s
 	return nil
+}
+
+// handOver makes a syncer of the same totals continue with what this saver has taken.
+func (s *Saver) handOver(to *countersync.Syncer[Row]) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.shared != nil {
+		to.TakeOver(s.shared)
+	}
 }
 
 // sync adds changes to the totals, and reads those of other gates.

@@ -15,14 +15,16 @@ import (
 
 // sharedStorage is a SharedStorage in memory. Its other methods must not be used.
 type sharedStorage struct {
-	Storage
-	totals *countersynctest.Memory[Row]
-	failed atomic.Bool // open fails
+	Storage // nil
+	totals  *countersynctest.Memory[Row]
+	failed  atomic.Bool // open fails
 }
 
 func newShared() *sharedStorage {
 	return &sharedStorage{totals: countersynctest.New(func(r Row) string { return r.ID }, Row.AddDelta, Row.Expired)}
 }
+
+func (s *sharedStorage) Name() string { return fmt.Sprintf("%p", s.totals) }
 
 func (s *sharedStorage) SharedQuotas() countersync.Storage[Row] { return s.totals }
 
@@ -279,6 +281,43 @@ func TestSharedOutage(t *testing.T) {
 			t.Errorf("%d and %d questions after the outage, want 4", a, b)
 		}
 	})
+}
+
+// During an outage a configuration with another password of the same storage is loaded. Nothing is lost or counted twice.
+func TestSharedStorageOpenedAgain(t *testing.T) {
+	for _, stored := range []bool{true, false} {
+		s, calls := newShared(), 0
+		s.totals.SetNow(now)
+		n, other := newNode(t, s, now), newNode(t, s, now)
+		for range 5 {
+			other.ask(allowed, 1)
+		}
+		other.sync()
+		s.totals.SetFail(func() error {
+			if calls++; calls == 1 && stored {
+				return nil // the call fails after it was stored
+			}
+			return countersynctest.ErrLost
+		})
+		n.ask(allowed, 1)
+		n.sync()
+		n.ask(allowed, 1)
+
+		old := n.saver
+		n.saver = NewSaver(SaverOptions{Counter: n.Counter, Open: (&sharedStorage{totals: s.totals}).open, Now: func() time.Time { return now }})
+		if err := n.saver.Restore(t.Context()); err == nil {
+			t.Error("no error")
+		}
+		n.ask(allowed, 1)
+		s.totals.SetFail(nil)
+		if err := old.Close(); err != nil {
+			t.Error(err)
+		}
+		syncAll(n, other)
+		if a, b := n.use().QuestionsToday, other.use().QuestionsToday; a != 8 || b != 8 {
+			t.Errorf("stored %v: %d and %d questions, want 8", stored, a, b)
+		}
+	}
 }
 
 // A configuration with another storage takes the counts along. If it is rejected, the previous storage gets what was counted meanwhile.

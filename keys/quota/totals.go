@@ -10,6 +10,9 @@ import (
 type SharedStorage interface {
 	Storage
 
+	// Name identifies the totals. Storages with the same name have the same ones.
+	Name() string
+
 	// SharedQuotas returns the totals; nil: the storage is not shared after all.
 	SharedQuotas() countersync.Storage[Row]
 }

@@ -237,6 +237,9 @@ func (r *Registry) Quotas(ctx context.Context, yield func(quota.Row) error) erro
 	return r.storage.Quotas(ctx, yield)
 }
 
+// Name returns Storage.Name.
+func (r *Registry) Name() string { return r.storage.Name() }
+
 // SharedQuotas implements quota.SharedStorage. It returns nil unless the storage is a SharedStorage.
 func (r *Registry) SharedQuotas() countersync.Storage[quota.Row] {
 	if shared, ok := r.storage.(SharedStorage); ok {
