@@ -4,6 +4,7 @@
 //     and their visitors take turns (package fairqueue).
 //   - [Slot] is the slot of one request in flight.
 //   - [Decision] is the result of a request for a slot.
+//   - [Share] is what the process may use of limits that it shares with others (package shares).
 //
 // The package does not depend on HTTP, Caddy or the key store.
 package inflight
@@ -56,6 +57,8 @@ type Limiter struct {
 	// Unused groups and entries, kept to save allocations between consecutive requests.
 	spareGroups  []*group
 	spareEntries []*entry
+
+	shares map[groupID]*share // see SetShare; nil: nothing is shared with other processes
 }
 
 // Most unused groups and entries to keep.
@@ -66,24 +69,31 @@ const (
 
 type (
 	groupID struct{ upstream, class string }
-	keyID   struct{ namespace, key string }
+
+	// KeyID identifies a key.
+	KeyID struct{ Namespace, Key string }
 )
 
 // group is one class at one upstream. It exists while any of its requests is in flight or waiting.
 type group struct {
 	id       groupID
 	inFlight int // sum of costs
-	entries  map[keyID]*entry
+	entries  map[KeyID]*entry
 	queue    fairqueue.Queue[*waiter] // keys are blocked while their own limit delays them
 	rate     rate
+	share    *share    // nil: the limits are only those of this process
+	moved    time.Time // only with a share: as in entry
 }
 
 // entry is one key in a group. It exists while any of its requests is in flight or waiting.
 type entry struct {
 	group    *group
-	key      keyID
+	key      KeyID
 	inFlight int // sum of costs
 	waiting  fairqueue.Key[*waiter]
+
+	waitingCost int       // sum of the costs of waiting
+	moved       time.Time // only with a share: when a waiting request last got a slot, or requests began to wait
 }
 
 // Slot is the slot of a request in flight. The zero value is empty. It belongs to one request and is not safe for
@@ -147,12 +157,12 @@ func (l *Limiter) enter(r *Request) *entry {
 		if n := len(l.spareGroups); n > 0 {
 			g, l.spareGroups = l.spareGroups[n-1], l.spareGroups[:n-1]
 		} else {
-			g = &group{entries: map[keyID]*entry{}}
+			g = &group{entries: map[KeyID]*entry{}}
 		}
-		g.id = id
+		g.id, g.share = id, l.shares[id]
 		l.groups[id] = g
 	}
-	key := keyID{r.Namespace, r.Key}
+	key := KeyID{r.Namespace, r.Key}
 	e := g.entries[key]
 	if e == nil {
 		if n := len(l.spareEntries); n > 0 {
@@ -181,7 +191,7 @@ func (l *Limiter) leave(e *entry) {
 		return
 	}
 	delete(l.groups, g.id)
-	g.id, g.rate = groupID{}, rate{}
+	g.id, g.rate, g.share = groupID{}, rate{}, nil
 	if len(l.spareGroups) < maxSpareGroups {
 		l.spareGroups = append(l.spareGroups, g)
 	}

@@ -33,6 +33,10 @@ func (l *Limiter) enqueue(e *entry, r *Request, cost int, limits Limits) (*waite
 	w := &waiter{entry: e, cost: cost, limits: limits, done: make(chan struct{})}
 	w.item.Value = w
 	g.queue.Push(&w.item, &e.waiting, max(r.Weight, 1), r.Visitor, cost)
+	e.waitingCost += cost
+	if g.share != nil {
+		e.noteWaiting(time.Now())
+	}
 	e.updateBlocked()
 	// With two evictions for each request, a queue that a new configuration has made smaller shrinks.
 	rejected := Acquired
@@ -73,6 +77,7 @@ func (g *group) overflow(w *waiter) (*waiter, Decision) {
 // remove removes a request from the queue. The caller holds mu.
 func (g *group) remove(w *waiter) {
 	g.queue.Remove(&w.item)
+	w.entry.waitingCost -= w.cost
 	w.entry.updateBlocked()
 }
 
@@ -80,7 +85,7 @@ func (g *group) remove(w *waiter) {
 func (e *entry) updateBlocked() {
 	q := &e.group.queue
 	next := q.NextOf(&e.waiting)
-	q.SetBlocked(&e.waiting, next != nil && e.inFlight+next.Value.cost > next.Value.limits.PerKey)
+	q.SetBlocked(&e.waiting, next != nil && !e.fitsKey(next.Value.cost, next.Value.limits))
 }
 
 // admit admits waiting requests while they fit into the total limit, in turn. It takes constant time for each admitted request.
@@ -88,13 +93,17 @@ func (e *entry) updateBlocked() {
 func (g *group) admit() {
 	for {
 		item := g.queue.Next()
-		if item == nil || g.inFlight+item.Value.cost > item.Value.limits.Total {
+		if item == nil || !g.fitsTotal(item.Value.cost, item.Value.limits) {
 			return
 		}
 		w := item.Value
 		g.queue.Take(item)
-		w.entry.inFlight += w.cost
-		g.inFlight += w.cost
+		w.entry.waitingCost -= w.cost
+		w.entry.take(w.cost)
+		if g.share != nil {
+			now := time.Now()
+			w.entry.moved, g.moved = now, now
+		}
 		w.leaveWith(Acquired)
 		w.entry.updateBlocked()
 	}
@@ -122,7 +131,7 @@ func (l *Limiter) await(ctx context.Context, w *waiter, wait time.Duration) Deci
 		return w.decision // at the same time
 	}
 	decision := TotalTimeout
-	if e.inFlight+w.cost > w.limits.PerKey {
+	if !e.fitsKey(w.cost, w.limits) {
 		decision = KeyTimeout
 	}
 	g := e.group
