@@ -8,6 +8,7 @@ import (
 	"github.com/docsgate/docsgate/caddymodule/gateway"
 	"github.com/docsgate/docsgate/caddymodule/lifecycle"
 	"github.com/docsgate/docsgate/inflight"
+	"github.com/docsgate/docsgate/inflight/shares"
 	"github.com/docsgate/docsgate/keys/quota"
 	"github.com/docsgate/docsgate/ratelimit"
 )
@@ -32,6 +33,7 @@ func Tracked() int { return lifecycle.Requests.Len() }
 // some time.
 func ResetInFlight() {
 	gateway.InFlight = new(inflight.Limiter)
+	gateway.InFlightShares = shares.New(gateway.InFlight)
 	state := gateway.StateOf("")
 	state.Rates, state.FailedTokens = ratelimit.New(0), ratelimit.NewAddressLimiter(0)
 	app.CountersOf("").Quotas = quota.New()

@@ -56,6 +56,7 @@ type App struct {
 	quotaCalendar *quota.Calendar // of QuotaTimeZone
 	maxBodySizes  maxBodySizes    // largest of all handlers
 	start         startSignal
+	sharing       sharing
 	// addressConflict is set if another process listens on an address of a server.
 	addressConflict error
 }
@@ -116,6 +117,7 @@ func (a *App) Start() error {
 	}
 	if a.SharedLimits != nil {
 		a.SharedLimits.start(a.ctx)
+		a.sharing.start(a.SharedLimits.shared.Conn)
 	}
 	if err := a.eachBackend((*Backend).start); err != nil {
 		return err
@@ -147,6 +149,7 @@ func (a *App) Stop() error {
 // Cleanup releases the shared state.
 func (a *App) Cleanup() error {
 	a.lifetime.Cleanup()
+	a.sharing.stop()
 	err := a.SharedLimits.cleanup()
 	for _, b := range a.backends {
 		err = errors.Join(err, b.cleanup())

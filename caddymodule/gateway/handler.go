@@ -160,7 +160,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	}
 	h.state, h.logger, h.sampler = StateOf(h.Backend), h.backend.Logger(ctx.Logger()), new(logsample.Sampler)
 	h.shared = h.backend.SharedRates(h.state.Rates)
-	if err := app.RegisterMetrics(ctx.GetMetricsRegistry(), inFlightCollector{InFlight}); err != nil {
+	if err := app.RegisterMetrics(ctx.GetMetricsRegistry(), inFlightCollector{InFlight}, shareCollector{InFlightShares}); err != nil {
 		return err
 	}
 	if err := h.backend.RegisterMetrics(h.state.collectors()...); err != nil {
@@ -212,6 +212,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		}
 		h.backend.AddForwarder(app.Forwarder{Handler: h, Upstream: h.upstream, Groups: h.groups()})
 	}
+	h.app.OnShared(h.inFlight.join)
 	h.provisionCancel()
 	lifecycle.KeepConns(ctx)
 	h.app.CheckServer(ctx)

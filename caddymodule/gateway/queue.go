@@ -96,7 +96,9 @@ func (x *gatewayRequest) takeSlot(key *keys.Key, access *authorization) *apiErro
 		return nil
 	}
 	queued := false
-	if wait := limits.mayWait(class, &x.body); wait > 0 && limits.classes[class].Waiting > 0 {
+	wait := limits.mayWait(class, &x.body)
+	switch {
+	case wait > 0 && limits.classes[class].Waiting > 0:
 		queued = class == classAnswer
 		if !lifecycle.Requests.BeginWait(&c.tracked) {
 			return errShuttingDown
@@ -105,6 +107,12 @@ func (x *gatewayRequest) takeSlot(key *keys.Key, access *authorization) *apiErro
 			x.writer.response.stream.start(c, min(queueKeepalive, c.handler.sseKeepalive()), true)
 		}
 		decision = x.wait(&request, key, class, wait)
+		lifecycle.Requests.EndWait(&c.tracked)
+	case decision == inflight.ShareLimit:
+		if !lifecycle.Requests.BeginWait(&c.tracked) {
+			return errShuttingDown
+		}
+		decision = x.waitForShare(&request, class)
 		lifecycle.Requests.EndWait(&c.tracked)
 	}
 	apiErr := x.slotError(decision, key, class, queued)
@@ -157,7 +165,8 @@ func (x *gatewayRequest) slotError(decision inflight.Decision, key *keys.Key, cl
 			return apiErr
 		}
 		return errClientGone
-	case inflight.KeyLimit, inflight.KeyTimeout, inflight.TotalLimit, inflight.TotalTimeout, inflight.Evicted:
+	case inflight.KeyLimit, inflight.KeyTimeout, inflight.TotalLimit, inflight.TotalTimeout, inflight.Evicted,
+		inflight.ShareLimit:
 	}
 	switch {
 	case queued:

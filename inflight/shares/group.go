@@ -20,11 +20,12 @@ type times struct {
 	contended time.Duration // between two exchanges while a gate waits for a larger share, or the server fails
 	active    time.Duration // between two exchanges while requests are in flight
 	idle      time.Duration // between two exchanges otherwise
+	perNode   time.Duration // between any two exchanges, for each gate
 }
 
 var defaultTimes = times{
 	lease: 5 * time.Second, serverLease: 10 * time.Second, freeze: 2 * time.Second, start: time.Second,
-	soonest: 10 * time.Millisecond, contended: 100 * time.Millisecond, active: 500 * time.Millisecond, idle: 1500 * time.Millisecond,
+	soonest: 10 * time.Millisecond, contended: 100 * time.Millisecond, active: 500 * time.Millisecond, idle: 1500 * time.Millisecond, perNode: 5 * time.Millisecond,
 }
 
 // group is the share of a class at an upstream. One goroutine makes its exchanges.
@@ -108,7 +109,7 @@ func (g *group) run(server Server) {
 		}
 		server = current
 		err := g.exchange(g.ctx, server, limits)
-		g.failed = err != nil
+		g.failed = err != nil && g.ctx.Err() == nil
 		g.publish()
 		if !g.pause(timer, begun) {
 			break
@@ -148,18 +149,21 @@ func (g *group) pause(timer *time.Timer, begun time.Time) bool {
 func (g *group) intervals() (interval, soonest time.Duration) {
 	t := &g.shares.times
 	switch {
-	case g.failed:
-		return t.contended, t.contended
 	case g.returns:
 		return t.soonest, t.soonest
-	case g.short:
-		return t.contended, t.contended
-	case g.contended:
-		return t.contended, t.soonest
+	case g.failed, g.short, g.contended:
+		interval = t.contended
 	case !g.idle:
-		return t.active, t.soonest
+		interval = t.active
+	default:
+		interval = t.idle
 	}
-	return t.idle, t.soonest
+	// An exchange takes time in proportion to the number of gates.
+	interval = max(interval, min(time.Duration(g.nodes)*t.perNode, t.idle))
+	if g.failed || g.short {
+		return interval, interval
+	}
+	return interval, t.soonest
 }
 
 // ask lets the goroutine make an exchange soon. It does not block.

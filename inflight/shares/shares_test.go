@@ -20,7 +20,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // answers has the limits that most tests use.
 var answers = inflight.Limits{Total: 8, PerKey: 4, Waiting: 100, WaitingPerKey: 100}
 
-func wait(t *testing.T, what string, reached func() bool) {
+func wait(t testing.TB, what string, reached func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(feedtest.Timeout); !reached(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -445,6 +445,32 @@ func TestRegistrations(t *testing.T) {
 		}
 	}
 	s.Join(conn, "u", "c", answers)()
+}
+
+// The gates together make a bounded number of exchanges.
+func TestIntervals(t *testing.T) {
+	for i, c := range []struct {
+		group *group
+		want  time.Duration
+	}{
+		{&group{idle: true}, defaultTimes.idle},
+		{&group{}, defaultTimes.active},
+		{&group{contended: true}, defaultTimes.contended},
+		{&group{contended: true, nodes: 20}, defaultTimes.contended},
+		{&group{short: true, nodes: 100}, 500 * time.Millisecond},
+		{&group{short: true, nodes: 10_000}, defaultTimes.idle},
+		{&group{failed: true, idle: true}, defaultTimes.contended},
+		{&group{returns: true, nodes: 100}, defaultTimes.soonest},
+	} {
+		c.group.shares = &Shares{times: defaultTimes}
+		if got, _ := c.group.intervals(); got != c.want {
+			t.Errorf("case %d: %v, want %v", i, got, c.want)
+		}
+	}
+	if defaultTimes.idle >= defaultTimes.freeze || defaultTimes.idle >= defaultTimes.lease ||
+		defaultTimes.lease+5*time.Second > defaultTimes.serverLease {
+		t.Errorf("%+v", defaultTimes)
+	}
 }
 
 // The keys of a script are in one slot of a Redis Cluster.

@@ -59,7 +59,7 @@ func newClusterClient(t *testing.T, addr string) redis.UniversalClient {
 
 // node is a gate whose exchanges are made by the test.
 type node struct {
-	t       *testing.T
+	t       testing.TB
 	limiter *inflight.Limiter
 	conn    *fakeConn
 	group   *group
@@ -73,7 +73,7 @@ type node struct {
 // longLeases is for tests in which no lease ends.
 var longLeases = times{lease: time.Hour, serverLease: 2 * time.Hour, start: time.Hour}
 
-func newNode(t *testing.T, client redis.UniversalClient, limits inflight.Limits, times times) *node {
+func newNode(t testing.TB, client redis.UniversalClient, limits inflight.Limits, times times) *node {
 	n := &node{t: t, limiter: new(inflight.Limiter), conn: &fakeConn{client: client}, limits: limits}
 	s := New(n.limiter)
 	s.times = times
