@@ -18,6 +18,9 @@ const (
 	source     = "7d0c1f0e-2f4b-4c7a-9a55-0c9c2f1d7a10"
 )
 
+// unknownToken has the form and the checksum of a token, but no key has it.
+const unknownToken = "dgk_0000000000000000000000000000002C8GjS"
+
 // patience is how long a condition may take to become true on a busy machine.
 const patience = 30 * time.Second
 
@@ -25,6 +28,7 @@ const patience = 30 * time.Second
 type cluster struct {
 	t        *testing.T
 	upstream string // address of DocsGPT
+	database database
 	nodes    []*node
 }
 
@@ -59,17 +63,25 @@ func (d database) uri(proxies []*feedtest.Proxy) string {
 // start starts gates that share a database, with a proxy between each gate and each server.
 func start(t *testing.T, count int, d database) *cluster {
 	t.Helper()
+	return startWith(t, count, d, func(*node) {})
+}
+
+// startWith is like start, for nodes that prepare completes.
+func startWith(t *testing.T, count int, d database, prepare func(*node)) *cluster {
+	t.Helper()
 	backend := httptest.NewServer(docsgpttest.New(docsgpttest.Options{
 		Tokens: map[string][]string{credential: nil}, Sources: map[string]string{source: "handbook"}, Delay: 30 * time.Millisecond,
 	}))
 	t.Cleanup(backend.Close)
-	c := &cluster{t: t, upstream: strings.TrimPrefix(backend.URL, "http://")}
+	c := &cluster{t: t, upstream: strings.TrimPrefix(backend.URL, "http://"), database: d}
 	for i := range count {
 		n := newNode(c, i)
 		for _, host := range d.hosts {
 			n.proxies = append(n.proxies, feedtest.NewProxy(t, host))
 		}
 		n.store = d.uri(n.proxies)
+		prepare(n)
+		n.configure()
 		c.nodes = append(c.nodes, n)
 		n.start() // one after the other, since they create the tables
 	}

@@ -31,6 +31,8 @@ type node struct {
 	site, admin string // addresses
 	store       string // address of the database, by way of the proxies
 	proxies     []*feedtest.Proxy
+	redis       *feedtest.Proxy // nil: limits are not shared
+	options     string          // further global options of docsgate
 	client      *http.Client
 
 	log    logBuffer
@@ -67,7 +69,9 @@ const caddyfile = `{
 			secret {env.STORE_SECRET}
 		}
 		upstream_token {env.DOCSGPT_TOKEN}
+		%s
 	}
+	metrics
 }
 
 http://%s {
@@ -90,12 +94,17 @@ func newNode(c *cluster, i int) *node {
 	c.t.Helper()
 	n := &node{c: c, name: fmt.Sprintf("node %d", i), dir: c.t.TempDir(), site: freeAddress(c.t.Fatalf), admin: freeAddress(c.t.Fatalf)}
 	n.client = &http.Client{Timeout: 2 * patience, Transport: &http.Transport{MaxIdleConnsPerHost: 50}}
-	config := fmt.Sprintf(caddyfile, n.admin, n.site, c.upstream)
-	if err := os.WriteFile(filepath.Join(n.dir, "Caddyfile"), []byte(config), 0o600); err != nil {
-		c.t.Fatal(err)
-	}
 	c.t.Cleanup(n.kill)
 	return n
+}
+
+// configure writes the configuration.
+func (n *node) configure() {
+	n.c.t.Helper()
+	config := fmt.Sprintf(caddyfile, n.admin, n.options, n.site, n.c.upstream)
+	if err := os.WriteFile(filepath.Join(n.dir, "Caddyfile"), []byte(config), 0o600); err != nil {
+		n.c.t.Fatal(err)
+	}
 }
 
 // freeAddress returns a loopback address whose port is below the range of ephemeral ports, so that it stays free while a node is down.
