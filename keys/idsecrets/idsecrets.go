@@ -268,25 +268,24 @@ func (s *Secrets) create(ctx context.Context) error {
 	if err != nil || len(stored.Rows) > 0 {
 		return err
 	}
-	_, err = change(ctx, s.options.Storage, s.options.Encrypter, func(rows []Row) ([]signedid.Secret, []uint8, error) {
+	return change(ctx, s.options.Storage, s.options.Encrypter, func(rows []Row) ([]signedid.Secret, []uint8, error) {
 		if len(rows) > 0 {
 			return nil, nil, nil
 		}
 		return []signedid.Secret{signedid.RandomSecret(1)}, nil, nil
 	}, 0)
-	return err
 }
 
-// change stores new secrets, which sign after a delay, and removes others. It returns how many were stored.
+// change stores new secrets, which sign after a delay, and removes others.
 func change(
 	ctx context.Context, storage Storage, encrypter *registry.Encrypter,
 	f func(rows []Row) (add []signedid.Secret, remove []uint8, err error), delay time.Duration,
-) (n int, err error) {
+) error {
 	sealer, err := encrypter.Sealer(ctx)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	err = storage.ChangeIDSecrets(ctx, func(rows []Row) ([]Row, []uint8, error) {
+	return storage.ChangeIDSecrets(ctx, func(rows []Row) ([]Row, []uint8, error) {
 		add, remove, err := f(rows)
 		if err != nil {
 			return nil, nil, err
@@ -298,8 +297,6 @@ func change(
 		for _, secret := range add {
 			put = append(put, Row{Number: secret.Number, SignsIn: delay, Body: sealer.Seal(purpose(secret.Number), secret.Key[:])})
 		}
-		n = len(put)
 		return put, remove, nil
 	})
-	return n, err
 }

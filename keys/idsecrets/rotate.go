@@ -21,7 +21,7 @@ func Rotate(
 	if endPrevious {
 		delay = 0
 	}
-	_, err = change(ctx, storage, encrypter, func(rows []Row) ([]signedid.Secret, []uint8, error) {
+	err = change(ctx, storage, encrypter, func(rows []Row) ([]signedid.Secret, []uint8, error) {
 		remove := expired(rows)
 		if endPrevious {
 			remove = remove[:0]
