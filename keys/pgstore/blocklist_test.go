@@ -29,7 +29,7 @@ func shared(t testing.TB, o pgstore.Options) *blocklist.Shared {
 func TestBlocklistOfGates(t *testing.T) {
 	o := options(pgtest.Database(t))
 	gates := []*blocklist.Shared{shared(t, o), shared(t, o), shared(t, o)}
-	for round := range 30 {
+	for round := range 9 {
 		id := fmt.Sprint("conversation ", round%3)
 		var (
 			winners atomic.Int32
@@ -58,7 +58,14 @@ func TestBlocklistOfGates(t *testing.T) {
 				t.Error("it is not blocked at a gate")
 			}
 		}
-		winner.Load().Remove(id)
+		// A question that begins before the conversation is unblocked continues it.
+		group.Go(func() { time.Sleep(20 * time.Millisecond); winner.Load().Remove(id) })
+		waitUntil(t, "a question that has waited continues the conversation", func() bool {
+			added, err := gates[0].Add(t.Context(), blocklist.Key{1}, id, time.Now())
+			return err == nil && added
+		})
+		group.Wait()
+		gates[0].Remove(id)
 		for _, g := range gates {
 			waitUntil(t, "the conversation is not blocked", func() bool { return !g.Blocked(t.Context(), id) })
 		}

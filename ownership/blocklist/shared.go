@@ -83,8 +83,28 @@ func (s *Shared) Identity() Identity { return *s.identity.Load() }
 // SetIdentity sets the identity that the storage has. Until then it is a random one.
 func (s *Shared) SetIdentity(id Identity) { s.identity.Store(&id) }
 
-// Add is like List.Add. After an error of the storage, the conversation must not be used.
+// retryAdd is how long Add waits before it tries again to add a conversation that is blocked: the client may have asked another gate as soon
+// as the last answer has ended, before the conversation is unblocked.
+var retryAdd = []time.Duration{50 * time.Millisecond, 200 * time.Millisecond}
+
+// Add is like List.Add, but a conversation may also be unblocked while it waits. After an error of the storage, the conversation must not
+// be used.
 func (s *Shared) Add(ctx context.Context, key Key, id string, _ time.Time) (added bool, err error) {
+	for _, wait := range retryAdd {
+		if added, err = s.add(ctx, key, id); added || err != nil {
+			return added, err
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return false, ctx.Err()
+		}
+	}
+	return s.add(ctx, key, id)
+}
+
+// add is one attempt of Add.
+func (s *Shared) add(ctx context.Context, key Key, id string) (added bool, err error) {
 	a := &addition{Entry: Entry{ID: fingerprint(id), Key: key}, done: make(chan struct{})}
 	s.mu.Lock()
 	if s.closed {
