@@ -39,7 +39,7 @@ demo: ## Run a demo of the gate with a fake DocsGPT and a page with the widget (
 	@$(BUILD_ENV) go run $(BUILD_FLAGS) ./cmd/docsgate demo $(ARGS)
 
 .PHONY: demo-cluster
-demo-cluster: build ## Run three gates with PostgreSQL and a load balancer, and a page that shows a key revoked at all (PORT, default 8080)
+demo-cluster: build ## Run three gates with PostgreSQL, Redis and a load balancer, and a page that shows a key revoked at all (PORT, default 8080)
 	@scripts/demo-cluster.sh $(PORT)
 
 .PHONY: test

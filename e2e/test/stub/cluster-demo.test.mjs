@@ -12,11 +12,11 @@ import { LOOPBACK, freePorts, isListening } from '../../lib/net.mjs';
 import { startProcess } from '../../lib/processes.mjs';
 import { waitFor } from '../../lib/wait-for.mjs';
 
-/** Returns the first of 14 free ports in a row. */
+/** Returns the first of 22 free ports in a row. */
 async function firstOfFreePorts() {
   for (;;) {
-    const ports = await freePorts(14);
-    if (ports.at(-1) - ports[0] === 13) return ports[0];
+    const ports = await freePorts(22);
+    if (ports.at(-1) - ports[0] === 21) return ports[0];
   }
 }
 
