@@ -104,7 +104,7 @@ func TestStoreDatabaseErrors(t *testing.T) {
 	site := fmt.Sprintf(forwardModes["built-in"], i.address, "")
 	uri := pgtest.URI("postgres", pgtest.Database(t))
 	for name, c := range map[string]struct{ uri, block, want string }{
-		"no database":                      {strings.Replace(uri, pgtest.Host(), "127.0.0.1:1", 1), "", "key store's database"},
+		"no database":                      {pgtest.URI("postgres", "missing"), "", "does not exist"},
 		"another machine":                  {"postgres://u@192.0.2.1/db?sslmode=disable", "", "insecure_plaintext"},
 		"schema":                           {uri, "schema Keys", "lower-case letters"},
 		"an empty value":                   {"", "", "must not be empty"},

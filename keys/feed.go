@@ -25,7 +25,8 @@ type DeltaFeed interface {
 	Feed
 
 	// Changes returns what has changed since the last call of Load or Changes. If ok is false, the changes are unknown and Load
-	// is called instead. Calls are never concurrent.
+	// is called instead. Calls are never concurrent. A RemoteFeed that is unavailable may return a *StaleError with ok: the changes since
+	// the last call are returned by a later one.
 	Changes(ctx context.Context) (delta Delta, ok bool, err error)
 }
 

@@ -15,6 +15,9 @@ type Override struct {
 
 	// VisitorTokens verify the signed tokens of visitors, in place of those of the key; nil: those of the key.
 	VisitorTokens *visitortoken.Settings
+
+	// Unknown means that the changes are not known, so the key may be disabled: it is rejected as unavailable.
+	Unknown bool
 }
 
 // apply returns the key with the changes. The original is not modified.
@@ -29,7 +32,7 @@ func (o *Override) apply(k *Key) Key {
 	case k.State == Revoked:
 	case o.Disabled:
 		changed.State = Disabled
-	case !usable && k.State == Active:
+	case (!usable || o.Unknown) && k.State == Active:
 		changed.State = BindingUnavailable
 	}
 	return changed
@@ -62,6 +65,30 @@ func (s *Store) ApplyOverride(id string) {
 		diff.change.Updated++
 		diff.out, diff.in = []*record{old}, []*record{rec}
 	}
+	s.apply(txn, diff)
+}
+
+// ApplyOverrides is ApplyOverride for all keys.
+func (s *Store) ApplyOverrides() {
+	s.writeMu.Lock()
+	defer s.writeMu.Unlock()
+	txn := s.db.Txn(true)
+	defer txn.Abort()
+	var diff changeSet
+	each(txn, func(old *record) {
+		if old.Feed == s.exceptFeed {
+			return
+		}
+		rec := s.newRecord(old.Feed, s.original(old), &diff)
+		if rec.equal(&old.Key) {
+			if _, changed := diff.originals[old.ID]; !changed {
+				delete(s.originals, old.ID)
+			}
+			return
+		}
+		diff.change.Updated++
+		diff.out, diff.in = append(diff.out, old), append(diff.in, rec)
+	})
 	s.apply(txn, diff)
 }
 

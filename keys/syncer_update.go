@@ -31,6 +31,8 @@ func (s *Syncer) update(ctx context.Context, f *feedState) (Change, error) {
 		f.tracked = false // until the changes are in the store
 		delta, ok, err := tracker.Changes(ctx)
 		if err != nil {
+			_, unavailable := errors.AsType[*StaleError](err)
+			f.tracked = ok && unavailable // the keys are as before
 			return Change{}, err
 		}
 		if ok {

@@ -26,6 +26,7 @@ func init() {
 //	feed store <uri> {
 //		schema <name>
 //		secret <placeholder>...
+//		max_stale <duration>
 //		insecure_plaintext
 //	}
 type StoreFeed struct {
@@ -43,6 +44,9 @@ type StoreFeed struct {
 	// with one secret per line. All of them decrypt; "docsgate keys rotate-secret" makes the first one encrypt. All gates need
 	// the same secrets. Default: those in docsgate/store.secret in Caddy's data directory, which the first gate creates.
 	Secret []string `json:"secret,omitempty"`
+
+	// PostgreSQL only: how long the last known keys remain valid while the database is unavailable. Default: 24h.
+	MaxStale caddy.Duration `json:"max_stale,omitempty"`
 
 	// PostgreSQL only: allow unencrypted connections to a database on another machine: one whose host is not a loopback IP
 	// address, "localhost" or a socket. Otherwise TLS is required there, and the certificate is verified unless the URI has
@@ -87,10 +91,12 @@ func (f *StoreFeed) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			err = caddyfileutil.Text(d, &f.Schema)
 		case "secret":
 			err = secretArgs(d, &f.Secret)
+		case "max_stale":
+			err = caddyfileutil.Duration(d, &f.MaxStale, "30s or 24h")
 		case "insecure_plaintext":
 			err = caddyfileutil.Flag(d, &f.InsecurePlaintext)
 		default:
-			err = caddyfileutil.Unrecognized(d, "schema", "secret", "insecure_plaintext")
+			err = caddyfileutil.Unrecognized(d, "schema", "secret", "max_stale", "insecure_plaintext")
 		}
 		if err != nil {
 			return err

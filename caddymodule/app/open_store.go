@@ -7,9 +7,12 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/docsgate/docsgate/keys/idsecrets"
 	"github.com/docsgate/docsgate/keys/pgstore"
 	"github.com/docsgate/docsgate/keys/registry"
+	"github.com/docsgate/docsgate/keys/replica"
 	"github.com/docsgate/docsgate/keys/usage"
 	"github.com/docsgate/docsgate/ownership/signedid"
 )
@@ -25,33 +28,74 @@ type OpenStore struct {
 // OpenStore opens the store, which Registry.Close closes. A file that another process has open is boltstore.ErrLocked. meter may be nil.
 // The secrets of a database are not checked; see registry.Encrypter.CheckShared.
 func (l StoreLocation) OpenStore(ctx context.Context, meter *usage.Counter, logger *slog.Logger) (*OpenStore, error) {
-	encrypter := registry.NewEncrypter(l.secretPath())
-	if !l.secret.IsZero() {
-		var err error
-		if encrypter, err = registry.NewEncrypterOf(l.secret); err != nil {
-			return nil, fmt.Errorf("secret: %w", err)
-		}
+	encrypter, err := l.encrypter()
+	if err != nil {
+		return nil, err
 	}
 	storage, err := l.Open(ctx)
 	if err != nil {
 		return nil, err
 	}
-	s := &OpenStore{Encrypter: encrypter, location: l}
-	if database, ok := storage.(*pgstore.Store); ok {
-		s.Database = database
-		encrypter.Share(database)
+	database, _ := storage.(*pgstore.Store)
+	return l.newOpenStore(storage, database, encrypter, meter, logger)
+}
+
+// FollowStore is OpenStore for a gate: it does not fail if the database is unavailable, and keeps a copy of the keys for that case.
+func (l StoreLocation) FollowStore(ctx context.Context, meter *usage.Counter, logger *slog.Logger) (*OpenStore, error) {
+	if l.database == nil {
+		return l.OpenStore(ctx, meter, logger)
 	}
-	options := registry.Options{Storage: storage, Encrypter: encrypter, Usage: meter, Log: logger}
-	if s.Database != nil {
-		options.Claims = s.Database
-	}
-	s.Registry, err = registry.New(options)
+	encrypter, err := l.encrypter()
 	if err != nil {
+		return nil, err
+	}
+	database, err := pgstore.New(*l.database)
+	if err != nil {
+		return nil, err
+	}
+	storage, err := replica.Open(replica.Options{
+		Remote: database, Path: l.local + ".copy", MaxStale: l.maxStale, Log: logger, OnLoss: lostWrites.Inc,
+	})
+	if err != nil {
+		return nil, errors.Join(err, database.Close())
+	}
+	return l.newOpenStore(storage, database, encrypter, meter, logger)
+}
+
+// lostWrites counts failovers and restores after which writes are missing in the database of a key store.
+var lostWrites = prometheus.NewCounter(prometheus.CounterOpts{
+	Namespace: "caddy", Subsystem: "docsgate", Name: "store_lost_writes_total",
+	Help: "Times that the database of the key store had lost writes, by a failover or the restore of a backup.",
+})
+
+func (l StoreLocation) encrypter() (*registry.Encrypter, error) {
+	if l.secret.IsZero() {
+		return registry.NewEncrypter(l.secretPath()), nil
+	}
+	encrypter, err := registry.NewEncrypterOf(l.secret)
+	if err != nil {
+		return nil, fmt.Errorf("secret: %w", err)
+	}
+	return encrypter, nil
+}
+
+// newOpenStore closes the storage after an error. database is nil for a file.
+func (l StoreLocation) newOpenStore(
+	storage registry.Storage, database *pgstore.Store, encrypter *registry.Encrypter, meter *usage.Counter, logger *slog.Logger,
+) (*OpenStore, error) {
+	s := &OpenStore{Encrypter: encrypter, Database: database, location: l}
+	options := registry.Options{Storage: storage, Encrypter: encrypter, Usage: meter, Log: logger}
+	if database != nil {
+		encrypter.Share(database)
+		options.Claims = database
+	}
+	var err error
+	if s.Registry, err = registry.New(options); err != nil {
 		return nil, errors.Join(err, storage.Close())
 	}
-	if s.Database != nil {
+	if database != nil {
 		s.OnReencrypt(func(ctx context.Context, e *registry.Encrypter) (int, error) {
-			return idsecrets.Reencrypt(ctx, s.Database, e)
+			return idsecrets.Reencrypt(ctx, database, e)
 		})
 	}
 	return s, nil

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"github.com/docsgate/docsgate/keys/idsecrets"
+	"github.com/docsgate/docsgate/keys/registry"
 	"github.com/docsgate/docsgate/ownership/blocklist"
 	"github.com/docsgate/docsgate/ownership/signedid"
 )
@@ -49,10 +50,13 @@ func (s *sharedIDs) start(ctx context.Context) error {
 	if s.started {
 		return nil
 	}
-	if err := s.store.Encrypter.CheckShared(ctx); err != nil {
-		return err
+	err := s.store.Encrypter.CheckShared(ctx)
+	if err == nil {
+		err = s.importSecrets(ctx)
 	}
-	if err := s.importSecrets(ctx); err != nil {
+	if errors.Is(err, registry.ErrUnavailable) {
+		s.logger.Warn("the secrets that encrypt the key store cannot be checked", "error", err)
+	} else if err != nil {
 		return err
 	}
 	blocked := blocklist.NewShared(s.store.Database, signedid.MaxAge, s.logger)

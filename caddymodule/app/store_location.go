@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -36,6 +37,9 @@ type StoreLocation struct {
 
 	// connection is how the connections to the database are protected.
 	connection docsgptkeys.Connection
+
+	// maxStale is how long the keys of the database remain valid while it is unavailable; 0: the default.
+	maxStale time.Duration
 }
 
 // IsDatabaseURI reports whether text is the address of a database, and not the path of a file.
@@ -82,26 +86,29 @@ func (f *StoreFeed) Locate(backend string) (StoreLocation, error) {
 		return StoreLocation{}, err
 	}
 	local, err := filepath.Abs(filepath.Join(dataDir(backend), "store"))
-	return StoreLocation{local: local, database: options, secret: secret, name: name, connection: connection}, err
+	return StoreLocation{
+		local: local, database: options, secret: secret, name: name, connection: connection, maxStale: time.Duration(f.MaxStale),
+	}, err
 }
 
 // file returns the location of a file.
 func (f *StoreFeed) file(path string) (StoreLocation, error) {
-	if f.Schema != "" || f.InsecurePlaintext || len(f.Secret) > 0 {
-		return StoreLocation{}, errors.New("schema, secret and insecure_plaintext need a PostgreSQL database, such as postgres://docsgate@db/docsgate; " +
-			"the path is that of a file")
+	if f.Schema != "" || f.InsecurePlaintext || len(f.Secret) > 0 || f.MaxStale != 0 {
+		return StoreLocation{}, errors.New("schema, secret, max_stale and insecure_plaintext need a PostgreSQL database, such as " +
+			"postgres://docsgate@db/docsgate; the path is that of a file")
 	}
 	absolute, err := filepath.Abs(path)
 	return StoreLocation{local: absolute, name: absolute}, err
 }
 
-// poolKey identifies the store in pools. It depends on the password and the secrets, so that a reload with others opens the store again.
+// poolKey identifies the store in pools. It depends on the password, the secrets and max_stale, so that a reload with others opens the store
+// again.
 func (l StoreLocation) poolKey() string {
 	if l.database == nil {
 		return l.local
 	}
 	sum := sha256.Sum256([]byte(l.database.URI.Reveal() + "\x00" + l.secret.Reveal()))
-	return l.local + " " + l.name + " " + hex.EncodeToString(sum[:])
+	return l.local + " " + l.name + " " + l.maxStale.String() + " " + hex.EncodeToString(sum[:])
 }
 
 // Name identifies the store in messages: the absolute path of the file, or "store:" and hosts, database and schema.

@@ -32,7 +32,7 @@ type registryRef struct {
 func acquireRegistry(ctx context.Context, at StoreLocation, logger *slog.Logger) (*registryRef, error) {
 	value, _, err := registries.LoadOrNew(at.poolKey(), func() (caddy.Destructor, error) {
 		meter := usage.NewMeter()
-		store, err := at.OpenStore(ctx, meter, logger)
+		store, err := at.FollowStore(ctx, meter, logger)
 		if err != nil {
 			return nil, err
 		}

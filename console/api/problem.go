@@ -91,6 +91,9 @@ func problemOf(err error) *problem {
 	if response.Fault {
 		p.cause = err
 	}
+	if p.Status == http.StatusServiceUnavailable {
+		p.header = http.Header{"Retry-After": {keyservice.RetryAfter}}
+	}
 	return p
 }
 

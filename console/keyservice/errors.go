@@ -14,6 +14,13 @@ import (
 // ApplyPending is the text for registry.ErrNotApplied.
 const ApplyPending = "The change is stored, but the gate could not apply it yet. It retries automatically; its log has the reason."
 
+// storeUnavailable is the text for registry.ErrUnavailable.
+const storeUnavailable = "The database of the key store is unavailable. Known keys stay valid, but no key can be created or changed until it " +
+	"is available again; the log of the gate has the reason. If the database failed during the change, check whether the change was stored."
+
+// RetryAfter is the value of the header Retry-After of responses with status 503, in seconds.
+const RetryAfter = "5"
+
 // ReadOnlyError is the error for a change of a key that another feed has.
 type ReadOnlyError struct{ Feed string } // name of the feed
 
@@ -57,6 +64,8 @@ func ResponseTo(err error) Response {
 		return Response{http.StatusConflict, "revoked", "The key is revoked permanently. Create a new key instead.", false}
 	case errors.Is(err, registry.ErrNotApplied):
 		return Response{http.StatusServiceUnavailable, "apply_pending", ApplyPending, true}
+	case errors.Is(err, registry.ErrUnavailable):
+		return Response{http.StatusServiceUnavailable, "store_unavailable", storeUnavailable, true}
 	case errors.Is(err, registry.ErrTooManyOverrides):
 		return Response{
 			http.StatusConflict, "too_many", fmt.Sprintf("The store has changes of %d keys of other feeds, which is the maximum. Remove some of them.",

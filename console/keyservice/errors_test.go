@@ -24,6 +24,7 @@ func TestResponseTo(t *testing.T) {
 		{registry.ErrRevoked, http.StatusConflict, "revoked", false},
 		{registry.ErrExists, http.StatusConflict, "already_exists", false},
 		{registry.ErrNotApplied, http.StatusServiceUnavailable, "apply_pending", true},
+		{registry.ErrUnavailable, http.StatusServiceUnavailable, "store_unavailable", true},
 		{&keyservice.ReadOnlyError{Feed: "file:keys.yaml"}, http.StatusConflict, "read_only_feed", false},
 		{&http.MaxBytesError{Limit: 1}, http.StatusRequestEntityTooLarge, "too_large", false},
 		{context.Canceled, http.StatusServiceUnavailable, "deadline_exceeded", true},

@@ -48,6 +48,9 @@ func (p *Page) handler(handle func(http.ResponseWriter, *http.Request) error) ht
 		if fault && p.OnError != nil {
 			p.OnError(r, err)
 		}
+		if shown.status == http.StatusServiceUnavailable {
+			w.Header().Set("Retry-After", keyservice.RetryAfter)
+		}
 		p.Refuse(w, r, shown.status, shown.text)
 	}
 }

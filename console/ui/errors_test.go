@@ -22,6 +22,7 @@ func TestPageErrorStatus(t *testing.T) {
 		{registry.ErrRevoked, http.StatusConflict, false},
 		{registry.ErrExists, http.StatusConflict, false},
 		{registry.ErrNotApplied, http.StatusServiceUnavailable, true},
+		{registry.ErrUnavailable, http.StatusServiceUnavailable, true},
 		{&http.MaxBytesError{Limit: 1}, http.StatusRequestEntityTooLarge, false},
 		{&registry.FieldError{Field: "name", Message: "is empty"}, http.StatusUnprocessableEntity, false},
 		{context.Canceled, http.StatusServiceUnavailable, true},

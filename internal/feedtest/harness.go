@@ -25,6 +25,7 @@ type Harness struct {
 	Syncer   *keys.Syncer
 
 	t      testing.TB
+	stop   func()
 	mu     sync.Mutex // guards the following
 	loads  int        // applied loads
 	errors []string
@@ -33,20 +34,30 @@ type Harness struct {
 // Run follows a feed until the test ends.
 func Run(t testing.TB, f keys.Feed) *Harness {
 	t.Helper()
+	return RunFeeds(t, []keys.Feed{f}, nil)
+}
+
+// RunFeeds follows feeds until the test ends or Stop is called. prepare is called with the store before the feeds are loaded, and may be
+// nil.
+func RunFeeds(t testing.TB, feeds []keys.Feed, prepare func(*keys.Store)) *Harness {
+	t.Helper()
 	g := &Harness{t: t, Store: keys.NewStore()}
+	if prepare != nil {
+		prepare(g.Store)
+	}
 	verifier, err := keys.NewVerifier(g.Store, keys.CacheConfig{})
 	if err != nil {
 		t.Fatalf("NewVerifier: %v", err)
 	}
 	g.Verifier = verifier
-	g.Syncer = keys.NewSyncer(g.Store, []keys.Feed{f}, g)
+	g.Syncer = keys.NewSyncer(g.Store, feeds, g)
 	if err := g.Syncer.LoadAll(t.Context()); err != nil {
 		t.Fatalf("LoadAll: %v", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() { defer close(ended); g.Syncer.Run(ctx) }()
-	t.Cleanup(func() {
+	g.stop = sync.OnceFunc(func() {
 		cancel()
 		select {
 		case <-ended:
@@ -55,8 +66,12 @@ func Run(t testing.TB, f keys.Feed) *Harness {
 		}
 		verifier.Close()
 	})
+	t.Cleanup(g.stop)
 	return g
 }
+
+// Stop stops following the feeds.
+func (g *Harness) Stop() { g.stop() }
 
 // FeedLoaded implements keys.Observer.
 func (g *Harness) FeedLoaded(string, int, keys.Change, time.Time) {

@@ -29,7 +29,7 @@ func (s *Store) userError(err error) error {
 	if errors.As(err, &callback) {
 		return callback.error
 	}
-	for _, own := range []error{registry.ErrNotFound, registry.ErrConflict, registry.ErrExists, ErrClosed, ErrNewer, errDamaged, context.Canceled} {
+	for _, own := range []error{registry.ErrUnavailable, registry.ErrNotFound, registry.ErrConflict, registry.ErrExists, ErrClosed, ErrNewer, errDamaged, context.Canceled} {
 		if errors.Is(err, own) {
 			return err
 		}
@@ -43,14 +43,23 @@ func (s *Store) userError(err error) error {
 		case "42P01", "3F000":
 			return errors.New("the tables of " + database + " were removed: restart docsgate to create them again")
 		case "25006":
-			return errors.New(database + " is read-only: it is a standby server, or its failover is in progress")
+			return unavailable(errors.New(database + " is read-only: it is a standby server, or its failover is in progress"))
 		case "53100":
-			return errors.New("the disk of " + database + " is full")
+			return unavailable(errors.New("the disk of " + database + " is full"))
 		}
 	}
-	if err == nil {
+	switch {
+	case err == nil:
 		return nil
+	case errors.Is(err, pgconn.ErrStandbyConnection):
+		return unavailable(errors.New("no server of the address accepts writes: a failover is in progress, or the primary server is missing in it"))
 	}
-	user, _ := pgfeed.ClassifyError(err, database, s.options.Timeout)
+	user, isUnavailable := pgfeed.ClassifyError(err, database, s.options.Timeout)
+	if isUnavailable {
+		return unavailable(user)
+	}
 	return user
 }
+
+// unavailable wraps the reason why the database is unavailable, which ends without action in docsgate.
+func unavailable(err error) error { return fmt.Errorf("%w: %w", registry.ErrUnavailable, err) }

@@ -56,6 +56,9 @@ func (t *writeTx) writeOverride(ctx context.Context, o *registry.Override, entry
 	if err != nil {
 		return 0, err
 	}
+	if _, err := t.Exec(ctx, "UPDATE state SET overrides_revision = $1", int64(t.revision)); err != nil {
+		return 0, err
+	}
 	return stored.Revision, t.putEntries(ctx, []*registry.AuditEntry{entry})
 }
 

@@ -14,9 +14,11 @@ import (
 	"io/fs"
 	"regexp"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/docsgate/docsgate/keys"
@@ -94,11 +96,14 @@ func (o Options) parse() (pgfeed.Address, error) {
 	return pgfeed.ParseAddress(o.URI.Reveal(), database, o.Timeout, o.InsecurePlaintext)
 }
 
-// Store is a registry.Storage in a PostgreSQL database. It is safe for concurrent use. Create one with Open.
+// Store is a registry.Storage in a PostgreSQL database. It is safe for concurrent use. Create one with New or Open.
 type Store struct {
 	options Options
 	address pgfeed.Address
 	pool    *pgxpool.Pool
+
+	connecting sync.Mutex // held by Connect
+	connected  atomic.Bool
 
 	mu     sync.Mutex // guards closed, and orders use.Add before use.Wait
 	closed bool
@@ -117,9 +122,21 @@ var (
 
 var schemaName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,47}$`)
 
-// Open connects to the database, and creates or upgrades the schema. If another gate does that, Open waits for it. The caller must call
-// Close.
+// Open returns a store that is connected; see New and Connect. The caller must call Close.
 func Open(ctx context.Context, o Options) (*Store, error) {
+	s, err := New(o)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Connect(ctx); err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// New returns a store without access to the database. Its methods fail until Connect has succeeded. The caller must call Close.
+func New(o Options) (*Store, error) {
 	o = o.withDefaults()
 	address, err := o.parse()
 	if err != nil {
@@ -127,18 +144,20 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	o.URI = keys.Secret{} // no longer needed
 	address.Config.RuntimeParams["search_path"] = o.Schema
-	s := &Store{options: o, address: address}
-	if err := s.migrate(ctx); err != nil {
-		return nil, s.userError(err)
-	}
+	// Not a standby server, which lacks the newest writes. After a failover its connections would remain.
+	address.Config.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsPrimary
 	config, err := pgxpool.ParseConfig("")
 	if err != nil {
 		return nil, err
 	}
+	open, cut := context.WithCancel(context.Background())
+	address.Config.DialFunc = cuttable(open, address.Config.DialFunc)
 	config.ConnConfig = address.Config.Copy()
-	config.MaxConns = maxConns
+	config.MaxConns, config.MinConns = maxConns, 0
 	config.MaxConnIdleTime = time.Minute
-	if s.pool, err = pgxpool.NewWithConfig(context.WithoutCancel(ctx), config); err != nil {
+	s := &Store{options: o, address: address}
+	if s.pool, err = pgxpool.NewWithConfig(context.Background(), config); err != nil {
+		cut()
 		return nil, s.userError(err)
 	}
 	var endWatches context.CancelFunc
@@ -149,16 +168,32 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		s.closed = true
 		s.mu.Unlock()
 		s.use.Wait()
+		defer cut()
+		defer time.AfterFunc(closeTimeout, cut).Stop()
 		s.pool.Close()
 	})
-	if err := s.view(ctx, o.Timeout, func(ctx context.Context, tx pgx.Tx) error {
+	return s, nil
+}
+
+// Connect creates or upgrades the schema, if that has not succeeded yet. If another gate does that, Connect waits for it.
+func (s *Store) Connect(ctx context.Context) error {
+	s.connecting.Lock()
+	defer s.connecting.Unlock()
+	if s.connected.Load() {
+		return nil
+	}
+	if err := s.migrate(ctx); err != nil {
+		return s.userError(err)
+	}
+	s.connected.Store(true)
+	if err := s.view(ctx, s.options.Timeout, func(ctx context.Context, tx pgx.Tx) error {
 		_, _, err := readState(ctx, tx, "")
 		return err
 	}); err != nil {
-		s.close()
-		return nil, err
+		s.connected.Store(false)
+		return err
 	}
-	return s, nil
+	return nil
 }
 
 // Name implements registry.Storage. It is "store:", and hosts, database and schema.
@@ -183,6 +218,9 @@ func (s *Store) acquire(ctx context.Context) error {
 	defer s.mu.Unlock()
 	if s.closed {
 		return fmt.Errorf("%s: %w", s.Name(), ErrClosed)
+	}
+	if !s.connected.Load() {
+		return fmt.Errorf("%w: it was not connected yet", registry.ErrUnavailable)
 	}
 	s.use.Add(1)
 	return nil
@@ -217,8 +255,5 @@ func readState(ctx context.Context, tx pgx.Tx, lock string) (revision, seq uint6
 	if err := tx.QueryRow(ctx, "SELECT format, revision, seq FROM state "+lock).Scan(&written, &revision, &seq); err != nil {
 		return 0, 0, err
 	}
-	if written > format {
-		return 0, 0, fmt.Errorf("%w: its format is %d, and this version knows %d: upgrade docsgate", ErrNewer, written, format)
-	}
-	return revision, seq, nil
+	return revision, seq, checkFormat(written)
 }

@@ -22,6 +22,7 @@ const writeTimeout = 30 * time.Second
 type writeTx struct {
 	pgx.Tx
 	revision, seq uint64 // newest ones
+	stored        uint64 // revision at the beginning
 }
 
 // update runs f in a transaction. ctx is checked only at the beginning, since after a later cancellation the caller would not know
@@ -46,6 +47,7 @@ func (s *Store) updateWithin(ctx context.Context, timeout time.Duration, f func(
 		if t.revision, t.seq, err = readState(ctx, tx, "FOR UPDATE"); err != nil {
 			return err
 		}
+		t.stored = t.revision
 		if err := f(ctx, t); err != nil {
 			return err
 		}
@@ -70,6 +72,11 @@ func limitIdle(ctx context.Context, tx pgx.Tx, limit time.Duration) error {
 func (t *writeTx) finish(ctx context.Context, channel string) error {
 	if _, err := t.Exec(ctx, "UPDATE state SET revision = $1, seq = $2", int64(t.revision), int64(t.seq)); err != nil {
 		return err
+	}
+	if t.revision > t.stored {
+		if err := t.putCommit(ctx); err != nil {
+			return err
+		}
 	}
 	_, err := t.Exec(ctx, "SELECT pg_notify($1, $2)", channel, strconv.FormatUint(t.revision, 10))
 	return err

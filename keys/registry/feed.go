@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync"
 	"time"
@@ -19,15 +20,26 @@ const maxPrealloc = 1 << 22
 //
 // A key whose binding cannot be resolved has the state BindingUnavailable until it can be resolved. Bindings are resolved again
 // after SetRules and Recheck, and every 30 seconds while the feed is watched.
-func (r *Registry) Feed() keys.Feed { return &feed{registry: r} }
+//
+// If the storage is a RemoteStorage, the feed is a keys.RemoteFeed.
+func (r *Registry) Feed() keys.Feed {
+	f := &feed{registry: r}
+	if remote, ok := r.storage.(RemoteStorage); ok {
+		f.remote = remote
+		return &remoteFeed{f}
+	}
+	return f
+}
 
 // feed implements keys.DeltaFeed.
 type feed struct {
 	registry *Registry
+	remote   RemoteStorage // nil: the storage is not remote
 
 	mu           sync.Mutex // guards the following
 	loaded       bool
-	revision     uint64 // position in the storage
+	revision     uint64   // position in the storage
+	position     Position // position in a remote storage
 	generations  generations
 	count        int // keys at the last load
 	dependents   dependents
@@ -44,20 +56,44 @@ func (f *feed) Load(ctx context.Context) ([]keys.Key, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.loaded = false
+	set, err := f.load(ctx, f.readAll)
+	if f.remote != nil {
+		if err == nil {
+			err = f.registry.followOverrides(ctx, f.remote)
+		}
+		if errors.Is(err, ErrUnavailable) {
+			return f.loadCopy(ctx, err)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	f.loaded = true
+	return set, nil
+}
+
+// load returns the keys of the records that read calls its argument for.
+func (f *feed) load(ctx context.Context, read func(context.Context, func(*Record) error) error) ([]keys.Key, error) {
 	p := f.newPass()
 	p.block = new(strings.Builder)
 	f.dependents, f.nonCanonical = dependents{}, map[string]struct{}{}
 	set := make([]keys.Key, 0, f.size(ctx))
-	revision, err := f.registry.storage.All(ctx, func(rec *Record) error {
+	err := read(ctx, func(rec *Record) error {
 		set = append(set, p.key(rec))
 		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
 	f.dependents.update(p.agents.resolved)
-	f.loaded, f.revision, f.generations, f.count = true, revision, p.generations, len(set)
-	return set, nil
+	f.generations, f.count = p.generations, len(set)
+	return set, err
+}
+
+func (f *feed) readAll(ctx context.Context, yield func(*Record) error) (err error) {
+	if f.remote != nil {
+		f.position, err = f.remote.ReadAll(ctx, yield)
+		return err
+	}
+	f.revision, err = f.registry.storage.All(ctx, yield)
+	return err
 }
 
 // SizedStorage is a Storage that can count its records without reading them. It allows a feed to allocate memory in advance.
@@ -93,8 +129,14 @@ func (f *feed) Changes(ctx context.Context) (delta keys.Delta, ok bool, err erro
 		}
 		return nil
 	}
-	revision, err := f.registry.storage.Changes(ctx, f.revision, put)
-	if err != nil {
+	revision, position, err := f.readChanges(ctx, put)
+	switch {
+	case f.remote != nil && errors.Is(err, ErrHistory):
+		return keys.Delta{}, false, nil
+	case f.remote != nil && errors.Is(err, ErrUnavailable):
+		f.loaded = true
+		return keys.Delta{}, true, f.stale(err)
+	case err != nil:
 		return keys.Delta{}, false, err
 	}
 	if p.generations.rules != f.generations.rules {
@@ -115,8 +157,19 @@ func (f *feed) Changes(ctx context.Context) (delta keys.Delta, ok bool, err erro
 		}
 		_ = put(rec)
 	}
-	f.loaded, f.revision, f.generations = true, revision, p.generations
+	f.loaded, f.revision, f.position, f.generations = true, revision, position, p.generations
 	return delta, true, nil
+}
+
+func (f *feed) readChanges(ctx context.Context, yield func(*Record) error) (revision uint64, p Position, err error) {
+	if f.remote == nil {
+		revision, err = f.registry.storage.Changes(ctx, f.revision, yield)
+		return revision, p, err
+	}
+	if p, err = f.remote.ReadChanges(ctx, f.position, yield); err == nil && p.Overrides != f.position.Overrides {
+		err = f.registry.followOverrides(ctx, f.remote)
+	}
+	return 0, p, err
 }
 
 // recheckSources checks the sources of all keys after the rules have changed. It calls put only for keys that are affected,

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -40,51 +41,75 @@ type overrides struct {
 	writeMu sync.Mutex // held during a change
 
 	mu     sync.RWMutex // guards the following
+	known  bool         // byID is what was stored at some time; false: the storage was never available
 	byID   map[string]*Override
-	hooks  map[int]func(id string)
+	hooks  map[int]overrideHook
 	nextID int
 
 	secretState string // of the Encrypter, at the last recheck
 }
 
+// overrideHook is called after a change, outside of all locks.
+type overrideHook struct {
+	one func(id string) // the override of one key has changed
+	all func()          // any may have changed
+}
+
+// restore reads the overrides. If a remote storage is unavailable, they stay unknown.
 func (o *overrides) restore(s Storage) error {
-	o.byID = make(map[string]*Override)
-	err := s.Overrides(context.Background(), func(stored *Override) error {
-		o.byID[stored.ID] = stored
+	byID, err := readOverrides(context.Background(), s.Overrides)
+	if _, remote := s.(RemoteStorage); remote && errors.Is(err, ErrUnavailable) {
 		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("reading what is stored about keys of other feeds: %w", err)
 	}
-	return nil
+	o.byID, o.known = byID, err == nil
+	return err
+}
+
+func readOverrides(ctx context.Context, read func(context.Context, func(*Override) error) error) (map[string]*Override, error) {
+	byID := make(map[string]*Override)
+	if err := read(ctx, func(stored *Override) error {
+		byID[stored.ID] = stored
+		return nil
+	}); err != nil {
+		return nil, fmt.Errorf("reading what is stored about keys of other feeds: %w", err)
+	}
+	return byID, nil
 }
 
 // set stores a value and returns the hooks to call.
-func (o *overrides) set(value *Override) []func(id string) {
+func (o *overrides) set(value *Override) []overrideHook {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.byID == nil { // unknown so far
+		o.byID = make(map[string]*Override)
+	}
 	if o.byID[value.ID] = value; value.IsZero() {
 		delete(o.byID, value.ID)
 	}
-	hooks := make([]func(id string), 0, len(o.hooks))
-	for _, f := range o.hooks {
-		hooks = append(hooks, f)
-	}
-	return hooks
+	return slices.Collect(maps.Values(o.hooks))
 }
 
 // Override returns the override of a key, or nil. It must not be modified.
 func (r *Registry) Override(id string) *Override {
-	r.overrides.mu.RLock()
-	defer r.overrides.mu.RUnlock()
-	return r.overrides.byID[id]
+	o, _ := r.overrides.get(id)
+	return o
+}
+
+// get returns the override of a key, or nil. known reports whether the overrides are known at all.
+func (o *overrides) get(id string) (_ *Override, known bool) {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	return o.byID[id], o.known
 }
 
 // ApplyOverrides makes a store apply the overrides to keys of other feeds, until stop is called. It must be called before keys are
 // written to the store. A change of an override is applied before the call that makes it returns.
 func (r *Registry) ApplyOverrides(s *keys.Store) (stop func()) {
 	s.SetOverrides(r.storage.Name(), func(id string) *keys.Override {
-		o := r.Override(id)
+		o, known := r.overrides.get(id)
+		if !known {
+			return &keys.Override{Unknown: true}
+		}
 		if o == nil {
 			return nil
 		}
@@ -95,11 +120,11 @@ func (r *Registry) ApplyOverrides(s *keys.Store) (stop func()) {
 	r.overrides.mu.Lock()
 	defer r.overrides.mu.Unlock()
 	if r.overrides.hooks == nil {
-		r.overrides.hooks = make(map[int]func(string))
+		r.overrides.hooks = make(map[int]overrideHook)
 	}
 	n := r.overrides.nextID
 	r.overrides.nextID++
-	r.overrides.hooks[n] = s.ApplyOverride
+	r.overrides.hooks[n] = overrideHook{s.ApplyOverride, s.ApplyOverrides}
 	return func() {
 		r.overrides.mu.Lock()
 		defer r.overrides.mu.Unlock()
@@ -121,26 +146,33 @@ func (r *Registry) updateOverride(
 ) error {
 	r.overrides.writeMu.Lock()
 	defer r.overrides.writeMu.Unlock()
-	old := Override{ID: k.ID}
-	if stored := r.Override(k.ID); stored != nil {
-		old = *stored
-	}
-	next := old
-	action, detail, err := edit(&next)
-	if err != nil || action == "" {
+	return r.retryOverride(ctx, func() error {
+		old := Override{ID: k.ID}
+		if stored := r.Override(k.ID); stored != nil {
+			old = *stored
+		}
+		next := old
+		action, detail, err := edit(&next)
+		if err != nil || action == "" {
+			return err
+		}
+		if old.IsZero() && r.countOverrides() >= MaxOverrides {
+			return ErrTooManyOverrides
+		}
+		next.Changed = r.currentTime()
+		entry := r.newEntry(by, action, nil, detail)
+		entry.Key, entry.Name = k.ID, displaytext.PrintableLine(k.Name, maxNameRunes)
+		return r.writeOverride(ctx, &next, entry)
+	})
+}
+
+// writeOverride stores an override and applies it. writeMu is held.
+func (r *Registry) writeOverride(ctx context.Context, next *Override, entry *AuditEntry) error {
+	if err := r.storage.WriteOverride(ctx, next, entry); err != nil {
 		return err
 	}
-	if old.IsZero() && r.countOverrides() >= MaxOverrides {
-		return ErrTooManyOverrides
-	}
-	next.Changed = r.currentTime()
-	entry := r.newEntry(by, action, nil, detail)
-	entry.Key, entry.Name = k.ID, displaytext.PrintableLine(k.Name, maxNameRunes)
-	if err := r.storage.WriteOverride(ctx, &next, entry); err != nil {
-		return err
-	}
-	for _, changed := range r.overrides.set(&next) {
-		changed(k.ID)
+	for _, changed := range r.overrides.set(next) {
+		changed.one(next.ID)
 	}
 	return nil
 }
@@ -166,7 +198,7 @@ func (r *Registry) recheckOverrides() {
 	r.overrides.mu.Unlock()
 	for _, changed := range hooks {
 		for _, id := range ids {
-			changed(id)
+			changed.one(id)
 		}
 	}
 }

@@ -23,26 +23,21 @@ func (r *Registry) Overrides() []*Override {
 func (r *Registry) RemoveOverride(ctx context.Context, by Actor, id string) error {
 	r.overrides.writeMu.Lock()
 	defer r.overrides.writeMu.Unlock()
-	stored := r.Override(id)
-	if stored == nil {
-		return ErrNotFound
-	}
-	var details []string
-	if stored.Disabled {
-		details = append(details, "disabled")
-	}
-	details = append(details, policyChanges(nil, stored.Policy)...)
-	if stored.Signing.hasSecrets() {
-		details = append(details, "secrets for signing")
-	}
-	entry := r.newEntry(by, ActionChanged, nil, "removed the changes of a key of another feed: "+strings.Join(details, "; "))
-	entry.Key = id
-	next := Override{ID: id, Revision: stored.Revision}
-	if err := r.storage.WriteOverride(ctx, &next, entry); err != nil {
-		return err
-	}
-	for _, changed := range r.overrides.set(&next) {
-		changed(id)
-	}
-	return nil
+	return r.retryOverride(ctx, func() error {
+		stored := r.Override(id)
+		if stored == nil {
+			return ErrNotFound
+		}
+		var details []string
+		if stored.Disabled {
+			details = append(details, "disabled")
+		}
+		details = append(details, policyChanges(nil, stored.Policy)...)
+		if stored.Signing.hasSecrets() {
+			details = append(details, "secrets for signing")
+		}
+		entry := r.newEntry(by, ActionChanged, nil, "removed the changes of a key of another feed: "+strings.Join(details, "; "))
+		entry.Key = id
+		return r.writeOverride(ctx, &Override{ID: id, Revision: stored.Revision}, entry)
+	})
 }

@@ -200,16 +200,11 @@ func (r *Registry) reencryptOverride(ctx context.Context, by Actor, secret *secr
 	defer r.overrides.writeMu.Unlock()
 	entry := r.newEntry(by, ActionSecretRotated, nil, "encrypted again with the secret "+secret.KeyIDText())
 	entry.Key = o.ID
-	if err := r.storage.WriteOverride(ctx, o, entry); err != nil {
-		if errors.Is(err, ErrConflict) {
-			err = nil
-		}
-		return false, err
+	err = r.writeOverride(ctx, o, entry)
+	if errors.Is(err, ErrConflict) {
+		return false, nil
 	}
-	for _, apply := range r.overrides.set(o) {
-		apply(o.ID)
-	}
-	return true, nil
+	return err == nil, err
 }
 
 // reencryptSigning returns a copy with the secrets encrypted again, and reports whether one was. s may be nil.

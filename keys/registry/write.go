@@ -102,7 +102,7 @@ func (r *Registry) retry(
 func (r *Registry) tryUpdate(
 	ctx context.Context, by Actor, id string, change func(*Record) (Action, string, error),
 ) (rec *Record, err error) {
-	old, err := r.Get(ctx, id)
+	old, err := r.current(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -120,6 +120,15 @@ func (r *Registry) tryUpdate(
 		return nil, err
 	}
 	return rec, nil
+}
+
+// current is Get for a change, which must not be based on a copy, even if it turns out to change nothing.
+func (r *Registry) current(ctx context.Context, id string) (*Record, error) {
+	remote, ok := r.storage.(RemoteStorage)
+	if !ok || isToken(id) {
+		return r.Get(ctx, id)
+	}
+	return remote.Current(ctx, id)
 }
 
 // newEntry returns an entry for the audit trail. rec is nil for an action on the whole store.
