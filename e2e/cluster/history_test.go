@@ -14,7 +14,7 @@ import (
 )
 
 // rules are what docs/cluster.md says.
-var rules = history.Rules{Propagation: time.Second, Recovery: 10 * time.Second}
+var rules = history.Rules{Propagation: time.Second, Recovery: 6 * time.Second}
 
 const (
 	clients    = 12
@@ -248,13 +248,15 @@ func (w *workload) injectFaults(server *pgtest.Server, random *rand.Rand, stop <
 		i := random.IntN(len(w.c.nodes))
 		n := w.c.nodes[i]
 		affected, begin, end := []int{i}, n.proxies[0].Refuse, n.proxies[0].Accept
-		switch random.IntN(4) {
+		switch random.IntN(5) {
 		case 1:
 			begin = n.proxies[0].Blackhole
 		case 2:
 			affected, begin, end = []int{0, 1, 2}, server.Crash, server.Start
 		case 3:
 			begin, end = n.kill, n.start
+		case 4: // started again without the database
+			begin = func() { n.kill(); n.proxies[0].Refuse(); n.start() }
 		}
 		w.disconnect(affected)
 		begin()

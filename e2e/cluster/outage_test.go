@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"regexp"
 	"testing"
 	"time"
@@ -16,15 +17,16 @@ type outage struct {
 	database func(t *testing.T) database
 	begin    func(c *cluster)
 	end      func(c *cluster)
-	affected int    // the first gates; the others reach the database
-	writes   string // matches what the log says about changes meanwhile; empty: changes are possible
+	affected int     // the first gates; the others reach the database
+	unknown  verdict // of the affected gates on a token that they do not know; the others reject it
+	writes   string  // matches what the log says about changes meanwhile; empty: changes are possible
 }
 
 // unreachable matches the errors of a database that does not accept connections.
 const unreachable = "key store's database (was lost|refuses connections|is starting)|no server of the address"
 
-// TestOutages is the contract of a gate while its database fails: known keys are answered, streams continue, a revocation is never undone,
-// and everything works afterwards without a restart.
+// TestOutages is the contract of a gate while its database fails: known keys are answered, a token that may be new is not rejected, streams
+// continue, a revocation is never undone, and everything works afterwards without a restart.
 func TestOutages(t *testing.T) {
 	for name, newOutage := range map[string]func(t *testing.T) outage{
 		"restarted":            restarted,
@@ -60,10 +62,19 @@ func testOutage(t *testing.T, o outage) {
 			n.awaitVerdict(elsewhere.Token, invalid)
 		}
 	}
+	for _, n := range cut {
+		n.awaitVerdict(unknownToken, o.unknown)
+	}
 	for round := range 3 {
 		for _, n := range c.nodes {
 			n.expect(known.Token, valid)
 			n.expect(later.Token, invalid)
+		}
+		for _, n := range cut {
+			n.expect(unknownToken, o.unknown)
+		}
+		for _, n := range others {
+			n.expect(unknownToken, invalid)
 		}
 		for _, s := range streams {
 			s.expectProgress()
@@ -76,6 +87,9 @@ func testOutage(t *testing.T, o outage) {
 		created := others[0].create("created during the outage")
 		for _, n := range others {
 			n.awaitVerdict(created.Token, valid)
+		}
+		for _, n := range cut {
+			n.expect(created.Token, o.unknown)
 		}
 	}
 
@@ -96,6 +110,7 @@ func testOutage(t *testing.T, o outage) {
 		c.nodes[i].expect(known.Token, valid)
 	}
 	c.everywhere(later.Token, invalid)
+	c.everywhere(unknownToken, invalid)
 	for _, s := range streams {
 		s.expectProgress()
 	}
@@ -117,8 +132,8 @@ func expectWrites(nodes []*node, want string) {
 		case want == "" && err != nil:
 			n.c.t.Errorf("%s: a change failed: %v", n.name, err)
 		case want == "":
-		case !errors.As(err, &response) || response.status < 500:
-			n.c.t.Errorf("%s: a change during the outage: %v, want an error of the gate", n.name, err)
+		case !errors.As(err, &response) || response.status != http.StatusServiceUnavailable:
+			n.c.t.Errorf("%s: a change during the outage: %v, want status 503", n.name, err)
 		default:
 			waitFor(n.c.t, "the log of "+n.name+" contains "+want, func() bool { return regexp.MustCompile(want).MatchString(n.log.String()) })
 		}
@@ -128,7 +143,7 @@ func expectWrites(nodes []*node, want string) {
 func restarted(t *testing.T) outage {
 	server, d := ownServer(t)
 	return outage{
-		database: func(*testing.T) database { return d }, affected: 3, writes: unreachable,
+		database: func(*testing.T) database { return d }, affected: 3, unknown: unavailable, writes: unreachable,
 		begin: func(*cluster) { server.Crash() },
 		end:   func(*cluster) { server.Start() },
 	}
@@ -136,7 +151,7 @@ func restarted(t *testing.T) outage {
 
 func slow(*testing.T) outage {
 	return outage{
-		database: sharedServer, affected: 3,
+		database: sharedServer, affected: 3, unknown: invalid,
 		begin: func(c *cluster) { each(c.nodes, func(p *feedtest.Proxy) { p.Slow(100*time.Millisecond, 100_000) }) },
 		end:   func(c *cluster) { each(c.nodes, func(p *feedtest.Proxy) { p.Slow(0, 0) }) },
 	}
@@ -144,7 +159,7 @@ func slow(*testing.T) outage {
 
 func refusedForOne(*testing.T) outage {
 	return outage{
-		database: sharedServer, affected: 1, writes: unreachable,
+		database: sharedServer, affected: 1, unknown: unavailable, writes: unreachable,
 		begin: func(c *cluster) { each(c.nodes[:1], (*feedtest.Proxy).Refuse) },
 		end:   func(c *cluster) { each(c.nodes[:1], (*feedtest.Proxy).Accept) },
 	}
@@ -152,7 +167,7 @@ func refusedForOne(*testing.T) outage {
 
 func unresponsiveForOne(*testing.T) outage {
 	return outage{
-		database: sharedServer, affected: 1, writes: "key store's database (did not respond|was lost)",
+		database: sharedServer, affected: 1, unknown: unavailable, writes: "key store's database (did not respond|was lost)",
 		begin: func(c *cluster) { each(c.nodes[:1], (*feedtest.Proxy).Blackhole) },
 		end:   func(c *cluster) { each(c.nodes[:1], (*feedtest.Proxy).Accept) },
 	}
@@ -166,7 +181,7 @@ func readOnly(t *testing.T) outage {
 		server.Exec("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'docsgate'")
 	}
 	return outage{
-		database: func(*testing.T) database { return d }, affected: 3, writes: "read-only",
+		database: func(*testing.T) database { return d }, affected: 3, unknown: invalid, writes: "read-only",
 		begin: func(*cluster) { set("on") },
 		end:   func(*cluster) { set("off") },
 	}
@@ -178,7 +193,7 @@ func failover(t *testing.T) outage {
 	d.hosts = append(d.hosts, standby.Host())
 	d.query += "&target_session_attrs=read-write"
 	return outage{
-		database: func(*testing.T) database { return d }, affected: 3, writes: unreachable,
+		database: func(*testing.T) database { return d }, affected: 3, unknown: unavailable, writes: unreachable,
 		begin: func(*cluster) { primary.Crash() },
 		end:   func(*cluster) { standby.Promote() },
 	}
@@ -192,7 +207,7 @@ func diskFull(t *testing.T) outage {
 	server.Exec("DROP DATABASE docsgate")
 	server.Exec("CREATE DATABASE docsgate TABLESPACE small")
 	return outage{
-		database: func(*testing.T) database { return d }, affected: 3, writes: "the disk of the key store's database is full",
+		database: func(*testing.T) database { return d }, affected: 3, unknown: invalid, writes: "the disk of the key store's database is full",
 		begin: func(c *cluster) {
 			disk.fill()
 			waitFor(t, "the disk is full", func() bool {
