@@ -38,9 +38,17 @@ type IDs struct {
 
 // Blocklist is a list of blocked conversations: a *blocklist.List of one gate, or a *blocklist.Shared.
 type Blocklist interface {
+	// Identity identifies the content of the list since it was created.
 	Identity() blocklist.Identity
+
+	// Add blocks a conversation for a key. It reports false if the conversation was blocked before. After an error the conversation must
+	// not be used.
 	Add(ctx context.Context, key blocklist.Key, id string, now time.Time) (added bool, err error)
+
+	// Remove unblocks a conversation, if it is blocked.
 	Remove(id string)
+
+	// Blocked reports whether a conversation is blocked, or it is unknown whether it is.
 	Blocked(ctx context.Context, id string) bool
 }
 
