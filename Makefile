@@ -94,7 +94,7 @@ lint: ## Run the linters of .golangci.yml, and that of the workflows
 .PHONY: test-go
 test-go: provision ## Run the Go tests with the race detector
 	$(call heading,go test -race)
-	go test -race -shuffle=on $$(go list ./... | grep -v '/e2e/cluster$$')
+	go test -race -shuffle=on -timeout=20m $$(go list ./... | grep -v '/e2e/cluster$$')
 
 .PHONY: test-cluster
 test-cluster: provision build ## Run several gates with PostgreSQL servers that fail (CLUSTER_OPERATIONS=n, CLUSTER_SEED=n)
