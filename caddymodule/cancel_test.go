@@ -196,7 +196,11 @@ func TestOtherAnswersAreNotCanceled(t *testing.T) {
 		g.ask("/api/answer", tokenAgent, "q", "")
 		c := g.dial() // disconnects after the end
 		writeTo(t, c, rawQuestion("/stream", "q"))
-		if _, err := bufio.NewReader(c).ReadString('}'); err != nil {
+		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.Copy(io.Discard, resp.Body); err != nil {
 			t.Fatal(err)
 		}
 		waitFor(t, "the answer has ended", func() bool { return len(g.backend.Running()) == 0 })

@@ -18,7 +18,7 @@ const (
 	// renewInterval is the interval at which a gate renews its leases, one for each key with open streams.
 	renewInterval = 10 * time.Second
 
-	// batch is the number of keys whose counts are corrected at the same time. Decisions on these keys are local meanwhile.
+	// batch is the number of keys whose counts are corrected at the same time. Decisions on these keys wait meanwhile.
 	batch = 64
 )
 
@@ -55,7 +55,8 @@ func (l *Limiter) Acquire(key string, visitor ratelimit.Visitor, keyStreams, vis
 	l.streams.once.Do(func() { l.streams.wg.Go(l.informServer) })
 	k := l.enter(key)
 	defer l.leave(k)
-	if l.conn.Available() && k.deciding.TryRLock() {
+	if l.conn.Available() {
+		k.deciding.RLock()
 		slot, reached, err := l.acquire(key, visitor, keyStreams, visitorStreams)
 		k.deciding.RUnlock()
 		if err == nil {
