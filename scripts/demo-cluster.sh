@@ -131,7 +131,7 @@ done
 for i in 1 2 3; do
 	wait_for "gate $i" "gate$i" curl -fsS "http://127.0.0.1:$((port + i))/api/health"
 done
-FRONT_PORT="$port" PAGE="$PWD/demo/cluster/page" XDG_DATA_HOME="$dir/front" XDG_CONFIG_HOME="$dir/front" \
+FRONT_PORT="$port" DEMO="$PWD/demo" XDG_DATA_HOME="$dir/front" XDG_CONFIG_HOME="$dir/front" \
 	start front "$bin" run --config demo/cluster/front.Caddyfile
 wait_for "the load balancer" front curl -fsS "http://127.0.0.1:$port/"
 

@@ -73,9 +73,12 @@ async function watch(gate) {
 }
 
 async function watchBalancer() {
+  let reached = null;
   for (;;) {
-    if (key && !change.last) {
+    if (key && !(change.last && reached === change)) {
+      const asked = change;
       const result = await ask('any');
+      if (result.state === asked.expected) reached = asked;
       $('balanced').textContent = `${result.status} from ${result.gate || 'no gate'}, ${result.took.toFixed(0)} ms`;
     }
     await new Promise((resolve) => { setTimeout(resolve, 4 * INTERVAL); });
