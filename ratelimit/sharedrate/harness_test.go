@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"math/rand/v2"
 	"net/netip"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,11 +25,18 @@ const slow = 20 * time.Second
 // epoch is a time with nanoseconds, in the future: the time of a local limiter never moves back.
 var epoch = time.Date(2050, 3, 4, 5, 6, 7, 123456789, time.UTC)
 
-// clock is a fake clock of all gates and of the server. It is not safe for concurrent use.
-type clock struct{ time.Time }
+// clock is a fake clock of all gates and of the server. It is safe for concurrent use.
+type clock struct{ at atomic.Pointer[time.Time] }
 
-func newClock() *clock                   { return &clock{epoch} }
-func (c *clock) advance(d time.Duration) { c.Time = c.Add(d) }
+func newClock() *clock {
+	c := new(clock)
+	c.set(epoch)
+	return c
+}
+
+func (c *clock) now() time.Time          { return *c.at.Load() }
+func (c *clock) set(t time.Time)         { c.at.Store(&t) }
+func (c *clock) advance(d time.Duration) { c.set(c.now().Add(d)) }
 
 // connect returns a connection, which is closed when the test ends.
 func connect(t testing.TB, url string, timeout time.Duration) *sharedlimits.Conn {
@@ -53,7 +61,7 @@ func gates(t testing.TB, n int, url string, c *clock) []*Limiter {
 		conn := connect(t, url, slow)
 		l := New(conn, "", ratelimit.New(0))
 		if c != nil {
-			l.clock = func() time.Time { return c.Time }
+			l.clock = c.now
 		}
 		limiters[i] = l
 		t.Cleanup(l.Close)

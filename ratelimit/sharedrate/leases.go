@@ -49,11 +49,16 @@ func (l *Limiter) flush(ctx context.Context) {
 		for visitor, n := range k.closed {
 			args = append(args, visitor[:], n)
 		}
-		k.closed = nil
+		k.closed, k.informing = nil, true
 		names, calls = append(names, name), append(calls, sharedlimits.Call{Keys: l.streamKeys(name), Args: args})
 	}
 	l.streams.mu.Unlock()
 	_ = l.conn.RunAll(ctx, streamsScript, calls) // the calls have its errors
+	l.streams.mu.Lock()
+	for _, name := range names {
+		l.streams.key(name).informing = false
+	}
+	l.streams.mu.Unlock()
 	l.check(names, calls, nil)
 	_ = l.correct(ctx) // otherwise the counts remain in doubt
 }

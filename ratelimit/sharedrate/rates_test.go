@@ -45,10 +45,10 @@ func TestEqualsLocalLimiter(t *testing.T) {
 			if seed%2 == 1 {
 				n = rng.IntN(4)
 			}
-			visitor := salt.VisitorID(c.Time, key, address(n))
-			want := local.Allow(c.Time, key, visitor, key1, visitor1)
+			visitor := salt.VisitorID(c.now(), key, address(n))
+			want := local.Allow(c.now(), key, visitor, key1, visitor1)
 			gate := limiters[rng.IntN(len(limiters))]
-			if got := gate.Allow(c.Time, key, visitor, key1, visitor1); got != want {
+			if got := gate.Allow(c.now(), key, visitor, key1, visitor1); got != want {
 				t.Fatalf("seed %d, request %d with %s and %s:\n%+v, want\n%+v", seed, i, key1, visitor1, got, want)
 			}
 			switch {
@@ -85,16 +85,16 @@ func TestClockSkew(t *testing.T) {
 			salts[i].Share(&secrets)
 		}
 		midnight := time.Unix((secrets.Day+1)*86400, 0)
-		c.Time = midnight.Add(-20 * time.Second)
+		c.set(midnight.Add(-20 * time.Second))
 		for range 60 {
-			if c.After(midnight) && rng.IntN(5) == 0 { // a heartbeat
+			if c.now().After(midnight) && rng.IntN(5) == 0 { // a heartbeat
 				salts[rng.IntN(3)].Share(&tomorrow)
 			}
 			n := rng.IntN(3)
-			addr, now := address(rng.IntN(3)), c.Add(time.Duration(n-1)*5*time.Second)
-			want := local.Allow(c.Time, key, localSalt.VisitorID(c.Time, key, addr), ratelimit.Rate{}, rate)
+			addr, now := address(rng.IntN(3)), c.now().Add(time.Duration(n-1)*5*time.Second)
+			want := local.Allow(c.now(), key, localSalt.VisitorID(c.now(), key, addr), ratelimit.Rate{}, rate)
 			if got := limiters[n].Allow(now, key, salts[n].VisitorID(now, key, addr), ratelimit.Rate{}, rate); got != want {
-				t.Fatalf("seed %d at %s: %+v, want %+v", seed, c.Time, got, want)
+				t.Fatalf("seed %d at %s: %+v, want %+v", seed, c.now(), got, want)
 			}
 			c.advance(time.Duration(rng.Int64N(int64(time.Second))))
 		}
@@ -170,7 +170,7 @@ func TestClockSetBack(t *testing.T) {
 	rate := ratelimit.Rate{Count: 2, Per: time.Minute}
 	for name, rates := range map[string][2]ratelimit.Rate{"key": {rate}, "visitor": {{}, rate}} {
 		allow := func() ratelimit.Decision {
-			return l.Allow(c.Time, name, ratelimit.Visitor{}, rates[0], rates[1])
+			return l.Allow(c.now(), name, ratelimit.Visitor{}, rates[0], rates[1])
 		}
 		allow()
 		c.advance(-24 * time.Hour)

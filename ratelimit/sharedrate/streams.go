@@ -44,25 +44,32 @@ type streamKey struct {
 	// between.
 	deciding sync.RWMutex
 
-	closed  map[[16]byte]int // streams by visitor that the server still counts
-	inDoubt bool             // the server's count may be wrong
-	using   int              // decisions
-	changes int              // decisions and releases
+	closed    map[[16]byte]int // streams by visitor that the server still counts
+	informing bool             // the server is being informed of others
+	inDoubt   bool             // the server's count may be wrong
+	using     int              // decisions
+	changes   int              // decisions and releases
 }
 
 // Acquire is [ratelimit.Limiter.Acquire] for the streams at all gates. It takes a round trip to the server.
 func (l *Limiter) Acquire(key string, visitor ratelimit.Visitor, keyStreams, visitorStreams int) (ratelimit.Slot, ratelimit.Scope) {
 	l.streams.once.Do(func() { l.streams.wg.Go(l.informServer) })
-	k := l.enter(key)
+	k, pending := l.enter(key)
 	defer l.leave(k)
-	if l.conn.Available() {
+	for attempt := 1; l.conn.Available(); attempt++ {
 		k.deciding.RLock()
 		slot, reached, err := l.acquire(key, visitor, keyStreams, visitorStreams)
 		k.deciding.RUnlock()
-		if err == nil {
+		if err != nil {
+			l.doubt(k)
+			break
+		}
+		// The server may still count streams of this gate that have ended. A client that sends one request after another must not be
+		// rejected for that.
+		if reached == ratelimit.None || attempt > 1 || !pending {
 			return slot, reached
 		}
-		l.doubt(k)
+		l.reportReleases(k)
 	}
 	l.conn.Fallback("streams")
 	n := l.conn.Nodes()
@@ -72,6 +79,19 @@ func (l *Limiter) Acquire(key string, visitor ratelimit.Visitor, keyStreams, vis
 		l.doubt(k)
 	}
 	return slot, reached
+}
+
+// reportReleases waits until the server knows all streams of a key that this gate has released.
+func (l *Limiter) reportReleases(k *streamKey) {
+	s := &l.streams
+	s.work.Lock() // until the server is informed of those that it is being informed of
+	s.mu.Lock()
+	pending := k.closed != nil
+	s.mu.Unlock()
+	s.work.Unlock()
+	if pending {
+		l.flush(l.ctx)
+	}
 }
 
 // share returns the part of a limit of streams for one of n gates, at least one stream.
@@ -147,14 +167,15 @@ func (s *streams) notify() {
 	}
 }
 
-func (l *Limiter) enter(key string) *streamKey {
+// enter begins a decision. pending reports whether there are released streams that the server may not know.
+func (l *Limiter) enter(key string) (k *streamKey, pending bool) {
 	s := &l.streams
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	k := s.key(key)
+	k = s.key(key)
 	k.using++
 	k.changes++
-	return k
+	return k, k.closed != nil || k.informing
 }
 
 func (l *Limiter) leave(k *streamKey) {

@@ -36,7 +36,7 @@ func TestStreamsEqualLocalLimiter(t *testing.T) {
 				}
 			}
 			keyStreams, visitorStreams := rng.IntN(8)-1, rng.IntN(4)
-			visitor := salt.VisitorID(c.Time, key, address(rng.IntN(3)))
+			visitor := salt.VisitorID(c.now(), key, address(rng.IntN(3)))
 			wantSlot, want := local.Acquire(key, visitor, keyStreams, visitorStreams)
 			slot, got := limiters[rng.IntN(3)].Acquire(key, visitor, keyStreams, visitorStreams)
 			if got != want || (slot != ratelimit.Slot{}) != (got == ratelimit.None) {
@@ -116,6 +116,21 @@ func acquire(t *testing.T, l *Limiter, keyStreams int, want ratelimit.Scope) *ra
 		t.Fatalf("%d, want %d", got, want)
 	}
 	return &slot
+}
+
+// A client that begins a stream as soon as its last one has ended is not rejected, although the server is informed of the end in the
+// background.
+func TestStreamAfterStream(t *testing.T) {
+	server := redistest.Start(t)
+	l := gates(t, 1, server.URL(), newClock())[0]
+	visitor := new(ratelimit.Salt).VisitorID(time.Now(), "key", address(1))
+	for i := range 500 {
+		slot, reached := l.Acquire("key", visitor, 1, 1)
+		if reached != ratelimit.None {
+			t.Fatalf("stream %d: %d", i, reached)
+		}
+		slot.Release()
+	}
 }
 
 // The streams of a killed gate count until the end of its lease. A gate that lives renews its lease.
