@@ -9,7 +9,6 @@ import (
 	"github.com/docsgate/docsgate/inflight"
 	"github.com/docsgate/docsgate/inflight/shares"
 	"github.com/docsgate/docsgate/internal/redistest"
-	"github.com/docsgate/docsgate/sharedlimits"
 )
 
 // sharingGate is what another gate does that shares the limit of answers.
@@ -24,15 +23,7 @@ type sharingGate struct {
 
 func newSharingGate(t *testing.T, url, upstream string, limits inflight.Limits) *sharingGate {
 	t.Helper()
-	address, err := sharedlimits.ParseAddress(url, false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	conn, err := sharedlimits.New(sharedlimits.Options{Address: address, Timeout: 5 * time.Second})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close() })
+	conn := connectShared(t, url)
 	conn.Start()
 	o := &sharingGate{t: t, limiter: new(inflight.Limiter), limits: limits, upstream: upstream}
 	o.limits.Waiting, o.limits.WaitingPerKey = 100, 100

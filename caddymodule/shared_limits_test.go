@@ -21,7 +21,8 @@ type otherGate struct {
 	salt  ratelimit.Salt
 }
 
-func newOtherGate(t *testing.T, url string) *otherGate {
+// connectShared returns the connection of another gate, which is not started yet. It is closed when the test ends.
+func connectShared(t *testing.T, url string) *sharedlimits.Conn {
 	t.Helper()
 	address, err := sharedlimits.ParseAddress(url, false)
 	if err != nil {
@@ -32,6 +33,12 @@ func newOtherGate(t *testing.T, url string) *otherGate {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+func newOtherGate(t *testing.T, url string) *otherGate {
+	t.Helper()
+	conn := connectShared(t, url)
 	o := &otherGate{conn: conn, rates: sharedrate.New(conn, "", ratelimit.New(0))}
 	t.Cleanup(o.rates.Close)
 	conn.Start()
