@@ -173,17 +173,20 @@ func unresponsiveForOne(*testing.T) outage {
 	}
 }
 
-// readOnly is also what a gate sees that is connected to a standby server.
+// readOnly is also what a gate sees that is connected to a standby server. Since the setting applies to new connections only, the gates lose
+// theirs before.
 func readOnly(t *testing.T) outage {
 	server, d := ownServer(t)
-	set := func(value string) {
+	set := func(c *cluster, value string) {
+		each(c.nodes, (*feedtest.Proxy).Refuse)
+		c.everywhere(unknownToken, unavailable)
 		server.Exec("ALTER DATABASE docsgate SET default_transaction_read_only = " + value)
-		server.Exec("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'docsgate'")
+		each(c.nodes, (*feedtest.Proxy).Accept)
 	}
 	return outage{
 		database: func(*testing.T) database { return d }, affected: 3, unknown: invalid, writes: "read-only",
-		begin: func(*cluster) { set("on") },
-		end:   func(*cluster) { set("off") },
+		begin: func(c *cluster) { set(c, "on") },
+		end:   func(c *cluster) { set(c, "off") },
 	}
 }
 
