@@ -7,13 +7,16 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"time"
+
+	"github.com/docsgate/docsgate/internal/testprocess"
 )
 
 // process is a running server.
 type process struct {
 	cmd   *exec.Cmd
-	ended chan struct{}
+	ended <-chan struct{}
 	log   bytes.Buffer // may be read when it has ended
 }
 
@@ -54,12 +57,15 @@ func runOn(data, port string, args ...string) (*process, error) {
 	}, args...)
 	//nolint:gosec,noctx // the program was found by its name, and stop ends it
 	cmd := exec.Command(server.postgres, args...)
-	p := &process{cmd: cmd, ended: make(chan struct{})}
+	p := &process{cmd: cmd}
 	cmd.Dir, cmd.Stderr, cmd.Stdout = server.folder, &p.log, &p.log
 	server.account.apply(cmd)
-	if err := launch(cmd, p.ended); err != nil {
+	// On SIGQUIT the server ends all its processes; SIGKILL would leave them.
+	ended, err := testprocess.Start(cmd, syscall.SIGQUIT)
+	if err != nil {
 		return nil, fmt.Errorf("starting postgres: %w", err)
 	}
+	p.ended = ended
 	deadline := time.Now().Add(startTime)
 	for {
 		err := query(net.JoinHostPort("127.0.0.1", port), "SELECT")

@@ -13,10 +13,13 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/docsgate/docsgate/internal/testprocess"
 )
 
 // startTime is the timeout for the start of a server or a cluster.
@@ -29,7 +32,7 @@ type Server struct {
 	file    string // the configuration of a Sentinel; empty: none
 	args    []string
 	cmd     *exec.Cmd
-	ended   chan struct{}
+	ended   <-chan struct{}
 	clients []*redis.Client
 }
 
@@ -119,8 +122,8 @@ func (s *Server) try() error {
 	//nolint:gosec // the program was found by its name
 	cmd := exec.CommandContext(context.Background(), program, args...)
 	cmd.Stdout, cmd.Stderr = &log, &log
-	ended := make(chan struct{})
-	if err := launch(cmd, ended); err != nil {
+	ended, err := testprocess.Start(cmd, syscall.SIGKILL)
+	if err != nil {
 		return fmt.Errorf("starting %s: %w", program, err)
 	}
 	deadline := time.Now().Add(startTime)

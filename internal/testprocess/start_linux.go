@@ -1,4 +1,4 @@
-package pgtest
+package testprocess
 
 import (
 	"os/exec"
@@ -6,9 +6,11 @@ import (
 	"syscall"
 )
 
-// launch starts a program, and closes ended when it has ended. The program ends with this process, even if that is killed.
-func launch(cmd *exec.Cmd, ended chan<- struct{}) error {
-	cmd.SysProcAttr.Pdeathsig = syscall.SIGQUIT
+func start(cmd *exec.Cmd, signal syscall.Signal, ended chan<- struct{}) error {
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Pdeathsig = signal
 	started := make(chan error)
 	go func() {
 		runtime.LockOSThread() // the signal is sent when the thread that started the program ends
