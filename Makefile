@@ -62,6 +62,10 @@ package: build ## Build a .deb and an .rpm in bin/packages
 	rm -rf bin/packages
 	scripts/package.sh bin/docsgate "$$(go env GOARCH)" '$(VERSION)' bin/packages
 
+.PHONY: dashboard
+dashboard: ## Build the Grafana dashboard in examples/monitoring
+	$(BUILD_ENV) go run -C tools -trimpath ./dashboard >examples/monitoring/docsgate-dashboard.json
+
 .PHONY: xcaddy
 xcaddy: build ## Build bin/caddy from xcaddy.toml, and check its modules
 	$(call heading,xcaddy: bin/caddy from xcaddy.toml)

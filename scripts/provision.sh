@@ -56,6 +56,7 @@ check() {
 	have buildah || report_missing buildah "buildah, for the test of the image" buildah
 	have podman || report_missing podman "podman, for the test of the image" podman
 	have runc || report_missing runc "runc, which podman needs here" runc
+	{ have prometheus && have promtool; } || report_missing prometheus "Prometheus and promtool" prometheus
 	have_server nginx || report_missing nginx "nginx, for the tests of the gate behind it" nginx
 	have_server haproxy || report_missing haproxy "HAProxy, for the same" haproxy
 	have openssl || report_missing openssl "your system's package" openssl
@@ -83,7 +84,7 @@ if ((${#missing[@]} > 0)) && [[ "$(id -u)" == 0 ]] && have apt-get; then
 	echo "installing with apt-get: ${packages[*]}"
 	export DEBIAN_FRONTEND=noninteractive
 	# The tests start their own servers, so the packages should not.
-	for server in nginx haproxy redis-server; do
+	for server in nginx haproxy redis-server prometheus; do
 		have_server "$server" || { mkdir -p /etc/systemd/system && ln -sfn /dev/null "/etc/systemd/system/$server.service"; }
 	done
 	if [[ ! -e /usr/sbin/policy-rc.d ]]; then
