@@ -6,15 +6,17 @@ import { gateBinary } from './build.mjs';
 import { LOOPBACK, freePorts, isListening } from './net.mjs';
 import { startProcess } from './processes.mjs';
 
-/** The options of the directive that let one question be in flight and one wait. */
+/** The options of the directive that let two questions be in flight and one wait. */
 const DIRECTIVE = `
 		endpoints widget openai health
-		max_in_flight 1
+		max_in_flight 2
 		queue 1
 		limits {
 			visitor_requests off
 			visitor_streams off
 			failed_tokens off
+			question_chars 100
+			dry_run question_chars
 		}`;
 
 /** Starts Redis and docsgate. It replaces startGate as an argument of startTestbed. */
@@ -52,6 +54,7 @@ http://${LOOPBACK}:${port} {
     admin: `${LOOPBACK}:${admin}`,
     output: gate.output,
     log: gate.output,
+    stopRedis: () => redis.stop(),
     async stop() {
       await gate.stop();
       await redis.stop();

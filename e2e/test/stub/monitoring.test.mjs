@@ -17,6 +17,27 @@ const DASHBOARD = path.join(MONITORING, 'docsgate-dashboard.json');
 const dashboard = JSON.parse(fs.readFileSync(DASHBOARD, 'utf8'));
 const panels = dashboard.panels.filter((panel) => panel.type !== 'row');
 
+/** Returns the type and the labels of the gate's metrics, by name, of Prometheus' text format. */
+function exportedMetrics(text) {
+  const metrics = new Map();
+  for (const [, name, type] of text.matchAll(/^# TYPE (caddy_docsgate_\w+) (\w+)$/gm)) {
+    const [, labels = ''] = text.match(new RegExp(`^${name}(?:_count)?(?:\\{(.*)\\})? `, 'm'));
+    metrics.set(name, { type, labels: [...labels.matchAll(/(\w+)="/g)].map((found) => found[1]).sort() });
+  }
+  return new Map([...metrics].sort());
+}
+
+/** Returns the same of the table of metrics in the documentation. */
+function listedMetrics(page) {
+  const metrics = new Map();
+  for (const [, cell, type, labels] of page.matchAll(/^\| (`caddy_docsgate_.*) \| (\w+) \| (.*)\|$/gm)) {
+    for (const [, name] of cell.matchAll(/`(caddy_docsgate_\w+)`/g)) {
+      metrics.set(name, { type, labels: [...labels.matchAll(/`(\w+)`/g)].map((found) => found[1]).sort() });
+    }
+  }
+  return new Map([...metrics].sort());
+}
+
 describe('monitoring', () => {
   let testbed;
   let prometheus;
@@ -35,17 +56,25 @@ describe('monitoring', () => {
     method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ question, api_key: token }), ...options,
   });
 
+  /** Returns the metrics in Prometheus' text format. Caddy's admin endpoint rejects the headers of fetch, as those of a page. */
+  async function exposition() {
+    const text = await runCommand(['curl', '-fsS', `http://${testbed.gate.admin}/metrics`]);
+    assert.match(text, /^caddy_docsgate_build_info\{/m);
+    return text;
+  }
+
   /** Causes whatever the gate counts. */
   async function traffic() {
     const { limited, unknown } = testbed.keys.tokens;
     const text = async (...question) => (await ask(...question)).text();
     await text('Q', limited);
     await text('Q', unknown);
+    await text('Q'.repeat(200), limited); // more than question_chars, which is in dry_run
     await text('[[fail=500]]', limited);
-    await Promise.all(['[[wait=0.3]]', 'Q', 'Q', 'Q'].map((question) => text(question, limited))); // one waits, others are rejected
+    await Promise.all(['[[wait=0.3]]', '[[wait=0.3]]', 'Q', 'Q'].map((question) => text(question, limited))); // one waits, others are rejected
   }
 
-  /** Abandons an answer. The gate cannot cancel it with this credential, so its place in flight is taken for half a minute. */
+  /** Abandons an answer. The gate cannot cancel it with this credential, so one of two places in flight is taken for half a minute. */
   async function abandon() {
     const controller = new AbortController();
     await ask('[[gap=1]]', testbed.keys.tokens.limited, { signal: controller.signal });
@@ -88,8 +117,7 @@ describe('monitoring', () => {
   });
 
   test('the names of the metrics follow the conventions', async () => {
-    const response = await fetch(`http://${testbed.gate.admin}/metrics`);
-    const own = (await response.text()).split('\n').filter((line) => line.includes('caddy_docsgate_')).join('\n');
+    const own = (await exposition()).split('\n').filter((line) => line.includes('caddy_docsgate_')).join('\n');
     await runCommand(['promtool', 'check', 'metrics'], { input: `${own}\n` });
   });
 
@@ -99,4 +127,22 @@ describe('monitoring', () => {
     });
     assert.equal(fs.readFileSync(DASHBOARD, 'utf8'), built, 'run make dashboard');
   });
+
+  test('the alert of shared limits becomes pending when Redis is unavailable', (t) => testbed.scenario(async () => {
+    await testbed.gate.stopRedis();
+    await waitFor('a limit falls back', async () => {
+      await (await ask('Q', testbed.keys.tokens.limited)).text();
+      return /^caddy_docsgate_shared_limits_fallbacks_total\{/m.test(await exposition());
+    });
+    await waitFor('the alert is pending', async () => {
+      const alerts = await prometheus.alerts();
+      return alerts.find(({ name }) => name === 'DocsgateLimitsNotShared').state === 'pending';
+    });
+  })(t));
+
+  test('docs/configuration.md lists each metric with its type and its labels', (t) => testbed.scenario(async () => {
+    const exported = exportedMetrics(await exposition());
+    const listed = listedMetrics(fs.readFileSync(path.join(REPO, 'docs/configuration.md'), 'utf8'));
+    assert.deepEqual(Object.fromEntries(exported), Object.fromEntries(listed));
+  })(t));
 });
