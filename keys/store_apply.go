@@ -188,14 +188,19 @@ func rebuildBuckets(txn *memdb.Txn, table string, diff changeSet, hashes func(r 
 		hashes(rec, func(hash uint64) { edits = append(edits, bucketEdit{entry: entry{hash, rec}}) })
 	}
 	slices.SortFunc(edits, func(a, b bucketEdit) int { return cmp.Compare(bucketIndex(a.hash), bucketIndex(b.hash)) })
+	// All reads are before the first write: after a read go-memdb copies the nodes of its tree again for the next write.
+	var buckets []*bucket
 	for len(edits) > 0 {
 		slot := bucketIndex(edits[0].hash)
 		n := 1
 		for n < len(edits) && bucketIndex(edits[n].hash) == slot {
 			n++
 		}
-		mustNotFail(put(txn, table, rebuildBucket(slot, entries(txn, table, slot), edits[:n])))
+		buckets = append(buckets, rebuildBucket(slot, entries(txn, table, slot), edits[:n]))
 		edits = edits[n:]
+	}
+	for _, b := range buckets {
+		mustNotFail(put(txn, table, b))
 	}
 }
 
