@@ -24,6 +24,8 @@ const (
 	waitShortPlaceholder = "{wait_short}"
 )
 
+var withoutPlaceholders = strings.NewReplacer(waitPlaceholder, "", waitShortPlaceholder, "")
+
 // ParseLimitMessage validates a message. The error is for users and does not repeat the text, which may be a pasted token.
 func ParseLimitMessage(text string) (LimitMessage, error) {
 	m := LimitMessage(text)
@@ -43,8 +45,7 @@ func (m LimitMessage) Validate() error {
 	case strings.ContainsFunc(text, displaytext.BreaksLine):
 		return errors.New("limit_message must be a single line without control characters")
 	}
-	literal := strings.NewReplacer(waitPlaceholder, "", waitShortPlaceholder, "").Replace(text)
-	if strings.ContainsAny(literal, "{}") {
+	if strings.ContainsAny(withoutPlaceholders.Replace(text), "{}") {
 		return errors.New("limit_message has an unknown placeholder: must be {wait} or {wait_short}")
 	}
 	return nil
