@@ -148,7 +148,7 @@ func (b *Backend) newState(ctx context.Context, feeds []keys.Feed) (_ *State, er
 }
 
 // freeOSMemoryAbove is the number of keys above which memory is returned to the system after the first load.
-const freeOSMemoryAbove = 100_000
+const freeOSMemoryAbove = 10_000
 
 // attachRegistry connects the state with the registry, so that each change is in the store before the writer is told that
 // it succeeded.

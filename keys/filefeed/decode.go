@@ -52,14 +52,17 @@ var (
 		"id", "name", "sha256", "token", "source", "agent", "state", "not_before", "expires",
 		"kind", "origins", "ips", "endpoints", "visitors", "sign_secret", "sign_public_key", "generation", "limits", "limit_message",
 	}
+	allRecordFields = "the fields of a key are " + strings.Join(recordFields, ", ")
 )
 
 // decoder decodes nodes to keys and collects all faults.
 type decoder struct {
-	options *Options
-	faults  ErrorList
-	ids     map[string]int // line of each id
-	digests map[keys.Digest]owner
+	options   *Options
+	partBytes int // see splitYAML
+	set       []keys.Key
+	faults    ErrorList
+	ids       map[string]int // line of each id
+	digests   map[keys.Digest]owner
 
 	asWritten bool  // agents are not resolved, and additional fields of an export are ignored; see Entries
 	lines     []int // line of each key; only with asWritten
@@ -73,14 +76,20 @@ type owner struct {
 	line int
 }
 
+// begin removes the results of an attempt to decode the file.
+func (c *decoder) begin() {
+	c.set, c.faults, c.lines, c.signSecrets = nil, nil, nil, nil
+	c.ids, c.digests = map[string]int{}, map[keys.Digest]owner{}
+}
+
 func (c *decoder) errorf(at position, format string, args ...any) {
 	c.faults = append(c.faults, Error{Line: at.line, Column: at.column, Message: fmt.Sprintf(format, args...)})
 }
 
-func (c *decoder) file(root *node) []keys.Key {
+func (c *decoder) file(root *node) {
 	if root.kind != mapNode {
 		c.wrongKind(root, notMapping)
-		return nil
+		return
 	}
 	known := fileFields
 	if c.asWritten {
@@ -90,31 +99,33 @@ func (c *decoder) file(root *node) []keys.Key {
 	switch {
 	case list == nil:
 		c.errorf(root.position, noKeys)
-		return nil
 	case list.kind == nullNode:
 		c.errorf(list.position, nullKeys)
-		return nil
 	case list.kind != listNode:
 		c.wrongKind(list, keysNoList)
-		return nil
+	default:
+		c.records(list.items)
 	}
-	set := make([]keys.Key, 0, len(list.items))
-	for _, item := range list.items {
+}
+
+// records decodes keys and adds them to the set.
+func (c *decoder) records(items []*node) {
+	c.set = slices.Grow(c.set, len(items))
+	for _, item := range items {
 		if item.kind != mapNode {
 			c.wrongKind(item, notRecord)
 			continue
 		}
-		set = append(set, c.record(item))
+		c.set = append(c.set, c.record(item))
 		if c.asWritten {
 			c.lines = append(c.lines, item.line)
 		}
 	}
-	return set
 }
 
 // record decodes one key. The key is incomplete if there are faults.
 func (c *decoder) record(n *node) keys.Key {
-	m := c.fields(n, recordFields, "the fields of a key are "+strings.Join(recordFields, ", "))
+	m := c.fields(n, recordFields, allRecordFields)
 	var k keys.Key
 	k.ID = c.id(n, m["id"])
 	k.Name = k.ID

@@ -1,13 +1,20 @@
 package filefeed
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/docsgate/docsgate/policy"
 )
 
+// policyFields are the fields of a record that belong to its policy.
+var policyFields = []string{"kind", "origins", "ips", "endpoints", "visitors", "limits", "limit_message"}
+
 // policy decodes the fields of a key's policy. It returns nil if there are none.
 func (c *decoder) policy(n *node, m map[string]*node) *policy.Policy {
+	if !slices.ContainsFunc(policyFields, func(name string) bool { return m[name] != nil }) {
+		return nil
+	}
 	p := new(policy.Policy)
 	before := len(c.faults)
 	if kind := m["kind"]; kind != nil {

@@ -18,7 +18,7 @@ func Entries(data []byte, o Options) ([]Entry, error) {
 	if o.Resolve == nil {
 		o.Resolve = resolveLocal
 	}
-	c := decoder{options: &o, asWritten: true}
+	c := decoder{options: &o, partBytes: partBytes, asWritten: true}
 	set, faults := c.parse(data)
 	if len(faults) > 0 {
 		return nil, faults

@@ -106,7 +106,8 @@ func (f *Feed) Load(ctx context.Context) ([]keys.Key, error) {
 // read returns the content of the file. The errors say how to fix the problem and do not contain the path.
 func (f *Feed) read() ([]byte, error) {
 	// Check the type first, since opening a pipe or a device could block.
-	switch info, err := os.Stat(f.options.Path); {
+	info, err := os.Stat(f.options.Path)
+	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, errors.New(`the file does not exist: create it with at least "keys: []"`)
 	case errors.Is(err, fs.ErrPermission):
@@ -124,14 +125,15 @@ func (f *Feed) read() ([]byte, error) {
 		return nil, fmt.Errorf("opening the file: %w", withoutPath(err))
 	}
 	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, maxFileBytes+1))
-	switch {
+	var data bytes.Buffer
+	data.Grow(int(min(info.Size(), maxFileBytes)) + bytes.MinRead) // growing step by step would take three times the memory
+	switch _, err := data.ReadFrom(io.LimitReader(file, maxFileBytes+1)); {
 	case err != nil:
 		return nil, fmt.Errorf("reading the file: %w", withoutPath(err))
-	case len(data) > maxFileBytes:
+	case data.Len() > maxFileBytes:
 		return nil, errors.New("the file is larger than 64 MiB: split it into several feeds")
 	}
-	return data, nil
+	return data.Bytes(), nil
 }
 
 func withoutPath(err error) error {
@@ -180,7 +182,7 @@ func invalidUTF8(data []byte) int {
 
 // parse parses the content of a key file. It returns either faults, without a path, or valid keys.
 func parse(data []byte, o *Options) ([]keys.Key, ErrorList) {
-	c := decoder{options: o}
+	c := decoder{options: o, partBytes: partBytes}
 	return c.parse(data)
 }
 
@@ -189,19 +191,29 @@ func (c *decoder) parse(data []byte) ([]keys.Key, ErrorList) {
 	if i := invalidUTF8(data); i >= 0 {
 		return nil, ErrorList{{Line: 1 + bytes.Count(data[:i], []byte("\n")), Message: notUTF8}}
 	}
-	read := parseYAML
-	if looksLikeJSON(data) {
-		read = parseJSON
-	}
-	root, fault := read(data)
-	if fault != nil {
+	if fault := c.decode(data); fault != nil {
 		return nil, ErrorList{*fault}
 	}
-	c.ids, c.digests = map[string]int{}, map[keys.Digest]owner{}
-	set := c.file(root)
 	if len(c.faults) > 0 {
 		c.faults.sort()
 		return nil, c.faults
 	}
-	return set, nil
+	return c.set, nil
+}
+
+// decode decodes the keys and collects their faults. It returns the fault of a file that is not valid YAML or JSON.
+func (c *decoder) decode(data []byte) *Error {
+	parse := parseYAML
+	if looksLikeJSON(data) {
+		parse = parseJSON
+	} else if parts := splitYAML(data, c.partBytes); parts != nil && c.parts(parts) {
+		return nil
+	}
+	root, fault := parse(data)
+	if fault != nil {
+		return fault
+	}
+	c.begin()
+	c.file(root)
+	return nil
 }

@@ -20,8 +20,11 @@ const emptyFile = "the file is empty: it requires at least \"keys: []\"; with a 
 const oneDocument = `a key file must be a single document: remove this and the rest, or move its keys into the list above`
 
 // parseYAML parses exactly one YAML document.
-func parseYAML(data []byte) (*node, *Error) {
-	dec := yaml.NewDecoder(bytes.NewReader(data))
+func parseYAML(data []byte) (*node, *Error) { return parseYAMLAt(data, nil, 0) }
+
+// parseYAMLAt parses exactly one YAML document, which consists of an additional beginning and data. Lines are added to the lines of nodes.
+func parseYAMLAt(data, beginning []byte, lines int) (*node, *Error) {
+	dec := yaml.NewDecoder(io.MultiReader(bytes.NewReader(beginning), bytes.NewReader(data)))
 	var doc yaml.Node
 	switch err := dec.Decode(&doc); {
 	case errors.Is(err, io.EOF):
@@ -40,7 +43,7 @@ func parseYAML(data []byte) (*node, *Error) {
 	if len(doc.Content) != 1 {
 		return nil, &Error{Line: 1, Column: 1, Message: emptyFile}
 	}
-	root := fromYAML(doc.Content[0])
+	root := fromYAML(doc.Content[0], lines)
 	if root.kind == nullNode {
 		return nil, &Error{Line: 1, Column: 1, Message: emptyFile}
 	}
@@ -48,24 +51,24 @@ func parseYAML(data []byte) (*node, *Error) {
 }
 
 // fromYAML converts a tree of the library. It follows no aliases, so the result is never larger than the file.
-func fromYAML(y *yaml.Node) *node {
-	n := &node{position: position{y.Line, y.Column}}
+func fromYAML(y *yaml.Node, lines int) *node {
+	n := &node{position: position{y.Line + lines, y.Column}}
 	switch {
 	case y.Kind == yaml.AliasNode:
 		n.kind = aliasNode
 	case y.Style&yaml.TaggedStyle != 0:
 		n.kind = tagNode
 	case y.Kind == yaml.SequenceNode:
-		n.kind = listNode
+		n.kind, n.items = listNode, make([]*node, 0, len(y.Content))
 		for _, item := range y.Content {
-			n.items = append(n.items, fromYAML(item))
+			n.items = append(n.items, fromYAML(item, lines))
 		}
 	case y.Kind == yaml.MappingNode:
-		n.kind = mapNode
+		n.kind, n.fields = mapNode, make([]field, 0, len(y.Content)/2)
 		for i := 0; i+1 < len(y.Content); i += 2 {
-			name := fromYAML(y.Content[i])
+			name := fromYAML(y.Content[i], lines)
 			n.fields = append(n.fields, field{
-				position: name.position, name: y.Content[i].Value, key: name.kind, value: fromYAML(y.Content[i+1]),
+				position: name.position, name: y.Content[i].Value, key: name.kind, value: fromYAML(y.Content[i+1], lines),
 			})
 		}
 	default:
