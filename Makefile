@@ -43,7 +43,7 @@ demo-cluster: build ## Run three gates with PostgreSQL, Redis and a load balance
 	@scripts/demo-cluster.sh $(PORT)
 
 .PHONY: test
-test: provision fmt-check vet lint test-go xcaddy build test-cluster fuzz vuln e2e e2e-packages e2e-docsgpt ## Run all checks and tests, as continuous integration does
+test: provision fmt-check vet lint test-go xcaddy build test-allocs test-cluster fuzz vuln e2e e2e-packages e2e-docsgpt ## Run all checks and tests, as continuous integration does
 	@printf '\nall steps of make test passed\n'
 
 .PHONY: provision
@@ -99,6 +99,12 @@ lint: ## Run the linters of .golangci.yml, and that of the workflows
 test-go: provision ## Run the Go tests with the race detector
 	$(call heading,go test -race)
 	go test -race -shuffle=on -timeout=20m $$(go list ./... | grep -v '/e2e/cluster$$')
+
+.PHONY: test-allocs
+test-allocs: ## Compare the allocations of the request path with their limits, without the race detector, which changes them
+	$(call heading,allocations of the request path)
+	$(BUILD_ENV) go test $(BUILD_FLAGS) -v -run='^TestHandlerAllocations$$' ./bench
+	$(BUILD_ENV) go test $(BUILD_FLAGS) -run='Alloc' ./keys ./ownership/signedid
 
 .PHONY: test-cluster
 test-cluster: provision build ## Run several gates with PostgreSQL servers that fail (CLUSTER_OPERATIONS=n, CLUSTER_SEED=n)

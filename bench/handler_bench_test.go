@@ -131,6 +131,16 @@ type handlerCase struct {
 	forwarded bool // to the next handler
 }
 
+var handlerCases = []handlerCase{
+	{name: "widget", scenario: scenario{Path: "/stream"}, status: 200, forwarded: true},
+	{name: "answer", scenario: scenario{Path: "/api/answer"}, status: 200, forwarded: true},
+	{name: "32 KB history", scenario: scenario{Path: "/stream", History: 32 << 10}, status: 200, forwarded: true},
+	{name: "1 MB history", scenario: scenario{Path: "/stream", History: 1 << 20}, status: 200, forwarded: true},
+	{name: "unknown key", scenario: scenario{Path: "/stream"}, unknown: true, status: 401},
+	{name: "preflight", method: http.MethodOptions, scenario: scenario{Path: "/stream"}, status: 204},
+	{name: "unknown path", scenario: scenario{Path: "/api/user"}, status: 404},
+}
+
 // BenchmarkHandler measures the gate's handler: all stages from the path to the rewritten request, and relaying the response of a
 // next handler that responds immediately. It includes neither network nor Caddy's server. Requests are created while the timer is
 // stopped.
@@ -139,52 +149,48 @@ type handlerCase struct {
 // a machine with other load.
 func BenchmarkHandler(b *testing.B) {
 	gate := newGate(b, defaultLimits)
-	stream, answer := "/stream", "/api/answer"
-	for _, tc := range []handlerCase{
-		{name: "widget", scenario: scenario{Path: stream}, status: 200, forwarded: true},
-		{name: "answer", scenario: scenario{Path: answer}, status: 200, forwarded: true},
-		{name: "32 KB history", scenario: scenario{Path: stream, History: 32 << 10}, status: 200, forwarded: true},
-		{name: "1 MB history", scenario: scenario{Path: stream, History: 1 << 20}, status: 200, forwarded: true},
-		{name: "unknown key", scenario: scenario{Path: stream}, unknown: true, status: 401},
-		{name: "preflight", method: http.MethodOptions, scenario: scenario{Path: stream}, status: 204},
-		{name: "unknown path", scenario: scenario{Path: "/api/user"}, status: 404},
-	} {
+	for _, tc := range handlerCases {
 		b.Run(tc.name, func(b *testing.B) { tc.run(b, gate) })
 	}
 }
 
 // BenchmarkHandlerNoLimits is the first case of BenchmarkHandler without limits. The difference is what the default limits cost.
 func BenchmarkHandlerNoLimits(b *testing.B) {
-	tc := handlerCase{name: "widget", scenario: scenario{Path: "/stream"}, status: 200, forwarded: true}
-	tc.run(b, newGate(b, noLimits))
+	handlerCases[0].run(b, newGate(b, noLimits))
 }
 
 // batch is the number of requests that are created at a time.
 const batch = 256
 
-func (tc *handlerCase) run(b *testing.B, gate *caddymodule.Handler) {
+// prepare returns the next handler and a function that returns a new request. It checks the response to one.
+func (tc *handlerCase) prepare(tb testing.TB, gate *caddymodule.Handler) (next *nextHandler, newRequest func() *call) {
+	tb.Helper()
 	method := tc.method
 	if method == "" {
 		method = http.MethodPost
 	}
-	next := &nextHandler{contentType: []string{"application/json"}, answer: withConversation(jsonAnswer, 1)}
+	next = &nextHandler{contentType: []string{"application/json"}, answer: withConversation(jsonAnswer, 1)}
 	if tc.scenario.Path == "/stream" {
 		next.contentType = []string{"text/event-stream"}
 		next.answer = withConversation(bytes.Join(shortStream, nil), 1)
 	}
 	body, unknown := tc.scenario.body(goodToken), uint64(0)
-	newRequest := func() *call {
+	newRequest = func() *call {
 		if tc.unknown {
 			unknown++
 			return newCall(method, tc.scenario.Path, tc.scenario.body(unknownToken(unknown)))
 		}
 		return newCall(method, tc.scenario.Path, body)
 	}
-	tc.check(b, gate, next, newRequest())
+	tc.check(tb, gate, next, newRequest())
 	next.calls = 0
+	return next, newRequest
+}
 
+func (tc *handlerCase) run(b *testing.B, gate *caddymodule.Handler) {
+	next, newRequest := tc.prepare(b, gate)
 	calls := make([]*call, batch)
-	b.SetBytes(int64(len(body)))
+	b.SetBytes(int64(len(tc.scenario.body(goodToken))))
 	b.ReportAllocs()
 	b.ResetTimer()
 	var cpu time.Duration
@@ -223,26 +229,26 @@ func cpuTime(b *testing.B) time.Duration {
 }
 
 // check sends one request and verifies the result.
-func (tc *handlerCase) check(b *testing.B, gate *caddymodule.Handler, next *nextHandler, c *call) {
-	b.Helper()
+func (tc *handlerCase) check(tb testing.TB, gate *caddymodule.Handler, next *nextHandler, c *call) {
+	tb.Helper()
 	next.keep = true
 	defer func() { next.keep, next.body = false, nil }()
 	if err := gate.ServeHTTP(&c.w, c.r, next); err != nil || c.w.status != tc.status {
-		b.Fatalf("status %d, error %v, want %d", c.w.status, err, tc.status)
+		tb.Fatalf("status %d, error %v, want %d", c.w.status, err, tc.status)
 	}
 	if !tc.forwarded {
 		return
 	}
 	var got struct{ Question, History, API_Key string } //nolint:revive // the field's name, except for case
 	if err := json.Unmarshal(next.body, &got); err != nil {
-		b.Fatal(err)
+		tb.Fatal(err)
 	}
 	if got.API_Key != agentKey || got.Question != tc.scenario.question() ||
 		got.History != forwardedHistory(history(tc.scenario.History)) ||
 		bytes.Contains(next.body, []byte(goodToken)) {
-		b.Fatalf("the next handler got %.300q", next.body)
+		tb.Fatalf("the next handler got %.300q", next.body)
 	}
 	if c.w.bytes == 0 {
-		b.Fatal("the response is empty")
+		tb.Fatal("the response is empty")
 	}
 }
