@@ -18,8 +18,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	_ "github.com/docsgate/docsgate/caddymodule"
-	"github.com/docsgate/docsgate/cmd/commands/internal/cmdtest"
 	"github.com/docsgate/docsgate/internal/pgtest"
+	"github.com/docsgate/docsgate/internal/testprocess"
 )
 
 func TestMain(m *testing.M) {
@@ -41,7 +41,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("XDG_CONFIG_HOME", filepath.Join(env.WorkDir, "config"))
 			// Otherwise each command with the race detector sleeps a second before it exits.
 			env.Setenv("GORACE", strings.TrimSpace(os.Getenv("GORACE")+" atexit_sleep_ms=0"))
-			port, err := cmdtest.FreePort()
+			port, err := testprocess.FreePort()
 			env.Setenv("PORT", port)
 			// The default address of Caddy's commands, so that they do not find another gate on this machine.
 			env.Setenv("CADDY_ADMIN", "127.0.0.1:"+port)

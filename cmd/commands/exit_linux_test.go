@@ -17,8 +17,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/docsgate/docsgate/cmd/commands/internal/cmdtest"
 	"github.com/docsgate/docsgate/internal/docsgpttest"
+	"github.com/docsgate/docsgate/internal/testprocess"
 )
 
 const exitToken = "token-of-the-exit-test"
@@ -79,7 +79,7 @@ func TestShutdownExits(t *testing.T) {
 			b := docsgpttest.New(docsgpttest.Options{Keys: map[string][]string{"agent": nil}})
 			server := httptest.NewServer(b)
 			defer server.Close()
-			port, err := cmdtest.FreePort()
+			port, err := testprocess.FreePort()
 			if err != nil {
 				t.Fatal(err)
 			}

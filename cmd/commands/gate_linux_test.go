@@ -19,8 +19,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/docsgate/docsgate/cmd/commands/internal/cmdtest"
 	"github.com/docsgate/docsgate/internal/docsgpttest"
+	"github.com/docsgate/docsgate/internal/testprocess"
 )
 
 const gateToken = "token-of-the-gate-test"
@@ -79,7 +79,7 @@ func (b *testbed) caddyfile(name, admin, site, bind, options string) string {
 
 func (b *testbed) port() string {
 	b.t.Helper()
-	port, err := cmdtest.FreePort()
+	port, err := testprocess.FreePort()
 	if err != nil {
 		b.t.Fatal(err)
 	}

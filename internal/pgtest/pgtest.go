@@ -13,7 +13,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -177,14 +176,4 @@ func programs(pattern string) (initdb, postgres string, err error) {
 		}
 	}
 	return "", "", errors.New("the programs initdb and postgres are missing: install PostgreSQL (Debian: apt-get install postgresql)")
-}
-
-func freePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("looking for a free port: %w", err)
-	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	return port, err
 }

@@ -36,7 +36,7 @@ func run(data string, args ...string) (host string, stop func(), err error) {
 	// Another process may take the port between its choice and its use.
 	for range 5 {
 		var port string
-		if port, err = freePort(); err != nil {
+		if port, err = testprocess.FreePort(); err != nil {
 			return "", nil, err
 		}
 		var p *process

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+
+	"github.com/docsgate/docsgate/internal/testprocess"
 )
 
 // Server is a PostgreSQL server of one test, which can be stopped and started. Acknowledged writes survive Crash. It needs Main.
@@ -30,7 +32,7 @@ func NewServer(t testing.TB) *Server {
 
 func startServer(t testing.TB, data string) *Server {
 	t.Helper()
-	port, err := freePort()
+	port, err := testprocess.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}

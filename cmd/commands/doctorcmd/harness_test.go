@@ -25,9 +25,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/docsgate/docsgate/caddymodule/gateway"
-	"github.com/docsgate/docsgate/cmd/commands/internal/cmdtest"
 	"github.com/docsgate/docsgate/doctor"
 	"github.com/docsgate/docsgate/internal/docsgpttest"
+	"github.com/docsgate/docsgate/internal/testprocess"
 	"github.com/docsgate/docsgate/keys"
 	"github.com/docsgate/docsgate/ratelimit"
 )
@@ -134,7 +134,7 @@ func describedAs(paths ...string) http.HandlerFunc {
 
 func (e *env) free() string {
 	e.t.Helper()
-	port, err := cmdtest.FreePort()
+	port, err := testprocess.FreePort()
 	if err != nil {
 		e.t.Fatal(err)
 	}

@@ -17,15 +17,15 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/docsgate/docsgate/cmd/commands/internal/cli"
-	"github.com/docsgate/docsgate/cmd/commands/internal/cmdtest"
 	"github.com/docsgate/docsgate/docsgpt/discovery"
+	"github.com/docsgate/docsgate/internal/testprocess"
 )
 
 // The written files are a gate that accepts the keys of DocsGPT, and contain the password of the database only where they may.
 func TestInit(t *testing.T) {
 	e := newEnv(t)
 	e.settings(e.database())
-	port, err := cmdtest.FreePort()
+	port, err := testprocess.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}

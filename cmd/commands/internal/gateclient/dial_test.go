@@ -7,7 +7,7 @@ import (
 	"runtime"
 	"testing"
 
-	"github.com/docsgate/docsgate/cmd/commands/internal/cmdtest"
+	"github.com/docsgate/docsgate/internal/testprocess"
 )
 
 // The commands may open the store file only if the connection is refused.
@@ -17,7 +17,7 @@ func TestIsConnRefused(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	port, err := cmdtest.FreePort()
+	port, err := testprocess.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
