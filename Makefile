@@ -43,7 +43,7 @@ demo-cluster: build ## Run three gates with PostgreSQL, Redis and a load balance
 	@scripts/demo-cluster.sh $(PORT)
 
 .PHONY: test
-test: provision fmt-check vet lint test-go xcaddy build test-allocs test-cluster fuzz vuln e2e e2e-packages e2e-docsgpt ## Run all checks and tests, as continuous integration does
+test: provision fmt-check vet lint test-go xcaddy build test-allocs test-cluster test-valkey fuzz vuln e2e e2e-packages e2e-docsgpt ## Run all checks and tests, as continuous integration does
 	@printf '\nall steps of make test passed\n'
 
 .PHONY: provision
@@ -110,6 +110,14 @@ test-allocs: ## Compare the allocations of the request path with their limits, w
 test-cluster: provision build ## Run several gates with PostgreSQL servers that fail (CLUSTER_OPERATIONS=n, CLUSTER_SEED=n)
 	$(call heading,several gates)
 	go test -race -count=1 -timeout=30m -v ./e2e/cluster
+
+.PHONY: test-valkey
+test-valkey: provision build ## Run the tests of shared limits with Valkey instead of Redis
+	$(call heading,Valkey)
+	@program="$$(scripts/valkey-install.sh)"; "$$program" --version; export DOCSGATE_REDIS="$$program"; \
+	go test -race -count=1 -timeout=10m ./sharedlimits ./ratelimit/sharedrate ./inflight/shares; \
+	go test -race -count=1 -timeout=10m -run=Shared ./caddymodule; \
+	go test -race -count=1 -timeout=10m -run=Redis ./e2e/cluster
 
 .PHONY: fuzz
 fuzz: provision ## Run every fuzz target for FUZZTIME (10s)
