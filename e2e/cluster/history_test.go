@@ -11,10 +11,11 @@ import (
 
 	"github.com/docsgate/docsgate/e2e/cluster/history"
 	"github.com/docsgate/docsgate/internal/pgtest"
+	"github.com/docsgate/docsgate/internal/redistest"
 )
 
-// rules are what docs/cluster.md says.
-var rules = history.Rules{Propagation: time.Second, Recovery: 6 * time.Second}
+// rules are what docs/cluster.md says. Of the gates that are killed the leases continue for 10 s.
+var rules = history.Rules{Propagation: time.Second, Recovery: 6 * time.Second, MaxGates: 8}
 
 const (
 	clients    = 12
@@ -22,20 +23,23 @@ const (
 	pause      = 80 * time.Millisecond // of a client between two operations, on average
 )
 
-// Random operations at random gates, while connections are cut, the database crashes and gates are killed. No response contradicts the
-// acknowledged changes, and none of them is lost.
+// Random operations at random gates, while connections are cut, the database crashes, Redis fails and gates are killed. No response
+// contradicts the acknowledged changes, and none of them is lost. Limits are neither unlimited nor closed.
 func TestHistory(t *testing.T) {
 	operations, seed := setting(t, "CLUSTER_OPERATIONS", 10_000), setting(t, "CLUSTER_SEED", rand.Uint64())
 	t.Logf("CLUSTER_SEED=%d", seed)
 	server, d := ownServer(t)
-	c := start(t, 3, d)
+	redis := redistest.Start(t)
+	c := startShared(t, 3, d, redis)
+	c.awaitShared()
 	w := &workload{c: c, start: time.Now(), random: rand.New(rand.NewPCG(seed, 1)), operations: operations}
 	w.h.Disconnected = map[int][]history.Interval{}
 	stopControl := c.control(w.start)
 
-	stop, stopped := make(chan struct{}), make(chan struct{})
-	go func() { defer close(stopped); w.injectFaults(server, rand.New(rand.NewPCG(seed, 2)), stop) }()
-	var running sync.WaitGroup
+	stop := make(chan struct{})
+	var faults, running sync.WaitGroup
+	faults.Go(func() { w.injectFaults(server, rand.New(rand.NewPCG(seed, 2)), stop) })
+	faults.Go(func() { w.injectLimitFaults(redis, rand.New(rand.NewPCG(seed, 3)), stop) })
 	for range clients {
 		running.Go(func() {
 			for w.next() {
@@ -46,22 +50,23 @@ func TestHistory(t *testing.T) {
 	}
 	running.Wait()
 	close(stop)
-	<-stopped
+	faults.Wait()
 	w.readAll()
+	c.awaitShared()
 	w.h.Control = stopControl()
 
 	counts := map[string]int{}
 	for i := range w.h.Ops {
 		counts[w.h.Ops[i].Kind.String()+" "+w.h.Ops[i].Outcome.String()]++
 	}
-	t.Logf("%d operations in %v, %d faults: %v; the slowest control request took %v", len(w.h.Ops), time.Since(w.start).Round(time.Second), w.faults,
-		counts, slowest(w.h.Control).Round(time.Millisecond))
+	t.Logf("%d operations in %v, %d faults, and %d of Redis: %v; the slowest control request took %v", len(w.h.Ops),
+		time.Since(w.start).Round(time.Second), w.faults, len(w.h.LimitFaults), counts, slowest(w.h.Control).Round(time.Millisecond))
 	found := w.h.Verify(rules)
 	for i := range found[:min(len(found), 5)] {
 		t.Errorf("violation %d of %d: %s", i+1, len(found), &found[i])
 	}
 	if len(found) > 0 {
-		t.Errorf("disconnected: %v", w.h.Disconnected)
+		t.Errorf("disconnected: %v; faults of Redis: %v", w.h.Disconnected, w.h.LimitFaults)
 	}
 }
 
@@ -74,7 +79,9 @@ type workload struct {
 	mu         sync.Mutex // guards the following
 	random     *rand.Rand
 	operations int
+	numbers    int // of keys
 	keys       []*testedKey
+	limited    limitedKey
 	h          history.History
 }
 
@@ -123,8 +130,10 @@ func (w *workload) operate() {
 	node, choice, k := w.intN(len(w.c.nodes)), w.intN(100), w.key()
 	switch {
 	case k == nil || choice < 6:
-		w.create(node)
-	case choice < 24:
+		w.add(w.create(node, ample))
+	case choice < 20:
+		w.checkLimited(node)
+	case choice < 38:
 		kinds := []history.Kind{history.Revoke, history.Disable, history.Enable, history.Enable, history.Rotate}
 		w.change(node, k, kinds[w.intN(len(kinds))])
 	default:
@@ -139,24 +148,28 @@ func (w *workload) operate() {
 	}
 }
 
-func (w *workload) create(node int) {
+// create creates a key. If the outcome is unknown, its ID and token are.
+func (w *workload) create(node, limit int) *testedKey {
 	k := &testedKey{}
-	k.changing.Lock()
-	defer k.changing.Unlock()
 	w.mu.Lock()
-	k.number = len(w.keys)
-	w.keys = append(w.keys, k)
+	k.number = w.numbers
+	w.numbers++
 	w.mu.Unlock()
-	o := history.Op{Node: node, Key: k.number, Kind: history.Create, Begin: time.Since(w.start)}
-	made, err := w.c.nodes[node].tryCreate(context.Background(), fmt.Sprintf("key %d", k.number))
+	o := history.Op{Node: node, Key: k.number, Kind: history.Create, Limit: limit, Begin: time.Since(w.start)}
+	made, err := w.c.nodes[node].tryCreateLimited(context.Background(), fmt.Sprintf("key %d", k.number), limit)
 	o.End, o.Outcome = time.Since(w.start), outcome(err)
 	w.record(o)
 	if err == nil {
-		k.id = made.ID
-		k.mu.Lock()
-		k.tokens = []string{made.Token}
-		k.mu.Unlock()
+		k.id, k.tokens = made.ID, []string{made.Token}
 	}
+	return k
+}
+
+// add makes a key one that operations choose.
+func (w *workload) add(k *testedKey) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.keys = append(w.keys, k)
 }
 
 func (w *workload) change(node int, k *testedKey, kind history.Kind) {
@@ -207,6 +220,8 @@ func (w *workload) check(node int, k *testedKey, number int) {
 		o.Outcome = history.Invalid
 	case unavailable:
 		o.Outcome = history.Unavailable
+	case limited:
+		o.Outcome = history.Limited
 	default:
 		w.mu.Lock()
 		down := false
@@ -217,7 +232,6 @@ func (w *workload) check(node int, k *testedKey, number int) {
 		if !down {
 			w.c.t.Errorf("%s: %s", &o, text)
 		}
-		return
 	}
 	w.record(o)
 }
@@ -236,15 +250,7 @@ func (w *workload) readAll() {
 
 // injectFaults injects one fault after the other until stop is closed, and ends the last one.
 func (w *workload) injectFaults(server *pgtest.Server, random *rand.Rand, stop <-chan struct{}) {
-	sleep := func(least, most time.Duration) bool {
-		select {
-		case <-stop:
-			return false
-		case <-time.After(least + rand.N(most-least)):
-			return true
-		}
-	}
-	for sleep(2*time.Second, 8*time.Second) {
+	for sleep(stop, 2*time.Second, 8*time.Second) {
 		i := random.IntN(len(w.c.nodes))
 		n := w.c.nodes[i]
 		affected, begin, end := []int{i}, n.proxies[0].Refuse, n.proxies[0].Accept
@@ -260,10 +266,20 @@ func (w *workload) injectFaults(server *pgtest.Server, random *rand.Rand, stop <
 		}
 		w.disconnect(affected)
 		begin()
-		sleep(500*time.Millisecond, 4*time.Second)
+		sleep(stop, 500*time.Millisecond, 4*time.Second)
 		end()
 		w.reconnect(affected)
 		w.faults++
+	}
+}
+
+// sleep waits for a random time, and reports whether stop is still open.
+func sleep(stop <-chan struct{}, least, most time.Duration) bool {
+	select {
+	case <-stop:
+		return false
+	case <-time.After(least + rand.N(most-least)):
+		return true
 	}
 }
 

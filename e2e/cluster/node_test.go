@@ -8,19 +8,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
 
 	"github.com/docsgate/docsgate/internal/feedtest"
+	"github.com/docsgate/docsgate/internal/testprocess"
 )
 
 // node is one gate.
@@ -92,7 +91,7 @@ http://%s {
 
 func newNode(c *cluster, i int) *node {
 	c.t.Helper()
-	n := &node{c: c, name: fmt.Sprintf("node %d", i), dir: c.t.TempDir(), site: freeAddress(c.t.Fatalf), admin: freeAddress(c.t.Fatalf)}
+	n := &node{c: c, name: fmt.Sprintf("node %d", i), dir: c.t.TempDir(), site: freeAddress(c), admin: freeAddress(c)}
 	n.client = &http.Client{Timeout: 2 * patience, Transport: &http.Transport{MaxIdleConnsPerHost: 50}}
 	c.t.Cleanup(n.kill)
 	return n
@@ -107,17 +106,14 @@ func (n *node) configure() {
 	}
 }
 
-// freeAddress returns a loopback address whose port is below the range of ephemeral ports, so that it stays free while a node is down.
-func freeAddress(fatal func(string, ...any)) string {
-	for range 1000 {
-		address := "127.0.0.1:" + strconv.Itoa(12_000+rand.IntN(20_000))
-		if l, err := net.Listen("tcp", address); err == nil {
-			_ = l.Close()
-			return address
-		}
+// freeAddress returns a loopback address that stays free while a node is down.
+func freeAddress(c *cluster) string {
+	c.t.Helper()
+	port, err := testprocess.FreePort()
+	if err != nil {
+		c.t.Fatal(err)
 	}
-	fatal("there is no free port")
-	return ""
+	return net.JoinHostPort("127.0.0.1", port)
 }
 
 // start starts the process and waits until it serves.
@@ -180,9 +176,12 @@ const (
 	valid                      // the question was answered
 	invalid                    // 401
 	unavailable                // 503
+	limited                    // 429
 )
 
-func (v verdict) String() string { return [...]string{"unknown", "valid", "invalid", "unavailable"}[v] }
+func (v verdict) String() string {
+	return [...]string{"unknown", "valid", "invalid", "unavailable", "limited"}[v]
+}
 
 // ask asks a question with a token.
 func (n *node) ask(token string) (verdict, string) {
@@ -202,6 +201,8 @@ func (n *node) ask(token string) (verdict, string) {
 		return invalid, string(text)
 	case resp.StatusCode == http.StatusServiceUnavailable:
 		return unavailable, string(text)
+	case resp.StatusCode == http.StatusTooManyRequests:
+		return limited, string(text)
 	}
 	return unknown, fmt.Sprintf("%d %s", resp.StatusCode, text)
 }
@@ -269,14 +270,28 @@ type key struct {
 	Token string `json:"token"`
 }
 
-func (n *node) tryCreate(ctx context.Context, name string) (k key, err error) {
-	err = n.call(ctx, http.MethodPost, "keys", fmt.Sprintf(`{"name":%q,"sources":[%q]}`, name, source), &k)
+func (n *node) tryCreate(ctx context.Context, name string) (key, error) {
+	return n.tryCreateLimited(ctx, name, 0)
+}
+
+// tryCreateLimited creates a key with a limit of requests per hour; 0: without one.
+func (n *node) tryCreateLimited(ctx context.Context, name string, limit int) (k key, err error) {
+	limits := ""
+	if limit > 0 {
+		limits = fmt.Sprintf(`,"limits":{"requests":"%d/1h"}`, limit)
+	}
+	err = n.call(ctx, http.MethodPost, "keys", fmt.Sprintf(`{"name":%q,"sources":[%q]%s}`, name, source, limits), &k)
 	return k, err
 }
 
 func (n *node) create(name string) key {
 	n.c.t.Helper()
-	k, err := n.tryCreate(n.c.t.Context(), name)
+	return n.createLimited(name, 0)
+}
+
+func (n *node) createLimited(name string, limit int) key {
+	n.c.t.Helper()
+	k, err := n.tryCreateLimited(n.c.t.Context(), name, limit)
 	if err != nil {
 		n.c.t.Fatalf("%s: creating a key: %v", n.name, err)
 	}

@@ -74,19 +74,21 @@ func newTimeline(changes []Op) *timeline {
 // explains reports whether a response is possible after the first i changes.
 func (t *timeline) explains(i int, o *Op) bool {
 	for s := range t.states[i] {
-		if s.accepts(o.Token) == (o.Outcome == Valid) {
+		if s.accepts(o.Token) == (o.Outcome == Valid || o.Outcome == Limited) {
 			return true
 		}
 	}
 	return false
 }
 
-// Verify returns the responses that are not explained. For each gate, the changes of a key that it has observed can only increase.
+// Verify returns the responses that are not explained. For each gate, the changes of a key that it has observed can only increase. Requests
+// are neither unlimited nor limited too early.
 func (h *History) Verify(r Rules) []Violation {
 	changes := map[int][]Op{}
 	var checks []Op
 	for _, o := range h.Ops {
 		switch {
+		case o.Kind == Check && o.Outcome == Unknown:
 		case o.Kind == Check:
 			checks = append(checks, o)
 		case o.Outcome != Rejected:
@@ -106,7 +108,7 @@ func (h *History) Verify(r Rules) []Violation {
 		}
 		v.verify(&checks[i], t)
 	}
-	return v.found
+	return append(v.found, h.verifyLimits(r)...)
 }
 
 // place is a key at a gate.

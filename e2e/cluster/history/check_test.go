@@ -8,7 +8,7 @@ import (
 
 const ms = time.Millisecond
 
-var rules = Rules{Propagation: 1000 * ms, Recovery: 2000 * ms}
+var rules = Rules{Propagation: 1000 * ms, Recovery: 2000 * ms, MaxGates: 2}
 
 // at returns an operation of 10 ms.
 func at(begin time.Duration, node int, kind Kind, outcome Outcome) Op {

@@ -30,17 +30,18 @@ type Outcome int
 
 // The outcomes.
 const (
-	Unknown     Outcome = iota // of a change: it may take effect at any time, or never
+	Unknown     Outcome = iota // of a change: it may take effect at any time, or never; of a check: there was no response
 	OK                         // of a change: it was acknowledged
 	Rejected                   // of a change: it had no effect
 	Valid                      // of a check
 	Invalid                    // of a check: the token is rejected
 	Unavailable                // of a check: the gate cannot decide
+	Limited                    // of a check: the token is valid, but has too many requests
 )
 
 // String returns the name of an outcome.
 func (o Outcome) String() string {
-	return [...]string{"unknown", "ok", "rejected", "valid", "invalid", "unavailable"}[o]
+	return [...]string{"unknown", "ok", "rejected", "valid", "invalid", "unavailable", "limited"}[o]
 }
 
 // Op is an operation at a gate. Changes of one key do not overlap. Times are relative to the beginning of the history.
@@ -48,6 +49,7 @@ type Op struct {
 	Node, Key  int
 	Kind       Kind
 	Token      int // of Create and Rotate: the number of the token that it creates; of Check: of the token that is presented
+	Limit      int // of Create: the most requests of the key, which are not replenished during the history; 0: any number
 	Begin, End time.Duration
 	Outcome    Outcome
 }
@@ -68,6 +70,7 @@ type Sample struct{ Begin, End time.Duration }
 type History struct {
 	Ops          []Op               // in the order of their ends
 	Disconnected map[int][]Interval // by node, in order
+	LimitFaults  []Interval         // of the server of limits, for any of the gates
 	Control      map[int][]Sample   // by node, in order
 }
 
@@ -79,6 +82,10 @@ type Rules struct {
 
 	// Recovery is how long a gate may take after the end of an Interval until it is connected.
 	Recovery time.Duration
+
+	// MaxGates is the greatest number of gates by which a gate divides a limit while it has no connection to the server of limits. It
+	// includes those that have ended shortly before.
+	MaxGates int
 }
 
 // Violation is a response that the changes do not explain.
