@@ -97,3 +97,52 @@ func TestStoreDatabaseOutageWithoutCopy(t *testing.T) {
 	p.Accept()
 	i.waitStatus("a key of a file after the outage", tokenSource, http.StatusOK)
 }
+
+// A gate that was started while the database was unavailable checks its secret afterwards. With another secret than that of the database it
+// rejects all changes and says what to do. Its keys are valid, and it follows the changes of other gates. With the right secret it works.
+func TestWrongSecretAfterOutage(t *testing.T) {
+	i, p, other := newOutageTest(t)
+	site := fmt.Sprintf(forwardModes["built-in"], i.address, "")
+	i.start(site)
+	key := fmt.Sprintf(`{"name": "k", "sources": [%q]}`, sourceAlpha)
+	_, kept := i.create(key)
+	id, token := i.create(key)
+	i.waitStatus("a key", token, http.StatusOK)
+	path := secretOf(os.Getenv("XDG_DATA_HOME"))
+	right, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	i.stop()
+	p.Refuse()
+	wrong := "docsgate-secret-1 " + strings.Repeat("B", 42) + "A=\n"
+	if err := os.WriteFile(path, []byte(wrong), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	i.start(site)
+	i.waitStatus("a known key", kept, http.StatusOK)
+	p.Accept()
+	i.waitStatus("an unknown token after the outage", keys.NewToken(0), http.StatusUnauthorized)
+	for path, body := range map[string]string{
+		"/v1/keys": key, "/v1/keys/" + id + "/disable": "", "/v1/id-secrets/rotate": `{}`,
+	} {
+		status, got := i.call(http.MethodPost, path, body)
+		if status != http.StatusServiceUnavailable || got["code"] != "store_secret_missing" || !strings.Contains(fmt.Sprint(got["detail"]), "store.secret") {
+			t.Errorf("%s with another secret: %d %v", path, status, got)
+		}
+	}
+	if _, err := other.Revoke(t.Context(), registry.Actor{Name: "another gate"}, id); err != nil {
+		t.Fatal(err)
+	}
+	i.waitStatus("a key that another gate has revoked", token, http.StatusUnauthorized)
+	i.waitStatus("a known key", kept, http.StatusOK)
+
+	if err := os.WriteFile(path, right, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "changes are accepted", func() bool {
+		status, _ := i.call(http.MethodPost, "/v1/keys", key)
+		return status == http.StatusCreated
+	})
+}

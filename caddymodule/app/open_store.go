@@ -40,7 +40,8 @@ func (l StoreLocation) OpenStore(ctx context.Context, meter *usage.Counter, logg
 	return l.newOpenStore(storage, database, encrypter, meter, logger)
 }
 
-// FollowStore is OpenStore for a gate: it does not fail if the database is unavailable, and keeps a copy of the keys for that case.
+// FollowStore is OpenStore for a gate: it does not fail if the database is unavailable, and keeps a copy of the keys for that case. Nothing is
+// written without the secrets of the database.
 func (l StoreLocation) FollowStore(ctx context.Context, meter *usage.Counter, logger *slog.Logger) (*OpenStore, error) {
 	if l.database == nil {
 		return l.OpenStore(ctx, meter, logger)
@@ -55,6 +56,7 @@ func (l StoreLocation) FollowStore(ctx context.Context, meter *usage.Counter, lo
 	}
 	storage, err := replica.Open(replica.Options{
 		Remote: database, Path: l.local + ".copy", MaxStale: l.maxStale, Log: logger, OnLoss: lostWrites.Inc,
+		BeforeWrite: encrypter.EnsureShared,
 	})
 	if err != nil {
 		return nil, errors.Join(err, database.Close())

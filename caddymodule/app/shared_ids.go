@@ -43,19 +43,17 @@ func newSharedIDs(store *OpenStore, logger *slog.Logger) (*sharedIDs, error) {
 }
 
 // start checks the secrets that encrypt the database, and creates the first one if the database is new. Then it follows the secrets that
-// sign IDs. After an error it can be called again, and otherwise only once.
+// sign IDs. If the database is unavailable, it is checked later. After an error it can be called again, and otherwise only once.
 func (s *sharedIDs) start(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.started {
 		return nil
 	}
-	err := s.store.Encrypter.CheckShared(ctx)
-	if err == nil {
-		err = s.importSecrets(ctx)
-	}
-	if errors.Is(err, registry.ErrUnavailable) {
-		s.logger.Warn("the secrets that encrypt the key store cannot be checked", "error", err)
+	err := s.prepare(ctx)
+	unchecked := errors.Is(err, registry.ErrUnavailable)
+	if unchecked {
+		s.logger.Warn("the secrets that encrypt the key store are checked when its database is available", "error", err)
 	} else if err != nil {
 		return err
 	}
@@ -74,8 +72,22 @@ func (s *sharedIDs) start(ctx context.Context) error {
 	}
 	s.started, s.blocked = true, blocked
 	ctx, s.stop = context.WithCancel(context.Background())
-	s.running.Go(func() { secrets.Run(ctx) })
+	s.running.Go(func() {
+		if unchecked {
+			s.prepareLater(ctx)
+		}
+		secrets.Run(ctx)
+	})
+	s.running.Go(func() { s.followSecrets(ctx) })
 	return nil
+}
+
+// prepare checks the secrets that encrypt the database, and imports those that sign IDs.
+func (s *sharedIDs) prepare(ctx context.Context) error {
+	if err := s.store.Encrypter.CheckShared(ctx); err != nil {
+		return err
+	}
+	return s.importSecrets(ctx)
 }
 
 // importSecrets stores the secrets of a file, which the operator has copied from a gate with a store file, in a database that has none.

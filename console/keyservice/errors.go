@@ -18,6 +18,10 @@ const ApplyPending = "The change is stored, but the gate could not apply it yet.
 const storeUnavailable = "The database of the key store is unavailable. Known keys stay valid, but no key can be created or changed until it " +
 	"is available again; the log of the gate has the reason. If the database failed during the change, check whether the change was stored."
 
+// storeSecretMissing is the text for registry.ErrWrongSecret.
+const storeSecretMissing = "This gate does not have the secret that encrypts the key store, so no key can be created or changed here. Copy the " +
+	"secret from another gate: the file store.secret, or the option secret of feed store; the log of this gate has its key ID. Other gates are not affected."
+
 // RetryAfter is the value of the header Retry-After of responses with status 503, in seconds.
 const RetryAfter = "5"
 
@@ -66,6 +70,8 @@ func ResponseTo(err error) Response {
 		return Response{http.StatusServiceUnavailable, "apply_pending", ApplyPending, true}
 	case errors.Is(err, registry.ErrUnavailable):
 		return Response{http.StatusServiceUnavailable, "store_unavailable", storeUnavailable, true}
+	case errors.Is(err, registry.ErrWrongSecret):
+		return Response{http.StatusServiceUnavailable, "store_secret_missing", storeSecretMissing, true}
 	case errors.Is(err, registry.ErrTooManyOverrides):
 		return Response{
 			http.StatusConflict, "too_many", fmt.Sprintf("The store has changes of %d keys of other feeds, which is the maximum. Remove some of them.",

@@ -25,14 +25,15 @@ func TestResponseTo(t *testing.T) {
 		{registry.ErrExists, http.StatusConflict, "already_exists", false},
 		{registry.ErrNotApplied, http.StatusServiceUnavailable, "apply_pending", true},
 		{registry.ErrUnavailable, http.StatusServiceUnavailable, "store_unavailable", true},
+		{registry.ErrWrongSecret, http.StatusServiceUnavailable, "store_secret_missing", true},
 		{&keyservice.ReadOnlyError{Feed: "file:keys.yaml"}, http.StatusConflict, "read_only_feed", false},
 		{&http.MaxBytesError{Limit: 1}, http.StatusRequestEntityTooLarge, "too_large", false},
 		{context.Canceled, http.StatusServiceUnavailable, "deadline_exceeded", true},
 		{context.DeadlineExceeded, http.StatusServiceUnavailable, "deadline_exceeded", true},
-		{errors.New("secret"), http.StatusInternalServerError, "internal", true},
+		{errors.New("hidden"), http.StatusInternalServerError, "internal", true},
 	} {
 		got := keyservice.ResponseTo(fmt.Errorf("saving: %w", c.err))
-		if got.Status != c.status || got.Code != c.code || got.Fault != c.fault || got.Text == "" || strings.Contains(got.Text, "secret") {
+		if got.Status != c.status || got.Code != c.code || got.Fault != c.fault || got.Text == "" || strings.Contains(got.Text, "hidden") {
 			t.Errorf("%v: %+v", c.err, got)
 		}
 	}

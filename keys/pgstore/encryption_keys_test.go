@@ -88,7 +88,7 @@ func TestWrongSecret(t *testing.T) {
 		t.Fatal(err)
 	}
 	err := share(t, registry.NewEncrypter(path), s)
-	if err == nil || !strings.Contains(err.Error(), "another secret than the one in "+path) || strings.Contains(err.Error(), "BBBB") {
+	if !errors.Is(err, registry.ErrWrongSecret) || !strings.Contains(err.Error(), "another secret than the one in "+path) || strings.Contains(err.Error(), "BBBB") {
 		t.Errorf("a file: %v", err)
 	}
 	option, err := registry.NewEncrypterOf(keys.NewSecret(text))

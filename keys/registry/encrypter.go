@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+	"sync/atomic"
 
 	"github.com/docsgate/docsgate/internal/secretbox"
 	"github.com/docsgate/docsgate/keys"
@@ -30,6 +31,7 @@ type Encrypter struct {
 	file    *secretbox.File     // nil: of NewEncrypterOf
 	secrets []*secretbox.Secret // of NewEncrypterOf
 	shared  EncryptionKeys      // names the secret that encrypts; nil: the first one does
+	checked atomic.Bool         // the last CheckShared has succeeded
 }
 
 // NewEncrypter returns an Encrypter with the secret in the file at path. It does not access the file.

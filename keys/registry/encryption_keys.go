@@ -33,25 +33,45 @@ type EncryptionKeys interface {
 // the first secret of the Encrypter from then on. It must be called before the Encrypter is used.
 func (s *Encrypter) Share(storage EncryptionKeys) { s.shared = storage }
 
-// CheckShared returns an error, for users, unless the Encrypter has all secrets with which the storage of Share is encrypted: the file must
-// then be copied from another gate. If nothing was ever encrypted, it creates the file if there is none; of several gates, one does.
+// ErrWrongSecret means that an Encrypter lacks a secret with which the storage of Share is encrypted. The error that wraps it says which
+// file or option an operator has to change.
+var ErrWrongSecret = errors.New("the key store is encrypted with a secret that this gate does not have")
+
+// CheckShared returns an error, for users, unless the Encrypter has all secrets with which the storage of Share is encrypted: ErrWrongSecret
+// means that the file must be copied from another gate. If nothing was ever encrypted, it creates the file if there is none; of several
+// gates, one does.
 func (s *Encrypter) CheckShared(ctx context.Context) error {
 	registered, err := s.registered(ctx)
-	if err != nil {
-		return err
+	if err == nil {
+		err = s.checkRegistered(registered)
 	}
+	if err == nil || errors.Is(err, ErrWrongSecret) {
+		s.checked.Store(err == nil)
+	}
+	return err
+}
+
+// EnsureShared is CheckShared unless the last check has succeeded. It is for the writes of a gate that was started while the storage was
+// unavailable.
+func (s *Encrypter) EnsureShared(ctx context.Context) error {
+	if s.checked.Load() {
+		return nil
+	}
+	return s.CheckShared(ctx)
+}
+
+func (s *Encrypter) checkRegistered(registered []string) error {
 	all, err := s.all()
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("the key store is encrypted with a secret that this gate does not have: copy the file %s from the gate that has "+
-			"created the store, or set the option secret", s.place())
+		return fmt.Errorf("%w: copy the file %s from the gate that has created the store, or set the option secret", ErrWrongSecret, s.place())
 	}
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", ErrWrongSecret, err)
 	}
 	for _, id := range registered {
 		if !hasKeyID(all, id) {
-			return fmt.Errorf("the key store is encrypted with another secret than the one in %s (its key ID is %s, and that of the key store "+
-				"is %s): copy the file from the gate that has created the store, or add the secret to the option secret", s.place(),
+			return fmt.Errorf("%w: it is another secret than the one in %s (its key ID is %s, and that of the key store is %s): copy the file "+
+				"from the gate that has created the store, or add the secret to the option secret", ErrWrongSecret, s.place(),
 				all[0].KeyIDText(), id)
 		}
 	}
@@ -112,8 +132,8 @@ func (s *Encrypter) sharedSecret(ctx context.Context) (*secretbox.Secret, error)
 			return all[i], nil
 		}
 	}
-	return nil, errors.Join(err, fmt.Errorf("the secret that encrypts the key store (key ID %s) is not in %s: copy the file from a gate that has it, "+
-		"or add the secret to the option secret", registered[0], s.place()))
+	return nil, errors.Join(err, fmt.Errorf("%w: the one with the key ID %s is not in %s: copy the file from a gate that has it, or add the "+
+		"secret to the option secret", ErrWrongSecret, registered[0], s.place()))
 }
 
 // KeyIDs returns the key IDs of the secrets, or nil if they cannot be read.

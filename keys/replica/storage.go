@@ -46,6 +46,10 @@ type Options struct {
 	MaxStale time.Duration // how long the last keys remain valid while the remote storage is unavailable; default DefaultMaxStale
 	Log      *slog.Logger  // nil: no logging
 	OnLoss   func()        // called when the remote storage has lost writes; nil: nothing
+
+	// BeforeWrite is called before each write of records or overrides, while the remote storage is available. An error rejects the write.
+	// nil: nothing.
+	BeforeWrite func(context.Context) error
 }
 
 // Storage is a registry.RemoteStorage. It is safe for concurrent use. Create one with Open.

@@ -11,9 +11,20 @@ import (
 
 // The following methods need the remote storage.
 
+// writable returns nil if records and overrides can be written.
+func (s *Storage) writable(ctx context.Context) error {
+	if err := s.available(ctx); err != nil {
+		return err
+	}
+	if s.options.BeforeWrite == nil {
+		return nil
+	}
+	return s.options.BeforeWrite(ctx)
+}
+
 // Write implements registry.Storage.
 func (s *Storage) Write(ctx context.Context, records []*registry.Record, entries []*registry.AuditEntry) error {
-	if err := s.available(ctx); err != nil {
+	if err := s.writable(ctx); err != nil {
 		return err
 	}
 	return s.remote.Write(ctx, records, entries)
@@ -21,7 +32,7 @@ func (s *Storage) Write(ctx context.Context, records []*registry.Record, entries
 
 // WriteOverride implements registry.Storage.
 func (s *Storage) WriteOverride(ctx context.Context, o *registry.Override, entry *registry.AuditEntry) error {
-	if err := s.available(ctx); err != nil {
+	if err := s.writable(ctx); err != nil {
 		return err
 	}
 	return s.remote.WriteOverride(ctx, o, entry)
