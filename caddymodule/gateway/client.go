@@ -56,6 +56,8 @@ type client struct {
 	unwatch func() bool             // may be nil
 
 	messageWait *messageWait // nil: the request ends with its client
+
+	trace *requestTrace // nil: the request is not traced
 }
 
 // track starts to track the request, before its body is read. It reports false if the process is exiting.
@@ -138,6 +140,12 @@ func (c *client) countAborted(cause error) {
 	}
 	line.Write(zap.String("endpoint", c.endpoint.Name), zap.String("reason", reason), zap.String("key", c.keyID()),
 		zap.String("client_ip", c.ip()), zap.String("request_id", c.requestID()), zap.Int("suppressed", skipped))
+}
+
+// noteFirstPiece counts the time to the first piece of a stream.
+func (c *client) noteFirstPiece() {
+	c.trace.observe(c.endpoint.first, time.Since(c.started).Seconds())
+	c.trace.firstPiece()
 }
 
 // abortReason returns the reason of an aborted request for metrics and logs. It is empty for a server stream, which clients open

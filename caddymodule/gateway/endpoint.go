@@ -15,7 +15,8 @@ type endpoint struct {
 	group    groupStages
 	allowed  prometheus.Counter
 	duration prometheus.Observer
-	streams  prometheus.Gauge // in flight, of all endpoints
+	first    prometheus.Observer // time to the first piece of a stream
+	streams  prometheus.Gauge    // in flight, of all endpoints
 
 	// isServerStream says that the response is an MCP stream of server messages, which may be silent for hours. Clients
 	// reconnect when it ends.
@@ -52,10 +53,14 @@ var uploadStages = groupStages{
 	onBody: (*response).signUploadIDs,
 }
 
+// decisionAllowed is the reason of requests that are not rejected, in metrics and traces.
+const decisionAllowed = "allowed"
+
 func newEndpoint(e *docsgpt.Endpoint, m *metrics) *endpoint {
 	return &endpoint{
 		Endpoint: e, group: groups[e.Group],
-		allowed: m.decisions.WithLabelValues(e.Name, "allowed"), duration: m.requestSeconds.WithLabelValues(e.Name),
+		allowed: m.decisions.WithLabelValues(e.Name, decisionAllowed), duration: m.requestSeconds.WithLabelValues(e.Name),
+		first:          m.firstSeconds.WithLabelValues(e.Name),
 		streams:        m.streamsInFlight,
 		isServerStream: e.Group == docsgpt.GroupMCP && e.Method == http.MethodGet,
 	}

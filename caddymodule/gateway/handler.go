@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+	"go.opentelemetry.io/otel/attribute"
 	"go.uber.org/zap"
 
 	"github.com/docsgate/docsgate/caddymodule/app"
@@ -136,6 +137,8 @@ type Handler struct {
 
 	cancelTarget *cancellation.Target // of abandoned answers
 
+	server []attribute.KeyValue // the upstream, in traces; nil: the next handler knows it
+
 	siteLimits   policy.Limits // with the defaults
 	secretLimits policy.Limits // of secret keys: without the defaults
 	failedTokens ratelimit.Rate
@@ -255,7 +258,7 @@ func (h *Handler) newUpstream(ctx caddy.Context) (*upstream.Upstream, string, er
 	if h.TLS != nil && address.URL.Scheme != "https" {
 		return nil, "", fmt.Errorf("upstream %q: TLS settings need an address that begins with https://", text)
 	}
-	h.inFlight.upstream = address.String()
+	h.inFlight.upstream, h.server = address.String(), serverAttributes(address)
 	settings, err := h.tlsConfig(ctx)
 	if err != nil {
 		return nil, "", fmt.Errorf("upstream TLS: %w", err)

@@ -37,6 +37,7 @@ func (l *inFlightLimits) join(conn *sharedlimits.Conn) (leave func()) {
 func (x *gatewayRequest) waitForShare(request *inflight.Request, class inFlightClass) inflight.Decision {
 	limits := x.client.handler.inFlight.classes[class]
 	limits.Waiting, limits.WaitingPerKey = max(limits.Waiting, limits.Total), max(limits.WaitingPerKey, limits.PerKey)
+	defer x.client.trace.startWait(inFlightNames[class])()
 	return x.client.handler.inFlight.limiter.Acquire(x.client.ctx, &x.slot.Slot, *request, limits, shareWait)
 }
 

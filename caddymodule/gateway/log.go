@@ -20,6 +20,7 @@ func (c *client) logUpstreamError(r *docsgpt.Error, status int, cause error) {
 			zap.Int("status", r.Status), zap.String("key", c.keyID()), zap.String("request_id", c.requestID()), zap.Error(cause))
 		return
 	}
+	c.trace.failed(r.Code)
 	c.handler.state.upstreamFailures.WithLabelValues(c.endpoint.Name, r.Code).Inc()
 	skipped, ok := c.handler.sampler.Allow(r.Code, c.keyID(), time.Now())
 	if !ok {

@@ -8,6 +8,7 @@ import (
 type metrics struct {
 	decisions        *prometheus.CounterVec
 	requestSeconds   *prometheus.HistogramVec
+	firstSeconds     *prometheus.HistogramVec
 	verifySeconds    prometheus.Histogram
 	upstreamFailures *prometheus.CounterVec
 	wouldReject      *prometheus.CounterVec
@@ -31,6 +32,12 @@ func newMetrics() *metrics {
 			Namespace: "caddy", Subsystem: "docsgate", Name: "request_duration_seconds",
 			Help:    "Time from the arrival of a request to the end of its response, by endpoint.",
 			Buckets: []float64{.001, .005, .025, .1, .5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600},
+		}, []string{"endpoint"}),
+
+		firstSeconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: "caddy", Subsystem: "docsgate", Name: "time_to_first_event_seconds",
+			Help:    "Time from the arrival of a request to the first piece of a stream from DocsGPT, by endpoint.",
+			Buckets: []float64{.005, .025, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120},
 		}, []string{"endpoint"}),
 
 		verifySeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
@@ -94,7 +101,8 @@ func newMetrics() *metrics {
 // collectors returns the collectors of the metrics.
 func (m *metrics) collectors() []prometheus.Collector {
 	return []prometheus.Collector{
-		m.decisions, m.requestSeconds, m.verifySeconds, m.upstreamFailures, m.wouldReject, m.tokensSettled, m.leakedKeys, m.abortedRequests, m.cancelledAnswers, m.queueSeconds, m.queueRejected, m.streamsInFlight,
+		m.decisions, m.requestSeconds, m.firstSeconds, m.verifySeconds, m.upstreamFailures,
+		m.wouldReject, m.tokensSettled, m.leakedKeys, m.abortedRequests, m.cancelledAnswers, m.queueSeconds, m.queueRejected, m.streamsInFlight,
 	}
 }
 

@@ -137,6 +137,7 @@ func (x *gatewayRequest) wait(request *inflight.Request, key *keys.Key, class in
 		request.Weight = limits.Weight.Count()
 	}
 	begun := time.Now()
+	defer c.trace.startWait(inFlightNames[class])()
 	decision := limits.limiter.Acquire(c.ctx, &x.slot.Slot, *request, limits.classes[class], wait)
 	if decision != inflight.KeyLimit && decision != inflight.TotalLimit {
 		c.handler.state.queueSeconds.WithLabelValues(inFlightNames[class]).Observe(time.Since(begun).Seconds())

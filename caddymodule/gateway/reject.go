@@ -19,6 +19,7 @@ func (x *gatewayRequest) reject(apiErr *apiError) {
 		At: c.started, RequestID: c.requestID(), Key: c.keyID(), Endpoint: c.endpoint.Name, Reason: reason,
 	})
 	c.noteReason(reason, 0)
+	c.trace.decided(reason)
 	if line := c.handler.logger.Check(zap.DebugLevel, "request rejected"); line != nil {
 		line.Write(zap.String("endpoint", c.endpoint.Name), zap.String("reason", reason), zap.String("key", c.keyID()),
 			zap.String("client_ip", c.ip()), zap.String("request_id", c.requestID()))

@@ -30,8 +30,9 @@ type gatewayRequest struct {
 func (x *gatewayRequest) serve(next caddyhttp.Handler) {
 	c := &x.client
 	route, e, apiErr := c.handler.match(c.r)
-	c.endpoint = e
-	defer func() { e.duration.Observe(time.Since(c.started).Seconds()) }()
+	c.endpoint, c.trace = e, traceOf(c.r)
+	defer func() { c.trace.observe(e.duration, time.Since(c.started).Seconds()) }()
+	defer c.trace.end(c)
 	defer x.endQuota()
 	defer x.stream.Release()
 	defer x.slot.release()
@@ -100,6 +101,7 @@ func (x *gatewayRequest) serve(next caddyhttp.Handler) {
 func (x *gatewayRequest) countUse(auth authentication) {
 	c := &x.client
 	c.endpoint.allowed.Inc()
+	c.trace.decided(decisionAllowed)
 	if auth.Key != nil {
 		c.handler.backend.State().Usage.Count(auth.Key.ID, auth.UsedPreviousToken, c.started)
 	}
@@ -143,11 +145,13 @@ func (x *gatewayRequest) prepare() (head requestHead, auth authentication, acces
 // connections, or to the next handler.
 func (x *gatewayRequest) forward(up *upstreamRequest, auth authentication, access authorization, next caddyhttp.Handler) {
 	c, h := &x.client, x.client.handler
+	res := &x.writer.response
+	c.trace.startUpstream(c.endpoint, h.server, up)
+	defer func() { c.trace.endUpstream(res.status) }()
 	if up.sources != nil {
 		c.searchSources(up, &x.slot, next)
 		return
 	}
-	res := &x.writer.response
 	res.client, res.slot, res.key, res.authorization = c, &x.slot, auth.Key, access
 	res.item = up.item
 	if x.quota != nil {

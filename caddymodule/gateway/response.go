@@ -135,6 +135,7 @@ func (res *response) onChunk(p []byte) error {
 	switch res.mode {
 	case modeSSE:
 		if res.out == nil {
+			res.client.noteFirstPiece()
 			res.out = make([]byte, 0, len(p)+64)
 		}
 		var err error
