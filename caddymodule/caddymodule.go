@@ -16,6 +16,9 @@ type (
 	Handler = gateway.Handler
 	// StoreFeed is the module "docsgate.feeds.store", for programs that embed Caddy and for the command line.
 	StoreFeed = app.StoreFeed
+	// SharedLimitsServer is the server of the option shared_limits, for the command doctor.
+	SharedLimitsServer = app.SharedLimitsServer
+
 	// StoreLocation is the place of a key store, for the command line.
 	StoreLocation = app.StoreLocation
 	// Console is the module "http.handlers.docsgate_console", for programs that embed Caddy.

@@ -53,7 +53,7 @@ func Examine(ctx context.Context, in Input, o Options) *Report {
 	x.findGate()
 	for _, check := range []func(context.Context){
 		x.checkConfig, x.checkBackends, x.checkDocsGPT, x.checkExposure, x.checkBypass, x.checkKeys, x.checkExclusions, x.checkKinds,
-		x.checkUnlimited, x.checkVisitorLimits, x.checkDatabases, x.checkPrivileges, x.checkFiles, x.checkTokenUsage, x.checkListeners,
+		x.checkUnlimited, x.checkVisitorLimits, x.checkDatabases, x.checkPrivileges, x.checkSharedLimits, x.checkFiles, x.checkTokenUsage, x.checkListeners,
 		x.checkOtherHosts, x.checkQueue, x.checkTimeouts, x.checkGate, x.checkErrors, x.checkUnauthenticated,
 		x.checkAdminPaths, x.checkKey, x.checkStream, x.checkProxies, x.checkCORS, x.checkCanary, x.checkTools, x.checkCancel, x.checkLogs, x.checkAdmin,
 		x.checkConsoles, x.checkTLS, x.checkPage,
@@ -69,7 +69,7 @@ func Examine(ctx context.Context, in Input, o Options) *Report {
 
 // areas are the areas of findings, in the order of the report.
 var areas = []string{
-	"config", "docsgpt", "backend", "feeds", "gate", "key", "stream", "cors", "errors", "isolation", "log", "admin",
+	"config", "docsgpt", "backend", "feeds", "limits", "gate", "key", "stream", "cors", "errors", "isolation", "log", "admin",
 	"console", "tls", "page",
 }
 

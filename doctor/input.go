@@ -28,6 +28,9 @@ type Input struct {
 	// load.
 	Databases map[string]Database
 
+	// SharedLimits is the server of shared_limits; nil: there is none, or the configuration does not load.
+	SharedLimits *SharedLimits
+
 	// Privileges are what the database users of feeds may do beyond reading, by feed name. Empty: unknown, or there are none.
 	Privileges map[string]Privileges
 
@@ -217,6 +220,13 @@ type Feed struct {
 type Database struct {
 	Transport Transport
 	Hosts     []string // without those on this machine
+}
+
+// SharedLimits is the server of shared_limits.
+type SharedLimits struct {
+	Transport Transport
+	Hosts     []string // without those on this machine
+	Err       error    // why the server cannot be used from here; nil: it can
 }
 
 // Privileges are the permissions of a feed's database user beyond those that the feed needs. The zero value is none.

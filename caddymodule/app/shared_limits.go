@@ -50,6 +50,7 @@ type SharedLimits struct {
 
 	poolKey string
 	shared  *sharedConn
+	options sharedlimits.Options
 }
 
 // Bounds of SharedLimits.Timeout.
@@ -164,14 +165,14 @@ func (s *SharedLimits) provision(ctx caddy.Context) error {
 	}
 	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %d %t", text, s.Prefix, s.Timeout, s.InsecurePlaintext))
 	key := hex.EncodeToString(sum[:])
+	s.options = sharedlimits.Options{Address: address, Prefix: s.Prefix, Timeout: time.Duration(s.Timeout)}
 	value, _, err := sharedConns.LoadOrNew(key, func() (caddy.Destructor, error) {
 		c := &sharedConn{rates: map[string]*sharedrate.Limiter{}}
 		c.logger.Store(ctx.Slogger())
+		options := s.options
+		options.NodesFile, options.Observer, options.Logger = filepath.Join(dataDir(""), "gates"), sharedObserver{}, c.logger.Load
 		var err error
-		c.Conn, err = sharedlimits.New(sharedlimits.Options{
-			Address: address, Prefix: s.Prefix, Timeout: time.Duration(s.Timeout), NodesFile: filepath.Join(dataDir(""), "gates"),
-			Observer: sharedObserver{}, Logger: c.logger.Load,
-		})
+		c.Conn, err = sharedlimits.New(options)
 		return c, err
 	})
 	if err != nil {

@@ -78,6 +78,7 @@ func (o *options) collect(ctx context.Context) (doctor.Input, error) {
 	}
 	f.TokenUsage = checkTokenUsage(ctx, &f, &loaded)
 	f.Privileges = readPrivileges(ctx, &loaded)
+	f.SharedLimits = checkSharedLimits(ctx, &loaded)
 	f.Files = parsed.files()
 	return f, nil
 }
@@ -90,6 +91,16 @@ func readPrivileges(ctx context.Context, l *loaded) map[string]doctor.Privileges
 		all[feed] = doctor.Privileges{User: p.User, Superuser: p.Superuser, Writes: p.Writes, Err: err}
 	}
 	return all
+}
+
+// checkSharedLimits connects to the server of shared_limits.
+func checkSharedLimits(ctx context.Context, l *loaded) *doctor.SharedLimits {
+	if l.shared == nil {
+		return nil
+	}
+	return &doctor.SharedLimits{
+		Transport: doctor.Transport(l.shared.Connection.Transport), Hosts: l.shared.Connection.Hosts, Err: l.shared.Check(ctx),
+	}
 }
 
 // checkTokenUsage checks whether the tokens of answers can be read, if there are limits of tokens.

@@ -37,7 +37,8 @@ type loaded struct {
 
 	unknownExclusions []string // IDs, in exclude_keys
 
-	databases  map[string]doctor.Database // by feed name
+	databases  map[string]doctor.Database      // by feed name
+	shared     *caddymodule.SharedLimitsServer // nil: none
 	privileges map[string]func(context.Context) (docsgptkeys.Privileges, error)
 	tokenUsage map[string]func(context.Context) (unreadable string, err error) // by feed name
 }
@@ -186,6 +187,7 @@ func (*probeApp) Provision(ctx caddy.Context) error {
 		probed.databases = map[string]doctor.Database{}
 		probed.privileges = map[string]func(context.Context) (docsgptkeys.Privileges, error){}
 		probed.tokenUsage = map[string]func(context.Context) (string, error){}
+		probed.shared = app.(*caddymodule.App).SharedLimitsServer()
 		for _, b := range app.(*caddymodule.App).AllBackends() {
 			for feed, c := range b.Connections() {
 				probed.databases[feedName(b.Name(), feed)] = doctor.Database{Transport: doctor.Transport(c.Transport), Hosts: c.Hosts}
