@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -120,6 +121,15 @@ func (l StoreLocation) File() string {
 		return ""
 	}
 	return l.local
+}
+
+// Database returns the store in a database without connecting to it, so that its schema is not upgraded. The caller must call Close. For a
+// file it returns an error.
+func (l StoreLocation) Database() (*pgstore.Store, error) {
+	if l.database == nil {
+		return nil, fmt.Errorf("%s is a file, not a PostgreSQL database", l.name)
+	}
+	return pgstore.New(*l.database)
 }
 
 // Open opens the store, and creates the file or the schema if it does not exist. A file that another process has open is boltstore.ErrLocked.

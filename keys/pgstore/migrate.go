@@ -24,15 +24,16 @@ const migrationTable = "migrations"
 // migrate creates the schema, or upgrades it. An advisory lock of the database makes other gates wait. The schema may be newer than this
 // version: whether this version can use it is decided by the format of its rows.
 func (s *Store) migrate(ctx context.Context) error {
-	return s.withMigrations(ctx, func(p *goose.Provider) error {
+	return s.withMigrations(ctx, true, func(p *goose.Provider) error {
 		_, err := p.Up(ctx)
 		return err
 	})
 }
 
-// MigrateTo upgrades or downgrades the schema to a version. 0 removes everything, the keys included.
+// MigrateTo upgrades or downgrades the schema to a version. 0 removes everything, the keys included. The store need not be connected. A
+// downgrade removes what Losses says, and gates that are running fail.
 func (s *Store) MigrateTo(ctx context.Context, version int64) error {
-	return s.userError(s.withMigrations(ctx, func(p *goose.Provider) error {
+	return s.userError(s.withMigrations(ctx, true, func(p *goose.Provider) error {
 		applied, err := p.GetDBVersion(ctx)
 		switch {
 		case err != nil:
@@ -45,14 +46,16 @@ func (s *Store) MigrateTo(ctx context.Context, version int64) error {
 	}))
 }
 
-// withMigrations calls f with the migrations of the schema, which it creates if it does not exist.
-func (s *Store) withMigrations(ctx context.Context, f func(*goose.Provider) error) error {
+// withMigrations calls f with the migrations of the schema. With create it creates the schema if it does not exist.
+func (s *Store) withMigrations(ctx context.Context, create bool, f func(*goose.Provider) error) error {
 	config := s.address.Config.Copy()
 	config.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol // a migration is several statements
 	db := stdlib.OpenDB(*config)
 	defer func() { _ = db.Close() }()
-	if err := createSchema(ctx, db, s.options.Schema); err != nil {
-		return err
+	if create {
+		if err := createSchema(ctx, db, s.options.Schema); err != nil {
+			return err
+		}
 	}
 	locker, err := lock.NewPostgresSessionLocker()
 	if err != nil {

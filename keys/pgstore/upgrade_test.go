@@ -2,6 +2,7 @@ package pgstore_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/docsgate/docsgate/internal/pgtest"
@@ -72,4 +73,39 @@ func TestUpgradeToNewerFormat(t *testing.T) {
 	if _, err := pgstore.Open(t.Context(), o); !errors.Is(err, pgstore.ErrNewer) {
 		t.Errorf("the older version was started: %v", err)
 	}
+}
+
+// A newer version undoes what the older one does not understand, and says what is removed.
+func TestDowngrade(t *testing.T) {
+	o := options(pgtest.Database(t))
+	older := startGate(t, o)
+	_, token := older.create(t, "k")
+	s := open(t, o)
+	before, err := s.Schema(t.Context())
+	if err != nil || before.Version != before.Newest() || before.Migrations[0].Name != "create" || before.Migrations[0].Applied.IsZero() {
+		t.Fatalf("%+v, %v", before, err)
+	}
+	newer, err := pgstore.New(o.Newer(newFormat))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = newer.Close() })
+	if err := newer.Connect(t.Context()); !errors.Is(err, pgstore.ErrNewer) {
+		t.Fatal(err)
+	}
+	if seen, err := s.Schema(t.Context()); err != nil || seen.Version <= seen.Newest() {
+		t.Errorf("the older version sees %+v, %v", seen, err)
+	}
+	schema, err := newer.Schema(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	lost, err := newer.Losses(t.Context(), schema, before.Version)
+	if err != nil || len(lost) != 1 || !strings.Contains(lost[0], "has added") {
+		t.Errorf("lost: %q, %v", lost, err)
+	}
+	if err := newer.MigrateTo(t.Context(), before.Version); err != nil {
+		t.Fatal(err)
+	}
+	startGate(t, o).wait(t, token, keys.Allowed)
 }

@@ -53,16 +53,9 @@ func (f *Flags) Open(ctx context.Context, notes io.Writer) (*Client, error) {
 			return nil, cli.Errorf(cli.ExitUnreachable, "%w. Name the gate with --address", err)
 		}
 	}
-	if !p.hasFeed {
-		return nil, p.noStoreError()
-	}
-	at, err := p.store.Locate(f.Backend)
+	at, err := f.location(&p)
 	if err != nil {
-		option := "feed store"
-		if f.Store != "" {
-			option = "--store"
-		}
-		return nil, cli.Errorf(cli.ExitUsage, "%s: %w", option, err)
+		return nil, err
 	}
 	if f.Store == "" {
 		why := "the configuration has no admin endpoint"
@@ -82,6 +75,30 @@ func (f *Flags) Open(ctx context.Context, notes io.Writer) (*Client, error) {
 		}
 	}
 	return openStore(ctx, at)
+}
+
+// Location returns the store that the flags or the configuration name. It neither asks a gate nor opens the store.
+func (f *Flags) Location() (caddymodule.StoreLocation, error) {
+	p, err := f.locate()
+	if err != nil {
+		return caddymodule.StoreLocation{}, err
+	}
+	return f.location(&p)
+}
+
+func (f *Flags) location(p *target) (caddymodule.StoreLocation, error) {
+	if !p.hasFeed {
+		return caddymodule.StoreLocation{}, p.noStoreError()
+	}
+	at, err := p.store.Locate(f.Backend)
+	if err == nil {
+		return at, nil
+	}
+	option := "feed store"
+	if f.Store != "" {
+		option = "--store"
+	}
+	return at, cli.Errorf(cli.ExitUsage, "%s: %w", option, err)
 }
 
 // Dial connects to the running gate. It never opens a store file.
