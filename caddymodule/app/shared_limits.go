@@ -19,6 +19,7 @@ import (
 
 	"github.com/docsgate/docsgate/caddymodule/caddyfileutil"
 	"github.com/docsgate/docsgate/caddymodule/placeholder"
+	"github.com/docsgate/docsgate/keys/quota/sharedquota"
 	"github.com/docsgate/docsgate/ratelimit"
 	"github.com/docsgate/docsgate/ratelimit/sharedrate"
 	"github.com/docsgate/docsgate/sharedlimits"
@@ -67,8 +68,9 @@ type sharedConn struct {
 	*sharedlimits.Conn
 	logger atomic.Pointer[slog.Logger] // of the newest configuration
 
-	mu    sync.Mutex // guards rates
-	rates map[string]*sharedrate.Limiter
+	mu     sync.Mutex // guards the maps, which are by backend
+	rates  map[string]*sharedrate.Limiter
+	quotas map[string]*sharedquota.Limiter
 }
 
 // Destruct implements caddy.Destructor.
@@ -76,6 +78,9 @@ func (c *sharedConn) Destruct() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, l := range c.rates {
+		l.Close()
+	}
+	for _, l := range c.quotas {
 		l.Close()
 	}
 	return c.Close()
@@ -167,7 +172,7 @@ func (s *SharedLimits) provision(ctx caddy.Context) error {
 	key := hex.EncodeToString(sum[:])
 	s.options = sharedlimits.Options{Address: address, Prefix: s.Prefix, Timeout: time.Duration(s.Timeout)}
 	value, _, err := sharedConns.LoadOrNew(key, func() (caddy.Destructor, error) {
-		c := &sharedConn{rates: map[string]*sharedrate.Limiter{}}
+		c := &sharedConn{rates: map[string]*sharedrate.Limiter{}, quotas: map[string]*sharedquota.Limiter{}}
 		c.logger.Store(ctx.Slogger())
 		options := s.options
 		options.NodesFile, options.Observer, options.Logger = filepath.Join(dataDir(""), "gates"), sharedObserver{}, c.logger.Load
@@ -211,6 +216,23 @@ func (b *Backend) SharedRates(local *ratelimit.Limiter) *sharedrate.Limiter {
 	if l == nil {
 		l = sharedrate.New(c.Conn, b.name, local)
 		c.rates[b.name] = l
+	}
+	return l
+}
+
+// SharedQuotas returns the limiter of questions that the backend shares with other gates, or nil without the option shared_limits. It must be
+// called while a handler is provisioned.
+func (b *Backend) SharedQuotas() *sharedquota.Limiter {
+	if b.app.SharedLimits == nil {
+		return nil
+	}
+	c := b.app.SharedLimits.shared
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l := c.quotas[b.name]
+	if l == nil {
+		l = sharedquota.New(c.Conn, b.name, b.counters.Quotas)
+		c.quotas[b.name] = l
 	}
 	return l
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/docsgate/docsgate/caddymodule/lifecycle"
 	"github.com/docsgate/docsgate/caddymodule/logsample"
 	"github.com/docsgate/docsgate/docsgpt"
+	"github.com/docsgate/docsgate/keys/quota/sharedquota"
 	"github.com/docsgate/docsgate/policy"
 	"github.com/docsgate/docsgate/ratelimit"
 	"github.com/docsgate/docsgate/ratelimit/sharedrate"
@@ -125,15 +126,16 @@ type Handler struct {
 	// The names of limits that only count what they would have rejected, those of keys included. Default: none.
 	LimitsDryRun []string `json:"limits_dry_run,omitempty"`
 
-	app      *app.App
-	backend  *app.Backend
-	state    *BackendState
-	shared   *sharedrate.Limiter // nil: limits are not shared with other gates
-	routes   *docsgpt.Routes
-	upstream *upstream.Upstream
-	logger   *zap.Logger
-	sampler  *logsample.Sampler
-	inFlight inFlightLimits
+	app          *app.App
+	backend      *app.Backend
+	state        *BackendState
+	shared       *sharedrate.Limiter  // nil: limits are not shared with other gates
+	sharedQuotas *sharedquota.Limiter // the same
+	routes       *docsgpt.Routes
+	upstream     *upstream.Upstream
+	logger       *zap.Logger
+	sampler      *logsample.Sampler
+	inFlight     inFlightLimits
 
 	cancelTarget *cancellation.Target // of abandoned answers
 
@@ -162,7 +164,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	h.state, h.logger, h.sampler = StateOf(h.Backend), h.backend.Logger(ctx.Logger()), new(logsample.Sampler)
-	h.shared = h.backend.SharedRates(h.state.Rates)
+	h.shared, h.sharedQuotas = h.backend.SharedRates(h.state.Rates), h.backend.SharedQuotas()
 	if err := app.RegisterMetrics(ctx.GetMetricsRegistry(), inFlightCollector{InFlight}, shareCollector{InFlightShares}); err != nil {
 		return err
 	}

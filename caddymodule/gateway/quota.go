@@ -52,6 +52,19 @@ func quotaOf(l *policy.Limits) *questionQuota {
 	return &questionQuota{limits: limits}
 }
 
+// quotaCounter counts the questions of keys: of this gate, or of all gates that share their limits.
+type quotaCounter interface {
+	Reserve(p *quota.Period, key string, l quota.Limits, dryRun quota.Set) (quota.Reservation, quota.Decision)
+}
+
+// quotas returns the counter of questions.
+func (h *Handler) quotas() quotaCounter {
+	if h.sharedQuotas != nil {
+		return h.sharedQuotas
+	}
+	return h.backend.Counters().Quotas
+}
+
 // quotasInDryRun returns the quotas that only count what they would have rejected.
 func (h *Handler) quotasInDryRun() (s quota.Set) {
 	for _, l := range []quota.Limit{quota.QuestionsPerDay, quota.QuestionsPerMonth, quota.TokensPerDay} {
@@ -67,7 +80,7 @@ func (h *Handler) quotasInDryRun() (s quota.Set) {
 func (x *gatewayRequest) reserveQuota(key *keys.Key) *apiError {
 	c := &x.client
 	calendar := c.handler.backend.QuotaCalendar()
-	reservation, d := c.handler.backend.Counters().Quotas.Reserve(calendar.At(c.started), key.ID, x.quota.limits, c.handler.quotasInDryRun())
+	reservation, d := c.handler.quotas().Reserve(calendar.At(c.started), key.ID, x.quota.limits, c.handler.quotasInDryRun())
 	for _, l := range []quota.Limit{quota.QuestionsPerDay, quota.QuestionsPerMonth, quota.TokensPerDay} {
 		if d.WouldReject.Has(l) {
 			c.handler.state.wouldReject.WithLabelValues(quotaExceeded).Inc()

@@ -34,14 +34,34 @@ func (c *Calendar) At(now time.Time) *Period {
 	if p := c.current.Load(); p != nil && !now.Before(p.DayStart) && now.Before(p.DayEnd) {
 		return p
 	}
-	year, month, day := now.In(c.zone).Date()
-	p := &Period{
+	p := c.period(now.In(c.zone).Date())
+	c.current.Store(p)
+	return p
+}
+
+func (c *Calendar) period(year int, month time.Month, day int) *Period {
+	return &Period{
 		calendar: c, day: dayNumber(year, month, day), month: monthNumber(year, month),
 		DayStart: c.startOf(year, month, day), DayEnd: c.startOf(year, month, day+1),
 		MonthStart: c.startOf(year, month, 1), MonthEnd: c.startOf(year, month+1, 1),
 	}
-	c.current.Store(p)
-	return p
+}
+
+// Calendar returns the calendar of the period.
+func (p *Period) Calendar() *Calendar { return p.calendar }
+
+// Day returns the number of the day since 1970-01-01, in the time zone of the calendar.
+func (p *Period) Day() int32 { return p.day }
+
+// Month returns the number of the month since the year 0.
+func (p *Period) Month() int32 { return p.month }
+
+// OnDay returns the period of another day in the same time zone. It allocates memory if the day is another one.
+func (p *Period) OnDay(day int32) *Period {
+	if day == p.day {
+		return p
+	}
+	return p.calendar.period(time.Unix(int64(day)*24*60*60, 0).UTC().Date())
 }
 
 // startOf returns the first moment of a date, to the second. Where clocks change at midnight, that is not always 0:00, and 0:00 may

@@ -1,6 +1,7 @@
 package quota
 
 import (
+	"crypto/rand"
 	"hash/maphash"
 	"sync"
 	"sync/atomic"
@@ -15,6 +16,7 @@ type Counter struct {
 	seed   maphash.Seed
 	shards [shards]shard
 	latest atomic.Pointer[Period] // of the last Reserve
+	id     string
 
 	saving savers
 }
@@ -30,7 +32,7 @@ type shard struct {
 
 // New returns an empty counter.
 func New() *Counter {
-	c := &Counter{seed: maphash.MakeSeed()}
+	c := &Counter{seed: maphash.MakeSeed(), id: rand.Text()}
 	for i := range c.shards {
 		c.shards[i].keys = map[string]*counts{}
 	}
@@ -48,6 +50,7 @@ type Reservation struct {
 	counts     *counts // nil: none, or it has ended
 	day, month int32
 	tokens     int64
+	observer   EndObserver // nil: none
 }
 
 // Reserve counts a question of a key and reserves tokens for its answer, unless a limit is reached. Limits in dryRun do not reject.
@@ -55,28 +58,43 @@ type Reservation struct {
 //
 // The reservation must be ended with Settle, SettleEstimate or Release, unless the question is rejected.
 func (c *Counter) Reserve(p *Period, key string, l Limits, dryRun Set) (r Reservation, d Decision) {
-	if c.latest.Load() != p { // once a day
-		c.latest.Store(p)
-	}
+	c.setLatest(p)
 	s := c.shardOf(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	e := s.countsOf(p, key)
+	if d = e.check(p, l, dryRun); d.Rejected != None {
+		return r, d
+	}
+	return s.admit(e, e.reservation()), d
+}
+
+func (c *Counter) setLatest(p *Period) {
+	if c.latest.Load() != p { // once a day
+		c.latest.Store(p)
+	}
+}
+
+// countsOf returns the counts of a key in a period.
+func (s *shard) countsOf(p *Period, key string) *counts {
 	e := s.keys[key]
 	if e == nil {
 		e = &counts{row: Row{ID: key, Day: p.day}, month: p.month}
 		s.keys[key] = e
 	}
 	e.moveTo(p)
-	if d = e.check(p, l, dryRun); d.Rejected != None {
-		return r, d
-	}
-	r = Reservation{shard: s, counts: e, day: e.row.Day, month: e.month, tokens: e.reservation()}
+	return e
+}
+
+// admit counts a question and reserves tokens.
+func (s *shard) admit(e *counts, tokens int64) Reservation {
 	e.row.QuestionsDay++
 	e.row.QuestionsMonth++
-	e.reserved += r.tokens
+	e.own.add(e, 1, 0)
+	e.reserved += tokens
 	e.open++
 	s.markChanged(e)
-	return r, d
+	return Reservation{shard: s, counts: e, day: e.row.Day, month: e.month, tokens: tokens}
 }
 
 // IsZero reports whether there is no reservation, or it has ended.
@@ -88,7 +106,7 @@ func (r *Reservation) Tokens() int64 { return r.tokens }
 // Settle replaces the reserved tokens by the number of tokens that the answer has cost. They count towards the day of p. 0 means
 // that there was no answer. If the number is an estimate, use SettleEstimate.
 func (r *Reservation) Settle(p *Period, tokens int64) {
-	r.end(func(e *counts) {
+	r.end(false, func(e *counts) {
 		e.moveTo(p)
 		e.addAnswer(max(tokens, 0))
 	})
@@ -96,22 +114,26 @@ func (r *Reservation) Settle(p *Period, tokens int64) {
 
 // Release undoes Reserve: the question was not forwarded. After Settle or Release it has no effect.
 func (r *Reservation) Release() {
-	r.end(func(e *counts) {
+	r.end(true, func(e *counts) {
 		if e.row.Day == r.day {
 			e.row.QuestionsDay--
 		}
 		if e.month == r.month {
 			e.row.QuestionsMonth--
 		}
+		e.own.release(r.day, r.month)
 	})
 }
 
-func (r *Reservation) end(count func(*counts)) {
+func (r *Reservation) end(released bool, count func(*counts)) {
 	e := r.counts
 	if e == nil {
 		return
 	}
 	r.counts = nil
+	if r.observer != nil {
+		defer func(key string) { r.observer.Ended(key, released) }(e.row.ID)
+	}
 	r.shard.mu.Lock()
 	defer r.shard.mu.Unlock()
 	e.reserved -= r.tokens

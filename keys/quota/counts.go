@@ -16,6 +16,7 @@ const (
 // counts are the counts of one key. They are guarded by the shard's mutex.
 type counts struct {
 	row      Row
+	own      ownCounts
 	total    *Row  // with a SharedStorage: the part of row that is in the total of all gates; nil: nothing
 	month    int32 // of row.Day
 	reserved int64 // tokens of answers in flight
@@ -47,6 +48,7 @@ func (c *counts) reservation() int64 {
 // addAnswer counts the tokens of an answer.
 func (c *counts) addAnswer(tokens int64) {
 	c.row.TokensDay += tokens
+	c.own.add(c, 0, tokens)
 	c.addToMean(tokens)
 }
 

@@ -12,11 +12,12 @@ type Estimate struct {
 
 // SettleEstimate is Settle with an estimate.
 func (r *Reservation) SettleEstimate(p *Period, tokens int64) (e Estimate) {
-	r.end(func(c *counts) {
+	r.end(false, func(c *counts) {
 		c.moveTo(p)
 		e = Estimate{shard: r.shard, counts: c, day: c.row.Day, tokens: max(tokens, 0)}
 		c.row.TokensDay += e.tokens
 		c.row.EstimatedDay += e.tokens
+		c.own.add(c, 0, e.tokens)
 	})
 	return e
 }
@@ -31,6 +32,9 @@ func (e *Estimate) Correct(tokens int64) {
 		if c.row.Day == e.day {
 			c.row.TokensDay = max(c.row.TokensDay+tokens-e.tokens, 0)
 			c.row.EstimatedDay = max(c.row.EstimatedDay-e.tokens, 0)
+		}
+		if c.own.day == e.day {
+			c.own.TokensDay += tokens - e.tokens
 		}
 		c.addToMean(tokens)
 	})
