@@ -115,9 +115,9 @@ test-cluster: provision build ## Run several gates with PostgreSQL servers that 
 test-valkey: provision build ## Run the tests of shared limits with Valkey instead of Redis
 	$(call heading,Valkey)
 	@program="$$(scripts/valkey-install.sh)"; "$$program" --version; export DOCSGATE_REDIS="$$program"; \
-	go test -race -count=1 -timeout=10m ./sharedlimits ./ratelimit/sharedrate ./inflight/shares; \
+	go test -race -count=1 -timeout=10m ./sharedlimits ./ratelimit/sharedrate ./inflight/shares ./keys/quota/sharedquota; \
 	go test -race -count=1 -timeout=10m -run=Shared ./caddymodule; \
-	go test -race -count=1 -timeout=10m -run=Redis ./e2e/cluster
+	go test -race -count=1 -timeout=10m -run='Redis|Quotas' ./e2e/cluster
 
 .PHONY: fuzz
 fuzz: provision ## Run every fuzz target for FUZZTIME (10s)

@@ -12,6 +12,7 @@ import (
 	"github.com/docsgate/docsgate/e2e/cluster/history"
 	"github.com/docsgate/docsgate/internal/pgtest"
 	"github.com/docsgate/docsgate/internal/redistest"
+	"github.com/docsgate/docsgate/sharedlimits"
 )
 
 // rules are what docs/cluster.md says. Of the gates that are killed the leases continue for 10 s.
@@ -30,7 +31,7 @@ func TestHistory(t *testing.T) {
 	t.Logf("CLUSTER_SEED=%d", seed)
 	server, d := ownServer(t)
 	redis := redistest.Start(t)
-	c := startShared(t, 3, d, redis)
+	c := startShared(t, 3, d, redis, sharedlimits.DefaultTimeout)
 	c.awaitShared()
 	w := &workload{c: c, start: time.Now(), random: rand.New(rand.NewPCG(seed, 1)), operations: operations}
 	w.h.Disconnected = map[int][]history.Interval{}

@@ -19,7 +19,7 @@ const quotaOfTests = 30
 // they get what is left, at most one share more if only one gate is cut off. No fault gives anything back.
 func TestQuotas(t *testing.T) {
 	server := redistest.Start(t)
-	c := startShared(t, 3, sharedServer(t), server)
+	c := startShared(t, 3, sharedServer(t), server, redisTimeout)
 	keys := map[string]key{}
 	for _, name := range []string{"shared", "restart", "partition", "unresponsive", "afterwards"} {
 		var k key

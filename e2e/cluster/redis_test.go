@@ -15,6 +15,9 @@ import (
 // sharedLimit is the number of requests that all gates together allow with one key. It is replenished by one every two minutes.
 const sharedLimit = 30
 
+// redisTimeout is a timeout that a busy machine keeps.
+const redisTimeout = 2 * time.Second
+
 // redisOutage is a fault of Redis, as some of the gates experience it.
 type redisOutage struct {
 	begin, end func(c *cluster, server *redistest.Server)
@@ -41,7 +44,7 @@ func TestRedisOutages(t *testing.T) {
 		"refused":      {begin: proxies(3, (*feedtest.Proxy).Refuse), end: proxies(3, (*feedtest.Proxy).Accept), least: sharedLimit, most: sharedLimit},
 		"unresponsive": {begin: proxies(3, (*feedtest.Proxy).Blackhole), end: proxies(3, (*feedtest.Proxy).Accept), least: sharedLimit, most: sharedLimit},
 		"slow": {
-			begin: proxies(3, func(p *feedtest.Proxy) { p.Slow(time.Second, 0) }), end: proxies(3, func(p *feedtest.Proxy) { p.Slow(0, 0) }),
+			begin: proxies(3, func(p *feedtest.Proxy) { p.Slow(2*redisTimeout, 0) }), end: proxies(3, func(p *feedtest.Proxy) { p.Slow(0, 0) }),
 			least: sharedLimit, most: sharedLimit,
 		},
 		// The others do not know whether this gate is out of service, and allow the whole limit.
@@ -64,7 +67,7 @@ func TestRedisOutages(t *testing.T) {
 
 func testRedisOutage(t *testing.T, o redisOutage) {
 	server := redistest.Start(t)
-	c := startShared(t, 3, sharedServer(t), server)
+	c := startShared(t, 3, sharedServer(t), server, redisTimeout)
 	before, meanwhile := c.nodes[0].createLimited("before", sharedLimit), c.nodes[0].createLimited("meanwhile", sharedLimit)
 	unlimited, revoked := c.nodes[0].create("without limits"), c.nodes[0].create("revoked meanwhile")
 	for _, k := range []key{before, meanwhile, unlimited, revoked} {
@@ -106,11 +109,11 @@ func testRedisOutage(t *testing.T, o redisOutage) {
 	}
 }
 
-// startShared is like start, for gates that also share their limits.
-func startShared(t *testing.T, count int, d database, server *redistest.Server) *cluster {
+// startShared is like start, for gates that also share their limits. timeout is that of their decisions.
+func startShared(t *testing.T, count int, d database, server *redistest.Server, timeout time.Duration) *cluster {
 	return startWith(t, count, d, func(n *node) {
 		n.redis = feedtest.NewProxy(t, server.Addr())
-		n.options = "shared_limits redis://" + n.redis.Addr()
+		n.options = fmt.Sprintf("shared_limits redis://%s {\n\t\t\ttimeout %s\n\t\t}", n.redis.Addr(), timeout)
 	})
 }
 
