@@ -27,5 +27,6 @@ func main() {
 		fmt.Fprintln(os.Stderr, message)
 		os.Exit(caddy.ExitCodeFailedStartup)
 	}
+	spaceCollections()
 	caddycmd.Main()
 }
