@@ -13,13 +13,13 @@ import (
 // handlerLimits are the maximum numbers of allocations and allocated bytes of the cases of BenchmarkHandler. The race detector changes
 // them, so `make test-allocs` runs this test without it.
 var handlerLimits = map[string]struct{ allocs, bytes uint64 }{
-	"widget":        {36, 6200},
-	"answer":        {28, 5600},
-	"32 KB history": {36, 6200},
-	"1 MB history":  {36, 7000},
-	"unknown key":   {29, 4500},
+	"widget":        {29, 5400},
+	"answer":        {26, 5500},
+	"32 KB history": {29, 5400},
+	"1 MB history":  {29, 5400},
+	"unknown key":   {25, 3700},
 	"preflight":     {3, 2400},
-	"unknown path":  {15, 3800},
+	"unknown path":  {14, 3300},
 }
 
 const allocHelp = `%s: a request makes %d allocations of %d bytes, the limits are %d and %d.

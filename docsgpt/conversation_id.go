@@ -17,12 +17,11 @@ func ConversationOf(body []byte, ids ConversationIDs) (id string, rewritten []by
 	if id = conversationID(e.conversation.of(body)); id == "" || ids == nil {
 		return id, body
 	}
-	return id, appendWithID(make([]byte, 0, len(body)+64), body, e.conversation, ids)
+	return id, appendWithID(make([]byte, 0, len(body)+64), body, e.conversation, id, ids)
 }
 
-// appendWithID appends data, with the ID at a position rewritten. ids may be nil.
-func appendWithID(out, data []byte, at span, ids ConversationIDs) []byte {
-	id := conversationID(at.of(data))
+// appendWithID appends data, with the ID at a position rewritten. id is empty if there is none, and ids may be nil.
+func appendWithID(out, data []byte, at span, id string, ids ConversationIDs) []byte {
 	if id == "" || ids == nil {
 		return append(out, data...)
 	}
@@ -38,7 +37,8 @@ func appendWithID(out, data []byte, at span, ids ConversationIDs) []byte {
 // delayedID is an event "id" that is sent later.
 type delayedID struct {
 	data []byte
-	id   span // the position of the ID in data
+	at   span // the position of the ID in data
+	id   string
 }
 
 // appendIDEvent appends the event "id" that RejectTools has delayed, if there is one.
@@ -46,7 +46,7 @@ func (f *SSEFilter) appendIDEvent(out []byte) []byte {
 	if f.delayed == nil {
 		return out
 	}
-	out = appendWithID(append(out, "data: "...), f.delayed.data, f.delayed.id, f.IDs)
+	out = appendWithID(append(out, "data: "...), f.delayed.data, f.delayed.at, f.delayed.id, f.IDs)
 	f.delayed = nil
 	return append(out, "\n\n"...)
 }

@@ -26,41 +26,8 @@ func (id MessageID) String() string {
 // stream, and for an answer that DocsGPT does not store.
 func (f *SSEFilter) MessageID() MessageID { return f.message }
 
-// setMessageID reads the ID of the message in an event of the type message_id. The first ID of a stream is the one of its answer.
-func (f *SSEFilter) setMessageID(data []byte) {
-	if f.message.IsZero() {
-		f.message = messageIDIn(data)
-	}
-}
-
-// messageIDIn returns the ID in the field message_id of an object, or zero. A UUID has no characters that JSON would escape, so a
-// text with escapes is not one.
-func messageIDIn(data []byte) (id MessageID) {
-	p := newParser(data)
-	defer p.free()
-	d := p.decoder
-	if d.PeekKind() != '{' {
-		return MessageID{}
-	}
-	_, _ = d.ReadToken() // the brace
-	for d.PeekKind() != '}' {
-		name, err := d.ReadValue()
-		if err != nil {
-			return MessageID{}
-		}
-		found := string(name) == `"message_id"`
-		value, err := d.ReadValue()
-		if err != nil {
-			return MessageID{}
-		}
-		if found {
-			id = parseMessageID(value)
-		}
-	}
-	return id
-}
-
-// parseMessageID returns the UUID in a JSON string, or zero.
+// parseMessageID returns the UUID in a JSON string, or zero. A UUID has no characters that JSON would escape, so a text with escapes is
+// not one.
 func parseMessageID(value jsontext.Value) (id MessageID) {
 	const quoted = len(`"00000000-0000-0000-0000-000000000000"`)
 	if value.Kind() != '"' || len(value) != quoted {

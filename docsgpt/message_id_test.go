@@ -58,8 +58,13 @@ func TestMessageIDIsTheFirst(t *testing.T) {
 
 func TestMessageIDDoesNotAllocate(t *testing.T) {
 	data := []byte(`{"type": "message_id", "message_id": "` + aMessage + `", "conversation_id": "c"}`)
-	if n := alloctest.MinAllocs(100, func() { messageIDIn(data) }); n > 0 {
-		t.Errorf("%v allocations", n)
+	f := SSEFilter{conversation: "c"}
+	n := alloctest.MinAllocs(100, func() {
+		f.message = MessageID{}
+		f.inspect(leadingType(data), data)
+	})
+	if n > 0 || f.MessageID().String() != aMessage {
+		t.Errorf("%v allocations, ID %v", n, f.MessageID())
 	}
 }
 

@@ -222,7 +222,7 @@ func (f *SSEFilter) appendEvent(out, event []byte) []byte {
 				return out[:start]
 			}
 		}
-		told, at := f.inspect(kind, data)
+		told, at, id := f.inspect(kind, data)
 		switch told {
 		case "end", "error":
 			if len(out) == start {
@@ -237,13 +237,13 @@ func (f *SSEFilter) appendEvent(out, event []byte) []byte {
 			}
 		case "id":
 			if f.RejectTools && f.IDs != nil {
-				f.delayed = &delayedID{data: bytes.Clone(data), id: at}
+				f.delayed = &delayedID{data: bytes.Clone(data), at: at, id: id}
 				continue
 			}
 		}
 		out = append(out, "data: "...)
 		if told == "id" || told == "message_id" && !f.RejectTools {
-			out = appendWithID(out, data, at, f.IDs)
+			out = appendWithID(out, data, at, id, f.IDs)
 		} else {
 			out = append(out, data...)
 		}
@@ -282,47 +282,47 @@ const maxInspectedEvent = 4 << 10
 var longErrorPrefix = []byte(`{"type": "error"`)
 
 // inspect detects the events that matter to the gate, and returns the type of an event that ends a stream or names its conversation; id
-// is the position of that name in data. Quotes inside a JSON string are escaped, so the patterns match only names or whole values, and
+// is that name, and at its position in data. Quotes inside a JSON string are escaped, so the patterns match only names or whole values, and
 // rule out most events without parsing. kind is the leadingType of the data.
-func (f *SSEFilter) inspect(kind, data []byte) (told string, id span) {
+func (f *SSEFilter) inspect(kind, data []byte) (told string, at span, id string) {
 	if f.CountText {
 		f.text += max(0, len(data)-len(`{"type": "answer", "answer": ""}`))
 	}
 	if string(kind) == "answer" { // most events are
 		f.spoke = true
-		return "", id
+		return "", at, ""
 	}
 	if !f.spoke && bytes.Contains(data, []byte(`"answer"`)) {
 		f.spoke = true
 	}
 	if len(data) == 0 || data[0] != '{' || len(data) > maxInspectedEvent && !bytes.HasPrefix(data, longErrorPrefix) {
-		return "", id
+		return "", at, ""
 	}
 	if !bytes.Contains(data, []byte(`"end"`)) && !bytes.Contains(data, []byte(`"error"`)) &&
 		!bytes.Contains(data, []byte(`"id"`)) && !bytes.Contains(data, []byte(`"conversation_id"`)) {
-		return "", id
+		return "", at, ""
 	}
 	e, ok := decodeMetaEvent(data)
 	if !ok {
-		return "", id
+		return "", at, ""
 	}
 	switch string(e.kind.of(data)) {
 	case `"end"`:
 		f.ended = true
-		return "end", id
+		return "end", at, ""
 	case `"error"`:
 		f.ended = true
-		return "error", id
+		return "error", at, ""
 	case `"id"`:
-		f.setConversation(e.id.of(data))
-		return "id", e.id
+		return "id", e.id, f.setConversation(e.id.of(data))
 	case `"message_id"`:
-		f.setConversation(e.conversation.of(data))
-		f.setMessageID(data)
+		if f.message.IsZero() { // the first one of a stream is that of its answer
+			f.message = parseMessageID(e.message.of(data))
+		}
 		f.setRequestID(data)
-		return "message_id", e.conversation
+		return "message_id", e.conversation, f.setConversation(e.conversation.of(data))
 	}
-	return "", id
+	return "", at, ""
 }
 
 // sanitizeError reduces an error event's data to a message and its code: DocsGPT 0.10 to 0.13 add the text of the
@@ -360,7 +360,7 @@ func sanitizeError(data []byte) []byte {
 }
 
 // metaEvent contains the positions of the relevant values of an event. Those that it does not have are zero.
-type metaEvent struct{ kind, id, conversation span }
+type metaEvent struct{ kind, id, conversation, message span }
 
 // decodeMetaEvent finds the relevant values of an event. ok is false if it is not an object.
 func decodeMetaEvent(data []byte) (e metaEvent, ok bool) {
@@ -384,6 +384,8 @@ func decodeMetaEvent(data []byte) (e metaEvent, ok bool) {
 			to = &e.id
 		case `"conversation_id"`:
 			to = &e.conversation
+		case `"message_id"`:
+			to = &e.message
 		}
 		value, err := d.ReadValue()
 		if err != nil {
@@ -396,10 +398,18 @@ func decodeMetaEvent(data []byte) (e metaEvent, ok bool) {
 	return e, true
 }
 
-func (f *SSEFilter) setConversation(raw jsontext.Value) {
-	if id := conversationID(raw); id != "" {
+// setConversation sets the ID of the conversation to the one in a raw value, and returns it. It returns "" if there is none.
+func (f *SSEFilter) setConversation(raw jsontext.Value) string {
+	if f.conversation != "" && raw.Kind() == '"' { // a stream names its conversation twice
+		if text, err := unquote(raw); err == nil && string(text) == f.conversation {
+			return f.conversation
+		}
+	}
+	id := conversationID(raw)
+	if id != "" {
 		f.conversation = id
 	}
+	return id
 }
 
 // Conversation returns the ID of the conversation that the stream has named last, or "".

@@ -13,20 +13,29 @@ func (b *Body) Streams() bool { return b.streams }
 // clients "[DONE]" or an error.
 func (e *Endpoint) HasEnd() bool { return e.Relay != RelayVerbatim }
 
+// Content types of DocsGPT's responses.
+const (
+	typeJSON   = "application/json"
+	typeEvents = "text/event-stream"
+)
+
 // ExpectsType reports whether a successful response of the endpoint may have the content type: JSON, a stream of events, or
 // any type for a download. A response without a content type is not expected to have a body.
 func (e *Endpoint) ExpectsType(contentType string) bool {
 	if e.Download || contentType == "" {
 		return true
 	}
-	media, _, err := mime.ParseMediaType(contentType)
-	if err != nil {
-		return false
+	media := contentType
+	if media != typeJSON && media != typeEvents { // most have no parameters
+		var err error
+		if media, _, err = mime.ParseMediaType(contentType); err != nil {
+			return false
+		}
 	}
 	switch media {
-	case "application/json":
+	case typeJSON:
 		return e.Relay != RelayEvents
-	case "text/event-stream":
+	case typeEvents:
 		return e.Relay != RelayVerbatim || e.ErrorFormat == FormatRPC
 	}
 	return false

@@ -81,6 +81,17 @@ func (s *Store) Get(id string) *Key {
 	return nil
 }
 
+// HasAny reports whether there is a key with one of these IDs. It takes no lock.
+func (s *Store) HasAny(ids ...string) bool {
+	txn := s.db.Txn(false)
+	for _, id := range ids {
+		if s.byID(txn, id) != nil {
+			return true
+		}
+	}
+	return false
+}
+
 // Decide returns what Verifier.Verify returns for a token with this digest: for administration, which does not have the token.
 func (s *Store) Decide(d Digest, now time.Time) Decision {
 	if !s.Ready() {

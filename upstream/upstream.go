@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -116,7 +117,14 @@ func (u *Upstream) Close() {
 // IdleTimeout returns the longest allowed silence in a response.
 func (u *Upstream) IdleTimeout() time.Duration { return u.config.IdleTimeout }
 
-// Request is a request to send. Send takes ownership of Header and Body, and releases the body when it is no longer needed.
+// headers are empty headers for requests.
+var headers = sync.Pool{New: func() any { return make(http.Header, 12) }}
+
+// NewHeader returns an empty header for a Request. Send reuses its memory for other requests.
+func NewHeader() http.Header { return headers.Get().(http.Header) }
+
+// Request is a request to send. Send takes ownership of Header and Body, and releases the body when it is no longer needed. The header
+// must not be used after Send has returned.
 type Request struct {
 	Method string
 	Path   string // canonical, begins with a slash
@@ -145,6 +153,10 @@ func (u *Upstream) Send(ctx context.Context, stop context.CancelCauseFunc, r Req
 		req.Body = r.Body
 	}
 	resp, err := u.client.Do(ctx, &req)
+	if r.Header != nil {
+		clear(r.Header)
+		headers.Put(r.Header)
+	}
 	switch {
 	case err == nil:
 		return resp, nil

@@ -323,3 +323,33 @@ func TestErrorUnwrapsBoth(t *testing.T) {
 		t.Errorf("got %q, want %q", err, want)
 	}
 }
+
+// A header is reused, so nothing of one request may be in the next one, whatever the outcome.
+func TestHeadersAreReusedEmpty(t *testing.T) {
+	address := raw(t, func(_ int, c net.Conn) {
+		if readRequest(bufio.NewReader(c)) {
+			_, _ = io.WriteString(c, answer)
+		}
+	})
+	for name, target := range map[string]string{"a response": address, "no server": "127.0.0.1:1"} {
+		t.Run(name, func(t *testing.T) {
+			u := connect(t, "http://"+target)
+			for range 10 {
+				header := NewHeader()
+				if len(header) != 0 {
+					t.Fatalf("the new header contains %q", header)
+				}
+				header.Set("Authorization", "Bearer credential")
+				ctx, stop := context.WithCancelCause(t.Context())
+				resp, err := u.Send(ctx, stop, Request{Method: http.MethodPost, Path: "/", Header: header})
+				if err == nil {
+					_ = read(t, resp)
+				}
+				stop(nil)
+				if len(header) != 0 {
+					t.Errorf("after Send the header contains %q", header)
+				}
+			}
+		})
+	}
+}

@@ -41,7 +41,7 @@ type client struct {
 	// Values of response headers, and of headers of the upstream request. A keepalive may set the former while the latter are set.
 	responseValues, upstreamValues headerValues
 	responseMemory                 [8]string
-	upstreamMemory                 [3]string
+	upstreamMemory                 [5]string
 
 	// signed is the visitor whose signed token the client has presented; nil: the key's own token, or none.
 	signed *visitortoken.Visitor
@@ -55,7 +55,8 @@ type client struct {
 	stop    context.CancelCauseFunc // cancels ctx
 	unwatch func() bool             // may be nil
 
-	messageWait *messageWait // nil: the request ends with its client
+	messageWait *messageWait // &waitMemory; nil: the request ends with its client
+	waitMemory  messageWait
 
 	trace *requestTrace // nil: the request is not traced
 }

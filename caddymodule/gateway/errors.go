@@ -66,17 +66,29 @@ func errorForReason(reason keys.Reason) *apiError {
 			Message: "This service is not ready. Please try again in a moment.",
 		}, reason: string(reason)}
 	}
-	return &apiError{Error: docsgpt.Error{
-		Status: http.StatusUnauthorized, Code: "invalid_api_key",
-		Message: "The API key is missing or not valid. Please check the key.",
-	}, reason: string(reason)}
+	if reason == keys.UnknownToken {
+		return errUnknownToken
+	}
+	return invalidKey(string(reason))
+}
+
+// errUnknownToken is allocated once, since a flood of unknown tokens gets it.
+var errUnknownToken = invalidKey(string(keys.UnknownToken))
+
+// invalidKey returns the error response to a token that is not valid for a reason.
+func invalidKey(reason string) *apiError {
+	apiErr := newError(http.StatusUnauthorized, "invalid_api_key", "The API key is missing or not valid. Please check the key.")
+	apiErr.reason = reason
+	return apiErr
 }
 
 // writeErrorResponse writes an error response in the shape of the endpoint. All error responses, including mapped ones of
 // DocsGPT, are written here.
 func (c *client) writeErrorResponse(r *docsgpt.Error) {
 	shape, id := c.endpoint.ErrorFormat, c.requestID()
-	body := shape.AppendError(make([]byte, 0, 512), c.withRPCID(r), id)
+	b := takeBuffer()
+	body := shape.AppendError(b.bytes[:0], c.withRPCID(r), id)
+	defer b.release(body)
 	h := c.w.Header()
 	v := &c.responseValues
 	v.set(h, "Content-Type", shape.ContentType())

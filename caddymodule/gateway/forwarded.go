@@ -23,8 +23,8 @@ func copyTrustedForwarded(dst http.Header, r *http.Request) {
 }
 
 // addProxyHeaders adds the headers that reverse_proxy would add to requests of the built-in upstream.
-func addProxyHeaders(dst http.Header, r *http.Request) {
-	addForwarded(dst, r)
+func addProxyHeaders(dst http.Header, v *headerValues, r *http.Request) {
+	addForwarded(dst, v, r)
 	if _, named := dst["User-Agent"]; !named {
 		dst["User-Agent"] = noValue // prevents the default of net/http
 	}
@@ -35,7 +35,7 @@ var noValue = []string{""}
 
 // addForwarded sets the X-Forwarded headers as reverse_proxy does: values of a trusted proxy are kept, and the address of
 // the client is appended.
-func addForwarded(dst http.Header, r *http.Request) {
+func addForwarded(dst http.Header, v *headerValues, r *http.Request) {
 	client, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
 		client = r.RemoteAddr // a unix socket has no port
@@ -48,16 +48,16 @@ func addForwarded(dst http.Header, r *http.Request) {
 		client = list + client
 	}
 	if client != "" && client != "@" {
-		dst["X-Forwarded-For"] = []string{client}
+		v.set(dst, "X-Forwarded-For", client)
 	}
 	if len(dst["X-Forwarded-Proto"]) == 0 {
 		scheme := "https"
 		if r.TLS == nil {
 			scheme = "http"
 		}
-		dst["X-Forwarded-Proto"] = []string{scheme}
+		v.set(dst, "X-Forwarded-Proto", scheme)
 	}
 	if len(dst["X-Forwarded-Host"]) == 0 && r.Host != "" {
-		dst["X-Forwarded-Host"] = []string{r.Host}
+		v.set(dst, "X-Forwarded-Host", r.Host)
 	}
 }

@@ -26,7 +26,7 @@ type messageWait struct {
 // startWithMessageWait creates c.ctx and c.stop for a request that may outlive its client.
 func (c *client) startWithMessageWait() {
 	c.ctx, c.stop = context.WithCancelCause(context.WithoutCancel(c.r.Context()))
-	c.messageWait = new(messageWait)
+	c.messageWait = &c.waitMemory
 	c.messageWait.detach = context.AfterFunc(c.r.Context(), c.disconnected)
 }
 

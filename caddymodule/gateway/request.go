@@ -173,7 +173,7 @@ func (x *gatewayRequest) forward(up *upstreamRequest, auth authentication, acces
 	if up.body != nil {
 		x.body.moved() // the upstream releases it
 	}
-	addProxyHeaders(up.header, c.r)
+	addProxyHeaders(up.header, &c.upstreamValues, c.r)
 	resp, err := h.upstream.Send(c.ctx, c.stop, upstream.Request{
 		Method: up.method, Path: up.path, Query: up.rawQuery, Header: up.header, Body: up.body,
 	})

@@ -29,9 +29,10 @@ type response struct {
 	header http.Header // of the upstream response
 
 	filter docsgpt.SSEFilter // modeSSE
-	out    []byte            // modeSSE: the next write; modeBuffered, modeUpstreamError: the body so far
+	out    []byte            // modeSSE: the current write; modeBuffered, modeUpstreamError: the body so far
 	stream streamWriter      // modeSSE, and before if the client expects a stream
 
+	streaming     bool // modeSSE: a piece has arrived
 	awaitsMessage bool // modeSSE: the request may outlive its client until the stream has named its message
 
 	replied bool // modeSSE: the response to the JSON-RPC request was relayed
@@ -134,12 +135,17 @@ func (res *response) onChunk(p []byte) error {
 	}
 	switch res.mode {
 	case modeSSE:
-		if res.out == nil {
+		if !res.streaming {
+			res.streaming = true
 			res.client.noteFirstPiece()
-			res.out = make([]byte, 0, len(p)+64)
 		}
+		b := takeBuffer()
+		defer func() {
+			b.release(res.out)
+			res.out = nil
+		}()
 		var err error
-		if res.out, err = res.filter.Filter(res.out[:0], p); err != nil {
+		if res.out, err = res.filter.Filter(b.bytes[:0], p); err != nil {
 			if isToolCall(err) {
 				res.toolCall = err
 			}

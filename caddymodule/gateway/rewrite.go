@@ -27,7 +27,7 @@ func (c *client) rewrite(route *docsgpt.Route, head *requestHead, body *requestB
 ) (upstreamRequest, *apiError) {
 	e := c.endpoint
 	// HEAD is forwarded as GET: only the complete response says which status and length the gate's response has.
-	up := upstreamRequest{method: e.Method, path: route.Path, item: route.Item, header: make(http.Header, 12)}
+	up := upstreamRequest{method: e.Method, path: route.Path, item: route.Item, header: upstream.NewHeader()}
 	docsgpt.CopyRequestHeaders(up.header, c.r.Header, e.Endpoint)
 	if access.session != "" {
 		up.header[docsgpt.HeaderSession] = []string{access.session}

@@ -141,7 +141,7 @@ func (c *client) searchUpstream(up *upstreamRequest, p *sourceResult) error {
 	ctx, stop := context.WithCancelCause(c.ctx)
 	defer stop(nil)
 	header := up.header.Clone()
-	addProxyHeaders(header, c.r)
+	addProxyHeaders(header, new(headerValues), c.r) // the other searches run concurrently
 	query := up.body.(*upstream.Buffer).Bytes
 	body := upstream.NewBuffer(len(query))
 	body.Bytes = append(body.Bytes, query...)

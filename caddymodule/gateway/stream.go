@@ -32,7 +32,6 @@ type streamWriter struct {
 	mu       sync.Mutex
 	w        http.ResponseWriter
 	values   *headerValues // of the response
-	flush    *http.ResponseController
 	timer    *time.Timer
 	interval time.Duration // 0: no keepalives
 	endpoint *endpoint
@@ -54,7 +53,6 @@ func (s *streamWriter) start(c *client, interval time.Duration, early bool) {
 		return
 	}
 	s.w, s.values, s.endpoint, s.interval, s.early, s.last = c.w, &c.responseValues, c.endpoint, interval, early, time.Now()
-	s.flush = http.NewResponseController(c.w)
 	if interval > 0 {
 		s.timer = time.AfterFunc(interval, s.onTimer)
 	}
@@ -108,7 +106,7 @@ func (s *streamWriter) onTimer() {
 		return
 	case s.delayed:
 		s.delayed = false
-		_ = s.flush.Flush() // the next write notices a disconnected client
+		_ = s.flush() // the next write notices a disconnected client
 	case s.interval > 0 && (s.begun || s.early) && time.Since(s.last) >= s.interval:
 		if !s.begun {
 			s.values.set(s.w.Header(), "Content-Type", "text/event-stream; charset=utf-8")
@@ -116,11 +114,14 @@ func (s *streamWriter) onTimer() {
 		}
 		s.last = time.Now()
 		if _, err := s.w.Write(s.keepalive()); err == nil {
-			_ = s.flush.Flush()
+			_ = s.flush()
 		}
 	}
 	s.rearm()
 }
+
+// flush sends what is written. The caller must hold the mutex.
+func (s *streamWriter) flush() error { return http.NewResponseController(s.w).Flush() }
 
 // keepalive returns what is written for the clients of the endpoint.
 func (s *streamWriter) keepalive() []byte {
@@ -161,7 +162,7 @@ func (s *streamWriter) write(p []byte, last bool) error {
 		s.delayFlush()
 		return nil
 	}
-	return s.flush.Flush()
+	return s.flush()
 }
 
 // stop stops the timer, and reports whether the stream has begun. It may be called several times, and without start.

@@ -21,16 +21,15 @@ const maxSearchedQuery = 8 << 10
 
 // errorForToken returns the error response to a rejected token.
 func (c *client) errorForToken(reason keys.Reason, token string) *apiError {
-	apiErr := errorForReason(reason)
 	switch {
 	case reason == keys.NoToken && c.misplacedToken():
-		apiErr.reason = reasonMisplacedToken
+		return invalidKey(reasonMisplacedToken)
 	case reason == keys.UnknownToken && c.wasReplaced(token):
-		apiErr.reason = string(keys.TokenRotated)
+		return invalidKey(string(keys.TokenRotated))
 	case (reason == keys.UnknownToken || reason == keys.BadChecksum) && c.isKeyID(token):
-		apiErr.reason = reasonKeyID
+		return invalidKey(reasonKeyID)
 	}
-	return apiErr
+	return errorForReason(reason)
 }
 
 // misplacedToken reports whether a request without a token has one in another place.
@@ -68,6 +67,5 @@ func (c *client) wasReplaced(token string) bool {
 
 // isKeyID reports whether a text is the ID of a key, or that of an agent in DocsGPT.
 func (c *client) isKeyID(text string) bool {
-	store := c.handler.backend.State().Store
-	return store.Get(text) != nil || store.Get(docsgptkeys.KeyID(text)) != nil
+	return c.handler.backend.State().Store.HasAny(text, docsgptkeys.KeyID(text))
 }
