@@ -46,6 +46,7 @@ type Body struct {
 	fields []field // in the client's order; usually a slice of inline
 	inline [8]field
 	token  span // of api_key; zero when absent
+	pairs  span // of a compact history: those to forward; zero if the history is yet to be read
 
 	conversation      string // of a field with a conversation check
 	needsConversation bool   // the check is CheckOwned
@@ -98,6 +99,11 @@ func (p *parser) free() {
 // not decode anything else. The error's text is for the client. b takes ownership of buf.
 func (b *Body) Parse(e *Endpoint, buf []byte) error {
 	buf = bytes.TrimPrefix(buf, byteOrderMark)
+	*b = Body{buf: buf}
+	b.fields = b.inline[:0]
+	if b.parseFast(e) {
+		return nil
+	}
 	*b = Body{buf: buf}
 	b.fields = b.inline[:0]
 	p := newParser(buf)
@@ -159,14 +165,27 @@ func (b *Body) parseField(p *parser, e *Endpoint) error {
 		b.token = at
 		return nil
 	}
+	if m := e.field(name); m != nil {
+		b.add(m, at)
+		return checkNested(b.buf[at.start:at.end])
+	}
+	return nil
+}
+
+// field returns the allowed field of that name, or nil.
+func (e *Endpoint) field(name []byte) *Field {
 	for i := range e.Fields {
 		if m := &e.Fields[i]; string(name) == m.Name {
-			b.fields = append(b.fields, field{m, at})
-			b.streams = b.streams || m.Name == "stream" && string(b.buf[at.start:at.end]) == "true"
-			return checkNested(b.buf[at.start:at.end])
+			return m
 		}
 	}
 	return nil
+}
+
+// add adds an allowed field that the body contains.
+func (b *Body) add(m *Field, at span) {
+	b.fields = append(b.fields, field{m, at})
+	b.streams = b.streams || m.Name == "stream" && string(b.buf[at.start:at.end]) == "true"
 }
 
 // unquote returns the text of a raw JSON string. Without escapes, the text is a slice of raw.

@@ -31,8 +31,8 @@ func (b *Body) checkHistory(f *field, l *Limits) error {
 	defer p.free()
 	text := raw[0] == '"'
 	if text {
-		if n, ok := p.keepCompact(raw, l); ok {
-			f.end = f.start + n
+		if kept, _, ok := p.compactHistory(b.buf[:f.end], f.start, l); ok {
+			b.keepPairs(f, kept)
 			return nil
 		}
 	}

@@ -40,17 +40,23 @@ func FuzzCompactHistory(f *testing.F) {
 		l := &Limits{HistoryEntries: max(1, entries), HistorySize: max(1, size)}
 		p := newNested()
 		defer p.free()
-		fast := bytes.Clone(raw)
-		n, ok := p.keepCompact(fast, l)
+		fast := bytes.Clone(body)
+		at := bytes.Index(fast, raw)
+		pairs, end, ok := p.compactHistory(fast, at, l)
+		if !bytes.Equal(fast, body) {
+			t.Errorf("%q was changed to %q", body, fast)
+		}
 		if !ok {
-			if !bytes.Equal(fast, raw) {
-				t.Errorf("%q was changed to %q", raw, fast)
-			}
 			return
 		}
+		if end != at+len(raw) {
+			t.Errorf("%q: the end is at %d", body, end)
+		}
+		f := field{span: span{at, end}}
+		(&Body{buf: fast}).keepPairs(&f, pairs)
 		slow, err := slowly(bytes.Clone(raw), l)
-		if err != nil || !bytes.Equal(fast[:n], slow) {
-			t.Errorf("%q: fast %q, else %q, %v", raw, fast[:n], slow, err)
+		if err != nil || !bytes.Equal(f.of(fast), slow) || f.start < at || f.end > end {
+			t.Errorf("%q: fast %q, else %q, %v", raw, f.of(fast), slow, err)
 		}
 	})
 }
@@ -61,7 +67,7 @@ func TestCompactHistoryCoversWidgets(t *testing.T) {
 		`[]`, `[{"prompt":"hi"}]`, `[{"prompt":"How \"?\"\n\\","response":"ü 😀 \u001f"},{"prompt":"hi"}]`,
 	} {
 		p := newNested()
-		if _, ok := p.keepCompact([]byte(inText(text)), &DefaultLimits); !ok {
+		if _, _, ok := p.compactHistory([]byte(inText(text)), 0, &DefaultLimits); !ok {
 			t.Errorf("%s is read slowly", text)
 		}
 		p.free()

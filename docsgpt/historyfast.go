@@ -1,124 +1,132 @@
 package docsgpt
 
-import "bytes"
+import (
+	"bytes"
+	"unicode/utf8"
+)
 
 // The encoding of a history by two calls of JSON.stringify, and by every client that escapes no more than necessary: no
 // white space, the prompt before the response, and no other field in an entry.
 var (
 	entryStart    = []byte(`{\"prompt\":`)
 	entryResponse = []byte(`,\"response\":`)
+	historyEnd    = []byte(`]"`)
 )
 
-// keepCompact does the same as readHistory, for a JSON string in that encoding, without unquoting it: the entries are
-// moved, not rewritten. It returns the length of the value that was written over raw. ok is false, and raw unchanged,
-// for any other encoding, valid or not. The parser has already checked that raw is a valid JSON string in UTF-8 without
-// control characters.
-func (p *parser) keepCompact(raw []byte, l *Limits) (n int, ok bool) {
-	starts, end, ok := compactEntries(raw, p.starts[:0])
-	p.starts = starts
-	if !ok {
-		return 0, false
+// compactHistory reads a history in that encoding without unquoting it. It does the same as readHistory: kept are the
+// pairs to forward, without brackets around them, and end is the offset after the JSON string that begins at i. ok is
+// false for any other encoding, valid or not.
+func (p *parser) compactHistory(b []byte, i int, l *Limits) (kept span, end int, ok bool) {
+	p.starts = p.starts[:0]
+	if !bytes.HasPrefix(b[i:], []byte(`"[`)) {
+		return span{}, 0, false
 	}
-	const begin, rest = len(`"[`), len(`"[]"`)
-	from := firstKept(starts, end, l.HistoryEntries, l.HistorySize-rest)
-	out := raw[:begin]
-	if from < len(starts) {
-		out = append(out, raw[starts[from]:end]...)
+	i += len(`"[`)
+	kept = span{i, i}
+	if !bytes.HasPrefix(b[i:], historyEnd) {
+		if i, kept.end = p.compactEntries(b, i); i < 0 {
+			return span{}, 0, false
+		}
+		const rest = len(`"[]"`)
+		if from := firstKept(p.starts, kept.end, l.HistoryEntries, l.HistorySize-rest); from < len(p.starts) {
+			kept.start = p.starts[from]
+		} else {
+			kept.end = kept.start
+		}
 	}
-	return len(append(out, ']', '"')), true
+	return kept, i + len(historyEnd), true
 }
 
-// compactEntries appends the offsets of the pairs to starts, and returns the end of the last one. Only the last entry
-// may lack a response: there widgets put the question that they ask.
-func compactEntries(raw []byte, starts []int) (found []int, end int, ok bool) {
-	i := len(`"[`)
-	end = i
-	if !bytes.HasPrefix(raw, []byte(`"[`)) {
-		return starts, 0, false
-	}
-	if bytes.Equal(raw[i:], []byte(`]"`)) {
-		return starts, end, true
-	}
+// keepPairs reduces a history in that encoding to the pairs that compactHistory has found. Nothing is moved.
+func (b *Body) keepPairs(f *field, kept span) {
+	f.span = span{kept.start - copy(b.buf[kept.start-len(`"[`):], `"[`), kept.end + copy(b.buf[kept.end:], historyEnd)}
+}
+
+// compactEntries reads entries up to the end of the list, whose offset it returns, and adds the offsets of the pairs to
+// p.starts. end is the end of the last pair. Only the last entry may lack a response: there widgets put the question that
+// they ask. i is -1 for any other encoding.
+func (p *parser) compactEntries(b []byte, at int) (i, end int) {
+	i, end = at, at
 	for {
 		start := i
-		if !bytes.HasPrefix(raw[i:], entryStart) {
-			return starts, 0, false
+		if !bytes.HasPrefix(b[i:], entryStart) {
+			return -1, 0
 		}
-		if i = compactString(raw, i+len(entryStart)); i < 0 {
-			return starts, 0, false
+		if i = compactString(b, i+len(entryStart)); i < 0 {
+			return -1, 0
 		}
-		pair := bytes.HasPrefix(raw[i:], entryResponse)
+		pair := bytes.HasPrefix(b[i:], entryResponse)
 		if pair {
-			if i = compactString(raw, i+len(entryResponse)); i < 0 {
-				return starts, 0, false
+			if i = compactString(b, i+len(entryResponse)); i < 0 {
+				return -1, 0
 			}
 		}
-		if raw[i] != '}' {
-			return starts, 0, false
+		if len(b)-i < 2 || b[i] != '}' {
+			return -1, 0
 		}
 		i++
 		if pair {
-			starts, end = append(starts, start), i
+			p.starts, end = append(p.starts, start), i
 		}
-		if bytes.Equal(raw[i:], []byte(`]"`)) {
-			return starts, end, true
+		if bytes.HasPrefix(b[i:], historyEnd) {
+			return i, end
 		}
-		if raw[i] != ',' || !pair {
-			return starts, 0, false
+		if b[i] != ',' || !pair {
+			return -1, 0
 		}
 		i++
 	}
 }
 
-// compactString returns the offset after the JSON string that begins at i inside raw, or -1 unless the string has its
-// shortest encoding: its quotes and backslashes have one more backslash in raw, which contains no other escape.
-func compactString(raw []byte, i int) int {
-	if !bytes.HasPrefix(raw[i:], []byte(`\"`)) {
+// compactString returns the offset after the JSON string that begins at i inside a JSON string, or -1 unless the string is
+// valid and has its shortest encoding: its quotes and backslashes have one more backslash in b, which contains no other
+// escape.
+func compactString(b []byte, i int) int {
+	if !bytes.HasPrefix(b[i:], []byte(`\"`)) {
 		return -1
 	}
 	i += len(`\"`)
 	for {
-		next := bytes.IndexByte(raw[i:], '\\')
-		if next < 0 {
+		i = skipPlain(b, i)
+		if len(b)-i < len(`\"`) {
 			return -1
 		}
-		i += next + 1
-		switch raw[i] { // in range: raw ends with an unescaped quote
+		if b[i] >= utf8.RuneSelf {
+			if i = scanCharacters(b, i); i < 0 {
+				return -1
+			}
+			continue
+		}
+		if b[i] != '\\' { // a control character, or the end of the outer string
+			return -1
+		}
+		switch b[i+1] {
 		case '"':
-			return i + 1
+			return i + len(`\"`)
 		case '\\':
+			i += len(`\\`)
 		default:
 			return -1
 		}
-		i++ // after a backslash of the inner string
-		switch raw[i] {
+		if len(b)-i < 2 {
+			return -1
+		}
+		switch b[i] { // after a backslash of the inner string
 		case 'b', 'f', 'n', 'r', 't', '/':
 			i++
 		case '\\': // of an escaped quote or backslash
-			if c := raw[i+1]; c != '"' && c != '\\' {
+			if c := b[i+1]; c != '"' && c != '\\' {
 				return -1
 			}
 			i += 2
 		case 'u':
-			if !plainEscape(raw[i+1:]) {
+			i++
+			if !isHex4(b[i:]) || isSurrogate(b[i:]) {
 				return -1
 			}
-			i += len(`uXXXX`)
+			i += 4
 		default:
 			return -1
 		}
 	}
-}
-
-// plainEscape reports whether s begins with four hexadecimal digits that are a character, not half of a surrogate pair.
-func plainEscape(s []byte) bool {
-	if len(s) < 4 {
-		return false
-	}
-	for _, c := range s[:4] {
-		if !('0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F') {
-			return false
-		}
-	}
-	return s[0] != 'd' && s[0] != 'D' || s[1] < '8'
 }

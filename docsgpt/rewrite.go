@@ -88,6 +88,10 @@ func (b *Body) check(f *field, l *Limits) error {
 	case CheckMessages:
 		return b.checkMessages(f, l)
 	case CheckHistory:
+		if b.pairs != (span{}) {
+			b.keepPairs(f, b.pairs)
+			return nil
+		}
 		return b.checkHistory(f, l)
 	case CheckAttachments:
 		if raw[0] == 'n' {
