@@ -114,27 +114,24 @@ func (b *Body) check(f *field, l *Limits) error {
 
 // Rewrite returns the body to forward: the allowed fields in the client's order, with their values as [Body.Check] left
 // them, byte for byte, and the binding. owned reports whether the conversation that the client named belongs to its key;
-// if not, that field is dropped. The result is built in the buffer that was parsed, so the Body must not be used
-// afterwards.
+// if not, that field is dropped. The result is built in the buffer that was parsed and may begin anywhere in it, so the Body
+// must not be used afterwards.
 func (b *Body) Rewrite(e *Endpoint, in Binding, owned bool) []byte {
-	// Writing never overtakes reading: the output before a field is at most as long as the client's input for the same
-	// fields, whose names have their shortest spelling. append handles overlapping bytes.
-	src := b.buf
-	out := append(b.buf[:0], '{')
 	history := e.defaultHistory != ""
 	addUsage := in.Usage && b.streams && e.takesStreamOptions()
 	facts := e.facts != factsNone && in.Facts != Facts{}
+	fields := b.fields[:0]
 	for _, f := range b.fields {
-		if shouldDrop(f.spec, src[f.start:f.end], owned) || facts && f.spec.Name == passthroughField ||
+		if shouldDrop(f.spec, f.of(b.buf), owned) || facts && f.spec.Name == passthroughField ||
 			addUsage && f.spec.Name == fieldStreamOptions {
 			continue
 		}
 		if f.spec.Name == "history" {
 			history = false
 		}
-		out = appendName(out, f.spec.Name)
-		out = append(out, src[f.start:f.end]...)
+		fields = append(fields, f)
 	}
+	out := joinFields(b.buf, fields)
 	if history {
 		out = append(appendName(out, "history"), e.defaultHistory...)
 	}
@@ -162,6 +159,45 @@ func (b *Body) Rewrite(e *Endpoint, in Binding, owned bool) []byte {
 		out = in.Facts.append(out, e.facts)
 	}
 	return append(out, '}')
+}
+
+// joinFields returns an object of fields without its closing brace, built in the buffer that contains them. The longest
+// value, usually the history, stays where it is: the fields before it are moved toward it, the last one first, and then those
+// after it. So writing never overtakes reading: what is written between two values is at most as long as what the client sent
+// there, since names have their shortest spelling. copy and append handle overlapping bytes.
+func joinFields(buf []byte, fields []field) []byte {
+	if len(fields) == 0 {
+		return append(buf[:0], '{')
+	}
+	longest := 0
+	for i, f := range fields {
+		if f.end-f.start > fields[longest].end-fields[longest].start {
+			longest = i
+		}
+	}
+	start := fields[longest].start
+	prepend := func(text string) {
+		start -= len(text)
+		copy(buf[start:], text)
+	}
+	for i := longest; ; i-- {
+		prepend(`":`)
+		prepend(fields[i].spec.Name)
+		prepend(`"`)
+		if i == 0 {
+			break
+		}
+		prepend(`,`)
+		value := fields[i-1].of(buf)
+		start -= len(value)
+		copy(buf[start:], value)
+	}
+	prepend(`{`)
+	out := buf[start:fields[longest].end]
+	for _, f := range fields[longest+1:] {
+		out = append(appendName(out, f.spec.Name), f.of(buf)...)
+	}
+	return out
 }
 
 // maxAttachments is the largest number of attachments of one question.

@@ -13,20 +13,19 @@ import (
 // ErrTooLarge is returned for a body above its limit.
 var ErrTooLarge = errors.New("the body is too large")
 
-// Sizes of pooled buffers. Most bodies fit into a small buffer. A small buffer that has grown up to maxPooledSmall returns
-// to the pool of small ones. Above that there is a pool for each size up to largeBuffer, with four sizes per power of two:
-// a body must not get a buffer that is much larger than the memory that it has asked its [Allowance] for.
+// Sizes of pooled buffers. Most bodies fit into a small buffer. Above that there is a pool for each size up to largeBuffer,
+// with four sizes per power of two: a body must not get a buffer that is much larger than the memory that it has asked its
+// [Allowance] for.
 const (
-	smallBuffer    = 8 << 10
-	maxPooledSmall = 2 * smallBuffer
-	largeBuffer    = 4 << 20
+	smallBuffer = 8 << 10
+	largeBuffer = 4 << 20
 
-	leastShift = 12                // the first four sizes are multiples of 4 KiB
-	sizes      = 4 * (22 - 12 - 2) // from above maxPooledSmall up to largeBuffer
+	leastShift = 11                // the first four sizes are multiples of 2 KiB
+	sizes      = 4 * (22 - 11 - 2) // from above smallBuffer up to largeBuffer
 )
 
 var (
-	smallBuffers = sync.Pool{New: func() any { return &Buffer{Bytes: make([]byte, 0, smallBuffer), pool: true} }}
+	smallBuffers = sync.Pool{New: func() any { return newBuffer(smallBuffer, true) }}
 	largeBuffers [sizes]sync.Pool
 )
 
@@ -36,7 +35,6 @@ func bufferSize(bytes int) (size, place int) {
 	if bytes <= smallBuffer {
 		return smallBuffer, -1
 	}
-	bytes = max(bytes, maxPooledSmall+1) // a smaller one would be put into the wrong pool
 	shift := bits.Len(uint(bytes-1)) - 3
 	steps := (bytes-1)>>shift + 1
 	return steps << shift, 4*(shift-leastShift) + steps - 5
@@ -81,13 +79,18 @@ func (unlimited) Free()              {}
 // Buffer is a request body in memory that several readers may share. It returns to its pool when its creator has released
 // it and all readers are closed.
 type Buffer struct {
-	Bytes []byte // may be changed by the creator until the first reader is opened
+	Bytes []byte // may be changed and replaced by the creator until the first reader is opened
 
-	refs atomic.Int32
-	pool bool
+	memory []byte // empty; Bytes begins there, unless the creator has replaced it
+	refs   atomic.Int32
+	pool   bool
 }
 
 var _ Body = (*Buffer)(nil)
+
+func newBuffer(size int, pool bool) *Buffer {
+	return &Buffer{memory: make([]byte, 0, size), pool: pool}
+}
 
 // NewBuffer returns an empty buffer with a capacity of at least size bytes. The caller must call Release once.
 func NewBuffer(size int) *Buffer {
@@ -98,33 +101,30 @@ func NewBuffer(size int) *Buffer {
 		b = smallBuffers.Get().(*Buffer)
 	case place < sizes:
 		if b, _ = largeBuffers[place].Get().(*Buffer); b == nil {
-			b = &Buffer{Bytes: make([]byte, 0, room), pool: true}
+			b = newBuffer(room, true)
 		}
 	default:
-		b = &Buffer{Bytes: make([]byte, 0, size)}
+		b = newBuffer(size, false)
 	}
-	b.Bytes = b.Bytes[:0]
+	b.Bytes = b.memory
 	b.refs.Store(1)
 	return b
 }
 
 // Release releases the creator's reference. The bytes must not be used afterwards.
 func (b *Buffer) Release() {
-	if b.refs.Add(-1) > 0 || !b.pool {
+	if b.refs.Add(-1) > 0 {
 		return
 	}
-	room := cap(b.Bytes)
-	if room <= maxPooledSmall {
-		smallBuffers.Put(b)
+	b.Bytes = nil // in the pool, another request uses the memory
+	if !b.pool {
 		return
 	}
-	size, place := bufferSize(room)
-	if size > room { // the creator has replaced Bytes
-		place--
-	}
-	if place >= 0 && place < sizes {
+	if _, place := bufferSize(cap(b.memory)); place >= 0 {
 		largeBuffers[place].Put(b)
+		return
 	}
+	smallBuffers.Put(b)
 }
 
 // Len implements Body.

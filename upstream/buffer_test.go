@@ -52,11 +52,18 @@ func TestReleasedBuffersAreReused(t *testing.T) {
 	}
 }
 
-// Buffers that are slightly larger than small ones return to the pool that serves their size.
+// Buffers return to the pool that serves their size, also if their creator has replaced their bytes.
 func TestEverySizeIsPooled(t *testing.T) {
-	for _, size := range []int{smallBuffer + 1, smallBuffer + 5000, 2 * smallBuffer} {
-		if b := NewBuffer(size); cap(b.Bytes) <= maxPooledSmall {
-			t.Errorf("a buffer for %d bytes has a capacity of %d and is pooled as a small one", size, cap(b.Bytes))
+	for _, size := range []int{1, smallBuffer, smallBuffer + 1, smallBuffer + 5000, 2 * smallBuffer, 1 << 20, largeBuffer} {
+		b := NewBuffer(size)
+		room, place := bufferSize(size)
+		if cap(b.Bytes) != room {
+			t.Errorf("a buffer for %d bytes has a capacity of %d, not %d", size, cap(b.Bytes), room)
+		}
+		b.Bytes = b.Bytes[size/2 : size] // the rewritten body need not begin at the beginning
+		b.Release()
+		if _, again := bufferSize(cap(b.memory)); again != place || !b.pool {
+			t.Errorf("a buffer for %d bytes is in pool %d, not %d", size, again, place)
 		}
 	}
 }
@@ -169,7 +176,7 @@ func TestBufferSizes(t *testing.T) {
 	before, last := 0, -1
 	for bytes := 1; bytes <= largeBuffer; bytes += 509 {
 		size, place := bufferSize(bytes)
-		if size < bytes || size > smallBuffer && bytes > maxPooledSmall && size > bytes+bytes/4 {
+		if size < bytes || size > smallBuffer && size > bytes+bytes/4 {
 			t.Fatalf("%d bytes: a buffer of %d", bytes, size)
 		}
 		if size < before || place < last || (size == before) != (place == last) && bytes > 1 || place >= sizes {
@@ -184,10 +191,10 @@ func TestBufferSizes(t *testing.T) {
 		t.Errorf("a buffer that is not pooled has index %d", place)
 	}
 	// A pooled buffer is found again, and is not used for a larger size.
-	for _, bytes := range []int{1, smallBuffer + 1, maxPooledSmall, maxPooledSmall + 1, 20 << 10, 20<<10 + 1, 1 << 20, largeBuffer} {
+	for _, bytes := range []int{1, smallBuffer + 1, 2 * smallBuffer, 2*smallBuffer + 1, 20 << 10, 20<<10 + 1, 1 << 20, largeBuffer} {
 		b := NewBuffer(bytes)
 		size, place := bufferSize(bytes)
-		if cap(b.Bytes) < bytes || place >= 0 && (cap(b.Bytes) < size || cap(b.Bytes) > size+8) {
+		if cap(b.Bytes) < bytes || place >= 0 && (cap(b.Bytes) < size || cap(b.Bytes) > size) {
 			t.Errorf("%d bytes: a buffer of %d, not %d", bytes, cap(b.Bytes), size)
 		}
 		b.Bytes = make([]byte, 0, cap(b.Bytes)+1) // as one that was rewritten in place of the buffer
