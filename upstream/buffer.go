@@ -43,8 +43,8 @@ func bufferSize(bytes int) (size, place int) {
 // Growth of the buffer of a body that is being received. Announcing a length costs a client nothing: if all of it were
 // allocated immediately, a thousand requests without any bytes of a body would use gigabytes.
 const (
-	initialCap   = 20<<10 - 512 // plus a slack of 512 bytes, it is a pooled size
-	growthFactor = 4            // times the bytes received
+	initialCap   = 20<<10 - 512 // after the first byte; plus a slack of 512 bytes, it is a pooled size
+	growthFactor = 4            // times the bytes received; twice that if all of the body fits into it
 )
 
 // Body is a request body that can be read several times, also concurrently.
@@ -182,7 +182,7 @@ func ReadBody(body io.Reader, length, limit int64, slack int, allow Allowance) (
 	room := int64(smallBuffer - slack)
 	if length >= 0 {
 		most = length + 1
-		room = min(most, initialCap)
+		room = min(most, room)
 	}
 	if allow == nil {
 		allow = unlimited{}
@@ -191,8 +191,10 @@ func ReadBody(body io.Reader, length, limit int64, slack int, allow Allowance) (
 		return nil, err
 	}
 	b := NewBuffer(int(room) + slack)
+	early := length >= 0 && most > room // grow after the first read, which returns only what has arrived with the header
 	for {
-		if cap(b.Bytes)-len(b.Bytes) <= slack {
+		if cap(b.Bytes)-len(b.Bytes) <= slack || early && len(b.Bytes) > 0 {
+			early = false
 			room := b.room(int(most)) + slack
 			if err := askFor(room, allow); err != nil {
 				b.Release()
@@ -226,9 +228,9 @@ func askFor(bytes int, allow Allowance) error {
 
 // room returns the size of the next buffer. It does not exceed the need of a body of most bytes.
 func (b *Buffer) room(most int) int {
-	room := growthFactor * cap(b.Bytes)
-	if len(b.Bytes) < most {
-		room = min(room, most)
+	room := max(growthFactor*len(b.Bytes), initialCap)
+	if len(b.Bytes) < most && 2*room >= most {
+		room = most
 	}
 	return room
 }
