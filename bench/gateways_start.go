@@ -36,7 +36,11 @@ func (w *env) startGateway(ctx context.Context, g *gateway) (*proxy, error) {
 		cmd, err = envoyCommand(ctx, dir, address, w.backend, w.options.procs)
 	case litellm:
 		cmd, err = litellmCommand(ctx, dir, address, w.backend)
-	case plain, builtin, reverseProxy, fair, forwardAuth:
+	case vllmRouter:
+		cmd, err = vllmRouterCommand(ctx, dir, address, w.backend)
+	case bare:
+		cmd, err = bareCommand(ctx, address, w.backend, w.options.procs)
+	case plain, builtin, reverseProxy, sourceBound, fair, forwardAuth:
 	}
 	if err != nil {
 		return nil, err

@@ -32,7 +32,7 @@ func newGate(tb testing.TB, limits string) *caddymodule.Handler {
 	tb.Helper()
 	tb.Setenv("BENCH_AGENT_KEY", agentKey)
 	keyFile := filepath.Join(tb.TempDir(), "keys.yaml")
-	if err := writeKeys(keyFile); err != nil {
+	if err := writeKeys(keyFile, agentBinding); err != nil {
 		tb.Fatal(err)
 	}
 	config := fmt.Sprintf(`{

@@ -10,6 +10,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"regexp"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,6 +25,8 @@ type workload struct {
 	Requests     int
 	Connections  int
 	FirstUnknown uint64 // number of the first unknown token
+
+	Rate float64 // requests per second; 0: each connection sends the next one after a response
 }
 
 // outcome is the result of a workload.
@@ -30,6 +34,9 @@ type outcome struct {
 	Valid      int
 	Invalid    int
 	FirstError string // the error of the first invalid response
+
+	P50, P99 float64 // seconds from the request, or from when it was due, to the end of the response
+	Delay    float64 // median of the seconds from the upstream's write of an event to its arrival; only with markTimed
 }
 
 // requestTimeout is the timeout of one request, far above the normal duration.
@@ -65,8 +72,11 @@ func serveLoad(ctx context.Context, in io.Reader, out io.Writer) error {
 }
 
 func findScenario(name string) (*scenario, error) {
-	if name == holdScenario.Name {
+	switch name {
+	case holdScenario.Name:
 		return &holdScenario, nil
+	case timedScenario.Name:
+		return &timedScenario, nil
 	}
 	found, err := findScenarios(name)
 	if err != nil || len(found) != 1 {
@@ -84,14 +94,20 @@ type load struct {
 	mu       sync.Mutex
 	outcome  outcome
 	open     []net.Conn
+
+	schedule          schedule
+	latencies, delays latencies
 }
 
 func (l *load) run(ctx context.Context) {
 	var workers sync.WaitGroup
+	l.schedule = schedule{time.Now(), l.plan.Rate}
 	for range l.plan.Connections {
 		workers.Go(func() { l.work(ctx) })
 	}
 	workers.Wait()
+	times := l.latencies.take()
+	l.outcome.P50, l.outcome.P99, l.outcome.Delay = quantile(times, 0.5), quantile(times, 0.99), quantile(l.delays.take(), 0.5)
 }
 
 // work sends requests sequentially over one connection, until none are left. It opens another one if a response closes it.
@@ -115,6 +131,13 @@ func (l *load) work(ctx context.Context) {
 		if tokenOffset >= 0 {
 			copy(request[tokenOffset:], unknownToken(l.plan.FirstUnknown+n))
 		}
+		began := time.Now()
+		if l.plan.Rate > 0 {
+			var ok bool
+			if began, ok = l.schedule.wait(ctx, n-1); !ok {
+				return
+			}
+		}
 		err := conn.SetDeadline(time.Now().Add(requestTimeout))
 		if err == nil {
 			_, err = conn.Write(request)
@@ -124,6 +147,7 @@ func (l *load) work(ctx context.Context) {
 			closed, err = l.readResponse(reader, body)
 		}
 		l.record(err)
+		l.latencies.add(time.Since(began))
 		if err != nil || l.scenario.Marker == markHold {
 			return // the connection cannot be reused, or must stay open
 		}
@@ -156,9 +180,12 @@ func (l *load) readResponse(reader *bufio.Reader, body *bytes.Buffer) (closed bo
 		return false, fmt.Errorf("reading the headers of a response: %w", err)
 	}
 	body.Reset()
-	if l.scenario.Marker == markHold {
+	switch l.scenario.Marker {
+	case markHold:
 		err = readUntil(resp.Body, body, answerStart) // not closed: Close would wait for the rest
-	} else {
+	case markTimed:
+		err = l.readTimed(resp.Body, body)
+	default:
 		_, err = body.ReadFrom(resp.Body)
 		resp.Body.Close()
 	}
@@ -179,6 +206,35 @@ func readUntil(from io.Reader, body *bytes.Buffer, text string) error {
 		}
 	}
 	return nil
+}
+
+var eventTime = regexp.MustCompile(`t=(\d{19})`)
+
+// readTimed reads events that contain the time at which the upstream wrote them, and collects their delays.
+func (l *load) readTimed(from io.ReadCloser, body *bytes.Buffer) error {
+	defer from.Close()
+	piece, seen := make([]byte, 4<<10), 0
+	for {
+		n, err := from.Read(piece)
+		now := time.Now().UnixNano()
+		body.Write(piece[:n])
+		for _, at := range eventTime.FindAllSubmatchIndex(body.Bytes()[seen:], -1) {
+			wrote, err := strconv.ParseInt(string(body.Bytes()[seen+at[2]:seen+at[3]]), 10, 64)
+			if err != nil {
+				return err
+			}
+			l.delays.add(time.Duration(now - wrote))
+		}
+		if complete := bytes.LastIndexByte(body.Bytes(), '\n'); complete > seen {
+			seen = complete
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
 }
 
 // check returns an error if the response is invalid.

@@ -6,8 +6,10 @@
 //	go run ./bench -keys 1000000 [-rounds 5] [-out folder]
 //	go run ./bench -mixed [-rounds 5] [-scale 1]
 //	go run ./bench -fairness
-//	go run ./bench -gateways all [-rounds 5] [-scale 1]
+//	go run ./bench -gateways all [-rate 1500] [-rounds 5] [-scale 1]
+//	go run ./bench -all [-rounds 5] [-scale 1]
 //	go run ./bench -reloads 100 [-streams 1000] [-out folder]
+//	go run ./bench -soak 30m [-soak-rate 100] [-out folder]
 //
 // It prints ratios to plain Caddy, each as the median of all rounds with minimum and maximum, and the project's budgets. No
 // absolute time is compared with a budget, so on a busy or slow machine the ranges are wider, but the results are the same. The
@@ -28,10 +30,17 @@
 // With -reloads it reloads the configuration of plain Caddy and of the gate, with open streams and steady traffic, and counts the
 // requests that fail.
 //
-// With -gateways it compares the CPU time of other programs that check keys: nginx, Envoy, Caddy with forward_auth, LiteLLM.
+// With -soak it sends requests at a steady rate while keys, origins, visitors and conversations change, and exits with status 1 if memory
+// or latency grow.
+//
+// With -gateways it compares the CPU time of other programs that check keys: nginx, Envoy, Caddy with forward_auth, LiteLLM. With -rate
+// requests have a fixed rate, and latencies, the delay of events and the highest rates are measured, too.
+//
+// With -all it does both with all programs that this machine has, measures their memory, and appends the tables to bench/RESULTS.md.
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -41,6 +50,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 )
 
 func main() {
@@ -71,6 +81,8 @@ func run(ctx context.Context, args []string) error {
 			return serveKeys(ctx, os.Stdin, os.Stdout)
 		case roleAuth:
 			return serveAuth(ctx, os.Stdin, os.Stdout)
+		case roleBare:
+			return serveBare(ctx)
 		}
 	}
 	o, err := parseOptions(args, os.Stderr)
@@ -95,6 +107,12 @@ func run(ctx context.Context, args []string) error {
 	}
 	if o.reloads > 0 {
 		return w.runReloads(ctx, os.Stdout)
+	}
+	if o.soak > 0 {
+		return w.runSoak(ctx, os.Stdout)
+	}
+	if o.all {
+		return w.runAll(ctx, os.Stdout)
 	}
 	if o.gateways != nil {
 		return w.runGateways(ctx, o.gateways, os.Stdout)
@@ -128,6 +146,10 @@ type options struct {
 	mixed       bool
 	fairness    bool
 	reloads     int
+	rate        float64 // of -gateways
+	all         bool
+	soak        time.Duration
+	soakRate    float64
 	gateways    []gateway
 	out         string
 }
@@ -135,7 +157,7 @@ type options struct {
 // modes returns how many of the options are set that replace the comparison.
 func (o *options) modes() int {
 	n := 0
-	for _, set := range []bool{o.keys > 0, o.mixed, o.fairness, o.reloads > 0, o.gateways != nil, o.profile != ""} {
+	for _, set := range []bool{o.keys > 0, o.mixed, o.fairness, o.reloads > 0, o.soak > 0, o.gateways != nil, o.profile != ""} {
 		if set {
 			n++
 		}
@@ -160,6 +182,10 @@ func parseOptions(args []string, stderr io.Writer) (*options, error) {
 	flags.BoolVar(&o.mixed, "mixed", false, "instead of comparing, check the limits of keys with all kinds of policies under load")
 	flags.BoolVar(&o.fairness, "fairness", false, "instead of comparing, measure how much a flood on one key delays another")
 	flags.IntVar(&o.reloads, "reloads", 0, "instead of comparing, reload the configuration so many times, for example 100")
+	flags.DurationVar(&o.soak, "soak", 0, "instead of comparing, send requests at a steady rate for this long, for example 30m")
+	flags.Float64Var(&o.soakRate, "soak-rate", 100, "with -soak: requests per second")
+	flags.Float64Var(&o.rate, "rate", 0, "with -gateways: requests per second, for example 1500; default: as many as possible")
+	flags.BoolVar(&o.all, "all", false, "instead of comparing with plain Caddy, measure everything with all other programs, and append it to bench/RESULTS.md")
 	others := flags.String("gateways", "", "instead of comparing with plain Caddy, compare with other programs: all, or a comma-separated list")
 	profile := flags.String("profile", "", "instead of comparing, profile one proxy: plain, builtin or reverse_proxy")
 	if err := flags.Parse(args); err != nil {
@@ -177,16 +203,25 @@ func parseOptions(args []string, stderr io.Writer) (*options, error) {
 			return nil, err
 		}
 	}
+	if o.all {
+		o.rate = cmp.Or(o.rate, 1500)
+		if o.gateways == nil {
+			o.gateways = gateways
+		}
+	}
 	o.profile = proxyMode(*profile)
 	switch {
 	case flags.NArg() > 0:
 		return nil, fmt.Errorf("unexpected argument %q", flags.Arg(0))
-	case o.rounds < 1 || o.scale <= 0 || o.connections < 1 || o.procs < 1 || o.streams < 1 || o.keys < 0 || o.reloads < 0:
+	case o.rounds < 1 || o.scale <= 0 || o.connections < 1 || o.procs < 1 || o.streams < 1 || o.keys < 0 || o.reloads < 0 || o.rate < 0 ||
+		o.soak < 0 || o.soakRate <= 0:
 		return nil, errors.New("numbers must be greater than zero")
 	case o.keys > 0 && o.keys < max(1000, o.rounds):
 		return nil, errors.New("-keys must be at least 1000, and at least the number of rounds")
+	case o.rate > 0 && o.gateways == nil:
+		return nil, errors.New("-rate needs -gateways")
 	case o.modes() > 1:
-		return nil, errors.New("-keys, -mixed, -fairness, -reloads, -gateways and -profile are mutually exclusive")
+		return nil, errors.New("-keys, -mixed, -fairness, -reloads, -soak, -gateways and -profile are mutually exclusive")
 	case o.profile != "" && !o.profile.isValid():
 		return nil, fmt.Errorf("unknown proxy %q: choose from plain, builtin, reverse_proxy", o.profile)
 	}

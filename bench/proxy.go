@@ -22,6 +22,7 @@ const (
 	plain        proxyMode = "plain"         // Caddy's reverse_proxy, without the gate
 	builtin      proxyMode = "builtin"       // the gate with built-in forwarding
 	reverseProxy proxyMode = "reverse_proxy" // the gate with reverse_proxy as the next handler
+	sourceBound  proxyMode = "sources"       // the gate with built-in forwarding and keys that are bound to sources
 	fair         proxyMode = "fair"          // the gate with built-in forwarding, for the fairness of its queue
 )
 
@@ -35,12 +36,17 @@ const limits = " {\n\t\tendpoints widget openai\n\t\tmax_history_entries 100000\
 func (p proxyMode) isValid() bool { return p == plain || p == builtin || p == reverseProxy }
 
 // isGate reports whether the proxy is docsgate.
-func (p proxyMode) isGate() bool { return p == builtin || p == reverseProxy || p == fair }
+func (p proxyMode) isGate() bool {
+	return p == builtin || p == reverseProxy || p == sourceBound || p == fair
+}
+
+// checksKeys reports whether the proxy checks the key of a client and replaces it.
+func (p proxyMode) checksKeys() bool { return p != plain && p != bare && p != vllmRouter }
 
 // handlers returns the directives of the site.
 func (p proxyMode) handlers(upstream string) string {
 	switch p {
-	case builtin:
+	case builtin, sourceBound:
 		return "docsgate " + upstream + limits
 	case reverseProxy:
 		return "docsgate" + limits + "\n\treverse_proxy " + upstream
@@ -55,7 +61,11 @@ func (p proxyMode) handlers(upstream string) string {
 func (p proxyMode) caddyfile(address, upstream, admin, keyFile string) string {
 	options := "admin " + admin + "\n\tpersist_config off\n\tauto_https off\n"
 	if p != plain {
-		options += "\tdocsgate {\n\t\tfeed file " + keyFile + "\n\t}\n"
+		options += "\tdocsgate {\n\t\tfeed file " + keyFile + "\n"
+		if p == sourceBound {
+			options += "\t\tdocsgpt_version 1.1.0\n\t\tupstream_token {env.BENCH_AGENT_KEY}\n\t\tupstream_tools none\n"
+		}
+		options += "\t}\n"
 	}
 	return "{\n\t" + options + "}\n\nhttp://" + address + " {\n\t" + p.handlers(upstream) + "\n}\n"
 }
@@ -66,12 +76,18 @@ const unusedKeys = 999
 // unusedToken returns the token of an unused key.
 func unusedToken(i int) string { return fmt.Sprintf("dgk_bench_other_%d", i) }
 
-// writeKeys writes the key file.
-func writeKeys(path string) error {
+// The bindings of the keys in a key file.
+const (
+	agentBinding  = `agent: "{env.BENCH_AGENT_KEY}"`
+	sourceBinding = `source: ["7d0c1f0e-2f4b-4c7a-9a55-0c9c2f1d7a10"]`
+)
+
+// writeKeys writes a key file.
+func writeKeys(path, binding string) error {
 	var b strings.Builder
 	b.WriteString("keys:\n")
 	add := func(id, token string) {
-		fmt.Fprintf(&b, "  - id: %s\n    sha256: %x\n    agent: \"{env.BENCH_AGENT_KEY}\"\n", id, sha256.Sum256([]byte(token)))
+		fmt.Fprintf(&b, "  - id: %s\n    sha256: %x\n    %s\n", id, sha256.Sum256([]byte(token)), binding)
 	}
 	add("bench", goodToken)
 	for i := range unusedKeys {
@@ -93,7 +109,11 @@ type proxy struct {
 // startProxy starts a proxy in a new folder and waits until it accepts connections.
 func (w *env) startProxy(ctx context.Context, p proxyMode, admin bool) (*proxy, error) {
 	return w.startWith(ctx, p, admin, func(address, admin string) string {
-		return p.caddyfile(address, w.backend, admin, w.keyFile)
+		keyFile := w.keyFile
+		if p == sourceBound {
+			keyFile = w.sourceKeyFile
+		}
+		return p.caddyfile(address, w.backend, admin, keyFile)
 	})
 }
 

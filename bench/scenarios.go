@@ -18,8 +18,9 @@ const (
 
 // A marker in the question selects the stub's response, so that one path can have several.
 const (
-	markSlow = "[slow]" // a stream of many events, flushed separately
-	markHold = "[hold]" // a stream that starts and stays open
+	markSlow  = "[slow]"  // a stream of many events, flushed separately
+	markHold  = "[hold]"  // a stream that starts and stays open
+	markTimed = "[timed]" // as markSlow, with the time at which each event is written
 )
 
 // slowEvents is the number of answer events in a slow stream.
@@ -32,6 +33,7 @@ type scenario struct {
 	Path          string
 	Marker        string // prefix of the question
 	History       int    // minimum size of the history, in bytes
+	Stream        bool   // of an OpenAI client
 	UnknownTokens bool   // each request has another unknown token
 	Requests      int    // per round and proxy
 	Budgets       map[proxyMode]budget
@@ -72,6 +74,9 @@ var scenarios = []scenario{
 		Budgets: map[proxyMode]budget{builtin: {0.48, 0}},
 	},
 	{
+		Name: "openai-stream", Description: "OpenAI client, stream", Path: chatPath, Stream: true, Requests: 10000,
+	},
+	{
 		Name: "openai-unknown", Description: "OpenAI client, flood of unknown keys", Path: chatPath, UnknownTokens: true,
 		Requests: 10000,
 	},
@@ -82,6 +87,9 @@ const chatPath = "/v1/chat/completions"
 
 // holdScenario is the scenario whose streams stay open. It is not part of the comparison of CPU time.
 var holdScenario = scenario{Name: "hold", Description: "open stream", Path: "/stream", Marker: markHold}
+
+// timedScenario measures the delay of events. It is not part of the comparison of CPU time, either.
+var timedScenario = scenario{Name: "timed", Description: "delay of an event", Path: "/stream", Marker: markTimed}
 
 func scenarioNames() []string {
 	names := make([]string, len(scenarios))
@@ -143,7 +151,11 @@ func (k *scenario) question() string { return strings.TrimSpace(k.Marker + " How
 // body returns the request body of the published widgets, with the fields in their order, or that of an OpenAI client.
 func (k *scenario) body(token string) []byte {
 	if k.Path == chatPath {
-		return fmt.Appendf(nil, `{"messages":[{"role":"user","content":%q}],"model":"docsgpt-agent"}`, k.question())
+		stream := ""
+		if k.Stream {
+			stream = `,"stream":true`
+		}
+		return fmt.Appendf(nil, `{"messages":[{"role":"user","content":%q}],"model":"docsgpt-agent"%s}`, k.question(), stream)
 	}
 	body, err := json.Marshal(struct {
 		Question     string  `json:"question"`
@@ -197,7 +209,7 @@ type expectation struct {
 
 func (k *scenario) expect(p proxyMode) expectation {
 	switch {
-	case k.UnknownTokens && p == plain:
+	case k.UnknownTokens && !p.checksKeys():
 		return expectation{status: 400, contains: []string{stubError}}
 	case k.UnknownTokens && !p.isGate():
 		return expectation{status: 401}
@@ -209,6 +221,8 @@ func (k *scenario) expect(p proxyMode) expectation {
 	e := expectation{status: 200, contains: []string{answerStart}, absent: []string{`"type":"error"`}}
 	switch {
 	case k.Marker == markHold:
+	case k.Stream:
+		e.contains = append(e.contains, answerEnd, "data: [DONE]")
 	case k.Path == "/stream":
 		e.contains = append(e.contains, answerEnd, `{"type": "end"}`)
 	default:

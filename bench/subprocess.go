@@ -17,6 +17,7 @@ const (
 	roleLoad     = "role-load"
 	roleKeys     = "role-keys"
 	roleAuth     = "role-auth"
+	roleBare     = "role-bare"
 )
 
 // subprocess is a process of this program in another role.
@@ -90,15 +91,15 @@ func (u *upstream) counts() (counts, error) {
 
 // startLoad runs a workload. The streams of holdScenario stay open until the subprocess is stopped. An invalid response is an
 // error.
-func startLoad(ctx context.Context, p workload) (*subprocess, error) {
+func startLoad(ctx context.Context, p workload) (*subprocess, outcome, error) {
 	c, err := startSubprocess(ctx, roleLoad)
-	if err != nil {
-		return nil, err
-	}
 	var result outcome
+	if err != nil {
+		return nil, result, err
+	}
 	if err := json.NewEncoder(c.in).Encode(p); err != nil {
 		c.stop()
-		return nil, fmt.Errorf("sending the workload to the client: %w", err)
+		return nil, result, fmt.Errorf("sending the workload to the client: %w", err)
 	}
 	line, err := c.out.ReadBytes('\n')
 	if err == nil {
@@ -112,8 +113,8 @@ func startLoad(ctx context.Context, p workload) (*subprocess, error) {
 	case result.Valid != p.Requests:
 		err = fmt.Errorf("%s, %s: %d responses, want %d", p.Proxy, p.Scenario, result.Valid, p.Requests)
 	default:
-		return c, nil
+		return c, result, nil
 	}
 	c.stop()
-	return nil, err
+	return nil, result, err
 }

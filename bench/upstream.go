@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -96,6 +97,9 @@ func (s *stub) counts() counts {
 
 // ServeHTTP implements http.Handler.
 func (s *stub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodGet {
+		return // whether the upstream is up
+	}
 	buf := s.bodies.Get().(*bytes.Buffer)
 	defer s.bodies.Put(buf)
 	buf.Reset()
@@ -124,6 +128,11 @@ func (s *stub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_, _ = w.Write(withConversation(jsonAnswer, n))
 		return
 	case chatPath:
+		if bytes.Contains(body, []byte(`"stream":true`)) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			_, _ = w.Write(withConversation(chatStream, n))
+			return
+		}
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write(withConversation(chatAnswer, n))
 		return
@@ -193,6 +202,16 @@ func stream(w http.ResponseWriter, r *http.Request, start []byte, n uint64) {
 		defer tick.Stop()
 		for _, event := range slowStream {
 			if !send(event) {
+				return
+			}
+			<-tick.C
+		}
+	case bytes.Contains(start, []byte(markTimed)):
+		tick := time.NewTicker(2 * time.Millisecond)
+		defer tick.Stop()
+		for _, event := range slowStream {
+			now := strconv.FormatInt(time.Now().UnixNano(), 10)
+			if !send(bytes.Replace(event, []byte("word "), []byte("t="+now+" word "), 1)) {
 				return
 			}
 			<-tick.C
