@@ -61,6 +61,11 @@ type SSEFilter struct {
 
 	text int // see Text
 
+	// DetectSources detects whether the answer names a source; see HasSources.
+	DetectSources bool
+
+	sources bool // see HasSources
+
 	// FindRequestID makes the filter find the request ID of the stream; see RequestID.
 	FindRequestID bool
 
@@ -200,6 +205,7 @@ func (f *SSEFilter) appendEvent(out, event []byte) []byte {
 		if f.CountText {
 			f.text += EventText(event)
 		}
+		f.noteSources(event)
 		if f.DetectEnd && isOpenAIEnd(event) {
 			f.ended = true
 		}
@@ -291,6 +297,9 @@ func (f *SSEFilter) inspect(kind, data []byte) (told string, at span, id string)
 	if string(kind) == "answer" { // most events are
 		f.spoke = true
 		return "", at, ""
+	}
+	if len(kind) == 0 || string(kind) == "source" {
+		f.noteSources(data)
 	}
 	if !f.spoke && bytes.Contains(data, []byte(`"answer"`)) {
 		f.spoke = true

@@ -14,7 +14,7 @@ import (
 func newKeyService(b *app.Backend, publicURL string) *keyservice.Service {
 	state := b.State()
 	service := &keyservice.Service{
-		Registry: state.Registry(), Index: state.Index, Store: state.Store, Usage: state.Usage, Activity: state.Activity,
+		Registry: state.Registry(), Index: state.Index, Store: state.Store, Usage: state.Usage, Activity: state.Activity, History: state.History(),
 		Feed: state.RegistryFeed(), GateURL: publicURL,
 		NoCredential: b.Credential().IsZero(), RotateIDSecret: b.RotateIDSecret,
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/docsgate/docsgate/console"
 	"github.com/docsgate/docsgate/keys/usage"
+	"github.com/docsgate/docsgate/keys/usage/series"
 )
 
 // registries holds the open stores by StoreLocation.poolKey, since two configurations share one during a reload.
@@ -21,6 +22,7 @@ type registryRef struct {
 	*OpenStore
 	shared         *sharedIDs // nil for a file
 	usage          *usage.Counter
+	history        *series.History
 	memory         *console.SharedState // sessions and throttles of the console
 	key            string               // in registries
 	rulesInstalled atomic.Bool          // rules were installed once
@@ -36,7 +38,7 @@ func acquireRegistry(ctx context.Context, at StoreLocation, logger *slog.Logger)
 		if err != nil {
 			return nil, err
 		}
-		s := &registryRef{OpenStore: store, usage: meter, memory: console.NewSharedState(), key: at.poolKey()}
+		s := &registryRef{OpenStore: store, usage: meter, history: at.NewHistory(store, logger), memory: console.NewSharedState(), key: at.poolKey()}
 		if store.Database != nil {
 			s.memory = console.NewStoredState(store.Database, store.Database, store.formSecrets)
 			if s.shared, err = newSharedIDs(store, logger); err != nil {
@@ -46,6 +48,7 @@ func acquireRegistry(ctx context.Context, at StoreLocation, logger *slog.Logger)
 		var saving context.Context
 		saving, s.stop = context.WithCancel(context.Background())
 		s.saved.Go(func() { store.Run(saving) })
+		s.saved.Go(func() { s.history.Run(saving) })
 		return s, nil
 	})
 	if err != nil {
@@ -66,5 +69,5 @@ func (s *registryRef) Destruct() error {
 	if s.shared != nil {
 		s.shared.close()
 	}
-	return s.Close()
+	return errors.Join(s.history.Close(), s.Close())
 }

@@ -36,6 +36,8 @@ type client struct {
 	key      *keys.Key // nil: not known
 	rpcID    []byte    // of a JSON-RPC request; nil: none
 
+	failed      bool // the response is an error
+	wasAborted  bool // see untrack
 	limitHeader limitHeader
 
 	// Values of response headers, and of headers of the upstream request. A keepalive may set the former while the latter are set.
@@ -126,6 +128,7 @@ func (c *client) countAborted(cause error) {
 	if reason == "" {
 		return // a server stream
 	}
+	c.wasAborted = true
 	c.handler.state.abortedRequests.WithLabelValues(c.endpoint.Name, reason).Inc()
 	level := zap.DebugLevel
 	if errors.Is(cause, lifecycle.ErrClientSlow) || errors.Is(cause, errRevoked) {

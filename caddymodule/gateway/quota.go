@@ -20,8 +20,6 @@ type questionQuota struct {
 
 	forwarded bool // the request was passed on to DocsGPT
 	unsent    bool // but did not reach it
-	size      int  // of the forwarded body, in bytes
-	received  int  // of the response, in bytes
 
 	usage     int64 // tokens, as the response says
 	hasUsage  bool
@@ -119,7 +117,6 @@ func (c *client) quotaError(key *keys.Key, d *quota.Decision) *apiError {
 
 // watch makes a response report what an answer costs.
 func (q *questionQuota) watch(res *response) {
-	res.filter.CountText = true
 	res.filter.FindRequestID = q.limits.TokensPerDay > 0
 	if res.client.endpoint.Relay == docsgpt.RelayChunks {
 		res.filter.OnEvent = q.onEvent
@@ -176,11 +173,16 @@ func (x *gatewayRequest) endQuota() {
 		q.reservation.Settle(period, 0)
 	case q.readUsage(res):
 		q.reservation.Settle(period, q.usage)
+		x.usage.tokens = uint64(q.usage)
 		h.state.tokensSettled.WithLabelValues(fromUsage).Add(float64(q.usage))
 	default:
+		tokens := estimateTokens(x.usage.size, res)
+		if x.slot.abandoned { // DocsGPT continues the answer
+			tokens = max(tokens, q.reservation.Tokens())
+		}
 		h.backend.Counters().Tokens.Add(quota.Answer{
 			RequestID: res.filter.RequestID(), Complete: res.filter.Done(),
-			Estimate: q.reservation.SettleEstimate(period, q.estimate(res, x.slot.abandoned)), Settled: h.state.countTokens,
+			Estimate: q.reservation.SettleEstimate(period, tokens), Settled: x.onTokens(),
 		})
 	}
 }
@@ -200,15 +202,11 @@ func (q *questionQuota) readUsage(res *response) bool {
 	return q.hasUsage
 }
 
-// estimate estimates the number of tokens of an answer. abandoned says that DocsGPT continues the answer.
-func (q *questionQuota) estimate(res *response, abandoned bool) int64 {
-	text := q.received
+// estimateTokens estimates the number of tokens of an answer to a request of this size.
+func estimateTokens(size int64, res *response) int64 {
+	text := res.received
 	if res.filter.CountText {
 		text = res.filter.Text()
 	}
-	tokens := int64((q.size+text)/bytesPerToken + hiddenTokens)
-	if abandoned {
-		tokens = max(tokens, q.reservation.Tokens())
-	}
-	return tokens
+	return (size+int64(text))/bytesPerToken + hiddenTokens
 }

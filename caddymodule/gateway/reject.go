@@ -20,6 +20,7 @@ func (x *gatewayRequest) reject(apiErr *apiError) {
 	})
 	c.noteReason(reason, 0)
 	c.trace.decided(reason)
+	x.usage.rejected = apiErr
 	if line := c.handler.logger.Check(zap.DebugLevel, "request rejected"); line != nil {
 		line.Write(zap.String("endpoint", c.endpoint.Name), zap.String("reason", reason), zap.String("key", c.keyID()),
 			zap.String("client_ip", c.ip()), zap.String("request_id", c.requestID()))
@@ -37,6 +38,7 @@ func (x *gatewayRequest) reject(apiErr *apiError) {
 
 // noteReason adds why the client gets an error to the line of the access log. status is that of DocsGPT's response; 0: there is none.
 func (c *client) noteReason(reason string, status int) {
+	c.failed = true
 	extra, ok := c.r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields)
 	if !ok {
 		return

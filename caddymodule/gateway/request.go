@@ -22,7 +22,8 @@ type gatewayRequest struct {
 	up     upstreamRequest
 	slot   slot
 	stream ratelimit.Slot
-	quota  *questionQuota     // nil: the request is not a question of a key with quotas
+	quota  *questionQuota // nil: the request is not a question of a key with quotas
+	usage  requestUsage
 	writer nextResponseWriter // contains the response
 }
 
@@ -33,6 +34,7 @@ func (x *gatewayRequest) serve(next caddyhttp.Handler) {
 	c.endpoint, c.trace = e, traceOf(c.r)
 	defer func() { c.trace.observe(e.duration, time.Since(c.started).Seconds()) }()
 	defer c.trace.end(c)
+	defer x.recordUsage()
 	defer x.endQuota()
 	defer x.stream.Release()
 	defer x.slot.release()
@@ -66,6 +68,7 @@ func (x *gatewayRequest) serve(next caddyhttp.Handler) {
 		x.reject(apiErr)
 		return
 	}
+	x.usage.question, x.usage.dislike = isQuestion(c.endpoint, &access), x.body.json.Dislikes()
 	if reply := access.call.Reply(); reply != nil {
 		x.countUse(auth)
 		c.writeReply(reply)
@@ -94,6 +97,9 @@ func (x *gatewayRequest) serve(next caddyhttp.Handler) {
 		return
 	}
 	x.countUse(auth)
+	if x.up.body != nil {
+		x.usage.size = x.up.body.Len()
+	}
 	x.forward(&x.up, auth, access, next)
 }
 
@@ -102,6 +108,7 @@ func (x *gatewayRequest) countUse(auth authentication) {
 	c := &x.client
 	c.endpoint.allowed.Inc()
 	c.trace.decided(decisionAllowed)
+	x.usage.allowed = true
 	if auth.Key != nil {
 		c.handler.backend.State().Usage.Count(auth.Key.ID, auth.UsedPreviousToken, c.started)
 	}
@@ -157,10 +164,8 @@ func (x *gatewayRequest) forward(up *upstreamRequest, auth authentication, acces
 	if x.quota != nil {
 		res.quota = x.quota
 		x.quota.forwarded = true
-		if up.body != nil {
-			x.quota.size = int(up.body.Len())
-		}
 	}
+	res.question = x.usage.question
 	res.rejectTools = h.rejectsTools(c.endpoint, auth.Key)
 	if x.expectsStream() {
 		res.stream.start(c, h.sseKeepalive(), true)

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/docsgate/docsgate/caddymodule/lifecycle"
 	"github.com/docsgate/docsgate/docsgpt"
@@ -37,7 +38,11 @@ type response struct {
 
 	replied bool // modeSSE: the response to the JSON-RPC request was relayed
 
-	quota *questionQuota // nil: the answer is not counted
+	quota      *questionQuota // nil: the answer is not counted
+	question   bool           // the response is an answer
+	received   int            // of the body so far, in bytes
+	firstEvent time.Duration  // modeSSE: from the arrival of the request to the first event; 0: none yet
+	sources    bool           // modeBuffered: the answer names a source
 
 	toolCall   error // the tool call that ended the response; takes precedence over the error of the next handler
 	unexpected error // modeUpstreamError: the response is successful, but not a response of DocsGPT
@@ -113,6 +118,7 @@ func (res *response) beginStream(begun bool) {
 		res.filter.AddRole = c.endpoint.Relay == docsgpt.RelayChunks
 	}
 	res.awaitsMessage = c.messageWait != nil
+	res.filter.CountText, res.filter.DetectSources = res.question, res.question
 	if res.quota != nil {
 		res.quota.watch(res)
 	}
@@ -130,9 +136,7 @@ var interruptedEvent = docsgpt.TextEvent(docsgpt.Truncated().Message)
 
 // onChunk handles a chunk of the body. It does not keep p.
 func (res *response) onChunk(p []byte) error {
-	if res.quota != nil {
-		res.quota.received += len(p)
-	}
+	res.received += len(p)
 	switch res.mode {
 	case modeSSE:
 		if !res.streaming {
@@ -151,6 +155,9 @@ func (res *response) onChunk(p []byte) error {
 			}
 			_ = res.stream.write(res.out, false) // the next write notices a disconnected client
 			return err
+		}
+		if res.firstEvent == 0 && len(res.out) > 0 {
+			res.firstEvent = time.Since(res.client.started)
 		}
 		if res.awaitsMessage {
 			switch end, skip := res.awaitMessage(); {
@@ -238,6 +245,7 @@ func (res *response) close(err error) {
 			res.writeUpstreamError(errorFor(err), err)
 			return
 		}
+		res.sources = res.question && docsgpt.NamesSources(res.out)
 		r := res.inspectBody()
 		if res.stream.stop() { // of an MCP client
 			res.writeMessageEvent(r)

@@ -47,6 +47,8 @@ type ClientWriter struct {
 	credit        time.Duration
 	writeTimeout  time.Duration // deadline of each write
 
+	written int64 // bytes of bodies
+
 	final atomic.Bool // the process is exiting
 	slow  atomic.Bool // a write timed out
 }
@@ -85,7 +87,9 @@ func (c *ClientWriter) creditFor(n int) time.Duration {
 // Write implements http.ResponseWriter. The error is ErrClientSlow if the client was too slow.
 func (c *ClientWriter) Write(p []byte) (int, error) {
 	if c.timeout == 0 {
-		return c.ResponseWriter.Write(p)
+		n, err := c.ResponseWriter.Write(p)
+		c.written += int64(n)
+		return n, err
 	}
 	total := 0
 	for {
@@ -93,6 +97,7 @@ func (c *ClientWriter) Write(p []byte) (int, error) {
 		start := c.beforeWrite()
 		n, err := c.ResponseWriter.Write(chunk)
 		total += n
+		c.written += int64(n)
 		if err = c.afterWrite(start, n, err); err != nil {
 			return total, err
 		}
@@ -101,6 +106,9 @@ func (c *ClientWriter) Write(p []byte) (int, error) {
 		}
 	}
 }
+
+// Written returns the number of bytes of the body that were written so far.
+func (c *ClientWriter) Written() int64 { return c.written }
 
 // FlushError implements the interface of http.ResponseController.
 func (c *ClientWriter) FlushError() error {

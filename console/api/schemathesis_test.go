@@ -54,6 +54,7 @@ func TestSchemathesis(t *testing.T) {
 			t.Errorf("%s %s: fault of the server: %v", r.Method, r.URL, err)
 		}
 	})
+	w.withHistory()
 	// The keys that schemathesis_hooks.py uses in requests.
 	for batch := range 2 {
 		items := make([]registry.Import, 1000)

@@ -78,6 +78,14 @@ func (d *Service) SearchAudit(ctx context.Context, q registry.AuditQuery) (found
 	return d.Registry.SearchAudit(ctx, q)
 }
 
+// NameOf returns the name of a key of any feed, or "" if there is none.
+func (d *Service) NameOf(id string) string {
+	if k := d.Store.Get(id); k != nil {
+		return k.Name
+	}
+	return ""
+}
+
 // FromRecord returns the Key of a record that the registry has just returned.
 func (d *Service) FromRecord(r *registry.Record) Key { return d.fromIssued(r, d.now()) }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/docsgate/docsgate/keys/quota"
 	"github.com/docsgate/docsgate/keys/registry"
 	"github.com/docsgate/docsgate/keys/usage"
+	"github.com/docsgate/docsgate/keys/usage/series"
 	"github.com/docsgate/docsgate/policy"
 )
 
@@ -22,6 +23,7 @@ type Service struct {
 	Index    *keyindex.Index    // keys of all feeds
 	Store    *keys.Store
 	Usage    *usage.Counter
+	History  *series.History  // usage over time; nil: not recorded
 	Activity *activity.Log    // nil: not known, since no gate runs in this process
 	Feed     string           // the name of the registry's feed in Store; keys of other feeds are read-only
 	Now      func() time.Time // nil: time.Now

@@ -45,6 +45,15 @@ func Parse(text string) (time.Duration, error) {
 	return total, nil
 }
 
+// ParsePast is ParseTime where a duration is before now.
+func ParsePast(text string, now time.Time) (time.Time, error) {
+	d, err := Parse(text)
+	if err != nil {
+		return ParseTime(text, now)
+	}
+	return now.Add(-d).UTC(), nil
+}
+
 // ParseTime parses a time: a duration from now, a date, which means 00:00 UTC, or RFC 3339. The result is in UTC, in whole seconds
 // if it is relative to now. The error is meant for users and does not repeat the text.
 func ParseTime(text string, now time.Time) (time.Time, error) {

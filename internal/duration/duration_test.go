@@ -35,6 +35,23 @@ func TestParse(t *testing.T) {
 	}
 }
 
+func TestParsePast(t *testing.T) {
+	now := time.Date(2027, 3, 1, 12, 0, 0, 0, time.UTC)
+	for text, want := range map[string]time.Time{
+		"7d": now.Add(-7 * day), "0": now, "2027-01-02": time.Date(2027, 1, 2, 0, 0, 0, 0, time.UTC),
+		"2027-01-02T03:04:05+01:00": time.Date(2027, 1, 2, 2, 4, 5, 0, time.UTC),
+	} {
+		if got, err := duration.ParsePast(text, now); err != nil || !got.Equal(want) {
+			t.Errorf("%s: %s, %v, want %s", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "yesterday", "-1d"} {
+		if got, err := duration.ParsePast(text, now); err == nil {
+			t.Errorf("%q: %s", text, got)
+		}
+	}
+}
+
 func TestParseTime(t *testing.T) {
 	now := time.Date(2026, 3, 4, 5, 6, 7, 8, time.FixedZone("", 3600))
 	for _, c := range []struct{ in, out string }{

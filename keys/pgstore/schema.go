@@ -93,6 +93,7 @@ var losses = map[int64]loss{
 	},
 	4: {"the sessions of the console, whose users have to log in again", "SELECT EXISTS (SELECT FROM sessions WHERE expires > now())"},
 	5: {},
+	6: {"the usage of keys over time", "SELECT EXISTS (SELECT FROM usage_series)"},
 }
 
 // Losses returns what a downgrade to a version would remove now, for operators.

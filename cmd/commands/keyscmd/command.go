@@ -41,7 +41,7 @@ store is not reachable.`,
 				createCommand(), listCommand(), showCommand(), updateCommand(), rotateCommand(), endGraceCommand(),
 				signCommand(), rotateSignSecretCommand(), endSignGraceCommand(), invalidateVisitorTokensCommand(),
 				stateCommand(disabling), stateCommand(enabling), revokeCommand(),
-				importCommand(), exportCommand(), auditCommand(), rejectionsCommand(), originsCommand(), missingCommand(), backupCommand(), migrateCommand(), schemaCommand(),
+				importCommand(), exportCommand(), auditCommand(), usageCommand(), rejectionsCommand(), originsCommand(), missingCommand(), backupCommand(), migrateCommand(), schemaCommand(),
 				rotateSecretCommand(), rotateIDSecretCommand())
 		},
 	}

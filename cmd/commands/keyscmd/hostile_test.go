@@ -45,7 +45,7 @@ func TestHostileResponses(t *testing.T) {
 		"create --name n --source s": createCommand, "rotate key_1": rotateCommand, "list": listCommand, "show key_1": showCommand,
 		"disable key_1": func() *cobra.Command { return stateCommand(disabling) }, "revoke --yes key_1": revokeCommand,
 		"import " + file: importCommand, "export": exportCommand, "audit": auditCommand, "rotate name": rotateCommand,
-		"update --name n key_1": updateCommand, "end-grace key_1": endGraceCommand, "missing": missingCommand, "missing --remove key_1": missingCommand, "rejections": rejectionsCommand,
+		"update --name n key_1": updateCommand, "end-grace key_1": endGraceCommand, "missing": missingCommand, "missing --remove key_1": missingCommand, "rejections": rejectionsCommand, "usage": usageCommand, "usage key_1": usageCommand,
 	}
 	for kind, answer := range hostileResponses {
 		for _, token := range []string{hostile, "not-a-token", tokenLike("good")} {

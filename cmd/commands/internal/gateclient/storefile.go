@@ -51,6 +51,7 @@ func openStore(ctx context.Context, at app.StoreLocation) (_ *Client, err error)
 		return nil, cli.Errorf(cli.ExitUnreachable, "%w", err)
 	}
 	stop := reg.OnChange(func(ctx context.Context) error { return syncer.Sync(ctx, feed.Name()) })
+	history := at.NewHistory(reg, nil)
 	from := "local file"
 	if at.File() == "" {
 		from = "database"
@@ -58,7 +59,7 @@ func openStore(ctx context.Context, at app.StoreLocation) (_ *Client, err error)
 	who := "command line (" + osUser() + ")"
 	handler := api.New(api.Options{
 		Service: &keyservice.Service{
-			Registry: reg.Registry, Index: listing, Store: store, Usage: meter, Feed: feed.Name(), AnyAgent: true,
+			Registry: reg.Registry, Index: listing, Store: store, Usage: meter, History: history, Feed: feed.Name(), AnyAgent: true,
 			RotateIDSecret: reg.RotateIDSecret,
 		},
 		Actor: func(*http.Request) registry.Actor { return registry.Actor{Name: who, RemoteAddr: from} },
@@ -71,7 +72,7 @@ func openStore(ctx context.Context, at app.StoreLocation) (_ *Client, err error)
 		close: func() error {
 			local.running.Wait()
 			stop()
-			return reg.Close()
+			return errors.Join(history.Close(), reg.Close())
 		},
 	}, nil
 }
