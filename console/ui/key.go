@@ -19,7 +19,8 @@ type keyPage struct {
 	Trail    []registry.AuditEntry
 	More     bool // there are older entries
 	Notice   string
-	Seen     *seenOrigins // nil: none
+	Seen     *seenOrigins  // nil: none
+	Usage    *usageSection // nil: not recorded
 }
 
 // editForm is the form to update a key. It contains the original values, too, so that only changed fields are stored.
@@ -73,6 +74,10 @@ func (p *Page) renderKeyWith(
 ) error {
 	b := keyPage{Row: p.rowOf(k, p.sources.load(r.Context())), Edit: e, Notice: notices[r.URL.Query().Get("done")], Seen: p.seenOrigins(k.ID)}
 	b.Visitors = p.visitorsOf(b.Row, s)
+	var err error
+	if b.Usage, err = p.usageOf(r, k.ID); err != nil {
+		return err
+	}
 	if k.Issued {
 		trail, err := p.Service.Registry.Audit(r.Context(), k.ID, 0, trailOnPage+1)
 		if err != nil {

@@ -59,6 +59,7 @@ func New(o Options) *Page {
 		"POST /preview":             p.preview,
 		"GET /missing":              p.missingKeys,
 		"POST /missing/{id}/remove": p.forgetMissingKey,
+		"GET /usage":                p.showUsage,
 		"GET /audit":                p.audit,
 		"POST /audit":               p.filterAudit,
 		"POST /try":                 p.try,

@@ -39,6 +39,7 @@ var functions = template.FuncMap{
 	"action":     actionWord,
 	"asset":      func(file string) string { return "/assets/" + assetsByFile[file].name },
 	"bidi":       balanceBidi,
+	"commaOf":    comma,
 	"comma":      func(n int) string { return humanize.Comma(int64(n)) },
 	"columnData": columnDataOf,
 	"entries":    func(f layoutData, list []registry.AuditEntry, keys bool) entryList { return entryList{f, list, keys} },

@@ -86,6 +86,9 @@ func desk(ctx context.Context, dir, data string) (*fixtures.Fixture, error) {
 		if err == nil {
 			err = d.FillUse(ctx)
 		}
+		if err == nil {
+			err = d.FillHistory(dir)
+		}
 	case "hostile":
 		err = d.FillHostile(ctx)
 	case "many":
