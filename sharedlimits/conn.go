@@ -78,7 +78,10 @@ type Conn struct {
 	up     atomic.Bool
 	failed chan struct{} // receives a value after a failure of a command
 	nodes  atomic.Int64
-	view   atomic.Pointer[Secrets]
+
+	// complete is when all live gates have a lease, after this gate had none: the server may have lost its data. Only beat uses it.
+	complete time.Time
+	view     atomic.Pointer[Secrets]
 
 	hooksMu sync.Mutex // guards hooks
 	hooks   []*func(context.Context) error

@@ -84,6 +84,26 @@ func TestNodes(t *testing.T) {
 	wait(t, "one gate", func() bool { return a.Nodes() == 1 })
 }
 
+// A server that has lost its data does not know the other gates until their next heartbeats. If it fails before, each gate must still apply
+// only its share of each limit.
+func TestNodesAfterLoss(t *testing.T) {
+	server := redistest.Start(t)
+	a, client, gates := open(t, server.URL(), nil), server.Client(), "docsgate:{(gates)}:gates"
+	wait(t, "one gate", a.Available)
+	expires := client.Time(t.Context()).Val().Add(Lease)
+	client.ZAdd(t.Context(), gates, redis.Z{Score: float64(expires.UnixMilli()), Member: "other"})
+	wait(t, "two gates", func() bool { return a.Nodes() == 2 })
+	client.FlushAll(t.Context())
+	wait(t, "a heartbeat", func() bool { return client.ZScore(t.Context(), gates, a.Node()).Err() == nil })
+	for range 20 {
+		if n := a.Nodes(); n != 2 {
+			t.Fatalf("%d gates after the server has lost its data", n)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	wait(t, "one gate, since the other sends no heartbeats", func() bool { return a.Nodes() == 1 })
+}
+
 // The gates use the same secrets, also after the server has lost all data.
 func TestSecrets(t *testing.T) {
 	server := redistest.Start(t)

@@ -156,6 +156,13 @@ func (c *Conn) heartbeat() error {
 		return err
 	}
 	c.view.Store(secrets)
+	now := time.Now()
+	if !known {
+		c.complete = now.Add(Lease)
+	}
+	if now.Before(c.complete) {
+		nodes = max(nodes, c.Nodes()) // the others have not renewed their leases yet
+	}
 	c.setNodes(nodes)
 	if known && c.up.Load() {
 		return nil
