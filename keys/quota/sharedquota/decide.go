@@ -4,6 +4,7 @@ import (
 	"context"
 	_ "embed" // the script
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -59,6 +60,9 @@ func (l *Limiter) decide(k *key, batch []*question) {
 	}
 }
 
+// calls is the number of the last call of any limiter of this process, which may share the counts of a gate.
+var calls atomic.Int64
+
 // call is a call of the server for a key.
 type call struct {
 	sharedlimits.Call
@@ -80,16 +84,17 @@ func (l *Limiter) newCall(k *key, batch []*question) *call {
 	if l.backend != "" {
 		tag = l.backend + "/" + k.id // IDs of keys have no slash
 	}
-	args := make([]any, 0, 20+3*len(batch))
+	args := make([]any, 0, 21+3*len(batch))
 	args = append(args, now, l.local.ID(), lease.Milliseconds(), tokens, st.Reserved, st.Reservation, st.Day, st.Month)
 	for _, c := range []quota.Counts{
 		st.Own,
-		unreported.Min(st.Unsaved.Max(quota.Counts{})), // both are of the latest questions, so it is the smaller one
+		unreported,
 		k.seen.in(&st),
 		st.Known,
 	} {
 		args = append(args, c.QuestionsDay, c.QuestionsMonth, c.TokensDay)
 	}
+	args = append(args, calls.Add(1))
 	for _, q := range batch {
 		limits := q.limits
 		if q.dryRun.Has(quota.QuestionsPerDay) {
@@ -141,7 +146,8 @@ func (l *Limiter) apply(k *key, c *call, result any, batch []*question, now time
 		reserved += st.Reservation
 		k.reportedReserved += st.Reservation
 	}
-	k.seen, k.reported, k.reportedAt, k.alone = record{day: period.Day(), month: period.Month(), Counts: used}, reported, now, nil
+	k.seen, k.reported, k.reportedAt = record{day: period.Day(), month: period.Month(), Counts: used}, reported, now
+	k.alone = k.alone.end(now)
 	switch {
 	case n[5] != 0:
 		k.confirmAt = now.Add(confirmAfter)

@@ -2,6 +2,7 @@ package sharedquota
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -186,6 +187,28 @@ func TestLostResponse(t *testing.T) {
 	g.decideAlone(k, q)
 	if n := admitted([]*gate{g}, l, 8); n != 2 {
 		t.Errorf("%d of 2 questions", n)
+	}
+}
+
+// A call that the network has delayed, and that the server executes after later ones of the gate, does not set the counts back.
+func TestDelayedCall(t *testing.T) {
+	g := newGates(t, 2, redistest.Start(t).URL(), nil)
+	l := quota.Limits{QuestionsPerDay: 4}
+	g[0].ask(l)
+	k := g[0].keys["k"]
+	delayed := g[0].newCall(k, []*question{{period: g[0].period(), limits: l}})
+	if n := admitted(g[:1], l, 2); n != 2 {
+		t.Fatalf("%d of 2 questions", n)
+	}
+	result, err := g[0].conn.Run(t.Context(), script, delayed.Keys, delayed.Args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := g[0].apply(k, delayed, result, nil, time.Now()); !errors.Is(err, errResult) {
+		t.Errorf("the result of a delayed call: %v, error %v", result, err)
+	}
+	if n := admitted(g[1:], l, 4); n != 1 {
+		t.Errorf("another gate admits %d questions, want 1", n)
 	}
 }
 

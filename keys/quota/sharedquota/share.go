@@ -1,12 +1,33 @@
 package sharedquota
 
-import "github.com/docsgate/docsgate/keys/quota"
+import (
+	"time"
+
+	"github.com/docsgate/docsgate/keys/quota"
+	"github.com/docsgate/docsgate/sharedlimits"
+)
 
 // share is what this gate may admit while the server is unavailable.
 type share struct {
 	day, month int32
 	used       quota.Counts // of all gates when this gate began to decide alone
 	own        quota.Counts // the part of them that this gate has counted
+	ended      time.Time    // when the server was available again; zero: not yet
+}
+
+// settleAfter is how long the share of a gate remains what it may admit alone after the server is available again. Another outage within
+// this time is the same one: the gates have not reported everything yet, so more seems to be left than is.
+const settleAfter = sharedlimits.Lease
+
+// end records that the server is available, and returns the share that remains; nil: none.
+func (s *share) end(now time.Time) *share {
+	switch {
+	case s == nil || !s.ended.IsZero() && now.Sub(s.ended) >= settleAfter:
+		return nil
+	case s.ended.IsZero():
+		s.ended = now
+	}
+	return s
 }
 
 // decideAlone decides on a question by the share of this gate. Each gate admits an equal part of what was left at the beginning, and at
@@ -14,6 +35,11 @@ type share struct {
 func (l *Limiter) decideAlone(k *key, q *question) {
 	st := l.local.State(k.period, k.id)
 	known := st.Known.Max(k.seen.in(&st).Add(k.unreported(&st)))
+	if k.alone != nil && !k.alone.ended.IsZero() {
+		if k.alone = k.alone.end(time.Now()); k.alone != nil {
+			k.alone.ended = time.Time{}
+		}
+	}
 	if k.alone == nil {
 		k.alone = &share{day: st.Day, month: st.Month, used: known, own: st.Own}
 	}

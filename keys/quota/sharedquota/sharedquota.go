@@ -82,7 +82,7 @@ type key struct {
 	reportedAt       time.Time
 
 	confirmAt time.Time // when to call again, since other gates may know more; zero: not
-	alone     *share    // nil: the last call has succeeded
+	alone     *share    // nil: the server has been available for a while
 }
 
 // record are counts with their period.
