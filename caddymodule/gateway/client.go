@@ -57,6 +57,8 @@ type client struct {
 	stop    context.CancelCauseFunc // cancels ctx
 	unwatch func() bool             // may be nil
 
+	blocks bool // the request has blocked its conversation; see continuesConversation
+
 	messageWait *messageWait // &waitMemory; nil: the request ends with its client
 	waitMemory  messageWait
 

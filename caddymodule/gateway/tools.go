@@ -31,8 +31,13 @@ func (c *client) continuesConversation(body *docsgpt.Body, key *keys.Key) bool {
 		return false
 	}
 	id, ok := c.check(key, ownership.Conversation, signed)
-	if !ok || c.handler.mayBlock(key) && !c.blockConversation(key, id) {
+	if !ok {
 		return false
+	}
+	if c.handler.mayBlock(key) {
+		if c.blocks = c.blockConversation(key, id); !c.blocks {
+			return false
+		}
 	}
 	body.SetConversation(id)
 	return true
@@ -40,14 +45,14 @@ func (c *client) continuesConversation(body *docsgpt.Body, key *keys.Key) bool {
 
 // noteConversation unblocks the conversation that a stream names when the stream has ended; see continuesConversation.
 func (res *response) noteConversation() {
-	if res.rejectTools && res.filter.Done() {
+	if res.client.blocks && res.filter.Done() {
 		res.unblockConversation(res.filter.Conversation())
 	}
 }
 
 // unblockConversation ends what continuesConversation has begun. id is the conversation that the response has named, or "".
 func (res *response) unblockConversation(id string) {
-	if res.rejectTools && id != "" {
+	if res.client.blocks && id != "" { // usually a new conversation, for which the database of a key store has nothing to do
 		res.client.handler.backend.IDs().Blocked.Remove(id)
 	}
 }
