@@ -83,14 +83,31 @@ func (v *Verifier) verifySigned(token string, now time.Time, guard LookupGuard) 
 	if rec == nil {
 		return d, false
 	}
-	if !rec.AcceptsVisitors() {
-		return Decision{Reason: VisitorTokenInvalid}, true
-	}
-	visitor, err := rec.VisitorTokens.Verify(token, id, now)
+	visitor, err := rec.verifySigned(token, now)
 	if err == nil && cache != nil {
 		cache.put(&digest, signedEntry{digest: digest, rec: rec, visitor: visitor})
 	}
 	return rec.decideSigned(visitor, err, now), true
+}
+
+// verifySigned verifies a signed token that names the key. The results are those of visitortoken.Settings.Verify, and ErrInvalid if the key
+// accepts no signed tokens.
+func (r *record) verifySigned(token string, now time.Time) (*visitortoken.Visitor, error) {
+	if !r.AcceptsVisitors() {
+		return nil, visitortoken.ErrInvalid
+	}
+	return r.VisitorTokens.Verify(token, r.ID, now)
+}
+
+// DecideSigned returns what Verifier.Verify returns for a signed token of a visitor: for administration. It does not use the cache.
+func (s *Store) DecideSigned(token string, now time.Time) Decision {
+	if id, ok := visitortoken.KeyID(token); ok && s.Ready() {
+		if rec := s.byID(s.db.Txn(false), id); rec != nil {
+			visitor, err := rec.verifySigned(token, now)
+			return rec.decideSigned(visitor, err, now)
+		}
+	}
+	return s.Decide(DigestOf(token), now)
 }
 
 // decideSigned returns the decision on a signed token, with the error of its verification.

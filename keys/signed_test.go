@@ -92,6 +92,14 @@ func TestVerifySigned(t *testing.T) {
 			}
 			v.settleSigned()
 		}
+		if got, want := store.DecideSigned(tc.token, noon), closed.Verify(tc.token, noon); tc.want != Malformed && got.Reason != want.Reason ||
+			got.Key != want.Key || (got.Visitor == nil) != (want.Visitor == nil) {
+			t.Errorf("%s: DecideSigned returns %+v, Verify %+v", name, got, want)
+		}
+	}
+	store.SetReady(false)
+	if d := store.DecideSigned(valid, noon); d.Reason != NotReady {
+		t.Errorf("not ready: %+v", d)
 	}
 }
 

@@ -127,7 +127,7 @@ curl -sS ${testbed.gate.url(PROXY_MODES[0])}/api/answer -H 'Content-Type: applic
       .replaceAll('"source": "default"', `"source": "${payroll}"`));
     const made = JSON.parse(await sh(create));
     assert.equal((await question(testbed, made.token)).status, 200);
-    const head = `${create.split('\n').filter((line) => /^(api\(\)|console=)/.test(line)).join('\n')}\nID=${made.id}\nREQUEST_ID=0123456789abcdef\n`;
+    const head = `${create.split('\n').filter((line) => /^(api\(\)|console=)/.test(line)).join('\n')}\nID=${made.id}\nREQUEST_ID=0123456789abcdef\nVISITOR_TOKEN=eyJ.e30.x\n`;
     const output = await sh(`${head}cd $(mktemp -d)\n${calls}\nls; rm keys.json keys.db`);
     assert.match(output, /"name":\s*"Docs site widget"[^]*"name":\s*"Other"[^]*"action":[^]*keys\.db\s+keys\.json/);
     assert.match(output, /"token":"eyJ[^"]+","key":"key_\w+","visitor":"u-42"/);

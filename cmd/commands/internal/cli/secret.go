@@ -13,15 +13,16 @@ import (
 
 	"github.com/docsgate/docsgate/cmd/commands/internal/terminal"
 	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/visitortoken"
 )
 
-// maxTokenBytes is the maximum length of a token that the gate accepts.
+// maxTokenBytes is the maximum length of a token that the gate accepts, other than a signed token of a visitor.
 const maxTokenBytes = 512
 
 // secretTexts are the texts about a kind of secret that is read.
 type secretTexts struct{ prompt, the, no string }
 
-// ReadToken reads one token of the gate from in. If in is a terminal, it prompts on prompt and turns echo off. Its errors never
+// ReadToken reads one token of the gate from in, which may be a signed token of a visitor. If in is a terminal, it prompts on prompt and turns echo off. Its errors never
 // contain the input.
 func ReadToken(in io.Reader, prompt io.Writer) (string, error) {
 	return readSecret(in, prompt, secretTexts{"Token: ", "the token", "no token"})
@@ -38,7 +39,8 @@ func ReadSignSecret(in io.Reader, prompt io.Writer) (string, error) {
 }
 
 func readSecret(in io.Reader, prompt io.Writer, what secretTexts) (string, error) {
-	read := func() ([]byte, error) { return io.ReadAll(io.LimitReader(in, maxTokenBytes+3)) } // a CR LF, and 1 to notice that it is too long
+	// A CR LF, and 1 to notice that it is too long.
+	read := func() ([]byte, error) { return io.ReadAll(io.LimitReader(in, visitortoken.MaxLength+3)) }
 	if f, isFile := in.(*os.File); isFile && terminal.IsTerminal(f) {
 		read = func() ([]byte, error) { return askSecret(int(f.Fd()), prompt, what.prompt) }
 	}
@@ -55,6 +57,7 @@ func readSecret(in io.Reader, prompt io.Writer, what secretTexts) (string, error
 		return "", fmt.Errorf("standard input contains %s", what.no)
 	case bytes.ContainsAny(data, "\r\n"):
 		return "", fmt.Errorf("standard input has more than one line: pass only %s", what.the)
+	case visitortoken.HasTokenForm(secret):
 	case len(data) > maxTokenBytes:
 		return "", fmt.Errorf("the input is longer than %d bytes, which %s is", maxTokenBytes, what.no)
 	case !keys.IsValidToken(secret):

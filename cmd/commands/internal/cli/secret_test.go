@@ -7,12 +7,15 @@ import (
 
 func TestReadToken(t *testing.T) {
 	long := strings.Repeat("x", maxTokenBytes)
+	signed := "eyJ." + long + "." + long + long
 	for _, c := range []struct{ name, in, token, fault string }{
 		{"with a line end", "dgk_a\n", "dgk_a", ""},
 		{"with CR LF", "dgk_a\r\n", "dgk_a", ""},
 		{"without a line end", "dgk_a", "dgk_a", ""},
 		{"any printable character", "!\"'\\~\n", "!\"'\\~", ""},
 		{"maximum length", long + "\r\n", long, ""},
+		{"a signed token", signed, signed, ""},
+		{"a signed token that is too long", signed + long + long, "", "longer than 512 bytes"},
 		{"empty", "", "", "no token"},
 		{"only a line end", "\n", "", "no token"},
 		{"two lines", "dgk_a\ndgk_b\n", "", "more than one line"},
