@@ -26,6 +26,7 @@ type options struct {
 	address  string // of the admin endpoint
 	config   string // file
 	adapter  string
+	envFiles []string
 	keyFile  string
 	keyStdin bool
 	json     bool
@@ -58,6 +59,7 @@ Exit status: 0 no failures; 1 failures; 2 usage error; 3 nothing could be checke
 func setUp(cmd *cobra.Command) {
 	cmd.Use = "doctor [flags]"
 	cmd.Example = `  $ docsgate doctor
+  $ docsgate doctor --config /etc/docsgate/Caddyfile --envfile /etc/docsgate/env
   $ docsgate doctor --config /etc/caddy/Caddyfile --url https://ask.example.com --key-stdin < token.txt
   $ docsgate doctor --url https://ask.example.com --backend ask.example.com:7091 --page https://docs.example.com/
   $ docsgate doctor --url https://ask.example.com --key-file token.txt --source ID --canary "walrus 7391" --json`
@@ -65,6 +67,7 @@ func setUp(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVarP(&o.config, "config", "c", "", "Configuration file of the gate (default: the Caddyfile in the current directory)")
 	flags.StringVarP(&o.adapter, "adapter", "a", "", "Name of the config adapter to apply to the configuration file")
+	flags.StringSliceVar(&o.envFiles, "envfile", nil, "Environment file to load, as for docsgate run; may be repeated")
 	flags.StringVar(&o.address, "address", "", "Address of the running gate's admin endpoint (default: the one in the configuration)")
 	flags.StringVar(&o.URL, "url", "", "Address of the gate for clients, such as https://ask.example.com (default: its site in the configuration, on this machine)")
 	flags.BoolVar(&o.keyStdin, "key-stdin", false, "Read a token of the gate from standard input, and ask questions with it")
@@ -91,6 +94,9 @@ func setUp(cmd *cobra.Command) {
 
 func (o *options) run(ctx context.Context, cmd *cobra.Command) error {
 	if err := o.check(); err != nil {
+		return cli.WithStatus(cli.ExitUsage, err)
+	}
+	if err := cli.LoadEnvFiles(o.envFiles); err != nil {
 		return cli.WithStatus(cli.ExitUsage, err)
 	}
 	if err := o.readKey(cmd); err != nil {

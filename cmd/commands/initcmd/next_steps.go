@@ -65,11 +65,7 @@ func (c *config) nextSteps(f files, program string) string {
 	next("Check the running gate:")
 	check := program + " doctor --config " + quoted(f.caddyfile)
 	if c.postgresURI != "" {
-		env := quoted(f.env)
-		if !strings.Contains(env, "/") {
-			env = "./" + env // otherwise a shell searches in PATH
-		}
-		check = "(set -a; . " + env + "; " + check + ")"
+		check += " --envfile " + quoted(f.env)
 	}
 	command(check)
 

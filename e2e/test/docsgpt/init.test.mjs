@@ -87,7 +87,7 @@ describe('docsgate init', () => {
       assert.match((await ask(token)).answer, new RegExp(CANARY.handbook));
 
       // What the configuration can avoid, it avoids. The rest is DocsGPT's: its open API, and the role of its database.
-      const { findings } = JSON.parse(await runCommand(['sh', '-c', command('\\(set -a').replace(/\)$/, ' --json)')], { cwd: dir, env }));
+      const { findings } = JSON.parse(await runCommand(['sh', '-c', `${command('\\S+docsgate doctor')} --json`], { cwd: dir, env }));
       const problems = findings.filter(({ severity }) => ['failure', 'warning'].includes(severity)).map(({ id }) => id);
       assert.deepEqual(problems, ['docsgpt.unauthenticated', 'feeds.privileges']);
       assert.deepEqual(findings.filter(({ id }) => id === 'gate.answers').map(({ summary }) => summary), [`The gate responds at http://127.0.0.1:${port}.`]);
