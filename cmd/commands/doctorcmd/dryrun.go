@@ -52,7 +52,7 @@ func dryRun(config []byte) loaded {
 		return loaded{err: err}
 	}
 	defer os.RemoveAll(dir)
-	config, err = sandboxConfig(config, dir)
+	config, moved, err := sandboxConfig(config, dir)
 	if err != nil {
 		return loaded{err: err}
 	}
@@ -72,17 +72,20 @@ func dryRun(config []byte) loaded {
 		}
 		return l
 	}
+	probed.metrics.nameStores(moved)
 	return probed.loaded
 }
 
 // unknownExclusions matches docsgptkeys.UnknownExclusionsError. Caddy does not wrap errors of handlers, only their texts.
 var unknownExclusions = regexp.MustCompile(`exclude_keys contains (.+), but no agent with such an id has a key`)
 
-// sandboxConfig returns the configuration changed so that it writes nothing outside of dir, with the probe app added.
-func sandboxConfig(config []byte, dir string) ([]byte, error) {
+// sandboxConfig returns the configuration changed so that it writes nothing outside of dir, with the probe app added. moved are the paths of
+// stores that do not exist, by the paths in dir that replace them.
+func sandboxConfig(config []byte, dir string) (changed []byte, moved map[string]string, err error) {
+	moved = map[string]string{}
 	var all map[string]any
 	if err := json.Unmarshal(caddy.RemoveMetaFields(config), &all); err != nil {
-		return nil, fmt.Errorf("the configuration is not a JSON object: %w", err)
+		return nil, nil, fmt.Errorf("the configuration is not a JSON object: %w", err)
 	}
 	discard := map[string]any{"output": "discard"}
 	logging, _ := all["logging"].(map[string]any)
@@ -111,34 +114,37 @@ func sandboxConfig(config []byte, dir string) ([]byte, error) {
 	all["storage"] = map[string]any{"module": "file_system", "root": filepath.Join(dir, "storage")}
 	apps, _ := all["apps"].(map[string]any)
 	if apps == nil {
-		return json.Marshal(all)
+		changed, err = json.Marshal(all)
+		return changed, moved, err
 	}
 	if app, ok := apps["docsgate"].(map[string]any); ok {
-		moveFeeds(app, caddymodule.DefaultStorePath(), dir)
+		moveFeeds(app, caddymodule.DefaultStorePath(), dir, moved)
 		backends, _ := app["backends"].(map[string]any)
 		for name, backend := range backends {
 			if backend, ok := backend.(map[string]any); ok {
 				path, err := caddymodule.BackendStorePath(name)
 				if err == nil { // or the configuration does not load
-					moveFeeds(backend, path, filepath.Join(dir, name))
+					moveFeeds(backend, path, filepath.Join(dir, name), moved)
 				}
 			}
 		}
 	}
 	apps[probeName] = map[string]any{}
-	return json.Marshal(all)
+	changed, err = json.Marshal(all)
+	return changed, moved, err
 }
 
 // moveFeeds is moveFiles for the feeds of a backend.
-func moveFeeds(backend map[string]any, store, dir string) {
+func moveFeeds(backend map[string]any, store, dir string, moved map[string]string) {
 	feeds, _ := backend["feeds"].([]any)
 	for _, feed := range feeds {
-		moveFiles(feed, store, dir)
+		moveFiles(feed, store, dir, moved)
 	}
 }
 
-// moveFiles moves a store that does not exist into dir, and disables the snapshot of "feed docsgpt". store is the default path of a store.
-func moveFiles(feed any, store, dir string) {
+// moveFiles moves a store that does not exist into dir, adds that to moved, and disables the snapshot of "feed docsgpt". store is the default
+// path of a store.
+func moveFiles(feed any, store, dir string, moved map[string]string) {
 	f, _ := feed.(map[string]any)
 	switch f["feed"] {
 	case "docsgpt":
@@ -149,7 +155,8 @@ func moveFiles(feed any, store, dir string) {
 			path = replaced(configured)
 		}
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) && !caddymodule.IsDatabaseURI(path) {
-			f["path"] = filepath.Join(dir, "keys.db")
+			inDir := filepath.Join(dir, "keys.db")
+			f["path"], moved[inDir] = inDir, path
 		}
 	}
 }
@@ -233,6 +240,20 @@ func (m metrics) each(name string, do func(labels map[string]string, value float
 			labels[l.GetName()] = l.GetValue()
 		}
 		do(labels, metric.GetGauge().GetValue()+metric.GetCounter().GetValue()+metric.GetUntyped().GetValue())
+	}
+}
+
+// nameStores replaces the paths of stores in the names of feeds by those of the configuration.
+func (m metrics) nameStores(moved map[string]string) {
+	for _, family := range m {
+		for _, metric := range family.GetMetric() {
+			for _, l := range metric.GetLabel() {
+				if path, ok := moved[strings.TrimPrefix(l.GetValue(), "store:")]; ok {
+					name := "store:" + path
+					l.Value = &name
+				}
+			}
+		}
 	}
 }
 
