@@ -52,7 +52,7 @@ func Examine(ctx context.Context, in Input, o Options) *Report {
 	}
 	x.findGate()
 	for _, check := range []func(context.Context){
-		x.checkConfig, x.checkBackends, x.checkDocsGPT, x.checkExposure, x.checkBypass, x.checkKeys, x.checkExclusions, x.checkKinds,
+		x.checkConfig, x.checkShared, x.checkBackends, x.checkDocsGPT, x.checkExposure, x.checkBypass, x.checkKeys, x.checkExclusions, x.checkKinds,
 		x.checkUnlimited, x.checkVisitorLimits, x.checkDatabases, x.checkPrivileges, x.checkSharedLimits, x.checkFiles, x.checkTokenUsage, x.checkListeners,
 		x.checkOtherHosts, x.checkQueue, x.checkTimeouts, x.checkGate, x.checkErrors, x.checkUnauthenticated,
 		x.checkAdminPaths, x.checkKey, x.checkStream, x.checkProxies, x.checkCORS, x.checkCanary, x.checkTools, x.checkCancel, x.checkLogs, x.checkAdmin,

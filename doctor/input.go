@@ -34,6 +34,9 @@ type Input struct {
 	// Privileges are what the database users of feeds may do beyond reading, by feed name. Empty: unknown, or there are none.
 	Privileges map[string]Privileges
 
+	// Shared are the addresses of the gate that other processes listen on, too.
+	Shared []SharedAddress
+
 	// Files are the files with keys and secrets that exist.
 	Files []File
 
@@ -63,6 +66,13 @@ func (in *Input) backend(u Upstream) Backend {
 		return in.Backends[u.Backend]
 	}
 	return Backend{in.Credential, in.Version}
+}
+
+// SharedAddress is an address on which several processes listen, each of which gets a part of the connections.
+type SharedAddress struct {
+	Address   string // in Caddy's notation
+	Admin     bool   // it is that of the admin endpoint
+	Processes []string
 }
 
 // Running is the state of the running gate.

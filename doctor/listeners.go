@@ -30,6 +30,20 @@ func (x *runner) checkListeners(context.Context) {
 	}
 }
 
+// checkShared reports addresses on which several processes listen. A gate does not start on the address of another process, but Caddy without
+// the gate does.
+func (x *runner) checkShared(context.Context) {
+	for _, s := range x.input.Shared {
+		what, fix := "clients", "Stop the process that is not the gate, or give its site another address."
+		if s.Admin {
+			what = "commands such as \"docsgate keys\" and \"docsgate reload\""
+			fix = "Give each process an admin endpoint of its own with the global option admin, and restart both."
+		}
+		x.fail("config.shared_address", fmt.Sprintf("Several processes listen on %s (%s), so %s reach either of them.", s.Address,
+			strings.Join(s.Processes, "; "), what), fix)
+	}
+}
+
 // isMeantLocal reports whether all host names of the site belong to this machine.
 func (s *Site) isMeantLocal() bool {
 	for _, h := range s.Hosts {

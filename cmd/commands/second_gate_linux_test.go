@@ -1,10 +1,12 @@
 package commands
 
 import (
+	"encoding/json"
 	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -67,6 +69,48 @@ func TestSecondGateIsRejected(t *testing.T) {
 		t.Fatalf("%v\n%s", err, process.log)
 	}
 	b.start(b.command(t.Context(), "run", "--config", first, "--adapter", "caddyfile"))
+}
+
+// A Caddy without a gate that is started later is not rejected. The doctor finds it.
+func TestDoctorFindsSharedAddresses(t *testing.T) {
+	b := newTestbed(t)
+	port, admin := b.port(), "127.0.0.1:"+b.port()
+	first := b.caddyfile("first", admin, "http://127.0.0.1:"+port, "bind 127.0.0.1", "")
+	gate := b.start(b.command(t.Context(), "run", "--config", first, "--adapter", "caddyfile"))
+	shared := func() (summaries []string) {
+		t.Helper()
+		out, err := b.command(t.Context(), "doctor", "--config", first, "--adapter", "caddyfile", "--json").Output()
+		if exit, ok := errors.AsType[*exec.ExitError](err); err != nil && (!ok || exit.ExitCode() != 1) {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		var report struct {
+			Findings []struct{ ID, Severity, Summary string }
+		}
+		if err := json.Unmarshal(out, &report); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		for _, f := range report.Findings {
+			if f.ID == "config.shared_address" && f.Severity == "failure" {
+				summaries = append(summaries, f.Summary)
+			}
+		}
+		return summaries
+	}
+	if found := shared(); found != nil {
+		t.Errorf("one process: %q", found)
+	}
+	plain := b.write("plain", "{\n\tadmin "+admin+"\n\tpersist_config off\n}\nhttp://127.0.0.1:"+port+" {\n\tbind 127.0.0.1\n\trespond plain\n}\n")
+	other := b.start(b.command(t.Context(), "run", "--config", plain, "--adapter", "caddyfile"))
+	found := shared()
+	if len(found) != 2 || !strings.Contains(found[0], admin) || !strings.Contains(found[0], "docsgate reload") ||
+		!strings.Contains(found[1], "127.0.0.1:"+port) || !strings.Contains(found[1], "so clients reach either") {
+		t.Fatalf("%q", found)
+	}
+	for _, p := range []*process{gate, other} {
+		if pid := ", PID " + strconv.Itoa(p.Process.Pid); !strings.Contains(found[0], pid) || !strings.Contains(found[1], pid) {
+			t.Errorf("%q does not contain %q", found, pid)
+		}
+	}
 }
 
 // With shared_port both processes serve, also after a reload of either.

@@ -5,6 +5,7 @@ package sockets
 import (
 	"errors"
 	"net/netip"
+	"slices"
 	"strconv"
 )
 
@@ -34,6 +35,26 @@ func (t *Table) FindForeign(network string, address netip.AddrPort) (Listener, b
 		}
 	}
 	return Listener{}, false
+}
+
+// Sharing returns the processes that get a part of the TCP connections to an address, of all users, as Process describes them. A socket that
+// several processes have inherited counts for one of them. Processes in another PID namespace, or of another user if this one is not root,
+// are not found. The error is ErrUnsupported, or one of reading the tables.
+func Sharing(address netip.AddrPort) ([]string, error) {
+	all, err := readAll()
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, l := range all {
+		if l.Network != "tcp" || l.inode == 0 || !overlap(l.Address, address) {
+			continue
+		}
+		if name := l.Process(); name != "" && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names, nil
 }
 
 // overlap reports whether two addresses can get the same connection. A socket of [::] is assumed to receive IPv4 as well, which is

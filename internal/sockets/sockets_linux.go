@@ -30,7 +30,24 @@ func Read() (*Table, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listing the sockets of this process: %w", err)
 	}
+	all, err := readAll()
+	if err != nil {
+		return nil, err
+	}
 	t := new(Table)
+	for _, l := range all {
+		switch {
+		case slices.Contains(inodes, l.inode):
+			t.Own = append(t.Own, l)
+		case l.uid == os.Geteuid() && l.inode != 0:
+			t.Foreign = append(t.Foreign, l)
+		}
+	}
+	return t, nil
+}
+
+// readAll returns the sockets of all processes.
+func readAll() (all []Listener, err error) {
 	for _, file := range []struct{ name, network, state string }{
 		{"tcp", "tcp", stateListen},
 		{"tcp6", "tcp", stateListen},
@@ -44,16 +61,9 @@ func Read() (*Table, error) {
 		if err != nil {
 			return nil, fmt.Errorf("listing the listening sockets: %w", err)
 		}
-		for _, l := range listeners {
-			switch {
-			case slices.Contains(inodes, l.inode):
-				t.Own = append(t.Own, l)
-			case l.uid == os.Geteuid() && l.inode != 0:
-				t.Foreign = append(t.Foreign, l)
-			}
-		}
+		all = append(all, listeners...)
 	}
-	return t, nil
+	return all, nil
 }
 
 func readFile(path, network, state string) ([]Listener, error) {

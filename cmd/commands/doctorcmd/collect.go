@@ -80,6 +80,7 @@ func (o *options) collect(ctx context.Context) (doctor.Input, error) {
 	f.Privileges = readPrivileges(ctx, &loaded)
 	f.SharedLimits = checkSharedLimits(ctx, &loaded)
 	f.Files = parsed.files()
+	f.Shared = sharedAddresses(&f, parsed.Apps.Docsgate.SharedPort)
 	return f, nil
 }
 

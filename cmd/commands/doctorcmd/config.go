@@ -37,7 +37,8 @@ type deployment struct {
 		} `json:"http"`
 		Docsgate struct {
 			configBackend
-			Backends map[string]configBackend `json:"backends"`
+			SharedPort bool                     `json:"shared_port"`
+			Backends   map[string]configBackend `json:"backends"`
 		} `json:"docsgate"`
 	} `json:"apps"`
 }
