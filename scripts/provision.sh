@@ -112,7 +112,7 @@ fi
 python="$(find_python)"
 stamp="$("$python" -c 'import sys; print(sys.executable, sys.version)') $(cat scripts/python-requirements.txt)"
 if [[ "$(cat .cache/venv/stamp 2>/dev/null || true)" != "$stamp" ]]; then
-	echo "creating .cache/venv (Flask, schemathesis and kubernetes-validate)"
+	echo "creating .cache/venv (Flask, schemathesis, kubernetes-validate and Traefik)"
 	rm -rf .cache/venv
 	mkdir -p .cache
 	"$python" -m venv .cache/venv

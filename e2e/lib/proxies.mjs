@@ -1,4 +1,4 @@
-// nginx, HAProxy and Caddy in front of the gate, with the files of examples/behind-a-proxy. Only addresses and paths are replaced.
+// nginx, HAProxy, Caddy and Traefik in front of the gate, with the files of examples/behind-a-proxy. Only addresses and paths are replaced.
 
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -11,7 +11,10 @@ import { LOOPBACK, freePorts, isListening } from './net.mjs';
 import { startProcess } from './processes.mjs';
 import { waitFor } from './wait-for.mjs';
 
-export const PROXIES = ['nginx', 'HAProxy', 'Caddy'];
+export const PROXIES = ['nginx', 'HAProxy', 'Caddy', 'Traefik'];
+
+/** Traefik is not in Debian. scripts/provision.sh installs it from PyPI. */
+const TRAEFIK = path.join(REPO, '.cache/venv/bin/traefik');
 
 /** The host name of the examples. */
 const HOST = 'ask.example.com';
@@ -38,7 +41,7 @@ function example(name, replacements) {
  */
 export async function startGateBehindProxies({ dir, upstream, keys }) {
   const [gatePort, ...ports] = await freePorts(1 + PROXIES.length);
-  const [nginx, haproxy, caddy] = ports.map((port) => `${LOOPBACK}:${port}`);
+  const [nginx, haproxy, caddy, traefik] = ports.map((port) => `${LOOPBACK}:${port}`);
   const gateAddress = `${LOOPBACK}:${gatePort}`;
   const at = (name) => path.join(dir, name);
   fs.writeFileSync(at('keys.yaml'), keys.file);
@@ -68,6 +71,15 @@ http {
     [`\n${HOST} {\n`, `\nhttps://${HOST}:${ports[2]}, https://${caddy} {\n\tbind ${LOOPBACK}\n\ttls ${at('cert.crt')} ${at('cert.key')}\n`],
     ['127.0.0.1:8080', gateAddress],
   ]));
+  fs.writeFileSync(at('traefik.yaml'), example('traefik.yaml', [
+    ['":443"', JSON.stringify(traefik)], ['/etc/traefik/traefik-dynamic.yaml', at('traefik-dynamic.yaml')],
+    ['/var/lib/traefik/acme.json', at('acme.json')],
+  ]));
+  // A certificate of the test in place of one from Let's Encrypt, and the loopback address as a second name.
+  fs.writeFileSync(at('traefik-dynamic.yaml'), `${example('traefik-dynamic.yaml', [
+    [`Host(\`${HOST}\`)`, `Host(\`${HOST}\`) || Host(\`${LOOPBACK}\`)`], ['tls:\n        certResolver: acme', 'tls: {}'],
+    ['127.0.0.1:8080', gateAddress],
+  ])}tls: {stores: {default: {defaultCertificate: {certFile: ${at('cert.crt')}, keyFile: ${at('cert.key')}}}}}\n`);
 
   const docsgate = gateBinary();
   const env = {
@@ -89,8 +101,9 @@ http {
     startProcess('nginx', 'nginx', ['-p', at('nginx'), '-c', at('nginx/nginx.conf')], { dir, env }),
     startProcess('haproxy', 'haproxy', ['-f', at('haproxy.cfg')], { dir, env }),
     startProcess('caddy', docsgate, ['run', '--config', at('front.Caddyfile'), '--adapter', 'caddyfile'], { dir, env }),
+    startProcess('traefik', TRAEFIK, [`--configFile=${at('traefik.yaml')}`], { dir, env }),
   ];
-  const logFiles = ['nginx/docsgate.access.log', 'haproxy.out', 'caddy.out'];
+  const logFiles = ['nginx/docsgate.access.log', 'haproxy.out', 'caddy.out', 'traefik.out'];
 
   async function stop() {
     for (const proxy of proxies) await proxy.stop();
