@@ -157,3 +157,25 @@ func TestNoKeepalive(t *testing.T) {
 		}
 	})
 }
+
+// A stream begins with its first complete event: half of one is not counted.
+func TestTimeToFirstEvent(t *testing.T) {
+	upstream := func(w http.ResponseWriter, _ *http.Request) {
+		half := len(widgetAnswer) / 2
+		writeParts(w, "text/event-stream", silence, widgetAnswer[:half], widgetAnswer[half:], widgetEnd)
+	}
+	const name = "caddy_docsgate_time_to_first_event_seconds_"
+	eachForwarding(t, "", upstream, func(t *testing.T, g *gate) {
+		counted := func(end string) string {
+			return g.metric(name + end + " ")
+		}
+		early, all := counted(`bucket{endpoint="stream",le="0.5"}`), counted(`count{endpoint="stream"}`)
+		g.ask("/stream", tokenAgent, "q", "")
+		if now := counted(`bucket{endpoint="stream",le="0.5"}`); now != early {
+			t.Errorf("%s events within 0.5 s, want %s: the first event was complete after twice %s", now, early, silence)
+		}
+		if now := counted(`count{endpoint="stream"}`); now == all {
+			t.Errorf("still %s first events", now)
+		}
+	})
+}

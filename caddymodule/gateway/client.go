@@ -148,10 +148,12 @@ func (c *client) countAborted(cause error) {
 		zap.String("client_ip", c.ip()), zap.String("request_id", c.requestID()), zap.Int("suppressed", skipped))
 }
 
-// noteFirstPiece counts the time to the first piece of a stream.
-func (c *client) noteFirstPiece() {
-	c.trace.observe(c.endpoint.first, time.Since(c.started).Seconds())
-	c.trace.firstPiece()
+// noteFirstEvent counts the time from the arrival of the request to the first event of a stream, and returns it.
+func (c *client) noteFirstEvent() time.Duration {
+	passed := time.Since(c.started)
+	c.trace.observe(c.endpoint.first, passed.Seconds())
+	c.trace.firstEvent()
+	return passed
 }
 
 // abortReason returns the reason of an aborted request for metrics and logs. It is empty for a server stream, which clients open

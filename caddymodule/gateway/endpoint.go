@@ -15,7 +15,7 @@ type endpoint struct {
 	group    groupStages
 	allowed  prometheus.Counter
 	duration prometheus.Observer
-	first    prometheus.Observer // time to the first piece of a stream
+	first    prometheus.Observer // time to the first event of a stream
 	streams  prometheus.Gauge    // in flight, of all endpoints
 
 	// isServerStream says that the response is an MCP stream of server messages, which may be silent for hours. Clients

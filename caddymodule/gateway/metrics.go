@@ -36,7 +36,7 @@ func newMetrics() *metrics {
 
 		firstSeconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Namespace: "caddy", Subsystem: "docsgate", Name: "time_to_first_event_seconds",
-			Help:    "Time from the arrival of a request to the first piece of a stream from DocsGPT, by endpoint.",
+			Help:    "Time from the arrival of a request to the first event of a stream from DocsGPT, by endpoint.",
 			Buckets: []float64{.005, .025, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120},
 		}, []string{"endpoint"}),
 

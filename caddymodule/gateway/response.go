@@ -33,7 +33,6 @@ type response struct {
 	out    []byte            // modeSSE: the current write; modeBuffered, modeUpstreamError: the body so far
 	stream streamWriter      // modeSSE, and before if the client expects a stream
 
-	streaming     bool // modeSSE: a piece has arrived
 	awaitsMessage bool // modeSSE: the request may outlive its client until the stream has named its message
 
 	replied bool // modeSSE: the response to the JSON-RPC request was relayed
@@ -139,10 +138,6 @@ func (res *response) onChunk(p []byte) error {
 	res.received += len(p)
 	switch res.mode {
 	case modeSSE:
-		if !res.streaming {
-			res.streaming = true
-			res.client.noteFirstPiece()
-		}
 		b := takeBuffer()
 		defer func() {
 			b.release(res.out)
@@ -157,7 +152,7 @@ func (res *response) onChunk(p []byte) error {
 			return err
 		}
 		if res.firstEvent == 0 && len(res.out) > 0 {
-			res.firstEvent = time.Since(res.client.started)
+			res.firstEvent = res.client.noteFirstEvent()
 		}
 		if res.awaitsMessage {
 			switch end, skip := res.awaitMessage(); {

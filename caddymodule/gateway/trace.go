@@ -157,10 +157,10 @@ func (t *requestTrace) startUpstream(e *endpoint, server []attribute.KeyValue, u
 	t.upstream = span
 }
 
-// firstPiece records that the first piece of a stream has arrived.
-func (t *requestTrace) firstPiece() {
+// firstEvent records that the first event of a stream has arrived.
+func (t *requestTrace) firstEvent() {
 	if t != nil && t.upstream != nil {
-		t.upstream.AddEvent("first piece")
+		t.upstream.AddEvent("first event")
 	}
 }
 

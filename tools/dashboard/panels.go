@@ -88,7 +88,7 @@ var rows = []row{
 			queries: []query{{`histogram_quantile(0.95, sum by (le, endpoint) (rate(caddy_docsgate_request_duration_seconds_bucket{` + of + `}` + perSecond + `)`, "{{endpoint}}"}},
 		},
 		{
-			title: "First event of streams", description: "From the request to the first piece of the answer from DocsGPT.", unit: "s",
+			title: "First event of streams", description: "From the request to the first event of the answer from DocsGPT.", unit: "s",
 			queries: []query{
 				{quantile("0.5", "time_to_first_event_seconds"), "p50"},
 				{quantile("0.95", "time_to_first_event_seconds"), "p95"},

@@ -98,7 +98,7 @@ describe('tracing', () => {
       assert.equal(chat.attributes['gen_ai.operation.name'], 'chat');
       assert.equal(chat.attributes['gen_ai.provider.name'], 'docsgpt');
       assert.equal(chat.attributes['http.response.status_code'], '200');
-      assert.deepEqual(chat.events, ['first piece']);
+      assert.deepEqual(chat.events, ['first event']);
       const [parent] = (await testbed.stub.calls()).at(-1).header.Traceparent;
       assert.equal(parent, `00-${traceID}-${chat.id}-01`, 'DocsGPT gets another parent');
     })(t));
