@@ -65,7 +65,7 @@ func serveAdmin(w http.ResponseWriter, r *http.Request) error {
 		return caddy.APIError{HTTPStatus: http.StatusNotImplemented, Err: fmt.Errorf("there is no default backend: select one of %s with --backend",
 			strings.Join(docsgate.(*app.App).BackendNames(), ", "))}
 	case backend != "" && r.URL.Path == prefix+"/ready":
-		return writeHealth(w, r, readinessOf(b))
+		return serveBackendReady(w, r, b)
 	case b.State() == nil:
 		return errNotConfigured
 	case b.State().Registry() == nil:

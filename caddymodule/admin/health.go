@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 
@@ -8,22 +9,22 @@ import (
 
 	"github.com/docsgate/docsgate/caddymodule/app"
 	"github.com/docsgate/docsgate/internal/buildinfo"
-	"github.com/docsgate/docsgate/keys"
 )
 
-// Values of health.
+// Values of health.Status.
 const (
 	statusReady    = "ready"
+	statusDegraded = "degraded" // ready, but not everything is well
 	statusNotReady = "not_ready"
-	errNotLoaded   = "not all feeds have loaded their keys"
 )
 
 // health is the response of the probes. It contains no secret.
 type health struct {
-	Status  string       `json:"status"` // "ok", "ready" or "not_ready"
-	Version string       `json:"version"`
-	Reason  string       `json:"reason,omitempty"` // why the gate is not ready
-	Feeds   []feedHealth `json:"feeds,omitempty"`
+	Status  string            `json:"status"` // "ok", "ready", "degraded" or "not_ready"
+	Version string            `json:"version"`
+	Reason  string            `json:"reason,omitempty"` // why the gate is not ready, or degraded
+	Checks  []app.HealthCheck `json:"checks,omitempty"`
+	Feeds   []feedHealth      `json:"feeds,omitempty"`
 }
 
 type feedHealth struct {
@@ -43,61 +44,63 @@ func serveLive(w http.ResponseWriter, r *http.Request) error {
 // database has lasted longer than max_stale.
 func serveReady(w http.ResponseWriter, r *http.Request) error {
 	docsgate, err := caddy.ActiveContext().AppIfConfigured("docsgate")
-	if err != nil {
-		return writeHealth(w, r, notReady("docsgate is not configured in this Caddy"))
-	}
 	result := health{Status: statusReady, Version: buildinfo.Version()}
-	for _, b := range docsgate.(*app.App).AllBackends() {
-		one := readinessOf(b)
-		if one.Status == statusNotReady && result.Status == statusReady {
-			result.Status, result.Reason = one.Status, one.Reason
+	process := app.ProcessHealth()
+	if err != nil && process.State == app.HealthOK { // the configuration of a process that exits is no longer active
+		process.State, process.Reason = app.HealthFailed, "docsgate is not configured in this Caddy"
+	}
+	result.add(process, true)
+	if err == nil {
+		for _, b := range docsgate.(*app.App).AllBackends() {
+			result.addBackend(r.Context(), b)
 		}
-		result.Feeds = append(result.Feeds, one.Feeds...)
 	}
 	return writeHealth(w, r, result)
 }
 
-// readinessOf returns the response for one backend.
-func readinessOf(b *app.Backend) health {
-	result := notReady("the version of DocsGPT is not known yet")
-	if state := b.State(); state != nil {
-		result = readiness(state.Store.Ready(), state.Syncer.Status())
-	}
-	if b.Name() == "" {
-		return result
-	}
-	if result.Reason != "" {
-		result.Reason = "backend " + b.Name() + ": " + result.Reason
-	}
-	for i := range result.Feeds {
-		result.Feeds[i].Backend = b.Name()
-	}
-	return result
-}
-
-func notReady(reason string) health {
-	return health{Status: statusNotReady, Version: buildinfo.Version(), Reason: reason}
-}
-
-// readiness returns the response for a store, whose feeds have the given states. The store itself becomes ready when a database was
-// unavailable from the beginning, to accept the keys of other feeds; but then the gate can't decide on unknown tokens.
-func readiness(storeReady bool, feeds []keys.FeedStatus) health {
+// serveBackendReady is serveReady for one backend.
+func serveBackendReady(w http.ResponseWriter, r *http.Request, b *app.Backend) error {
 	result := health{Status: statusReady, Version: buildinfo.Version()}
-	if !storeReady {
-		result = notReady(errNotLoaded)
+	result.add(app.ProcessHealth(), true)
+	result.addBackend(r.Context(), b)
+	return writeHealth(w, r, result)
+}
+
+// addBackend adds the checks and the feeds of a backend.
+func (h *health) addBackend(ctx context.Context, b *app.Backend) {
+	for _, c := range b.Health(ctx) {
+		h.add(c, b.App().IsRequired(c.Check))
 	}
-	for _, feed := range feeds {
-		f := feedHealth{Feed: feed.Name, Ready: !feed.LastSuccess.IsZero() && !feed.TooStale, Keys: feed.Keys, Error: feed.LastError}
-		switch {
-		case f.Ready:
-		case feed.TooStale:
-			result.Status, result.Reason = statusNotReady, "a database has been unavailable for longer than max_stale"
-		default:
-			result.Status, result.Reason = statusNotReady, errNotLoaded
+	if b.State() == nil {
+		return
+	}
+	for _, feed := range b.State().Syncer.Status() {
+		h.Feeds = append(h.Feeds, feedHealth{
+			Feed: feed.Name, Backend: b.Name(), Ready: !feed.LastSuccess.IsZero() && !feed.TooStale, Keys: feed.Keys, Error: feed.LastError,
+		})
+	}
+}
+
+// add adds a check. required says that the gate is not ready if it has failed; otherwise the gate is degraded.
+func (h *health) add(c app.HealthCheck, required bool) {
+	h.Checks = append(h.Checks, c)
+	status := statusReady
+	switch c.State {
+	case app.HealthOK, app.HealthUnknown:
+	case app.HealthFailed:
+		if status = statusDegraded; required {
+			status = statusNotReady
 		}
-		result.Feeds = append(result.Feeds, f)
+	case app.HealthDegraded:
+		status = statusDegraded
 	}
-	return result
+	if status == statusReady || h.Status == statusNotReady || status == h.Status {
+		return // the first reason of the worst status stays
+	}
+	h.Status, h.Reason = status, c.Reason
+	if c.Backend != "" {
+		h.Reason = "backend " + c.Backend + ": " + c.Reason
+	}
 }
 
 func writeHealth(w http.ResponseWriter, r *http.Request, h health) error {

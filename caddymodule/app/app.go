@@ -49,6 +49,10 @@ type App struct {
 	// receives.
 	SharedLimits *SharedLimits `json:"shared_limits,omitempty"`
 
+	// The checks that make the gate not ready if they fail, besides those of its keys: "upstream" while DocsGPT does not respond,
+	// "queue" while the queue for answers is full. Default: none, the gate is then ready and degraded.
+	ReadyRequires []string `json:"ready_requires,omitempty"`
+
 	hasUnnamed    bool              // the block without a name is already parsed
 	backends      []*Backend        // those that are configured: the default one first, then by name
 	stores        map[string]string // names of backends by the paths of their key stores
@@ -77,6 +81,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 		a.ShutdownGrace = caddy.Duration(lifecycle.DefaultShutdownGrace)
 	}
 	if err := a.checkAdminAddress(); err != nil {
+		return err
+	}
+	if err := checkReadyRequires(a.ReadyRequires); err != nil {
 		return err
 	}
 	if err := a.lifetime.Provision(ctx, time.Duration(a.ShutdownGrace)); err != nil {

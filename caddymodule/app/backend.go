@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -61,6 +62,7 @@ type Backend struct {
 	forwarders   []Forwarder // handlers with an upstream
 	publicURL    string      // of the last console that has one
 	startHooks   []startHook // of other modules
+	healthChecks []func(ctx context.Context) []HealthCheck
 	collectors   []prometheus.Collector
 	logger       *zap.Logger
 	slogger      *slog.Logger

@@ -34,6 +34,7 @@ func init() {
 //		shutdown_grace <duration>             # default: 20s
 //		shared_port
 //		quota_time_zone <name>                # default: UTC
+//		ready_requires upstream|queue...      # default: none
 //		shared_limits <address> { ... }
 //	}
 //
@@ -55,12 +56,12 @@ func parseOption(d *caddyfile.Dispenser, existing any) (any, error) {
 // Options of a block, in the order of error messages.
 var (
 	backendOptions = []string{"feed", "upstream_token", "upstream_tools", "docsgpt_version"}
-	processOptions = []string{"max_upload_disk", "min_body_rate", "shutdown_grace", "shared_port", "quota_time_zone", "shared_limits"}
+	processOptions = []string{"max_upload_disk", "min_body_rate", "shutdown_grace", "shared_port", "quota_time_zone", "ready_requires", "shared_limits"}
 )
 
 func (a *App) hasProcessOptions() bool {
 	return a.MaxUploadDisk != 0 || a.MinBodyRate != 0 || a.ShutdownGrace != 0 || a.SharedPort || a.QuotaTimeZone != "" ||
-		a.SharedLimits != nil
+		len(a.ReadyRequires) > 0 || a.SharedLimits != nil
 }
 
 // UnmarshalCaddyfile adds a block to the app.
@@ -147,6 +148,14 @@ func (a *App) unmarshalOption(d *caddyfile.Dispenser) error {
 		return caddyfileutil.Flag(d, &a.SharedPort)
 	case "shared_limits":
 		return a.unmarshalSharedLimits(d)
+	case "ready_requires":
+		if len(a.ReadyRequires) > 0 {
+			return caddyfileutil.AlreadySpecified(d)
+		}
+		if err := caddyfileutil.List(d, &a.ReadyRequires); err != nil {
+			return err
+		}
+		return caddyfileutil.WrapErr(d, checkReadyRequires(a.ReadyRequires))
 	default:
 		if err := caddyfileutil.Text(d, &a.QuotaTimeZone); err != nil {
 			return err

@@ -35,6 +35,9 @@ func (b *Backend) OnStart(check, open func() error) {
 	b.startHooks = append(b.startHooks, startHook{check, open})
 }
 
+// App returns the app that the backend belongs to.
+func (b *Backend) App() *App { return b.app }
+
 // SetPublicURL sets the URL at which clients reach the gate.
 func (b *Backend) SetPublicURL(url string) { b.publicURL = url }
 

@@ -25,6 +25,7 @@ import (
 	"github.com/docsgate/docsgate/ratelimit/sharedrate"
 	"github.com/docsgate/docsgate/upstream"
 	"github.com/docsgate/docsgate/upstream/cancellation"
+	"github.com/docsgate/docsgate/upstream/reachability"
 )
 
 func init() {
@@ -136,6 +137,7 @@ type Handler struct {
 	logger       *zap.Logger
 	sampler      *logsample.Sampler
 	inFlight     inFlightLimits
+	reachable    *reachability.Monitor
 
 	cancelTarget *cancellation.Target // of abandoned answers
 
@@ -219,6 +221,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	}
 	h.app.OnShared(h.inFlight.join)
 	h.provisionCancel()
+	h.provisionHealth()
 	lifecycle.KeepConns(ctx)
 	h.app.CheckServer(ctx)
 	return h.backend.OnVersionResolved(h.provisionRoutes)

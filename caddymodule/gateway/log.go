@@ -21,6 +21,7 @@ func (c *client) logUpstreamError(r *docsgpt.Error, status int, cause error) {
 		return
 	}
 	c.trace.failed(r.Code)
+	c.handler.noteUpstreamFailure(r.Code, status, cause)
 	c.handler.state.upstreamFailures.WithLabelValues(c.endpoint.Name, r.Code).Inc()
 	skipped, ok := c.handler.sampler.Allow(r.Code, c.keyID(), time.Now())
 	if !ok {

@@ -74,6 +74,7 @@ var (
 // writeHeader handles the status and the header of the upstream response.
 func (res *response) writeHeader(status int, header http.Header) {
 	res.status, res.header = status, header
+	res.client.handler.noteUpstreamStatus(status)
 	begun := res.stream.awaitsHeader()
 	if onHeader := res.client.endpoint.group.onHeader; onHeader != nil {
 		onHeader(res)

@@ -180,6 +180,13 @@ func (k *Tracker) watch() {
 	k.mu.Unlock()
 }
 
+// IsDraining reports whether new requests are rejected because the process is exiting.
+func (k *Tracker) IsDraining() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.draining
+}
+
 // Len returns the number of requests in flight.
 func (k *Tracker) Len() int {
 	k.mu.Lock()

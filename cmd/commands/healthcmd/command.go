@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,12 +27,12 @@ func Command() caddycmd.Command {
 		Short: "Report whether the running gate is ready",
 		Long: `
 Ask the running gate over its admin endpoint whether it can decide on all tokens: a configuration is active, and each feed has
-loaded its keys. An unavailable database makes the gate not ready only after max_stale. DocsGPT itself is not asked; for that use
-"docsgate doctor".
+loaded its keys. An unavailable database makes the gate not ready only after max_stale. If DocsGPT does not respond or the queue is
+full, the gate is degraded, which is ready, too, unless the option ready_requires names that check.
 
 For the health check of a container, a systemd unit or a load balancer's script.
 
-Exit status: 0 ready; 1 not ready; 2 usage error; 5 the gate cannot be reached.`,
+Exit status: 0 ready or degraded; 1 not ready; 2 usage error; 5 the gate cannot be reached.`,
 		CobraFunc: setUp,
 	}
 }
@@ -90,8 +91,9 @@ func ask(ctx context.Context, gate *gateclient.Flags) (status int, body []byte, 
 // report prints a response, and returns an error if the gate is not ready.
 func report(out io.Writer, status int, body []byte, asJSON bool) error {
 	var health struct {
-		Version, Reason string
-		Feeds           []struct {
+		Status, Version, Reason string
+		Checks                  []struct{ Check, Backend, Upstream, State, Reason string }
+		Feeds                   []struct {
 			Feed, Backend, Error string
 			Ready                bool
 			Keys                 int
@@ -118,12 +120,18 @@ func report(out io.Writer, status int, body []byte, asJSON bool) error {
 			}
 			fmt.Fprintln(out, terminal.Sanitize(line))
 		}
+		for _, c := range health.Checks {
+			if c.State != "ok" {
+				at := strings.Join(slices.DeleteFunc([]string{c.Backend, c.Check, c.Upstream}, func(s string) bool { return s == "" }), " ")
+				fmt.Fprintln(out, terminal.Sanitize(fmt.Sprintf("%s: %s; %s", at, c.State, strings.TrimSpace(c.Reason))))
+			}
+		}
 	}
 	if status != http.StatusOK {
 		return cli.Errorf(cli.ExitFailed, "not ready: %s", health.Reason)
 	}
 	if !asJSON {
-		fmt.Fprintln(out, terminal.Sanitize("ready, docsgate "+health.Version))
+		fmt.Fprintln(out, terminal.Sanitize(health.Status+", docsgate "+health.Version))
 	}
 	return nil
 }
