@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -59,8 +60,10 @@ func TestInFlightLimits(t *testing.T) {
 				t.Errorf("no metric %s", series)
 			}
 		}
-		if !strings.Contains(g.logs(), "too many requests in flight") {
-			t.Error("nothing is logged")
+		for reason, level := range map[string]string{"too_many_streams": "info", "overloaded": "warn"} {
+			if lines := g.rejections(level); !slices.ContainsFunc(lines, func(l rejectionLine) bool { return l.Reason == reason }) {
+				t.Errorf("%s is not logged: %v", reason, lines)
+			}
 		}
 
 		// A slot that is released can be acquired again.

@@ -136,6 +136,7 @@ type Handler struct {
 	upstream     *upstream.Upstream
 	logger       *zap.Logger
 	sampler      *logsample.Sampler
+	rejections   *logsample.Sampler // of rejected requests, which must not suppress other lines
 	inFlight     inFlightLimits
 	reachable    *reachability.Monitor
 
@@ -165,7 +166,8 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if h.backend, err = h.app.FindBackend(h.Backend); err != nil {
 		return err
 	}
-	h.state, h.logger, h.sampler = StateOf(h.Backend), h.backend.Logger(ctx.Logger()), new(logsample.Sampler)
+	h.state, h.logger = StateOf(h.Backend), h.backend.Logger(ctx.Logger())
+	h.sampler, h.rejections = new(logsample.Sampler), new(logsample.Sampler)
 	h.shared, h.sharedQuotas = h.backend.SharedRates(h.state.Rates), h.backend.SharedQuotas()
 	if err := app.RegisterMetrics(ctx.GetMetricsRegistry(), inFlightCollector{InFlight}, shareCollector{InFlightShares}); err != nil {
 		return err

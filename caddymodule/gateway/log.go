@@ -29,7 +29,7 @@ func (c *client) logUpstreamError(r *docsgpt.Error, status int, cause error) {
 	}
 	fields := []zap.Field{
 		zap.String("endpoint", c.endpoint.Name), zap.String("code", r.Code), zap.String("key", c.keyID()),
-		zap.String("request_id", c.requestID()), zap.Int("suppressed", skipped),
+		zap.String("client_ip", c.ip()), zap.String("request_id", c.requestID()), zap.Int("suppressed", skipped),
 	}
 	if status != 0 {
 		fields = append(fields, zap.Int("upstream_status", status))

@@ -6,8 +6,6 @@ import (
 	"net/http"
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/docsgate/docsgate/caddymodule/lifecycle"
 	"github.com/docsgate/docsgate/docsgpt"
 	"github.com/docsgate/docsgate/inflight"
@@ -115,16 +113,7 @@ func (x *gatewayRequest) takeSlot(key *keys.Key, access *authorization) *apiErro
 		decision = x.waitForShare(&request, class)
 		lifecycle.Requests.EndWait(&c.tracked)
 	}
-	apiErr := x.slotError(decision, key, class, queued)
-	if apiErr == nil || decision == inflight.Cancelled {
-		return apiErr
-	}
-	if skipped, due := c.handler.sampler.Allow(apiErr.Code, c.keyID(), time.Now()); due {
-		c.handler.logger.Warn("too many requests in flight", zap.String("code", apiErr.Code),
-			zap.String("class", inFlightNames[class]), zap.String("endpoint", e.Name),
-			zap.String("key", c.keyID()), zap.Int("suppressed", skipped))
-	}
-	return apiErr
+	return x.slotError(decision, key, class, queued)
 }
 
 // wait waits for a slot, in the turn of the key and the visitor.

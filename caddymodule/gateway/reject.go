@@ -5,6 +5,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/docsgate/docsgate/keys/activity"
+	"github.com/docsgate/docsgate/keys/usage/series"
 )
 
 // reject rejects the request: it counts, logs and records the error, and writes the error response.
@@ -21,10 +22,7 @@ func (x *gatewayRequest) reject(apiErr *apiError) {
 	c.noteReason(reason, 0)
 	c.trace.decided(reason)
 	x.usage.rejected = apiErr
-	if line := c.handler.logger.Check(zap.DebugLevel, "request rejected"); line != nil {
-		line.Write(zap.String("endpoint", c.endpoint.Name), zap.String("reason", reason), zap.String("key", c.keyID()),
-			zap.String("client_ip", c.ip()), zap.String("request_id", c.requestID()))
-	}
+	c.logRejection(apiErr, reason)
 	if x.writer.response.stream.stop() { // a keepalive has begun it while the request waited
 		c.writeStreamError(&apiErr.Error)
 		return
@@ -34,6 +32,38 @@ func (x *gatewayRequest) reject(apiErr *apiError) {
 	if sending {
 		linger(c, &x.body)
 	}
+}
+
+// logRejection logs a rejection: one line for each reason and key, or client address if the key is not known, in logsample.Interval. With
+// the level DEBUG it also logs those in between.
+func (c *client) logRejection(apiErr *apiError, reason string) {
+	level := zap.InfoLevel
+	switch {
+	case apiErr == errClientGone: // countAborted logs it
+		level = zap.DebugLevel
+	case rejectionField(apiErr) == series.RejectedBusy:
+		level = zap.WarnLevel
+	}
+	if !c.handler.logger.Core().Enabled(level) {
+		return
+	}
+	id := c.keyID()
+	if id == "" {
+		id = c.ip()
+	}
+	suppressed := 0
+	if level != zap.DebugLevel {
+		var due bool
+		if suppressed, due = c.handler.rejections.Allow(reason, id, c.started); !due {
+			level = zap.DebugLevel
+		}
+	}
+	line := c.handler.logger.Check(level, "request rejected")
+	if line == nil {
+		return
+	}
+	line.Write(zap.String("endpoint", c.endpoint.Name), zap.String("reason", reason), zap.String("key", c.keyID()),
+		zap.String("client_ip", c.ip()), zap.String("request_id", c.requestID()), zap.Int("suppressed", suppressed))
 }
 
 // noteReason adds why the client gets an error to the line of the access log. status is that of DocsGPT's response; 0: there is none.
