@@ -97,7 +97,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 			return err
 		}
 	}
-	if err := RegisterMetrics(ctx.GetMetricsRegistry(), buildInfo, quotaFailures, lostWrites, historyFailures, droppedUsage); err != nil {
+	if err := RegisterMetrics(ctx.GetMetricsRegistry(), buildInfo, quotaFailures, lostWrites, historyFailures, droppedUsage, auditEntries, auditFailures); err != nil {
 		return err
 	}
 	return a.eachBackend((*Backend).provision)

@@ -155,5 +155,8 @@ func (s *State) storeHealth() *HealthCheck {
 			c.State, c.Reason = HealthDegraded, "the key store cannot be read; the keys that were loaded stay in use"
 		}
 	}
+	if c.State == HealthOK && s.registry.writes.failed.Load() {
+		c.State, c.Reason = HealthDegraded, "the last change of a key could not be stored"
+	}
 	return c
 }

@@ -23,6 +23,7 @@ type OpenStore struct {
 	Encrypter *registry.Encrypter
 	Database  *pgstore.Store // nil for a file
 	location  StoreLocation
+	writes    *writeState
 }
 
 // OpenStore opens the store, which Registry.Close closes. A file that another process has open is boltstore.ErrLocked. meter may be nil.
@@ -85,8 +86,8 @@ func (l StoreLocation) encrypter() (*registry.Encrypter, error) {
 func (l StoreLocation) newOpenStore(
 	storage registry.Storage, database *pgstore.Store, encrypter *registry.Encrypter, meter *usage.Counter, logger *slog.Logger,
 ) (*OpenStore, error) {
-	s := &OpenStore{Encrypter: encrypter, Database: database, location: l}
-	options := registry.Options{Storage: storage, Encrypter: encrypter, Usage: meter, Log: logger}
+	s := &OpenStore{Encrypter: encrypter, Database: database, location: l, writes: &writeState{}}
+	options := registry.Options{Storage: storage, Encrypter: encrypter, Usage: meter, Log: logger, OnWrite: s.writes.noteWrite}
 	if database != nil {
 		encrypter.Share(database)
 		options.Claims = database

@@ -16,6 +16,9 @@ type endpoint struct {
 	allowed  prometheus.Counter
 	duration prometheus.Observer
 	first    prometheus.Observer // time to the first event of a stream
+	stream   prometheus.Observer // duration of a stream
+	received prometheus.Counter  // bytes of bodies that were passed on
+	sent     prometheus.Counter  // bytes of bodies of responses
 	streams  prometheus.Gauge    // in flight, of all endpoints
 
 	// isServerStream says that the response is an MCP stream of server messages, which may be silent for hours. Clients
@@ -60,7 +63,8 @@ func newEndpoint(e *docsgpt.Endpoint, m *metrics) *endpoint {
 	return &endpoint{
 		Endpoint: e, group: groups[e.Group],
 		allowed: m.decisions.WithLabelValues(e.Name, decisionAllowed), duration: m.requestSeconds.WithLabelValues(e.Name),
-		first:          m.firstSeconds.WithLabelValues(e.Name),
+		first: m.firstSeconds.WithLabelValues(e.Name), stream: m.streamSeconds.WithLabelValues(e.Name),
+		received: m.receivedBytes.WithLabelValues(e.Name), sent: m.sentBytes.WithLabelValues(e.Name),
 		streams:        m.streamsInFlight,
 		isServerStream: e.Group == docsgpt.GroupMCP && e.Method == http.MethodGet,
 	}

@@ -9,6 +9,9 @@ type metrics struct {
 	decisions        *prometheus.CounterVec
 	requestSeconds   *prometheus.HistogramVec
 	firstSeconds     *prometheus.HistogramVec
+	streamSeconds    *prometheus.HistogramVec
+	receivedBytes    *prometheus.CounterVec
+	sentBytes        *prometheus.CounterVec
 	verifySeconds    prometheus.Histogram
 	upstreamFailures *prometheus.CounterVec
 	wouldReject      *prometheus.CounterVec
@@ -38,6 +41,22 @@ func newMetrics() *metrics {
 			Namespace: "caddy", Subsystem: "docsgate", Name: "time_to_first_event_seconds",
 			Help:    "Time from the arrival of a request to the first event of a stream from DocsGPT, by endpoint.",
 			Buckets: []float64{.005, .025, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120},
+		}, []string{"endpoint"}),
+
+		streamSeconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: "caddy", Subsystem: "docsgate", Name: "stream_duration_seconds",
+			Help:    "Time from the arrival of a request to the end of its streamed response, by endpoint.",
+			Buckets: []float64{.1, .5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600},
+		}, []string{"endpoint"}),
+
+		receivedBytes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: "caddy", Subsystem: "docsgate", Name: "received_bytes_total",
+			Help: "Size of the bodies of requests that were passed on to DocsGPT, by endpoint.",
+		}, []string{"endpoint"}),
+
+		sentBytes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: "caddy", Subsystem: "docsgate", Name: "sent_bytes_total",
+			Help: "Size of the bodies of responses, those of the gate included, by endpoint.",
 		}, []string{"endpoint"}),
 
 		verifySeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
@@ -101,7 +120,7 @@ func newMetrics() *metrics {
 // collectors returns the collectors of the metrics.
 func (m *metrics) collectors() []prometheus.Collector {
 	return []prometheus.Collector{
-		m.decisions, m.requestSeconds, m.firstSeconds, m.verifySeconds, m.upstreamFailures,
+		m.decisions, m.requestSeconds, m.firstSeconds, m.streamSeconds, m.receivedBytes, m.sentBytes, m.verifySeconds, m.upstreamFailures,
 		m.wouldReject, m.tokensSettled, m.leakedKeys, m.abortedRequests, m.cancelledAnswers, m.queueSeconds, m.queueRejected, m.streamsInFlight,
 	}
 }

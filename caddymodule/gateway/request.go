@@ -32,7 +32,7 @@ func (x *gatewayRequest) serve(next caddyhttp.Handler) {
 	c := &x.client
 	route, e, apiErr := c.handler.match(c.r)
 	c.endpoint, c.trace = e, traceOf(c.r)
-	defer func() { c.trace.observe(e.duration, time.Since(c.started).Seconds()) }()
+	defer x.observe()
 	defer c.trace.end(c)
 	defer x.recordUsage()
 	defer x.endQuota()

@@ -19,6 +19,18 @@ type requestUsage struct {
 	tokens uint64 // that the answer has cost, as the response says; 0: unknown
 }
 
+// observe counts the request, when it has ended, in the metrics of its endpoint.
+func (x *gatewayRequest) observe() {
+	c, e := &x.client, x.client.endpoint
+	passed := time.Since(c.started).Seconds()
+	c.trace.observe(e.duration, passed)
+	if x.writer.response.stream.stop() {
+		c.trace.observe(e.stream, passed)
+	}
+	e.received.Add(float64(x.usage.size))
+	e.sent.Add(float64(c.writer.Written()))
+}
+
 // recordUsage counts the request, when it has ended, in the usage of its key over time.
 func (x *gatewayRequest) recordUsage() {
 	c, u := &x.client, &x.usage

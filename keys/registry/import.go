@@ -99,7 +99,7 @@ func (r *Registry) storeImport(ctx context.Context, by Actor, results []ImportRe
 		records, entries = append(records, rec), append(entries, r.newEntry(by, ActionImported, rec, rec.describe()))
 	}
 	if len(records) > 0 {
-		if err := r.storage.Write(ctx, records, entries); err != nil {
+		if err := r.write(ctx, records, entries); err != nil {
 			return nil, err
 		}
 	}

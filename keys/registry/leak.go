@@ -20,7 +20,7 @@ func (r *Registry) MarkLeaked(ctx context.Context, k *keys.Key, origin string, a
 	}
 	if k.Feed != r.storage.Name() {
 		entry := r.newEntry(gateActor, ActionLeaked, &Record{ID: k.ID, Name: k.Name}, detail)
-		return r.storage.Write(ctx, nil, []*AuditEntry{entry})
+		return r.write(ctx, nil, []*AuditEntry{entry})
 	}
 	_, err := r.update(ctx, gateActor, k.ID, func(rec *Record) (Action, string, error) {
 		if rec.Digest != k.Digest || !rec.Leaked.IsZero() {

@@ -168,7 +168,9 @@ func (r *Registry) updateOverride(
 
 // writeOverride stores an override and applies it. writeMu is held.
 func (r *Registry) writeOverride(ctx context.Context, next *Override, entry *AuditEntry) error {
-	if err := r.storage.WriteOverride(ctx, next, entry); err != nil {
+	err := r.storage.WriteOverride(ctx, next, entry)
+	r.noteWrite(ctx, []*AuditEntry{entry}, err)
+	if err != nil {
 		return err
 	}
 	for _, changed := range r.overrides.set(next) {

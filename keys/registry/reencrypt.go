@@ -171,7 +171,7 @@ func (r *Registry) reencryptRecords(ctx context.Context, secret *secretbox.Secre
 			changed = append(changed, rec)
 		}
 	}
-	return len(changed), r.storage.Write(ctx, changed, nil)
+	return len(changed), r.write(ctx, changed, nil)
 }
 
 // reencryptEach is reencryptRecords with one write for each record, which is repeated after a conflict.

@@ -30,6 +30,10 @@ type Options struct {
 	Usage     *usage.Counter    // nil: usage is not stored
 	Now       func() time.Time  // nil: time.Now
 	Log       *slog.Logger      // logs errors of Run; nil: no logging
+
+	// OnWrite is called after each attempt to store a change with its audit entries. err says why the storage failed; nil: it did not. A
+	// conflict with another change is not an attempt. nil: not called.
+	OnWrite func(entries []*AuditEntry, err error)
 }
 
 // Rules contains the rules of a configuration for keys. Several configurations may use the same registry, one after another,
@@ -60,6 +64,7 @@ type Registry struct {
 	usage     *usage.Counter
 	now       func() time.Time
 	log       *slog.Logger
+	onWrite   func(entries []*AuditEntry, err error) // may be nil
 
 	mu          sync.Mutex // guards the following
 	rules       Rules      // base rules
@@ -94,7 +99,7 @@ func New(o Options) (*Registry, error) {
 		return nil, errors.New("a registry needs a storage")
 	}
 	r := &Registry{
-		storage: o.Storage, claims: o.Claims, encrypter: o.Encrypter, usage: o.Usage, now: o.Now, log: o.Log, generations: generations{1, 1},
+		storage: o.Storage, claims: o.Claims, encrypter: o.Encrypter, usage: o.Usage, now: o.Now, log: o.Log, onWrite: o.OnWrite, generations: generations{1, 1},
 		hooks: map[int]func(context.Context) error{}, watchers: map[int]func(){},
 	}
 	if r.now == nil {

@@ -29,9 +29,24 @@ func (r *Registry) OnChange(f func(context.Context) error) (stop func()) {
 	}
 }
 
+// write stores records and entries, and reports the attempt to OnWrite.
+func (r *Registry) write(ctx context.Context, records []*Record, entries []*AuditEntry) error {
+	err := r.storage.Write(ctx, records, entries)
+	r.noteWrite(ctx, entries, err)
+	return err
+}
+
+// noteWrite reports an attempt to store entries to OnWrite.
+func (r *Registry) noteWrite(ctx context.Context, entries []*AuditEntry, err error) {
+	if r.onWrite == nil || errors.Is(err, ErrConflict) || errors.Is(err, ErrExists) || errors.Is(err, ErrNotFound) || err != nil && ctx.Err() != nil {
+		return
+	}
+	r.onWrite(entries, err)
+}
+
 // put stores and applies records and entries. If the error is ErrNotApplied, they were stored.
 func (r *Registry) put(ctx context.Context, records []*Record, entries ...*AuditEntry) error {
-	if err := r.storage.Write(ctx, records, entries); err != nil {
+	if err := r.write(ctx, records, entries); err != nil {
 		return err
 	}
 	return r.notifyHooks(ctx, records...)
@@ -116,7 +131,7 @@ func (r *Registry) tryUpdate(
 	}
 	rec.Changed = r.currentTime()
 	rec.dropExpiredTokens(rec.Changed)
-	if err := r.storage.Write(ctx, []*Record{rec}, []*AuditEntry{r.newEntry(by, action, rec, detail)}); err != nil {
+	if err := r.write(ctx, []*Record{rec}, []*AuditEntry{r.newEntry(by, action, rec, detail)}); err != nil {
 		return nil, err
 	}
 	return rec, nil
@@ -142,7 +157,7 @@ func (r *Registry) newEntry(by Actor, action Action, rec *Record, detail string)
 
 // displayText writes an audit entry about the whole store.
 func (r *Registry) writeEntry(ctx context.Context, by Actor, action Action, detail string) error {
-	return r.storage.Write(ctx, nil, []*AuditEntry{r.newEntry(by, action, nil, detail)})
+	return r.write(ctx, nil, []*AuditEntry{r.newEntry(by, action, nil, detail)})
 }
 
 // IDSecretRotated writes an audit entry about a new secret that signs IDs.

@@ -95,6 +95,20 @@ var rows = []row{
 			},
 		},
 		{
+			title: "Streams", description: "Duration of streamed responses.", unit: "s",
+			queries: []query{
+				{quantile("0.5", "stream_duration_seconds"), "p50"},
+				{quantile("0.95", "stream_duration_seconds"), "p95"},
+			},
+		},
+		{
+			title: "Bytes", description: "Bodies of requests that were passed on, and of responses.", unit: "Bps",
+			queries: []query{
+				{`sum(rate(caddy_docsgate_received_bytes_total{` + of + `}` + perSecond, "received"},
+				{`sum(rate(caddy_docsgate_sent_bytes_total{` + of + `}` + perSecond, "sent"},
+			},
+		},
+		{
 			title: "In flight", description: "Requests that the gates have forwarded, abandoned answers included, and open streams.", stacked: true,
 			queries: []query{{`sum by (class) (caddy_docsgate_requests_in_flight{` + of + `})`, "{{class}}"}},
 		},
@@ -157,8 +171,16 @@ var rows = []row{
 			queries: []query{{`sum(increase(caddy_docsgate_leaked_keys_total{` + of + `}` + perSecond, "keys"}},
 		},
 		{
-			title: "Lost data", description: "Quotas that could not be saved, and writes that the database of the key store has lost.",
+			title: "Audit trail", description: "Changes of keys, and other entries, by action.", stacked: true,
+			queries: []query{{`sum by (action) (increase(caddy_docsgate_audit_entries_total{` + of + `}` + perSecond, "{{action}}"}},
+		},
+		{
+			title: "Lost data", description: "Quotas and usage that could not be saved, changes that could not be stored, and writes that the database " +
+				"of the key store has lost.",
 			queries: []query{
+				{`sum(increase(caddy_docsgate_usage_save_failures_total{` + of + `}` + perSecond, "failed saves of usage"},
+				{`sum(increase(caddy_docsgate_usage_dropped_requests_total{` + of + `}` + perSecond, "requests missing in usage"},
+				{`sum(increase(caddy_docsgate_audit_write_failures_total{` + of + `}` + perSecond, "changes not stored"},
 				{`sum(increase(caddy_docsgate_quota_save_failures_total{` + of + `}` + perSecond, "failed saves of quotas"},
 				{`sum(increase(caddy_docsgate_store_lost_writes_total{` + of + `}` + perSecond, "lost writes"},
 			},

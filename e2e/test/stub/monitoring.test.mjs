@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { REPO } from '../../lib/build.mjs';
+import { REPO, gateBinary } from '../../lib/build.mjs';
 import { makeKeys } from '../../lib/keys.mjs';
 import { startMonitoredGate } from '../../lib/monitored-gate.mjs';
 import { runCommand } from '../../lib/processes.mjs';
@@ -65,6 +65,7 @@ describe('monitoring', () => {
 
   /** Causes whatever the gate counts. */
   async function traffic() {
+    await runCommand([gateBinary(), 'keys', 'create', '--address', testbed.gate.admin, '--name', 'A key', '--source', testbed.keys.sources.handbook]);
     const { limited, unknown } = testbed.keys.tokens;
     const text = async (...question) => (await ask(...question)).text();
     await text('Q', limited);
