@@ -13,12 +13,16 @@ const maxUsage = 1 << 40
 // usageField is the field of a completion, or of a chunk of one, with the tokens that it has cost.
 var usageField = []byte(`"usage"`)
 
-// Usage returns the number of tokens that a completion, or a chunk of one, has cost: those of the prompt and of the answer, over all
-// calls of the model. ok is false if it does not say. sole reports whether that is all that a chunk says: DocsGPT sends such a chunk
+// Tokens is what an answer has cost, over all calls of the model. Total may be more than the sum of the others.
+type Tokens struct {
+	Prompt, Answer, Total int64
+}
+
+// Usage returns the tokens that a completion, or a chunk of one, has cost. ok is false if it does not say. sole reports whether that is all that a chunk says: DocsGPT sends such a chunk
 // only if the client asks for it, and other clients do not expect it.
-func Usage(body []byte) (tokens int64, sole, ok bool) {
+func Usage(body []byte) (tokens Tokens, sole, ok bool) {
 	if !bytes.Contains(body, usageField) {
-		return 0, false, false
+		return Tokens{}, false, false
 	}
 	var completion struct {
 		Choices []jsontext.Value `json:"choices"`
@@ -29,24 +33,24 @@ func Usage(body []byte) (tokens int64, sole, ok bool) {
 		} `json:"usage"`
 	}
 	if err := json.Unmarshal(body, &completion); err != nil || completion.Usage == nil {
-		return 0, false, false
+		return Tokens{}, false, false
 	}
 	u := completion.Usage
-	tokens = max(u.Total, u.Prompt+u.Completion)
-	if u.Prompt < 0 || u.Completion < 0 || tokens < 0 || tokens > maxUsage {
-		return 0, false, false
+	tokens = Tokens{u.Prompt, u.Completion, max(u.Total, u.Prompt+u.Completion)}
+	if u.Prompt < 0 || u.Completion < 0 || tokens.Total < 0 || tokens.Total > maxUsage {
+		return Tokens{}, false, false
 	}
 	return tokens, len(completion.Choices) == 0, true
 }
 
 // EventUsage is Usage for an event of a stream.
-func EventUsage(event []byte) (tokens int64, sole, ok bool) {
+func EventUsage(event []byte) (tokens Tokens, sole, ok bool) {
 	if !bytes.Contains(event, usageField) {
-		return 0, false, false
+		return Tokens{}, false, false
 	}
 	_, data, found := firstData(event)
 	if !found {
-		return 0, false, false
+		return Tokens{}, false, false
 	}
 	return Usage(data)
 }

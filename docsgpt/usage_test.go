@@ -7,11 +7,11 @@ import (
 
 func TestUsage(t *testing.T) {
 	for body, want := range map[string]struct {
-		tokens   int64
+		tokens   Tokens
 		sole, ok bool
 	}{
-		`{"choices":[{"index":0}],"usage":{"prompt_tokens":5,"completion_tokens":8,"total_tokens":13}}`: {13, false, true},
-		`{"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 8}}`:                        {13, true, true},
+		`{"choices":[{"index":0}],"usage":{"prompt_tokens":5,"completion_tokens":8,"total_tokens":13}}`: {Tokens{5, 8, 13}, false, true},
+		`{"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 8}}`:                        {Tokens{5, 8, 13}, true, true},
 		`{"choices":[{"delta":{"content":"\"usage\": {}"}}]}`:                                           {},
 		`{"choices":[],"usage":null}`:                                                                   {},
 		`{"choices":[],"usage":{"prompt_tokens":-5,"total_tokens":3}}`:                                  {},
@@ -22,11 +22,11 @@ func TestUsage(t *testing.T) {
 	} {
 		tokens, sole, ok := Usage([]byte(body))
 		if tokens != want.tokens || sole != want.sole || ok != want.ok {
-			t.Errorf("%s: %d, %v, %v", body, tokens, sole, ok)
+			t.Errorf("%s: %+v, %v, %v", body, tokens, sole, ok)
 		}
 	}
-	if tokens, sole, ok := EventUsage([]byte("data: {\"choices\": [], \"usage\": {\"total_tokens\": 7}}\n\n")); tokens != 7 || !sole || !ok {
-		t.Errorf("an event: %d, %v, %v", tokens, sole, ok)
+	if tokens, sole, ok := EventUsage([]byte("data: {\"choices\": [], \"usage\": {\"total_tokens\": 7}}\n\n")); tokens != (Tokens{Total: 7}) || !sole || !ok {
+		t.Errorf("an event: %+v, %v, %v", tokens, sole, ok)
 	}
 }
 

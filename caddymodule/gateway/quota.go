@@ -130,7 +130,7 @@ func (q *questionQuota) onEvent(event []byte) []byte {
 	if !ok {
 		return event
 	}
-	q.usage, q.hasUsage = tokens, true
+	q.usage, q.hasUsage = tokens.Total, true
 	if sole && q.hideUsage {
 		return nil
 	}
@@ -197,7 +197,8 @@ const (
 // readUsage reports whether the response says what the answer has cost.
 func (q *questionQuota) readUsage(res *response) bool {
 	if res.client != nil && res.client.endpoint.Relay == docsgpt.RelayChunks && !q.hasUsage {
-		q.usage, _, q.hasUsage = docsgpt.Usage(res.out)
+		tokens, _, ok := docsgpt.Usage(res.out)
+		q.usage, q.hasUsage = tokens.Total, ok
 	}
 	return q.hasUsage
 }

@@ -154,7 +154,7 @@ func (x *gatewayRequest) forward(up *upstreamRequest, auth authentication, acces
 	c, h := &x.client, x.client.handler
 	res := &x.writer.response
 	c.trace.startUpstream(c.endpoint, h.server, up)
-	defer func() { c.trace.endUpstream(res.status) }()
+	defer c.trace.endUpstream(res)
 	if up.sources != nil {
 		c.searchSources(up, &x.slot, next)
 		return

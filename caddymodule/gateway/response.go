@@ -122,6 +122,7 @@ func (res *response) beginStream(begun bool) {
 	if res.quota != nil {
 		res.quota.watch(res)
 	}
+	c.trace.watchTokens(res)
 	if begun {
 		return
 	}

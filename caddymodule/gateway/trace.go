@@ -38,6 +38,9 @@ const (
 	attrUserAgent = attribute.Key("user_agent.original")
 	attrClient    = attribute.Key("client.address")
 	attrErrorType = attribute.Key("error.type")
+
+	attrInputTokens  = attribute.Key("gen_ai.usage.input_tokens")
+	attrOutputTokens = attribute.Key("gen_ai.usage.output_tokens")
 )
 
 var (
@@ -64,6 +67,7 @@ type requestTrace struct {
 	ctx      context.Context //nolint:containedctx // of server, for spans below it
 	upstream trace.Span      // nil: nothing was sent to DocsGPT
 	failure  string          // code of the error of DocsGPT; "": none
+	tokens   docsgpt.Tokens  // of a streamed completion
 }
 
 // traceOf returns the trace of a request. "tracing" has set the header; without it the request costs no more than this lookup.
@@ -171,13 +175,36 @@ func (t *requestTrace) failed(code string) {
 	}
 }
 
-// endUpstream ends the span of the request to DocsGPT. status is that of the response; 0: there is none.
-func (t *requestTrace) endUpstream(status int) {
+// watchTokens reads the tokens of a streamed completion, if DocsGPT sends them.
+func (t *requestTrace) watchTokens(res *response) {
+	if t == nil || res.client.endpoint.Relay != docsgpt.RelayChunks {
+		return
+	}
+	next := res.filter.OnEvent
+	res.filter.OnEvent = func(event []byte) []byte {
+		if tokens, _, ok := docsgpt.EventUsage(event); ok {
+			t.tokens = tokens
+		}
+		if next != nil {
+			return next(event)
+		}
+		return event
+	}
+}
+
+// endUpstream ends the span of the request to DocsGPT.
+func (t *requestTrace) endUpstream(res *response) {
 	if t == nil || t.upstream == nil {
 		return
 	}
-	if status != 0 {
-		t.upstream.SetAttributes(attrStatus.Int(status))
+	if res.status != 0 {
+		t.upstream.SetAttributes(attrStatus.Int(res.status))
+	}
+	if res.client != nil && res.client.endpoint.Relay == docsgpt.RelayChunks && !res.filter.Verbatim {
+		t.tokens, _, _ = docsgpt.Usage(res.out)
+	}
+	if t.tokens.Total > 0 {
+		t.upstream.SetAttributes(attrInputTokens.Int64(t.tokens.Prompt), attrOutputTokens.Int64(t.tokens.Answer))
 	}
 	if t.failure != "" {
 		t.upstream.SetAttributes(attrErrorType.String(t.failure))

@@ -87,7 +87,7 @@ func (x *gatewayRequest) countTokens(counts *series.Counts) {
 	res := &x.writer.response
 	if x.client.endpoint.Relay == docsgpt.RelayChunks && !res.filter.Verbatim {
 		if tokens, _, ok := docsgpt.Usage(res.out); ok {
-			counts[series.Tokens] = uint64(tokens)
+			counts[series.Tokens] = uint64(tokens.Total)
 			return
 		}
 	}

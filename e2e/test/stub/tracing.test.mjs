@@ -38,7 +38,7 @@ async function startTracedGate({ dir, upstream, keys }) {
 		upstream_token {env.E2E_UPSTREAM_TOKEN}
 	}
 }
-${site(builtIn, `docsgate ${upstream} {\nmax_in_flight 1\n}`)}${site(next, `docsgate\nreverse_proxy ${upstream}`)}http://${LOOPBACK}:${metrics} {
+${site(builtIn, `docsgate ${upstream} {\nendpoints widget openai\nmax_in_flight 1\n}`)}${site(next, `docsgate {\nendpoints widget openai\n}\nreverse_proxy ${upstream}`)}http://${LOOPBACK}:${metrics} {
 	metrics
 }
 `);
@@ -70,10 +70,14 @@ describe('tracing', () => {
   before(async () => { testbed = await startTestbed({ start: startTracedGate }); });
   after(() => testbed?.close());
 
+  function newTrace() {
+    traces += 1;
+    return TRACE.slice(0, -4) + traces.toString(16).padStart(4, '0');
+  }
+
   /** Asks as a part of a new trace, and returns the function that waits for a span of the trace by its name. */
   async function ask(mode, question, token) {
-    traces += 1;
-    const traceID = TRACE.slice(0, -4) + traces.toString(16).padStart(4, '0');
+    const traceID = newTrace();
     const response = await fetch(`${testbed.gate.url(mode)}/stream`, {
       method: 'POST',
       headers: { 'Content-Type': 'application/json', traceparent: `00-${traceID}-b7ad6b7169203331-01` },
@@ -102,6 +106,27 @@ describe('tracing', () => {
       const [parent] = (await testbed.stub.calls()).at(-1).header.Traceparent;
       assert.equal(parent, `00-${traceID}-${chat.id}-01`, 'DocsGPT gets another parent');
     })(t));
+
+    for (const stream of [false, true]) {
+      test(`${mode}: the tokens of a completion, ${stream ? '' : 'not '}streamed`, (t) => testbed.scenario(async () => {
+        const traceID = newTrace();
+        const response = await fetch(`${testbed.gate.url(mode)}/v1/chat/completions`, {
+          method: 'POST',
+          headers: {
+            'Content-Type': 'application/json', Authorization: `Bearer ${testbed.keys.tokens.agent}`, traceparent: `00-${traceID}-b7ad6b7169203331-01`,
+          },
+          body: JSON.stringify({
+            messages: [{ role: 'user', content: QUESTION }], stream, ...stream && { stream_options: { include_usage: true } },
+          }),
+        });
+        const [, usage] = (await response.text()).match(/"usage": ?(\{[^{}]*\})/);
+        const { prompt_tokens: input, completion_tokens: output } = JSON.parse(usage);
+        const chat = await waitFor('the span', () => collector.spans().find((span) => span.traceID === traceID && span.name === 'chat docsgpt'));
+        assert.equal(chat.attributes['gen_ai.usage.input_tokens'], String(input));
+        assert.equal(chat.attributes['gen_ai.usage.output_tokens'], String(output));
+        assert.ok(input > 0 && output > 0);
+      })(t));
+    }
 
     test(`${mode}: a rejection and a failure of DocsGPT`, (t) => testbed.scenario(async () => {
       const rejected = await ask(mode, QUESTION, testbed.keys.tokens.unknown);
