@@ -43,6 +43,9 @@ type Console struct {
 	// none.
 	PublicURL string `json:"public_url,omitempty"`
 
+	// The URL of DocsGPT's web app, such as https://docsgpt.example.com, to which the pages of agents' keys link. Default: none.
+	DocsGPTURL string `json:"docsgpt_url,omitempty"`
+
 	// The references that users of the console and the API may specify as agents of keys, each one placeholder, {env.NAME}
 	// or {file.PATH}. Other references are rejected; IDs of keys of other feeds and DocsGPT keys are always accepted.
 	// Default: none.
@@ -83,6 +86,7 @@ func parseConsole(helper httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, err
 //	docsgate_console {
 //		admin_token {env.<name>}|{file.<path>}
 //		public_url <url>
+//		docsgpt_url <url>
 //		agents {env.<name>}|{file.<path>}...
 //		allowed_hosts <names...>
 //		backend <name>
@@ -103,6 +107,10 @@ func (c *Console) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			if err = caddyfileutil.Text(d, &c.PublicURL); err == nil {
 				err = caddyfileutil.WrapErr(d, checkPublicURL(c.PublicURL))
 			}
+		case "docsgpt_url":
+			if err = caddyfileutil.Text(d, &c.DocsGPTURL); err == nil {
+				err = caddyfileutil.WrapErr(d, checkDocsGPTURL(c.DocsGPTURL))
+			}
 		case "agents":
 			if len(c.Agents) > 0 {
 				return caddyfileutil.AlreadySpecified(d)
@@ -118,7 +126,7 @@ func (c *Console) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				return d.ArgErr()
 			}
 		default:
-			err = caddyfileutil.Unrecognized(d, "admin_token", "public_url", "agents", "allowed_hosts", "backend")
+			err = caddyfileutil.Unrecognized(d, "admin_token", "public_url", "docsgpt_url", "agents", "allowed_hosts", "backend")
 		}
 		if err != nil {
 			return err
@@ -146,12 +154,25 @@ func checkPublicURL(text string) error {
 	return nil
 }
 
+func checkDocsGPTURL(text string) error {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return errors.New("docsgpt_url must be the URL of DocsGPT's web app, such as https://docsgpt.example.com")
+	}
+	return nil
+}
+
 // Provision resolves the admin token and registers the console with the app.
 func (c *Console) Provision(ctx caddy.Context) error {
 	c.ctx = ctx
 	lifecycle.KeepConns(ctx)
 	if c.PublicURL != "" {
 		if err := checkPublicURL(c.PublicURL); err != nil {
+			return err
+		}
+	}
+	if c.DocsGPTURL != "" {
+		if err := checkDocsGPTURL(c.DocsGPTURL); err != nil {
 			return err
 		}
 	}
@@ -198,7 +219,7 @@ const minAdminToken = 16
 // open creates the handler, after all handlers of the configuration are provisioned.
 func (c *Console) open() error {
 	service := newKeyService(c.backend, c.PublicURL)
-	service.Agents = c.Agents
+	service.Agents, service.DocsGPTURL = c.Agents, c.DocsGPTURL
 	handler, err := console.New(console.Options{
 		Service: service, Token: c.token, Loopback: c.local && c.token.IsZero(), Hosts: c.AllowedHosts,
 		User: authenticatedUser, ClientIP: clientIPOf,

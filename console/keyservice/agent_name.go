@@ -1,6 +1,12 @@
 package keyservice
 
-import "github.com/docsgate/docsgate/keys"
+import (
+	"net/url"
+	"strings"
+
+	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/keys/docsgptkeys"
+)
 
 // agentKey returns the adopted key of the agent that a key is bound to, or nil if the gate does not know the agent. Adopted keys are
 // those of DocsGPT's own database, which also has the name and the sources of the agent. reference is the ID of a key, or "".
@@ -19,12 +25,21 @@ func (d *Service) agentKey(k *keys.Key, reference string) *keys.Key {
 }
 
 // setAgent sets the fields about the agent.
-func setAgent(v *Key, adopted *keys.Key) {
+func (d *Service) setAgent(v *Key, adopted *keys.Key) {
 	if adopted == nil {
 		return
 	}
-	v.AgentName = adopted.Name
+	v.AgentName, v.LogsURL = adopted.Name, d.logsURL(adopted)
 	if len(v.Sources) == 0 {
 		v.Sources = adopted.Facts.Sources
 	}
+}
+
+// logsURL returns the page of DocsGPT's web app with the Logs of an agent, or "". The web app has no such page for a source or an account.
+func (d *Service) logsURL(adopted *keys.Key) string {
+	id, known := strings.CutPrefix(adopted.ID, docsgptkeys.KeyID(""))
+	if d.DocsGPTURL == "" || !known || id == "" {
+		return ""
+	}
+	return strings.TrimSuffix(d.DocsGPTURL, "/") + "/agents/logs/" + url.PathEscape(id)
 }

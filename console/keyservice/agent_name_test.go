@@ -41,13 +41,20 @@ func TestAgentName(t *testing.T) {
 			}
 		}
 	}
+	if url := d.all()["Support"].LogsURL; url != "" {
+		t.Errorf("the address of the Logs is %s, although that of DocsGPT is not known", url)
+	}
+	d.DocsGPTURL = "https://docsgpt.example.com/"
 	all := d.all()
 	for _, name := range []string{"Support", "In a file", "placeholder", "pasted", "by ID", "disabled"} {
 		if k := all[name]; k.AgentName != "Support" || !slices.Equal(k.Sources, []string{"manual", "faq"}) {
 			t.Errorf("%s: agent %q with sources %v", name, k.AgentName, k.Sources)
 		}
+		if k := all[name]; k.LogsURL != "https://docsgpt.example.com/agents/logs/7" {
+			t.Errorf("%s: the address of the Logs is %q", name, k.LogsURL)
+		}
 	}
-	if k := all["Of another agent"]; k.AgentName != "" || len(k.Sources) > 0 {
+	if k := all["Of another agent"]; k.AgentName != "" || len(k.Sources) > 0 || k.LogsURL != "" {
 		t.Errorf("an unknown agent is %q with sources %v", k.AgentName, k.Sources)
 	}
 	if masked := all["Support"].Masked; masked != "...cdef" {

@@ -109,7 +109,7 @@ func (d *Service) fromIssued(r *registry.Record, now time.Time) Key {
 	if !r.Agent.IsZero() {
 		v.Binding = keys.AgentBinding.String()
 		if v.AgentName == "" {
-			setAgent(&v, d.agentKey(&k, r.Agent.Key))
+			d.setAgent(&v, d.agentKey(&k, r.Agent.Key))
 		}
 	}
 	v.Changed, v.Rotated = r.Changed, r.Rotated
@@ -140,7 +140,7 @@ func (d *Service) fromKey(k *keys.Key, now time.Time) Key {
 			v.PreviousTokenExpires = o.Until
 		}
 	}
-	setAgent(&v, d.agentKey(k, ""))
+	d.setAgent(&v, d.agentKey(k, ""))
 	if d.Usage != nil {
 		v.Use = d.Usage.Get(k.ID, now)
 	}

@@ -56,6 +56,13 @@ type Service struct {
 	// the delay. With endPrevious the IDs of earlier ones are unknown from then on. nil: not available.
 	RotateIDSecret func(ctx context.Context, by registry.Actor, delay time.Duration, endPrevious bool) (number uint8, err error)
 
+	// Health returns whether each DocsGPT responds, and whether its queue is full. It may take some seconds. nil: not known, since no gate
+	// runs in this process.
+	Health func(ctx context.Context) []Health
+
+	// DocsGPTURL is the URL of DocsGPT's web app, such as "https://docsgpt.example.com"; empty: unknown.
+	DocsGPTURL string
+
 	GateURL string // public URL of the gate, such as "https://ask.example.com"; empty: unknown
 }
 
@@ -88,6 +95,7 @@ type Key struct {
 	NotBefore, Expires        time.Time // zero: no limit
 	PreviousTokenExpires      time.Time // end of the latest grace period; zero: no previous token is valid
 	Prompt, Chunks, Retriever string
+	LogsURL   string // DocsGPT's page with the Logs of that agent; empty: unknown
 	Policy                    *policy.Policy // nil: only the defaults of the site apply
 	Signing                   Signing
 	Overrides                 []string // fields of a key of another feed that are changed in the registry: "state", "kind", "origins", ...
