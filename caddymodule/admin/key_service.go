@@ -18,6 +18,7 @@ func newKeyService(b *app.Backend, publicURL string) *keyservice.Service {
 		Feed: state.RegistryFeed(), GateURL: publicURL,
 		NoCredential: b.Credential().IsZero(), RotateIDSecret: b.RotateIDSecret,
 	}
+	service.Health = func(ctx context.Context) []keyservice.Health { return upstreamHealth(b.Health(ctx)) }
 	service.TestQuery, service.RemoteGate = testQueryFunc(b.Forwarders(), publicURL)
 	calendar := b.QuotaCalendar()
 	service.Quota = func(id string) (quota.Use, bool) { return b.Counters().Quotas.Use(calendar.At(time.Now()), id) }
@@ -28,4 +29,22 @@ func newKeyService(b *app.Backend, publicURL string) *keyservice.Service {
 		}
 	}
 	return service
+}
+
+// upstreamHealth returns the state of each upstream in the checks of a backend.
+func upstreamHealth(checks []app.HealthCheck) (found []keyservice.Health) {
+	for _, c := range checks {
+		if c.Check != app.CheckUpstream && (c.Check != app.CheckQueue || c.State == app.HealthOK) {
+			continue
+		}
+		h := keyservice.Health{Address: c.Upstream, Known: c.State != app.HealthUnknown}
+		if c.State == app.HealthFailed {
+			h.Reason = c.Reason
+		}
+		if c.Since != nil {
+			h.Since = *c.Since
+		}
+		found = append(found, h)
+	}
+	return found
 }

@@ -66,6 +66,14 @@ type Service struct {
 	GateURL string // public URL of the gate, such as "https://ask.example.com"; empty: unknown
 }
 
+// Health is the state of a DocsGPT. It contains no secret.
+type Health struct {
+	Address string    // of DocsGPT; empty: only the next handler knows it
+	Reason  string    // what is wrong; empty: nothing that is known
+	Since   time.Time // when it began; zero: unknown
+	Known   bool      // whether DocsGPT responds is known
+}
+
 // TestQuestion is a question for Service.TestQuery.
 type TestQuestion struct {
 	Token, Text string
@@ -87,6 +95,7 @@ type Key struct {
 	Agent   string   // reference of an agent binding: {env.NAME}, {file.PATH}, a key ID, "encrypted" (the key is stored); "": unknown
 
 	AgentName string // of an agent binding; empty if no feed knows the agent
+	LogsURL   string // DocsGPT's page with the Logs of that agent; empty: unknown
 
 	Masked                    string    // "dgk_...a1B2", or "...6f90" for a key of DocsGPT; empty if the last characters are unknown
 	State                     string    // "active", "disabled", "not_yet_valid", "expired", "revoked" or "unusable"
@@ -95,7 +104,6 @@ type Key struct {
 	NotBefore, Expires        time.Time // zero: no limit
 	PreviousTokenExpires      time.Time // end of the latest grace period; zero: no previous token is valid
 	Prompt, Chunks, Retriever string
-	LogsURL   string // DocsGPT's page with the Logs of that agent; empty: unknown
 	Policy                    *policy.Policy // nil: only the defaults of the site apply
 	Signing                   Signing
 	Overrides                 []string // fields of a key of another feed that are changed in the registry: "state", "kind", "origins", ...

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/docsgate/docsgate/console/keyservice"
 	"github.com/docsgate/docsgate/keys/usage/series"
 	"github.com/docsgate/docsgate/keys/usage/series/boltseries"
 )
@@ -23,6 +24,18 @@ func (w *testServer) withHistory() *series.History {
 	w.Cleanup(func() { _ = h.Close() })
 	w.desk.History = h
 	return h
+}
+
+func TestHealthOnTheUsagePage(t *testing.T) {
+	w := newTestServer(t)
+	w.desk.Health = func(context.Context) []keyservice.Health {
+		return []keyservice.Health{
+			{Address: "http://one:7091", Known: true}, {},
+			{Address: "http://two:7091", Known: true, Reason: "DocsGPT does not respond: connection refused", Since: start.Add(-time.Hour)},
+		}
+	}
+	w.want(w.get("/usage"), http.StatusOK, "DocsGPT at http://one:7091 responds.", "DocsGPT is not known to respond or to be down: ",
+		"DocsGPT does not respond: connection refused (http://two:7091), since 2026-", "(1 hour ago).")
 }
 
 func TestUsageOnTheKeyPage(t *testing.T) {

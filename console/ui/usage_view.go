@@ -8,6 +8,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"github.com/docsgate/docsgate/console/keyservice"
 	"github.com/docsgate/docsgate/keys/usage/series"
 )
 
@@ -99,6 +100,7 @@ func seconds(d time.Duration) string { return humanize.FtoaWithDigits(d.Seconds(
 // usagePage is the body of the page with the usage of all keys.
 type usagePage struct {
 	Usage  *usageSection // nil: not recorded
+	Health []keyservice.Health
 	Top    []topKey
 	Recent string // what DocsGPT has responded with lately
 	Bad    bool   // of Recent: DocsGPT has failed
@@ -120,6 +122,9 @@ const (
 func (p *Page) showUsage(w http.ResponseWriter, r *http.Request) error {
 	var b usagePage
 	var err error
+	if p.Service.Health != nil {
+		b.Health = p.Service.Health(r.Context())
+	}
 	if b.Usage, err = p.usageOf(r, series.AllKeys); err != nil {
 		return err
 	}
