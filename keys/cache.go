@@ -54,7 +54,7 @@ type cache struct {
 
 // caches are keyed by Digest.hash.
 type caches struct {
-	known   *ristretto.Cache[uint64, *record]
+	known   *ristretto.Cache[uint64, *recordRef]
 	unknown *ristretto.Cache[uint64, negativeEntry]
 }
 
@@ -63,7 +63,7 @@ func newCache(config CacheConfig) (*cache, error) {
 	if err != nil {
 		return nil, err
 	}
-	known, err := newRistretto[*record](config.Entries)
+	known, err := newRistretto[*recordRef](config.Entries)
 	if err != nil {
 		return nil, fmt.Errorf("creating the key cache: %w", err)
 	}
@@ -105,8 +105,10 @@ const (
 func (c *cache) get(d *Digest, revision uint64) (*record, lookupResult) {
 	defer runtime.KeepAlive(c) // otherwise the goroutines could be stopped during the call
 	hash := d.hash()
-	if rec, ok := c.known.Get(hash); ok && rec.has(d) && !rec.retired.Load() {
-		return rec, hit
+	if ref, ok := c.known.Get(hash); ok {
+		if rec := ref.get(); rec != nil && rec.has(d) {
+			return rec, hit
+		}
 	}
 	if a, ok := c.unknown.Get(hash); ok && a.revision == revision && a.digest == *d {
 		return nil, negativeHit
@@ -120,7 +122,7 @@ func (c *cache) put(d *Digest, rec *record, revision uint64) {
 	defer runtime.KeepAlive(c)
 	hash := d.hash()
 	if rec != nil {
-		c.known.Set(hash, rec, 1)
+		c.known.Set(hash, rec.reference(), 1)
 		return
 	}
 	if c.recentMisses[hash%uint64(len(c.recentMisses))].Swap(hash) == hash {

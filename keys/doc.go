@@ -21,9 +21,9 @@
 // yet valid and an expired key are rejected, however recently they were allowed. The outcome is a [Decision]: either allowed or
 // one of a closed set of reasons. It is never an error.
 //
-// A key ends when its feed removes it, changes it, or is removed itself. The store sets the retired flag of the old record
-// before the call that removed it returns, and the cache checks that flag on every hit, so the next request is decided by the
-// new record. Cached unknown tokens are tied to the store's revision and become invalid with any change, so a new key is valid
+// A key ends when its feed removes it, changes it, or is removed itself. The store clears the reference to the old
+// record before the call that removed it returns, and the cache only has that reference, so the next request is decided by the
+// new record, and the old one does not stay in memory. Cached unknown tokens are tied to the store's revision and become invalid with any change, so a new key is valid
 // from the next request on, too.
 //
 // # What is never shown

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/docsgate/docsgate/policy"
@@ -261,10 +260,4 @@ func (k *Key) ValidUntil(token Digest) time.Time {
 		}
 	}
 	return until
-}
-
-// record is a stored key. The key never changes; retired is set once, when the record is removed from the store.
-type record struct {
-	Key
-	retired atomic.Bool
 }

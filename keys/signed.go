@@ -64,12 +64,11 @@ func (k *Key) SignVisitorToken(r visitortoken.Request, now time.Time) (string, e
 // key's own token.
 func (v *Verifier) verifySigned(token string, now time.Time, guard LookupGuard) (d Decision, known bool) {
 	cache := v.signedCache()
-	var entry signedEntry
 	var digest Digest
 	if cache != nil {
 		digest = sumSigned(token)
-		if entry = cache.get(&digest); entry.rec != nil {
-			return entry.rec.decideSigned(entry.visitor, entry.visitor.CheckTime(now), now), true
+		if rec, visitor := cache.get(&digest); rec != nil {
+			return rec.decideSigned(visitor, visitor.CheckTime(now), now), true
 		}
 	}
 	if guard != nil && !guard.AllowLookup() {
@@ -85,7 +84,7 @@ func (v *Verifier) verifySigned(token string, now time.Time, guard LookupGuard) 
 	}
 	visitor, err := rec.verifySigned(token, now)
 	if err == nil && cache != nil {
-		cache.put(&digest, signedEntry{digest: digest, rec: rec, visitor: visitor})
+		cache.put(&digest, signedEntry{digest: digest, rec: rec.reference(), visitor: visitor})
 	}
 	return rec.decideSigned(visitor, err, now), true
 }
@@ -139,7 +138,7 @@ const signedEntries = 8192
 // from the store, or the token expires.
 type signedEntry struct {
 	digest  Digest
-	rec     *record
+	rec     *recordRef
 	visitor *visitortoken.Visitor
 }
 
@@ -172,13 +171,13 @@ func newSignedCache() (*signedCache, error) {
 	return c, nil
 }
 
-// get returns the entry of a token, or the zero value.
-func (c *signedCache) get(d *Digest) signedEntry {
+// get returns the record and the visitor of a token, or nil.
+func (c *signedCache) get(d *Digest) (*record, *visitortoken.Visitor) {
 	defer runtime.KeepAlive(c) // otherwise the goroutines could be stopped during the call
-	if e, ok := c.entries.Get(d.hash()); ok && e.digest == *d && !e.rec.retired.Load() {
-		return e
+	if e, ok := c.entries.Get(d.hash()); ok && e.digest == *d {
+		return e.rec.get(), e.visitor
 	}
-	return signedEntry{}
+	return nil, nil
 }
 
 func (c *signedCache) put(d *Digest, e signedEntry) {

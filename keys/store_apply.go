@@ -156,7 +156,7 @@ func (s *Store) apply(txn *memdb.Txn, diff changeSet) {
 	txn.Commit()
 	s.size.Add(int64(diff.change.Added - diff.change.Removed))
 	for _, rec := range diff.out {
-		rec.retired.Store(true)
+		rec.retire()
 	}
 	s.revision.Add(1)
 	for _, l := range s.listeners {

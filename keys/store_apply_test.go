@@ -157,7 +157,7 @@ func checkTables(t *testing.T, s *Store) {
 	tokens, size := 0, 0
 	each(txn, func(rec *record) {
 		size++
-		if s.byID(txn, rec.ID) != rec || rec.retired.Load() {
+		if s.byID(txn, rec.ID) != rec || rec.ref.Load() == retiredRef {
 			t.Errorf("key %s is not found by its ID, or is retired", rec.ID)
 		}
 		for d := range rec.digests {

@@ -8,8 +8,10 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"weak"
 
 	"github.com/docsgate/docsgate/internal/alloctest"
+	"github.com/docsgate/docsgate/policy"
 )
 
 func TestVerifyDecides(t *testing.T) {
@@ -287,6 +289,30 @@ func TestRetiredRecordIsNotUsed(t *testing.T) {
 	if got := v.Verify(tokenOf("a"), noon); got.Reason != UnknownToken {
 		t.Errorf("decision %q", got.Reason)
 	}
+}
+
+// A record that was removed does not stay in memory until the cache evicts its entry, even if its token is not used again.
+func TestCacheKeepsNoRemovedRecords(t *testing.T) {
+	store := readyStore(t, sourceKey("a"), visitorKey(t, "b", policy.VisitorsOptional))
+	v := newVerifier(t, store, CacheConfig{})
+	signed := signedToken(t, "b", noon)
+	for range 2 {
+		if !v.Verify(tokenOf("a"), noon).Allowed() || !v.Verify(signed, noon).Allowed() {
+			t.Fatal("a token is rejected")
+		}
+		v.settle()
+		v.settleSigned()
+	}
+	stored := func(id string) weak.Pointer[record] { return weak.Make(store.byID(store.db.Txn(false), id)) }
+	removed := []weak.Pointer[record]{stored("a"), stored("b")}
+	mustReplace(t, store, "test", sourceKey("c"))
+	runtime.GC()
+	for i, rec := range removed {
+		if rec.Value() != nil {
+			t.Errorf("record %d is still in memory", i)
+		}
+	}
+	runtime.KeepAlive(v)
 }
 
 // Two tokens whose digests have the same cache key are distinguished.
