@@ -119,24 +119,33 @@ func (w *env) startProxy(ctx context.Context, p proxyMode, admin bool) (*proxy, 
 
 // startWith is startProxy with another configuration.
 func (w *env) startWith(ctx context.Context, p proxyMode, admin bool, caddyfile func(address, admin string) string) (*proxy, error) {
-	dir, err := os.MkdirTemp(w.dir, string(p)+"-")
+	running, dir, err := w.configure(ctx, p, admin, caddyfile)
 	if err != nil {
 		return nil, err
 	}
+	return launch(ctx, running, dir)
+}
+
+// configure returns a proxy that has not been started, and its new folder.
+func (w *env) configure(ctx context.Context, p proxyMode, admin bool, caddyfile func(address, admin string) string) (*proxy, string, error) {
+	dir, err := os.MkdirTemp(w.dir, string(p)+"-")
+	if err != nil {
+		return nil, "", err
+	}
 	running := &proxy{mode: p}
 	if running.address, err = freeAddress(); err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	adminOption := "off"
 	if admin {
 		if running.admin, err = freeAddress(); err != nil {
-			return nil, err
+			return nil, "", err
 		}
 		adminOption = running.admin
 	}
 	config := filepath.Join(dir, "Caddyfile")
 	if err := os.WriteFile(config, []byte(caddyfile(running.address, adminOption)), 0o600); err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	running.cmd = exec.CommandContext(ctx, w.binary, "run", "--config", config)
 	running.cmd.Env = []string{
@@ -146,11 +155,16 @@ func (w *env) startWith(ctx context.Context, p proxyMode, admin bool, caddyfile 
 	if p == plain {
 		running.cmd.Env = append(running.cmd.Env, "GODEBUG=multipathtcp=2") // Go's default, which go.mod changes
 	}
-	return launch(ctx, running, dir)
+	return running, dir, nil
 }
 
 // launch starts the command of a proxy, with its output in a file of the folder, and waits until it accepts connections.
-func launch(ctx context.Context, p *proxy, dir string) (_ *proxy, err error) {
+func launch(ctx context.Context, p *proxy, dir string) (*proxy, error) {
+	return launchUntil(ctx, p, dir, p.wait)
+}
+
+// launchUntil is launch, but calls ready to wait.
+func launchUntil(ctx context.Context, p *proxy, dir string, ready func(context.Context) error) (_ *proxy, err error) {
 	if p.log, err = os.Create(filepath.Join(dir, "log")); err != nil {
 		return nil, err
 	}
@@ -159,7 +173,7 @@ func launch(ctx context.Context, p *proxy, dir string) (_ *proxy, err error) {
 	if err := p.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("starting %s: %w", p.mode, err)
 	}
-	if err := p.wait(ctx); err != nil {
+	if err := ready(ctx); err != nil {
 		p.stop()
 		text, _ := os.ReadFile(p.log.Name())
 		return nil, fmt.Errorf("starting %s: %w\n%s", p.mode, err, text)

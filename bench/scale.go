@@ -32,6 +32,7 @@ type scaleReport struct {
 	Keys   int
 	File   int64 // bytes; 0: the store is a database
 	Rounds []scaleRound
+	Starts []coldStarts `json:",omitempty"`
 }
 
 // runScale fills a store and measures a gate's key management with it, in a new process each round.
@@ -72,6 +73,11 @@ func runScale(ctx context.Context, o *options, out io.Writer) (err error) {
 			return err
 		}
 		r.File = info.Size()
+	}
+	if at.Path != "" {
+		if r.Starts, err = measureColdStarts(ctx, o, workloads[0]); err != nil {
+			return err
+		}
 	}
 	for n, w := range workloads {
 		progress("round %d of %d", n+1, len(workloads))
@@ -192,6 +198,7 @@ func (r *scaleReport) print(out io.Writer) {
 	}
 	line("revocation until the token is rejected", changeBudget, milliseconds, func(s *scaleRound) float64 { return s.Revoke })
 	t.end()
+	printColdStarts(out, r.Starts)
 }
 
 func seconds(v float64) string      { return fmt.Sprintf("%.1f s", v) }
