@@ -114,22 +114,27 @@ func (s *Store) original(rec *record) *Key {
 // newRecord returns the record of a feed's key. If the key has an override, the original is added to the changes.
 func (s *Store) newRecord(feed string, k *Key, diff *changeSet) *record {
 	rec := &record{Key: *k}
+	s.complete(rec, feed, diff)
+	return rec
+}
+
+// complete makes a new record one of a feed's key. If the key has an override, the original is added to the changes.
+func (s *Store) complete(rec *record, feed string, diff *changeSet) {
 	rec.Feed = feed
 	if s.overrideOf == nil || feed == s.exceptFeed {
-		return rec
+		return
 	}
-	o := s.overrideOf(k.ID)
+	o := s.overrideOf(rec.ID)
 	if o == nil {
-		return rec
+		return
 	}
 	original := rec.Key
-	original.Binding.Sources, original.PreviousTokens = slices.Clone(k.Binding.Sources), slices.Clone(k.PreviousTokens)
+	original.Binding.Sources, original.PreviousTokens = slices.Clone(original.Binding.Sources), slices.Clone(original.PreviousTokens)
 	if diff.originals == nil {
 		diff.originals = make(map[string]*Key)
 	}
-	diff.originals[k.ID] = &original
+	diff.originals[rec.ID] = &original
 	rec.Key = o.apply(&rec.Key)
-	return rec
 }
 
 // keepOriginals stores the originals of changed keys.

@@ -131,6 +131,7 @@ func (w *deltaTxn) put(k *Key) error {
 type changeSet struct {
 	out, in   []*record
 	change    Change
+	owned     bool            // the slices of the keys belong to the store
 	originals map[string]*Key // of the keys with an override, changed or not
 }
 
@@ -141,15 +142,27 @@ func (s *Store) apply(txn *memdb.Txn, diff changeSet) {
 	}
 	// Copy the caller's slices. Not done for each key in Store.add: between the garbage of its lookups each of these small
 	// copies would keep a piece of memory of four times its size alive, about 30 bytes per key for a million keys.
-	for _, rec := range diff.in {
-		rec.Binding.Sources, rec.PreviousTokens = slices.Clone(rec.Binding.Sources), slices.Clone(rec.PreviousTokens)
-	}
-	rebuildBuckets(txn, tableDigests, diff, func(r *record, yield func(uint64)) {
-		for d := range r.digests {
-			yield(d.hash())
+	if !diff.owned {
+		for _, rec := range diff.in {
+			rec.Binding.Sources, rec.PreviousTokens = slices.Clone(rec.Binding.Sources), slices.Clone(rec.PreviousTokens)
 		}
-	})
-	rebuildBuckets(txn, tableIDs, diff, func(r *record, yield func(uint64)) { yield(maphash.String(s.idSeed, r.ID)) })
+	}
+	edits := make([]bucketEdit, 0, len(diff.out)+len(diff.in))
+	for _, rec := range diff.out {
+		edits = appendDigests(edits, rec, true)
+	}
+	for _, rec := range diff.in {
+		edits = appendDigests(edits, rec, false)
+	}
+	rebuildBuckets(txn, tableDigests, edits)
+	edits = edits[:0]
+	for _, rec := range diff.out {
+		edits = append(edits, bucketEdit{entry{maphash.String(s.idSeed, rec.ID), rec}, true})
+	}
+	for _, rec := range diff.in {
+		edits = append(edits, bucketEdit{entry{maphash.String(s.idSeed, rec.ID), rec}, false})
+	}
+	rebuildBuckets(txn, tableIDs, edits)
 	// The order matters. The revision is incremented after the commit: a reader loads the revision before the lookup, so a
 	// negative result from the old keys is never cached under the new revision. The old records are marked as retired before
 	// this function returns, so no cache returns one of them afterwards.
@@ -178,15 +191,15 @@ type bucketEdit struct {
 	remove bool
 }
 
-// rebuildBuckets rebuilds each bucket that the difference affects once, on a copy: readers may still use the old one.
-func rebuildBuckets(txn *memdb.Txn, table string, diff changeSet, hashes func(r *record, yield func(uint64))) {
-	edits := make([]bucketEdit, 0, len(diff.out)+len(diff.in))
-	for _, rec := range diff.out {
-		hashes(rec, func(hash uint64) { edits = append(edits, bucketEdit{entry: entry{hash, rec}, remove: true}) })
+func appendDigests(edits []bucketEdit, rec *record, remove bool) []bucketEdit {
+	for d := range rec.digests {
+		edits = append(edits, bucketEdit{entry{d.hash(), rec}, remove})
 	}
-	for _, rec := range diff.in {
-		hashes(rec, func(hash uint64) { edits = append(edits, bucketEdit{entry: entry{hash, rec}}) })
-	}
+	return edits
+}
+
+// rebuildBuckets rebuilds each bucket that the edits affect once, on a copy: readers may still use the old one. It sorts the edits.
+func rebuildBuckets(txn *memdb.Txn, table string, edits []bucketEdit) {
 	slices.SortFunc(edits, func(a, b bucketEdit) int { return cmp.Compare(bucketIndex(a.hash), bucketIndex(b.hash)) })
 	// All reads are before the first write: after a read go-memdb copies the nodes of its tree again for the next write.
 	var buckets []*bucket

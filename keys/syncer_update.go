@@ -40,6 +40,10 @@ func (s *Syncer) update(ctx context.Context, f *feedState) (Change, error) {
 			return s.apply(f, f.retryRefused(delta))
 		}
 	}
+	_, remote := f.feed.(RemoteFeed)
+	if batches, ok := f.feed.(BatchFeed); ok && !tracks && !remote {
+		return s.updateBatch(ctx, batches)
+	}
 	set, err := f.feed.Load(ctx)
 	stale := (*StaleError)(nil)
 	if err != nil && !errors.As(err, &stale) {
@@ -55,7 +59,7 @@ func (s *Syncer) update(ctx context.Context, f *feedState) (Change, error) {
 		}
 	}
 	change, err := s.store.Replace(f.feed.Name(), set)
-	if _, remote := f.feed.(RemoteFeed); err != nil && (tracks || remote) && f.hasKeys.Load() {
+	if err != nil && (tracks || remote) && f.hasKeys.Load() {
 		// Deletions, such as a revoked key, must not wait until a conflict between other keys is resolved. The same applies to
 		// new keys if all stored keys came from the cache.
 		change, err = s.apply(f, s.store.deltaTo(f.feed.Name(), set))
@@ -69,6 +73,18 @@ func (s *Syncer) update(ctx context.Context, f *feedState) (Change, error) {
 		}
 	}
 	return change, err
+}
+
+// updateBatch is update for a feed without changes that are known.
+func (s *Syncer) updateBatch(ctx context.Context, f BatchFeed) (Change, error) {
+	set, err := f.LoadBatch(ctx)
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		return Change{}, err
+	}
+	return s.store.ReplaceBatch(f.Name(), set)
 }
 
 // apply applies a delta of the feed and stores its conflicting keys for a retry.

@@ -63,6 +63,8 @@ type decoder struct {
 	faults    ErrorList
 	ids       map[string]int // line of each id
 	digests   map[keys.Digest]owner
+	seen      *seen       // in place of ids and digests, if only the existence of a fault matters
+	values    fieldValues // fields of the current record; reused
 
 	asWritten bool  // agents are not resolved, and additional fields of an export are ignored; see Entries
 	lines     []int // line of each key; only with asWritten
@@ -95,7 +97,7 @@ func (c *decoder) file(root *node) {
 	if c.asWritten {
 		known = exportFields
 	}
-	list := c.fields(root, known, "the only field of the file is keys")["keys"]
+	list := c.fields(root, known, "the only field of the file is keys").get("keys")
 	switch {
 	case list == nil:
 		c.errorf(root.position, noKeys)
@@ -125,11 +127,12 @@ func (c *decoder) records(items []*node) {
 
 // record decodes one key. The key is incomplete if there are faults.
 func (c *decoder) record(n *node) keys.Key {
-	m := c.fields(n, recordFields, allRecordFields)
+	c.values = c.appendFields(c.values[:0], n, recordFields, allRecordFields)
+	m := c.values
 	var k keys.Key
-	k.ID = c.id(n, m["id"])
+	k.ID = c.id(n, m.get("id"))
 	k.Name = k.ID
-	if name := m["name"]; name != nil {
+	if name := m.get("name"); name != nil {
 		if text, ok := c.text(name, "name"); ok && text != "" {
 			k.Name = text
 			if utf8.RuneCountInString(text) > maxNameRunes || strings.ContainsFunc(text, displaytext.BreaksLine) {
@@ -137,9 +140,9 @@ func (c *decoder) record(n *node) keys.Key {
 			}
 		}
 	}
-	k.Digest = c.digest(n, m["sha256"], m["token"], k.ID)
-	k.Binding = c.binding(n, m["source"], m["agent"])
-	if state := m["state"]; state != nil {
+	k.Digest = c.digest(n, m.get("sha256"), m.get("token"), k.ID)
+	k.Binding = c.binding(n, m.get("source"), m.get("agent"))
+	if state := m.get("state"); state != nil {
 		if text, ok := c.text(state, "state"); ok {
 			var err error
 			if k.State, err = keys.ParseState(text); err != nil {
@@ -147,10 +150,10 @@ func (c *decoder) record(n *node) keys.Key {
 			}
 		}
 	}
-	k.NotBefore = c.time(m["not_before"], "not_before")
-	k.Expires = c.time(m["expires"], "expires")
+	k.NotBefore = c.time(m.get("not_before"), "not_before")
+	k.Expires = c.time(m.get("expires"), "expires")
 	if !k.NotBefore.IsZero() && !k.Expires.IsZero() && !k.Expires.After(k.NotBefore) {
-		c.errorf(m["expires"].position, "expires must be after not_before (line %d)", m["not_before"].line)
+		c.errorf(m.get("expires").position, "expires must be after not_before (line %d)", m.get("not_before").line)
 	}
 	k.Policy = c.policy(n, m)
 	k.VisitorTokens = c.visitorTokens(m, &k)
@@ -169,6 +172,12 @@ func (c *decoder) id(record, n *node) string {
 	if !keys.IsValidID(id) {
 		c.errorf(n.position, badID)
 		return ""
+	}
+	if c.seen != nil {
+		if !c.seen.addID(id) {
+			c.errorf(n.position, "the id may be in use already")
+		}
+		return id
 	}
 	if line, used := c.ids[id]; used {
 		c.errorf(n.position, "id %s is already used on line %d: give this key another id", id, line)
@@ -204,6 +213,12 @@ func (c *decoder) digest(record, sum, token *node, id string) (d keys.Digest) {
 			return d
 		}
 		d = keys.DigestOf(text)
+	}
+	if c.seen != nil {
+		if !c.seen.addDigest(d) {
+			c.errorf(n.position, "the token may be in use already")
+		}
+		return d
 	}
 	if first, used := c.digests[d]; used {
 		c.errorf(n.position, "same token as %s: each key must have its own token", first)

@@ -11,13 +11,13 @@ import (
 var policyFields = []string{"kind", "origins", "ips", "endpoints", "visitors", "limits", "limit_message"}
 
 // policy decodes the fields of a key's policy. It returns nil if there are none.
-func (c *decoder) policy(n *node, m map[string]*node) *policy.Policy {
-	if !slices.ContainsFunc(policyFields, func(name string) bool { return m[name] != nil }) {
+func (c *decoder) policy(n *node, m fieldValues) *policy.Policy {
+	if !slices.ContainsFunc(policyFields, func(name string) bool { return m.get(name) != nil }) {
 		return nil
 	}
 	p := new(policy.Policy)
 	before := len(c.faults)
-	if kind := m["kind"]; kind != nil {
+	if kind := m.get("kind"); kind != nil {
 		if text, ok := c.text(kind, "kind"); ok {
 			var err error
 			if p.Kind, err = policy.ParseKind(text); err != nil || text == "" {
@@ -25,14 +25,14 @@ func (c *decoder) policy(n *node, m map[string]*node) *policy.Policy {
 			}
 		}
 	}
-	p.Origins = decodeList(c, m["origins"], "origins", policy.ParseOrigin)
-	p.IPs = decodeList(c, m["ips"], "ips", policy.ParsePrefix)
-	p.Endpoints = decodeList(c, m["endpoints"], "endpoints", func(text string) (string, error) { return text, nil })
-	p.Visitors = c.visitors(m["visitors"])
-	if limits := m["limits"]; limits != nil {
+	p.Origins = decodeList(c, m.get("origins"), "origins", policy.ParseOrigin)
+	p.IPs = decodeList(c, m.get("ips"), "ips", policy.ParsePrefix)
+	p.Endpoints = decodeList(c, m.get("endpoints"), "endpoints", func(text string) (string, error) { return text, nil })
+	p.Visitors = c.visitors(m.get("visitors"))
+	if limits := m.get("limits"); limits != nil {
 		c.limits(limits, &p.Limits)
 	}
-	if message := m["limit_message"]; message != nil {
+	if message := m.get("limit_message"); message != nil {
 		p.LimitMessage = c.limitMessage(message)
 	}
 	if len(c.faults) > before {
@@ -40,7 +40,7 @@ func (c *decoder) policy(n *node, m map[string]*node) *policy.Policy {
 	}
 	if err := p.Validate(); err != nil {
 		at := n
-		if kind := m["kind"]; kind != nil {
+		if kind := m.get("kind"); kind != nil {
 			at = kind
 		}
 		c.errorf(at.position, "%s", err)
@@ -102,7 +102,8 @@ func (c *decoder) limits(n *node, limits *policy.Limits) {
 		c.wrongKind(n, `limits must be a mapping, such as "limits: {streams: 50}"`)
 		return
 	}
-	for name, value := range c.fields(n, policy.LimitNames(), "the limits are "+strings.Join(policy.LimitNames(), ", ")) {
+	for _, limit := range c.fields(n, policy.LimitNames(), "the limits are "+strings.Join(policy.LimitNames(), ", ")) {
+		name, value := limit.name, limit.value
 		text := value.text
 		switch value.kind {
 		case textNode, scalarNode, timeNode:

@@ -8,9 +8,31 @@ import (
 	"github.com/docsgate/docsgate/keys"
 )
 
-// fields returns the fields of a mapping by name. all lists the valid names, for the fault of an unrecognized field.
-func (c *decoder) fields(n *node, known []string, all string) map[string]*node {
-	values := make(map[string]*node, len(n.fields))
+// fieldValues are the fields of a mapping. Their number is small, so a search is faster than a map.
+type fieldValues []fieldValue
+
+type fieldValue struct {
+	name  string
+	value *node
+}
+
+// get returns the value of a field, or nil.
+func (v fieldValues) get(name string) *node {
+	for i := range v {
+		if v[i].name == name {
+			return v[i].value
+		}
+	}
+	return nil
+}
+
+// fields returns the fields of a mapping, each once. all lists the valid names, for the fault of an unrecognized field.
+func (c *decoder) fields(n *node, known []string, all string) fieldValues {
+	return c.appendFields(nil, n, known, all)
+}
+
+// appendFields is fields with the memory of another result.
+func (c *decoder) appendFields(values fieldValues, n *node, known []string, all string) fieldValues {
 	for _, m := range n.fields {
 		switch {
 		case m.key == aliasNode || m.key == scalarNode && m.name == "<<":
@@ -24,10 +46,10 @@ func (c *decoder) fields(n *node, known []string, all string) map[string]*node {
 			} else {
 				c.errorf(m.position, "unrecognized field: %s", all)
 			}
-		case values[m.name] != nil:
-			c.errorf(m.position, "%s is already specified on line %d", m.name, values[m.name].line)
+		case values.get(m.name) != nil:
+			c.errorf(m.position, "%s is already specified on line %d", m.name, values.get(m.name).line)
 		default:
-			values[m.name] = m.value
+			values = append(values, fieldValue{m.name, m.value})
 		}
 	}
 	return values

@@ -35,34 +35,37 @@ func (c *decoder) visitors(n *node) policy.Visitors {
 }
 
 // visitorTokens decodes the fields that verify the signed tokens of visitors. It returns nil if there are none.
-func (c *decoder) visitorTokens(m map[string]*node, k *keys.Key) *visitortoken.Settings {
+func (c *decoder) visitorTokens(m fieldValues, k *keys.Key) *visitortoken.Settings {
+	if !c.asWritten && m.get("sign_secret") == nil && m.get("sign_public_key") == nil && m.get("generation") == nil && m.get("visitors") == nil {
+		return nil
+	}
 	var s visitortoken.Settings
-	for _, item := range c.signKeys(m["sign_secret"], "sign_secret") {
+	for _, item := range c.signKeys(m.get("sign_secret"), "sign_secret") {
 		if secret, ok := c.signSecret(item, k); ok {
 			s.Secrets = append(s.Secrets, secret)
 		}
 	}
-	for _, item := range c.signKeys(m["sign_public_key"], "sign_public_key") {
+	for _, item := range c.signKeys(m.get("sign_public_key"), "sign_public_key") {
 		if key, ok := c.signPublicKey(item); ok {
 			s.PublicKeys = append(s.PublicKeys, key)
 		}
 	}
-	if n := m["generation"]; n != nil {
+	if n := m.get("generation"); n != nil {
 		s.Generation = c.generation(n)
 	}
-	at, signs := m["sign_secret"], true
+	at, signs := m.get("sign_secret"), true
 	switch {
 	case at != nil:
-	case m["sign_public_key"] != nil:
-		at = m["sign_public_key"]
+	case m.get("sign_public_key") != nil:
+		at = m.get("sign_public_key")
 	default:
-		at, signs = m["visitors"], false
+		at, signs = m.get("visitors"), false
 	}
 	accepts := k.Policy != nil && k.Policy.Visitors != policy.VisitorsOff
 	switch {
 	case !signs && accepts:
 		c.errorf(at.position, `sign_secret or sign_public_key is required with visitors: add "sign_secret: \"{env.NAME}\""`)
-	case signs && m["visitors"] == nil:
+	case signs && m.get("visitors") == nil:
 		c.errorf(at.position, `visitors is missing: add "visitors: optional" or "visitors: required"`)
 	}
 	if s.IsZero() && !c.asWritten { // otherwise the generation counts, too

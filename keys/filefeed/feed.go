@@ -54,7 +54,7 @@ type Feed struct {
 	last fileState  // state that was last loaded or reported; zero if there was none
 }
 
-var _ keys.Feed = (*Feed)(nil)
+var _ keys.BatchFeed = (*Feed)(nil)
 
 // fileState identifies a state of the file, including an unreadable one.
 type fileState struct {
@@ -103,26 +103,35 @@ func (f *Feed) Load(ctx context.Context) ([]keys.Key, error) {
 	return set, nil
 }
 
-// read returns the content of the file. The errors say how to fix the problem and do not contain the path.
-func (f *Feed) read() ([]byte, error) {
+// open opens the file. The errors say how to fix the problem and do not contain the path.
+func (f *Feed) open() (*os.File, os.FileInfo, error) {
 	// Check the type first, since opening a pipe or a device could block.
 	info, err := os.Stat(f.options.Path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, errors.New(`the file does not exist: create it with at least "keys: []"`)
+		return nil, nil, errors.New(`the file does not exist: create it with at least "keys: []"`)
 	case errors.Is(err, fs.ErrPermission):
-		return nil, errors.New("no permission to read the directory: grant it to the user that runs the gate")
+		return nil, nil, errors.New("no permission to read the directory: grant it to the user that runs the gate")
 	case err != nil:
-		return nil, fmt.Errorf("reading the file: %w", withoutPath(err))
+		return nil, nil, fmt.Errorf("reading the file: %w", withoutPath(err))
 	case !info.Mode().IsRegular():
-		return nil, errors.New("not a regular file: specify the path of the key file itself")
+		return nil, nil, errors.New("not a regular file: specify the path of the key file itself")
 	}
 	file, err := os.Open(f.options.Path)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		return nil, errors.New("no permission to read the file: grant it to the user that runs the gate")
+		return nil, nil, errors.New("no permission to read the file: grant it to the user that runs the gate")
 	case err != nil:
-		return nil, fmt.Errorf("opening the file: %w", withoutPath(err))
+		return nil, nil, fmt.Errorf("opening the file: %w", withoutPath(err))
+	}
+	return file, info, nil
+}
+
+// read returns the content of the file.
+func (f *Feed) read() ([]byte, error) {
+	file, info, err := f.open()
+	if err != nil {
+		return nil, err
 	}
 	defer file.Close()
 	var data bytes.Buffer
@@ -148,6 +157,20 @@ func stateOf(data []byte, err error) fileState {
 		return fileState{known: true}
 	}
 	return fileState{known: true, readable: true, sum: sha256.Sum256(data)}
+}
+
+// state reads the file, and returns its state.
+func (f *Feed) state() fileState {
+	file, _, err := f.open()
+	if err != nil {
+		return fileState{known: true}
+	}
+	defer file.Close()
+	sum := sha256.New()
+	if n, err := io.Copy(sum, io.LimitReader(file, maxFileBytes+1)); err != nil || n > maxFileBytes {
+		return fileState{known: true}
+	}
+	return fileState{known: true, readable: true, sum: [sha256.Size]byte(sum.Sum(nil))}
 }
 
 func (f *Feed) setLast(c fileState) {
@@ -187,7 +210,7 @@ func parse(data []byte, o *Options) ([]keys.Key, ErrorList) {
 }
 
 func (c *decoder) parse(data []byte) ([]keys.Key, ErrorList) {
-	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")) // byte order mark that some editors write
+	data = bytes.TrimPrefix(data, []byte(byteOrderMark))
 	if i := invalidUTF8(data); i >= 0 {
 		return nil, ErrorList{{Line: 1 + bytes.Count(data[:i], []byte("\n")), Message: notUTF8}}
 	}

@@ -22,6 +22,7 @@ type jsonParser struct {
 	dec  *jsontext.Decoder
 	data []byte
 
+	arena  *arena   // nil: nodes are allocated
 	at     position // position of the byte at offset
 	offset int
 }
@@ -61,7 +62,7 @@ func (p *jsonParser) value() (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &node{position: p.begin(raw)}
+	n := p.arena.new(scalarNode, p.begin(raw))
 	switch raw.Kind() {
 	case '"':
 		n.kind = textNode
@@ -69,7 +70,7 @@ func (p *jsonParser) value() (*node, error) {
 	case 'n':
 		n.kind = nullNode
 	default:
-		n.kind, n.text = scalarNode, string(raw)
+		n.text = string(raw)
 	}
 	return n, err
 }
@@ -117,10 +118,23 @@ func (p *jsonParser) open(k kind) (*node, error) {
 	if _, err := p.dec.ReadToken(); err != nil {
 		return nil, err
 	}
-	return &node{position: p.moveTo(int(p.dec.InputOffset()) - 1), kind: k}, nil
+	return p.arena.new(k, p.moveTo(int(p.dec.InputOffset())-1)), nil
 }
 
 func unquoted(raw jsontext.Value) (string, error) {
+	if len(raw) < 2 || raw[0] != '"' || bytes.IndexByte(raw, '\\') >= 0 {
+		return unescaped(raw)
+	}
+	text := raw[1 : len(raw)-1]
+	for _, name := range recordFields {
+		if name == string(text) {
+			return name, nil
+		}
+	}
+	return string(text), nil
+}
+
+func unescaped(raw jsontext.Value) (string, error) {
 	text, err := jsontext.AppendUnquote(nil, raw)
 	return string(text), err
 }

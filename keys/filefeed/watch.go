@@ -98,7 +98,7 @@ func (w *watcher) poll(always bool) (again bool) {
 		return false
 	}
 	w.info = info
-	current := stateOf(w.feed.read())
+	current := w.feed.state()
 	if w.feed.isLast(current) {
 		w.candidate = fileState{}
 		return false

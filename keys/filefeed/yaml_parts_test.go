@@ -3,6 +3,7 @@ package filefeed
 import (
 	"fmt"
 	"math"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -125,4 +126,27 @@ func TestAllocatedBytesPerKey(t *testing.T) {
 		t.Errorf("loading %d keys allocates %d bytes per key, want at most %d", n, allocated/n, maxBytesPerKey)
 	}
 	t.Logf("%d bytes per key", allocated/n)
+}
+
+// BenchmarkLoad decodes a file and stores its keys, as the start of a gate does.
+func BenchmarkLoad(b *testing.B) {
+	const n = 100_000
+	for name, data := range map[string][]byte{"keys.yaml": manyKeys(n), "keys.json": manyKeysJSON(n)} {
+		b.Run(name, func(b *testing.B) {
+			path := filepath.Join(b.TempDir(), name)
+			write(b, path, string(data))
+			o := *testOptions()
+			o.Path = path
+			b.ReportAllocs()
+			for b.Loop() {
+				batch, err := newFeed(b, o).LoadBatch(b.Context())
+				if err != nil {
+					b.Fatal(err)
+				}
+				if _, err := keys.NewStore().ReplaceBatch("f", batch); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
 }
