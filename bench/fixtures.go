@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -78,6 +79,17 @@ func events(words []string) [][]byte {
 		all[i] = fmt.Appendf(nil, "id: %d\ndata: %s\n\n", i, strings.TrimSpace(payload))
 	}
 	return all
+}
+
+// conversationOf returns the number of the conversation that a request continues, as DocsGPT names it in its response, or n for a new one.
+func conversationOf(body []byte, n uint64) uint64 {
+	_, id, found := bytes.Cut(body, []byte(`"conversation_id":`))
+	if id = bytes.TrimLeft(id, ` "`); found && len(id) >= len(conversationPlaceholder) {
+		if number, err := strconv.ParseUint(string(id[:len(conversationPlaceholder)]), 16, 64); err == nil {
+			return number
+		}
+	}
+	return n
 }
 
 // withConversation returns a response with the id of the nth conversation.

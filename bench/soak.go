@@ -18,6 +18,10 @@ const (
 	soakSample  = 10 * time.Second // interval of the samples
 	soakWorkers = 64               // maximum number of requests in flight
 	soakKeys    = 200              // number of valid keys at any time
+
+	// soakWarmUp is the number of keys that are created, used and revoked before the first sample: the limits of visitors keep the state of
+	// up to 1024 keys that are no longer used.
+	soakWarmUp = 1100
 )
 
 // soakReport is the result of a soak: a steady load for a long time.
@@ -26,7 +30,7 @@ type soakReport struct {
 	Rate     float64 // requests per second
 	Duration string
 	Requests int
-	Created  int // keys that were created, of which as many were revoked
+	Created  int // keys that were created after the warm-up, of which as many were revoked
 	Rotated  int
 	Samples  []soakPoint
 }
@@ -34,7 +38,8 @@ type soakReport struct {
 // soakPoint is a sample.
 type soakPoint struct {
 	Minutes    float64
-	RSS        float64 // bytes
+	Anonymous  float64 // resident memory without mapped files, in bytes
+	Mapped     float64 // resident pages of mapped files, which the system can reclaim, in bytes
 	Heap       float64 // bytes, garbage included
 	Goroutines float64
 	Files      float64 // open file descriptors
@@ -66,11 +71,16 @@ func (w *env) runSoak(ctx context.Context, out io.Writer) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	traffic := newSoakTraffic(p, pool, stop)
+	progress("warming up: creating, using and revoking %d keys", soakWarmUp)
+	if err := traffic.warmUp(ctx); err != nil {
+		return err
+	}
+	created, rotated := pool.created, pool.rotated
 	r := &soakReport{report: newReport(w.options), Rate: w.options.soakRate, Duration: w.options.soak.String()}
 	progress("soak: %g requests a second for %s", r.Rate, r.Duration)
 
 	failed := make(chan error, 2)
-	go func() { failed <- pool.churn(ctx) }()
+	go func() { failed <- pool.churn(ctx, time.Duration(100/r.Rate*float64(time.Second))) }()
 	go func() { failed <- w.sampleSoak(ctx, p, traffic, r) }()
 	r.Requests = paced(ctx, r.Rate, w.options.soak, soakWorkers, traffic.send)
 	stop()
@@ -78,12 +88,30 @@ func (w *env) runSoak(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	r.Created, r.Rotated = pool.created-soakKeys, pool.rotated
+	r.Created, r.Rotated = pool.created-created, pool.rotated-rotated
 	r.print(out)
 	if err := saveJSON(r, w.options.out, "soak.json"); err != nil {
 		return err
 	}
 	return errors.Join(r.plot(context.WithoutCancel(ctx), w), r.check())
+}
+
+// warmUp creates, uses and revokes keys.
+func (t *soakTraffic) warmUp(ctx context.Context) error {
+	for n := range soakWarmUp {
+		if err := t.pool.fill(ctx, 1); err != nil {
+			return err
+		}
+		k := t.pool.takeLast()
+		question := scenario{Path: "/stream"}
+		if _, err := t.exchange(&question, n, k.token, question.body(k.token)); err != nil {
+			return err
+		}
+		if err := t.pool.call(ctx, "/"+k.id+"/revoke", "", nil); err != nil {
+			return fmt.Errorf("revoking a key: %w", err)
+		}
+	}
+	return nil
 }
 
 // sampleSoak samples the proxy until ctx ends.
@@ -109,7 +137,7 @@ func (w *env) sampleSoak(ctx context.Context, p *proxy, t *soakTraffic, r *soakR
 		}
 		r.Samples = append(r.Samples, *s)
 		if len(r.Samples)%30 == 0 {
-			progress("soak: %.0f minutes, %.0f MB, p99 %.1f ms", s.Minutes, s.RSS/1e6, s.P99*1e3)
+			progress("soak: %.0f minutes, %.0f MB, p99 %.1f ms", s.Minutes, s.Anonymous/1e6, s.P99*1e3)
 		}
 	}
 	return nil
@@ -124,9 +152,13 @@ var (
 func (p *proxy) sample(ctx context.Context) (*soakPoint, error) {
 	s := new(soakPoint)
 	var err error
-	if s.RSS, err = p.memory(); err != nil {
+	if s.Anonymous, err = p.anonymousMemory(); err != nil {
 		return nil, err
 	}
+	if s.Mapped, err = p.memory(); err != nil {
+		return nil, err
+	}
+	s.Mapped -= s.Anonymous
 	files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.cmd.Process.Pid))
 	if err != nil {
 		return nil, err

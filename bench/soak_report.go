@@ -19,7 +19,8 @@ type soakFigure struct {
 }
 
 var soakFigures = []soakFigure{
-	{"resident memory", func(s *soakPoint) float64 { return s.RSS }, megabytes, 1.05, 5e6},
+	{"resident memory without mapped files", func(s *soakPoint) float64 { return s.Anonymous }, megabytes, 1.05, 5e6},
+	{"mapped files in memory", func(s *soakPoint) float64 { return s.Mapped }, megabytes, 1.1, 10e6},
 	{"heap, garbage included", func(s *soakPoint) float64 { return s.Heap }, megabytes, 1.1, 5e6},
 	{"goroutines", func(s *soakPoint) float64 { return s.Goroutines }, count, 1.1, 10},
 	{"open files", func(s *soakPoint) float64 { return s.Files }, count, 1.1, 10},
@@ -82,7 +83,8 @@ func (r *soakReport) plot(ctx context.Context, w *env) error {
 		return l
 	}
 	return w.plot(ctx, filepath.Join(w.options.out, "soak.svg"), []plotPanel{
-		panel("MB", line("resident memory", func(s *soakPoint) float64 { return s.RSS / 1e6 }),
+		panel("MB", line("resident memory without mapped files", func(s *soakPoint) float64 { return s.Anonymous / 1e6 }),
+			line("mapped files", func(s *soakPoint) float64 { return s.Mapped / 1e6 }),
 			line("heap", func(s *soakPoint) float64 { return s.Heap / 1e6 })),
 		panel("ms", line("p50", func(s *soakPoint) float64 { return s.P50 * 1e3 }), line("p99", func(s *soakPoint) float64 { return s.P99 * 1e3 })),
 		panel("number", line("goroutines", func(s *soakPoint) float64 { return s.Goroutines }),

@@ -11,7 +11,7 @@ func TestSoakGrowth(t *testing.T) {
 	samples := func(change func(fifth int, s *soakPoint)) *soakReport {
 		r := &soakReport{report: newReport(&options{})}
 		for i := range 50 {
-			s := soakPoint{RSS: 100e6, Heap: 20e6, Goroutines: 80, Files: 90, P50: 2e-3, P99: 20e-3, CPU: 5}
+			s := soakPoint{Anonymous: 40e6, Mapped: 60e6, Heap: 20e6, Goroutines: 80, Files: 90, P50: 2e-3, P99: 20e-3, CPU: 5}
 			change(i/10, &s)
 			r.Samples = append(r.Samples, s)
 		}
@@ -22,9 +22,9 @@ func TestSoakGrowth(t *testing.T) {
 		want   string // in the error; empty: none
 	}{
 		"steady":     {func(int, *soakPoint) {}, ""},
-		"warming up": {func(fifth int, s *soakPoint) { s.RSS = map[int]float64{0: 50e6}[fifth] + 50e6 }, ""},
+		"warming up": {func(fifth int, s *soakPoint) { s.Anonymous = map[int]float64{0: 50e6}[fifth] + 50e6 }, ""},
 		"less":       {func(fifth int, s *soakPoint) { s.P99 -= float64(fifth) * 1e-3 }, ""},
-		"memory":     {func(fifth int, s *soakPoint) { s.RSS += float64(fifth) * 5e6 }, "resident memory has grown from 100 MB to 114 MB"},
+		"memory":     {func(fifth int, s *soakPoint) { s.Anonymous += float64(fifth) * 5e6 }, "resident memory without mapped files has grown from 43 MB to 57 MB"},
 		"goroutines": {func(fifth int, s *soakPoint) { s.Goroutines += float64(fifth) * 20 }, "goroutines has grown"},
 		"latency":    {func(fifth int, s *soakPoint) { s.P99 += float64(fifth) * 20e-3 }, "latency, p99 has grown"},
 	} {

@@ -75,10 +75,20 @@ func (s *soakPool) fill(ctx context.Context, n int) error {
 	return nil
 }
 
-// churn creates a key, revokes the oldest one and rotates another one each second, until ctx ends.
-func (s *soakPool) churn(ctx context.Context) error {
-	for pause(ctx, time.Second) == nil {
-		err := s.replace(ctx)
+// takeLast removes the newest key from the pool.
+func (s *soakPool) takeLast() *soakKey {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	last := len(s.keys) - 1
+	k := s.keys[last]
+	s.keys = s.keys[:last]
+	return k
+}
+
+// churn creates a key, revokes the oldest one and rotates another one in each interval, until ctx ends.
+func (s *soakPool) churn(ctx context.Context, interval time.Duration) error {
+	for pause(ctx, interval) == nil {
+		err := s.replace(ctx, interval/2)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -89,7 +99,8 @@ func (s *soakPool) churn(ctx context.Context) error {
 	return nil
 }
 
-func (s *soakPool) replace(ctx context.Context) error {
+// replace waits before it revokes the oldest key, so that requests with it end.
+func (s *soakPool) replace(ctx context.Context, wait time.Duration) error {
 	if err := s.fill(ctx, 1); err != nil {
 		return err
 	}
@@ -106,7 +117,7 @@ func (s *soakPool) replace(ctx context.Context) error {
 	middle.token = rotated.Token
 	s.mu.Unlock()
 	s.rotated++
-	if err := pause(ctx, time.Second/2); err != nil { // requests with the oldest key end
+	if err := pause(ctx, wait); err != nil {
 		return nil
 	}
 	if err := s.call(ctx, "/"+oldest.id+"/revoke", "", nil); err != nil {

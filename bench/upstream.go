@@ -111,15 +111,15 @@ func (s *stub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "incomplete body", http.StatusBadRequest)
 		return
 	}
-	n := s.requests.Add(1)
 	body := buf.Bytes()
+	n := conversationOf(body, s.requests.Add(1))
 	if !s.count(r, body) {
 		w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
 		w.WriteHeader(http.StatusBadRequest)
 		_, _ = w.Write(errorStream) // the client detects a proxy that disconnected
 		return
 	}
-	if n%sampled == 1 {
+	if s.requests.Load()%sampled == 1 {
 		s.verify(r.URL.Path, body)
 	}
 	switch r.URL.Path {
