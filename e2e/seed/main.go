@@ -1,5 +1,5 @@
 // Command seed writes a key store like that of a team after some months: with keys that were created, rotated and revoked in
-// the past, an audit trail, and requests in the last 24 hours. The API of a running gate cannot create such a history.
+// the past, an audit trail, requests in the last 24 hours, and usage over time. The API of a running gate cannot create such a history.
 //
 // The keys are read as JSON from standard input, oldest first:
 //
@@ -24,6 +24,7 @@ import (
 	"github.com/docsgate/docsgate/keys/boltstore"
 	"github.com/docsgate/docsgate/keys/registry"
 	"github.com/docsgate/docsgate/keys/usage"
+	"github.com/docsgate/docsgate/keys/usage/series"
 )
 
 const day = 24 * time.Hour
@@ -72,11 +73,13 @@ func run(ctx context.Context) (err error) {
 		return errors.Join(err, storage.Close())
 	}
 	defer func() { err = errors.Join(err, r.Close()) }() // saves the usage counters
+	history := openHistory(s.Path)
+	defer func() { err = errors.Join(err, history.Close()) }() // saves the usage over time
 	// References are resolved later, by the gate.
 	r.SetRules(registry.Rules{Resolve: func(string) (string, error) { return "known-to-the-gate", nil }})
 	for _, k := range s.Keys {
 		at = now.Add(-k.Days * day)
-		if err := k.write(ctx, r, meter, now, &at); err != nil {
+		if err := k.write(ctx, r, meter, history, now, &at); err != nil {
 			return fmt.Errorf("%s: %w", k.Name, err)
 		}
 	}
@@ -84,7 +87,9 @@ func run(ctx context.Context) (err error) {
 }
 
 // write creates a key and applies the steps in Then. Each step halves the time between the previous one and now.
-func (k *key) write(ctx context.Context, r *registry.Registry, meter *usage.Counter, now time.Time, at *time.Time) error {
+func (k *key) write(
+	ctx context.Context, r *registry.Registry, meter *usage.Counter, history *series.History, now time.Time, at *time.Time,
+) error {
 	by := registry.Actor{Name: k.By, RemoteAddr: "192.0.2.7"}
 	d := registry.CreateRequest{Name: k.Name, Sources: k.Sources, Agent: k.Agent}
 	if k.Expires != 0 {
@@ -117,6 +122,7 @@ func (k *key) write(ctx context.Context, r *registry.Registry, meter *usage.Coun
 			return err
 		}
 	}
+	k.record(history, id, now)
 	for age := range usage.Hours {
 		// The busiest hour is always nine hours ago, so screenshots do not depend on the time of day.
 		hour := now.Add(-time.Duration(age) * time.Hour)

@@ -151,6 +151,17 @@ describe('appearance of the console', () => {
     await assertAppearance(page);
   });
 
+  inside('usage of all keys, and of one', '/usage?range=week', async (page) => {
+    await page.getByText(/DocsGPT at .* responds\./).waitFor();
+    await page.getByRole('img', { name: /requests: .* succeeded, .* aborted, .* failed, .* rejected/ }).waitFor();
+    await picture(page, 'console-usage-light.png', 'light', 1000);
+    await assertAppearance(page);
+    await page.getByRole('link', { name: 'docs.example.com', exact: true }).click();
+    await page.getByRole('heading', { name: 'Usage' }).waitFor();
+    await picture(page, 'console-key-usage.png', 'light', 1160);
+    await assertAppearance(page);
+  });
+
   inside('a key of a file, the whole audit trail, and a page that does not exist', '/keys/status-page', async (page) => {
     await page.getByText('It is read-only here.').waitFor();
     await assertAppearance(page);
