@@ -45,8 +45,10 @@ func TestVersion(t *testing.T) {
 }
 
 func TestUnsupportedCommands(t *testing.T) {
-	for _, args := range [][]string{{"upgrade"}, {"upgrade", "--keep-backup"}, {"add-package", "example.com/x"}, {"remove-package", "example.com/x"}} {
-		t.Run(args[0], func(t *testing.T) {
+	for _, args := range [][]string{
+		{"upgrade"}, {"upgrade", "--keep-backup"}, {"help", "upgrade"}, {"add-package", "example.com/x"}, {"remove-package", "example.com/x"},
+	} {
+		t.Run(strings.Join(args, " "), func(t *testing.T) {
 			out, status := run(t, args...)
 			if status != caddy.ExitCodeFailedStartup || !strings.HasPrefix(out, "Error: ") || strings.Count(out, "\n") != 1 || !strings.Contains(out, "download server") {
 				t.Errorf("exit status %d, %s", status, out)

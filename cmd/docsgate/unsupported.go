@@ -2,9 +2,12 @@ package main
 
 import "fmt"
 
-// unsupported returns the error of Caddy's commands that cannot work in this binary, or "". They download Caddy from a server
+// unsupported returns the error of Caddy's commands that cannot work in this binary, also for "help" about them, or "". They download Caddy from a server
 // that does not build docsgate, and panic because its module is the program itself. Caddy has no way to remove a command.
 func unsupported(args []string) string {
+	if len(args) > 1 && args[0] == "help" {
+		args = args[1:]
+	}
 	if len(args) == 0 {
 		return ""
 	}
