@@ -107,7 +107,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 }
 {{- if .Values.console.enabled }}
 
-http://localhost:8099 {
+http://:8099 {
 	bind 127.0.0.1
 	docsgate_console
 }

@@ -6,6 +6,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { REPO } from '../../lib/build.mjs';
 import { ContainerEngine, IMAGE } from '../../lib/container.mjs';
 import { STACK } from '../../lib/docsgpt/stack-info.mjs';
 import { LOOPBACK, freePorts } from '../../lib/net.mjs';
@@ -73,6 +74,12 @@ describe('container', () => {
   test('the console needs the administrator\'s token', async () => {
     assert.equal((await fetch(`${console_}/v1/keys`)).status, 401);
     assert.equal((await fetch(`${console_}/v1/keys`, { headers: { Authorization: `Bearer ${ADMIN_TOKEN}` } })).status, 200);
+  });
+
+  test('the configuration of the image serves any host name', () => {
+    const caddyfile = fs.readFileSync(path.join(REPO, 'examples/compose/Caddyfile'), 'utf8');
+    const sites = [...caddyfile.matchAll(/^\{\$\w+:(\S*)\} \{$/gm)].map(([, address]) => address);
+    assert.deepEqual(sites, [':8080', 'http://:8099']); // Caddy responds to other names with an empty page
   });
 
   test('it contains no other program, and can write only to its volumes', async () => {

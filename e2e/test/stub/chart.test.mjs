@@ -105,6 +105,7 @@ describe('Helm chart', () => {
       });
       assert.equal(created.status, 201, await created.clone().text());
       const { token } = await created.json();
+      assert.match(await (await fetch(`http://127.0.0.1:${console}/`)).text(), /<title>/, 'the console has any name of this machine');
       const answer = await fetch(`http://127.0.0.1:${http}/api/answer`, {
         method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ question: 'Hello?', api_key: token }),
       });

@@ -34,8 +34,8 @@ describe('several DocsGPTs', () => {
     const text = fs.readFileSync(EXAMPLE, 'utf8')
       .replace(/^\t\tfeed docsgpt .*\n/m, '')
       .replace(/^\{\n/m, `{\n\tadmin ${LOOPBACK}:${ports[0]}\n`)
-      .replace('http://127.0.0.1:8090', `http://127.0.0.1:${ports[3]}`)
-      .replace('http://127.0.0.1:8091', `http://127.0.0.1:${ports[4]}`);
+      .replace('http://:8090', `http://:${ports[3]}`)
+      .replace('http://:8091', `http://:${ports[4]}`);
     fs.writeFileSync(path.join(dir, 'Caddyfile'), text);
     env = {
       PATH: process.env.PATH, HOME: dir, XDG_CONFIG_HOME: dir, XDG_DATA_HOME: dir,
