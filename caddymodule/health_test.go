@@ -136,10 +136,10 @@ func TestReadyReportsFullQueue(t *testing.T) {
 			g.start("docsgate " + g.address + " {\n" + queueSite + "queue 1\n}\n")
 			first := g.sendLater("/stream", policyQuestion("hold"))
 			waitFor(t, "one is in flight", func() bool { return caddymodule.InFlight(h.URL)["answer"].InFlight == 1 })
-			r := g.wantReady(http.StatusOK, "ready", "queue", "ok", "")
+			g.wantReady(http.StatusOK, "ready", "queue", "ok", "")
 			second := g.sendLater("/stream", policyQuestion("hold"))
 			h.waitForQueue(t, true, 1)
-			r = g.wantReady(want.code, want.status, "queue", "failed", "the queue is full")
+			r := g.wantReady(want.code, want.status, "queue", "failed", "the queue is full")
 			for _, c := range r.Checks {
 				if q := c.Queue; c.Check == "queue" && (q == nil || q.InFlight != 1 || q.MaxInFlight != 1 || q.Waiting != 1 || q.Queue != 1) {
 					t.Errorf("got the numbers %+v", q)

@@ -29,8 +29,10 @@ type state struct {
 const (
 	// Interval is the minimum time between two log lines with the same code and ID.
 	Interval = 10 * time.Second
-	// Rate is the number of lines per second on average, and Burst how many may be logged at the same time.
-	Rate, Burst = 10, 50
+	// Rate is the number of lines per second, on average.
+	Rate = 10
+	// Burst is the number of lines that may be logged at the same time.
+	Burst = 50
 
 	// maxKeys is the number of codes with IDs above which new ones are counted by code.
 	maxKeys = 1000

@@ -30,7 +30,8 @@ func TestHealthOnTheUsagePage(t *testing.T) {
 	w := newTestServer(t)
 	w.desk.Health = func(context.Context) []keyservice.Health {
 		return []keyservice.Health{
-			{Address: "http://one:7091", Known: true}, {},
+			{Address: "http://one:7091", Known: true},
+			{},
 			{Address: "http://two:7091", Known: true, Reason: "DocsGPT does not respond: connection refused", Since: start.Add(-time.Hour)},
 		}
 	}
