@@ -14,7 +14,8 @@ const (
 )
 
 // slotBits is the number of hash bits that select the bucket: with a million keys a bucket contains about 120. The rows of all buckets take
-// 6 MB, which a store with 10,000 keys has already, and their transaction a part of the time to load 100,000 keys.
+// 6 MB, which a store with 10,000 keys has already, and their transaction a part of the time to load 100,000 keys. With 14 bits that is
+// twice as much, and a lookup among a million keys takes 2.5 in place of 2.7 µs on a busy machine.
 const slotBits = 13
 
 // A row of a table is a bucket: all records whose 64-bit hash ends in the same 13 bits. One row per record would be simpler,
