@@ -105,6 +105,13 @@ func (f *SSEFilter) Filter(out, src []byte) ([]byte, error) {
 	rest := src
 	from := f.scanned
 	for {
+		if from == 0 && !f.Verbatim {
+			if event, after := answerEvent(rest); event != nil {
+				out = f.appendAnswer(out, event)
+				rest = rest[after:]
+				continue
+			}
+		}
 		end := endOfEvent(rest, from)
 		if end < 0 {
 			break
@@ -291,9 +298,7 @@ var longErrorPrefix = []byte(`{"type": "error"`)
 // is that name, and at its position in data. Quotes inside a JSON string are escaped, so the patterns match only names or whole values, and
 // rule out most events without parsing. kind is the leadingType of the data.
 func (f *SSEFilter) inspect(kind, data []byte) (told string, at span, id string) {
-	if f.CountText {
-		f.text += max(0, len(data)-len(`{"type": "answer", "answer": ""}`))
-	}
+	f.countText(data)
 	if string(kind) == "answer" { // most events are
 		f.spoke = true
 		return "", at, ""
@@ -366,45 +371,6 @@ func sanitizeError(data []byte) []byte {
 		out = appendText(append(out, `,"code":`...), code)
 	}
 	return append(out, '}')
-}
-
-// metaEvent contains the positions of the relevant values of an event. Those that it does not have are zero.
-type metaEvent struct{ kind, id, conversation, message span }
-
-// decodeMetaEvent finds the relevant values of an event. ok is false if it is not an object.
-func decodeMetaEvent(data []byte) (e metaEvent, ok bool) {
-	p := newParser(data)
-	defer p.free()
-	d := p.decoder
-	if d.PeekKind() != '{' {
-		return metaEvent{}, false
-	}
-	_, _ = d.ReadToken() // the brace
-	for d.PeekKind() != '}' {
-		name, err := d.ReadValue()
-		if err != nil {
-			return metaEvent{}, false
-		}
-		var to *span
-		switch string(name) {
-		case `"type"`:
-			to = &e.kind
-		case `"id"`:
-			to = &e.id
-		case `"conversation_id"`:
-			to = &e.conversation
-		case `"message_id"`:
-			to = &e.message
-		}
-		value, err := d.ReadValue()
-		if err != nil {
-			return metaEvent{}, false
-		}
-		if end := int(d.InputOffset()); to != nil {
-			*to = span{end - len(value), end}
-		}
-	}
-	return e, true
 }
 
 // setConversation sets the ID of the conversation to the one in a raw value, and returns it. It returns "" if there is none.
