@@ -45,6 +45,7 @@ var gateways = []gateway{
 	{mode: plain, name: "Caddy without a gate", scenarios: allGatewayScenarios},
 	{mode: bare, name: "Go's httputil.ReverseProxy, without a gate", scenarios: allGatewayScenarios},
 	{mode: builtin, name: "docsgate", scenarios: allGatewayScenarios},
+	{mode: baseline, name: "docsgate, the build of -baseline", scenarios: allGatewayScenarios},
 	{mode: sourceBound, name: "docsgate, keys bound to sources", scenarios: []string{"widget", "answer", "history-32k", "unknown"}},
 	{
 		mode: nginxLua, name: "nginx with Lua", scenarios: allGatewayScenarios,
@@ -69,10 +70,15 @@ var gateways = []gateway{
 	},
 }
 
+// allGateways returns the programs that need no option.
+func allGateways() []gateway {
+	return slices.DeleteFunc(slices.Clone(gateways), func(g gateway) bool { return g.mode == baseline })
+}
+
 // findGateways returns the programs of a comma-separated list, and plain Caddy, which the others are compared with.
 func findGateways(list string) ([]gateway, error) {
 	if list == "all" {
-		return gateways, nil
+		return allGateways(), nil
 	}
 	names := strings.Split(list, ",")
 	for _, name := range names {

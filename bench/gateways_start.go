@@ -40,7 +40,7 @@ func (w *env) startGateway(ctx context.Context, g *gateway) (*proxy, error) {
 		cmd, err = vllmRouterCommand(ctx, dir, address, w.backend)
 	case bare:
 		cmd, err = bareCommand(ctx, address, w.backend, w.options.procs)
-	case plain, builtin, reverseProxy, sourceBound, fair, forwardAuth:
+	case plain, builtin, baseline, reverseProxy, sourceBound, fair, forwardAuth:
 	}
 	if err != nil {
 		return nil, err

@@ -48,6 +48,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -151,6 +152,7 @@ type options struct {
 	soak        time.Duration
 	soakRate    float64
 	gateways    []gateway
+	baseline    string // the binary of the gateway "baseline"
 	out         string
 }
 
@@ -187,6 +189,7 @@ func parseOptions(args []string, stderr io.Writer) (*options, error) {
 	flags.Float64Var(&o.rate, "rate", 0, "with -gateways: requests per second, for example 1500; default: as many as possible")
 	flags.BoolVar(&o.all, "all", false, "instead of comparing with plain Caddy, measure everything with all other programs, and append it to bench/RESULTS.md")
 	others := flags.String("gateways", "", "instead of comparing with plain Caddy, compare with other programs: all, or a comma-separated list")
+	flags.StringVar(&o.baseline, "baseline", "", "with -gateways: another build of docsgate, for \"-gateways builtin,baseline\"")
 	profile := flags.String("profile", "", "instead of comparing, profile one proxy: plain, builtin or reverse_proxy")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -206,7 +209,7 @@ func parseOptions(args []string, stderr io.Writer) (*options, error) {
 	if o.all {
 		o.rate = cmp.Or(o.rate, 1500)
 		if o.gateways == nil {
-			o.gateways = gateways
+			o.gateways = allGateways()
 		}
 	}
 	o.profile = proxyMode(*profile)
@@ -220,6 +223,8 @@ func parseOptions(args []string, stderr io.Writer) (*options, error) {
 		return nil, errors.New("-keys must be at least 1000, and at least the number of rounds")
 	case o.rate > 0 && o.gateways == nil:
 		return nil, errors.New("-rate needs -gateways")
+	case (o.baseline == "") == slices.ContainsFunc(o.gateways, func(g gateway) bool { return g.mode == baseline }):
+		return nil, errors.New("-gateways baseline needs -baseline, and the other way round")
 	case o.modes() > 1:
 		return nil, errors.New("-keys, -mixed, -fairness, -reloads, -soak, -gateways and -profile are mutually exclusive")
 	case o.profile != "" && !o.profile.isValid():

@@ -21,6 +21,7 @@ type proxyMode string
 const (
 	plain        proxyMode = "plain"         // Caddy's reverse_proxy, without the gate
 	builtin      proxyMode = "builtin"       // the gate with built-in forwarding
+	baseline     proxyMode = "baseline"      // the same with another build of docsgate
 	reverseProxy proxyMode = "reverse_proxy" // the gate with reverse_proxy as the next handler
 	sourceBound  proxyMode = "sources"       // the gate with built-in forwarding and keys that are bound to sources
 	fair         proxyMode = "fair"          // the gate with built-in forwarding, for the fairness of its queue
@@ -37,7 +38,7 @@ func (p proxyMode) isValid() bool { return p == plain || p == builtin || p == re
 
 // isGate reports whether the proxy is docsgate.
 func (p proxyMode) isGate() bool {
-	return p == builtin || p == reverseProxy || p == sourceBound || p == fair
+	return p == builtin || p == baseline || p == reverseProxy || p == sourceBound || p == fair
 }
 
 // checksKeys reports whether the proxy checks the key of a client and replaces it.
@@ -46,7 +47,7 @@ func (p proxyMode) checksKeys() bool { return p != plain && p != bare && p != vl
 // handlers returns the directives of the site.
 func (p proxyMode) handlers(upstream string) string {
 	switch p {
-	case builtin, sourceBound:
+	case builtin, baseline, sourceBound:
 		return "docsgate " + upstream + limits
 	case reverseProxy:
 		return "docsgate" + limits + "\n\treverse_proxy " + upstream
@@ -147,13 +148,18 @@ func (w *env) configure(ctx context.Context, p proxyMode, admin bool, caddyfile 
 	if err := os.WriteFile(config, []byte(caddyfile(running.address, adminOption)), 0o600); err != nil {
 		return nil, "", err
 	}
-	running.cmd = exec.CommandContext(ctx, w.binary, "run", "--config", config)
+	binary := w.binary
+	if p == baseline {
+		binary = w.options.baseline
+	}
+	running.cmd = exec.CommandContext(ctx, binary, "run", "--config", config)
 	running.cmd.Env = []string{
 		"HOME=" + dir, "XDG_DATA_HOME=" + dir, "XDG_CONFIG_HOME=" + dir,
 		"GOMAXPROCS=" + strconv.Itoa(w.options.procs), "BENCH_AGENT_KEY=" + agentKey, "BENCH_SIGN_SECRET=" + signSecret,
 	}
-	if p == plain {
-		running.cmd.Env = append(running.cmd.Env, "GODEBUG=multipathtcp=2") // Go's default, which go.mod changes
+	if p == plain || p == forwardAuth {
+		// Go's defaults, which Caddy's own binary has. docsgate changes both.
+		running.cmd.Env = append(running.cmd.Env, "GODEBUG=multipathtcp=2", "GOGC=100")
 	}
 	return running, dir, nil
 }
