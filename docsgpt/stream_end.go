@@ -25,8 +25,8 @@ func (e *Endpoint) ExpectsType(contentType string) bool {
 	if e.Download || contentType == "" {
 		return true
 	}
-	media := contentType
-	if media != typeJSON && media != typeEvents { // most have no parameters
+	media := strings.TrimSuffix(contentType, "; charset=utf-8")
+	if media != typeJSON && media != typeEvents { // which DocsGPT never sends
 		var err error
 		if media, _, err = mime.ParseMediaType(contentType); err != nil {
 			return false

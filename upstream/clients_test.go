@@ -96,10 +96,10 @@ func TestClientsAgree(t *testing.T) {
 				resp, err := u.Send(t.Context(), func(error) {}, r)
 				if err == nil {
 					got.Status, got.Length, got.Header = resp.Proto+" "+resp.Status, resp.ContentLength, resp.Header
-					err = Copy(t.Context(), func(error) {}, resp.Body, time.Minute, func(p []byte) error {
+					err = Copy(t.Context(), func(error) {}, resp.Body, time.Minute, SinkFunc(func(p []byte) error {
 						got.Body += string(p)
 						return nil
-					})
+					}))
 					resp.Body.Close()
 				}
 				for _, kind := range kinds {

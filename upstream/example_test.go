@@ -36,10 +36,10 @@ func ExampleUpstream_Send() {
 		log.Fatal(err)
 	}
 	defer resp.Body.Close()
-	err = upstream.Copy(ctx, stop, resp.Body, u.IdleTimeout(), func(chunk []byte) error {
+	err = upstream.Copy(ctx, stop, resp.Body, u.IdleTimeout(), upstream.SinkFunc(func(chunk []byte) error {
 		_, err := os.Stdout.Write(chunk)
 		return err
-	})
+	}))
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -27,10 +27,10 @@ func TestCopyPassesChunksImmediately(t *testing.T) {
 		got := make(chan string)
 		done := make(chan error)
 		go func() {
-			done <- Copy(ctx, stop, src, time.Minute, func(piece []byte) error {
+			done <- Copy(ctx, stop, src, time.Minute, SinkFunc(func(piece []byte) error {
 				got <- string(piece)
 				return nil
-			})
+			}))
 		}()
 		for _, piece := range []string{"one", "two", "three"} {
 			if _, err := io.WriteString(upstream, piece); err != nil {
@@ -58,10 +58,10 @@ func TestCopyPassesAllBytes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got []byte
-			err := Copy(t.Context(), func(error) {}, src, time.Minute, func(piece []byte) error {
+			err := Copy(t.Context(), func(error) {}, src, time.Minute, SinkFunc(func(piece []byte) error {
 				got = append(got, piece...)
 				return nil
-			})
+			}))
 			if err != nil || !bytes.Equal(got, want) {
 				t.Errorf("%d of %d bytes, %v", len(got), len(want), err)
 			}
@@ -90,7 +90,7 @@ func TestCopyIdleTimeout(t *testing.T) {
 		go func() { _, _ = io.WriteString(upstream, "a beginning") }()
 		begun := time.Now()
 		pieces := 0
-		err := Copy(ctx, stop, src, time.Minute, func([]byte) error { pieces++; return nil })
+		err := Copy(ctx, stop, src, time.Minute, SinkFunc(func([]byte) error { pieces++; return nil }))
 		if !errors.Is(err, ErrIdleTimeout) || pieces != 1 {
 			t.Errorf("got %v after %d pieces", err, pieces)
 		}
@@ -115,10 +115,10 @@ func TestCopyIdleTimeExcludesSink(t *testing.T) {
 			}
 			upstream.Close()
 		}()
-		err := Copy(ctx, stop, src, time.Minute, func([]byte) error {
+		err := Copy(ctx, stop, src, time.Minute, SinkFunc(func([]byte) error {
 			time.Sleep(time.Hour) // a client that is slow to take it
 			return nil
-		})
+		}))
 		if err != nil {
 			t.Errorf("a slow client or a slow but lively upstream ends it: %v", err)
 		}
@@ -152,10 +152,10 @@ func TestCopyErrors(t *testing.T) {
 			}
 			var got strings.Builder
 			src := io.MultiReader(strings.NewReader("text"), iotest.ErrReader(c.end))
-			err := Copy(ctx, stop, src, time.Minute, func(piece []byte) error {
+			err := Copy(ctx, stop, src, time.Minute, SinkFunc(func(piece []byte) error {
 				got.Write(piece)
 				return c.sink
-			})
+			}))
 			if !errors.Is(err, c.want) {
 				t.Errorf("got %v, want %v", err, c.want)
 			}

@@ -67,7 +67,7 @@ func benchmarkSend(b *testing.B, create func(Config) *Upstream) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		if err := Copy(ctx, stop, resp.Body, time.Minute, sink); err != nil {
+		if err := Copy(ctx, stop, resp.Body, time.Minute, SinkFunc(sink)); err != nil {
 			b.Fatal(err)
 		}
 		resp.Body.Close()

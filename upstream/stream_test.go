@@ -20,7 +20,7 @@ func stream(ctx context.Context, u *Upstream, sink func([]byte) error) error {
 		return err
 	}
 	defer resp.Body.Close()
-	return Copy(ctx, stop, resp.Body, u.IdleTimeout(), sink)
+	return Copy(ctx, stop, resp.Body, u.IdleTimeout(), SinkFunc(sink))
 }
 
 func TestStreamArrivesInChunks(t *testing.T) {

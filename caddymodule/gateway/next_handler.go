@@ -153,7 +153,7 @@ func (w *nextResponseWriter) Write(p []byte) (int, error) {
 	if !w.wroteHeader {
 		w.WriteHeader(http.StatusOK)
 	}
-	if err := w.response.onChunk(p); err != nil && !errors.Is(err, errStopReading) {
+	if err := w.response.WriteChunk(p); err != nil && !errors.Is(err, errStopReading) {
 		w.stopped = true
 		return 0, err
 	}

@@ -184,8 +184,9 @@ func (x *gatewayRequest) forward(up *upstreamRequest, auth authentication, acces
 	})
 	if err == nil {
 		defer resp.Body.Close()
+		res.pulled = upstream.KnowsArrival(resp.Body)
 		res.writeHeader(resp.StatusCode, resp.Header)
-		err = upstream.Copy(c.ctx, c.stop, resp.Body, h.upstream.IdleTimeout(), res.onChunk)
+		err = upstream.Copy(c.ctx, c.stop, resp.Body, h.upstream.IdleTimeout(), res)
 	}
 	res.close(err)
 	x.cancelAbandoned(err, next)

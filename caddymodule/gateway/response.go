@@ -16,7 +16,7 @@ import (
 )
 
 // response relays one response of DocsGPT to the client, in the shape of the endpoint. Both forward and serveNext call
-// writeHeader, then onChunk for each chunk, then close.
+// writeHeader, then WriteChunk for each chunk, then close.
 type response struct {
 	client        *client
 	slot          *slot
@@ -33,7 +33,12 @@ type response struct {
 	out    []byte            // modeSSE: the current write; modeBuffered, modeUpstreamError: the body so far
 	stream streamWriter      // modeSSE, and before if the client expects a stream
 
+	pulled        bool // Delays and Flush are called
 	awaitsMessage bool // modeSSE: the request may outlive its client until the stream has named its message
+
+	signedFor    string // modeSSE: the ID that was signed last, see AppendConversationID; "": none
+	signed       []byte // the result
+	signedMemory [96]byte
 
 	replied bool // modeSSE: the response to the JSON-RPC request was relayed
 
@@ -130,13 +135,19 @@ func (res *response) beginStream(begun bool) {
 	if res.stream.w == nil {
 		res.stream.start(c, c.handler.sseKeepalive(), false)
 	}
-	res.stream.begin(res.status)
+	res.stream.begin(res.status, res.pulled)
 }
 
 var interruptedEvent = docsgpt.TextEvent(docsgpt.Truncated().Message)
 
-// onChunk handles a chunk of the body. It does not keep p.
-func (res *response) onChunk(p []byte) error {
+// Delays implements upstream.Sink.
+func (res *response) Delays() bool { return res.mode == modeSSE && res.stream.delays() }
+
+// Flush implements upstream.Sink.
+func (res *response) Flush() { res.stream.flushDelayed() }
+
+// WriteChunk implements upstream.Sink: it handles a chunk of the body.
+func (res *response) WriteChunk(p []byte) error {
 	res.received += len(p)
 	switch res.mode {
 	case modeSSE:

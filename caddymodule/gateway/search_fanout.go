@@ -153,10 +153,10 @@ func (c *client) searchUpstream(up *upstreamRequest, p *sourceResult) error {
 	}
 	defer resp.Body.Close()
 	p.status, p.header = resp.StatusCode, resp.Header
-	return upstream.Copy(ctx, stop, resp.Body, c.handler.upstream.IdleTimeout(), func(chunk []byte) error {
+	return upstream.Copy(ctx, stop, resp.Body, c.handler.upstream.IdleTimeout(), upstream.SinkFunc(func(chunk []byte) error {
 		_, err := p.Write(chunk)
 		return err
-	})
+	}))
 }
 
 // searchNext searches through the next handler. Each call has its own variables and placeholders of Caddy, since calls run

@@ -58,8 +58,15 @@ func blocklistKey(key *keys.Key) blocklist.Key {
 	return blocklist.Key(sum[:16])
 }
 
-// AppendConversationID implements docsgpt.ConversationIDs.
+// AppendConversationID implements docsgpt.ConversationIDs. A stream names its conversation twice, and gets the same signed ID each time.
 func (res *response) AppendConversationID(dst []byte, id string) (out []byte, ok bool) {
+	if id == res.signedFor {
+		return append(dst, res.signed...), true
+	}
 	about := res.client.subjectOf(res.key, ownership.Conversation)
-	return res.client.handler.backend.IDs().Signer.Append(dst, id, &about, time.Now())
+	out, ok = res.client.handler.backend.IDs().Signer.Append(dst, id, &about, time.Now())
+	if signed := out[len(dst):]; ok && len(signed) <= len(res.signedMemory) {
+		res.signedFor, res.signed = id, append(res.signedMemory[:0], signed...)
+	}
+	return out, ok
 }

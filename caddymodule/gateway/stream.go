@@ -23,8 +23,8 @@ var (
 // streamWriter writes the events of a stream to the client, and a keepalive whenever nothing was written for an interval.
 // If DocsGPT takes longer than that for its header, the stream begins without it.
 //
-// It also delays the flush of the header until the first event, and of the last event until the upstream closes. Each saves a
-// write to the network, about a tenth of the cost of a short response.
+// It also delays the flush of the header until the first event, and of the last event until the upstream closes, if they follow immediately.
+// Each saves a write to the network, about a tenth of the cost of a short response.
 //
 // Its timer runs concurrently with the request, and a response writer is not safe for concurrent use. So from start on, the
 // client is written to with the mutex locked, or after stop.
@@ -39,6 +39,7 @@ type streamWriter struct {
 	early   bool // a keepalive may begin the stream
 	begun   bool // the header was written
 	delayed bool // a flush is delayed
+	pulled  bool // flushDelayed is called before the request waits for DocsGPT, so no timer is necessary for that
 	stopped bool
 	last    time.Time // of the last write
 }
@@ -66,10 +67,12 @@ func (s *streamWriter) awaitsHeader() (begun bool) {
 	return s.begun
 }
 
-// begin writes the header of the stream, unless a keepalive has begun it. The header of the client's response must be set.
-func (s *streamWriter) begin(status int) {
+// begin writes the header of the stream, unless a keepalive has begun it. The header of the client's response must be set. pulled says
+// that flushDelayed is called before the request waits for more of the stream.
+func (s *streamWriter) begin(status int, pulled bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.pulled = pulled
 	if !s.begun {
 		s.writeHeader(status)
 		s.delayFlush()
@@ -87,13 +90,33 @@ func (s *streamWriter) writeHeader(status int) {
 	s.w.WriteHeader(status)
 }
 
-// delayFlush flushes after maxFlushLatency, unless something is written first. The caller must hold the mutex.
+// delayFlush flushes before the request waits for more of the stream, or after maxFlushLatency if that is not known, unless something is
+// written first. The caller must hold the mutex.
 func (s *streamWriter) delayFlush() {
 	s.delayed = true
-	if s.timer == nil {
+	switch {
+	case s.pulled:
+	case s.timer == nil:
 		s.timer = time.AfterFunc(maxFlushLatency, s.onTimer)
-	} else {
+	default:
 		s.timer.Reset(maxFlushLatency)
+	}
+}
+
+// delays reports whether a flush is delayed.
+func (s *streamWriter) delays() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.delayed
+}
+
+// flushDelayed does what is delayed.
+func (s *streamWriter) flushDelayed() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.delayed {
+		s.delayed = false
+		_ = s.flush() // the next write notices a disconnected client
 	}
 }
 
@@ -146,7 +169,9 @@ func (s *streamWriter) write(p []byte, last bool) error {
 	delayed := s.delayed
 	if delayed {
 		s.delayed = false
-		s.rearm()
+		if !s.pulled {
+			s.rearm()
+		}
 	}
 	if len(p) == 0 && !delayed {
 		return nil

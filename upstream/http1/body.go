@@ -14,6 +14,8 @@ type ChunkReader interface {
 	// [io.ErrUnexpectedEOF] for a truncated body, or one that matches os.ErrDeadlineExceeded; it is final. It does not say that
 	// the context has ended.
 	ReadChunk(timeout time.Duration) ([]byte, error)
+	// TryReadChunk is ReadChunk without waiting. It returns nil and no error if nothing has arrived, or if it cannot find that out.
+	TryReadChunk() ([]byte, error)
 }
 
 // body is the body of a response. It is not safe for concurrent use.
@@ -36,12 +38,28 @@ type body struct {
 
 // ReadChunk implements ChunkReader.
 func (b *body) ReadChunk(timeout time.Duration) ([]byte, error) {
+	var until time.Time
+	return b.read(func() (bool, error) {
+		if timeout > 0 && until.IsZero() {
+			until = time.Now().Add(timeout)
+		}
+		err := b.conn.fill(until)
+		return err == nil, err
+	})
+}
+
+// TryReadChunk implements ChunkReader.
+func (b *body) TryReadChunk() ([]byte, error) {
+	return b.read(func() (bool, error) { return b.conn.tryFill() })
+}
+
+// read returns the bytes that have arrived. If there are none, it calls receive, and returns nil if that has received nothing.
+func (b *body) read(receive func() (received bool, err error)) ([]byte, error) {
 	if b.chunk != nil {
 		p := b.chunk
 		b.chunk = nil
 		return p, nil
 	}
-	var until time.Time
 	for b.err == nil {
 		p, err := b.take()
 		switch {
@@ -55,11 +73,10 @@ func (b *body) ReadChunk(timeout time.Duration) ([]byte, error) {
 			b.finish()
 			continue
 		}
-		if timeout > 0 && until.IsZero() {
-			until = time.Now().Add(timeout)
-		}
-		err = b.conn.fill(until)
+		received, err := receive()
 		switch {
+		case err == nil && !received:
+			return nil, nil
 		case err == nil:
 		case errors.Is(err, io.EOF) && b.untilClose:
 			b.ended = true

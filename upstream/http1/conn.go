@@ -29,6 +29,7 @@ type conn struct {
 	// Arguments and results of callbacks, which are allocated once.
 	onPeek   func(fd uintptr)
 	readable func(fd uintptr) bool
+	try      func(fd uintptr) bool
 	err      error
 	quiet    bool
 	vector   [2][]byte
@@ -47,6 +48,10 @@ func newConn(nc net.Conn) (*conn, error) {
 		return nil, err
 	}
 	c.readable = c.readWithoutWaiting
+	c.try = func(fd uintptr) bool {
+		c.readWithoutWaiting(fd)
+		return true
+	}
 	c.onPeek = func(fd uintptr) { c.quiet = isQuiet(fd) }
 	return c, nil
 }
@@ -102,6 +107,24 @@ func (c *conn) fill(until time.Time) error {
 			return err
 		}
 	}
+}
+
+// tryFill is fill without waiting. received is also false if it cannot find out whether something has arrived.
+func (c *conn) tryFill() (received bool, err error) {
+	if c.start == c.end {
+		c.releaseBuffer()
+	}
+	if c.buf != nil || c.raw == nil {
+		return false, nil
+	}
+	c.err = nil
+	switch err = c.raw.Read(c.try); {
+	case errors.Is(err, os.ErrDeadlineExceeded): // fill changes the deadline
+		return false, nil
+	case err == nil:
+		err = c.err
+	}
+	return c.buf != nil, err
 }
 
 func (c *conn) setReadDeadline(t time.Time) error {
