@@ -339,8 +339,12 @@ func TestBackendsAreManagedSeparately(t *testing.T) {
 		t.Errorf("%d %v", status, answer)
 	}
 	status, answer := b.call(http.MethodGet, "/ready", "")
-	if text, _ := json.Marshal(answer); status != http.StatusOK || strings.Count(string(text), `"backend":"support"`) != 2 || len(answer["feeds"].([]any)) != 4 {
+	// The default backend has a check of the process in addition to those that both have: feeds, store, queue and upstream.
+	if text, _ := json.Marshal(answer["checks"]); status != http.StatusOK || strings.Count(string(text), `"backend":"support"`) != 4 || len(answer["checks"].([]any)) != 9 {
 		t.Errorf("%d %s", status, text)
+	}
+	if text, _ := json.Marshal(answer["feeds"]); strings.Count(string(text), `"backend":"support"`) != 2 || len(answer["feeds"].([]any)) != 4 {
+		t.Errorf("feeds: %s", text)
 	}
 }
 

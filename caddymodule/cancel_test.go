@@ -111,6 +111,7 @@ var abandonments = map[string]struct {
 		tokenAgent, "[[gap=600]]", "", "shutting_down",
 		func(t *testing.T, g *gate, token, question string) {
 			resp, _ := g.openStream(false, token, question)
+			awaitAnswer(t, resp) // so that the message of the answer is known
 			caddymodule.Exiting(t)
 			caddymodule.EndRequests(0)
 			readEnd(t, resp, "shutting_down")
@@ -126,14 +127,24 @@ var abandonments = map[string]struct {
 func (g *gate) disconnect(http2 bool, token, question string) {
 	g.t.Helper()
 	resp, disconnect := g.openStream(http2, token, question)
+	awaitAnswer(g.t, resp)
+	disconnect()
+}
+
+// awaitAnswer reads a stream until the answer has begun. The body then contains what follows.
+func awaitAnswer(t *testing.T, resp *http.Response) {
+	t.Helper()
 	in := bufio.NewReader(resp.Body)
 	for line := ""; !strings.Contains(line, `"answer"`); {
 		var err error
 		if line, err = in.ReadString('\n'); err != nil {
-			g.t.Fatal(err)
+			t.Fatal(err)
 		}
 	}
-	disconnect()
+	resp.Body = struct {
+		io.Reader
+		io.Closer
+	}{in, resp.Body}
 }
 
 // disconnectEarly sends a question, and disconnects when DocsGPT has received it.

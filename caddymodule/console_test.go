@@ -64,7 +64,7 @@ func TestConsoleSettings(t *testing.T) {
 		"an agent's key":  {"{\nagents {env.A} 0f0e0d0c-0b0a-0908-0706-050403020100\n}", "number 2 is not a reference"},
 		"URL twice":       {"{\npublic_url http://a\npublic_url http://b\n}", "public_url is already specified"},
 		"a former name":   {"{\ngate http://a\n}", "unrecognized subdirective 'gate': it was renamed to public_url"},
-		"unknown":         {"{\nopen\n}", "unrecognized subdirective 'open': must be one of admin_token, public_url, agents, allowed_hosts"},
+		"unknown":         {"{\nopen\n}", "unrecognized subdirective 'open': must be one of admin_token, public_url, docsgpt_url, agents, allowed_hosts"},
 		"an argument":     {"x", "wrong argument count"},
 	}
 	for name, test := range tests {
