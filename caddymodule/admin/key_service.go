@@ -18,6 +18,9 @@ func newKeyService(b *app.Backend, publicURL string) *keyservice.Service {
 		Feed: state.RegistryFeed(), GateURL: publicURL,
 		NoCredential: b.Credential().IsZero(), RotateIDSecret: b.RotateIDSecret,
 	}
+	if b.TokenPrice != nil {
+		service.TokenPrice = *b.TokenPrice
+	}
 	service.Health = func(ctx context.Context) []keyservice.Health { return upstreamHealth(b.Health(ctx)) }
 	service.TestQuery, service.RemoteGate = testQueryFunc(b.Forwarders(), publicURL)
 	calendar := b.QuotaCalendar()

@@ -15,6 +15,7 @@ import (
 	"github.com/docsgate/docsgate/caddymodule/placeholder"
 	"github.com/docsgate/docsgate/docsgpt"
 	"github.com/docsgate/docsgate/keys"
+	"github.com/docsgate/docsgate/keys/usage/tokenprice"
 )
 
 // Backend is one DocsGPT: the feeds of the keys for it, its credential and its version. Its keys, quotas, limits, signed IDs and
@@ -41,6 +42,9 @@ type Backend struct {
 
 	// The address of the DocsGPT whose version "auto" detects. Default: the upstream of the first handler that has one.
 	DocsGPTAddress string `json:"docsgpt_address,omitempty"`
+
+	// What a million tokens of the model cost. The console, the API and the commands then show the cost of tokens. Default: unknown.
+	TokenPrice *tokenprice.Price `json:"token_price,omitempty"`
 
 	app      *App
 	name     string // empty: the default backend
@@ -79,6 +83,11 @@ func (b *Backend) provision() error {
 	}
 	if err := checkUpstreamTools(b.UpstreamTools); err != nil {
 		return err
+	}
+	if b.TokenPrice != nil {
+		if err := b.TokenPrice.Validate(); err != nil {
+			return fmt.Errorf("token_price: %w", err)
+		}
 	}
 	switch {
 	case b.DocsGPTVersion != docsgpt.Auto && b.DocsGPTAddress != "":

@@ -27,7 +27,8 @@ func CheckBackendName(name string) error {
 
 // isConfigured reports whether any option is set.
 func (b *Backend) isConfigured() bool {
-	return len(b.FeedsRaw) > 0 || b.UpstreamToken != "" || b.UpstreamTools != "" || b.DocsGPTVersion != "" || b.DocsGPTAddress != ""
+	return len(b.FeedsRaw) > 0 || b.UpstreamToken != "" || b.UpstreamTools != "" || b.DocsGPTVersion != "" || b.DocsGPTAddress != "" ||
+		b.TokenPrice != nil
 }
 
 // initBackends collects the backends. The default one is not among them if only named ones are configured.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/docsgate/docsgate/caddymodule/caddyfileutil"
 	"github.com/docsgate/docsgate/docsgpt"
+	"github.com/docsgate/docsgate/keys/usage/tokenprice"
 	"github.com/docsgate/docsgate/upstream"
 )
 
@@ -27,6 +28,7 @@ func init() {
 //		upstream_token {env.<name>}|{file.<path>}
 //		upstream_tools none|allow
 //		docsgpt_version <version>|auto [<address>]
+//		token_price <amount> <currency>       # of a million tokens; default: unknown
 //
 //		# Only without a name, since they apply to the whole process:
 //		max_upload_disk <size>                # default: 1GiB
@@ -55,7 +57,7 @@ func parseOption(d *caddyfile.Dispenser, existing any) (any, error) {
 
 // Options of a block, in the order of error messages.
 var (
-	backendOptions = []string{"feed", "upstream_token", "upstream_tools", "docsgpt_version"}
+	backendOptions = []string{"feed", "upstream_token", "upstream_tools", "docsgpt_version", "token_price"}
 	processOptions = []string{"max_upload_disk", "min_body_rate", "shutdown_grace", "shared_port", "quota_time_zone", "ready_requires", "shared_limits"}
 )
 
@@ -130,9 +132,24 @@ func (b *Backend) unmarshalOption(d *caddyfile.Dispenser) error {
 			return err
 		}
 		return caddyfileutil.WrapErr(d, checkUpstreamTools(b.UpstreamTools))
+	case "token_price":
+		return b.unmarshalTokenPrice(d)
 	default:
 		return b.unmarshalVersion(d)
 	}
+}
+
+func (b *Backend) unmarshalTokenPrice(d *caddyfile.Dispenser) error {
+	if b.TokenPrice != nil {
+		return caddyfileutil.AlreadySpecified(d)
+	}
+	var amount, currency string
+	if !d.AllArgs(&amount, &currency) {
+		return d.ArgErr()
+	}
+	price, err := tokenprice.Parse(amount, currency)
+	b.TokenPrice = &price
+	return caddyfileutil.WrapErr(d, err)
 }
 
 // unmarshalOption parses one of processOptions.

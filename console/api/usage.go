@@ -9,6 +9,7 @@ import (
 
 	"github.com/docsgate/docsgate/internal/duration"
 	"github.com/docsgate/docsgate/keys/usage/series"
+	"github.com/docsgate/docsgate/keys/usage/tokenprice"
 )
 
 const (
@@ -34,8 +35,16 @@ type UsageCounts struct {
 	Dislikes              uint64          `json:"dislikes"`
 	Tokens                uint64          `json:"tokens"`
 	EstimatedTokens       uint64          `json:"estimated_tokens"`
+	Cost                  *UsageCost      `json:"cost,omitempty"` // nil: the price of tokens is not known
 	FirstEvent            *UsageTimes     `json:"first_event_seconds,omitempty"`
 	AnswerTime            *UsageTimes     `json:"answer_seconds,omitempty"`
+}
+
+// UsageCost is what tokens cost at the price in the configuration: Tokens and EstimatedTokens apart.
+type UsageCost struct {
+	Currency        string  `json:"currency"`
+	Amount          float64 `json:"amount"`
+	EstimatedAmount float64 `json:"estimated_amount"`
 }
 
 // UsageRejections are the numbers of rejected requests by the group of the reason.
@@ -77,8 +86,8 @@ type UsageOfKey struct {
 	Requests uint64 `json:"requests"`
 }
 
-func responseCounts(c *series.Counts) UsageCounts {
-	return UsageCounts{
+func responseCounts(c *series.Counts, price tokenprice.Price) UsageCounts {
+	counts := UsageCounts{
 		Requests: c.Total(), Succeeded: c.Succeeded(), Failed: c[series.Failed], Aborted: c[series.Aborted],
 		Rejected: UsageRejections{
 			c[series.RejectedKey], c[series.RejectedPolicy], c[series.RejectedLimit], c[series.RejectedBusy], c[series.RejectedRequest],
@@ -88,6 +97,10 @@ func responseCounts(c *series.Counts) UsageCounts {
 		Tokens: c[series.Tokens], EstimatedTokens: c[series.EstimatedTokens],
 		FirstEvent: responseTimes(c.FirstEvent()), AnswerTime: responseTimes(c.AnswerTime()),
 	}
+	if !price.IsZero() {
+		counts.Cost = &UsageCost{price.Currency, price.Of(counts.Tokens), price.Of(counts.EstimatedTokens)}
+	}
+	return counts
 }
 
 func responseTimes(t series.Times) *UsageTimes {
@@ -102,13 +115,13 @@ func responseTimes(t series.Times) *UsageTimes {
 // millis rounds seconds to milliseconds.
 func millis(seconds float64) float64 { return math.Round(seconds*1000) / 1000 }
 
-func responseUsage(r *series.Result) Usage {
+func responseUsage(r *series.Result, price tokenprice.Price) Usage {
 	u := Usage{
-		Since: r.Since, Until: r.Until, Step: uint64(r.Step / time.Second), Total: responseCounts(&r.Total),
+		Since: r.Since, Until: r.Until, Step: uint64(r.Step / time.Second), Total: responseCounts(&r.Total, price),
 		Points: make([]UsagePoint, len(r.Points)),
 	}
 	for i := range r.Points {
-		u.Points[i] = UsagePoint{r.Points[i].Start, responseCounts(&r.Points[i].Counts)}
+		u.Points[i] = UsagePoint{r.Points[i].Start, responseCounts(&r.Points[i].Counts, price)}
 	}
 	return u
 }
@@ -142,7 +155,7 @@ func (a *api) usagePoints(r *http.Request, q series.Query) (Usage, error) {
 	if err != nil {
 		return Usage{}, err
 	}
-	return responseUsage(result), nil
+	return responseUsage(result, a.Service.TokenPrice), nil
 }
 
 func (a *api) showKeyUsage(w http.ResponseWriter, r *http.Request) error {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/docsgate/docsgate/keys/usage/series"
 	"github.com/docsgate/docsgate/keys/usage/series/boltseries"
+	"github.com/docsgate/docsgate/keys/usage/tokenprice"
 )
 
 // withHistory makes the service record usage over time.
@@ -43,6 +44,9 @@ func TestUsage(t *testing.T) {
 		total.BytesSent != 2000 || total.Answers != 1 || total.AnswersWithoutSources != 1 || total.Tokens != 30 || total.EstimatedTokens != 7 {
 		t.Errorf("total of a day: %+v", total)
 	}
+	if total.Cost != nil {
+		t.Errorf("cost without a price: %+v", total.Cost)
+	}
 	if total.AnswerTime == nil || total.AnswerTime.Mean != 3 || total.AnswerTime.P50 < 2 || total.AnswerTime.P95 > 4 || total.FirstEvent == nil {
 		t.Errorf("times: %+v, %+v", total.AnswerTime, total.FirstEvent)
 	}
@@ -68,6 +72,20 @@ func TestUsage(t *testing.T) {
 	unused := w.makeKey()
 	if u := decoded[Usage](w.call("GET", "/v1/keys/"+unused.ID+"/usage", "").want(http.StatusOK)); len(u.Points) != 0 || u.Total.Requests != 0 {
 		t.Errorf("a key that was not used: %+v", u)
+	}
+}
+
+func TestUsageCost(t *testing.T) {
+	w := newTestServer(t)
+	w.desk.TokenPrice = tokenprice.Price{Amount: 0.6, Currency: "EUR"}
+	h, k := w.withHistory(), w.makeKey()
+	h.Record(k.ID, time.Now(), &series.Counts{series.Requests: 1, series.Tokens: 2_500_000, series.EstimatedTokens: 1000})
+	for _, path := range []string{"/v1/keys/" + k.ID + "/usage", "/v1/usage"} {
+		u := decoded[Usage](w.call("GET", path, "").want(http.StatusOK))
+		want := UsageCost{"EUR", 1.5, 0.0006}
+		if u.Total.Cost == nil || *u.Total.Cost != want || u.Points[0].Cost == nil || *u.Points[0].Cost != want {
+			t.Errorf("%s: %+v, %+v, want %+v", path, u.Total.Cost, u.Points[0].Cost, want)
+		}
 	}
 }
 

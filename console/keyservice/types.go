@@ -13,6 +13,7 @@ import (
 	"github.com/docsgate/docsgate/keys/registry"
 	"github.com/docsgate/docsgate/keys/usage"
 	"github.com/docsgate/docsgate/keys/usage/series"
+	"github.com/docsgate/docsgate/keys/usage/tokenprice"
 	"github.com/docsgate/docsgate/policy"
 )
 
@@ -59,6 +60,9 @@ type Service struct {
 	// Health returns whether each DocsGPT responds, and whether its queue is full. It may take some seconds. nil: not known, since no gate
 	// runs in this process.
 	Health func(ctx context.Context) []Health
+
+	// TokenPrice is what a million tokens cost; zero: unknown.
+	TokenPrice tokenprice.Price
 
 	// DocsGPTURL is the URL of DocsGPT's web app, such as "https://docsgpt.example.com"; empty: unknown.
 	DocsGPTURL string

@@ -13,6 +13,7 @@ import (
 	"github.com/docsgate/docsgate/console/keyservice"
 	"github.com/docsgate/docsgate/keys/usage/series"
 	"github.com/docsgate/docsgate/keys/usage/series/boltseries"
+	"github.com/docsgate/docsgate/keys/usage/tokenprice"
 )
 
 // withHistory makes the service record usage over time.
@@ -56,6 +57,11 @@ func TestUsageOnTheKeyPage(t *testing.T) {
 	page := w.get("/keys/" + id)
 	w.want(page, http.StatusOK, "7 requests", "3 requests: 1 succeeded, 1 aborted, 1 failed", "4 requests: 4 rejected",
 		"Over a limit3", "Answers without sources1 100 %", "Model tokens1,200 1,200 are estimated")
+	if strings.Contains(page.body, "Cost of the tokens") {
+		t.Error("a cost is shown, but the price is unknown")
+	}
+	w.desk.TokenPrice = tokenprice.Price{Amount: 2, Currency: "EUR"}
+	w.want(w.get("/keys/"+id), http.StatusOK, "Cost of the tokens0.0024 EUR 0.0024 EUR is estimated")
 	if n := strings.Count(page.body, `class="hit"`); n != 48 {
 		t.Errorf("the chart of a day has %d bars, want 48", n)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/docsgate/docsgate/console/keyservice"
 	"github.com/docsgate/docsgate/keys/usage/series"
+	"github.com/docsgate/docsgate/keys/usage/tokenprice"
 )
 
 // usageSection is the usage of a key, or of all keys, in a range.
@@ -41,7 +42,7 @@ func (p *Page) usageOf(r *http.Request, key string) (*usageSection, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &usageSection{usageChart: span.chartOf(result), Numbers: numbersOf(&result.Total)}
+	s := &usageSection{usageChart: span.chartOf(result), Numbers: numbersOf(&result.Total, p.Service.TokenPrice)}
 	for _, field := range series.Rejections {
 		if n := result.Total[field]; n > 0 {
 			s.Rejections = append(s.Rejections, usageNumber{Label: rejectionLabels[field], Value: comma(n)})
@@ -50,8 +51,8 @@ func (p *Page) usageOf(r *http.Request, key string) (*usageSection, error) {
 	return s, nil
 }
 
-// numbersOf returns what a section says besides the chart.
-func numbersOf(c *series.Counts) []usageNumber {
+// numbersOf returns what a section says besides the chart. The cost of tokens is among it if their price is known.
+func numbersOf(c *series.Counts, price tokenprice.Price) []usageNumber {
 	tokens := usageNumber{Label: "Model tokens", Value: comma(c[series.Tokens] + c[series.EstimatedTokens])}
 	if n := c[series.EstimatedTokens]; n > 0 {
 		tokens.Note = comma(n) + " are estimated"
@@ -67,7 +68,21 @@ func numbersOf(c *series.Counts) []usageNumber {
 		{"Received, sent", humanize.Bytes(c[series.BytesReceived]) + ", " + humanize.Bytes(c[series.BytesSent]), ""},
 		tokens,
 	}
+	if !price.IsZero() {
+		numbers = append(numbers, costOf(c, price))
+	}
 	return numbers
+}
+
+// costOf returns what the tokens cost.
+func costOf(c *series.Counts, price tokenprice.Price) usageNumber {
+	cost := usageNumber{
+		Label: "Cost of the tokens", Value: tokenprice.Format(price.Of(c[series.Tokens]+c[series.EstimatedTokens]), price.Currency),
+	}
+	if n := c[series.EstimatedTokens]; n > 0 {
+		cost.Note = tokenprice.Format(price.Of(n), price.Currency) + " is estimated"
+	}
+	return cost
 }
 
 func comma(n uint64) string { return humanize.Comma(int64(n)) }

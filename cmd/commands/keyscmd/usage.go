@@ -15,6 +15,7 @@ import (
 	"github.com/docsgate/docsgate/cmd/commands/internal/terminal"
 	"github.com/docsgate/docsgate/console/api"
 	"github.com/docsgate/docsgate/internal/duration"
+	"github.com/docsgate/docsgate/keys/usage/tokenprice"
 )
 
 func usageCommand() *cobra.Command {
@@ -32,7 +33,8 @@ There are minutes for a day, hours for a month and days for a year; --step names
 Lines without requests are left out.
 
 Rejected requests are those of known keys. ANSWERS are complete answers to questions, P50 and P95 the times in which half and 95 % of them
-were complete. TOKENS are estimated, in part, if they have a ~: DocsGPT does not say for all answers what they have cost.
+were complete. TOKENS are estimated, in part, if they have a ~: DocsGPT does not say for all answers what they have cost. With token_price in the
+configuration there is a column COST, of all tokens.
 
 With --json the result is one line of JSON, in the format of the API. --csv has all fields of the API.`,
 		Example: `  $ docsgate keys usage
@@ -113,11 +115,20 @@ func printUsage(cmd *cobra.Command, u *api.Usage) error {
 	rows := terminal.Table{Heading: []string{
 		"START", "REQUESTS", "SUCCEEDED", "FAILED", "ABORTED", "REJECTED", "STREAMS", "ANSWERS", "NO SOURCES", "DISLIKES", "P50", "P95", "TOKENS",
 	}}
+	if u.Total.Cost != nil {
+		rows.Heading = append(rows.Heading, "COST")
+	}
 	add := func(start string, c *api.UsageCounts) {
 		p50, p95 := formatQuantiles(c.AnswerTime)
 		rejected := c.Rejected.Key + c.Rejected.Policy + c.Rejected.Limit + c.Rejected.Busy + c.Rejected.Request
-		rows.Add(start, number(c.Requests), number(c.Succeeded), number(c.Failed), number(c.Aborted), number(rejected), number(c.Streams),
-			number(c.Answers), number(c.AnswersWithoutSources), number(c.Dislikes), p50, p95, formatTokens(c))
+		row := []string{
+			start, number(c.Requests), number(c.Succeeded), number(c.Failed), number(c.Aborted), number(rejected), number(c.Streams),
+			number(c.Answers), number(c.AnswersWithoutSources), number(c.Dislikes), p50, p95, formatTokens(c),
+		}
+		if c.Cost != nil {
+			row = append(row, formatCost(c.Cost))
+		}
+		rows.Add(row...)
 	}
 	for i := range u.Points {
 		add(u.Points[i].Start.UTC().Format(layout), &u.Points[i].UsageCounts)
@@ -151,4 +162,13 @@ func formatTokens(c *api.UsageCounts) string {
 		return "~" + number(c.Tokens+c.EstimatedTokens)
 	}
 	return number(c.Tokens)
+}
+
+// formatCost returns the cost of all tokens, with a "~" if a part is estimated.
+func formatCost(c *api.UsageCost) string {
+	text := tokenprice.Format(c.Amount+c.EstimatedAmount, c.Currency)
+	if c.EstimatedAmount > 0 {
+		return "~" + text
+	}
+	return text
 }

@@ -31,6 +31,13 @@ var usageColumns = []struct {
 	{"dislikes", func(c *api.UsageCounts) string { return number(c.Dislikes) }},
 	{"tokens", func(c *api.UsageCounts) string { return number(c.Tokens) }},
 	{"estimated_tokens", func(c *api.UsageCounts) string { return number(c.EstimatedTokens) }},
+	{"cost", func(c *api.UsageCounts) string {
+		return amount(c.Cost, func(c *api.UsageCost) float64 { return c.Amount })
+	}},
+	{"estimated_cost", func(c *api.UsageCounts) string {
+		return amount(c.Cost, func(c *api.UsageCost) float64 { return c.EstimatedAmount })
+	}},
+	{"currency", func(c *api.UsageCounts) string { return currency(c.Cost) }},
 	{"first_event_seconds_mean", func(c *api.UsageCounts) string { return seconds(c.FirstEvent, mean) }},
 	{"first_event_seconds_p50", func(c *api.UsageCounts) string { return seconds(c.FirstEvent, p50) }},
 	{"first_event_seconds_p95", func(c *api.UsageCounts) string { return seconds(c.FirstEvent, p95) }},
@@ -50,7 +57,21 @@ func seconds(t *api.UsageTimes, of func(*api.UsageTimes) float64) string {
 	return strconv.FormatFloat(of(t), 'f', 3, 64)
 }
 
-// writeUsageCSV writes the points of usage with a heading. All values are numbers and times.
+func amount(c *api.UsageCost, of func(*api.UsageCost) float64) string {
+	if c == nil {
+		return ""
+	}
+	return strconv.FormatFloat(of(c), 'f', 6, 64)
+}
+
+func currency(c *api.UsageCost) string {
+	if c == nil {
+		return ""
+	}
+	return c.Currency
+}
+
+// writeUsageCSV writes the points of usage with a heading. All values are numbers, times and codes of currencies.
 func writeUsageCSV(to io.Writer, u *api.Usage) error {
 	w := csv.NewWriter(to)
 	line := make([]string, 1+len(usageColumns))

@@ -36,7 +36,7 @@ func TestUsageFormats(t *testing.T) {
 	counts := api.UsageCounts{
 		Requests: 20, Succeeded: 9, Failed: 2, Aborted: 1, Rejected: api.UsageRejections{Key: 1, Policy: 1, Limit: 2, Busy: 3, Request: 1},
 		Streams: 4, BytesReceived: 5, BytesSent: 6, Answers: 7, AnswersWithoutSources: 3, Dislikes: 2, Tokens: 100, EstimatedTokens: 11,
-		AnswerTime: &api.UsageTimes{Mean: 1.25, P50: 1, P95: 2.5},
+		AnswerTime: &api.UsageTimes{Mean: 1.25, P50: 1, P95: 2.5}, Cost: &api.UsageCost{Currency: "EUR", Amount: 1.5, EstimatedAmount: 0.25},
 	}
 	start := time.Date(2027, 3, 1, 12, 0, 0, 0, time.UTC)
 	body, err := json.Marshal(api.Usage{
@@ -59,7 +59,7 @@ func TestUsageFormats(t *testing.T) {
 		return out.String()
 	}
 	table := run()
-	for _, want := range []string{"2027-03-01 12:00", "total", "1.0s", "2.5s", "~111", "key_1", "Docs"} {
+	for _, want := range []string{"2027-03-01 12:00", "total", "1.0s", "2.5s", "~111", "COST", "~1.75 EUR", "key_1", "Docs"} {
 		if !strings.Contains(table, want) {
 			t.Errorf("no %q in\n%s", want, table)
 		}
@@ -74,6 +74,7 @@ func TestUsageFormats(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"start": "2027-03-01T12:00:00Z", "requests": "20", "rejected_busy": "3", "answers_without_sources": "3", "estimated_tokens": "11",
+		"cost": "1.500000", "estimated_cost": "0.250000", "currency": "EUR",
 		"first_event_seconds_p50": "", "answer_seconds_mean": "1.250", "answer_seconds_p95": "2.500",
 	} {
 		if got[name] != want {
