@@ -13,6 +13,11 @@ const (
 
 	// maxSeenOrigins is the number of origins that are recorded for all keys together.
 	maxSeenOrigins = 10_000
+
+	// unusedTime is how long a key was not used on a page before its origins give way to those of a key that has none.
+	unusedTime = 24 * time.Hour
+	// sweepInterval is the shortest time between two searches for such keys, which look at all origins.
+	sweepInterval = time.Minute
 )
 
 // OriginUse is the use of a key on the pages of a web origin.
@@ -31,6 +36,7 @@ type Origins struct {
 	mu    sync.Mutex
 	total int
 	byKey map[string]*keyOrigins
+	swept time.Time // when dropUnused was called last
 }
 
 type keyOrigins struct {
@@ -55,6 +61,9 @@ func (o *Origins) Record(key, origin string, now time.Time) {
 	}
 	if k == nil {
 		if o.total >= o.most {
+			o.dropUnused(now)
+		}
+		if o.total >= o.most {
 			return
 		}
 		k = new(keyOrigins)
@@ -66,6 +75,20 @@ func (o *Origins) Record(key, origin string, now time.Time) {
 	}
 	k.uses = append(k.uses, OriginUse{origin, 1, now, now})
 	o.total++
+}
+
+// dropUnused drops the origins of keys that were not used for unusedTime, such as removed ones. It does so once per sweepInterval.
+func (o *Origins) dropUnused(now time.Time) {
+	if now.Sub(o.swept) < sweepInterval {
+		return
+	}
+	o.swept = now
+	for key, k := range o.byKey {
+		if !slices.ContainsFunc(k.uses, func(u OriginUse) bool { return now.Sub(u.Last) < unusedTime }) {
+			o.total -= len(k.uses)
+			delete(o.byKey, key)
+		}
+	}
 }
 
 // count counts a request from an origin that is recorded, and reports whether it is.

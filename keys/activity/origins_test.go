@@ -43,3 +43,29 @@ func TestOrigins(t *testing.T) {
 		t.Errorf("%d origins, counted as %d, of %d keys", total, o.total, len(o.byKey))
 	}
 }
+
+// Removed keys do not prevent that the origins of new ones are recorded.
+func TestOriginsOfUnusedKeys(t *testing.T) {
+	o := newOrigins(2, 4)
+	o.Record("removed", "https://a.example", noon)
+	o.Record("removed", "https://b.example", noon.Add(time.Hour))
+	o.Record("used", "https://a.example", noon)
+	o.Record("used", "https://b.example", noon)
+	for i, want := range []int{0, 0, 1} {
+		now := noon.Add(time.Hour + unusedTime - time.Second + time.Duration(i)*sweepInterval/2)
+		o.Record("used", "https://b.example", now)
+		o.Record("new", "https://c.example", now)
+		if got, _ := o.Of("new"); len(got) != want {
+			t.Errorf("%d: %v, want %d", i, got, want)
+		}
+	}
+	if got, _ := o.Of("removed"); len(got) != 0 {
+		t.Errorf("of the removed key: %v", got)
+	}
+	if got, dropped := o.Of("used"); len(got) != 2 || dropped {
+		t.Errorf("of the used key: %v, %t", got, dropped)
+	}
+	if o.total != 3 {
+		t.Errorf("counted as %d, want 3", o.total)
+	}
+}
