@@ -62,7 +62,6 @@ describe('appearance of the console', () => {
       for (const width of WIDTHS) {
         await page.emulateMedia({ colorScheme });
         await page.setViewportSize({ width, height: 900 });
-        await page.evaluate(() => Promise.allSettled(document.getAnimations().map((a) => a.finished))); // color transitions
         const overflowing = await page.evaluate(() => [...document.querySelectorAll('body *')]
           .filter((e) => document.documentElement.scrollWidth > innerWidth && e.getBoundingClientRect().right > innerWidth + 1)
           .map((e) => e.outerHTML.slice(0, 150)));
