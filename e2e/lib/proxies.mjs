@@ -123,8 +123,9 @@ http {
     log: () => gate.output(),
     /** Returns the lines of the access log of a proxy. */
     proxyLog: (name) => fs.readFileSync(at(logFiles[PROXIES.indexOf(name)]), 'utf8').split('\n'),
-    /** Returns the gate's entries for a request, by its request ID. */
-    entries: (id) => gate.output().split('\n').filter((line) => line.startsWith('{') && line.includes(id)).map((line) => JSON.parse(line)),
+    /** Returns the entries of the gate's access log for a request, by its request ID. */
+    entries: (id) => gate.output().split('\n').filter((line) => line.startsWith('{') && line.includes(id)).map((line) => JSON.parse(line))
+      .filter((entry) => entry.msg === 'handled request'),
     /**
      * Sends a request from CLIENT_ADDRESS, with TLS and HTTP/2, as browsers do. Returns the response as a readable stream with its
      * headers, when these have arrived. If the stream is destroyed, the client disconnects.

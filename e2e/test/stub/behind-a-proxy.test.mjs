@@ -78,6 +78,7 @@ describe('behind a proxy', () => {
       assert.equal(status, 401);
       assert.match(text, new RegExp(`"code":\\s?"invalid_api_key".*${id}`));
       await waitFor('the proxy logs the request', () => testbed.gate.proxyLog(proxy).some((line) => line.includes(id)));
+      await waitFor('the gate logs the request', () => testbed.gate.entries(id).length === 1);
       assert.equal(testbed.gate.entries(id)[0].docsgate.reason, 'disabled');
     });
 

@@ -436,6 +436,7 @@ describe('console', () => {
     await page.getByLabel('Key', { exact: true }).fill(token);
     await page.getByLabel('Action').selectOption('Disabled');
     await page.getByRole('button', { name: 'Filter' }).click();
+    await page.waitForURL((url) => url.search !== '');
     assert.equal(await page.locator('.trail li').count(), 1);
     assert.ok(page.url().includes(id) && !page.url().includes(token));
     await page.getByLabel('Actor').fill('nobody');
