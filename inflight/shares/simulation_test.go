@@ -143,6 +143,13 @@ func (n *node) count() inflight.Count {
 	return inflight.Count{}
 }
 
+// settled reports whether the goroutines of all requests in flight have stored their slots.
+func (n *node) settled() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.held) == n.count().InFlight
+}
+
 // release releases a random slot. It reports whether there was one.
 func (n *node) release(random *rand.Rand) bool {
 	n.mu.Lock()
