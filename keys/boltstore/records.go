@@ -157,6 +157,10 @@ func (c *recordChange) apply(t *writeTx, r *registry.Record) {
 	}
 	if c.before != 0 {
 		t.remove(bucketRevisions, number(c.before))
+		if r.IsDeleted() {
+			t.remove(bucketUse, []byte(r.ID))
+			t.remove(bucketQuotas, []byte(r.ID))
+		}
 	}
 	t.put(bucketRevisions, number(stored.Revision), []byte(r.ID))
 	t.put(bucketRecords, []byte(r.ID), append(recordcodec.AppendRecord(nil, &stored), c.unknown...))

@@ -161,6 +161,51 @@ func TestRevokedInTarget(t *testing.T) {
 	}
 }
 
+// Deleted keys are copied with everything else, and a key that is deleted in the source later is deleted in the target as well.
+func TestDeletedKeys(t *testing.T) {
+	source := newStore(t, memstorage.New())
+	before, later := source.create("a"), source.create("b")
+	remove := func(s *store, id string) {
+		t.Helper()
+		s.revoke(id)
+		if err := s.Delete(t.Context(), alice, id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	remove(source, before)
+	if err := source.SaveUse(t.Context(), []usage.Row{{ID: before, LastUsed: 1}}); err != nil { // such as counted when it was deleted
+		t.Fatal(err)
+	}
+	bolt, err := boltstore.Open(t.Context(), boltstore.Options{Path: filepath.Join(t.TempDir(), "keys.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = bolt.Close() })
+	if err := registry.Copy(t.Context(), source.Storage, bolt); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := migration.Compare(t.Context(), source.Storage, bolt); err != nil {
+		t.Fatal(err)
+	}
+	target := newStore(t, bolt)
+	wantDeleted := func(id string) {
+		t.Helper()
+		if r, err := target.Storage.Get(t.Context(), id); err != nil || !r.IsDeleted() {
+			t.Errorf("%s is not deleted in the target: %v", id, err)
+		}
+		if _, err := target.Registry.Get(t.Context(), id); !errors.Is(err, registry.ErrNotFound) {
+			t.Errorf("the deleted key %s: %v", id, err)
+		}
+	}
+	wantDeleted(before)
+
+	remove(source, later)
+	if changes := source.catchUp(target); !slices.Equal(changes.Copied, []string{later}) {
+		t.Errorf("%+v", changes)
+	}
+	wantDeleted(later)
+}
+
 // failing fails at the n-th write.
 type failing struct {
 	registry.Storage

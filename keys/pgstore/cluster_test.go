@@ -2,6 +2,7 @@ package pgstore_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -112,6 +113,28 @@ func TestGatesFollowEachOther(t *testing.T) {
 	}
 	slices.Sort(took)
 	t.Logf("a revocation reached all gates after %s at the median and %s at most", took[rounds/2], took[rounds-1])
+}
+
+// A key that is deleted at one gate is dropped from the memory of all.
+func TestDeletedKeyAtOtherGate(t *testing.T) {
+	o := options(pgtest.Database(t))
+	one, two := startGate(t, o), startGate(t, o)
+	id, token := one.create(t, "a")
+	two.wait(t, token, keys.Allowed)
+	if _, err := one.Revoke(t.Context(), alice, id); err != nil {
+		t.Fatal(err)
+	}
+	two.wait(t, token, keys.RevokedKey)
+	if err := one.Delete(t.Context(), alice, id); err != nil {
+		t.Fatal(err)
+	}
+	if got := one.Verify(token, time.Now()).Reason; got != keys.UnknownToken {
+		t.Errorf("at the gate that has acknowledged the deletion the token is %s", got)
+	}
+	two.wait(t, token, keys.UnknownToken)
+	if err := two.Delete(t.Context(), alice, id); !errors.Is(err, registry.ErrNotFound) {
+		t.Errorf("a second deletion: %v", err)
+	}
 }
 
 // A change that sends no notification, or whose notification is lost, is found by the next poll.

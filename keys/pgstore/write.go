@@ -127,6 +127,9 @@ func (t *writeTx) write(ctx context.Context, records []*registry.Record, entries
 	if err := t.putRecords(ctx, records, unknown); err != nil {
 		return err
 	}
+	if err := t.removeCounters(ctx, records); err != nil {
+		return err
+	}
 	return t.putEntries(ctx, entries)
 }
 
@@ -247,6 +250,29 @@ func (t *writeTx) putRecords(ctx context.Context, records []*registry.Record, un
 	}
 	_, err := t.Exec(ctx, "INSERT INTO tokens (digest, key_id) SELECT * FROM unnest($1::bytea[], $2::text[])", digests, owners)
 	return err
+}
+
+// removeCounters removes the usage and the quotas of stored records that become deleted ones.
+func (t *writeTx) removeCounters(ctx context.Context, records []*registry.Record) error {
+	var ids []string
+	for _, r := range records {
+		if r.IsDeleted() && r.Revision != 0 {
+			ids = append(ids, r.ID)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	// The lock of a countersTx, so that neither waits for rows of the other.
+	if _, err := t.Exec(ctx, "SELECT FROM counters FOR UPDATE"); err != nil {
+		return err
+	}
+	for _, table := range []string{"usage", "quotas"} {
+		if _, err := t.Exec(ctx, "DELETE FROM "+table+" WHERE id = ANY($1)", ids); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // putEntries stores audit entries with the next sequences.

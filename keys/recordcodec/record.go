@@ -46,6 +46,7 @@ const (
 	recLeaked
 	recLeakedOrigin
 	recSigning
+	recDeleted
 )
 
 // Fields of a previous token.
@@ -89,7 +90,8 @@ func AppendRecord(b []byte, r *registry.Record) []byte {
 	b = appendPolicy(b, recPolicy, r.Policy)
 	b = wire.AppendTime(b, recLeaked, r.Leaked)
 	b = wire.AppendText(b, recLeakedOrigin, r.LeakedOrigin)
-	return appendSigning(b, recSigning, r.Signing)
+	b = appendSigning(b, recSigning, r.Signing)
+	return wire.AppendTime(b, recDeleted, r.Deleted)
 }
 
 // Decoder decodes records. It stores all texts of one record in one string, to save allocations: with a million records, each
@@ -221,6 +223,8 @@ func (d *Decoder) field(r *registry.Record, f wire.Field) (known bool, err error
 		d.put(&r.LeakedOrigin, f.Bytes)
 	case recSigning:
 		r.Signing, err = decodeSigning(f.Bytes)
+	case recDeleted:
+		err = f.Time(&r.Deleted)
 	default:
 		return false, nil
 	}

@@ -203,6 +203,18 @@ func (all dependents) add(ref, id string) {
 	all[ref].ids[id] = struct{}{}
 }
 
+// remove removes keys, and references that no key depends on any more.
+func (all dependents) remove(ids []string) {
+	for ref, r := range all {
+		for _, id := range ids {
+			delete(r.ids, id)
+		}
+		if len(r.ids) == 0 {
+			delete(all, ref)
+		}
+	}
+}
+
 // resolve resolves all references.
 func (all dependents) resolve(v resolver) {
 	for ref := range all {

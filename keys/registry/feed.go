@@ -79,6 +79,9 @@ func (f *feed) load(ctx context.Context, read func(context.Context, func(*Record
 	f.dependents, f.nonCanonical = dependents{}, map[string]struct{}{}
 	set := make([]keys.Key, 0, f.size(ctx))
 	err := read(ctx, func(rec *Record) error {
+		if rec.IsDeleted() {
+			return nil
+		}
 		set = append(set, p.key(rec))
 		return nil
 	})
@@ -123,10 +126,15 @@ func (f *feed) Changes(ctx context.Context) (delta keys.Delta, ok bool, err erro
 	f.loaded = false // until all of this has succeeded
 	seen := map[string]bool{}
 	put := func(rec *Record) error {
-		if !seen[rec.ID] {
-			seen[rec.ID] = true
+		switch {
+		case seen[rec.ID]:
+			return nil
+		case rec.IsDeleted():
+			delta.Deleted = append(delta.Deleted, rec.ID)
+		default:
 			delta.Upserted = append(delta.Upserted, p.key(rec))
 		}
+		seen[rec.ID] = true
 		return nil
 	}
 	revision, position, err := f.readChanges(ctx, put)
@@ -139,6 +147,7 @@ func (f *feed) Changes(ctx context.Context) (delta keys.Delta, ok bool, err erro
 	case err != nil:
 		return keys.Delta{}, false, err
 	}
+	f.forget(delta.Deleted)
 	if p.generations.rules != f.generations.rules {
 		if err := f.recheckSources(ctx, p, put); err != nil {
 			return keys.Delta{}, false, err
@@ -172,13 +181,23 @@ func (f *feed) readChanges(ctx context.Context, yield func(*Record) error) (revi
 	return 0, p, err
 }
 
+// forget removes what is kept about deleted keys.
+func (f *feed) forget(ids []string) {
+	for _, id := range ids {
+		delete(f.nonCanonical, id)
+	}
+	if len(ids) > 0 {
+		f.dependents.remove(ids)
+	}
+}
+
 // recheckSources checks the sources of all keys after the rules have changed. It calls put only for keys that are affected,
 // usually none, so it needs little memory.
 func (f *feed) recheckSources(ctx context.Context, p *loadPass, put func(*Record) error) error {
 	before := f.nonCanonical
 	f.nonCanonical = map[string]struct{}{}
 	_, err := f.registry.storage.All(ctx, func(rec *Record) error {
-		if !rec.Agent.IsZero() {
+		if !rec.Agent.IsZero() || rec.IsDeleted() {
 			return nil
 		}
 		_, was := before[rec.ID]

@@ -129,6 +129,8 @@ func (b *importBatch) prepare(ctx context.Context, i int, in *Import, out *Impor
 		}
 		b.digests[in.Digest] = i
 		switch rec, err := b.registry.storage.ByDigest(ctx, in.Digest); {
+		case err == nil && rec.IsDeleted():
+			return keys.Secret{}, &FieldError{"sha256", "is that of a deleted key, whose token is never valid again"}
 		case err == nil:
 			out.Record, out.Existing = *rec, rec.ID
 			return keys.Secret{}, nil
@@ -195,7 +197,9 @@ func (b *importBatch) setID(ctx context.Context, c *validator, i int, in *Import
 		return nil
 	}
 	b.ids[in.ID] = i
-	switch _, err := b.registry.storage.Get(ctx, in.ID); {
+	switch rec, err := b.registry.storage.Get(ctx, in.ID); {
+	case err == nil && rec.IsDeleted():
+		c.errorf("id", "is that of a deleted key")
 	case err == nil:
 		c.errorf("id", "belongs to another key")
 	case !errors.Is(err, ErrNotFound):
@@ -204,12 +208,17 @@ func (b *importBatch) setID(ctx context.Context, c *validator, i int, in *Import
 	return nil
 }
 
-// Export calls yield for each record, sorted by ID. It writes an audit entry before the first call. An error of yield stops it
+// Export calls yield for each record that is not deleted, sorted by ID. It writes an audit entry before the first call. An error of yield stops it
 // and is returned.
 func (r *Registry) Export(ctx context.Context, by Actor, yield func(*Record) error) error {
 	if err := r.writeEntry(ctx, by, ActionExported, ""); err != nil {
 		return err
 	}
-	_, err := r.storage.All(ctx, yield)
+	_, err := r.storage.All(ctx, func(rec *Record) error {
+		if rec.IsDeleted() {
+			return nil
+		}
+		return yield(rec)
+	})
 	return err
 }

@@ -38,6 +38,10 @@ type Record struct {
 	// Parameters of DocsGPT's own endpoint for creating keys, stored only for its endpoint that lists keys.
 	Prompt, Chunks, Retriever string
 
+	// When the key was deleted; zero: it was not. Of a deleted key only the ID, the digest, the state Revoked and the times Created, Changed
+	// and Deleted are stored, so that its ID and its token are never used again.
+	Deleted time.Time
+
 	// Revision is set by the storage and increases with each write of any record. A write requires the current one.
 	Revision uint64
 }
@@ -48,6 +52,9 @@ func (r *Record) clone() *Record {
 	c.Sources, c.PreviousTokens, c.Agent.Encrypted = slices.Clone(r.Sources), slices.Clone(r.PreviousTokens), slices.Clone(r.Agent.Encrypted)
 	return &c
 }
+
+// IsDeleted reports whether the key was deleted.
+func (r *Record) IsDeleted() bool { return !r.Deleted.IsZero() }
 
 // Digests iterates over the digests of the current and the previous tokens.
 func (r *Record) Digests() iter.Seq[keys.Digest] {
@@ -123,6 +130,7 @@ const (
 	ActionEnabled  Action = "enabled"
 	ActionDisabled Action = "disabled"
 	ActionRevoked  Action = "revoked"
+	ActionDeleted  Action = "deleted"
 	ActionLeaked   Action = "leaked" // a browser has presented a secret key
 	ActionExported Action = "exported"
 	ActionBackedUp Action = "backed_up"
@@ -136,7 +144,7 @@ const (
 // Actions returns all actions.
 func Actions() []Action {
 	return []Action{
-		ActionCreated, ActionImported, ActionChanged, ActionRotated, ActionEnabled, ActionDisabled, ActionRevoked, ActionLeaked,
+		ActionCreated, ActionImported, ActionChanged, ActionRotated, ActionEnabled, ActionDisabled, ActionRevoked, ActionDeleted, ActionLeaked,
 		ActionExported, ActionBackedUp, ActionSecretRotated, ActionChecked, ActionRejected,
 	}
 }

@@ -1,5 +1,5 @@
 // Package registry manages the life cycle of the keys that the gate issues: they are created, updated, rotated, disabled,
-// enabled, revoked, imported and exported. It enforces the rules of the configuration and writes the audit trail. A Storage
+// enabled, revoked, deleted, imported and exported. It enforces the rules of the configuration and writes the audit trail. A Storage
 // stores the records.
 package registry
 
@@ -50,6 +50,9 @@ type Rules struct {
 var (
 	// ErrRevoked means that a revoked key cannot be updated or rotated.
 	ErrRevoked = errors.New("the key is permanently revoked: create a new one")
+
+	// ErrNotRevoked means that a key cannot be deleted, since it is not revoked.
+	ErrNotRevoked = errors.New("only a revoked key can be deleted: revoke it first")
 
 	// ErrNotApplied means that the change is stored, but a function registered with OnChange failed, so the change may not be
 	// in effect yet. Calls that return it also return their result: a new token must not be lost.
@@ -187,12 +190,12 @@ func (r *Registry) currentRules() (Rules, generations) {
 	return r.rules, r.generations
 }
 
-// Get returns a key, or ErrNotFound.
+// Get returns a key, or ErrNotFound if there is none or it was deleted.
 func (r *Registry) Get(ctx context.Context, id string) (*Record, error) {
 	if isToken(id) { // the storage's error would contain it
 		return nil, fmt.Errorf("a token was specified instead of the id of a key: %w", ErrNotFound)
 	}
-	return r.storage.Get(ctx, id)
+	return notDeleted(r.storage.Get(ctx, id))
 }
 
 // Audit calls Storage.Audit.

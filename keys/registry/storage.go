@@ -40,6 +40,7 @@ type Storage interface {
 	ByDigest(ctx context.Context, d keys.Digest) (*Record, error)
 
 	// Write stores records and audit entries atomically: if it returns nil, everything is durable, otherwise nothing is stored.
+	// If a stored record becomes a deleted one, its usage and its quotas are removed.
 	// A record with revision 0 is new: its ID must not exist (ErrExists). The revision of another record must be the stored one
 	// (ErrConflict). The digests of current and previous tokens must not belong to another record (ErrExists). Write sets the
 	// Revision of the records and the Seq of the entries.

@@ -131,7 +131,11 @@ func (r *Registry) tryUpdate(
 	}
 	rec.Changed = r.currentTime()
 	rec.dropExpiredTokens(rec.Changed)
-	if err := r.write(ctx, []*Record{rec}, []*AuditEntry{r.newEntry(by, action, rec, detail)}); err != nil {
+	entry := r.newEntry(by, action, rec, detail)
+	if rec.IsDeleted() {
+		entry.Name = old.Name
+	}
+	if err := r.write(ctx, []*Record{rec}, []*AuditEntry{entry}); err != nil {
 		return nil, err
 	}
 	return rec, nil
@@ -143,7 +147,7 @@ func (r *Registry) current(ctx context.Context, id string) (*Record, error) {
 	if !ok || isToken(id) {
 		return r.Get(ctx, id)
 	}
-	return remote.Current(ctx, id)
+	return notDeleted(remote.Current(ctx, id))
 }
 
 // newEntry returns an entry for the audit trail. rec is nil for an action on the whole store.

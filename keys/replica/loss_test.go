@@ -47,14 +47,14 @@ func TestLostWrites(t *testing.T) {
 		"before a cold start":      {true, nil},
 		"and replaced by others":   {false, func(t *testing.T, g *gate) { createMany(t, g, 20) }},
 		"and replaced, cold start": {true, func(t *testing.T, g *gate) { createMany(t, g, 20) }},
-		"and replaced by as many":  {false, func(t *testing.T, g *gate) { createMany(t, g, 6) }},
+		"and replaced by as many":  {false, func(t *testing.T, g *gate) { createMany(t, g, 8) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSetup(t, pgtest.Database(t))
 			agents, agentToken := agent()
 			g := s.start(t, agents)
 			tokens, ids := map[string]string{}, map[string]string{}
-			for _, name := range []string{"kept", "revoked", "disabled", rotations, "grace"} {
+			for _, name := range []string{"kept", "revoked", "disabled", rotations, "grace", "deleted"} {
 				ids[name], tokens[name] = g.create(t, name)
 			}
 			rotated, err := g.Rotate(t.Context(), alice, ids["grace"], time.Hour)
@@ -65,19 +65,21 @@ func TestLostWrites(t *testing.T) {
 
 			ctx := t.Context()
 			g.revoke(t, ids["revoked"])
+			g.revoke(t, ids["deleted"])
+			err0 := g.Delete(ctx, alice, ids["deleted"])
 			_, err1 := g.Update(ctx, alice, ids["disabled"], registry.UpdateRequest{State: new(keys.Disabled)})
 			again, err2 := g.Rotate(ctx, alice, ids[rotations], 0)
 			_, err3 := g.EndGrace(ctx, alice, ids["grace"])
 			err4 := g.UpdateOverride(ctx, alice, &agents.key, registry.UpdateRequest{State: new(keys.Disabled)})
 			_, lostToken := g.create(t, "lost")
-			for _, err := range []error{err1, err2, err3, err4} {
+			for _, err := range []error{err0, err1, err2, err3, err4} {
 				if err != nil {
 					t.Fatal(err)
 				}
 			}
 			invalid := map[string]string{
 				"revoked": tokens["revoked"], "disabled": tokens["disabled"], "replaced": tokens[rotations], "ended": tokens["grace"],
-				"of another feed": agentToken,
+				"of another feed": agentToken, "deleted": tokens["deleted"],
 			}
 			g.WaitFor(agentToken, keys.DisabledKey)
 			waitCopied(t, g)
@@ -95,7 +97,7 @@ func TestLostWrites(t *testing.T) {
 			}
 			stop := neverAllowed(t, g, invalid)
 			s.proxy.Accept()
-			for name, want := range map[string]keys.Reason{"revoked": keys.RevokedKey, "disabled": keys.DisabledKey} {
+			for name, want := range map[string]keys.Reason{"revoked": keys.RevokedKey, "deleted": keys.RevokedKey, "disabled": keys.DisabledKey} {
 				fresh.WaitFor(tokens[name], want)
 			}
 			fresh.WaitFor(tokens[rotations], keys.UnknownToken)

@@ -108,6 +108,9 @@ func (s *Storage) reapplyRecord(ctx context.Context, known *registry.Record) (bo
 	if err != nil {
 		return false, err
 	}
+	if current.IsDeleted() {
+		return false, nil // nothing of it is valid
+	}
 	action, what := restrict(current, known)
 	if action == "" {
 		return false, nil

@@ -151,6 +151,10 @@ func (s *Storage) Write(ctx context.Context, records []*registry.Record, entries
 		}
 	}
 	for _, rec := range records {
+		if rec.IsDeleted() && rec.Revision != 0 {
+			delete(s.usage, rec.ID)
+			delete(s.quotas, rec.ID)
+		}
 		rec.Revision = s.revision
 		for d := range rec.Digests() {
 			s.digests[d] = rec.ID

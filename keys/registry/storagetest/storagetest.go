@@ -41,6 +41,7 @@ func Run(t *testing.T, open func(t *testing.T) registry.Storage) {
 		"usage is stored and replaced":                                    savedUsage,
 		"quotas are stored, replaced and removed":                         savedQuotas,
 		"overrides are stored, replaced and removed":                      storedOverrides,
+		"deleted records keep their id and their token":                   deletedRecords,
 		"concurrent writes are each stored once":                          concurrentWrites,
 		"one of several concurrent writes of a revision succeeds":         concurrentConflict,
 		"readers see atomic writes":                                       atomicWrites,
@@ -138,7 +139,12 @@ func wantEqual(t *testing.T, got, want *registry.Record) {
 	t.Helper()
 	g, w := *got, *want
 	for _, times := range [][2]*time.Time{
-		{&g.NotBefore, &w.NotBefore}, {&g.Expires, &w.Expires}, {&g.Created, &w.Created}, {&g.Changed, &w.Changed}, {&g.Rotated, &w.Rotated},
+		{&g.NotBefore, &w.NotBefore},
+		{&g.Expires, &w.Expires},
+		{&g.Created, &w.Created},
+		{&g.Changed, &w.Changed},
+		{&g.Rotated, &w.Rotated},
+		{&g.Deleted, &w.Deleted},
 	} {
 		if !times[0].Equal(*times[1]) || times[0].IsZero() != times[1].IsZero() {
 			t.Errorf("record %s: time %v, want %v", w.ID, times[0], times[1])
