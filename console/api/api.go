@@ -51,6 +51,7 @@ var routes = []route{
 	{"POST /v1/keys", (*api).createKey, nil},
 	{"GET /v1/keys/{id}", (*api).showKey, nil},
 	{"PATCH /v1/keys/{id}", (*api).updateKey, nil},
+	{"DELETE /v1/keys/{id}", (*api).deleteKey, nil},
 	{"GET /v1/keys/{id}/origins", (*api).listOrigins, nil},
 	{"GET /v1/keys/{id}/usage", (*api).showKeyUsage, nil},
 	{"POST /v1/keys/{id}/rotate", (*api).rotateKey, nil},

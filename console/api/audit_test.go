@@ -53,7 +53,7 @@ func TestFilteredAudit(t *testing.T) {
 		strings.Contains(got.Body, "next_cursor") {
 		t.Errorf("second page: %s", got.Body)
 	}
-	for _, query := range []string{"action=deleted", "action=", "since=7d", "until=2026-03-01", "actor=" + strings.Repeat("x", 201)} {
+	for _, query := range []string{"action=removed", "action=", "since=7d", "until=2026-03-01", "actor=" + strings.Repeat("x", 201)} {
 		w.call("GET", "/v1/audit?"+query, "").problem(http.StatusBadRequest, "invalid_parameter")
 	}
 }

@@ -286,6 +286,18 @@ func (a *api) revokeKey(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
+func (a *api) deleteKey(w http.ResponseWriter, r *http.Request) error {
+	if err := requireEmptyBody(w, r); err != nil {
+		return err
+	}
+	// A client that disconnects must not interrupt the change.
+	if err := a.Service.DeleteKey(context.WithoutCancel(r.Context()), a.Actor(r), r.PathValue("id")); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
 func (a *api) endGrace(w http.ResponseWriter, r *http.Request) error {
 	if err := requireEmptyBody(w, r); err != nil {
 		return err

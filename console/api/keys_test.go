@@ -316,7 +316,7 @@ func TestUnknownRoutes(t *testing.T) {
 		w.call("GET", path, "").problem(http.StatusNotFound, "not_found")
 	}
 	for call, allow := range map[string]string{
-		"DELETE /v1/keys": "GET, HEAD, POST", "PUT /v1/keys/x": "GET, HEAD, PATCH", "GET /v1/keys/x/revoke": "POST",
+		"DELETE /v1/keys": "GET, HEAD, POST", "PUT /v1/keys/x": "DELETE, GET, HEAD, PATCH", "GET /v1/keys/x/revoke": "POST",
 		"OPTIONS /v1/import": "POST", "POST /v1/backup": "GET, HEAD",
 	} {
 		method, path, _ := strings.Cut(call, " ")

@@ -94,6 +94,12 @@ func (s *schemas) check(t testing.TB, mux *http.ServeMux, r *http.Request, rec *
 	if !known || r.URL.Path != pathpkg.Clean(r.URL.Path) || r.Method == http.MethodHead {
 		return // not a route: what is said then is the same everywhere
 	}
+	if rec.Code == http.StatusNoContent {
+		if documented, _ := s.at(t, "paths", path, strings.ToLower(method), "responses", "204"); documented == nil || rec.Body.Len() > 0 {
+			t.Errorf("%s responded with 204 and %q, which openapi.json does not document", pattern, rec.Body)
+		}
+		return
+	}
 	kind, _, err := mime.ParseMediaType(rec.Header().Get("Content-Type"))
 	if err != nil {
 		t.Errorf("%s: Content-Type %q: %v", pattern, rec.Header().Get("Content-Type"), err)

@@ -66,6 +66,8 @@ func ResponseTo(err error) Response {
 		return Response{http.StatusNotFound, "key_not_found", "There is no key with this ID.", false}
 	case errors.Is(err, registry.ErrRevoked):
 		return Response{http.StatusConflict, "revoked", "The key is revoked permanently. Create a new key instead.", false}
+	case errors.Is(err, registry.ErrNotRevoked):
+		return Response{http.StatusConflict, "not_revoked", "The key is not revoked. Revoke it first: only a revoked key can be deleted.", false}
 	case errors.Is(err, registry.ErrNotApplied):
 		return Response{http.StatusServiceUnavailable, "apply_pending", ApplyPending, true}
 	case errors.Is(err, registry.ErrUnavailable):

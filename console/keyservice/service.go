@@ -78,6 +78,11 @@ func (d *Service) SearchAudit(ctx context.Context, q registry.AuditQuery) (found
 	return d.Registry.SearchAudit(ctx, q)
 }
 
+// DeleteKey is Registry.Delete. A key of another feed is a *ReadOnlyError.
+func (d *Service) DeleteKey(ctx context.Context, by registry.Actor, id string) error {
+	return d.ReadOnly(id, d.Registry.Delete(ctx, by, id))
+}
+
 // NameOf returns the name of a key of any feed, or "" if there is none.
 func (d *Service) NameOf(id string) string {
 	if k := d.Store.Get(id); k != nil {

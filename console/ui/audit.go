@@ -129,6 +129,7 @@ var actionWords = map[registry.Action]string{
 	registry.ActionEnabled:  "Enabled",
 	registry.ActionDisabled: "Disabled",
 	registry.ActionRevoked:  "Revoked",
+	registry.ActionDeleted:  "Deleted",
 	registry.ActionLeaked:   "Leaked",
 	registry.ActionExported: "Exported keys",
 	registry.ActionBackedUp: "Backed up the store",
