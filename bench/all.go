@@ -39,11 +39,11 @@ func (w *env) runAll(ctx context.Context, out io.Writer) error {
 	}
 	rates.print(both, list)
 	stop()
-	memory, err := w.measurePlateaus(ctx, able(list, "widget"))
+	memory, err := w.measurePlateaus(ctx, relaying(list))
 	if err != nil {
 		return err
 	}
-	memory.print(both, able(list, "widget"))
+	memory.print(both, relaying(list))
 	if err := saveJSON(map[string]any{"Saturated": load, "Rate": rates, "Memory": memory}, w.options.out, "all.json"); err != nil {
 		return err
 	}

@@ -44,6 +44,10 @@ var (
 var gateways = []gateway{
 	{mode: plain, name: "Caddy without a gate", scenarios: allGatewayScenarios},
 	{mode: bare, name: "Go's httputil.ReverseProxy, without a gate", scenarios: allGatewayScenarios},
+	{
+		mode: respond, name: "Caddy's respond, without an upstream",
+		scenarios: []string{"widget", "answer", "history-32k", "unknown", "openai", "openai-unknown"},
+	},
 	{mode: builtin, name: "docsgate", scenarios: allGatewayScenarios},
 	{mode: baseline, name: "docsgate, the build of -baseline", scenarios: allGatewayScenarios},
 	{mode: sourceBound, name: "docsgate, keys bound to sources", scenarios: []string{"widget", "answer", "history-32k", "unknown"}},

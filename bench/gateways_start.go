@@ -14,7 +14,7 @@ import (
 
 // startGateway starts a program of the comparison and waits until it accepts connections.
 func (w *env) startGateway(ctx context.Context, g *gateway) (*proxy, error) {
-	if g.mode == plain || g.mode.isGate() {
+	if g.mode == plain || g.mode == respond || g.mode.isGate() {
 		return w.startProxy(ctx, g.mode, false)
 	}
 	if g.mode == forwardAuth {
@@ -40,7 +40,7 @@ func (w *env) startGateway(ctx context.Context, g *gateway) (*proxy, error) {
 		cmd, err = vllmRouterCommand(ctx, dir, address, w.backend)
 	case bare:
 		cmd, err = bareCommand(ctx, address, w.backend, w.options.procs)
-	case plain, builtin, baseline, reverseProxy, sourceBound, fair, forwardAuth:
+	case plain, respond, builtin, baseline, reverseProxy, sourceBound, fair, forwardAuth:
 	}
 	if err != nil {
 		return nil, err

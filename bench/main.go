@@ -1,5 +1,5 @@
-// Command bench compares the gate with plain Caddy. It measures CPU time and memory of the same binary as a plain reverse_proxy
-// without the gate, as the gate with built-in forwarding, and as the gate in front of reverse_proxy.
+// Command bench compares the gate with plain Caddy. It measures CPU time and memory of Caddy's own binary as a plain reverse_proxy, of the
+// gate with built-in forwarding, and of the gate in front of reverse_proxy.
 //
 //	go run ./bench [-rounds 5] [-scale 1] [-scenarios name,name] [-memory=false] [-out folder]
 //	go run ./bench -profile builtin -scenarios widget

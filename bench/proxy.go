@@ -24,6 +24,7 @@ const (
 	baseline     proxyMode = "baseline"      // the same with another build of docsgate
 	reverseProxy proxyMode = "reverse_proxy" // the gate with reverse_proxy as the next handler
 	sourceBound  proxyMode = "sources"       // the gate with built-in forwarding and keys that are bound to sources
+	respond      proxyMode = "respond"       // Caddy's respond, without an upstream: what no handler in Caddy can undercut
 	fair         proxyMode = "fair"          // the gate with built-in forwarding, for the fairness of its queue
 )
 
@@ -51,6 +52,8 @@ func (p proxyMode) handlers(upstream string) string {
 		return "docsgate " + upstream + limits
 	case reverseProxy:
 		return "docsgate" + limits + "\n\treverse_proxy " + upstream
+	case respond:
+		return respondHandlers()
 	case fair:
 		return "docsgate " + upstream + fairLimits
 	default:
@@ -61,7 +64,7 @@ func (p proxyMode) handlers(upstream string) string {
 // caddyfile returns the configuration of a proxy, without optional features. admin is an address or "off".
 func (p proxyMode) caddyfile(address, upstream, admin, keyFile string) string {
 	options := "admin " + admin + "\n\tpersist_config off\n\tauto_https off\n"
-	if p != plain {
+	if p.isGate() {
 		options += "\tdocsgate {\n\t\tfeed file " + keyFile + "\n"
 		if p == sourceBound {
 			options += "\t\tdocsgpt_version 1.1.0\n\t\tupstream_token {env.BENCH_AGENT_KEY}\n\t\tupstream_tools none\n"
@@ -149,17 +152,20 @@ func (w *env) configure(ctx context.Context, p proxyMode, admin bool, caddyfile 
 		return nil, "", err
 	}
 	binary := w.binary
-	if p == baseline {
+	switch p {
+	case baseline:
 		binary = w.options.baseline
+	case plain, forwardAuth:
+		binary = w.caddy
+	case builtin, reverseProxy, sourceBound, fair, respond, bare, vllmRouter, nginxLua, nginxMap, envoy, litellm:
 	}
 	running.cmd = exec.CommandContext(ctx, binary, "run", "--config", config)
 	running.cmd.Env = []string{
 		"HOME=" + dir, "XDG_DATA_HOME=" + dir, "XDG_CONFIG_HOME=" + dir,
 		"GOMAXPROCS=" + strconv.Itoa(w.options.procs), "BENCH_AGENT_KEY=" + agentKey, "BENCH_SIGN_SECRET=" + signSecret,
 	}
-	if p == plain || p == forwardAuth {
-		// Go's defaults, which Caddy's own binary has. docsgate changes both.
-		running.cmd.Env = append(running.cmd.Env, "GODEBUG=multipathtcp=2", "GOGC=100")
+	if binary == w.caddy {
+		running.cmd.Env = append(running.cmd.Env, "GODEBUG=multipathtcp=2") // Go's default, which go.mod changes
 	}
 	return running, dir, nil
 }

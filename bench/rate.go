@@ -40,7 +40,7 @@ func (w *env) runRates(ctx context.Context, list []gateway, running map[proxyMod
 		}
 	}
 	var err error
-	if r.Delay, err = w.measureDelays(ctx, able(list, "widget"), running); err != nil {
+	if r.Delay, err = w.measureDelays(ctx, relaying(list), running); err != nil {
 		return nil, err
 	}
 	for _, name := range []string{"widget", "openai"} {
@@ -56,6 +56,11 @@ func (w *env) runRates(ctx context.Context, list []gateway, running map[proxyMod
 // able returns the programs that can do a scenario.
 func able(list []gateway, scenario string) []gateway {
 	return slices.DeleteFunc(slices.Clone(list), func(g gateway) bool { return !slices.Contains(g.scenarios, scenario) })
+}
+
+// relaying returns the programs that relay the events of an upstream.
+func relaying(list []gateway) []gateway {
+	return slices.DeleteFunc(able(list, "widget"), func(g gateway) bool { return g.mode == respond })
 }
 
 // measureRate measures the CPU time and the latency of a scenario, in turns.

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -10,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -80,4 +83,17 @@ func vllmRouterCommand(ctx context.Context, dir, address, backend string) (*exec
 		"--prometheus-host", host, "--prometheus-port", metricsPort, "--log-level", "error")
 	cmd.Env = append(os.Environ(), "HOME="+dir)
 	return cmd, nil
+}
+
+// respondHandlers returns the directives of a site that responds with the answers of the stub itself.
+func respondHandlers() string {
+	var b strings.Builder
+	answer := func(path, contentType string, body []byte) {
+		text := strings.ReplaceAll(string(withConversation(body, 1)), "{", `\{`) // not placeholders
+		fmt.Fprintf(&b, "handle %s {\n\t\theader Content-Type %q\n\t\trespond `%s`\n\t}\n\t", path, contentType, text)
+	}
+	answer("/stream", "text/event-stream; charset=utf-8", bytes.Join(shortStream, nil))
+	answer("/api/answer", "application/json", jsonAnswer)
+	answer(chatPath, "application/json", chatAnswer)
+	return b.String()
 }
