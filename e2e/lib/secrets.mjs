@@ -13,12 +13,23 @@ function encodings(secret) {
 }
 
 /**
- * Returns where the files below dir contain a secret: a list like 'gate.log: agent key "handbook"'.
+ * Returns where the files below dir contain a secret: a list like 'gate.log: agent key "handbook"'. Programs may use the folder meanwhile:
+ * if a file disappears during the search, it may have another name, so the search begins again.
  *
  * @param {string} dir
  * @param {Record<string, string>} secrets by the name for the report
  */
 export function findSecrets(dir, secrets) {
+  for (let attempts = 20; ; attempts -= 1) {
+    try {
+      return search(dir, secrets);
+    } catch (error) {
+      if (error.code !== 'ENOENT' || attempts === 0) throw error;
+    }
+  }
+}
+
+function search(dir, secrets) {
   const found = [];
   for (const entry of fs.readdirSync(dir, { recursive: true, withFileTypes: true })) {
     if (!entry.isFile()) continue;
