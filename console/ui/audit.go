@@ -2,6 +2,7 @@ package ui
 
 import (
 	"cmp"
+	"context"
 	"maps"
 	"net/http"
 	"net/url"
@@ -25,6 +26,8 @@ type auditPage struct {
 	Wrong        string // error of the times
 	Actions      []registry.Action
 	Older, First string // links; empty: none
+
+	Missing map[string]bool // IDs of keys that are deleted or in no feed any more, so that they have no page
 }
 
 // Filtered reports whether the page has only some of the entries.
@@ -52,6 +55,7 @@ func (p *Page) audit(w http.ResponseWriter, r *http.Request) error {
 	if t.Entries, next, err = p.Service.SearchAudit(r.Context(), q); err != nil {
 		return err
 	}
+	t.Missing = p.missingIn(t.Entries)
 	if next > 0 {
 		t.Older = t.link(next)
 	}
@@ -65,6 +69,17 @@ func (p *Page) audit(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// missingIn returns the IDs in entries that no key has now.
+func (p *Page) missingIn(entries []registry.AuditEntry) map[string]bool {
+	missing := make(map[string]bool)
+	for i := range entries {
+		if id := entries[i].Key; id != "" && p.Service.Store.Get(id) == nil {
+			missing[id] = true
+		}
+	}
+	return missing
+}
+
 // filterAudit redirects from the form with the filters to the page. Like the search for keys, it uses POST because a token may be
 // entered in place of the key's ID.
 func (p *Page) filterAudit(w http.ResponseWriter, r *http.Request) error {
@@ -74,11 +89,17 @@ func (p *Page) filterAudit(w http.ResponseWriter, r *http.Request) error {
 	t := auditFilters(r.PostForm)
 	if id, _ := p.Service.FindToken(t.Key); id != "" {
 		t.Key = id
-	} else if _, err := p.Service.Show(r.Context(), t.Key); err != nil && mayBeToken(t.Key) {
+	} else if mayBeToken(t.Key) && !p.isKeyID(r.Context(), t.Key) {
 		t.Key = unknownKey
 	}
 	http.Redirect(w, r, p.Base+t.link(0), http.StatusSeeOther)
 	return nil
+}
+
+// isKeyID reports whether a text is the ID of a key, or of one that was deleted.
+func (p *Page) isKeyID(ctx context.Context, text string) bool {
+	_, err := p.Service.Show(ctx, text)
+	return err == nil || p.deletion(ctx, text) != nil
 }
 
 // unknownKey is in the URL in place of a text that is not the ID of a key. No key has it.

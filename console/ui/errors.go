@@ -51,7 +51,11 @@ func (p *Page) handler(handle func(http.ResponseWriter, *http.Request) error) ht
 		if shown.status == http.StatusServiceUnavailable {
 			w.Header().Set("Retry-After", keyservice.RetryAfter)
 		}
-		p.Refuse(w, r, shown.status, shown.text)
+		deleted := ""
+		if e := (*deletedKeyError)(nil); errors.As(err, &e) {
+			deleted = e.id
+		}
+		p.refuse(w, r, shown.status, shown.text, deleted)
 	}
 }
 
@@ -61,14 +65,20 @@ const maxForm = 1 << 20
 // Refuse responds with an error page. It also serves the handlers before the Page, such as the authenticator. The text is one
 // or two sentences; if it is empty, the page has the default text of the status.
 func (p *Page) Refuse(w http.ResponseWriter, r *http.Request, status int, text string) {
-	securityheader.Set(w.Header(), securityheader.Page)
 	if text == "" {
 		text = defaultText(status)
 	}
+	p.refuse(w, r, status, text, "")
+}
+
+// refuse is Refuse with a text. deleted is the ID of the deleted key whose audit trail the page links to, or "".
+func (p *Page) refuse(w http.ResponseWriter, r *http.Request, status int, text, deleted string) {
+	securityheader.Set(w.Header(), securityheader.Page)
 	p.render(w, r, status, "error", defaultTitle(status), struct {
-		Status int
-		Text   string
-	}{status, text})
+		Status  int
+		Text    string
+		Deleted string
+	}{status, text, deleted})
 }
 
 func defaultTitle(status int) string {

@@ -20,6 +20,7 @@ func TestPageErrorStatus(t *testing.T) {
 		{registry.ErrNotFound, http.StatusNotFound, false},
 		{registry.ErrConflict, http.StatusConflict, false},
 		{registry.ErrRevoked, http.StatusConflict, false},
+		{registry.ErrNotRevoked, http.StatusConflict, false},
 		{registry.ErrExists, http.StatusConflict, false},
 		{registry.ErrNotApplied, http.StatusServiceUnavailable, true},
 		{registry.ErrUnavailable, http.StatusServiceUnavailable, true},

@@ -49,7 +49,7 @@ var notices = map[string]string{
 const trailOnPage = 20
 
 func (p *Page) show(w http.ResponseWriter, r *http.Request) error {
-	k, err := p.Service.Show(r.Context(), r.PathValue("id"))
+	k, err := p.find(r)
 	if err != nil {
 		return err
 	}
@@ -154,7 +154,7 @@ func (e *editForm) time(field, text, was string, now time.Time) *time.Time {
 
 // changeable returns the key of a request. It is an error if nothing of it can be changed.
 func (p *Page) changeable(r *http.Request) (keyservice.Key, error) {
-	k, err := p.Service.Show(r.Context(), r.PathValue("id"))
+	k, err := p.find(r)
 	if err == nil && !k.Issued && !k.Overridable() {
 		err = &keyservice.ReadOnlyError{Feed: k.Feed}
 	}
@@ -163,7 +163,7 @@ func (p *Page) changeable(r *http.Request) (keyservice.Key, error) {
 
 // issued returns the key of a request. It is an error if the key is read-only.
 func (p *Page) issued(r *http.Request) (keyservice.Key, error) {
-	k, err := p.Service.Show(r.Context(), r.PathValue("id"))
+	k, err := p.find(r)
 	if err == nil && !k.Issued {
 		err = &keyservice.ReadOnlyError{Feed: k.Feed}
 	}

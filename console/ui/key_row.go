@@ -60,6 +60,9 @@ func (r row) PreviousTokenUsed() bool {
 // Editable reports whether the key can be changed.
 func (r row) Editable() bool { return r.Issued && r.State != "revoked" }
 
+// Deletable reports whether the key can be deleted.
+func (r row) Deletable() bool { return r.Issued && r.State == "revoked" }
+
 // DisabledHere reports whether a key of another feed is disabled by the console.
 func (r row) DisabledHere() bool { return slices.Contains(r.Overrides, "state") }
 

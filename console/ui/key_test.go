@@ -114,12 +114,12 @@ func TestKeysOfOtherFeedsAreReadOnly(t *testing.T) {
 	}
 	for _, no := range []response{
 		w.post("/keys/status-page", "name", "x"), w.post("/keys/status-page/disable"), w.post("/keys/status-page/enable"),
-		w.post("/keys/status-page/revoke"), w.get("/keys/status-page/revoke"), w.get("/keys/status-page/rotate"),
+		w.post("/keys/status-page/revoke"), w.get("/keys/status-page/revoke"), w.post("/keys/status-page/delete"), w.get("/keys/status-page/delete"), w.get("/keys/status-page/rotate"),
 		w.post("/keys/status-page/rotate", "grace", "0"),
 	} {
 		w.want(no, http.StatusConflict, "The key comes from the feed file:keys.yaml and is read-only here.")
 	}
-	for _, no := range []response{w.post("/keys/none/revoke"), w.get("/keys/none/rotate"), w.post("/keys/none", "name", "x")} {
+	for _, no := range []response{w.post("/keys/none/revoke"), w.post("/keys/none/delete"), w.get("/keys/none/rotate"), w.post("/keys/none", "name", "x")} {
 		w.want(no, http.StatusNotFound, "There is no key with this ID.")
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/docsgate/docsgate/console/keyservice"
 	"github.com/docsgate/docsgate/keys"
 	"github.com/docsgate/docsgate/keys/keyindex"
+	"github.com/docsgate/docsgate/keys/registry"
 )
 
 const perPage = 50
@@ -39,9 +40,10 @@ type listPage struct {
 	Columns                   map[string]column // that can be sorted, by the name of the order
 	Rows                      []row
 	From, To, Total           int
-	Next, First               string // links; empty: none
-	Incomplete                bool   // see keyindex.Page
-	Missing                   int    // keys that no feed has any more, whose changes are stored
+	Next, First               string               // links; empty: none
+	Incomplete                bool                 // see keyindex.Page
+	Deleted                   *registry.AuditEntry // about the deletion that has led to this page; nil: none
+	Missing                   int                  // keys that no feed has any more, whose changes are stored
 }
 
 // count is the number of keys in one state.
@@ -52,7 +54,8 @@ type count struct {
 	Here  bool
 }
 
-// list shows a page of keys. The query has the search (q, state, source, feed), the order (sort) and the position (after, at).
+// list shows a page of keys. The query has the search (q, state, source, feed), the order (sort) and the position (after, at). After
+// the deletion of a key it has its ID (deleted).
 func (p *Page) list(w http.ResponseWriter, r *http.Request) error {
 	query := r.URL.Query()
 	l := listPage{
@@ -81,6 +84,7 @@ func (p *Page) list(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	l.count(p.Service.Store.Counts(p.now()))
+	l.Deleted = p.deletion(r.Context(), query.Get("deleted"))
 	l.Feeds, l.Missing = p.feedOptions(l.Feed), p.countMissing()
 	p.render(w, r, http.StatusOK, "list", "Keys", l)
 	return nil

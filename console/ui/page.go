@@ -56,6 +56,8 @@ func New(o Options) *Page {
 		"POST /keys/{id}/end-grace": p.endGrace,
 		"GET /keys/{id}/revoke":     p.revokeConfirm,
 		"POST /keys/{id}/revoke":    p.revoke,
+		"GET /keys/{id}/delete":     p.deleteConfirm,
+		"POST /keys/{id}/delete":    p.delete,
 		"POST /preview":             p.preview,
 		"GET /missing":              p.missingKeys,
 		"POST /missing/{id}/remove": p.forgetMissingKey,

@@ -29,6 +29,9 @@ func TestSecurityHeaders(t *testing.T) {
 		t.Fatal(err)
 	}
 	id, _ := w.makeUsual()
+	revoked, _ := w.makeRevoked("Revoked")
+	deleted, _ := w.makeRevoked("Deleted")
+	w.leadsTo(w.post("/keys/"+deleted+"/delete"), "/?deleted="+deleted)
 	for name, tc := range map[string]struct {
 		path   string
 		status int
@@ -41,6 +44,9 @@ func TestSecurityHeaders(t *testing.T) {
 		"a key of another feed":  {"/keys/status-page", 200},
 		"rotating":               {"/keys/" + id + "/rotate", 200},
 		"revoking":               {"/keys/" + id + "/revoke", 200},
+		"deleting":               {"/keys/" + revoked + "/delete", 200},
+		"a deleted key":          {"/keys/" + deleted, 404},
+		"the list, afterwards":   {"/?deleted=" + deleted, 200},
 		"the audit trail":        {"/audit", 200},
 		"the trail of a key":     {"/audit?key=" + id, 200},
 		"the login page":         {"/login", 200},
@@ -99,6 +105,7 @@ func TestMethods(t *testing.T) {
 		"/keys/" + id + "/rotate":  "GET, HEAD, POST",
 		"/audit":                   "GET, HEAD, POST",
 		"/assets/page.css":         "GET, HEAD",
+		"/keys/" + id + "/delete":  "GET, HEAD, POST",
 		"/keys/" + id + "/disable": "POST",
 		"/try":                     "POST",
 		"/theme":                   "POST",

@@ -42,7 +42,7 @@ var functions = template.FuncMap{
 	"commaOf":    comma,
 	"comma":      func(n int) string { return humanize.Comma(int64(n)) },
 	"columnData": columnDataOf,
-	"entries":    func(f layoutData, list []registry.AuditEntry, keys bool) entryList { return entryList{f, list, keys} },
+	"entries":    newEntryList,
 	"fieldError": func(id, text string) fieldError { return fieldError{id, text} },
 	"invisible":  invisible,
 	"limitsOf":   limitsOf,
@@ -68,8 +68,13 @@ type layoutData struct {
 // entryList is the data of a list of audit entries.
 type entryList struct {
 	layoutData
-	List []registry.AuditEntry
-	Keys bool // show the key of each entry
+	List    []registry.AuditEntry
+	Missing map[string]bool // IDs of keys without a page
+	Keys    bool            // show the key of each entry
+}
+
+func newEntryList(f layoutData, list []registry.AuditEntry, missing map[string]bool, keys bool) entryList {
+	return entryList{f, list, missing, keys}
 }
 
 // fieldError is the error of a field. ID is the field's element ID.

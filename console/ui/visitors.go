@@ -159,7 +159,7 @@ func (p *Page) signVisitorToken(w http.ResponseWriter, r *http.Request) error {
 	if err := parseForm(r); err != nil {
 		return err
 	}
-	k, err := p.Service.Show(r.Context(), r.PathValue("id"))
+	k, err := p.find(r)
 	if err != nil {
 		return err
 	}
