@@ -150,6 +150,27 @@ describe('appearance of the console', () => {
     await assertAppearance(page);
   });
 
+  inside('a revoked key, the confirmation page for its deletion, and what is shown afterwards', '/', async (page) => {
+    const base = testbed.gate.console('password');
+    const { id } = await api(testbed, 'POST', '/v1/keys', { name: 'Old shop', source: keys.sources.handbook });
+    await api(testbed, 'POST', `/v1/keys/${id}/revoke`, {});
+    await page.goto(`${base}/keys/${id}`);
+    await page.getByRole('link', { name: 'Delete' }).waitFor();
+    await assertAppearance(page);
+    await page.getByRole('link', { name: 'Delete' }).click();
+    await page.getByRole('heading', { name: 'Delete this key?' }).waitFor();
+    await assertAppearance(page);
+    await page.getByRole('button', { name: 'Delete Old shop' }).click();
+    await page.getByText('The key Old shop is deleted.').waitFor();
+    await assertAppearance(page);
+    await page.goto(`${base}/audit`);
+    await page.getByRole('main').getByRole('listitem').filter({ hasText: id }).filter({ hasText: 'Deleted' }).waitFor();
+    await assertAppearance(page);
+    await page.goto(`${base}/keys/${id}`);
+    await page.getByText('This key was deleted').waitFor();
+    await assertAppearance(page);
+  });
+
   inside('usage of all keys, and of one', '/usage?range=week', async (page) => {
     await page.getByText(/DocsGPT at .* responds\./).waitFor();
     await page.getByRole('img', { name: /requests: .* succeeded, .* aborted, .* failed, .* rejected/ }).waitFor();
@@ -220,12 +241,19 @@ describe('appearance of the console', () => {
     const addresses = await page.locator('.keys .name a').evaluateAll((links) => links.map((a) => [a.title, a.href]));
     for (const name of HOSTILE.slice(0, 6)) {
       const [, address] = addresses.find(([title]) => title === name);
-      for (const view of ['', '/rotate', '/revoke']) {
+      for (const view of ['', '/rotate', '/revoke', '/delete']) {
+        if (view === '/delete') await api(testbed, 'POST', `/v1${new URL(address).pathname}/revoke`, {});
         await page.goto(address + view);
         assert.ok((await page.locator('main bdi').allInnerTexts()).some((text) => text.includes(name)), `${view}: ${name}`);
         const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
         assert.ok(wide <= 0, `${view} is ${wide} pixels wider than the screen: ${name}`);
       }
+      await page.getByRole('button', { name: /^Delete/ }).click();
+      const notice = page.locator('main .notice');
+      await notice.getByText('is deleted.').waitFor();
+      assert.ok((await notice.locator('bdi').allInnerTexts()).some((text) => text.includes(name)), `notice: ${name}`);
+      const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+      assert.ok(wide <= 0, `the list is ${wide} pixels wider than the screen: ${name}`);
     }
   });
 
@@ -257,7 +285,7 @@ describe('appearance of the console', () => {
     await assertAppearance(page, ['light']);
 
     await page.goto(testbed.gate.console('password'));
-    await page.getByRole('searchbox', { name: 'Search' }).fill(HOSTILE[0]);
+    await page.getByRole('searchbox', { name: 'Search' }).fill(HOSTILE[1]);
     await page.getByText('1 key', { exact: true }).waitFor();
     await page.goto(`${testbed.gate.console('password')}/?q=${encodeURIComponent(long)}&source=${encodeURIComponent(HOSTILE[1])}`);
     await page.getByText('No keys match your search').waitFor();

@@ -374,6 +374,53 @@ describe('console', () => {
     await rowOf(page, 'Changed').locator('.badge').getByText('Expired').waitFor();
   });
 
+  for (const javaScriptEnabled of [true, false]) {
+    const name = javaScriptEnabled ? 'Deleted' : 'Deleted without JavaScript';
+    scenario(`${name}: a revoked key is deleted after a confirmation; its audit trail remains, and its token is still rejected`, async (open) => {
+      const { sources } = testbed.keys;
+      const { id, token } = await api(testbed, 'POST', '/v1/keys', { name, source: sources.handbook });
+      const page = await open(`/keys/${id}`, { javaScriptEnabled });
+      await page.getByRole('link', { name: 'Revoke' }).waitFor();
+      assert.equal(await page.getByRole('link', { name: 'Delete' }).count(), 0, 'a valid key is offered to be deleted');
+      await api(testbed, 'POST', `/v1/keys/${id}/revoke`, {});
+      await page.reload();
+      await page.getByRole('link', { name: 'Delete' }).click();
+      await page.getByRole('heading', { name: 'Delete this key?' }).waitFor();
+      assert.match(await page.getByRole('main').innerText(),
+        new RegExp(`${name}[^]*${id}[^]*What is lost[^]*policy[^]*What remains[^]*audit trail[^]*This cannot be undone`));
+      await page.getByRole('link', { name: 'Cancel' }).click();
+      await page.getByRole('heading', { name, exact: true }).waitFor();
+      assert.equal((await api(testbed, 'GET', `/v1/keys/${id}`)).state, 'revoked');
+
+      const keys = await countKeys();
+      await page.getByRole('link', { name: 'Delete' }).click();
+      await page.getByRole('button', { name: `Delete ${name}`, exact: true }).click();
+      await page.getByText(`The key ${name} is deleted.`).waitFor();
+      assert.equal(await countKeys(), keys - 1);
+      assert.equal(await page.locator(`a[href="/keys/${id}"]`).count(), 0, 'the key is in the list');
+      for (const mode of PROXY_MODES) assert.equal((await question(testbed, token, mode)).status, 401);
+
+      await page.getByRole('link', { name: 'Its audit trail' }).click();
+      await page.getByText('Entries of the key').waitFor();
+      const texts = await page.getByRole('main').getByRole('listitem').allInnerTexts();
+      assert.deepEqual(texts.map((text) => text.split(/\s/)[0]), ['Deleted', 'Revoked', 'Created']);
+      for (const text of texts) assert.match(text, /admin token\s+from 127\.0\.0\.1/);
+      await page.getByLabel('Action').selectOption('Deleted');
+      await page.getByLabel('Key', { exact: true }).fill('');
+      await page.getByRole('button', { name: 'Filter' }).click();
+      await page.waitForURL((url) => url.search === '?action=deleted');
+      const entry = page.getByRole('main').getByRole('listitem').filter({ hasText: id });
+      assert.match(await entry.innerText(), new RegExp(name));
+      assert.equal(await entry.locator(`a[href^="/keys/"]`).count(), 0, 'a link to a page that does not exist');
+
+      const response = await page.goto(`${testbed.gate.console()}/keys/${id}`); // from a bookmark
+      assert.equal(response.status(), 404);
+      await page.getByText(/^This key was deleted on .* UTC\. Its audit trail remains\.$/).waitFor();
+      await page.getByRole('link', { name: 'Audit trail of the key' }).click();
+      await page.getByText('Entries of the key').waitFor();
+    });
+  }
+
   scenario('the audit trail shows action, actor and address', async (open) => {
     const { sources } = testbed.keys;
     const created = await api(testbed, 'POST', '/v1/keys', { name: 'Told of', source: sources.handbook });
