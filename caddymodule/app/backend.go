@@ -222,6 +222,7 @@ func (b *Backend) start() error {
 				return err
 			}
 		}
+		b.storeFeed.retainRevoked(b.ctx)
 	}
 	if b.quotas != nil {
 		b.quotas.start()

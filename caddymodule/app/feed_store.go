@@ -22,8 +22,11 @@ func init() {
 // StoreFeed provides the keys that the gate issues through the console, the API and the command line. They are stored in one
 // file, which only one process can open, or in a PostgreSQL database, which several gates share.
 //
-//	feed store [<path>]
+//	feed store [<path>] {
+//		delete_revoked_after <duration>|off
+//	}
 //	feed store <uri> {
+//		delete_revoked_after <duration>|off
 //		schema <name>
 //		secret <placeholder>...
 //		max_stale <duration>
@@ -52,6 +55,9 @@ type StoreFeed struct {
 	// address, "localhost" or a socket. Otherwise TLS is required there, and the certificate is verified unless the URI has
 	// sslmode=require. Default: false.
 	InsecurePlaintext bool `json:"insecure_plaintext,omitempty"`
+
+	// How long revoked keys remain until they are deleted automatically, at least a day; negative: they remain. Default: 365d.
+	DeleteRevokedAfter caddy.Duration `json:"delete_revoked_after,omitempty"`
 
 	location StoreLocation
 	registry *registryRef
@@ -95,8 +101,10 @@ func (f *StoreFeed) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			err = caddyfileutil.Duration(d, &f.MaxStale, "30s or 24h")
 		case "insecure_plaintext":
 			err = caddyfileutil.Flag(d, &f.InsecurePlaintext)
+		case "delete_revoked_after":
+			err = retentionArg(d, &f.DeleteRevokedAfter)
 		default:
-			err = caddyfileutil.Unrecognized(d, "schema", "secret", "max_stale", "insecure_plaintext")
+			err = caddyfileutil.Unrecognized(d, "schema", "secret", "max_stale", "insecure_plaintext", "delete_revoked_after")
 		}
 		if err != nil {
 			return err
@@ -137,7 +145,10 @@ func (f *StoreFeed) secret() (keys.Secret, error) {
 
 // Provision opens the store, or shares it with a previous configuration.
 func (f *StoreFeed) Provision(ctx caddy.Context) error {
-	var err error
+	err := checkRetention(f.DeleteRevokedAfter)
+	if err != nil {
+		return fmt.Errorf("feed store: %w", err)
+	}
 	if f.location, err = f.Locate(backendOf(ctx)); err != nil {
 		return fmt.Errorf("feed store: %w", err)
 	}

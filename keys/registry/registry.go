@@ -80,6 +80,7 @@ type Registry struct {
 	retryMu sync.Mutex // held during retries of an update
 
 	overrides overrides
+	retention retention
 
 	rotateMu    sync.Mutex                                       // one rotation of the Encrypter's secret at a time
 	reencrypted []func(context.Context, *Encrypter) (int, error) // of OnReencrypt; guarded by rotateMu
