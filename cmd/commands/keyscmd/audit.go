@@ -2,6 +2,8 @@ package keyscmd
 
 import (
 	"context"
+	"errors"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -12,6 +14,7 @@ import (
 	"github.com/docsgate/docsgate/cmd/commands/internal/cli"
 	"github.com/docsgate/docsgate/console/api"
 	"github.com/docsgate/docsgate/internal/duration"
+	"github.com/docsgate/docsgate/keys"
 	"github.com/docsgate/docsgate/keys/registry"
 )
 
@@ -34,7 +37,7 @@ func auditCommand() *cobra.Command {
 		Short: "List changes to keys, newest first",
 		Long: `
 List the changes to all keys, or to one, newest first: when, by whom, from where, and what. The audit trail never contains a
-token.
+token. Of a deleted key, KEY must be the ID.
 
 --since and --until take the duration up to now (7d, 36h), a date, which means 00:00 UTC (2027-01-01), or a time
 (2027-01-01T12:00:00+01:00). Changes at the time of --until are not listed.
@@ -74,11 +77,11 @@ With --json each entry is one line of JSON, in the format of the API.`,
 	}
 	cmd.RunE = where.run(func(ctx context.Context, g *client, cmd *cobra.Command, args []string) error {
 		if len(args) > 0 {
-			k, err := g.find(ctx, args[0])
+			id, err := g.findAudited(ctx, args[0])
 			if err != nil {
 				return err
 			}
-			query.Set("key", k.ID)
+			query.Set("key", id)
 		}
 		return auditTrail.print(ctx, g, cmd, query, &list)
 	})
@@ -91,6 +94,25 @@ With --json each entry is one line of JSON, in the format of the API.`,
 	where.Add(cmd)
 	completeFlags(cmd, &where)
 	return cmd
+}
+
+// findAudited returns the ID of a key that is, or was, in the store.
+func (g *client) findAudited(ctx context.Context, idOrName string) (string, error) {
+	k, err := g.find(ctx, idOrName)
+	if err == nil {
+		return k.ID, nil
+	}
+	if cli.Status(err) != cli.ExitNotFound || !keys.IsValidID(idOrName) {
+		return "", err
+	}
+	var page struct {
+		Entries []api.AuditEntry `json:"entries"`
+	}
+	query := url.Values{"key": {idOrName}, "limit": {"1"}}
+	if callErr := g.Call(ctx, http.MethodGet, auditTrail.path+"?"+query.Encode(), nil, "", &page); callErr != nil || len(page.Entries) == 0 {
+		return "", errors.Join(err, callErr)
+	}
+	return idOrName, nil
 }
 
 // auditActions returns the names of the actions in the audit trail.

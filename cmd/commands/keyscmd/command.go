@@ -13,7 +13,7 @@ func Command() caddycmd.Command {
 		Name:  "keys",
 		Short: "Manage the keys of the gate",
 		Long: `
-Create, list, update, rotate, revoke, import and export the keys of the gate. A key is a record; the token is the string that a client
+Create, list, update, rotate, revoke, delete, import and export the keys of the gate. A key is a record; the token is the string that a client
 presents. The gate stores only the SHA-256 of the token, so a token is shown once, when it is created.
 
 The commands connect to the running gate over Caddy's admin endpoint. Its address is the one that --address names, else the
@@ -40,7 +40,7 @@ store is not reachable.`,
 			cmd.AddCommand(hashCommand(), checkCommand(), sourcesCommand(),
 				createCommand(), listCommand(), showCommand(), updateCommand(), rotateCommand(), endGraceCommand(),
 				signCommand(), rotateSignSecretCommand(), endSignGraceCommand(), invalidateVisitorTokensCommand(),
-				stateCommand(disabling), stateCommand(enabling), revokeCommand(),
+				stateCommand(disabling), stateCommand(enabling), revokeCommand(), deleteCommand(),
 				importCommand(), exportCommand(), auditCommand(), usageCommand(), rejectionsCommand(), originsCommand(), missingCommand(), backupCommand(), migrateCommand(), schemaCommand(),
 				rotateSecretCommand(), rotateIDSecretCommand())
 		},

@@ -25,7 +25,7 @@ func revokeCommand() *cobra.Command {
 		Short: "Revoke a key permanently",
 		Long: `
 Revoke a key that the gate has issued permanently. The gate rejects it from the next request on, and it cannot be enabled again.
-Requests in flight end, streamed answers included. The key stays in the list.
+Requests in flight end, streamed answers included. The key stays in the list until it is deleted: see "keys delete".
 
 Keys of other feeds are revoked where they come from. To revoke a key of a key file, remove it from the file, or set its state to
 disabled there: the gate reloads the file automatically, and rejects the key from the next request on. To revoke an agent key of

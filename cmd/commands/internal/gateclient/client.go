@@ -31,7 +31,7 @@ type Client struct {
 // Close closes the connections, or the store file.
 func (c *Client) Close() error { return c.close() }
 
-// Call sends in as JSON, or no body if in is nil, and decodes the JSON response into out. If the connection fails, a GET request
+// Call sends in as JSON, or no body if in is nil, and decodes the JSON response into out, unless out is nil. If the connection fails, a GET request
 // and a request with an idempotency key are retried once.
 func (c *Client) Call(ctx context.Context, method, path string, in any, idempotencyKey string, out any) error {
 	var body []byte
@@ -48,6 +48,9 @@ func (c *Client) Call(ctx context.Context, method, path string, in any, idempote
 	}
 	if err != nil {
 		return err
+	}
+	if out == nil {
+		return nil
 	}
 	if err := json.Unmarshal(data, out); err != nil {
 		return cli.Errorf(cli.ExitUnreachable, "cannot decode the response of %s, which may have another version: %w", c.Name, err)
