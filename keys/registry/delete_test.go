@@ -9,6 +9,7 @@ import (
 
 	"github.com/docsgate/docsgate/keys"
 	"github.com/docsgate/docsgate/keys/registry"
+	"github.com/docsgate/docsgate/keys/usage"
 )
 
 // revoked creates a key and revokes it.
@@ -102,6 +103,25 @@ func TestImportCannotRestoreDeletedKey(t *testing.T) {
 		}
 	}
 	d.want(token, keys.UnknownToken)
+}
+
+// What was counted just before a deletion is not saved afterwards.
+func TestUsageOfDeletedKey(t *testing.T) {
+	d := newRegistryTest(t)
+	id, _ := d.create()
+	d.usage.Count(id, false, noon)
+	if _, err := d.Revoke(t.Context(), alice, id); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Delete(t.Context(), alice, id); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Close(); err != nil { // saves the usage
+		t.Fatal(err)
+	}
+	if err := d.storage.Use(t.Context(), func(r usage.Row) error { t.Errorf("stored %+v", r); return nil }); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // The key of a reference, and one whose sources the rules reject: what the feed has kept of them is removed.

@@ -185,6 +185,9 @@ func (f *feed) readChanges(ctx context.Context, yield func(*Record) error) (revi
 func (f *feed) forget(ids []string) {
 	for _, id := range ids {
 		delete(f.nonCanonical, id)
+		if f.registry.usage != nil {
+			f.registry.usage.Forget(id)
+		}
 	}
 	if len(ids) > 0 {
 		f.dependents.remove(ids)

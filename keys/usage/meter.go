@@ -141,6 +141,26 @@ func (m *Counter) MarkDirty(rows []Row) {
 	}
 }
 
+// Forget discards the usage of a key that does not exist any more, so that nothing of it is saved. Its memory is not freed.
+func (m *Counter) Forget(id string) {
+	if m.totals != nil {
+		m.totals.Forget(id)
+	}
+	hash := m.hash(id)
+	s := m.shardOf(hash)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.counters.Load().find(hash, id)
+	if c == nil {
+		return
+	}
+	c.restore(Row{})
+	if c.dirty() {
+		c.setState(0, false)
+		s.changed = slices.DeleteFunc(s.changed, func(o *counter) bool { return o == c })
+	}
+}
+
 // ID returns the Meter's copy of an ID, if it has one, so that callers that store IDs need not store a second copy.
 func (m *Counter) ID(id string) (same string, known bool) {
 	hash := m.hash(id)
