@@ -12,6 +12,7 @@ import (
 
 	"github.com/docsgate/docsgate/cmd/commands/internal/cli"
 	"github.com/docsgate/docsgate/cmd/commands/internal/terminal"
+	"github.com/docsgate/docsgate/internal/duration"
 )
 
 // deletion is the command "delete".
@@ -50,7 +51,7 @@ pass --yes. With --json each deleted key is one line of JSON, as it was.`,
 		case !d.yes && !d.dryRun && !terminal.IsTerminal(cmd.InOrStdin()):
 			return cli.Exit(cmd, cli.Errorf(cli.ExitUsage, "standard input is not a terminal, so the command cannot ask for confirmation: use --yes to delete the keys"))
 		case d.revokedBefore != "":
-			if _, err := pastTime(d.revokedBefore, time.Now()); err != nil {
+			if _, err := duration.ParsePast(d.revokedBefore, time.Now()); err != nil {
 				return cli.Exit(cmd, cli.Errorf(cli.ExitUsage, "--revoked-before: %w", err))
 			}
 		}
@@ -89,7 +90,7 @@ func (d *deletion) find(ctx context.Context, g *client, args []string) (found []
 	if d.revokedBefore == "" {
 		return found, nil
 	}
-	before, err := pastTime(d.revokedBefore, time.Now())
+	before, err := duration.ParsePast(d.revokedBefore, time.Now())
 	if err != nil {
 		return nil, err
 	}
