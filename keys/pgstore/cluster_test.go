@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,6 +19,7 @@ import (
 	"github.com/docsgate/docsgate/keys/recordcodec"
 	"github.com/docsgate/docsgate/keys/registry"
 	"github.com/docsgate/docsgate/keys/registry/storagetest"
+	"github.com/docsgate/docsgate/keys/usage"
 )
 
 var alice = registry.Actor{Name: "alice", RemoteAddr: "192.0.2.1"}
@@ -134,6 +137,51 @@ func TestDeletedKeyAtOtherGate(t *testing.T) {
 	two.wait(t, token, keys.UnknownToken)
 	if err := two.Delete(t.Context(), alice, id); !errors.Is(err, registry.ErrNotFound) {
 		t.Errorf("a second deletion: %v", err)
+	}
+}
+
+// Gates whose retention ends at the same time delete each key once.
+func TestRetentionAtSeveralGates(t *testing.T) {
+	o := options(pgtest.Database(t))
+	gates := []*gate{startGate(t, o), startGate(t, o), startGate(t, o)}
+	_, kept := gates[0].create(t, "kept")
+	const count = 60
+	storage := open(t, o)
+	tokens := make([]string, count)
+	for i := range tokens {
+		id, token := gates[0].create(t, fmt.Sprint("key ", i))
+		if tokens[i] = token; i%2 == 0 { // with usage, whose rows are removed as well
+			if err := storage.SaveUse(t.Context(), []usage.Row{{ID: id, LastUsed: 1}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := gates[0].Revoke(t.Context(), alice, id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var running sync.WaitGroup
+	var total atomic.Int64
+	for _, g := range gates {
+		running.Go(func() {
+			n, err := g.DeleteRevoked(t.Context(), alice, time.Now().Add(time.Hour))
+			if err != nil {
+				t.Error(err)
+			}
+			total.Add(int64(n))
+		})
+	}
+	running.Wait()
+	if total.Load() != count {
+		t.Errorf("%d deletions, want %d", total.Load(), count)
+	}
+	for _, g := range gates {
+		for _, token := range tokens {
+			g.wait(t, token, keys.UnknownToken)
+		}
+		g.wait(t, kept, keys.Allowed)
+	}
+	if err := storage.Use(t.Context(), func(r usage.Row) error { t.Errorf("the usage of %s is stored", r.ID); return nil }); err != nil {
+		t.Error(err)
 	}
 }
 
