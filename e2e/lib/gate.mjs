@@ -32,12 +32,16 @@ const KEEPALIVE_MS = 300;
 /** The longest silence of the gate that the proxy in front of it tolerates, as nginx, load balancers and CDNs do. */
 export const PROXY_READ_TIMEOUT_MS = 1000;
 
-/** Returns the site block of a proxy in front of the gate that closes responses that are silent for too long. */
+/**
+ * Returns the site block of a proxy in front of the gate that closes responses that are silent for too long. It keeps no connections: the
+ * timeout of an idle one could end a request that is sent at the same moment.
+ */
 function proxySite(port, gatePort) {
   return `http://${LOOPBACK}:${port} {
 	reverse_proxy ${LOOPBACK}:${gatePort} {
 		transport http {
 			read_timeout ${PROXY_READ_TIMEOUT_MS}ms
+			keepalive off
 		}
 	}
 }
