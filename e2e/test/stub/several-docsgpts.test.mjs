@@ -44,6 +44,13 @@ describe('several DocsGPTs', () => {
     };
     gate = startProcess('gate', gateBinary(), ['run', '--config', 'Caddyfile'], { dir, env });
     for (const port of ports) await gate.ready(`port ${port}`, () => isListening(port));
+    await gate.ready('commands can use it', () => { // some milliseconds later, when all parts of the configuration have started
+      try {
+        return docsgate('keys', 'list') !== undefined;
+      } catch {
+        return false;
+      }
+    });
   });
   after(async () => {
     await gate?.stop();
