@@ -69,6 +69,11 @@ func (g *gateway) available() error {
 			return fmt.Errorf("%s is missing: %w", program, err)
 		}
 	}
+	for _, file := range g.files {
+		if _, err := os.Stat(file); err != nil {
+			return fmt.Errorf("a part of %s is missing: %w", strings.Join(g.programs, ", "), err)
+		}
+	}
 	return nil
 }
 

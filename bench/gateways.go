@@ -32,6 +32,7 @@ type gateway struct {
 	scenarios []string // that it can do
 	slow      bool     // gets a hundredth of the requests
 	programs  []string // besides docsgate, with the package that has them in parentheses
+	files     []string // that the programs need
 }
 
 var (
@@ -54,6 +55,7 @@ var gateways = []gateway{
 	{
 		mode: nginxLua, name: "nginx with Lua", scenarios: allGatewayScenarios,
 		programs: []string{"nginx (Debian: libnginx-mod-http-lua, lua-cjson)"},
+		files:    []string{"/usr/lib/nginx/modules/ngx_http_lua_module.so"},
 	},
 	{
 		mode: nginxMap, name: "nginx with a map", scenarios: openAIScenarios,
