@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 )
 
 // The memory has reached its plateau when opening all streams again makes it grow by less than plateauGrowth.
@@ -14,6 +15,10 @@ const (
 	plateauGrowth = 1.01
 	plateauRounds = 12
 )
+
+// afterStreams is the time from the end of streams to the next ones. The gate reads an abandoned stream for up to five seconds, to learn the ID
+// of its message.
+const afterStreams = 6 * time.Second
 
 // plateauReport is the memory of programs with open streams, after those were opened and closed until it grew no more.
 type plateauReport struct {
@@ -60,7 +65,7 @@ func (w *env) measurePlateau(ctx context.Context, g *gateway, r *plateauReport) 
 		err = pause(ctx, quiesce)
 		size, memoryErr := p.anonymousMemory()
 		client.stop()
-		if err := errors.Join(err, memoryErr, pause(ctx, 10*quiesce)); err != nil {
+		if err := errors.Join(err, memoryErr, pause(ctx, afterStreams)); err != nil {
 			return err
 		}
 		if n == 0 {
