@@ -72,7 +72,7 @@ func TestAuditFilters(t *testing.T) {
 	if err != nil || since.Before(before.Truncate(time.Second)) || since.After(before.Add(time.Minute)) {
 		t.Errorf("--since 7d: %s, %v", query, err)
 	}
-	for _, args := range []string{"--action deleted", "--since tomorrow", "--limit 0", "--limit 5 --all"} {
+	for _, args := range []string{"--action removed", "--since tomorrow", "--limit 0", "--limit 5 --all"} {
 		if _, _, err := runAt(t, auditCommand(), address, args); err == nil {
 			t.Errorf("%s: no error", args)
 		}
