@@ -2,6 +2,7 @@ package caddymodule_test
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -21,6 +22,7 @@ func TestCompletionStreamWithoutEnd(t *testing.T) {
 		"a null error in chunks": {`data: {"error":null,"choices":[{"index":0,"delta":{"role":"assistant"}}]}` + "\n\n", ""},
 	}
 	eachForwarding(t, "", func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)                                // otherwise the connection would be reset at its end
 		connection, buffer, err := http.NewResponseController(w).Hijack() // HTTP/1.0: the end of the connection ends the body
 		if err != nil {
 			t.Error(err)
