@@ -35,3 +35,13 @@ func notDeleted(rec *Record, err error) (*Record, error) {
 	}
 	return rec, err
 }
+
+// skipDeleted returns a function that calls yield for the records of keys that are not deleted.
+func skipDeleted(yield func(*Record) error) func(*Record) error {
+	return func(rec *Record) error {
+		if rec.IsDeleted() {
+			return nil
+		}
+		return yield(rec)
+	}
+}

@@ -78,13 +78,10 @@ func (f *feed) load(ctx context.Context, read func(context.Context, func(*Record
 	p.block = new(strings.Builder)
 	f.dependents, f.nonCanonical = dependents{}, map[string]struct{}{}
 	set := make([]keys.Key, 0, f.size(ctx))
-	err := read(ctx, func(rec *Record) error {
-		if rec.IsDeleted() {
-			return nil
-		}
+	err := read(ctx, skipDeleted(func(rec *Record) error {
 		set = append(set, p.key(rec))
 		return nil
-	})
+	}))
 	f.dependents.update(p.agents.resolved)
 	f.generations, f.count = p.generations, len(set)
 	return set, err
@@ -199,8 +196,8 @@ func (f *feed) forget(ids []string) {
 func (f *feed) recheckSources(ctx context.Context, p *loadPass, put func(*Record) error) error {
 	before := f.nonCanonical
 	f.nonCanonical = map[string]struct{}{}
-	_, err := f.registry.storage.All(ctx, func(rec *Record) error {
-		if !rec.Agent.IsZero() || rec.IsDeleted() {
+	_, err := f.registry.storage.All(ctx, skipDeleted(func(rec *Record) error {
+		if !rec.Agent.IsZero() {
 			return nil
 		}
 		_, was := before[rec.ID]
@@ -211,7 +208,7 @@ func (f *feed) recheckSources(ctx context.Context, p *loadPass, put func(*Record
 			return nil
 		}
 		return put(rec)
-	})
+	}))
 	return err
 }
 

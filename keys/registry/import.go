@@ -214,11 +214,6 @@ func (r *Registry) Export(ctx context.Context, by Actor, yield func(*Record) err
 	if err := r.writeEntry(ctx, by, ActionExported, ""); err != nil {
 		return err
 	}
-	_, err := r.storage.All(ctx, func(rec *Record) error {
-		if rec.IsDeleted() {
-			return nil
-		}
-		return yield(rec)
-	})
+	_, err := r.storage.All(ctx, skipDeleted(yield))
 	return err
 }

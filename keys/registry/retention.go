@@ -95,8 +95,8 @@ func (r *Registry) DeleteRevoked(ctx context.Context, by Actor, before time.Time
 
 // revokedBefore returns at most maxDeletions keys that were revoked before a time, with what a deletion needs.
 func (r *Registry) revokedBefore(ctx context.Context, before time.Time) (found []*Record, err error) {
-	_, err = r.storage.All(ctx, func(rec *Record) error {
-		if rec.State != keys.Revoked || rec.IsDeleted() || !rec.Changed.Before(before) {
+	_, err = r.storage.All(ctx, skipDeleted(func(rec *Record) error {
+		if rec.State != keys.Revoked || !rec.Changed.Before(before) {
 			return nil
 		}
 		if len(found) == maxDeletions {
@@ -104,7 +104,7 @@ func (r *Registry) revokedBefore(ctx context.Context, before time.Time) (found [
 		}
 		found = append(found, &Record{ID: rec.ID, Name: rec.Name, Digest: rec.Digest, Created: rec.Created, Revision: rec.Revision})
 		return nil
-	})
+	}))
 	if errors.Is(err, errStop) {
 		err = nil
 	}
