@@ -17,7 +17,7 @@ type env struct {
 	root          string // of the project
 	dir           string // temporary folder, removed at the end
 	binary        string
-	caddy         string // Caddy's own binary; only of openEnv
+	caddy         string // Caddy's own binary; empty before caddyBinary
 	keyFile       string
 	sourceKeyFile string // the same keys, bound to sources
 	upstream      *upstream
@@ -26,21 +26,13 @@ type env struct {
 }
 
 // openEnv returns the environment of the comparison.
-func openEnv(ctx context.Context, o *options) (_ *env, err error) {
+func openEnv(ctx context.Context, o *options) (*env, error) {
 	w, err := prepareEnv(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			w.close()
-		}
-	}()
-	w.caddy = filepath.Join(w.dir, "caddy")
-	if err := build(ctx, w.root, "github.com/caddyserver/caddy/v2/cmd/caddy", w.caddy); err != nil {
-		return nil, err
-	}
 	if w.upstream, err = startUpstream(ctx); err != nil {
+		w.close()
 		return nil, err
 	}
 	w.backend = w.upstream.address
@@ -106,6 +98,19 @@ func build(ctx context.Context, root, main, binary string) error {
 		return fmt.Errorf("building %s: %w\n%s", main, err, out)
 	}
 	return nil
+}
+
+// caddyBinary returns the path of Caddy's own binary, and builds it at the first call.
+func (w *env) caddyBinary(ctx context.Context) (string, error) {
+	if w.caddy != "" {
+		return w.caddy, nil
+	}
+	path := filepath.Join(w.dir, "caddy")
+	if err := build(ctx, w.root, "github.com/caddyserver/caddy/v2/cmd/caddy", path); err != nil {
+		return "", err
+	}
+	w.caddy = path
+	return path, nil
 }
 
 // send sends requests of a scenario through a proxy, and checks the responses and the requests at the upstream. The returned client

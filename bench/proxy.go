@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// proxyMode is a configuration of the binary. The comparison is between these.
+// proxyMode is a program of a comparison with its configuration. Those below are Caddy's binary and docsgate's.
 type proxyMode string
 
 const (
@@ -156,7 +156,9 @@ func (w *env) configure(ctx context.Context, p proxyMode, admin bool, caddyfile 
 	case baseline:
 		binary = w.options.baseline
 	case plain, forwardAuth:
-		binary = w.caddy
+		if binary, err = w.caddyBinary(ctx); err != nil {
+			return nil, "", err
+		}
 	case builtin, reverseProxy, sourceBound, fair, respond, bare, vllmRouter, nginxLua, nginxMap, envoy, litellm:
 	}
 	running.cmd = exec.CommandContext(ctx, binary, "run", "--config", config)
