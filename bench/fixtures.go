@@ -28,7 +28,7 @@ var (
 		`"model": "docsgpt-agent", "choices": [{"index": 0, "message": {"role": "assistant", "content": "` +
 		answerStart + `download the archive, then unpack it; ` + answerEnd + `"}, "finish_reason": "stop"}], ` +
 		`"usage": {"prompt_tokens": 12, "completion_tokens": 10, "total_tokens": 22}}`)
-	chatStream = chatChunks(`"role": "assistant", "content": "`+answerStart+`"`, `"content": "download the archive, "`,
+	chatStream = chatChunks(`"content": "`+answerStart+`"`, `"content": "download the archive, "`,
 		`"content": "then unpack it; "`, `"content": "`+answerEnd+`"`)
 	errorStream = []byte("data: {\"type\": \"error\", \"error\": " + stubError + "}\n\n")
 )

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -49,23 +50,24 @@ func newGate(tb testing.TB, limits string) *caddymodule.Handler {
 		}
 	})
 	module, err := caddy.ActiveContext().LoadModuleByID("http.handlers.docsgate",
-		json.RawMessage(`{"max_history_entries": 100000, "max_history_size": 4194304, "failed_tokens": "1000000/1s", "limits": `+limits+`}`))
+		json.RawMessage(`{"endpoints": ["widget", "openai"], "max_history_entries": 100000, "max_history_size": 4194304, "failed_tokens": "1000000/1s", "limits": `+limits+`}`))
 	if err != nil {
 		tb.Fatal(err)
 	}
 	return module.(*caddymodule.Handler)
 }
 
-// discardWriter is a ResponseWriter that discards the body and counts its bytes.
+// discardWriter is a ResponseWriter that discards the body, and counts its bytes and how often they are sent before the end.
 type discardWriter struct {
-	header http.Header
-	status int
-	bytes  int
+	header  http.Header
+	status  int
+	bytes   int
+	flushes int
 }
 
 func (w *discardWriter) Header() http.Header    { return w.header }
 func (w *discardWriter) WriteHeader(status int) { w.status = status }
-func (w *discardWriter) FlushError() error      { return nil }
+func (w *discardWriter) FlushError() error      { w.flushes++; return nil }
 func (w *discardWriter) Write(p []byte) (int, error) {
 	w.bytes += len(p)
 	return len(p), nil
@@ -78,7 +80,7 @@ type call struct {
 	body bytes.Reader
 }
 
-// newCall returns a request as sent by a browser, with Caddy's context.
+// newCall returns a request as sent by a browser, or by an OpenAI client with the good token, with Caddy's context.
 func newCall(method, path string, body []byte) *call {
 	c := &call{w: discardWriter{header: make(http.Header, 16)}}
 	c.body.Reset(body)
@@ -96,6 +98,12 @@ func newCall(method, path string, body []byte) *call {
 		r.Body, r.ContentLength = http.NoBody, 0
 		r.Header["Access-Control-Request-Method"] = []string{http.MethodPost}
 		r.Header["Access-Control-Request-Headers"] = []string{"content-type"}
+	}
+	if path == chatPath {
+		r.Header = http.Header{
+			"Accept": {"application/json"}, "Accept-Encoding": {"gzip, deflate"}, "Authorization": {"Bearer " + goodToken},
+			"Content-Type": {"application/json"}, "User-Agent": {"OpenAI/Python 2.8.0"},
+		}
 	}
 	c.r = caddyhttp.PrepareRequest(r.WithContext(context.Background()), caddy.NewReplacer(), &c.w, nil)
 	caddyhttp.SetVar(c.r.Context(), caddyhttp.ClientIPVarKey, "192.0.2.7") // as Caddy's server does
@@ -134,6 +142,7 @@ type handlerCase struct {
 var handlerCases = []handlerCase{
 	{name: "widget", scenario: scenario{Path: "/stream"}, status: 200, forwarded: true},
 	{name: "answer", scenario: scenario{Path: "/api/answer"}, status: 200, forwarded: true},
+	{name: "completion stream", scenario: scenario{Path: chatPath, Stream: true}, status: 200, forwarded: true},
 	{name: "32 KB history", scenario: scenario{Path: "/stream", History: 32 << 10}, status: 200, forwarded: true},
 	{name: "1 MB history", scenario: scenario{Path: "/stream", History: 1 << 20}, status: 200, forwarded: true},
 	{name: "unknown key", scenario: scenario{Path: "/stream"}, unknown: true, status: 401},
@@ -170,9 +179,13 @@ func (tc *handlerCase) prepare(tb testing.TB, gate *caddymodule.Handler) (next *
 		method = http.MethodPost
 	}
 	next = &nextHandler{contentType: []string{"application/json"}, answer: withConversation(jsonAnswer, 1)}
-	if tc.scenario.Path == "/stream" {
+	switch {
+	case tc.scenario.Path == "/stream":
 		next.contentType = []string{"text/event-stream"}
 		next.answer = withConversation(bytes.Join(shortStream, nil), 1)
+	case tc.scenario.Stream:
+		next.contentType = []string{"text/event-stream"}
+		next.answer = withConversation(chatStream, 1)
 	}
 	body, unknown := tc.scenario.body(goodToken), uint64(0)
 	newRequest = func() *call {
@@ -239,6 +252,15 @@ func (tc *handlerCase) check(tb testing.TB, gate *caddymodule.Handler, next *nex
 	if !tc.forwarded {
 		return
 	}
+	if c.w.bytes == 0 {
+		tb.Fatal("the response is empty")
+	}
+	if tc.scenario.Path == chatPath {
+		if !bytes.Contains(next.body, []byte(strconv.Quote(tc.scenario.question()))) {
+			tb.Fatalf("the next handler got %.300q", next.body)
+		}
+		return
+	}
 	var got struct{ Question, History, API_Key string } //nolint:revive // the field's name, except for case
 	if err := json.Unmarshal(next.body, &got); err != nil {
 		tb.Fatal(err)
@@ -247,8 +269,5 @@ func (tc *handlerCase) check(tb testing.TB, gate *caddymodule.Handler, next *nex
 		got.History != forwardedHistory(history(tc.scenario.History)) ||
 		bytes.Contains(next.body, []byte(goodToken)) {
 		tb.Fatalf("the next handler got %.300q", next.body)
-	}
-	if c.w.bytes == 0 {
-		tb.Fatal("the response is empty")
 	}
 }

@@ -2,6 +2,9 @@ package docsgpt
 
 import "bytes"
 
+// roleField is the field that addRole adds.
+const roleField = `"role": "assistant"`
+
 // addRole adds the role of the author to the first chunk of a completion, where OpenAI sends it. DocsGPT sends none, and
 // the stream helpers of OpenAI's SDK reject a completion without one. done reports whether the event is that chunk, with
 // or without a role: later chunks need none. All other events are returned unchanged.
@@ -17,8 +20,8 @@ func addRole(event []byte) (out []byte, done bool) {
 	if at == 0 || role {
 		return event, at != 0
 	}
-	out = append(make([]byte, 0, len(event)+len(`"role": "assistant", `)), event[:start+at]...)
-	out = append(out, `"role": "assistant"`...)
+	out = append(make([]byte, 0, len(event)+len(roleField+", ")), event[:start+at]...)
+	out = append(out, roleField...)
 	if !empty {
 		out = append(out, ", "...)
 	}

@@ -39,7 +39,7 @@ type SSEFilter struct {
 	AddRole bool
 
 	// OnEvent is called with each complete event of a Verbatim stream and returns the event to send instead, usually
-	// the same one. It may be nil.
+	// the same one. With DetectEnd it may not be called with an event that has a piece of the text and nothing else. It may be nil.
 	OnEvent func(event []byte) []byte
 
 	// RejectTools ends the stream with a [*ToolCallError] before the first event that reports a call of a tool of the
@@ -105,9 +105,9 @@ func (f *SSEFilter) Filter(out, src []byte) ([]byte, error) {
 	rest := src
 	from := f.scanned
 	for {
-		if from == 0 && !f.Verbatim {
-			if event, after := answerEvent(rest); event != nil {
-				out = f.appendAnswer(out, event)
+		if from == 0 {
+			var after int
+			if out, after = f.appendPiece(out, rest); after > 0 {
 				rest = rest[after:]
 				continue
 			}
@@ -128,6 +128,22 @@ func (f *SSEFilter) Filter(out, src []byte) ([]byte, error) {
 	}
 	f.bufferPartial(rest, len(f.pending) > 0)
 	return out, nil
+}
+
+// appendPiece appends the event that s begins with, if it has a piece of the answer and nothing else, in the form in which DocsGPT writes
+// it. Most events are such events. after is the offset after it, or 0 if it is another event or not complete.
+func (f *SSEFilter) appendPiece(out, s []byte) (_ []byte, after int) {
+	switch {
+	case !f.Verbatim:
+		if event, after := answerEvent(s); event != nil {
+			return f.appendAnswer(out, event), after
+		}
+	case f.DetectEnd:
+		if chunk := readContentChunk(s); chunk.event != nil {
+			return f.appendContentChunk(out, chunk), len(chunk.event)
+		}
+	}
+	return out, 0
 }
 
 // Pending returns the bytes after the last complete event. They are valid until the next call of Filter.

@@ -179,7 +179,7 @@ func (res *response) WriteChunk(p []byte) error {
 		if res.filter.Commented() && len(res.out) == 0 {
 			res.out = append(res.out, blankLine...)
 		}
-		return res.stream.write(res.out, res.filter.Done() && !res.filter.Verbatim)
+		return res.stream.write(res.out, res.filter.Done())
 	case modeBuffered:
 		mustRead := res.isTaskStatus() || res.call.ID != nil || res.item != "" || res.rejectTools
 		if size := len(res.out) + len(p); size <= maxBufferedBody || mustRead && size <= maxInspectedBody {
