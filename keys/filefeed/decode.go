@@ -39,7 +39,8 @@ const (
 	badSource   = `a source id must have 1 to 256 bytes and no control characters`
 	clearToken  = `a token must not be in plaintext: put it into an environment variable and write "{env.NAME}", ` +
 		`or replace token by sha256 with the output of "docsgate keys hash"`
-	clearAgent = `an agent key must not be in plaintext: put it into an environment variable and write "{env.NAME}", ` +
+	badChecksum = `the token has the format of the gate's own tokens but a wrong checksum, so it is never accepted: copy it again`
+	clearAgent  = `an agent key must not be in plaintext: put it into an environment variable and write "{env.NAME}", ` +
 		`or into a file and write "{file.PATH}"`
 )
 
@@ -210,6 +211,10 @@ func (c *decoder) digest(record, sum, token *node, id string) (d keys.Digest) {
 		n = token
 		text, ok := c.secret(token, "token", clearToken)
 		if !ok {
+			return d
+		}
+		if keys.HasBadChecksum(text) {
+			c.errorf(token.position, badChecksum)
 			return d
 		}
 		d = keys.DigestOf(text)

@@ -157,6 +157,7 @@ func TestFaults(t *testing.T) {
 			`keys: [{id: a, token: "{env.BLANKS}", source: src-1}]`,
 			"1: the value of {env.BLANKS} is not a valid token: a token has 1 to 512 printable ASCII characters and no spaces",
 		},
+		"mistyped token":                 {`keys: [{id: a, token: "{env.MISTYPED}", source: src-1}]`, "1: " + badChecksum},
 		"no binding":                     {"keys:\n  - id: a\n    sha256: $A\n", "2: " + noBinding},
 		"both bindings":                  {goodKey + "    agent: \"{env.AGENT}\"\n", "5: " + twoBindings},
 		"both bindings, the source last": {"keys:\n- id: a\n  agent: \"{env.AGENT}\"\n  sha256: $A\n  source: src-1\n", "5: " + twoBindings},

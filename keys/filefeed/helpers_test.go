@@ -23,6 +23,7 @@ var resolved = map[string]string{
 	"{env.AGENT}":         "agent-secret-9f8e7d",
 	"{env.EMPTY}":         "",
 	"{env.BLANKS}":        "two words-5c4b3a",
+	"{env.MISTYPED}":      "dgk_000000000000000000000000037127000YQg",
 	"{file./run/agent}":   "agent-from-file\n",
 	"{file.keys/token.b}": "token-b\r\n",
 }

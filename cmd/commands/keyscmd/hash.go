@@ -13,6 +13,8 @@ import (
 var errOnCommandLine = errors.New("the token must not be on the command line, where it stays in the shell history and is " +
 	"visible in the process list: pipe it into this command, or run the command without arguments and type it")
 
+var errBadChecksum = errors.New("the token has the format of the gate's own tokens but a wrong checksum, so the gate would never accept it: copy it again")
+
 func hashCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "hash",
@@ -31,6 +33,9 @@ The token itself is never printed, and never read from the command line.`,
 			token, err := cli.ReadToken(cmd.InOrStdin(), cmd.ErrOrStderr())
 			if err != nil {
 				return cli.Exit(cmd, cli.WithStatus(cli.ExitUsage, err))
+			}
+			if keys.HasBadChecksum(token) {
+				return cli.Exit(cmd, cli.WithStatus(cli.ExitUsage, errBadChecksum))
 			}
 			_, err = fmt.Fprintln(cmd.OutOrStdout(), keys.DigestOf(token).Hex())
 			return err
