@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -39,11 +40,10 @@ func (w *env) runAll(ctx context.Context, out io.Writer) error {
 	}
 	rates.print(both, list)
 	stop()
-	memory, err := w.measurePlateaus(ctx, relaying(list))
-	if err != nil {
-		return err
+	memory, memoryErr := w.measurePlateaus(ctx, relaying(list)) // an error does not lose the other results
+	if memoryErr == nil {
+		memory.print(both, relaying(list))
 	}
-	memory.print(both, relaying(list))
 	if err := saveJSON(map[string]any{"Saturated": load, "Rate": rates, "Memory": memory}, w.options.out, "all.json"); err != nil {
 		return err
 	}
@@ -58,7 +58,7 @@ func (w *env) runAll(ctx context.Context, out io.Writer) error {
 	if err := w.plot(ctx, filepath.Join(root, "bench", "rates.svg"), panels); err != nil {
 		return err
 	}
-	return appendResults(ctx, root, load, w.options, section.String())
+	return errors.Join(appendResults(ctx, root, load, w.options, section.String()), memoryErr)
 }
 
 // available returns an error if a program is missing.

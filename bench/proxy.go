@@ -31,9 +31,9 @@ const (
 var proxyModes = []proxyMode{plain, builtin, reverseProxy}
 
 // limits let the gate forward the complete history of the largest scenario, and one key have all the streams that are
-// open at a time.
-const limits = " {\n\t\tendpoints widget openai\n\t\tmax_history_entries 100000\n\t\tmax_history_size 4MiB\n\t\tmax_in_flight 4000\n\t\tmax_in_flight_per_key 4000\n" +
-	"\t\tlimits {\n\t\t\tvisitor_requests 1000000/1s\n\t\t\tvisitor_streams 4000\n\t\t\tfailed_tokens 1000000/1s\n\t\t}\n\t}"
+// open at a time, with those that were abandoned in the last 30 seconds: they count as in flight if they cannot be canceled.
+const limits = " {\n\t\tendpoints widget openai\n\t\tmax_history_entries 100000\n\t\tmax_history_size 4MiB\n\t\tmax_in_flight 20000\n\t\tmax_in_flight_per_key 20000\n" +
+	"\t\tlimits {\n\t\t\tvisitor_requests 1000000/1s\n\t\t\tvisitor_streams 20000\n\t\t\tfailed_tokens 1000000/1s\n\t\t}\n\t}"
 
 func (p proxyMode) isValid() bool { return p == plain || p == builtin || p == reverseProxy }
 
