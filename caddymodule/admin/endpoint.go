@@ -47,6 +47,9 @@ func (adminKeys) Routes() []caddy.AdminRoute {
 // serveAdmin serves the API of the default backend, or the API or the probe of the named backend in the path. It looks up the active
 // configuration with each request, since a rejected configuration also provisions this module.
 func serveAdmin(w http.ResponseWriter, r *http.Request) error {
+	if err := awaitConfig(r.Context()); err != nil {
+		return err
+	}
 	docsgate, err := caddy.ActiveContext().AppIfConfigured("docsgate")
 	if err != nil {
 		return errNotConfigured

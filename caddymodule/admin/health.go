@@ -48,6 +48,9 @@ func serveReady(w http.ResponseWriter, r *http.Request) error {
 	process := app.ProcessHealth()
 	if err != nil && process.State == app.HealthOK { // the configuration of a process that exits is no longer active
 		process.State, process.Reason = app.HealthFailed, "docsgate is not configured in this Caddy"
+		if isStarting() {
+			process.Reason = "the gate is still starting"
+		}
 	}
 	result.add(process, true)
 	if err == nil {

@@ -103,6 +103,8 @@ func TestErrorResponses(t *testing.T) {
 		{"a hostile text", 409, problemJSON, `{"detail":"a\u001b[2Jb"}`, cli.ExitRejected, "a<U+001B>[2Jb", "\x1b"},
 		{"an internal error", 500, problemJSON, `{"detail":"Something went wrong."}`, cli.ExitFailed, "went wrong", ""},
 		{"not ready", 503, problemJSON, `{"detail":"Not ready."}`, cli.ExitUnreachable, "Not ready", ""},
+		{"starting", 503, "application/json", `{"error":"the gate is still starting: try again"}`, cli.ExitUnreachable, "starting: try again", "not a response"},
+		{"a server in front", 503, "text/html", "<html>", cli.ExitUnreachable, "not a response of docsgate", ""},
 		{"a redirect", 307, "text/html", "", cli.ExitUnreachable, "status 307", ""},
 		{"a page", 200, "text/html", "<html>", cli.ExitUnreachable, "cannot decode the response", ""},
 	} {

@@ -27,10 +27,15 @@ func (c *Client) responseError(resp *http.Response, body []byte) error {
 	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	var p Problem
 	if kind != "application/problem+json" || json.Unmarshal(body, &p) != nil {
+		var e struct{ Error string } // of Caddy's admin endpoint
+		_ = json.Unmarshal(body, &e)
 		switch resp.StatusCode {
+		case http.StatusServiceUnavailable:
+			if e.Error != "" {
+				return cli.Errorf(cli.ExitUnreachable, "%s: %s", c.Name, terminal.Sanitize(e.Error))
+			}
 		case http.StatusNotFound, http.StatusNotImplemented:
-			var e struct{ Error string }
-			if json.Unmarshal(body, &e) == nil && strings.Contains(e.Error, "backend") {
+			if strings.Contains(e.Error, "backend") {
 				return cli.Errorf(cli.ExitUnreachable, "%s: %s", c.Name, terminal.Sanitize(e.Error))
 			}
 			return cli.Errorf(cli.ExitUnreachable, "%s has no key store: add \"feed store\" to the docsgate options of its "+
