@@ -14,14 +14,9 @@ const (
 func filterChunks(t *testing.T, stream string, n int) string {
 	t.Helper()
 	f := SSEFilter{Verbatim: true, AddRole: true}
-	var out []byte
-	for rest := []byte(stream); len(rest) > 0; {
-		piece := rest[:min(n, len(rest))]
-		rest = rest[len(piece):]
-		var err error
-		if out, err = f.Filter(out, piece); err != nil {
-			t.Fatal(err)
-		}
+	out, err := filterInPieces(&f, stream, n)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return string(out)
 }

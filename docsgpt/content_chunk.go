@@ -1,7 +1,5 @@
 package docsgpt
 
-import "bytes"
-
 // The parts of an event with a piece of a completion, as DocsGPT writes it. Between them are the values.
 const (
 	chunkBegin   = `data: {"id": `
@@ -24,7 +22,7 @@ type contentChunk struct {
 func readContentChunk(s []byte) contentChunk {
 	i := skipText(s, 0, chunkBegin)
 	i = skipText(s, skipString(s, i), chunkObject)
-	i = skipText(s, skipDigits(s, i), chunkModel)
+	i = skipText(s, skipNumber(s, i), chunkModel)
 	delta := skipText(s, skipString(s, i), chunkDelta)
 	begin := skipText(s, delta, chunkContent)
 	end := skipString(s, begin)
@@ -35,32 +33,28 @@ func readContentChunk(s []byte) contentChunk {
 	return contentChunk{event: s[:after], delta: delta, text: end - begin - len(`""`)}
 }
 
-// skipText returns the offset after a text at i, or -1 if it is not there or if i is -1.
+// skipText is scanLiteral for an offset that may be -1, since something before is not as expected. The result is -1 then.
 func skipText(s []byte, i int, text string) int {
-	if i < 0 || len(s)-i < len(text) || string(s[i:i+len(text)]) != text {
+	if i < 0 {
 		return -1
 	}
-	return i + len(text)
+	return scanLiteral(s, i, text)
 }
 
 // skipString is skipText for a string, in quotes and valid.
 func skipString(s []byte, i int) int {
-	if i < 0 || i >= len(s) || s[i] != '"' {
+	if i < 0 || i == len(s) || s[i] != '"' {
 		return -1
 	}
 	return scanString(s, i)
 }
 
-// skipDigits is skipText for an integer that is not negative.
-func skipDigits(s []byte, i int) int {
+// skipNumber is skipText for a number.
+func skipNumber(s []byte, i int) int {
 	if i < 0 {
 		return -1
 	}
-	digits := len(s[i:]) - len(bytes.TrimLeft(s[i:], "0123456789"))
-	if digits == 0 || digits > 1 && s[i] == '0' {
-		return -1
-	}
-	return i + digits
+	return scanNumber(s, i)
 }
 
 // appendContentChunk appends an event of a Verbatim stream.

@@ -67,14 +67,9 @@ func TestContentChunkRole(t *testing.T) {
 	want := strings.Replace(stream, `"content"`, `"role": "assistant", "content"`, 1)
 	for n := 1; n <= len(stream); n++ {
 		f := SSEFilter{Verbatim: true, DetectEnd: true, AddRole: true, CountText: true}
-		var out []byte
-		for rest := []byte(stream); len(rest) > 0; {
-			piece := rest[:min(n, len(rest))]
-			rest = rest[len(piece):]
-			var err error
-			if out, err = f.Filter(out, piece); err != nil {
-				t.Fatal(err)
-			}
+		out, err := filterInPieces(&f, stream, n)
+		if err != nil {
+			t.Fatal(err)
 		}
 		if string(out) != want || !f.Done() || f.Text() != 2 {
 			t.Fatalf("in pieces of %d bytes: got %q, done: %t, %d bytes of text", n, out, f.Done(), f.Text())

@@ -39,7 +39,7 @@ type SSEFilter struct {
 	AddRole bool
 
 	// OnEvent is called with each complete event of a Verbatim stream and returns the event to send instead, usually
-	// the same one. With DetectEnd it may not be called with an event that has a piece of the text and nothing else. It may be nil.
+	// the same one. With DetectEnd it is not called with events in DocsGPT's form that have a piece of the text and nothing else. It may be nil.
 	OnEvent func(event []byte) []byte
 
 	// RejectTools ends the stream with a [*ToolCallError] before the first event that reports a call of a tool of the
